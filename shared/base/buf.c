@@ -1,0 +1,95 @@
+#include "shared/base/buf.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#define BUF_FIRST 1024U
+
+void buf_init(struct buf *b)
+{
+	*b = (struct buf){ 0 };
+}
+
+void buf_free(struct buf *b)
+{
+	free(b->data);
+	buf_init(b);
+}
+
+void buf_reset(struct buf *b)
+{
+	b->len = 0;
+	b->failed = false;
+}
+
+bool buf_failed(const struct buf *b)
+{
+	return b->failed;
+}
+
+bool buf_reserve(struct buf *b, size_t more)
+{
+	size_t cap = b->cap == 0 ? BUF_FIRST : b->cap;
+	char *data;
+
+	if (b->failed)
+		return false;
+	if (b->cap - b->len >= more)
+		return true;
+	while (cap - b->len < more) {
+		if (cap > SIZE_MAX / 2) {
+			b->failed = true;
+			return false;
+		}
+		cap *= 2;
+	}
+	data = realloc(b->data, cap);
+	if (data == NULL) {
+		b->failed = true;
+		return false;
+	}
+	b->data = data;
+	b->cap = cap;
+	return true;
+}
+
+void buf_printf(struct buf *b, const char *format, ...)
+{
+	va_list args, again;
+	int n;
+
+	va_start(args, format);
+	va_copy(again, args);
+	n = vsnprintf(NULL, 0, format, args);
+	va_end(args);
+	if (n < 0)
+		b->failed = true;
+	else if (buf_reserve(b, (size_t)n + 1)) {
+		vsnprintf(b->data + b->len, (size_t)n + 1, format, again);
+		b->len += (size_t)n;
+	}
+	va_end(again);
+}
+
+void buf_u64(struct buf *b, uint64_t value)
+{
+	char digits[20];
+	unsigned at = sizeof(digits);
+
+	do {
+		digits[--at] = (char)('0' + value % 10);
+		value /= 10;
+	} while (value != 0);
+	buf_put(b, digits + at, sizeof(digits) - at);
+}
+
+void buf_i64(struct buf *b, int64_t value)
+{
+	if (value < 0) {
+		buf_char(b, '-');
+		buf_u64(b, 0 - (uint64_t)value);
+	} else {
+		buf_u64(b, (uint64_t)value);
+	}
+}

@@ -1,0 +1,18 @@
+/* clock.h - the only clocks.
+ *
+ * mono: CLOCK_MONOTONIC, for timers and for everything stored in the segment that
+ * is compared within one boot. wall: CLOCK_REALTIME, for answers and logs only.
+ * The time of beats is the health clock of shared/shm/health.h, not these.
+ * Tests may set both (clock_set_for_test); zero gives the real clocks back. */
+#ifndef BASE_CLOCK_H
+#define BASE_CLOCK_H
+
+#include <stdint.h>
+
+uint64_t clock_mono_ms(void);
+uint64_t clock_mono_us(void);
+uint64_t clock_wall_ms(void);
+uint64_t clock_wall_us(void);
+void clock_set_for_test(uint64_t mono_us, uint64_t wall_us);
+
+#endif

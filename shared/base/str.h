@@ -1,0 +1,69 @@
+/* str.h - a view of bytes that somebody else owns.
+ *
+ * Not terminated by a zero byte; may hold one. {NULL, 0} means "absent" where a
+ * header says so; str_is_set() tells absent from empty. */
+#ifndef BASE_STR_H
+#define BASE_STR_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <string.h>
+#include <strings.h>
+
+struct str {
+	const char *p;
+	size_t n;
+};
+
+#define STR(literal) ((struct str){ (literal), sizeof(literal) - 1 })
+
+static inline struct str str_make(const char *p, size_t n)
+{
+	return (struct str){ p, n };
+}
+
+static inline struct str str_of(const char *zero_terminated)
+{
+	return (struct str){ zero_terminated, strlen(zero_terminated) };
+}
+
+static inline bool str_is_set(struct str s)
+{
+	return s.p != NULL;
+}
+
+static inline bool str_eq(struct str a, struct str b)
+{
+	return a.n == b.n && (a.n == 0 || memcmp(a.p, b.p, a.n) == 0);
+}
+
+/* ASCII letters compare without case. */
+static inline bool str_ieq(struct str a, struct str b)
+{
+	return a.n == b.n && (a.n == 0 || strncasecmp(a.p, b.p, a.n) == 0);
+}
+
+static inline bool str_starts(struct str s, struct str prefix)
+{
+	return s.n >= prefix.n && (prefix.n == 0 || memcmp(s.p, prefix.p, prefix.n) == 0);
+}
+
+/* Cuts leading and trailing bytes up to U+0020, as Java's String.trim(). */
+static inline struct str str_trim(struct str s)
+{
+	while (s.n > 0 && (unsigned char)s.p[0] <= ' ') {
+		s.p++;
+		s.n--;
+	}
+	while (s.n > 0 && (unsigned char)s.p[s.n - 1] <= ' ')
+		s.n--;
+	return s;
+}
+
+/* "Blank" of the specification: absent, empty or only bytes up to U+0020. */
+static inline bool str_is_blank(struct str s)
+{
+	return str_trim(s).n == 0;
+}
+
+#endif

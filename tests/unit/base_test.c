@@ -1,0 +1,126 @@
+/* arena, buf, str, log: the tools everything else stands on. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+#include <cmocka.h>
+
+#include "shared/base/arena.h"
+#include "shared/base/buf.h"
+#include "shared/base/clock.h"
+#include "shared/base/log.h"
+
+static void arena_grows_and_resets(void **state)
+{
+	struct arena arena;
+	char *first, *p;
+
+	(void)state;
+	arena_init(&arena, 0);
+	first = arena_alloc(&arena, 10);
+	assert_non_null(first);
+	for (int i = 0; i < 1000; i++) {
+		p = arena_alloc(&arena, 100);
+		assert_non_null(p);
+		assert_int_equal((uintptr_t)p % 16, 0);
+		memset(p, i & 0xff, 100);
+	}
+	assert_true(arena.total >= 100000);
+	arena_reset(&arena);
+	assert_ptr_equal(arena_alloc(&arena, 10), first);
+	arena_free(&arena);
+}
+
+static void arena_keeps_its_limit(void **state)
+{
+	struct arena arena;
+
+	(void)state;
+	arena_init(&arena, 1000);
+	assert_non_null(arena_alloc(&arena, 900));
+	assert_null(arena_alloc(&arena, 200));
+	assert_null(arena_alloc(&arena, SIZE_MAX));
+	assert_null(arena_copy(&arena, str_make("x", 500)).p);
+	arena_free(&arena);
+}
+
+static void buf_writes_numbers_and_text(void **state)
+{
+	struct buf b;
+
+	(void)state;
+	buf_init(&b);
+	BUF_LIT(&b, "a=");
+	buf_u64(&b, UINT64_MAX);
+	buf_char(&b, ' ');
+	buf_i64(&b, INT64_MIN);
+	buf_printf(&b, " %s:%d", "x", 5);
+	assert_true(str_eq(buf_view(&b), STR("a=18446744073709551615 -9223372036854775808 x:5")));
+	buf_reset(&b);
+	assert_false(buf_reserve(&b, SIZE_MAX));
+	assert_true(buf_failed(&b));
+	BUF_LIT(&b, "ignored");
+	assert_int_equal(b.len, 0);
+	buf_free(&b);
+}
+
+static void str_trims_like_java(void **state)
+{
+	(void)state;
+	assert_true(str_eq(str_trim(STR("\t a b \n")), STR("a b")));
+	assert_true(str_is_blank(STR(" \001 ")));
+	assert_false(str_is_blank(STR("\xc2\xa0")));
+	assert_true(str_ieq(STR("TrUe"), STR("true")));
+	assert_true(str_starts(STR("Nacos-Java-Client:v1"), STR("Nacos-Java-Client")));
+	assert_false(str_starts(STR("Nac"), STR("Nacos")));
+}
+
+static void log_writes_whole_lines(void **state)
+{
+	char path[] = "/tmp/roster-log-XXXXXX", line[4096] = "", quoted[64];
+	int fd = mkstemp(path);
+	FILE *f;
+
+	(void)state;
+	assert_true(fd >= 0);
+	close(fd);
+	assert_int_equal(log_open(path, LOG_LEVEL_INFO), 0);
+	log_set_process("worker/3");
+	log_debug("op=hidden");
+	log_info("op=shown name=%s", log_quote(STR("a\"\n"), quoted, sizeof(quoted)));
+	assert_int_equal(log_open("/nonexistent/folder/log", LOG_LEVEL_INFO), ERR_IO);
+	assert_int_equal(log_reopen(), 0);
+	assert_int_equal(log_open("", LOG_LEVEL_INFO), 0);
+	f = fopen(path, "r");
+	assert_non_null(f);
+	assert_non_null(fgets(line, sizeof(line), f));
+	assert_non_null(strstr(line, "info worker/3["));
+	assert_non_null(strstr(line, "op=shown name=\"a\\x22\\x0a\"\n"));
+	assert_null(fgets(line, sizeof(line), f));
+	fclose(f);
+	unlink(path);
+}
+
+static void clock_can_be_set(void **state)
+{
+	(void)state;
+	clock_set_for_test(5000, 7000);
+	assert_int_equal(clock_mono_ms(), 5);
+	assert_int_equal(clock_wall_us(), 7000);
+	clock_set_for_test(0, 0);
+	assert_true(clock_wall_ms() > 1600000000000ULL);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(arena_grows_and_resets),      cmocka_unit_test(arena_keeps_its_limit),
+		cmocka_unit_test(buf_writes_numbers_and_text), cmocka_unit_test(str_trims_like_java),
+		cmocka_unit_test(log_writes_whole_lines),      cmocka_unit_test(clock_can_be_set),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
