@@ -1,0 +1,49 @@
+#include "shared/shm/fault.h"
+
+#ifdef ROSTER_FAULTS
+
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static uint64_t passed;
+static uint64_t armed;
+
+void fault_point(const char *name)
+{
+	(void)name; /* for the debugger: the number is what tests count */
+	passed++;
+	if (armed != 0 && passed == armed) {
+		kill(getpid(), SIGKILL);
+		for (;;)
+			pause();
+	}
+}
+
+void fault_arm(uint64_t at)
+{
+	armed = at;
+	passed = 0;
+}
+
+uint64_t fault_count(void)
+{
+	return passed;
+}
+
+void fault_arm_from_environment(const char *role)
+{
+	const char *at = getenv("ROSTER_FAULT");
+	const char *only = getenv("ROSTER_FAULT_ROLE");
+
+	if (at != NULL && (only == NULL || strcmp(only, role) == 0))
+		fault_arm(strtoull(at, NULL, 10));
+}
+
+#else
+
+/* An empty translation unit is not C. */
+typedef int fault_unused;
+
+#endif

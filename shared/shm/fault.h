@@ -1,0 +1,30 @@
+/* fault.h - numbered crash points.
+ *
+ * FAULT("name") compiles to nothing unless configured with --enable-faults. There,
+ * each passage counts; when the count reaches the armed number, the process kills
+ * itself with SIGKILL at exactly this place. Placed before and after each store
+ * that other processes can see, around page takes, queue links and lock hand-over.
+ * Arming is per process and inherited by fork; ROSTER_FAULT=N in the environment
+ * arms a child at start (role filter: ROSTER_FAULT_ROLE=worker). */
+#ifndef SHM_FAULT_H
+#define SHM_FAULT_H
+
+#include <stdint.h>
+
+#ifdef ROSTER_FAULTS
+void fault_point(const char *name);
+/* 0 disarms. The count starts again at zero. */
+void fault_arm(uint64_t at);
+uint64_t fault_count(void);
+/* A child, when it enters its role: obeys ROSTER_FAULT and ROSTER_FAULT_ROLE. */
+void fault_arm_from_environment(const char *role);
+#define FAULT(name) fault_point(name)
+#else
+#define FAULT(name) ((void)0)
+static inline void fault_arm_from_environment(const char *role)
+{
+	(void)role;
+}
+#endif
+
+#endif

@@ -1,0 +1,54 @@
+#include "shared/shm/health.h"
+
+#include "shared/base/clock.h"
+
+/* Bits of a beat word that are not the time. */
+#define BEAT_NODE_SHIFT 48
+#define BEAT_TIME_MASK 0xffffffffffffULL
+
+static uint64_t since(uint64_t mono_ms, uint64_t then_ms)
+{
+	return mono_ms > then_ms ? mono_ms - then_ms : 0;
+}
+
+/* The keeper stores the instant before the sum, so what a reader can see between the two is a
+ * clock that is one tick behind for some nanoseconds, never one that runs ahead. */
+uint64_t health_now(const struct segment *seg)
+{
+	uint64_t health, mono, elapsed;
+
+	do {
+		health = __atomic_load_n(&seg->header->health_ms, __ATOMIC_ACQUIRE);
+		mono = __atomic_load_n(&seg->header->health_mono_ms, __ATOMIC_ACQUIRE);
+	} while (health != __atomic_load_n(&seg->header->health_ms, __ATOMIC_ACQUIRE));
+	elapsed = since(clock_mono_ms(), mono);
+	return health + (elapsed < HEALTH_TICK_MS ? elapsed : HEALTH_TICK_MS);
+}
+
+void health_tick(struct segment *seg, uint64_t mono_ms, bool can_receive)
+{
+	struct segment_header *header = seg->header;
+	uint64_t elapsed = since(mono_ms, header->health_mono_ms);
+
+	if (elapsed > HEALTH_STEP_MAX_MS)
+		elapsed = HEALTH_STEP_MAX_MS;
+	__atomic_store_n(&header->health_mono_ms, mono_ms, __ATOMIC_RELEASE);
+	if (!can_receive)
+		return;
+	__atomic_store_n(&header->health_ms, header->health_ms + elapsed, __ATOMIC_RELEASE);
+	__atomic_store_n(&header->served_at_ms, clock_wall_ms(), __ATOMIC_RELAXED);
+}
+
+void health_attach(struct segment *seg, uint64_t mono_ms)
+{
+	__atomic_store_n(&seg->header->health_mono_ms, mono_ms, __ATOMIC_RELEASE);
+}
+
+void beat_touch(uint64_t *word, uint64_t health_ms, uint8_t node)
+{
+	uint64_t old = __atomic_load_n(word, __ATOMIC_RELAXED);
+	uint64_t flags = old & ~(BEAT_TIME_MASK | 0xffULL << BEAT_NODE_SHIFT);
+
+	if ((health_ms & BEAT_TIME_MASK) >= beat_ms(old))
+		__atomic_store_n(word, beat_word(health_ms, node) | flags, __ATOMIC_RELAXED);
+}

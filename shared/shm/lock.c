@@ -1,0 +1,231 @@
+#include "shared/shm/lock.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "shared/base/str.h"
+#include "shared/shm/fault.h"
+#include "shared/shm/queue.h"
+#include "shared/shm/ring.h"
+#include "shared/shm/shard.h"
+#include "shared/shm/slab.h"
+
+static lock_stuck_fn *stuck_fn;
+static void *stuck_arg;
+static uint32_t self_pid; /* getpid() is a system call; this is not */
+
+void lock_on_stuck(lock_stuck_fn *fn, void *arg)
+{
+	stuck_fn = fn;
+	stuck_arg = arg;
+}
+
+static void forked(void)
+{
+	self_pid = (uint32_t)getpid();
+}
+
+static inline uint32_t own_pid(void)
+{
+	if (self_pid == 0) {
+		pthread_atfork(NULL, NULL, forked);
+		forked();
+	}
+	return self_pid;
+}
+
+/* ---- making ---------------------------------------------------------------- */
+
+static int mutex_init(pthread_mutex_t *mutex)
+{
+	pthread_mutexattr_t attr;
+	int rc;
+
+	pthread_mutexattr_init(&attr);
+	pthread_mutexattr_setpshared(&attr, PTHREAD_PROCESS_SHARED);
+	pthread_mutexattr_setrobust(&attr, PTHREAD_MUTEX_ROBUST);
+	pthread_mutexattr_settype(&attr, PTHREAD_MUTEX_ERRORCHECK);
+	rc = pthread_mutex_init(mutex, &attr);
+	pthread_mutexattr_destroy(&attr);
+	return rc;
+}
+
+void lock_init_all(struct segment *seg)
+{
+	own_pid();
+	for (uint32_t i = 0; i < SHARDS_ALL; i++) {
+		mutex_init(&seg->shards[i].lock);
+		seg->shards[i].owner = 0;
+	}
+}
+
+unsigned lock_recover_all(struct segment *seg)
+{
+	unsigned played = 0;
+
+	for (uint32_t i = 0; i < SHARDS_ALL; i++) {
+		struct tx tx = { .seg = seg, .shard = &seg->shards[i] };
+
+		played += tx.shard->state != 0;
+		undo_recover(&tx);
+		seg->header->sweeps += slab_sweep(&tx);
+	}
+	lock_init_all(seg);
+	segment_recount(seg);
+	return played;
+}
+
+/* ---- after a death --------------------------------------------------------- */
+
+static void tell(struct segment *seg, uint32_t shard)
+{
+	struct ring_event event = { .stamp = stamp_next(seg),
+		                    .instance_id = shard,
+		                    .kind = EVENT_ROLLED_BACK,
+		                    .cause = CAUSE_DEAD_OWNER,
+		                    .node = (uint8_t)seg->header->node };
+
+	__atomic_fetch_add(&seg->header->rollbacks, 1, __ATOMIC_RELAXED);
+	ring_append(seg->events, &event, STR(""));
+	/* The dead owner may have committed a change without saying so. */
+	for (uint32_t consumer = 0; consumer < QUEUE_CONSUMERS; consumer++) {
+		queue_announce(seg, shard, consumer);
+		queue_wake(seg, consumer);
+	}
+}
+
+/* Everything up to pthread_mutex_consistent() may be killed and is then done again. */
+static int recover(struct tx *tx)
+{
+	struct segment *seg = tx->seg;
+	unsigned swept;
+
+	undo_recover(tx);
+	if (tx->err != 0) {
+		/* Not marked consistent: nobody gets this shard again, the master makes a new segment. */
+		pthread_mutex_unlock(&tx->shard->lock);
+		return ERR_CORRUPT;
+	}
+	FAULT("recover-before-sweep");
+	swept = slab_sweep(tx);
+	__atomic_fetch_add(&seg->header->sweeps, swept, __ATOMIC_RELAXED);
+	segment_recount(seg);
+	FAULT("recover-before-consistent");
+	if (pthread_mutex_consistent(&tx->shard->lock) != 0)
+		return ERR_LOCK;
+	FAULT("recover-consistent");
+	tell(seg, tx->shard->index);
+	return 0;
+}
+
+/* ---- taking and dropping --------------------------------------------------- */
+
+static struct timespec in_ms(uint64_t ms)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	t.tv_sec += (time_t)(ms / 1000);
+	t.tv_nsec += (long)(ms % 1000) * 1000000L;
+	if (t.tv_nsec >= 1000000000L) {
+		t.tv_sec++;
+		t.tv_nsec -= 1000000000L;
+	}
+	return t;
+}
+
+/* Waits in steps of the limit; each step that passes is reported. */
+static int wait_for(struct shard *shard)
+{
+	int rc = ETIMEDOUT;
+
+	for (uint32_t ms = 0; rc == ETIMEDOUT && ms < LOCK_GIVE_UP_MS; ms += LOCK_LIMIT_MS) {
+		struct timespec until = in_ms(LOCK_LIMIT_MS);
+
+		rc = pthread_mutex_clocklock(&shard->lock, CLOCK_MONOTONIC, &until);
+		if (rc == ETIMEDOUT && stuck_fn != NULL)
+			stuck_fn(shard->index, __atomic_load_n(&shard->owner, __ATOMIC_RELAXED), stuck_arg);
+	}
+	return rc;
+}
+
+int lock_take(struct segment *seg, uint32_t shard, struct tx *tx_r)
+{
+	struct shard *s = &seg->shards[shard];
+	int rc;
+
+	*tx_r = (struct tx){ .seg = seg };
+	if (shard >= SHARDS_ALL)
+		return ERR_LOCK;
+	rc = pthread_mutex_trylock(&s->lock);
+	if (rc == EBUSY)
+		rc = wait_for(s);
+	if (rc != 0 && rc != EOWNERDEAD)
+		return rc == ENOTRECOVERABLE ? ERR_CORRUPT : ERR_LOCK;
+	__atomic_store_n(&s->owner, own_pid(), __ATOMIC_RELAXED);
+	tx_r->shard = s;
+	if (rc == EOWNERDEAD && (rc = recover(tx_r)) != 0) {
+		tx_r->shard = NULL;
+		return rc;
+	}
+	return 0;
+}
+
+void lock_drop(struct tx *tx)
+{
+	struct shard *shard = tx->shard;
+
+	if (shard == NULL)
+		return;
+	if (tx->entries > 0 || tx->frees > 0 || tx->pages > 0)
+		undo_rollback(tx);
+	tx->shard = NULL;
+	FAULT("lock-before-drop");
+	__atomic_store_n(&shard->owner, 0, __ATOMIC_RELAXED);
+	pthread_mutex_unlock(&shard->lock);
+	FAULT("lock-dropped");
+}
+
+/* ---- probe ----------------------------------------------------------------- */
+
+static int probe_with(pthread_mutex_t *mutex)
+{
+	struct timespec until;
+	pid_t child;
+	int rc, status;
+
+	if (mutex_init(mutex) != 0 || (child = fork()) < 0)
+		return ERR_IO;
+	if (child == 0) {
+		if (pthread_mutex_lock(mutex) == 0)
+			raise(SIGKILL);
+		_exit(1);
+	}
+	while (waitpid(child, &status, 0) < 0 && errno == EINTR)
+		;
+	until = in_ms(LOCK_LIMIT_MS);
+	rc = pthread_mutex_clocklock(mutex, CLOCK_MONOTONIC, &until);
+	if (rc == EOWNERDEAD)
+		pthread_mutex_consistent(mutex);
+	if (rc == EOWNERDEAD || rc == 0)
+		pthread_mutex_unlock(mutex);
+	return rc == EOWNERDEAD ? 0 : ERR_LOCK;
+}
+
+int lock_probe(void)
+{
+	void *page = mmap(NULL, SEGMENT_PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	int rc;
+
+	if (page == MAP_FAILED)
+		return ERR_IO;
+	rc = probe_with(page);
+	munmap(page, SEGMENT_PAGE);
+	return rc;
+}

@@ -1,0 +1,39 @@
+/* lock.h - taking and dropping a shard. The one file that names pthread_mutex_*.
+ *
+ * A lock is taken with a limit of LOCK_LIMIT_MS. When that passes, the waiter writes
+ * (shard, owner) into its slot and wakes the master, which kills the owner if it is
+ * its own child; the waiter tries again until LOCK_GIVE_UP_MS, then ERR_LOCK.
+ *
+ * Death of the owner: the next taker gets EOWNERDEAD, plays the undo log backwards
+ * (or goes on draining), sweeps owned but unused pages, marks the lock consistent,
+ * counts it, appends an event, wakes the consumers - all inside lock_take(). A
+ * repairer may itself be killed at any point; the next one begins again. */
+#ifndef SHM_LOCK_H
+#define SHM_LOCK_H
+
+#include "shared/base/err.h"
+#include "shared/shm/segment.h"
+#include "shared/shm/undo.h"
+
+#define LOCK_LIMIT_MS 1000U
+#define LOCK_GIVE_UP_MS 10000U
+
+/* On 0 the caller holds the shard and *tx_r is an empty transaction of it. */
+int lock_take(struct segment *seg, uint32_t shard, struct tx *tx_r) MUST_CHECK;
+
+/* Ends the hold. A transaction with uncommitted entries is rolled back first. */
+void lock_drop(struct tx *tx);
+
+/* Master, at attach, with the flock held and nobody else mapping: plays every log
+ * and makes all locks anew. Returns how many logs had something to do. */
+unsigned lock_recover_all(struct segment *seg);
+void lock_init_all(struct segment *seg);
+/* For segment_probe_robust(). */
+int lock_probe(void) MUST_CHECK;
+
+/* Called by the waiter whose limit passed; set once by the process (slot + signal to
+ * the master). NULL: only wait. */
+typedef void lock_stuck_fn(uint32_t shard, uint32_t owner_pid, void *arg);
+void lock_on_stuck(lock_stuck_fn *fn, void *arg);
+
+#endif

@@ -1,0 +1,120 @@
+#include "shared/shm/queue.h"
+
+#include <errno.h>
+#include <unistd.h>
+
+#include "shared/shm/fault.h"
+#include "shared/shm/shard.h"
+
+/* Set by an announce that found its bit clear, until the wake. Private to the process: a
+ * death in between is covered by the master. */
+static bool announced[QUEUE_CONSUMERS];
+
+static struct queue_words *words(const struct segment *seg)
+{
+	return (struct queue_words *)(seg->base + SEGMENT_QUEUE_AT);
+}
+
+static struct queue_link *link_of(struct tx *tx, uint32_t off, enum slab_kind kind, uint32_t link_off)
+{
+	uint8_t *object = slab_at(tx, off, kind);
+
+	if (object == NULL) {
+		undo_fail(tx, ERR_CORRUPT);
+		return NULL;
+	}
+	return (struct queue_link *)(object + link_off);
+}
+
+static void append(struct tx *tx, struct queue_list *list, uint32_t off, struct queue_link *last, struct queue_link *link)
+{
+	uint32_t ends[2] = { list->first == 0 ? off : list->first, off };
+
+	/* An unlinked link means nothing to anybody, so these two need no entry. */
+	link->next = 0;
+	link->prev = list->last;
+	if (last != NULL)
+		undo_set32(tx, &last->next, off);
+	undo_set_bytes(tx, &list->first, ends, sizeof(ends));
+	undo_set64(tx, &list->count, list->count + 1);
+}
+
+void queue_mark(struct tx *tx, struct queue_list *list, uint32_t off, enum slab_kind kind, uint32_t link_off, uint32_t change,
+                uint64_t now_ms)
+{
+	struct queue_link *link = link_of(tx, off, kind, link_off);
+	struct queue_link *last = NULL;
+
+	if (link == NULL || change == 0)
+		return;
+	if (link->pending != 0) {
+		undo_set64(tx, &link->pending, link->pending | change);
+		return;
+	}
+	if (list->last != 0 && (last = link_of(tx, list->last, kind, link_off)) == NULL)
+		return;
+	link->changed_at_ms = now_ms;
+	FAULT("queue-before-link");
+	append(tx, list, off, last, link);
+	undo_set64(tx, &link->pending, change);
+	FAULT("queue-linked");
+}
+
+uint32_t queue_take(struct tx *tx, struct queue_list *list, uint32_t off, enum slab_kind kind, uint32_t link_off,
+                    uint64_t *changed_at_r)
+{
+	struct queue_link *link = link_of(tx, off, kind, link_off);
+	struct queue_link *neighbour;
+	uint32_t pending;
+
+	if (link == NULL || link->pending == 0)
+		return 0;
+	pending = (uint32_t)link->pending;
+	*changed_at_r = link->changed_at_ms;
+	if (link->prev == 0)
+		undo_set32(tx, &list->first, link->next);
+	else if ((neighbour = link_of(tx, link->prev, kind, link_off)) != NULL)
+		undo_set32(tx, &neighbour->next, link->next);
+	if (link->next == 0)
+		undo_set32(tx, &list->last, link->prev);
+	else if ((neighbour = link_of(tx, link->next, kind, link_off)) != NULL)
+		undo_set32(tx, &neighbour->prev, link->prev);
+	undo_set_bytes(tx, link, &(struct queue_link){ .changed_at_ms = link->changed_at_ms }, sizeof(*link));
+	undo_set64(tx, &list->count, list->count - 1);
+	return pending;
+}
+
+void queue_announce(struct segment *seg, uint32_t shard, uint32_t consumer)
+{
+	uint64_t bit = 1ULL << shard % SHARDS;
+
+	if (shard >= SHARDS || consumer >= QUEUE_CONSUMERS)
+		return;
+	FAULT("queue-before-announce");
+	if ((__atomic_fetch_or(&words(seg)->dirty[consumer], bit, __ATOMIC_ACQ_REL) & bit) == 0)
+		announced[consumer] = true;
+	FAULT("queue-announced");
+}
+
+void queue_wake(struct segment *seg, uint32_t consumer)
+{
+	const uint64_t one = 1;
+	ssize_t n;
+
+	if (consumer >= QUEUE_CONSUMERS || !announced[consumer])
+		return;
+	announced[consumer] = false;
+	if (seg->wake_fd[consumer] < 0)
+		return;
+	FAULT("queue-before-wake");
+	/* A full counter (EAGAIN) wakes just as well. */
+	do
+		n = write(seg->wake_fd[consumer], &one, sizeof(one));
+	while (n < 0 && errno == EINTR);
+	FAULT("queue-woken");
+}
+
+uint64_t queue_take_dirty(struct segment *seg, uint32_t consumer)
+{
+	return consumer < QUEUE_CONSUMERS ? __atomic_exchange_n(&words(seg)->dirty[consumer], 0, __ATOMIC_ACQ_REL) : 0;
+}

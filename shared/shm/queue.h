@@ -1,0 +1,65 @@
+/* queue.h - the change queue: which services changed, per consumer.
+ *
+ * Each shard links its changed services into a list inside the same transaction as
+ * the change; one 64-bit word a consumer says which shards have any; an eventfd wakes
+ * the consumer. Nothing can overflow, get lost or block on a dead writer: a writer
+ * that dies between commit and wake-up is covered by the master, which wakes every
+ * consumer on each SIGCHLD, and by the roll-back, which does the same.
+ *
+ * changed_at_ms (CLOCK_MONOTONIC of the *first* change since the take) is stored, so that a
+ * restarted consumer keeps the merge window. Lists are first in, first out. */
+#ifndef SHM_QUEUE_H
+#define SHM_QUEUE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "shared/shm/slab.h"
+#include "shared/shm/undo.h"
+
+#define QUEUE_CONSUMERS 2U
+#define QUEUE_PUSHER 0U /* consumer 1 is room for the peer process */
+
+enum change {
+	CHANGE_CONTENT = 1, /* instances added, replaced, edited */
+	CHANGE_HEALTH = 2,
+	CHANGE_REMOVED = 4,  /* instances removed */
+	CHANGE_SETTINGS = 8, /* service or cluster settings: invalidates, does not push */
+};
+
+/* Inside the linked object, one a consumer. */
+struct queue_link {
+	uint32_t next, prev; /* references of the objects, 0: end */
+	uint64_t pending;    /* enum change bits; 0: not linked */
+	uint64_t changed_at_ms;
+};
+
+/* At the root of a shard, one a consumer. */
+struct queue_list {
+	uint32_t first, last;
+	uint64_t count;
+};
+
+/* In the segment, beside the header. */
+struct queue_words {
+	_Alignas(64) uint64_t dirty[QUEUE_CONSUMERS];
+};
+
+/* Links (or only adds the bits). `link` is the object's link for that consumer;
+ * `link_off` its distance from the object's start, the same for all of the kind.
+ * Logged: at most 5 entries. */
+void queue_mark(struct tx *tx, struct queue_list *list, uint32_t off, enum slab_kind kind, uint32_t link_off, uint32_t change,
+                uint64_t now_ms);
+/* Unlinks; returns the pending bits and, through changed_at_r, the time of the first change. */
+uint32_t queue_take(struct tx *tx, struct queue_list *list, uint32_t off, enum slab_kind kind, uint32_t link_off,
+                    uint64_t *changed_at_r);
+
+/* After undo_commit() and before lock_drop(): says "this shard has some". */
+void queue_announce(struct segment *seg, uint32_t shard, uint32_t consumer);
+/* After lock_drop(): one write to the eventfd, only if the announce set a new bit. */
+void queue_wake(struct segment *seg, uint32_t consumer);
+/* Consumer: takes the word (atomic exchange with 0). A consumer that dies behind it
+ * scans all lists at its next start. */
+uint64_t queue_take_dirty(struct segment *seg, uint32_t consumer);
+
+#endif

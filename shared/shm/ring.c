@@ -1,0 +1,177 @@
+#include "shared/shm/ring.h"
+
+#include <string.h>
+
+#include "shared/base/clock.h"
+#include "shared/shm/fault.h"
+
+/* A slot's word: 0 nothing readable; position + 1 published; with BUSY, being written: who
+ * claimed which position, and when, so that readers can tell slow from dead. */
+#define BUSY (1ULL << 63)
+#define BUSY_TIME_SHIFT 32
+#define BUSY_TIME_MASK 0x7fffffffULL
+#define BUSY_POSITION_MASK 0xffffffffULL
+#define BUSY_PATIENCE_MS 1000U
+
+struct ring {
+	_Alignas(64) uint64_t head; /* position of the next event */
+	uint32_t slots;
+	uint32_t slot_bytes;
+	uint64_t pad[6];
+};
+
+struct ring_slot {
+	uint64_t word;
+	struct ring_event event;
+};
+
+struct ring_name {
+	uint64_t len;
+	char text[RING_NAME_BYTES];
+};
+
+_Static_assert(sizeof(struct ring_event) == 56, "event and word are one cache line");
+
+static uint32_t slot_bytes(bool names)
+{
+	return (uint32_t)(sizeof(struct ring_slot) + (names ? sizeof(struct ring_name) : 0));
+}
+
+uint64_t ring_bytes(uint32_t slots, bool names)
+{
+	return sizeof(struct ring) + (uint64_t)slots * slot_bytes(names);
+}
+
+void ring_create(struct ring *ring, uint32_t slots, bool names)
+{
+	memset(ring, 0, ring_bytes(slots, names));
+	ring->slots = slots;
+	ring->slot_bytes = slot_bytes(names);
+}
+
+bool ring_valid(const struct ring *ring, uint32_t slots, bool names)
+{
+	return ring->slots == slots && ring->slot_bytes == slot_bytes(names);
+}
+
+static inline struct ring_slot *slot_of(const struct ring *ring, uint64_t position)
+{
+	return (struct ring_slot *)((uintptr_t)(ring + 1) + position % ring->slots * ring->slot_bytes);
+}
+
+static inline struct ring_name *name_of(const struct ring *ring, struct ring_slot *slot)
+{
+	return ring->slot_bytes > sizeof(*slot) ? (struct ring_name *)(slot + 1) : NULL;
+}
+
+static inline uint64_t busy_word(uint64_t position, uint64_t now_ms)
+{
+	return BUSY | (now_ms & BUSY_TIME_MASK) << BUSY_TIME_SHIFT | ((position + 1) & BUSY_POSITION_MASK);
+}
+
+static inline bool is_claim_of(uint64_t word, uint64_t position)
+{
+	if ((word & BUSY) != 0)
+		return (word & BUSY_POSITION_MASK) == ((position + 1) & BUSY_POSITION_MASK);
+	return word == position + 1;
+}
+
+/* The slot first, then the head, which anybody may push on: below the head every position has
+ * been claimed, also when the claimer died in between. */
+static struct ring_slot *claim(struct ring *ring, uint64_t *position_r, uint64_t *mark_r)
+{
+	uint64_t now = clock_mono_ms();
+
+	for (;;) {
+		uint64_t position = __atomic_load_n(&ring->head, __ATOMIC_ACQUIRE), next = position;
+		struct ring_slot *slot = slot_of(ring, position);
+		uint64_t word = __atomic_load_n(&slot->word, __ATOMIC_ACQUIRE), mark = busy_word(position, now);
+		bool mine = !is_claim_of(word, position) && __atomic_load_n(&ring->head, __ATOMIC_ACQUIRE) == position &&
+		            __atomic_compare_exchange_n(&slot->word, &word, mark, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED);
+
+		FAULT("ring-claimed");
+		__atomic_compare_exchange_n(&ring->head, &next, position + 1, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED);
+		if (mine) {
+			*position_r = position;
+			*mark_r = mark;
+			return slot;
+		}
+	}
+}
+
+void ring_append(struct ring *ring, const struct ring_event *event, struct str name)
+{
+	uint64_t position, mark;
+	struct ring_slot *slot = claim(ring, &position, &mark);
+	struct ring_name *text = name_of(ring, slot);
+
+	slot->event = *event;
+	FAULT("ring-half");
+	if (text != NULL) {
+		text->len = name.n < RING_NAME_BYTES ? name.n : RING_NAME_BYTES;
+		if (text->len > 0)
+			memcpy(text->text, name.p, text->len);
+	}
+	/* Stopped for so long that the ring came round: what stands there may be mixed. */
+	if (!__atomic_compare_exchange_n(&slot->word, &mark, position + 1, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED))
+		__atomic_store_n(&slot->word, 0, __ATOMIC_RELEASE);
+	FAULT("ring-published");
+}
+
+/* ---- reading --------------------------------------------------------------- */
+
+/* True when the copy is whole: the word is the same before and after. */
+static bool copy_out(const struct ring *ring, uint64_t position, struct ring_event *event_r, struct str *name_r, char *out)
+{
+	struct ring_slot *slot = slot_of(ring, position);
+	const struct ring_name *name = name_of(ring, slot);
+	uint64_t len = 0;
+
+	if (__atomic_load_n(&slot->word, __ATOMIC_ACQUIRE) != position + 1)
+		return false;
+	*event_r = slot->event;
+	if (name != NULL && out != NULL) {
+		len = name->len < RING_NAME_BYTES ? name->len : RING_NAME_BYTES;
+		memcpy(out, name->text, len);
+	}
+	if (name_r != NULL)
+		*name_r = str_make(out, len);
+	__atomic_thread_fence(__ATOMIC_ACQUIRE);
+	return __atomic_load_n(&slot->word, __ATOMIC_RELAXED) == position + 1;
+}
+
+static bool is_being_written(const struct ring *ring, uint64_t position)
+{
+	uint64_t word = __atomic_load_n(&slot_of(ring, position)->word, __ATOMIC_ACQUIRE);
+	uint64_t age = (clock_mono_ms() - (word >> BUSY_TIME_SHIFT)) & BUSY_TIME_MASK;
+
+	return (word & BUSY) != 0 && is_claim_of(word, position) && age < BUSY_PATIENCE_MS;
+}
+
+bool ring_next(const struct ring *ring, uint64_t *cursor, struct ring_event *event_r, struct str *name_r,
+               char name_out[RING_NAME_BYTES], uint64_t *missed_r)
+{
+	uint64_t head = __atomic_load_n(&ring->head, __ATOMIC_ACQUIRE);
+
+	if (*cursor > head)
+		*cursor = head;
+	if (head - *cursor > ring->slots) {
+		*missed_r += head - ring->slots - *cursor;
+		*cursor = head - ring->slots;
+	}
+	for (; *cursor < head; (*cursor)++) {
+		if (copy_out(ring, *cursor, event_r, name_r, name_out)) {
+			(*cursor)++;
+			return true;
+		}
+		/* Published between the two looks: is_being_written() says no, the copy says yes. */
+		if (is_being_written(ring, *cursor))
+			return false;
+		if (copy_out(ring, *cursor, event_r, name_r, name_out)) {
+			(*cursor)++;
+			return true;
+		}
+		(*missed_r)++;
+	}
+	return false;
+}

@@ -1,0 +1,323 @@
+#include "shared/shm/segment.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <gnu/libc-version.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/random.h>
+#include <unistd.h>
+#include <xxhash.h>
+
+#include "shared/base/clock.h"
+#include "shared/shm/fault.h"
+#include "shared/shm/health.h"
+#include "shared/shm/lock.h"
+#include "shared/shm/queue.h"
+#include "shared/shm/ring.h"
+#include "shared/shm/segment_internal.h"
+#include "shared/shm/shard.h"
+#include "shared/shm/slab.h"
+#include "shared/shm/slot.h"
+#include "shared/shm/table.h"
+
+/* Far from zero, so that "now - timeout" is never below it. */
+#define HEALTH_START_MS 86400000ULL
+
+_Static_assert(sizeof(struct segment_header) <= SEGMENT_QUEUE_AT, "header and queue words share the first page");
+_Static_assert(SEGMENT_QUEUE_AT + sizeof(struct queue_words) <= SEGMENT_PAGE, "header and queue words share the first page");
+_Static_assert(SHARDS_ALL < 255, "an owner is one byte");
+
+/* ---- layout ---------------------------------------------------------------- */
+
+static uint64_t round_up(uint64_t n, uint64_t to)
+{
+	return (n + to - 1) / to * to;
+}
+
+static uint64_t data_at(const struct segment_layout *layout, uint64_t pages, uint64_t *descs_r)
+{
+	*descs_r = round_up(layout->owners + pages, SEGMENT_PAGE);
+	return round_up(*descs_r + pages * sizeof(struct page_desc), SEGMENT_PAGE);
+}
+
+int segment_layout(uint64_t bytes, struct segment_layout *layout_r)
+{
+	struct segment_layout layout = { .slots = SEGMENT_PAGE, .bytes = bytes };
+	uint64_t pages;
+
+	layout.board = round_up(layout.slots + SLOTS_MAX * sizeof(struct slot), 64);
+	layout.events = round_up(layout.board + sizeof(struct board), 64);
+	layout.removed = round_up(layout.events + ring_bytes(RING_EVENTS, false), 64);
+	layout.shards = round_up(layout.removed + ring_bytes(RING_REMOVED, true), SEGMENT_PAGE);
+	layout.owners = round_up(layout.shards + SHARDS_ALL * sizeof(struct shard), SEGMENT_PAGE);
+	if (bytes % SEGMENT_PAGE != 0 || bytes > SEGMENT_BYTES_MAX || bytes < layout.owners + 4ULL * SEGMENT_PAGE)
+		return ERR_RANGE;
+	pages = (bytes - layout.owners) / (SEGMENT_PAGE + sizeof(struct page_desc) + 1);
+	while (pages > 0 && data_at(&layout, pages, &layout.descs) + pages * SEGMENT_PAGE > bytes)
+		pages--;
+	if (pages == 0)
+		return ERR_RANGE;
+	layout.data = data_at(&layout, pages, &layout.descs);
+	layout.pages = (uint32_t)pages;
+	*layout_r = layout;
+	return 0;
+}
+
+void segment_fingerprint(uint8_t out[32])
+{
+	const uint64_t numbers[] = {
+		SEGMENT_LAYOUT,
+		SEGMENT_PAGE,
+		SEGMENT_UNIT,
+		SHARDS_ALL,
+		SLOTS_MAX,
+		RING_EVENTS,
+		RING_REMOVED,
+		SLAB_KINDS,
+		UNDO_ENTRIES,
+		UNDO_FREES,
+		TABLE_INLINE,
+		TABLE_HEADS,
+		QUEUE_CONSUMERS,
+		SHARD_ROOT_BYTES,
+		sizeof(struct segment_header),
+		offsetof(struct segment_header, backed),
+		offsetof(struct segment_header, stamp),
+		sizeof(struct slot),
+		offsetof(struct slot, counters),
+		sizeof(struct board),
+		sizeof(struct queue_words),
+		sizeof(struct queue_link),
+		sizeof(struct queue_list),
+		sizeof(struct ring_event),
+		ring_bytes(RING_EVENTS, false),
+		ring_bytes(RING_REMOVED, true),
+		sizeof(struct page_desc),
+		sizeof(struct table),
+		sizeof(struct shard),
+		offsetof(struct shard, state),
+		offsetof(struct shard, undo),
+		offsetof(struct shard, slabs),
+		offsetof(struct shard, root),
+		sizeof(pthread_mutex_t),
+		(uint64_t)sysconf(_SC_PAGESIZE),
+		SLAB_BYTES_SERVICE,
+		SLAB_BYTES_CLUSTER,
+		SLAB_BYTES_INSTANCE,
+		SLAB_BYTES_AUDIENCE,
+		SLAB_BYTES_SUBSCRIBER,
+	};
+	const char *libc = gnu_get_libc_version();
+	XXH128_hash_t a = XXH3_128bits(numbers, sizeof(numbers));
+	XXH128_hash_t b = XXH3_128bits_withSeed(libc, strlen(libc), a.low64);
+
+	memcpy(out, &a, 16);
+	memcpy(out + 16, &b, 16);
+}
+
+const char *segment_fingerprint_text(void)
+{
+	static char text[17];
+	uint8_t bytes[32];
+	uint64_t fold = 0;
+
+	segment_fingerprint(bytes);
+	for (unsigned i = 0; i < sizeof(bytes); i++)
+		fold = fold * 31 + bytes[i];
+	snprintf(text, sizeof(text), "%016llx", (unsigned long long)fold);
+	return text;
+}
+
+void segment_boot_id(char out[40])
+{
+	int fd = open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
+	ssize_t n = fd < 0 ? -1 : read(fd, out, 36);
+
+	if (fd >= 0)
+		close(fd);
+	memset(out + (n > 0 ? n : 0), 0, 40 - (size_t)(n > 0 ? n : 0));
+}
+
+/* ---- handle and new memory ------------------------------------------------- */
+
+struct segment *segment_handle(void *base, const struct segment_layout *layout, int fd)
+{
+	struct segment *seg = calloc(1, sizeof(*seg));
+
+	if (seg == NULL)
+		return NULL;
+	seg->base = base;
+	seg->header = base;
+	seg->slots = (struct slot *)(seg->base + layout->slots);
+	seg->board = (struct board *)(seg->base + layout->board);
+	seg->events = (struct ring *)(seg->base + layout->events);
+	seg->removed = (struct ring *)(seg->base + layout->removed);
+	seg->shards = (struct shard *)(seg->base + layout->shards);
+	seg->owners = seg->base + layout->owners;
+	seg->descs = (struct page_desc *)(seg->base + layout->descs);
+	seg->data = seg->base + layout->data;
+	seg->data_off = layout->data;
+	seg->bytes = layout->bytes;
+	seg->pages = layout->pages;
+	seg->fd = fd;
+	seg->wake_fd[0] = -1;
+	seg->wake_fd[1] = -1;
+	return seg;
+}
+
+int segment_format(struct segment *seg)
+{
+	struct segment_header *header = seg->header;
+
+	if (getrandom(&header->epoch, sizeof(header->epoch), 0) != (ssize_t)sizeof(header->epoch) ||
+	    getrandom(&header->seed, sizeof(header->seed), 0) != (ssize_t)sizeof(header->seed))
+		return ERR_IO;
+	header->layout = SEGMENT_LAYOUT;
+	segment_fingerprint(header->fingerprint);
+	segment_boot_id(header->boot_id);
+	header->bytes = seg->bytes;
+	header->pages = seg->pages;
+	header->served_at_ms = clock_wall_ms();
+	header->health_ms = HEALTH_START_MS;
+	health_attach(seg, clock_mono_ms());
+	for (uint32_t i = 0; i < SHARDS_ALL; i++)
+		seg->shards[i].index = i;
+	ring_create(seg->events, RING_EVENTS, false);
+	ring_create(seg->removed, RING_REMOVED, true);
+	lock_init_all(seg);
+	__atomic_store_n(&header->magic, SEGMENT_MAGIC, __ATOMIC_RELEASE);
+	return 0;
+}
+
+int segment_open_anonymous(uint64_t bytes, struct segment **segment_r)
+{
+	struct segment_layout layout;
+	struct segment *seg;
+	void *base;
+	int ret;
+
+	bytes = bytes < SEGMENT_BYTES_MIN ? SEGMENT_BYTES_MIN : round_up(bytes, SEGMENT_PAGE);
+	if ((ret = segment_layout(bytes, &layout)) < 0)
+		return ret;
+	base = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (base == MAP_FAILED)
+		return ERR_NOMEM;
+	seg = segment_handle(base, &layout, -1);
+	if (seg == NULL || (ret = segment_format(seg)) < 0 || (ret = segment_ensure(seg, 1)) < 0) {
+		munmap(base, bytes);
+		free(seg);
+		return ret < 0 ? ret : ERR_NOMEM;
+	}
+	*segment_r = seg;
+	return 0;
+}
+
+void segment_close_for_test(struct segment **segment)
+{
+	struct segment *seg = *segment;
+
+	*segment = NULL;
+	if (seg == NULL)
+		return;
+	munmap(seg->base, seg->bytes);
+	if (seg->fd >= 0)
+		close(seg->fd);
+	free(seg);
+}
+
+/* ---- room ------------------------------------------------------------------ */
+
+static int allocate(const struct segment *seg, uint64_t from, uint64_t to)
+{
+	int rc;
+
+	do
+		rc = posix_fallocate(seg->fd, (off_t)from, (off_t)(to - from));
+	while (rc == EINTR);
+	return rc == 0 ? 0 : ERR_FULL;
+}
+
+int segment_back(const struct segment *seg, uint64_t from, uint64_t to)
+{
+	uint64_t descs = (uint64_t)((uint8_t *)seg->descs - seg->base);
+	int ret;
+
+	if (seg->fd < 0)
+		return 0;
+	ret = allocate(seg, descs + from * sizeof(struct page_desc), descs + to * sizeof(struct page_desc));
+	if (ret == 0)
+		ret = allocate(seg, seg->data_off + from * SEGMENT_PAGE, seg->data_off + to * SEGMENT_PAGE);
+	return ret;
+}
+
+/* One step more; somebody else's step is as good. */
+static int grow(struct segment *seg)
+{
+	struct segment_header *header = seg->header;
+	uint64_t backed = __atomic_load_n(&header->backed, __ATOMIC_ACQUIRE);
+	uint64_t next = backed + SEGMENT_GROW_PAGES < seg->pages ? backed + SEGMENT_GROW_PAGES : seg->pages;
+
+	if (backed >= seg->pages || segment_back(seg, backed, next) < 0)
+		return ERR_FULL;
+	FAULT("grow-before-swap");
+	if (__atomic_compare_exchange_n(&header->backed, &backed, next, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE)) {
+		FAULT("grow-after-swap");
+		__atomic_fetch_add(&header->free_hint, next - backed, __ATOMIC_RELAXED);
+	}
+	return 0;
+}
+
+/* Signed: takes and returns that pass each other may push the hint below zero for a moment. */
+static bool enough(const struct segment *seg, uint32_t pages)
+{
+	return (int64_t)__atomic_load_n(&seg->header->free_hint, __ATOMIC_RELAXED) >= (int64_t)pages;
+}
+
+int segment_ensure(struct segment *seg, uint32_t pages)
+{
+	while (!enough(seg, pages)) {
+		if (grow(seg) == 0)
+			continue;
+		segment_recount(seg);
+		return enough(seg, pages) ? 0 : ERR_FULL;
+	}
+	return 0;
+}
+
+void segment_recount(struct segment *seg)
+{
+	uint64_t backed = __atomic_load_n(&seg->header->backed, __ATOMIC_ACQUIRE), count = 0;
+
+	for (uint64_t page = 0; page < backed; page++)
+		count += seg->owners[page] == 0;
+	__atomic_store_n(&seg->header->free_hint, count, __ATOMIC_RELAXED);
+	__atomic_store_n(&seg->header->page_hint, 0, __ATOMIC_RELAXED);
+}
+
+/* ---- the rest -------------------------------------------------------------- */
+
+int segment_unlink(struct segment *seg)
+{
+	if (seg->path[0] == '\0')
+		return ERR_NOT_FOUND;
+	return unlink(seg->path) == 0 ? 0 : ERR_IO;
+}
+
+int segment_probe_robust(void)
+{
+	return lock_probe();
+}
+
+uint64_t stamp_next(struct segment *seg)
+{
+	uint64_t wall = clock_wall_us();
+	uint64_t last = __atomic_load_n(&seg->header->stamp, __ATOMIC_RELAXED), next;
+
+	do
+		next = wall > last ? wall : last + 1;
+	while (!__atomic_compare_exchange_n(&seg->header->stamp, &last, next, true, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED));
+	return next;
+}

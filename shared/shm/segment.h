@@ -1,0 +1,166 @@
+/* segment.h - the file in memory that outlives every process.
+ *
+ * Layout (all offsets from the base, everything little-endian fixed width):
+ *
+ *     header      one struct segment_header
+ *     slots       SLOTS_MAX process slots (slot.h)
+ *     board       what the master tells its children (slot.h)
+ *     events      two rings (ring.h)
+ *     shards      SHARDS_ALL struct shard (shard.h): 64 and the office
+ *     owners      one byte a page: 0 free, else shard index + 1
+ *     pages       one struct page_desc a page (slab.h)
+ *     data        the pages themselves, SEGMENT_PAGE bytes each
+ *
+ * The whole reserve is mapped once, in the master, before the first fork, and never
+ * unmapped: a robust lock whose mapping was removed is never handed over. Pages are
+ * backed in steps by posix_fallocate *before* a lock is taken, so a full file system
+ * is ERR_FULL and never SIGBUS. Nothing inside is a pointer; references are 32-bit
+ * offsets in units of 16 bytes (0: none).
+ *
+ * Death: the file stays. A flock on it is held by the master and, through the
+ * inherited descriptor, by its children; the next master waits for it, plays every
+ * undo log, makes all locks anew (stale owner words wait for ever) and serves.
+ *
+ * The segment is one trust domain: whoever writes it is trusted, yet every walk is
+ * bounded by a stored count and every reference is checked when it becomes a pointer. */
+#ifndef SHM_SEGMENT_H
+#define SHM_SEGMENT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "shared/base/err.h"
+
+#define SEGMENT_MAGIC 0x31524554534f52ULL /* "ROSTER1" */
+#define SEGMENT_LAYOUT 1U                 /* raised by hand when meaning changes but sizes do not */
+#define SEGMENT_PAGE 4096U
+#define SEGMENT_UNIT 16U /* a reference counts these */
+#define SHARDS 64U
+#define SHARD_OFFICE 64U /* namespaces and switches; own lock, log and pages */
+#define SHARDS_ALL 65U
+#define SEGMENT_GROW_PAGES 256U /* backed in steps of 1 MiB */
+#define SEGMENT_QUEUE_AT 2048U  /* struct queue_words, behind the header in the first page */
+
+struct page_desc;
+struct shard;
+struct slot;
+struct board;
+struct ring;
+
+struct segment_header {
+	uint64_t magic;
+	uint32_t layout;
+	uint32_t node;           /* node number, 0 until there is a cluster; top byte of ids */
+	uint8_t fingerprint[32]; /* sizes, offsets, glibc, page size: see segment_fingerprint() */
+	char boot_id[40];
+	uint64_t epoch; /* random, new with each new segment: part of every cache key */
+	uint64_t seed;  /* secret: shard choice and hash tables */
+	uint64_t bytes; /* reserve: the file's length */
+	uint32_t pages; /* data pages in the reserve */
+	uint32_t pad0;
+	uint64_t backed;       /* data pages backed so far; grows by compare-and-swap */
+	uint64_t free_hint;    /* backed and unowned pages; a hint, rebuilt at attach */
+	uint64_t page_hint;    /* where the next search for a free page starts */
+	uint64_t served_at_ms; /* wall clock, written by the keeper each tick: segment.max_age */
+	uint64_t attach_count;
+	/* Health clock (health.h). */
+	uint64_t health_ms;
+	uint64_t health_mono_ms;
+	/* Hybrid clock: microseconds since the epoch, strictly increasing (stamp_next). */
+	uint64_t stamp;
+	/* Statistics that belong to no process. */
+	uint64_t rollbacks; /* locks whose dead owner was rolled back */
+	uint64_t sweeps;    /* pages given back by those */
+	uint64_t corrupt;   /* references found impossible */
+	uint64_t spare[32];
+};
+
+/* The process's handle. Made by the master, inherited by fork, never freed. */
+struct segment {
+	uint8_t *base;
+	struct segment_header *header;
+	struct slot *slots;
+	struct board *board;
+	struct ring *events;  /* changes of state */
+	struct ring *removed; /* removed instances, with their names */
+	struct shard *shards; /* [SHARDS_ALL] */
+	uint8_t *owners;
+	struct page_desc *descs;
+	uint8_t *data;     /* page n at data + n * SEGMENT_PAGE */
+	uint64_t data_off; /* of data, in bytes from base */
+	uint64_t bytes;
+	uint32_t pages;
+	int fd;         /* holds the flock; inherited by children */
+	int wake_fd[2]; /* eventfd a consumer (queue.h); -1 where nobody listens */
+	char path[256];
+};
+
+struct segment_config {
+	const char *dir; /* "" = choose: runtime_dir if tmpfs, else a 0700 folder in /dev/shm */
+	const char *runtime_dir;
+	const char *name;      /* file name inside dir, e.g. "segment" */
+	uint64_t limit_bytes;  /* 0 = min(1 GiB, half of what is free) */
+	uint64_t max_age_ms;   /* not served for longer: attached_stale is set */
+	uint64_t lock_wait_ms; /* for the flock of a predecessor; 10 s */
+	bool forget;           /* start empty, old file removed */
+};
+
+enum segment_origin { SEGMENT_NEW, SEGMENT_ATTACHED, SEGMENT_SET_ASIDE /* old one renamed, new made */ };
+
+struct segment_report {
+	enum segment_origin origin;
+	bool stale;           /* attached, but older than max_age: drop ephemeral instances */
+	unsigned rolled_back; /* locks whose log was played */
+	char why[160];        /* for the log: why set aside, or why refused */
+};
+
+/* Master only. Opens or makes the file (mode 0600, no links followed), checks size
+ * against the file system and every parent cgroup's memory limit, takes the flock,
+ * maps, validates, plays logs, makes locks. On error report_r->why says which
+ * number stands against which. ERR_BUSY: the flock did not come free in time. */
+int segment_open(const struct segment_config *config, struct segment **segment_r, struct segment_report *report_r) MUST_CHECK;
+
+/* Checks the configuration the way segment_open() would, without touching anything (-t). */
+int segment_check_config(const struct segment_config *config, char *why, unsigned why_size) MUST_CHECK;
+
+/* For unit tests and benchmarks: an anonymous shared mapping with the same layout. */
+int segment_open_anonymous(uint64_t bytes, struct segment **segment_r) MUST_CHECK;
+/* Tests only: the mapping really goes away. */
+void segment_close_for_test(struct segment **segment);
+
+/* Removes the file (--forget at stop). The mapping stays. */
+int segment_unlink(struct segment *seg) MUST_CHECK;
+
+/* A probe child locks a robust mutex and dies: does the kernel hand it over?
+ * ERR_LOCK when it does not (a filter refuses set_robust_list): refuse to start. */
+int segment_probe_robust(void) MUST_CHECK;
+
+/* Makes sure that at least `pages` backed pages are free, backing more if needed.
+ * Call *before* taking a lock; makes system calls. ERR_FULL: the reserve is used up
+ * or the file system refuses. Safe for any number of processes at once; a death in
+ * the middle leaves pages that are backed but not yet counted, and they are counted
+ * by the next caller. */
+int segment_ensure(struct segment *seg, uint32_t pages) MUST_CHECK;
+
+/* Counts the free pages again: at attach, after a death, when the hint says "none". */
+void segment_recount(struct segment *seg);
+
+/* Layout fingerprint as 16 hex digits (rosterd -v). */
+const char *segment_fingerprint_text(void);
+
+/* Checked translation: NULL unless [off, off + bytes) lies inside backed data. */
+static inline void *segment_at(const struct segment *seg, uint32_t off, uint32_t bytes)
+{
+	uint64_t at = (uint64_t)off * SEGMENT_UNIT;
+
+	if (off == 0 || at < seg->data_off || at + bytes > seg->bytes)
+		return NULL;
+	return seg->base + at;
+}
+
+/* Next value of the hybrid clock: max(wall clock in us, last + 1). Lock-free; a value
+ * handed out is never handed out again, also across restarts. Below 2^53. */
+uint64_t stamp_next(struct segment *seg);
+
+#endif

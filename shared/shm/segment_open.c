@@ -1,0 +1,448 @@
+#include "shared/shm/segment.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/magic.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/statfs.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "shared/base/clock.h"
+#include "shared/shm/health.h"
+#include "shared/shm/lock.h"
+#include "shared/shm/ring.h"
+#include "shared/shm/segment_internal.h"
+#include "shared/shm/shard.h"
+#include "shared/shm/slab.h"
+#include "shared/shm/slot.h"
+#include "shared/shm/undo.h"
+
+#define ASIDE_KEPT 2U
+#define ASIDE_INFIX ".aside."
+#define FLOCK_POLL_MS 20U
+
+/* What segment_open() carries from step to step. */
+struct opening {
+	const struct segment_config *config;
+	struct segment_report *report;
+	char dir[200];
+	int dir_fd;
+	int fd;
+	struct segment *seg;
+};
+
+static int refuse(struct segment_report *report, int err, const char *format, ...) __attribute__((format(printf, 3, 4)));
+
+static int refuse(struct segment_report *report, int err, const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(report->why, sizeof(report->why), format, args);
+	va_end(args);
+	return err;
+}
+
+/* ---- the folder ------------------------------------------------------------ */
+
+static bool is_memory(int fd)
+{
+	struct statfs fs;
+
+	return fstatfs(fd, &fs) == 0 && (fs.f_type == TMPFS_MAGIC || fs.f_type == RAMFS_MAGIC);
+}
+
+static int open_dir(const char *path)
+{
+	return open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+}
+
+/* Asked for: any file system, but nobody else may put files there in our place. */
+static int dir_asked(struct opening *o, bool make)
+{
+	struct stat st;
+
+	snprintf(o->dir, sizeof(o->dir), "%s", o->config->dir);
+	if (make)
+		(void)mkdir(o->dir, 0700);
+	o->dir_fd = open_dir(o->dir);
+	if (o->dir_fd < 0 || fstat(o->dir_fd, &st) < 0)
+		return refuse(o->report, ERR_IO, "segment.dir %.100s: %s", o->dir, strerror(errno));
+	if ((st.st_mode & 022) != 0 && (st.st_mode & S_ISVTX) == 0)
+		return refuse(o->report, ERR_IO, "segment.dir %.100s is writable by others", o->dir);
+	if (!is_memory(o->dir_fd))
+		refuse(o->report, 0, "segment.dir %.80s is not a memory file system: slow", o->dir);
+	return 0;
+}
+
+static bool dir_runtime(struct opening *o)
+{
+	if (o->config->runtime_dir == NULL || o->config->runtime_dir[0] == '\0')
+		return false;
+	snprintf(o->dir, sizeof(o->dir), "%s", o->config->runtime_dir);
+	o->dir_fd = open_dir(o->dir);
+	if (o->dir_fd >= 0 && is_memory(o->dir_fd))
+		return true;
+	if (o->dir_fd >= 0)
+		close(o->dir_fd);
+	o->dir_fd = -1;
+	return false;
+}
+
+/* Everybody may write to /dev/shm: the folder must be ours, private and no link. */
+static int dir_own(struct opening *o, bool make)
+{
+	struct stat st;
+
+	snprintf(o->dir, sizeof(o->dir), "/dev/shm/roster-%u", (unsigned)geteuid());
+	if (make)
+		(void)mkdir(o->dir, 0700);
+	o->dir_fd = open_dir(o->dir);
+	if (o->dir_fd < 0 && errno == ENOENT && !make) {
+		snprintf(o->dir, sizeof(o->dir), "/dev/shm");
+		o->dir_fd = open_dir(o->dir);
+		return o->dir_fd < 0 ? refuse(o->report, ERR_IO, "/dev/shm: %s", strerror(errno)) : 0;
+	}
+	if (o->dir_fd < 0 || fstat(o->dir_fd, &st) < 0)
+		return refuse(o->report, ERR_IO, "%s: %s", o->dir, strerror(errno));
+	if (st.st_uid != geteuid() || (st.st_mode & 077) != 0)
+		return refuse(o->report, ERR_IO, "%s is not a private folder of user %u", o->dir, (unsigned)geteuid());
+	return 0;
+}
+
+static int choose_dir(struct opening *o, bool make)
+{
+	if (o->config->dir != NULL && o->config->dir[0] != '\0')
+		return dir_asked(o, make);
+	return dir_runtime(o) ? 0 : dir_own(o, make);
+}
+
+/* ---- the file and its flock ------------------------------------------------ */
+
+static int open_file(struct opening *o, int flags)
+{
+	struct stat st;
+
+	o->fd = openat(o->dir_fd, o->config->name, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC | flags, 0600);
+	if (o->fd < 0 || fstat(o->fd, &st) < 0)
+		return refuse(o->report, ERR_IO, "%.60s/%.40s: %s", o->dir, o->config->name, strerror(errno));
+	if (!S_ISREG(st.st_mode) || st.st_uid != geteuid() || st.st_nlink > 1 || (st.st_mode & 077) != 0)
+		return refuse(o->report, ERR_IO, "%.60s/%.40s is not a private file of user %u", o->dir, o->config->name,
+		              (unsigned)geteuid());
+	return 0;
+}
+
+/* False when the name meanwhile stands for another file: the predecessor removed it. */
+static bool is_current(const struct opening *o)
+{
+	struct stat ours, named;
+
+	return fstat(o->fd, &ours) == 0 && fstatat(o->dir_fd, o->config->name, &named, AT_SYMLINK_NOFOLLOW) == 0 &&
+	       ours.st_ino == named.st_ino && ours.st_dev == named.st_dev;
+}
+
+static void pause_ms(unsigned ms)
+{
+	struct timespec t = { 0, (long)ms * 1000000L };
+
+	nanosleep(&t, NULL);
+}
+
+static int lock_file(struct opening *o)
+{
+	uint64_t waited = 0;
+	int ret;
+
+	for (;;) {
+		if ((ret = open_file(o, 0)) < 0)
+			return ret;
+		while (flock(o->fd, LOCK_EX | LOCK_NB) < 0) {
+			if (errno != EWOULDBLOCK && errno != EINTR)
+				return refuse(o->report, ERR_IO, "flock: %s", strerror(errno));
+			if (waited >= o->config->lock_wait_ms)
+				return refuse(o->report, ERR_BUSY, "%.60s/%.40s is still held by another server after %llu ms",
+				              o->dir, o->config->name, (unsigned long long)waited);
+			pause_ms(FLOCK_POLL_MS);
+			waited += FLOCK_POLL_MS;
+		}
+		if (is_current(o))
+			return 0;
+		close(o->fd);
+		o->fd = -1;
+	}
+}
+
+/* ---- setting aside --------------------------------------------------------- */
+
+/* The number behind "<name>.aside.", 0 for any other file. */
+static unsigned long aside_number(const struct opening *o, const char *file)
+{
+	size_t n = strlen(o->config->name);
+
+	if (strncmp(file, o->config->name, n) != 0 || strncmp(file + n, ASIDE_INFIX, strlen(ASIDE_INFIX)) != 0)
+		return 0;
+	return strtoul(file + n + strlen(ASIDE_INFIX), NULL, 10);
+}
+
+/* Calls for each set-aside file; with keep_from > 0 the ones numbered below are removed. */
+static unsigned long aside_scan(const struct opening *o, unsigned long keep_from)
+{
+	int fd = openat(o->dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+	unsigned long newest = 0;
+	struct dirent *entry;
+
+	if (dir == NULL) {
+		if (fd >= 0)
+			close(fd);
+		return 0;
+	}
+	while ((entry = readdir(dir)) != NULL) {
+		unsigned long n = aside_number(o, entry->d_name);
+
+		newest = n > newest ? n : newest;
+		if (n != 0 && n < keep_from)
+			unlinkat(o->dir_fd, entry->d_name, 0);
+	}
+	closedir(dir);
+	return newest;
+}
+
+static int set_aside(struct opening *o)
+{
+	unsigned long number = aside_scan(o, 0) + 1;
+	char name[256];
+	int ret;
+
+	snprintf(name, sizeof(name), "%.200s%s%lu", o->config->name, ASIDE_INFIX, number);
+	if (renameat(o->dir_fd, o->config->name, o->dir_fd, name) < 0)
+		return refuse(o->report, ERR_IO, "setting aside to %.80s: %s", name, strerror(errno));
+	if (number > ASIDE_KEPT - 1)
+		aside_scan(o, number - (ASIDE_KEPT - 1));
+	close(o->fd);
+	o->fd = -1;
+	if ((ret = open_file(o, O_EXCL)) < 0)
+		return ret;
+	if (flock(o->fd, LOCK_EX | LOCK_NB) < 0)
+		return refuse(o->report, ERR_BUSY, "another server took %.60s/%.40s", o->dir, o->config->name);
+	return 0;
+}
+
+/* ---- mapping --------------------------------------------------------------- */
+
+static int map(struct opening *o, const struct segment_layout *layout)
+{
+	void *base = mmap(NULL, layout->bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, o->fd, 0);
+
+	if (base == MAP_FAILED)
+		return refuse(o->report, ERR_NOMEM, "mapping %llu MiB: %s", (unsigned long long)(layout->bytes >> 20),
+		              strerror(errno));
+	o->seg = segment_handle(base, layout, o->fd);
+	if (o->seg == NULL) {
+		munmap(base, layout->bytes);
+		return ERR_NOMEM;
+	}
+	snprintf(o->seg->path, sizeof(o->seg->path), "%.190s/%.60s", o->dir, o->config->name);
+	return 0;
+}
+
+/* Allowed only as long as nobody has taken a lock in it. */
+static void unmap(struct opening *o)
+{
+	munmap(o->seg->base, o->seg->bytes);
+	free(o->seg);
+	o->seg = NULL;
+}
+
+static int make_new(struct opening *o)
+{
+	struct segment_layout layout;
+	uint64_t bytes;
+	char why[sizeof(o->report->why)];
+	int ret;
+
+	if ((ret = segment_choose_bytes(o->dir_fd, o->config->limit_bytes, &bytes, why, sizeof(why))) < 0)
+		return refuse(o->report, ret, "%s", why);
+	if ((ret = segment_layout(bytes, &layout)) < 0)
+		return refuse(o->report, ret, "segment.limit %llu MiB cannot be laid out", (unsigned long long)(bytes >> 20));
+	if (ftruncate(o->fd, 0) < 0 || ftruncate(o->fd, (off_t)bytes) < 0)
+		return refuse(o->report, ERR_IO, "ftruncate: %s", strerror(errno));
+	if (posix_fallocate(o->fd, 0, (off_t)layout.descs) != 0)
+		return refuse(o->report, ERR_FULL, "the file system refuses the first %llu KiB",
+		              (unsigned long long)(layout.descs >> 10));
+	if ((ret = map(o, &layout)) < 0)
+		return ret;
+	if ((ret = segment_format(o->seg)) == 0)
+		ret = segment_ensure(o->seg, 1);
+	if (ret < 0) {
+		unmap(o);
+		return refuse(o->report, ret, "the file system refuses the first pages");
+	}
+	return 0;
+}
+
+/* ---- attaching ------------------------------------------------------------- */
+
+/* NULL, or why this file is not a segment of ours. Reads, maps nothing. */
+static const char *foreign(const struct opening *o, struct segment_layout *layout_r)
+{
+	struct segment_header header;
+	uint8_t fingerprint[32];
+	char boot_id[40];
+	struct stat st;
+
+	if (fstat(o->fd, &st) < 0 || pread(o->fd, &header, sizeof(header), 0) != (ssize_t)sizeof(header))
+		return "shorter than a header";
+	segment_fingerprint(fingerprint);
+	segment_boot_id(boot_id);
+	if (header.magic != SEGMENT_MAGIC)
+		return "not a finished segment";
+	if (header.layout != SEGMENT_LAYOUT || memcmp(header.fingerprint, fingerprint, sizeof(fingerprint)) != 0)
+		return "of another layout";
+	if (memcmp(header.boot_id, boot_id, sizeof(boot_id)) != 0)
+		return "of another boot";
+	if (header.bytes != (uint64_t)st.st_size || segment_layout(header.bytes, layout_r) < 0 ||
+	    header.pages != layout_r->pages || header.backed > header.pages)
+		return "its sizes contradict each other";
+	/* A sparse copy would be SIGBUS one day. */
+	if ((uint64_t)st.st_blocks * 512 < layout_r->descs + header.backed * (SEGMENT_PAGE + sizeof(struct page_desc)))
+		return "not backed as far as it says";
+	return NULL;
+}
+
+/* NULL, or what makes the mapped content unusable. Nothing is changed yet. */
+static const char *damaged(const struct segment *seg)
+{
+	for (uint32_t i = 0; i < SHARDS_ALL; i++) {
+		if (seg->shards[i].index != i)
+			return "shards out of order";
+		if (!undo_valid(seg, &seg->shards[i]))
+			return "an undo log is impossible";
+	}
+	for (uint64_t page = 0; page < seg->pages; page++) {
+		if (seg->owners[page] > SHARDS_ALL || (page >= seg->header->backed && seg->owners[page] != 0))
+			return "impossible page owners";
+	}
+	if (!ring_valid(seg->events, RING_EVENTS, false) || !ring_valid(seg->removed, RING_REMOVED, true))
+		return "an event ring is impossible";
+	return NULL;
+}
+
+/* Counters stay; what was said about processes that are dead now does not. */
+static void reset_slots(struct segment *seg)
+{
+	for (unsigned i = 0; i < SLOTS_MAX; i++) {
+		struct slot *slot = &seg->slots[i];
+
+		slot->pid = 0;
+		slot->state = SLOT_FREE;
+		slot->stopped = 0;
+		slot->busy_since_ms = 0;
+		slot->stuck_shard = 0;
+		slot->stuck_owner = 0;
+		slot->connections = 0;
+	}
+	memset(seg->board, 0, sizeof(*seg->board));
+}
+
+static void take_over(struct opening *o)
+{
+	struct segment_header *header = o->seg->header;
+	uint64_t now = clock_wall_ms();
+
+	o->report->rolled_back = lock_recover_all(o->seg);
+	header->rollbacks += o->report->rolled_back;
+	header->attach_count++;
+	health_attach(o->seg, clock_mono_ms());
+	reset_slots(o->seg);
+	o->report->origin = SEGMENT_ATTACHED;
+	o->report->stale =
+	        o->config->max_age_ms != 0 && now > header->served_at_ms && now - header->served_at_ms > o->config->max_age_ms;
+	if (o->config->limit_bytes != 0 && o->config->limit_bytes / SEGMENT_PAGE != header->bytes / SEGMENT_PAGE)
+		refuse(o->report, 0, "segment.limit changed: the segment keeps its %llu MiB until it is made anew",
+		       (unsigned long long)(header->bytes >> 20));
+}
+
+/* Takes the old content over, or says why not and leaves everything as it was. */
+static int attach(struct opening *o, const char **why_r)
+{
+	struct segment_layout layout;
+	int ret;
+
+	*why_r = foreign(o, &layout);
+	if (*why_r != NULL)
+		return 0;
+	if ((ret = map(o, &layout)) < 0)
+		return ret;
+	*why_r = damaged(o->seg);
+	if (*why_r != NULL)
+		unmap(o);
+	else
+		take_over(o);
+	return 0;
+}
+
+static int attach_or_make(struct opening *o)
+{
+	const char *why;
+	struct stat st;
+	int ret;
+
+	if (fstat(o->fd, &st) < 0)
+		return refuse(o->report, ERR_IO, "fstat: %s", strerror(errno));
+	o->report->origin = SEGMENT_NEW;
+	if (st.st_size == 0 || o->config->forget)
+		return make_new(o);
+	if ((ret = attach(o, &why)) < 0 || why == NULL)
+		return ret;
+	if ((ret = set_aside(o)) < 0 || (ret = make_new(o)) < 0)
+		return ret;
+	o->report->origin = SEGMENT_SET_ASIDE;
+	refuse(o->report, 0, "the old segment was set aside: %s", why);
+	return 0;
+}
+
+int segment_open(const struct segment_config *config, struct segment **segment_r, struct segment_report *report_r)
+{
+	struct opening o = { .config = config, .report = report_r, .dir_fd = -1, .fd = -1 };
+	int ret;
+
+	memset(report_r, 0, sizeof(*report_r));
+	if ((ret = choose_dir(&o, true)) == 0 && (ret = lock_file(&o)) == 0)
+		ret = attach_or_make(&o);
+	if (o.dir_fd >= 0)
+		close(o.dir_fd);
+	if (ret < 0) {
+		if (o.fd >= 0)
+			close(o.fd);
+		return ret;
+	}
+	*segment_r = o.seg;
+	return 0;
+}
+
+int segment_check_config(const struct segment_config *config, char *why, unsigned why_size)
+{
+	struct segment_report report = { .why = "" };
+	struct opening o = { .config = config, .report = &report, .dir_fd = -1, .fd = -1 };
+	uint64_t bytes;
+	struct stat st;
+	int ret = choose_dir(&o, false);
+
+	snprintf(why, why_size, "%s", report.why);
+	if (ret == 0 && fstatat(o.dir_fd, config->name, &st, AT_SYMLINK_NOFOLLOW) == 0 && st.st_size > 0)
+		ret = 0; /* a running server has its memory already */
+	else if (ret == 0)
+		ret = segment_choose_bytes(o.dir_fd, config->limit_bytes, &bytes, why, why_size);
+	if (o.dir_fd >= 0)
+		close(o.dir_fd);
+	return ret;
+}

@@ -1,0 +1,490 @@
+#include "shared/shm/slab.h"
+
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "shared/shm/fault.h"
+#include "shared/shm/shard.h"
+#include "shared/shm/undo.h"
+
+struct kind_row {
+	uint16_t bytes;
+	uint16_t units;    /* bytes / SEGMENT_UNIT */
+	uint16_t capacity; /* objects a page */
+	uint32_t inverse;  /* (unit * inverse) >> 16 == unit / units, exact for unit < 256 */
+};
+
+#define KIND_ROW(size) \
+	{ \
+		(size), (size) / SEGMENT_UNIT, SEGMENT_PAGE / (size), \
+		        (65536U + (size) / SEGMENT_UNIT - 1) / ((size) / SEGMENT_UNIT) \
+	}
+
+static const struct kind_row kinds[SLAB_KINDS] = {
+	[SLAB_TABLE] = KIND_ROW(SLAB_BYTES_TABLE),
+	[SLAB_SERVICE] = KIND_ROW(SLAB_BYTES_SERVICE),
+	[SLAB_CLUSTER] = KIND_ROW(SLAB_BYTES_CLUSTER),
+	[SLAB_INSTANCE] = KIND_ROW(SLAB_BYTES_INSTANCE),
+	[SLAB_AUDIENCE] = KIND_ROW(SLAB_BYTES_AUDIENCE),
+	[SLAB_SUBSCRIBER] = KIND_ROW(SLAB_BYTES_SUBSCRIBER),
+	[SLAB_BLOB32] = KIND_ROW(32U),
+	[SLAB_BLOB64] = KIND_ROW(64U),
+	[SLAB_BLOB128] = KIND_ROW(128U),
+	[SLAB_BLOB256] = KIND_ROW(256U),
+	[SLAB_BLOB512] = KIND_ROW(512U),
+	[SLAB_BLOB1K] = KIND_ROW(1024U),
+	[SLAB_BLOB4K] = KIND_ROW(4096U),
+};
+
+_Static_assert(sizeof(struct page_desc) == 64, "a descriptor is one cache line");
+_Static_assert(offsetof(struct page_desc, next) == 8, "next and prev are one word");
+
+/* The first 8 bytes of a descriptor, changed and logged as one word. */
+struct page_head {
+	uint16_t kind, used, bin, pad;
+};
+
+struct place {
+	uint32_t page;
+	uint32_t index; /* of the object in it */
+};
+
+uint32_t slab_object_bytes(enum slab_kind kind)
+{
+	return kinds[kind].bytes;
+}
+
+/* ---- references ------------------------------------------------------------ */
+
+static inline uint8_t owner_mark(const struct tx *tx)
+{
+	return (uint8_t)(tx->shard->index + 1);
+}
+
+static inline bool page_of(const struct tx *tx, uint32_t off, uint32_t *page_r)
+{
+	/* Below data_off the difference wraps to something larger than any page. */
+	uint64_t at = (uint64_t)off * SEGMENT_UNIT - tx->seg->data_off;
+
+	if (at >= (uint64_t)tx->seg->pages * SEGMENT_PAGE)
+		return false;
+	*page_r = (uint32_t)(at / SEGMENT_PAGE);
+	return tx->seg->owners[*page_r] == owner_mark(tx);
+}
+
+static inline bool place_of(const struct tx *tx, uint32_t off, enum slab_kind kind, struct place *place_r)
+{
+	const struct kind_row *row = &kinds[kind];
+	const struct page_desc *desc;
+	uint32_t page, unit, index;
+
+	if (kind == SLAB_NONE || !page_of(tx, off, &page))
+		return false;
+	desc = &tx->seg->descs[page];
+	unit = (off - (uint32_t)(tx->seg->data_off / SEGMENT_UNIT)) % (SEGMENT_PAGE / SEGMENT_UNIT);
+	index = unit * row->inverse >> 16;
+	if (desc->kind != kind || index * row->units != unit)
+		return false;
+	*place_r = (struct place){ page, index };
+	return (desc->bitmap[index / 64] >> index % 64 & 1) != 0;
+}
+
+void *slab_try(const struct tx *tx, uint32_t off, enum slab_kind kind)
+{
+	struct place place;
+
+	return place_of(tx, off, kind, &place) ? tx->seg->base + (uint64_t)off * SEGMENT_UNIT : NULL;
+}
+
+void *slab_at(const struct tx *tx, uint32_t off, enum slab_kind kind)
+{
+	void *object = slab_try(tx, off, kind);
+
+	if (object == NULL)
+		__atomic_fetch_add(&tx->seg->header->corrupt, 1, __ATOMIC_RELAXED);
+	return object;
+}
+
+enum slab_kind slab_kind_at(const struct tx *tx, uint32_t off)
+{
+	uint32_t page;
+
+	return page_of(tx, off, &page) && tx->seg->descs[page].kind < SLAB_KINDS ? (enum slab_kind)tx->seg->descs[page].kind
+	                                                                         : SLAB_NONE;
+}
+
+/* ---- bins ------------------------------------------------------------------ */
+
+/* The descriptor behind a link (page number + 1), or NULL with an error. */
+static struct page_desc *linked(struct tx *tx, uint32_t link)
+{
+	if (link == 0 || link > tx->seg->pages || tx->seg->owners[link - 1] != owner_mark(tx)) {
+		undo_fail(tx, ERR_CORRUPT);
+		return NULL;
+	}
+	return &tx->seg->descs[link - 1];
+}
+
+static uint16_t bin_for(const struct kind_row *row, uint32_t used)
+{
+	if (used == 0 || used >= row->capacity)
+		return SLAB_BINS;
+	return (uint16_t)((used * 4 - 1) / row->capacity);
+}
+
+static void set_links(struct tx *tx, struct page_desc *desc, uint32_t next, uint32_t prev)
+{
+	uint32_t pair[2] = { next, prev };
+	uint64_t word;
+
+	memcpy(&word, pair, sizeof(word));
+	undo_set64(tx, (uint64_t *)(void *)&desc->next, word);
+}
+
+static void set_head(struct tx *tx, struct page_desc *desc, enum slab_kind kind, uint32_t used, uint32_t bin)
+{
+	struct page_head head = { (uint16_t)kind, (uint16_t)used, (uint16_t)bin, 0 };
+	uint64_t word;
+
+	memcpy(&word, &head, sizeof(word));
+	undo_set64(tx, (uint64_t *)(void *)&desc->kind, word);
+}
+
+static void bin_unlink(struct tx *tx, struct slab *slab, const struct page_desc *desc)
+{
+	struct page_desc *neighbour;
+
+	if (desc->prev == 0)
+		undo_set32(tx, &slab->bins[desc->bin], desc->next);
+	else if ((neighbour = linked(tx, desc->prev)) != NULL)
+		undo_set32(tx, &neighbour->next, desc->next);
+	if (desc->next != 0 && (neighbour = linked(tx, desc->next)) != NULL)
+		undo_set32(tx, &neighbour->prev, desc->prev);
+}
+
+static void bin_push(struct tx *tx, struct slab *slab, struct page_desc *desc, uint32_t bin)
+{
+	uint32_t link = (uint32_t)(desc - tx->seg->descs) + 1;
+	uint32_t first = slab->bins[bin];
+	struct page_desc *neighbour;
+
+	if (first != 0 && (neighbour = linked(tx, first)) != NULL)
+		undo_set32(tx, &neighbour->prev, link);
+	undo_set32(tx, &slab->bins[bin], link);
+	set_links(tx, desc, first, 0);
+}
+
+/* Brings a page of the kind to a new number of taken objects: bin, links, head. */
+static void set_used(struct tx *tx, enum slab_kind kind, struct page_desc *desc, uint32_t used)
+{
+	struct slab *slab = &tx->shard->slabs[kind];
+	uint32_t bin = bin_for(&kinds[kind], used);
+
+	if (bin != desc->bin) {
+		if (desc->bin < SLAB_BINS)
+			bin_unlink(tx, slab, desc);
+		if (bin < SLAB_BINS)
+			bin_push(tx, slab, desc, bin);
+		else
+			set_links(tx, desc, 0, 0);
+	}
+	if (used == 0)
+		set_head(tx, desc, SLAB_NONE, 0, 0);
+	else
+		set_head(tx, desc, kind, used, bin);
+}
+
+/* ---- pages ----------------------------------------------------------------- */
+
+/* A free page is one whose owner byte is 0; whoever swaps it has it. */
+static bool page_claim(struct tx *tx, uint64_t from, uint64_t to, uint32_t *page_r)
+{
+	uint8_t *owners = tx->seg->owners;
+
+	while (from < to) {
+		uint8_t *at = memchr(owners + from, 0, to - from);
+		uint8_t none = 0;
+
+		if (at == NULL)
+			return false;
+		from = (uint64_t)(at - owners);
+		if (__atomic_compare_exchange_n(at, &none, owner_mark(tx), false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED)) {
+			*page_r = (uint32_t)from;
+			return true;
+		}
+		from++;
+	}
+	return false;
+}
+
+static bool page_take(struct tx *tx, uint32_t *page_r)
+{
+	struct segment_header *header = tx->seg->header;
+	uint64_t backed = __atomic_load_n(&header->backed, __ATOMIC_ACQUIRE);
+	uint64_t hint = __atomic_load_n(&header->page_hint, __ATOMIC_RELAXED);
+
+	if (hint > backed)
+		hint = 0;
+	tx->pages++; /* before the swap: a roll-back then looks for it in any case */
+	if (!page_claim(tx, hint, backed, page_r) && !page_claim(tx, 0, hint, page_r)) {
+		/* Whatever the hint said, there is none: the next segment_ensure() grows. */
+		__atomic_store_n(&header->free_hint, 0, __ATOMIC_RELAXED);
+		return false;
+	}
+	FAULT("page-owned");
+	__atomic_store_n(&header->page_hint, (uint64_t)*page_r + 1, __ATOMIC_RELAXED);
+	__atomic_fetch_sub(&header->free_hint, 1, __ATOMIC_RELAXED);
+	FAULT("page-counted");
+	return true;
+}
+
+static void page_return(struct tx *tx, uint32_t page)
+{
+	struct segment_header *header = tx->seg->header;
+
+	FAULT("page-before-return");
+	__atomic_store_n(&tx->seg->owners[page], 0, __ATOMIC_RELEASE);
+	FAULT("page-returned");
+	__atomic_fetch_add(&header->free_hint, 1, __ATOMIC_RELAXED);
+	if (page < __atomic_load_n(&header->page_hint, __ATOMIC_RELAXED))
+		__atomic_store_n(&header->page_hint, page, __ATOMIC_RELAXED);
+}
+
+/* A page that nobody uses: its descriptor is all zero. */
+static struct page_desc *page_new(struct tx *tx, enum slab_kind kind, uint32_t *page_r)
+{
+	struct slab *slab = &tx->shard->slabs[kind];
+	struct page_desc *desc;
+
+	if (!page_take(tx, page_r)) {
+		undo_fail(tx, ERR_FULL);
+		return NULL;
+	}
+	desc = &tx->seg->descs[*page_r];
+	if (desc->kind != SLAB_NONE || desc->used != 0) {
+		undo_fail(tx, ERR_CORRUPT);
+		return NULL;
+	}
+	set_head(tx, desc, kind, 0, SLAB_BINS);
+	undo_set64(tx, &slab->pages, slab->pages + 1);
+	return desc;
+}
+
+/* The fullest page with room, or a new one. */
+static struct page_desc *page_for(struct tx *tx, enum slab_kind kind, uint32_t *page_r)
+{
+	const struct slab *slab = &tx->shard->slabs[kind];
+	struct page_desc *desc;
+
+	for (unsigned bin = SLAB_BINS; bin-- > 0;) {
+		if (slab->bins[bin] == 0)
+			continue;
+		desc = linked(tx, slab->bins[bin]);
+		if (desc != NULL && desc->kind != kind) {
+			undo_fail(tx, ERR_CORRUPT);
+			desc = NULL;
+		}
+		*page_r = slab->bins[bin] - 1;
+		return desc;
+	}
+	return page_new(tx, kind, page_r);
+}
+
+/* ---- objects --------------------------------------------------------------- */
+
+static uint64_t word_mask(const struct kind_row *row, uint32_t word)
+{
+	uint32_t bits = row->capacity > word * 64 ? row->capacity - word * 64 : 0;
+
+	return bits >= 64 ? UINT64_MAX : (1ULL << bits) - 1;
+}
+
+static bool take_bit(struct tx *tx, const struct kind_row *row, struct page_desc *desc, uint32_t *index_r)
+{
+	for (uint32_t word = 0; word < 4; word++) {
+		uint64_t free_bits = ~desc->bitmap[word] & word_mask(row, word);
+
+		if (free_bits == 0)
+			continue;
+		*index_r = word * 64 + (uint32_t)__builtin_ctzll(free_bits);
+		undo_set64(tx, &desc->bitmap[word], desc->bitmap[word] | (free_bits & -free_bits));
+		return true;
+	}
+	undo_fail(tx, ERR_CORRUPT);
+	return false;
+}
+
+uint32_t slab_alloc(struct tx *tx, enum slab_kind kind)
+{
+	const struct kind_row *row = &kinds[kind];
+	struct slab *slab = &tx->shard->slabs[kind];
+	struct page_desc *desc;
+	uint32_t page, index;
+
+	if (tx->err != 0)
+		return 0;
+	desc = page_for(tx, kind, &page);
+	if (desc == NULL || !take_bit(tx, row, desc, &index))
+		return 0;
+	set_used(tx, kind, desc, desc->used + 1U);
+	undo_set64(tx, &slab->objects, slab->objects + 1);
+	if (tx->err != 0)
+		return 0;
+	return (uint32_t)((tx->seg->data_off + (uint64_t)page * SEGMENT_PAGE) / SEGMENT_UNIT) + index * row->units;
+}
+
+void slab_free(struct tx *tx, uint32_t off)
+{
+	if (slab_at(tx, off, slab_kind_at(tx, off)) == NULL) {
+		undo_fail(tx, ERR_CORRUPT);
+		return;
+	}
+	undo_push_free(tx, off);
+}
+
+void slab_release(struct tx *tx, uint32_t off)
+{
+	enum slab_kind kind = slab_kind_at(tx, off);
+	struct slab *slab = &tx->shard->slabs[kind];
+	struct page_desc *desc;
+	struct place place;
+	uint64_t *word;
+
+	if (!place_of(tx, off, kind, &place) || tx->seg->descs[place.page].used == 0) {
+		undo_fail(tx, ERR_CORRUPT);
+		return;
+	}
+	desc = &tx->seg->descs[place.page];
+	word = &desc->bitmap[place.index / 64];
+	undo_set64(tx, word, *word & ~(1ULL << place.index % 64));
+	set_used(tx, kind, desc, desc->used - 1U);
+	undo_set64(tx, &slab->objects, slab->objects - 1);
+	if (desc->used == 0)
+		undo_set64(tx, &slab->pages, slab->pages - 1);
+}
+
+void slab_give_back(struct tx *tx, uint32_t off)
+{
+	uint32_t page;
+
+	if (page_of(tx, off, &page) && tx->seg->descs[page].kind == SLAB_NONE)
+		page_return(tx, page);
+}
+
+unsigned slab_sweep(struct tx *tx)
+{
+	const uint8_t *owners = tx->seg->owners;
+	uint64_t backed = __atomic_load_n(&tx->seg->header->backed, __ATOMIC_ACQUIRE);
+	unsigned found = 0;
+
+	for (uint64_t from = 0; from < backed;) {
+		const uint8_t *at = memchr(owners + from, owner_mark(tx), backed - from);
+
+		if (at == NULL)
+			break;
+		from = (uint64_t)(at - owners);
+		if (tx->seg->descs[from].kind == SLAB_NONE) {
+			page_return(tx, (uint32_t)from);
+			found++;
+		}
+		from++;
+	}
+	return found;
+}
+
+/* ---- check ----------------------------------------------------------------- */
+
+struct check {
+	const struct tx *tx;
+	slab_say_fn *say;
+	void *arg;
+	unsigned broken;
+	uint64_t objects[SLAB_KINDS], pages[SLAB_KINDS];
+	uint64_t binned[SLAB_KINDS][SLAB_BINS];
+};
+
+static void broken(struct check *check, const char *what, uint64_t where, uint64_t found, uint64_t expected)
+{
+	char text[160];
+
+	check->broken++;
+	if (check->say == NULL)
+		return;
+	snprintf(text, sizeof(text), "slab: shard %u: %s %llu: %llu, expected %llu", check->tx->shard->index, what,
+	         (unsigned long long)where, (unsigned long long)found, (unsigned long long)expected);
+	check->say(text, check->arg);
+}
+
+static void check_page(struct check *check, uint32_t page)
+{
+	const struct page_desc *desc = &check->tx->seg->descs[page];
+	const struct kind_row *row;
+	uint64_t used = 0, beyond = 0;
+
+	if (desc->kind == SLAB_NONE || desc->kind >= SLAB_KINDS) {
+		broken(check, "page owned but unused", page, desc->kind, 0);
+		return;
+	}
+	row = &kinds[desc->kind];
+	for (uint32_t word = 0; word < 4; word++) {
+		used += (uint64_t)__builtin_popcountll(desc->bitmap[word]);
+		beyond |= desc->bitmap[word] & ~word_mask(row, word);
+	}
+	if (desc->used != used || used == 0)
+		broken(check, "objects of page", page, desc->used, used);
+	if (beyond != 0)
+		broken(check, "bits beyond the objects of page", page, beyond, 0);
+	if (desc->bin != bin_for(row, (uint32_t)used))
+		broken(check, "bin of page", page, desc->bin, bin_for(row, (uint32_t)used));
+	check->objects[desc->kind] += used;
+	check->pages[desc->kind]++;
+	if (desc->bin < SLAB_BINS)
+		check->binned[desc->kind][desc->bin]++;
+}
+
+/* With right back links and the right length, the list holds each page of the bin once. */
+static void check_bin(struct check *check, uint32_t kind, uint32_t bin)
+{
+	const struct segment *seg = check->tx->seg;
+	uint64_t expected = check->binned[kind][bin], seen = 0;
+	uint32_t prev = 0;
+
+	for (uint32_t link = check->tx->shard->slabs[kind].bins[bin]; link != 0; seen++) {
+		const struct page_desc *desc;
+
+		if (link > seg->pages || seg->owners[link - 1] != owner_mark(check->tx) || seen > expected) {
+			broken(check, "link in bin", bin, link, 0);
+			return;
+		}
+		desc = &seg->descs[link - 1];
+		if (desc->kind != kind || desc->bin != bin || desc->prev != prev) {
+			broken(check, "listed page", link - 1, desc->kind, kind);
+			return;
+		}
+		prev = link;
+		link = desc->next;
+	}
+	if (seen != expected)
+		broken(check, "pages in bin", bin, seen, expected);
+}
+
+unsigned slab_check(const struct tx *tx, slab_say_fn *say, void *arg)
+{
+	struct check check = { .tx = tx, .say = say, .arg = arg };
+	const struct slab *slabs = tx->shard->slabs;
+
+	for (uint32_t page = 0; page < tx->seg->header->backed; page++) {
+		if (tx->seg->owners[page] == owner_mark(tx))
+			check_page(&check, page);
+	}
+	for (uint32_t kind = 1; kind < SLAB_KINDS; kind++) {
+		if (slabs[kind].objects != check.objects[kind])
+			broken(&check, "objects of kind", kind, slabs[kind].objects, check.objects[kind]);
+		if (slabs[kind].pages != check.pages[kind])
+			broken(&check, "pages of kind", kind, slabs[kind].pages, check.pages[kind]);
+		for (uint32_t bin = 0; bin < SLAB_BINS; bin++)
+			check_bin(&check, kind, bin);
+	}
+	return check.broken;
+}

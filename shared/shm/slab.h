@@ -1,0 +1,101 @@
+/* slab.h - objects of few fixed sizes in 4 KiB pages owned by one shard.
+ *
+ * A page belongs to one shard (a byte in the owner table, taken by compare-and-swap)
+ * and one kind. Which objects are taken stands in a bitmap in the page descriptor,
+ * outside the objects; taking one is one logged word. Nothing freed is handed out
+ * again before the commit. The fullest page is filled first (pages hang in four
+ * lists by fullness), so that nearly empty pages can be emptied by the keeper.
+ *
+ * Death between the owner swap and the commit leaves a page owned but unused; the
+ * sweep of the roll-back gives it back. A page that became empty is given back after
+ * the commit in the same way.
+ *
+ * All functions need the shard lock (tx), except slab_at() whose result is only
+ * meaningful under it. */
+#ifndef SHM_SLAB_H
+#define SHM_SLAB_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "shared/shm/segment.h"
+
+enum slab_kind {
+	SLAB_NONE,
+	SLAB_TABLE, /* a whole page: bucket heads of a table (table.h) */
+	SLAB_SERVICE,
+	SLAB_CLUSTER,
+	SLAB_INSTANCE,
+	SLAB_AUDIENCE,
+	SLAB_SUBSCRIBER,
+	SLAB_BLOB32, /* bytes without structure (blob.h), by size */
+	SLAB_BLOB64,
+	SLAB_BLOB128,
+	SLAB_BLOB256,
+	SLAB_BLOB512,
+	SLAB_BLOB1K,
+	SLAB_BLOB4K,
+	SLAB_KINDS
+};
+
+/* Bytes of one object, multiples of SEGMENT_UNIT; shared/registry/layout.h asserts that
+ * its structs fit. */
+#define SLAB_BYTES_TABLE 4096U
+#define SLAB_BYTES_SERVICE 208U
+#define SLAB_BYTES_CLUSTER 64U
+#define SLAB_BYTES_INSTANCE 112U
+#define SLAB_BYTES_AUDIENCE 48U
+#define SLAB_BYTES_SUBSCRIBER 144U
+
+#define SLAB_BINS 4U /* by fullness: up to 1/4, 1/2, 3/4, below full; full pages hang nowhere */
+
+struct slab {
+	uint32_t bins[SLAB_BINS]; /* first page number + 1, 0: none */
+	uint64_t objects;         /* taken, logged */
+	uint64_t pages;           /* owned and in use, logged */
+};
+
+/* One cache line a page. Changed only under the lock of the owner, logged. */
+struct page_desc {
+	uint16_t kind; /* enum slab_kind; SLAB_NONE: not in use */
+	uint16_t used; /* objects taken */
+	uint16_t bin;  /* 0..3 listed, SLAB_BINS: not listed (full) */
+	uint16_t pad;
+	uint32_t next, prev; /* page number + 1 in its bin */
+	uint64_t bitmap[4];  /* bit set: taken */
+	uint64_t spare[2];
+};
+
+struct tx;
+
+/* Bytes of one object of the kind; sizes of the registry's structs are the SLAB_BYTES_*
+ * above and asserted in shared/registry/layout.h. */
+uint32_t slab_object_bytes(enum slab_kind kind);
+
+/* 0 and tx->err = ERR_FULL when no page can be had: the caller drops the lock,
+ * segment_ensure()s and tries once more. The object's bytes are not cleared. */
+uint32_t slab_alloc(struct tx *tx, enum slab_kind kind);
+/* Goes to the pending list; really free after the commit. */
+void slab_free(struct tx *tx, uint32_t off);
+
+/* The object, or NULL (and the corrupt counter) unless off lies in a page of this
+ * shard and kind, on an object boundary, with its bit set. */
+void *slab_at(const struct tx *tx, uint32_t off, enum slab_kind kind);
+/* The same without the counter: for hints that may be out of date. */
+void *slab_try(const struct tx *tx, uint32_t off, enum slab_kind kind);
+/* Kind of the page that off lies in; SLAB_NONE outside this shard's pages. */
+enum slab_kind slab_kind_at(const struct tx *tx, uint32_t off);
+
+/* For undo.c: the logged stores that free one object, and, once they are committed, the
+ * return of its page if that became empty. */
+void slab_release(struct tx *tx, uint32_t off);
+void slab_give_back(struct tx *tx, uint32_t off);
+/* Every roll-back: gives back pages that are owned but unused. Returns how many. */
+unsigned slab_sweep(struct tx *tx);
+
+/* Whole-shard check: bitmaps against used, bins against fullness, counts, owners.
+ * Returns the number of broken invariants, each reported through say(). */
+typedef void slab_say_fn(const char *text, void *arg);
+unsigned slab_check(const struct tx *tx, slab_say_fn *say, void *arg);
+
+#endif

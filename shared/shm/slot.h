@@ -1,0 +1,47 @@
+/* slot.h - what each process shows the others, and what the master tells them.
+ *
+ * One slot a process, padded to cache lines, written by its owner only (except
+ * `stopped` and `pid`, written by the master). Readers add counters up; a counter of a
+ * dead process stays, because its successor takes over the same slot and goes on
+ * counting. The master never acts on a pid it finds here; it has its own table. */
+#ifndef SHM_SLOT_H
+#define SHM_SLOT_H
+
+#include <stdint.h>
+
+#include "shared/shm/segment.h"
+
+#define SLOTS_MAX 80U /* 64 workers and room for the other roles */
+#define SLOT_COUNTERS 128U
+#define SLOT_LAST_WORDS 256U
+#define WORKERS_MAX 64U
+
+enum slot_state { SLOT_FREE, SLOT_STARTING, SLOT_READY, SLOT_STOPPING };
+
+struct slot {
+	_Alignas(64) uint32_t pid;
+	uint32_t role;          /* enum role of shared/process/process.h */
+	uint32_t index;         /* among its role */
+	uint32_t generation;    /* raised by the master at each fork */
+	uint32_t state;         /* enum slot_state */
+	uint32_t stopped;       /* master: SIGCHLD said stopped (1) or continued (0) */
+	uint64_t busy_since_ms; /* CLOCK_MONOTONIC at wake-up, 0 before the poll */
+	uint32_t stuck_shard;   /* lock wait over its limit: shard + 1, owner's pid */
+	uint32_t stuck_owner;
+	uint64_t connections; /* open now */
+	uint64_t spare[4];
+	_Alignas(64) uint64_t counters[SLOT_COUNTERS]; /* ids in shared/metrics/metrics.h */
+	char last_words[SLOT_LAST_WORDS];              /* assert text; the master logs and clears it */
+};
+
+/* Written by the master only. */
+struct board {
+	_Alignas(64) uint64_t orphans; /* bit n: siblings accept from worker n's socket */
+	uint64_t retired;              /* bit n: worker n's socket is going away, close it */
+	uint64_t config_generation;
+	uint64_t workers; /* configured now */
+	uint64_t master_pid;
+	uint64_t spare[11];
+};
+
+#endif

@@ -1,0 +1,407 @@
+#include "shared/shm/table.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "shared/shm/fault.h"
+#include "shared/shm/shard.h"
+
+#define DIR_PAGES 1024U /* references in the directory page */
+#define BUCKETS_MAX (TABLE_INLINE + DIR_PAGES * TABLE_HEADS)
+
+/* What a split needs of the log beside its chain (two pages, heads, count) and what it leaves
+ * to the operation around it. */
+#define SPLIT_RESERVE (16U + 48U)
+#define SPLITS_PER_INSERT 2U  /* two, so that splits left out earlier are made up for */
+#define MERGES_PER_REMOVAL 5U /* at load 1/4 one object less is four buckets too many */
+#define SPLIT_CHAIN_MAX (UNDO_ENTRIES - SPLIT_RESERVE)
+
+void table_init(struct table *table, enum slab_kind kind)
+{
+	memset(table, 0, sizeof(*table));
+	table->buckets = TABLE_INLINE;
+	table->kind = kind;
+}
+
+/* ---- buckets --------------------------------------------------------------- */
+
+/* The highest power of two up to n: buckets from there on are split-offs of those below. */
+static inline uint32_t level_of(uint32_t n)
+{
+	return 1U << (31 - __builtin_clz(n | 1));
+}
+
+static inline uint32_t bucket_of(const struct table *table, uint32_t hash)
+{
+	uint32_t level = level_of(table->buckets);
+	uint32_t bucket = hash & (2 * level - 1);
+
+	return bucket < table->buckets ? bucket : bucket - level;
+}
+
+static inline uint32_t page_index(uint32_t bucket)
+{
+	return (bucket - TABLE_INLINE) / TABLE_HEADS;
+}
+
+static uint32_t *head_at(const struct tx *tx, const struct table *table, uint32_t bucket)
+{
+	uint32_t *dir, *heads;
+
+	if (bucket < TABLE_INLINE)
+		return (uint32_t *)&table->heads[bucket];
+	dir = slab_at(tx, table->dir, SLAB_TABLE);
+	if (dir == NULL || page_index(bucket) >= DIR_PAGES)
+		return NULL;
+	heads = slab_at(tx, dir[page_index(bucket)], SLAB_TABLE);
+	return heads == NULL ? NULL : &heads[(bucket - TABLE_INLINE) % TABLE_HEADS];
+}
+
+static inline struct table_link *link_at(const struct tx *tx, const struct table *table, uint32_t off)
+{
+	return slab_at(tx, off, (enum slab_kind)table->kind);
+}
+
+/* ---- look-up --------------------------------------------------------------- */
+
+/* From off on along the chain; never more steps than there are objects. */
+static uint32_t search(const struct tx *tx, const struct table *table, uint32_t off, uint32_t hash)
+{
+	for (uint64_t left = table->count + 1; off != 0 && left > 0; left--) {
+		const struct table_link *link = link_at(tx, table, off);
+
+		if (link == NULL)
+			return 0;
+		if (link->hash == hash)
+			return off;
+		off = link->next;
+	}
+	return 0;
+}
+
+uint32_t table_find(const struct tx *tx, const struct table *table, uint32_t hash)
+{
+	const uint32_t *head = head_at(tx, table, bucket_of(table, hash));
+
+	return head == NULL ? 0 : search(tx, table, *head, hash);
+}
+
+uint32_t table_next(const struct tx *tx, const struct table *table, uint32_t off)
+{
+	const struct table_link *link = link_at(tx, table, off);
+
+	return link == NULL ? 0 : search(tx, table, link->next, link->hash);
+}
+
+/* ---- growing --------------------------------------------------------------- */
+
+/* A zeroed table page, or 0 without an error: the table then stays as it is. */
+static uint32_t heads_new(struct tx *tx)
+{
+	uint32_t off = slab_alloc(tx, SLAB_TABLE);
+	void *page;
+
+	if (off == 0) {
+		if (tx->err == ERR_FULL)
+			tx->err = 0;
+		return 0;
+	}
+	page = slab_at(tx, off, SLAB_TABLE);
+	if (page == NULL)
+		return 0;
+	memset(page, 0, SLAB_BYTES_TABLE);
+	return off;
+}
+
+/* Directory and page, both or none: a directory alone would never be freed. */
+static bool room_first(struct tx *tx, struct table *table)
+{
+	uint32_t dir_off = heads_new(tx), page_off = dir_off == 0 ? 0 : heads_new(tx);
+	uint32_t *dir;
+
+	if (page_off == 0) {
+		if (dir_off != 0)
+			slab_free(tx, dir_off);
+		return false;
+	}
+	dir = slab_at(tx, dir_off, SLAB_TABLE);
+	if (dir == NULL)
+		return false;
+	dir[0] = page_off;
+	undo_set32(tx, &table->dir, dir_off);
+	return true;
+}
+
+/* Makes sure that the bucket's head has a place. */
+static bool room_for(struct tx *tx, struct table *table, uint32_t bucket)
+{
+	uint32_t *dir;
+	uint32_t off;
+
+	if (bucket < TABLE_INLINE)
+		return true;
+	if (table->dir == 0)
+		return room_first(tx, table);
+	dir = slab_at(tx, table->dir, SLAB_TABLE);
+	if (dir == NULL)
+		return false;
+	if (dir[page_index(bucket)] != 0)
+		return true;
+	off = heads_new(tx);
+	if (off != 0)
+		undo_set32(tx, &dir[page_index(bucket)], off);
+	return off != 0;
+}
+
+/* The chain as an array; false when it is too long to be moved in this transaction. */
+static bool collect(const struct tx *tx, const struct table *table, uint32_t off, uint32_t *chain, uint32_t *n_r)
+{
+	uint32_t most = UNDO_ENTRIES - SPLIT_RESERVE - tx->entries;
+
+	for (*n_r = 0; off != 0; (*n_r)++) {
+		const struct table_link *link = link_at(tx, table, off);
+
+		if (link == NULL || *n_r >= most)
+			return false;
+		chain[*n_r] = off;
+		off = link->next;
+	}
+	return true;
+}
+
+/* Deals the chain out to two heads by one bit of the hash, keeping the order. Links that
+ * already point to the right neighbour cost no entry. */
+static void deal(struct tx *tx, struct table *table, const uint32_t *chain, uint32_t n, uint32_t bit, uint32_t *heads[2])
+{
+	uint32_t next[2] = { 0, 0 };
+
+	for (uint32_t i = n; i-- > 0;) {
+		struct table_link *link = link_at(tx, table, chain[i]);
+		unsigned side;
+
+		if (link == NULL) {
+			undo_fail(tx, ERR_CORRUPT);
+			return;
+		}
+		side = (link->hash & bit) != 0;
+		undo_set32(tx, &link->next, next[side]);
+		next[side] = chain[i];
+	}
+	undo_set32(tx, heads[0], next[0]);
+	undo_set32(tx, heads[1], next[1]);
+}
+
+/* Adds bucket `buckets`, which takes its share of one older chain. False: left out. */
+static bool split(struct tx *tx, struct table *table)
+{
+	uint32_t added = table->buckets, level = level_of(added);
+	uint32_t chain[SPLIT_CHAIN_MAX];
+	uint32_t *heads[2];
+	uint32_t n;
+
+	if (added >= BUCKETS_MAX || tx->err != 0 || tx->entries + SPLIT_RESERVE > UNDO_ENTRIES)
+		return false;
+	heads[0] = head_at(tx, table, added - level);
+	/* The page comes last: once it is there, the bucket is added. */
+	if (heads[0] == NULL || !collect(tx, table, *heads[0], chain, &n) || !room_for(tx, table, added))
+		return false;
+	heads[1] = head_at(tx, table, added);
+	if (heads[1] == NULL)
+		return false;
+	FAULT("table-split");
+	deal(tx, table, chain, n, level, heads);
+	undo_set32(tx, &table->buckets, added + 1);
+	return tx->err == 0;
+}
+
+void table_insert(struct tx *tx, struct table *table, uint32_t off, uint32_t hash)
+{
+	struct table_link *link = link_at(tx, table, off);
+	uint32_t *head = head_at(tx, table, bucket_of(table, hash));
+
+	if (link == NULL || head == NULL) {
+		undo_fail(tx, ERR_CORRUPT);
+		return;
+	}
+	/* Logged although most objects are new: one that moves here may still be reachable. */
+	undo_set_bytes(tx, link, &(struct table_link){ hash, *head }, sizeof(*link));
+	undo_set32(tx, head, off);
+	undo_set64(tx, &table->count, table->count + 1);
+	for (unsigned i = 0; i < SPLITS_PER_INSERT && table->count > table->buckets; i++) {
+		if (!split(tx, table))
+			break;
+	}
+}
+
+/* ---- shrinking ------------------------------------------------------------- */
+
+static uint32_t *tail_of(const struct tx *tx, const struct table *table, uint32_t *head)
+{
+	uint64_t left = table->count + 1;
+
+	while (*head != 0 && left-- > 0) {
+		struct table_link *link = link_at(tx, table, *head);
+
+		if (link == NULL)
+			return NULL;
+		head = &link->next;
+	}
+	return *head == 0 ? head : NULL;
+}
+
+/* The last bucket's page goes with its first bucket, the directory with its first page. */
+static void heads_free(struct tx *tx, struct table *table, uint32_t bucket)
+{
+	uint32_t *dir = slab_at(tx, table->dir, SLAB_TABLE);
+
+	if (dir == NULL) {
+		undo_fail(tx, ERR_CORRUPT);
+		return;
+	}
+	slab_free(tx, dir[page_index(bucket)]);
+	undo_set32(tx, &dir[page_index(bucket)], 0);
+	if (page_index(bucket) == 0) {
+		slab_free(tx, table->dir);
+		undo_set32(tx, &table->dir, 0);
+	}
+}
+
+/* Takes the last bucket away; its chain goes behind the one it was once split from. */
+static void merge(struct tx *tx, struct table *table)
+{
+	uint32_t last = table->buckets - 1;
+	uint32_t *from = head_at(tx, table, last), *to = head_at(tx, table, last - level_of(last));
+	uint32_t *end;
+
+	if (from == NULL || to == NULL || (end = tail_of(tx, table, to)) == NULL) {
+		undo_fail(tx, ERR_CORRUPT);
+		return;
+	}
+	FAULT("table-merge");
+	undo_set32(tx, end, *from);
+	undo_set32(tx, from, 0);
+	undo_set32(tx, &table->buckets, last);
+	if ((last - TABLE_INLINE) % TABLE_HEADS == 0)
+		heads_free(tx, table, last);
+}
+
+/* Where the reference to off stands: a head or the link before it. */
+static uint32_t *place_of(const struct tx *tx, const struct table *table, uint32_t off, uint32_t hash)
+{
+	uint32_t *place = head_at(tx, table, bucket_of(table, hash));
+
+	for (uint64_t left = table->count + 1; place != NULL && *place != off; left--) {
+		struct table_link *link = left == 0 || *place == 0 ? NULL : link_at(tx, table, *place);
+
+		place = link == NULL ? NULL : &link->next;
+	}
+	return place;
+}
+
+void table_remove(struct tx *tx, struct table *table, uint32_t off)
+{
+	struct table_link *link = link_at(tx, table, off);
+	uint32_t *place = link == NULL ? NULL : place_of(tx, table, off, link->hash);
+
+	if (place == NULL || table->count == 0) {
+		undo_fail(tx, ERR_CORRUPT);
+		return;
+	}
+	undo_set32(tx, place, link->next);
+	undo_set64(tx, &table->count, table->count - 1);
+	for (unsigned i = 0; i < MERGES_PER_REMOVAL && tx->err == 0; i++) {
+		if (table->buckets <= TABLE_INLINE || table->count >= table->buckets / 4)
+			break;
+		merge(tx, table);
+	}
+}
+
+/* ---- walk and check -------------------------------------------------------- */
+
+uint32_t table_walk(const struct tx *tx, const struct table *table, struct table_cursor *cursor)
+{
+	uint32_t found;
+
+	while (cursor->off == 0) {
+		const uint32_t *head;
+
+		if (cursor->bucket >= table->buckets)
+			return 0;
+		head = head_at(tx, table, cursor->bucket);
+		cursor->off = head == NULL ? 0 : *head;
+		if (cursor->off == 0)
+			cursor->bucket++;
+	}
+	found = cursor->off;
+	if (link_at(tx, table, found) == NULL || cursor->seen > table->count) {
+		cursor->bucket = table->buckets;
+		cursor->off = 0;
+		return 0;
+	}
+	cursor->seen++;
+	cursor->off = link_at(tx, table, found)->next;
+	if (cursor->off == 0)
+		cursor->bucket++;
+	return found;
+}
+
+struct check {
+	const struct tx *tx;
+	const struct table *table;
+	slab_say_fn *say;
+	void *arg;
+	unsigned broken;
+};
+
+static void broken(struct check *check, const char *what, uint64_t where)
+{
+	char text[128];
+
+	check->broken++;
+	if (check->say == NULL)
+		return;
+	snprintf(text, sizeof(text), "table: shard %u, kind %u: %s %llu", check->tx->shard->index, check->table->kind, what,
+	         (unsigned long long)where);
+	check->say(text, check->arg);
+}
+
+static uint64_t check_chain(struct check *check, uint32_t bucket)
+{
+	const uint32_t *head = head_at(check->tx, check->table, bucket);
+	uint64_t seen = 0;
+
+	if (head == NULL) {
+		broken(check, "no head for bucket", bucket);
+		return 0;
+	}
+	for (uint32_t off = *head; off != 0; seen++) {
+		const struct table_link *link = link_at(check->tx, check->table, off);
+
+		if (link == NULL || seen > check->table->count) {
+			broken(check, link == NULL ? "reference" : "endless chain at", off);
+			break;
+		}
+		if (bucket_of(check->table, link->hash) != bucket)
+			broken(check, "object in the wrong bucket", off);
+		off = link->next;
+	}
+	return seen;
+}
+
+unsigned table_check(const struct tx *tx, const struct table *table, slab_say_fn *say, void *arg)
+{
+	struct check check = { tx, table, say, arg, 0 };
+	uint64_t seen = 0;
+
+	if (table->buckets < TABLE_INLINE || table->buckets > BUCKETS_MAX) {
+		broken(&check, "buckets", table->buckets);
+		return check.broken;
+	}
+	if ((table->dir != 0) != (table->buckets > TABLE_INLINE))
+		broken(&check, "directory", table->dir);
+	for (uint32_t bucket = 0; bucket < table->buckets; bucket++)
+		seen += check_chain(&check, bucket);
+	if (seen != table->count)
+		broken(&check, "count", table->count);
+	return check.broken;
+}

@@ -1,0 +1,57 @@
+/* table.h - hash tables by linear hashing: no stall, no span longer than a page.
+ *
+ * Objects are chained through a struct table_link that must be their first member.
+ * The first TABLE_INLINE buckets stand in the table itself; further ones in pages of
+ * 1,024 heads named by one directory page. A bucket is split per insert while the
+ * load is above 1 (two when earlier splits were left out), at most five are merged per
+ * removal while it is below 1/4; a split that finds no page, or a chain too long for the
+ * log, is left out (chains grow, nothing fails).
+ *
+ * hash is the caller's, with the segment's secret seed; chains are walked with a bound.
+ * All under the shard lock. */
+#ifndef SHM_TABLE_H
+#define SHM_TABLE_H
+
+#include <stdint.h>
+
+#include "shared/shm/slab.h"
+#include "shared/shm/undo.h"
+
+#define TABLE_INLINE 64U
+#define TABLE_HEADS 1024U /* in one page */
+
+struct table_link {
+	uint32_t hash;
+	uint32_t next; /* reference, 0: end */
+};
+
+struct table {
+	uint64_t count;   /* objects */
+	uint32_t buckets; /* in use: >= TABLE_INLINE once anything was inserted */
+	uint32_t dir;     /* directory page reference, 0: none */
+	uint32_t kind;    /* enum slab_kind of the objects, set by table_init */
+	uint32_t pad;
+	uint32_t heads[TABLE_INLINE];
+};
+
+/* New memory: no log. */
+void table_init(struct table *table, enum slab_kind kind);
+/* First object whose hash is equal, at or after `off` in its chain. Callers loop:
+ *     for (off = table_find(tx, t, hash); off != 0; off = table_next(tx, t, off)) */
+uint32_t table_find(const struct tx *tx, const struct table *table, uint32_t hash);
+uint32_t table_next(const struct tx *tx, const struct table *table, uint32_t off);
+/* Never fails for lack of memory. */
+void table_insert(struct tx *tx, struct table *table, uint32_t off, uint32_t hash);
+void table_remove(struct tx *tx, struct table *table, uint32_t off);
+
+/* Walk under one hold: bucket by bucket. *cursor starts at 0; returns 0 at the end. */
+struct table_cursor {
+	uint32_t bucket;
+	uint32_t off;
+	uint64_t seen; /* bounds the walk */
+};
+uint32_t table_walk(const struct tx *tx, const struct table *table, struct table_cursor *cursor);
+/* Broken invariants: chain membership, hash to bucket, count. */
+unsigned table_check(const struct tx *tx, const struct table *table, slab_say_fn *say, void *arg);
+
+#endif

@@ -1,0 +1,254 @@
+#include "shared/shm/undo.h"
+
+#include <string.h>
+
+#include "shared/shm/fault.h"
+#include "shared/shm/shard.h"
+#include "shared/shm/slab.h"
+
+#define STATE_DRAIN (1ULL << 32)
+#define ID_COUNTER ((1ULL << 48) - 1)
+
+/* Up to here a second entry for the same word is cheaper than looking for the first. */
+#define LOOK_AFTER 32U
+
+/* The order entry -> count -> word is what a successor relies on. A death is not a power
+ * cut: program order is enough, the stores below keep the compiler to it. */
+static inline void state_store(struct tx *tx)
+{
+	uint64_t state = (uint64_t)tx->entries | (uint64_t)tx->frees << 16 | (tx->drain ? STATE_DRAIN : 0);
+
+	__atomic_store_n(&tx->shard->state, state, __ATOMIC_RELEASE);
+	__atomic_signal_fence(__ATOMIC_SEQ_CST);
+}
+
+static inline bool word_inside(const struct segment *seg, uint64_t at)
+{
+	return at % 8 == 0 && at <= seg->bytes - 8;
+}
+
+static bool is_logged(const struct tx *tx, uint64_t at)
+{
+	for (unsigned i = tx->entries; i-- > 0;) {
+		if (tx->shard->undo[i].at == at)
+			return true;
+	}
+	return false;
+}
+
+/* True when the word may be changed: its old value is in the log. */
+static bool append(struct tx *tx, const uint64_t *word)
+{
+	uint64_t at = (uint64_t)((uintptr_t)word - (uintptr_t)tx->seg->base);
+	struct undo_entry *entry;
+
+	if (!word_inside(tx->seg, at)) {
+		undo_fail(tx, ERR_CORRUPT);
+		return false;
+	}
+	if (tx->entries > LOOK_AFTER && is_logged(tx, at))
+		return true;
+	if (tx->entries >= UNDO_ENTRIES) {
+		undo_fail(tx, ERR_UNDO);
+		return false;
+	}
+	entry = &tx->shard->undo[tx->entries];
+	entry->at = at;
+	entry->old = *word;
+	FAULT("undo-entry");
+	tx->entries++;
+	state_store(tx);
+	FAULT("undo-count");
+	if (tx->entries > tx->most)
+		tx->most = tx->entries;
+	return true;
+}
+
+void undo_set64(struct tx *tx, uint64_t *word, uint64_t value)
+{
+	if (*word == value || !append(tx, word))
+		return;
+	__atomic_store_n(word, value, __ATOMIC_RELEASE);
+	FAULT("undo-store");
+}
+
+void undo_set32(struct tx *tx, uint32_t *word, uint32_t value)
+{
+	if ((uintptr_t)word % 4 != 0) {
+		undo_fail(tx, ERR_CORRUPT);
+		return;
+	}
+	if (*word == value || !append(tx, (const uint64_t *)((uintptr_t)word & ~(uintptr_t)7)))
+		return;
+	__atomic_store_n(word, value, __ATOMIC_RELEASE);
+	FAULT("undo-store32");
+}
+
+void undo_set_bytes(struct tx *tx, void *at, const void *value, uint32_t n)
+{
+	uintptr_t first = (uintptr_t)at & ~(uintptr_t)7;
+	uintptr_t end = (uintptr_t)at + n;
+
+	for (uintptr_t word = first; word < end; word += 8) {
+		uintptr_t from = word < (uintptr_t)at ? (uintptr_t)at : word;
+		uintptr_t to = word + 8 < end ? word + 8 : end;
+		uint64_t bytes;
+
+		if (!word_inside(tx->seg, (uint64_t)(word - (uintptr_t)tx->seg->base))) {
+			undo_fail(tx, ERR_CORRUPT);
+			return;
+		}
+		memcpy(&bytes, (const void *)word, 8);
+		memcpy((char *)&bytes + (from - word), (const char *)value + (from - (uintptr_t)at), to - from);
+		undo_set64(tx, (uint64_t *)word, bytes);
+	}
+}
+
+void undo_push_free(struct tx *tx, uint32_t off)
+{
+	if (tx->frees >= UNDO_FREES) {
+		undo_fail(tx, ERR_UNDO);
+		return;
+	}
+	tx->shard->frees[tx->frees] = off;
+	FAULT("free-entry");
+	tx->frees++;
+	state_store(tx);
+	FAULT("free-count");
+}
+
+/* Backwards, because a word may be logged twice; the count falls only afterwards, so that a
+ * successor of this one restores everything again. */
+static void restore(struct tx *tx)
+{
+	for (unsigned i = tx->entries; i-- > 0;) {
+		const struct undo_entry *entry = &tx->shard->undo[i];
+
+		__atomic_store_n((uint64_t *)(tx->seg->base + entry->at), entry->old, __ATOMIC_RELEASE);
+		FAULT("restore-word");
+	}
+}
+
+/* One pending free is one small transaction; the store that ends it also shortens the list. */
+static void drain(struct tx *tx)
+{
+	while (tx->frees > 0) {
+		uint32_t off = tx->shard->frees[tx->frees - 1];
+
+		FAULT("drain-begin");
+		slab_release(tx, off);
+		if (tx->err != 0) {
+			/* The operation has happened; an impossible reference is left alone. */
+			restore(tx);
+			tx->err = 0;
+			__atomic_fetch_add(&tx->seg->header->corrupt, 1, __ATOMIC_RELAXED);
+		}
+		tx->entries = 0;
+		tx->frees--;
+		tx->drain = tx->frees > 0;
+		FAULT("drain-before-store");
+		state_store(tx);
+		FAULT("drain-after-store");
+		slab_give_back(tx, off);
+	}
+}
+
+static void empty(struct tx *tx)
+{
+	tx->entries = 0;
+	tx->frees = 0;
+	tx->pages = 0;
+	tx->err = 0;
+	tx->drain = false;
+}
+
+int undo_commit(struct tx *tx)
+{
+	int err = tx->err;
+
+	if (err != 0) {
+		undo_rollback(tx);
+		return err;
+	}
+	if (tx->entries == 0 && tx->frees == 0)
+		return 0;
+	tx->entries = 0;
+	tx->drain = tx->frees > 0;
+	FAULT("commit-before");
+	state_store(tx);
+	FAULT("commit-after");
+	drain(tx);
+	empty(tx);
+	return 0;
+}
+
+void undo_rollback(struct tx *tx)
+{
+	bool sweep = tx->pages > 0;
+
+	restore(tx);
+	empty(tx);
+	FAULT("rollback-before-store");
+	state_store(tx);
+	FAULT("rollback-after-store");
+	if (sweep)
+		slab_sweep(tx);
+}
+
+uint64_t undo_next_revision(struct tx *tx)
+{
+	uint64_t next = tx->shard->revision + 1;
+
+	__atomic_store_n(&tx->shard->revision, next, __ATOMIC_RELEASE);
+	FAULT("next-revision");
+	return next;
+}
+
+uint64_t undo_next_id(struct tx *tx)
+{
+	uint64_t next = tx->shard->next_id + 1;
+
+	__atomic_store_n(&tx->shard->next_id, next, __ATOMIC_RELEASE);
+	FAULT("next-id");
+	return (uint64_t)(tx->seg->header->node & 0xff) << 56 | (uint64_t)tx->shard->index << 48 | (next & ID_COUNTER);
+}
+
+bool undo_valid(const struct segment *seg, const struct shard *shard)
+{
+	uint64_t state = shard->state;
+	unsigned entries = (unsigned)(state & 0xffff);
+	unsigned frees = (unsigned)(state >> 16 & 0xffff);
+
+	if (state >> 33 != 0 || entries > UNDO_ENTRIES || frees > UNDO_FREES)
+		return false;
+	for (unsigned i = 0; i < entries; i++) {
+		if (!word_inside(seg, shard->undo[i].at))
+			return false;
+	}
+	return true;
+}
+
+void undo_recover(struct tx *tx)
+{
+	uint64_t state = tx->shard->state;
+
+	if (!undo_valid(tx->seg, tx->shard)) {
+		tx->err = ERR_CORRUPT;
+		return;
+	}
+	tx->entries = (uint16_t)(state & 0xffff);
+	tx->frees = (uint16_t)(state >> 16 & 0xffff);
+	tx->drain = (state & STATE_DRAIN) != 0;
+	tx->err = 0;
+	if (!tx->drain) {
+		undo_rollback(tx);
+		return;
+	}
+	restore(tx);
+	tx->entries = 0;
+	FAULT("recover-before-store");
+	state_store(tx);
+	FAULT("recover-after-store");
+	drain(tx);
+	empty(tx);
+}

@@ -1,0 +1,203 @@
+#include "shared/base/clock.h"
+#include "shared/shm/ring.h"
+#include "tests/unit/shm_common.h"
+
+#define SLOTS 8U
+
+struct reader {
+	uint64_t cursor, missed;
+	struct ring_event event;
+	struct str name;
+	char text[RING_NAME_BYTES];
+};
+
+static bool next(const struct ring *ring, struct reader *reader)
+{
+	return ring_next(ring, &reader->cursor, &reader->event, &reader->name, reader->text, &reader->missed);
+}
+
+static void append(struct ring *ring, int32_t port, struct str name)
+{
+	struct ring_event event = { .kind = EVENT_REGISTERED, .cause = CAUSE_CLIENT, .port = port, .ip = "10.0.0.1" };
+
+	ring_append(ring, &event, name);
+}
+
+static struct ring *ring_new(uint32_t slots, bool names)
+{
+	struct ring *ring = aligned_alloc(64, (ring_bytes(slots, names) + 63) / 64 * 64);
+
+	ring_create(ring, slots, names);
+	return ring;
+}
+
+static void test_in_order(void **state)
+{
+	struct ring *ring = ring_new(SLOTS, false);
+	struct reader reader = { 0 };
+
+	(void)state;
+	assert_false(next(ring, &reader));
+	for (int32_t i = 0; i < 5; i++)
+		append(ring, i, STR("ignored"));
+	for (int32_t i = 0; i < 5; i++) {
+		assert_true(next(ring, &reader));
+		assert_int_equal(reader.event.port, i);
+		assert_string_equal(reader.event.ip, "10.0.0.1");
+		assert_int_equal(reader.name.n, 0);
+	}
+	assert_false(next(ring, &reader));
+	assert_int_equal(reader.missed, 0);
+	free(ring);
+}
+
+static void test_names(void **state)
+{
+	struct ring *ring = ring_new(SLOTS, true);
+	struct reader reader = { 0 };
+	char longer[RING_NAME_BYTES + 9];
+
+	(void)state;
+	memset(longer, 'n', sizeof(longer));
+	append(ring, 1, STR("G@@orders"));
+	append(ring, 2, str_make(longer, sizeof(longer)));
+	append(ring, 3, STR(""));
+	assert_true(next(ring, &reader));
+	assert_true(str_eq(reader.name, STR("G@@orders")));
+	assert_true(next(ring, &reader));
+	assert_int_equal(reader.name.n, RING_NAME_BYTES);
+	assert_true(next(ring, &reader));
+	assert_int_equal(reader.name.n, 0);
+	free(ring);
+}
+
+static void test_slow_reader_is_told(void **state)
+{
+	struct ring *ring = ring_new(SLOTS, false);
+	struct reader reader = { 0 };
+
+	(void)state;
+	for (int32_t i = 0; i < 20; i++)
+		append(ring, i, STR(""));
+	assert_true(next(ring, &reader));
+	assert_int_equal(reader.event.port, 12);
+	assert_int_equal(reader.missed, 12);
+	reader.cursor = 1000;
+	assert_false(next(ring, &reader));
+	append(ring, 20, STR(""));
+	assert_true(next(ring, &reader));
+	assert_int_equal(reader.event.port, 20);
+	free(ring);
+}
+
+static void test_shape(void **state)
+{
+	struct ring *ring = ring_new(SLOTS, false);
+
+	(void)state;
+	assert_true(ring_valid(ring, SLOTS, false));
+	assert_false(ring_valid(ring, SLOTS, true));
+	assert_false(ring_valid(ring, SLOTS * 2, false));
+	free(ring);
+}
+
+/* Readers of a ring that others write at full speed see each event once or count it. */
+static void test_concurrent_writers(void **state)
+{
+	enum { WRITERS = 3, EVENTS = 3000 };
+	struct segment *seg = *state;
+	struct reader reader = { 0 };
+	unsigned alive = WRITERS, seen = 0;
+	int32_t last[WRITERS] = { -1, -1, -1 };
+
+	for (unsigned w = 0; w < WRITERS; w++) {
+		pid_t pid = fork();
+
+		if (pid == 0) {
+			for (int32_t i = 0; i < EVENTS; i++) {
+				struct ring_event event = { .port = i,
+					                    .node = (uint8_t)w,
+					                    .instance_id = (uint64_t)i * 3,
+					                    .name_hash = (uint64_t)i ^ w };
+
+				ring_append(seg->removed, &event, STR("same"));
+			}
+			_exit(0);
+		}
+		assert_true(pid > 0);
+	}
+	while (alive > 0 || reader.cursor < WRITERS * EVENTS) {
+		int status;
+
+		while (next(seg->removed, &reader)) {
+			assert_in_range(reader.event.node, 0, WRITERS - 1);
+			assert_true(reader.event.port > last[reader.event.node]);
+			assert_int_equal(reader.event.instance_id, reader.event.port * 3);
+			assert_int_equal(reader.event.name_hash, (uint64_t)reader.event.port ^ reader.event.node);
+			assert_true(str_eq(reader.name, STR("same")));
+			last[reader.event.node] = reader.event.port;
+			seen++;
+		}
+		if (alive > 0 && waitpid(-1, &status, WNOHANG) > 0) {
+			assert_int_equal(status, 0);
+			alive--;
+		}
+	}
+	assert_int_equal(seen + reader.missed, WRITERS * EVENTS);
+	assert_true(seen > 0);
+}
+
+static void write_until_killed(struct segment *seg)
+{
+	for (int32_t i = 0;; i++)
+		append(seg->events, i, STR(""));
+}
+
+/* A writer dies half-way: others go on, readers wait a second for it, then skip and count. */
+static void test_dead_writer(void **state)
+{
+	struct segment *seg = *state;
+	unsigned kills = 0;
+
+	for (uint64_t at = 1; at <= 6; at++) {
+		struct reader reader = { 0 };
+		uint64_t before;
+		int status;
+		pid_t pid;
+
+		while (next(seg->events, &reader))
+			;
+		pid = fork();
+		if (pid == 0) {
+#ifdef ROSTER_FAULTS
+			fault_arm(at);
+#endif
+			write_until_killed(seg);
+		}
+#ifndef ROSTER_FAULTS
+		nanosleep(&(struct timespec){ 0, 3000000 }, NULL);
+		kill(pid, SIGKILL);
+#endif
+		wait_for(pid, &status);
+		kills++;
+		append(seg->events, 4711, STR(""));
+		before = clock_mono_us();
+		clock_set_for_test(before + 2000000, clock_wall_us());
+		for (reader.event.port = 0; reader.event.port != 4711;)
+			assert_true(next(seg->events, &reader));
+		clock_set_for_test(0, 0);
+		assert_false(next(seg->events, &reader));
+	}
+	assert_int_equal(kills, 6);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+#define ROW(name) cmocka_unit_test_setup_teardown(name, open_segment, close_segment)
+		ROW(test_in_order),           ROW(test_names),       ROW(test_slow_reader_is_told), ROW(test_shape),
+		ROW(test_concurrent_writers), ROW(test_dead_writer),
+	};
+
+	return cmocka_run_group_tests_name("ring", tests, NULL, NULL);
+}
