@@ -1,0 +1,38 @@
+/* json_read.h - JSON of clients, read with yajl, within limits.
+ *
+ * One callback per value, in order. No memory but the arena's; nothing to release, also
+ * after an error. Refused beyond what yajl refuses: text that is not UTF-8, escaped
+ * surrogates without their half, too deep, too many names. Whatever follows the first value is
+ * ignored, as the Java server does. */
+#ifndef CODEC_JSON_READ_H
+#define CODEC_JSON_READ_H
+
+#include <stdbool.h>
+
+#include "shared/base/arena.h"
+#include "shared/base/err.h"
+#include "shared/base/str.h"
+
+enum json_kind { JSON_NULL, JSON_FALSE, JSON_TRUE, JSON_NUMBER, JSON_STRING, JSON_OBJECT, JSON_ARRAY };
+
+/* An object or array is announced at its beginning; its members follow with depth + 1. */
+struct json_item {
+	enum json_kind kind;
+	unsigned depth;  /* 0: the value itself, 1: its members ... */
+	struct str key;  /* unset in arrays and at depth 0 */
+	struct str text; /* strings decoded; numbers and words as written */
+};
+
+/* NULL: go on; else the reason to stop, which becomes `why`. Texts point into the source or the arena. */
+typedef const char *json_item_fn(void *arg, const struct json_item *item);
+
+struct json_limits {
+	unsigned depth; /* objects and arrays within each other, at most 64 */
+	unsigned keys;  /* names in all objects together */
+};
+
+/* 0, ERR_SYNTAX (why says it), ERR_NOMEM. why may be NULL. */
+int json_read(struct arena *arena, struct str text, struct json_limits limits, json_item_fn *fn, void *arg, char *why,
+              size_t why_size) MUST_CHECK;
+
+#endif

@@ -1,0 +1,72 @@
+#include "shared/codec/json_write.h"
+
+#include <math.h>
+#include <stdint.h>
+
+#include "shared/codec/java.h"
+
+/* 0: as it is; 'u': \u00XX; else the letter behind the backslash. */
+static const char escapes[256] = {
+	['\0'] = 'u', [0x01] = 'u', [0x02] = 'u', [0x03] = 'u', [0x04] = 'u', [0x05] = 'u',  [0x06] = 'u',
+	[0x07] = 'u', ['\b'] = 'b', ['\t'] = 't', ['\n'] = 'n', [0x0b] = 'u', ['\f'] = 'f',  ['\r'] = 'r',
+	[0x0e] = 'u', [0x0f] = 'u', [0x10] = 'u', [0x11] = 'u', [0x12] = 'u', [0x13] = 'u',  [0x14] = 'u',
+	[0x15] = 'u', [0x16] = 'u', [0x17] = 'u', [0x18] = 'u', [0x19] = 'u', [0x1a] = 'u',  [0x1b] = 'u',
+	[0x1c] = 'u', [0x1d] = 'u', [0x1e] = 'u', [0x1f] = 'u', ['"'] = '"',  ['\\'] = '\\',
+};
+
+static void put_escape(struct buf *b, unsigned char c)
+{
+	static const char hex[] = "0123456789ABCDEF";
+	char text[6] = { '\\', escapes[c], '0', '0', hex[c >> 4], hex[c & 15] };
+
+	buf_put(b, text, escapes[c] == 'u' ? 6 : 2);
+}
+
+void json_escape(struct buf *b, struct str s)
+{
+	size_t begin = 0;
+
+	for (size_t i = 0; i < s.n; i++) {
+		unsigned char c = (unsigned char)s.p[i];
+
+		if (escapes[c] == 0)
+			continue;
+		buf_put(b, s.p + begin, i - begin);
+		put_escape(b, c);
+		begin = i + 1;
+	}
+	if (begin < s.n)
+		buf_put(b, s.p + begin, s.n - begin);
+}
+
+void json_string(struct buf *b, struct str s)
+{
+	buf_char(b, '"');
+	json_escape(b, s);
+	buf_char(b, '"');
+}
+
+static void put_number(struct buf *b, const char *text, unsigned n, bool finite)
+{
+	if (!finite)
+		buf_char(b, '"');
+	buf_put(b, text, n);
+	if (!finite)
+		buf_char(b, '"');
+}
+
+void json_double(struct buf *b, double value)
+{
+	char text[JAVA_DOUBLE_TEXT];
+	unsigned n = java_double_text(value, text);
+
+	put_number(b, text, n, isfinite(value));
+}
+
+void json_float(struct buf *b, float value)
+{
+	char text[JAVA_DOUBLE_TEXT];
+	unsigned n = java_float_text(value, text);
+
+	put_number(b, text, n, isfinite(value));
+}

@@ -1,0 +1,23 @@
+/* url.h - percent decoding and key=value lists of queries and forms (specification 1.2).
+ *
+ * '+' is a space; a broken escape is an error. Views point into the source where nothing had
+ * to be decoded, else into the arena. Of equal names the last wins; the caller adds the
+ * query after the form, so that the query beats the form (design, answers of our own). */
+#ifndef CODEC_URL_H
+#define CODEC_URL_H
+
+#include <stdbool.h>
+
+#include "shared/base/arena.h"
+#include "shared/base/err.h"
+#include "shared/base/str.h"
+
+struct url_param {
+	struct str name, value;
+};
+
+/* At most max pairs are written; more is ERR_LIMIT. Returns the count or ERR_SYNTAX, ERR_NOMEM. */
+int url_params(struct arena *arena, struct str text, struct url_param *out, unsigned max) MUST_CHECK;
+int url_decode(struct arena *arena, struct str text, bool plus_is_space, struct str *out_r) MUST_CHECK;
+
+#endif

@@ -1,0 +1,83 @@
+#include "shared/codec/utf8.h"
+
+#include <stdint.h>
+
+/* Rows of table 3-7 of the Unicode standard: first byte, range of the second, bytes that follow. */
+static const struct {
+	uint8_t first, last, low, high, more;
+} forms[] = {
+	{ 0xc2, 0xdf, 0x80, 0xbf, 1 }, { 0xe0, 0xe0, 0xa0, 0xbf, 2 }, { 0xe1, 0xec, 0x80, 0xbf, 2 },
+	{ 0xed, 0xed, 0x80, 0x9f, 2 }, { 0xee, 0xef, 0x80, 0xbf, 2 }, { 0xf0, 0xf0, 0x90, 0xbf, 3 },
+	{ 0xf1, 0xf3, 0x80, 0xbf, 3 }, { 0xf4, 0xf4, 0x80, 0x8f, 3 },
+};
+
+/* Length of the sequence at p, which is not ASCII; 0 when it is not well-formed. */
+static size_t sequence_length(const unsigned char *p, size_t n)
+{
+	for (size_t i = 0; i < sizeof(forms) / sizeof(forms[0]); i++) {
+		if (p[0] < forms[i].first || p[0] > forms[i].last)
+			continue;
+		if (n <= forms[i].more || p[1] < forms[i].low || p[1] > forms[i].high)
+			return 0;
+		for (size_t k = 2; k <= forms[i].more; k++) {
+			if ((p[k] & 0xc0) != 0x80)
+				return 0;
+		}
+		return (size_t)forms[i].more + 1;
+	}
+	return 0;
+}
+
+bool utf8_valid(struct str s)
+{
+	const unsigned char *p = (const unsigned char *)s.p;
+	size_t i = 0, length;
+
+	while (i < s.n) {
+		uint64_t word;
+
+		if (i + 8 <= s.n) { /* eight ASCII bytes at once */
+			memcpy(&word, p + i, 8);
+			if ((word & 0x8080808080808080U) == 0) {
+				i += 8;
+				continue;
+			}
+		}
+		if (p[i] < 0x80) {
+			i++;
+			continue;
+		}
+		if ((length = sequence_length(p + i, s.n - i)) == 0)
+			return false;
+		i += length;
+	}
+	return true;
+}
+
+/* One code point of a text known to be well-formed; advances *i. */
+static uint32_t code_point(struct str s, size_t *i)
+{
+	unsigned char first = (unsigned char)s.p[(*i)++];
+	uint32_t more = first < 0xc0 ? 0 : first < 0xe0 ? 1 : first < 0xf0 ? 2 : 3;
+	uint32_t point = more == 0 ? first : first & (0x3fU >> more);
+
+	for (; more > 0 && *i < s.n; more--)
+		point = point << 6 | ((unsigned char)s.p[(*i)++] & 0x3fU);
+	return point;
+}
+
+uint32_t utf8_java_hash(struct str s)
+{
+	uint32_t hash = 0;
+
+	for (size_t i = 0; i < s.n;) {
+		uint32_t point = code_point(s, &i);
+
+		if (point >= 0x10000) {
+			hash = hash * 31 + (0xd800 + ((point - 0x10000) >> 10));
+			point = 0xdc00 + ((point - 0x10000) & 0x3ff);
+		}
+		hash = hash * 31 + point;
+	}
+	return hash;
+}

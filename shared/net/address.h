@@ -1,0 +1,28 @@
+/* address.h - literal IP addresses as 16 bytes (IPv4 mapped into IPv6). No name resolution, ever. */
+#ifndef NET_ADDRESS_H
+#define NET_ADDRESS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/socket.h>
+
+#include "shared/base/err.h"
+#include "shared/base/str.h"
+
+#define ADDRESS_TEXT 64
+
+/* Literal IPv4 or IPv6 (brackets and zone refused). ERR_SYNTAX. */
+int address_parse(struct str text, uint8_t out[16]) MUST_CHECK;
+/* "10.0.0.0/8", or without bits. bits counted of 128. */
+int address_parse_range(struct str text, uint8_t out[16], uint8_t *bits_r) MUST_CHECK;
+bool address_in_range(const uint8_t address[16], const uint8_t range[16], uint8_t bits);
+void address_of_sockaddr(const struct sockaddr_storage *sa, uint8_t out[16], uint16_t *port_r);
+/* For a socket of that family; returns the length, 0 when it cannot be expressed. */
+socklen_t address_to_sockaddr(const uint8_t address[16], uint16_t port, int family, struct sockaddr_storage *sa_r);
+const char *address_text(const uint8_t address[16], char out[ADDRESS_TEXT]);
+bool address_is_zero(const uint8_t address[16]);
+bool address_is_loopback(const uint8_t address[16]);
+/* Broadcast (255.255.255.255), multicast, unspecified: never a destination. */
+bool address_is_unsendable(const uint8_t address[16]);
+
+#endif

@@ -1,0 +1,37 @@
+/* agent.h - which client is it? (specification 1.5, 9.1) */
+#ifndef NET_AGENT_H
+#define NET_AGENT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "shared/base/str.h"
+
+enum agent_kind {
+	AGENT_UNKNOWN,
+	AGENT_JAVA,
+	AGENT_DNS,
+	AGENT_C,
+	AGENT_JAVA_SDK,
+	AGENT_NACOS_SERVER,
+	AGENT_TENGINE,
+	AGENT_GO,
+	AGENT_CSHARP,
+	AGENT_KINDS
+};
+
+struct agent {
+	struct str text;
+	enum agent_kind kind;
+	uint32_t version; /* major << 20 | minor << 10 | patch, each cut at 1023 */
+	bool has_version; /* false: fewer than two parts */
+};
+
+#define AGENT_VERSION(major, minor, patch) ((uint32_t)(major) << 20 | (uint32_t)(minor) << 10 | (uint32_t)(patch))
+
+/* user_agent if not empty, else client_version. */
+struct agent agent_parse(struct str user_agent, struct str client_version);
+/* "Java >= 1.0": grouped names, update must exist. */
+bool agent_is_java1(const struct agent *agent);
+
+#endif

@@ -1,0 +1,26 @@
+/* destination.h - may a datagram be sent where a client claims? (design section 6)
+ *
+ * Yes when the claimed literal address equals the observed source; or both belong to this host
+ * (loopback or any interface address); or push.trusted lists the source with a range that holds
+ * the claim. Never: broadcast, multicast, unspecified, ports under 1024. */
+#ifndef NET_DESTINATION_H
+#define NET_DESTINATION_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "shared/config/config.h"
+
+struct destination_policy {
+	uint8_t local[64][16]; /* interface addresses of this host */
+	unsigned local_count;
+	uint64_t refreshed_ms;
+	unsigned trusted_count;
+	struct config_trusted trusted[CONFIG_TRUSTED_MAX];
+};
+
+/* Reads the interface addresses (again at most every 10 s, by destination_allowed itself). */
+void destination_init(struct destination_policy *policy, const struct config *config);
+bool destination_allowed(struct destination_policy *policy, const uint8_t claimed[16], uint16_t port, const uint8_t source[16]);
+
+#endif

@@ -1,0 +1,89 @@
+/* destination: where a datagram may go (design section 6). */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <cmocka.h>
+
+#include "shared/base/clock.h"
+#include "shared/net/address.h"
+#include "shared/net/destination.h"
+
+static struct config config;
+
+static void set(const char *text, uint8_t out[16])
+{
+	assert_int_equal(address_parse(str_of(text), out), 0);
+}
+
+static bool allowed(struct destination_policy *policy, const char *claimed_text, uint16_t port, const char *source_text)
+{
+	uint8_t claimed[16], source[16];
+
+	set(claimed_text, claimed);
+	set(source_text, source);
+	return destination_allowed(policy, claimed, port, source);
+}
+
+/* Addresses of the documentation ranges: no host has them. */
+static void rules(void **state)
+{
+	static const struct {
+		const char *claimed;
+		uint16_t port;
+		const char *source;
+		bool allowed;
+	} rows[] = {
+		{ "192.0.2.1", 50000, "192.0.2.1", true },        { "192.0.2.1", 1024, "192.0.2.1", true },
+		{ "192.0.2.1", 1023, "192.0.2.1", false },        { "192.0.2.1", 0, "192.0.2.1", false },
+		{ "192.0.2.1", 50000, "192.0.2.2", false },       { "192.0.2.1", 50000, "127.0.0.1", false },
+		{ "127.0.0.1", 50000, "192.0.2.1", false },       { "127.0.0.1", 50000, "127.0.0.1", true },
+		{ "127.0.0.5", 50000, "127.0.0.1", true },        { "::1", 50000, "127.0.0.1", true },
+		{ "::ffff:127.0.0.1", 50000, "127.0.0.1", true }, { "255.255.255.255", 50000, "255.255.255.255", false },
+		{ "224.0.0.1", 50000, "224.0.0.1", false },       { "0.0.0.0", 50000, "127.0.0.1", false },
+		{ "2001:db8::1", 50000, "2001:db8::1", true },    { "198.51.100.77", 50000, "203.0.113.9", true }, /* trusted */
+		{ "198.51.101.77", 50000, "203.0.113.9", false }, { "198.51.100.77", 50000, "203.0.113.10", false },
+		{ "198.51.100.77", 80, "203.0.113.9", false },
+	};
+	struct destination_policy policy;
+
+	(void)state;
+	destination_init(&policy, &config);
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		if (allowed(&policy, rows[i].claimed, rows[i].port, rows[i].source) != rows[i].allowed)
+			fail_msg("%s:%u of %s", rows[i].claimed, rows[i].port, rows[i].source);
+	}
+}
+
+/* A row put in by hand stays until the list is read again. */
+static void interfaces_are_read_again(void **state)
+{
+	struct destination_policy policy;
+	uint64_t now = 1000000;
+
+	(void)state;
+	clock_set_for_test(now * 1000, now * 1000);
+	destination_init(&policy, &config);
+	assert_false(allowed(&policy, "192.0.2.1", 50000, "127.0.0.1"));
+	set("192.0.2.1", policy.local[0]);
+	policy.local_count = 1;
+	clock_set_for_test((now + 9999) * 1000, now * 1000);
+	assert_true(allowed(&policy, "192.0.2.1", 50000, "127.0.0.1"));
+	assert_true(allowed(&policy, "127.0.0.1", 50000, "192.0.2.1"));
+	clock_set_for_test((now + 10000) * 1000, now * 1000);
+	assert_false(allowed(&policy, "192.0.2.1", 50000, "127.0.0.1"));
+	clock_set_for_test(0, 0);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = { cmocka_unit_test(rules), cmocka_unit_test(interfaces_are_read_again) };
+
+	config.push_trusted_count = 1;
+	if (address_parse_range(STR("203.0.113.9"), config.push_trusted[0].source, &config.push_trusted[0].source_bits) < 0 ||
+	    address_parse_range(STR("198.51.100.0/24"), config.push_trusted[0].claimed, &config.push_trusted[0].claimed_bits) < 0)
+		return EXIT_FAILURE;
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,102 @@
+/* url: percent decoding and pairs; views where nothing had to be decoded. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <cmocka.h>
+
+#include "shared/codec/url.h"
+
+static struct arena arena;
+
+static void assert_text(struct str s, const char *expected)
+{
+	assert_int_equal(s.n, strlen(expected));
+	assert_memory_equal(s.p, expected, s.n);
+}
+
+static void pairs(void **state)
+{
+	struct url_param params[8];
+	const char *text = "a=1&b=x+y%2B&c&=lost&&d=%e4%B8%AD&e=a=b&a=2";
+
+	(void)state;
+	assert_int_equal(url_params(&arena, str_of(text), params, 8), 6);
+	assert_text(params[0].name, "a");
+	assert_text(params[0].value, "1");
+	assert_ptr_equal(params[0].value.p, text + 2);
+	assert_text(params[1].value, "x y+");
+	assert_text(params[2].name, "c");
+	assert_text(params[2].value, "");
+	assert_text(params[3].value, "中");
+	assert_text(params[4].value, "a=b");
+	assert_text(params[5].name, "a");
+	assert_text(params[5].value, "2");
+	assert_int_equal(url_params(&arena, STR(""), params, 8), 0);
+	assert_int_equal(url_params(&arena, STR("&"), params, 8), 0);
+}
+
+static void names_are_decoded(void **state)
+{
+	struct url_param param;
+
+	(void)state;
+	assert_int_equal(url_params(&arena, STR("service%4eame=%00"), &param, 1), 1);
+	assert_text(param.name, "serviceName");
+	assert_int_equal(param.value.n, 1);
+	assert_int_equal(param.value.p[0], '\0');
+}
+
+static void broken(void **state)
+{
+	static const char *const rows[] = { "%", "%1", "%zz", "a%2", "%2g", "a=%", "a%=1", "a=b%f" };
+	struct url_param params[4];
+	struct str out;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		assert_int_equal(url_decode(&arena, str_of(rows[i]), true, &out), ERR_SYNTAX);
+		assert_int_equal(url_params(&arena, str_of(rows[i]), params, 4), ERR_SYNTAX);
+	}
+}
+
+static void limits(void **state)
+{
+	struct url_param params[2];
+	struct arena small;
+	struct str out;
+
+	(void)state;
+	assert_int_equal(url_params(&arena, STR("a=1&b=2"), params, 2), 2);
+	assert_int_equal(url_params(&arena, STR("a=1&b=2&c=3"), params, 2), ERR_LIMIT);
+	arena_init(&small, 8);
+	assert_int_equal(url_decode(&small, STR("%41bcdefghijklmnopqrstuvwxyz"), true, &out), ERR_NOMEM);
+	arena_free(&small);
+}
+
+static void plus_in_paths(void **state)
+{
+	struct str out;
+
+	(void)state;
+	assert_int_equal(url_decode(&arena, STR("a+b%20c"), false, &out), 0);
+	assert_text(out, "a+b c");
+	assert_int_equal(url_decode(&arena, STR("a+b"), true, &out), 0);
+	assert_text(out, "a b");
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(pairs),  cmocka_unit_test(names_are_decoded), cmocka_unit_test(broken),
+		cmocka_unit_test(limits), cmocka_unit_test(plus_in_paths),
+	};
+	int failed;
+
+	arena_init(&arena, 0);
+	failed = cmocka_run_group_tests(tests, NULL, NULL);
+	arena_free(&arena);
+	return failed;
+}
