@@ -1,0 +1,105 @@
+/* config.h - configuration: one struct, one table of keys, one YAML file.
+ *
+ * struct config is plain data without pointers: it is copied by fork and, at a reload,
+ * through a shared page (config_shared). The table in config_table.c has one row a key: name,
+ * type, field, range, default, unit, reloadable, description. The parser, `-o`, `-t`,
+ * etc/roster.yaml and doc/configuration.md come from the rows (tests compare them).
+ *
+ * YAML: nested maps; the path joined by dots is the key ("listen: {port: 8848}"). Unknown keys, wrong
+ * types, values out of range and double keys are errors with file, line and key; nothing
+ * is applied from a file with an error. */
+#ifndef CONFIG_CONFIG_H
+#define CONFIG_CONFIG_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "shared/base/err.h"
+
+#define CONFIG_TRUSTED_MAX 32
+
+/* push.trusted: "SOURCE[/BITS] CLAIMED[/BITS]": that source may claim those addresses. */
+struct config_trusted {
+	uint8_t source[16], claimed[16];   /* IPv6 or IPv4 mapped */
+	uint8_t source_bits, claimed_bits; /* of 128 */
+};
+
+struct config {
+	/* process */
+	char runtime_dir[200]; /* runtime_dir: pid, port and control files */
+	char user[64];         /* user: "" = stay */
+	uint32_t workers;      /* workers: 0 = cores */
+	char log_file[256];    /* log.file: "" = standard error */
+	uint32_t log_level;    /* log.level: error warning info debug */
+
+	/* listen */
+	char listen_address[64]; /* listen.address: 0.0.0.0 */
+	uint32_t listen_port;    /* listen.port: 8848; 0 = any */
+	uint32_t listen_backlog; /* listen.backlog */
+	char node_address[64];   /* node.address: shown to clients */
+
+	/* segment */
+	char segment_dir[200];       /* segment.dir */
+	uint64_t segment_limit;      /* segment.limit, bytes; 0 = choose */
+	uint64_t segment_max_age_ms; /* segment.max_age */
+
+	/* http */
+	uint32_t http_head_bytes; /* http.head: 64 KiB */
+	uint32_t http_line_bytes; /* http.line */
+	uint32_t http_headers;    /* http.headers: count */
+	uint64_t http_body_bytes; /* http.body */
+	uint64_t http_head_timeout_ms, http_body_timeout_ms, http_idle_timeout_ms, http_write_timeout_ms;
+	uint32_t http_requests;    /* http.requests: per connection, 0 = no limit */
+	uint32_t http_pipeline;    /* http.pipeline: answers pending before reading stops */
+	uint32_t http_connections; /* http.connections: per worker */
+	uint64_t http_cache_bytes; /* http.list_cache: per worker, 16 MiB */
+
+	/* push */
+	uint32_t push_port;               /* push.port: 0 = the HTTP port */
+	uint64_t push_delay_ms;           /* push.delay: 1 s */
+	uint64_t push_ack_wait_ms;        /* push.ack_wait: 10 s */
+	uint64_t push_rate;               /* push.rate: datagrams/s to one socket */
+	uint64_t push_rate_address;       /* push.rate_address: to one address; 200,000 */
+	uint64_t push_receive_buffer;     /* push.receive_buffer: bytes, 8 MiB */
+	uint64_t push_subscriber_life_ms; /* push.subscriber_life: 10 s */
+	uint32_t push_trusted_count;
+	struct config_trusted push_trusted[CONFIG_TRUSTED_MAX];
+
+	/* empty services (specification 8.4) */
+	bool empty_clean;                         /* empty_service.clean: true */
+	uint64_t empty_delay_ms, empty_period_ms; /* 50 s, 30 s */
+
+	/* limits */
+	uint64_t limit_instances, limit_instances_per_service, limit_services, limit_clusters_per_service;
+	uint64_t limit_subscribers, limit_subscribers_per_service;
+	uint64_t limit_metadata_bytes, limit_name_bytes;
+};
+
+/* One page shared by all processes: the master writes the other half, then the generation. */
+struct config_shared {
+	uint64_t generation; /* halves[generation & 1] is current */
+	struct config halves[2];
+};
+
+struct config_error {
+	char text[512]; /* "file:line: key: what is wrong" */
+};
+
+void config_defaults(struct config *config);
+/* Starts from the defaults. path NULL or "": defaults only. */
+int config_load(const char *path, struct config *config_r, struct config_error *error_r) MUST_CHECK;
+/* "key=value" (-o), after the file. */
+int config_override(struct config *config, const char *assignment, struct config_error *error_r) MUST_CHECK;
+/* Rules between keys; after everything was read. */
+int config_check(const struct config *config, struct config_error *error_r) MUST_CHECK;
+/* The first key that differs and is not reloadable, NULL if there is none. */
+const char *config_fixed_difference(const struct config *old, const struct config *new_config);
+/* How many keys differ. */
+unsigned config_differences(const struct config *old, const struct config *new_config);
+/* rosterd --print-config sample|doc: etc/roster.yaml and doc/configuration.md. */
+void config_print_sample(FILE *out);
+void config_print_doc(FILE *out);
+
+#endif

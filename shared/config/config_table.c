@@ -1,0 +1,149 @@
+#include "shared/config/config_key.h"
+
+#define FIELD(member) offsetof(struct config, member), sizeof(((struct config *)NULL)->member)
+#define LENGTH(member) sizeof(((struct config *)NULL)->member) - 1
+#define KIB 1024ULL
+#define MIB (1024ULL * KIB)
+#define GIB (1024ULL * MIB)
+#define SECOND 1000ULL
+#define MINUTE (60U * SECOND)
+#define HOUR (60U * MINUTE)
+#define DAY (24U * HOUR)
+/* The name of a service is copied out together with its namespace: struct name_copy. */
+#define NAME_MAX_BYTES 1023U
+/* The longest chain one transaction can free: BLOB_MAX_BYTES of shared/shm/blob.h (the test compares). */
+#define METADATA_MAX_BYTES (60U * 4088U)
+
+/* In the order of enum log_level. */
+static const char *const log_levels[] = { "error", "warning", "info", "debug", NULL };
+
+/* Keys of one section stand together: the sample file is printed in this order. */
+const struct config_key config_keys[] = {
+	{ "runtime_dir", CONFIG_PATH, FIELD(runtime_dir), 1, LENGTH(runtime_dir), "/run/roster", "", false,
+	  "Folder for the pid, port and control files. The segment goes here too when it is a memory file system and segment.dir is "
+	  "empty.",
+	  NULL },
+	{ "user", CONFIG_TEXT, FIELD(user), 0, LENGTH(user), "", "", false,
+	  "Account the children change to when started by root. Empty: stay.", NULL },
+	{ "workers", CONFIG_INT, FIELD(workers), 0, 64, "0", "processes", true, "Processes that serve HTTP. 0: one a core.",
+	  NULL },
+
+	{ "log.file", CONFIG_PATH, FIELD(log_file), 0, LENGTH(log_file), "", "", true,
+	  "Where log lines are appended; opened again on SIGUSR1. Empty: standard error.", NULL },
+	{ "log.level", CONFIG_CHOICE, FIELD(log_level), 0, 3, "info", "", true, "Lines less important than this are left out.",
+	  log_levels },
+
+	{ "listen.address", CONFIG_ADDRESS, FIELD(listen_address), 1, LENGTH(listen_address), "0.0.0.0", "", false,
+	  "Address to listen on, for HTTP and for push. \"::\" takes IPv4 and IPv6.", NULL },
+	{ "listen.port", CONFIG_INT, FIELD(listen_port), 0, 65535, "8848", "", false,
+	  "HTTP port. 0: any free one; the port taken is in the ready line of the log and in runtime_dir/port.", NULL },
+	{ "listen.backlog", CONFIG_INT, FIELD(listen_backlog), 1, 65535, "4096", "connections", false,
+	  "Connections the kernel keeps waiting for each worker. It cuts this to net.core.somaxconn.", NULL },
+
+	{ "node.address", CONFIG_TEXT, FIELD(node_address), 1, LENGTH(node_address), "127.0.0.1", "", true,
+	  "Address under which this node is shown to clients, for instance by operator/servers.", NULL },
+
+	{ "segment.dir", CONFIG_PATH, FIELD(segment_dir), 0, LENGTH(segment_dir), "", "", false,
+	  "Folder of the file that holds the registry; a memory file system. Empty: runtime_dir when it is one, else a folder in "
+	  "/dev/shm.",
+	  NULL },
+	{ "segment.limit", CONFIG_SIZE, FIELD(segment_limit), 0, 64 * GIB, "0", "", false,
+	  "The most the registry may take; at least 4MiB. 0: 1GiB, or half of what is free when that is less.", NULL },
+	{ "segment.max_age", CONFIG_DURATION, FIELD(segment_max_age_ms), SECOND, 30 * DAY, "10m", "", false,
+	  "Nobody served for longer than this: ephemeral instances of the segment are dropped at the start.", NULL },
+
+	{ "http.head", CONFIG_SIZE, FIELD(http_head_bytes), KIB, MIB, "64KiB", "", true,
+	  "Longest request line and headers together. Longer: 431 or 414.", NULL },
+	{ "http.line", CONFIG_SIZE, FIELD(http_line_bytes), KIB, MIB, "64KiB", "", true,
+	  "Longest request line. Not more than http.head.", NULL },
+	{ "http.headers", CONFIG_INT, FIELD(http_headers), 8, 1000, "100", "lines", true, "Most header lines of one request.",
+	  NULL },
+	{ "http.body", CONFIG_SIZE, FIELD(http_body_bytes), KIB, GIB, "2MiB", "", true, "Longest request body. Longer: 413.",
+	  NULL },
+	{ "http.head_timeout", CONFIG_DURATION, FIELD(http_head_timeout_ms), 100, HOUR, "10s", "", true,
+	  "From the first byte of a request to the end of its headers.", NULL },
+	{ "http.body_timeout", CONFIG_DURATION, FIELD(http_body_timeout_ms), 100, HOUR, "30s", "", true,
+	  "From the end of the headers to the end of the body.", NULL },
+	{ "http.idle_timeout", CONFIG_DURATION, FIELD(http_idle_timeout_ms), 100, DAY, "60s", "", true,
+	  "A connection without a request is closed after this.", NULL },
+	{ "http.write_timeout", CONFIG_DURATION, FIELD(http_write_timeout_ms), 100, HOUR, "30s", "", true,
+	  "A client that takes no byte of its answer for this long is cut off.", NULL },
+	{ "http.requests", CONFIG_INT, FIELD(http_requests), 0, 1000000000, "0", "requests", true,
+	  "Requests after which a connection is closed. 0: no limit.", NULL },
+	{ "http.pipeline", CONFIG_INT, FIELD(http_pipeline), 1, 1024, "32", "answers", true,
+	  "Answers of one connection that may be pending before reading from it stops.", NULL },
+	{ "http.connections", CONFIG_INT, FIELD(http_connections), 1, 1000000, "20000", "connections", true,
+	  "Connections of one worker. Not more than its file descriptors allow.", NULL },
+	{ "http.list_cache", CONFIG_SIZE, FIELD(http_cache_bytes), 0, 4 * GIB, "16MiB", "", true,
+	  "Memory of one worker for list answers that have not changed. 0: no cache.", NULL },
+
+	{ "push.port", CONFIG_INT, FIELD(push_port), 0, 65535, "0", "", false,
+	  "UDP port from which pushes are sent and to which ACKs come. 0: the number of the HTTP port.", NULL },
+	{ "push.delay", CONFIG_DURATION, FIELD(push_delay_ms), 0, MINUTE, "1s", "", true,
+	  "Changes of a service within this time become one push.", NULL },
+	{ "push.ack_wait", CONFIG_DURATION, FIELD(push_ack_wait_ms), 10, 10 * MINUTE, "10s", "", true,
+	  "Wait for an ACK before the push is repeated once, and again before it is given up.", NULL },
+	{ "push.rate", CONFIG_INT, FIELD(push_rate), 1, 10000000, "2000", "datagrams/s", true,
+	  "Most datagrams to one subscriber's socket.", NULL },
+	{ "push.rate_address", CONFIG_INT, FIELD(push_rate_address), 1, 10000000, "200000", "datagrams/s", true,
+	  "Most datagrams to one address.", NULL },
+	{ "push.receive_buffer", CONFIG_SIZE, FIELD(push_receive_buffer), 64 * KIB, GIB, "8MiB", "", false,
+	  "Receive buffer of the UDP socket: thousands of ACKs come at once. Without CAP_NET_ADMIN it is cut to net.core.rmem_max, "
+	  "unless roster.socket opens it.",
+	  NULL },
+	{ "push.subscriber_life", CONFIG_DURATION, FIELD(push_subscriber_life_ms), 10, DAY, "10s", "", true,
+	  "A subscriber that neither polled nor acknowledged for this long gets no new push.", NULL },
+	{ "push.trusted", CONFIG_TRUSTED, FIELD(push_trusted), 0, CONFIG_TRUSTED_MAX, "", "entries", true,
+	  "Sources that may ask for pushes to other addresses than their own, and to which: \"SOURCE[/BITS] CLAIMED[/BITS]\", for "
+	  "instance \"10.0.0.1 10.0.0.0/8\".",
+	  NULL },
+
+	{ "empty_service.clean", CONFIG_BOOL, FIELD(empty_clean), 0, 1, "true", "", true,
+	  "Remove services without instances, at the fifth run in a row that finds them empty.", NULL },
+	{ "empty_service.delay", CONFIG_DURATION, FIELD(empty_delay_ms), 0, DAY, "50s", "", true,
+	  "From the start to the first run.", NULL },
+	{ "empty_service.period", CONFIG_DURATION, FIELD(empty_period_ms), 10, DAY, "30s", "", true,
+	  "From run to run. Runs begin on a grid of one second.", NULL },
+
+	{ "limits.instances", CONFIG_INT, FIELD(limit_instances), 0, 1000000000, "2000000", "instances", true,
+	  "Most instances of this node. 0: no limit.", NULL },
+	{ "limits.instances_per_service", CONFIG_INT, FIELD(limit_instances_per_service), 0, 1000000000, "200000", "instances",
+	  true, "Most instances of one service. 0: no limit.", NULL },
+	{ "limits.services", CONFIG_INT, FIELD(limit_services), 0, 1000000000, "1000000", "services", true,
+	  "Most services of this node. 0: no limit.", NULL },
+	{ "limits.clusters_per_service", CONFIG_INT, FIELD(limit_clusters_per_service), 0, 1000000, "1024", "clusters", true,
+	  "Most clusters of one service. 0: no limit.", NULL },
+	{ "limits.subscribers", CONFIG_INT, FIELD(limit_subscribers), 0, 1000000000, "1000000", "subscribers", true,
+	  "Most subscribers of this node. 0: no limit.", NULL },
+	{ "limits.subscribers_per_service", CONFIG_INT, FIELD(limit_subscribers_per_service), 0, 1000000000, "200000",
+	  "subscribers", true, "Most subscribers of one service. 0: no limit.", NULL },
+	{ "limits.metadata", CONFIG_SIZE, FIELD(limit_metadata_bytes), 1, METADATA_MAX_BYTES, "64KiB", "", true,
+	  "Longest metadata of one object, packed. Clients in the field use up to 8KiB.", NULL },
+	{ "limits.name", CONFIG_SIZE, FIELD(limit_name_bytes), 1, NAME_MAX_BYTES, "1023", "", true,
+	  "Longest name: namespace, service, cluster, ip, app, agent, list of clusters. Clients in the field use up to 400.",
+	  NULL },
+};
+
+const unsigned config_key_count = sizeof(config_keys) / sizeof(config_keys[0]);
+
+_Static_assert(sizeof(config_keys) / sizeof(config_keys[0]) <= CONFIG_KEYS_MAX, "more keys than the reader can mark as seen");
+
+const struct config_key *config_key_find(struct str name)
+{
+	for (unsigned i = 0; i < config_key_count; i++) {
+		if (str_eq(str_of(config_keys[i].name), name))
+			return &config_keys[i];
+	}
+	return NULL;
+}
+
+bool config_key_is_section(struct str name)
+{
+	for (unsigned i = 0; i < config_key_count; i++) {
+		struct str key = str_of(config_keys[i].name);
+
+		if (str_starts(key, name) && key.n > name.n && key.p[name.n] == '.')
+			return true;
+	}
+	return false;
+}

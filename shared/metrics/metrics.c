@@ -1,0 +1,82 @@
+#include "shared/metrics/metrics.h"
+
+#include <stddef.h>
+
+/* A histogram is eight counters: each event raises one of them, the printer adds them up from below. */
+#define BUCKET(first, n, name, le, help) [(first) + (n)] = { name "_bucket{le=\"" le "\"}", help }
+#define HISTOGRAM(first, name, help) \
+	BUCKET(first, 0, name, "1", help), BUCKET(first, 1, name, "5", help), BUCKET(first, 2, name, "20", help), \
+	        BUCKET(first, 3, name, "100", help), BUCKET(first, 4, name, "500", help), BUCKET(first, 5, name, "2000", help), \
+	        BUCKET(first, 6, name, "10000", help), BUCKET(first, 7, name, "+Inf", help)
+
+const struct metric_row metric_rows[METRICS] = {
+	[METRIC_HTTP_REQUESTS] = { "roster_http_requests_total", "Requests read to the end of their head." },
+	[METRIC_HTTP_BAD_REQUESTS] = { "roster_http_bad_requests_total", "Requests that broke a rule of HTTP or a limit." },
+	[METRIC_HTTP_CONNECTIONS] = { "roster_http_connections_total", "Connections accepted." },
+	[METRIC_HTTP_REFUSED] = { "roster_http_refused_total",
+	                          "Connections closed at once because http.connections was reached." },
+	[METRIC_HTTP_TIMEOUTS] = { "roster_http_timeouts_total", "Connections closed by one of the http timeouts." },
+	[METRIC_HTTP_4XX] = { "roster_http_4xx_total", "Answers with a status from 400 to 499." },
+	[METRIC_HTTP_5XX] = { "roster_http_5xx_total", "Answers with a status from 500 to 599." },
+	[METRIC_BEATS] = { "roster_beats_total", "Beats of clients." },
+	[METRIC_BEATS_UNKNOWN] = { "roster_beats_unknown_total", "Light beats of instances that are not registered." },
+	[METRIC_BEATS_REVIVED] = { "roster_beats_revived_total", "Beats that made an instance healthy again." },
+	[METRIC_REGISTERS] = { "roster_registers_total", "Instances registered or replaced by clients." },
+	[METRIC_DEREGISTERS] = { "roster_deregisters_total", "Deregistrations by clients." },
+	[METRIC_LISTS] = { "roster_lists_total", "Lists of instances served." },
+	[METRIC_LIST_CACHE_HITS] = { "roster_list_cache_hits_total", "Lists answered from the cache of the worker." },
+	[METRIC_LIST_CACHE_MISSES] = { "roster_list_cache_misses_total", "Lists that had to be written anew." },
+	[METRIC_LIMIT_REFUSED] = { "roster_limit_refused_total", "Requests refused by one of the limits keys." },
+	[METRIC_FULL_REFUSED] = { "roster_full_refused_total", "Requests refused because the segment was full." },
+	[METRIC_SUBSCRIBE_NOT_ALLOWED] = { "roster_subscribe_not_allowed_total",
+	                                   "Polls that asked for pushes to an address they may not claim." },
+	[METRIC_PUSH_TOTAL] = { "roster_push_total", "Pushes begun: one a subscriber and round." },
+	[METRIC_PUSH_OK] = { "roster_push_ok_total", "Pushes acknowledged." },
+	[METRIC_PUSH_FAILED] = { "roster_push_failed_total", "Pushes given up without an ACK." },
+	[METRIC_PUSH_RETRIED] = { "roster_push_retried_total", "Pushes sent a second time." },
+	[METRIC_PUSH_OVERSIZE] = { "roster_push_oversize_total", "Pushes not sent because the client could not read them." },
+	[METRIC_PUSH_BYTES] = { "roster_push_bytes_total", "Bytes of datagrams sent." },
+	[METRIC_PUSH_ROUNDS] = { "roster_push_rounds_total", "Changed services taken for pushing." },
+	[METRIC_PUSH_ACK_UNKNOWN] = { "roster_push_ack_unknown_total", "ACKs that no push waited for." },
+	[METRIC_PUSH_ACK_FOREIGN] = { "roster_push_ack_foreign_total", "ACKs from another address than the push went to." },
+	[METRIC_PUSH_RXQ_OVERFLOW] = { "roster_push_rxq_overflow_total", "ACKs dropped by the kernel: receive buffer full." },
+	[METRIC_PUSH_SEND_ERRORS] = { "roster_push_send_errors_total", "Datagrams refused by the kernel." },
+	[METRIC_PUSH_ZOMBIES] = { "roster_push_zombies_total", "Subscribers dropped: neither poll nor ACK." },
+	[METRIC_PUSH_PACED] = { "roster_push_paced_total", "Datagrams held back by push.rate or push.rate_address." },
+	HISTOGRAM(METRIC_PUSH_ACK_BUCKET_0, "roster_push_ack_ms", "From the first datagram of a push to its ACK, in ms."),
+	[METRIC_PUSH_ACK_MS_SUM] = { "roster_push_ack_ms_sum", "From the first datagram of a push to its ACK, in ms." },
+	HISTOGRAM(METRIC_PUSH_SEND_BUCKET_0, "roster_push_send_ms",
+	          "From the end of the merge delay to the last datagram, in ms."),
+	[METRIC_PUSH_SEND_MS_SUM] = { "roster_push_send_ms_sum", "From the end of the merge delay to the last datagram, in ms." },
+	[METRIC_EXPIRY_FLIPS] = { "roster_expiry_flips_total", "Instances made unhealthy because their beats stopped." },
+	[METRIC_EXPIRY_REMOVALS] = { "roster_expiry_removals_total", "Instances removed because their beats stopped." },
+	[METRIC_EXPIRY_VISITS] = { "roster_expiry_visits_total", "Services looked at for expired beats." },
+	[METRIC_EMPTY_SERVICES_REMOVED] = { "roster_empty_services_removed_total",
+	                                    "Services removed because they stayed empty." },
+	[METRIC_STALE_DROPPED] = { "roster_stale_dropped_total",
+	                           "Instances dropped at a start after nobody had served for segment.max_age." },
+	[METRIC_KEEPER_TICKS] = { "roster_keeper_ticks_total", "Ticks of the health clock." },
+};
+
+static struct slot *own;
+
+void metrics_use(struct slot *slot)
+{
+	own = slot;
+}
+
+void metric_add(enum metric id, uint64_t n)
+{
+	/* One writer a word: no read-modify-write instruction is needed, only whole stores. */
+	if (own != NULL)
+		__atomic_store_n(&own->counters[id], own->counters[id] + n, __ATOMIC_RELAXED);
+}
+
+uint64_t metric_sum(const struct segment *seg, enum metric id)
+{
+	uint64_t sum = 0;
+
+	for (unsigned i = 0; i < SLOTS_MAX; i++)
+		sum += __atomic_load_n(&seg->slots[i].counters[id], __ATOMIC_RELAXED);
+	return sum;
+}
