@@ -1,0 +1,185 @@
+#include "shared/registry/registry_internal.h"
+
+#include "shared/shm/blob.h"
+
+struct cluster *cluster_at(struct op *op, uint32_t off)
+{
+	struct cluster *c = slab_at(&op->tx, off, SLAB_CLUSTER);
+
+	if (c == NULL)
+		undo_fail(&op->tx, ERR_CORRUPT);
+	return c;
+}
+
+struct str cluster_name(const struct tx *tx, const struct cluster *c)
+{
+	return c->name == 0 ? DEFAULT_CLUSTER : blob_view(tx, c->name);
+}
+
+uint32_t cluster_find(struct op *op, const struct service *s, struct str name, struct cluster **c_r)
+{
+	uint32_t off = s->first_cluster;
+
+	for (uint32_t left = s->clusters; off != 0 && left > 0; left--) {
+		struct cluster *c = cluster_at(op, off);
+
+		if (c == NULL)
+			break;
+		if (str_eq(cluster_name(&op->tx, c), name)) {
+			*c_r = c;
+			return off;
+		}
+		off = c->next;
+	}
+	if (off != 0)
+		undo_fail(&op->tx, ERR_CORRUPT);
+	*c_r = NULL;
+	return 0;
+}
+
+/* Where a new last cluster is linked in. */
+static uint32_t *last_link(struct op *op, struct service *s)
+{
+	uint32_t *link = &s->first_cluster;
+
+	for (uint32_t left = s->clusters; *link != 0; left--) {
+		struct cluster *c = left == 0 ? NULL : cluster_at(op, *link);
+
+		if (c == NULL) {
+			undo_fail(&op->tx, ERR_CORRUPT);
+			return NULL;
+		}
+		link = &c->next;
+	}
+	return link;
+}
+
+int64_t cluster_bytes(const struct tx *tx, const struct cluster *c)
+{
+	return (int64_t)slab_object_bytes(SLAB_CLUSTER) + blob_bytes(tx, c->name) + blob_bytes(tx, c->metadata) +
+	       blob_bytes(tx, c->checker);
+}
+
+uint32_t cluster_create(struct op *op, uint32_t soff, struct service *s, struct str name, struct cluster **c_r)
+{
+	uint64_t limit = op->reg->limits.clusters_per_service;
+	uint32_t off, blob = 0, *link;
+
+	*c_r = NULL;
+	if (limit != 0 && s->clusters >= limit) {
+		undo_fail(&op->tx, key_refuse(op->reg, "limits.clusters_per_service", limit));
+		return 0;
+	}
+	off = slab_alloc(&op->tx, SLAB_CLUSTER);
+	if (!str_eq(name, DEFAULT_CLUSTER))
+		blob = blob_new(&op->tx, name);
+	link = last_link(op, s);
+	if (off == 0 || op->tx.err != 0 || link == NULL || (*c_r = cluster_at(op, off)) == NULL)
+		return 0;
+	**c_r = (struct cluster){ .service = soff, .name = blob, .check_port = 80, .use_instance_port = 1 };
+	undo_set32(&op->tx, link, off);
+	undo_set32(&op->tx, &s->clusters, s->clusters + 1);
+	service_account(op, s, cluster_bytes(&op->tx, *c_r));
+	return off;
+}
+
+void cluster_free_first(struct op *op, struct service *s, struct cluster *c)
+{
+	uint32_t off = s->first_cluster;
+
+	service_account(op, s, -cluster_bytes(&op->tx, c));
+	undo_set32(&op->tx, &s->first_cluster, c->next);
+	undo_set32(&op->tx, &s->clusters, s->clusters - 1);
+	blob_free(&op->tx, c->name);
+	blob_free(&op->tx, c->metadata);
+	blob_free(&op->tx, c->checker);
+	slab_free(&op->tx, off);
+}
+
+/* ---- walks ----------------------------------------------------------------- */
+
+static void walk_end(struct walk *w)
+{
+	w->off = 0;
+	w->i = NULL;
+}
+
+static void walk_broken(struct op *op, struct walk *w)
+{
+	undo_fail(&op->tx, ERR_CORRUPT);
+	walk_end(w);
+}
+
+/* The instance at off, or, when that is 0, the first one of the lists after (cluster, kind). */
+static void walk_settle(struct op *op, struct walk *w, uint32_t off, unsigned kind)
+{
+	while (off == 0) {
+		const struct cluster *c = NULL;
+
+		if (++kind > 1) {
+			kind = 0;
+			if (w->cluster != 0) {
+				if ((c = cluster_at(op, w->cluster)) == NULL) {
+					walk_broken(op, w);
+					return;
+				}
+				w->cluster = c->next;
+				w->cluster_index++;
+			}
+		}
+		if (w->cluster == 0) {
+			walk_end(w);
+			return;
+		}
+		if (w->left-- == 0 || (c = cluster_at(op, w->cluster)) == NULL) {
+			walk_broken(op, w);
+			return;
+		}
+		if (w->kinds >> kind & 1)
+			off = c->first[kind];
+	}
+	w->off = off;
+	w->i = instance_at(op, off);
+	if (w->i == NULL || w->left-- == 0)
+		walk_broken(op, w);
+}
+
+static void walk_init(const struct service *s, enum walk_kind kinds, struct walk *w)
+{
+	*w = (struct walk){
+		.cluster = s->first_cluster,
+		.kinds = kinds,
+		.left = (uint64_t)s->instances + 2 * (uint64_t)s->clusters + 2,
+	};
+}
+
+void walk_first(struct op *op, const struct service *s, enum walk_kind kinds, struct walk *w)
+{
+	const struct cluster *c;
+
+	walk_init(s, kinds, w);
+	if (s->first_cluster == 0)
+		return;
+	if ((c = cluster_at(op, s->first_cluster)) == NULL) {
+		walk_broken(op, w);
+		return;
+	}
+	walk_settle(op, w, kinds & WALK_PERSISTENT ? c->first[0] : 0, 0);
+}
+
+void walk_next(struct op *op, struct walk *w)
+{
+	walk_settle(op, w, w->i->next, (w->i->flags & INSTANCE_EPHEMERAL) != 0);
+}
+
+void walk_at(struct op *op, const struct service *s, enum walk_kind kinds, uint32_t off, struct walk *w)
+{
+	walk_init(s, kinds, w);
+	w->i = instance_at(op, off);
+	if (w->i == NULL) {
+		walk_broken(op, w);
+		return;
+	}
+	w->off = off;
+	w->cluster = w->i->cluster;
+}

@@ -1,0 +1,280 @@
+#include "shared/registry/registry_internal.h"
+
+#include "shared/shm/health.h"
+#include "shared/shm/shard.h"
+
+static const struct origin by_timeout = { .cause = CAUSE_BEAT_TIMEOUT };
+static const struct origin by_removal = { .cause = CAUSE_SERVICE_REMOVED };
+static const struct origin by_age = { .cause = CAUSE_STALE };
+
+/* ---- which services -------------------------------------------------------- */
+
+int registry_services_after(struct registry *reg, uint32_t shard, uint64_t after, struct keeper_entry *out, uint32_t max)
+{
+	struct op op;
+	uint32_t off, count = 0;
+	int ret = op_begin(&op, reg, shard, (struct origin){ 0 });
+
+	if (ret < 0)
+		return ret;
+	off = service_after(&op, after);
+	while (off != 0 && count < max) {
+		const struct service *s = service_at(&op, off);
+
+		if (s == NULL)
+			break;
+		out[count++] = (struct keeper_entry){ s->id, off };
+		reg->service_cursor = (struct registry_cursor){ shard, off, s->id };
+		off = s->next;
+	}
+	ret = op.tx.err;
+	op_end(&op);
+	return ret < 0 ? ret : (int)count;
+}
+
+uint64_t registry_due_lowered(struct registry *reg, uint32_t shard)
+{
+	return __atomic_load_n(&reg->seg->shards[shard].due_lowered, __ATOMIC_ACQUIRE);
+}
+
+uint64_t registry_last_id(struct registry *reg, uint32_t shard)
+{
+	const struct registry_root *root = (const struct registry_root *)reg->seg->shards[shard].root;
+
+	return __atomic_load_n(&root->last_service_id, __ATOMIC_RELAXED);
+}
+
+/* ---- expiry ---------------------------------------------------------------- */
+
+/* What becomes of one instance; true when it was removed. */
+static bool judge(struct op *op, uint32_t soff, struct service *s, struct expire_visit *visit, uint32_t ioff, struct instance *i)
+{
+	struct stored_overrides timing = instance_timing(&op->tx, i);
+	uint64_t beat = beat_ms(i->beat);
+	uint64_t age = visit->now_ms > beat ? visit->now_ms - beat : 0;
+
+	if (i->flags & INSTANCE_MARKED)
+		return false;
+	if (age > timing.delete_ms && !visit->hold_removals) {
+		registry_remove(op, soff, s, ioff, i);
+		visit->removed++;
+		return true;
+	}
+	if ((age > timing.timeout_ms || age > timing.delete_ms) && (i->flags & INSTANCE_HEALTHY)) {
+		registry_flip(op, soff, s, i, false);
+		visit->flipped++;
+	}
+	if (age > timing.delete_ms)
+		visit->held++;
+	return false;
+}
+
+static int visit_begin(struct op *op, struct service *s, struct expire_visit *visit, struct walk *w)
+{
+	const struct instance *i;
+
+	if (visit->resume_id != 0) {
+		i = slab_try(&op->tx, visit->resume_off, SLAB_INSTANCE);
+		if (i != NULL && i->id == visit->resume_id && (i->flags & INSTANCE_EPHEMERAL) != 0) {
+			walk_at(op, s, WALK_EPHEMERAL, visit->resume_off, w);
+			return 0;
+		}
+	}
+	/* From here on bounds that fall are noted beside, until the walk has seen everything. */
+	undo_set64(&op->tx, &s->due_new, UINT64_MAX);
+	walk_first(op, s, WALK_EPHEMERAL, w);
+	return op_commit(op);
+}
+
+static int visit_end(struct op *op, struct service *s, struct expire_visit *visit, const struct walk *w)
+{
+	visit->done = w->off == 0;
+	visit->resume_off = w->off;
+	visit->resume_id = w->off == 0 ? 0 : w->i->id;
+	visit->instances = s->instances;
+	if (!visit->done)
+		return 0;
+	undo_set64(&op->tx, &s->due_ms, visit->due_ms < s->due_new ? visit->due_ms : s->due_new);
+	return op_commit(op);
+}
+
+static int expire(struct op *op, uint32_t soff, struct service *s, struct expire_visit *visit)
+{
+	struct walk w;
+	int ret = visit_begin(op, s, visit, &w);
+
+	for (uint32_t n = 0; n < visit->budget && w.off != 0 && ret == 0; n++) {
+		uint32_t ioff = w.off;
+		struct instance *i = w.i;
+		uint64_t due_ms;
+
+		walk_next(op, &w);
+		if (op->tx.err != 0)
+			return op->tx.err;
+		if (!judge(op, soff, s, visit, ioff, i)) {
+			due_ms = instance_due(&op->tx, i);
+			if (due_ms < visit->due_ms)
+				visit->due_ms = due_ms;
+		}
+		ret = op->tx.entries > 0 || op->tx.err != 0 ? op_commit(op) : 0;
+	}
+	return ret < 0 ? ret : visit_end(op, s, visit, &w);
+}
+
+int registry_expire(struct registry *reg, uint32_t shard, struct expire_visit *visit)
+{
+	struct op op;
+	struct service *s;
+	int ret = op_begin(&op, reg, shard, by_timeout);
+
+	if (ret < 0)
+		return ret;
+	op.now_ms = visit->now_ms;
+	s = service_hinted(&op, visit->service);
+	visit->gone = s == NULL;
+	visit->done = s == NULL;
+	if (s != NULL)
+		ret = expire(&op, visit->service.off, s, visit);
+	op_end(&op);
+	return ret;
+}
+
+/* ---- removed services ------------------------------------------------------ */
+
+/* The next thing to free: an instance, else a cluster, else the service itself. */
+static void drain_step(struct op *op, uint32_t soff, struct service *s)
+{
+	struct cluster *c;
+	struct instance *i;
+
+	if (s->first_cluster == 0) {
+		service_free(op, soff, s);
+		return;
+	}
+	if ((c = cluster_at(op, s->first_cluster)) == NULL)
+		return;
+	for (unsigned kind = 0; kind < 2; kind++) {
+		if (c->first[kind] == 0)
+			continue;
+		if ((i = instance_at(op, c->first[kind])) != NULL)
+			registry_remove(op, soff, s, c->first[kind], i);
+		return;
+	}
+	cluster_free_first(op, s, c);
+}
+
+int registry_drain(struct registry *reg, uint32_t shard, uint32_t budget)
+{
+	const struct registry_root *root = (const struct registry_root *)reg->seg->shards[shard].root;
+	struct op op;
+	struct service *s;
+	uint64_t left;
+	int ret;
+
+	if (__atomic_load_n(&root->drain_count, __ATOMIC_RELAXED) == 0)
+		return 0;
+	if ((ret = op_begin(&op, reg, shard, by_removal)) < 0)
+		return ret;
+	while (budget-- > 0 && op.root->first_drain != 0 && ret == 0) {
+		if ((s = service_at(&op, op.root->first_drain)) != NULL)
+			drain_step(&op, op.root->first_drain, s);
+		ret = op_commit(&op);
+	}
+	left = op.root->drain_count;
+	op_end(&op);
+	return ret < 0 ? ret : (int)left;
+}
+
+struct empty {
+	struct keeper_entry service;
+};
+
+static int remove_empty_op(struct op *op, void *arg)
+{
+	const struct empty *e = arg;
+	struct service *s = service_hinted(op, e->service);
+
+	if (s == NULL)
+		return ERR_NOT_FOUND;
+	if (s->instances > 0)
+		return ERR_AGAIN;
+	service_remove(op, e->service.off, s);
+	return 0;
+}
+
+int registry_remove_empty(struct registry *reg, struct origin origin, uint32_t shard, struct keeper_entry service)
+{
+	struct empty e = { service };
+	struct op op;
+	int ret = op_begin(&op, reg, shard, origin);
+
+	return ret < 0 ? ret : op_finish(&op, remove_empty_op(&op, &e));
+}
+
+/* ---- after a long time without service -------------------------------------- */
+
+/* Whoever beat since the keeper began after this attach is alive and stays. */
+static int stale_begin(struct op *op)
+{
+	struct registry_root *root = op->root;
+	uint64_t attach = op->reg->seg->header->attach_count;
+
+	if (root->stale_attach == attach)
+		return 0;
+	undo_set64(&op->tx, &root->stale_attach, attach);
+	undo_set64(&op->tx, &root->stale_before_ms, op->reg->began_ms);
+	return op_commit(op);
+}
+
+/* Drops what is stale in one service; true when it came to the end of it. */
+static bool stale_service(struct op *op, uint32_t soff, struct service *s, uint32_t *budget, int *ret)
+{
+	struct registry_cursor *inside = &op->reg->instance_cursor;
+	const struct instance *i = slab_try(&op->tx, inside->off, SLAB_INSTANCE);
+	struct walk w;
+
+	if (i != NULL && i->id == inside->id && i->service == soff && (i->flags & INSTANCE_EPHEMERAL) != 0)
+		walk_at(op, s, WALK_EPHEMERAL, inside->off, &w);
+	else
+		walk_first(op, s, WALK_EPHEMERAL, &w);
+	while (w.off != 0 && *budget > 0 && *ret == 0) {
+		uint32_t ioff = w.off;
+		struct instance *at = w.i;
+
+		(*budget)--;
+		walk_next(op, &w);
+		if (op->tx.err == 0 && beat_ms(at->beat) <= op->root->stale_before_ms)
+			registry_remove(op, soff, s, ioff, at);
+		*ret = op->tx.entries > 0 || op->tx.err != 0 ? op_commit(op) : 0;
+	}
+	*inside = (struct registry_cursor){ op->tx.shard->index, w.off, w.off == 0 ? 0 : w.i->id };
+	return w.off == 0;
+}
+
+int registry_drop_stale(struct registry *reg, uint32_t shard, uint32_t budget)
+{
+	struct registry_cursor *cursor = &reg->stale_cursor;
+	struct keeper_entry at;
+	struct op op;
+	struct service *s;
+	uint32_t off;
+	int ret = op_begin(&op, reg, shard, by_age);
+
+	if (ret < 0)
+		return ret;
+	ret = stale_begin(&op);
+	at = (struct keeper_entry){ cursor->id, cursor->off };
+	off = cursor->shard == shard && service_hinted(&op, at) != NULL ? cursor->off : op.root->first_service;
+	while (off != 0 && budget > 0 && ret == 0) {
+		budget--;
+		if ((s = service_at(&op, off)) == NULL || !stale_service(&op, off, s, &budget, &ret))
+			break;
+		off = s->next;
+	}
+	s = off == 0 ? NULL : service_at(&op, off);
+	*cursor = (struct registry_cursor){ shard, off, s == NULL ? 0 : s->id };
+	if (ret == 0)
+		ret = op.tx.err;
+	op_end(&op);
+	return ret < 0 ? ret : off != 0;
+}

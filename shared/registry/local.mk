@@ -1,0 +1,35 @@
+libroster_a_SOURCES += \
+	shared/registry/audience.c \
+	shared/registry/beat.c \
+	shared/registry/change.c \
+	shared/registry/check.c \
+	shared/registry/cluster.c \
+	shared/registry/instance.c \
+	shared/registry/keeper.c \
+	shared/registry/key.c \
+	shared/registry/layout.h \
+	shared/registry/op.c \
+	shared/registry/read.c \
+	shared/registry/registry.c \
+	shared/registry/registry.h \
+	shared/registry/registry_internal.h \
+	shared/registry/service.c \
+	shared/registry/subscriber.c \
+	shared/registry/switches.c \
+	shared/registry/switches.h \
+	shared/registry/write.c
+
+if HAVE_CMOCKA
+check_PROGRAMS += tests/unit/registry_test tests/unit/registry_read_test tests/unit/registry_keeper_test \
+	tests/unit/registry_audience_test tests/unit/registry_fault_test
+tests_unit_registry_test_SOURCES = tests/unit/registry_test.c tests/unit/registry_fixture.h
+tests_unit_registry_test_LDADD = $(UNIT_LDADD)
+tests_unit_registry_read_test_SOURCES = tests/unit/registry_read_test.c tests/unit/registry_fixture.h
+tests_unit_registry_read_test_LDADD = $(UNIT_LDADD)
+tests_unit_registry_keeper_test_SOURCES = tests/unit/registry_keeper_test.c tests/unit/registry_fixture.h
+tests_unit_registry_keeper_test_LDADD = $(UNIT_LDADD)
+tests_unit_registry_audience_test_SOURCES = tests/unit/registry_audience_test.c tests/unit/registry_fixture.h
+tests_unit_registry_audience_test_LDADD = $(UNIT_LDADD)
+tests_unit_registry_fault_test_SOURCES = tests/unit/registry_fault_test.c tests/unit/registry_fixture.h
+tests_unit_registry_fault_test_LDADD = $(UNIT_LDADD)
+endif

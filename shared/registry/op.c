@@ -1,0 +1,212 @@
+#include "shared/registry/registry_internal.h"
+
+#include "shared/base/clock.h"
+#include "shared/shm/blob.h"
+#include "shared/shm/fault.h"
+#include "shared/shm/health.h"
+#include "shared/shm/lock.h"
+
+int op_begin(struct op *op, struct registry *reg, uint32_t shard, struct origin origin)
+{
+	int ret = lock_take(reg->seg, shard, &op->tx);
+
+	if (ret < 0)
+		return ret;
+	op->reg = reg;
+	op->root = (struct registry_root *)reg->seg->shards[shard].root;
+	op->origin = origin;
+	op->now_ms = 0;
+	op->announce = 0;
+	op->wake = 0;
+	op->notes = 0;
+	return 0;
+}
+
+/* The name is still there: a service outlives the events about it. */
+static void notes_append(struct op *op)
+{
+	struct segment *seg = op->reg->seg;
+
+	for (uint32_t n = 0; n < op->notes; n++) {
+		const struct note *note = &op->note[n];
+
+		ring_append(seg->events, &note->event, (struct str){ NULL, 0 });
+		if (note->removed)
+			ring_append(seg->removed, &note->event, blob_view(&op->tx, note->name));
+	}
+}
+
+int op_commit(struct op *op)
+{
+	int ret = undo_commit(&op->tx);
+
+	FAULT("op-committed");
+	if (ret == 0) {
+		for (uint32_t c = 0; c < CONSUMERS_IN_USE; c++) {
+			if (op->announce >> c & 1)
+				queue_announce(op->reg->seg, op->tx.shard->index, c);
+		}
+		op->wake |= op->announce;
+		notes_append(op);
+	}
+	op->announce = 0;
+	op->notes = 0;
+	return ret;
+}
+
+void op_end(struct op *op)
+{
+	struct registry *reg = op->reg;
+
+	if (op->tx.most > reg->most_entries)
+		reg->most_entries = op->tx.most;
+	lock_drop(&op->tx);
+	for (uint32_t c = 0; c < CONSUMERS_IN_USE; c++) {
+		if (op->wake >> c & 1)
+			queue_wake(reg->seg, c);
+	}
+}
+
+int op_finish(struct op *op, int ret)
+{
+	if (op->tx.err != 0)
+		ret = op->tx.err;
+	if (ret == 0)
+		ret = op_commit(op);
+	else
+		undo_rollback(&op->tx);
+	op_end(op);
+	return ret;
+}
+
+/* Pages are backed before the lock; a refusal only matters when none is left inside. */
+static void room_before(struct segment *seg)
+{
+	if (__atomic_load_n(&seg->header->free_hint, __ATOMIC_RELAXED) < OP_PAGES && segment_ensure(seg, OP_PAGES) < 0)
+		return;
+}
+
+int op_run(struct registry *reg, uint32_t shard, struct origin origin, op_fn *fn, void *arg)
+{
+	struct op op;
+	int ret;
+
+	room_before(reg->seg);
+	for (unsigned attempt = 0;; attempt++) {
+		if ((ret = op_begin(&op, reg, shard, origin)) < 0)
+			return ret;
+		op.now_ms = health_now(reg->seg);
+		ret = op_finish(&op, fn(&op, arg));
+		if (ret != ERR_FULL || attempt > 0 || segment_ensure(reg->seg, OP_PAGES) < 0)
+			return ret;
+	}
+}
+
+/* ---- events ---------------------------------------------------------------- */
+
+static void note_ip(struct ring_event *event, struct str ip)
+{
+	size_t n = ip.n < sizeof(event->ip) ? ip.n : sizeof(event->ip);
+
+	memset(event->ip, 0, sizeof(event->ip));
+	if (n > 0)
+		memcpy(event->ip, ip.p, n);
+}
+
+void op_note(struct op *op, enum event_kind kind, const struct service *s, const struct instance *i)
+{
+	struct note *note = &op->note[op->notes];
+
+	if (op->notes == OP_NOTES)
+		return;
+	op->notes++;
+	note->event = (struct ring_event){
+		.stamp = i != NULL ? i->stamp : s->stamp,
+		.instance_id = i != NULL ? i->id : s->id,
+		.name_hash = s->name_hash,
+		.port = i != NULL ? i->port : 0,
+		.kind = (uint8_t)kind,
+		.cause = op->origin.cause,
+		.source = op->origin.source,
+		.node = op->origin.node,
+	};
+	if (i != NULL)
+		note_ip(&note->event, instance_ip(&op->tx, i));
+	note->name = s->name;
+	note->removed = kind == EVENT_REMOVED || kind == EVENT_DEREGISTERED;
+}
+
+/* ---- lists and fields ------------------------------------------------------ */
+
+struct pair {
+	uint32_t next, prev;
+};
+
+static struct pair *pair_at(struct op *op, const struct chain *chain, uint32_t off)
+{
+	uint8_t *object = slab_at(&op->tx, off, chain->kind);
+
+	if (object == NULL) {
+		undo_fail(&op->tx, ERR_CORRUPT);
+		return NULL;
+	}
+	return (struct pair *)(object + chain->link);
+}
+
+void chain_append(struct op *op, struct chain chain, uint32_t off)
+{
+	struct pair *self = pair_at(op, &chain, off);
+	struct pair *last = *chain.last == 0 ? NULL : pair_at(op, &chain, *chain.last);
+	struct pair links = { 0, *chain.last };
+
+	if (self == NULL || op->tx.err != 0)
+		return;
+	undo_set_bytes(&op->tx, self, &links, sizeof(links));
+	undo_set32(&op->tx, last == NULL ? chain.first : &last->next, off);
+	undo_set32(&op->tx, chain.last, off);
+}
+
+void chain_remove(struct op *op, struct chain chain, uint32_t off)
+{
+	struct pair *self = pair_at(op, &chain, off);
+	struct pair *next, *prev;
+
+	if (self == NULL)
+		return;
+	next = self->next == 0 ? NULL : pair_at(op, &chain, self->next);
+	prev = self->prev == 0 ? NULL : pair_at(op, &chain, self->prev);
+	undo_set32(&op->tx, prev == NULL ? chain.first : &prev->next, self->next);
+	undo_set32(&op->tx, next == NULL ? chain.last : &next->prev, self->prev);
+}
+
+void root_add(struct op *op, uint64_t *counter, int64_t delta)
+{
+	if (delta != 0)
+		undo_set64(&op->tx, counter, *counter + (uint64_t)delta);
+}
+
+int64_t blob_bytes(const struct tx *tx, uint32_t off)
+{
+	return off == 0 ? 0 : (int64_t)blob_cost(blob_len(tx, off));
+}
+
+int64_t field_set(struct op *op, uint32_t *field, struct str text)
+{
+	uint32_t old = *field, new = 0;
+	int64_t delta;
+
+	if (!str_is_set(text) && old == 0)
+		return 0;
+	if (str_is_set(text)) {
+		if (old != 0 && blob_equal(&op->tx, old, text))
+			return 0;
+		new = blob_new(&op->tx, text);
+		if (new == 0)
+			return 0;
+	}
+	delta = blob_bytes(&op->tx, new) - blob_bytes(&op->tx, old);
+	undo_set32(&op->tx, field, new);
+	if (old != 0)
+		blob_free(&op->tx, old);
+	return delta;
+}

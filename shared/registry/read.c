@@ -1,0 +1,463 @@
+#include "shared/registry/registry_internal.h"
+
+#include <stdlib.h>
+
+#include "shared/shm/blob.h"
+#include "shared/shm/health.h"
+#include "shared/shm/shard.h"
+
+#define PIECE 4096U      /* instances copied in one hold */
+#define TRIES 2U         /* before the lock is held throughout */
+#define MORE_ROOM 1      /* a copy that found its buffers too small */
+#define NAMES_PIECE 512U /* services looked at in one hold */
+#define NAMES_BYTES 65536U
+
+static const struct origin reader = { 0 };
+
+void service_stamp_of(const struct op *op, const struct service *s, struct service_stamp *stamp_r)
+{
+	*stamp_r = (struct service_stamp){ .epoch = op->reg->seg->header->epoch };
+	if (s == NULL)
+		return;
+	stamp_r->found = true;
+	stamp_r->disabled = (s->flags & SERVICE_DISABLED) != 0;
+	stamp_r->id = s->id;
+	stamp_r->revision = s->revision;
+	stamp_r->instances = s->instances;
+}
+
+/* ---- memory of a view ------------------------------------------------------ */
+
+struct need {
+	uint64_t text, clusters, instances;
+};
+
+void service_view_init(struct service_view *view)
+{
+	*view = (struct service_view){ .text = NULL };
+}
+
+void service_view_free(struct service_view *view)
+{
+	free(view->text);
+	free(view->clusters);
+	free(view->instances);
+	service_view_init(view);
+}
+
+static bool has_room(const struct service_view *view, const struct need *need)
+{
+	return view->text_cap >= need->text && view->cluster_cap >= need->clusters && view->instance_cap >= need->instances;
+}
+
+static int grow(void **at, uint32_t *cap, uint64_t need, size_t size)
+{
+	uint64_t want = need + need / 8 + 16;
+	void *new;
+
+	if (*cap >= need)
+		return 0;
+	if (want > UINT32_MAX || (new = realloc(*at, want * size)) == NULL)
+		return ERR_NOMEM;
+	*at = new;
+	*cap = (uint32_t)want;
+	return 0;
+}
+
+/* Outside the lock. What was copied before is void. */
+static int make_room(struct service_view *view, const struct need *need)
+{
+	int ret = grow((void **)&view->text, &view->text_cap, need->text, 1);
+
+	if (ret == 0)
+		ret = grow((void **)&view->clusters, &view->cluster_cap, need->clusters, sizeof(view->clusters[0]));
+	if (ret == 0)
+		ret = grow((void **)&view->instances, &view->instance_cap, need->instances, sizeof(view->instances[0]));
+	return ret;
+}
+
+/* Texts are blobs, at most as long as what they cost; else an address in the row or "DEFAULT". */
+static struct need need_of(const struct service *s)
+{
+	uint64_t rows = slab_object_bytes(SLAB_SERVICE) +
+	                (uint64_t)s->clusters * (slab_object_bytes(SLAB_CLUSTER) - DEFAULT_CLUSTER.n) +
+	                (uint64_t)s->instances * (slab_object_bytes(SLAB_INSTANCE) - sizeof(((struct instance *)0)->ip));
+
+	return (struct need){ s->bytes > rows ? s->bytes - rows : 0, s->clusters, s->instances };
+}
+
+/* ---- copying --------------------------------------------------------------- */
+
+static struct str put(struct op *op, struct service_view *view, struct str text)
+{
+	char *at = view->text + view->text_len;
+
+	if (!str_is_set(text))
+		return text;
+	if (text.n > view->text_cap - view->text_len) {
+		undo_fail(&op->tx, ERR_CORRUPT);
+		return (struct str){ NULL, 0 };
+	}
+	if (text.n > 0)
+		memcpy(at, text.p, text.n);
+	view->text_len += (uint32_t)text.n;
+	return str_make(at, text.n);
+}
+
+static struct str put_blob(struct op *op, struct service_view *view, uint32_t off)
+{
+	char *at = view->text + view->text_len;
+	uint32_t room = view->text_cap - view->text_len, n;
+
+	if (off == 0)
+		return (struct str){ NULL, 0 };
+	n = blob_copy(&op->tx, off, at, room);
+	if (n > room) {
+		undo_fail(&op->tx, ERR_CORRUPT);
+		return (struct str){ NULL, 0 };
+	}
+	view->text_len += n;
+	return str_make(at, n);
+}
+
+static void copy_cluster(struct op *op, const struct cluster *c, struct service_view *view)
+{
+	struct cluster_view *out = &view->clusters[view->cluster_count++];
+
+	*out = (struct cluster_view){
+		.name = put(op, view, cluster_name(&op->tx, c)),
+		.metadata = put_blob(op, view, c->metadata),
+		.checker = put_blob(op, view, c->checker),
+		.check_port = c->check_port,
+		.use_instance_port = c->use_instance_port != 0,
+	};
+}
+
+static void copy_instance(struct op *op, const struct instance *i, uint32_t cluster, struct service_view *view)
+{
+	struct instance_view *out = &view->instances[view->instance_count++];
+
+	*out = (struct instance_view){
+		.id = i->id,
+		.revision = i->revision,
+		.beat_ms = beat_ms(i->beat),
+		.ip = put(op, view, instance_ip(&op->tx, i)),
+		.port = i->port,
+		.flags = i->flags,
+		.metadata = put_blob(op, view, i->metadata),
+		.app = put_blob(op, view, i->app),
+		.ident = (int64_t)i->ident - 1,
+		.cluster = cluster,
+	};
+	memcpy(&out->weight, &i->weight, sizeof(out->weight));
+}
+
+static void copy_settings(struct op *op, const struct service *s, struct service_view *view)
+{
+	struct str name;
+
+	service_stamp_of(op, s, &view->stamp);
+	view->text_len = 0;
+	view->cluster_count = 0;
+	view->instance_count = 0;
+	view->changed = s->changed;
+	view->content = s->content;
+	view->has_checksum = s->checksum_content == s->content;
+	memcpy(view->checksum, s->checksum, sizeof(view->checksum));
+	memcpy(&view->threshold, &s->threshold, sizeof(view->threshold));
+	name = put_blob(op, view, s->name);
+	if (name.n != (size_t)s->ns_len + 1 + s->name_len) {
+		undo_fail(&op->tx, ERR_CORRUPT);
+		return;
+	}
+	view->ns = str_make(name.p, s->ns_len);
+	view->name = str_make(name.p + s->ns_len + 1, s->name_len);
+	view->metadata = put_blob(op, view, s->metadata);
+	view->selector = put_blob(op, view, s->selector);
+}
+
+static void copy_clusters(struct op *op, const struct service *s, struct service_view *view)
+{
+	uint32_t off = s->first_cluster;
+
+	for (uint32_t left = s->clusters; off != 0; left--) {
+		const struct cluster *c = left == 0 ? NULL : cluster_at(op, off);
+
+		if (c == NULL) {
+			undo_fail(&op->tx, ERR_CORRUPT);
+			return;
+		}
+		copy_cluster(op, c, view);
+		off = c->next;
+	}
+}
+
+static void copy_piece(struct op *op, struct walk *w, uint32_t most, struct service_view *view)
+{
+	for (; w->off != 0 && most > 0 && op->tx.err == 0; most--) {
+		if (view->instance_count >= view->instance_cap) {
+			undo_fail(&op->tx, ERR_CORRUPT);
+			return;
+		}
+		copy_instance(op, w->i, w->cluster_index, view);
+		walk_next(op, w);
+	}
+}
+
+/* The rest of a long service, one piece a hold, as long as its revision stays. The walk's
+ * references are good because every change would have moved the revision. */
+static int copy_rest(struct op *op, const struct service_key *key, struct place place, struct walk *w, struct service_view *view)
+{
+	struct registry *reg = op->reg;
+	struct service *s;
+	int ret = op->tx.err;
+
+	while (ret == 0 && w->off != 0) {
+		op_end(op);
+		if ((ret = op_begin(op, reg, place.shard, reader)) < 0)
+			return ret;
+		if (service_find(op, key, place.hash, &s) == 0 || s->id != view->stamp.id ||
+		    s->revision != view->stamp.revision) {
+			ret = ERR_AGAIN;
+			break;
+		}
+		copy_piece(op, w, PIECE, view);
+		ret = op->tx.err;
+	}
+	op_end(op);
+	return ret;
+}
+
+static int copy_whole(struct registry *reg, const struct service_key *key, bool one_hold, struct service_view *view,
+                      struct need *need_r)
+{
+	struct place place = key_place(reg, key);
+	struct op op;
+	struct service *s;
+	struct walk w;
+	int ret = op_begin(&op, reg, place.shard, reader);
+
+	if (ret < 0)
+		return ret;
+	if (service_find(&op, key, place.hash, &s) == 0) {
+		ret = op.tx.err;
+		service_stamp_of(&op, NULL, &view->stamp);
+		view->cluster_count = view->instance_count = 0;
+		op_end(&op);
+		return ret;
+	}
+	*need_r = need_of(s);
+	if (!has_room(view, need_r)) {
+		op_end(&op);
+		return MORE_ROOM;
+	}
+	copy_settings(&op, s, view);
+	copy_clusters(&op, s, view);
+	walk_first(&op, s, WALK_ALL, &w);
+	copy_piece(&op, &w, one_hold ? UINT32_MAX : PIECE, view);
+	return copy_rest(&op, key, place, &w, view);
+}
+
+int registry_view(struct registry *reg, const struct service_key *service, struct service_view *view)
+{
+	struct need need;
+	int ret;
+
+	for (unsigned tries = 0;;) {
+		ret = copy_whole(reg, service, tries >= TRIES, view, &need);
+		if (ret == MORE_ROOM)
+			ret = make_room(view, &need);
+		else if (ret == ERR_AGAIN)
+			tries++;
+		else
+			break;
+		if (ret < 0 && ret != ERR_AGAIN)
+			break;
+	}
+	if (ret < 0)
+		view->stamp.found = false;
+	return ret;
+}
+
+/* ---- one instance ---------------------------------------------------------- */
+
+static int get_find(struct op *op, uint32_t soff, const struct service *s, const struct instance_key *key, int only_kind,
+                    struct instance **i_r)
+{
+	struct instance_key kind = *key;
+
+	for (int k = 0; k < 2 && op->tx.err == 0; k++) {
+		kind.ephemeral = k == 1;
+		if ((only_kind < 0 || only_kind == k) && instance_find_exact(op, soff, s, &kind, i_r) != 0)
+			return 0;
+	}
+	return op->tx.err != 0 ? op->tx.err : ERR_NO_INSTANCE;
+}
+
+static int get_copy(struct op *op, const struct service *s, const struct instance *i, struct service_view *view,
+                    struct need *need_r)
+{
+	const struct cluster *c = cluster_at(op, i->cluster);
+
+	if (c == NULL)
+		return op->tx.err;
+	*need_r = (struct need){
+		.text = (uint64_t)(blob_bytes(&op->tx, s->name) + blob_bytes(&op->tx, s->metadata) +
+		                   blob_bytes(&op->tx, s->selector) + cluster_bytes(&op->tx, c) + instance_bytes(&op->tx, i)),
+		.clusters = 1,
+		.instances = 1,
+	};
+	if (!has_room(view, need_r))
+		return MORE_ROOM;
+	copy_settings(op, s, view);
+	copy_cluster(op, c, view);
+	copy_instance(op, i, 0, view);
+	return op->tx.err;
+}
+
+static int get_once(struct registry *reg, const struct service_key *service, const struct instance_key *key, int only_kind,
+                    struct service_view *view, bool *cluster_known_r, struct need *need_r)
+{
+	struct place place = key_place(reg, service);
+	struct op op;
+	struct service *s;
+	struct instance *i;
+	struct cluster *c;
+	uint32_t soff;
+	int ret = op_begin(&op, reg, place.shard, reader);
+
+	if (ret < 0)
+		return ret;
+	soff = service_find(&op, service, place.hash, &s);
+	if (soff == 0) {
+		ret = op.tx.err != 0 ? op.tx.err : ERR_NOT_FOUND;
+	} else if ((ret = get_find(&op, soff, s, key, only_kind, &i)) == 0) {
+		*cluster_known_r = true;
+		ret = get_copy(&op, s, i, view, need_r);
+	} else if (cluster_find(&op, s, key->cluster, &c) != 0) {
+		*cluster_known_r = c->count[0] + c->count[1] > 0;
+	}
+	op_end(&op);
+	return ret;
+}
+
+int registry_get(struct registry *reg, const struct service_key *service, const struct instance_key *key, int only_kind,
+                 struct service_view *view, bool *cluster_known_r)
+{
+	struct need need;
+	int ret;
+
+	*cluster_known_r = false;
+	while ((ret = get_once(reg, service, key, only_kind, view, cluster_known_r, &need)) == MORE_ROOM) {
+		if ((ret = make_room(view, &need)) < 0)
+			break;
+	}
+	if (ret < 0)
+		view->stamp.found = false;
+	return ret;
+}
+
+/* ---- checksum -------------------------------------------------------------- */
+
+int registry_store_checksum(struct registry *reg, const struct service_key *service, uint64_t id, uint64_t content,
+                            const uint8_t checksum[16])
+{
+	struct place place = key_place(reg, service);
+	struct op op;
+	struct service *s;
+	int ret = op_begin(&op, reg, place.shard, reader);
+
+	if (ret < 0)
+		return ret;
+	if (service_find(&op, service, place.hash, &s) == 0) {
+		ret = ERR_NOT_FOUND;
+	} else if (s->id != id || s->content != content) {
+		ret = ERR_AGAIN;
+	} else {
+		undo_set_bytes(&op.tx, s->checksum, checksum, sizeof(s->checksum));
+		undo_set64(&op.tx, &s->checksum_content, content);
+	}
+	return op_finish(&op, ret);
+}
+
+/* ---- names ----------------------------------------------------------------- */
+
+/* Names copied in one hold: a 16 bit length and the bytes, one after the other. */
+struct names {
+	char bytes[NAMES_BYTES];
+	uint32_t len;
+	uint64_t after; /* id of the last service looked at */
+	bool end;
+};
+
+static bool names_add(struct op *op, const struct service *s, struct str ns, struct names *names)
+{
+	struct str text;
+
+	if (s->ns_len != ns.n)
+		return true;
+	text = blob_view(&op->tx, s->name);
+	if (text.n != (size_t)s->ns_len + 1 + s->name_len) {
+		undo_fail(&op->tx, ERR_CORRUPT);
+		return false;
+	}
+	if (!str_eq(ns, str_make(text.p, ns.n)))
+		return true;
+	if (names->len + sizeof(s->name_len) + s->name_len > sizeof(names->bytes))
+		return false;
+	memcpy(names->bytes + names->len, &s->name_len, sizeof(s->name_len));
+	memcpy(names->bytes + names->len + sizeof(s->name_len), text.p + ns.n + 1, s->name_len);
+	names->len += (uint32_t)sizeof(s->name_len) + s->name_len;
+	return true;
+}
+
+static int names_copy(struct registry *reg, uint32_t shard, struct str ns, struct names *names)
+{
+	struct op op;
+	struct service *s;
+	uint32_t off;
+	int ret = op_begin(&op, reg, shard, reader);
+
+	if (ret < 0)
+		return ret;
+	names->len = 0;
+	off = service_after(&op, names->after);
+	for (uint32_t n = 0; off != 0 && n < NAMES_PIECE && op.tx.err == 0; n++) {
+		if ((s = service_at(&op, off)) == NULL || !names_add(&op, s, ns, names))
+			break;
+		names->after = s->id;
+		reg->service_cursor = (struct registry_cursor){ shard, off, s->id };
+		off = s->next;
+	}
+	names->end = off == 0;
+	ret = op.tx.err;
+	op_end(&op);
+	return ret;
+}
+
+static void names_tell(const struct names *names, registry_name_fn *fn, void *arg)
+{
+	uint16_t len;
+
+	for (uint32_t at = 0; at < names->len; at += (uint32_t)sizeof(len) + len) {
+		memcpy(&len, names->bytes + at, sizeof(len));
+		fn(str_make(names->bytes + at + sizeof(len), len), arg);
+	}
+}
+
+int registry_names(struct registry *reg, struct str ns, registry_name_fn *fn, void *arg)
+{
+	struct names *names = malloc(sizeof(*names));
+	int ret = names == NULL ? ERR_NOMEM : 0;
+
+	for (uint32_t shard = 0; shard < SHARDS && ret == 0; shard++) {
+		const struct registry_root *root = (const struct registry_root *)reg->seg->shards[shard].root;
+
+		names->after = 0;
+		names->end = __atomic_load_n(&root->service_count, __ATOMIC_RELAXED) == 0;
+		while (!names->end && (ret = names_copy(reg, shard, ns, names)) == 0)
+			names_tell(names, fn, arg);
+	}
+	free(names);
+	return ret;
+}

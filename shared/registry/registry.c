@@ -1,0 +1,52 @@
+#include "shared/registry/registry_internal.h"
+
+#include "shared/registry/switches.h"
+#include "shared/shm/health.h"
+#include "shared/shm/shard.h"
+
+void registry_init(struct registry *reg, struct segment *seg)
+{
+	*reg = (struct registry){
+		.seg = seg,
+		.refused = { "", 0 },
+		.node = (uint8_t)seg->header->node,
+		.began_ms = health_now(seg),
+	};
+}
+
+int registry_format(struct segment *seg)
+{
+	for (uint32_t shard = 0; shard < SHARDS; shard++) {
+		struct registry_root *root = (struct registry_root *)seg->shards[shard].root;
+
+		*root = (struct registry_root){ .first_service = 0 };
+		table_init(&root->services, SLAB_SERVICE);
+		table_init(&root->instances, SLAB_INSTANCE);
+		table_init(&root->audiences, SLAB_AUDIENCE);
+		table_init(&root->subscribers, SLAB_SUBSCRIBER);
+	}
+	switches_format(seg);
+	return 0;
+}
+
+static uint64_t peek(const uint64_t *counter)
+{
+	return __atomic_load_n(counter, __ATOMIC_RELAXED);
+}
+
+void registry_stats(struct registry *reg, struct registry_stats *stats_r)
+{
+	*stats_r = (struct registry_stats){ .services = 0 };
+	for (uint32_t shard = 0; shard < SHARDS; shard++) {
+		const struct registry_root *root = (const struct registry_root *)reg->seg->shards[shard].root;
+
+		stats_r->services += peek(&root->service_count);
+		stats_r->instances += peek(&root->instance_count);
+		stats_r->ephemeral += peek(&root->ephemeral_count);
+		stats_r->healthy += peek(&root->healthy_count);
+		stats_r->subscribers += peek(&root->subscriber_count);
+		stats_r->waiting += peek(&root->waiting_count);
+		stats_r->draining += peek(&root->drain_count);
+		stats_r->bytes += peek(&root->bytes);
+	}
+}

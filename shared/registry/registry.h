@@ -1,0 +1,395 @@
+/* registry.h - every operation on services and instances. The only entrance for writes.
+ *
+ * Each call takes one shard lock at most, holds it for a bounded time and has happened
+ * wholly, and is visible to every process, when it returns 0; killed in the middle it
+ * has not happened at all. A call that returns an error changed nothing (except that a
+ * refused cluster name leaves the empty service, specification 2.3).
+ *
+ * Errors common to all: ERR_FULL (segment), ERR_LOCK, ERR_UNDO, ERR_CORRUPT,
+ * ERR_LIMIT (reg->refused says which key and number), ERR_NOMEM.
+ *
+ * Writers: every operation takes an origin (who, which node, why). Every disappearance of
+ * an instance goes through registry_remove() inside, every change of health through
+ * registry_flip(). A write marks the service changed for the consumers and wakes them
+ * after the lock was dropped; it never knows who reads.
+ *
+ * Texts handed in are copied; texts in views belong to the view. */
+#ifndef REGISTRY_REGISTRY_H
+#define REGISTRY_REGISTRY_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "shared/base/err.h"
+#include "shared/base/str.h"
+#include "shared/shm/queue.h"
+#include "shared/shm/ring.h"
+#include "shared/shm/segment.h"
+
+enum source { SOURCE_CLIENT, SOURCE_PEER, SOURCE_LEDGER, SOURCE_IMPORT };
+
+struct origin {
+	uint8_t source; /* enum source */
+	uint8_t node;   /* 0 = here */
+	uint8_t cause;  /* enum cause (ring.h) */
+};
+
+/* Numbers of the configuration; 0 means no limit. Read at each call, so that a
+ * reload may change them in place. */
+struct registry_limits {
+	uint64_t instances;             /* limits.instances: on the node */
+	uint64_t instances_per_service; /* limits.instances_per_service */
+	uint64_t services;              /* limits.services */
+	uint64_t subscribers;           /* limits.subscribers */
+	uint64_t subscribers_per_service;
+	uint64_t metadata_bytes; /* limits.metadata: packed, one object */
+	uint64_t name_bytes;     /* limits.name: namespace, service, cluster, ip, app, agent, clusters text */
+	uint64_t clusters_per_service;
+};
+
+struct refusal {
+	const char *key; /* configuration key, never NULL after ERR_LIMIT */
+	uint64_t limit;
+};
+
+/* Process-private handle; embed it. */
+struct registry {
+	struct segment *seg;
+	struct registry_limits limits;
+	struct refusal refused;
+	uint8_t node;
+	uint64_t began_ms;     /* health clock at registry_init() */
+	uint32_t most_entries; /* undo entries of the largest transaction so far: for the tests */
+	/* Where walks in pieces go on: hints of this process, checked against the id. */
+	struct registry_cursor {
+		uint32_t shard, off;
+		uint64_t id;
+	} service_cursor, audience_cursor, stale_cursor, instance_cursor;
+};
+
+void registry_init(struct registry *reg, struct segment *seg);
+/* Master, once after segment_open() made a new segment: roots and switches. */
+int registry_format(struct segment *seg) MUST_CHECK;
+
+/* ---- keys and values ------------------------------------------------------- */
+
+struct service_key {
+	struct str ns;   /* "public" is already put in */
+	struct str name; /* group@@service */
+};
+
+struct instance_key {
+	struct str cluster;
+	struct str ip;
+	int32_t port;
+	bool ephemeral;
+};
+
+/* Timings from reserved metadata keys (specification 2.6); has: one of the keys is there. */
+struct overrides {
+	bool has;
+	bool has_interval;
+	uint64_t interval_ms;
+	uint64_t timeout_ms; /* 15000 unless overridden */
+	uint64_t delete_ms;  /* 30000 unless overridden */
+};
+
+#define BEAT_INTERVAL_MS 5000U
+#define BEAT_TIMEOUT_MS 15000U
+#define BEAT_DELETE_MS 30000U
+
+/* Packed by shared/codec/metadata.h. */
+struct instance_metadata {
+	struct str packed; /* msgpack map; {NULL, 0}: empty map */
+	bool null;         /* the null map of specification 2.6 */
+	struct overrides overrides;
+	bool snowflake; /* preserved.instance.id.generator */
+};
+
+struct instance_spec {
+	struct instance_key key;
+	double weight; /* clamped here (2.4), checked by the caller */
+	bool enabled, healthy;
+	struct str app; /* unset: absent */
+	struct instance_metadata metadata;
+};
+
+struct instance_patch {
+	bool set_metadata, set_app, set_weight, set_healthy, set_enabled;
+	struct instance_metadata metadata;
+	struct str app;
+	double weight;
+	bool healthy, enabled;
+};
+
+/* ---- writes: instances ----------------------------------------------------- */
+
+/* Creates service and cluster as needed; replaces an entry with the same datum key: id and
+ * health stay, beat = now. ERR_SERVICE_NAME, ERR_CLUSTER_NAME. Always marks changed. */
+int registry_register(struct registry *reg, struct origin origin, const struct service_key *service,
+                      const struct instance_spec *spec) MUST_CHECK;
+
+/* PUT by Java >= 1.0: ERR_NOT_FOUND without the service, ERR_NO_INSTANCE without an equal
+ * instance (ip, port, kind; port 0 of the new one matches any; cluster ignored, specification 2.5);
+ * else as registry_register(). */
+int registry_update(struct registry *reg, struct origin origin, const struct service_key *service,
+                    const struct instance_spec *spec) MUST_CHECK;
+
+/* 0 also when the service or the instance is unknown. Creates an unknown cluster only if
+ * there is room; ERR_CLUSTER_NAME as specified. Marks changed when the service exists. */
+int registry_deregister(struct registry *reg, struct origin origin, const struct service_key *service,
+                        const struct instance_key *key) MUST_CHECK;
+
+/* Persistent before ephemeral; beat = now. ERR_NO_INSTANCE (also without the service). */
+int registry_patch(struct registry *reg, struct origin origin, const struct service_key *service, const struct instance_key *key,
+                   const struct instance_patch *patch) MUST_CHECK;
+
+/* Replaces the metadata of the instance `id` if its revision is still `revision`;
+ * ERR_AGAIN when it changed meanwhile, ERR_NO_INSTANCE when it is gone. */
+int registry_set_metadata(struct registry *reg, struct origin origin, const struct service_key *service, uint64_t id,
+                          uint64_t revision, const struct instance_metadata *metadata) MUST_CHECK;
+
+struct beat_result {
+	bool has_interval; /* the instance's metadata names one */
+	uint64_t interval_ms;
+	bool revived; /* was unhealthy */
+};
+
+/* Looks for the instance of either kind; touches the ephemeral one. One word is stored;
+ * health flips back (with a push) when it had been lost. ERR_NOT_FOUND: no such instance
+ * or service. key->ephemeral is ignored. Allocates nothing. */
+int registry_beat(struct registry *reg, struct origin origin, const struct service_key *service, const struct instance_key *key,
+                  struct beat_result *result_r) MUST_CHECK;
+
+/* Sets health of either kind (PUT /health, checks). ERR_NO_INSTANCE. */
+int registry_set_health(struct registry *reg, struct origin origin, const struct service_key *service,
+                        const struct instance_key *key, bool healthy) MUST_CHECK;
+
+/* ---- writes: services ------------------------------------------------------ */
+
+/* Unlinks the name in one transaction (gone at once) and leaves the instances to
+ * registry_drain(). ERR_NOT_FOUND. No push. */
+int registry_remove_service(struct registry *reg, struct origin origin, const struct service_key *service) MUST_CHECK;
+
+/* ---- reads ----------------------------------------------------------------- */
+
+/* What a list reply needs to know before it looks into its cache. */
+struct service_stamp {
+	bool found;
+	bool disabled;
+	uint64_t epoch; /* of the segment */
+	uint64_t id;
+	uint64_t revision; /* local order only; never shown */
+	uint32_t instances;
+};
+
+struct subscriber_spec {
+	struct str agent; /* text as sent */
+	uint8_t agent_kind;
+	uint32_t agent_version;
+	bool grouped;
+	bool push; /* destination policy (shared/net/destination.h) */
+	struct str clusters, app, address_text;
+	uint8_t address[16];
+	uint8_t source[16];
+	uint16_t port;
+};
+
+/* One lock: stamp of the service, and subscribes or renews when sub is not NULL.
+ * A subscriber that cannot be added (ERR_LIMIT, ERR_FULL) does not spoil the stamp:
+ * the code is returned and *stamp_r is valid. */
+int registry_poll(struct registry *reg, const struct service_key *service, const struct subscriber_spec *sub,
+                  struct service_stamp *stamp_r) MUST_CHECK;
+
+struct instance_view {
+	uint64_t id;
+	uint64_t revision;
+	uint64_t beat_ms; /* health clock */
+	struct str ip;
+	int32_t port;
+	uint32_t flags; /* enum instance_flag of layout.h */
+	double weight;
+	struct str metadata; /* msgpack map, unset: {} ; see INSTANCE_METADATA_NULL */
+	struct str app;      /* unset: absent */
+	int64_t ident;       /* snowflake number, -1: simple id */
+	uint32_t cluster;    /* index into clusters */
+};
+
+struct cluster_view {
+	struct str name;
+	struct str metadata;
+	struct str checker; /* unset: TCP */
+	int32_t check_port;
+	bool use_instance_port;
+};
+
+/* A consistent copy of one service: all fields belong to one revision. Instances come
+ * cluster by cluster (order of creation), persistent before ephemeral. Reused from call to
+ * call; owned by the caller. */
+struct service_view {
+	struct service_stamp stamp;
+	struct str ns, name;
+	uint64_t changed, content;
+	bool has_checksum;
+	uint8_t checksum[16];
+	float threshold;
+	struct str metadata, selector;
+	struct cluster_view *clusters;
+	uint32_t cluster_count;
+	struct instance_view *instances;
+	uint32_t instance_count;
+	/* memory */
+	char *text;
+	uint32_t text_cap, text_len, cluster_cap, instance_cap;
+};
+
+void service_view_init(struct service_view *view);
+void service_view_free(struct service_view *view);
+/* 0 with view->stamp.found == false when unknown. Copies in pieces of 4,096 instances with
+ * the revision compared at the end; after two failed tries the lock is held throughout. */
+int registry_view(struct registry *reg, const struct service_key *service, struct service_view *view) MUST_CHECK;
+/* The first reader of a content revision stores its MD5 for everybody (specification 7.4). */
+int registry_store_checksum(struct registry *reg, const struct service_key *service, uint64_t id, uint64_t content,
+                            const uint8_t checksum[16]) MUST_CHECK;
+
+/* One instance, persistent before ephemeral unless only_kind >= 0 (0 persistent, 1 ephemeral).
+ * ERR_NOT_FOUND: no service; ERR_NO_INSTANCE: no instance, *cluster_known_r says which text
+ * to answer. The view's texts live in `view` (a service_view used as memory). */
+int registry_get(struct registry *reg, const struct service_key *service, const struct instance_key *key, int only_kind,
+                 struct service_view *view, bool *cluster_known_r) MUST_CHECK;
+
+/* Names of all services of a namespace, unsorted, one shard at a time: fn(name, arg) is
+ * called outside every lock. Returns ERR_* or 0. */
+typedef void registry_name_fn(struct str name, void *arg);
+int registry_names(struct registry *reg, struct str ns, registry_name_fn *fn, void *arg) MUST_CHECK;
+
+struct registry_stats {
+	uint64_t services, instances, ephemeral, healthy, subscribers, waiting, draining, bytes;
+};
+void registry_stats(struct registry *reg, struct registry_stats *stats_r);
+
+/* ---- keeper ---------------------------------------------------------------- */
+
+struct keeper_entry {
+	uint64_t id;
+	uint32_t off; /* hint, checked against the id */
+};
+
+/* Services of a shard with id > after, rising, at most max. Returns the count or an error. */
+int registry_services_after(struct registry *reg, uint32_t shard, uint64_t after, struct keeper_entry *out,
+                            uint32_t max) MUST_CHECK;
+
+struct expire_visit {
+	/* in */
+	struct keeper_entry service;
+	uint64_t now_ms;    /* health clock */
+	uint32_t budget;    /* instances to look at in this hold */
+	bool hold_removals; /* the brake: flip, but remove nothing */
+	/* in and out: where to go on inside a large service; zero to begin */
+	uint64_t resume_id;
+	uint32_t resume_off;
+	/* out */
+	bool gone;          /* the service does not exist any more */
+	bool done;          /* looked at all */
+	uint32_t instances; /* of any kind; 0: empty */
+	uint64_t due_ms;    /* lower bound found so far (starts at UINT64_MAX; keep between holds) */
+	uint32_t flipped, removed;
+	uint32_t held; /* would have been removed */
+};
+
+/* Flips (beat older than timeout) and removes (older than delete timeout) within the budget.
+ * Strictly greater, not marked, ephemeral only (specification 8.1). Each instance is a
+ * transaction of its own. Also stores the service's due_ms when done. Never allocates. */
+int registry_expire(struct registry *reg, uint32_t shard, struct expire_visit *visit) MUST_CHECK;
+/* Raised whenever a service's due_ms moved below now + 10 s: visit the whole shard again. */
+uint64_t registry_due_lowered(struct registry *reg, uint32_t shard);
+uint64_t registry_last_id(struct registry *reg, uint32_t shard);
+/* Frees up to `budget` instances of removed services. Returns how many services are left to drain. */
+int registry_drain(struct registry *reg, uint32_t shard, uint32_t budget) MUST_CHECK;
+/* Removes the service `id` if it still has no instance; 0, ERR_AGAIN (has some), ERR_NOT_FOUND. */
+int registry_remove_empty(struct registry *reg, struct origin origin, uint32_t shard, struct keeper_entry service) MUST_CHECK;
+/* After segment.max_age: looks at up to budget services and ephemeral instances and drops those
+ * that had no beat since registry_init() of the first caller after this attach, cause stale.
+ * Returns 1 while there is more to look at in this shard, 0: done. */
+int registry_drop_stale(struct registry *reg, uint32_t shard, uint32_t budget) MUST_CHECK;
+
+/* ---- pusher ---------------------------------------------------------------- */
+
+struct name_copy {       /* room for a name outside the lock */
+	char text[2064]; /* namespace, zero byte, group@@service; each at most 1,024 */
+	uint32_t ns_len, name_len;
+};
+
+struct changed_service {
+	struct name_copy name;
+	uint64_t id;
+	uint64_t changed; /* its revision at the take */
+	uint64_t changed_at_ms;
+	uint32_t change; /* enum change bits */
+};
+
+/* Takes the oldest changed service of the shard if its first change is at least min_age_ms old.
+ * 1: taken; 0: none due, *wait_ms_r is the time until the next (UINT64_MAX: list empty). */
+int registry_take_changed(struct registry *reg, uint32_t shard, uint32_t consumer, uint64_t now_ms, uint64_t min_age_ms,
+                          struct changed_service *changed_r, uint64_t *wait_ms_r) MUST_CHECK;
+
+struct subscriber_view {
+	uint64_t id;
+	uint32_t off;
+	uint64_t seen_ms, sent_revision, acked_revision, sent_at_ms, push_key, tries;
+	uint16_t port;
+	uint8_t agent_kind, flags;
+	uint8_t address[16];
+	uint32_t agent_version;
+	uint32_t clusters_len, agent_len, app_len, address_text_len;
+	char clusters[1024]; /* holds every text limits.name allows; clusters_len > sizeof: cut */
+	char agent[128], app[128], address_text[64];
+};
+
+/* Subscribers of a name, in order of subscription, resumed by cursor (zero to begin).
+ * Returns how many were written (0: end). Only the pusher may keep off beside id. */
+struct audience_cursor {
+	uint64_t id;
+	uint32_t off;
+	bool end;
+};
+int registry_subscribers(struct registry *reg, const struct service_key *service, struct audience_cursor *cursor,
+                         struct subscriber_view *out, uint32_t max) MUST_CHECK;
+
+/* Audiences of a shard with id > after (pusher start, sweep). Returns 1 or 0 at the end. */
+struct audience_entry {
+	struct name_copy name;
+	uint64_t id;
+	uint32_t count;
+	uint64_t service_changed; /* of the service of that name, 0: there is none */
+};
+int registry_audience_after(struct registry *reg, uint32_t shard, uint64_t after, struct audience_entry *entry_r) MUST_CHECK;
+
+/* What became of datagrams; applied under one hold. Unlogged words. */
+struct delivery {
+	uint64_t id;
+	uint32_t off;
+	uint64_t revision; /* SENT: service->changed that was sent */
+	uint64_t key;      /* lastRefTime */
+	uint64_t at_ms;
+	uint32_t tries;
+};
+int registry_mark_sent(struct registry *reg, uint32_t shard, const struct delivery *d, uint32_t count) MUST_CHECK;
+/* Also renews the subscriber (seen = now of the health clock). */
+int registry_mark_acked(struct registry *reg, uint32_t shard, const struct delivery *d, uint32_t count) MUST_CHECK;
+/* Drops subscribers (pusher only). An audience without subscribers goes with the last one. */
+int registry_unsubscribe(struct registry *reg, uint32_t shard, const struct keeper_entry *subs, uint32_t count) MUST_CHECK;
+/* The same, but leaves those alone that polled or acknowledged at or after `since_ms` (health clock), as the lock sees
+ * it. Returns how many were dropped. */
+int registry_unsubscribe_silent(struct registry *reg, uint32_t shard, const struct keeper_entry *subs, uint32_t count,
+                                uint64_t since_ms) MUST_CHECK;
+
+uint32_t registry_shard_of(const struct registry *reg, const struct service_key *service);
+
+/* ---- check ----------------------------------------------------------------- */
+
+/* Walks everything, one shard at a time under its lock; reports each broken invariant.
+ * Returns how many. Callable in any process at any time. */
+unsigned registry_check(struct registry *reg, slab_say_fn *say, void *arg);
+
+#endif

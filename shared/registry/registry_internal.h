@@ -1,0 +1,202 @@
+/* registry_internal.h - what the sources of shared/registry share; nobody else includes it.
+ *
+ * struct op is one hold of a shard by one operation. The pattern of a write:
+ *
+ *     texts and limits are checked          outside the lock
+ *     op_run(reg, place.shard, origin, fn, arg)
+ *         op_begin        lock_take
+ *         fn(op, arg)     finds, changes through undo_*, service_mark(), op_note()
+ *         op_commit       undo_commit, queue_announce, events
+ *         op_end          lock_drop, queue_wake
+ *
+ * On ERR_FULL op_run() rolls back, drops the lock, backs more pages and tries once more.
+ *
+ * Functions that take (struct op *, uint32_t off, struct x *) get the reference and what it
+ * points to. Those that find return the reference, 0 for none, and the pointer. A bad
+ * reference is ERR_CORRUPT in op->tx.err: the operation fails and is rolled back.
+ *
+ * Undo entries at most (UNDO_ENTRIES is 256): enum op_entries below, which the tests compare
+ * with what they measure. */
+#ifndef REGISTRY_INTERNAL_H
+#define REGISTRY_INTERNAL_H
+
+#include "shared/registry/layout.h"
+#include "shared/registry/registry.h"
+#include "shared/shm/undo.h"
+
+#define OP_PAGES 64U         /* backed before an operation that may allocate */
+#define OP_NOTES 3U          /* events of one transaction */
+#define NAME_MAX_BYTES 1024U /* namespace; group@@service: both fit a struct name_copy */
+#define TEXT_MAX_BYTES 4088U /* any other text: one chunk, so that a view is enough */
+#define CONSUMERS_IN_USE 1U  /* of QUEUE_CONSUMERS */
+#define DEFAULT_CLUSTER STR("DEFAULT")
+
+/* Most undo entries of one transaction. A long blob adds OP_ENTRIES_CHUNK for each 4,088 bytes of it; a split of
+ * a table's bucket is left out when it does not fit. */
+enum op_entries {
+	OP_ENTRIES_REGISTER = 100,
+	OP_ENTRIES_REPLACE = 32,
+	OP_ENTRIES_DEREGISTER = 40,
+	OP_ENTRIES_BEAT = 16,
+	OP_ENTRIES_REMOVE_SERVICE = 32,
+	OP_ENTRIES_DRAIN = 40,
+	OP_ENTRIES_EXPIRE = 40,
+	OP_ENTRIES_SUBSCRIBE = 80,
+	OP_ENTRIES_UNSUBSCRIBE = 48,
+	OP_ENTRIES_TAKE = 12,
+	OP_ENTRIES_CHUNK = 4,
+};
+
+struct note {
+	struct ring_event event;
+	uint32_t name; /* blob of the service's name */
+	bool removed;  /* also into the ring of removed instances */
+};
+
+struct op {
+	struct registry *reg;
+	struct registry_root *root;
+	struct tx tx;
+	struct origin origin;
+	uint64_t now_ms;   /* health clock; set by op_run() and by callers that need it */
+	uint32_t announce; /* bit a consumer: queued since the last commit */
+	uint32_t wake;     /* bit a consumer: announced in this hold */
+	uint32_t notes;
+	struct note note[OP_NOTES];
+};
+
+typedef int op_fn(struct op *op, void *arg);
+
+int op_begin(struct op *op, struct registry *reg, uint32_t shard, struct origin origin) MUST_CHECK;
+int op_commit(struct op *op) MUST_CHECK;
+void op_end(struct op *op);
+/* Commits what fn did if ret and the transaction are good, else rolls back; then op_end(). */
+int op_finish(struct op *op, int ret) MUST_CHECK;
+int op_run(struct registry *reg, uint32_t shard, struct origin origin, op_fn *fn, void *arg) MUST_CHECK;
+/* The note of an event about an instance of the service, or about the service (i NULL). */
+void op_note(struct op *op, enum event_kind kind, const struct service *s, const struct instance *i);
+
+/* Doubly linked lists: a {next, prev} pair inside the objects, {first, last} at the owner. */
+struct chain {
+	uint32_t *first, *last;
+	enum slab_kind kind;
+	uint32_t link; /* distance of next from the object's start; prev follows */
+};
+void chain_append(struct op *op, struct chain chain, uint32_t off);
+void chain_remove(struct op *op, struct chain chain, uint32_t off);
+void root_add(struct op *op, uint64_t *counter, int64_t delta);
+
+/* Sets a blob field: unset text is 0, an equal text stays. Returns bytes won or lost. */
+int64_t field_set(struct op *op, uint32_t *field, struct str text);
+int64_t blob_bytes(const struct tx *tx, uint32_t off);
+
+/* ---- key.c ----------------------------------------------------------------- */
+
+struct place {
+	uint32_t shard, hash;
+};
+
+struct place key_place(const struct registry *reg, const struct service_key *key);
+uint64_t key_name_hash(const struct service_key *key);
+uint32_t key_instance_hash(const struct registry *reg, uint64_t service_id, const struct instance_key *key);
+uint32_t key_subscriber_hash(const struct registry *reg, uint64_t audience_id, const struct subscriber_spec *sub);
+bool key_service_name_valid(struct str name);
+bool key_cluster_name_valid(struct str name);
+static inline int32_t key_datum_port(int32_t port)
+{
+	return port > 0 ? port : 0;
+}
+/* Sets reg->refused; returns ERR_LIMIT. */
+int key_refuse(struct registry *reg, const char *name, uint64_t limit) MUST_CHECK;
+int key_check_service(struct registry *reg, const struct service_key *key) MUST_CHECK;
+int key_check_text(struct registry *reg, struct str text) MUST_CHECK;
+int key_check_metadata(struct registry *reg, const struct instance_metadata *metadata) MUST_CHECK;
+/* "ns", zero byte, "name" in out; returns its length. Checked before. */
+uint32_t key_join(const struct service_key *key, char out[2 * NAME_MAX_BYTES + 1]);
+bool key_is(const struct tx *tx, uint32_t name, uint32_t ns_len, uint32_t name_len, const struct service_key *key);
+void key_copy(const struct tx *tx, uint32_t name, uint32_t ns_len, uint32_t name_len, struct name_copy *copy_r);
+
+/* ---- service.c ------------------------------------------------------------- */
+
+struct service *service_at(struct op *op, uint32_t off);
+uint32_t service_find(struct op *op, const struct service_key *key, uint32_t hash, struct service **s_r);
+uint32_t service_create(struct op *op, const struct service_key *key, struct place place, struct service **s_r);
+/* The service behind a hint, or NULL when it is gone. */
+struct service *service_hinted(struct op *op, struct keeper_entry entry);
+/* New revision; what pushes or changes the list says `change`. Returns the revision. */
+uint64_t service_mark(struct op *op, uint32_t off, struct service *s, uint32_t change);
+void service_account(struct op *op, struct service *s, int64_t delta);
+void service_lower_due(struct op *op, struct service *s, uint64_t due_ms);
+/* Unlinks the name: gone at once, drained later. */
+void service_remove(struct op *op, uint32_t off, struct service *s);
+/* The last step of a drain: no cluster is left. */
+void service_free(struct op *op, uint32_t off, struct service *s);
+/* First service of the shard's list whose id is above `after` (hint: reg->service_cursor). */
+uint32_t service_after(struct op *op, uint64_t after);
+
+/* ---- cluster.c ------------------------------------------------------------- */
+
+struct cluster *cluster_at(struct op *op, uint32_t off);
+uint32_t cluster_find(struct op *op, const struct service *s, struct str name, struct cluster **c_r);
+uint32_t cluster_create(struct op *op, uint32_t soff, struct service *s, struct str name, struct cluster **c_r);
+struct str cluster_name(const struct tx *tx, const struct cluster *c);
+/* The first cluster of a draining service; it has no instance left. */
+void cluster_free_first(struct op *op, struct service *s, struct cluster *c);
+int64_t cluster_bytes(const struct tx *tx, const struct cluster *c);
+
+/* Instances of a service: cluster by cluster, persistent before ephemeral; bounded. */
+enum walk_kind { WALK_PERSISTENT = 1, WALK_EPHEMERAL = 2, WALK_ALL = 3 };
+struct walk {
+	uint32_t off; /* of the instance; 0: end */
+	struct instance *i;
+	uint32_t cluster; /* reference of its cluster */
+	uint32_t cluster_index;
+	uint32_t kinds; /* enum walk_kind */
+	uint64_t left;  /* steps before the walk is called broken */
+};
+void walk_first(struct op *op, const struct service *s, enum walk_kind kinds, struct walk *w);
+void walk_next(struct op *op, struct walk *w);
+/* Goes on at an instance of this service (cluster_index is not kept). */
+void walk_at(struct op *op, const struct service *s, enum walk_kind kinds, uint32_t off, struct walk *w);
+
+/* ---- instance.c ------------------------------------------------------------ */
+
+struct instance *instance_at(struct op *op, uint32_t off);
+struct str instance_ip(const struct tx *tx, const struct instance *i);
+/* Same datum key. */
+uint32_t instance_find(struct op *op, uint32_t soff, const struct service *s, const struct instance_key *key,
+                       struct instance **i_r);
+/* Same datum key and the very port (negative ports share a datum key). */
+uint32_t instance_find_exact(struct op *op, uint32_t soff, const struct service *s, const struct instance_key *key,
+                             struct instance **i_r);
+int instance_create(struct op *op, uint32_t soff, struct service *s, const struct instance_spec *spec) MUST_CHECK;
+/* True when any field differs from before. */
+bool instance_replace(struct op *op, struct service *s, struct instance *i, const struct instance_spec *spec);
+void instance_set_metadata(struct op *op, struct service *s, struct instance *i, const struct instance_metadata *m);
+void instance_stamp(struct op *op, struct instance *i, uint64_t revision);
+void instance_touch(struct op *op, struct instance *i);
+double instance_weight_clamp(double weight);
+struct stored_overrides instance_timing(const struct tx *tx, const struct instance *i);
+/* Health clock before which it cannot expire; UINT64_MAX: never. */
+uint64_t instance_due(const struct tx *tx, const struct instance *i);
+int64_t instance_bytes(const struct tx *tx, const struct instance *i);
+
+/* Every disappearance of an instance, whatever the cause (op->origin). Marks the
+ * service changed unless it is being drained. */
+void registry_remove(struct op *op, uint32_t soff, struct service *s, uint32_t ioff, struct instance *i);
+/* Every change of health. Does nothing when it is the same already. */
+void registry_flip(struct op *op, uint32_t soff, struct service *s, struct instance *i, bool healthy);
+
+/* ---- subscriber.c ---------------------------------------------------------- */
+
+struct audience *audience_at(struct op *op, uint32_t off);
+struct subscriber *subscriber_at(struct op *op, uint32_t off);
+uint32_t audience_find(struct op *op, const struct service_key *key, uint32_t hash, struct audience **a_r);
+/* The audience of a service's name by that name, for the count of waiting ones. */
+bool audience_exists(struct op *op, const struct service_key *key, uint32_t hash);
+
+/* ---- read.c ---------------------------------------------------------------- */
+
+void service_stamp_of(const struct op *op, const struct service *s, struct service_stamp *stamp_r);
+
+#endif

@@ -1,0 +1,225 @@
+#include "shared/registry/registry_internal.h"
+
+#include "shared/base/clock.h"
+#include "shared/shm/blob.h"
+#include "shared/shm/health.h"
+#include "shared/shm/shard.h"
+
+/* Below this distance the keeper must look again before its next regular round. */
+#define DUE_SOON_MS 10000U
+
+struct service *service_at(struct op *op, uint32_t off)
+{
+	struct service *s = slab_at(&op->tx, off, SLAB_SERVICE);
+
+	if (s == NULL)
+		undo_fail(&op->tx, ERR_CORRUPT);
+	return s;
+}
+
+uint32_t service_find(struct op *op, const struct service_key *key, uint32_t hash, struct service **s_r)
+{
+	const struct table *table = &op->root->services;
+
+	for (uint32_t off = table_find(&op->tx, table, hash); off != 0; off = table_next(&op->tx, table, off)) {
+		struct service *s = service_at(op, off);
+
+		if (s == NULL)
+			break;
+		if (key_is(&op->tx, s->name, s->ns_len, s->name_len, key)) {
+			*s_r = s;
+			return off;
+		}
+	}
+	*s_r = NULL;
+	return 0;
+}
+
+struct service *service_hinted(struct op *op, struct keeper_entry entry)
+{
+	struct service *s = slab_try(&op->tx, entry.off, SLAB_SERVICE);
+
+	return s != NULL && s->id == entry.id && (s->flags & SERVICE_REMOVED) == 0 ? s : NULL;
+}
+
+static struct chain shard_list(struct op *op)
+{
+	return (struct chain){ &op->root->first_service, &op->root->last_service, SLAB_SERVICE, offsetof(struct service, next) };
+}
+
+static struct chain drain_list(struct op *op)
+{
+	return (struct chain){ &op->root->first_drain, &op->root->last_drain, SLAB_SERVICE, offsetof(struct service, next) };
+}
+
+uint32_t service_after(struct op *op, uint64_t after)
+{
+	struct registry_cursor *cursor = &op->reg->service_cursor;
+	struct service *s = NULL;
+	uint32_t off = op->root->last_service;
+	uint64_t left = op->root->service_count + 1;
+
+	if (cursor->shard == op->tx.shard->index && cursor->id == after)
+		s = service_hinted(op, (struct keeper_entry){ cursor->id, cursor->off });
+	if (s != NULL)
+		return s->next;
+	if (after == 0)
+		return op->root->first_service;
+	/* New ones are at the end: from there to the last that is known. */
+	for (uint32_t found = 0; left-- > 0; off = s->prev) {
+		if (off == 0 || (s = service_at(op, off)) == NULL || s->id <= after)
+			return found;
+		found = off;
+	}
+	undo_fail(&op->tx, ERR_CORRUPT);
+	return 0;
+}
+
+/* ---- numbers --------------------------------------------------------------- */
+
+uint64_t service_mark(struct op *op, uint32_t off, struct service *s, uint32_t change)
+{
+	uint64_t revision = undo_next_revision(&op->tx);
+
+	undo_set64(&op->tx, &s->stamp, stamp_next(op->reg->seg));
+	undo_set64(&op->tx, &s->revision, revision);
+	if ((change & ~(uint32_t)CHANGE_SETTINGS) == 0)
+		return revision;
+	undo_set64(&op->tx, &s->changed, revision);
+	if (change & (CHANGE_CONTENT | CHANGE_REMOVED))
+		undo_set64(&op->tx, &s->content, revision);
+	for (uint32_t c = 0; c < CONSUMERS_IN_USE; c++) {
+		uint32_t link = (uint32_t)(offsetof(struct service, queue) + c * sizeof(struct queue_link));
+
+		queue_mark(&op->tx, &op->root->queue[c], off, SLAB_SERVICE, link, change, clock_mono_ms());
+		op->announce |= 1U << c;
+	}
+	return revision;
+}
+
+void service_account(struct op *op, struct service *s, int64_t delta)
+{
+	root_add(op, &s->bytes, delta);
+	root_add(op, &op->root->bytes, delta);
+}
+
+void service_lower_due(struct op *op, struct service *s, uint64_t due_ms)
+{
+	if (due_ms < s->due_new)
+		undo_set64(&op->tx, &s->due_new, due_ms);
+	if (due_ms >= s->due_ms)
+		return;
+	undo_set64(&op->tx, &s->due_ms, due_ms);
+	if (due_ms < op->now_ms + DUE_SOON_MS)
+		__atomic_fetch_add(&op->tx.shard->due_lowered, 1, __ATOMIC_RELEASE);
+}
+
+/* ---- life ------------------------------------------------------------------ */
+
+static int service_limit(struct op *op)
+{
+	uint64_t limit = op->reg->limits.services, sum = 0;
+
+	if (limit == 0)
+		return 0;
+	for (uint32_t shard = 0; shard < SHARDS; shard++) {
+		const struct registry_root *root = (const struct registry_root *)op->reg->seg->shards[shard].root;
+
+		sum += __atomic_load_n(&root->service_count, __ATOMIC_RELAXED);
+	}
+	return sum >= limit ? key_refuse(op->reg, "limits.services", limit) : 0;
+}
+
+static void service_fill(struct op *op, struct service *s, const struct service_key *key, uint32_t name)
+{
+	*s = (struct service){
+		.id = undo_next_id(&op->tx),
+		.name_hash = key_name_hash(key),
+		.due_ms = UINT64_MAX,
+		.due_new = UINT64_MAX,
+		.bytes = slab_object_bytes(SLAB_SERVICE) + (uint64_t)blob_bytes(&op->tx, name),
+		.name = name,
+		.ns_len = (uint16_t)key->ns.n,
+		.name_len = (uint16_t)key->name.n,
+	};
+	s->stamp = stamp_next(op->reg->seg);
+	s->revision = s->content = undo_next_revision(&op->tx);
+}
+
+uint32_t service_create(struct op *op, const struct service_key *key, struct place place, struct service **s_r)
+{
+	char text[2 * NAME_MAX_BYTES + 1];
+	struct registry_root *root = op->root;
+	uint32_t off, name;
+	int ret = service_limit(op);
+
+	*s_r = NULL;
+	if (ret < 0) {
+		undo_fail(&op->tx, ret);
+		return 0;
+	}
+	off = slab_alloc(&op->tx, SLAB_SERVICE);
+	name = blob_new(&op->tx, str_make(text, key_join(key, text)));
+	if (off == 0 || name == 0 || (*s_r = service_at(op, off)) == NULL)
+		return 0;
+	service_fill(op, *s_r, key, name);
+	table_insert(&op->tx, &root->services, off, place.hash);
+	chain_append(op, shard_list(op), off);
+	undo_set64(&op->tx, &root->last_service_id, (*s_r)->id);
+	root_add(op, &root->service_count, 1);
+	root_add(op, &root->bytes, (int64_t)(*s_r)->bytes);
+	if (audience_exists(op, key, place.hash))
+		root_add(op, &root->waiting_count, -1);
+	op_note(op, EVENT_SERVICE_CREATED, *s_r, NULL);
+	return op->tx.err != 0 ? 0 : off;
+}
+
+static void queues_leave(struct op *op, uint32_t off, struct service *s)
+{
+	for (uint32_t c = 0; c < QUEUE_CONSUMERS; c++) {
+		uint32_t link = (uint32_t)(offsetof(struct service, queue) + c * sizeof(struct queue_link));
+		uint64_t changed_at;
+
+		if (s->queue[c].pending != 0)
+			queue_take(&op->tx, &op->root->queue[c], off, SLAB_SERVICE, link, &changed_at);
+	}
+}
+
+void service_remove(struct op *op, uint32_t off, struct service *s)
+{
+	struct registry_root *root = op->root;
+	struct str text = blob_view(&op->tx, s->name);
+	struct service_key key;
+
+	if (text.n != (size_t)s->ns_len + 1 + s->name_len) {
+		undo_fail(&op->tx, ERR_CORRUPT);
+		return;
+	}
+	key.ns = str_make(text.p, s->ns_len);
+	key.name = str_make(text.p + s->ns_len + 1, s->name_len);
+	if (audience_exists(op, &key, s->link.hash))
+		root_add(op, &root->waiting_count, 1);
+	undo_set64(&op->tx, &s->stamp, stamp_next(op->reg->seg));
+	op_note(op, EVENT_SERVICE_REMOVED, s, NULL);
+	table_remove(&op->tx, &root->services, off);
+	chain_remove(op, shard_list(op), off);
+	queues_leave(op, off, s);
+	undo_set32(&op->tx, &s->flags, s->flags | SERVICE_REMOVED);
+	chain_append(op, drain_list(op), off);
+	root_add(op, &root->service_count, -1);
+	root_add(op, &root->instance_count, -(int64_t)s->instances);
+	root_add(op, &root->ephemeral_count, -(int64_t)s->ephemeral);
+	root_add(op, &root->healthy_count, -(int64_t)s->healthy);
+	root_add(op, &root->drain_count, 1);
+}
+
+void service_free(struct op *op, uint32_t off, struct service *s)
+{
+	chain_remove(op, drain_list(op), off);
+	root_add(op, &op->root->bytes, -(int64_t)s->bytes);
+	root_add(op, &op->root->drain_count, -1);
+	blob_free(&op->tx, s->name);
+	blob_free(&op->tx, s->metadata);
+	blob_free(&op->tx, s->selector);
+	slab_free(&op->tx, off);
+}

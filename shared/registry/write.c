@@ -1,0 +1,359 @@
+#include "shared/registry/registry_internal.h"
+
+#include "shared/shm/shard.h"
+
+/* ---- register, update ------------------------------------------------------ */
+
+struct registration {
+	const struct service_key *service;
+	const struct instance_spec *spec;
+	struct place place;
+	bool must_exist;   /* PUT of Java >= 1.0 */
+	bool service_only; /* the cluster name is bad: only the service comes to be */
+};
+
+/* "Equal" of specification 2.5, the new entry on the left: its port 0 matches any. */
+static bool equal_in(struct op *op, const struct service *s, const struct instance_key *key)
+{
+	struct walk w;
+
+	for (walk_first(op, s, key->ephemeral ? WALK_EPHEMERAL : WALK_PERSISTENT, &w); w.off != 0; walk_next(op, &w)) {
+		if (str_eq(instance_ip(&op->tx, w.i), key->ip))
+			return true;
+	}
+	return false;
+}
+
+static bool equal_exists(struct op *op, uint32_t soff, const struct service *s, const struct instance_key *key)
+{
+	struct instance_key other = *key;
+	struct instance *i;
+	uint32_t left = s->clusters;
+
+	if (instance_find_exact(op, soff, s, key, &i) != 0)
+		return true;
+	if (key->port == 0)
+		return equal_in(op, s, key);
+	for (uint32_t off = s->first_cluster; off != 0 && left > 0; left--) {
+		const struct cluster *c = cluster_at(op, off);
+
+		if (c == NULL)
+			return false;
+		other.cluster = cluster_name(&op->tx, c);
+		if (instance_find_exact(op, soff, s, &other, &i) != 0)
+			return true;
+		off = c->next;
+	}
+	return false;
+}
+
+static int put(struct op *op, uint32_t soff, struct service *s, const struct instance_spec *spec)
+{
+	struct instance *i;
+	bool edited;
+
+	if (!spec->key.ephemeral)
+		undo_set32(&op->tx, &s->flags, s->flags | SERVICE_EXPLICIT);
+	if (instance_find(op, soff, s, &spec->key, &i) == 0)
+		return op->tx.err != 0 ? op->tx.err : instance_create(op, soff, s, spec);
+	edited = instance_replace(op, s, i, spec);
+	instance_stamp(op, i, service_mark(op, soff, s, CHANGE_CONTENT));
+	if (edited)
+		op_note(op, EVENT_EDITED, s, i);
+	return 0;
+}
+
+static int register_op(struct op *op, void *arg)
+{
+	const struct registration *r = arg;
+	struct service *s;
+	uint32_t soff = service_find(op, r->service, r->place.hash, &s);
+
+	if (r->must_exist) {
+		if (soff == 0)
+			return ERR_NOT_FOUND;
+		if (!equal_exists(op, soff, s, &r->spec->key))
+			return ERR_NO_INSTANCE;
+	}
+	if (r->service_only && soff != 0)
+		return ERR_CLUSTER_NAME;
+	if (soff == 0 && op->tx.err == 0)
+		soff = service_create(op, r->service, r->place, &s);
+	if (soff == 0 || op->tx.err != 0)
+		return op->tx.err;
+	if (!r->service_only)
+		return put(op, soff, s, r->spec);
+	if (!r->spec->key.ephemeral)
+		undo_set32(&op->tx, &s->flags, s->flags | SERVICE_EXPLICIT);
+	return 0;
+}
+
+static int check_key(struct registry *reg, const struct service_key *service, const struct instance_key *key)
+{
+	int ret = key_check_service(reg, service);
+
+	if (ret == 0)
+		ret = key_check_text(reg, key->cluster);
+	if (ret == 0)
+		ret = key_check_text(reg, key->ip);
+	return ret;
+}
+
+static int check_spec(struct registry *reg, const struct service_key *service, const struct instance_spec *spec)
+{
+	int ret = check_key(reg, service, &spec->key);
+
+	if (ret == 0)
+		ret = key_check_text(reg, spec->app);
+	if (ret == 0)
+		ret = key_check_metadata(reg, &spec->metadata);
+	return ret;
+}
+
+static int put_run(struct registry *reg, struct origin origin, struct registration *r)
+{
+	int ret = check_spec(reg, r->service, r->spec);
+
+	if (ret < 0)
+		return ret;
+	r->place = key_place(reg, r->service);
+	r->service_only = !key_cluster_name_valid(r->spec->key.cluster);
+	ret = op_run(reg, r->place.shard, origin, register_op, r);
+	return ret == 0 && r->service_only ? ERR_CLUSTER_NAME : ret;
+}
+
+int registry_register(struct registry *reg, struct origin origin, const struct service_key *service,
+                      const struct instance_spec *spec)
+{
+	struct registration r = { .service = service, .spec = spec };
+
+	if (!key_service_name_valid(service->name))
+		return ERR_SERVICE_NAME;
+	return put_run(reg, origin, &r);
+}
+
+int registry_update(struct registry *reg, struct origin origin, const struct service_key *service,
+                    const struct instance_spec *spec)
+{
+	struct registration r = { .service = service, .spec = spec, .must_exist = true };
+
+	return put_run(reg, origin, &r);
+}
+
+/* ---- deregister ------------------------------------------------------------ */
+
+struct removal {
+	const struct service_key *service;
+	const struct instance_key *key;
+	struct place place;
+	bool create_cluster; /* an unknown one, if there is room (specification 2.3) */
+};
+
+static int deregister_op(struct op *op, void *arg)
+{
+	const struct removal *r = arg;
+	struct service *s;
+	struct instance *i;
+	struct cluster *c;
+	uint32_t soff = service_find(op, r->service, r->place.hash, &s), ioff;
+
+	if (soff == 0)
+		return 0;
+	if (!key_cluster_name_valid(r->key->cluster))
+		return ERR_CLUSTER_NAME;
+	ioff = instance_find(op, soff, s, r->key, &i);
+	if (ioff != 0) {
+		registry_remove(op, soff, s, ioff, i);
+		return 0;
+	}
+	if (r->create_cluster && op->tx.err == 0 && cluster_find(op, s, r->key->cluster, &c) == 0 && op->tx.err == 0)
+		cluster_create(op, soff, s, r->key->cluster, &c);
+	service_mark(op, soff, s, CHANGE_CONTENT);
+	return 0;
+}
+
+int registry_deregister(struct registry *reg, struct origin origin, const struct service_key *service,
+                        const struct instance_key *key)
+{
+	struct removal r = { service, key, key_place(reg, service), true };
+	int ret = check_key(reg, service, key);
+
+	if (ret < 0)
+		return ret;
+	ret = op_run(reg, r.place.shard, origin, deregister_op, &r);
+	if (ret == ERR_FULL || ret == ERR_LIMIT) {
+		r.create_cluster = false;
+		ret = op_run(reg, r.place.shard, origin, deregister_op, &r);
+	}
+	return ret;
+}
+
+/* ---- edits of one instance ------------------------------------------------- */
+
+struct edit {
+	const struct service_key *service;
+	const struct instance_key *key;
+	struct place place;
+	const struct instance_patch *patch;
+	bool healthy;
+	/* registry_set_metadata() */
+	uint64_t id, revision;
+	const struct instance_metadata *metadata;
+};
+
+/* Persistent before ephemeral. */
+static uint32_t either_kind(struct op *op, uint32_t soff, const struct service *s, const struct instance_key *key,
+                            struct instance **i_r)
+{
+	struct instance_key kind = *key;
+	uint32_t off;
+
+	kind.ephemeral = false;
+	off = instance_find_exact(op, soff, s, &kind, i_r);
+	if (off != 0 || op->tx.err != 0)
+		return off;
+	kind.ephemeral = true;
+	return instance_find_exact(op, soff, s, &kind, i_r);
+}
+
+static uint32_t edit_find(struct op *op, const struct edit *e, struct service **s_r, struct instance **i_r)
+{
+	uint32_t soff = service_find(op, e->service, e->place.hash, s_r);
+
+	return soff != 0 && either_kind(op, soff, *s_r, e->key, i_r) != 0 ? soff : 0;
+}
+
+static int patch_op(struct op *op, void *arg)
+{
+	const struct edit *e = arg;
+	const struct instance_patch *p = e->patch;
+	struct service *s;
+	struct instance *i;
+	uint32_t soff = edit_find(op, e, &s, &i);
+	double weight;
+
+	if (soff == 0)
+		return ERR_NO_INSTANCE;
+	instance_touch(op, i);
+	if (p->set_healthy)
+		registry_flip(op, soff, s, i, p->healthy);
+	if (p->set_weight) {
+		weight = instance_weight_clamp(p->weight);
+		undo_set_bytes(&op->tx, &i->weight, &weight, sizeof(weight));
+	}
+	if (p->set_enabled)
+		undo_set32(&op->tx, &i->flags, (i->flags & ~(uint32_t)INSTANCE_ENABLED) | (p->enabled ? INSTANCE_ENABLED : 0));
+	if (p->set_app)
+		service_account(op, s, field_set(op, &i->app, p->app));
+	if (p->set_metadata)
+		instance_set_metadata(op, s, i, &p->metadata);
+	instance_stamp(op, i, service_mark(op, soff, s, CHANGE_CONTENT));
+	op_note(op, EVENT_EDITED, s, i);
+	return 0;
+}
+
+int registry_patch(struct registry *reg, struct origin origin, const struct service_key *service, const struct instance_key *key,
+                   const struct instance_patch *patch)
+{
+	struct edit e = { .service = service, .key = key, .place = key_place(reg, service), .patch = patch };
+	int ret = check_key(reg, service, key);
+
+	if (ret == 0 && patch->set_app)
+		ret = key_check_text(reg, patch->app);
+	if (ret == 0 && patch->set_metadata)
+		ret = key_check_metadata(reg, &patch->metadata);
+	return ret < 0 ? ret : op_run(reg, e.place.shard, origin, patch_op, &e);
+}
+
+static int health_op(struct op *op, void *arg)
+{
+	const struct edit *e = arg;
+	struct service *s;
+	struct instance *i;
+	uint32_t soff = edit_find(op, e, &s, &i);
+
+	if (soff == 0)
+		return ERR_NO_INSTANCE;
+	registry_flip(op, soff, s, i, e->healthy);
+	return 0;
+}
+
+int registry_set_health(struct registry *reg, struct origin origin, const struct service_key *service,
+                        const struct instance_key *key, bool healthy)
+{
+	struct edit e = { .service = service, .key = key, .place = key_place(reg, service), .healthy = healthy };
+
+	return op_run(reg, e.place.shard, origin, health_op, &e);
+}
+
+/* Batches come in the order of a view: the next one is the neighbour of the last. */
+static uint32_t find_by_id(struct op *op, uint32_t soff, const struct service *s, uint64_t id, struct instance **i_r)
+{
+	struct registry_cursor *cursor = &op->reg->instance_cursor;
+	const struct instance *last = slab_try(&op->tx, cursor->off, SLAB_INSTANCE);
+	struct walk w = { .off = 0 };
+
+	if (last != NULL && last->id == cursor->id && last->service == soff && cursor->shard == op->tx.shard->index) {
+		walk_at(op, s, WALK_ALL, cursor->off, &w);
+		if (w.off != 0)
+			walk_next(op, &w);
+	}
+	if (w.off == 0 || w.i->id != id) {
+		walk_first(op, s, WALK_ALL, &w);
+		while (w.off != 0 && w.i->id != id)
+			walk_next(op, &w);
+	}
+	if (w.off != 0)
+		*cursor = (struct registry_cursor){ op->tx.shard->index, w.off, id };
+	*i_r = w.i;
+	return w.off;
+}
+
+static int metadata_op(struct op *op, void *arg)
+{
+	const struct edit *e = arg;
+	struct service *s;
+	struct instance *i;
+	uint32_t soff = service_find(op, e->service, e->place.hash, &s);
+
+	if (soff == 0 || find_by_id(op, soff, s, e->id, &i) == 0)
+		return ERR_NO_INSTANCE;
+	if (i->revision != e->revision)
+		return ERR_AGAIN;
+	instance_set_metadata(op, s, i, e->metadata);
+	instance_stamp(op, i, service_mark(op, soff, s, CHANGE_CONTENT));
+	op_note(op, EVENT_EDITED, s, i);
+	return 0;
+}
+
+int registry_set_metadata(struct registry *reg, struct origin origin, const struct service_key *service, uint64_t id,
+                          uint64_t revision, const struct instance_metadata *metadata)
+{
+	struct edit e = {
+		.service = service, .place = key_place(reg, service), .id = id, .revision = revision, .metadata = metadata
+	};
+	int ret = key_check_metadata(reg, metadata);
+
+	return ret < 0 ? ret : op_run(reg, e.place.shard, origin, metadata_op, &e);
+}
+
+/* ---- services -------------------------------------------------------------- */
+
+static int remove_service_op(struct op *op, void *arg)
+{
+	const struct removal *r = arg;
+	struct service *s;
+	uint32_t soff = service_find(op, r->service, r->place.hash, &s);
+
+	if (soff == 0)
+		return ERR_NOT_FOUND;
+	service_remove(op, soff, s);
+	return 0;
+}
+
+int registry_remove_service(struct registry *reg, struct origin origin, const struct service_key *service)
+{
+	struct removal r = { .service = service, .place = key_place(reg, service) };
+
+	return op_run(reg, r.place.shard, origin, remove_service_op, &r);
+}

@@ -1,0 +1,146 @@
+/* registry_fixture.h - a registry in an anonymous segment, for the registry's tests. */
+#ifndef TESTS_REGISTRY_FIXTURE_H
+#define TESTS_REGISTRY_FIXTURE_H
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "shared/base/clock.h"
+#include "shared/registry/layout.h"
+#include "shared/registry/registry.h"
+#include "shared/registry/registry_internal.h"
+#include "shared/registry/switches.h"
+#include "shared/shm/health.h"
+
+#define FIXTURE_BYTES (64U << 20)
+#define FIXTURE_MONO_US 1000000000000ULL
+#define FIXTURE_WALL_US 1700000000000000ULL
+
+struct fixture {
+	struct segment *seg;
+	struct registry reg;
+};
+
+static const struct origin client = { .cause = CAUSE_CLIENT };
+
+static inline void fixture_open(struct fixture *f, uint64_t bytes)
+{
+	clock_set_for_test(FIXTURE_MONO_US, FIXTURE_WALL_US);
+	assert_int_equal(segment_open_anonymous(bytes, &f->seg), 0);
+	assert_int_equal(registry_format(f->seg), 0);
+	f->seg->header->seed = 20240229; /* the same shards in every run */
+	f->seg->header->health_ms = 1000000;
+	f->seg->header->health_mono_ms = FIXTURE_MONO_US / 1000;
+	registry_init(&f->reg, f->seg);
+}
+
+static inline void fixture_close(struct fixture *f)
+{
+	segment_close_for_test(&f->seg);
+	clock_set_for_test(0, 0);
+}
+
+static inline int fixture_setup(void **state)
+{
+	struct fixture *f = calloc(1, sizeof(*f));
+
+	if (f == NULL)
+		return -1;
+	fixture_open(f, FIXTURE_BYTES);
+	*state = f;
+	return 0;
+}
+
+static inline int fixture_teardown(void **state)
+{
+	struct fixture *f = *state;
+
+	fixture_close(f);
+	free(f);
+	return 0;
+}
+
+static inline void fixture_say(const char *text, void *arg)
+{
+	(void)arg;
+	fprintf(stderr, "%s\n", text);
+}
+
+static inline void assert_clean(struct fixture *f)
+{
+	assert_int_equal(registry_check(&f->reg, fixture_say, NULL), 0);
+	assert_int_equal(f->seg->header->corrupt, 0);
+}
+
+/* The health clock only: beats, expiry. */
+static inline void advance(struct fixture *f, uint64_t ms)
+{
+	f->seg->header->health_ms += ms;
+}
+
+static inline struct service_key key_for(const char *name)
+{
+	return (struct service_key){ STR("public"), str_of(name) };
+}
+
+static inline struct instance_spec spec_for(const char *ip, int32_t port)
+{
+	return (struct instance_spec){
+		.key = { STR("DEFAULT"), str_of(ip), port, true },
+		.weight = 1.0,
+		.enabled = true,
+		.healthy = true,
+		.app = STR("DEFAULT"),
+	};
+}
+
+static inline void add(struct fixture *f, const char *name, const char *ip, int32_t port)
+{
+	struct service_key key = key_for(name);
+	struct instance_spec spec = spec_for(ip, port);
+
+	assert_int_equal(registry_register(&f->reg, client, &key, &spec), 0);
+}
+
+static inline struct registry_stats stats_of(struct fixture *f)
+{
+	struct registry_stats stats;
+
+	registry_stats(&f->reg, &stats);
+	return stats;
+}
+
+static inline struct service_stamp stamp_of(struct fixture *f, const char *name)
+{
+	struct service_key key = key_for(name);
+	struct service_stamp stamp;
+
+	assert_int_equal(registry_poll(&f->reg, &key, NULL, &stamp), 0);
+	return stamp;
+}
+
+/* The only instance of that ip and port in a view, or NULL. */
+static inline const struct instance_view *view_find(const struct service_view *view, const char *ip, int32_t port)
+{
+	for (uint32_t n = 0; n < view->instance_count; n++) {
+		if (view->instances[n].port == port && str_eq(view->instances[n].ip, str_of(ip)))
+			return &view->instances[n];
+	}
+	return NULL;
+}
+
+static inline void view_of(struct fixture *f, const char *name, struct service_view *view)
+{
+	struct service_key key = key_for(name);
+
+	assert_int_equal(registry_view(&f->reg, &key, view), 0);
+}
+
+#endif

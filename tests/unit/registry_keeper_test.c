@@ -1,0 +1,381 @@
+#include "tests/unit/registry_fixture.h"
+
+#include "shared/shm/shard.h"
+
+static struct keeper_entry entry_of(struct fixture *f, const char *name, uint32_t *shard_r)
+{
+	struct service_key key = key_for(name);
+	uint64_t id = stamp_of(f, name).id;
+	struct keeper_entry entry;
+
+	*shard_r = registry_shard_of(&f->reg, &key);
+	assert_int_equal(registry_services_after(&f->reg, *shard_r, id - 1, &entry, 1), 1);
+	assert_int_equal(entry.id, id);
+	return entry;
+}
+
+/* Visits the service until it is done. */
+static struct expire_visit visit(struct fixture *f, const char *name, uint32_t budget, bool hold)
+{
+	uint32_t shard;
+	struct expire_visit v = {
+		.service = entry_of(f, name, &shard), .budget = budget, .hold_removals = hold, .due_ms = UINT64_MAX
+	};
+
+	v.now_ms = health_now(f->seg);
+	for (unsigned n = 0; !v.done; n++) {
+		assert_true(n < 10000);
+		assert_int_equal(registry_expire(&f->reg, shard, &v), 0);
+	}
+	assert_false(v.gone);
+	return v;
+}
+
+static uint64_t due_of(struct fixture *f, const char *name)
+{
+	uint32_t shard;
+	struct keeper_entry entry = entry_of(f, name, &shard);
+
+	return ((const struct service *)segment_at(f->seg, entry.off, sizeof(struct service)))->due_ms;
+}
+
+/* ---- expiry ------------------------------------------------------------------ */
+
+/* Strictly older than the time-out: unhealthy; than the delete time-out: gone. */
+static void beats_expire(void **state)
+{
+	static const struct {
+		uint64_t age, timeout, delete;
+		uint32_t flipped, removed;
+		bool healthy;
+	} rows[] = {
+		{ 15000, 15000, 30000, 0, 0, true }, { 15001, 15000, 30000, 1, 0, true },   { 30000, 15000, 30000, 1, 0, true },
+		{ 30001, 15000, 30000, 0, 1, true }, { 30000, 15000, 30000, 0, 0, false },  { 30001, 15000, 30000, 0, 1, false },
+		{ 2000, 2000, 4000, 0, 0, true },    { 2001, 2000, 4000, 1, 0, true },      { 4001, 2000, 4000, 0, 1, true },
+		{ 1001, 15000, 1000, 0, 1, true },   { 60000, 600000, 700000, 0, 0, true }, { 1, 0, 0, 0, 1, true },
+	};
+	struct fixture *f = *state;
+
+	for (unsigned n = 0; n < sizeof(rows) / sizeof(rows[0]); n++) {
+		char name[32];
+		struct service_key key;
+		struct instance_spec spec = spec_for("1.1.1.1", 80);
+		struct expire_visit v;
+
+		snprintf(name, sizeof(name), "g@@s%u", n);
+		key = key_for(name);
+		spec.healthy = rows[n].healthy;
+		if (rows[n].timeout != 15000 || rows[n].delete != 30000)
+			spec.metadata.overrides = (struct overrides){ true, false, 0, rows[n].timeout, rows[n].delete };
+		assert_int_equal(registry_register(&f->reg, client, &key, &spec), 0);
+		advance(f, rows[n].age);
+		v = visit(f, name, 256, false);
+		assert_int_equal(v.flipped, rows[n].flipped);
+		assert_int_equal(v.removed, rows[n].removed);
+		assert_int_equal(v.instances, 1 - rows[n].removed);
+		assert_int_equal(stamp_of(f, name).instances, v.instances);
+		assert_int_equal(due_of(f, name), v.due_ms);
+	}
+	assert_clean(f);
+}
+
+static void persistent_and_marked_never_expire(void **state)
+{
+	struct fixture *f = *state;
+	struct service_key key = key_for("g@@s");
+	struct instance_spec spec = spec_for("1.1.1.1", 80);
+	struct expire_visit v;
+
+	spec.key.ephemeral = false;
+	assert_int_equal(registry_register(&f->reg, client, &key, &spec), 0);
+	assert_int_equal(due_of(f, "g@@s"), UINT64_MAX);
+	advance(f, 1000000);
+	v = visit(f, "g@@s", 256, false);
+	assert_int_equal(v.flipped + v.removed, 0);
+	assert_int_equal(v.instances, 1);
+	assert_int_equal(v.due_ms, UINT64_MAX);
+}
+
+static void the_brake_holds_removals(void **state)
+{
+	struct fixture *f = *state;
+	struct expire_visit v;
+
+	add(f, "g@@s", "1.1.1.1", 80);
+	add(f, "g@@s", "1.1.1.2", 80);
+	advance(f, 40000);
+	v = visit(f, "g@@s", 256, true);
+	assert_int_equal(v.flipped, 2);
+	assert_int_equal(v.removed, 0);
+	assert_int_equal(v.held, 2);
+	assert_int_equal(v.instances, 2);
+	v = visit(f, "g@@s", 256, false);
+	assert_int_equal(v.removed, 2);
+	assert_clean(f);
+}
+
+/* A beat between two visits saves, and the bound lies where the first can expire. */
+static void bounds_are_exact(void **state)
+{
+	struct fixture *f = *state;
+	struct service_key key = key_for("g@@s");
+	struct instance_spec spec = spec_for("1.1.1.1", 80);
+	struct beat_result result;
+	struct expire_visit v;
+
+	add(f, "g@@s", "1.1.1.1", 80);
+	assert_int_equal(due_of(f, "g@@s"), 1000000 + 15001);
+	advance(f, 10000);
+	assert_int_equal(registry_beat(&f->reg, client, &key, &spec.key, &result), 0);
+	assert_int_equal(due_of(f, "g@@s"), 1000000 + 15001);
+	advance(f, 6000);
+	v = visit(f, "g@@s", 256, false);
+	assert_int_equal(v.flipped, 0);
+	assert_int_equal(due_of(f, "g@@s"), 1010000 + 15001);
+	advance(f, 10000);
+	v = visit(f, "g@@s", 256, false);
+	assert_int_equal(v.flipped, 1);
+	assert_int_equal(due_of(f, "g@@s"), 1010000 + 30001);
+	/* Reviving brings the time-out back, which is earlier than a late delete. */
+	spec.metadata.overrides = (struct overrides){ true, false, 0, 15000, 900000 };
+	assert_int_equal(registry_register(&f->reg, client, &key, &spec), 0);
+	visit(f, "g@@s", 256, false);
+	assert_int_equal(due_of(f, "g@@s"), 1026000 + 900001);
+	assert_int_equal(registry_beat(&f->reg, client, &key, &spec.key, &result), 0);
+	assert_true(result.revived);
+	assert_int_equal(due_of(f, "g@@s"), 1026000 + 15001);
+	assert_clean(f);
+}
+
+static void short_timeouts_raise_the_signal(void **state)
+{
+	struct fixture *f = *state;
+	struct service_key key = key_for("g@@s");
+	uint32_t shard = registry_shard_of(&f->reg, &key);
+	struct instance_spec spec = spec_for("1.1.1.1", 80);
+	struct instance_patch patch = { .set_metadata = true };
+	uint64_t lowered = registry_due_lowered(&f->reg, shard);
+
+	add(f, "g@@s", "1.1.1.1", 80);
+	assert_int_equal(registry_due_lowered(&f->reg, shard), lowered);
+	patch.metadata.overrides = (struct overrides){ true, false, 0, 3000, 6000 };
+	assert_int_equal(registry_patch(&f->reg, client, &key, &spec.key, &patch), 0);
+	assert_true(registry_due_lowered(&f->reg, shard) > lowered);
+	assert_int_equal(due_of(f, "g@@s"), 1000000 + 3001);
+}
+
+/* Several holds: everything is looked at, and what changes in between is not forgotten. */
+static void long_visits_resume(void **state)
+{
+	struct fixture *f = *state;
+	struct service_key key = key_for("g@@s");
+	struct instance_spec first = spec_for("1.1.1.1", 1), next = spec_for("1.1.1.1", 101);
+	struct expire_visit v = { .budget = 50, .due_ms = UINT64_MAX };
+	struct instance_patch patch = { .set_metadata = true };
+	uint32_t shard;
+
+	for (int32_t port = 1; port <= 500; port++)
+		add(f, "g@@s", "1.1.1.1", port);
+	advance(f, 16000);
+	for (int32_t port = 1; port <= 500; port += 2) {
+		struct beat_result result;
+		struct instance_spec spec = spec_for("1.1.1.1", port);
+
+		assert_int_equal(registry_beat(&f->reg, client, &key, &spec.key, &result), 0);
+	}
+	v.service = entry_of(f, "g@@s", &shard);
+	v.now_ms = health_now(f->seg);
+	assert_int_equal(registry_expire(&f->reg, shard, &v), 0);
+	assert_false(v.done);
+	assert_int_equal(v.flipped, 25);
+	assert_int_equal(registry_expire(&f->reg, shard, &v), 0);
+	/* One that was passed gets a shorter time-out; the one to go on at disappears. */
+	patch.metadata.overrides = (struct overrides){ true, false, 0, 2000, 60000 };
+	assert_int_equal(registry_patch(&f->reg, client, &key, &first.key, &patch), 0);
+	assert_int_equal(registry_deregister(&f->reg, client, &key, &next.key), 0);
+	for (unsigned n = 0; !v.done; n++) {
+		assert_true(n < 20);
+		assert_int_equal(registry_expire(&f->reg, shard, &v), 0);
+	}
+	assert_int_equal(v.flipped, 250);
+	assert_int_equal(stats_of(f).healthy, 249);
+	assert_int_equal(due_of(f, "g@@s"), 1016000 + 2001);
+	assert_clean(f);
+}
+
+static void a_hint_of_a_removed_service_is_gone(void **state)
+{
+	struct fixture *f = *state;
+	struct service_key key = key_for("g@@s");
+	struct expire_visit v = { .budget = 10, .due_ms = UINT64_MAX };
+	uint32_t shard;
+
+	add(f, "g@@s", "1.1.1.1", 80);
+	v.service = entry_of(f, "g@@s", &shard);
+	assert_int_equal(registry_remove_service(&f->reg, client, &key), 0);
+	assert_int_equal(registry_expire(&f->reg, shard, &v), 0);
+	assert_true(v.gone);
+	while (registry_drain(&f->reg, shard, 10) > 0)
+		;
+	assert_int_equal(registry_expire(&f->reg, shard, &v), 0);
+	assert_true(v.gone);
+	assert_int_equal(registry_remove_empty(&f->reg, client, shard, v.service), ERR_NOT_FOUND);
+	assert_clean(f);
+}
+
+/* ---- drain, empty, stale ------------------------------------------------------ */
+
+static void draining_goes_in_steps(void **state)
+{
+	struct fixture *f = *state;
+	struct service_key key = key_for("g@@s");
+	uint32_t shard = registry_shard_of(&f->reg, &key);
+	unsigned steps = 0;
+
+	for (int32_t port = 1; port <= 300; port++) {
+		struct instance_spec spec = spec_for("1.1.1.1", port);
+
+		spec.key.ephemeral = port % 3 != 0;
+		spec.key.cluster = port % 2 ? STR("a") : STR("b");
+		spec.metadata.packed = STR("some metadata");
+		assert_int_equal(registry_register(&f->reg, client, &key, &spec), 0);
+	}
+	assert_int_equal(registry_drain(&f->reg, shard, 10), 0);
+	assert_int_equal(registry_remove_service(&f->reg, client, &key), 0);
+	add(f, "g@@s", "1.1.1.1", 1);
+	while (registry_drain(&f->reg, shard, 64) > 0) {
+		steps++;
+		assert_clean(f);
+		assert_int_equal(stamp_of(f, "g@@s").instances, 1);
+	}
+	assert_int_equal(steps, 4);
+	assert_int_equal(stats_of(f).draining, 0);
+	assert_int_equal(stats_of(f).instances, 1);
+	assert_clean(f);
+	/* Nothing is left of either, but pages of the table, which shrinks with later removals. */
+	assert_int_equal(registry_remove_service(&f->reg, client, &key), 0);
+	assert_int_equal(registry_drain(&f->reg, shard, 64), 0);
+	assert_int_equal(stats_of(f).bytes, 0);
+	for (unsigned kind = SLAB_SERVICE; kind < SLAB_KINDS; kind++)
+		assert_int_equal(f->seg->shards[shard].slabs[kind].objects, 0);
+	assert_clean(f);
+}
+
+static void only_empty_services_are_cleaned(void **state)
+{
+	struct fixture *f = *state;
+	struct service_key key = key_for("g@@s");
+	struct instance_spec spec = spec_for("1.1.1.1", 80);
+	struct keeper_entry entry;
+	uint32_t shard;
+
+	add(f, "g@@s", "1.1.1.1", 80);
+	entry = entry_of(f, "g@@s", &shard);
+	assert_int_equal(registry_remove_empty(&f->reg, client, shard, entry), ERR_AGAIN);
+	assert_int_equal(registry_deregister(&f->reg, client, &key, &spec.key), 0);
+	assert_int_equal(registry_remove_empty(&f->reg, client, shard, entry), 0);
+	assert_false(stamp_of(f, "g@@s").found);
+	assert_int_equal(registry_remove_empty(&f->reg, client, shard, entry), ERR_NOT_FOUND);
+	assert_clean(f);
+}
+
+static void stale_ones_go_beaten_ones_stay(void **state)
+{
+	struct fixture *f = *state;
+	struct service_key alive = key_for("g@@s3");
+	struct instance_spec spec = spec_for("1.1.1.1", 3);
+	struct beat_result result;
+	struct ring_event event;
+	struct str text;
+	char name[RING_NAME_BYTES];
+	uint64_t cursor = 0, missed = 0;
+	unsigned calls = 0, gone = 0;
+
+	for (int n = 0; n < 200; n++) {
+		snprintf(name, sizeof(name), "g@@s%d", n);
+		for (int32_t port = 1; port <= 5; port++)
+			add(f, name, "1.1.1.1", port);
+	}
+	spec.key.ephemeral = false;
+	assert_int_equal(registry_register(&f->reg, client, &alive, &spec), 0);
+	f->seg->header->attach_count++;
+	registry_init(&f->reg, f->seg); /* the keeper of the new start */
+	/* Before the shard of the live one is visited for the first time. */
+	advance(f, 10);
+	add(f, "g@@s3", "1.1.1.1", 4);
+	spec.key.ephemeral = true;
+	spec.key.port = 5;
+	assert_int_equal(registry_beat(&f->reg, client, &alive, &spec.key, &result), 0);
+	for (uint32_t shard = 0; shard < SHARDS; shard++) {
+		while (registry_drop_stale(&f->reg, shard, 7) > 0)
+			assert_true(calls++ < 10000);
+		assert_int_equal(registry_drop_stale(&f->reg, shard, 100000), 0);
+	}
+	assert_int_equal(stats_of(f).instances, 3);
+	assert_int_equal(stats_of(f).ephemeral, 2);
+	assert_int_equal(stats_of(f).services, 200);
+	while (ring_next(f->seg->events, &cursor, &event, &text, name, &missed))
+		gone += event.kind == EVENT_REMOVED && event.cause == CAUSE_STALE;
+	assert_int_equal(gone, 998);
+	assert_clean(f);
+}
+
+/* The table of registry_internal.h. */
+static void operations_fit_the_log(void **state)
+{
+	static char metadata[8192];
+	struct fixture *f = *state;
+	struct service_key key = key_for("g@@s");
+	uint32_t shard = registry_shard_of(&f->reg, &key);
+
+	memset(metadata, 'm', sizeof(metadata));
+	for (int32_t port = 1; port <= 2000; port++) {
+		struct instance_spec spec = spec_for("1.1.1.1", port);
+
+		if (port % 100 == 0)
+			spec.metadata.packed = str_make(metadata, sizeof(metadata));
+		assert_int_equal(registry_register(&f->reg, client, &key, &spec), 0);
+	}
+	assert_in_range(f->reg.most_entries, 1, OP_ENTRIES_REGISTER + 3 * OP_ENTRIES_CHUNK);
+	f->reg.most_entries = 0;
+	advance(f, 15001);
+	visit(f, "g@@s", 256, false);
+	advance(f, 15000);
+	for (int32_t port = 1000; port <= 2000; port++) {
+		struct instance_spec spec = spec_for("1.1.1.1", port);
+		struct beat_result result;
+
+		assert_int_equal(registry_beat(&f->reg, client, &key, &spec.key, &result), 0);
+	}
+	visit(f, "g@@s", 256, false);
+	assert_in_range(f->reg.most_entries, 1, OP_ENTRIES_EXPIRE);
+	f->reg.most_entries = 0;
+	assert_int_equal(registry_remove_service(&f->reg, client, &key), 0);
+	assert_in_range(f->reg.most_entries, 1, OP_ENTRIES_REMOVE_SERVICE);
+	f->reg.most_entries = 0;
+	while (registry_drain(&f->reg, shard, 256) > 0)
+		;
+	assert_in_range(f->reg.most_entries, 1, OP_ENTRIES_DRAIN);
+	assert_clean(f);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(beats_expire),
+		TEST(persistent_and_marked_never_expire),
+		TEST(the_brake_holds_removals),
+		TEST(bounds_are_exact),
+		TEST(short_timeouts_raise_the_signal),
+		TEST(long_visits_resume),
+		TEST(a_hint_of_a_removed_service_is_gone),
+		TEST(draining_goes_in_steps),
+		TEST(only_empty_services_are_cleaned),
+		TEST(stale_ones_go_beaten_ones_stay),
+		TEST(operations_fit_the_log),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
