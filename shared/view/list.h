@@ -1,0 +1,59 @@
+/* list.h - the reply of GET /instance/list, for workers and pushes alike (specification 4.6).
+ *
+ * Two steps: the hosts array depends on (service revision, agent group, clusters, healthyOnly) only
+ * and may be cached; the rest of the reply is written per request. */
+#ifndef VIEW_LIST_H
+#define VIEW_LIST_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "shared/base/buf.h"
+#include "shared/base/err.h"
+#include "shared/base/str.h"
+#include "shared/registry/registry.h"
+
+struct list_query {
+	struct str clusters; /* verbatim; "" = all */
+	bool healthy_only;
+	bool grouped; /* names for Java >= 1.0 */
+	bool is_check;
+};
+
+/* What a rendered list needs beside the array itself. */
+struct list_shape {
+	bool empty;     /* no candidates: shape E */
+	uint32_t hosts; /* shown */
+	char checksum[33];
+};
+
+/* Writes the array "[...]" (nothing for shape E) into b. Computes the checksum when the view has
+ * none; *fresh_checksum_r says so and the caller stores it. */
+int list_hosts(const struct service_view *view, const struct list_query *query, struct buf *b, struct list_shape *shape_r,
+               bool *fresh_checksum_r, uint8_t checksum_r[16]) MUST_CHECK;
+
+struct list_fields {
+	struct str name; /* group@@service */
+	struct str dom;  /* name as this agent gets it */
+	struct str clusters, env;
+	uint64_t cache_ms, last_ref_time;
+	struct str metadata_json; /* of the service */
+};
+
+/* Shape F, shape E, {} for isCheck with candidates. */
+void list_reply(struct buf *b, const struct list_query *query, const struct list_shape *shape, struct str hosts,
+                const struct list_fields *fields);
+/* Shape F is LIST_HEAD, the hosts array, and this: a worker sends the array without copying it first. */
+#define LIST_HEAD "{\"hosts\":"
+void list_reply_tail(struct buf *b, const struct list_shape *shape, const struct list_fields *fields);
+/* Four fields: the service is unknown. */
+void list_reply_unknown(struct buf *b, const struct list_fields *fields);
+/* Service part of group@@service for agents below Java 1.0. */
+struct str list_bare_name(struct str grouped);
+
+/* MD5 of specification 7.4. ERR_NOMEM. */
+int list_checksum(const struct service_view *view, uint8_t out[16]) MUST_CHECK;
+/* instanceId text (2.5), escaped for a JSON string, without the quotes. */
+void list_instance_id(struct buf *b, const struct service_view *view, const struct instance_view *instance);
+
+#endif

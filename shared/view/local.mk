@@ -1,0 +1,14 @@
+libroster_a_SOURCES += shared/view/list.c shared/view/list.h \
+	shared/view/metadata.c shared/view/metadata.h \
+	shared/view/beat_json.c shared/view/beat_json.h \
+	shared/view/subscription.c shared/view/subscription.h
+
+if HAVE_CMOCKA
+check_PROGRAMS += tests/unit/list_test tests/unit/metadata_test tests/unit/beat_json_test
+tests_unit_list_test_SOURCES = tests/unit/list_test.c
+tests_unit_list_test_LDADD = $(UNIT_LDADD)
+tests_unit_metadata_test_SOURCES = tests/unit/metadata_test.c
+tests_unit_metadata_test_LDADD = $(UNIT_LDADD)
+tests_unit_beat_json_test_SOURCES = tests/unit/beat_json_test.c
+tests_unit_beat_json_test_LDADD = $(UNIT_LDADD)
+endif

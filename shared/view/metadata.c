@@ -1,0 +1,470 @@
+#include "shared/view/metadata.h"
+
+#include <msgpack/pack.h>
+#include <stdint.h>
+#include <xxhash.h>
+
+#include "shared/codec/java.h"
+#include "shared/codec/json_read.h"
+#include "shared/codec/json_write.h"
+#include "shared/codec/utf8.h"
+
+#define KEYS_MAX 1000U
+#define LINEAR_MAX 16U /* pairs looked through one by one for a double key */
+
+/* ---- the packed form, reading ---------------------------------------------- */
+
+/* We wrote it, but it comes from shared memory: every length is checked. Once broken, always at the end. */
+struct cursor {
+	const uint8_t *p, *end;
+};
+
+static uint64_t take(struct cursor *c, unsigned bytes)
+{
+	uint64_t value = 0;
+
+	if ((size_t)(c->end - c->p) < bytes) {
+		c->p = c->end;
+		return 0;
+	}
+	for (; bytes > 0; bytes--)
+		value = value << 8 | *c->p++;
+	return value;
+}
+
+static struct cursor cursor_open(struct str packed, uint32_t *pairs_r)
+{
+	struct cursor c = { (const uint8_t *)packed.p, (const uint8_t *)packed.p + packed.n };
+	uint64_t tag = packed.n > 0 ? take(&c, 1) : 0;
+
+	if ((tag & 0xf0) == 0x80)
+		*pairs_r = tag & 0x0f;
+	else if (tag == 0xde)
+		*pairs_r = (uint32_t)take(&c, 2);
+	else if (tag == 0xdf)
+		*pairs_r = (uint32_t)take(&c, 4);
+	else
+		*pairs_r = 0;
+	return c;
+}
+
+/* A string, or nil as unset. False: neither. */
+static bool take_text(struct cursor *c, struct str *text_r)
+{
+	uint64_t n, tag;
+
+	if (c->p == c->end)
+		return false;
+	tag = take(c, 1);
+	if ((tag & 0xe0) == 0xa0)
+		n = tag & 0x1f;
+	else if (tag == 0xd9 || tag == 0xda || tag == 0xdb)
+		n = take(c, tag == 0xd9 ? 1 : tag == 0xda ? 2 : 4);
+	else if (tag == 0xc0) {
+		*text_r = (struct str){ NULL, 0 };
+		return true;
+	} else
+		return false;
+	if (n > (uint64_t)(c->end - c->p))
+		return false;
+	*text_r = str_make((const char *)c->p, (size_t)n);
+	c->p += n;
+	return true;
+}
+
+static bool take_pair(struct cursor *c, struct metadata_pair *pair_r)
+{
+	return take_text(c, &pair_r->key) && str_is_set(pair_r->key) && take_text(c, &pair_r->value);
+}
+
+void metadata_json(struct buf *b, struct str packed)
+{
+	uint32_t pairs;
+	struct cursor c = cursor_open(packed, &pairs);
+	struct metadata_pair pair;
+	bool first = true;
+
+	buf_char(b, '{');
+	for (; pairs > 0 && take_pair(&c, &pair); pairs--) {
+		if (!str_is_set(pair.value))
+			continue;
+		if (!first)
+			buf_char(b, ',');
+		first = false;
+		json_string(b, pair.key);
+		buf_char(b, ':');
+		json_string(b, pair.value);
+	}
+	buf_char(b, '}');
+}
+
+struct str metadata_get(struct str packed, struct str key)
+{
+	uint32_t pairs;
+	struct cursor c = cursor_open(packed, &pairs);
+	struct metadata_pair pair;
+
+	for (; pairs > 0 && take_pair(&c, &pair); pairs--) {
+		if (str_eq(pair.key, key))
+			return pair.value;
+	}
+	return (struct str){ NULL, 0 };
+}
+
+/* ---- pairs in scratch memory ----------------------------------------------- */
+
+struct pairs {
+	struct arena *arena;
+	struct metadata_pair *at;
+	size_t count, cap;
+	bool no_memory;
+};
+
+static void pairs_add(struct pairs *pairs, struct str key, struct str value)
+{
+	if (pairs->count == pairs->cap) {
+		size_t cap = pairs->cap == 0 ? 16 : pairs->cap * 2;
+		struct metadata_pair *grown = arena_alloc(pairs->arena, cap * sizeof(*grown));
+
+		if (grown == NULL) {
+			pairs->no_memory = true;
+			return;
+		}
+		if (pairs->count > 0)
+			memcpy(grown, pairs->at, pairs->count * sizeof(*grown));
+		pairs->at = grown;
+		pairs->cap = cap;
+	}
+	pairs->at[pairs->count++] = (struct metadata_pair){ key, value };
+}
+
+static void pairs_unpack(struct pairs *pairs, struct str packed)
+{
+	uint32_t count;
+	struct cursor c = cursor_open(packed, &count);
+	struct metadata_pair pair;
+
+	for (; count > 0 && take_pair(&c, &pair); count--)
+		pairs_add(pairs, pair.key, pair.value);
+}
+
+static size_t find_linear(const struct metadata_pair *pairs, size_t count, struct str key)
+{
+	for (size_t i = 0; i < count; i++) {
+		if (str_eq(pairs[i].key, key))
+			return i;
+	}
+	return count;
+}
+
+/* Of equal keys the last value, in the first one's place. With many pairs over a table of indexes. */
+static int drop_doubles(struct arena *arena, struct metadata_pair *pairs, size_t *count)
+{
+	size_t kept = 0, mask = 0;
+	uint32_t *table = NULL;
+
+	if (*count > LINEAR_MAX) {
+		for (mask = 64; mask < *count * 2; mask *= 2)
+			;
+		if ((table = arena_alloc(arena, mask * sizeof(*table))) == NULL)
+			return ERR_NOMEM;
+		memset(table, 0, mask * sizeof(*table));
+		mask--;
+	}
+	for (size_t i = 0; i < *count; i++) {
+		size_t at, slot = 0;
+
+		if (table == NULL) {
+			at = find_linear(pairs, kept, pairs[i].key);
+		} else {
+			slot = XXH3_64bits(pairs[i].key.p, pairs[i].key.n) & mask;
+			while (table[slot] != 0 && !str_eq(pairs[table[slot] - 1].key, pairs[i].key))
+				slot = (slot + 1) & mask;
+			at = table[slot] != 0 ? table[slot] - 1 : kept;
+		}
+		pairs[at].value = pairs[i].value;
+		if (at < kept)
+			continue;
+		pairs[kept++].key = pairs[i].key;
+		if (table != NULL)
+			table[slot] = (uint32_t)kept;
+	}
+	*count = kept;
+	return 0;
+}
+
+/* ---- packing --------------------------------------------------------------- */
+
+struct packed {
+	char *p;
+	size_t n, cap;
+};
+
+static int packed_write(void *data, const char *p, size_t n)
+{
+	struct packed *packed = data;
+
+	if (n > packed->cap - packed->n)
+		return -1;
+	memcpy(packed->p + packed->n, p, n);
+	packed->n += n;
+	return 0;
+}
+
+static void pack_text(msgpack_packer *packer, struct str s)
+{
+	if (!str_is_set(s)) {
+		msgpack_pack_nil(packer);
+		return;
+	}
+	msgpack_pack_str(packer, s.n);
+	if (s.n > 0)
+		msgpack_pack_str_body(packer, s.p, s.n);
+}
+
+static int pack_pairs(struct arena *arena, const struct metadata_pair *pairs, size_t count, struct str *packed_r)
+{
+	struct packed packed = { .cap = 5 };
+	msgpack_packer packer;
+
+	if (count == 0) {
+		*packed_r = (struct str){ NULL, 0 };
+		return 0;
+	}
+	for (size_t i = 0; i < count; i++)
+		packed.cap += 10 + pairs[i].key.n + pairs[i].value.n;
+	if ((packed.p = arena_alloc(arena, packed.cap)) == NULL)
+		return ERR_NOMEM;
+	msgpack_packer_init(&packer, &packed, packed_write);
+	msgpack_pack_map(&packer, count);
+	for (size_t i = 0; i < count; i++) {
+		pack_text(&packer, pairs[i].key);
+		pack_text(&packer, pairs[i].value);
+	}
+	*packed_r = str_make(packed.p, packed.n);
+	return 0;
+}
+
+/* ---- reserved keys --------------------------------------------------------- */
+
+/* Only digits count; what does not fit into Java's long neither. */
+static void override(uint64_t *ms, struct str value)
+{
+	int64_t number;
+
+	if (value.n > 0 && value.p[0] >= '0' && value.p[0] <= '9' && java_parse_long(value, &number) == 0)
+		*ms = (uint64_t)number;
+}
+
+static void apply_reserved(struct instance_metadata *metadata, const struct metadata_pair *pair)
+{
+	struct overrides *overrides = &metadata->overrides;
+
+	if (str_eq(pair->key, STR("preserved.heart.beat.interval"))) {
+		overrides->has = overrides->has_interval = true;
+		override(&overrides->interval_ms, pair->value);
+	} else if (str_eq(pair->key, STR("preserved.heart.beat.timeout"))) {
+		overrides->has = true;
+		override(&overrides->timeout_ms, pair->value);
+	} else if (str_eq(pair->key, STR("preserved.ip.delete.timeout"))) {
+		overrides->has = true;
+		override(&overrides->delete_ms, pair->value);
+	} else if (str_eq(pair->key, STR("preserved.instance.id.generator"))) {
+		metadata->snowflake = str_ieq(pair->value, STR("snowflake"));
+	}
+}
+
+static void metadata_init(struct instance_metadata *metadata)
+{
+	*metadata = (struct instance_metadata){
+		.overrides = { .interval_ms = BEAT_INTERVAL_MS, .timeout_ms = BEAT_TIMEOUT_MS, .delete_ms = BEAT_DELETE_MS },
+	};
+}
+
+/* From unique pairs in their final order. */
+static int finish(struct arena *arena, const struct metadata_pair *pairs, size_t count, struct instance_metadata *metadata_r)
+{
+	metadata_init(metadata_r);
+	for (size_t i = 0; i < count; i++) {
+		if (str_starts(pairs[i].key, STR("preserved.")))
+			apply_reserved(metadata_r, &pairs[i]);
+	}
+	return pack_pairs(arena, pairs, count, &metadata_r->packed);
+}
+
+static int finish_pairs(struct pairs *pairs, struct instance_metadata *metadata_r)
+{
+	int ret;
+
+	if (pairs->no_memory)
+		return ERR_NOMEM;
+	if ((ret = drop_doubles(pairs->arena, pairs->at, &pairs->count)) < 0)
+		return ret;
+	return finish(pairs->arena, pairs->at, pairs->count, metadata_r);
+}
+
+int metadata_pack(struct arena *arena, const struct metadata_pair *given, size_t count, struct instance_metadata *metadata_r)
+{
+	struct pairs pairs = { .arena = arena };
+
+	for (size_t i = 0; i < count; i++)
+		pairs_add(&pairs, given[i].key, given[i].value);
+	return finish_pairs(&pairs, metadata_r);
+}
+
+/* ---- JSON ------------------------------------------------------------------ */
+
+struct json_pairs {
+	struct pairs pairs;
+	bool null;
+};
+
+static const char *on_item(void *arg, const struct json_item *item)
+{
+	struct json_pairs *json = arg;
+
+	if (item->depth == 0) {
+		json->null = item->kind == JSON_NULL;
+		return item->kind == JSON_OBJECT || json->null ? NULL : "not an object";
+	}
+	if (item->kind == JSON_OBJECT || item->kind == JSON_ARRAY)
+		return "not a scalar";
+	pairs_add(&json->pairs, item->key, item->kind == JSON_NULL ? (struct str){ NULL, 0 } : item->text);
+	return NULL;
+}
+
+static int parse_json(struct arena *arena, struct str text, struct instance_metadata *metadata_r)
+{
+	struct json_pairs json = { .pairs = { .arena = arena } };
+	struct json_limits limits = { .depth = 2, .keys = KEYS_MAX };
+	int ret = json_read(arena, text, limits, on_item, &json, NULL, 0);
+
+	if (ret < 0)
+		return ret;
+	ret = finish_pairs(&json.pairs, metadata_r);
+	metadata_r->null = json.null;
+	return ret;
+}
+
+/* ---- k=v,k=v --------------------------------------------------------------- */
+
+/* Java's split drops empty pieces at the end: with one '=' the value may not be empty. */
+static int add_piece(struct pairs *pairs, struct str piece)
+{
+	const char *equals = piece.n > 0 ? memchr(piece.p, '=', piece.n) : NULL;
+	struct str key, value;
+
+	if (equals == NULL)
+		return ERR_SYNTAX;
+	key = str_make(piece.p, (size_t)(equals - piece.p));
+	value = str_make(equals + 1, piece.n - key.n - 1);
+	while (value.n > 0 && value.p[value.n - 1] == '=')
+		value.n--;
+	if (value.n == 0 || memchr(value.p, '=', value.n) != NULL || pairs->count == KEYS_MAX)
+		return ERR_SYNTAX;
+	pairs_add(pairs, key, value);
+	return 0;
+}
+
+static int split_pieces(struct pairs *pairs, struct str text)
+{
+	while (text.n > 0 && text.p[text.n - 1] == ',')
+		text.n--;
+	while (text.n > 0) {
+		const char *comma = memchr(text.p, ',', text.n);
+		size_t n = comma != NULL ? (size_t)(comma - text.p) : text.n;
+		int ret = add_piece(pairs, str_make(text.p, n));
+
+		if (ret < 0)
+			return ret;
+		n += comma != NULL;
+		text = str_make(text.p + n, text.n - n);
+	}
+	return 0;
+}
+
+/* Bucket by bucket as a HashMap of that many keys goes, in each in the order of insertion. */
+static int java_order(struct pairs *pairs)
+{
+	size_t buckets = 16, *next, *heads, count = 0;
+	struct metadata_pair *sorted;
+
+	while (pairs->count > buckets / 4 * 3)
+		buckets *= 2;
+	heads = arena_alloc(pairs->arena, buckets * sizeof(*heads));
+	next = arena_alloc(pairs->arena, pairs->count * sizeof(*next));
+	sorted = arena_alloc(pairs->arena, pairs->count * sizeof(*sorted));
+	if (heads == NULL || next == NULL || sorted == NULL)
+		return ERR_NOMEM;
+	memset(heads, 0, buckets * sizeof(*heads));
+	for (size_t i = pairs->count; i > 0; i--) { /* backwards: each becomes the head of its bucket */
+		uint32_t hash = utf8_java_hash(pairs->at[i - 1].key);
+		size_t bucket = (hash ^ hash >> 16) & (buckets - 1);
+
+		next[i - 1] = heads[bucket];
+		heads[bucket] = i;
+	}
+	for (size_t bucket = 0; bucket < buckets; bucket++) {
+		for (size_t i = heads[bucket]; i > 0; i = next[i - 1])
+			sorted[count++] = pairs->at[i - 1];
+	}
+	pairs->at = sorted;
+	return 0;
+}
+
+static int parse_pieces(struct arena *arena, struct str text, struct instance_metadata *metadata_r)
+{
+	struct pairs pairs = { .arena = arena };
+	int ret;
+
+	if (!utf8_valid(text))
+		return ERR_SYNTAX;
+	if ((ret = split_pieces(&pairs, text)) < 0)
+		return ret;
+	if (pairs.no_memory)
+		return ERR_NOMEM;
+	if ((ret = drop_doubles(arena, pairs.at, &pairs.count)) < 0)
+		return ret;
+	if (pairs.count > 1 && (ret = java_order(&pairs)) < 0)
+		return ret;
+	return finish(arena, pairs.at, pairs.count, metadata_r);
+}
+
+int metadata_parse(struct arena *arena, struct str text, struct instance_metadata *metadata_r)
+{
+	int ret;
+
+	metadata_init(metadata_r);
+	if (str_is_blank(text))
+		return 0;
+	ret = parse_json(arena, text, metadata_r);
+	return ret == ERR_SYNTAX ? parse_pieces(arena, text, metadata_r) : ret;
+}
+
+/* ---- batch changes --------------------------------------------------------- */
+
+int metadata_merge(struct arena *arena, struct str old, struct str change, struct instance_metadata *metadata_r)
+{
+	struct pairs pairs = { .arena = arena };
+
+	pairs_unpack(&pairs, old);
+	pairs_unpack(&pairs, change);
+	return finish_pairs(&pairs, metadata_r);
+}
+
+int metadata_without(struct arena *arena, struct str old, struct str change, struct instance_metadata *metadata_r)
+{
+	struct pairs all = { .arena = arena };
+	size_t doomed, kept = 0;
+
+	pairs_unpack(&all, change);
+	doomed = all.count;
+	pairs_unpack(&all, old);
+	if (all.no_memory)
+		return ERR_NOMEM;
+	for (size_t i = doomed; i < all.count; i++) {
+		if (find_linear(all.at, doomed, all.at[i].key) == doomed)
+			all.at[doomed + kept++] = all.at[i];
+	}
+	return finish(arena, all.at == NULL ? NULL : all.at + doomed, kept, metadata_r);
+}
