@@ -1,0 +1,24 @@
+/* activation.h - sockets handed over by the service manager (LISTEN_FDS).
+ *
+ * Stream sockets become the listening sockets of worker 0, 1, ...; a datagram socket
+ * becomes the push socket. The descriptors keep their numbers and belong to the master. */
+#ifndef MASTER_ACTIVATION_H
+#define MASTER_ACTIVATION_H
+
+#include <stddef.h>
+
+#include "shared/base/err.h"
+#include "shared/shm/slot.h"
+
+struct activation {
+	int stream_fds[WORKERS_MAX];
+	unsigned stream_count;
+	int datagram_fd; /* -1: none */
+};
+
+/* ERR_SYNTAX: a socket nobody can use; why names it. No sockets handed over is no error. */
+int activation_read(struct activation *activation_r, char *why, size_t why_size) MUST_CHECK;
+/* Before an exec of ourselves: the next image finds them again. */
+void activation_keep_for_exec(const struct activation *activation);
+
+#endif

@@ -1,0 +1,102 @@
+#include "master/inspect.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "master/options.h"
+#include "master/privileges.h"
+#include "master/start.h"
+#include "shared/registry/registry.h"
+#include "shared/shm/segment.h"
+
+static int check(const struct options *options)
+{
+	struct config_error error = { .text = "" };
+	struct privileges privileges;
+	struct segment_config segment;
+	struct config config;
+	char why[256] = "";
+
+	if (options_load_config(options, &config, &error) < 0) {
+		fprintf(stderr, "rosterd: %s\n", error.text);
+		return EXIT_FAILURE;
+	}
+	segment = start_segment_config(&config, false);
+	if (privileges_find(&privileges, config.user, why, sizeof(why)) < 0 ||
+	    segment_check_config(&segment, why, sizeof(why)) < 0) {
+		fprintf(stderr, "rosterd: %s\n", why);
+		return EXIT_FAILURE;
+	}
+	puts("configuration ok");
+	return EXIT_SUCCESS;
+}
+
+static void say_broken(const char *text, void *arg)
+{
+	(void)arg;
+	printf("broken: %s\n", text);
+}
+
+/* Opens the segment the way a start does (waits for its lock, plays the logs), but makes none. */
+static int check_registry(const struct options *options)
+{
+	struct config_error error = { .text = "" };
+	struct segment_config segment_config;
+	struct segment_report report = { .origin = SEGMENT_NEW };
+	struct segment *seg;
+	struct registry reg;
+	struct registry_stats stats;
+	struct privileges privileges;
+	struct config config;
+	char why[256] = "";
+	unsigned broken;
+	int ret;
+
+	if (options_load_config(options, &config, &error) < 0) {
+		fprintf(stderr, "rosterd: %s\n", error.text);
+		return EXIT_FAILURE;
+	}
+	if (privileges_find(&privileges, config.user, why, sizeof(why)) < 0 || privileges_lower(&privileges) < 0) {
+		fprintf(stderr, "rosterd: %s\n", why[0] != 0 ? why : strerror(errno));
+		return EXIT_FAILURE;
+	}
+	segment_config = start_segment_config(&config, false);
+	if ((ret = segment_open(&segment_config, &seg, &report)) < 0 || report.origin != SEGMENT_ATTACHED) {
+		fprintf(stderr, "rosterd: no registry to check: %s\n", ret < 0 ? err_str(ret) : report.why);
+		if (ret == 0 && segment_unlink(seg) < 0)
+			fprintf(stderr, "rosterd: %s stays\n", seg->path);
+		return EXIT_FAILURE;
+	}
+	registry_init(&reg, seg);
+	broken = registry_check(&reg, say_broken, NULL);
+	registry_stats(&reg, &stats);
+	printf("%s: %llu services, %llu instances, %llu subscribers, %u locks rolled back, %u broken rules\n", seg->path,
+	       (unsigned long long)stats.services, (unsigned long long)stats.instances, (unsigned long long)stats.subscribers,
+	       report.rolled_back, broken);
+	return broken == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
+
+int inspect_run(const struct options *options)
+{
+	switch (options->action) {
+	case OPTIONS_CHECK:
+		return check(options);
+	case OPTIONS_CHECK_REGISTRY:
+		return check_registry(options);
+	case OPTIONS_VERSION:
+		printf("roster %s\nlayout %s\n", PACKAGE_VERSION, segment_fingerprint_text());
+		break;
+	case OPTIONS_SAMPLE:
+		config_print_sample(stdout);
+		break;
+	case OPTIONS_DOC:
+		config_print_doc(stdout);
+		break;
+	default:
+		options_print_help(stdout);
+		break;
+	}
+	return fflush(stdout) == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}

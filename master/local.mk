@@ -1,0 +1,37 @@
+libroster_a_SOURCES += \
+	master/activation.c master/activation.h \
+	master/backoff.c master/backoff.h \
+	master/daemon.c master/daemon.h \
+	master/files.c master/files.h \
+	master/inspect.c master/inspect.h \
+	master/master.h \
+	master/notify.c master/notify.h \
+	master/options.c master/options.h \
+	master/privileges.c master/privileges.h \
+	master/reap.c master/reap.h \
+	master/reload.c master/reload.h \
+	master/renew.c master/renew.h \
+	master/roles.c master/roles.h \
+	master/signals.c master/signals.h \
+	master/sockets.c master/sockets.h \
+	master/spawn.c master/spawn.h \
+	master/start.c master/start.h \
+	master/stop.c master/stop.h \
+	master/title.c master/title.h \
+	master/turn.c master/turn.h \
+	master/watch.c master/watch.h
+
+if HAVE_CMOCKA
+check_PROGRAMS += tests/unit/options_test tests/unit/backoff_test tests/unit/activation_test tests/unit/sockets_test \
+	tests/unit/turn_test
+tests_unit_options_test_SOURCES = tests/unit/options_test.c
+tests_unit_options_test_LDADD = $(UNIT_LDADD)
+tests_unit_backoff_test_SOURCES = tests/unit/backoff_test.c
+tests_unit_backoff_test_LDADD = $(UNIT_LDADD)
+tests_unit_activation_test_SOURCES = tests/unit/activation_test.c
+tests_unit_activation_test_LDADD = $(UNIT_LDADD)
+tests_unit_sockets_test_SOURCES = tests/unit/sockets_test.c
+tests_unit_sockets_test_LDADD = $(UNIT_LDADD)
+tests_unit_turn_test_SOURCES = tests/unit/turn_test.c
+tests_unit_turn_test_LDADD = $(UNIT_LDADD)
+endif

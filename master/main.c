@@ -1,0 +1,23 @@
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "master/inspect.h"
+#include "master/master.h"
+#include "master/options.h"
+#include "master/title.h"
+
+int main(int argc, char **argv)
+{
+	static struct options options;
+	char why[256];
+	char **args = title_init(argc, argv);
+
+	if (args == NULL)
+		return EXIT_FAILURE;
+	if (options_parse(&options, argc, args, why, sizeof(why)) < 0) {
+		fprintf(stderr, "rosterd: %s\n", why);
+		options_print_help(stderr);
+		return 2;
+	}
+	return options.action == OPTIONS_RUN ? master_run(&options, args) : inspect_run(&options);
+}

@@ -1,0 +1,133 @@
+#include "master/reap.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/wait.h>
+
+#include "master/master.h"
+#include "master/spawn.h"
+#include "master/stop.h"
+#include "master/watch.h"
+#include "shared/base/clock.h"
+#include "shared/base/log.h"
+#include "shared/shm/queue.h"
+#include "shared/shm/slot.h"
+
+/* Copies at most the slot's size, whatever a broken child left there, and clears it. */
+static const char *last_words(struct master *m, const struct child *child, char *out, size_t size)
+{
+	struct slot *slot = &m->seg->slots[child->slot];
+	size_t n = strnlen(slot->last_words, SLOT_LAST_WORDS);
+
+	log_quote(str_make(slot->last_words, n), out, size);
+	slot->last_words[0] = 0;
+	return out;
+}
+
+static void log_death(struct master *m, const struct child *child, const siginfo_t *info)
+{
+	char words[2 * SLOT_LAST_WORDS];
+	bool exited = info->si_code == CLD_EXITED;
+	bool expected = child->told && ((exited && info->si_status == 0) || child->killed);
+	void (*say)(const char *format, ...) = expected ? log_info : log_warning;
+
+	say("op=child-exit name=%s pid=%d %s=%d ready=%d lived_ms=%llu last_words=%s", child->name, (int)child->pid,
+	    exited ? "exit" : "signal", info->si_status, child->ready, (unsigned long long)(clock_mono_ms() - child->forked_ms),
+	    last_words(m, child, words, sizeof(words)));
+}
+
+/* An exit code with a meaning; false: an ordinary death. */
+static bool obey_exit_code(struct master *m, struct child *child, int code)
+{
+	switch (code) {
+	case EXIT_NO_RESPAWN:
+		child->disabled = true;
+		log_error("op=child-exit name=%s result=not-started-again", child->name);
+		if (m->state == MASTER_STARTING)
+			stop_failed(m, "a child refuses to start");
+		return true;
+	case EXIT_NEW_SEGMENT:
+		stop_for_new_segment(m, child->name);
+		return true;
+	default:
+		return false;
+	}
+}
+
+static void replace(struct master *m, struct child *child, bool was_ready)
+{
+	uint32_t delay;
+
+	if (!spawn_is_wanted(child))
+		return;
+	delay = backoff_next_ms(&child->backoff, was_ready || child->told);
+	if (m->state == MASTER_STARTING && child->backoff.failures >= REAP_START_TRIES) {
+		stop_failed(m, "a child dies before it is ready");
+		return;
+	}
+	if (delay > 0)
+		log_warning("op=respawn name=%s delay_ms=%u", child->name, delay);
+	spawn_after(child, delay);
+}
+
+/* A worker that was taken away: its socket ends when nobody is left to answer there. */
+static void retire_socket(struct master *m, const struct child *child)
+{
+	if (child->role->listens && child->index >= m->workers && m->state != MASTER_STOPPING)
+		sockets_silence(&m->sockets, child->index);
+}
+
+static void child_died(struct master *m, struct child *child, const siginfo_t *info)
+{
+	bool was_ready = child->ready;
+	int code = info->si_code == CLD_EXITED ? info->si_status : 0;
+
+	log_death(m, child, info);
+	m->seg->slots[child->slot].pid = 0;
+	__atomic_store_n(&m->seg->slots[child->slot].state, SLOT_FREE, __ATOMIC_RELEASE);
+	child->pid = 0;
+	child->ready = child->stopped = child->busy = false;
+	retire_socket(m, child);
+	if (m->state != MASTER_STOPPING && obey_exit_code(m, child, code))
+		return;
+	replace(m, child, was_ready);
+}
+
+static void child_stopped(struct master *m, struct child *child, bool stopped)
+{
+	if (child->stopped == stopped)
+		return;
+	child->stopped = stopped;
+	if (!stopped)
+		child->resumed_ms = clock_mono_ms();
+	__atomic_store_n(&m->seg->slots[child->slot].stopped, (uint32_t)stopped, __ATOMIC_RELEASE);
+	log_warning("op=child-%s name=%s pid=%d", stopped ? "stopped" : "continued", child->name, (int)child->pid);
+}
+
+static void reap(struct master *m, struct child *child)
+{
+	while (child->pid > 0) {
+		siginfo_t info = { 0 };
+
+		if (waitid(P_PID, (id_t)child->pid, &info, WEXITED | WSTOPPED | WCONTINUED | WNOHANG) < 0 || info.si_pid == 0)
+			return;
+		if (info.si_code == CLD_STOPPED || info.si_code == CLD_TRAPPED)
+			child_stopped(m, child, true);
+		else if (info.si_code == CLD_CONTINUED)
+			child_stopped(m, child, false);
+		else
+			child_died(m, child, &info);
+	}
+}
+
+void reap_children(struct master *m)
+{
+	for (unsigned i = 0; i < CHILDREN; i++)
+		reap(m, &m->children[i]);
+	/* A writer may have died between its commit and the wake-up. */
+	for (unsigned i = 0; i < QUEUE_CONSUMERS; i++)
+		process_wake(m->seg->wake_fd[i]);
+	watch_update_orphans(m);
+	stop_advance(m);
+}

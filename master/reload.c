@@ -1,0 +1,151 @@
+#include "master/reload.h"
+
+#include <errno.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "master/master.h"
+#include "master/notify.h"
+#include "master/spawn.h"
+#include "master/watch.h"
+#include "shared/base/log.h"
+#include "shared/shm/slot.h"
+
+unsigned reload_worker_count(const struct config *config)
+{
+	unsigned count = config->workers;
+	cpu_set_t cpus;
+
+	if (count == 0)
+		count = sched_getaffinity(0, sizeof(cpus), &cpus) == 0 ? (unsigned)CPU_COUNT(&cpus) : 1;
+	if (count == 0)
+		count = 1;
+	return count < WORKERS_MAX ? count : WORKERS_MAX;
+}
+
+int reload_init(struct master *m)
+{
+	void *page = mmap(NULL, sizeof(struct config_shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+
+	if (page == MAP_FAILED)
+		return ERR_NOMEM;
+	m->config_shared = page;
+	m->config_shared->halves[0] = m->config;
+	m->config_shared->halves[1] = m->config;
+	return 0;
+}
+
+/* The other half first, then the generation: nobody sees a mixture. */
+static void publish(struct master *m)
+{
+	struct config_shared *shared = m->config_shared;
+	uint64_t next = shared->generation + 1;
+
+	shared->halves[next & 1] = m->config;
+	__atomic_store_n(&shared->generation, next, __ATOMIC_RELEASE);
+	__atomic_store_n(&m->seg->board->config_generation, next, __ATOMIC_RELEASE);
+	spawn_signal_all(m, SIGHUP);
+}
+
+static void set_workers(struct master *m, unsigned count)
+{
+	unsigned before = m->workers;
+
+	if (count == before)
+		return;
+	log_info("op=workers before=%u now=%u", before, count);
+	m->workers = count;
+	__atomic_store_n(&m->seg->board->workers, count, __ATOMIC_RELEASE);
+	for (unsigned i = count; i < before; i++) {
+		struct child *child = &m->children[i];
+
+		ev_timer_stop(m->loop, &child->respawn);
+		if (child->pid == 0) {
+			sockets_silence(&m->sockets, i);
+			continue;
+		}
+		child->told = true; /* siblings accept what still comes in there, until it has left */
+		spawn_signal(child, SIGQUIT);
+		if (child->stopped)
+			spawn_signal(child, SIGCONT);
+	}
+	spawn_wanted(m);
+	watch_update_orphans(m);
+}
+
+void reload_workers_by(struct master *m, int step)
+{
+	unsigned count = m->workers + (unsigned)step;
+
+	if (m->state != MASTER_SERVING || count == 0 || count > WORKERS_MAX) {
+		log_warning("op=workers now=%u step=%d result=refused", m->workers, step);
+		return;
+	}
+	set_workers(m, count);
+}
+
+static void apply_log(struct master *m, const struct config *fresh)
+{
+	if (strcmp(fresh->log_file, m->config.log_file) != 0 && log_open(fresh->log_file, fresh->log_level) < 0)
+		log_warning("op=reload key=log.file err=\"%s\"", strerror(errno));
+	log_set_level(fresh->log_level);
+}
+
+/* A new configuration is a new chance for those who refused the old one. */
+static void enable_all(struct master *m)
+{
+	for (unsigned i = 0; i < CHILDREN; i++)
+		m->children[i].disabled = false;
+}
+
+static void apply(struct master *m, const struct config *fresh)
+{
+	unsigned changed = config_differences(&m->config, fresh);
+	bool count_changed = fresh->workers != m->config.workers;
+
+	apply_log(m, fresh);
+	m->config = *fresh;
+	publish(m);
+	enable_all(m);
+	if (count_changed)
+		set_workers(m, reload_worker_count(fresh));
+	spawn_wanted(m);
+	log_info("op=reload result=ok changed=%u", changed);
+}
+
+static int load(struct master *m, struct config *fresh, struct config_error *error)
+{
+	const char *fixed;
+	int ret = options_load_config(m->options, fresh, error);
+
+	if (ret < 0)
+		return ret;
+	if ((fixed = config_fixed_difference(&m->config, fresh)) != NULL) {
+		snprintf(error->text, sizeof(error->text), "%s: changing it needs a restart", fixed);
+		return ERR_RANGE;
+	}
+	return 0;
+}
+
+void reload_config(struct master *m)
+{
+	struct config_error error = { .text = "" };
+	struct config fresh;
+	char quoted[2 * sizeof(error.text)];
+
+	if (m->state != MASTER_SERVING) {
+		log_warning("op=reload result=refused why=\"not serving yet, or no longer\"");
+		return;
+	}
+	notify_reloading();
+	if (load(m, &fresh, &error) < 0) {
+		log_error("op=reload result=refused why=%s", log_quote(str_of(error.text), quoted, sizeof(quoted)));
+		notify_reloaded("Reload refused, the old configuration stays");
+		return;
+	}
+	apply(m, &fresh);
+	notify_reloaded("Serving, configuration read again");
+}

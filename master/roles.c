@@ -1,0 +1,16 @@
+#include "master/roles.h"
+
+const struct role_row role_rows[ROLE_ROWS] = {
+	/* role        name      entrance     first slot       most         listens pushes busy   stop */
+	{ ROLE_WORKER, "worker", worker_main, 0, WORKERS_MAX, true, false, 5000, 0 },
+	{ ROLE_PUSHER, "pusher", pusher_main, WORKERS_MAX, 1, false, true, 10000, 1 },
+	{ ROLE_KEEPER, "keeper", keeper_main, WORKERS_MAX + 1, 1, false, false, 10000, 1 },
+};
+
+const struct role_row *role_of_slot(unsigned slot)
+{
+	for (unsigned i = 0; i < ROLE_ROWS; i++)
+		if (slot >= role_rows[i].first_slot && slot < role_rows[i].first_slot + role_rows[i].most)
+			return &role_rows[i];
+	return NULL;
+}

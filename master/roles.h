@@ -1,0 +1,33 @@
+/* roles.h - the table of roles: what the master starts, and how many of each.
+ *
+ * No role needs rights of its own: every socket was opened before the rights were dropped. */
+#ifndef MASTER_ROLES_H
+#define MASTER_ROLES_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "shared/process/process.h"
+
+struct role_row {
+	enum role role;
+	const char *name;
+	int (*entrance)(struct process *proc);
+	unsigned first_slot;
+	unsigned most;         /* slots reserved; more than one: as many as `workers` says */
+	bool listens;          /* keeps the listening sockets */
+	bool pushes;           /* keeps the UDP socket */
+	uint32_t busy_kill_ms; /* killed when one turn of its loop takes longer */
+	unsigned stop_order;   /* told to stop when all with a lower number have left */
+};
+
+#define ROLE_ROWS 3U
+#define CHILDREN (WORKERS_MAX + 2U)
+_Static_assert(CHILDREN <= SLOTS_MAX, "more children than slots");
+
+extern const struct role_row role_rows[ROLE_ROWS];
+
+/* The row that a slot belongs to. */
+const struct role_row *role_of_slot(unsigned slot);
+
+#endif

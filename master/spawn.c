@@ -1,0 +1,206 @@
+#include "master/spawn.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "master/master.h"
+#include "master/title.h"
+#include "shared/base/clock.h"
+#include "shared/base/log.h"
+#include "shared/shm/fault.h"
+#include "shared/shm/slot.h"
+
+static void on_respawn(struct ev_loop *loop, ev_timer *timer, int revents)
+{
+	(void)loop;
+	(void)timer;
+	(void)revents;
+	spawn_wanted(((struct child *)timer->data)->master);
+}
+
+void spawn_init(struct master *m)
+{
+	for (unsigned slot = 0; slot < CHILDREN; slot++) {
+		struct child *child = &m->children[slot];
+		const struct role_row *role = role_of_slot(slot);
+
+		*child = (struct child){ .master = m, .role = role, .slot = slot, .notice_fd = -1 };
+		child->index = slot - role->first_slot;
+		if (role->most > 1)
+			snprintf(child->name, sizeof(child->name), "%s/%u", role->name, child->index);
+		else
+			snprintf(child->name, sizeof(child->name), "%s", role->name);
+		ev_timer_init(&child->respawn, on_respawn, 0., 0.);
+		child->respawn.data = child;
+	}
+}
+
+bool spawn_is_wanted(const struct child *child)
+{
+	if (child->master->state == MASTER_STOPPING || child->disabled)
+		return false;
+	return child->role->most == 1 || child->index < child->master->workers;
+}
+
+/* What the child does not need, it does not hold: above all our end of the pipe. */
+static void close_foreign(struct master *m, const struct child *self)
+{
+	ev_loop_destroy(m->loop);
+	close(m->signal_fd);
+	close(m->alive_fds[1]);
+	if (m->daemon_fd >= 0)
+		close(m->daemon_fd);
+	for (unsigned i = 0; i < CHILDREN; i++)
+		if (i != self->slot && m->children[i].notice_fd >= 0)
+			close(m->children[i].notice_fd);
+	if (!self->role->listens)
+		sockets_close_listening(&m->sockets);
+	if (!self->role->pushes)
+		sockets_close_udp(&m->sockets);
+	unsetenv("NOTIFY_SOCKET");
+	unsetenv("WATCHDOG_USEC");
+}
+
+static struct process *make_process(struct master *m, const struct child *child)
+{
+	static struct process proc; /* outlives the loop: asserts and log lines point into it */
+
+	proc = (struct process){
+		.role = child->role->role,
+		.index = child->index,
+		.config = m->config,
+		.config_shared = m->config_shared,
+		.seg = m->seg,
+		.slot = &m->seg->slots[child->slot],
+		.listen = &m->sockets.listen,
+		.udp_fd = m->sockets.udp_fd,
+		.udp_port = m->sockets.udp_port,
+		.alive_fd = m->alive_fds[0],
+		.notice_fd = child->notice_fd,
+		.ready_fd = m->ready_fd,
+		.stale = child->role->role == ROLE_KEEPER && m->stale,
+	};
+	memcpy(proc.name, child->name, sizeof(proc.name));
+	return &proc;
+}
+
+static void enter_role(struct master *m, const struct child *child, pid_t master_pid) __attribute__((noreturn));
+static void enter_role(struct master *m, const struct child *child, pid_t master_pid)
+{
+	struct process *proc;
+
+	if (!privileges_bind_child(master_pid))
+		_exit(EXIT_FAILURE);
+	title_set(child->name);
+	close_foreign(m, child);
+	proc = make_process(m, child);
+	proc->slot->pid = (uint32_t)getpid();
+	process_enter(proc);
+	if (child->generation == 1) /* a successor has to get past the place */
+		fault_arm_from_environment(child->role->name);
+	exit(child->role->entrance(proc));
+}
+
+/* The slot goes over to the successor: counters stay, the rest begins anew. */
+static void prepare_slot(struct master *m, const struct child *child)
+{
+	struct slot *slot = &m->seg->slots[child->slot];
+
+	slot->pid = 0;
+	slot->role = child->role->role;
+	slot->index = child->index;
+	slot->generation++;
+	slot->stopped = 0;
+	slot->busy_since_ms = 0;
+	slot->stuck_shard = 0;
+	slot->stuck_owner = 0;
+	slot->connections = 0;
+	slot->last_words[0] = 0;
+	__atomic_store_n(&slot->state, SLOT_STARTING, __ATOMIC_RELEASE);
+}
+
+static bool prepare(struct master *m, struct child *child)
+{
+	if (child->notice_fd < 0)
+		child->notice_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+	if (child->notice_fd < 0)
+		return false;
+	if (child->role->listens && sockets_listen(&m->sockets, child->index) < 0)
+		return false;
+	prepare_slot(m, child);
+	return true;
+}
+
+static void spawn_failed(struct child *child)
+{
+	uint32_t delay = backoff_next_ms(&child->backoff, false);
+
+	log_error("op=spawn name=%s err=\"%s\" again_ms=%u", child->name, strerror(errno), delay);
+	spawn_after(child, delay);
+}
+
+static void spawn(struct master *m, struct child *child)
+{
+	pid_t master_pid = getpid();
+	pid_t pid = prepare(m, child) ? (child->generation++, fork()) : -1;
+
+	if (pid == 0)
+		enter_role(m, child, master_pid);
+	if (pid < 0) {
+		spawn_failed(child);
+		return;
+	}
+	child->pid = pid;
+	child->ready = child->stopped = child->busy = child->told = child->killed = false;
+	child->forked_ms = clock_mono_ms();
+	child->resumed_ms = 0;
+	m->seg->slots[child->slot].pid = (uint32_t)pid;
+	log_debug("op=spawn name=%s pid=%d generation=%u", child->name, (int)pid, child->generation);
+}
+
+void spawn_wanted(struct master *m)
+{
+	for (unsigned i = 0; i < CHILDREN; i++) {
+		struct child *child = &m->children[i];
+
+		if (child->pid == 0 && spawn_is_wanted(child) && !ev_is_active(&child->respawn))
+			spawn(m, child);
+	}
+}
+
+void spawn_after(struct child *child, uint32_t delay_ms)
+{
+	struct master *m = child->master;
+
+	ev_timer_stop(m->loop, &child->respawn);
+	ev_now_update(m->loop);
+	ev_timer_set(&child->respawn, delay_ms / 1000., 0.);
+	ev_timer_start(m->loop, &child->respawn);
+}
+
+void spawn_signal(struct child *child, int signal_number)
+{
+	if (child->pid > 0 && kill(child->pid, signal_number) < 0)
+		log_warning("op=signal name=%s pid=%d signal=%d err=\"%s\"", child->name, (int)child->pid, signal_number,
+		            strerror(errno));
+}
+
+void spawn_signal_all(struct master *m, int signal_number)
+{
+	for (unsigned i = 0; i < CHILDREN; i++)
+		spawn_signal(&m->children[i], signal_number);
+}
+
+unsigned spawn_count_running(const struct master *m)
+{
+	unsigned count = 0;
+
+	for (unsigned i = 0; i < CHILDREN; i++)
+		count += m->children[i].pid > 0;
+	return count;
+}

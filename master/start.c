@@ -1,0 +1,281 @@
+#include "master/start.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "master/daemon.h"
+#include "master/files.h"
+#include "master/master.h"
+#include "master/notify.h"
+#include "master/reload.h"
+#include "master/renew.h"
+#include "master/signals.h"
+#include "master/spawn.h"
+#include "master/title.h"
+#include "master/watch.h"
+#include "shared/base/clock.h"
+#include "shared/base/log.h"
+#include "shared/registry/registry.h"
+#include "shared/shm/health.h"
+#include "shared/shm/queue.h"
+#include "shared/shm/slot.h"
+
+#define LOCK_WAIT_MS 10000U /* children of a predecessor may still be dying */
+
+static const char *const origin_names[] = { "new", "attached", "set-aside" };
+
+struct segment_config start_segment_config(const struct config *config, bool forget)
+{
+	return (struct segment_config){
+		.dir = config->segment_dir,
+		.runtime_dir = config->runtime_dir,
+		.name = "segment",
+		.limit_bytes = config->segment_limit,
+		.max_age_ms = config->segment_max_age_ms,
+		.lock_wait_ms = LOCK_WAIT_MS,
+		.forget = forget,
+	};
+}
+
+static int fail(const char *what, const char *why)
+{
+	log_error("op=start what=%s why=\"%s\"", what, why);
+	return ERR_IO;
+}
+
+/* Before the log: to the terminal. */
+static int read_config(struct master *m)
+{
+	struct config_error error = { .text = "" };
+	char why[256];
+
+	if (options_load_config(m->options, &m->config, &error) < 0) {
+		fprintf(stderr, "rosterd: %s\n", error.text);
+		return ERR_SYNTAX;
+	}
+	if (privileges_find(&m->privileges, m->config.user, why, sizeof(why)) < 0 ||
+	    activation_read(&m->activation, why, sizeof(why)) < 0) {
+		fprintf(stderr, "rosterd: %s\n", why);
+		return ERR_SYNTAX;
+	}
+	m->workers = reload_worker_count(&m->config);
+	return 0;
+}
+
+static int open_log(struct master *m)
+{
+	log_set_process("master");
+	if (log_open(m->config.log_file, m->config.log_level) < 0) {
+		fprintf(stderr, "rosterd: log.file %s: %s\n", m->config.log_file, strerror(errno));
+		return ERR_IO;
+	}
+	if (m->privileges.change && m->config.log_file[0] == '/' && fchown(log_fd(), m->privileges.uid, m->privileges.gid) < 0)
+		log_warning("op=start what=log-owner err=\"%s\"", strerror(errno));
+	return 0;
+}
+
+/* As many connections as the system lets us have. */
+static void raise_descriptor_limit(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
+		return;
+	limit.rlim_cur = limit.rlim_max;
+	if (setrlimit(RLIMIT_NOFILE, &limit) < 0)
+		log_warning("op=start what=descriptor-limit err=\"%s\"", strerror(errno));
+}
+
+static int open_files(struct master *m)
+{
+	raise_descriptor_limit();
+	if (files_prepare(m->config.runtime_dir, m->privileges.uid, m->privileges.gid) < 0)
+		return fail(m->config.runtime_dir, strerror(errno));
+	return 0;
+}
+
+/* Nobody of an earlier life runs any more: we hold the flock. */
+static void clear_slots(struct master *m)
+{
+	for (unsigned i = 0; i < SLOTS_MAX; i++) {
+		struct slot *slot = &m->seg->slots[i];
+
+		slot->pid = slot->stopped = slot->stuck_shard = 0;
+		slot->state = SLOT_FREE;
+		slot->busy_since_ms = slot->connections = 0;
+	}
+	*m->seg->board = (struct board){ .workers = m->workers, .master_pid = (uint64_t)getpid() };
+}
+
+static void log_segment(const struct segment *seg, const struct segment_report *report)
+{
+	/* A text beside it means: look at this. */
+	void (*say)(const char *format, ...) = report->why[0] != 0 ? log_warning : log_info;
+
+	say("op=segment-open origin=%s path=%s bytes=%llu rolled_back=%u stale=%d why=\"%s\"", origin_names[report->origin],
+	    seg->path, (unsigned long long)seg->bytes, report->rolled_back, report->stale, report->why);
+}
+
+static int use_segment(struct master *m, const struct segment_report *report)
+{
+	int ret;
+
+	m->origin = report->origin;
+	m->stale = report->stale;
+	log_segment(m->seg, report);
+	if (report->origin != SEGMENT_ATTACHED && (ret = registry_format(m->seg)) < 0)
+		return fail("registry-format", err_str(ret));
+	health_attach(m->seg, clock_mono_ms());
+	clear_slots(m);
+	for (unsigned i = 0; i < QUEUE_CONSUMERS; i++)
+		m->seg->wake_fd[i] = -1;
+	m->seg->wake_fd[QUEUE_PUSHER] = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+	return m->seg->wake_fd[QUEUE_PUSHER] < 0 ? fail("eventfd", strerror(errno)) : 0;
+}
+
+static int open_segment(struct master *m)
+{
+	struct segment_config config = start_segment_config(&m->config, m->options->forget);
+	struct segment_report report = { .origin = SEGMENT_NEW };
+	int ret;
+
+	if (segment_probe_robust() < 0)
+		return fail("robust-locks",
+		            "the kernel does not hand over the lock of a dead process (is set_robust_list filtered?)");
+	if (privileges_lower(&m->privileges) < 0)
+		return fail("privileges", strerror(errno));
+	ret = segment_open(&config, &m->seg, &report);
+	if (privileges_raise(&m->privileges) < 0)
+		return fail("privileges", strerror(errno));
+	if (ret < 0)
+		return fail("segment", report.why[0] != 0 ? report.why : err_str(ret));
+	return use_segment(m, &report);
+}
+
+static int open_sockets(struct master *m)
+{
+	char why[160];
+
+	files_remove(m->config.runtime_dir); /* of a predecessor that was killed */
+	sockets_init(&m->sockets);
+	if (sockets_open(&m->sockets, &m->config, &m->activation, why, sizeof(why)) < 0)
+		return fail("sockets", why);
+	if (privileges_drop(&m->privileges) < 0)
+		return fail("privileges", strerror(errno));
+	return 0;
+}
+
+static void on_ring(struct ev_loop *loop, ev_io *io, int revents)
+{
+	struct master *m = io->data;
+	uint64_t count;
+
+	(void)loop;
+	(void)revents;
+	while (read(m->ready_fd, &count, sizeof(count)) < 0 && errno == EINTR)
+		;
+	watch_ring(m);
+}
+
+static void on_watchdog(struct ev_loop *loop, ev_timer *timer, int revents)
+{
+	(void)loop;
+	(void)timer;
+	(void)revents;
+	notify_alive();
+}
+
+static void start_watchdog(struct master *m)
+{
+	double period = (double)notify_period_ms() / 1000.;
+
+	ev_timer_init(&m->watchdog, on_watchdog, period, period);
+	if (period > 0)
+		ev_timer_start(m->loop, &m->watchdog);
+}
+
+/* Not the default loop: that one would take SIGCHLD. */
+static int make_loop(struct master *m)
+{
+	if ((m->loop = ev_loop_new(EVFLAG_AUTO | EVFLAG_NOENV)) == NULL)
+		return fail("loop", "cannot be made");
+	m->ready_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+	if (m->ready_fd < 0 || pipe2(m->alive_fds, O_CLOEXEC | O_NONBLOCK) < 0 || signals_start(m) < 0)
+		return fail("descriptors", strerror(errno));
+	if (reload_init(m) < 0)
+		return fail("config-page", strerror(errno));
+	ev_io_init(&m->ready_io, on_ring, m->ready_fd, EV_READ);
+	m->ready_io.data = m;
+	ev_io_start(m->loop, &m->ready_io);
+	start_watchdog(m);
+	return 0;
+}
+
+static bool all_ready(const struct master *m)
+{
+	for (unsigned i = 0; i < CHILDREN; i++)
+		if (spawn_is_wanted(&m->children[i]) && !m->children[i].ready)
+			return false;
+	return true;
+}
+
+void start_advance(struct master *m)
+{
+	if (m->state != MASTER_STARTING || !all_ready(m))
+		return;
+	m->state = MASTER_SERVING;
+	if (files_write(m->config.runtime_dir, m->sockets.listen.port) < 0)
+		log_error("op=start what=%s err=\"%s\"", m->config.runtime_dir, strerror(errno));
+	log_info("op=ready port=%u push_port=%u pid=%d workers=%u start_ms=%llu", m->sockets.listen.port, m->sockets.udp_port,
+	         (int)getpid(), m->workers, (unsigned long long)(clock_mono_ms() - m->started_ms));
+	notify_ready(m->workers, m->sockets.listen.port);
+	daemon_ready(&m->daemon_fd, m->config.log_file[0] == 0);
+}
+
+static void forget(const struct master *m)
+{
+	if (m->options->forget && m->seg != NULL && segment_unlink(m->seg) < 0)
+		log_warning("op=stop what=forget path=%s err=\"%s\"", m->seg->path, strerror(errno));
+}
+
+static int serve(struct master *m)
+{
+	int (*const steps[])(struct master *) = { open_files, open_segment, open_sockets, make_loop };
+
+	for (size_t i = 0; i < sizeof(steps) / sizeof(steps[0]); i++) {
+		if (steps[i](m) < 0) {
+			forget(m);
+			return EXIT_FAILURE;
+		}
+	}
+	spawn_init(m);
+	watch_start(m);
+	spawn_wanted(m);
+	ev_run(m->loop, 0);
+	files_remove(m->config.runtime_dir);
+	if (m->renew)
+		renew_exec(m);
+	forget(m);
+	log_info("op=stopped failed=%d", m->failed);
+	return m->failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}
+
+int master_run(struct options *options, char **args)
+{
+	static struct master master;
+	struct master *m = &master;
+
+	*m = (struct master){ .options = options, .args = args, .daemon_fd = -1, .started_ms = clock_mono_ms() };
+	if (read_config(m) < 0 || open_log(m) < 0)
+		return EXIT_FAILURE;
+	if (!options->foreground && daemon_enter(m->config.log_file, &m->daemon_fd) < 0)
+		return EXIT_FAILURE;
+	title_set("master");
+	return serve(m);
+}

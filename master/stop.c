@@ -1,0 +1,135 @@
+#include "master/stop.h"
+
+#include <signal.h>
+
+#include "master/master.h"
+#include "master/notify.h"
+#include "master/spawn.h"
+#include "shared/base/log.h"
+#include "shared/shm/slot.h"
+
+static void on_limit(struct ev_loop *loop, ev_timer *timer, int revents)
+{
+	struct master *m = timer->data;
+
+	(void)loop;
+	(void)revents;
+	for (unsigned i = 0; i < CHILDREN; i++) {
+		struct child *child = &m->children[i];
+
+		if (child->pid == 0)
+			continue;
+		log_warning("op=stop name=%s pid=%d result=killed limit_ms=%u", child->name, (int)child->pid, STOP_LIMIT_MS);
+		child->told = child->killed = true;
+		spawn_signal(child, SIGKILL);
+	}
+}
+
+static void bound(struct master *m)
+{
+	m->bounded = true;
+	ev_timer_init(&m->kill, on_limit, STOP_LIMIT_MS / 1000., 1.);
+	m->kill.data = m;
+	ev_now_update(m->loop);
+	ev_timer_start(m->loop, &m->kill);
+}
+
+/* A stopped child would never see the signal. */
+static void tell(struct child *child, int signal_number)
+{
+	child->told = true;
+	spawn_signal(child, signal_number);
+	if (child->stopped)
+		spawn_signal(child, SIGCONT);
+}
+
+static void tell_all_told(struct master *m)
+{
+	for (unsigned i = 0; i < CHILDREN; i++)
+		if (m->children[i].pid > 0 && m->children[i].told)
+			tell(&m->children[i], m->stop_signal);
+}
+
+void stop_begin(struct master *m, int signal_number, bool bounded)
+{
+	if (m->state == MASTER_STOPPING) {
+		if (bounded && !m->bounded) {
+			m->stop_signal = signal_number;
+			tell_all_told(m);
+			bound(m);
+		}
+		return;
+	}
+	log_info("op=stop signal=%d bounded=%d children=%u", signal_number, bounded, spawn_count_running(m));
+	notify_stopping();
+	m->state = MASTER_STOPPING;
+	m->stop_signal = signal_number;
+	for (unsigned i = 0; i < CHILDREN; i++)
+		ev_timer_stop(m->loop, &m->children[i].respawn);
+	if (bounded)
+		bound(m);
+	stop_advance(m);
+}
+
+void stop_failed(struct master *m, const char *why)
+{
+	if (m->state == MASTER_STOPPING)
+		return;
+	log_error("op=start result=failed why=\"%s\"", why);
+	m->failed = true;
+	stop_begin(m, SIGTERM, true);
+}
+
+void stop_for_new_segment(struct master *m, const char *who)
+{
+	if (m->state == MASTER_STARTING && m->origin != SEGMENT_ATTACHED) {
+		stop_failed(m, "a new segment is reported as beyond repair");
+		return;
+	}
+	log_error("op=new-segment by=%s result=all-restart", who);
+	/* The next image meets a layout it does not know and sets the file aside. */
+	m->seg->header->layout = 0;
+	m->renew = true;
+	stop_begin(m, SIGTERM, true);
+}
+
+/* The lowest order of those that still run. */
+static unsigned current_order(const struct master *m)
+{
+	unsigned order = ~0U;
+
+	for (unsigned i = 0; i < CHILDREN; i++)
+		if (m->children[i].pid > 0 && m->children[i].role->stop_order < order)
+			order = m->children[i].role->stop_order;
+	return order;
+}
+
+/* True when nobody accepts any more: then callers shall be refused, not kept waiting. */
+static bool listeners_done(const struct master *m)
+{
+	for (unsigned i = 0; i < CHILDREN; i++)
+		if (m->children[i].pid > 0 && m->children[i].role->listens &&
+		    __atomic_load_n(&m->seg->slots[i].state, __ATOMIC_ACQUIRE) != SLOT_STOPPING)
+			return false;
+	return true;
+}
+
+void stop_advance(struct master *m)
+{
+	unsigned order;
+
+	if (m->state != MASTER_STOPPING)
+		return;
+	order = current_order(m);
+	for (unsigned i = 0; i < CHILDREN; i++) {
+		struct child *child = &m->children[i];
+
+		if (child->pid > 0 && child->role->stop_order <= order && !child->told)
+			tell(child, m->stop_signal);
+	}
+	if (listeners_done(m))
+		for (unsigned i = 0; i < WORKERS_MAX; i++)
+			sockets_silence(&m->sockets, i);
+	if (spawn_count_running(m) == 0)
+		ev_break(m->loop, EVBREAK_ALL);
+}

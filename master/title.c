@@ -1,0 +1,74 @@
+#include "master/title.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+static struct {
+	char *at;
+	size_t size;
+	char **args, **env; /* the copies, for ever */
+} title;
+
+/* Array and texts in one block, ended by NULL. */
+static char **copy_strings(char **strings, size_t count)
+{
+	size_t bytes = (count + 1) * sizeof(char *);
+	char **copy, *text;
+
+	for (size_t i = 0; i < count; i++)
+		bytes += strlen(strings[i]) + 1;
+	if ((copy = malloc(bytes)) == NULL)
+		return NULL;
+	text = (char *)(copy + count + 1);
+	for (size_t i = 0; i < count; i++) {
+		copy[i] = strcpy(text, strings[i]);
+		text += strlen(text) + 1;
+	}
+	copy[count] = NULL;
+	return copy;
+}
+
+/* How far the strings follow each other without a gap. */
+static char *end_of(char **strings, char *end)
+{
+	for (size_t i = 0; strings[i] != NULL && strings[i] == end; i++)
+		end = strings[i] + strlen(strings[i]) + 1;
+	return end;
+}
+
+char **title_init(int argc, char **argv)
+{
+	size_t environ_count = 0;
+
+	while (environ[environ_count] != NULL)
+		environ_count++;
+	title.args = copy_strings(argv, (size_t)argc);
+	title.env = copy_strings(environ, environ_count);
+	if (title.args == NULL || title.env == NULL)
+		return NULL;
+	if (argc > 0) {
+		char *end = end_of(environ, end_of(argv, argv[0]));
+
+		title.at = argv[0];
+		title.size = (size_t)(end - argv[0]);
+	}
+	environ = title.env;
+	return title.args;
+}
+
+void title_set(const char *name)
+{
+	char comm[16], *slash;
+
+	snprintf(comm, sizeof(comm), "roster-%s", name);
+	if ((slash = strchr(comm, '/')) != NULL) /* 15 characters hold "roster-worker63" */
+		memmove(slash, slash + 1, strlen(slash));
+	prctl(PR_SET_NAME, comm);
+	if (title.size < 2)
+		return;
+	memset(title.at, 0, title.size);
+	snprintf(title.at, title.size, "roster: %s", name);
+}

@@ -1,0 +1,10 @@
+/* title.h - what ps shows: "roster: master", "roster: worker/0". */
+#ifndef MASTER_TITLE_H
+#define MASTER_TITLE_H
+
+/* First of all, before anything keeps a pointer into argv: the memory of argv becomes
+ * the title. Returns a copy of argv, ended by NULL, that lives for ever; NULL: no memory. */
+char **title_init(int argc, char **argv);
+void title_set(const char *name);
+
+#endif

@@ -1,0 +1,169 @@
+#include "master/watch.h"
+
+#include <signal.h>
+
+#include "master/master.h"
+#include "master/spawn.h"
+#include "master/start.h"
+#include "master/stop.h"
+#include "master/turn.h"
+#include "shared/base/clock.h"
+#include "shared/base/log.h"
+#include "shared/shm/shard.h"
+#include "shared/shm/slot.h"
+
+#define WATCH_LATE_MS 2500U /* the timer itself came that late: the machine or we stood still */
+
+static bool serves(const struct child *child)
+{
+	return child->pid > 0 && child->ready && !child->stopped && !child->busy && !child->told;
+}
+
+void watch_notify_workers(struct master *m)
+{
+	for (unsigned i = 0; i < WORKERS_MAX; i++)
+		if (m->children[i].pid > 0)
+			process_wake(m->children[i].notice_fd);
+}
+
+void watch_update_orphans(struct master *m)
+{
+	uint64_t orphans = 0;
+
+	for (unsigned i = 0; i < WORKERS_MAX && m->state != MASTER_STOPPING; i++)
+		if ((m->sockets.listening >> i & 1) && !serves(&m->children[i]))
+			orphans |= 1ULL << i;
+	if (orphans == __atomic_load_n(&m->seg->board->orphans, __ATOMIC_RELAXED))
+		return;
+	__atomic_store_n(&m->seg->board->orphans, orphans, __ATOMIC_RELEASE);
+	log_debug("op=orphans sockets=%llx", (unsigned long long)orphans);
+	watch_notify_workers(m);
+}
+
+static void kill_child(struct child *child, const char *why, uint64_t ms)
+{
+	if (child->killed)
+		return;
+	child->killed = true;
+	log_error("op=kill name=%s pid=%d why=%s ms=%llu", child->name, (int)child->pid, why, (unsigned long long)ms);
+	spawn_signal(child, SIGKILL);
+}
+
+static struct child *child_of_pid(struct master *m, pid_t pid)
+{
+	for (unsigned i = 0; i < CHILDREN && pid > 0; i++)
+		if (m->children[i].pid == pid)
+			return &m->children[i];
+	return NULL;
+}
+
+/* Stopped just after it took the lock, or just before it gave it back: then nobody is named. */
+static void kill_stopped(struct master *m)
+{
+	for (unsigned i = 0; i < CHILDREN; i++)
+		if (m->children[i].pid > 0 && m->children[i].stopped)
+			kill_child(&m->children[i], "lock-held", 0);
+}
+
+/* The report is a hint: it counts only if the shard still names the same owner. */
+static void check_stuck(struct master *m, const struct child *waiter)
+{
+	struct slot *slot = &m->seg->slots[waiter->slot];
+	uint32_t shard = __atomic_exchange_n(&slot->stuck_shard, 0, __ATOMIC_ACQUIRE);
+	uint32_t owner = __atomic_load_n(&slot->stuck_owner, __ATOMIC_RELAXED);
+	struct child *child;
+
+	if (shard == 0 || shard > SHARDS_ALL || __atomic_load_n(&m->seg->shards[shard - 1].owner, __ATOMIC_RELAXED) != owner)
+		return;
+	if (owner == 0) {
+		kill_stopped(m);
+		return;
+	}
+	if ((child = child_of_pid(m, (pid_t)owner)) == NULL) {
+		log_error("op=lock-stuck shard=%u waiter=%s owner=%u result=not-a-child", shard - 1, waiter->name, owner);
+		return;
+	}
+	log_warning("op=lock-stuck shard=%u waiter=%s owner=%s", shard - 1, waiter->name, child->name);
+	kill_child(child, "lock-held", 0);
+}
+
+static void check_state(struct master *m, struct child *child)
+{
+	uint32_t state = __atomic_load_n(&m->seg->slots[child->slot].state, __ATOMIC_ACQUIRE);
+
+	if (state != SLOT_READY || child->ready)
+		return;
+	child->ready = true;
+	backoff_reset(&child->backoff);
+	if (child->role->role == ROLE_KEEPER)
+		m->stale = false;
+	if (m->state == MASTER_SERVING)
+		log_info("op=child-ready name=%s pid=%d start_ms=%llu", child->name, (int)child->pid,
+		         (unsigned long long)(clock_mono_ms() - child->forked_ms));
+}
+
+void watch_ring(struct master *m)
+{
+	for (unsigned i = 0; i < CHILDREN; i++) {
+		if (m->children[i].pid == 0)
+			continue;
+		check_state(m, &m->children[i]);
+		check_stuck(m, &m->children[i]);
+	}
+	watch_update_orphans(m);
+	start_advance(m);
+	stop_advance(m);
+}
+
+static void check_turn(struct master *m, struct child *child, uint64_t now)
+{
+	uint64_t since = __atomic_load_n(&m->seg->slots[child->slot].busy_since_ms, __ATOMIC_RELAXED);
+	uint64_t turn = turn_ms(since, child->resumed_ms, m->resumed_ms, now);
+	bool busy = turn > WATCH_BUSY_MS;
+
+	if (busy && !child->busy)
+		log_warning("op=child-busy name=%s pid=%d ms=%llu", child->name, (int)child->pid, (unsigned long long)turn);
+	child->busy = busy;
+	if (turn > child->role->busy_kill_ms)
+		kill_child(child, "busy", turn);
+}
+
+static void check_child(struct master *m, struct child *child, uint64_t now)
+{
+	uint64_t age;
+
+	if (child->pid == 0 || child->stopped)
+		return;
+	check_turn(m, child, now);
+	age = turn_ms(child->forked_ms, child->resumed_ms, m->resumed_ms, now);
+	if (!child->ready && !child->told && age > WATCH_START_MS)
+		kill_child(child, "not-ready", age);
+}
+
+static void on_watch(struct ev_loop *loop, ev_timer *timer, int revents)
+{
+	struct master *m = timer->data;
+	uint64_t now = clock_mono_ms();
+
+	(void)loop;
+	(void)revents;
+	if (now - m->watch_ms > WATCH_LATE_MS)
+		m->resumed_ms = now;
+	m->watch_ms = now;
+	for (unsigned i = 0; i < CHILDREN; i++)
+		check_child(m, &m->children[i], now);
+	watch_ring(m);
+}
+
+void watch_start(struct master *m)
+{
+	m->watch_ms = clock_mono_ms();
+	ev_timer_init(&m->watch, on_watch, WATCH_PERIOD_MS / 1000., WATCH_PERIOD_MS / 1000.);
+	m->watch.data = m;
+	ev_timer_start(m->loop, &m->watch);
+}
+
+void watch_stop(struct master *m)
+{
+	ev_timer_stop(m->loop, &m->watch);
+}

@@ -1,0 +1,7 @@
+libroster_a_SOURCES += shared/process/process.c shared/process/process.h
+
+if HAVE_CMOCKA
+check_PROGRAMS += tests/unit/process_test
+tests_unit_process_test_SOURCES = tests/unit/process_test.c
+tests_unit_process_test_LDADD = $(UNIT_LDADD)
+endif

@@ -1,0 +1,137 @@
+#include "shared/process/process.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include "shared/base/clock.h"
+#include "shared/base/log.h"
+#include "shared/metrics/metrics.h"
+#include "shared/shm/lock.h"
+
+/* Only for last words: an assert knows no context. */
+static struct process *current;
+
+static const int child_signals[] = { SIGTERM, SIGINT, SIGQUIT, SIGHUP, SIGUSR1 };
+
+void process_wake(int fd)
+{
+	const uint64_t one = 1;
+
+	/* A full counter gives EAGAIN: the reader is woken anyway. */
+	while (fd >= 0 && write(fd, &one, sizeof(one)) < 0 && errno == EINTR)
+		;
+}
+
+int process_signal_fd(void)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	for (size_t i = 0; i < sizeof(child_signals) / sizeof(child_signals[0]); i++)
+		sigaddset(&set, child_signals[i]);
+	if (sigprocmask(SIG_BLOCK, &set, NULL) < 0 || signal(SIGPIPE, SIG_IGN) == SIG_ERR)
+		return ERR_IO;
+	int fd = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
+	return fd < 0 ? ERR_IO : fd;
+}
+
+int process_next_signal(int fd)
+{
+	struct signalfd_siginfo info;
+	ssize_t n;
+
+	do
+		n = read(fd, &info, sizeof(info));
+	while (n < 0 && errno == EINTR);
+	return n == (ssize_t)sizeof(info) ? (int)info.ssi_signo : 0;
+}
+
+/* A waiter's limit passed. The owner goes first: the master reads the shard, then the owner. */
+static void report_stuck(uint32_t shard, uint32_t owner_pid, void *arg)
+{
+	struct process *proc = arg;
+
+	__atomic_store_n(&proc->slot->stuck_owner, owner_pid, __ATOMIC_RELAXED);
+	__atomic_store_n(&proc->slot->stuck_shard, shard + 1, __ATOMIC_RELEASE);
+	process_wake(proc->ready_fd);
+}
+
+void process_enter(struct process *proc)
+{
+	process_set_current(proc);
+	log_set_process(proc->name);
+	metrics_use(proc->slot);
+	lock_on_stuck(report_stuck, proc);
+}
+
+static void set_state(struct process *proc, enum slot_state state)
+{
+	__atomic_store_n(&proc->slot->state, (uint32_t)state, __ATOMIC_RELEASE);
+	process_wake(proc->ready_fd);
+}
+
+void process_ready(struct process *proc)
+{
+	set_state(proc, SLOT_READY);
+}
+
+void process_stopping(struct process *proc)
+{
+	set_state(proc, SLOT_STOPPING);
+}
+
+/* The half being read is written again only after the generation moved on, so an
+ * unchanged generation proves an untorn copy. */
+static void read_shared(const struct config_shared *shared, struct config *config_r)
+{
+	uint64_t before;
+
+	do {
+		before = __atomic_load_n(&shared->generation, __ATOMIC_ACQUIRE);
+		memcpy(config_r, &shared->halves[before & 1], sizeof(*config_r));
+		__atomic_thread_fence(__ATOMIC_ACQUIRE);
+	} while (__atomic_load_n(&shared->generation, __ATOMIC_RELAXED) != before);
+}
+
+void process_reload(struct process *proc)
+{
+	struct config fresh;
+
+	if (proc->config_shared == NULL)
+		return;
+	read_shared(proc->config_shared, &fresh);
+	if (strcmp(fresh.log_file, proc->config.log_file) != 0 && log_open(fresh.log_file, fresh.log_level) < 0)
+		log_warning("op=reload what=log.file err=%s", strerror(errno));
+	log_set_level(fresh.log_level);
+	proc->config = fresh;
+}
+
+void process_busy(struct process *proc)
+{
+	__atomic_store_n(&proc->slot->busy_since_ms, clock_mono_ms(), __ATOMIC_RELAXED);
+}
+
+void process_idle(struct process *proc)
+{
+	__atomic_store_n(&proc->slot->busy_since_ms, 0, __ATOMIC_RELAXED);
+}
+
+void process_set_current(struct process *proc)
+{
+	current = proc;
+}
+
+/* May run under a shard lock: into the slot only, the master logs it. */
+void process_assert_failed(const char *what, const char *file, int line)
+{
+	if (current != NULL && current->slot != NULL)
+		snprintf(current->slot->last_words, SLOT_LAST_WORDS, "assert %s at %s:%d", what, file, line);
+	else
+		dprintf(STDERR_FILENO, "assert %s at %s:%d\n", what, file, line);
+	abort();
+}

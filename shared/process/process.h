@@ -1,0 +1,77 @@
+/* process.h - what the master and a child agree on.
+ *
+ * The master opens sockets and the segment, forks, and the child enters its role with
+ * one struct process. Everything in it was made before the fork (or in the first lines
+ * of the child); a child never opens a listening socket itself.
+ *
+ * A child: makes its own loop after the fork, gets its signals from process_signal_fd(),
+ * calls process_ready() once it can serve, leaves with EXIT_* below. It ends when alive_fd
+ * reads end-of-file (the master died), and PR_SET_PDEATHSIG is set after setuid. */
+#ifndef PROCESS_PROCESS_H
+#define PROCESS_PROCESS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "shared/config/config.h"
+#include "shared/shm/segment.h"
+#include "shared/shm/slot.h"
+
+enum role { ROLE_MASTER, ROLE_WORKER, ROLE_PUSHER, ROLE_KEEPER, ROLES };
+
+#define EXIT_NO_RESPAWN 64  /* configuration or environment is wrong: do not start me again */
+#define EXIT_NEW_SEGMENT 65 /* the segment cannot be repaired: set it aside and start anew */
+
+struct listen_set {
+	int fds[WORKERS_MAX]; /* SO_REUSEPORT socket of worker n, -1: none */
+	uint16_t port;        /* the real one, also when 0 was configured */
+};
+
+struct process {
+	enum role role;
+	unsigned index;
+	struct config config; /* a copy; process_reload() brings it up to date */
+	const struct config_shared *config_shared;
+	struct segment *seg;
+	struct slot *slot; /* own */
+	struct listen_set *listen;
+	int udp_fd; /* pusher: bound to push.port */
+	uint16_t udp_port;
+	int alive_fd;  /* reads EOF when the master dies */
+	int notice_fd; /* eventfd: the master changed the board (orphans, retired) */
+	int ready_fd;  /* eventfd of the master: a slot's state changed, a lock is stuck; -1: nobody */
+	bool stale;    /* keeper: the segment was older than segment.max_age */
+	char name[32]; /* "worker/0" */
+};
+
+/* The roles' entrances; return an exit code. */
+int worker_main(struct process *proc);
+int pusher_main(struct process *proc);
+int keeper_main(struct process *proc);
+
+/* The first call of a child, made by the master's fork: last words, name in the log, counters,
+ * report of stuck locks. proc must outlive everything. */
+void process_enter(struct process *proc);
+/* Adds one to an eventfd; never blocks, -1 is nobody. */
+void process_wake(int fd);
+
+/* signalfd for: SIGTERM, SIGINT (stop, bounded), SIGQUIT (stop, unbounded), SIGHUP (new
+ * configuration: call process_reload()), SIGUSR1 (log_reopen()). All blocked otherwise; SIGPIPE ignored. */
+int process_signal_fd(void);
+/* One signal number from it, 0 when there is none. */
+int process_next_signal(int fd);
+void process_ready(struct process *proc);
+void process_stopping(struct process *proc);
+/* Copies the newest configuration of the master. */
+void process_reload(struct process *proc);
+
+/* Around the loop's wait: no wake-up of an idle process, and the master sees who is stuck. */
+void process_busy(struct process *proc);
+void process_idle(struct process *proc);
+
+/* Last words: ROSTER_ASSERT writes them into the slot, then aborts. Always on. */
+void process_assert_failed(const char *what, const char *file, int line) __attribute__((noreturn));
+void process_set_current(struct process *proc);
+#define ROSTER_ASSERT(condition) ((condition) ? (void)0 : process_assert_failed(#condition, __FILE__, __LINE__))
+
+#endif
