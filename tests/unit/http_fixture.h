@@ -1,0 +1,85 @@
+/* http_fixture.h - a worker without a segment, and requests without a socket, for the HTTP tests. */
+#ifndef UNIT_HTTP_FIXTURE_H
+#define UNIT_HTTP_FIXTURE_H
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "shared/metrics/metrics.h"
+#include "worker/request.h"
+#include "worker/worker.h"
+
+#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
+
+struct fixture {
+	struct process proc;
+	struct slot slot;
+	struct worker worker;
+	struct request rq;
+	struct buf out;
+	char text[65536]; /* of fixture_out() */
+};
+
+static inline void fixture_init(struct fixture *f)
+{
+	memset(f, 0, sizeof(*f));
+	f->proc.slot = &f->slot;
+	f->proc.config.http_head_bytes = 8192;
+	f->proc.config.http_line_bytes = 4096;
+	f->proc.config.http_headers = 20;
+	f->proc.config.http_body_bytes = 100000;
+	f->proc.config.http_pipeline = 64;
+	f->worker.proc = &f->proc;
+	metrics_use(&f->slot);
+}
+
+/* A fresh request: GET /nacos/v1/ns/x, kept alive. */
+static inline struct request *fixture_request(struct fixture *f)
+{
+	arena_free(&f->rq.arena);
+	f->rq = (struct request){ .worker = &f->worker,
+		                  .method = METHOD_GET,
+		                  .method_text = STR("GET"),
+		                  .keep_alive = true,
+		                  .path = STR("/nacos/v1/ns/x"),
+		                  .out = &f->out };
+	arena_init(&f->rq.arena, 0);
+	buf_reset(&f->out);
+	return &f->rq;
+}
+
+static inline const char *fixture_out(struct fixture *f)
+{
+	size_t n = f->out.len < sizeof(f->text) - 1 ? f->out.len : sizeof(f->text) - 1;
+
+	if (n > 0)
+		memcpy(f->text, f->out.data, n);
+	f->text[n] = '\0';
+	return f->text;
+}
+
+static inline void fixture_free(struct fixture *f)
+{
+	arena_free(&f->rq.arena);
+	buf_free(&f->out);
+}
+
+static inline bool has(const char *text, const char *part)
+{
+	return strstr(text, part) != NULL;
+}
+
+static inline const char *body_of(const char *answer)
+{
+	const char *end = strstr(answer, "\r\n\r\n");
+
+	return end == NULL ? "" : end + 4;
+}
+
+#endif

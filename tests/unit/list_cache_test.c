@@ -1,0 +1,165 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "worker/list_cache.h"
+
+static struct list_cache_key key_of(uint64_t id, uint64_t revision)
+{
+	return (struct list_cache_key){ .epoch = 1, .service_id = id, .revision = revision, .clusters = STR("") };
+}
+
+static void put(struct list_cache *cache, struct list_cache_key key, const char *hosts)
+{
+	struct list_cache_entry entry = { .hosts = str_of(hosts), .metadata_json = STR("{\"m\":\"1\"}") };
+
+	entry.shape.hosts = (uint32_t)strlen(hosts);
+	list_cache_put(cache, &key, &entry);
+}
+
+static bool has(struct list_cache *cache, struct list_cache_key key, const char *hosts)
+{
+	struct list_cache_entry entry;
+
+	if (!list_cache_get(cache, &key, &entry))
+		return false;
+	assert_int_equal(entry.shape.hosts, strlen(hosts));
+	assert_true(str_eq(entry.metadata_json, STR("{\"m\":\"1\"}")));
+	return str_eq(entry.hosts, str_of(hosts));
+}
+
+static void test_copies(void **state)
+{
+	struct list_cache *cache;
+	char hosts[] = "[1]", clusters[] = "a,b";
+	struct list_cache_key key = key_of(7, 3);
+
+	(void)state;
+	assert_int_equal(list_cache_new(1 << 20, &cache), 0);
+	key.clusters = str_of(clusters);
+	put(cache, key, hosts);
+	memset(hosts, 'x', 3);
+	memset(clusters, 'x', 3);
+	key.clusters = STR("a,b");
+	assert_true(has(cache, key, "[1]"));
+	list_cache_free(&cache);
+	assert_null(cache);
+}
+
+static void test_every_part_of_the_key_counts(void **state)
+{
+	struct list_cache *cache;
+	struct list_cache_key key = key_of(7, 3), other;
+
+	(void)state;
+	assert_int_equal(list_cache_new(1 << 20, &cache), 0);
+	put(cache, key, "[1]");
+	other = key, other.epoch = 2;
+	assert_false(has(cache, other, "[1]"));
+	other = key, other.service_id = 8;
+	assert_false(has(cache, other, "[1]"));
+	other = key, other.revision = 4;
+	assert_false(has(cache, other, "[1]"));
+	other = key, other.clusters = STR("a");
+	assert_false(has(cache, other, "[1]"));
+	other = key, other.grouped = true;
+	assert_false(has(cache, other, "[1]"));
+	other = key, other.healthy_only = true;
+	assert_false(has(cache, other, "[1]"));
+	assert_true(has(cache, key, "[1]"));
+	list_cache_free(&cache);
+}
+
+static void test_newer_revision_replaces(void **state)
+{
+	struct list_cache *cache;
+
+	(void)state;
+	assert_int_equal(list_cache_new(1 << 20, &cache), 0);
+	put(cache, key_of(7, 3), "[3]");
+	put(cache, key_of(7, 4), "[44]");
+	assert_false(has(cache, key_of(7, 3), "[3]"));
+	assert_true(has(cache, key_of(7, 4), "[44]"));
+	/* Only one of them takes room: as many revisions as would overflow leave a neighbour alone. */
+	put(cache, key_of(8, 1), "[8]");
+	for (uint64_t revision = 5; revision < 20000; revision++)
+		put(cache, key_of(7, revision), "[....................................................]");
+	assert_true(has(cache, key_of(8, 1), "[8]"));
+	list_cache_free(&cache);
+}
+
+static void test_least_recently_used_goes(void **state)
+{
+	struct list_cache *cache;
+	char hosts[1001];
+
+	(void)state;
+	memset(hosts, 'h', 1000);
+	hosts[1000] = '\0';
+	assert_int_equal(list_cache_new(10000, &cache), 0);
+	for (uint64_t id = 1; id <= 8; id++)
+		put(cache, key_of(id, 1), hosts);
+	assert_true(has(cache, key_of(1, 1), hosts));
+	put(cache, key_of(9, 1), hosts);
+	put(cache, key_of(10, 1), hosts);
+	assert_true(has(cache, key_of(1, 1), hosts));
+	assert_false(has(cache, key_of(2, 1), hosts));
+	assert_true(has(cache, key_of(10, 1), hosts));
+	list_cache_free(&cache);
+}
+
+static void test_too_large(void **state)
+{
+	struct list_cache *cache;
+	char hosts[2001];
+
+	(void)state;
+	memset(hosts, 'h', 2000);
+	hosts[2000] = '\0';
+	assert_int_equal(list_cache_new(2000, &cache), 0);
+	put(cache, key_of(1, 1), "[]");
+	put(cache, key_of(2, 1), hosts);
+	assert_true(has(cache, key_of(1, 1), "[]"));
+	assert_false(has(cache, key_of(2, 1), hosts));
+	/* An older revision does not survive its refused successor. */
+	put(cache, key_of(1, 2), hosts);
+	assert_false(has(cache, key_of(1, 1), "[]"));
+	list_cache_free(&cache);
+}
+
+static void test_resize(void **state)
+{
+	struct list_cache *cache;
+
+	(void)state;
+	assert_int_equal(list_cache_new(1 << 20, &cache), 0);
+	for (uint64_t id = 0; id < 3000; id++)
+		put(cache, key_of(id, 1), "[]");
+	for (uint64_t id = 0; id < 3000; id++)
+		assert_true(has(cache, key_of(id, 1), "[]"));
+	list_cache_resize(cache, 0);
+	for (uint64_t id = 0; id < 3000; id++)
+		assert_false(has(cache, key_of(id, 1), "[]"));
+	put(cache, key_of(1, 1), "[]");
+	assert_false(has(cache, key_of(1, 1), "[]"));
+	list_cache_free(&cache);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_copies),
+		cmocka_unit_test(test_every_part_of_the_key_counts),
+		cmocka_unit_test(test_newer_revision_replaces),
+		cmocka_unit_test(test_least_recently_used_goes),
+		cmocka_unit_test(test_too_large),
+		cmocka_unit_test(test_resize),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

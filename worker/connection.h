@@ -1,0 +1,42 @@
+/* connection.h - client connections: bytes in, answers out.
+ *
+ * A connection reads once per wake-up, answers every whole request it has got, and writes once. Read
+ * and write buffers are the worker's (connection_pool); a connection owns memory only for what is
+ * unfinished: part of a request, or answers the client has not taken yet. While answers wait, nothing
+ * more is read. All connections hang from worker->connections and free themselves.
+ *
+ * Times (http.*_timeout): a head has to be whole within its time; a body and an answer have to move
+ * within theirs; an idle connection is closed. One timer each, re-armed only when it fires too early. */
+#ifndef WORKER_CONNECTION_H
+#define WORKER_CONNECTION_H
+
+#include <stdbool.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+
+#include "shared/base/err.h"
+
+struct connection;
+struct request;
+struct worker;
+
+/* Sets worker->pool; the loop, process and router of the worker must be there. */
+int connection_pool_new(struct worker *worker) MUST_CHECK;
+void connection_pool_free(struct worker *worker);
+
+/* Take the descriptor over, whatever happens. peer NULL: a local socket. */
+void connection_open(struct worker *worker, int fd, const struct sockaddr_storage *peer);
+/* http.connections is reached: 503, "Connection: close". */
+void connection_refuse(struct worker *worker, int fd);
+
+/* Closes the idle ones; the others end after their answer. worker->stopping must be set; the loop ends
+ * with the last one. */
+void connection_stop_all(struct worker *worker);
+void connection_close_all(struct worker *worker);
+
+/* Writes what the answer buffer holds and then the pieces, without copying what the socket takes at once. */
+void connection_write_through(struct connection *connection, const struct iovec *pieces, int count);
+/* The parked request has its answer. */
+void connection_answered(struct connection *connection);
+
+#endif

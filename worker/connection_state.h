@@ -1,0 +1,76 @@
+/* connection_state.h - what connection.c, exchange.c and park.c share. */
+#ifndef WORKER_CONNECTION_STATE_H
+#define WORKER_CONNECTION_STATE_H
+
+#include <ev.h>
+
+#include "worker/chunked.h"
+#include "worker/connection.h"
+#include "worker/head_check.h"
+#include "worker/request.h"
+#include "worker/worker.h"
+
+enum connection_state {
+	CONNECTION_OPEN,   /* reads requests */
+	CONNECTION_PARKED, /* a handler answers later; nothing is read */
+	CONNECTION_ENDING, /* the last answer is in the buffer */
+	CONNECTION_LINGER, /* our side is shut; reads and forgets, so that the answer is not lost by a reset */
+};
+
+/* What the timer waits for. */
+enum connection_phase { PHASE_NONE, PHASE_FIRST, PHASE_IDLE, PHASE_HEAD, PHASE_BODY, PHASE_WRITE, PHASE_LINGER };
+
+struct connection {
+	struct worker *worker;
+	struct connection *prev, *next;
+	int fd;
+	enum connection_state state;
+	bool linger; /* unread bytes may be there at the end */
+	bool broken; /* the socket failed while an answer was being made */
+	ev_io reader, writer;
+	ev_timer timer;
+
+	enum connection_phase phase;
+	uint32_t phase_served; /* `served` when the phase began */
+	uint64_t moved;        /* bytes since the deadline was set */
+	uint64_t deadline_ms;  /* 0: none */
+	uint64_t timer_at_ms;  /* when the active timer fires */
+
+	struct buf in; /* what is unfinished; empty: the pool's buffer is read into */
+	size_t in_at;  /* first byte of the current request */
+	bool head_done;
+	struct head_check head;
+	struct chunked chunked;
+
+	struct buf out; /* what the client has not taken */
+	size_t out_at;
+	struct buf *answers; /* where answers go: the pool's buffer, or out while it holds something */
+
+	struct request *request; /* parked */
+	uint32_t served;
+	uint8_t source[16];
+	uint16_t source_port;
+};
+
+struct connection_pool {
+	struct buf in, out;
+	struct request *request; /* the next one to use; a parked one goes to its connection */
+};
+
+/* Answers every whole request in the input; keeps the rest. exchange.c */
+void exchange_run(struct connection *connection);
+/* A page that refuses the request being read; the connection ends. */
+void exchange_refuse(struct connection *connection, int status);
+/* The parked request is answered: it is done with. */
+void exchange_finish(struct connection *connection, struct request *rq);
+void request_free(struct request **rq);
+
+/* False: broken. What the socket does not take moves to connection->out. */
+bool connection_flush(struct connection *connection);
+
+static inline bool connection_pending(const struct connection *connection)
+{
+	return connection->out.len > connection->out_at;
+}
+
+#endif

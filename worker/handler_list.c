@@ -1,0 +1,250 @@
+#include "shared/base/clock.h"
+#include "shared/net/address.h"
+#include "shared/view/list.h"
+#include "shared/view/metadata.h"
+#include "shared/view/subscription.h"
+#include "worker/handlers.h"
+#include "worker/list_cache.h"
+#include "worker/worker.h"
+
+/* A view that grew beyond this for one large service is given back after use. */
+#define VIEW_KEEP_BYTES (4U << 20)
+
+struct list_request {
+	struct service_key service;
+	struct str client_ip, app, env;
+	int32_t udp_port;
+	bool grouped;
+	struct list_query query;
+	struct list_fields fields;
+	struct service_stamp stamp;
+};
+
+/* ---- parameters ---------------------------------------------------------------- */
+
+static bool is_true(struct request *rq, const char *name)
+{
+	return str_ieq(request_optional(rq, name, STR("")), STR("true"));
+}
+
+static bool read_list(struct request *rq, struct list_request *list)
+{
+	if (!handler_service_key(rq, &list->service))
+		return false;
+	list->query.clusters = request_optional(rq, "clusters", STR(""));
+	list->client_ip = request_optional(rq, "clientIP", STR(""));
+	if (!request_int(rq, request_optional(rq, "udpPort", STR("0")), &list->udp_port))
+		return false;
+	list->env = request_optional(rq, "env", STR(""));
+	list->query.is_check = is_true(rq, "isCheck");
+	list->query.healthy_only = is_true(rq, "healthyOnly");
+	list->app = request_optional(rq, "app", STR(""));
+	list->grouped = agent_is_java1(&rq->agent);
+	list->query.grouped = list->grouped;
+	return true;
+}
+
+/* ---- subscription -------------------------------------------------------------- */
+
+/* No name resolution: an address that is none cannot be pushed to, and is not subscribed. */
+static bool read_address(struct str text, uint8_t address[16])
+{
+	return address_parse(text.n > 0 ? text : STR("127.0.0.1"), address) == 0;
+}
+
+static bool subscriber_of(struct request *rq, const struct list_request *list, struct subscriber_spec *sub)
+{
+	if (list->udp_port <= 0 || !subscription_agent_can_push(&rq->agent, rq->worker->switches))
+		return false;
+	*sub = (struct subscriber_spec){
+		.agent = rq->agent.text,
+		.agent_kind = (uint8_t)rq->agent.kind,
+		.agent_version = rq->agent.version,
+		.grouped = list->grouped,
+		.clusters = list->query.clusters,
+		.app = list->app,
+		.address_text = list->client_ip,
+		.port = (uint16_t)list->udp_port,
+	};
+	if (list->udp_port > UINT16_MAX || !read_address(list->client_ip, sub->address)) {
+		metric_add(METRIC_SUBSCRIBE_NOT_ALLOWED, 1);
+		return false;
+	}
+	memcpy(sub->source, rq->source, sizeof(sub->source));
+	/* A claim outside the policy is stored and shown, but not pushed to. */
+	sub->push = destination_allowed(&rq->worker->destinations, sub->address, sub->port, rq->source);
+	if (!sub->push)
+		metric_add(METRIC_SUBSCRIBE_NOT_ALLOWED, 1);
+	return true;
+}
+
+static void count_refusal(int err)
+{
+	if (err == ERR_LIMIT)
+		metric_add(METRIC_LIMIT_REFUSED, 1);
+	else if (err == ERR_FULL)
+		metric_add(METRIC_FULL_REFUSED, 1);
+}
+
+/* One lock: the stamp, and the subscription. Who is not pushed to gets the short poll interval. */
+static int poll_service(struct request *rq, struct list_request *list)
+{
+	const struct switches *switches = rq->worker->switches;
+	struct subscriber_spec sub;
+	bool subscribe = subscriber_of(rq, list, &sub);
+	int ret = registry_poll(&rq->worker->registry, &list->service, subscribe ? &sub : NULL, &list->stamp);
+
+	list->fields.cache_ms = switches->cache_ms;
+	if (ret == 0 && subscribe && sub.push)
+		list->fields.cache_ms = switches->push_cache_ms;
+	if (subscribe && (ret == ERR_LIMIT || ret == ERR_FULL)) {
+		count_refusal(ret);
+		ret = 0;
+	}
+	return ret;
+}
+
+/* ---- hosts ---------------------------------------------------------------------- */
+
+/* Renders from a fresh copy of the service, whose revision may be newer than the stamp. 0 with
+ * list->stamp.found == false when it has gone meanwhile. */
+static int render(struct request *rq, struct list_request *list, struct buf *hosts, struct buf *metadata,
+                  struct list_shape *shape)
+{
+	struct worker *worker = rq->worker;
+	struct service_view *view = &worker->view;
+	uint8_t checksum[16];
+	bool fresh;
+	int ret;
+
+	if ((ret = registry_view(&worker->registry, &list->service, view)) < 0)
+		return ret;
+	list->stamp = view->stamp;
+	if (!view->stamp.found)
+		return 0;
+	if ((ret = list_hosts(view, &list->query, hosts, shape, &fresh, checksum)) < 0)
+		return ret;
+	metadata_json(metadata, view->metadata);
+	/* Only a saving for the next reader: if it cannot be stored, he makes it again. */
+	if (fresh && registry_store_checksum(&worker->registry, &list->service, view->stamp.id, view->content, checksum) < 0)
+		fresh = false;
+	return buf_failed(metadata) ? ERR_NOMEM : 0;
+}
+
+static struct list_cache_key cache_key(const struct list_request *list)
+{
+	return (struct list_cache_key){
+		.epoch = list->stamp.epoch,
+		.service_id = list->stamp.id,
+		.revision = list->stamp.revision,
+		.clusters = list->query.clusters,
+		.grouped = list->grouped,
+		.healthy_only = list->query.healthy_only,
+	};
+}
+
+static void give_back_large(struct service_view *view)
+{
+	if (view->text_cap <= VIEW_KEEP_BYTES)
+		return;
+	service_view_free(view);
+	service_view_init(view);
+}
+
+/* ---- answers -------------------------------------------------------------------- */
+
+static void answer(struct request *rq, struct list_request *list, const struct list_cache_entry *entry)
+{
+	struct str none = { NULL, 0 };
+	struct buf b;
+
+	list->fields.metadata_json = entry->metadata_json;
+	buf_init(&b);
+	if (entry->shape.empty || list->query.is_check)
+		list_reply(&b, &list->query, &entry->shape, entry->hosts, &list->fields);
+	else
+		list_reply_tail(&b, &entry->shape, &list->fields);
+	if (buf_failed(&b))
+		reply_caused(rq, 503, "out of memory");
+	else if (entry->shape.empty || list->query.is_check)
+		reply_json(rq, buf_view(&b), none, none);
+	else
+		reply_json(rq, STR(LIST_HEAD), entry->hosts, buf_view(&b));
+	buf_free(&b);
+}
+
+static void answer_unknown(struct request *rq, const struct list_request *list)
+{
+	struct buf b;
+
+	buf_init(&b);
+	list_reply_unknown(&b, &list->fields);
+	handler_reply_buf(rq, &b);
+}
+
+static void answer_rendered(struct request *rq, struct list_request *list)
+{
+	struct list_cache_entry entry = { .hosts = { NULL, 0 } };
+	struct buf hosts, metadata;
+	int ret;
+
+	metric_add(METRIC_LIST_CACHE_MISSES, 1);
+	buf_init(&hosts);
+	buf_init(&metadata);
+	if ((ret = render(rq, list, &hosts, &metadata, &entry.shape)) < 0) {
+		reply_registry_error(rq, ret, list->service.name, STR(""));
+	} else if (!list->stamp.found) {
+		answer_unknown(rq, list);
+	} else {
+		struct list_cache_key key = cache_key(list);
+
+		entry.hosts = buf_view(&hosts);
+		entry.metadata_json = buf_view(&metadata);
+		list_cache_put(rq->worker->list_cache, &key, &entry);
+		answer(rq, list, &entry);
+	}
+	buf_free(&hosts);
+	buf_free(&metadata);
+	give_back_large(&rq->worker->view);
+}
+
+static void answer_found(struct request *rq, struct list_request *list)
+{
+	struct list_cache_key key = cache_key(list);
+	struct list_cache_entry entry;
+
+	if (list_cache_get(rq->worker->list_cache, &key, &entry)) {
+		metric_add(METRIC_LIST_CACHE_HITS, 1);
+		answer(rq, list, &entry);
+	} else {
+		answer_rendered(rq, list);
+	}
+}
+
+void handle_instance_list(struct request *rq)
+{
+	struct list_request list;
+	int ret;
+
+	memset(&list, 0, sizeof(list));
+	if (!read_list(rq, &list))
+		return;
+	metric_add(METRIC_LISTS, 1);
+	if ((ret = poll_service(rq, &list)) < 0) {
+		reply_registry_error(rq, ret, list.service.name, STR(""));
+		return;
+	}
+	list.fields.name = list.service.name;
+	list.fields.dom = list.grouped ? list.service.name : list_bare_name(list.service.name);
+	list.fields.clusters = list.query.clusters;
+	list.fields.env = list.env;
+	list.fields.last_ref_time = clock_wall_ms();
+	if (!list.stamp.found)
+		answer_unknown(rq, &list);
+	else if (list.stamp.disabled)
+		reply_caused(rq, 500, "service is disabled now.");
+	else if (rq->agent.kind == AGENT_JAVA && !rq->agent.has_version)
+		reply_caused(rq, 500, "the version of the client cannot be read");
+	else
+		answer_found(rq, &list);
+}

@@ -1,0 +1,295 @@
+#include <stdlib.h>
+
+#include "shared/codec/java.h"
+#include "shared/codec/json_read.h"
+#include "shared/codec/json_write.h"
+#include "shared/view/metadata.h"
+#include "worker/handlers.h"
+#include "worker/worker.h"
+
+#define SELECTOR_ENUM "No enum constant com.alibaba.nacos.api.selector.SelectorType."
+
+enum selector_on { SELECT_ALL, SELECT_INSTANCE, SELECT_SERVICE };
+
+struct selector {
+	struct str type, expression; /* unset: not given */
+	enum selector_on on;
+	struct str key, value;
+};
+
+struct listing {
+	struct request *rq;
+	struct service_key scope; /* name unused */
+	struct str prefix;        /* "group@@"; unset: all groups */
+	int32_t page, size;
+	uint32_t total; /* names in the namespace, before the filters */
+	struct arena arena;
+	struct str *names;
+	size_t count, cap;
+	int err;
+};
+
+/* ---- names ------------------------------------------------------------------------ */
+
+static bool grow(struct listing *list)
+{
+	size_t cap = list->cap == 0 ? 256 : list->cap * 2;
+	struct str *names;
+
+	if (list->count < list->cap)
+		return true;
+	names = reallocarray(list->names, cap, sizeof(*names));
+	if (names == NULL)
+		return false;
+	list->names = names;
+	list->cap = cap;
+	return true;
+}
+
+static void on_name(struct str name, void *arg)
+{
+	struct listing *list = arg;
+	struct str copy;
+
+	list->total++;
+	if (list->err != 0 || (str_is_set(list->prefix) && !str_starts(name, list->prefix)))
+		return;
+	copy = arena_copy(&list->arena, name);
+	if (!str_is_set(copy) || !grow(list)) {
+		list->err = ERR_NOMEM;
+		return;
+	}
+	list->names[list->count++] = copy;
+}
+
+/* Service names are ASCII by rule, so byte order is the order of UTF-16 units. */
+static int compare_names(const void *a, const void *b)
+{
+	const struct str *x = a, *y = b;
+	int order = memcmp(x->p, y->p, x->n < y->n ? x->n : y->n);
+
+	if (order != 0)
+		return order;
+	return x->n < y->n ? -1 : x->n > y->n;
+}
+
+/* ---- selector --------------------------------------------------------------------- */
+
+static const char *on_item(void *arg, const struct json_item *item)
+{
+	struct selector *selector = arg;
+
+	if (item->depth == 0)
+		return item->kind == JSON_OBJECT ? NULL : "not an object";
+	if (item->depth == 1 && str_eq(item->key, STR("type")))
+		selector->type = item->text;
+	else if (item->depth == 1 && str_eq(item->key, STR("expression")))
+		selector->expression = item->text;
+	return NULL;
+}
+
+static struct str without_blanks(struct arena *arena, struct str text, char other)
+{
+	char *p = arena_alloc(arena, text.n + 1);
+	size_t n = 0;
+
+	if (p == NULL)
+		return STR("");
+	for (size_t i = 0; i < text.n; i++) {
+		if (strchr(" \t\n\v\f\r", text.p[i]) == NULL && text.p[i] != other)
+			p[n++] = text.p[i];
+	}
+	return str_make(p, n);
+}
+
+/* INSTANCE.metadata.key = 'value': split at "=", the key is what follows the last dot. */
+static bool read_expression(struct listing *list, struct selector *selector)
+{
+	struct str text = without_blanks(&list->arena, selector->expression, ' ');
+	const char *equals = text.n > 0 ? memchr(text.p, '=', text.n) : NULL, *dot, *next;
+	struct str left, right;
+
+	if (equals == NULL || equals + 1 == text.p + text.n) {
+		reply_caused(list->rq, 500, "the expression of the selector has no value");
+		return false;
+	}
+	left = str_make(text.p, (size_t)(equals - text.p));
+	right = str_make(equals + 1, (size_t)(text.p + text.n - equals - 1));
+	next = memchr(right.p, '=', right.n);
+	if (next != NULL)
+		right.n = (size_t)(next - right.p);
+	if (str_starts(left, STR("INSTANCE.")))
+		selector->on = SELECT_INSTANCE;
+	else if (str_starts(left, STR("SERVICE.")))
+		selector->on = SELECT_SERVICE;
+	dot = memrchr(left.p, '.', left.n);
+	selector->key = dot != NULL ? str_make(dot + 1, (size_t)(equals - dot - 1)) : left;
+	selector->value = without_blanks(&list->arena, right, '\'');
+	return true;
+}
+
+static bool known_type(struct str type)
+{
+	return str_eq(type, STR("none")) || str_eq(type, STR("label")) || str_eq(type, STR("unknown"));
+}
+
+/* False: answered. */
+static bool read_selector(struct listing *list, struct selector *selector)
+{
+	struct str text = request_optional(list->rq, "selector", (struct str){ NULL, 0 });
+	struct json_limits limits = { .depth = 16, .keys = 100 };
+	char why[160];
+
+	*selector = (struct selector){ .on = SELECT_ALL };
+	if (text.n == 0)
+		return true;
+	if (json_read(&list->rq->arena, text, limits, on_item, selector, why, sizeof(why)) < 0) {
+		reply_caused2(list->rq, 500, STR("errCode: 101, errMsg: Nacos deserialize failed.  "), str_of(why));
+		return false;
+	}
+	if (!str_is_set(selector->type)) {
+		reply_caused(list->rq, 500, "the selector has no type");
+		return false;
+	}
+	if (!known_type(selector->type)) {
+		reply_caused(list->rq, 400, SELECTOR_ENUM "%.*s", (int)selector->type.n, selector->type.p);
+		return false;
+	}
+	if (!str_is_set(selector->expression)) {
+		reply_caused(list->rq, 500, "the selector has no expression");
+		return false;
+	}
+	if (!str_eq(selector->type, STR("label")) || str_is_blank(selector->expression))
+		return true;
+	return read_expression(list, selector);
+}
+
+static bool has_pair(struct str packed, const struct selector *selector)
+{
+	struct str value = metadata_get(packed, selector->key);
+
+	return str_is_set(value) && str_eq(value, selector->value);
+}
+
+static bool matches(const struct service_view *view, const struct selector *selector)
+{
+	if (!view->stamp.found)
+		return false;
+	if (selector->on == SELECT_SERVICE)
+		return has_pair(view->metadata, selector);
+	for (uint32_t i = 0; i < view->instance_count; i++) {
+		if (has_pair(view->instances[i].metadata, selector))
+			return true;
+	}
+	return false;
+}
+
+static int select_names(struct listing *list, const struct selector *selector)
+{
+	struct worker *worker = list->rq->worker;
+	struct service_key key = list->scope;
+	size_t kept = 0;
+	int ret;
+
+	for (size_t i = 0; i < list->count; i++) {
+		key.name = list->names[i];
+		if ((ret = registry_view(&worker->registry, &key, &worker->view)) < 0)
+			return ret;
+		if (matches(&worker->view, selector))
+			list->names[kept++] = list->names[i];
+	}
+	list->count = kept;
+	return 0;
+}
+
+/* ---- answer ------------------------------------------------------------------------ */
+
+static void put_page(struct buf *b, const struct listing *list, size_t start, size_t end)
+{
+	BUF_LIT(b, "{\"doms\":[");
+	for (size_t i = start; i < end; i++) {
+		struct str name = list->names[i];
+
+		if (i > start)
+			buf_char(b, ',');
+		json_string(b, str_make(name.p + list->prefix.n, name.n - list->prefix.n));
+	}
+	BUF_LIT(b, "],\"count\":");
+	buf_u64(b, list->count);
+	buf_char(b, '}');
+}
+
+static void answer_page(struct request *rq, const struct listing *list)
+{
+	int64_t count = (int64_t)list->count;
+	int64_t start = ((int64_t)list->page - 1) * list->size, end;
+	struct buf b;
+
+	if (start < 0)
+		start = 0;
+	if (start > count)
+		start = count;
+	end = start < count ? start + list->size : start;
+	if (end > count)
+		end = count;
+	if (end < start) {
+		reply_caused(rq, 400, "fromIndex(%d) > toIndex(%d)", (int)start, (int)end);
+		return;
+	}
+	buf_init(&b);
+	put_page(&b, list, (size_t)start, (size_t)end);
+	handler_reply_buf(rq, &b);
+}
+
+static struct str group_prefix(struct request *rq)
+{
+	struct str group = request_optional(rq, "groupName", STR("DEFAULT_GROUP"));
+	char *p;
+
+	if (str_eq(group, STR("*")))
+		return (struct str){ NULL, 0 };
+	if ((p = arena_alloc(&rq->arena, group.n + 2)) == NULL)
+		return STR("DEFAULT_GROUP@@");
+	memcpy(p, group.p, group.n);
+	memcpy(p + group.n, "@@", 2);
+	return str_make(p, group.n + 2);
+}
+
+static void list_services(struct request *rq, struct listing *list)
+{
+	struct selector selector;
+	int ret = registry_names(&rq->worker->registry, list->scope.ns, on_name, list);
+
+	if (ret == 0)
+		ret = list->err;
+	if (ret == 0 && list->total > 0 && !read_selector(list, &selector))
+		return;
+	if (ret == 0 && list->total > 0 && selector.on != SELECT_ALL)
+		ret = select_names(list, &selector);
+	if (ret < 0) {
+		reply_registry_error(rq, ret, STR(""), STR(""));
+		return;
+	}
+	if (list->count > 1)
+		qsort(list->names, list->count, sizeof(*list->names), compare_names);
+	answer_page(rq, list);
+}
+
+void handle_service_list(struct request *rq)
+{
+	struct listing list = { .rq = rq };
+	struct str page, size;
+
+	if (!request_required(rq, "pageNo", &page))
+		return;
+	list.page = java_lenient_int(page);
+	if (!request_required(rq, "pageSize", &size))
+		return;
+	list.size = java_lenient_int(size);
+	list.scope.ns = request_namespace(rq);
+	list.prefix = group_prefix(rq);
+	arena_init(&list.arena, 0);
+	list_services(rq, &list);
+	arena_free(&list.arena);
+	free(list.names);
+}

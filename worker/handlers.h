@@ -1,0 +1,67 @@
+/* handlers.h - the handlers that the route table names, and what they share.
+ *
+ * Each reads its parameters in the order the specification checks them, calls the registry and
+ * answers once. A handler never sends a push and keeps nothing between requests. */
+#ifndef WORKER_HANDLERS_H
+#define WORKER_HANDLERS_H
+
+#include <stdbool.h>
+
+#include "shared/metrics/metrics.h"
+#include "shared/registry/registry.h"
+#include "worker/request.h"
+
+/* handler_instance.c: specification 4.1 to 4.5, 4.8 */
+void handle_instance_register(struct request *rq);
+void handle_instance_update(struct request *rq);
+void handle_instance_patch(struct request *rq);
+void handle_instance_deregister(struct request *rq);
+void handle_instance_get(struct request *rq);
+void handle_instance_statuses(struct request *rq);
+/* handler_metadata.c: 4.9 */
+void handle_metadata_update(struct request *rq);
+void handle_metadata_delete(struct request *rq);
+/* handler_list.c: 4.6 */
+void handle_instance_list(struct request *rq);
+/* handler_beat.c: 4.7 */
+void handle_instance_beat(struct request *rq);
+/* handler_operator.c: 6.4, 10 */
+void handle_operator_metrics(struct request *rq);
+void handle_operator_switches(struct request *rq);
+/* handler_service.c: 5.5 */
+void handle_service_list(struct request *rq);
+/* handler_console.c */
+void handle_console_liveness(struct request *rq);
+void handle_console_readiness(struct request *rq);
+
+#define DEFAULT_CLUSTER STR("DEFAULT")
+
+static inline struct origin handler_origin(enum cause cause)
+{
+	return (struct origin){ .source = SOURCE_CLIENT, .node = 0, .cause = (uint8_t)cause };
+}
+
+/* Namespace and grouped service name, else answered. */
+static inline bool handler_service_key(struct request *rq, struct service_key *key_r)
+{
+	key_r->ns = request_namespace(rq);
+	return request_service(rq, &key_r->name);
+}
+
+/* Format of a grouped name (2.2): NULL, or what is wrong with it. */
+const char *handler_name_refusal(struct str name);
+
+/* The datum key of 2.5. */
+void handler_put_datum_key(struct buf *b, struct str ip, int32_t port, struct str cluster);
+
+/* 503 when memory is short while the answer is made. */
+static inline void handler_reply_buf(struct request *rq, struct buf *b)
+{
+	if (buf_failed(b))
+		reply_caused(rq, 503, "out of memory");
+	else
+		reply_json(rq, buf_view(b), (struct str){ NULL, 0 }, (struct str){ NULL, 0 });
+	buf_free(b);
+}
+
+#endif

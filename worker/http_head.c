@@ -1,0 +1,72 @@
+#include "worker/http_head.h"
+
+#include <http_parser.h>
+#include <string.h>
+
+static const struct http_parser_settings no_callbacks;
+
+/* Methods the library knows and nobody here does are METHOD_OTHER. */
+static const enum method methods[] = {
+	[HTTP_DELETE] = METHOD_DELETE,
+	[HTTP_GET] = METHOD_GET,
+	[HTTP_HEAD] = METHOD_HEAD,
+	[HTTP_POST] = METHOD_POST,
+	[HTTP_PUT] = METHOD_PUT,
+	[HTTP_CONNECT] = METHOD_OTHER,
+	[HTTP_OPTIONS] = METHOD_OPTIONS,
+	[HTTP_TRACE] = METHOD_TRACE,
+	[HTTP_COPY... HTTP_UNSUBSCRIBE] = METHOD_OTHER,
+	[HTTP_PATCH] = METHOD_PATCH,
+	[HTTP_PURGE... HTTP_SOURCE] = METHOD_OTHER,
+};
+
+void http_head_init(void)
+{
+	http_parser_set_max_header_size(UINT32_MAX);
+}
+
+/* "http://host/path" means "/path": old proxies write it so. */
+static struct str without_authority(struct str target)
+{
+	const char *slash;
+
+	if (target.n > 7 && strncasecmp(target.p, "http://", 7) == 0) {
+		slash = memchr(target.p + 7, '/', target.n - 7);
+		return slash == NULL ? STR("/") : str_make(slash, (size_t)(target.p + target.n - slash));
+	}
+	return target;
+}
+
+static void set_target(struct request *rq, struct str target)
+{
+	const char *mark = target.n > 0 ? memchr(target.p, '?', target.n) : NULL;
+
+	rq->target = target;
+	rq->path = mark == NULL ? target : str_make(target.p, (size_t)(mark - target.p));
+	rq->query = mark == NULL ? (struct str){ NULL, 0 } : str_make(mark + 1, (size_t)(target.p + target.n - mark - 1));
+}
+
+int http_head_parse(const char *head, const struct head_check *hc, struct request *rq)
+{
+	http_parser parser;
+	enum http_errno error;
+
+	http_parser_init(&parser, HTTP_REQUEST);
+	http_parser_execute(&parser, &no_callbacks, head, hc->length);
+	error = HTTP_PARSER_ERRNO(&parser);
+	if (error != HPE_OK)
+		return error == HPE_INVALID_METHOD ? 501 : 400;
+	rq->method = parser.method < sizeof(methods) / sizeof(methods[0]) ? methods[parser.method] : METHOD_OTHER;
+	rq->method_text = str_make(head, hc->method.n);
+	rq->http_1_0 = hc->minor == 0;
+	rq->keep_alive = http_should_keep_alive(&parser) != 0;
+	set_target(rq, without_authority(str_make(head + hc->target.at, hc->target.n)));
+	rq->host = head_check_value(hc, head, HEAD_HOST);
+	rq->user_agent = head_check_value(hc, head, HEAD_USER_AGENT);
+	rq->client_version = head_check_value(hc, head, HEAD_CLIENT_VERSION);
+	rq->accept = head_check_value(hc, head, HEAD_ACCEPT);
+	rq->content_type = head_check_value(hc, head, HEAD_CONTENT_TYPE);
+	rq->origin = head_check_value(hc, head, HEAD_ORIGIN);
+	rq->cors_method = head_check_value(hc, head, HEAD_CORS_METHOD);
+	return 0;
+}

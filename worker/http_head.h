@@ -1,0 +1,16 @@
+/* http_head.h - a checked head becomes a request. The one file that knows the parser library.
+ *
+ * head_check.h has found lines, known headers and the length of the body; the library judges the
+ * method, the target's syntax and whether the connection persists. */
+#ifndef WORKER_HTTP_HEAD_H
+#define WORKER_HTTP_HEAD_H
+
+#include "worker/head_check.h"
+#include "worker/request.h"
+
+/* Once, before the first head: the library's own limit goes, http.head is checked before. */
+void http_head_init(void);
+/* Fills the request line and headers of rq with views into head. 0, or the status to refuse with. */
+int http_head_parse(const char *head, const struct head_check *hc, struct request *rq);
+
+#endif

@@ -1,0 +1,201 @@
+#include "worker/list_cache.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <xxhash.h>
+
+#define BUCKETS_MIN 256U
+
+/* One allocation: the struct, then clusters, hosts and service metadata. */
+struct node {
+	struct node *chain;
+	struct node *newer, *older;
+	uint64_t hash;
+	uint64_t bytes;
+	struct list_cache_key key;
+	struct list_cache_entry entry;
+	char text[];
+};
+
+struct list_cache {
+	struct node **buckets;
+	uint32_t bucket_count; /* a power of two */
+	uint32_t count;
+	uint64_t bytes, max_bytes;
+	struct node *newest, *oldest;
+};
+
+/* Without the revision: a newer one takes the place of an older one. */
+static uint64_t key_hash(const struct list_cache_key *key)
+{
+	const uint64_t words[3] = { key->epoch, key->service_id, (uint64_t)key->grouped << 1 | key->healthy_only };
+
+	return XXH3_64bits_withSeed(key->clusters.p, key->clusters.n, XXH3_64bits(words, sizeof(words)));
+}
+
+static bool same_key(const struct list_cache_key *a, const struct list_cache_key *b)
+{
+	return a->service_id == b->service_id && a->epoch == b->epoch && a->grouped == b->grouped &&
+	       a->healthy_only == b->healthy_only && str_eq(a->clusters, b->clusters);
+}
+
+static struct node **bucket_of(const struct list_cache *cache, uint64_t hash)
+{
+	return &cache->buckets[hash & (cache->bucket_count - 1)];
+}
+
+static struct node *find(const struct list_cache *cache, const struct list_cache_key *key, uint64_t hash)
+{
+	struct node *node = *bucket_of(cache, hash);
+
+	while (node != NULL && (node->hash != hash || !same_key(&node->key, key)))
+		node = node->chain;
+	return node;
+}
+
+static void unlink_age(struct list_cache *cache, struct node *node)
+{
+	*(node->newer != NULL ? &node->newer->older : &cache->newest) = node->older;
+	*(node->older != NULL ? &node->older->newer : &cache->oldest) = node->newer;
+}
+
+static void link_newest(struct list_cache *cache, struct node *node)
+{
+	node->newer = NULL;
+	node->older = cache->newest;
+	*(cache->newest != NULL ? &cache->newest->newer : &cache->oldest) = node;
+	cache->newest = node;
+}
+
+static void drop(struct list_cache *cache, struct node *node)
+{
+	struct node **at = bucket_of(cache, node->hash);
+
+	while (*at != node)
+		at = &(*at)->chain;
+	*at = node->chain;
+	unlink_age(cache, node);
+	cache->bytes -= node->bytes;
+	cache->count--;
+	free(node);
+}
+
+static void evict(struct list_cache *cache, uint64_t max_bytes)
+{
+	while (cache->bytes > max_bytes && cache->oldest != NULL)
+		drop(cache, cache->oldest);
+}
+
+/* Refused memory only leaves the chains longer. */
+static void grow(struct list_cache *cache)
+{
+	struct node **buckets;
+	uint32_t count = cache->bucket_count * 2;
+
+	if (cache->count < cache->bucket_count || (buckets = calloc(count, sizeof(struct node *))) == NULL)
+		return;
+	free(cache->buckets);
+	cache->buckets = buckets;
+	cache->bucket_count = count;
+	for (struct node *node = cache->oldest; node != NULL; node = node->newer) {
+		struct node **at = bucket_of(cache, node->hash);
+
+		node->chain = *at;
+		*at = node;
+	}
+}
+
+static struct str append(char **at, struct str s)
+{
+	struct str copy = str_make(*at, s.n);
+
+	if (s.n > 0)
+		memcpy(*at, s.p, s.n);
+	*at += s.n;
+	return copy;
+}
+
+static struct node *node_new(const struct list_cache_key *key, const struct list_cache_entry *entry, uint64_t bytes)
+{
+	struct node *node = malloc(bytes);
+	char *at;
+
+	if (node == NULL)
+		return NULL;
+	at = node->text;
+	node->bytes = bytes;
+	node->key = *key;
+	node->entry = *entry;
+	node->key.clusters = append(&at, key->clusters);
+	node->entry.hosts = append(&at, entry->hosts);
+	node->entry.metadata_json = append(&at, entry->metadata_json);
+	return node;
+}
+
+int list_cache_new(uint64_t bytes, struct list_cache **cache_r)
+{
+	struct list_cache *cache = calloc(1, sizeof(*cache));
+
+	if (cache == NULL)
+		return ERR_NOMEM;
+	cache->buckets = calloc(BUCKETS_MIN, sizeof(struct node *));
+	if (cache->buckets == NULL) {
+		free(cache);
+		return ERR_NOMEM;
+	}
+	cache->bucket_count = BUCKETS_MIN;
+	cache->max_bytes = bytes;
+	*cache_r = cache;
+	return 0;
+}
+
+void list_cache_free(struct list_cache **cache)
+{
+	if (*cache == NULL)
+		return;
+	evict(*cache, 0);
+	free((*cache)->buckets);
+	free(*cache);
+	*cache = NULL;
+}
+
+void list_cache_resize(struct list_cache *cache, uint64_t bytes)
+{
+	cache->max_bytes = bytes;
+	evict(cache, bytes);
+}
+
+bool list_cache_get(struct list_cache *cache, const struct list_cache_key *key, struct list_cache_entry *entry_r)
+{
+	struct node *node = find(cache, key, key_hash(key));
+
+	if (node == NULL || node->key.revision != key->revision)
+		return false;
+	if (node != cache->newest) {
+		unlink_age(cache, node);
+		link_newest(cache, node);
+	}
+	*entry_r = node->entry;
+	return true;
+}
+
+void list_cache_put(struct list_cache *cache, const struct list_cache_key *key, const struct list_cache_entry *entry)
+{
+	uint64_t bytes = sizeof(struct node) + key->clusters.n + entry->hosts.n + entry->metadata_json.n;
+	uint64_t hash = key_hash(key);
+	struct node *node = find(cache, key, hash), **at;
+
+	if (node != NULL)
+		drop(cache, node);
+	if (bytes > cache->max_bytes || (node = node_new(key, entry, bytes)) == NULL)
+		return;
+	evict(cache, cache->max_bytes - bytes);
+	grow(cache);
+	node->hash = hash;
+	at = bucket_of(cache, hash);
+	node->chain = *at;
+	*at = node;
+	link_newest(cache, node);
+	cache->bytes += bytes;
+	cache->count++;
+}

@@ -1,0 +1,36 @@
+/* list_cache.h - rendered hosts arrays of one worker (design section 5).
+ *
+ * Key: segment epoch, service id, revision, agent group (grouped names or not), clusters text,
+ * healthyOnly, selector result. Only a revision number read under the lock makes an entry
+ * fresh. At most http.list_cache bytes, least recently used out. Process-private. */
+#ifndef WORKER_LIST_CACHE_H
+#define WORKER_LIST_CACHE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "shared/view/list.h"
+
+struct list_cache;
+
+struct list_cache_key {
+	uint64_t epoch, service_id, revision;
+	struct str clusters;
+	bool grouped, healthy_only;
+};
+
+struct list_cache_entry {
+	struct str hosts;
+	struct str metadata_json;
+	struct list_shape shape;
+};
+
+int list_cache_new(uint64_t bytes, struct list_cache **cache_r) MUST_CHECK;
+void list_cache_free(struct list_cache **cache);
+void list_cache_resize(struct list_cache *cache, uint64_t bytes);
+/* False on a miss. The entry's texts are valid until the next put. */
+bool list_cache_get(struct list_cache *cache, const struct list_cache_key *key, struct list_cache_entry *entry_r);
+/* Copies; replaces an older revision of the same key. Does nothing when it is too large. */
+void list_cache_put(struct list_cache *cache, const struct list_cache_key *key, const struct list_cache_entry *entry);
+
+#endif

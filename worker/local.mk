@@ -1,0 +1,39 @@
+libroster_a_SOURCES += \
+	worker/accept.c worker/accept.h \
+	worker/chunked.c worker/chunked.h \
+	worker/connection.c worker/connection.h worker/connection_state.h \
+	worker/exchange.c \
+	worker/handler_beat.c worker/handler_console.c worker/handler_instance.c worker/handler_list.c \
+	worker/handler_metadata.c worker/handler_operator.c worker/handler_service.c worker/handlers.h \
+	worker/head_check.c worker/head_check.h \
+	worker/http_head.c worker/http_head.h \
+	worker/list_cache.c worker/list_cache.h \
+	worker/main.c worker/worker.h \
+	worker/params.c worker/request.h \
+	worker/park.c worker/park.h \
+	worker/reply.c worker/reply.h \
+	worker/router.c worker/router.h \
+	worker/routes.c worker/routes.h
+
+if HAVE_CMOCKA
+check_PROGRAMS += tests/unit/accept_test tests/unit/chunked_test tests/unit/connection_test \
+	tests/unit/head_check_test tests/unit/params_test \
+	tests/unit/reply_test tests/unit/router_test
+tests_unit_accept_test_SOURCES = tests/unit/accept_test.c tests/unit/http_fixture.h
+tests_unit_accept_test_LDADD = $(UNIT_LDADD)
+tests_unit_chunked_test_SOURCES = tests/unit/chunked_test.c tests/unit/http_fixture.h
+tests_unit_chunked_test_LDADD = $(UNIT_LDADD)
+tests_unit_connection_test_SOURCES = tests/unit/connection_test.c tests/unit/http_fixture.h
+tests_unit_connection_test_LDADD = $(UNIT_LDADD)
+tests_unit_head_check_test_SOURCES = tests/unit/head_check_test.c tests/unit/http_fixture.h
+tests_unit_head_check_test_LDADD = $(UNIT_LDADD)
+tests_unit_params_test_SOURCES = tests/unit/params_test.c tests/unit/http_fixture.h
+tests_unit_params_test_LDADD = $(UNIT_LDADD)
+tests_unit_reply_test_SOURCES = tests/unit/reply_test.c tests/unit/http_fixture.h
+tests_unit_reply_test_LDADD = $(UNIT_LDADD)
+tests_unit_router_test_SOURCES = tests/unit/router_test.c tests/unit/http_fixture.h
+tests_unit_router_test_LDADD = $(UNIT_LDADD)
+check_PROGRAMS += tests/unit/list_cache_test
+tests_unit_list_cache_test_SOURCES = tests/unit/list_cache_test.c
+tests_unit_list_cache_test_LDADD = $(UNIT_LDADD)
+endif

@@ -1,0 +1,603 @@
+#include "worker/reply.h"
+
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/uio.h>
+#include <time.h>
+
+#include "shared/base/clock.h"
+#include "shared/codec/json_write.h"
+#include "shared/metrics/metrics.h"
+#include "shared/process/process.h"
+#include "worker/connection.h"
+#include "worker/worker.h"
+
+/* From here on a body is not copied behind its head but written from where it lies. */
+#define WRITE_THROUGH (16U * 1024U)
+
+#define CRLF "\r\n"
+
+static const struct status {
+	int code;
+	struct str line; /* with the line end */
+	const char *reason;
+	bool drops; /* the connection ends after it, specification 1.1 */
+} statuses[] = {
+#define ROW(code, reason, drops) \
+	{ \
+		code, STR("HTTP/1.1 " #code " " reason CRLF), reason, drops \
+	}
+	ROW(200, "OK", false),
+	ROW(302, "Found", false),
+	ROW(400, "Bad Request", true),
+	ROW(403, "Forbidden", false),
+	ROW(404, "Not Found", false),
+	ROW(405, "Method Not Allowed", false),
+	ROW(408, "Request Timeout", true),
+	ROW(413, "Payload Too Large", true),
+	ROW(414, "URI Too Long", true),
+	ROW(417, "Expectation Failed", true),
+	ROW(429, "Too Many Requests", false),
+	ROW(431, "Request Header Fields Too Large", true),
+	ROW(501, "Not Implemented", true),
+	ROW(503, "Service Unavailable", true),
+	ROW(505, "HTTP Version Not Supported", true),
+	ROW(500, "Internal Server Error", true), /* last: stands for what is not listed */
+#undef ROW
+};
+
+#define STATUSES (sizeof(statuses) / sizeof(statuses[0]))
+
+static const struct str chain_headers =
+        STR("Vary: Origin" CRLF "Vary: Access-Control-Request-Method" CRLF "Vary: Access-Control-Request-Headers" CRLF);
+static const struct str security_header = STR("Content-Security-Policy: script-src 'self'" CRLF);
+
+enum reply_kind {
+	REPLY_CHAIN, /* passed the whole filter chain */
+	REPLY_EARLY, /* did not */
+	REPLY_CORS,  /* ended in the filter for foreign origins */
+};
+
+struct reply {
+	int status;
+	enum reply_kind kind;
+	struct str type; /* unset: no content type */
+	bool charset;
+	bool chunked; /* else length is written */
+	size_t length;
+};
+
+/* ---- head ---------------------------------------------------------------------- */
+
+static const struct status *status_of(int code)
+{
+	for (size_t i = 0; i < STATUSES - 1; i++) {
+		if (statuses[i].code == code)
+			return &statuses[i];
+	}
+	return &statuses[STATUSES - 1];
+}
+
+#define DATE_TEXT 37U
+
+/* A pure function of the second, kept because every answer asks for it. */
+static struct str date_header(void)
+{
+	static uint64_t kept_second;
+	static char kept[DATE_TEXT + 1];
+	uint64_t second = clock_wall_ms() / 1000;
+
+	if (second != kept_second) {
+		time_t at = (time_t)second;
+		struct tm tm;
+
+		gmtime_r(&at, &tm);
+		strftime(kept, sizeof(kept), "Date: %a, %d %b %Y %H:%M:%S GMT" CRLF, &tm);
+		kept_second = second;
+	}
+	return str_make(kept, DATE_TEXT);
+}
+
+static char *add(char *at, struct str s)
+{
+	memcpy(at, s.p, s.n);
+	return at + s.n;
+}
+
+#define ADD(at, literal) add((at), STR(literal))
+
+static char *add_u64(char *at, uint64_t value)
+{
+	char digits[20];
+	unsigned n = sizeof(digits);
+
+	do {
+		digits[--n] = (char)('0' + value % 10);
+		value /= 10;
+	} while (value != 0);
+	return add(at, str_make(digits + n, sizeof(digits) - n));
+}
+
+/* The line before a chunk of that many bytes. */
+static void put_chunk_size(struct buf *out, size_t n)
+{
+	char line[18];
+	unsigned at = sizeof(line) - 2;
+
+	memcpy(line + at, CRLF, 2);
+	do {
+		line[--at] = "0123456789abcdef"[n & 15];
+		n >>= 4;
+	} while (n != 0);
+	buf_put(out, line + at, sizeof(line) - at);
+}
+
+static char *add_filter_headers(char *at, const struct request *rq, enum reply_kind kind)
+{
+	if (kind == REPLY_EARLY)
+		return at;
+	at = add(at, chain_headers);
+	if (kind == REPLY_CORS)
+		return at;
+	if (str_is_set(rq->origin)) {
+		at = ADD(at, "Access-Control-Allow-Origin: ");
+		at = add(at, rq->origin);
+		at = ADD(at, CRLF "Access-Control-Allow-Credentials: true" CRLF);
+	}
+	return add(at, security_header);
+}
+
+static char *add_content_headers(char *at, const struct reply *reply)
+{
+	if (str_is_set(reply->type)) {
+		at = ADD(at, "Content-Type: ");
+		at = add(at, reply->type);
+		at = reply->charset ? ADD(at, ";charset=UTF-8" CRLF) : ADD(at, CRLF);
+	}
+	if (reply->chunked)
+		return ADD(at, "Transfer-Encoding: chunked" CRLF);
+	at = ADD(at, "Content-Length: ");
+	at = add_u64(at, reply->length);
+	return ADD(at, CRLF);
+}
+
+static void count_status(int status)
+{
+	if (status >= 500)
+		metric_add(METRIC_HTTP_5XX, 1);
+	else if (status >= 400)
+		metric_add(METRIC_HTTP_4XX, 1);
+}
+
+/* Everything up to the blank line. False: no memory; the connection notices by the buffer. */
+static bool put_head(struct request *rq, struct reply *reply)
+{
+	const struct status *status = status_of(reply->status);
+	struct buf *out = rq->out;
+	char *at;
+
+	ROSTER_ASSERT(!rq->answered);
+	rq->answered = true;
+	count_status(reply->status);
+	if (status->drops)
+		rq->close_after = true;
+	if (rq->http_1_0 || rq->method == METHOD_HEAD)
+		reply->chunked = false;
+	if (!buf_reserve(out, 640 + rq->origin.n + reply->type.n))
+		return false;
+	at = add(out->data + out->len, status->line);
+	at = add_filter_headers(at, rq, reply->kind);
+	at = add_content_headers(at, reply);
+	at = add(at, date_header());
+	if (rq->close_after || !rq->keep_alive)
+		at = ADD(at, "Connection: close" CRLF CRLF);
+	else
+		at = rq->http_1_0 ? ADD(at, "Connection: keep-alive" CRLF CRLF) : ADD(at, CRLF);
+	out->len = (size_t)(at - out->data);
+	return true;
+}
+
+/* Head and a body known as a whole. */
+static void put_reply(struct request *rq, struct reply *reply, struct str body)
+{
+	reply->length = body.n;
+	if (!put_head(rq, reply) || rq->method == METHOD_HEAD)
+		return;
+	if (!reply->chunked) {
+		buf_str(rq->out, body);
+		return;
+	}
+	if (body.n > 0) {
+		put_chunk_size(rq->out, body.n);
+		buf_str(rq->out, body);
+		BUF_LIT(rq->out, CRLF);
+	}
+	BUF_LIT(rq->out, "0" CRLF CRLF);
+}
+
+/* ---- what the client accepts ------------------------------------------------------ */
+
+struct media {
+	struct str type;  /* without parameters */
+	unsigned quality; /* thousandths */
+};
+
+static unsigned quality_of(struct str params)
+{
+	const char *p = params.n > 0 ? memmem(params.p, params.n, "q=", 2) : NULL;
+	char text[8] = { 0 };
+	size_t n;
+	double q;
+
+	if (p == NULL)
+		return 1000;
+	n = (size_t)(params.p + params.n - p - 2);
+	memcpy(text, p + 2, n < sizeof(text) - 1 ? n : sizeof(text) - 1);
+	q = strtod(text, NULL);
+	return q <= 0 ? 0 : q >= 1 ? 1000 : (unsigned)(q * 1000);
+}
+
+/* Takes the next element of an Accept value; false at the end. */
+static bool next_media(struct str *rest, struct media *media_r)
+{
+	const char *comma, *semicolon;
+	struct str item;
+
+	if (rest->n == 0)
+		return false;
+	comma = memchr(rest->p, ',', rest->n);
+	item = str_make(rest->p, comma == NULL ? rest->n : (size_t)(comma - rest->p));
+	*rest = comma == NULL ? str_make(rest->p + rest->n, 0) : str_make(comma + 1, rest->n - item.n - 1);
+	semicolon = item.n > 0 ? memchr(item.p, ';', item.n) : NULL;
+	media_r->quality = 1000;
+	if (semicolon != NULL) {
+		media_r->quality = quality_of(str_make(semicolon, (size_t)(item.p + item.n - semicolon)));
+		item.n = (size_t)(semicolon - item.p);
+	}
+	media_r->type = str_trim(item);
+	return true;
+}
+
+static bool accepts_anything(struct str accept)
+{
+	return accept.n == 0 || str_eq(accept, STR("*/*"));
+}
+
+static bool is_json_type(struct str type)
+{
+	static const struct str plus = STR("+json"), application = STR("application/");
+
+	return str_ieq(type, STR("application/json")) ||
+	       (type.n > plus.n + application.n && str_ieq(str_make(type.p, application.n), application) &&
+	        str_ieq(str_make(type.p + type.n - plus.n, plus.n), plus));
+}
+
+/* Fit to be written back: token / token, no wildcard. */
+static bool is_concrete(struct str type)
+{
+	unsigned slashes = 0;
+
+	for (size_t i = 0; i < type.n; i++) {
+		char c = type.p[i];
+
+		slashes += c == '/';
+		if (c <= ' ' || c == '*' || strchr("()<>@,;:\\\"[]?={}\x7f", c) != NULL)
+			return false;
+	}
+	return slashes == 1 && type.p[0] != '/' && type.p[type.n - 1] != '/';
+}
+
+/* The type of a text answer: the best of the concrete types accepted, else text/plain. */
+static void negotiate_text(const struct request *rq, struct reply *reply)
+{
+	struct str rest = rq->accept;
+	struct media media;
+	unsigned best = 0;
+
+	reply->type = STR("text/plain");
+	if (!accepts_anything(rest)) {
+		while (next_media(&rest, &media)) {
+			if (media.quality > best && is_concrete(media.type)) {
+				best = media.quality;
+				reply->type = media.type;
+			}
+		}
+	}
+	reply->charset = !is_json_type(reply->type);
+}
+
+static bool accepts_json(const struct request *rq)
+{
+	struct str rest = rq->accept;
+	struct media media;
+
+	if (accepts_anything(rest))
+		return true;
+	while (next_media(&rest, &media)) {
+		if (media.quality > 0 && (is_json_type(media.type) || str_ieq(media.type, STR("application/*")) ||
+		                          str_eq(media.type, STR("*/*")) || str_eq(media.type, STR("*"))))
+			return true;
+	}
+	return false;
+}
+
+static bool accepts_html(const struct request *rq)
+{
+	struct str rest = rq->accept;
+	struct media media;
+
+	if (accepts_anything(rest))
+		return false;
+	while (next_media(&rest, &media)) {
+		if (media.quality > 0 && str_ieq(media.type, STR("text/html")))
+			return true;
+	}
+	return false;
+}
+
+/* ---- answers of handlers ------------------------------------------------------------ */
+
+void reply_text(struct request *rq, int status, struct str text)
+{
+	struct reply reply = { .status = status };
+
+	negotiate_text(rq, &reply);
+	put_reply(rq, &reply, text);
+}
+
+void reply_ok(struct request *rq)
+{
+	reply_text(rq, 200, STR("ok"));
+}
+
+/* a, b and c stay where they are; out holds the head and what is before it. */
+static void put_large(struct request *rq, const struct reply *reply, struct str a, struct str b, struct str c)
+{
+	const struct str *parts[] = { &a, &b, &c };
+	struct iovec pieces[4];
+	int count = 0;
+
+	for (unsigned i = 0; i < 3; i++) {
+		if (parts[i]->n > 0)
+			pieces[count++] = (struct iovec){ (void *)parts[i]->p, parts[i]->n };
+	}
+	if (reply->chunked)
+		pieces[count++] = (struct iovec){ (void *)(CRLF "0" CRLF CRLF), 7 };
+	connection_write_through(rq->connection, pieces, count);
+}
+
+void reply_json(struct request *rq, struct str a, struct str b, struct str c)
+{
+	size_t total = a.n + b.n + c.n;
+	struct reply reply = { .status = 200, .type = STR("application/json"), .chunked = true, .length = total };
+
+	if (!accepts_json(rq)) {
+		reply_caused(rq, 500, "Could not find acceptable representation");
+		return;
+	}
+	if (!put_head(rq, &reply) || rq->method == METHOD_HEAD)
+		return;
+	if (reply.chunked && total > 0)
+		put_chunk_size(rq->out, total);
+	if (total >= WRITE_THROUGH && rq->connection != NULL) {
+		put_large(rq, &reply, a, b, c);
+		return;
+	}
+	buf_str(rq->out, a);
+	buf_str(rq->out, b);
+	buf_str(rq->out, c);
+	if (reply.chunked)
+		buf_str(rq->out, total > 0 ? STR(CRLF "0" CRLF CRLF) : STR("0" CRLF CRLF));
+}
+
+/* Formatted into the request's arena; unset on refusal. */
+__attribute__((format(printf, 2, 0))) static struct str format_text(struct request *rq, const char *format, va_list args)
+{
+	va_list again;
+	char *text;
+	int n;
+
+	va_copy(again, args);
+	n = vsnprintf(NULL, 0, format, args);
+	text = n < 0 ? NULL : arena_alloc(&rq->arena, (size_t)n + 1);
+	if (text != NULL)
+		vsnprintf(text, (size_t)n + 1, format, again);
+	va_end(again);
+	return text == NULL ? (struct str){ NULL, 0 } : str_make(text, (size_t)n);
+}
+
+static void put_cause(char **at, struct str message)
+{
+	if (message.n > 0) {
+		*at = ADD(*at, "caused: ");
+		*at = add(*at, message);
+		*at = ADD(*at, ";");
+	}
+}
+
+void reply_caused2(struct request *rq, int status, struct str a, struct str b)
+{
+	char *text = arena_alloc(&rq->arena, a.n + b.n + 20), *at = text;
+
+	if (text == NULL) {
+		reply_text(rq, 503, STR("caused: out of memory;"));
+		return;
+	}
+	put_cause(&at, a);
+	put_cause(&at, b);
+	reply_text(rq, status, str_make(text, (size_t)(at - text)));
+}
+
+void reply_caused(struct request *rq, int status, const char *format, ...)
+{
+	struct str message;
+	va_list args;
+
+	va_start(args, format);
+	message = format_text(rq, format, args);
+	va_end(args);
+	reply_caused2(rq, status, message, STR(""));
+}
+
+void reply_missing(struct request *rq, const char *name, const char *type)
+{
+	reply_caused(rq, 500, "Required request parameter '%s' for method parameter type %s is not present", name, type);
+}
+
+void reply_empty(struct request *rq, int status)
+{
+	struct reply reply = { .status = status, .kind = rq->route != NULL ? REPLY_CHAIN : REPLY_EARLY };
+
+	put_reply(rq, &reply, STR(""));
+}
+
+/* Too long or too big is the client's fault; a full node is not. */
+static int limit_status(const char *key)
+{
+	return strcmp(key, "limits.name") == 0 || strcmp(key, "limits.metadata") == 0 ? 400 : 503;
+}
+
+static void reply_limit(struct request *rq)
+{
+	const struct refusal *refused = &rq->worker->registry.refused;
+	const char *key = refused->key != NULL ? refused->key : "limits";
+
+	metric_add(METRIC_LIMIT_REFUSED, 1);
+	reply_caused(rq, limit_status(key), "%s reached: %" PRIu64, key, refused->limit);
+}
+
+void reply_registry_error(struct request *rq, int err, struct str service, struct str cluster)
+{
+	switch (err) {
+	case ERR_SERVICE_NAME:
+		reply_caused(rq, 400, "dom name can only have these characters: 0-9a-zA-Z-._:, current: %.*s", (int)service.n,
+		             service.n > 0 ? service.p : "");
+		break;
+	case ERR_CLUSTER_NAME:
+		reply_caused(rq, 400, "cluster name can only have these characters: 0-9a-zA-Z-, current: %.*s", (int)cluster.n,
+		             cluster.n > 0 ? cluster.p : "");
+		break;
+	case ERR_LIMIT:
+		reply_limit(rq);
+		break;
+	case ERR_FULL:
+		metric_add(METRIC_FULL_REFUSED, 1);
+		reply_caused(rq, 503, "segment.limit reached: %" PRIu64, rq->worker->registry.seg->bytes);
+		break;
+	default:
+		reply_caused(rq, 500, "%s", err_str(err));
+		break;
+	}
+}
+
+/* ---- error pages -------------------------------------------------------------------- */
+
+static void html_escape(struct buf *b, struct str s)
+{
+	for (size_t i = 0; i < s.n; i++) {
+		switch (s.p[i]) {
+		case '<':
+			BUF_LIT(b, "&lt;");
+			break;
+		case '>':
+			BUF_LIT(b, "&gt;");
+			break;
+		case '&':
+			BUF_LIT(b, "&amp;");
+			break;
+		case '"':
+			BUF_LIT(b, "&quot;");
+			break;
+		default:
+			buf_char(b, s.p[i]);
+		}
+	}
+}
+
+static void html_page(struct buf *b, int status, struct str message)
+{
+	buf_printf(b, "<html><body><h1>Whitelabel Error Page</h1><p>status %d: %s</p><p>", status, status_of(status)->reason);
+	html_escape(b, message);
+	BUF_LIT(b, "</p></body></html>");
+}
+
+static void json_page(struct buf *b, const struct request *rq, int status, struct str message)
+{
+	uint64_t now_ms = clock_wall_ms();
+	time_t second = (time_t)(now_ms / 1000);
+	char time_text[24];
+	struct tm tm;
+
+	gmtime_r(&second, &tm);
+	strftime(time_text, sizeof(time_text), "%Y-%m-%dT%H:%M:%S", &tm);
+	buf_printf(b, "{\"timestamp\":\"%s.%03u+00:00\",\"status\":%d,\"error\":\"%s\",\"message\":", time_text,
+	           (unsigned)(now_ms % 1000), status, status_of(status)->reason);
+	json_string(b, message);
+	BUF_LIT(b, ",\"path\":");
+	json_string(b, rq->path);
+	buf_char(b, '}');
+}
+
+static void error_page(struct request *rq, int status, struct str message, enum reply_kind kind)
+{
+	struct reply reply = { .status = status, .kind = kind, .type = STR("application/json"), .chunked = true };
+	struct buf body;
+
+	buf_init(&body);
+	if (accepts_html(rq)) {
+		reply.type = STR("text/html");
+		reply.charset = true;
+		reply.chunked = false;
+		html_page(&body, status, message);
+	} else {
+		json_page(&body, rq, status, message);
+	}
+	if (buf_failed(&body))
+		rq->out->failed = true;
+	put_reply(rq, &reply, buf_view(&body));
+	buf_free(&body);
+}
+
+void reply_error_page(struct request *rq, int status, struct str message)
+{
+	error_page(rq, status, message, REPLY_CHAIN);
+}
+
+void reply_early_page(struct request *rq, int status, const char *format, ...)
+{
+	struct str message;
+	va_list args;
+
+	va_start(args, format);
+	message = format_text(rq, format, args);
+	va_end(args);
+	error_page(rq, status, message, REPLY_EARLY);
+}
+
+void reply_preflight_refused(struct request *rq)
+{
+	struct reply reply = { .status = 403, .kind = REPLY_CORS };
+
+	put_reply(rq, &reply, STR("Invalid CORS request"));
+}
+
+void reply_container_page(struct request *rq, int status)
+{
+	struct reply reply = { .status = status, .kind = REPLY_EARLY, .type = STR("text/html;charset=utf-8") };
+	char page[256];
+	int n = snprintf(page, sizeof(page),
+	                 "<!doctype html><html lang=\"en\"><head><title>HTTP Status %d</title></head>"
+	                 "<body><h1>HTTP Status %d: %s</h1></body></html>",
+	                 status, status, status_of(status)->reason);
+
+	put_reply(rq, &reply, str_make(page, (size_t)n));
+}
+
+void reply_refuse(struct buf *out, int status)
+{
+	struct request rq = { .out = out, .close_after = true };
+
+	reply_container_page(&rq, status);
+}

@@ -1,0 +1,18 @@
+/* reply.h - answers that no handler gives: of the router and of the connection. The handlers' are in request.h.
+ *
+ * "Early" answers come from before the end of the filter chain and lack its headers (specification 1.1);
+ * "container" pages are HTML and come from before the application. */
+#ifndef WORKER_REPLY_H
+#define WORKER_REPLY_H
+
+#include "worker/request.h"
+
+/* The error page without the headers of the filter chain. */
+void reply_early_page(struct request *rq, int status, const char *format, ...) __attribute__((format(printf, 3, 4)));
+void reply_container_page(struct request *rq, int status);
+/* 403 "Invalid CORS request". */
+void reply_preflight_refused(struct request *rq);
+/* For a request that never became one: an HTML page with "Connection: close". */
+void reply_refuse(struct buf *out, int status);
+
+#endif

@@ -1,0 +1,256 @@
+#include "worker/router.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <xxhash.h>
+
+#include "worker/reply.h"
+
+#define NAMING "/v1/ns"
+
+/* One path and its rows by method. */
+struct router_entry {
+	struct str path; /* unset: free */
+	const struct route *by_method[METHOD_OTHER];
+};
+
+struct router {
+	unsigned mask;
+	struct router_entry entries[];
+};
+
+/* ---- table ------------------------------------------------------------------- */
+
+/* The entry of that path, or the free one where it would stand; the table is at most half full. */
+static struct router_entry *entry_of(struct router *router, struct str path)
+{
+	unsigned at = (unsigned)XXH3_64bits(path.p, path.n) & router->mask;
+
+	while (str_is_set(router->entries[at].path) && !str_eq(router->entries[at].path, path))
+		at = (at + 1) & router->mask;
+	return &router->entries[at];
+}
+
+int router_new(const struct route *rows, unsigned count, struct router **router_r)
+{
+	unsigned size = 16;
+	struct router *router;
+
+	while (size < count * 2)
+		size *= 2;
+	if ((router = calloc(1, sizeof(*router) + size * sizeof(router->entries[0]))) == NULL)
+		return ERR_NOMEM;
+	router->mask = size - 1;
+	for (unsigned i = 0; i < count; i++) {
+		struct router_entry *entry = entry_of(router, str_of(rows[i].path));
+
+		entry->path = str_of(rows[i].path);
+		if (rows[i].method < METHOD_OTHER)
+			entry->by_method[rows[i].method] = &rows[i];
+	}
+	*router_r = router;
+	return 0;
+}
+
+void router_free(struct router **router)
+{
+	free(*router);
+	*router = NULL;
+}
+
+const struct route *router_find(const struct router *router, enum method method, struct str path, bool *path_known_r)
+{
+	const struct router_entry *entry;
+
+	if (path.n > 1 && path.p[path.n - 1] == '/')
+		path.n--;
+	entry = entry_of((struct router *)router, path);
+	*path_known_r = str_is_set(entry->path);
+	return *path_known_r && method < METHOD_OTHER ? entry->by_method[method] : NULL;
+}
+
+/* ---- parameters -------------------------------------------------------------- */
+
+static bool has_form(const struct request *rq)
+{
+	static const struct str form = STR("application/x-www-form-urlencoded");
+
+	if (rq->body.n == 0 || rq->content_type.n < form.n)
+		return false;
+	if (rq->method != METHOD_POST && rq->method != METHOD_PUT && rq->method != METHOD_DELETE && rq->method != METHOD_PATCH)
+		return false;
+	return str_ieq(str_make(rq->content_type.p, form.n), form) &&
+	       (rq->content_type.n == form.n || strchr("; \t", rq->content_type.p[form.n]) != NULL);
+}
+
+static unsigned pairs_at_most(struct str text)
+{
+	unsigned count = 1;
+	const char *p = text.p, *end = text.p + text.n;
+
+	while (p < end && count <= REQUEST_PARAMS_MAX && (p = memchr(p, '&', (size_t)(end - p))) != NULL) {
+		count++;
+		p++;
+	}
+	return text.n == 0 ? 0 : count;
+}
+
+static bool params_failed(struct request *rq, int err)
+{
+	if (err == ERR_LIMIT)
+		reply_caused(rq, 400, "http.parameters reached: %u", REQUEST_PARAMS_MAX);
+	else if (err == ERR_SYNTAX)
+		reply_caused(rq, 400, "Malformed percent escape in the parameters");
+	else
+		reply_caused(rq, 503, "out of memory");
+	return false;
+}
+
+/* The form first: later ones win, and the query shall beat the form. */
+static bool read_params(struct request *rq)
+{
+	struct str form = has_form(rq) ? rq->body : (struct str){ NULL, 0 };
+	unsigned room = pairs_at_most(form) + pairs_at_most(rq->query);
+	int count = 0;
+
+	if (room == 0)
+		return true;
+	if (room > REQUEST_PARAMS_MAX)
+		room = REQUEST_PARAMS_MAX;
+	if ((rq->params = arena_alloc(&rq->arena, room * sizeof(rq->params[0]))) == NULL)
+		return params_failed(rq, ERR_NOMEM);
+	if (form.n > 0 && (count = url_params(&rq->arena, form, rq->params, room)) < 0)
+		return params_failed(rq, count);
+	rq->param_count = (unsigned)count;
+	if (rq->query.n == 0)
+		return true;
+	count = url_params(&rq->arena, rq->query, rq->params + rq->param_count, room - rq->param_count);
+	if (count < 0)
+		return params_failed(rq, count);
+	rq->param_count += (unsigned)count;
+	return true;
+}
+
+static bool has_group(struct str name)
+{
+	return memmem(name.p, name.n, "@@", 2) != NULL;
+}
+
+static bool join_group(struct request *rq, struct str name)
+{
+	struct str group = request_param(rq, STR("groupName"));
+	char *p;
+
+	if (str_is_blank(group))
+		group = STR("DEFAULT_GROUP");
+	if ((p = arena_alloc(&rq->arena, group.n + 2 + name.n)) == NULL)
+		return params_failed(rq, ERR_NOMEM);
+	memcpy(p, group.p, group.n);
+	memcpy(p + group.n, "@@", 2);
+	memcpy(p + group.n + 2, name.p, name.n);
+	rq->service_name = str_make(p, group.n + 2 + name.n);
+	return true;
+}
+
+/* Steps 2, 4 and 5 of the responsibility filter. */
+static bool group_service(struct request *rq)
+{
+	struct str name = request_param(rq, STR("serviceName"));
+	struct str dom;
+
+	if (str_is_blank(name)) {
+		dom = request_param(rq, STR("dom"));
+		if (!str_is_set(name) || !str_is_blank(dom))
+			name = dom;
+	}
+	if (!str_is_set(name))
+		return true;
+	name = str_trim(name);
+	if (name.n > 0 && !has_group(name))
+		return join_group(rq, name);
+	rq->service_name = name;
+	return true;
+}
+
+bool router_prepare(struct request *rq)
+{
+	rq->agent = agent_parse(rq->user_agent, rq->client_version);
+	if (!read_params(rq))
+		return false;
+	rq->encoding = request_param(rq, STR("encoding"));
+	return group_service(rq);
+}
+
+/* ---- dispatch ---------------------------------------------------------------- */
+
+static bool under(struct str path, struct str prefix)
+{
+	return str_starts(path, prefix) && (path.n == prefix.n || path.p[prefix.n] == '/');
+}
+
+static bool refuse_path(struct request *rq)
+{
+	const char *what = NULL;
+
+	if (memmem(rq->path.p, rq->path.n, "//", 2) != NULL)
+		what = "//";
+	else if (memchr(rq->path.p, ';', rq->path.n) != NULL)
+		what = ";";
+	if (what == NULL)
+		return false;
+	reply_early_page(rq, 500, "The request was rejected because the URL contained a potentially malicious String \"%s\"",
+	                 what);
+	return true;
+}
+
+static bool refuse_early(struct request *rq)
+{
+	if (rq->method == METHOD_TRACE) {
+		reply_container_page(rq, 405);
+		return true;
+	}
+	if (!under(rq->path, STR(ROUTER_CONTEXT)) && !str_starts(rq->path, STR("//"))) {
+		reply_container_page(rq, 404);
+		return true;
+	}
+	if (refuse_path(rq))
+		return true;
+	if (rq->method == METHOD_OPTIONS && str_is_set(rq->origin) && str_is_set(rq->cors_method)) {
+		reply_preflight_refused(rq);
+		return true;
+	}
+	return false;
+}
+
+static void no_route(struct request *rq, bool naming, bool path_known)
+{
+	if (naming)
+		reply_early_page(rq, 501, "no such api:%.*s:%.*s", (int)rq->method_text.n, rq->method_text.p, (int)rq->path.n,
+		                 rq->path.p);
+	else if (path_known)
+		reply_caused(rq, 500, "Request method '%.*s' not supported", (int)rq->method_text.n, rq->method_text.p);
+	else
+		reply_error_page(rq, 404, STR("No message available"));
+}
+
+void router_dispatch(const struct router *router, struct request *rq)
+{
+	struct str path;
+	bool path_known, naming;
+
+	if (refuse_early(rq))
+		return;
+	path = str_make(rq->path.p + sizeof(ROUTER_CONTEXT) - 1, rq->path.n - (sizeof(ROUTER_CONTEXT) - 1));
+	rq->route = router_find(router, rq->method, path, &path_known);
+	naming = under(path, STR(NAMING));
+	if (rq->route == NULL && path_known && !naming && rq->method == METHOD_HEAD)
+		rq->route = router_find(router, METHOD_GET, path, &path_known);
+	if (rq->route == NULL) {
+		no_route(rq, naming, path_known);
+		return;
+	}
+	if (router_prepare(rq))
+		rq->route->handler(rq);
+	if (!rq->answered && !rq->parked)
+		reply_caused(rq, 500, "the handler gave no answer");
+}

@@ -1,0 +1,52 @@
+/* worker.h - the worker's context: everything hangs from here. */
+#ifndef WORKER_WORKER_H
+#define WORKER_WORKER_H
+
+#include <ev.h>
+#include <stdint.h>
+
+#include "shared/net/destination.h"
+#include "shared/process/process.h"
+#include "shared/registry/registry.h"
+#include "shared/registry/switches.h"
+
+struct list_cache; /* worker/list_cache.h */
+struct accept_set; /* worker/accept.h */
+struct connection;
+struct connection_pool; /* worker/connection.h */
+struct router;          /* worker/router.h */
+
+/* Requests that a handler answers later, by rising id (worker/park.h). */
+struct parked {
+	struct request **rows;
+	uint32_t count, capacity;
+};
+
+/* Load of the machine for /operator/metrics, read at most once a second (worker/handler_operator.c). */
+struct host_load {
+	uint64_t read_ms;     /* 0: never */
+	uint64_t busy, total; /* ticks of /proc/stat at that time */
+	float cpu, load, mem;
+};
+
+struct worker {
+	struct process *proc;
+	struct ev_loop *loop;
+	struct registry registry;
+	const struct switches *switches;
+	struct destination_policy destinations;
+	struct service_view view; /* memory reused from request to request */
+	struct list_cache *list_cache;
+	struct accept_set *accept;
+	struct connection *connections; /* all open ones */
+	uint32_t connection_count;
+	struct connection_pool *pool; /* buffers that all connections share */
+	struct router *router;
+	struct parked parked;
+	uint64_t next_request_id;
+	uint64_t started_ms;
+	struct host_load host;
+	bool stopping;
+};
+
+#endif
