@@ -1,0 +1,68 @@
+#include "pusher/datagram.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static struct datagram **bucket_of(const struct datagrams *set, uint64_t key)
+{
+	uint64_t mixed = key * 0x9e3779b97f4a7c15ULL;
+
+	return (struct datagram **)&set->buckets[mixed >> 54 & (DATAGRAM_BUCKETS - 1)];
+}
+
+void datagrams_init(struct datagrams *set, uint64_t bytes_max)
+{
+	memset(set, 0, sizeof *set);
+	set->bytes_max = bytes_max;
+}
+
+struct datagram *datagram_new(struct datagrams *set, uint64_t key, struct str bytes)
+{
+	struct datagram **bucket = bucket_of(set, key);
+	struct datagram *datagram = malloc(sizeof *datagram + bytes.n);
+
+	if (datagram == NULL)
+		return NULL;
+	datagram->key = key;
+	datagram->refs = 1;
+	datagram->keep = set->bytes + bytes.n <= set->bytes_max;
+	datagram->len = bytes.n;
+	if (bytes.n > 0)
+		memcpy(datagram->data, bytes.p, bytes.n);
+	datagram->next = *bucket;
+	*bucket = datagram;
+	set->count++;
+	set->bytes += bytes.n;
+	return datagram;
+}
+
+struct datagram *datagram_hold(struct datagram *datagram)
+{
+	datagram->refs++;
+	return datagram;
+}
+
+void datagram_release(struct datagrams *set, struct datagram **datagram_p)
+{
+	struct datagram *datagram = *datagram_p;
+	struct datagram **link;
+
+	*datagram_p = NULL;
+	if (datagram == NULL || --datagram->refs > 0)
+		return;
+	for (link = bucket_of(set, datagram->key); *link != datagram; link = &(*link)->next)
+		;
+	*link = datagram->next;
+	set->count--;
+	set->bytes -= datagram->len;
+	free(datagram);
+}
+
+bool datagrams_live(const struct datagrams *set, uint64_t key)
+{
+	const struct datagram *datagram = *bucket_of(set, key);
+
+	while (datagram != NULL && datagram->key != key)
+		datagram = datagram->next;
+	return datagram != NULL;
+}

@@ -1,0 +1,44 @@
+/* datagram.h - the bytes of one push, shared by all subscribers that get the same ones.
+ *
+ * Counted references: the round that encoded them holds one, so does each delivery that may have to send
+ * them again. The set knows how many bytes are kept; past its limit new datagrams are still made (they must
+ * be sent) but say keep == false: deliveries then do not hold them, and a resend is encoded anew from the
+ * state of that moment. So the memory of the pusher stays bounded however many services change.
+ *
+ * The set also answers "is there a live push with this lastRefTime?", which tells an ACK from a foreign
+ * address from one nobody waits for. */
+#ifndef PUSHER_DATAGRAM_H
+#define PUSHER_DATAGRAM_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "shared/base/str.h"
+
+#define DATAGRAM_BUCKETS 1024U
+
+struct datagram {
+	struct datagram *next; /* of the bucket */
+	uint64_t key;          /* lastRefTime */
+	uint32_t refs;
+	bool keep;
+	size_t len;
+	char data[];
+};
+
+struct datagrams {
+	struct datagram *buckets[DATAGRAM_BUCKETS];
+	uint64_t count;
+	uint64_t bytes, bytes_max;
+};
+
+void datagrams_init(struct datagrams *set, uint64_t bytes_max);
+/* Copies the bytes; one reference for the caller. NULL when malloc refuses. */
+struct datagram *datagram_new(struct datagrams *set, uint64_t key, struct str bytes);
+struct datagram *datagram_hold(struct datagram *datagram);
+/* Clears the pointer; NULL inside is fine. The last one frees. */
+void datagram_release(struct datagrams *set, struct datagram **datagram);
+bool datagrams_live(const struct datagrams *set, uint64_t key);
+
+#endif

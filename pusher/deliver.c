@@ -1,0 +1,483 @@
+#include "pusher/deliver.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "pusher/ack.h"
+#include "pusher/latency.h"
+#include "shared/base/clock.h"
+#include "shared/base/log.h"
+#include "shared/config/config.h"
+#include "shared/metrics/metrics.h"
+#include "shared/net/address.h"
+#include "shared/shm/fault.h"
+
+/* Pacing may move a datagram this far into the future; further is left owed. */
+#define DELAY_LIMIT_MS (INFLIGHT_DELAY_MAX_MS - 10)
+
+int deliver_init(struct deliver *d, struct registry *reg, const struct config *config, int fd, uint32_t overflow)
+{
+	uint64_t seed = reg->seg->header->seed;
+	int ret;
+
+	memset(d, 0, sizeof *d);
+	d->reg = reg;
+	d->config = config;
+	datagrams_init(&d->datagrams, DELIVER_KEEP_BYTES);
+	if ((ret = inflight_new(seed, &d->inflight)) < 0 || (ret = pace_new(seed, &d->pace)) < 0)
+		return ret;
+	return udp_init(&d->udp, fd, overflow);
+}
+
+static void forget(struct deliver *d, struct inflight_entry *entry)
+{
+	datagram_release(&d->datagrams, &entry->datagram);
+	inflight_remove(d->inflight, entry);
+}
+
+static void drop_first_out(struct deliver *d, unsigned n)
+{
+	unsigned i;
+
+	for (i = 0; i < n; i++)
+		datagram_release(&d->datagrams, &d->out[i].datagram);
+	d->out_count -= n;
+	memmove(d->out, d->out + n, d->out_count * sizeof d->out[0]);
+}
+
+/* The entry an item belongs to: NULL when its ACK came while the item waited for the socket. */
+static struct inflight_entry *entry_of(struct deliver *d, const struct deliver_item *item)
+{
+	struct inflight_entry *entry = inflight_find(d->inflight, item->shard, item->sub_id);
+
+	return entry != NULL && entry->key == item->key ? entry : NULL;
+}
+
+void deliver_free(struct deliver *d)
+{
+	struct inflight_entry *entry;
+	unsigned i;
+
+	for (i = 0; i < d->out_count; i++) {
+		if (d->out[i].held && (entry = entry_of(d, &d->out[i])) != NULL)
+			forget(d, entry);
+	}
+	drop_first_out(d, d->out_count);
+	if (d->inflight != NULL) {
+		while ((entry = inflight_oldest(d->inflight)) != NULL ||
+		       (entry = inflight_due(d->inflight, UINT64_MAX / 2)) != NULL)
+			forget(d, entry);
+	}
+	inflight_free(&d->inflight);
+	pace_free(&d->pace);
+}
+
+bool deliver_resend_owed(const struct subscriber_view *sub)
+{
+	return sub->push_key != 0 && sub->sent_revision > sub->acked_revision && sub->tries < 2;
+}
+
+/* ---- marks in the segment -------------------------------------------------------- */
+
+typedef int mark_fn(struct registry *reg, uint32_t shard, const struct delivery *d, uint32_t count);
+
+/* One hold for each run of the same shard; a round's deliveries all are of one. */
+static void mark_runs(struct deliver *d, mark_fn *fn, const struct delivery *list, const uint8_t *shards, unsigned count)
+{
+	unsigned from, to;
+	int ret;
+
+	for (from = 0; from < count; from = to) {
+		for (to = from + 1; to < count && shards[to] == shards[from]; to++)
+			;
+		if ((ret = fn(d->reg, shards[from], list + from, to - from)) < 0)
+			log_warning("op=push-mark shard=%u count=%u err=\"%s\"", shards[from], to - from, err_str(ret));
+	}
+}
+
+static void mark_sent(struct deliver *d, const struct deliver_item *items, unsigned count, uint64_t now_ms)
+{
+	struct delivery list[UDP_BATCH];
+	uint8_t shards[UDP_BATCH];
+	unsigned i;
+
+	for (i = 0; i < count; i++) {
+		list[i] = (struct delivery){
+			.id = items[i].sub_id,
+			.off = items[i].sub_off,
+			.revision = items[i].revision,
+			.key = items[i].key,
+			.at_ms = now_ms,
+			.tries = items[i].tries,
+		};
+		shards[i] = items[i].shard;
+	}
+	mark_runs(d, registry_mark_sent, list, shards, count);
+}
+
+/* ---- sending --------------------------------------------------------------------- */
+
+static struct inflight_entry *enter(struct deliver *d, const struct deliver_item *item, bool hold_bytes)
+{
+	struct inflight_entry *old = inflight_find(d->inflight, item->shard, item->sub_id);
+	struct inflight_entry fields = {
+		.sub_id = item->sub_id,
+		.key = item->key,
+		.revision = item->revision,
+		.sub_off = item->sub_off,
+		.port = item->port,
+		.shard = item->shard,
+	};
+
+	if (old != NULL)
+		forget(d, old);
+	memcpy(fields.address, item->address, 16);
+	fields.counted = inflight_match(d->inflight, item->address, item->port, item->key) == NULL;
+	if (hold_bytes)
+		fields.datagram = datagram_hold(item->datagram);
+	return inflight_add(d->inflight, &fields);
+}
+
+static void settle_sent(struct deliver *d, const struct deliver_item *item, uint64_t now_ms)
+{
+	struct inflight_entry *entry = item->held ? entry_of(d, item) : enter(d, item, item->datagram->keep);
+
+	metric_add(METRIC_PUSH_BYTES, item->datagram->len);
+	if (item->tries > 1)
+		metric_add(METRIC_PUSH_RETRIED, 1);
+	if (entry == NULL)
+		return;
+	if (item->tries == 1 && entry->counted)
+		metric_add(METRIC_PUSH_TOTAL, 1);
+	if (entry->first_ms == 0)
+		entry->first_ms = now_ms;
+	if (entry->datagram != NULL && (!entry->datagram->keep || item->tries > 1))
+		datagram_release(&d->datagrams, &entry->datagram);
+	entry->tries = item->tries;
+	entry->sent_ms = now_ms;
+	inflight_wait(d->inflight, entry);
+}
+
+static void settle_failed(struct deliver *d, struct deliver_item *item, bool too_long)
+{
+	struct inflight_entry *entry = inflight_find(d->inflight, item->shard, item->sub_id);
+	bool counted = item->held ? entry != NULL && entry->counted
+	                          : inflight_match(d->inflight, item->address, item->port, item->key) == NULL;
+	char text[ADDRESS_TEXT];
+
+	metric_add(too_long ? METRIC_PUSH_OVERSIZE : METRIC_PUSH_SEND_ERRORS, 1);
+	if (counted && item->tries == 1)
+		metric_add(METRIC_PUSH_TOTAL, 1);
+	if (counted)
+		metric_add(METRIC_PUSH_FAILED, 1);
+	log_debug("op=push-send to=%s port=%u bytes=%zu err=\"%s\"", address_text(item->address, text), item->port,
+	          item->datagram->len, strerror(errno));
+	if (entry != NULL)
+		forget(d, entry);
+	/* Nothing more is owed for it; the next change tries again. */
+	item->tries = 2;
+	mark_sent(d, item, 1, clock_mono_ms());
+	drop_first_out(d, 1);
+}
+
+static void settle_batch(struct deliver *d, unsigned sent)
+{
+	uint64_t now_ms = clock_mono_ms();
+	unsigned i;
+
+	if (sent == 0)
+		return;
+	for (i = 0; i < sent; i++)
+		settle_sent(d, &d->out[i], now_ms);
+	mark_sent(d, d->out, sent, now_ms);
+	FAULT("push-marked");
+	drop_first_out(d, sent);
+}
+
+bool deliver_flush(struct deliver *d)
+{
+	struct udp_out out[UDP_BATCH];
+	enum udp_result result;
+	unsigned i, sent;
+
+	while (d->out_count > 0 && d->blocked == UDP_SENT) {
+		for (i = 0; i < d->out_count; i++) {
+			const struct deliver_item *item = &d->out[i];
+
+			out[i] = (struct udp_out){
+				item->address,
+				item->port,
+				str_make(item->datagram->data, item->datagram->len),
+			};
+		}
+		FAULT("push-unsent");
+		result = udp_send(&d->udp, out, d->out_count, &sent);
+		FAULT("push-sent-unmarked");
+		settle_batch(d, sent);
+		if (result == UDP_FULL || result == UDP_SHORT)
+			d->blocked = result;
+		else if (result != UDP_SENT)
+			settle_failed(d, &d->out[0], result == UDP_TOO_LONG);
+	}
+	return d->blocked == UDP_SENT;
+}
+
+void deliver_unblock(struct deliver *d)
+{
+	d->blocked = UDP_SENT;
+}
+
+static uint32_t reserve_pace(struct deliver *d, const uint8_t address[16], uint16_t port)
+{
+	struct pace_rates rates = { d->config->push_rate, d->config->push_rate_address };
+	uint32_t wait_ms = pace_reserve(d->pace, &rates, address, port, clock_mono_us(), DELAY_LIMIT_MS);
+
+	if (wait_ms > 0)
+		metric_add(METRIC_PUSH_PACED, 1);
+	return wait_ms;
+}
+
+static void put_out(struct deliver *d, const struct deliver_item *item)
+{
+	d->out[d->out_count] = *item;
+	(void)datagram_hold(item->datagram);
+	if (++d->out_count == UDP_BATCH)
+		(void)deliver_flush(d);
+}
+
+static void delay_new(struct deliver *d, const struct deliver_item *item, uint32_t wait_ms)
+{
+	uint64_t now_ms = clock_mono_ms();
+	struct inflight_entry *entry = enter(d, item, true);
+
+	entry->tries = (uint8_t)(item->tries - 1);
+	inflight_delay(d->inflight, entry, now_ms, now_ms + wait_ms);
+}
+
+void deliver_push(struct deliver *d, uint8_t shard, const struct subscriber_view *sub, struct datagram *datagram,
+                  uint64_t revision, uint8_t tries)
+{
+	struct deliver_item item = {
+		.datagram = datagram,
+		.sub_id = sub->id,
+		.key = datagram->key,
+		.revision = revision,
+		.sub_off = sub->off,
+		.port = sub->port,
+		.shard = shard,
+		.tries = tries,
+	};
+	uint32_t wait_ms;
+
+	/* Room for all that stands in the batch, so that nothing can be refused after it was sent. */
+	if (d->out_count == UDP_BATCH || inflight_reserve(d->inflight, UDP_BATCH + 1) < 0) {
+		d->owed = true;
+		return;
+	}
+	memcpy(item.address, sub->address, 16);
+	wait_ms = reserve_pace(d, sub->address, sub->port);
+	if (wait_ms == PACE_REFUSED)
+		d->owed = true;
+	else if (wait_ms > 0)
+		delay_new(d, &item, wait_ms);
+	else
+		put_out(d, &item);
+}
+
+void deliver_oversize(struct deliver *d, uint8_t shard, const struct subscriber_view *sub, uint64_t key, uint64_t revision)
+{
+	struct inflight_entry *old = inflight_find(d->inflight, shard, sub->id);
+	struct delivery delivery = {
+		.id = sub->id,
+		.off = sub->off,
+		.revision = revision,
+		.key = key,
+		.at_ms = clock_mono_ms(),
+		.tries = DELIVER_OVERSIZE,
+	};
+
+	if (old != NULL)
+		forget(d, old);
+	metric_add(METRIC_PUSH_OVERSIZE, 1);
+	mark_runs(d, registry_mark_sent, &delivery, &shard, 1);
+}
+
+/* ---- time ------------------------------------------------------------------------ */
+
+static struct deliver_item item_of(const struct inflight_entry *entry)
+{
+	struct deliver_item item = {
+		.datagram = entry->datagram,
+		.sub_id = entry->sub_id,
+		.key = entry->key,
+		.revision = entry->revision,
+		.sub_off = entry->sub_off,
+		.port = entry->port,
+		.shard = entry->shard,
+		.tries = (uint8_t)(entry->tries + 1),
+		.held = true,
+	};
+
+	memcpy(item.address, entry->address, 16);
+	return item;
+}
+
+static void send_held(struct deliver *d, struct inflight_entry *entry)
+{
+	struct deliver_item item = item_of(entry);
+
+	inflight_hold(d->inflight, entry);
+	put_out(d, &item);
+}
+
+static void give_up(struct deliver *d, struct inflight_entry *entry)
+{
+	if (entry->counted)
+		metric_add(METRIC_PUSH_FAILED, 1);
+	forget(d, entry);
+}
+
+/* The wait of the oldest one is over. */
+static void expire(struct deliver *d, struct inflight_entry *entry, uint64_t now_ms)
+{
+	uint32_t wait_ms;
+
+	if (entry->tries >= 2) {
+		give_up(d, entry);
+	} else if (entry->datagram == NULL) {
+		/* Its bytes are gone: the tour sends the state of now, as the second try. */
+		d->owed = true;
+		forget(d, entry);
+	} else if ((wait_ms = reserve_pace(d, entry->address, entry->port)) == 0) {
+		send_held(d, entry);
+	} else {
+		if (wait_ms > DELAY_LIMIT_MS)
+			wait_ms = DELAY_LIMIT_MS;
+		inflight_delay(d->inflight, entry, now_ms, now_ms + wait_ms);
+	}
+}
+
+static uint64_t wait_end(const struct deliver *d, const struct inflight_entry *entry)
+{
+	return entry->sent_ms + d->config->push_ack_wait_ms;
+}
+
+bool deliver_due(struct deliver *d)
+{
+	uint64_t now_ms = clock_mono_ms();
+	struct inflight_entry *entry;
+	unsigned n;
+
+	if (!deliver_flush(d))
+		return false;
+	for (n = 0; n < UDP_BATCH && d->blocked == UDP_SENT; n++) {
+		if ((entry = inflight_due(d->inflight, now_ms)) != NULL)
+			send_held(d, entry);
+		else if ((entry = inflight_oldest(d->inflight)) != NULL && wait_end(d, entry) <= now_ms)
+			expire(d, entry, now_ms);
+		else
+			break;
+	}
+	return deliver_flush(d) && n == UDP_BATCH;
+}
+
+uint64_t deliver_next(const struct deliver *d)
+{
+	const struct inflight_entry *oldest = inflight_oldest(d->inflight);
+	uint64_t due = inflight_next_due(d->inflight);
+
+	return oldest != NULL && wait_end(d, oldest) < due ? wait_end(d, oldest) : due;
+}
+
+/* ---- ACKs ------------------------------------------------------------------------ */
+
+static void flush_acked(struct deliver *d)
+{
+	FAULT("push-ack-unmarked");
+	mark_runs(d, registry_mark_acked, d->acked, d->acked_shard, d->acked_count);
+	d->acked_count = 0;
+}
+
+static void accept_ack(struct deliver *d, struct inflight_entry *entry, uint64_t now_ms)
+{
+	if (d->acked_count == sizeof d->acked / sizeof d->acked[0])
+		flush_acked(d);
+	d->acked_shard[d->acked_count] = entry->shard;
+	d->acked[d->acked_count++] = (struct delivery){
+		.id = entry->sub_id,
+		.off = entry->sub_off,
+		.revision = entry->revision,
+		.key = entry->key,
+		.at_ms = now_ms,
+		.tries = entry->tries,
+	};
+	if (entry->counted) {
+		metric_add(METRIC_PUSH_OK, 1);
+		latency_add(METRIC_PUSH_ACK_BUCKET_0, METRIC_PUSH_ACK_MS_SUM, now_ms - entry->first_ms);
+	}
+	forget(d, entry);
+}
+
+static void on_datagram(void *arg, const uint8_t address[16], uint16_t port, struct str text)
+{
+	struct deliver *d = arg;
+	uint64_t now_ms = clock_mono_ms(), key;
+	struct inflight_entry *entry;
+	struct inflight_entry *next;
+	bool found = false;
+
+	if (ack_parse(text, &key) < 0)
+		key = 0;
+	for (entry = inflight_match(d->inflight, address, port, key); entry != NULL; entry = next) {
+		next = inflight_match_next(d->inflight, entry);
+		/* One that still waits for its turn was not sent: the ACK means another of the same socket. */
+		if (entry->tries == 0)
+			continue;
+		accept_ack(d, entry, now_ms);
+		found = true;
+	}
+	if (!found)
+		metric_add(datagrams_live(&d->datagrams, key) ? METRIC_PUSH_ACK_FOREIGN : METRIC_PUSH_ACK_UNKNOWN, 1);
+}
+
+unsigned deliver_receive(struct deliver *d)
+{
+	uint32_t lost;
+	unsigned n = udp_receive(&d->udp, on_datagram, d, &lost);
+
+	if (d->acked_count > 0)
+		flush_acked(d);
+	if (lost > 0)
+		metric_add(METRIC_PUSH_RXQ_OVERFLOW, lost);
+	return n;
+}
+
+/* ---- after a death ---------------------------------------------------------------- */
+
+void deliver_recover(struct deliver *d, uint8_t shard, const struct subscriber_view *sub)
+{
+	uint64_t now_ms = clock_mono_ms();
+	struct inflight_entry fields = {
+		.sub_id = sub->id,
+		.key = sub->push_key,
+		.revision = sub->sent_revision,
+		.sub_off = sub->off,
+		.port = sub->port,
+		.shard = shard,
+		.tries = (uint8_t)sub->tries,
+		.first_ms = sub->sent_at_ms,
+		.sent_ms = 0,
+	};
+
+	if (inflight_find(d->inflight, shard, sub->id) != NULL || inflight_reserve(d->inflight, UDP_BATCH + 1) < 0)
+		return;
+	memcpy(fields.address, sub->address, 16);
+	fields.counted = inflight_match(d->inflight, sub->address, sub->port, sub->push_key) == NULL;
+	/* A resend is owed at once; those that had both datagrams wait once more from now on. */
+	if (sub->tries < 2) {
+		inflight_wait_first(d->inflight, inflight_add(d->inflight, &fields));
+	} else {
+		fields.sent_ms = now_ms;
+		inflight_wait(d->inflight, inflight_add(d->inflight, &fields));
+	}
+}

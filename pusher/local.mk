@@ -1,0 +1,32 @@
+libroster_a_SOURCES += \
+	pusher/ack.c pusher/ack.h \
+	pusher/datagram.c pusher/datagram.h \
+	pusher/deliver.c pusher/deliver.h \
+	pusher/drain.c pusher/drain.h \
+	pusher/encode.c pusher/encode.h \
+	pusher/inflight.c pusher/inflight.h \
+	pusher/latency.c pusher/latency.h \
+	pusher/main.c \
+	pusher/pace.c pusher/pace.h \
+	pusher/round.c pusher/round.h \
+	pusher/schedule.c pusher/schedule.h \
+	pusher/tour.c pusher/tour.h \
+	pusher/udp.c pusher/udp.h \
+	pusher/zombies.c pusher/zombies.h
+
+if HAVE_CMOCKA
+check_PROGRAMS += tests/unit/ack_test tests/unit/pace_test tests/unit/inflight_test tests/unit/encode_test \
+	tests/unit/pusher_test tests/unit/pusher_process_test
+tests_unit_ack_test_SOURCES = tests/unit/ack_test.c
+tests_unit_ack_test_LDADD = $(UNIT_LDADD)
+tests_unit_pace_test_SOURCES = tests/unit/pace_test.c
+tests_unit_pace_test_LDADD = $(UNIT_LDADD)
+tests_unit_inflight_test_SOURCES = tests/unit/inflight_test.c
+tests_unit_inflight_test_LDADD = $(UNIT_LDADD)
+tests_unit_encode_test_SOURCES = tests/unit/encode_test.c
+tests_unit_encode_test_LDADD = $(UNIT_LDADD)
+tests_unit_pusher_test_SOURCES = tests/unit/pusher_test.c tests/unit/push_fixture.h
+tests_unit_pusher_test_LDADD = $(UNIT_LDADD)
+tests_unit_pusher_process_test_SOURCES = tests/unit/pusher_process_test.c tests/unit/push_fixture.h
+tests_unit_pusher_process_test_LDADD = $(UNIT_LDADD)
+endif
