@@ -1,0 +1,127 @@
+#include "keeper/cleanup.h"
+
+#include "shared/base/clock.h"
+#include "shared/base/log.h"
+#include "shared/metrics/metrics.h"
+
+void cleanup_init(struct cleanup *c, struct registry *reg, const struct config *config, uint64_t mono_ms)
+{
+	*c = (struct cleanup){ .reg = reg, .next_run_ms = mono_ms + config->empty_delay_ms };
+	c->enabled = config->empty_clean;
+	c->period_ms = config->empty_period_ms;
+}
+
+void cleanup_configure(struct cleanup *c, const struct config *config, uint64_t mono_ms)
+{
+	c->enabled = config->empty_clean;
+	if (c->period_ms != config->empty_period_ms && c->next_run_ms > mono_ms + config->empty_period_ms)
+		c->next_run_ms = mono_ms + config->empty_period_ms;
+	c->period_ms = config->empty_period_ms;
+}
+
+/* ---- empty services -------------------------------------------------------- */
+
+bool cleanup_begin_run(struct cleanup *c, uint64_t mono_ms)
+{
+	if (mono_ms < c->next_run_ms)
+		return false;
+	/* A fixed rate; runs missed while nobody ran are not made up for. */
+	c->next_run_ms += c->period_ms;
+	if (c->next_run_ms <= mono_ms)
+		c->next_run_ms = mono_ms + c->period_ms;
+	if (!c->enabled)
+		return false;
+	c->run++;
+	return true;
+}
+
+static bool remove_empty(struct cleanup *c, uint32_t shard, struct keeper_entry service)
+{
+	const struct origin origin = { .source = SOURCE_CLIENT, .node = c->reg->node, .cause = CAUSE_EMPTY };
+	int ret = registry_remove_empty(c->reg, origin, shard, service);
+
+	if (ret == 0)
+		metric_add(METRIC_EMPTY_SERVICES_REMOVED, 1);
+	else if (ret != ERR_AGAIN && ret != ERR_NOT_FOUND)
+		log_warning("op=remove-empty shard=%u service=%#llx err=\"%s\"", shard, (unsigned long long)service.id,
+		            err_str(ret));
+	return ret == 0 || ret == ERR_NOT_FOUND;
+}
+
+bool cleanup_judge(struct cleanup *c, uint32_t shard, struct keeper_entry service, struct cleanup_mark *mark, uint32_t instances)
+{
+	if (mark->run == c->run)
+		return false;
+	mark->run = c->run;
+	if (instances > 0) {
+		mark->empty_runs = 0;
+		return false;
+	}
+	if (++mark->empty_runs < CLEANUP_EMPTY_RUNS)
+		return false;
+	/* Refused: an instance came in since the look. The next run decides anew. */
+	mark->empty_runs = 0;
+	return remove_empty(c, shard, service);
+}
+
+/* ---- steps over all shards ------------------------------------------------- */
+
+typedef int shard_fn(struct registry *reg, uint32_t shard, uint32_t budget);
+
+/* Shard by shard to its end: the registry remembers where it was in one shard only. An error
+ * leaves the shard alone until its bit is set again. */
+static bool step(struct cleanup *c, uint64_t *bits, shard_fn *fn, const char *what)
+{
+	uint64_t end_us = clock_mono_us() + CLEANUP_STEP_US;
+
+	while (*bits != 0) {
+		uint32_t shard = (uint32_t)__builtin_ctzll(*bits);
+		int left = fn(c->reg, shard, CLEANUP_BUDGET);
+
+		if (left < 0)
+			log_warning("op=%s shard=%u err=\"%s\"", what, shard, err_str(left));
+		if (left <= 0)
+			*bits &= *bits - 1;
+		if (clock_mono_us() >= end_us)
+			break;
+	}
+	return *bits != 0;
+}
+
+void cleanup_begin_drain(struct cleanup *c)
+{
+	c->draining = UINT64_MAX;
+}
+
+bool cleanup_drain_step(struct cleanup *c)
+{
+	return step(c, &c->draining, registry_drain, "drain");
+}
+
+static uint64_t ephemeral_count(struct cleanup *c)
+{
+	struct registry_stats stats;
+
+	registry_stats(c->reg, &stats);
+	return stats.ephemeral;
+}
+
+void cleanup_begin_stale(struct cleanup *c)
+{
+	c->stale = UINT64_MAX;
+	c->ephemeral_before = ephemeral_count(c);
+}
+
+bool cleanup_stale_step(struct cleanup *c)
+{
+	uint64_t left;
+
+	if (step(c, &c->stale, registry_drop_stale, "drop-stale"))
+		return true;
+	left = ephemeral_count(c);
+	/* What clients registered meanwhile is not told apart: the number is for people. */
+	if (c->ephemeral_before > left)
+		metric_add(METRIC_STALE_DROPPED, c->ephemeral_before - left);
+	log_info("op=drop-stale before=%llu left=%llu", (unsigned long long)c->ephemeral_before, (unsigned long long)left);
+	return false;
+}

@@ -1,0 +1,53 @@
+/* cleanup.h - what is taken away without a client asking: empty services (specification 8.4),
+ * the instances of removed services, and ephemeral instances nobody spoke for while the node was down.
+ *
+ * Everything is done in steps of a few milliseconds; a step that returns true wants to go on.
+ * Process-private; a new keeper begins counting empty runs anew. */
+#ifndef KEEPER_CLEANUP_H
+#define KEEPER_CLEANUP_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "shared/config/config.h"
+#include "shared/registry/registry.h"
+
+#define CLEANUP_EMPTY_RUNS 5U /* a service goes in its fifth empty run in a row */
+#define CLEANUP_BUDGET 256U   /* instances a hold */
+#define CLEANUP_STEP_US 5000U
+
+struct cleanup {
+	struct registry *reg;
+	bool enabled;
+	uint64_t period_ms;
+	uint64_t next_run_ms; /* CLOCK_MONOTONIC */
+	uint16_t run;         /* number of the latest run */
+	uint64_t draining;    /* bit a shard: may have removed services */
+	uint64_t stale;       /* bit a shard: ephemeral instances are still to be dropped */
+	uint64_t ephemeral_before;
+};
+
+/* Kept for each service by whoever visits it. */
+struct cleanup_mark {
+	uint16_t run; /* that it was last judged in */
+	uint16_t empty_runs;
+};
+
+void cleanup_init(struct cleanup *c, struct registry *reg, const struct config *config, uint64_t mono_ms);
+/* After a reload: the next run comes no later than a new period from now. */
+void cleanup_configure(struct cleanup *c, const struct config *config, uint64_t mono_ms);
+
+/* Once a tick. True: a run begins, every service is to be visited and judged. */
+bool cleanup_begin_run(struct cleanup *c, uint64_t mono_ms);
+/* Judges a service that was just looked at; once a run. True: it was removed. */
+bool cleanup_judge(struct cleanup *c, uint32_t shard, struct keeper_entry service, struct cleanup_mark *mark, uint32_t instances);
+
+/* Once a tick: look into every shard again. */
+void cleanup_begin_drain(struct cleanup *c);
+bool cleanup_drain_step(struct cleanup *c);
+
+/* A stale start: before the first expiry. */
+void cleanup_begin_stale(struct cleanup *c);
+bool cleanup_stale_step(struct cleanup *c);
+
+#endif

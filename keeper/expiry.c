@@ -1,0 +1,275 @@
+#include "keeper/expiry.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "shared/base/clock.h"
+#include "shared/base/log.h"
+#include "shared/metrics/metrics.h"
+
+#define PULL 256 /* new services a hold */
+#define HEAP_SMALLEST 64U
+
+/* ---- heap ------------------------------------------------------------------ */
+
+static bool heap_resize(struct expiry_shard *s, uint32_t cap)
+{
+	struct expiry_entry *heap = realloc(s->heap, cap * sizeof(*heap));
+
+	if (heap == NULL)
+		return false;
+	s->heap = heap;
+	s->cap = cap;
+	return true;
+}
+
+static bool heap_reserve(struct expiry_shard *s, uint32_t more)
+{
+	uint32_t need = s->count + more, cap = s->cap + s->cap / 2;
+
+	if (need <= s->cap)
+		return true;
+	if (cap < need)
+		cap = need;
+	return heap_resize(s, cap < HEAP_SMALLEST ? HEAP_SMALLEST : cap);
+}
+
+/* Room for the entry was reserved, or it was in the heap before. */
+static void heap_push(struct expiry_shard *s, struct expiry_entry entry)
+{
+	uint32_t at = s->count++;
+
+	while (at > 0 && s->heap[(at - 1) / 2].due_ms > entry.due_ms) {
+		s->heap[at] = s->heap[(at - 1) / 2];
+		at = (at - 1) / 2;
+	}
+	s->heap[at] = entry;
+}
+
+static struct expiry_entry heap_pop(struct expiry_shard *s)
+{
+	struct expiry_entry top = s->heap[0], last = s->heap[--s->count];
+	uint32_t at = 0, child;
+
+	while ((child = 2 * at + 1) < s->count) {
+		if (child + 1 < s->count && s->heap[child + 1].due_ms < s->heap[child].due_ms)
+			child++;
+		if (s->heap[child].due_ms >= last.due_ms)
+			break;
+		s->heap[at] = s->heap[child];
+		at = child;
+	}
+	s->heap[at] = last;
+	return top;
+}
+
+static void heap_shrink(struct expiry_shard *s)
+{
+	if (s->cap > HEAP_SMALLEST && s->count < s->cap / 4)
+		(void)heap_resize(s, s->cap / 2 > HEAP_SMALLEST ? s->cap / 2 : HEAP_SMALLEST);
+}
+
+/* Equal times are a heap in any order. */
+static void all_due(struct expiry_shard *s)
+{
+	for (uint32_t i = 0; i < s->count; i++)
+		s->heap[i].due_ms = 0;
+	s->again = s->visiting;
+}
+
+/* ---- what the registry hints at -------------------------------------------- */
+
+static void failed(struct expiry_shard *s, uint32_t shard, const char *what, int code)
+{
+	s->skip = true;
+	log_warning("op=%s shard=%u err=\"%s\"", what, shard, err_str(code));
+}
+
+/* Returns the number pulled; fewer than PULL: that was all. */
+static int pull(struct expiry *e, uint32_t shard)
+{
+	struct expiry_shard *s = &e->shards[shard];
+	struct keeper_entry found[PULL];
+	int n;
+
+	/* One more than pulled: `current` comes back. */
+	if (!heap_reserve(s, PULL + 1U))
+		return ERR_NOMEM;
+	n = registry_services_after(e->reg, shard, s->pulled_id, found, PULL);
+	for (int i = 0; i < n; i++) {
+		s->pulled_id = found[i].id;
+		heap_push(s, (struct expiry_entry){ .id = found[i].id, .off = found[i].off, .mark = { .run = e->cleanup->run } });
+	}
+	return n;
+}
+
+/* True: there are more new services to pull. */
+static bool pull_new(struct expiry *e, uint32_t shard)
+{
+	struct expiry_shard *s = &e->shards[shard];
+	/* Read before the pull: what comes in during it moves the hint again. */
+	uint64_t last_id = registry_last_id(e->reg, shard);
+	int n = PULL;
+
+	if (last_id == s->last_id)
+		return false;
+	/* In one go: the registry remembers the place in one shard only. */
+	for (unsigned i = 0; i < EXPIRY_TURN_HOLDS && n == PULL; i++)
+		n = pull(e, shard);
+	if (n < 0)
+		failed(s, shard, "expiry-pull", n);
+	else if (n < PULL)
+		s->last_id = last_id;
+	return n == PULL;
+}
+
+static bool follow_hints(struct expiry *e, uint32_t shard)
+{
+	struct expiry_shard *s = &e->shards[shard];
+	uint64_t lowered = registry_due_lowered(e->reg, shard);
+
+	if (lowered != s->lowered)
+		all_due(s);
+	s->lowered = lowered;
+	s->fresh = pull_new(e, shard);
+	return s->fresh;
+}
+
+/* ---- visits ---------------------------------------------------------------- */
+
+static void visit_begin(struct expiry *e, struct expiry_shard *s)
+{
+	s->current = heap_pop(s);
+	s->visiting = true;
+	s->again = false;
+	s->visit = (struct expire_visit){ .budget = EXPIRY_BUDGET, .due_ms = UINT64_MAX };
+	s->visit.service = (struct keeper_entry){ .id = s->current.id, .off = s->current.off };
+	/* At time 0 no beat is old: the visit only counts the instances, for the cleanup. */
+	s->visit.now_ms = e->judge ? e->now_ms : 0;
+}
+
+/* Never due again within this tick, never later than the longest time alone. */
+static uint64_t next_due(const struct expiry *e, const struct expiry_shard *s)
+{
+	uint64_t latest = e->now_ms + EXPIRY_VISIT_MAX_MS;
+
+	if (!e->judge)
+		return latest;
+	if (s->again || s->visit.due_ms <= e->now_ms)
+		return e->now_ms + 1;
+	return s->visit.due_ms < latest ? s->visit.due_ms : latest;
+}
+
+static void visit_end(struct expiry *e, uint32_t shard)
+{
+	struct expiry_shard *s = &e->shards[shard];
+	struct keeper_entry service = s->visit.service;
+
+	s->visiting = false;
+	if (s->visit.gone || cleanup_judge(e->cleanup, shard, service, &s->current.mark, s->visit.instances)) {
+		heap_shrink(s);
+		return;
+	}
+	s->current.off = service.off;
+	s->current.due_ms = next_due(e, s);
+	heap_push(s, s->current);
+	metric_add(METRIC_EXPIRY_VISITS, 1);
+}
+
+static void visit_failed(struct expiry *e, uint32_t shard, int code)
+{
+	struct expiry_shard *s = &e->shards[shard];
+
+	failed(s, shard, "expire", code);
+	s->visiting = false;
+	/* A shard that nobody can lock is tried again soon; a service that cannot be read must not stop its neighbours. */
+	s->current.due_ms = e->now_ms + (code == ERR_LOCK ? 1 : EXPIRY_VISIT_MAX_MS);
+	heap_push(s, s->current);
+}
+
+static void hold(struct expiry *e, uint32_t shard)
+{
+	struct expiry_shard *s = &e->shards[shard];
+	int ret;
+
+	if (!s->visiting)
+		visit_begin(e, s);
+	s->visit.flipped = s->visit.removed = 0;
+	ret = registry_expire(e->reg, shard, &s->visit);
+	metric_add(METRIC_EXPIRY_FLIPS, s->visit.flipped);
+	metric_add(METRIC_EXPIRY_REMOVALS, s->visit.removed);
+	if (ret < 0)
+		visit_failed(e, shard, ret);
+	else if (s->visit.gone || s->visit.done)
+		visit_end(e, shard);
+}
+
+/* False: nothing is left to do in the shard in this tick. */
+static bool turn(struct expiry *e, uint32_t shard)
+{
+	struct expiry_shard *s = &e->shards[shard];
+	bool more = s->fresh && !s->skip && follow_hints(e, shard);
+
+	for (unsigned i = 0; i < EXPIRY_TURN_HOLDS && !s->skip; i++) {
+		if (!s->visiting && (s->count == 0 || s->heap[0].due_ms > e->now_ms))
+			return more;
+		hold(e, shard);
+	}
+	return !s->skip;
+}
+
+/* ---- ticks ----------------------------------------------------------------- */
+
+void expiry_init(struct expiry *e, struct registry *reg, struct cleanup *cleanup)
+{
+	memset(e, 0, sizeof(*e));
+	e->reg = reg;
+	e->cleanup = cleanup;
+}
+
+void expiry_free(struct expiry *e)
+{
+	for (uint32_t i = 0; i < SHARDS; i++)
+		free(e->shards[i].heap);
+	memset(e->shards, 0, sizeof(e->shards));
+}
+
+void expiry_begin(struct expiry *e, uint64_t health_ms, bool judge)
+{
+	e->now_ms = health_ms;
+	e->judge = judge;
+	e->cursor = (e->cursor + 1) % SHARDS;
+	for (uint32_t i = 0; i < SHARDS; i++) {
+		e->shards[i].fresh = true;
+		e->shards[i].skip = false;
+	}
+}
+
+bool expiry_step(struct expiry *e)
+{
+	uint64_t end_us = clock_mono_us() + EXPIRY_STEP_US;
+	unsigned quiet = 0;
+
+	while (quiet < SHARDS) {
+		quiet = turn(e, e->cursor) ? 0 : quiet + 1;
+		e->cursor = (e->cursor + 1) % SHARDS;
+		if (clock_mono_us() >= end_us)
+			break;
+	}
+	return quiet < SHARDS;
+}
+
+void expiry_visit_all(struct expiry *e)
+{
+	for (uint32_t i = 0; i < SHARDS; i++)
+		all_due(&e->shards[i]);
+}
+
+uint64_t expiry_count(const struct expiry *e)
+{
+	uint64_t count = 0;
+
+	for (uint32_t i = 0; i < SHARDS; i++)
+		count += e->shards[i].count + e->shards[i].visiting;
+	return count;
+}

@@ -1,0 +1,67 @@
+/* expiry.h - which service must be looked at, and when.
+ *
+ * One private heap a shard, ordered by the time on the health clock at which something in the
+ * service may expire. That time is a lower bound: beats only move the truth later and cost
+ * nothing here. New services are pulled from the registry when its last id moved; a bound that
+ * was lowered makes the whole shard be visited; and no service is left alone for longer than
+ * EXPIRY_VISIT_MAX_MS, so a hint that was missed costs seconds, never an instance.
+ *
+ * expiry_begin() once a tick, then expiry_step() until it returns false. Shards take turns of
+ * EXPIRY_TURN_HOLDS holds, each of at most EXPIRY_BUDGET instances: a large service or shard
+ * delays the others by a turn, not by its size. Everything is lost with the process and
+ * found again by the next one. */
+#ifndef KEEPER_EXPIRY_H
+#define KEEPER_EXPIRY_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "keeper/cleanup.h"
+#include "shared/registry/registry.h"
+#include "shared/shm/segment.h"
+
+#define EXPIRY_BUDGET 256U
+#define EXPIRY_TURN_HOLDS 32U
+#define EXPIRY_STEP_US 5000U
+#define EXPIRY_VISIT_MAX_MS 10000U
+
+struct expiry_entry {
+	uint64_t id;
+	uint64_t due_ms; /* health clock; 0: at once */
+	uint32_t off;    /* hint of the registry */
+	struct cleanup_mark mark;
+};
+
+struct expiry_shard {
+	struct expiry_entry *heap; /* owned */
+	uint32_t count, cap;
+	uint64_t pulled_id;        /* services up to this one are known */
+	uint64_t last_id, lowered; /* hints of the registry as last seen */
+	bool fresh;                /* the hints are not yet looked at in this tick */
+	bool skip;                 /* failed in this tick */
+	bool again;                /* a bound moved while `current` was visited */
+	bool visiting;
+	struct expiry_entry current; /* not in the heap while visited */
+	struct expire_visit visit;
+};
+
+struct expiry {
+	struct registry *reg;
+	struct cleanup *cleanup;
+	uint64_t now_ms; /* of this tick */
+	bool judge;      /* switch healthCheckEnabled: off, services are only looked at */
+	uint32_t cursor; /* shard whose turn is next */
+	struct expiry_shard shards[SHARDS];
+};
+
+void expiry_init(struct expiry *e, struct registry *reg, struct cleanup *cleanup);
+void expiry_free(struct expiry *e);
+void expiry_begin(struct expiry *e, uint64_t health_ms, bool judge);
+/* Works for some milliseconds. True: there is more for this tick. */
+bool expiry_step(struct expiry *e);
+/* Every service is due at once (a run of the cleanup). */
+void expiry_visit_all(struct expiry *e);
+/* Services known. */
+uint64_t expiry_count(const struct expiry *e);
+
+#endif

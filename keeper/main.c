@@ -1,0 +1,183 @@
+/* The keeper: time. It moves the health clock, lets beats expire and takes away what is over.
+ *
+ * One wake-up a second; the work of a tick is done in steps of a few milliseconds between
+ * looks at signals and the clock. It holds no state that its successor could not find again. */
+#include "shared/process/process.h"
+
+#include <ev.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "keeper/cleanup.h"
+#include "keeper/expiry.h"
+#include "keeper/pulse.h"
+#include "shared/base/clock.h"
+#include "shared/base/log.h"
+#include "shared/registry/switches.h"
+#include "shared/shm/health.h"
+
+struct keeper {
+	struct process *proc;
+	struct ev_loop *loop;
+	struct registry reg;
+	struct cleanup cleanup;
+	struct expiry expiry;
+	bool stale; /* old ephemeral instances are still being dropped */
+	int signal_fd;
+	ev_timer tick;
+	ev_idle work; /* runs while a tick has work left */
+	ev_io signals;
+	ev_io alive;
+};
+
+/* ---- work ------------------------------------------------------------------ */
+
+static bool drop_stale(struct keeper *k)
+{
+	k->stale = cleanup_stale_step(&k->cleanup);
+	/* Not before: if this process died on the way, its successor would not know that it has to go on. */
+	if (!k->stale)
+		process_ready(k->proc);
+	return true;
+}
+
+static void on_work(struct ev_loop *loop, ev_idle *w, int events)
+{
+	struct keeper *k = w->data;
+	bool more;
+
+	(void)events;
+	if (k->stale) {
+		more = drop_stale(k);
+	} else {
+		more = expiry_step(&k->expiry);
+		more = cleanup_drain_step(&k->cleanup) || more;
+	}
+	if (!more)
+		ev_idle_stop(loop, w);
+}
+
+static void on_tick(struct ev_loop *loop, ev_timer *w, int events)
+{
+	struct keeper *k = w->data;
+	struct segment *seg = k->proc->seg;
+
+	(void)events;
+	pulse_tick(seg);
+	expiry_begin(&k->expiry, health_now(seg), switches_of(seg)->health_check != 0);
+	if (cleanup_begin_run(&k->cleanup, clock_mono_ms()))
+		expiry_visit_all(&k->expiry);
+	cleanup_begin_drain(&k->cleanup);
+	ev_idle_start(loop, &k->work);
+}
+
+/* ---- signals and the master ------------------------------------------------ */
+
+static void stop(struct keeper *k)
+{
+	process_stopping(k->proc);
+	ev_break(k->loop, EVBREAK_ALL);
+}
+
+static void reload(struct keeper *k)
+{
+	process_reload(k->proc);
+	cleanup_configure(&k->cleanup, &k->proc->config, clock_mono_ms());
+}
+
+static void on_signals(struct ev_loop *loop, ev_io *w, int events)
+{
+	struct keeper *k = w->data;
+	int number;
+
+	(void)loop;
+	(void)events;
+	while ((number = process_next_signal(w->fd)) != 0) {
+		if (number == SIGHUP)
+			reload(k);
+		else if (number != SIGUSR1)
+			stop(k);
+		else if (log_reopen() < 0)
+			log_warning("op=log-reopen result=failed");
+	}
+}
+
+/* The master never writes: readable means that it died. */
+static void on_alive(struct ev_loop *loop, ev_io *w, int events)
+{
+	(void)loop;
+	(void)events;
+	stop(w->data);
+}
+
+static void before_wait(struct ev_loop *loop)
+{
+	process_idle(((struct keeper *)ev_userdata(loop))->proc);
+}
+
+static void after_wait(struct ev_loop *loop)
+{
+	process_busy(((struct keeper *)ev_userdata(loop))->proc);
+}
+
+/* ---- life ------------------------------------------------------------------ */
+
+static void start_watchers(struct keeper *k)
+{
+	ev_timer_init(&k->tick, on_tick, 0.0, HEALTH_TICK_MS / 1000.0);
+	ev_idle_init(&k->work, on_work);
+	ev_io_init(&k->signals, on_signals, k->signal_fd, EV_READ);
+	ev_io_init(&k->alive, on_alive, k->proc->alive_fd, EV_READ);
+	k->tick.data = k->work.data = k->signals.data = k->alive.data = k;
+	ev_timer_start(k->loop, &k->tick);
+	ev_io_start(k->loop, &k->signals);
+	ev_io_start(k->loop, &k->alive);
+	ev_set_userdata(k->loop, k);
+	ev_set_loop_release_cb(k->loop, before_wait, after_wait);
+}
+
+static int keeper_init(struct keeper *k, struct process *proc)
+{
+	k->proc = proc;
+	k->stale = proc->stale;
+	registry_init(&k->reg, proc->seg);
+	cleanup_init(&k->cleanup, &k->reg, &proc->config, clock_mono_ms());
+	expiry_init(&k->expiry, &k->reg, &k->cleanup);
+	k->signal_fd = process_signal_fd();
+	if (k->signal_fd < 0)
+		return k->signal_fd;
+	k->loop = ev_loop_new(EVFLAG_AUTO | EVFLAG_NOENV);
+	if (k->loop == NULL)
+		return ERR_NOMEM;
+	start_watchers(k);
+	return 0;
+}
+
+static void keeper_deinit(struct keeper *k)
+{
+	expiry_free(&k->expiry);
+	if (k->loop != NULL)
+		ev_loop_destroy(k->loop);
+	if (k->signal_fd >= 0)
+		close(k->signal_fd);
+}
+
+int keeper_main(struct process *proc)
+{
+	static struct keeper keeper; /* 64 shards: too large for a stack */
+	int ret = keeper_init(&keeper, proc);
+
+	if (ret < 0) {
+		log_error("op=keeper-init err=\"%s\"", err_str(ret));
+		keeper_deinit(&keeper);
+		return EXIT_FAILURE;
+	}
+	if (keeper.stale)
+		cleanup_begin_stale(&keeper.cleanup);
+	else
+		process_ready(proc);
+	ev_run(keeper.loop, 0);
+	keeper_deinit(&keeper);
+	return EXIT_SUCCESS;
+}

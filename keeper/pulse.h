@@ -1,0 +1,20 @@
+/* pulse.h - one beat of the node's own clock.
+ *
+ * The health clock moves on only while a client's beat could be heard: otherwise a node whose
+ * workers hang or are stopped would declare every instance lost as soon as they run again. */
+#ifndef KEEPER_PULSE_H
+#define KEEPER_PULSE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "shared/shm/segment.h"
+
+#define PULSE_STUCK_MS 1000U
+
+/* Some worker is ready, not stopped, and not busy with one turn for longer than PULSE_STUCK_MS. */
+bool pulse_can_receive(const struct segment *seg, uint64_t mono_ms);
+/* Once every HEALTH_TICK_MS. */
+void pulse_tick(struct segment *seg);
+
+#endif

@@ -1,0 +1,384 @@
+/* The order and the bounds of visits, against a registry that is only a table here. */
+#include "keeper/expiry.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "shared/base/clock.h"
+#include "shared/base/log.h"
+
+#define FAKES 3000
+
+struct fake {
+	uint64_t id, due_ms;
+	uint32_t shard, instances, size; /* size: instances to look at, for the budget */
+	bool gone;
+	int error;
+	unsigned visits, holds;
+	uint64_t last_now_ms;
+};
+
+static struct fake fakes[FAKES];
+static unsigned fake_count, holds, longest_hold;
+static uint64_t lowered[SHARDS];
+static uint32_t order[100000];
+static unsigned pulls, stop_at_hold;
+static uint64_t now;
+
+static struct fake *fake_add(uint32_t shard, uint64_t due_ms)
+{
+	struct fake *f = &fakes[fake_count++];
+
+	*f = (struct fake){ .id = fake_count, .shard = shard, .due_ms = due_ms, .instances = 1, .size = 1 };
+	return f;
+}
+
+uint64_t registry_last_id(struct registry *reg, uint32_t shard)
+{
+	uint64_t last = 0;
+
+	(void)reg;
+	for (unsigned i = 0; i < fake_count; i++)
+		last = fakes[i].shard == shard ? fakes[i].id : last;
+	return last;
+}
+
+uint64_t registry_due_lowered(struct registry *reg, uint32_t shard)
+{
+	(void)reg;
+	return lowered[shard];
+}
+
+int registry_services_after(struct registry *reg, uint32_t shard, uint64_t after, struct keeper_entry *out, uint32_t max)
+{
+	uint32_t n = 0;
+
+	(void)reg;
+	pulls++;
+	for (unsigned i = 0; i < fake_count && n < max; i++) {
+		if (fakes[i].shard == shard && fakes[i].id > after && !fakes[i].gone)
+			out[n++] = (struct keeper_entry){ .id = fakes[i].id, .off = 1 };
+	}
+	return (int)n;
+}
+
+int registry_expire(struct registry *reg, uint32_t shard, struct expire_visit *visit)
+{
+	struct fake *f = &fakes[visit->service.id - 1];
+	uint32_t left = f->size - visit->resume_off, n = left < visit->budget ? left : visit->budget;
+
+	(void)reg;
+	assert_int_equal(f->shard, shard);
+	order[holds++ % 100000] = shard;
+	if (holds == stop_at_hold)
+		clock_set_for_test(1000 + EXPIRY_STEP_US, 1000);
+	f->holds++;
+	f->last_now_ms = visit->now_ms;
+	if (f->error != 0)
+		return f->error;
+	longest_hold = n > longest_hold ? n : longest_hold;
+	visit->gone = f->gone;
+	visit->instances = f->instances;
+	visit->resume_off += n;
+	visit->resume_id = visit->resume_off;
+	visit->done = visit->resume_off == f->size;
+	if (visit->done) {
+		f->visits++;
+		visit->due_ms = f->due_ms;
+	}
+	return 0;
+}
+
+int registry_remove_empty(struct registry *reg, struct origin origin, uint32_t shard, struct keeper_entry service)
+{
+	(void)reg;
+	assert_int_equal(origin.cause, CAUSE_EMPTY);
+	assert_int_equal(fakes[service.id - 1].shard, shard);
+	fakes[service.id - 1].gone = true;
+	return 0;
+}
+
+int registry_drain(struct registry *reg, uint32_t shard, uint32_t budget)
+{
+	(void)reg, (void)shard, (void)budget;
+	return 0;
+}
+
+int registry_drop_stale(struct registry *reg, uint32_t shard, uint32_t budget)
+{
+	(void)reg, (void)shard, (void)budget;
+	return 0;
+}
+
+void registry_stats(struct registry *reg, struct registry_stats *stats_r)
+{
+	(void)reg;
+	memset(stats_r, 0, sizeof(*stats_r));
+}
+
+/* ---- the node under test --------------------------------------------------- */
+
+static struct registry reg;
+static struct cleanup cleanup;
+static struct expiry expiry;
+
+static int setup(void **state)
+{
+	struct config config = { .empty_clean = true, .empty_delay_ms = 50000, .empty_period_ms = 30000 };
+
+	(void)state;
+	memset(fakes, 0, sizeof(fakes));
+	memset(lowered, 0, sizeof(lowered));
+	fake_count = holds = longest_hold = pulls = stop_at_hold = 0;
+	now = 100000;
+	clock_set_for_test(1000, 1000); /* stands still: a step ends when there is nothing left */
+	cleanup_init(&cleanup, &reg, &config, 0);
+	expiry_init(&expiry, &reg, &cleanup);
+	log_set_level(LOG_LEVEL_ERROR);
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	expiry_free(&expiry);
+	clock_set_for_test(0, 0);
+	return 0;
+}
+
+static void tick(uint64_t ms)
+{
+	now += ms;
+	expiry_begin(&expiry, now, true);
+	assert_false(expiry_step(&expiry));
+}
+
+/* ---- tests ----------------------------------------------------------------- */
+
+static void test_visits_when_due(void **state)
+{
+	struct fake *soon = fake_add(3, 103000), *never = fake_add(3, UINT64_MAX);
+
+	(void)state;
+	tick(0);
+	assert_int_equal(expiry_count(&expiry), 2);
+	assert_int_equal(soon->visits, 1); /* a new service at once */
+	assert_int_equal(never->visits, 1);
+	tick(1000);
+	tick(1000);
+	assert_int_equal(soon->visits, 1);
+	tick(1000);
+	assert_int_equal(soon->visits, 2);
+	/* Still due: again at the next tick, not within this one. */
+	tick(1000);
+	assert_int_equal(soon->visits, 3);
+	assert_int_equal(never->visits, 1);
+	tick(5999);
+	assert_int_equal(never->visits, 1);
+	tick(1);
+	assert_int_equal(never->visits, 2);
+}
+
+static void test_idle_tick_takes_no_lock(void **state)
+{
+	(void)state;
+	for (uint32_t i = 0; i < SHARDS; i++)
+		fake_add(i, UINT64_MAX);
+	tick(0);
+	holds = pulls = 0;
+	tick(1000);
+	assert_int_equal(holds, 0);
+	assert_int_equal(pulls, 0);
+}
+
+static void test_lowered_bound_visits_the_shard(void **state)
+{
+	struct fake *here = fake_add(5, UINT64_MAX), *there = fake_add(6, UINT64_MAX);
+
+	(void)state;
+	tick(0);
+	lowered[5]++;
+	tick(1000);
+	assert_int_equal(here->visits, 2);
+	assert_int_equal(there->visits, 1);
+	tick(1000);
+	assert_int_equal(here->visits, 2);
+}
+
+static void test_many_services_in_order(void **state)
+{
+	(void)state;
+	for (unsigned i = 0; i < 2000; i++)
+		fake_add(7, 101000 + (i * 7919) % 9000);
+	tick(0);
+	assert_int_equal(expiry_count(&expiry), 2000);
+	for (unsigned i = 0; i < 2000; i++)
+		assert_int_equal(fakes[i].visits, 1);
+	tick(5000);
+	for (unsigned i = 0; i < 2000; i++)
+		assert_int_equal(fakes[i].visits, fakes[i].due_ms <= now ? 2 : 1);
+}
+
+static void test_gone_services_are_forgotten(void **state)
+{
+	(void)state;
+	for (unsigned i = 0; i < 1000; i++)
+		fake_add(9, UINT64_MAX);
+	tick(0);
+	for (unsigned i = 0; i < 999; i++)
+		fakes[i].gone = true;
+	tick(10000);
+	assert_int_equal(expiry_count(&expiry), 1);
+	assert_true(expiry.shards[9].cap < 1000);
+	fake_add(9, UINT64_MAX);
+	tick(1000);
+	assert_int_equal(expiry_count(&expiry), 2);
+}
+
+static void test_large_service_is_done_in_holds(void **state)
+{
+	struct fake *large = fake_add(1, UINT64_MAX), *other = fake_add(2, UINT64_MAX);
+	unsigned before_other = 0;
+
+	(void)state;
+	large->size = 100 * EXPIRY_BUDGET + 1;
+	tick(0);
+	assert_int_equal(large->visits, 1);
+	assert_int_equal(large->holds, 101);
+	assert_int_equal(longest_hold, EXPIRY_BUDGET);
+	assert_int_equal(other->visits, 1);
+	while (order[before_other] != 2)
+		before_other++;
+	assert_true(before_other <= EXPIRY_TURN_HOLDS);
+}
+
+/* A bound that falls while its service is being visited is not lost. */
+static void test_lowered_during_a_visit(void **state)
+{
+	struct fake *large = fake_add(1, UINT64_MAX);
+
+	(void)state;
+	large->size = 2 * EXPIRY_TURN_HOLDS * EXPIRY_BUDGET;
+	stop_at_hold = 3;
+	expiry_begin(&expiry, now, true);
+	assert_true(expiry_step(&expiry));
+	assert_int_equal(large->holds, EXPIRY_TURN_HOLDS); /* the clock is looked at between turns */
+	lowered[1]++;
+	tick(1000);
+	assert_int_equal(large->visits, 1);
+	tick(1000);
+	assert_int_equal(large->visits, 2);
+	tick(1000);
+	assert_int_equal(large->visits, 2);
+}
+
+static void test_starting_shard_moves(void **state)
+{
+	uint32_t first[3];
+
+	(void)state;
+	for (uint32_t i = 0; i < SHARDS; i++)
+		fake_add(i, 0);
+	tick(0);
+	for (unsigned i = 0; i < 3; i++) {
+		holds = 0;
+		tick(1000);
+		first[i] = order[0];
+		assert_int_equal(holds, SHARDS);
+	}
+	assert_int_not_equal(first[0], first[1]);
+	assert_int_not_equal(first[1], first[2]);
+}
+
+static void test_error_spares_the_neighbours(void **state)
+{
+	struct fake *bad = fake_add(4, 0), *good = fake_add(4, 0), *other = fake_add(5, 0);
+
+	(void)state;
+	tick(0);
+	bad->error = ERR_CORRUPT;
+	tick(1000);
+	assert_int_equal(bad->visits, 1);
+	assert_int_equal(other->visits, 2);
+	tick(1000);
+	/* Its shard was left alone for one tick; the bad one is, for longer. */
+	assert_true(good->visits >= 2);
+	assert_int_equal(bad->holds, 2);
+	assert_int_equal(other->visits, 3);
+	bad->error = 0;
+	tick(EXPIRY_VISIT_MAX_MS);
+	assert_int_equal(bad->visits, 2);
+}
+
+static void test_switched_off(void **state)
+{
+	struct fake *f = fake_add(1, 0);
+
+	(void)state;
+	expiry_begin(&expiry, now, false);
+	assert_false(expiry_step(&expiry));
+	assert_int_equal(f->visits, 1);
+	assert_int_equal(f->last_now_ms, 0);
+	now += 1000;
+	expiry_begin(&expiry, now, false);
+	assert_false(expiry_step(&expiry));
+	assert_int_equal(f->visits, 1);
+}
+
+/* ---- empty services -------------------------------------------------------- */
+
+static void run_tick(uint64_t mono_ms)
+{
+	expiry_begin(&expiry, now += 1000, true);
+	if (cleanup_begin_run(&cleanup, mono_ms))
+		expiry_visit_all(&expiry);
+	assert_false(expiry_step(&expiry));
+}
+
+static void test_fifth_empty_run_removes(void **state)
+{
+	struct fake *empty = fake_add(1, UINT64_MAX), *full = fake_add(1, UINT64_MAX), *late = fake_add(2, UINT64_MAX);
+	uint64_t mono_ms = 0;
+
+	(void)state;
+	empty->instances = late->instances = 0;
+	for (unsigned run = 1; run <= 5; run++) {
+		assert_false(empty->gone);
+		late->instances = run == 3; /* breaks the row */
+		for (uint64_t until = 50000 + (run - 1) * 30000ULL; mono_ms <= until; mono_ms += 1000)
+			run_tick(mono_ms);
+	}
+	assert_true(empty->gone);
+	assert_false(full->gone);
+	assert_false(late->gone);
+	assert_int_equal(expiry_count(&expiry), 2);
+	for (; mono_ms < 50000 + 7 * 30000; mono_ms += 1000)
+		run_tick(mono_ms);
+	assert_false(late->gone);
+	run_tick(mono_ms);
+	assert_true(late->gone);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(test_visits_when_due, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_idle_tick_takes_no_lock, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_lowered_bound_visits_the_shard, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_many_services_in_order, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_gone_services_are_forgotten, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_large_service_is_done_in_holds, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_lowered_during_a_visit, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_starting_shard_moves, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_error_spares_the_neighbours, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_switched_off, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_fifth_empty_run_removes, setup, teardown),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
