@@ -1,0 +1,114 @@
+-- Load for bench.py: wrk ... -s bench.lua URL -- WORK BASE VERIFY
+--   WORK    light, full, list10, list1000 or register
+--   BASE    number of the first new instance (register)
+--   VERIFY  1: looks into every answer; slower, so it is a round of its own
+--
+-- Requests are those of the Java client 1.4.8. The last line printed is for bench.py.
+
+local SERVICES, PER_SERVICE = 100, 10
+local NS = "/nacos/v1/ns/instance"
+local FORM = "application/x-www-form-urlencoded;charset=UTF-8"
+
+local headers = {
+	["User-Agent"] = "Nacos-Java-Client:v1.4.8",
+	["Client-Version"] = "1.4.8",
+	["Accept-Encoding"] = "gzip,deflate,sdch",
+	["Connection"] = "Keep-Alive",
+	["RequestId"] = "0f8fad5b-d9cb-469f-a165-70867728950e",
+	["Request-Module"] = "Naming",
+	["Content-Type"] = FORM,
+}
+
+local threads = {}
+
+function setup(thread)
+	table.insert(threads, thread)
+end
+
+-- The instances bench.py registered: bench-SERVICE, 10.1.SERVICE.NUMBER:8080.
+local function each_instance(make)
+	local requests = {}
+	for number = 1, PER_SERVICE do
+		for service = 0, SERVICES - 1 do
+			table.insert(requests, make("DEFAULT_GROUP%40%40bench-" .. service, "10.1." .. service .. "." .. number))
+		end
+	end
+	return requests
+end
+
+local function light(service, ip)
+	return wrk.format("PUT", NS .. "/beat?namespaceId=public&serviceName=" .. service ..
+		"&clusterName=DEFAULT&ip=" .. ip .. "&port=8080", headers, "")
+end
+
+local function full(service, ip)
+	local beat = '{"cluster":"DEFAULT","ip":"' .. ip .. '","metadata":{"preserved.heart.beat.timeout":"600000",' ..
+		'"preserved.ip.delete.timeout":"900000"},"period":5000,"port":8080,"scheduled":false,"serviceName":"' ..
+		service:gsub("%%40", "@") .. '","stopped":false,"weight":1.0}'
+	local escaped = beat:gsub("[^%w.-]", function(c) return string.format("%%%02X", c:byte()) end)
+	return wrk.format("PUT", NS .. "/beat?namespaceId=public&serviceName=" .. service, headers, "beat=" .. escaped)
+end
+
+local function list(service)
+	return wrk.format("GET", NS .. "/list?namespaceId=public&serviceName=DEFAULT_GROUP%40%40" .. service ..
+		"&clusters=&udpPort=0&clientIP=127.0.0.1&healthyOnly=false", headers)
+end
+
+local function cycle(requests)
+	local at = 0
+	return function()
+		at = at % #requests + 1
+		return requests[at]
+	end
+end
+
+-- Each request a new instance, spread over 1,000 services.
+local function registrations(base)
+	local number = base
+	return function()
+		local service, ip = number % 1000, string.format("%d.%d.%d.%d", 11 + math.floor(number / 16777216) % 200,
+			math.floor(number / 65536) % 256, math.floor(number / 256) % 256, number % 256)
+		number = number + 1
+		return wrk.format("POST", NS .. "?namespaceId=public&serviceName=DEFAULT_GROUP%40%40new-" .. service ..
+			"&groupName=DEFAULT_GROUP&clusterName=DEFAULT&ip=" .. ip .. "&port=8080&weight=1.0&enable=true&healthy=true" ..
+			"&ephemeral=true&metadata=%7B%22preserved.heart.beat.timeout%22%3A%22600000%22%2C" ..
+			"%22preserved.ip.delete.timeout%22%3A%22900000%22%7D", headers, "")
+	end
+end
+
+local works = {
+	light = { expect = '"code":10200', make = function() return cycle(each_instance(light)) end },
+	full = { expect = '"code":10200', make = function() return cycle(each_instance(full)) end },
+	list10 = { expect = '"hosts":[{"ip":"10.1.', make = function()
+		local requests = {}
+		for service = 0, SERVICES - 1 do
+			table.insert(requests, list("bench-" .. service))
+		end
+		return cycle(requests)
+	end },
+	list1000 = { expect = '"hosts":[{"ip":"10.2.', make = function() return cycle({ list("bench-large") }) end },
+	register = { expect = "ok", make = function(base) return registrations(base) end },
+}
+
+bad = 0
+
+function init(args)
+	local work = works[args[1]]
+	request = work.make(tonumber(args[2]))
+	if args[3] == "1" then
+		response = function(status, _, body)
+			if status ~= 200 or not body:find(work.expect, 1, true) then
+				bad = bad + 1
+			end
+		end
+	end
+end
+
+function done(summary)
+	local errors, wrong = summary.errors, 0
+	for _, thread in ipairs(threads) do
+		wrong = wrong + thread:get("bad")
+	end
+	io.write(string.format("\nRESULT requests=%d bytes=%d errors=%d wrong=%d\n", summary.requests, summary.bytes,
+		errors.connect + errors.read + errors.write + errors.timeout + errors.status, wrong))
+end

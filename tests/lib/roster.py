@@ -1,0 +1,329 @@
+"""The harness of the black-box tests: starts a real rosterd in an empty folder on a free port, talks to it,
+waits for conditions (never for time), and ends it by its own process id.
+
+Environment: ROSTERD = the binary to test (default build/rosterd of this checkout).
+Standard library only.
+"""
+import contextlib
+import glob
+import gzip
+import http.client
+import json
+import os
+import re
+import select
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import unittest
+import urllib.parse
+
+TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+ROSTERD = os.environ.get("ROSTERD", os.path.join(TOP, "build", "rosterd"))
+SANITIZED = "asan" in os.path.basename(os.path.dirname(ROSTERD))
+JAVA = {"User-Agent": "Nacos-Java-Client:v1.4.2"}
+
+
+def pause(seconds):
+    """One step of a polling loop; the only place that lets time pass."""
+    select.select([], [], [], seconds)
+
+
+def wait_until(condition, timeout, what, step=0.01):
+    """Polls condition() until it is true; returns its value. Fails loudly with `what`."""
+    end = time.monotonic() + timeout
+    while True:
+        value = condition()
+        if value:
+            return value
+        if time.monotonic() > end:
+            raise AssertionError("not within %.1f s: %s" % (timeout, what))
+        pause(step)
+
+
+class Reply:
+    def __init__(self, status, headers, body):
+        self.status, self.headers, self.body = status, headers, body
+
+    @property
+    def text(self):
+        return self.body.decode("utf-8", "replace")
+
+    @property
+    def json(self):
+        return json.loads(self.body)
+
+
+class Server:
+    """A running rosterd. with Server(workers=2, **{"push.delay": "100ms"}) as s: ..."""
+
+    def __init__(self, folder=None, args=(), env=None, check=True, binary=None, **options):
+        self.own_folder = folder is None
+        self.folder = folder or tempfile.mkdtemp(prefix="roster-test-", dir=os.environ.get("ROSTER_TEST_TMP"))
+        self.args, self.env, self.check = list(args), env or {}, check
+        self.binary = binary or ROSTERD
+        self.options = {"listen.port": "0", "listen.address": "127.0.0.1", "runtime_dir": self.folder + "/run",
+                        "segment.dir": self.folder + "/seg", "segment.limit": "256MiB", "workers": "2",
+                        "log.file": self.folder + "/log"}
+        self.options.update({key.replace("__", "."): str(value) for key, value in options.items()})
+        self.proc, self.port, self.push_port = None, 0, 0
+        os.makedirs(self.folder + "/seg", mode=0o700, exist_ok=True)
+
+    # -- life -----------------------------------------------------------------
+    def command(self):
+        line = [self.binary, "-f"] + self.args
+        for key, value in self.options.items():
+            line += ["-o", "%s=%s" % (key, value)]
+        return line
+
+    def start(self, timeout=20, pass_fds=()):
+        self.log_from = os.path.getsize(self.log_path) if os.path.exists(self.log_path) else 0
+        self.stderr = open(self.folder + "/stderr", "ab")
+        env = dict(os.environ, **self.env)
+        self.proc = subprocess.Popen(self.command(), stdin=subprocess.DEVNULL, stdout=self.stderr, stderr=self.stderr,
+                                     env=env, pass_fds=pass_fds)
+        line = self.wait_log(r"op=ready .*", timeout)
+        self.port = int(re.search(r"\bport=(\d+)", line).group(1))
+        self.push_port = int(re.search(r"push_port=(\d+)", line).group(1))
+        return self
+
+    def stop(self, sig=signal.SIGTERM, timeout=20):
+        if self.proc and self.proc.poll() is None:
+            self.proc.send_signal(sig)
+            self.proc.wait(timeout)
+        code = self.proc.returncode if self.proc else None
+        if self.proc:
+            self.stderr.close()
+        self.proc = None
+        return code
+
+    def kill_all(self):
+        """SIGKILL to the master and every child, as a power cut of the process table."""
+        pids = self.children() + [self.proc.pid]
+        for pid in pids:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        self.proc.wait(20)
+        for pid in pids:
+            wait_until(lambda p=pid: not alive(p), 20, "process %d gone" % pid)
+        self.stderr.close()
+        self.proc = None
+
+    def registry_check(self):
+        """rosterd --check on the segment left behind: every invariant of the registry."""
+        line = [self.binary, "--check"]
+        for key, value in self.options.items():
+            line += ["-o", "%s=%s" % (key, value)]
+        done = subprocess.run(line, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=120)
+        if done.returncode != 0:
+            raise AssertionError("registry check failed: " + done.stdout + done.stderr)
+        return done.stdout
+
+    def __enter__(self):
+        try:
+            return self.start()
+        except BaseException:
+            self.__exit__(*sys.exc_info())
+            raise
+
+    def __exit__(self, kind, value, trace):
+        try:
+            code = self.stop() if self.proc else None
+            if kind is None and self.check:
+                if code not in (0, None):
+                    raise AssertionError("rosterd left with %r" % code)
+                self.registry_check()
+            self.report_sanitizer()
+        except BaseException:
+            if self.proc and self.proc.poll() is None:
+                self.kill_all()
+            self.dump()
+            raise
+        else:
+            if kind is not None:
+                self.dump()
+        finally:
+            if self.own_folder:
+                shutil.rmtree(self.folder, ignore_errors=True)
+
+    def report_sanitizer(self):
+        for name in ("stderr", "log"):
+            path = os.path.join(self.folder, name)
+            if os.path.exists(path):
+                text = open(path, errors="replace").read()
+                if "runtime error:" in text or "ERROR: AddressSanitizer" in text or "LeakSanitizer" in text:
+                    raise AssertionError("sanitizer report:\n" + text[-4000:])
+
+    def dump(self):
+        for name in ("log", "stderr"):
+            path = os.path.join(self.folder, name)
+            if os.path.exists(path):
+                sys.stderr.write("---- %s\n%s\n" % (name, open(path, errors="replace").read()[-6000:]))
+
+    # -- looking at it -----------------------------------------------------------
+    @property
+    def log_path(self):
+        return self.folder + "/log"
+
+    def log_text(self):
+        if not os.path.exists(self.log_path):
+            return ""
+        with open(self.log_path, errors="replace") as f:
+            f.seek(self.log_from)
+            return f.read()
+
+    def wait_log(self, pattern, timeout=20, count=1):
+        """Waits for the count-th line that matches since the start; returns that match's text."""
+        def look():
+            found = list(re.finditer(pattern, self.log_text()))
+            if len(found) >= count:
+                return found[count - 1].group(0)
+            if self.proc and self.proc.poll() is not None and len(found) < count:
+                raise AssertionError("rosterd ended with %r: %s%s" % (self.proc.returncode, self.log_text(),
+                                     open(self.folder + "/stderr", errors="replace").read()[-2000:]))
+            return None
+        return wait_until(look, timeout, "log line /%s/ #%d in:\n%s" % (pattern, count, self.log_text()[-3000:]))
+
+    def children(self):
+        path = "/proc/%d/task/%d/children" % (self.proc.pid, self.proc.pid)
+        try:
+            return [int(p) for p in open(path).read().split()]
+        except FileNotFoundError:
+            return []
+
+    def child(self, title):
+        """Pid of the living child with that title, e.g. "worker/0"."""
+        def look():
+            for pid in self.children():
+                with contextlib.suppress(OSError):
+                    line = open("/proc/%d/cmdline" % pid, errors="replace").read().replace("\0", " ").strip()
+                    if line == "roster: " + title:
+                        return pid
+            return None
+        return wait_until(look, 10, "a process titled roster: " + title)
+
+    def wait_replaced(self, title, old, timeout=10):
+        return wait_until(lambda: (lambda p: p if p != old else None)(self.child(title)), timeout,
+                          "successor of %s" % title)
+
+    # -- talking to it -------------------------------------------------------------
+    @property
+    def base(self):
+        return "http://127.0.0.1:%d/nacos" % self.port
+
+    def request(self, method, path, query=None, headers=None, body=None, conn=None, timeout=10):
+        target = "/nacos" + path
+        if query:
+            target += "?" + (query if isinstance(query, str) else urllib.parse.urlencode(query))
+        own = conn is None
+        conn = conn or http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout)
+        try:
+            conn.request(method, target, body=body, headers=headers or {})
+            answer = conn.getresponse()
+            return Reply(answer.status, answer.headers, answer.read())
+        finally:
+            if own:
+                conn.close()
+
+    def register(self, service, ip, port, conn=None, **more):
+        query = dict({"serviceName": service, "ip": ip, "port": port}, **more)
+        reply = self.request("POST", "/v1/ns/instance", query, conn=conn)
+        assert (reply.status, reply.text) == (200, "ok"), (reply.status, reply.text)
+
+    def deregister(self, service, ip, port, **more):
+        reply = self.request("DELETE", "/v1/ns/instance", dict({"serviceName": service, "ip": ip, "port": port}, **more))
+        assert (reply.status, reply.text) == (200, "ok"), (reply.status, reply.text)
+
+    def beat(self, service, ip, port, conn=None, **more):
+        """A light beat; returns the code of the answer."""
+        query = dict({"serviceName": service, "ip": ip, "port": port}, **more)
+        return self.request("PUT", "/v1/ns/instance/beat", query, conn=conn).json["code"]
+
+    def hosts(self, service, **more):
+        reply = self.request("GET", "/v1/ns/instance/list", dict({"serviceName": service}, **more))
+        assert reply.status == 200, (reply.status, reply.text)
+        return reply.json["hosts"]
+
+    def metrics(self):
+        return self.request("GET", "/v1/ns/operator/metrics").json
+
+
+def alive(pid):
+    """Running, not a zombie."""
+    try:
+        return open("/proc/%d/stat" % pid).read().rsplit(")", 1)[1].split()[0] not in "ZX"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+class Subscriber:
+    """A UDP socket that subscribes like a client and acknowledges what it gets."""
+
+    def __init__(self, server, service, agent="Nacos-Java-Client:v1.4.2", ack=True, **more):
+        self.server, self.service, self.agent, self.ack, self.more = server, service, agent, ack, more
+        self.sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.sock.bind(("127.0.0.1", 0))
+        self.port = self.sock.getsockname()[1]
+        self.packets = []
+        self.poll()
+
+    def poll(self):
+        query = dict({"serviceName": self.service, "udpPort": self.port, "clientIP": "127.0.0.1"}, **self.more)
+        reply = self.server.request("GET", "/v1/ns/instance/list", query, headers={"User-Agent": self.agent})
+        assert reply.status == 200, (reply.status, reply.text)
+        return reply.json
+
+    def receive(self, timeout=5):
+        """The next datagram as (packet, data, sender); None when nothing came in time."""
+        ready, _, _ = select.select([self.sock], [], [], timeout)
+        if not ready:
+            return None
+        raw, sender = self.sock.recvfrom(65536)
+        text = gzip.decompress(raw) if raw[:2] == b"\x1f\x8b" else raw
+        packet = json.loads(text)
+        if self.ack:
+            self.acknowledge(packet, sender)
+        self.packets.append(packet)
+        return packet, json.loads(packet["data"]), sender
+
+    def acknowledge(self, packet, sender):
+        self.sock.sendto(json.dumps({"type": "push-ack", "lastRefTime": str(packet["lastRefTime"]), "data": ""}).encode(),
+                         sender)
+
+    def wait_for(self, condition, timeout, what):
+        """Receives until condition(data) holds; returns that data."""
+        end = time.monotonic() + timeout
+        while True:
+            got = self.receive(max(0.0, end - time.monotonic()))
+            if got is None:
+                raise AssertionError("no such push within %.1f s: %s" % (timeout, what))
+            if condition(got[1]):
+                return got[1]
+
+    def close(self):
+        self.sock.close()
+
+
+def free_port():
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+def main():
+    """Entry of every test file: runs its cases and closes with the line the runner reads."""
+    program = unittest.main(exit=False, verbosity=2, buffer=False)
+    result = program.result
+    failed = len(result.failures) + len(result.errors)
+    if result.skipped:
+        failed += len(result.skipped)      # a missing tool is a failure, never a silent skip
+    print("%d passed, %d failed" % (result.testsRun - failed, failed))
+    sys.exit(1 if failed or result.testsRun == 0 else 0)
+
+
+__all__ = [name for name in dir() if not name.startswith("_")]
+assert glob and signal

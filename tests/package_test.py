@@ -1,0 +1,58 @@
+#!/usr/bin/env python3
+"""What a packager does: distribution archive, configure, make, check, install into a folder, run what was installed."""
+import glob
+import os
+import subprocess
+import sys
+import tempfile
+import unittest
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "lib"))
+import roster  # noqa: E402
+
+
+def run(command, folder, timeout=400):
+    done = subprocess.run(command, cwd=folder, shell=True, stdin=subprocess.DEVNULL, capture_output=True, text=True,
+                          timeout=timeout)
+    if done.returncode != 0:
+        raise AssertionError("%s: %s%s" % (command, done.stdout[-3000:], done.stderr[-3000:]))
+    return done.stdout
+
+
+class Package(unittest.TestCase):
+    def test_archive_builds_installs_and_serves(self):
+        with tempfile.TemporaryDirectory(prefix="roster-package-") as folder:
+            # A configure of its own: two makes must not share a build folder.
+            run("%s/configure -q" % roster.TOP, folder)
+            run("make -s dist-xz", folder)
+            archive = glob.glob(folder + "/roster-*.tar.xz")
+            self.assertEqual(len(archive), 1)
+            run("tar xf %s" % archive[0], folder)
+            tree = [p for p in glob.glob(folder + "/roster-*") if os.path.isdir(p)][0]
+            run("./configure -q --prefix=/usr --sysconfdir=/etc CFLAGS='-O1'", tree)
+            run("make -s -j2", tree)
+            run("make -s install DESTDIR=%s/root" % folder, tree)
+            for path in ("usr/sbin/rosterd", "etc/roster.yaml", "usr/lib/systemd/system/roster.service"):
+                self.assertTrue(os.path.exists(os.path.join(folder, "root", path)), path)
+            binary = os.path.join(folder, "root", "usr/sbin/rosterd")
+            with roster.Server(binary=binary, args=["-c", os.path.join(folder, "root", "etc/roster.yaml")]) as server:
+                server.register("s", "10.0.0.1", 80)
+                self.assertEqual(len(server.hosts("s")), 1)
+
+    def test_generated_files_are_current(self):
+        """etc/roster.yaml and doc/configuration.md come from the key table."""
+        for what, path in (("sample", "etc/roster.yaml"), ("doc", "doc/configuration.md")):
+            printed = subprocess.run([roster.ROSTERD, "--print-config", what], capture_output=True, text=True, check=True).stdout
+            self.assertEqual(printed, open(os.path.join(roster.TOP, path)).read(), path)
+
+    def test_every_source_is_listed(self):
+        """Every source in the tree is built or distributed by some local.mk."""
+        listed = "".join(open(p).read() for p in glob.glob(roster.TOP + "/*/local.mk") + glob.glob(roster.TOP + "/*/*/local.mk")
+                         + [roster.TOP + "/Makefile.am"])
+        for folder in ("master", "worker", "pusher", "keeper", "shared/*", "tests/unit", "tests/system", "tests/bench"):
+            for path in glob.glob(os.path.join(roster.TOP, folder, "*.[ch]")):
+                self.assertIn(os.path.relpath(path, roster.TOP), listed)
+
+
+if __name__ == "__main__":
+    roster.main()

@@ -1,0 +1,274 @@
+#!/usr/bin/env python3
+"""The master: start, signals, reload, children, files, privileges, systemd."""
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import unittest
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "lib"))
+import roster  # noqa: E402
+from roster import ROSTERD, Server, wait_until  # noqa: E402
+
+
+def run(*args, timeout=30):
+    return subprocess.run([ROSTERD] + list(args), stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=timeout)
+
+
+def write(path, text):
+    with open(path, "w") as f:
+        f.write(text)
+
+
+def uid_of(pid):
+    return int(re.search(r"^Uid:\s+(\d+)", open("/proc/%d/status" % pid).read(), re.M).group(1))
+
+
+class Commands(unittest.TestCase):
+    def test_version_names_the_layout(self):
+        done = run("-v")
+        self.assertEqual(done.returncode, 0)
+        self.assertRegex(done.stdout, r"(?i)roster.* \d+\.\d+\.\d+")
+        self.assertRegex(done.stdout, r"[0-9a-f]{16}")
+
+    def test_check_configuration(self):
+        server = Server(check=False)
+        path = server.folder + "/roster.yaml"
+        options = []
+        for key, value in server.options.items():
+            options += ["-o", "%s=%s" % (key, value)]
+        write(path, "listen:\n  port: 18848\npush:\n  delay: 500ms\n")
+        self.assertEqual(run("-t", "-c", path, *options).returncode, 0)
+        for text, expected in (("listen:\n  prot: 1\n", r"%s:2: listen\.prot" % path),
+                               ("listen:\n  port: many\n", r"%s:2: listen\.port" % path),
+                               ("listen:\n  port: 70000\n", r"%s:2: listen\.port" % path),
+                               ("a: [\n", r"%s:\d+" % path), ("workers: 2\nworkers: 3\n", r"%s:2: workers" % path)):
+            write(path, text)
+            done = run("-t", "-c", path, *options)
+            self.assertNotEqual(done.returncode, 0, text)
+            self.assertRegex(done.stderr + done.stdout, expected)
+        self.assertNotEqual(run("-t", "-c", server.folder + "/none.yaml").returncode, 0)
+        self.assertNotEqual(run("-t", "-o", "no.such.key=1").returncode, 0)
+        subprocess.run(["rm", "-rf", server.folder], check=True)
+
+    def test_segment_limit_is_checked(self):
+        server = Server(check=False, **{"segment.limit": "900TiB"})
+        done = run("-t", *server.command()[2:])
+        self.assertNotEqual(done.returncode, 0)
+        self.assertRegex(done.stdout + done.stderr, r"segment\.limit|segment")
+        subprocess.run(["rm", "-rf", server.folder], check=True)
+
+
+class Signals(unittest.TestCase):
+    def test_reload(self):
+        server = Server()
+        path = server.folder + "/roster.yaml"
+        write(path, "push:\n  delay: 1s\n")
+        server.args = ["-c", path]
+        with server:
+            pids = server.children()
+            write(path, "push:\n  delay: 50ms\nlimits:\n  metadata: 100\n")
+            server.proc.send_signal(signal.SIGHUP)
+            server.wait_log(r"op=reload result=ok.*")
+            wait_until(lambda: server.request("POST", "/v1/ns/instance", {"serviceName": "r", "ip": "1.1.1.1", "port": 1,
+                                              "metadata": '{"a":"%s"}' % ("x" * 200)}).status == 400, 5, "new limit in force")
+            write(path, "push:\n  delay: soon\n")
+            server.proc.send_signal(signal.SIGHUP)
+            line = server.wait_log(r"op=reload result=(?!ok)\w+.*")
+            self.assertIn("push.delay", line)
+            write(path, "segment:\n  limit: 1GiB\n")
+            server.options.pop("segment.limit")
+            self.assertEqual(server.children(), pids, "no child was replaced")
+            self.assertEqual(server.metrics()["status"], "UP")
+
+    def test_fixed_key_refuses_the_reload(self):
+        server = Server()
+        path = server.folder + "/roster.yaml"
+        write(path, "limits:\n  metadata: 1000\n")
+        server.args = ["-c", path]
+        with server:
+            write(path, "limits:\n  metadata: 100\nlisten:\n  backlog: 7\n")
+            server.proc.send_signal(signal.SIGHUP)
+            line = server.wait_log(r"op=reload result=(?!ok)\w+.*")
+            self.assertIn("listen.backlog", line)
+            server.register("r", "1.1.1.1", 1, metadata='{"a":"%s"}' % ("x" * 200))
+
+    def test_reopen_logs(self):
+        with Server() as server:
+            os.rename(server.log_path, server.log_path + ".1")
+            server.log_from = 0
+            server.proc.send_signal(signal.SIGUSR1)
+            wait_until(lambda: os.path.exists(server.log_path), 5, "a new log file")
+            pid = server.child("keeper")
+            os.kill(pid, signal.SIGKILL)
+            server.wait_log(r"keeper")
+
+    def test_more_and_fewer_workers(self):
+        with Server(workers=1) as server:
+            server.proc.send_signal(signal.SIGTTIN)
+            server.child("worker/1")
+            for _ in range(40):
+                self.assertEqual(server.metrics()["status"], "UP")
+            gone = server.child("worker/1")
+            server.proc.send_signal(signal.SIGTTOU)
+            wait_until(lambda: not roster.alive(gone), 10, "one worker less")
+            for _ in range(40):
+                self.assertEqual(server.metrics()["status"], "UP")
+
+    def test_stop_finishes_requests(self):
+        for sig in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT):
+            with Server() as server:
+                server.register("s", "10.0.0.1", 80)
+                self.assertEqual(server.stop(sig), 0)
+                self.assertFalse(os.path.exists(server.folder + "/run/port"))
+
+    def test_children_die_with_the_master(self):
+        with Server(check=False) as server:
+            pids = server.children()
+            self.assertGreaterEqual(len(pids), 4)
+            server.proc.kill()
+            server.proc.wait(10)
+            for pid in pids:
+                wait_until(lambda p=pid: not roster.alive(p), 10, "child %d gone" % pid)
+            server.start()
+            self.assertEqual(server.metrics()["status"], "UP")
+
+    def test_every_child_is_replaced(self):
+        with Server() as server:
+            server.register("s", "10.0.0.1", 80)
+            for title in ("worker/0", "worker/1", "pusher", "keeper"):
+                pid = server.child(title)
+                os.kill(pid, signal.SIGKILL)
+                server.wait_replaced(title, pid)
+                wait_until(lambda: [h["ip"] for h in server.hosts("s")] == ["10.0.0.1"], 5, "the instance is still there")
+
+    def test_last_words(self):
+        """The log says who died of what."""
+        with Server() as server:
+            pid = server.child("worker/0")
+            os.kill(pid, signal.SIGABRT)
+            line = server.wait_log(r"op=child-exit .*pid=%d .*" % pid)
+            self.assertIn("signal=6", line)
+
+
+class Files(unittest.TestCase):
+    def test_pid_and_port_files(self):
+        with Server() as server:
+            self.assertEqual(int(open(server.folder + "/run/port").read()), server.port)
+            names = os.listdir(server.folder + "/run")
+            pid_file = [n for n in names if n.endswith("pid")]
+            self.assertEqual(len(pid_file), 1, names)
+            self.assertEqual(int(open(server.folder + "/run/" + pid_file[0]).read()), server.proc.pid)
+            segment = [os.path.join(server.folder, "seg", n) for n in os.listdir(server.folder + "/seg")]
+            self.assertEqual([oct(os.stat(p).st_mode & 0o777) for p in segment], ["0o600"])
+
+    def test_port_in_use(self):
+        with socket.socket() as taken:
+            taken.bind(("127.0.0.1", 0))
+            taken.listen()
+            server = Server(check=False, **{"listen.port": taken.getsockname()[1]})
+            with self.assertRaises(AssertionError):
+                server.start()
+            self.assertIn(str(taken.getsockname()[1]), server.log_text() + open(server.folder + "/stderr").read())
+            server.stop()
+            subprocess.run(["rm", "-rf", server.folder], check=True)
+
+    @unittest.skipIf(os.getuid() != 0, "only root can give privileges up")
+    def test_privileges_are_dropped(self):
+        import pwd
+        nobody = pwd.getpwnam("nobody").pw_uid
+        server = Server(user="nobody")
+        os.chmod(server.folder, 0o777)
+        os.chown(server.folder + "/seg", nobody, -1)
+        with server:
+            for pid in [server.proc.pid] + server.children():
+                self.assertEqual(uid_of(pid), nobody)
+            for pid in server.children():
+                self.assertIn("NoNewPrivs:\t1", open("/proc/%d/status" % pid).read())
+            server.register("s", "10.0.0.1", 80)
+            pid = server.child("worker/0")
+            os.kill(pid, signal.SIGKILL)
+            self.assertEqual(uid_of(server.wait_replaced("worker/0", pid)), nobody)
+
+    def test_titles(self):
+        with Server() as server:
+            title = open("/proc/%d/cmdline" % server.proc.pid).read().replace("\0", " ").strip()
+            self.assertEqual(title, "roster: master")
+            for name in ("worker/0", "worker/1", "pusher", "keeper"):
+                server.child(name)
+
+
+class Systemd(unittest.TestCase):
+    def notify_socket(self, folder):
+        sock = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        sock.bind(folder + "/notify")
+        sock.settimeout(20)
+        return sock
+
+    def wait_state(self, sock, word):
+        seen = []
+        while True:
+            seen.append(sock.recv(4096).decode())
+            if word in seen[-1]:
+                return seen
+
+    def test_notify_reload_watchdog_stop(self):
+        server = Server()
+        path = server.folder + "/roster.yaml"
+        write(path, "push:\n  delay: 1s\n")
+        server.args = ["-c", path]
+        with self.notify_socket(server.folder) as sock:
+            server.env = {"NOTIFY_SOCKET": server.folder + "/notify", "WATCHDOG_USEC": "400000"}
+            with server:
+                self.wait_state(sock, "READY=1")
+                for _ in range(3):
+                    self.wait_state(sock, "WATCHDOG=1")
+                server.proc.send_signal(signal.SIGHUP)
+                self.wait_state(sock, "RELOADING=1")
+                self.wait_state(sock, "READY=1")
+                server.proc.send_signal(signal.SIGTERM)
+                self.wait_state(sock, "STOPPING=1")
+
+    def test_socket_activation(self):
+        """systemd-socket-activate listens; the master takes its socket over and opens the others itself."""
+        server = Server(workers=2)
+        port = roster.free_port()
+        server.options["listen.port"] = str(port)
+        line = ["systemd-socket-activate", "-l", "127.0.0.1:%d" % port] + server.command()
+        server.log_from = 0
+        with open(server.folder + "/stderr", "ab") as stderr:
+            server.stderr = stderr
+            server.proc = subprocess.Popen(line, stdin=subprocess.DEVNULL, stdout=stderr, stderr=stderr)
+            try:
+                server.port = port
+                wait_until(lambda: connects(port), 10, "systemd-socket-activate listens")
+                server.wait_log(r"op=ready .*")
+                for _ in range(20):
+                    self.assertEqual(server.metrics()["status"], "UP")
+                line = server.wait_log(r"op=ready .*")
+                self.assertIn("port=%d" % port, line)
+                server.proc.send_signal(signal.SIGTERM)
+                self.assertEqual(server.proc.wait(20), 0)
+            finally:
+                if server.proc.poll() is None:
+                    server.proc.kill()
+        subprocess.run(["rm", "-rf", server.folder], check=True)
+
+    def test_unit_is_hardened(self):
+        unit = os.path.join(roster.TOP, "etc", "roster.service")
+        done = subprocess.run(["systemd-analyze", "security", "--offline=true", unit], capture_output=True, text=True)
+        found = re.search(r"exposure level for \S+: ([0-9.]+)", done.stdout)
+        self.assertIsNotNone(found, done.stdout + done.stderr)
+        print("exposure", found.group(1), flush=True)
+        self.assertLess(float(found.group(1)), 2.0)
+
+
+def connects(port):
+    with socket.socket() as s:
+        return s.connect_ex(("127.0.0.1", port)) == 0
+
+
+if __name__ == "__main__":
+    roster.main()
