@@ -20,6 +20,9 @@
 #define STOP_LIMIT_S 1.0
 /* ENOBUFS is told by no event. */
 #define SHORT_RETRY_S 0.005
+/* After a wake-up the next one is heard only that much later, or after a quarter of push.delay: a stream of changes
+ * must not cost a wake-up each. Nothing is late by it, since no change is due before push.delay. */
+#define DEAF_MAX_MS 50U
 
 struct pusher {
 	struct process *proc;
@@ -28,7 +31,7 @@ struct pusher {
 	struct schedule schedule;
 	int signal_fd;
 	ev_io wake, acks, writable, signals, alive;
-	ev_timer due, stop_limit;
+	ev_timer due, stop_limit, deaf;
 	ev_prepare before_poll;
 	ev_check after_poll;
 };
@@ -88,6 +91,23 @@ static void on_writable(struct ev_loop *loop, ev_io *io, int events)
 	run(pusher);
 }
 
+static void be_deaf(struct pusher *pusher)
+{
+	uint64_t ms = pusher->proc->config.push_delay_ms / 4;
+
+	if (ms == 0)
+		return;
+	ev_io_stop(pusher->loop, &pusher->wake);
+	ev_timer_set(&pusher->deaf, (double)(ms < DEAF_MAX_MS ? ms : DEAF_MAX_MS) / 1000, 0.);
+	ev_timer_start(pusher->loop, &pusher->deaf);
+}
+
+static void on_deaf_over(struct ev_loop *loop, ev_timer *timer, int events)
+{
+	(void)events;
+	ev_io_start(loop, &((struct pusher *)timer->data)->wake);
+}
+
 static void on_wake(struct ev_loop *loop, ev_io *io, int events)
 {
 	struct pusher *pusher = io->data;
@@ -98,6 +118,7 @@ static void on_wake(struct ev_loop *loop, ev_io *io, int events)
 	if (read(io->fd, &rings, sizeof rings) == (ssize_t)sizeof rings) {
 		schedule_wake(&pusher->schedule, rings);
 		run(pusher);
+		be_deaf(pusher);
 	}
 }
 
@@ -194,9 +215,11 @@ static void watch_all(struct pusher *pusher)
 	watch(pusher, &pusher->alive, on_alive, proc->alive_fd, EV_READ);
 	ev_timer_init(&pusher->due, on_due, 0., 0.);
 	ev_timer_init(&pusher->stop_limit, on_stop_limit, STOP_LIMIT_S, 0.);
+	ev_timer_init(&pusher->deaf, on_deaf_over, 0., 0.);
 	ev_prepare_init(&pusher->before_poll, on_before_poll);
 	ev_check_init(&pusher->after_poll, on_after_poll);
-	pusher->due.data = pusher->stop_limit.data = pusher->before_poll.data = pusher->after_poll.data = pusher;
+	pusher->due.data = pusher->stop_limit.data = pusher->deaf.data = pusher->before_poll.data = pusher->after_poll.data =
+	        pusher;
 	ev_prepare_start(pusher->loop, &pusher->before_poll);
 	ev_check_start(pusher->loop, &pusher->after_poll);
 }
