@@ -45,7 +45,7 @@ static int check_registry(const struct options *options)
 	struct config_error error = { .text = "" };
 	struct segment_config segment_config;
 	struct segment_report report = { .origin = SEGMENT_NEW };
-	struct segment *seg;
+	static struct segment *seg; /* its mapping is never given back, so neither is the handle */
 	struct registry reg;
 	struct registry_stats stats;
 	struct privileges privileges;

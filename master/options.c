@@ -7,16 +7,11 @@
 enum { LONG_FORGET = 256, LONG_PRINT, LONG_CHECK };
 
 static const struct option long_options[] = {
-	{ "foreground", no_argument, NULL, 'f' },
-	{ "config", required_argument, NULL, 'c' },
-	{ "option", required_argument, NULL, 'o' },
-	{ "test", no_argument, NULL, 't' },
-	{ "version", no_argument, NULL, 'v' },
-	{ "help", no_argument, NULL, 'h' },
-	{ "forget", no_argument, NULL, LONG_FORGET },
-	{ "print-config", required_argument, NULL, LONG_PRINT },
-	{ "check", no_argument, NULL, LONG_CHECK },
-	{ NULL, 0, NULL, 0 },
+	{ "foreground", no_argument, NULL, 'f' },     { "config", required_argument, NULL, 'c' },
+	{ "option", required_argument, NULL, 'o' },   { "test", no_argument, NULL, 't' },
+	{ "version", no_argument, NULL, 'v' },        { "help", no_argument, NULL, 'h' },
+	{ "forget", no_argument, NULL, LONG_FORGET }, { "print-config", required_argument, NULL, LONG_PRINT },
+	{ "check", no_argument, NULL, LONG_CHECK },   { NULL, 0, NULL, 0 },
 };
 
 static const char help_text[] = "usage: rosterd [-f] [-c FILE] [-o KEY=VALUE]... [--forget]\n"
