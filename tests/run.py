@@ -19,6 +19,7 @@ import time
 TOP = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 LOGS = os.path.join(TOP, "build", "test-logs")
 PYTHON = sys.executable
+os.environ["PYTHONWARNINGS"] = "ignore::ResourceWarning"     # the output is read by people
 SIDE_BY_SIDE = 4
 
 
@@ -34,6 +35,9 @@ class Suite:
                 done = subprocess.run(self.command, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, cwd=TOP,
                                       env=dict(os.environ, **self.env), timeout=self.limit_s)
                 code = done.returncode
+            except OSError as error:
+                log.write("\n%s\n" % error)
+                code = -1
             except subprocess.TimeoutExpired:
                 log.write("\ntimed out after %d s\n" % self.limit_s)
                 code = -1

@@ -8,7 +8,7 @@ counts is the CPU time of all server processes (master and children) divided by 
 generator shares the machine. Shown is the median of the rounds. A wrong answer, a lost connection or a restarted process
 ends the run with an error. Then the memory of an idle server: PSS of all its processes.
 
---check: exit code 2 when a goal is missed. Needs wrk. Python standard library only.
+--check: quick, up to three tries, ratios only; a row fails above its goal + 25 %; closes with "N passed, N failed". Needs wrk. Python standard library only.
 """
 
 import argparse
@@ -30,6 +30,7 @@ SERVICES, PER_SERVICE, LARGE = 100, 10, 1000
 METADATA = ("%7B%22preserved.heart.beat.timeout%22%3A%22600000%22%2C"
             "%22preserved.ip.delete.timeout%22%3A%22900000%22%7D")
 NEW_PER_ROUND = 2_000_000       # numbers set aside for the new instances of one round
+CHECK_TRIES, CHECK_SLACK = 3, 1.25
 PSS_GOAL_KIB = 8 * 1024
 
 # name in bench.lua, shown as, goal of the design
@@ -314,6 +315,26 @@ def show(rows, memory):
     return total
 
 
+def check(options):
+    """The regression guard: each row must come under its goal + 25 % in one of three tries."""
+    options.quick = True
+    left, rows, memory = None, [], []
+    for _ in range(CHECK_TRIES):
+        rows = compare(options)
+        memory = idle_memory(options.rosterd)
+        total = show(rows, memory)
+        over = {row["work"] for row in rows if row["ratio"] > row["goal"] * CHECK_SLACK}
+        if total > PSS_GOAL_KIB:
+            over.add("idle memory")
+        left = over if left is None else left & over
+        if not left:
+            break
+    for work in sorted(left):
+        print(f"over its goal by more than 25 % in each try: {work}")
+    print(f"{len(rows) + 1 - len(left)} passed, {len(left)} failed")
+    return 2 if left else 0
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
     parser.add_argument("--rosterd", required=True)
@@ -321,13 +342,15 @@ def main():
     parser.add_argument("--quick", action="store_true", help="two rounds of 1 s, under 40 s in all")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--json", metavar="FILE")
-    parser.add_argument("--check", action="store_true", help="exit code 2 when a goal is missed")
+    parser.add_argument("--check", action="store_true", help="the regression guard of the tests")
     options = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that the servers are stopped
     if shutil.which("wrk") is None:
         print("bench: wrk is missing (Debian: wrk)", file=sys.stderr)
         return 1
     try:
+        if options.check:
+            return check(options)
         rows = compare(options)
         memory = idle_memory(options.rosterd)
     except (BenchError, OSError, subprocess.SubprocessError) as error:
@@ -338,8 +361,7 @@ def main():
         with open(options.json, "w", encoding="utf-8") as file:
             json.dump({"rows": rows, "idle_pss_kib": total, "idle": memory}, file, indent=1)
             file.write("\n")
-    missed = total > PSS_GOAL_KIB or any(row["ratio"] > row["goal"] for row in rows)
-    return 2 if options.check and missed else 0
+    return 0
 
 
 if __name__ == "__main__":
