@@ -51,7 +51,7 @@ class Package(unittest.TestCase):
                          + [roster.TOP + "/Makefile.am"])
         for folder in ("master", "worker", "pusher", "keeper", "shared/*", "tests/unit", "tests/system", "tests/bench"):
             for path in glob.glob(os.path.join(roster.TOP, folder, "*.[ch]")):
-                self.assertIn(os.path.relpath(path, roster.TOP), listed)
+                self.assertTrue(os.path.relpath(path, roster.TOP) in listed, path + " is in no local.mk")
 
 
 if __name__ == "__main__":
