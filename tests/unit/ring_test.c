@@ -180,10 +180,10 @@ static void test_dead_writer(void **state)
 #endif
 		wait_for(pid, &status);
 		kills++;
-		append(seg->events, 4711, STR(""));
+		append(seg->events, -4711, STR("")); /* no writer gets there */
 		before = clock_mono_us();
 		clock_set_for_test(before + 2000000, clock_wall_us());
-		for (reader.event.port = 0; reader.event.port != 4711;)
+		for (reader.event.port = 0; reader.event.port != -4711;)
 			assert_true(next(seg->events, &reader));
 		clock_set_for_test(0, 0);
 		assert_false(next(seg->events, &reader));
