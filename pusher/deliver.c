@@ -293,7 +293,7 @@ void deliver_oversize(struct deliver *d, uint8_t shard, const struct subscriber_
 		.revision = revision,
 		.key = key,
 		.at_ms = clock_mono_ms(),
-		.tries = DELIVER_OVERSIZE,
+		.tries = REGISTRY_TRIES_OVERSIZE,
 	};
 
 	if (old != NULL)

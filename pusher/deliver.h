@@ -40,8 +40,6 @@
 
 struct config;
 
-/* In subscriber->tries: not sent because its client could not read it; nothing is owed. */
-#define DELIVER_OVERSIZE 256U
 #define DELIVER_KEEP_BYTES (64ULL << 20)
 
 struct deliver_item {

@@ -10,6 +10,13 @@
 #define RECEIVE_BATCHES 32U
 #define OWED_RETRY_MS 1000U
 
+static uint64_t next_sweep(const struct schedule *s)
+{
+	uint64_t ms = 2 * s->config->push_subscriber_life_ms;
+
+	return clock_mono_ms() + (ms < SCHEDULE_SWEEP_MS ? ms : SCHEDULE_SWEEP_MS);
+}
+
 int schedule_init(struct schedule *s, struct registry *reg, const struct config *config, int udp_fd, uint32_t overflow)
 {
 	int ret;
@@ -24,7 +31,7 @@ int schedule_init(struct schedule *s, struct registry *reg, const struct config 
 	tour_init(&s->tour, &s->round);
 	s->sweep_at_ms = s->owed_at_ms = UINT64_MAX;
 	if (tour_recover(&s->tour) > 0) {
-		s->sweep_at_ms = clock_mono_ms() + SCHEDULE_SWEEP_MS;
+		s->sweep_at_ms = next_sweep(s);
 		s->owed_at_ms = 0;
 		s->owed_shards = UINT64_MAX;
 		s->starting = true;
@@ -44,7 +51,7 @@ void schedule_wake(struct schedule *s, uint64_t rings)
 {
 	drain_wake(&s->drain, rings);
 	if (s->sweep_at_ms == UINT64_MAX)
-		s->sweep_at_ms = clock_mono_ms() + SCHEDULE_SWEEP_MS;
+		s->sweep_at_ms = next_sweep(s);
 }
 
 void schedule_reload(struct schedule *s)
@@ -106,7 +113,7 @@ static void step_tour(struct schedule *s)
 {
 	tour_step(&s->tour);
 	if (!s->tour.active && s->tour.subscribers > 0 && s->sweep_at_ms == UINT64_MAX)
-		s->sweep_at_ms = clock_mono_ms() + SCHEDULE_SWEEP_MS;
+		s->sweep_at_ms = next_sweep(s);
 }
 
 static void note_owed(struct schedule *s)

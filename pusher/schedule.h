@@ -18,7 +18,7 @@
 #include "pusher/tour.h"
 
 #define SCHEDULE_TURN_MS 20U
-#define SCHEDULE_SWEEP_MS 20000U
+#define SCHEDULE_SWEEP_MS 20000U /* at most; twice push.subscriber_life if that is less */
 
 struct schedule {
 	struct registry *reg;

@@ -45,6 +45,7 @@ struct registry_limits {
 	uint64_t metadata_bytes; /* limits.metadata: packed, one object */
 	uint64_t name_bytes;     /* limits.name: namespace, service, cluster, ip, app, agent, clusters text */
 	uint64_t clusters_per_service;
+	uint64_t namespaces; /* limits.namespaces: rows of namespaces.h */
 };
 
 struct refusal {
@@ -181,7 +182,11 @@ struct service_stamp {
 	uint64_t id;
 	uint64_t revision; /* local order only; never shown */
 	uint32_t instances;
+	bool oversize; /* registry_poll() with a subscriber: its last push was too long for its client */
 };
+
+/* In the tries of a delivery: not sent because its client could not read it; nothing is owed. */
+#define REGISTRY_TRIES_OVERSIZE 256U
 
 struct subscriber_spec {
 	struct str agent; /* text as sent */

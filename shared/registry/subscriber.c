@@ -178,6 +178,9 @@ static int subscriber_create(struct op *op, const struct subscription *p, uint32
 	table_insert(&op->tx, &op->root->subscribers, off, key_subscriber_hash(op->reg, a->id, p->spec));
 	chain_append(op, subscriber_list(a), off);
 	undo_set32(&op->tx, &a->count, a->count + 1);
+	/* The first one of the shard: the pusher has a sweep to plan. */
+	if (op->root->subscriber_count == 0)
+		op->announce |= 1U << QUEUE_PUSHER;
 	root_add(op, &op->root->subscriber_count, 1);
 	return op->tx.err;
 }
@@ -193,6 +196,11 @@ static bool subscriber_renew(struct subscriber *sub, const struct subscriber_spe
 	return pushed || !spec->push;
 }
 
+static bool is_oversize(const struct subscriber *sub)
+{
+	return __atomic_load_n(&sub->tries, __ATOMIC_RELAXED) == REGISTRY_TRIES_OVERSIZE;
+}
+
 static int subscribe_op(struct op *op, void *arg)
 {
 	const struct subscription *p = arg;
@@ -206,6 +214,7 @@ static int subscribe_op(struct op *op, void *arg)
 	service_stamp_of(op, s, p->stamp);
 	aoff = audience_find(op, p->service, p->place.hash, &a);
 	if (aoff != 0 && subscriber_find(op, aoff, a, p->spec, &sub) != 0) {
+		p->stamp->oversize = is_oversize(sub);
 		if (!subscriber_renew(sub, p->spec, op->now_ms)) {
 			uint8_t flags = sub->flags | SUBSCRIBER_PUSH;
 
@@ -238,7 +247,10 @@ static bool renewed(struct op *op, const struct subscription *p)
 	struct subscriber *sub;
 	uint32_t aoff = audience_find(op, p->service, p->place.hash, &a);
 
-	return aoff != 0 && subscriber_find(op, aoff, a, p->spec, &sub) != 0 && subscriber_renew(sub, p->spec, op->now_ms);
+	if (aoff == 0 || subscriber_find(op, aoff, a, p->spec, &sub) == 0)
+		return false;
+	p->stamp->oversize = is_oversize(sub);
+	return subscriber_renew(sub, p->spec, op->now_ms);
 }
 
 int registry_poll(struct registry *reg, const struct service_key *service, const struct subscriber_spec *sub,

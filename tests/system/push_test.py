@@ -12,7 +12,7 @@ import unittest
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "lib"))
 import roster  # noqa: E402
-from roster import Server, Subscriber  # noqa: E402
+from roster import Server, Subscriber, wait_until  # noqa: E402
 
 MANY = 2000 if roster.SANITIZED else 10000
 
@@ -126,6 +126,35 @@ class Push(unittest.TestCase):
             self.assertIsNone(sub.receive(2.5), "nothing to push, no poll")
             server.register("s", "10.0.0.1", 80)
             self.assertIsNone(sub.receive(2.0), "a subscriber that does not poll is forgotten")
+            sub.close()
+
+    def test_silent_subscriber_of_a_quiet_node_goes(self):
+        with Server(**{"push.subscriber_life": "1s"}) as server:
+            Subscriber(server, "never").close()
+            server.stop()
+            self.assertIn(" 1 subscribers", server.registry_check())
+            server.start()
+            Subscriber(server, "other").close()
+            begin = time.monotonic()
+            roster.wait_until(lambda: time.monotonic() - begin > 4.5, 10, "two sweeps")
+            server.stop()
+            self.assertIn(" 0 subscribers", server.registry_check())
+
+    def test_oversize_keeps_the_short_interval(self):
+        """The Go client reads 4,024 bytes: what is longer is not sent, and it polls sooner."""
+        with Server(**{"push.delay": "50ms"}) as server:
+            sub = Subscriber(server, "long", agent="Nacos-Go-Client:v1.1.6")
+            for n in range(100):
+                server.register("long", "10.0.0.%d" % n, 80, metadata='{"k":"%s"}' % os.urandom(60).hex())
+            wait_until(lambda: sub.poll()["cacheMillis"] == 3000, 5, "the short poll interval")
+            while sub.receive(0.3) is not None:
+                pass
+            server.register("long", "10.0.0.1", 81)
+            self.assertIsNone(sub.receive(1.0), "a datagram its client cannot read")
+            for n in range(100):
+                server.deregister("long", "10.0.0.%d" % n, 80)
+            sub.wait_for(lambda d: len(d["hosts"]) == 1, 5, "short enough again")
+            self.assertEqual(sub.poll()["cacheMillis"], 10000)
             sub.close()
 
     def test_many_subscribers(self):
