@@ -77,6 +77,7 @@ def suites():
     for build in ("build", "build-asan", "build-faults"):
         found += list(unit(build))
     for build in ("build", "build-asan"):
+        found.append(Suite("fuzz-seeds/" + build, [PYTHON, "tests/fuzz/run.py", "--seeds", "--build", build]))
         found.append(Suite("conformance/" + build, [PYTHON, "tests/conformance/run.py"], binary(build)))
     for path in sorted(glob.glob(os.path.join(TOP, "tests", "system", "*_test.py"))):
         name = os.path.basename(path)[:-len("_test.py")]

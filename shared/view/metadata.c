@@ -34,7 +34,8 @@ static uint64_t take(struct cursor *c, unsigned bytes)
 
 static struct cursor cursor_open(struct str packed, uint32_t *pairs_r)
 {
-	struct cursor c = { (const uint8_t *)packed.p, (const uint8_t *)packed.p + packed.n };
+	const uint8_t *p = (const uint8_t *)(packed.n > 0 ? packed.p : "");
+	struct cursor c = { p, p + packed.n };
 	uint64_t tag = packed.n > 0 ? take(&c, 1) : 0;
 
 	if ((tag & 0xf0) == 0x80)
