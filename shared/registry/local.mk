@@ -14,6 +14,8 @@ libroster_a_SOURCES += \
 	shared/registry/registry.h \
 	shared/registry/registry_internal.h \
 	shared/registry/service.c \
+	shared/registry/settings.c \
+	shared/registry/settings.h \
 	shared/registry/subscriber.c \
 	shared/registry/switches.c \
 	shared/registry/switches.h \
@@ -21,7 +23,7 @@ libroster_a_SOURCES += \
 
 if HAVE_CMOCKA
 check_PROGRAMS += tests/unit/registry_test tests/unit/registry_read_test tests/unit/registry_keeper_test \
-	tests/unit/registry_audience_test tests/unit/registry_fault_test
+	tests/unit/registry_audience_test tests/unit/registry_fault_test tests/unit/settings_test
 tests_unit_registry_test_SOURCES = tests/unit/registry_test.c tests/unit/registry_fixture.h
 tests_unit_registry_test_LDADD = $(UNIT_LDADD)
 tests_unit_registry_read_test_SOURCES = tests/unit/registry_read_test.c tests/unit/registry_fixture.h
@@ -32,4 +34,6 @@ tests_unit_registry_audience_test_SOURCES = tests/unit/registry_audience_test.c 
 tests_unit_registry_audience_test_LDADD = $(UNIT_LDADD)
 tests_unit_registry_fault_test_SOURCES = tests/unit/registry_fault_test.c tests/unit/registry_fixture.h
 tests_unit_registry_fault_test_LDADD = $(UNIT_LDADD)
+tests_unit_settings_test_SOURCES = tests/unit/settings_test.c tests/unit/registry_fixture.h
+tests_unit_settings_test_LDADD = $(UNIT_LDADD)
 endif

@@ -8,6 +8,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "shared/registry/settings.h"
 #include "shared/shm/fault.h"
 #include "shared/shm/shard.h"
 
@@ -62,8 +63,15 @@ static void mix_view(struct digest *d, const struct service_view *view)
 		return;
 	mix_number(d, view->has_checksum);
 	mix_number(d, view->changed == view->content);
-	for (uint32_t n = 0; n < view->cluster_count; n++)
+	mix(d, &view->threshold, sizeof(view->threshold));
+	mix_text(d, view->metadata);
+	mix_text(d, view->selector);
+	for (uint32_t n = 0; n < view->cluster_count; n++) {
 		mix_text(d, view->clusters[n].name);
+		mix_text(d, view->clusters[n].checker);
+		mix_text(d, view->clusters[n].metadata);
+		mix_number(d, (uint64_t)view->clusters[n].check_port);
+	}
 	for (uint32_t n = 0; n < view->instance_count; n++) {
 		const struct instance_view *i = &view->instances[n];
 
@@ -381,6 +389,34 @@ static int remove_empty(struct fixture *f, uint32_t budget)
 	return registry_remove_empty(&f->reg, client, registry_shard_of(&f->reg, &key), entry_of(f, "g@@t"));
 }
 
+static const struct service_settings settings = { .threshold = 0.5F,
+	                                          .metadata = STR("service metadata"),
+	                                          .selector = STR("{\"type\":\"label\"}") };
+
+static int create_service(struct fixture *f, uint32_t budget)
+{
+	struct service_key key = key_for("g@@new");
+
+	return budget == 0 ? 0 : registry_create_service(&f->reg, client, &key, &settings);
+}
+
+static int update_service(struct fixture *f, uint32_t budget)
+{
+	struct service_key key = key_for("g@@s");
+
+	return budget == 0 ? 0 : registry_update_service(&f->reg, client, &key, &settings);
+}
+
+static int update_cluster(struct fixture *f, uint32_t budget)
+{
+	struct service_key key = key_for("g@@s");
+	struct cluster_settings of_cluster = {
+		.check_port = 81, .checker = STR("{\"type\":\"NONE\"}"), .set_metadata = true, .metadata = STR("m")
+	};
+
+	return budget == 0 ? 0 : registry_update_cluster(&f->reg, client, &key, STR("third"), &of_cluster);
+}
+
 static int subscribe_to(struct fixture *f, const char *name)
 {
 	struct service_key key = key_for(name);
@@ -462,6 +498,9 @@ static const struct scenario scenarios[] = {
 	{ "expire", with_old_ones, expire, 3, 60 },
 	{ "drop stale", with_reattached, drop_stale, 3, 100 },
 	{ "remove empty", with_empty, remove_empty, 1, 30 },
+	{ "create service", with_three, create_service, 1, 40 },
+	{ "update service", with_three, update_service, 1, 20 },
+	{ "update cluster", with_three, update_cluster, 1, 30 },
 	{ "subscribe, first", with_watched, subscribe_first, 1, 50 },
 	{ "subscribe, next", with_watched, subscribe_next, 1, 40 },
 	{ "unsubscribe", with_watched, unsubscribe, 3, 100 },

@@ -1,0 +1,136 @@
+#include "shared/registry/settings.h"
+
+#include "shared/registry/registry_internal.h"
+
+struct setting {
+	const struct service_key *service;
+	struct place place;
+	const struct service_settings *settings;
+	struct str cluster;
+	const struct cluster_settings *of_cluster;
+};
+
+static uint32_t float_bits(float value)
+{
+	uint32_t bits;
+
+	memcpy(&bits, &value, sizeof(bits));
+	return bits;
+}
+
+/* An empty map or text is stored as none. */
+static struct str or_none(struct str text)
+{
+	return text.n > 0 ? text : (struct str){ NULL, 0 };
+}
+
+static void apply(struct op *op, struct service *s, const struct service_settings *settings)
+{
+	int64_t delta = field_set(op, &s->metadata, or_none(settings->metadata));
+
+	delta += field_set(op, &s->selector, or_none(settings->selector));
+	service_account(op, s, delta);
+	undo_set32(&op->tx, &s->threshold, float_bits(settings->threshold));
+	undo_set32(&op->tx, &s->flags, s->flags | SERVICE_EXPLICIT);
+}
+
+static int create_op(struct op *op, void *arg)
+{
+	const struct setting *p = arg;
+	struct service *s;
+	uint32_t soff = service_find(op, p->service, p->place.hash, &s);
+
+	if (soff != 0)
+		return ERR_EXISTS;
+	if (op->tx.err == 0)
+		soff = service_create(op, p->service, p->place, &s);
+	if (soff == 0 || op->tx.err != 0)
+		return op->tx.err;
+	apply(op, s, p->settings);
+	service_mark(op, soff, s, CHANGE_SETTINGS);
+	return 0;
+}
+
+static int update_op(struct op *op, void *arg)
+{
+	const struct setting *p = arg;
+	struct service *s;
+	uint32_t soff = service_find(op, p->service, p->place.hash, &s);
+
+	if (soff == 0)
+		return ERR_NOT_FOUND;
+	apply(op, s, p->settings);
+	service_mark(op, soff, s, CHANGE_SETTINGS);
+	return 0;
+}
+
+static int cluster_op(struct op *op, void *arg)
+{
+	const struct setting *p = arg;
+	const struct cluster_settings *settings = p->of_cluster;
+	struct service *s;
+	struct cluster *c;
+	uint32_t soff = service_find(op, p->service, p->place.hash, &s);
+	int64_t delta;
+
+	if (soff == 0)
+		return ERR_NOT_FOUND;
+	if (cluster_find(op, s, p->cluster, &c) == 0 && op->tx.err == 0) {
+		if (!key_cluster_name_valid(p->cluster))
+			return ERR_CLUSTER_NAME;
+		if (cluster_create(op, soff, s, p->cluster, &c) == 0)
+			return op->tx.err;
+	}
+	if (op->tx.err != 0)
+		return op->tx.err;
+	delta = field_set(op, &c->checker, or_none(settings->checker));
+	if (settings->set_metadata)
+		delta += field_set(op, &c->metadata, or_none(settings->metadata));
+	service_account(op, s, delta);
+	undo_set32(&op->tx, (uint32_t *)&c->check_port, (uint32_t)settings->check_port);
+	undo_set32(&op->tx, &c->use_instance_port, settings->use_instance_port);
+	undo_set32(&op->tx, &s->flags, s->flags | SERVICE_EXPLICIT);
+	service_mark(op, soff, s, CHANGE_SETTINGS);
+	return 0;
+}
+
+static int check(struct registry *reg, const struct service_key *service, struct str metadata, struct str text)
+{
+	struct instance_metadata packed = { .packed = metadata };
+	int ret = key_check_service(reg, service);
+
+	if (ret == 0)
+		ret = key_check_metadata(reg, &packed);
+	return ret == 0 ? key_check_text(reg, text) : ret;
+}
+
+int registry_create_service(struct registry *reg, struct origin origin, const struct service_key *service,
+                            const struct service_settings *settings)
+{
+	struct setting p = { .service = service, .place = key_place(reg, service), .settings = settings };
+	int ret = check(reg, service, settings->metadata, settings->selector);
+
+	if (ret == 0 && !key_service_name_valid(service->name))
+		ret = ERR_SERVICE_NAME;
+	return ret < 0 ? ret : op_run(reg, p.place.shard, origin, create_op, &p);
+}
+
+int registry_update_service(struct registry *reg, struct origin origin, const struct service_key *service,
+                            const struct service_settings *settings)
+{
+	struct setting p = { .service = service, .place = key_place(reg, service), .settings = settings };
+	int ret = check(reg, service, settings->metadata, settings->selector);
+
+	return ret < 0 ? ret : op_run(reg, p.place.shard, origin, update_op, &p);
+}
+
+int registry_update_cluster(struct registry *reg, struct origin origin, const struct service_key *service, struct str cluster,
+                            const struct cluster_settings *settings)
+{
+	struct setting p = { .service = service, .place = key_place(reg, service), .cluster = cluster, .of_cluster = settings };
+	int ret = check(reg, service, settings->metadata, settings->checker);
+
+	if (ret == 0)
+		ret = key_check_text(reg, cluster);
+	return ret < 0 ? ret : op_run(reg, p.place.shard, origin, cluster_op, &p);
+}

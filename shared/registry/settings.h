@@ -1,0 +1,37 @@
+/* settings.h - what is set on purpose for a service or a cluster (specification 5.1-5.4, 6.2).
+ *
+ * Settings live in the segment: they survive the death of every process, not a reboot. A change raises
+ * the service's revision (caches) and is queued as CHANGE_SETTINGS, which does not push. Same rules as
+ * registry.h: one shard lock, wholly or not at all, ERR_FULL / ERR_LOCK / ERR_UNDO / ERR_CORRUPT /
+ * ERR_LIMIT / ERR_NOMEM common to all. */
+#ifndef REGISTRY_SETTINGS_H
+#define REGISTRY_SETTINGS_H
+
+#include "shared/registry/registry.h"
+
+struct service_settings {
+	float threshold;
+	struct str metadata; /* msgpack map, unset: {} */
+	struct str selector; /* JSON text exactly as it is shown, unset: none */
+};
+
+/* ERR_EXISTS, ERR_SERVICE_NAME. The new service has no cluster and is SERVICE_EXPLICIT. */
+int registry_create_service(struct registry *reg, struct origin origin, const struct service_key *service,
+                            const struct service_settings *settings) MUST_CHECK;
+/* Replaces all three; ERR_NOT_FOUND. */
+int registry_update_service(struct registry *reg, struct origin origin, const struct service_key *service,
+                            const struct service_settings *settings) MUST_CHECK;
+
+struct cluster_settings {
+	int32_t check_port;
+	bool use_instance_port;
+	struct str checker; /* JSON text as shown, "type" first; unset: TCP */
+	bool set_metadata;
+	struct str metadata; /* msgpack map, unset: {} */
+};
+
+/* Creates an unknown cluster (ERR_CLUSTER_NAME); ERR_NOT_FOUND: no service. */
+int registry_update_cluster(struct registry *reg, struct origin origin, const struct service_key *service, struct str cluster,
+                            const struct cluster_settings *settings) MUST_CHECK;
+
+#endif
