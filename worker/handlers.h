@@ -30,6 +30,12 @@ void handle_operator_metrics(struct request *rq);
 void handle_operator_switches(struct request *rq);
 /* handler_service.c: 5.5 */
 void handle_service_list(struct request *rq);
+/* handler_service_edit.c: 5.1 to 5.4, 5.8 */
+void handle_service_create(struct request *rq);
+void handle_service_update(struct request *rq);
+void handle_service_delete(struct request *rq);
+void handle_service_get(struct request *rq);
+void handle_service_checksum(struct request *rq);
 /* handler_console.c */
 void handle_console_liveness(struct request *rq);
 void handle_console_readiness(struct request *rq);
@@ -47,6 +53,17 @@ static inline bool handler_service_key(struct request *rq, struct service_key *k
 	key_r->ns = request_namespace(rq);
 	return request_service(rq, &key_r->name);
 }
+
+/* The same without the format check: bound (absent is 500) or required (absent or empty is 400). False: answered. */
+bool handler_bound_service(struct request *rq, struct service_key *key_r);
+bool handler_required_service(struct request *rq, struct service_key *key_r);
+/* The service in worker->view; false: answered, an unknown one with 500 "<unknown><name>", and " is not found!" behind
+ * "service ". */
+bool handler_view(struct request *rq, const struct service_key *key, const char *unknown);
+/* Group part of group@@service. */
+struct str handler_group_of(struct str grouped);
+/* JSON of a cluster's health checker, TCP when none is set. */
+struct str handler_checker_of(const struct cluster_view *cluster);
 
 /* Format of a grouped name (2.2): NULL, or what is wrong with it. */
 const char *handler_name_refusal(struct str name);

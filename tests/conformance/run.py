@@ -28,6 +28,8 @@ SERVED = {
     "/v1/ns/instance/metadata/batch": "PUT DELETE",
     "/v1/ns/operator/metrics": "GET",
     "/v1/ns/operator/switches": "GET",
+    "/v1/ns/service": "POST PUT DELETE GET",
+    "/v1/ns/service/checksum": "PUT",
     "/v1/ns/service/list": "GET",
 }
 LATER = {

@@ -1,0 +1,27 @@
+/* selector.h - service selectors: none and label (specification 5.10).
+ *
+ * A label selector compares labels of a configuration database that a naming server alone does not have: all
+ * labels are empty there, every instance passes. So it is parsed, checked, stored and shown, and selects all. */
+#ifndef VIEW_SELECTOR_H
+#define VIEW_SELECTOR_H
+
+#include "shared/base/arena.h"
+#include "shared/base/err.h"
+#include "shared/base/str.h"
+
+enum selector_verdict {
+	SELECTOR_OK,
+	SELECTOR_JSON, /* not JSON; why says what */
+	SELECTOR_NO_TYPE,
+	SELECTOR_UNKNOWN,    /* the type "unknown" */
+	SELECTOR_NO_SUCH,    /* another type; *shown_r is its name */
+	SELECTOR_EXPRESSION, /* of a label selector */
+	SELECTOR_MEMORY
+};
+
+#define SELECTOR_NONE STR("{\"type\":\"none\"}")
+
+/* text: percent-decoded once. *shown_r: JSON as it is stored and shown; unset for none. */
+enum selector_verdict selector_parse(struct arena *arena, struct str text, struct str *shown_r, char *why, size_t why_size);
+
+#endif

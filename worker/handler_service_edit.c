@@ -1,0 +1,267 @@
+#include <stdio.h>
+
+#include "shared/codec/java.h"
+#include "shared/codec/json_write.h"
+#include "shared/registry/settings.h"
+#include "shared/view/list.h"
+#include "shared/view/metadata.h"
+#include "shared/view/selector.h"
+#include "worker/handlers.h"
+#include "worker/worker.h"
+
+#define SELECTOR_ENUM "No enum constant com.alibaba.nacos.api.selector.SelectorType."
+
+/* ---- parameters ---------------------------------------------------------------- */
+
+/* Endpoints bound by Spring: absent is 500, empty is taken. The format is not checked (2.2). */
+bool handler_bound_service(struct request *rq, struct service_key *key_r)
+{
+	if (!str_is_set(rq->service_name)) {
+		reply_missing(rq, "serviceName", "String");
+		return false;
+	}
+	*key_r = (struct service_key){ request_namespace(rq), rq->service_name };
+	return true;
+}
+
+/* Helper rules: absent or empty is 400. */
+bool handler_required_service(struct request *rq, struct service_key *key_r)
+{
+	struct str unused;
+
+	if (rq->service_name.n == 0 && !request_required(rq, "serviceName", &unused))
+		return false;
+	*key_r = (struct service_key){ request_namespace(rq), rq->service_name };
+	return true;
+}
+
+static bool read_threshold(struct request *rq, float *threshold_r)
+{
+	struct str text = request_optional(rq, "protectThreshold", STR("0.0"));
+	char first[300], second[160];
+	double value;
+
+	if (java_parse_double(text, &value) == 0) {
+		*threshold_r = (float)value;
+		return true;
+	}
+	snprintf(second, sizeof(second), "For input string: \"%.*s\"", (int)(text.n < 100 ? text.n : 100), text.p);
+	snprintf(first, sizeof(first),
+	         "Failed to convert value of type 'java.lang.String' to required type 'float'; nested exception is "
+	         "java.lang.NumberFormatException: %s",
+	         second);
+	reply_caused2(rq, 500, str_of(first), str_of(second));
+	return false;
+}
+
+static bool read_metadata(struct request *rq, struct str *packed_r)
+{
+	struct str text = request_optional(rq, "metadata", STR(""));
+	struct instance_metadata metadata;
+
+	if (metadata_parse(&rq->arena, text, &metadata) < 0) {
+		reply_caused(rq, 500, "metadata format incorrect:%.*s", (int)text.n, text.p);
+		return false;
+	}
+	*packed_r = metadata.packed;
+	return true;
+}
+
+static bool read_selector(struct request *rq, struct str *selector_r)
+{
+	char why[200] = "";
+
+	switch (selector_parse(&rq->arena, request_optional(rq, "selector", STR("")), selector_r, why, sizeof(why))) {
+	case SELECTOR_OK:
+		return true;
+	case SELECTOR_JSON:
+		reply_caused2(rq, 500, STR("errCode: 101, errMsg: Nacos deserialize failed.  "), str_of(why));
+		break;
+	case SELECTOR_NO_TYPE:
+		reply_caused(rq, 500, "the selector has no type");
+		break;
+	case SELECTOR_UNKNOWN:
+		reply_caused(rq, 500, "not match any type of selector!");
+		break;
+	case SELECTOR_NO_SUCH:
+		reply_caused(rq, 400, SELECTOR_ENUM "%.*s", (int)selector_r->n, selector_r->p);
+		break;
+	case SELECTOR_EXPRESSION:
+		reply_caused(rq, 500, "parse expression failed!");
+		break;
+	case SELECTOR_MEMORY:
+		reply_caused(rq, 503, "out of memory");
+		break;
+	}
+	return false;
+}
+
+/* ---- writes ---------------------------------------------------------------------- */
+
+static void reply_exists(struct request *rq, struct str name)
+{
+	reply_caused(rq, 400, "specified service already exists, serviceName : %.*s", (int)name.n, name.p);
+}
+
+void handle_service_create(struct request *rq)
+{
+	struct service_settings settings;
+	struct service_stamp stamp;
+	struct service_key key;
+	int ret;
+
+	if (!handler_bound_service(rq, &key) || !read_threshold(rq, &settings.threshold))
+		return;
+	if (registry_poll(&rq->worker->registry, &key, NULL, &stamp) == 0 && stamp.found) {
+		reply_exists(rq, key.name);
+		return;
+	}
+	if (!read_metadata(rq, &settings.metadata) || !read_selector(rq, &settings.selector))
+		return;
+	ret = registry_create_service(&rq->worker->registry, handler_origin(CAUSE_OPERATOR), &key, &settings);
+	if (ret == ERR_EXISTS)
+		reply_exists(rq, key.name);
+	else if (ret < 0)
+		reply_registry_error(rq, ret, key.name, STR(""));
+	else
+		reply_ok(rq);
+}
+
+void handle_service_update(struct request *rq)
+{
+	struct service_settings settings;
+	struct service_key key;
+	struct str threshold;
+	int ret;
+
+	if (!handler_required_service(rq, &key) || !request_required(rq, "protectThreshold", &threshold))
+		return;
+	settings.threshold = java_lenient_float(threshold);
+	if (!read_metadata(rq, &settings.metadata) || !read_selector(rq, &settings.selector))
+		return;
+	ret = registry_update_service(&rq->worker->registry, handler_origin(CAUSE_OPERATOR), &key, &settings);
+	if (ret == ERR_NOT_FOUND)
+		reply_caused(rq, 500, "service %.*s not found!", (int)key.name.n, key.name.p);
+	else if (ret < 0)
+		reply_registry_error(rq, ret, key.name, STR(""));
+	else
+		reply_ok(rq);
+}
+
+void handle_service_delete(struct request *rq)
+{
+	struct service_key key;
+	int ret;
+
+	if (!handler_bound_service(rq, &key))
+		return;
+	ret = registry_remove_service(&rq->worker->registry, handler_origin(CAUSE_OPERATOR), &key);
+	if (ret == ERR_NOT_FOUND)
+		reply_caused(rq, 400, "specified service not exist, serviceName : %.*s", (int)key.name.n, key.name.p);
+	else if (ret < 0)
+		reply_registry_error(rq, ret, key.name, STR(""));
+	else
+		reply_ok(rq);
+}
+
+/* ---- reads ----------------------------------------------------------------------- */
+
+struct str handler_group_of(struct str grouped)
+{
+	const char *at = grouped.n > 0 ? memmem(grouped.p, grouped.n, "@@", 2) : NULL;
+
+	if (at != NULL)
+		return str_make(grouped.p, (size_t)(at - grouped.p));
+	return grouped.n == 0 ? grouped : STR("DEFAULT_GROUP");
+}
+
+struct str handler_checker_of(const struct cluster_view *cluster)
+{
+	return cluster->checker.n > 0 ? cluster->checker : STR("{\"type\":\"TCP\"}");
+}
+
+static void put_clusters(struct buf *b, const struct service_view *view)
+{
+	for (uint32_t i = 0; i < view->cluster_count; i++) {
+		const struct cluster_view *cluster = &view->clusters[i];
+
+		if (i > 0)
+			buf_char(b, ',');
+		BUF_LIT(b, "{\"name\":");
+		json_string(b, cluster->name);
+		BUF_LIT(b, ",\"healthChecker\":");
+		buf_str(b, handler_checker_of(cluster));
+		BUF_LIT(b, ",\"metadata\":");
+		metadata_json(b, cluster->metadata);
+		buf_char(b, '}');
+	}
+}
+
+static void put_service(struct buf *b, const struct service_view *view)
+{
+	BUF_LIT(b, "{\"name\":");
+	json_string(b, list_bare_name(view->name));
+	BUF_LIT(b, ",\"namespaceId\":");
+	json_string(b, view->ns);
+	BUF_LIT(b, ",\"protectThreshold\":");
+	json_float(b, view->threshold);
+	BUF_LIT(b, ",\"metadata\":");
+	metadata_json(b, view->metadata);
+	BUF_LIT(b, ",\"selector\":");
+	buf_str(b, view->selector.n > 0 ? view->selector : SELECTOR_NONE);
+	BUF_LIT(b, ",\"groupName\":");
+	json_string(b, handler_group_of(view->name));
+	BUF_LIT(b, ",\"clusters\":[");
+	put_clusters(b, view);
+	BUF_LIT(b, "]}");
+}
+
+bool handler_view(struct request *rq, const struct service_key *key, const char *unknown)
+{
+	struct service_view *view = &rq->worker->view;
+	int ret = registry_view(&rq->worker->registry, key, view);
+
+	if (ret < 0)
+		reply_registry_error(rq, ret, key->name, STR(""));
+	else if (!view->stamp.found)
+		reply_caused(rq, 500, "%s%.*s%s", unknown, (int)key->name.n, key->name.p,
+		             strcmp(unknown, "service ") == 0 ? " is not found!" : "");
+	return ret == 0 && view->stamp.found;
+}
+
+void handle_service_get(struct request *rq)
+{
+	struct service_key key;
+	struct buf b;
+
+	if (!handler_bound_service(rq, &key) || !handler_view(rq, &key, "service "))
+		return;
+	buf_init(&b);
+	put_service(&b, &rq->worker->view);
+	handler_reply_buf(rq, &b);
+}
+
+void handle_service_checksum(struct request *rq)
+{
+	const struct service_view *view = &rq->worker->view;
+	struct service_key key;
+	uint8_t checksum[16];
+	struct buf b;
+	int ret;
+
+	if (!handler_required_service(rq, &key) || !handler_view(rq, &key, "serviceName not found: "))
+		return;
+	ret = list_checksum(view, checksum);
+	if (ret == 0)
+		ret = registry_store_checksum(&rq->worker->registry, &key, view->stamp.id, view->content, checksum);
+	if (ret < 0 && ret != ERR_AGAIN && ret != ERR_NOT_FOUND) {
+		reply_registry_error(rq, ret, key.name, STR(""));
+		return;
+	}
+	buf_init(&b);
+	BUF_LIT(&b, "{\"checksum\":\"");
+	for (unsigned i = 0; i < sizeof(checksum); i++)
+		buf_printf(&b, "%02x", checksum[i]);
+	BUF_LIT(&b, "\"}");
+	handler_reply_buf(rq, &b);
+}
