@@ -15,15 +15,6 @@
 /* A view larger than this is given back after its round. */
 #define KEEP_INSTANCES 4096U
 
-struct service_key round_key(const struct name_copy *name)
-{
-	/* namespace, a zero byte, group@@service */
-	return (struct service_key){
-		.ns = str_make(name->text, name->ns_len),
-		.name = str_make(name->text + name->ns_len + 1, name->name_len),
-	};
-}
-
 int round_init(struct round *round, struct registry *reg, struct deliver *deliver, const struct config *config)
 {
 	memset(round, 0, sizeof *round);
@@ -101,7 +92,7 @@ static struct round_view *place_view(struct round *round, const struct subscribe
 static void store_checksum(struct round *round, const struct encode_checksum *checksum)
 {
 	struct service_view *view = &round->view;
-	struct service_key key = round_key(&round->name);
+	struct service_key key = name_copy_key(&round->name);
 
 	if (!checksum->fresh)
 		return;
@@ -116,7 +107,7 @@ static int encode_view(struct round *round, struct round_view *view)
 {
 	struct encode_job job = {
 		.view = &round->view,
-		.name = round_key(&round->name).name,
+		.name = name_copy_key(&round->name).name,
 		.clusters = str_make(view->clusters, view->clusters_len),
 		.grouped = view->grouped,
 		.fast = round->fast,
@@ -215,7 +206,7 @@ void round_begin(struct round *round, const struct round_start *start)
 
 	round->name = *start->name;
 	round->shard = start->shard;
-	key = round_key(&round->name);
+	key = name_copy_key(&round->name);
 	if ((ret = registry_view(round->reg, &key, &round->view)) < 0) {
 		log_warning("op=push-round shard=%u err=\"%s\"", start->shard, err_str(ret));
 		round->deliver->owed = true;
@@ -254,7 +245,7 @@ static void finish(struct round *round)
 
 void round_step(struct round *round)
 {
-	struct service_key key = round_key(&round->name);
+	struct service_key key = name_copy_key(&round->name);
 	uint64_t health_ms = health_now(round->reg->seg);
 	int i, n = 0;
 

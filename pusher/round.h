@@ -55,8 +55,6 @@ struct round {
 	unsigned view_count, next_view;
 };
 
-struct service_key round_key(const struct name_copy *name);
-
 int round_init(struct round *round, struct registry *reg, struct deliver *deliver, const struct config *config) MUST_CHECK;
 void round_free(struct round *round);
 

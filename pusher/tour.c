@@ -56,7 +56,7 @@ static void next_audience(struct tour *tour)
 /* Returns how many; 0: the audience is through. */
 static int read_batch(struct tour *tour)
 {
-	struct service_key key = round_key(&tour->audience.name);
+	struct service_key key = name_copy_key(&tour->audience.name);
 	int n = 0;
 
 	if (!tour->cursor.end)

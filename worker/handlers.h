@@ -36,6 +36,12 @@ void handle_service_update(struct request *rq);
 void handle_service_delete(struct request *rq);
 void handle_service_get(struct request *rq);
 void handle_service_checksum(struct request *rq);
+/* handler_subscribers.c: 5.9 */
+void handle_service_subscribers(struct request *rq);
+/* handler_cluster.c: 6.2, 6.3 */
+void handle_cluster_update(struct request *rq);
+void handle_health_update(struct request *rq);
+void handle_health_server(struct request *rq);
 /* handler_console.c */
 void handle_console_liveness(struct request *rq);
 void handle_console_readiness(struct request *rq);

@@ -3,7 +3,7 @@ libroster_a_SOURCES += \
 	worker/chunked.c worker/chunked.h \
 	worker/connection.c worker/connection.h worker/connection_state.h \
 	worker/exchange.c \
-	worker/handler_beat.c worker/handler_console.c worker/handler_instance.c worker/handler_list.c \
+	worker/handler_beat.c worker/handler_cluster.c worker/handler_subscribers.c worker/handler_console.c worker/handler_instance.c worker/handler_list.c \
 	worker/handler_metadata.c worker/handler_operator.c worker/handler_service.c worker/handler_service_edit.c worker/handlers.h \
 	worker/head_check.c worker/head_check.h \
 	worker/http_head.c worker/http_head.h \

@@ -325,6 +325,13 @@ struct name_copy {       /* room for a name outside the lock */
 	uint32_t ns_len, name_len;
 };
 
+static inline struct service_key name_copy_key(const struct name_copy *name)
+{
+	/* namespace, a zero byte, group@@service */
+	return (struct service_key){ str_make(name->text, name->ns_len),
+		                     str_make(name->text + name->ns_len + 1, name->name_len) };
+}
+
 struct changed_service {
 	struct name_copy name;
 	uint64_t id;

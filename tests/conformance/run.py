@@ -31,6 +31,11 @@ SERVED = {
     "/v1/ns/service": "POST PUT DELETE GET",
     "/v1/ns/service/checksum": "PUT",
     "/v1/ns/service/list": "GET",
+    "/v1/ns/service/subscribers": "GET",
+    "/v1/ns/cluster": "PUT",
+    "/v1/ns/health": "PUT",
+    "/v1/ns/health/instance": "PUT",
+    "/v1/ns/health/server": "GET",
 }
 LATER = {
     "cluster-health/tcp-checker-down": "active checks come with clusters and health",
