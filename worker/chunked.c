@@ -3,6 +3,8 @@
 #include <stdbool.h>
 #include <string.h>
 
+#include "worker/head_check.h"
+
 #define SIZE_DIGITS_MAX 8U
 
 void chunked_begin(struct chunked *ch, size_t start)
@@ -23,7 +25,7 @@ static enum chunked_verdict take_line(struct chunked *ch, const char *data, size
 	const char *lf = memchr(line, '\n', n - ch->in);
 
 	if (lf == NULL)
-		return n - ch->in > CHUNKED_LINE_MAX ? bad(ch, 400) : CHUNKED_MORE;
+		return n - ch->in > CHUNKED_LINE_MAX + 1 ? bad(ch, 400) : CHUNKED_MORE;
 	if (lf == line || lf[-1] != '\r' || lf - line - 1 > (long)CHUNKED_LINE_MAX)
 		return bad(ch, 400);
 	*line_n_r = (size_t)(lf - line - 1);
@@ -96,12 +98,27 @@ static enum chunked_verdict data_end(struct chunked *ch, const char *data, size_
 	return CHUNKED_DONE;
 }
 
+/* One line; DONE and *end_r at the empty one. */
+static enum chunked_verdict trailer(struct chunked *ch, const char *data, size_t n, bool *end_r)
+{
+	const char *line = data + ch->in;
+	enum chunked_verdict verdict;
+	size_t line_n;
+
+	if ((verdict = take_line(ch, data, n, &line_n)) != CHUNKED_DONE)
+		return verdict;
+	*end_r = line_n == 0;
+	if (line_n > 0 && (++ch->trailers > CHUNKED_TRAILERS_MAX || head_check_colon(line, line_n) == NULL))
+		return bad(ch, 400);
+	return CHUNKED_DONE;
+}
+
 enum chunked_verdict chunked_feed(struct chunked *ch, char *data, size_t n, uint64_t max_body)
 {
 	enum chunked_verdict verdict = CHUNKED_DONE;
-	size_t line_n;
+	bool end = false;
 
-	while (verdict == CHUNKED_DONE) {
+	while (verdict == CHUNKED_DONE && !end) {
 		switch (ch->state) {
 		case CHUNKED_SIZE:
 			verdict = size_line(ch, data, n, max_body);
@@ -113,11 +130,7 @@ enum chunked_verdict chunked_feed(struct chunked *ch, char *data, size_t n, uint
 			verdict = data_end(ch, data, n);
 			break;
 		case CHUNKED_TRAILER:
-			verdict = take_line(ch, data, n, &line_n);
-			if (verdict == CHUNKED_DONE && line_n == 0)
-				return CHUNKED_DONE;
-			if (verdict == CHUNKED_DONE && ++ch->trailers > CHUNKED_TRAILERS_MAX)
-				return bad(ch, 400);
+			verdict = trailer(ch, data, n, &end);
 			break;
 		}
 	}

@@ -1,8 +1,9 @@
 /* chunked.h - a chunked body, decoded where it lies.
  *
  * Strict: sizes are hex digits without sign or blank, every line ends in CR LF, data is followed by
- * CR LF (the parser library does not look). Extensions and trailers are read over, within limits.
- * The decoded bytes are moved to the front of the body; goes on where it stopped. */
+ * CR LF (the parser library does not look). Extensions and trailers are read over, within limits; a
+ * trailer line must be one that a head may have. The decoded bytes are moved to the front of the body; goes on
+ * where it stopped. */
 #ifndef WORKER_CHUNKED_H
 #define WORKER_CHUNKED_H
 

@@ -158,19 +158,26 @@ static int known_name(struct str name)
 	return -1;
 }
 
+/* No colon; or an empty name, a folded line, a blank before the colon: none is a token. */
+const char *head_check_colon(const char *line, size_t n)
+{
+	const char *colon = memchr(line, ':', n);
+
+	if (colon == NULL || !is_token(line, (size_t)(colon - line)))
+		return NULL;
+	return has_control(colon + 1, (size_t)(line + n - colon - 1), false) ? NULL : colon;
+}
+
 static bool header_line(struct head_check *hc, const char *data, uint32_t at, uint32_t n)
 {
 	const char *p = data + at;
-	const char *colon = memchr(p, ':', n);
+	const char *colon = head_check_colon(p, n);
 	struct str value;
 	int name;
 
-	/* No colon; or an empty name, a folded line, a blank before the colon: none is a token. */
-	if (colon == NULL || !is_token(p, (size_t)(colon - p)))
+	if (colon == NULL)
 		return bad(hc, 400);
 	value = str_make(colon + 1, (size_t)(p + n - colon - 1));
-	if (has_control(value.p, value.n, false))
-		return bad(hc, 400);
 	if ((name = known_name(str_make(p, (size_t)(colon - p)))) < 0)
 		return true;
 	value = str_trim(value);

@@ -58,6 +58,9 @@ enum head_verdict { HEAD_MORE, HEAD_DONE, HEAD_BAD };
 
 void head_check_reset(struct head_check *hc);
 enum head_verdict head_check_feed(struct head_check *hc, const char *data, size_t n, const struct head_limits *limits);
+/* The colon of a header or trailer line (without its CR LF); NULL when the name is not a token or the value has
+ * a control byte. */
+const char *head_check_colon(const char *line, size_t n);
 /* Unset when the header is absent. */
 struct str head_check_value(const struct head_check *hc, const char *data, enum head_name name);
 

@@ -28,11 +28,12 @@ void http_head_init(void)
 /* "http://host/path" means "/path": old proxies write it so. */
 static struct str without_authority(struct str target)
 {
-	const char *slash;
+	const char *slash, *mark, *end = target.p + target.n;
 
 	if (target.n > 7 && strncasecmp(target.p, "http://", 7) == 0) {
-		slash = memchr(target.p + 7, '/', target.n - 7);
-		return slash == NULL ? STR("/") : str_make(slash, (size_t)(target.p + target.n - slash));
+		mark = memchr(target.p + 7, '?', target.n - 7); /* a slash behind it is not the path's */
+		slash = memchr(target.p + 7, '/', (size_t)((mark != NULL ? mark : end) - target.p - 7));
+		return slash == NULL ? STR("/") : str_make(slash, (size_t)(end - slash));
 	}
 	return target;
 }

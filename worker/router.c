@@ -86,13 +86,16 @@ static bool has_form(const struct request *rq)
 static unsigned pairs_at_most(struct str text)
 {
 	unsigned count = 1;
-	const char *p = text.p, *end = text.p + text.n;
+	const char *p = text.p, *end;
 
+	if (text.n == 0)
+		return 0;
+	end = p + text.n;
 	while (p < end && count <= REQUEST_PARAMS_MAX && (p = memchr(p, '&', (size_t)(end - p))) != NULL) {
 		count++;
 		p++;
 	}
-	return text.n == 0 ? 0 : count;
+	return count;
 }
 
 static bool params_failed(struct request *rq, int err)

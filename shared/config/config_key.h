@@ -62,5 +62,7 @@ const char *config_number_text(enum config_type type, uint64_t value, char *out,
 
 /* config_yaml.c: reads the file into *config, key by key. */
 int config_yaml_read(const char *path, struct config *config, struct config_error *error_r) MUST_CHECK;
+/* The same from memory; path is for the messages only. On an error *config is half changed. */
+int config_yaml_text(const char *path, struct str text, struct config *config, struct config_error *error_r) MUST_CHECK;
 
 #endif

@@ -294,21 +294,21 @@ static int read_file(const char *path, char *data, size_t *len_r, struct config_
 	return *len_r > FILE_MAX_BYTES ? fail_file(path, ERR_TOO_BIG, "longer than 1MiB", error) : 0;
 }
 
-static int read_text(struct reader *r, const char *data, size_t len)
+int config_yaml_text(const char *path, struct str text, struct config *config, struct config_error *error_r)
 {
+	struct reader reader = { .path = path, .config = config, .error = error_r };
 	int ret;
 
-	if (!yaml_parser_initialize(&r->parser))
-		return fail_file(r->path, ERR_NOMEM, "no memory", r->error);
-	yaml_parser_set_input_string(&r->parser, (const unsigned char *)data, len);
-	ret = read_stream(r);
-	yaml_parser_delete(&r->parser);
+	if (!yaml_parser_initialize(&reader.parser))
+		return fail_file(path, ERR_NOMEM, "no memory", error_r);
+	yaml_parser_set_input_string(&reader.parser, (const unsigned char *)text.p, text.n);
+	ret = read_stream(&reader);
+	yaml_parser_delete(&reader.parser);
 	return ret;
 }
 
 int config_yaml_read(const char *path, struct config *config, struct config_error *error_r)
 {
-	struct reader reader = { .path = path, .config = config, .error = error_r };
 	char *data = malloc(FILE_MAX_BYTES + 1);
 	size_t len;
 	int ret;
@@ -317,7 +317,7 @@ int config_yaml_read(const char *path, struct config *config, struct config_erro
 		return fail_file(path, ERR_NOMEM, "no memory", error_r);
 	ret = read_file(path, data, &len, error_r);
 	if (ret == 0)
-		ret = read_text(&reader, data, len);
+		ret = config_yaml_text(path, str_make(data, len), config, error_r);
 	free(data);
 	return ret;
 }

@@ -13,12 +13,15 @@ struct row {
 };
 
 #define LONG "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"
+#define X62 "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"
 
 static const struct row rows[] = {
 	{ "empty", "0\r\n\r\n", 0, "", 0 },
 	{ "one", "3\r\nabc\r\n0\r\n\r\n", 0, "abc", 0 },
 	{ "two", "3\r\nabc\r\n2\r\nde\r\n0\r\n\r\nGET", 0, "abcde", 3 },
 	{ "hex of both cases", "a\r\n0123456789\r\nB\r\n0123456789a\r\n000\r\n\r\n", 0, "01234567890123456789a", 0 },
+	{ "longest extension", "3;" LONG LONG LONG X62 "\r\nabc\r\n0\r\n\r\n", 0, "abc", 0 },
+	{ "extension one longer", "3;" LONG LONG LONG X62 "x\r\nabc\r\n0\r\n\r\n", 400, NULL, 0 },
 	{ "extension", "3;a=b\r\nabc\r\n0;c\r\n\r\n", 0, "abc", 0 },
 	{ "trailer", "1\r\na\r\n0\r\nX: y\r\nZ: w\r\n\r\n", 0, "a", 0 },
 	{ "not whole", "3\r\nab", -1, NULL, 0 },
@@ -41,6 +44,9 @@ static const struct row rows[] = {
 	{ "size of 9 digits", "100000003\r\nabc\r\n", 400, NULL, 0 },
 	{ "control byte in the extension", "3;\x01\r\nabc\r\n", 400, NULL, 0 },
 	{ "long extension", "3;" LONG LONG LONG LONG LONG "\r\nabc\r\n", 400, NULL, 0 },
+	{ "trailer without a colon", "0\r\nGET / HTTP/1.1\r\n\r\n", 400, NULL, 0 },
+	{ "folded trailer", "0\r\nA: b\r\n c: d\r\n\r\n", 400, NULL, 0 },
+	{ "blank before the colon of a trailer", "0\r\nA : b\r\n\r\n", 400, NULL, 0 },
 	{ "bare LF in the trailer", "0\r\nA: b\n\r\n", 400, NULL, 0 },
 	{ "one chunk over the limit", "41\r\n", 413, NULL, 0 },
 	{ "sum over the limit", "40\r\n" LONG "\r\n1\r\n", 413, NULL, 0 },

@@ -203,6 +203,8 @@ static const struct parse_row parse_rows[] = {
 	{ "PROPFIND /p HTTP/1.1\r\n" H END, 0, METHOD_OTHER, true, "/p" },
 	{ "GET http://h:8848/p?q HTTP/1.1\r\n" H END, 0, METHOD_GET, true, "/p" },
 	{ "GET http://h HTTP/1.1\r\n" H END, 0, METHOD_GET, true, "/" },
+	{ "GET http://h?a=/b HTTP/1.1\r\n" H END, 0, METHOD_GET, true, "/" },
+	{ "GET http://h/p?a=/b HTTP/1.1\r\n" H END, 0, METHOD_GET, true, "/p" },
 	{ GET H "Connection: Upgrade\r\nUpgrade: h2c\r\n" END, 0, METHOD_GET, true, "/nacos" },
 	{ "FOO / HTTP/1.1\r\n" H END, 501, METHOD_GET, false, NULL },
 	{ "GET nacos HTTP/1.1\r\n" H END, 400, METHOD_GET, false, NULL },
