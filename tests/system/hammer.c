@@ -4,7 +4,8 @@
  *
  * Each kept connection sends one request every INTERVAL_MS (never two at a time); every NEW_INTERVAL_MS one more
  * connection is opened for a single request. Prints a line "broken CLIENT_PORT AT_MS kept|new open|idle" for each connection
- * that the server broke (open: while a request waited for its answer), and at the end
+ * that the server broke (open: while a request waited for its answer), "slow CLIENT_PORT AT_MS TOOK_US kept|new
+ * answered|unanswered" for each request over 200 ms, and at the end
  *     requests N slowest_us N new N slowest_new_us N bad N
  * where bad counts answers other than 200. A broken kept connection is opened again at once. Answers are told
  * complete by Content-Length or by the last chunk. */
@@ -23,6 +24,7 @@
 #include <unistd.h>
 
 #define NEW_MAX 512
+#define SLOW_US 200000
 
 struct client {
 	int fd;          /* -1: free (new ones only) */
@@ -116,6 +118,9 @@ static void client_answered(struct client *c)
 	uint64_t took = now_us() - c->sent_us;
 
 	c->open = false;
+	if (took > SLOW_US)
+		printf("slow %u %" PRIu64 " %" PRIu64 " %s answered\n", c->port, (now_us() - hammer.begin_us) / 1000, took,
+		       c->kept ? "kept" : "new");
 	if (c->have < 12 || memcmp(c->in + 9, "200", 3) != 0)
 		hammer.bad++;
 	if (c->kept) {
@@ -184,8 +189,15 @@ static void loop(struct client *kept, int count, struct client *fresh, uint64_t 
 /* Requests still open at the end count with the time they have waited so far. */
 static void count_open(const struct client *c, uint64_t *slowest)
 {
-	if (c->fd >= 0 && c->open && now_us() - c->sent_us > *slowest)
-		*slowest = now_us() - c->sent_us;
+	uint64_t took = now_us() - c->sent_us;
+
+	if (c->fd < 0 || !c->open)
+		return;
+	if (took > SLOW_US)
+		printf("slow %u %" PRIu64 " %" PRIu64 " %s unanswered\n", c->port, (now_us() - hammer.begin_us) / 1000, took,
+		       c->kept ? "kept" : "new");
+	if (took > *slowest)
+		*slowest = took;
 }
 
 int main(int argc, char **argv)

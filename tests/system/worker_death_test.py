@@ -49,6 +49,8 @@ class Load:
         found = re.search(r"requests (\d+) slowest_us (\d+) new (\d+) slowest_new_us (\d+) bad (\d+)", text)
         assert found, text
         self.requests, slow, self.fresh, slow_new, self.bad = (int(x) for x in found.groups())
+        for line in re.findall(r"^slow .*$", text, re.M):
+            print(line, flush=True)
         self.slowest_ms, self.slowest_new_ms = slow / 1000, slow_new / 1000
         self.broken = [(int(port), kind, state) for port, kind, state
                        in re.findall(r"^broken (\d+) \d+ (\w+) (\w+)$", text, re.M)]
