@@ -1,10 +1,9 @@
-#include <stdlib.h>
-
 #include "shared/codec/java.h"
 #include "shared/codec/json_read.h"
 #include "shared/codec/json_write.h"
 #include "shared/view/metadata.h"
 #include "worker/handlers.h"
+#include "worker/service_names.h"
 #include "worker/worker.h"
 
 #define SELECTOR_ENUM "No enum constant com.alibaba.nacos.api.selector.SelectorType."
@@ -23,54 +22,15 @@ struct listing {
 	struct str prefix;        /* "group@@"; unset: all groups */
 	int32_t page, size;
 	uint32_t total; /* names in the namespace, before the filters */
-	struct arena arena;
-	struct str *names;
-	size_t count, cap;
-	int err;
+	struct service_names names;
 };
 
-/* ---- names ------------------------------------------------------------------------ */
-
-static bool grow(struct listing *list)
-{
-	size_t cap = list->cap == 0 ? 256 : list->cap * 2;
-	struct str *names;
-
-	if (list->count < list->cap)
-		return true;
-	names = reallocarray(list->names, cap, sizeof(*names));
-	if (names == NULL)
-		return false;
-	list->names = names;
-	list->cap = cap;
-	return true;
-}
-
-static void on_name(struct str name, void *arg)
+static bool in_group(const struct service_row *row, void *arg)
 {
 	struct listing *list = arg;
-	struct str copy;
 
 	list->total++;
-	if (list->err != 0 || (str_is_set(list->prefix) && !str_starts(name, list->prefix)))
-		return;
-	copy = arena_copy(&list->arena, name);
-	if (!str_is_set(copy) || !grow(list)) {
-		list->err = ERR_NOMEM;
-		return;
-	}
-	list->names[list->count++] = copy;
-}
-
-/* Service names are ASCII by rule, so byte order is the order of UTF-16 units. */
-static int compare_names(const void *a, const void *b)
-{
-	const struct str *x = a, *y = b;
-	int order = memcmp(x->p, y->p, x->n < y->n ? x->n : y->n);
-
-	if (order != 0)
-		return order;
-	return x->n < y->n ? -1 : x->n > y->n;
+	return !str_is_set(list->prefix) || str_starts(row->name, list->prefix);
 }
 
 /* ---- selector --------------------------------------------------------------------- */
@@ -105,7 +65,7 @@ static struct str without_blanks(struct arena *arena, struct str text, char othe
 /* INSTANCE.metadata.key = 'value': split at "=", the key is what follows the last dot. */
 static bool read_expression(struct listing *list, struct selector *selector)
 {
-	struct str text = without_blanks(&list->arena, selector->expression, ' ');
+	struct str text = without_blanks(&list->rq->arena, selector->expression, ' ');
 	const char *equals = text.n > 0 ? memchr(text.p, '=', text.n) : NULL, *dot, *next;
 	struct str left, right;
 
@@ -124,7 +84,7 @@ static bool read_expression(struct listing *list, struct selector *selector)
 		selector->on = SELECT_SERVICE;
 	dot = memrchr(left.p, '.', left.n);
 	selector->key = dot != NULL ? str_make(dot + 1, (size_t)(equals - dot - 1)) : left;
-	selector->value = without_blanks(&list->arena, right, '\'');
+	selector->value = without_blanks(&list->rq->arena, right, '\'');
 	return true;
 }
 
@@ -187,18 +147,19 @@ static bool matches(const struct service_view *view, const struct selector *sele
 static int select_names(struct listing *list, const struct selector *selector)
 {
 	struct worker *worker = list->rq->worker;
+	struct service_names *names = &list->names;
 	struct service_key key = list->scope;
 	size_t kept = 0;
 	int ret;
 
-	for (size_t i = 0; i < list->count; i++) {
-		key.name = list->names[i];
+	for (size_t i = 0; i < names->count; i++) {
+		key.name = names->rows[i].name;
 		if ((ret = registry_view(&worker->registry, &key, &worker->view)) < 0)
 			return ret;
 		if (matches(&worker->view, selector))
-			list->names[kept++] = list->names[i];
+			names->rows[kept++] = names->rows[i];
 	}
-	list->count = kept;
+	names->count = kept;
 	return 0;
 }
 
@@ -208,20 +169,20 @@ static void put_page(struct buf *b, const struct listing *list, size_t start, si
 {
 	BUF_LIT(b, "{\"doms\":[");
 	for (size_t i = start; i < end; i++) {
-		struct str name = list->names[i];
+		struct str name = list->names.rows[i].name;
 
 		if (i > start)
 			buf_char(b, ',');
 		json_string(b, str_make(name.p + list->prefix.n, name.n - list->prefix.n));
 	}
 	BUF_LIT(b, "],\"count\":");
-	buf_u64(b, list->count);
+	buf_u64(b, list->names.count);
 	buf_char(b, '}');
 }
 
 static void answer_page(struct request *rq, const struct listing *list)
 {
-	int64_t count = (int64_t)list->count;
+	int64_t count = (int64_t)list->names.count;
 	int64_t start = ((int64_t)list->page - 1) * list->size, end;
 	struct buf b;
 
@@ -258,10 +219,8 @@ static struct str group_prefix(struct request *rq)
 static void list_services(struct request *rq, struct listing *list)
 {
 	struct selector selector;
-	int ret = registry_names(&rq->worker->registry, list->scope.ns, on_name, list);
+	int ret = service_names_read(&list->names, &rq->worker->registry, list->scope.ns, in_group, list);
 
-	if (ret == 0)
-		ret = list->err;
 	if (ret == 0 && list->total > 0 && !read_selector(list, &selector))
 		return;
 	if (ret == 0 && list->total > 0 && selector.on != SELECT_ALL)
@@ -270,8 +229,6 @@ static void list_services(struct request *rq, struct listing *list)
 		reply_registry_error(rq, ret, STR(""), STR(""));
 		return;
 	}
-	if (list->count > 1)
-		qsort(list->names, list->count, sizeof(*list->names), compare_names);
 	answer_page(rq, list);
 }
 
@@ -288,8 +245,6 @@ void handle_service_list(struct request *rq)
 	list.size = java_lenient_int(size);
 	list.scope.ns = request_namespace(rq);
 	list.prefix = group_prefix(rq);
-	arena_init(&list.arena, 0);
 	list_services(rq, &list);
-	arena_free(&list.arena);
-	free(list.names);
+	service_names_free(&list.names);
 }

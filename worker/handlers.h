@@ -36,6 +36,14 @@ void handle_service_update(struct request *rq);
 void handle_service_delete(struct request *rq);
 void handle_service_get(struct request *rq);
 void handle_service_checksum(struct request *rq);
+/* handler_names.c: 5.6, 5.7 */
+void handle_service_names(struct request *rq);
+void handle_service_status(struct request *rq);
+/* handler_catalog.c, handler_catalog_services.c: 6.1 */
+void handle_catalog_service(struct request *rq);
+void handle_catalog_instances(struct request *rq);
+void handle_catalog_rt(struct request *rq);
+void handle_catalog_services(struct request *rq);
 /* handler_subscribers.c: 5.9 */
 void handle_service_subscribers(struct request *rq);
 /* handler_cluster.c: 6.2, 6.3 */
@@ -45,6 +53,8 @@ void handle_health_server(struct request *rq);
 /* handler_console.c */
 void handle_console_liveness(struct request *rq);
 void handle_console_readiness(struct request *rq);
+
+struct pattern;
 
 #define DEFAULT_CLUSTER STR("DEFAULT")
 
@@ -70,6 +80,12 @@ bool handler_view(struct request *rq, const struct service_key *key, const char 
 struct str handler_group_of(struct str grouped);
 /* JSON of a cluster's health checker, TCP when none is set. */
 struct str handler_checker_of(const struct cluster_view *cluster);
+
+/* A regular expression of a client, free it; false: answered. */
+bool handler_pattern(struct request *rq, struct str text, struct pattern **pattern_r);
+/* Does it match "group@@service:[]", as there (5.6)? 1, 0 or an error for handler_pattern_failed(), which answers. */
+int handler_pattern_service(struct pattern *pattern, struct arena *arena, struct str name);
+void handler_pattern_failed(struct request *rq, int err);
 
 /* Format of a grouped name (2.2): NULL, or what is wrong with it. */
 const char *handler_name_refusal(struct str name);

@@ -3,21 +3,26 @@ libroster_a_SOURCES += \
 	worker/chunked.c worker/chunked.h \
 	worker/connection.c worker/connection.h worker/connection_state.h \
 	worker/exchange.c \
-	worker/handler_beat.c worker/handler_cluster.c worker/handler_subscribers.c worker/handler_console.c worker/handler_instance.c worker/handler_list.c \
-	worker/handler_metadata.c worker/handler_operator.c worker/handler_service.c worker/handler_service_edit.c worker/handlers.h \
+	worker/bound.c worker/bound.h \
+	worker/handler_beat.c worker/handler_catalog.c worker/handler_catalog_services.c worker/handler_cluster.c \
+	worker/handler_console.c worker/handler_instance.c worker/handler_list.c worker/handler_metadata.c \
+	worker/handler_names.c worker/handler_operator.c worker/handler_service.c worker/handler_service_edit.c \
+	worker/handler_subscribers.c worker/handlers.h \
 	worker/head_check.c worker/head_check.h \
 	worker/http_head.c worker/http_head.h \
 	worker/list_cache.c worker/list_cache.h \
 	worker/main.c worker/worker.h \
 	worker/params.c worker/request.h \
 	worker/park.c worker/park.h \
+	worker/pattern.c worker/pattern.h \
 	worker/reply.c worker/reply.h \
 	worker/router.c worker/router.h \
-	worker/routes.c worker/routes.h
+	worker/routes.c worker/routes.h \
+	worker/service_names.c worker/service_names.h
 
 if HAVE_CMOCKA
 check_PROGRAMS += tests/unit/accept_test tests/unit/chunked_test tests/unit/connection_test \
-	tests/unit/head_check_test tests/unit/params_test \
+	tests/unit/bound_test tests/unit/head_check_test tests/unit/params_test tests/unit/pattern_test \
 	tests/unit/reply_test tests/unit/router_test
 tests_unit_accept_test_SOURCES = tests/unit/accept_test.c tests/unit/http_fixture.h
 tests_unit_accept_test_LDADD = $(UNIT_LDADD)
@@ -27,6 +32,10 @@ tests_unit_connection_test_SOURCES = tests/unit/connection_test.c tests/unit/htt
 tests_unit_connection_test_LDADD = $(UNIT_LDADD)
 tests_unit_head_check_test_SOURCES = tests/unit/head_check_test.c tests/unit/http_fixture.h
 tests_unit_head_check_test_LDADD = $(UNIT_LDADD)
+tests_unit_bound_test_SOURCES = tests/unit/bound_test.c tests/unit/http_fixture.h
+tests_unit_bound_test_LDADD = $(UNIT_LDADD)
+tests_unit_pattern_test_SOURCES = tests/unit/pattern_test.c
+tests_unit_pattern_test_LDADD = $(UNIT_LDADD)
 tests_unit_params_test_SOURCES = tests/unit/params_test.c tests/unit/http_fixture.h
 tests_unit_params_test_LDADD = $(UNIT_LDADD)
 tests_unit_reply_test_SOURCES = tests/unit/reply_test.c tests/unit/http_fixture.h

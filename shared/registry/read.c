@@ -23,7 +23,10 @@ void service_stamp_of(const struct op *op, const struct service *s, struct servi
 	stamp_r->disabled = (s->flags & SERVICE_DISABLED) != 0;
 	stamp_r->id = s->id;
 	stamp_r->revision = s->revision;
+	stamp_r->clusters = s->clusters;
 	stamp_r->instances = s->instances;
+	stamp_r->healthy = s->healthy;
+	memcpy(&stamp_r->threshold, &s->threshold, sizeof(stamp_r->threshold));
 }
 
 /* ---- memory of a view ------------------------------------------------------ */
@@ -382,7 +385,13 @@ int registry_store_checksum(struct registry *reg, const struct service_key *serv
 
 /* ---- names ----------------------------------------------------------------- */
 
-/* Names copied in one hold: a 16 bit length and the bytes, one after the other. */
+/* One service in struct names: this, the namespace, the name; not aligned. */
+struct name_head {
+	uint32_t instances;
+	uint16_t ns_len, name_len;
+};
+
+/* Names copied in one hold. */
 struct names {
 	char bytes[NAMES_BYTES];
 	uint32_t len;
@@ -392,22 +401,25 @@ struct names {
 
 static bool names_add(struct op *op, const struct service *s, struct str ns, struct names *names)
 {
+	struct name_head head = { s->instances, s->ns_len, s->name_len };
 	struct str text;
 
-	if (s->ns_len != ns.n)
+	if (str_is_set(ns) && s->ns_len != ns.n)
 		return true;
 	text = blob_view(&op->tx, s->name);
 	if (text.n != (size_t)s->ns_len + 1 + s->name_len) {
 		undo_fail(&op->tx, ERR_CORRUPT);
 		return false;
 	}
-	if (!str_eq(ns, str_make(text.p, ns.n)))
+	if (str_is_set(ns) && !str_eq(ns, str_make(text.p, ns.n)))
 		return true;
-	if (names->len + sizeof(s->name_len) + s->name_len > sizeof(names->bytes))
+	if (names->len + sizeof(head) + text.n - 1 > sizeof(names->bytes))
 		return false;
-	memcpy(names->bytes + names->len, &s->name_len, sizeof(s->name_len));
-	memcpy(names->bytes + names->len + sizeof(s->name_len), text.p + ns.n + 1, s->name_len);
-	names->len += (uint32_t)sizeof(s->name_len) + s->name_len;
+	memcpy(names->bytes + names->len, &head, sizeof(head));
+	names->len += (uint32_t)sizeof(head);
+	memcpy(names->bytes + names->len, text.p, head.ns_len);
+	memcpy(names->bytes + names->len + head.ns_len, text.p + head.ns_len + 1, head.name_len);
+	names->len += (uint32_t)text.n - 1;
 	return true;
 }
 
@@ -435,17 +447,24 @@ static int names_copy(struct registry *reg, uint32_t shard, struct str ns, struc
 	return ret;
 }
 
-static void names_tell(const struct names *names, registry_name_fn *fn, void *arg)
+static void names_tell(const struct names *names, registry_service_fn *fn, void *arg)
 {
-	uint16_t len;
+	const char *at = names->bytes, *end = names->bytes + names->len;
+	struct name_head head;
 
-	for (uint32_t at = 0; at < names->len; at += (uint32_t)sizeof(len) + len) {
-		memcpy(&len, names->bytes + at, sizeof(len));
-		fn(str_make(names->bytes + at + sizeof(len), len), arg);
+	while (at < end) {
+		struct service_row row;
+
+		memcpy(&head, at, sizeof(head));
+		at += sizeof(head);
+		row = (struct service_row){ str_make(at, head.ns_len), str_make(at + head.ns_len, head.name_len),
+			                    head.instances };
+		at += head.ns_len + head.name_len;
+		fn(&row, arg);
 	}
 }
 
-int registry_names(struct registry *reg, struct str ns, registry_name_fn *fn, void *arg)
+int registry_services(struct registry *reg, struct str ns, registry_service_fn *fn, void *arg)
 {
 	struct names *names = malloc(sizeof(*names));
 	int ret = names == NULL ? ERR_NOMEM : 0;
@@ -460,4 +479,23 @@ int registry_names(struct registry *reg, struct str ns, registry_name_fn *fn, vo
 	}
 	free(names);
 	return ret;
+}
+
+struct name_listener {
+	registry_name_fn *fn;
+	void *arg;
+};
+
+static void tell_name(const struct service_row *row, void *arg)
+{
+	const struct name_listener *listener = arg;
+
+	listener->fn(row->name, listener->arg);
+}
+
+int registry_names(struct registry *reg, struct str ns, registry_name_fn *fn, void *arg)
+{
+	struct name_listener listener = { fn, arg };
+
+	return registry_services(reg, str_is_set(ns) ? ns : STR(""), tell_name, &listener);
 }

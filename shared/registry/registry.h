@@ -181,7 +181,8 @@ struct service_stamp {
 	uint64_t epoch; /* of the segment */
 	uint64_t id;
 	uint64_t revision; /* local order only; never shown */
-	uint32_t instances;
+	uint32_t clusters, instances, healthy;
+	float threshold;
 	bool oversize; /* registry_poll() with a subscriber: its last push was too long for its client */
 };
 
@@ -268,8 +269,17 @@ int registry_get(struct registry *reg, const struct service_key *service, const 
 typedef void registry_name_fn(struct str name, void *arg);
 int registry_names(struct registry *reg, struct str ns, registry_name_fn *fn, void *arg) MUST_CHECK;
 
+/* The same with the number of instances; ns unset: of all namespaces. */
+struct service_row {
+	struct str ns, name;
+	uint32_t instances; /* of any kind */
+};
+typedef void registry_service_fn(const struct service_row *row, void *arg);
+int registry_services(struct registry *reg, struct str ns, registry_service_fn *fn, void *arg) MUST_CHECK;
+
 struct registry_stats {
 	uint64_t services, instances, ephemeral, healthy, subscribers, waiting, draining, bytes;
+	uint64_t queued; /* services in the change lists of the pusher */
 };
 void registry_stats(struct registry *reg, struct registry_stats *stats_r);
 

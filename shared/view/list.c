@@ -385,8 +385,7 @@ static void put_cluster(struct buf *b, const struct cluster_view *cluster)
 {
 	BUF_LIT(b, "{\"healthChecker\":");
 	put_checker(b, cluster->checker);
-	BUF_LIT(b, ",\"defIPPort\":80,\"defCkport\":");
-	buf_i64(b, cluster->check_port);
+	buf_printf(b, ",\"defIPPort\":%d,\"defCkport\":%d", cluster->check_port, cluster->check_port);
 	BUF_LIT(b, ",\"name\":");
 	json_string(b, cluster->name);
 	BUF_LIT(b, ",\"useIPPort4Check\":");

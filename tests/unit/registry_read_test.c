@@ -253,6 +253,40 @@ static void names_of_a_namespace(void **state)
 	free(seen);
 }
 
+struct rows {
+	unsigned count, instances;
+	bool other;
+};
+
+static void on_row(const struct service_row *row, void *arg)
+{
+	struct rows *rows = arg;
+
+	rows->count++;
+	rows->instances += row->instances;
+	rows->other |= str_eq(row->ns, STR("other")) && str_eq(row->name, STR("g@@b"));
+}
+
+static void services_of_one_or_all_namespaces(void **state)
+{
+	struct fixture *f = *state;
+	struct service_key other = { STR("other"), STR("g@@b") };
+	struct instance_spec spec = spec_for("1.1.1.1", 80);
+	struct rows all = { 0 }, one = { 0 };
+
+	add(f, "g@@a", "1.1.1.1", 80);
+	add(f, "g@@a", "1.1.1.2", 80);
+	assert_int_equal(registry_register(&f->reg, client, &other, &spec), 0);
+	assert_int_equal(registry_services(&f->reg, (struct str){ NULL, 0 }, on_row, &all), 0);
+	assert_int_equal(all.count, 2);
+	assert_int_equal(all.instances, 3);
+	assert_true(all.other);
+	assert_int_equal(registry_services(&f->reg, STR("public"), on_row, &one), 0);
+	assert_int_equal(one.count, 1);
+	assert_int_equal(one.instances, 2);
+	assert_false(one.other);
+}
+
 /* All names in one shard, so that a walk takes several holds; one disappears under the cursor. */
 static void names_go_on_when_the_cursor_is_gone(void **state)
 {
@@ -299,6 +333,7 @@ int main(void)
 		TEST(get_prefers_persistent),
 		TEST(a_checksum_belongs_to_its_content),
 		TEST(names_of_a_namespace),
+		TEST(services_of_one_or_all_namespaces),
 		TEST(names_go_on_when_the_cursor_is_gone),
 	};
 

@@ -1,0 +1,99 @@
+#include "worker/bound.h"
+
+#include <stdio.h>
+
+#include "shared/codec/java.h"
+
+#define TEXT_SHOWN 100U /* of a bad value */
+
+static void refuse(struct request *rq, const char *type, const char *exception, const char *cause)
+{
+	char first[400];
+
+	snprintf(first, sizeof(first),
+	         "Failed to convert value of type 'java.lang.String' to required type '%s'; nested exception is java.lang.%s: %s",
+	         type, exception, cause);
+	reply_caused2(rq, 500, str_of(first), str_of(cause));
+}
+
+bool bound_text(struct request *rq, const char *name, struct str *value_r)
+{
+	*value_r = request_param(rq, str_of(name));
+	if (str_is_set(*value_r))
+		return true;
+	reply_missing(rq, name, "String");
+	return false;
+}
+
+struct str bound_optional(const struct request *rq, const char *name)
+{
+	struct str value = request_param(rq, str_of(name));
+
+	return str_is_set(value) ? value : STR("");
+}
+
+static int shown(struct str text)
+{
+	return (int)(text.n < TEXT_SHOWN ? text.n : TEXT_SHOWN);
+}
+
+static bool read_int(struct request *rq, struct str text, int32_t *value_r)
+{
+	char cause[TEXT_SHOWN + 40];
+
+	if (java_parse_int(str_trim(text), value_r) == 0)
+		return true;
+	snprintf(cause, sizeof(cause), "For input string: \"%.*s\"", shown(text), text.p);
+	refuse(rq, "int", "NumberFormatException", cause);
+	return false;
+}
+
+bool bound_int(struct request *rq, const char *name, int32_t *value_r)
+{
+	struct str text = request_param(rq, str_of(name));
+
+	if (!str_is_blank(text))
+		return read_int(rq, text, value_r);
+	if (!str_is_set(text))
+		reply_missing(rq, name, "int");
+	else
+		reply_caused(rq, 500,
+		             "Required request parameter '%s' for method parameter type int is present but converted to null",
+		             name);
+	return false;
+}
+
+bool bound_optional_int(struct request *rq, const char *name, int32_t *value_r)
+{
+	struct str text = request_param(rq, str_of(name));
+
+	if (!str_is_blank(text))
+		return read_int(rq, text, value_r);
+	reply_caused(rq, 500,
+	             "Optional int parameter '%s' is present but cannot be translated into a null value due to being declared as "
+	             "a primitive type. Consider declaring it as object wrapper for the corresponding primitive type.",
+	             name);
+	return false;
+}
+
+static bool is_one_of(struct str text, const char *const words[4])
+{
+	for (unsigned i = 0; i < 4; i++)
+		if (str_ieq(text, str_of(words[i])))
+			return true;
+	return false;
+}
+
+bool bound_bool(struct request *rq, const char *name, bool *value_r)
+{
+	static const char *const yes[4] = { "true", "on", "yes", "1" }, *const no[4] = { "false", "off", "no", "0" };
+	struct str raw = bound_optional(rq, name), text = str_trim(raw);
+	char cause[TEXT_SHOWN + 40];
+
+	*value_r = is_one_of(text, yes);
+	if (*value_r || text.n == 0 || is_one_of(text, no))
+		return true;
+	snprintf(cause, sizeof(cause), "Invalid boolean value [%.*s]", shown(raw), raw.p);
+	refuse(rq, "boolean", "IllegalArgumentException", cause);
+	return false;
+}

@@ -1,0 +1,20 @@
+/* bound.h - parameters of the endpoints that the specification marks (S): bound by a framework there, with its
+ * rules and its error texts (1.2).
+ *
+ * Values are not trimmed and not read again with `encoding`. False: answered. */
+#ifndef WORKER_BOUND_H
+#define WORKER_BOUND_H
+
+#include "worker/request.h"
+
+/* Absent: 500. Empty is taken. */
+bool bound_text(struct request *rq, const char *name, struct str *value_r);
+/* Absent gives "". */
+struct str bound_optional(const struct request *rq, const char *name);
+/* A number that must be there: the optional one only differs in the text of the refusal. */
+bool bound_int(struct request *rq, const char *name, int32_t *value_r);
+bool bound_optional_int(struct request *rq, const char *name, int32_t *value_r);
+/* Absent or blank is false; true on yes 1, false off no 0 in any case; else 500. */
+bool bound_bool(struct request *rq, const char *name, bool *value_r);
+
+#endif

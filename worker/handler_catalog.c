@@ -1,0 +1,179 @@
+#include "shared/base/clock.h"
+#include "shared/codec/json_write.h"
+#include "shared/shm/health.h"
+#include "shared/view/instance_json.h"
+#include "shared/view/list.h"
+#include "shared/view/metadata.h"
+#include "shared/view/selector.h"
+#include "worker/bound.h"
+#include "worker/handlers.h"
+#include "worker/worker.h"
+
+/* ---- GET /catalog/service ------------------------------------------------------------ */
+
+static void put_cluster(struct buf *b, const struct service_view *view, uint32_t index)
+{
+	const struct cluster_view *cluster = &view->clusters[index];
+	uint32_t at = 0;
+
+	while (at < view->instance_count && view->instances[at].cluster != index)
+		at++;
+	BUF_LIT(b, "{\"serviceName\":");
+	json_string(b, view->name);
+	BUF_LIT(b, ",\"name\":");
+	json_string(b, cluster->name);
+	BUF_LIT(b, ",\"healthChecker\":");
+	buf_str(b, handler_checker_of(cluster));
+	buf_printf(b, ",\"defaultPort\":80,\"defaultCheckPort\":80,\"useIPPort4Check\":%s,\"metadata\":",
+	           cluster->use_instance_port ? "true" : "false");
+	metadata_json(b, cluster->metadata);
+	buf_printf(b, ",\"sitegroup\":\"\",\"defCkport\":%d,\"empty\":%s,\"defIPPort\":%d}", cluster->check_port,
+	           at == view->instance_count ? "true" : "false", cluster->check_port);
+}
+
+static void put_service(struct buf *b, const struct service_view *view)
+{
+	BUF_LIT(b, "{\"service\":{\"name\":");
+	json_string(b, list_bare_name(view->name));
+	BUF_LIT(b, ",\"protectThreshold\":");
+	json_float(b, view->threshold);
+	BUF_LIT(b, ",\"groupName\":");
+	json_string(b, handler_group_of(view->name));
+	BUF_LIT(b, ",\"selector\":");
+	buf_str(b, view->selector.n > 0 ? view->selector : SELECTOR_NONE);
+	BUF_LIT(b, ",\"metadata\":");
+	metadata_json(b, view->metadata);
+	BUF_LIT(b, "},\"clusters\":[");
+	for (uint32_t i = 0; i < view->cluster_count; i++) {
+		if (i > 0)
+			buf_char(b, ',');
+		put_cluster(b, view, i);
+	}
+	BUF_LIT(b, "]}");
+}
+
+void handle_catalog_service(struct request *rq)
+{
+	struct service_key key;
+	struct buf b;
+
+	if (!handler_bound_service(rq, &key) || !handler_view(rq, &key, "service "))
+		return;
+	buf_init(&b);
+	put_service(&b, &rq->worker->view);
+	handler_reply_buf(rq, &b);
+}
+
+/* ---- GET /catalog/instances ----------------------------------------------------------- */
+
+struct page {
+	int64_t start, end; /* clipped to [0, count] */
+	uint32_t cluster;   /* index in the view */
+	int64_t count;
+};
+
+static int64_t clip(int64_t value, int64_t count)
+{
+	if (value < 0)
+		return 0;
+	return value < count ? value : count;
+}
+
+static bool find_cluster(struct request *rq, struct str name, struct page *page)
+{
+	const struct service_view *view = &rq->worker->view;
+
+	for (page->cluster = 0; page->cluster < view->cluster_count; page->cluster++)
+		if (str_eq(view->clusters[page->cluster].name, name))
+			return true;
+	reply_caused(rq, 500, "cluster %.*s is not found!", (int)name.n, name.p);
+	return false;
+}
+
+/* The end may be before the start: a negative page is refused, as there. */
+static bool cut_page(struct request *rq, int32_t number, int32_t size, struct page *page)
+{
+	const struct service_view *view = &rq->worker->view;
+	int64_t end = (int64_t)number * size;
+
+	page->count = 0;
+	for (uint32_t i = 0; i < view->instance_count; i++)
+		page->count += view->instances[i].cluster == page->cluster;
+	page->start = clip((int64_t)(number - (int64_t)1) * size, page->count);
+	page->end = end < page->count ? end : page->count;
+	if (page->end >= page->start)
+		return true;
+	reply_caused(rq, 400, "fromIndex(%lld) > toIndex(%lld)", (long long)page->start, (long long)page->end);
+	return false;
+}
+
+static void put_page(struct buf *b, const struct worker *worker, const struct page *page)
+{
+	struct instance_json_clock now = { health_now(worker->registry.seg), clock_wall_ms() };
+	const struct service_view *view = &worker->view;
+	int64_t at = 0;
+
+	BUF_LIT(b, "{\"list\":[");
+	for (uint32_t i = 0; i < view->instance_count && at < page->end; i++) {
+		if (view->instances[i].cluster != page->cluster)
+			continue;
+		if (at > page->start)
+			buf_char(b, ',');
+		if (at++ >= page->start)
+			instance_json(b, view, &view->instances[i], now);
+	}
+	BUF_LIT(b, "],\"count\":");
+	buf_i64(b, page->count);
+	buf_char(b, '}');
+}
+
+void handle_catalog_instances(struct request *rq)
+{
+	struct service_key key;
+	struct str cluster;
+	struct page page;
+	int32_t number, size;
+	struct buf b;
+
+	if (!handler_bound_service(rq, &key) || !bound_text(rq, "clusterName", &cluster) || !bound_int(rq, "pageNo", &number) ||
+	    !bound_int(rq, "pageSize", &size))
+		return;
+	if (!handler_view(rq, &key, "service ") || !find_cluster(rq, cluster, &page) || !cut_page(rq, number, size, &page))
+		return;
+	buf_init(&b);
+	put_page(&b, rq->worker, &page);
+	handler_reply_buf(rq, &b);
+}
+
+/* ---- GET /catalog/rt/service ----------------------------------------------------------- */
+
+/* The times of a cluster that was not checked yet. */
+#define RT_UNCHECKED "\"checkRTBest\":9223372036854775807,\"checkRTWorst\":0,\"checkRTNormalized\":2000}"
+
+void handle_catalog_rt(struct request *rq)
+{
+	const struct service_view *view = &rq->worker->view;
+	struct service_key key;
+	struct buf b;
+	int ret;
+
+	if (!handler_required_service(rq, &key))
+		return;
+	if ((ret = registry_view(&rq->worker->registry, &key, &rq->worker->view)) < 0) {
+		reply_registry_error(rq, ret, key.name, STR(""));
+		return;
+	}
+	if (!view->stamp.found) {
+		reply_caused(rq, 400, "request service doesn't exist");
+		return;
+	}
+	buf_init(&b);
+	BUF_LIT(&b, "{\"clusters\":[");
+	for (uint32_t i = 0; i < view->cluster_count; i++) {
+		buf_printf(&b, "%s{\"name\":", i > 0 ? "," : "");
+		json_string(&b, view->clusters[i].name);
+		BUF_LIT(&b, "," RT_UNCHECKED);
+	}
+	BUF_LIT(&b, "]}");
+	handler_reply_buf(rq, &b);
+}

@@ -1,0 +1,213 @@
+#include <stdlib.h>
+
+#include "shared/codec/json_read.h"
+#include "shared/codec/json_write.h"
+#include "shared/codec/url.h"
+#include "shared/view/list.h"
+#include "worker/bound.h"
+#include "worker/handlers.h"
+#include "worker/pattern.h"
+#include "worker/service_names.h"
+#include "worker/worker.h"
+
+/* ---- regular expressions ------------------------------------------------------------ */
+
+bool handler_pattern(struct request *rq, struct str text, struct pattern **pattern_r)
+{
+	char why[160] = "";
+	int ret = pattern_new(text, pattern_r, why, sizeof(why));
+
+	if (ret == ERR_SYNTAX)
+		reply_caused(rq, 400, "%s: %.*s", why, (int)text.n, text.p);
+	else if (ret < 0)
+		reply_registry_error(rq, ret, STR(""), STR(""));
+	return ret == 0;
+}
+
+int handler_pattern_service(struct pattern *pattern, struct arena *arena, struct str name)
+{
+	char *text = arena_alloc(arena, name.n + 3);
+
+	if (text == NULL)
+		return ERR_NOMEM;
+	memcpy(text, name.p, name.n);
+	memcpy(text + name.n, ":[]", 3);
+	return pattern_matches(pattern, str_make(text, name.n + 3));
+}
+
+void handler_pattern_failed(struct request *rq, int err)
+{
+	if (err == ERR_LIMIT)
+		reply_caused(rq, 400, "the regular expression takes too long");
+	else
+		reply_registry_error(rq, err, STR(""), STR(""));
+}
+
+/* ---- GET /service/names -------------------------------------------------------------- */
+
+struct names {
+	struct request *rq;
+	struct pattern *pattern; /* NULL: all */
+	struct service_names services;
+	struct str *bare; /* room for as many as there are services */
+	struct buf b;
+};
+
+static int compare_texts(const void *a, const void *b)
+{
+	const struct str *x = a, *y = b;
+	size_t n = x->n < y->n ? x->n : y->n;
+	int order = n > 0 ? memcmp(x->p, y->p, n) : 0;
+
+	if (order != 0)
+		return order;
+	return x->n < y->n ? -1 : x->n > y->n;
+}
+
+/* Bare names in [begin, end) that match: how many, or an error. Different groups may hold the same. */
+static int64_t pick_names(struct names *names, size_t begin, size_t end)
+{
+	size_t count = 0;
+
+	for (size_t i = begin; i < end; i++) {
+		struct str name = names->services.rows[i].name;
+		int ret = names->pattern == NULL ? 1 : handler_pattern_service(names->pattern, &names->services.arena, name);
+
+		if (ret < 0)
+			return ret;
+		if (ret == 1)
+			names->bare[count++] = list_bare_name(name);
+	}
+	if (count > 1)
+		qsort(names->bare, count, sizeof(names->bare[0]), compare_texts);
+	return (int64_t)count;
+}
+
+static int put_namespace(struct names *names, size_t begin, size_t end)
+{
+	int64_t count = pick_names(names, begin, end);
+
+	if (count < 0)
+		return (int)count;
+	json_string(&names->b, names->services.rows[begin].ns);
+	BUF_LIT(&names->b, ":[");
+	for (int64_t i = 0; i < count; i++) {
+		if (i > 0 && str_eq(names->bare[i], names->bare[i - 1]))
+			continue;
+		if (i > 0)
+			buf_char(&names->b, ',');
+		json_string(&names->b, names->bare[i]);
+	}
+	buf_char(&names->b, ']');
+	return 0;
+}
+
+/* The count is that of the namespaces, as there. */
+static int put_names(struct names *names)
+{
+	const struct service_names *services = &names->services;
+	size_t begin = 0, end;
+	unsigned count = 0;
+	int ret = 0;
+
+	BUF_LIT(&names->b, "{\"services\":{");
+	for (; begin < services->count && ret == 0; begin = end, count++) {
+		for (end = begin; end < services->count && str_eq(services->rows[end].ns, services->rows[begin].ns); end++)
+			continue;
+		if (count > 0)
+			buf_char(&names->b, ',');
+		ret = put_namespace(names, begin, end);
+	}
+	buf_printf(&names->b, "},\"count\":%u}", count);
+	return ret;
+}
+
+static void answer_names(struct names *names)
+{
+	int ret = ERR_NOMEM;
+
+	buf_init(&names->b);
+	names->bare = reallocarray(NULL, names->services.count + 1, sizeof(names->bare[0]));
+	if (names->bare != NULL)
+		ret = put_names(names);
+	free(names->bare);
+	if (ret == 0) {
+		handler_reply_buf(names->rq, &names->b);
+		return;
+	}
+	buf_free(&names->b);
+	handler_pattern_failed(names->rq, ret);
+}
+
+static struct str between_any(struct request *rq, struct str text)
+{
+	char *p = arena_alloc(&rq->arena, text.n + 4);
+
+	if (p == NULL)
+		return STR("");
+	memcpy(p, ".*", 2);
+	memcpy(p + 2, text.p, text.n);
+	memcpy(p + 2 + text.n, ".*", 2);
+	return str_make(p, text.n + 4);
+}
+
+void handle_service_names(struct request *rq)
+{
+	struct names names = { .rq = rq };
+	struct str ns = bound_optional(rq, "namespaceId"), expression = bound_optional(rq, "expr");
+	bool responsible_only, all = str_is_blank(ns);
+	int ret;
+
+	/* A node alone is responsible for every service. */
+	if (!bound_bool(rq, "responsibleOnly", &responsible_only))
+		return;
+	if (expression.n > 0 && !handler_pattern(rq, between_any(rq, expression), &names.pattern))
+		return;
+	ret = service_names_read(&names.services, &rq->worker->registry, all ? (struct str){ NULL, 0 } : ns, NULL, NULL);
+	if (ret < 0)
+		reply_registry_error(rq, ret, STR(""), STR(""));
+	else if (names.services.count == 0 && !all)
+		reply_caused(rq, 500, "no such namespace");
+	else
+		answer_names(&names);
+	service_names_free(&names.services);
+	pattern_free(&names.pattern);
+}
+
+/* ---- POST /service/status -------------------------------------------------------------- */
+
+struct report {
+	struct str statuses, sender; /* unset: not given */
+};
+
+static const char *on_item(void *arg, const struct json_item *item)
+{
+	struct report *report = arg;
+
+	if (item->depth == 0)
+		return item->kind == JSON_OBJECT ? NULL : "not an object";
+	if (item->depth == 1 && str_eq(item->key, STR("statuses")))
+		report->statuses = item->text;
+	else if (item->depth == 1 && str_eq(item->key, STR("clientIP")))
+		report->sender = item->text;
+	return NULL;
+}
+
+/* Other servers report the checksums of their services here. A node alone has no peers, so whoever sends is
+ * none of them. */
+void handle_service_status(struct request *rq)
+{
+	struct json_limits limits = { .depth = 8, .keys = 100 };
+	struct report report = { { NULL, 0 }, { NULL, 0 } };
+	struct str text;
+	char why[160] = "";
+
+	if (url_decode(&rq->arena, rq->body, true, &text) < 0)
+		text = rq->body;
+	if (json_read(&rq->arena, text, limits, on_item, &report, why, sizeof(why)) < 0)
+		reply_caused2(rq, 500, STR("errCode: 101, errMsg: Nacos deserialize failed.  "), str_of(why));
+	else if (!str_is_set(report.statuses) || !str_is_set(report.sender))
+		reply_caused(rq, 500, "statuses and clientIP are needed");
+	else
+		reply_caused(rq, 500, "ip: %.*s is not in serverlist", (int)report.sender.n, report.sender.p);
+}
