@@ -1,7 +1,6 @@
 #include "shared/codec/java.h"
 #include "shared/registry/settings.h"
 #include "shared/view/checker.h"
-#include "shared/view/metadata.h"
 #include "worker/handlers.h"
 #include "worker/worker.h"
 
@@ -33,10 +32,8 @@ static bool read_metadata(struct request *rq, struct cluster_settings *settings)
 	struct instance_metadata metadata;
 
 	settings->set_metadata = text.n > 0;
-	if (metadata_parse(&rq->arena, text, &metadata) < 0) {
-		reply_caused(rq, 500, "metadata format incorrect:%.*s", (int)text.n, text.p);
+	if (!handler_parse_metadata(rq, text, &metadata))
 		return false;
-	}
 	settings->metadata = metadata.packed;
 	return true;
 }

@@ -54,17 +54,6 @@ static bool read_address(struct request *rq, struct instance_key *key)
 	return request_required(rq, "ip", &key->ip) && request_required(rq, "port", &port) && request_int(rq, port, &key->port);
 }
 
-static bool read_metadata(struct request *rq, struct str text, struct instance_metadata *metadata)
-{
-	int ret = metadata_parse(&rq->arena, text, metadata);
-
-	if (ret == ERR_SYNTAX)
-		reply_caused(rq, 500, "metadata format incorrect:%.*s", (int)text.n, text.p);
-	else if (ret < 0)
-		reply_registry_error(rq, ret, STR(""), STR(""));
-	return ret == 0;
-}
-
 /* NaN passes, as it does there. */
 static bool check_weight(struct request *rq, double weight)
 {
@@ -88,7 +77,7 @@ static bool read_instance(struct request *rq, struct instance_request *in)
 	spec->enabled = read_enabled(rq);
 	spec->healthy = read_flag(rq, "healthy", "true");
 	spec->app = request_optional(rq, "app", STR("DEFAULT"));
-	if (!read_metadata(rq, request_optional(rq, "metadata", STR("")), &spec->metadata))
+	if (!handler_parse_metadata(rq, request_optional(rq, "metadata", STR("")), &spec->metadata))
 		return false;
 	return check_weight(rq, spec->weight);
 }
@@ -225,7 +214,7 @@ static bool read_patch(struct request *rq, struct instance_patch *patch)
 	struct str metadata = request_optional(rq, "metadata", none), weight;
 
 	patch->set_metadata = metadata.n > 0;
-	if (patch->set_metadata && !read_metadata(rq, metadata, &patch->metadata))
+	if (patch->set_metadata && !handler_parse_metadata(rq, metadata, &patch->metadata))
 		return false;
 	patch->app = request_optional(rq, "app", none);
 	patch->set_app = patch->app.n > 0;

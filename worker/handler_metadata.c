@@ -221,12 +221,22 @@ static void answer(struct batch *batch)
 		reply_json(batch->rq, STR("{\"updated\":["), buf_view(&batch->updated), STR("]}"));
 }
 
+bool handler_parse_metadata(struct request *rq, struct str text, struct instance_metadata *metadata_r)
+{
+	int ret = metadata_parse(&rq->arena, text, metadata_r);
+
+	if (ret == ERR_SYNTAX)
+		reply_caused(rq, 500, "metadata format incorrect:%.*s", (int)text.n, text.p);
+	else if (ret < 0)
+		reply_registry_error(rq, ret, STR(""), STR(""));
+	return ret == 0;
+}
+
 static bool read_batch(struct batch *batch)
 {
 	struct request *rq = batch->rq;
 	struct instance_metadata metadata;
 	struct str text;
-	int ret;
 
 	batch->service.ns = request_namespace(rq);
 	if (rq->service_name.n == 0) {
@@ -236,13 +246,10 @@ static bool read_batch(struct batch *batch)
 	batch->service.name = str_trim(rq->service_name);
 	if (!request_required(rq, "metadata", &text))
 		return false;
-	ret = metadata_parse(&rq->arena, text, &metadata);
-	if (ret == ERR_SYNTAX)
-		reply_caused(rq, 500, "metadata format incorrect:%.*s", (int)text.n, text.p);
-	else if (ret < 0)
-		reply_registry_error(rq, ret, STR(""), STR(""));
+	if (!handler_parse_metadata(rq, text, &metadata))
+		return false;
 	batch->change = metadata.packed;
-	return ret == 0;
+	return true;
 }
 
 static void run(struct request *rq, bool remove)

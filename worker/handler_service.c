@@ -2,11 +2,10 @@
 #include "shared/codec/json_read.h"
 #include "shared/codec/json_write.h"
 #include "shared/view/metadata.h"
+#include "shared/view/selector.h"
 #include "worker/handlers.h"
 #include "worker/service_names.h"
 #include "worker/worker.h"
-
-#define SELECTOR_ENUM "No enum constant com.alibaba.nacos.api.selector.SelectorType."
 
 enum selector_on { SELECT_ALL, SELECT_INSTANCE, SELECT_SERVICE };
 
@@ -112,7 +111,7 @@ static bool read_selector(struct listing *list, struct selector *selector)
 		return false;
 	}
 	if (!known_type(selector->type)) {
-		reply_caused(list->rq, 400, SELECTOR_ENUM "%.*s", (int)selector->type.n, selector->type.p);
+		reply_caused(list->rq, 400, SELECTOR_NO_SUCH_TEXT "%.*s", (int)selector->type.n, selector->type.p);
 		return false;
 	}
 	if (!str_is_set(selector->expression)) {

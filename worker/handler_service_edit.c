@@ -9,8 +9,6 @@
 #include "worker/handlers.h"
 #include "worker/worker.h"
 
-#define SELECTOR_ENUM "No enum constant com.alibaba.nacos.api.selector.SelectorType."
-
 /* ---- parameters ---------------------------------------------------------------- */
 
 /* Endpoints bound by Spring: absent is 500, empty is taken. The format is not checked (2.2). */
@@ -56,13 +54,10 @@ static bool read_threshold(struct request *rq, float *threshold_r)
 
 static bool read_metadata(struct request *rq, struct str *packed_r)
 {
-	struct str text = request_optional(rq, "metadata", STR(""));
 	struct instance_metadata metadata;
 
-	if (metadata_parse(&rq->arena, text, &metadata) < 0) {
-		reply_caused(rq, 500, "metadata format incorrect:%.*s", (int)text.n, text.p);
+	if (!handler_parse_metadata(rq, request_optional(rq, "metadata", STR("")), &metadata))
 		return false;
-	}
 	*packed_r = metadata.packed;
 	return true;
 }
@@ -84,7 +79,7 @@ static bool read_selector(struct request *rq, struct str *selector_r)
 		reply_caused(rq, 500, "not match any type of selector!");
 		break;
 	case SELECTOR_NO_SUCH:
-		reply_caused(rq, 400, SELECTOR_ENUM "%.*s", (int)selector_r->n, selector_r->p);
+		reply_caused(rq, 400, SELECTOR_NO_SUCH_TEXT "%.*s", (int)selector_r->n, selector_r->p);
 		break;
 	case SELECTOR_EXPRESSION:
 		reply_caused(rq, 500, "parse expression failed!");

@@ -76,6 +76,8 @@ bool handler_required_service(struct request *rq, struct service_key *key_r);
 /* The service in worker->view; false: answered, an unknown one with 500 "<unknown><name>", and " is not found!" behind
  * "service ". */
 bool handler_view(struct request *rq, const struct service_key *key, const char *unknown);
+/* Metadata of any kind (2.6); false: answered. handler_metadata.c */
+bool handler_parse_metadata(struct request *rq, struct str text, struct instance_metadata *metadata_r);
 /* Group part of group@@service. */
 struct str handler_group_of(struct str grouped);
 /* JSON of a cluster's health checker, TCP when none is set. */

@@ -45,7 +45,6 @@ struct registry_limits {
 	uint64_t metadata_bytes; /* limits.metadata: packed, one object */
 	uint64_t name_bytes;     /* limits.name: namespace, service, cluster, ip, app, agent, clusters text */
 	uint64_t clusters_per_service;
-	uint64_t namespaces; /* limits.namespaces: rows of namespaces.h */
 };
 
 struct refusal {

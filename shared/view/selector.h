@@ -19,6 +19,8 @@ enum selector_verdict {
 	SELECTOR_MEMORY
 };
 
+/* What the Java server says of a type that is none, before its name. */
+#define SELECTOR_NO_SUCH_TEXT "No enum constant com.alibaba.nacos.api.selector.SelectorType."
 #define SELECTOR_NONE STR("{\"type\":\"none\"}")
 
 /* text: percent-decoded once. *shown_r: JSON as it is stored and shown; unset for none. */
