@@ -6,6 +6,7 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 import time
 import unittest
 
@@ -13,7 +14,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(
 import roster  # noqa: E402
 
 HAMMER = os.path.join(os.path.dirname(roster.ROSTERD), "tests", "system", "hammer")
-CONNECTIONS, KILLS, ROUNDS = 200, 20, 3
+CONNECTIONS, KILLS = 200, 20
 TARGET = "/nacos/v1/ns/instance/beat?serviceName=load&ip=10.0.0.1&port=80"
 SLOWER_MS = 20.0            # allowed above the slowest request of the control run
 REPLACED_MS = 50.0
@@ -43,9 +44,16 @@ class Load:
         self.proc = subprocess.Popen([HAMMER, str(server.port), str(CONNECTIONS), "50", "10", str(seconds), TARGET],
                                      stdout=subprocess.PIPE, text=True)
         assert self.proc.stdout.readline() == "started\n"
+        # Read all the time: behind a full pipe the hammer would stand still, and blame the server.
+        self.lines = []
+        self.reader = threading.Thread(target=lambda: self.lines.extend(self.proc.stdout))
+        self.reader.start()
 
     def finish(self):
-        text = self.proc.communicate(timeout=120)[0]
+        self.proc.wait(120)
+        self.reader.join(120)
+        self.proc.stdout.close()
+        text = "".join(self.lines)
         found = re.search(r"requests (\d+) slowest_us (\d+) new (\d+) slowest_new_us (\d+) bad (\d+)", text)
         assert found, text
         self.requests, slow, self.fresh, slow_new, self.bad = (int(x) for x in found.groups())
@@ -77,7 +85,6 @@ class WorkerDeath(unittest.TestCase):
               "request; replaced in %.1f ms at most" % (
                   KILLS, load.requests, load.slowest_ms, load.fresh, load.slowest_new_ms, len(load.broken),
                   sum(1 for b in load.broken if b[2] == "open"), max(took)), flush=True)
-        # These hold in every round, however busy the machine is.
         self.assertEqual(load.bad, 0)
         strangers = [b for b in load.broken if b[0] not in held and b[1] == "kept"]
         self.assertEqual(strangers, [], "connections of a living worker were broken")
@@ -93,12 +100,7 @@ class WorkerDeath(unittest.TestCase):
             print("control: %d requests, slowest %.1f ms; %d new connections, slowest %.1f ms" % (
                 control.requests, control.slowest_ms, control.fresh, control.slowest_new_ms), flush=True)
             self.assertEqual((control.broken, control.bad), ([], 0))
-            # Times depend on what else the machine does: three rounds, one must keep them.
-            for _ in range(ROUNDS):
-                over = self.kills(server, control)
-                if not over:
-                    return
-            self.fail("slower than allowed in each of %d rounds: %r" % (ROUNDS, over))
+            self.assertEqual(self.kills(server, control), {}, "slower than allowed, by so many ms")
 
     def answer_times(self, server, count):
         worst = 0.0
