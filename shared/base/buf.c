@@ -28,15 +28,13 @@ bool buf_failed(const struct buf *b)
 	return b->failed;
 }
 
-bool buf_reserve(struct buf *b, size_t more)
+bool buf_grow(struct buf *b, size_t more)
 {
 	size_t cap = b->cap == 0 ? BUF_FIRST : b->cap;
 	char *data;
 
 	if (b->failed)
 		return false;
-	if (b->cap - b->len >= more)
-		return true;
 	while (cap - b->len < more) {
 		if (cap > SIZE_MAX / 2) {
 			b->failed = true;

@@ -24,11 +24,17 @@ void buf_init(struct buf *b);
 void buf_free(struct buf *b);
 void buf_reset(struct buf *b);
 bool buf_failed(const struct buf *b);
-/* Room for that many more bytes; false (and sticky) on refusal. */
-bool buf_reserve(struct buf *b, size_t more);
+/* For buf_reserve(): room for that many more bytes, by more memory. */
+bool buf_grow(struct buf *b, size_t more);
 void buf_printf(struct buf *b, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void buf_u64(struct buf *b, uint64_t value);
 void buf_i64(struct buf *b, int64_t value);
+
+/* Room for that many more bytes; false (and sticky) on refusal. */
+static inline bool buf_reserve(struct buf *b, size_t more)
+{
+	return (b->cap - b->len >= more && !b->failed) || buf_grow(b, more);
+}
 
 static inline void buf_put(struct buf *b, const void *data, size_t n)
 {

@@ -48,6 +48,16 @@ static inline bool str_starts(struct str s, struct str prefix)
 	return s.n >= prefix.n && (prefix.n == 0 || memcmp(s.p, prefix.p, prefix.n) == 0);
 }
 
+/* Does the byte stand twice in a row? */
+static inline bool str_has_double(struct str s, char c)
+{
+	for (size_t i = 1; i < s.n; i++) {
+		if (s.p[i] == c && s.p[i - 1] == c)
+			return true;
+	}
+	return false;
+}
+
 /* Cuts leading and trailing bytes up to U+0020, as Java's String.trim(). */
 static inline struct str str_trim(struct str s)
 {

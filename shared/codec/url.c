@@ -54,48 +54,88 @@ int url_decode(struct arena *arena, struct str text, bool plus_is_space, struct 
 	return 0;
 }
 
-/* Takes the text up to the separator off; false at the end. */
-static bool next_piece(struct str *rest, struct str *piece_r)
-{
-	const char *end;
-	size_t n;
+/* The bytes that mean something in a list of pairs. */
+enum { MARK_EQUALS = 1, MARK_AMPERSAND = 2, MARK_ESCAPE = 4 };
 
-	if (rest->n == 0)
+static const unsigned char marks[256] = {
+	['='] = MARK_EQUALS,
+	['&'] = MARK_AMPERSAND,
+	['%'] = MARK_ESCAPE,
+	['+'] = MARK_ESCAPE,
+};
+
+struct pair_reader {
+	const char *p, *end;
+	char *out; /* where the next decoded byte goes: there are no more of them than of source */
+	bool broken;
+};
+
+/* Decodes up to the first byte with one of the marks; each byte is looked at once. */
+static struct str read_until(struct pair_reader *r, unsigned stop)
+{
+	const char *p = r->p, *end = r->end;
+	char *begin = r->out, *out = begin;
+	unsigned mark = 0;
+
+	while (p < end) {
+		while (p < end && (mark = marks[(unsigned char)*p]) == 0)
+			*out++ = *p++;
+		if (p == end || (mark & stop) != 0)
+			break;
+		if (*p == '%') {
+			int byte = escaped_byte(p, end);
+
+			r->broken |= byte < 0;
+			*out++ = (char)byte;
+			p += byte < 0 ? 1 : 3;
+		} else {
+			*out++ = *p == '+' ? ' ' : *p;
+			p++;
+		}
+	}
+	r->p = p;
+	r->out = out;
+	return str_make(begin, (size_t)(out - begin));
+}
+
+/* A pair without a name is passed over unread: nobody can ask for it. */
+static bool skip_nameless(struct pair_reader *r)
+{
+	const char *separator = r->p;
+
+	if (*r->p != '=' && *r->p != '&')
 		return false;
-	end = memchr(rest->p, '&', rest->n);
-	n = end != NULL ? (size_t)(end - rest->p) : rest->n;
-	*piece_r = str_make(rest->p, n);
-	n += end != NULL;
-	*rest = str_make(rest->p + n, rest->n - n);
+	if (*r->p == '=')
+		separator = memchr(r->p, '&', (size_t)(r->end - r->p));
+	r->p = separator == NULL ? r->end : separator + 1;
 	return true;
 }
 
-static int decode_pair(struct arena *arena, struct str piece, struct url_param *param_r)
+static void read_pair(struct pair_reader *r, struct url_param *param_r)
 {
-	const char *equals = memchr(piece.p, '=', piece.n);
-	size_t n = equals != NULL ? (size_t)(equals - piece.p) : piece.n;
-	size_t skip = n + (equals != NULL);
-	int ret = url_decode(arena, str_make(piece.p, n), true, &param_r->name);
-
-	if (ret < 0)
-		return ret;
-	return url_decode(arena, str_make(piece.p + skip, piece.n - skip), true, &param_r->value);
+	param_r->name = read_until(r, MARK_EQUALS | MARK_AMPERSAND);
+	r->p += r->p < r->end && *r->p == '=';
+	param_r->value = read_until(r, MARK_AMPERSAND);
+	r->p += r->p < r->end;
 }
 
 int url_params(struct arena *arena, struct str text, struct url_param *out, unsigned max)
 {
-	struct str piece;
+	struct pair_reader r = { text.p, text.p + text.n, NULL, false };
 	unsigned count = 0;
-	int ret;
 
-	while (next_piece(&text, &piece)) {
-		if (piece.n == 0 || piece.p[0] == '=') /* no name: nobody can ask for it */
+	if (text.n == 0)
+		return 0;
+	if ((r.out = arena_alloc(arena, text.n)) == NULL)
+		return ERR_NOMEM;
+	while (r.p < r.end) {
+		if (skip_nameless(&r))
 			continue;
 		if (count == max)
 			return ERR_LIMIT;
-		if ((ret = decode_pair(arena, piece, &out[count])) < 0)
-			return ret;
-		count++;
+		read_pair(&r, &out[count++]);
+		if (r.broken)
+			return ERR_SYNTAX;
 	}
 	return (int)count;
 }

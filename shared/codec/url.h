@@ -1,7 +1,7 @@
 /* url.h - percent decoding and key=value lists of queries and forms (specification 1.2).
  *
- * '+' is a space; a broken escape is an error. Views point into the source where nothing had
- * to be decoded, else into the arena. Of equal names the last wins; the caller adds the
+ * '+' is a space; a broken escape is an error. Pairs lie in the arena; of a single text the view points into the
+ * source where nothing had to be decoded. Of equal names the last wins; the caller adds the
  * query after the form, so that the query beats the form (design, answers of our own). */
 #ifndef CODEC_URL_H
 #define CODEC_URL_H
