@@ -19,6 +19,7 @@
 #include "shared/base/err.h"
 
 #define CONFIG_TRUSTED_MAX 32
+#define CONFIG_RANGES_MAX 32
 
 /* push.trusted: "SOURCE[/BITS] CLAIMED[/BITS]": that source may claim those addresses. */
 struct config_trusted {
@@ -26,6 +27,13 @@ struct config_trusted {
 	uint8_t source_bits, claimed_bits; /* of 128 */
 };
 
+/* An item of a list of "ADDRESS[/BITS]". */
+struct config_range {
+	uint8_t address[16]; /* IPv6 or IPv4 mapped */
+	uint8_t bits;        /* of 128 */
+};
+
+/* The count of a list stands right before its items (config_value.c). */
 struct config {
 	/* process */
 	char runtime_dir[200]; /* runtime_dir: pid, port and control files */
@@ -67,6 +75,15 @@ struct config {
 	uint32_t push_trusted_count;
 	struct config_trusted push_trusted[CONFIG_TRUSTED_MAX];
 
+	/* operator.allow: who may change switches, log levels and namespaces */
+	uint32_t operator_allow_count;
+	struct config_range operator_allow[CONFIG_RANGES_MAX];
+
+	/* active checks (specification 8.3) */
+	uint32_t checks_concurrency;  /* checks.concurrency: 512 */
+	uint32_t checks_refuse_count; /* checks.refuse: never connected to */
+	struct config_range checks_refuse[CONFIG_RANGES_MAX];
+
 	/* empty services (specification 8.4) */
 	bool empty_clean;                         /* empty_service.clean: true */
 	uint64_t empty_delay_ms, empty_period_ms; /* 50 s, 30 s */
@@ -74,6 +91,7 @@ struct config {
 	/* limits */
 	uint64_t limit_instances, limit_instances_per_service, limit_services, limit_clusters_per_service;
 	uint64_t limit_subscribers, limit_subscribers_per_service;
+	uint64_t limit_namespaces;
 	uint64_t limit_metadata_bytes, limit_name_bytes;
 };
 

@@ -23,6 +23,7 @@ enum config_type {
 	CONFIG_DURATION, /* number with ms, s, m, h or d; a bare number is milliseconds */
 	CONFIG_SIZE,     /* number with KiB, MiB or GiB; a bare number is bytes */
 	CONFIG_TRUSTED,  /* list of "SOURCE[/BITS] CLAIMED[/BITS]" */
+	CONFIG_RANGES,   /* list of "ADDRESS[/BITS]" */
 	CONFIG_TYPES
 };
 
@@ -52,6 +53,11 @@ bool config_key_is_section(struct str name);
 /* Sets the field. A list takes its items separated by commas. On ERR_SYNTAX and ERR_RANGE
  * `why` says what is wrong and the field keeps its value. */
 int config_value_set(struct config *config, const struct config_key *key, struct str text, char why[CONFIG_WHY]) MUST_CHECK;
+static inline bool config_key_is_list(const struct config_key *key)
+{
+	return key->type == CONFIG_TRUSTED || key->type == CONFIG_RANGES;
+}
+
 /* Lists, item by item. */
 void config_list_clear(struct config *config, const struct config_key *key);
 int config_list_add(struct config *config, const struct config_key *key, struct str item, char why[CONFIG_WHY]) MUST_CHECK;

@@ -30,9 +30,10 @@ static bool is_number(const struct config_key *key)
 static const char *type_text(enum config_type type)
 {
 	static const char *const texts[CONFIG_TYPES] = {
-		[CONFIG_INT] = "number",         [CONFIG_BOOL] = "true or false", [CONFIG_TEXT] = "text",
-		[CONFIG_PATH] = "absolute path", [CONFIG_ADDRESS] = "IP address", [CONFIG_CHOICE] = "word",
-		[CONFIG_DURATION] = "duration",  [CONFIG_SIZE] = "size",          [CONFIG_TRUSTED] = "list of texts",
+		[CONFIG_INT] = "number",           [CONFIG_BOOL] = "true or false", [CONFIG_TEXT] = "text",
+		[CONFIG_PATH] = "absolute path",   [CONFIG_ADDRESS] = "IP address", [CONFIG_CHOICE] = "word",
+		[CONFIG_DURATION] = "duration",    [CONFIG_SIZE] = "size",          [CONFIG_TRUSTED] = "list of texts",
+		[CONFIG_RANGES] = "list of texts",
 	};
 
 	return texts[type];
@@ -51,7 +52,7 @@ static const char *range_text(const struct config_key *key, char *out, size_t si
 	} else if (key->type == CONFIG_CHOICE) {
 		for (unsigned i = 0; key->choices[i] != NULL && at < size; i++)
 			at += (size_t)snprintf(out + at, size - at, "%s%s", i == 0 ? "" : ", ", key->choices[i]);
-	} else if (key->type == CONFIG_TRUSTED) {
+	} else if (config_key_is_list(key)) {
 		snprintf(out, size, "up to %u", (unsigned)key->max);
 	} else if (key->type != CONFIG_BOOL) {
 		snprintf(out, size, "up to %u bytes", (unsigned)key->max);
@@ -77,10 +78,23 @@ static void print_wrapped(FILE *out, const char *indent, struct str text)
 	}
 }
 
+/* Texts separated by commas as a YAML list. */
+static void print_list(FILE *out, const char *items)
+{
+	putc('[', out);
+	while (*items != '\0') {
+		size_t n = strcspn(items, ",");
+
+		fprintf(out, "\"%.*s\"%s", (int)n, items, items[n] == ',' ? ", " : "");
+		items += n + (items[n] == ',');
+	}
+	putc(']', out);
+}
+
 static void print_sample_value(FILE *out, const struct config_key *key)
 {
-	if (key->type == CONFIG_TRUSTED)
-		fputs("[]", out);
+	if (config_key_is_list(key))
+		print_list(out, key->fallback);
 	else if (key->fallback[0] == '\0' || strchr(key->fallback, ':') != NULL)
 		fprintf(out, "\"%s\"", key->fallback);
 	else
@@ -129,7 +143,7 @@ static void print_doc_key(FILE *out, const struct config_key *key)
 	if (key->fallback[0] != '\0')
 		fprintf(out, "`%s`", key->fallback);
 	else
-		fputs(key->type == CONFIG_TRUSTED ? "none" : "empty", out);
+		fputs(config_key_is_list(key) ? "none" : "empty", out);
 	fprintf(out, " | %s | %s |\n", key->reloadable ? "reload" : "restart", key->about);
 }
 
@@ -152,6 +166,7 @@ static void print_doc_head(FILE *out)
 	      "- \"reload\": SIGHUP takes the new value. \"restart\": a reload with another value is refused as a whole.\n"
 	      "- An entry of `push.trusted` is `SOURCE[/BITS] CLAIMED[/BITS]`: clients that poll from SOURCE may have pushes sent to\n"
 	      "  addresses in CLAIMED.\n"
+	      "- An entry of `operator.allow` and `checks.refuse` is `ADDRESS[/BITS]`. The empty `operator.allow` refuses everybody.\n"
 	      "- `http.line` is at most `http.head`; `segment.limit` is 0 or at least 4 MiB.\n\n"
 	      "| Key | Type and range | Default | Change by | Meaning |\n"
 	      "|---|---|---|---|---|\n",

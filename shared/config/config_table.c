@@ -98,6 +98,20 @@ const struct config_key config_keys[] = {
 	  "instance \"10.0.0.1 10.0.0.0/8\".",
 	  NULL },
 
+	{ "operator.allow", CONFIG_RANGES, FIELD(operator_allow), 0, CONFIG_RANGES_MAX, "127.0.0.0/8,::1", "entries", true,
+	  "Sources that may change switches and log levels (PUT under operator) and namespaces (POST, PUT, DELETE): "
+	  "\"ADDRESS[/BITS]\". Others get 403.",
+	  NULL },
+
+	{ "checks.concurrency", CONFIG_INT, FIELD(checks_concurrency), 1, 10000, "512", "checks", true,
+	  "Active checks of persistent instances under way at once. Not more than the file descriptors of the keeper allow.",
+	  NULL },
+	{ "checks.refuse", CONFIG_RANGES, FIELD(checks_refuse), 0, CONFIG_RANGES_MAX,
+	  "169.254.0.0/16,fe80::/10,fd00:ec2::254,100.100.100.200", "entries", true,
+	  "Addresses that active checks never connect to, whoever registers them: \"ADDRESS[/BITS]\". Such a check fails. The default: "
+	  "link-local addresses and the metadata services of clouds.",
+	  NULL },
+
 	{ "empty_service.clean", CONFIG_BOOL, FIELD(empty_clean), 0, 1, "true", "", true,
 	  "Remove services without instances, at the fifth run in a row that finds them empty.", NULL },
 	{ "empty_service.delay", CONFIG_DURATION, FIELD(empty_delay_ms), 0, DAY, "50s", "", true,
@@ -117,12 +131,22 @@ const struct config_key config_keys[] = {
 	  "Most subscribers of this node. 0: no limit.", NULL },
 	{ "limits.subscribers_per_service", CONFIG_INT, FIELD(limit_subscribers_per_service), 0, 1000000000, "200000",
 	  "subscribers", true, "Most subscribers of one service. 0: no limit.", NULL },
+	{ "limits.namespaces", CONFIG_INT, FIELD(limit_namespaces), 0, 100000, "10000", "namespaces", true,
+	  "Most namespaces stored by the console. 0: no limit. Any other name may be used by services all the same.", NULL },
 	{ "limits.metadata", CONFIG_SIZE, FIELD(limit_metadata_bytes), 1, METADATA_MAX_BYTES, "64KiB", "", true,
 	  "Longest metadata of one object, packed. Clients in the field use up to 8KiB.", NULL },
 	{ "limits.name", CONFIG_SIZE, FIELD(limit_name_bytes), 1, NAME_MAX_BYTES, "1023", "", true,
 	  "Longest name: namespace, service, cluster, ip, app, agent, list of clusters. Clients in the field use up to 400.",
 	  NULL },
 };
+
+#define COUNT_BEFORE(list) \
+	_Static_assert(offsetof(struct config, list) == offsetof(struct config, list##_count) + sizeof(uint32_t), \
+	               "the count of a list stands right before it")
+
+COUNT_BEFORE(push_trusted);
+COUNT_BEFORE(operator_allow);
+COUNT_BEFORE(checks_refuse);
 
 const unsigned config_key_count = sizeof(config_keys) / sizeof(config_keys[0]);
 

@@ -79,14 +79,27 @@ static bool is_text(const struct config_key *key)
 	return key->type == CONFIG_TEXT || key->type == CONFIG_PATH || key->type == CONFIG_ADDRESS;
 }
 
+/* How many items a list has stands right before its array (config.h). */
+static uint32_t list_count(const struct config *config, const struct config_key *key)
+{
+	uint32_t count;
+
+	memcpy(&count, (const char *)config + key->off - sizeof(count), sizeof(count));
+	return count;
+}
+
+static void set_list_count(struct config *config, const struct config_key *key, uint32_t count)
+{
+	memcpy((char *)config + key->off - sizeof(count), &count, sizeof(count));
+}
+
 bool config_value_equal(const struct config *a, const struct config *b, const struct config_key *key)
 {
-	if (key->type == CONFIG_TRUSTED) {
-		return a->push_trusted_count == b->push_trusted_count &&
-		       memcmp(a->push_trusted, b->push_trusted, a->push_trusted_count * sizeof(a->push_trusted[0])) == 0;
-	}
+	if (config_key_is_list(key) && list_count(a, key) != list_count(b, key))
+		return false;
 	if (is_text(key))
 		return strncmp(field_const(a, key), field_const(b, key), key->size) == 0;
+	/* What is behind the end of a list is zero. */
 	return memcmp(field_const(a, key), field_const(b, key), key->size) == 0;
 }
 
@@ -208,7 +221,7 @@ static int set_text(struct config *config, const struct config_key *key, struct 
 void config_list_clear(struct config *config, const struct config_key *key)
 {
 	memset(field(config, key), 0, key->size);
-	config->push_trusted_count = 0;
+	set_list_count(config, key, 0);
 }
 
 /* The part before the first blank; *rest_r begins at the part behind the blanks. */
@@ -222,18 +235,39 @@ static struct str first_word(struct str text, struct str *rest_r)
 	return str_make(text.p, n);
 }
 
-int config_list_add(struct config *config, const struct config_key *key, struct str item, char why[CONFIG_WHY])
+static int add_trusted(struct config *config, const struct config_key *key, struct str item, char why[CONFIG_WHY])
 {
 	struct config_trusted entry = { 0 };
 	struct str claimed, source = first_word(str_trim(item), &claimed);
 
-	if (config->push_trusted_count >= key->max)
-		return refuse(why, ERR_RANGE, "more than %" PRIu64 " entries", key->max);
 	if (address_parse_range(source, entry.source, &entry.source_bits) < 0 ||
 	    address_parse_range(claimed, entry.claimed, &entry.claimed_bits) < 0)
 		return refuse(why, ERR_SYNTAX, "not an entry like \"10.0.0.1 10.0.0.0/8\"");
-	config->push_trusted[config->push_trusted_count++] = entry;
+	((struct config_trusted *)field(config, key))[list_count(config, key)] = entry;
 	return 0;
+}
+
+static int add_range(struct config *config, const struct config_key *key, struct str item, char why[CONFIG_WHY])
+{
+	struct config_range range = { 0 };
+
+	if (address_parse_range(str_trim(item), range.address, &range.bits) < 0)
+		return refuse(why, ERR_SYNTAX, "not an entry like \"10.0.0.0/8\"");
+	((struct config_range *)field(config, key))[list_count(config, key)] = range;
+	return 0;
+}
+
+int config_list_add(struct config *config, const struct config_key *key, struct str item, char why[CONFIG_WHY])
+{
+	uint32_t count = list_count(config, key);
+	int ret;
+
+	if (count >= key->max)
+		return refuse(why, ERR_RANGE, "more than %" PRIu64 " entries", key->max);
+	ret = key->type == CONFIG_TRUSTED ? add_trusted(config, key, item, why) : add_range(config, key, item, why);
+	if (ret == 0)
+		set_list_count(config, key, count + 1);
+	return ret;
 }
 
 static int set_list(struct config *config, const struct config_key *key, struct str text, char why[CONFIG_WHY])
@@ -257,9 +291,9 @@ static int set_list(struct config *config, const struct config_key *key, struct 
 typedef int set_fn(struct config *, const struct config_key *, struct str, char[CONFIG_WHY]);
 
 static set_fn *const setters[CONFIG_TYPES] = {
-	[CONFIG_INT] = set_number,      [CONFIG_BOOL] = set_bool,    [CONFIG_TEXT] = set_text,
-	[CONFIG_PATH] = set_text,       [CONFIG_ADDRESS] = set_text, [CONFIG_CHOICE] = set_choice,
-	[CONFIG_DURATION] = set_number, [CONFIG_SIZE] = set_number,  [CONFIG_TRUSTED] = set_list,
+	[CONFIG_INT] = set_number,   [CONFIG_BOOL] = set_bool,     [CONFIG_TEXT] = set_text,       [CONFIG_PATH] = set_text,
+	[CONFIG_ADDRESS] = set_text, [CONFIG_CHOICE] = set_choice, [CONFIG_DURATION] = set_number, [CONFIG_SIZE] = set_number,
+	[CONFIG_TRUSTED] = set_list, [CONFIG_RANGES] = set_list,
 };
 
 int config_value_set(struct config *config, const struct config_key *key, struct str text, char why[CONFIG_WHY])

@@ -108,7 +108,7 @@ static int set_scalar(struct reader *r, const struct config_key *key, const yaml
 	char why[CONFIG_WHY];
 	int ret;
 
-	if (key->type == CONFIG_TRUSTED)
+	if (config_key_is_list(key))
 		return fail(r, &event->start_mark, ERR_SYNTAX, key->name, "not a list");
 	if (is_nothing(event))
 		return fail(r, &event->start_mark, ERR_SYNTAX, key->name, "has no value");
@@ -135,7 +135,7 @@ static int read_list(struct reader *r, const struct config_key *key, const yaml_
 	bool end = false;
 	int ret = 0;
 
-	if (key->type != CONFIG_TRUSTED)
+	if (!config_key_is_list(key))
 		return fail(r, &start->start_mark, ERR_SYNTAX, key->name, "must not be a list");
 	config_list_clear(r->config, key);
 	while (ret == 0 && !end) {

@@ -33,7 +33,17 @@ static struct str version_text(struct str text)
 
 static bool is_separator(char c)
 {
-	return c != '\0' && strchr("-_./;:", c) != NULL;
+	switch (c) {
+	case '-':
+	case '_':
+	case '.':
+	case '/':
+	case ';':
+	case ':':
+		return true;
+	default:
+		return false;
+	}
 }
 
 static uint32_t leading_digits(const char *p, size_t n)

@@ -32,6 +32,17 @@ static void test_defaults(void **state)
 	assert_int_equal(c.push_ack_wait_ms, 10000);
 	assert_int_equal(c.push_receive_buffer, 8388608);
 	assert_int_equal(c.push_trusted_count, 0);
+	assert_int_equal(c.operator_allow_count, 2);
+	assert_int_equal(c.operator_allow[0].address[12], 127);
+	assert_int_equal(c.operator_allow[0].bits, 104);
+	assert_int_equal(c.operator_allow[1].address[15], 1);
+	assert_int_equal(c.operator_allow[1].bits, 128);
+	assert_int_equal(c.checks_concurrency, 512);
+	assert_int_equal(c.checks_refuse_count, 4);
+	assert_int_equal(c.checks_refuse[0].bits, 112);
+	assert_int_equal(c.checks_refuse[1].bits, 10);
+	assert_int_equal(c.checks_refuse[2].bits, 128);
+	assert_int_equal(c.limit_namespaces, 10000);
 	assert_true(c.empty_clean);
 	assert_int_equal(c.empty_delay_ms, 50000);
 	assert_int_equal(c.empty_period_ms, 30000);
@@ -108,6 +119,14 @@ static const struct {
 	{ "port", "-o: \"port\": not of the form key=value" },
 	{ "push.trusted=10.0.0.1 10.0.0.0/8, 10.0.0.2 192.168.0.0/16", NULL },
 	{ "push.trusted=", NULL },
+	{ "operator.allow=10.0.0.0/8, fd00::/8,192.168.1.1", NULL },
+	{ "operator.allow=", NULL },
+	{ "checks.refuse=", NULL },
+	{ "checks.refuse=10.0.0.0/8,fd00::/8", NULL },
+	{ "checks.refuse=metadata", "-o: checks.refuse: not an entry like \"10.0.0.0/8\"" },
+	{ "checks.concurrency=0", "-o: checks.concurrency: out of range (1 to 10000)" },
+	{ "operator.allow=10.0.0.0/33", "-o: operator.allow: not an entry like \"10.0.0.0/8\"" },
+	{ "operator.allow=localhost", "-o: operator.allow: not an entry like \"10.0.0.0/8\"" },
 	{ "push.trusted=10.0.0.1", "-o: push.trusted: not an entry like \"10.0.0.1 10.0.0.0/8\"" },
 	{ "push.trusted=10.0.0.1 10.0.0.0/33", "-o: push.trusted: not an entry like \"10.0.0.1 10.0.0.0/8\"" },
 	{ "user=a\nb", "-o: user: has a control character" },
@@ -200,6 +219,9 @@ static const struct {
 	{ "listen.port: 1\n", "" },
 	{ "push:\n  trusted:\n    - 10.0.0.1 10.0.0.0/8\n    - \"::1 fd00::/8\"\n", "" },
 	{ "push: {trusted: []}\n", "" },
+	{ "operator: {allow: []}\n", "" },
+	{ "operator: {allow: [10.0.0.0/8, \"::1\"]}\n", "" },
+	{ "operator: {allow: 10.0.0.0/8}\n", ":1: operator.allow: not a list" },
 	{ "user: \"\"\n", "" },
 	{ "user: 'null'\n", "" },
 	{ "worker: 4\n", ":1: worker: unknown key" },
