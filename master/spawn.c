@@ -117,6 +117,7 @@ static void prepare_slot(struct master *m, const struct child *child)
 	slot->generation++;
 	slot->stopped = 0;
 	slot->busy_since_ms = 0;
+	slot->busy_us_max = 0;
 	slot->stuck_shard = 0;
 	slot->stuck_owner = 0;
 	slot->connections = 0;

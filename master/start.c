@@ -104,8 +104,11 @@ static int open_files(struct master *m)
  * of a start. */
 static void clear_slots(struct master *m)
 {
+	for (unsigned i = 0; i < WORKERS_MAX; i++)
+		if (m->seg->slots[i].generation != 0) /* others' pages are not touched */
+			memset(&m->seg->routes[i * SLOT_ROUTES], 0, SLOT_ROUTES * sizeof(struct slot_route));
 	memset(m->seg->slots, 0, SLOTS_MAX * sizeof(struct slot));
-	*m->seg->board = (struct board){ .workers = m->workers, .master_pid = (uint64_t)getpid() };
+	*m->seg->board = (struct board){ .workers = m->workers, .master_pid = (uint64_t)getpid(), .started_ms = clock_mono_ms() };
 }
 
 static void log_segment(const struct segment *seg, const struct segment_report *report)

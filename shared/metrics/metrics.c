@@ -2,13 +2,6 @@
 
 #include <stddef.h>
 
-/* A histogram is eight counters: each event raises one of them, the printer adds them up from below. */
-#define BUCKET(first, n, name, le, help) [(first) + (n)] = { name "_bucket{le=\"" le "\"}", help }
-#define HISTOGRAM(first, name, help) \
-	BUCKET(first, 0, name, "1", help), BUCKET(first, 1, name, "5", help), BUCKET(first, 2, name, "20", help), \
-	        BUCKET(first, 3, name, "100", help), BUCKET(first, 4, name, "500", help), BUCKET(first, 5, name, "2000", help), \
-	        BUCKET(first, 6, name, "10000", help), BUCKET(first, 7, name, "+Inf", help)
-
 const struct metric_row metric_rows[METRICS] = {
 	[METRIC_HTTP_REQUESTS] = { "roster_http_requests_total", "Requests read to the end of their head." },
 	[METRIC_HTTP_BAD_REQUESTS] = { "roster_http_bad_requests_total", "Requests that broke a rule of HTTP or a limit." },
@@ -43,11 +36,6 @@ const struct metric_row metric_rows[METRICS] = {
 	[METRIC_PUSH_SEND_ERRORS] = { "roster_push_send_errors_total", "Datagrams refused by the kernel." },
 	[METRIC_PUSH_ZOMBIES] = { "roster_push_zombies_total", "Subscribers dropped: neither poll nor ACK." },
 	[METRIC_PUSH_PACED] = { "roster_push_paced_total", "Datagrams held back by push.rate or push.rate_address." },
-	HISTOGRAM(METRIC_PUSH_ACK_BUCKET_0, "roster_push_ack_ms", "From the first datagram of a push to its ACK, in ms."),
-	[METRIC_PUSH_ACK_MS_SUM] = { "roster_push_ack_ms_sum", "From the first datagram of a push to its ACK, in ms." },
-	HISTOGRAM(METRIC_PUSH_SEND_BUCKET_0, "roster_push_send_ms",
-	          "From the end of the merge delay to the last datagram, in ms."),
-	[METRIC_PUSH_SEND_MS_SUM] = { "roster_push_send_ms_sum", "From the end of the merge delay to the last datagram, in ms." },
 	[METRIC_EXPIRY_FLIPS] = { "roster_expiry_flips_total", "Instances made unhealthy because their beats stopped." },
 	[METRIC_EXPIRY_REMOVALS] = { "roster_expiry_removals_total", "Instances removed because their beats stopped." },
 	[METRIC_EXPIRY_VISITS] = { "roster_expiry_visits_total", "Services looked at for expired beats." },
@@ -56,6 +44,25 @@ const struct metric_row metric_rows[METRICS] = {
 	[METRIC_STALE_DROPPED] = { "roster_stale_dropped_total",
 	                           "Instances dropped at a start after nobody had served for segment.max_age." },
 	[METRIC_KEEPER_TICKS] = { "roster_keeper_ticks_total", "Ticks of the health clock." },
+	[METRIC_CHECKS_TCP] = { "roster_checks_tcp_total", "Active checks by TCP begun." },
+	[METRIC_CHECKS_HTTP] = { "roster_checks_http_total", "Active checks by HTTP begun." },
+	[METRIC_CHECKS_MYSQL] = { "roster_checks_mysql_total", "Active checks by MySQL begun." },
+	[METRIC_CHECKS_FAILED] = { "roster_checks_failed_total", "Active checks that the peer did not pass." },
+	[METRIC_CHECKS_REFUSED] = { "roster_checks_refused_total",
+	                            "Checks failed without a connection: no literal address, or one of checks.refuse." },
+	[METRIC_CHECKS_UNMADE] = { "roster_checks_unmade_total", "Checks not made: no descriptor, port or memory here." },
+	[METRIC_CHECKS_FLIPS] = { "roster_checks_flips_total", "Changes of health by active checks." },
+};
+
+/* One bound for all: from a push on the same machine to the ACK that comes after the resend. */
+const uint64_t metric_bounds_ms[METRIC_BUCKETS - 1] = { 1, 5, 20, 100, 500, 2000, 10000 };
+const char *const metric_bounds[METRIC_BUCKETS] = { "0.001", "0.005", "0.02", "0.1", "0.5", "2", "10", "+Inf" };
+
+const struct metric_histogram metric_histograms[METRIC_HISTOGRAMS] = {
+	{ "roster_push_ack_seconds", METRIC_PUSH_ACK_BUCKET_0, METRIC_PUSH_ACK_MS_SUM,
+	  "From the first datagram of a push to its ACK." },
+	{ "roster_push_send_seconds", METRIC_PUSH_SEND_BUCKET_0, METRIC_PUSH_SEND_MS_SUM,
+	  "From the end of the merge delay to the last datagram of the round." },
 };
 
 static struct slot *own;
@@ -79,4 +86,48 @@ uint64_t metric_sum(const struct segment *seg, enum metric id)
 	for (unsigned i = 0; i < SLOTS_MAX; i++)
 		sum += __atomic_load_n(&seg->slots[i].counters[id], __ATOMIC_RELAXED);
 	return sum;
+}
+
+/* ---- the windows of ACKs ------------------------------------------------------ */
+
+enum cost_word { COST_WINDOW, COST_MAX, COST_SUM, COST_COUNT };
+
+static enum metric cost_id(uint64_t window, enum cost_word word)
+{
+	return (enum metric)(METRIC_PUSH_COST_0 + (window & 1) * METRIC_COST_WORDS + word);
+}
+
+static void cost_set(uint64_t window, enum cost_word word, uint64_t value)
+{
+	__atomic_store_n(&own->counters[cost_id(window, word)], value, __ATOMIC_RELAXED);
+}
+
+void metric_cost_add(uint64_t now_ms, uint64_t ms)
+{
+	uint64_t window = now_ms / METRIC_COST_MS;
+
+	if (own == NULL)
+		return;
+	if (own->counters[cost_id(window, COST_WINDOW)] != window) {
+		cost_set(window, COST_MAX, 0);
+		cost_set(window, COST_SUM, 0);
+		cost_set(window, COST_COUNT, 0);
+		cost_set(window, COST_WINDOW, window);
+	}
+	if (ms > own->counters[cost_id(window, COST_MAX)])
+		cost_set(window, COST_MAX, ms);
+	metric_add(cost_id(window, COST_SUM), ms);
+	metric_add(cost_id(window, COST_COUNT), 1);
+}
+
+bool metric_cost_last(const struct segment *seg, uint64_t now_ms, uint64_t *max_ms_r, double *mean_ms_r)
+{
+	uint64_t window = now_ms / METRIC_COST_MS - 1, count;
+
+	if (metric_sum(seg, cost_id(window, COST_WINDOW)) != window)
+		return false;
+	count = metric_sum(seg, cost_id(window, COST_COUNT));
+	*max_ms_r = metric_sum(seg, cost_id(window, COST_MAX));
+	*mean_ms_r = count == 0 ? 0 : (double)metric_sum(seg, cost_id(window, COST_SUM)) / (double)count;
+	return count != 0;
 }

@@ -1,13 +1,18 @@
 /* metrics.h - counters: one row each, one word a process, added up by readers.
  *
- * Ids are indexes into slot->counters. A process only ever writes its own slot (relaxed stores). */
+ * Ids are indexes into slot->counters. A process only ever writes its own slot (relaxed stores). Words without a
+ * row belong to a histogram (metric_histograms) or are not shown as they are. */
 #ifndef METRICS_METRICS_H
 #define METRICS_METRICS_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "shared/shm/segment.h"
 #include "shared/shm/slot.h"
+
+#define METRIC_BUCKETS 8U
+#define METRIC_COST_WORDS 4U
 
 enum metric {
 	METRIC_HTTP_REQUESTS,
@@ -41,36 +46,67 @@ enum metric {
 	METRIC_PUSH_SEND_ERRORS,
 	METRIC_PUSH_ZOMBIES,
 	METRIC_PUSH_PACED,
-	/* Latency of the ACK, upper bounds 1 ms, 5, 20, 100, 500, 2000, 10000, more; and the sum. */
+	/* Latency of the ACK: a word a bucket, bounds in metric_bounds; and the sum. */
 	METRIC_PUSH_ACK_BUCKET_0,
-	METRIC_PUSH_ACK_BUCKET_LAST = METRIC_PUSH_ACK_BUCKET_0 + 7,
+	METRIC_PUSH_ACK_BUCKET_LAST = METRIC_PUSH_ACK_BUCKET_0 + METRIC_BUCKETS - 1,
 	METRIC_PUSH_ACK_MS_SUM,
 	/* Change to last datagram of the round, after the merge delay: same bounds. */
 	METRIC_PUSH_SEND_BUCKET_0,
-	METRIC_PUSH_SEND_BUCKET_LAST = METRIC_PUSH_SEND_BUCKET_0 + 7,
+	METRIC_PUSH_SEND_BUCKET_LAST = METRIC_PUSH_SEND_BUCKET_0 + METRIC_BUCKETS - 1,
 	METRIC_PUSH_SEND_MS_SUM,
+	/* Two windows of ACKs: metric_cost_add(). */
+	METRIC_PUSH_COST_0,
+	METRIC_PUSH_COST_LAST = METRIC_PUSH_COST_0 + 2 * METRIC_COST_WORDS - 1,
 	METRIC_EXPIRY_FLIPS,
 	METRIC_EXPIRY_REMOVALS,
 	METRIC_EXPIRY_VISITS,
 	METRIC_EMPTY_SERVICES_REMOVED,
 	METRIC_STALE_DROPPED,
 	METRIC_KEEPER_TICKS,
+	METRIC_CHECKS_TCP,
+	METRIC_CHECKS_HTTP,
+	METRIC_CHECKS_MYSQL,
+	METRIC_CHECKS_FAILED,
+	METRIC_CHECKS_REFUSED,
+	METRIC_CHECKS_UNMADE,
+	METRIC_CHECKS_FLIPS,
 	METRICS
 };
 
 _Static_assert(METRICS <= SLOT_COUNTERS, "more metrics than words in a slot");
 
 struct metric_row {
-	const char *name; /* "roster_push_total" */
+	const char *name; /* "roster_push_total"; NULL: not a counter of its own */
 	const char *help;
 };
 
 extern const struct metric_row metric_rows[METRICS];
+
+/* Eight words from `first` on, each event raises one; `sum` in milliseconds. */
+struct metric_histogram {
+	const char *name; /* "roster_push_ack_seconds" */
+	enum metric first, sum;
+	const char *help;
+};
+
+#define METRIC_HISTOGRAMS 2U
+extern const struct metric_histogram metric_histograms[METRIC_HISTOGRAMS];
+/* Upper bounds of the buckets, the last one excepted (no bound): in milliseconds, and in seconds as text. */
+extern const uint64_t metric_bounds_ms[METRIC_BUCKETS - 1];
+extern const char *const metric_bounds[METRIC_BUCKETS];
 
 /* The calling process's counters; set once after the fork. */
 void metrics_use(struct slot *slot);
 void metric_add(enum metric id, uint64_t n);
 /* Sum over all slots. */
 uint64_t metric_sum(const struct segment *seg, enum metric id);
+
+#define METRIC_COST_MS 15000U
+
+/* An ACK at now_ms (CLOCK_MONOTONIC) that took ms. Kept are the longest and the mean of a window of METRIC_COST_MS, in
+ * turns in one of two places, so that readers look at the one that is not being written. The pusher only. */
+void metric_cost_add(uint64_t now_ms, uint64_t ms);
+/* Of the last full window; false: it had no ACK. */
+bool metric_cost_last(const struct segment *seg, uint64_t now_ms, uint64_t *max_ms_r, double *mean_ms_r);
 
 #endif

@@ -1,4 +1,4 @@
-libroster_a_SOURCES += shared/process/process.c shared/process/process.h
+libroster_a_SOURCES += shared/process/process.c shared/process/process.h shared/process/document.h
 
 if HAVE_CMOCKA
 check_PROGRAMS += tests/unit/process_test

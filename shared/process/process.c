@@ -113,12 +113,23 @@ void process_reload(struct process *proc)
 
 void process_busy(struct process *proc)
 {
-	__atomic_store_n(&proc->slot->busy_since_ms, clock_mono_ms(), __ATOMIC_RELAXED);
+	proc->woke_us = clock_mono_us();
+	__atomic_store_n(&proc->slot->busy_since_ms, proc->woke_us / 1000, __ATOMIC_RELAXED);
 }
 
 void process_idle(struct process *proc)
 {
-	__atomic_store_n(&proc->slot->busy_since_ms, 0, __ATOMIC_RELAXED);
+	struct slot *slot = proc->slot;
+
+	__atomic_store_n(&slot->busy_since_ms, 0, __ATOMIC_RELAXED);
+	if (proc->woke_us == 0) /* before the first wait */
+		return;
+	uint64_t turn_us = clock_mono_us() - proc->woke_us;
+	__atomic_store_n(&slot->turns, slot->turns + 1, __ATOMIC_RELAXED);
+	__atomic_store_n(&slot->busy_us, slot->busy_us + turn_us, __ATOMIC_RELAXED);
+	if (turn_us > slot->busy_us_max)
+		__atomic_store_n(&slot->busy_us_max, turn_us, __ATOMIC_RELAXED);
+	proc->woke_us = 0;
 }
 
 void process_set_current(struct process *proc)

@@ -37,11 +37,12 @@ struct process {
 	struct listen_set *listen;
 	int udp_fd; /* pusher: bound to push.port */
 	uint16_t udp_port;
-	int alive_fd;  /* reads EOF when the master dies */
-	int notice_fd; /* eventfd: the master changed the board (orphans, retired) */
-	int ready_fd;  /* eventfd of the master: a slot's state changed, a lock is stuck; -1: nobody */
-	bool stale;    /* keeper: the segment was older than segment.max_age */
-	char name[32]; /* "worker/0" */
+	int alive_fd;     /* reads EOF when the master dies */
+	int notice_fd;    /* eventfd: the master changed the board (orphans, retired) */
+	int ready_fd;     /* eventfd of the master: a slot's state changed, a lock is stuck; -1: nobody */
+	bool stale;       /* keeper: the segment was older than segment.max_age */
+	char name[32];    /* "worker/0" */
+	uint64_t woke_us; /* CLOCK_MONOTONIC of the last process_busy() */
 };
 
 /* The roles' entrances; return an exit code. */
@@ -65,7 +66,7 @@ void process_stopping(struct process *proc);
 /* Copies the newest configuration of the master. */
 void process_reload(struct process *proc);
 
-/* Around the loop's wait: no wake-up of an idle process, and the master sees who is stuck. */
+/* Around the loop's wait: no wake-up of an idle process, the master sees who is stuck, and the slot how long a turn takes. */
 void process_busy(struct process *proc);
 void process_idle(struct process *proc);
 

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "shared/registry/office.h"
 #include "shared/shm/blob.h"
 #include "shared/shm/shard.h"
 
@@ -392,20 +393,21 @@ static void check_audiences(struct check *check)
 
 /* ---- the lower layer ------------------------------------------------------- */
 
+static void check_table(struct check *check, const struct table *table)
+{
+	check->broken += table_check(&check->op.tx, table, check->say, check->arg);
+	if (table->buckets > TABLE_INLINE)
+		check->reached[SLAB_TABLE] += 1 + (table->buckets - TABLE_INLINE + TABLE_HEADS - 1) / TABLE_HEADS;
+}
+
 static void check_tables(struct check *check)
 {
 	const struct registry_root *root = check->op.root;
-	const struct table *tables[] = { &root->services, &root->instances, &root->audiences, &root->subscribers };
-	uint32_t pages = 0;
 
-	for (unsigned n = 0; n < sizeof(tables) / sizeof(tables[0]); n++) {
-		const struct table *table = tables[n];
-
-		check->broken += table_check(&check->op.tx, table, check->say, check->arg);
-		if (table->buckets > TABLE_INLINE)
-			pages += 1 + (table->buckets - TABLE_INLINE + TABLE_HEADS - 1) / TABLE_HEADS;
-	}
-	check->reached[SLAB_TABLE] = pages;
+	check_table(check, &root->services);
+	check_table(check, &root->instances);
+	check_table(check, &root->audiences);
+	check_table(check, &root->subscribers);
 }
 
 static void check_slabs(struct check *check)
@@ -420,7 +422,37 @@ static void check_slabs(struct check *check)
 	}
 }
 
-static void check_shard(struct check *check, struct registry *reg, uint32_t shard)
+static void check_namespace(struct check *check, uint32_t off, void *object, void *owner)
+{
+	struct tx *tx = &check->op.tx;
+	struct namespace *row = object, *found;
+	struct str id = blob_view(tx, row->id);
+	uint64_t *bytes = owner;
+
+	if (row->id == 0 || row->name == 0)
+		broken(check, "namespace %u has no id or no name", off);
+	reach_blob(check, row->id, "namespace id");
+	reach_blob(check, row->name, "namespace name");
+	reach_blob(check, row->about, "namespace description");
+	*bytes += id.n + blob_len(tx, row->name) + (row->about == 0 ? 0 : blob_len(tx, row->about));
+	if (row->link.hash != namespaces_hash(check->op.reg, id) || namespaces_find(&check->op, id, &found) != off)
+		broken(check, "namespace %u is not found by its id", off);
+}
+
+static void check_office(struct check *check)
+{
+	struct office *office = office_of(check->op.reg->seg);
+	uint64_t bytes = 0;
+
+	reach_blob(check, office->masters, "masters");
+	reach_blob(check, office->limited, "limited URLs");
+	reach_blob(check, office->status, "status");
+	walk_list(check, "namespaces", office_chain(office), office->namespaces.count, check_namespace, &bytes);
+	compare(check, "bytes of namespaces", office->namespace_bytes, bytes);
+	check_table(check, &office->namespaces);
+}
+
+static bool begin(struct check *check, struct registry *reg, uint32_t shard)
 {
 	int ret = op_begin(&check->op, reg, shard, (struct origin){ 0 });
 
@@ -428,17 +460,20 @@ static void check_shard(struct check *check, struct registry *reg, uint32_t shar
 		check->broken++;
 		if (check->say != NULL)
 			check->say(err_str(ret), check->arg);
-		return;
+		return false;
 	}
 	memset(check->reached, 0, sizeof(check->reached));
 	check->sums = (struct sums){ .services = 0 };
+	return true;
+}
+
+static void check_shard(struct check *check)
+{
 	check_services(check);
 	for (uint32_t c = 0; c < QUEUE_CONSUMERS; c++)
 		check_queue(check, c);
 	check_audiences(check);
 	check_tables(check);
-	check_slabs(check);
-	op_end(&check->op);
 }
 
 unsigned registry_check(struct registry *reg, slab_say_fn *say, void *arg)
@@ -447,8 +482,16 @@ unsigned registry_check(struct registry *reg, slab_say_fn *say, void *arg)
 
 	check.marked_pages = __atomic_load_n(&reg->seg->header->backed, __ATOMIC_ACQUIRE);
 	check.marks = calloc(check.marked_pages + 1, UNITS_IN_PAGE / 8);
-	for (uint32_t shard = 0; shard < SHARDS; shard++)
-		check_shard(&check, reg, shard);
+	for (uint32_t shard = 0; shard < SHARDS_ALL; shard++) {
+		if (!begin(&check, reg, shard))
+			continue;
+		if (shard == SHARD_OFFICE)
+			check_office(&check);
+		else
+			check_shard(&check);
+		check_slabs(&check);
+		op_end(&check.op);
+	}
 	free(check.marks);
 	return check.broken;
 }

@@ -92,6 +92,7 @@ static int visit_end(struct op *op, struct service *s, struct expire_visit *visi
 	visit->resume_off = w->off;
 	visit->resume_id = w->off == 0 ? 0 : w->i->id;
 	visit->instances = s->instances;
+	visit->persistent = s->instances - s->ephemeral;
 	if (!visit->done)
 		return 0;
 	undo_set64(&op->tx, &s->due_ms, visit->due_ms < s->due_new ? visit->due_ms : s->due_new);

@@ -32,7 +32,7 @@ struct service {
 	uint64_t stamp;            /* hybrid clock of the last change */
 	uint64_t revision;         /* anything a reader could see changed */
 	uint64_t changed;          /* revision of the last change that pushes */
-	uint64_t content;          /* revision of the last change of the list itself (not a flip) */
+	uint64_t content;          /* revision of the last change of the list or the settings (not a flip) */
 	uint64_t checksum_content; /* the content revision that checksum belongs to */
 	uint64_t checksum[2];      /* MD5, stored by the first reader */
 	uint64_t due_ms;           /* health clock: nothing in it can expire before; UINT64_MAX: nothing at all */

@@ -8,7 +8,12 @@ libroster_a_SOURCES += \
 	shared/registry/keeper.c \
 	shared/registry/key.c \
 	shared/registry/layout.h \
+	shared/registry/namespaces.c \
+	shared/registry/namespaces.h \
+	shared/registry/office.h \
 	shared/registry/op.c \
+	shared/registry/persistent.c \
+	shared/registry/persistent.h \
 	shared/registry/read.c \
 	shared/registry/registry.c \
 	shared/registry/registry.h \
@@ -36,4 +41,14 @@ tests_unit_registry_fault_test_SOURCES = tests/unit/registry_fault_test.c tests/
 tests_unit_registry_fault_test_LDADD = $(UNIT_LDADD)
 tests_unit_settings_test_SOURCES = tests/unit/settings_test.c tests/unit/registry_fixture.h
 tests_unit_settings_test_LDADD = $(UNIT_LDADD)
+check_PROGRAMS += tests/unit/office_test tests/unit/namespaces_test tests/unit/switches_test
+tests_unit_office_test_SOURCES = tests/unit/office_test.c tests/unit/registry_fixture.h
+tests_unit_office_test_LDADD = $(UNIT_LDADD)
+tests_unit_namespaces_test_SOURCES = tests/unit/namespaces_test.c tests/unit/registry_fixture.h
+tests_unit_namespaces_test_LDADD = $(UNIT_LDADD)
+tests_unit_switches_test_SOURCES = tests/unit/switches_test.c tests/unit/registry_fixture.h
+tests_unit_switches_test_LDADD = $(UNIT_LDADD)
+check_PROGRAMS += tests/unit/persistent_test
+tests_unit_persistent_test_SOURCES = tests/unit/persistent_test.c tests/unit/registry_fixture.h
+tests_unit_persistent_test_LDADD = $(UNIT_LDADD)
 endif

@@ -263,7 +263,7 @@ static int copy_whole(struct registry *reg, const struct service_key *key, bool 
 
 int registry_view(struct registry *reg, const struct service_key *service, struct service_view *view)
 {
-	struct need need;
+	struct need need = { 0 };
 	int ret;
 
 	for (unsigned tries = 0;;) {
@@ -347,7 +347,7 @@ static int get_once(struct registry *reg, const struct service_key *service, con
 int registry_get(struct registry *reg, const struct service_key *service, const struct instance_key *key, int only_kind,
                  struct service_view *view, bool *cluster_known_r)
 {
-	struct need need;
+	struct need need = { 0 };
 	int ret;
 
 	*cluster_known_r = false;
@@ -377,6 +377,9 @@ int registry_store_checksum(struct registry *reg, const struct service_key *serv
 	} else if (s->id != id || s->content != content) {
 		ret = ERR_AGAIN;
 	} else {
+		/* Another one for the same list (PUT /service/checksum after a flip): nobody may go on with the old one. */
+		if (s->checksum_content == content && memcmp(s->checksum, checksum, sizeof(s->checksum)) != 0)
+			undo_set64(&op.tx, &s->revision, undo_next_revision(&op.tx));
 		undo_set_bytes(&op.tx, s->checksum, checksum, sizeof(s->checksum));
 		undo_set64(&op.tx, &s->checksum_content, content);
 	}

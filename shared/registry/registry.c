@@ -1,6 +1,6 @@
 #include "shared/registry/registry_internal.h"
 
-#include "shared/registry/switches.h"
+#include "shared/registry/office.h"
 #include "shared/shm/health.h"
 #include "shared/shm/shard.h"
 
@@ -25,7 +25,7 @@ int registry_format(struct segment *seg)
 		table_init(&root->audiences, SLAB_AUDIENCE);
 		table_init(&root->subscribers, SLAB_SUBSCRIBER);
 	}
-	switches_format(seg);
+	office_format(seg);
 	return 0;
 }
 
@@ -48,5 +48,6 @@ void registry_stats(struct registry *reg, struct registry_stats *stats_r)
 		stats_r->waiting += peek(&root->waiting_count);
 		stats_r->draining += peek(&root->drain_count);
 		stats_r->bytes += peek(&root->bytes);
+		stats_r->queued += peek(&root->queue[QUEUE_PUSHER].count);
 	}
 }

@@ -45,6 +45,7 @@ struct registry_limits {
 	uint64_t metadata_bytes; /* limits.metadata: packed, one object */
 	uint64_t name_bytes;     /* limits.name: namespace, service, cluster, ip, app, agent, clusters text */
 	uint64_t clusters_per_service;
+	uint64_t namespaces; /* limits.namespaces: rows of namespaces.h */
 };
 
 struct refusal {
@@ -306,7 +307,8 @@ struct expire_visit {
 	bool gone;          /* the service does not exist any more */
 	bool done;          /* looked at all */
 	uint32_t instances; /* of any kind; 0: empty */
-	uint64_t due_ms;    /* lower bound found so far (starts at UINT64_MAX; keep between holds) */
+	uint32_t persistent;
+	uint64_t due_ms; /* lower bound found so far (starts at UINT64_MAX; keep between holds) */
 	uint32_t flipped, removed;
 	uint32_t held; /* would have been removed */
 };
@@ -315,7 +317,8 @@ struct expire_visit {
  * Strictly greater, not marked, ephemeral only (specification 8.1). Each instance is a
  * transaction of its own. Also stores the service's due_ms when done. Never allocates. */
 int registry_expire(struct registry *reg, uint32_t shard, struct expire_visit *visit) MUST_CHECK;
-/* Raised whenever a service's due_ms moved below now + 10 s: visit the whole shard again. */
+/* Raised whenever a service's due_ms moved below now + 10 s, and when it got its first persistent instance: visit the whole
+ * shard again. */
 uint64_t registry_due_lowered(struct registry *reg, uint32_t shard);
 uint64_t registry_last_id(struct registry *reg, uint32_t shard);
 /* Frees up to `budget` instances of removed services. Returns how many services are left to drain. */

@@ -83,11 +83,11 @@ uint64_t service_mark(struct op *op, uint32_t off, struct service *s, uint32_t c
 
 	undo_set64(&op->tx, &s->stamp, stamp_next(op->reg->seg));
 	undo_set64(&op->tx, &s->revision, revision);
+	if (change != CHANGE_HEALTH) /* a flip leaves the checksum as it was (specification 7.4) */
+		undo_set64(&op->tx, &s->content, revision);
 	if ((change & ~(uint32_t)CHANGE_SETTINGS) == 0)
 		return revision;
 	undo_set64(&op->tx, &s->changed, revision);
-	if (change & (CHANGE_CONTENT | CHANGE_REMOVED))
-		undo_set64(&op->tx, &s->content, revision);
 	for (uint32_t c = 0; c < CONSUMERS_IN_USE; c++) {
 		uint32_t link = (uint32_t)(offsetof(struct service, queue) + c * sizeof(struct queue_link));
 

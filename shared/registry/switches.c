@@ -1,14 +1,12 @@
 #include "shared/registry/switches.h"
 
-#include <string.h>
-
-#include "shared/shm/shard.h"
-
-_Static_assert(sizeof(struct switches) <= SHARD_ROOT_BYTES, "the switches fit the root of the office");
+#include "shared/registry/office.h"
+#include "shared/shm/blob.h"
+#include "shared/shm/fault.h"
 
 const struct switches *switches_of(const struct segment *seg)
 {
-	return (const struct switches *)seg->shards[SHARD_OFFICE].root;
+	return &office_of(seg)->switches;
 }
 
 static uint64_t float_bits(float value)
@@ -24,11 +22,9 @@ static uint64_t version(unsigned major, unsigned minor, unsigned patch)
 	return (uint64_t)major << 20 | minor << 10 | patch;
 }
 
-void switches_format(struct segment *seg)
+void switches_defaults(struct switches *switches_r)
 {
-	struct switches *s = (struct switches *)seg->shards[SHARD_OFFICE].root;
-
-	*s = (struct switches){
+	*switches_r = (struct switches){
 		.push_cache_ms = 10000,
 		.beat_interval_ms = 5000,
 		.cache_ms = 3000,
@@ -53,4 +49,86 @@ void switches_format(struct segment *seg)
 		.push_csharp = version(0, 9, 0),
 		.ephemeral = 1,
 	};
+}
+
+void office_format(struct segment *seg)
+{
+	struct office *office = office_of(seg);
+
+	*office = (struct office){ .first_namespace = 0 };
+	switches_defaults(&office->switches);
+	table_init(&office->namespaces, SLAB_NAMESPACE);
+}
+
+/* ---- reading ----------------------------------------------------------------- */
+
+static struct str copy_text(struct op *op, uint32_t off, char room[SWITCHES_TEXT_MAX])
+{
+	struct str text;
+
+	if (off == 0)
+		return (struct str){ NULL, 0 };
+	text = blob_view(&op->tx, off);
+	if (text.p == NULL || text.n > SWITCHES_TEXT_MAX) {
+		undo_fail(&op->tx, ERR_CORRUPT);
+		return (struct str){ NULL, 0 };
+	}
+	memcpy(room, text.p, text.n);
+	return str_make(room, text.n);
+}
+
+int switches_read(struct registry *reg, struct switches_copy *copy_r)
+{
+	const struct office *office = office_of(reg->seg);
+	struct op op;
+	int ret = op_begin(&op, reg, SHARD_OFFICE, (struct origin){ 0 });
+
+	if (ret < 0)
+		return ret;
+	copy_r->words = office->switches;
+	copy_r->texts.masters = copy_text(&op, office->masters, copy_r->room[0]);
+	copy_r->texts.limited = copy_text(&op, office->limited, copy_r->room[1]);
+	copy_r->texts.status = copy_text(&op, office->status, copy_r->room[2]);
+	ret = op.tx.err;
+	op_end(&op);
+	return ret;
+}
+
+/* ---- writing ------------------------------------------------------------------- */
+
+struct replacement {
+	const struct switches *words;
+	const struct switches_texts *texts;
+};
+
+static int write_op(struct op *op, void *arg)
+{
+	const struct replacement *new = arg;
+	struct office *office = office_of(op->reg->seg);
+	uint64_t *words = (uint64_t *)&office->switches;
+	const uint64_t *wanted = (const uint64_t *)new->words;
+
+	if (office->switches.generation != new->words->generation)
+		return ERR_AGAIN;
+	for (size_t i = 0; i < sizeof(struct switches) / sizeof(uint64_t); i++) {
+		if (words[i] != wanted[i])
+			undo_set64(&op->tx, &words[i], wanted[i]);
+	}
+	field_set(op, &office->masters, new->texts->masters);
+	field_set(op, &office->limited, new->texts->limited);
+	field_set(op, &office->status, new->texts->status);
+	FAULT("switches-written");
+	/* Readers without the lock see the words before they see that there are new ones. */
+	__atomic_thread_fence(__ATOMIC_RELEASE);
+	undo_set64(&op->tx, &office->switches.generation, office->switches.generation + 1);
+	return 0;
+}
+
+int switches_write(struct registry *reg, const struct switches *words, const struct switches_texts *texts)
+{
+	struct replacement replacement = { words, texts };
+
+	if (texts->masters.n > SWITCHES_TEXT_MAX || texts->limited.n > SWITCHES_TEXT_MAX || texts->status.n > SWITCHES_TEXT_MAX)
+		return ERR_TOO_BIG;
+	return op_run(reg, SHARD_OFFICE, (struct origin){ .cause = CAUSE_OPERATOR }, write_op, &replacement);
 }

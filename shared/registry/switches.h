@@ -1,13 +1,20 @@
 /* switches.h - the switches of specification 10, in the office.
  *
- * Formatted with the defaults in a new segment and kept across restarts. Read without a
- * lock: each is one aligned word. Written under the lock of the office. */
+ * Set to the defaults in a new segment and kept across restarts. Read without a lock: each is one aligned word. Written
+ * under the lock of the office, all of a change or none; the generation moves last, so who keeps something made from
+ * the switches compares one word.
+ *
+ * Masters, limited URLs and the status are texts: to read them takes the lock (switches_read). */
 #ifndef REGISTRY_SWITCHES_H
 #define REGISTRY_SWITCHES_H
 
 #include <stdint.h>
 
+#include "shared/base/err.h"
+#include "shared/base/str.h"
 #include "shared/shm/segment.h"
+
+struct registry;
 
 struct health_params {
 	uint64_t max_ms, min_ms;
@@ -15,6 +22,7 @@ struct health_params {
 };
 
 struct switches {
+	uint64_t generation;       /* raised by each change */
 	uint64_t push_cache_ms;    /* defaultPushCacheMillis 10000 */
 	uint64_t beat_interval_ms; /* clientBeatInterval 5000 */
 	uint64_t cache_ms;         /* defaultCacheMillis 3000 */
@@ -31,8 +39,31 @@ struct switches {
 	uint64_t spare[16];
 };
 
+#define SWITCHES_TEXT_MAX 4000U
+
+struct switches_texts {
+	struct str masters; /* "a,b"; unset: null */
+	struct str limited; /* limitedUrlMap: "url:status,url:status"; unset: none */
+	struct str status;  /* overriddenServerStatus; unset: null */
+};
+
+/* A copy of all, of one moment; the texts point into it. */
+struct switches_copy {
+	struct switches words;
+	struct switches_texts texts;
+	char room[3][SWITCHES_TEXT_MAX];
+};
+
 const struct switches *switches_of(const struct segment *seg);
-/* For registry_format(). */
-void switches_format(struct segment *seg);
+static inline uint64_t switches_generation(const struct switches *switches)
+{
+	return __atomic_load_n(&switches->generation, __ATOMIC_ACQUIRE);
+}
+
+void switches_defaults(struct switches *switches_r);
+int switches_read(struct registry *reg, struct switches_copy *copy_r) MUST_CHECK;
+/* Replaces all if the generation is still words->generation, else ERR_AGAIN. ERR_TOO_BIG: a text; and the errors common to
+ * the writes of registry.h. */
+int switches_write(struct registry *reg, const struct switches *words, const struct switches_texts *texts) MUST_CHECK;
 
 #endif

@@ -49,7 +49,8 @@ int segment_layout(uint64_t bytes, struct segment_layout *layout_r)
 	uint64_t pages;
 
 	layout.board = round_up(layout.slots + SLOTS_MAX * sizeof(struct slot), 64);
-	layout.events = round_up(layout.board + sizeof(struct board), 64);
+	layout.routes = round_up(layout.board + sizeof(struct board), 64);
+	layout.events = round_up(layout.routes + WORKERS_MAX * SLOT_ROUTES * sizeof(struct slot_route), 64);
 	layout.removed = round_up(layout.events + ring_bytes(RING_EVENTS, false), 64);
 	layout.shards = round_up(layout.removed + ring_bytes(RING_REMOVED, true), SEGMENT_PAGE);
 	layout.owners = round_up(layout.shards + SHARDS_ALL * sizeof(struct shard), SEGMENT_PAGE);
@@ -89,6 +90,8 @@ void segment_fingerprint(uint8_t out[32])
 		sizeof(struct slot),
 		offsetof(struct slot, counters),
 		sizeof(struct board),
+		sizeof(struct slot_route),
+		SLOT_ROUTES,
 		sizeof(struct queue_words),
 		sizeof(struct queue_link),
 		sizeof(struct queue_list),
@@ -109,6 +112,7 @@ void segment_fingerprint(uint8_t out[32])
 		SLAB_BYTES_INSTANCE,
 		SLAB_BYTES_AUDIENCE,
 		SLAB_BYTES_SUBSCRIBER,
+		SLAB_BYTES_NAMESPACE,
 	};
 	const char *libc = gnu_get_libc_version();
 	XXH128_hash_t a = XXH3_128bits(numbers, sizeof(numbers));
@@ -153,6 +157,7 @@ struct segment *segment_handle(void *base, const struct segment_layout *layout, 
 	seg->header = base;
 	seg->slots = (struct slot *)(seg->base + layout->slots);
 	seg->board = (struct board *)(seg->base + layout->board);
+	seg->routes = (struct slot_route *)(seg->base + layout->routes);
 	seg->events = (struct ring *)(seg->base + layout->events);
 	seg->removed = (struct ring *)(seg->base + layout->removed);
 	seg->shards = (struct shard *)(seg->base + layout->shards);

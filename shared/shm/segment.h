@@ -5,6 +5,7 @@
  *     header      one struct segment_header
  *     slots       SLOTS_MAX process slots (slot.h)
  *     board       what the master tells its children (slot.h)
+ *     routes      what each route cost each worker (slot.h)
  *     events      two rings (ring.h)
  *     shards      SHARDS_ALL struct shard (shard.h): 64 and the office
  *     owners      one byte a page: 0 free, else shard index + 1
@@ -45,6 +46,7 @@
 struct page_desc;
 struct shard;
 struct slot;
+struct slot_route;
 struct board;
 struct ring;
 
@@ -82,9 +84,10 @@ struct segment {
 	struct segment_header *header;
 	struct slot *slots;
 	struct board *board;
-	struct ring *events;  /* changes of state */
-	struct ring *removed; /* removed instances, with their names */
-	struct shard *shards; /* [SHARDS_ALL] */
+	struct slot_route *routes; /* SLOT_ROUTES a worker */
+	struct ring *events;       /* changes of state */
+	struct ring *removed;      /* removed instances, with their names */
+	struct shard *shards;      /* [SHARDS_ALL] */
 	uint8_t *owners;
 	struct page_desc *descs;
 	uint8_t *data;     /* page n at data + n * SEGMENT_PAGE */

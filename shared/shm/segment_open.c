@@ -257,6 +257,8 @@ static int map(struct opening *o, const struct segment_layout *layout)
 /* Allowed only as long as nobody has taken a lock in it. */
 static void unmap(struct opening *o)
 {
+	if (o->seg == NULL)
+		return;
 	munmap(o->seg->base, o->seg->bytes);
 	free(o->seg);
 	o->seg = NULL;

@@ -35,7 +35,7 @@ struct shard {
 	/* Counters that are never reset and never rolled back. */
 	uint64_t revision;
 	uint64_t next_id;
-	uint64_t due_lowered; /* raised whenever an expiry bound moved down (registry) */
+	uint64_t due_lowered; /* raised whenever an expiry bound moved down, or active checks have something new (registry) */
 
 	_Alignas(64) struct undo_entry undo[UNDO_ENTRIES];
 	uint32_t frees[UNDO_FREES]; /* references to give back after the commit */

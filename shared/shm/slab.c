@@ -28,6 +28,7 @@ static const struct kind_row kinds[SLAB_KINDS] = {
 	[SLAB_INSTANCE] = KIND_ROW(SLAB_BYTES_INSTANCE),
 	[SLAB_AUDIENCE] = KIND_ROW(SLAB_BYTES_AUDIENCE),
 	[SLAB_SUBSCRIBER] = KIND_ROW(SLAB_BYTES_SUBSCRIBER),
+	[SLAB_NAMESPACE] = KIND_ROW(SLAB_BYTES_NAMESPACE),
 	[SLAB_BLOB32] = KIND_ROW(32U),
 	[SLAB_BLOB64] = KIND_ROW(64U),
 	[SLAB_BLOB128] = KIND_ROW(128U),
@@ -53,6 +54,38 @@ struct place {
 uint32_t slab_object_bytes(enum slab_kind kind)
 {
 	return kinds[kind].bytes;
+}
+
+static const char *const kind_names[SLAB_KINDS] = {
+	[SLAB_NONE] = "none",
+	[SLAB_TABLE] = "table",
+	[SLAB_SERVICE] = "service",
+	[SLAB_CLUSTER] = "cluster",
+	[SLAB_INSTANCE] = "instance",
+	[SLAB_AUDIENCE] = "audience",
+	[SLAB_SUBSCRIBER] = "subscriber",
+	[SLAB_NAMESPACE] = "namespace",
+	[SLAB_BLOB32] = "blob32",
+	[SLAB_BLOB64] = "blob64",
+	[SLAB_BLOB128] = "blob128",
+	[SLAB_BLOB256] = "blob256",
+	[SLAB_BLOB512] = "blob512",
+	[SLAB_BLOB1K] = "blob1k",
+	[SLAB_BLOB4K] = "blob4k",
+};
+
+const char *slab_kind_name(enum slab_kind kind)
+{
+	return kind_names[kind];
+}
+
+void slab_usage(const struct segment *seg, enum slab_kind kind, uint64_t *objects_r, uint64_t *pages_r)
+{
+	*objects_r = *pages_r = 0;
+	for (uint32_t i = 0; i < SHARDS_ALL; i++) {
+		*objects_r += __atomic_load_n(&seg->shards[i].slabs[kind].objects, __ATOMIC_RELAXED);
+		*pages_r += __atomic_load_n(&seg->shards[i].slabs[kind].pages, __ATOMIC_RELAXED);
+	}
 }
 
 /* ---- references ------------------------------------------------------------ */

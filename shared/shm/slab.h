@@ -28,6 +28,7 @@ enum slab_kind {
 	SLAB_INSTANCE,
 	SLAB_AUDIENCE,
 	SLAB_SUBSCRIBER,
+	SLAB_NAMESPACE,
 	SLAB_BLOB32, /* bytes without structure (blob.h), by size */
 	SLAB_BLOB64,
 	SLAB_BLOB128,
@@ -46,6 +47,7 @@ enum slab_kind {
 #define SLAB_BYTES_INSTANCE 112U
 #define SLAB_BYTES_AUDIENCE 48U
 #define SLAB_BYTES_SUBSCRIBER 144U
+#define SLAB_BYTES_NAMESPACE 32U
 
 #define SLAB_BINS 4U /* by fullness: up to 1/4, 1/2, 3/4, below full; full pages hang nowhere */
 
@@ -71,6 +73,10 @@ struct tx;
 /* Bytes of one object of the kind; sizes of the registry's structs are the SLAB_BYTES_*
  * above and asserted in shared/registry/layout.h. */
 uint32_t slab_object_bytes(enum slab_kind kind);
+/* "instance"; for people and metrics. */
+const char *slab_kind_name(enum slab_kind kind);
+/* Objects and pages of the kind in all shards, without a lock: each number is whole, their sum is of no one moment. */
+void slab_usage(const struct segment *seg, enum slab_kind kind, uint64_t *objects_r, uint64_t *pages_r);
 
 /* 0 and tx->err = ERR_FULL when no page can be had: the caller drops the lock,
  * segment_ensure()s and tries once more. The object's bytes are not cleared. */

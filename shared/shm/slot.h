@@ -15,6 +15,8 @@
 #define SLOT_COUNTERS 128U
 #define SLOT_LAST_WORDS 256U
 #define WORKERS_MAX 64U
+#define SLOT_ROUTES 128U /* rows of the route table, and the last for requests without a route */
+#define SLOT_ROUTE_BUCKETS 8U
 
 enum slot_state { SLOT_FREE, SLOT_STARTING, SLOT_READY, SLOT_STOPPING };
 
@@ -29,9 +31,21 @@ struct slot {
 	uint32_t stuck_shard;   /* lock wait over its limit: shard + 1, owner's pid */
 	uint32_t stuck_owner;
 	uint64_t connections; /* open now */
-	uint64_t spare[4];
+	/* From wake-up to poll (shared/process): how often, together, and the longest of this generation. */
+	uint64_t turns, busy_us, busy_us_max;
+	uint64_t spare;
 	_Alignas(64) uint64_t counters[SLOT_COUNTERS]; /* ids in shared/metrics/metrics.h */
 	char last_words[SLOT_LAST_WORDS];              /* assert text; the master logs and clears it */
+};
+
+/* What one route cost one worker (worker/route_stats.h): SLOT_ROUTES of them each, in a place of their own, because
+ * most are never touched. */
+struct slot_route {
+	uint64_t errors; /* answers with a status of 400 or more */
+	uint64_t us;     /* sum of the latencies */
+	uint64_t cpu_ns; /* from samples: an estimate */
+	uint64_t spare;
+	uint64_t buckets[SLOT_ROUTE_BUCKETS]; /* by latency; together the number of requests */
 };
 
 /* Written by the master only. */
@@ -41,7 +55,8 @@ struct board {
 	uint64_t config_generation;
 	uint64_t workers; /* configured now */
 	uint64_t master_pid;
-	uint64_t spare[11];
+	uint64_t started_ms; /* CLOCK_MONOTONIC */
+	uint64_t spare[10];
 };
 
 #endif

@@ -16,6 +16,7 @@
  * cut: program order is enough, the stores below keep the compiler to it. */
 static inline void state_store(struct tx *tx)
 {
+	/* NOLINTNEXTLINE(clang-analyzer-core.UndefinedBinaryOperatorResult): it loses sight of the 16 bits */
 	uint64_t state = (uint64_t)tx->entries | (uint64_t)tx->frees << 16 | (tx->drain ? STATE_DRAIN : 0);
 
 	__atomic_store_n(&tx->shard->state, state, __ATOMIC_RELEASE);

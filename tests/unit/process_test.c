@@ -11,6 +11,7 @@
 #include <unistd.h>
 #include <cmocka.h>
 
+#include "shared/base/clock.h"
 #include "shared/base/log.h"
 #include "shared/process/process.h"
 
@@ -49,6 +50,27 @@ static void busy_is_a_time_and_idle_is_zero(void **state)
 	assert_int_not_equal(slot.busy_since_ms, 0);
 	process_idle(&proc);
 	assert_int_equal(slot.busy_since_ms, 0);
+}
+
+static void turns_add_up(void **state)
+{
+	struct slot slot = { 0 };
+	struct process proc = { .slot = &slot, .ready_fd = -1 };
+
+	(void)state;
+	process_idle(&proc); /* nothing was done before the first wait */
+	assert_int_equal(slot.turns, 0);
+	clock_set_for_test(5000000, 1);
+	process_busy(&proc);
+	clock_set_for_test(5000300, 1);
+	process_idle(&proc);
+	process_busy(&proc);
+	clock_set_for_test(5000400, 1);
+	process_idle(&proc);
+	clock_set_for_test(0, 0);
+	assert_int_equal(slot.turns, 2);
+	assert_int_equal(slot.busy_us, 400);
+	assert_int_equal(slot.busy_us_max, 300);
 }
 
 static void reload_takes_the_current_half(void **state)
@@ -113,8 +135,11 @@ static void last_words_are_in_the_slot(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(state_goes_to_the_slot_and_rings), cmocka_unit_test(busy_is_a_time_and_idle_is_zero),
-		cmocka_unit_test(reload_takes_the_current_half),    cmocka_unit_test(signals_come_one_by_one),
+		cmocka_unit_test(state_goes_to_the_slot_and_rings),
+		cmocka_unit_test(busy_is_a_time_and_idle_is_zero),
+		cmocka_unit_test(turns_add_up),
+		cmocka_unit_test(reload_takes_the_current_half),
+		cmocka_unit_test(signals_come_one_by_one),
 		cmocka_unit_test(last_words_are_in_the_slot),
 	};
 

@@ -292,6 +292,33 @@ static void an_audience_goes_with_its_last(void **state)
 	assert_clean(f);
 }
 
+/* The pusher has a sweep to plan, also on a node where nothing ever changes. */
+static void the_first_of_a_shard_wakes(void **state)
+{
+	struct fixture *f = *state;
+	struct service_key key = key_for("g@@s");
+	uint32_t shard = registry_shard_of(&f->reg, &key);
+	struct subscriber_spec sub = sub_for(5000);
+	struct subscriber_view out;
+	struct keeper_entry drop;
+
+	queue_take_dirty(f->seg, QUEUE_PUSHER);
+	poll_as(f, "g@@s", &sub);
+	assert_int_equal(queue_take_dirty(f->seg, QUEUE_PUSHER), 1ULL << shard);
+	poll_as(f, "g@@s", &sub);
+	sub.port = 5001;
+	poll_as(f, "g@@s", &sub);
+	assert_int_equal(queue_take_dirty(f->seg, QUEUE_PUSHER), 0);
+	while (subscribers(f, "g@@s", &out, 1) > 0) {
+		drop = (struct keeper_entry){ out.id, out.off };
+		assert_int_equal(registry_unsubscribe(&f->reg, shard, &drop, 1), 0);
+	}
+	assert_int_equal(queue_take_dirty(f->seg, QUEUE_PUSHER), 0);
+	poll_as(f, "g@@s", &sub);
+	assert_int_equal(queue_take_dirty(f->seg, QUEUE_PUSHER), 1ULL << shard);
+	assert_clean(f);
+}
+
 /* ---- changes ------------------------------------------------------------------- */
 
 /* Two names in one shard. */
@@ -382,6 +409,7 @@ int main(void)
 		TEST(audiences_of_a_shard),
 		TEST(deliveries_are_noted),
 		TEST(an_audience_goes_with_its_last),
+		TEST(the_first_of_a_shard_wakes),
 		TEST(changes_come_in_order_and_merge),
 		TEST(a_removed_service_is_not_pushed),
 	};

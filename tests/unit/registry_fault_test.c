@@ -8,6 +8,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "shared/registry/namespaces.h"
+#include "shared/registry/persistent.h"
 #include "shared/registry/settings.h"
 #include "shared/shm/fault.h"
 #include "shared/shm/shard.h"
@@ -71,6 +73,7 @@ static void mix_view(struct digest *d, const struct service_view *view)
 		mix_text(d, view->clusters[n].checker);
 		mix_text(d, view->clusters[n].metadata);
 		mix_number(d, (uint64_t)view->clusters[n].check_port);
+		mix_number(d, view->clusters[n].use_instance_port);
 	}
 	for (uint32_t n = 0; n < view->instance_count; n++) {
 		const struct instance_view *i = &view->instances[n];
@@ -112,6 +115,25 @@ static void mix_name(struct fixture *f, struct digest *d, const char *name)
 	op_end(&op);
 }
 
+static void mix_namespace(const struct namespace_row *row, void *arg)
+{
+	mix_text(arg, row->id);
+	mix_text(arg, row->name);
+	mix_text(arg, row->about);
+}
+
+static void mix_office(struct fixture *f, struct digest *d)
+{
+	static struct switches_copy copy;
+
+	assert_int_equal(switches_read(&f->reg, &copy), 0);
+	mix(d, &copy.words, sizeof(copy.words));
+	mix_text(d, copy.texts.masters);
+	mix_text(d, copy.texts.limited);
+	mix_text(d, copy.texts.status);
+	assert_int_equal(namespaces_each(&f->reg, mix_namespace, d), 0);
+}
+
 static uint64_t digest_of(struct fixture *f)
 {
 	struct digest d = { 0xcbf29ce484222325ULL };
@@ -119,6 +141,7 @@ static uint64_t digest_of(struct fixture *f)
 
 	for (unsigned n = 0; n < sizeof(names) / sizeof(names[0]); n++)
 		mix_name(f, &d, names[n]);
+	mix_office(f, &d);
 	stats = stats_of(f); /* without a lock: only now is everything rolled back */
 	mix(&d, &stats, sizeof(stats));
 	return d.hash;
@@ -417,6 +440,74 @@ static int update_cluster(struct fixture *f, uint32_t budget)
 	return budget == 0 ? 0 : registry_update_cluster(&f->reg, client, &key, STR("third"), &of_cluster);
 }
 
+/* Everything is set already: each text is replaced. */
+static void with_settings(struct fixture *f)
+{
+	struct service_key key = key_for("g@@s");
+	struct service_settings before = { .threshold = 0.25F, .metadata = STR("before"), .selector = STR("{}") };
+	struct cluster_settings of_cluster = {
+		.check_port = 7, .use_instance_port = true, .checker = STR("{}"), .set_metadata = true, .metadata = STR("before")
+	};
+
+	with_three(f);
+	assert_int_equal(registry_update_service(&f->reg, client, &key, &before), 0);
+	assert_int_equal(registry_update_cluster(&f->reg, client, &key, STR("third"), &of_cluster), 0);
+}
+
+/* The checker beside the port in its word stays, so that nobody else has logged it. */
+static int set_check_port(struct fixture *f, uint32_t budget)
+{
+	struct service_key key = key_for("g@@s");
+	struct cluster_settings set = {
+		.check_port = 8, .use_instance_port = true, .checker = STR("{}"), .set_metadata = true, .metadata = STR("after")
+	};
+
+	return budget == 0 ? 0 : registry_update_cluster(&f->reg, client, &key, STR("third"), &set);
+}
+
+/* ---- what the checks say ------------------------------------------------------------ */
+
+static void with_persistent(struct fixture *f)
+{
+	struct service_key key = key_for("g@@s");
+	struct instance_spec spec = spec_for("1.1.1.9", 9);
+
+	with_three(f);
+	spec.key.ephemeral = false;
+	assert_int_equal(registry_register(&f->reg, client, &key, &spec), 0);
+}
+
+static int say_checked(struct fixture *f, bool healthy)
+{
+	static const struct origin checks = { .cause = CAUSE_CHECK };
+	static struct persistent_look look;
+	struct service_key key = key_for("g@@s");
+	uint32_t shard = registry_shard_of(&f->reg, &key);
+
+	look = (struct persistent_look){ .service = entry_of(f, "g@@s") };
+	if (registry_look_persistent(&f->reg, shard, &look) < 0 || look.rows != 1)
+		return -1;
+	return registry_set_checked(&f->reg, checks, shard, look.service,
+	                            (struct keeper_entry){ look.row[0].id, look.row[0].off }, healthy);
+}
+
+/* Health stays, only the confirmation is new. */
+static int confirm(struct fixture *f, uint32_t budget)
+{
+	return budget == 0 ? 0 : say_checked(f, true);
+}
+
+static int fail_check(struct fixture *f, uint32_t budget)
+{
+	return budget == 0 ? 0 : say_checked(f, false);
+}
+
+static void with_confirmed(struct fixture *f)
+{
+	with_persistent(f);
+	assert_int_equal(confirm(f, 1), 0);
+}
+
 static int subscribe_to(struct fixture *f, const char *name)
 {
 	struct service_key key = key_for(name);
@@ -480,6 +571,68 @@ static int store_checksum(struct fixture *f, uint32_t budget)
 	return ret;
 }
 
+static const struct namespace_row first_namespace = { STR("one"), STR("the first"), { NULL, 0 } };
+
+static void with_office(struct fixture *f)
+{
+	static struct switches_copy copy;
+	struct namespace_row second = { STR("two"), STR("the second"), STR("about it") };
+
+	assert_int_equal(switches_read(&f->reg, &copy), 0);
+	copy.texts.masters = STR("a,b");
+	assert_int_equal(switches_write(&f->reg, &copy.words, &copy.texts), 0);
+	assert_int_equal(namespaces_create(&f->reg, &first_namespace), 0);
+	assert_int_equal(namespaces_create(&f->reg, &second), 0);
+}
+
+/* The next row splits a bucket that needs a directory and a page. */
+static void with_sixty_four_rows(struct fixture *f)
+{
+	for (unsigned n = 0; n < 62; n++) {
+		char id[16];
+		struct namespace_row row = { { id, 0 }, STR("name"), { NULL, 0 } };
+
+		row.id.n = (size_t)snprintf(id, sizeof(id), "n%u", n);
+		assert_int_equal(namespaces_create(&f->reg, &row), 0);
+	}
+	with_office(f);
+}
+
+static int set_switches(struct fixture *f, uint32_t budget)
+{
+	static struct switches_copy copy;
+
+	if (budget == 0)
+		return 0;
+	if (switches_read(&f->reg, &copy) < 0)
+		return -1;
+	copy.words.cache_ms++;
+	copy.words.ephemeral = 0;
+	copy.words.mysql.max_ms = 4000;
+	copy.texts.masters = STR("c");
+	copy.texts.limited = STR("/a:503");
+	return switches_write(&f->reg, &copy.words, &copy.texts);
+}
+
+static int create_namespace(struct fixture *f, uint32_t budget)
+{
+	struct namespace_row third = { STR("three"), STR("the third"), STR("about it") };
+
+	return budget == 0 ? 0 : namespaces_create(&f->reg, &third);
+}
+
+static int update_namespace(struct fixture *f, uint32_t budget)
+{
+	struct namespace_row changed = { first_namespace.id, STR("another name"), STR("and a description") };
+
+	return budget == 0 ? 0 : namespaces_update(&f->reg, &changed);
+}
+
+static int remove_namespace(struct fixture *f, uint32_t budget)
+{
+	return budget == 0 ? 0 : namespaces_remove(&f->reg, first_namespace.id);
+}
+
 static const struct scenario scenarios[] = {
 	{ "register, new service", with_three, register_new, 1, 100 },
 	{ "register, new instance", with_three, register_more, 1, 80 },
@@ -500,12 +653,22 @@ static const struct scenario scenarios[] = {
 	{ "remove empty", with_empty, remove_empty, 1, 30 },
 	{ "create service", with_three, create_service, 1, 40 },
 	{ "update service", with_three, update_service, 1, 20 },
+	{ "update service, replace", with_settings, update_service, 1, 20 },
 	{ "update cluster", with_three, update_cluster, 1, 30 },
+	{ "update cluster, replace", with_settings, update_cluster, 1, 20 },
+	{ "update cluster, same checker", with_settings, set_check_port, 1, 10 },
+	{ "check confirms", with_persistent, confirm, 1, 10 },
+	{ "check fails", with_confirmed, fail_check, 1, 15 },
 	{ "subscribe, first", with_watched, subscribe_first, 1, 50 },
 	{ "subscribe, next", with_watched, subscribe_next, 1, 40 },
 	{ "unsubscribe", with_watched, unsubscribe, 3, 100 },
 	{ "take changed", with_three, take_changed, 1, 8 },
 	{ "store checksum", with_three, store_checksum, 1, 8 },
+	{ "set switches", with_office, set_switches, 1, 20 },
+	{ "create namespace", with_office, create_namespace, 1, 30 },
+	{ "create namespace, table grows", with_sixty_four_rows, create_namespace, 1, 40 },
+	{ "update namespace", with_office, update_namespace, 1, 20 },
+	{ "remove namespace", with_office, remove_namespace, 1, 20 },
 };
 
 #ifdef ROSTER_FAULTS
@@ -534,6 +697,8 @@ static bool killed_at(struct fixture *f, uint64_t n, int (*operate)(struct fixtu
 /* Takes each lock that a dead process may hold. */
 static int repair(struct fixture *f, uint32_t budget)
 {
+	static struct switches_copy copy;
+
 	(void)budget;
 	for (unsigned n = 0; n < sizeof(names) / sizeof(names[0]); n++) {
 		struct service_key key = key_for(names[n]);
@@ -542,7 +707,7 @@ static int repair(struct fixture *f, uint32_t budget)
 		if (registry_poll(&f->reg, &key, NULL, &stamp) < 0)
 			return -1;
 	}
-	return 0;
+	return switches_read(&f->reg, &copy);
 }
 
 static void reopen(struct fixture *f, const struct scenario *scenario)

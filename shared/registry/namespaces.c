@@ -1,0 +1,292 @@
+#include "shared/registry/namespaces.h"
+
+#include <stdlib.h>
+
+#include "shared/registry/office.h"
+#include "shared/shm/blob.h"
+#include "shared/shm/fault.h"
+
+#define COPY_TRIES 4U /* other writers may add while memory is taken */
+#define COPY_SPARE 65536U
+
+struct head {                     /* of one row in a copy; not aligned there */
+	uint32_t id, name, about; /* lengths; about UINT32_MAX: unset */
+};
+
+/* ---- finding --------------------------------------------------------------------- */
+
+uint32_t namespaces_hash(const struct registry *reg, struct str id)
+{
+	struct service_key key = { id, STR("") };
+
+	return key_place(reg, &key).hash;
+}
+
+static struct namespace *row_at(struct op *op, uint32_t off)
+{
+	return slab_at(&op->tx, off, SLAB_NAMESPACE);
+}
+
+uint32_t namespaces_find(struct op *op, struct str id, struct namespace **row_r)
+{
+	const struct table *table = &office_of(op->reg->seg)->namespaces;
+	uint32_t off = table_find(&op->tx, table, namespaces_hash(op->reg, id));
+
+	for (; off != 0; off = table_next(&op->tx, table, off)) {
+		struct namespace *row = row_at(op, off);
+
+		if (row == NULL)
+			break;
+		if (blob_equal(&op->tx, row->id, id)) {
+			*row_r = row;
+			return off;
+		}
+	}
+	return 0;
+}
+
+static uint64_t text_bytes(struct op *op, const struct namespace *row)
+{
+	uint64_t about = row->about == 0 ? 0 : blob_len(&op->tx, row->about);
+
+	return blob_len(&op->tx, row->id) + blob_len(&op->tx, row->name) + about;
+}
+
+/* ---- writing ---------------------------------------------------------------------- */
+
+static int check_texts(struct registry *reg, const struct namespace_row *row)
+{
+	int ret;
+
+	if (row->id.n > NAMESPACES_ID_MAX)
+		return key_refuse(reg, "limits.name", NAMESPACES_ID_MAX);
+	if (row->name.n > NAMESPACES_TEXT_MAX || row->about.n > NAMESPACES_TEXT_MAX)
+		return key_refuse(reg, "limits.name", NAMESPACES_TEXT_MAX);
+	if ((ret = key_check_text(reg, row->name)) < 0)
+		return ret;
+	return key_check_text(reg, row->about);
+}
+
+static int create_op(struct op *op, void *arg)
+{
+	const struct namespace_row *wanted = arg;
+	struct office *office = office_of(op->reg->seg);
+	uint64_t limit = op->reg->limits.namespaces;
+	struct namespace *row;
+	uint32_t off;
+
+	if (namespaces_find(op, wanted->id, &row) != 0)
+		return ERR_EXISTS;
+	if (limit != 0 && office->namespaces.count >= limit)
+		return key_refuse(op->reg, "limits.namespaces", limit);
+	off = slab_alloc(&op->tx, SLAB_NAMESPACE);
+	if (off == 0 || (row = row_at(op, off)) == NULL)
+		return op->tx.err;
+	*row = (struct namespace){ .id = blob_new(&op->tx, wanted->id), .name = blob_new(&op->tx, wanted->name) };
+	if (str_is_set(wanted->about))
+		row->about = blob_new(&op->tx, wanted->about);
+	if (op->tx.err != 0)
+		return op->tx.err;
+	table_insert(&op->tx, &office->namespaces, off, namespaces_hash(op->reg, wanted->id));
+	FAULT("namespace-inserted");
+	chain_append(op, office_chain(office), off);
+	root_add(op, &office->namespace_bytes, (int64_t)text_bytes(op, row));
+	return 0;
+}
+
+static int update_op(struct op *op, void *arg)
+{
+	const struct namespace_row *wanted = arg;
+	struct namespace *row;
+	int64_t before;
+
+	if (namespaces_find(op, wanted->id, &row) == 0)
+		return ERR_NOT_FOUND;
+	before = (int64_t)text_bytes(op, row);
+	field_set(op, &row->name, str_is_set(wanted->name) ? wanted->name : STR("")); /* every row has a name */
+	field_set(op, &row->about, wanted->about);
+	if (op->tx.err == 0)
+		root_add(op, &office_of(op->reg->seg)->namespace_bytes, (int64_t)text_bytes(op, row) - before);
+	return 0;
+}
+
+static int remove_op(struct op *op, void *arg)
+{
+	struct office *office = office_of(op->reg->seg);
+	struct namespace *row;
+	uint32_t off = namespaces_find(op, *(const struct str *)arg, &row);
+
+	if (off == 0)
+		return ERR_NOT_FOUND;
+	root_add(op, &office->namespace_bytes, -(int64_t)text_bytes(op, row));
+	table_remove(&op->tx, &office->namespaces, off);
+	FAULT("namespace-removed");
+	chain_remove(op, office_chain(office), off);
+	blob_free(&op->tx, row->id);
+	blob_free(&op->tx, row->name);
+	blob_free(&op->tx, row->about);
+	slab_free(&op->tx, off);
+	return 0;
+}
+
+static int run(struct registry *reg, op_fn *fn, void *arg)
+{
+	return op_run(reg, SHARD_OFFICE, (struct origin){ .cause = CAUSE_OPERATOR }, fn, arg);
+}
+
+int namespaces_create(struct registry *reg, const struct namespace_row *row)
+{
+	int ret = check_texts(reg, row);
+
+	return ret < 0 ? ret : run(reg, create_op, (void *)row);
+}
+
+int namespaces_update(struct registry *reg, const struct namespace_row *row)
+{
+	int ret = check_texts(reg, row);
+
+	return ret < 0 ? ret : run(reg, update_op, (void *)row);
+}
+
+int namespaces_remove(struct registry *reg, struct str id)
+{
+	return run(reg, remove_op, &id);
+}
+
+/* ---- reading ------------------------------------------------------------------------ */
+
+static struct str copy_text(struct op *op, uint32_t off, char **at)
+{
+	struct str text = blob_view(&op->tx, off);
+
+	if (text.p == NULL || text.n > NAMESPACES_TEXT_MAX) {
+		undo_fail(&op->tx, ERR_CORRUPT);
+		return (struct str){ NULL, 0 };
+	}
+	memcpy(*at, text.p, text.n);
+	text.p = *at;
+	*at += text.n;
+	return text;
+}
+
+/* The id is the caller's own. */
+int namespaces_get(struct registry *reg, struct str id, struct namespace_copy *copy_r)
+{
+	struct namespace *row;
+	char *at = copy_r->text;
+	struct op op;
+	int ret = op_begin(&op, reg, SHARD_OFFICE, (struct origin){ 0 });
+
+	if (ret < 0)
+		return ret;
+	if (namespaces_find(&op, id, &row) != 0) {
+		copy_r->row =
+		        (struct namespace_row){ .id = copy_text(&op, row->id, &at), .name = copy_text(&op, row->name, &at) };
+		if (row->about != 0)
+			copy_r->row.about = copy_text(&op, row->about, &at);
+	} else {
+		ret = ERR_NOT_FOUND;
+	}
+	if (op.tx.err != 0)
+		ret = op.tx.err;
+	op_end(&op);
+	return ret;
+}
+
+/* Rows one after the other: head, id, name, description. */
+struct copy {
+	char *bytes;
+	size_t size, len;
+};
+
+static bool copy_row(struct op *op, const struct namespace *row, struct copy *copy)
+{
+	char *head_at = copy->bytes + copy->len, *at = head_at + sizeof(struct head);
+	struct head head;
+
+	if (copy->size - copy->len < sizeof(head) + text_bytes(op, row))
+		return false;
+	head.id = (uint32_t)copy_text(op, row->id, &at).n;
+	head.name = (uint32_t)copy_text(op, row->name, &at).n;
+	head.about = row->about == 0 ? UINT32_MAX : (uint32_t)copy_text(op, row->about, &at).n;
+	memcpy(head_at, &head, sizeof(head));
+	copy->len = (size_t)(at - copy->bytes);
+	return op->tx.err == 0;
+}
+
+/* ERR_AGAIN: more than the memory holds. */
+static int copy_all(struct registry *reg, struct copy *copy)
+{
+	const struct office *office = office_of(reg->seg);
+	struct op op;
+	int ret = op_begin(&op, reg, SHARD_OFFICE, (struct origin){ 0 });
+	uint64_t left;
+	uint32_t off;
+
+	if (ret < 0)
+		return ret;
+	copy->len = 0;
+	off = office->first_namespace;
+	for (left = office->namespaces.count; off != 0 && ret == 0; left--) {
+		const struct namespace *row = left == 0 ? NULL : row_at(&op, off);
+
+		if (row == NULL)
+			undo_fail(&op.tx, ERR_CORRUPT);
+		if (row == NULL || !copy_row(&op, row, copy))
+			ret = op.tx.err != 0 ? op.tx.err : ERR_AGAIN;
+		else
+			off = row->next;
+	}
+	op_end(&op);
+	return ret;
+}
+
+/* Memory is taken before the lock, as much as is needed now and some more. */
+static int copy_out(struct registry *reg, struct copy *copy)
+{
+	const struct office *office = office_of(reg->seg);
+	uint64_t count = __atomic_load_n(&office->namespaces.count, __ATOMIC_RELAXED);
+	uint64_t bytes = __atomic_load_n(&office->namespace_bytes, __ATOMIC_RELAXED);
+
+	copy->size = count * sizeof(struct head) + bytes + COPY_SPARE;
+	if (copy->size > reg->seg->bytes * 2)
+		return ERR_CORRUPT;
+	free(copy->bytes);
+	if ((copy->bytes = malloc(copy->size)) == NULL)
+		return ERR_NOMEM;
+	return copy_all(reg, copy);
+}
+
+static void tell(const struct copy *copy, namespaces_fn *fn, void *arg)
+{
+	const char *at = copy->bytes, *end = copy->bytes + copy->len;
+
+	while (at < end) {
+		struct namespace_row row;
+		struct head head;
+
+		memcpy(&head, at, sizeof(head));
+		row.id = str_make(at + sizeof(head), head.id);
+		row.name = str_make(row.id.p + head.id, head.name);
+		at = row.name.p + head.name;
+		row.about = (struct str){ NULL, 0 };
+		if (head.about != UINT32_MAX) {
+			row.about = str_make(at, head.about);
+			at += head.about;
+		}
+		fn(&row, arg);
+	}
+}
+
+int namespaces_each(struct registry *reg, namespaces_fn *fn, void *arg)
+{
+	struct copy copy = { .bytes = NULL };
+	int ret = ERR_AGAIN;
+
+	for (unsigned tries = 0; ret == ERR_AGAIN && tries < COPY_TRIES; tries++)
+		ret = copy_out(reg, &copy);
+	if (ret == 0)
+		tell(&copy, fn, arg);
+	free(copy.bytes);
+	return ret;
+}

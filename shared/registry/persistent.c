@@ -1,0 +1,166 @@
+#include "shared/registry/persistent.h"
+
+#include "shared/registry/registry_internal.h"
+#include "shared/shm/blob.h"
+#include "shared/shm/health.h"
+
+static const struct origin reader = { 0 };
+
+/* ---- looking --------------------------------------------------------------- */
+
+static uint32_t copy_text(struct op *op, uint32_t blob, char *out, uint32_t room)
+{
+	uint32_t n = blob == 0 ? 0 : blob_copy(&op->tx, blob, out, room);
+
+	if (n > room)
+		undo_fail(&op->tx, ERR_CORRUPT);
+	return n > room ? 0 : n;
+}
+
+static void copy_cluster(struct op *op, const struct cluster *c, struct persistent_look *look)
+{
+	struct str name = cluster_name(&op->tx, c);
+
+	look->name_len = name.n <= sizeof(look->name) ? (uint32_t)name.n : 0;
+	if (look->name_len == 0)
+		undo_fail(&op->tx, ERR_CORRUPT);
+	else
+		memcpy(look->name, name.p, name.n);
+	look->checker_len = copy_text(op, c->checker, look->checker, sizeof(look->checker));
+	look->check_port = c->check_port;
+	look->use_instance_port = c->use_instance_port != 0;
+}
+
+static void copy_row(struct op *op, const struct instance *i, uint32_t off, struct persistent_look *look)
+{
+	struct persistent_row *row = &look->row[look->rows++];
+	struct str ip = instance_ip(&op->tx, i);
+
+	row->id = i->id;
+	row->off = off;
+	row->flags = i->flags;
+	row->port = i->port;
+	row->beat_ms = beat_ms(i->beat);
+	row->ip_len = (uint32_t)ip.n;
+	if (ip.n > 0 && ip.n <= sizeof(row->ip))
+		memcpy(row->ip, ip.p, ip.n);
+}
+
+/* The instance to begin with; 0: none is left in this cluster. */
+static uint32_t first_row(struct op *op, const struct cluster *c, struct persistent_look *look)
+{
+	const struct instance *i;
+
+	if (look->resume_id == 0)
+		return c->first[0];
+	i = slab_try(&op->tx, look->resume_off, SLAB_INSTANCE);
+	if (i != NULL && i->id == look->resume_id && i->cluster == look->cluster_off && (i->flags & INSTANCE_EPHEMERAL) == 0)
+		return look->resume_off;
+	look->cut = true;
+	return 0;
+}
+
+static void copy_rows(struct op *op, const struct cluster *c, struct persistent_look *look)
+{
+	uint32_t off = first_row(op, c, look);
+	const struct instance *i;
+
+	for (; off != 0 && look->rows < PERSISTENT_ROWS; off = i->next) {
+		if ((i = instance_at(op, off)) == NULL)
+			return;
+		copy_row(op, i, off, look);
+	}
+	look->resume_off = off;
+	look->resume_id = off == 0 || (i = instance_at(op, off)) == NULL ? 0 : i->id;
+}
+
+/* The cluster to look at: the one in work, else the next with persistent instances; 0: there is none. */
+static uint32_t next_cluster(struct op *op, uint32_t off, uint32_t left)
+{
+	const struct cluster *c;
+
+	for (; off != 0 && left > 0; left--) {
+		if ((c = cluster_at(op, off)) == NULL)
+			return 0;
+		if (c->count[0] > 0)
+			return off;
+		off = c->next;
+	}
+	if (off != 0)
+		undo_fail(&op->tx, ERR_CORRUPT);
+	return 0;
+}
+
+static int look_at(struct op *op, struct service *s, uint32_t soff, struct persistent_look *look)
+{
+	bool first = look->cluster_off == 0;
+	const struct cluster *c = first ? NULL : slab_try(&op->tx, look->cluster_off, SLAB_CLUSTER);
+
+	if (first)
+		look->seen = s->revision;
+	else if (c == NULL || c->service != soff)
+		return ERR_CORRUPT; /* a cluster lives as long as its service */
+	look->persistent = s->instances - s->ephemeral;
+	look->unchanged = first && look->revision == s->revision;
+	look->rows = 0;
+	look->name_len = 0;
+	look->done = true;
+	if (look->unchanged)
+		return 0;
+	if (first && (look->cluster_off = next_cluster(op, s->first_cluster, s->clusters)) == 0)
+		return op->tx.err;
+	if ((c = cluster_at(op, look->cluster_off)) == NULL)
+		return op->tx.err;
+	copy_cluster(op, c, look);
+	copy_rows(op, c, look);
+	if (look->resume_id == 0)
+		look->cluster_off = next_cluster(op, c->next, s->clusters);
+	look->done = look->cluster_off == 0;
+	return op->tx.err;
+}
+
+int registry_look_persistent(struct registry *reg, uint32_t shard, struct persistent_look *look)
+{
+	struct op op;
+	struct service *s;
+	int ret = op_begin(&op, reg, shard, reader);
+
+	if (ret < 0)
+		return ret;
+	s = service_hinted(&op, look->service);
+	ret = s == NULL ? ERR_NOT_FOUND : look_at(&op, s, look->service.off, look);
+	if (op.tx.err != 0)
+		ret = op.tx.err;
+	op_end(&op);
+	return ret;
+}
+
+/* ---- judging --------------------------------------------------------------- */
+
+static int set_checked(struct op *op, struct keeper_entry service, struct keeper_entry instance, bool healthy)
+{
+	struct service *s = service_hinted(op, service);
+	struct instance *i = s == NULL ? NULL : slab_try(&op->tx, instance.off, SLAB_INSTANCE);
+
+	if (i == NULL || i->id != instance.id || i->service != service.off ||
+	    (i->flags & (INSTANCE_EPHEMERAL | INSTANCE_MARKED)) != 0)
+		return ERR_NO_INSTANCE;
+	undo_set32(&op->tx, &i->flags, (i->flags & ~(uint32_t)INSTANCE_CONFIRMED) | (healthy ? (uint32_t)INSTANCE_CONFIRMED : 0));
+	if (((i->flags & INSTANCE_HEALTHY) != 0) != healthy)
+		registry_flip(op, service.off, s, i, healthy);
+	else
+		instance_stamp(op, i, service_mark(op, service.off, s, CHANGE_HEALTH));
+	return 0;
+}
+
+int registry_set_checked(struct registry *reg, struct origin origin, uint32_t shard, struct keeper_entry service,
+                         struct keeper_entry instance, bool healthy)
+{
+	struct op op;
+	int ret = op_begin(&op, reg, shard, origin);
+
+	if (ret < 0)
+		return ret;
+	op.now_ms = health_now(reg->seg);
+	return op_finish(&op, set_checked(&op, service, instance, healthy));
+}
