@@ -170,6 +170,8 @@ static void visit_end(struct expiry *e, uint32_t shard)
 		heap_shrink(s);
 		return;
 	}
+	if (s->visit.persistent > 0 && e->persistent != NULL)
+		e->persistent(e->persistent_arg, shard, service);
 	s->current.off = service.off;
 	s->current.due_ms = next_due(e, s);
 	heap_push(s, s->current);

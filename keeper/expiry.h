@@ -25,6 +25,9 @@
 #define EXPIRY_STEP_US 5000U
 #define EXPIRY_VISIT_MAX_MS 10000U
 
+/* A service with persistent instances was visited. */
+typedef void expiry_persistent_fn(void *arg, uint32_t shard, struct keeper_entry service);
+
 struct expiry_entry {
 	uint64_t id;
 	uint64_t due_ms; /* health clock; 0: at once */
@@ -48,6 +51,8 @@ struct expiry_shard {
 struct expiry {
 	struct registry *reg;
 	struct cleanup *cleanup;
+	expiry_persistent_fn *persistent; /* NULL: nobody wants to know */
+	void *persistent_arg;
 	uint64_t now_ms; /* of this tick */
 	bool judge;      /* switch healthCheckEnabled: off, services are only looked at */
 	uint32_t cursor; /* shard whose turn is next */

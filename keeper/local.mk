@@ -1,9 +1,12 @@
 libroster_a_SOURCES += keeper/main.c keeper/expiry.c keeper/expiry.h keeper/cleanup.c keeper/cleanup.h \
-	keeper/pulse.c keeper/pulse.h
+	keeper/pulse.c keeper/pulse.h \
+	keeper/checks.c keeper/checks.h keeper/check_rule.c keeper/check_rule.h \
+	keeper/check_table.c keeper/check_table.h keeper/due.c keeper/due.h \
+	keeper/probe.c keeper/probe.h keeper/probe_kind.h keeper/probe_tcp.c keeper/probe_http.c keeper/probe_mysql.c
 
 if HAVE_CMOCKA
 check_PROGRAMS += tests/unit/keeper_expiry_test tests/unit/keeper_cleanup_test tests/unit/keeper_pulse_test \
-	tests/unit/keeper_main_test
+	tests/unit/keeper_main_test tests/unit/check_rule_test tests/unit/checks_test tests/unit/probe_test
 tests_unit_keeper_expiry_test_SOURCES = tests/unit/keeper_expiry_test.c
 tests_unit_keeper_expiry_test_LDADD = $(UNIT_LDADD)
 tests_unit_keeper_cleanup_test_SOURCES = tests/unit/keeper_cleanup_test.c
@@ -12,4 +15,10 @@ tests_unit_keeper_pulse_test_SOURCES = tests/unit/keeper_pulse_test.c
 tests_unit_keeper_pulse_test_LDADD = $(UNIT_LDADD)
 tests_unit_keeper_main_test_SOURCES = tests/unit/keeper_main_test.c
 tests_unit_keeper_main_test_LDADD = $(UNIT_LDADD)
+tests_unit_check_rule_test_SOURCES = tests/unit/check_rule_test.c
+tests_unit_check_rule_test_LDADD = $(UNIT_LDADD)
+tests_unit_checks_test_SOURCES = tests/unit/checks_test.c tests/unit/registry_fixture.h
+tests_unit_checks_test_LDADD = $(UNIT_LDADD)
+tests_unit_probe_test_SOURCES = tests/unit/probe_test.c
+tests_unit_probe_test_LDADD = $(UNIT_LDADD)
 endif

@@ -1,6 +1,6 @@
-/* The keeper: time. It moves the health clock, lets beats expire and takes away what is over.
+/* The keeper: time. It moves the health clock, lets beats expire, checks persistent instances and takes away what is over.
  *
- * One wake-up a second; the work of a tick is done in steps of a few milliseconds between
+ * One wake-up a second, and those that checks ask for; the work of a tick is done in steps of a few milliseconds between
  * looks at signals and the clock. It holds no state that its successor could not find again. */
 #include "shared/process/process.h"
 
@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "keeper/checks.h"
 #include "keeper/cleanup.h"
 #include "keeper/expiry.h"
 #include "keeper/pulse.h"
@@ -23,6 +24,7 @@ struct keeper {
 	struct registry reg;
 	struct cleanup cleanup;
 	struct expiry expiry;
+	struct checks checks;
 	bool stale; /* old ephemeral instances are still being dropped */
 	int signal_fd;
 	ev_timer tick;
@@ -69,7 +71,13 @@ static void on_tick(struct ev_loop *loop, ev_timer *w, int events)
 	if (cleanup_begin_run(&k->cleanup, clock_mono_ms()))
 		expiry_visit_all(&k->expiry);
 	cleanup_begin_drain(&k->cleanup);
+	checks_tick(&k->checks);
 	ev_idle_start(loop, &k->work);
+}
+
+static void on_persistent(void *arg, uint32_t shard, struct keeper_entry service)
+{
+	checks_learn(arg, shard, service);
 }
 
 /* ---- signals and the master ------------------------------------------------ */
@@ -84,6 +92,7 @@ static void reload(struct keeper *k)
 {
 	process_reload(k->proc);
 	cleanup_configure(&k->cleanup, &k->proc->config, clock_mono_ms());
+	checks_configure(&k->checks);
 }
 
 static void on_signals(struct ev_loop *loop, ev_io *w, int events)
@@ -150,6 +159,9 @@ static int keeper_init(struct keeper *k, struct process *proc)
 	k->loop = ev_loop_new(EVFLAG_AUTO | EVFLAG_NOENV);
 	if (k->loop == NULL)
 		return ERR_NOMEM;
+	checks_init(&k->checks, &k->reg, &proc->config, k->loop);
+	k->expiry.persistent = on_persistent;
+	k->expiry.persistent_arg = &k->checks;
 	start_watchers(k);
 	return 0;
 }
@@ -157,6 +169,8 @@ static int keeper_init(struct keeper *k, struct process *proc)
 static void keeper_deinit(struct keeper *k)
 {
 	expiry_free(&k->expiry);
+	if (k->checks.loop != NULL)
+		checks_free(&k->checks);
 	if (k->loop != NULL)
 		ev_loop_destroy(k->loop);
 	if (k->signal_fd >= 0)

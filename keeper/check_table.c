@@ -1,0 +1,396 @@
+#include "keeper/check_table.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "shared/base/log.h"
+#include "shared/net/address.h"
+#include "shared/registry/layout.h"
+
+#define BUCKETS_SMALLEST 64U
+#define TARGETS_SMALLEST 4U
+#define CHECKER_ARENA 65536U
+
+/* ---- runs ------------------------------------------------------------------ */
+
+static void run_append(struct check_table *table, struct check_cluster *cluster)
+{
+	cluster->run_next = NULL;
+	cluster->run_prev = table->run_last;
+	if (table->run_last != NULL)
+		table->run_last->run_next = cluster;
+	else
+		table->run_first = cluster;
+	table->run_last = cluster;
+	cluster->running = true;
+}
+
+static void run_remove(struct check_table *table, struct check_cluster *cluster)
+{
+	if (!cluster->running)
+		return;
+	if (cluster->run_prev != NULL)
+		cluster->run_prev->run_next = cluster->run_next;
+	else
+		table->run_first = cluster->run_next;
+	if (cluster->run_next != NULL)
+		cluster->run_next->run_prev = cluster->run_prev;
+	else
+		table->run_last = cluster->run_prev;
+	cluster->running = false;
+}
+
+void check_table_run(struct check_table *table, struct check_cluster *cluster)
+{
+	if (cluster->running || cluster->count == 0)
+		return;
+	cluster->turn = 0;
+	run_append(table, cluster);
+}
+
+/* One target each: a large cluster does not make the others wait for all of it. */
+struct check_target *check_table_next(struct check_table *table)
+{
+	struct check_cluster *cluster = table->run_first;
+	struct check_target *target;
+
+	if (cluster == NULL)
+		return NULL;
+	target = cluster->targets[cluster->turn++];
+	run_remove(table, cluster);
+	if (cluster->turn < cluster->count)
+		run_append(table, cluster);
+	return target;
+}
+
+/* ---- targets --------------------------------------------------------------- */
+
+static void target_free(struct check_table *table, struct check_target *target)
+{
+	if (target->probe != NULL) {
+		table->stop(&target->probe);
+		table->probes--;
+	}
+	free(target);
+}
+
+/* Where the id stands, or would stand. */
+static uint32_t target_place(const struct check_cluster *cluster, uint64_t id)
+{
+	uint32_t low = 0, high = cluster->count;
+
+	while (low < high) {
+		uint32_t middle = low + (high - low) / 2;
+
+		if (cluster->targets[middle]->id < id)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low;
+}
+
+static struct check_target *target_insert(struct check_cluster *cluster, uint32_t at, uint64_t id)
+{
+	uint32_t cap = cluster->cap == 0 ? TARGETS_SMALLEST : cluster->cap * 2;
+	struct check_target *target, **targets = cluster->targets;
+
+	if (cluster->count == cluster->cap) {
+		if ((targets = realloc(targets, cap * sizeof(targets[0]))) == NULL)
+			return NULL;
+		cluster->targets = targets;
+		cluster->cap = cap;
+	}
+	if ((target = calloc(1, sizeof(*target))) == NULL)
+		return NULL;
+	memmove(targets + at + 1, targets + at, (cluster->count - at) * sizeof(targets[0]));
+	targets[at] = target;
+	cluster->count++;
+	if (at < cluster->turn)
+		cluster->turn++;
+	target->id = id;
+	target->cluster = cluster;
+	return target;
+}
+
+static int target_sync(struct check_cluster *cluster, const struct persistent_row *row)
+{
+	uint32_t at = target_place(cluster, row->id);
+	struct check_target *target = at < cluster->count ? cluster->targets[at] : NULL;
+
+	if ((target == NULL || target->id != row->id) && (target = target_insert(cluster, at, row->id)) == NULL)
+		return ERR_NOMEM;
+	target->seen = true;
+	target->off = row->off;
+	target->port = row->port;
+	target->literal = row->ip_len <= PERSISTENT_IP && address_parse(str_make(row->ip, row->ip_len), target->address) == 0;
+	target->healthy = (row->flags & INSTANCE_HEALTHY) != 0;
+	target->confirmed = (row->flags & INSTANCE_CONFIRMED) != 0;
+	return 0;
+}
+
+/* Targets that were not seen go. */
+static void targets_keep(struct check_table *table, struct check_cluster *cluster)
+{
+	uint32_t kept = 0, before_turn = 0;
+
+	for (uint32_t i = 0; i < cluster->count; i++) {
+		struct check_target *target = cluster->targets[i];
+
+		if (!target->seen) {
+			target_free(table, target);
+			continue;
+		}
+		before_turn += i < cluster->turn;
+		cluster->targets[kept++] = target;
+	}
+	cluster->count = kept;
+	cluster->turn = before_turn;
+	if (cluster->turn >= cluster->count)
+		run_remove(table, cluster);
+}
+
+/* ---- clusters -------------------------------------------------------------- */
+
+static void cluster_free(struct check_table *table, struct check_cluster *cluster)
+{
+	run_remove(table, cluster);
+	for (uint32_t i = 0; i < cluster->count; i++)
+		target_free(table, cluster->targets[i]);
+	arena_free(&cluster->arena);
+	free(cluster->targets);
+	free(cluster->checker_text);
+	free(cluster->name);
+	free(cluster);
+}
+
+static struct check_cluster *cluster_new(struct check_service *service, struct str name)
+{
+	struct check_cluster *cluster = calloc(1, sizeof(*cluster));
+
+	if (cluster == NULL || (cluster->name = malloc(name.n + 1)) == NULL) {
+		free(cluster);
+		return NULL;
+	}
+	memcpy(cluster->name, name.p, name.n);
+	cluster->name_len = (uint32_t)name.n;
+	arena_init(&cluster->arena, CHECKER_ARENA);
+	cluster->checker.type = CHECKER_NONE;
+	cluster->service = service;
+	cluster->fresh = true;
+	cluster->registered_ms = UINT64_MAX;
+	cluster->next = service->clusters;
+	service->clusters = cluster;
+	return cluster;
+}
+
+static struct check_cluster *cluster_find(struct check_service *service, struct str name)
+{
+	for (struct check_cluster *cluster = service->clusters; cluster != NULL; cluster = cluster->next) {
+		if (str_eq(str_make(cluster->name, cluster->name_len), name))
+			return cluster;
+	}
+	return NULL;
+}
+
+/* A text that cannot be read checks nothing. */
+static int checker_set(struct check_cluster *cluster, struct str text)
+{
+	char why[128] = "", *copy = NULL;
+	int ret;
+
+	if (text.n > 0) {
+		if ((copy = malloc(text.n)) == NULL)
+			return ERR_NOMEM;
+		memcpy(copy, text.p, text.n);
+	}
+	free(cluster->checker_text);
+	cluster->checker_text = copy;
+	cluster->checker_len = (uint32_t)text.n;
+	arena_reset(&cluster->arena);
+	ret = checker_parse(&cluster->arena, str_make(copy, text.n), &cluster->checker, why, sizeof(why));
+	if (ret < 0) {
+		cluster->checker = (struct checker){ .type = CHECKER_NONE };
+		log_warning("op=check-cluster cluster=%.*s result=not-checked err=\"%s\" why=\"%s\"", (int)cluster->name_len,
+		            cluster->name, err_str(ret), why);
+	}
+	return 0;
+}
+
+static int cluster_sync(struct check_service *service, const struct persistent_look *look)
+{
+	struct str name = str_make(look->name, look->name_len), text = str_make(look->checker, look->checker_len);
+	struct check_cluster *cluster = cluster_find(service, name);
+	bool new = cluster == NULL;
+	int ret = 0;
+
+	if (new && (cluster = cluster_new(service, name)) == NULL)
+		return ERR_NOMEM;
+	cluster->seen = true;
+	cluster->check_port = look->check_port;
+	cluster->use_instance_port = look->use_instance_port;
+	if (new || !str_eq(str_make(cluster->checker_text, cluster->checker_len), text))
+		ret = checker_set(cluster, text);
+	for (uint32_t i = 0; i < look->rows && ret == 0; i++) {
+		const struct persistent_row *row = &look->row[i];
+
+		if (row->flags & INSTANCE_MARKED)
+			continue;
+		if (row->beat_ms < cluster->registered_ms)
+			cluster->registered_ms = row->beat_ms;
+		ret = target_sync(cluster, row);
+	}
+	return ret;
+}
+
+/* Clusters that were not seen go. */
+static void clusters_keep(struct check_table *table, struct check_service *service)
+{
+	struct check_cluster **link = &service->clusters, *cluster;
+
+	while ((cluster = *link) != NULL) {
+		if (cluster->seen) {
+			targets_keep(table, cluster);
+			link = &cluster->next;
+		} else {
+			*link = cluster->next;
+			cluster_free(table, cluster);
+		}
+	}
+}
+
+static void unsee(struct check_service *service)
+{
+	for (struct check_cluster *cluster = service->clusters; cluster != NULL; cluster = cluster->next) {
+		cluster->seen = false;
+		for (uint32_t i = 0; i < cluster->count; i++)
+			cluster->targets[i]->seen = false;
+	}
+}
+
+int check_table_sync(struct check_table *table, struct registry *reg, struct check_service *service)
+{
+	struct persistent_look *look = &table->look;
+	uint64_t seen = 0;
+	int ret;
+
+	memset(look, 0, offsetof(struct persistent_look, name));
+	look->service = (struct keeper_entry){ service->id, service->off };
+	look->revision = service->revision;
+	do {
+		bool first = look->cluster_off == 0;
+
+		if ((ret = registry_look_persistent(reg, service->shard, look)) < 0 || look->unchanged)
+			return ret;
+		if (first) {
+			seen = look->seen;
+			unsee(service);
+		}
+		if (look->name_len > 0 && (ret = cluster_sync(service, look)) < 0)
+			return ret;
+	} while (!look->done);
+	if (look->cut)
+		return 0;
+	clusters_keep(table, service);
+	service->revision = seen;
+	return 0;
+}
+
+/* ---- services -------------------------------------------------------------- */
+
+static uint32_t bucket_of(const struct check_table *table, uint32_t shard, uint64_t id)
+{
+	return (uint32_t)((id * 64 + shard) * 0x9e3779b97f4a7c15ULL >> 32) & (table->bucket_count - 1);
+}
+
+static int rehash(struct check_table *table)
+{
+	struct check_service **old = table->buckets, *service, *next;
+	uint32_t old_count = table->bucket_count, bucket;
+	uint32_t count = old_count == 0 ? BUCKETS_SMALLEST : old_count * 2;
+	struct check_service **buckets = calloc(count, sizeof(buckets[0]));
+
+	if (buckets == NULL)
+		return ERR_NOMEM;
+	table->buckets = buckets;
+	table->bucket_count = count;
+	for (uint32_t i = 0; i < old_count; i++) {
+		for (service = old[i]; service != NULL; service = next) {
+			next = service->next;
+			bucket = bucket_of(table, service->shard, service->id);
+			service->next = buckets[bucket];
+			buckets[bucket] = service;
+		}
+	}
+	free(old);
+	return 0;
+}
+
+struct check_service *check_table_learn(struct check_table *table, uint32_t shard, struct keeper_entry entry, bool *new_r)
+{
+	struct check_service *service = NULL;
+	uint32_t bucket;
+
+	*new_r = false;
+	/* Without memory for more buckets the chains get longer. */
+	if (table->count >= table->bucket_count && rehash(table) < 0 && table->bucket_count == 0)
+		return NULL;
+	bucket = bucket_of(table, shard, entry.id);
+	for (service = table->buckets[bucket]; service != NULL; service = service->next) {
+		if (service->id == entry.id && service->shard == shard)
+			return service;
+	}
+	if ((service = calloc(1, sizeof(*service))) == NULL)
+		return NULL;
+	service->id = entry.id;
+	service->shard = shard;
+	service->off = entry.off;
+	service->next = table->buckets[bucket];
+	table->buckets[bucket] = service;
+	table->count++;
+	*new_r = true;
+	return service;
+}
+
+static void service_free(struct check_table *table, struct check_service *service)
+{
+	struct check_cluster *cluster;
+
+	while ((cluster = service->clusters) != NULL) {
+		service->clusters = cluster->next;
+		cluster_free(table, cluster);
+	}
+	free(service);
+}
+
+void check_table_forget(struct check_table *table, struct check_service *service)
+{
+	struct check_service **link = &table->buckets[bucket_of(table, service->shard, service->id)];
+
+	while (*link != service)
+		link = &(*link)->next;
+	*link = service->next;
+	table->count--;
+	service_free(table, service);
+}
+
+void check_table_init(struct check_table *table)
+{
+	memset(table, 0, sizeof(*table));
+	table->stop = probe_stop;
+}
+
+void check_table_free(struct check_table *table)
+{
+	struct check_service *service;
+
+	for (uint32_t i = 0; i < table->bucket_count; i++) {
+		while ((service = table->buckets[i]) != NULL) {
+			table->buckets[i] = service->next;
+			service_free(table, service);
+		}
+	}
+	free(table->buckets);
+	table->buckets = NULL;
+	table->bucket_count = table->count = 0;
+}

@@ -1,0 +1,87 @@
+/* check_table.h - what this process knows of persistent instances: services, their clusters, and in them the targets.
+ *
+ * A copy of the registry's, brought up to date service by service when its revision moved, plus what only checks know:
+ * counts, response times, probes under way. All of it is owned by the table and lost with the process. */
+#ifndef KEEPER_CHECK_TABLE_H
+#define KEEPER_CHECK_TABLE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "keeper/check_rule.h"
+#include "keeper/due.h"
+#include "keeper/probe.h"
+#include "shared/base/arena.h"
+#include "shared/registry/persistent.h"
+
+struct check_target {
+	uint64_t id;
+	uint32_t off; /* hint of the registry */
+	int32_t port; /* of the instance */
+	uint8_t address[16];
+	bool literal; /* else the text is no address: it is not resolved */
+	bool healthy, confirmed;
+	bool seen; /* by the look under way */
+	struct check_counts counts;
+	struct probe *probe; /* NULL: none is under way */
+	struct check_cluster *cluster;
+};
+
+struct check_cluster {
+	struct check_cluster *next;
+	struct check_service *service;
+	char *name;         /* owned */
+	char *checker_text; /* owned; NULL: TCP */
+	uint32_t name_len, checker_len;
+	struct arena arena; /* texts of checker */
+	struct checker checker;
+	int32_t check_port;
+	bool use_instance_port;
+	bool seen;
+	bool fresh;             /* not yet scheduled */
+	uint64_t registered_ms; /* health clock: the first registration, as far as known */
+	struct check_rt rt;
+	uint64_t due_ms; /* CLOCK_MONOTONIC: the next run */
+	/* By rising id. A run in work goes through them from `turn` on and stands in the list of runs. */
+	struct check_target **targets;
+	uint32_t count, cap, turn;
+	bool running;
+	struct check_cluster *run_next, *run_prev;
+};
+
+struct check_service {
+	struct due due;             /* first: the earliest run of its clusters */
+	struct check_service *next; /* in the bucket */
+	void *owner;                /* of the table: for the end of a probe */
+	uint64_t id, revision;
+	uint32_t shard, off;
+	bool quiet; /* nothing in it is checked: in the heap of those that are only looked at */
+	struct check_cluster *clusters;
+};
+
+struct check_table {
+	struct check_service **buckets; /* owned */
+	uint32_t bucket_count, count;
+	uint32_t probes; /* under way */
+	/* Clusters with a run in work, in turns. */
+	struct check_cluster *run_first, *run_last;
+	/* probe_stop(); tests put their own. */
+	void (*stop)(struct probe **probe);
+	struct persistent_look look; /* scratch */
+};
+
+void check_table_init(struct check_table *table);
+/* Stops all probes. */
+void check_table_free(struct check_table *table);
+/* The service, made if it is new (*new_r); NULL: no memory. */
+struct check_service *check_table_learn(struct check_table *table, uint32_t shard, struct keeper_entry entry, bool *new_r);
+/* Its due must be in no heap. */
+void check_table_forget(struct check_table *table, struct check_service *service);
+/* Brings the service up to date. ERR_NOT_FOUND: it is gone. After any other error what was known stays. */
+int check_table_sync(struct check_table *table, struct registry *reg, struct check_service *service) MUST_CHECK;
+
+void check_table_run(struct check_table *table, struct check_cluster *cluster);
+/* The next target of the cluster whose turn it is; NULL: no run is in work. */
+struct check_target *check_table_next(struct check_table *table);
+
+#endif

@@ -1,0 +1,329 @@
+#include "keeper/checks.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <sys/resource.h>
+
+#include "shared/base/clock.h"
+#include "shared/base/log.h"
+#include "shared/metrics/metrics.h"
+#include "shared/registry/switches.h"
+#include "shared/shm/health.h"
+
+/* What differs by protocol. */
+static const struct {
+	enum metric made;
+	size_t params; /* in struct switches */
+} protocols[] = {
+	[CHECKER_TCP] = { METRIC_CHECKS_TCP, offsetof(struct switches, tcp) },
+	[CHECKER_HTTP] = { METRIC_CHECKS_HTTP, offsetof(struct switches, http) },
+	[CHECKER_MYSQL] = { METRIC_CHECKS_MYSQL, offsetof(struct switches, mysql) },
+};
+
+static const struct switches *switches(const struct checks *c)
+{
+	return switches_of(c->reg->seg);
+}
+
+static uint64_t next_random(struct checks *c)
+{
+	c->random ^= c->random >> 12;
+	c->random ^= c->random << 25;
+	c->random ^= c->random >> 27;
+	return (c->random * 0x2545f4914f6cdd1dULL) >> 16;
+}
+
+/* ---- verdicts -------------------------------------------------------------- */
+
+static void reckon(struct checks *c, struct check_cluster *cluster, enum probe_rt rt, uint64_t measured_ms)
+{
+	size_t params_at = protocols[cluster->checker.type].params;
+	const struct health_params *params = (const struct health_params *)((const char *)switches(c) + params_at);
+	uint64_t ms = measured_ms;
+
+	if (rt == PROBE_RT_TWICE)
+		ms = cluster->rt.normalized * 2;
+	else if (rt == PROBE_RT_MAX)
+		ms = params->max_ms;
+	check_rt_update(&cluster->rt, params, ms);
+}
+
+/* What was not stored now is found again by the next check. */
+static void flip(struct checks *c, struct check_target *target, bool healthy, const struct probe_result *result)
+{
+	const struct origin origin = { .source = SOURCE_CLIENT, .node = c->reg->node, .cause = CAUSE_CHECK };
+	const struct check_service *service = target->cluster->service;
+	const struct keeper_entry service_at = { service->id, service->off }, target_at = { target->id, target->off };
+	int ret = registry_set_checked(c->reg, origin, service->shard, service_at, target_at, healthy);
+
+	if (ret == ERR_NO_INSTANCE)
+		return;
+	if (ret < 0) {
+		log_warning("op=check-flip shard=%u instance=%#llx err=\"%s\"", service->shard, (unsigned long long)target->id,
+		            err_str(ret));
+		return;
+	}
+	metric_add(METRIC_CHECKS_FLIPS, target->healthy != healthy);
+	log_debug("op=check-flip instance=%#llx healthy=%d why=\"%s\" detail=%d", (unsigned long long)target->id, healthy,
+	          result->why, result->detail);
+	target->healthy = target->confirmed = healthy;
+}
+
+static void conclude(struct checks *c, struct check_target *target, const struct probe_result *result)
+{
+	uint64_t times = switches(c)->check_times;
+	enum check_flip what = check_judge(&target->counts, result->verdict, target->healthy, target->confirmed, times);
+
+	if (result->verdict == CHECK_UNMADE) {
+		metric_add(METRIC_CHECKS_UNMADE, 1);
+		return;
+	}
+	metric_add(METRIC_CHECKS_FAILED, result->verdict != CHECK_PASSED);
+	reckon(c, target->cluster, result->rt, result->rt_ms);
+	if (what != CHECK_STAY)
+		flip(c, target, what == CHECK_UP, result);
+}
+
+/* ---- probes ---------------------------------------------------------------- */
+
+static void arm(struct checks *c, uint64_t ms)
+{
+	ev_timer_stop(c->loop, &c->turn);
+	if (ms == UINT64_MAX)
+		return;
+	ev_timer_set(&c->turn, (double)ms / 1000.0, 0.);
+	ev_timer_start(c->loop, &c->turn);
+}
+
+static void on_done(void *arg, const struct probe_result *result)
+{
+	struct check_target *target = arg;
+	struct checks *c = target->cluster->service->owner;
+
+	target->probe = NULL;
+	c->table.probes--;
+	conclude(c, target, result);
+	/* Somebody may have waited for its place. */
+	if (c->enabled && c->table.run_first != NULL)
+		arm(c, 0);
+}
+
+static void begin(struct checks *c, struct check_target *target, int64_t port)
+{
+	const struct check_cluster *cluster = target->cluster;
+	struct probe_order order = { .checker = &cluster->checker, .port = (uint16_t)port };
+	const struct probe_result unmade = { .verdict = CHECK_UNMADE };
+
+	memcpy(order.address, target->address, sizeof(order.address));
+	metric_add(protocols[cluster->checker.type].made, 1);
+	if (c->start(c->loop, &order, on_done, target, &target->probe) < 0)
+		conclude(c, target, &unmade);
+	else
+		c->table.probes++;
+}
+
+static void check(struct checks *c, struct check_target *target)
+{
+	static const struct probe_result refused = { .verdict = CHECK_FAILED, .rt = PROBE_RT_MAX, .why = "address" };
+	struct check_cluster *cluster = target->cluster;
+	int64_t port = cluster->use_instance_port ? target->port : cluster->check_port;
+
+	/* Changed while the run was in work. */
+	if (cluster->checker.type == CHECKER_NONE)
+		return;
+	if (target->probe != NULL) {
+		reckon(c, cluster, PROBE_RT_TWICE, 0);
+	} else if (!target->literal || !check_may_connect(c->config, target->address, port)) {
+		metric_add(METRIC_CHECKS_REFUSED, 1);
+		conclude(c, target, &refused);
+	} else {
+		begin(c, target, port);
+	}
+}
+
+/* ---- schedule -------------------------------------------------------------- */
+
+/* The tick found it up to a tick after the registration. */
+static void first_due(struct checks *c, struct check_cluster *cluster, uint64_t now_ms)
+{
+	uint64_t health_ms = health_now(c->reg->seg), age = 0;
+	uint64_t random1 = next_random(c), random2 = next_random(c);
+
+	if (health_ms > cluster->registered_ms)
+		age = health_ms - cluster->registered_ms;
+	if (age > HEALTH_TICK_MS)
+		age = HEALTH_TICK_MS;
+	check_rt_init(&cluster->rt, switches(c), random1, random2);
+	cluster->due_ms = now_ms + cluster->rt.normalized - age;
+	cluster->fresh = false;
+}
+
+static void consider(struct checks *c, struct check_cluster *cluster, uint64_t now_ms)
+{
+	if (cluster->fresh)
+		first_due(c, cluster, now_ms);
+	if (cluster->due_ms > now_ms || cluster->running)
+		return;
+	cluster->due_ms = now_ms + (cluster->rt.normalized > 0 ? cluster->rt.normalized : 1);
+	if (cluster->checker.type != CHECKER_NONE)
+		check_table_run(&c->table, cluster);
+}
+
+static void schedule(struct checks *c, struct check_service *service, uint64_t due_ms, bool quiet)
+{
+	if (service->quiet != quiet)
+		due_drop(service->quiet ? &c->quiet : &c->busy, &service->due);
+	service->quiet = quiet;
+	if (due_set(quiet ? &c->quiet : &c->busy, &service->due, due_ms) < 0) {
+		log_warning("op=check-schedule err=\"%s\"", err_str(ERR_NOMEM));
+		check_table_forget(&c->table, service); /* learned again by the next visit */
+	}
+}
+
+static void forget(struct checks *c, struct check_service *service)
+{
+	due_drop(service->quiet ? &c->quiet : &c->busy, &service->due);
+	check_table_forget(&c->table, service);
+}
+
+static void visit(struct checks *c, struct check_service *service, uint64_t now_ms)
+{
+	int ret = check_table_sync(&c->table, c->reg, service);
+	uint64_t due_ms = UINT64_MAX;
+	bool quiet = true;
+
+	if (ret < 0 && ret != ERR_NOT_FOUND) {
+		log_warning("op=check-look shard=%u service=%#llx err=\"%s\"", service->shard, (unsigned long long)service->id,
+		            err_str(ret));
+		schedule(c, service, now_ms + CHECKS_RETRY_MS, service->quiet);
+		return;
+	}
+	if (ret < 0 || service->clusters == NULL) {
+		forget(c, service);
+		return;
+	}
+	for (struct check_cluster *cluster = service->clusters; cluster != NULL; cluster = cluster->next) {
+		consider(c, cluster, now_ms);
+		quiet = quiet && cluster->checker.type == CHECKER_NONE;
+		if (cluster->due_ms < due_ms)
+			due_ms = cluster->due_ms;
+	}
+	/* A run that takes longer than its interval: looked at again in a while. */
+	schedule(c, service, due_ms > now_ms ? due_ms : now_ms + CHECKS_RETRY_MS, quiet);
+}
+
+static bool visit_due(struct checks *c, struct due_heap *heap, uint64_t now_ms)
+{
+	struct due *first = due_first(heap);
+
+	if (first == NULL || first->at_ms > now_ms)
+		return false;
+	visit(c, (struct check_service *)first, now_ms);
+	return true;
+}
+
+static bool has_room(const struct checks *c)
+{
+	return c->table.run_first != NULL && c->table.probes < c->most;
+}
+
+/* Until there is something to do; answers come by themselves. */
+static uint64_t wait_ms(const struct checks *c, uint64_t now_ms)
+{
+	const struct due *first = due_first(&c->busy);
+
+	if (c->enabled && has_room(c))
+		return 0;
+	if (!c->enabled || first == NULL)
+		return UINT64_MAX;
+	return first->at_ms > now_ms ? first->at_ms - now_ms : 0;
+}
+
+uint64_t checks_step(struct checks *c)
+{
+	uint64_t end_us = clock_mono_us() + CHECKS_STEP_US, now_ms = clock_mono_ms();
+	bool more = c->enabled;
+
+	while (more && clock_mono_us() < end_us) {
+		more = visit_due(c, &c->busy, now_ms);
+		if (has_room(c)) {
+			check(c, check_table_next(&c->table));
+			more = true;
+		}
+	}
+	return wait_ms(c, now_ms);
+}
+
+static void on_turn(struct ev_loop *loop, ev_timer *w, int events)
+{
+	(void)loop;
+	(void)events;
+	arm(w->data, checks_step(w->data));
+}
+
+/* ---- outside --------------------------------------------------------------- */
+
+void checks_learn(struct checks *c, uint32_t shard, struct keeper_entry entry)
+{
+	bool new;
+	struct check_service *service = check_table_learn(&c->table, shard, entry, &new);
+
+	if (service == NULL) {
+		log_warning("op=check-learn err=\"%s\"", err_str(ERR_NOMEM));
+		return;
+	}
+	if (!new)
+		return;
+	service->owner = c;
+	schedule(c, service, clock_mono_ms(), false);
+	if (c->enabled)
+		arm(c, 0);
+}
+
+void checks_tick(struct checks *c)
+{
+	uint64_t end_us = clock_mono_us() + CHECKS_STEP_US, now_ms = clock_mono_ms();
+	bool enabled = switches(c)->health_check != 0, moved = enabled != c->enabled;
+
+	c->enabled = enabled;
+	while (enabled && clock_mono_us() < end_us && visit_due(c, &c->quiet, now_ms))
+		moved = true;
+	if (moved)
+		arm(c, wait_ms(c, now_ms));
+}
+
+void checks_configure(struct checks *c)
+{
+	struct rlimit files;
+
+	c->most = c->config->checks_concurrency;
+	if (getrlimit(RLIMIT_NOFILE, &files) == 0 && files.rlim_cur < c->most + CHECKS_OTHER_DESCRIPTORS)
+		c->most = files.rlim_cur > 2 * CHECKS_OTHER_DESCRIPTORS ? (uint32_t)files.rlim_cur - CHECKS_OTHER_DESCRIPTORS
+		                                                        : (uint32_t)files.rlim_cur / 2;
+}
+
+void checks_init(struct checks *c, struct registry *reg, const struct config *config, struct ev_loop *loop)
+{
+	memset(c, 0, sizeof(*c));
+	c->reg = reg;
+	c->config = config;
+	c->loop = loop;
+	c->start = probe_start;
+	c->enabled = switches(c)->health_check != 0;
+	if (getrandom(&c->random, sizeof(c->random), GRND_NONBLOCK) != sizeof(c->random) || c->random == 0)
+		c->random = clock_mono_us() | 1;
+	check_table_init(&c->table);
+	checks_configure(c);
+	ev_init(&c->turn, on_turn);
+	ev_set_priority(&c->turn, PROBE_PRIORITY);
+	c->turn.data = c;
+}
+
+void checks_free(struct checks *c)
+{
+	ev_timer_stop(c->loop, &c->turn);
+	check_table_free(&c->table);
+	due_free(&c->busy);
+	due_free(&c->quiet);
+}

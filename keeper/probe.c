@@ -1,0 +1,202 @@
+#include "keeper/probe.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "keeper/probe_kind.h"
+#include "shared/base/clock.h"
+#include "shared/net/address.h"
+
+static const struct probe_kind *const kinds[] = {
+	[CHECKER_TCP] = &probe_tcp,
+	[CHECKER_HTTP] = &probe_http,
+	[CHECKER_MYSQL] = &probe_mysql,
+};
+
+/* ---- results --------------------------------------------------------------- */
+
+struct probe_result probe_passed(const struct probe *probe)
+{
+	return (struct probe_result){
+		.verdict = CHECK_PASSED,
+		.rt = PROBE_RT_MEASURED,
+		.rt_ms = (clock_mono_us() - probe->began_us) / 1000,
+		.why = "passed",
+	};
+}
+
+struct probe_result probe_timed_out(void)
+{
+	return (struct probe_result){ .verdict = CHECK_FAILED, .rt = PROBE_RT_TWICE, .why = "timeout" };
+}
+
+static bool lacks(int error)
+{
+	return error == EMFILE || error == ENFILE || error == ENOBUFS || error == ENOMEM || error == EADDRNOTAVAIL;
+}
+
+struct probe_result probe_failed(const char *why, int error)
+{
+	struct probe_result result = { .verdict = CHECK_FAILED, .rt = PROBE_RT_MAX, .why = why, .detail = error };
+
+	if (error == ETIMEDOUT)
+		result.rt = PROBE_RT_TWICE;
+	else if (error == ECONNREFUSED)
+		result.verdict = CHECK_REFUSED;
+	else if (lacks(error))
+		result.verdict = CHECK_UNMADE;
+	return result;
+}
+
+/* ---- connections ----------------------------------------------------------- */
+
+static int known(struct probe *probe, int error)
+{
+	probe->error = error;
+	probe->at_once = true;
+	return 0;
+}
+
+int probe_connect(struct probe *probe, const struct probe_order *order)
+{
+	struct sockaddr_storage sa;
+	int family = AF_INET;
+	socklen_t len = address_to_sockaddr(order->address, order->port, family, &sa);
+
+	if (len == 0) {
+		family = AF_INET6;
+		len = address_to_sockaddr(order->address, order->port, family, &sa);
+	}
+	if (len == 0)
+		return known(probe, EHOSTUNREACH); /* link-local without a zone */
+	probe->fd = socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	if (probe->fd < 0)
+		return lacks(errno) ? ERR_IO : known(probe, errno);
+	if (connect(probe->fd, (const struct sockaddr *)&sa, len) < 0 && errno != EINPROGRESS)
+		return known(probe, errno);
+	probe_wait(probe, EV_WRITE);
+	return 0;
+}
+
+int probe_connect_error(const struct probe *probe)
+{
+	int error = 0;
+	socklen_t len = sizeof(error);
+
+	if (probe->error != 0)
+		return probe->error;
+	return getsockopt(probe->fd, SOL_SOCKET, SO_ERROR, &error, &len) < 0 ? errno : error;
+}
+
+void probe_wait(struct probe *probe, int events)
+{
+	ev_io_stop(probe->loop, &probe->io);
+	ev_io_set(&probe->io, probe->fd, events);
+	ev_io_start(probe->loop, &probe->io);
+}
+
+void probe_renew(struct probe *probe)
+{
+	ev_timer_again(probe->loop, &probe->limit);
+}
+
+/* ---- life ------------------------------------------------------------------ */
+
+static void release(struct probe *probe)
+{
+	ev_io_stop(probe->loop, &probe->io);
+	ev_timer_stop(probe->loop, &probe->limit);
+	probe->kind->end(probe);
+	if (probe->fd >= 0)
+		close(probe->fd);
+	free(probe);
+}
+
+static void step(struct probe *probe, int events)
+{
+	probe_done_fn *done = probe->done;
+	void *arg = probe->arg;
+	struct probe_result result;
+
+	if (!probe->kind->step(probe, events, &result))
+		return;
+	release(probe);
+	done(arg, &result);
+}
+
+static void on_io(struct ev_loop *loop, ev_io *w, int events)
+{
+	(void)loop;
+	step(w->data, events & (EV_READ | EV_WRITE));
+}
+
+/* What the descriptor is ready for, of what it waits for. */
+static int ready_now(const struct probe *probe)
+{
+	struct pollfd p = { .fd = probe->fd };
+	int events = 0;
+
+	if (probe->fd < 0 || !ev_is_active(&probe->io))
+		return 0;
+	p.events = (short)(((probe->io.events & EV_READ) ? POLLIN : 0) | ((probe->io.events & EV_WRITE) ? POLLOUT : 0));
+	if (poll(&p, 1, 0) <= 0)
+		return 0;
+	if (p.revents & (POLLIN | POLLERR | POLLHUP))
+		events |= EV_READ;
+	if (p.revents & (POLLOUT | POLLERR | POLLHUP))
+		events |= EV_WRITE;
+	return events & probe->io.events;
+}
+
+static void on_limit(struct ev_loop *loop, ev_timer *w, int events)
+{
+	struct probe *probe = w->data;
+
+	(void)loop;
+	(void)events;
+	/* The loop asks timers first: an answer that lies there came in time, it was only not looked at. */
+	step(probe, ready_now(probe) | EV_TIMER);
+}
+
+static void watch(struct probe *probe)
+{
+	ev_init(&probe->io, on_io);
+	ev_set_priority(&probe->io, PROBE_PRIORITY);
+	ev_init(&probe->limit, on_limit);
+	ev_set_priority(&probe->limit, PROBE_PRIORITY);
+	probe->limit.repeat = PROBE_LIMIT_MS / 1000.0;
+	probe->io.data = probe->limit.data = probe;
+	ev_timer_again(probe->loop, &probe->limit);
+}
+
+int probe_start(struct ev_loop *loop, const struct probe_order *order, probe_done_fn *done, void *arg, struct probe **probe_r)
+{
+	const struct probe_kind *kind = kinds[order->checker->type];
+	struct probe *probe = calloc(1, kind->size);
+	int ret;
+
+	*probe_r = NULL;
+	if (probe == NULL)
+		return ERR_NOMEM;
+	*probe = (struct probe){ .kind = kind, .loop = loop, .fd = -1, .done = done, .arg = arg };
+	probe->began_us = clock_mono_us();
+	watch(probe);
+	if ((ret = kind->begin(probe, order)) < 0) {
+		release(probe);
+		return ret;
+	}
+	/* Known already: told from the loop all the same. */
+	if (probe->at_once)
+		ev_feed_event(loop, &probe->io, EV_WRITE);
+	*probe_r = probe;
+	return 0;
+}
+
+void probe_stop(struct probe **probe)
+{
+	if (*probe != NULL)
+		release(*probe);
+	*probe = NULL;
+}

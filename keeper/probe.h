@@ -1,0 +1,53 @@
+/* probe.h - one active check of one peer: connects, asks, and says what it found. Never blocks.
+ *
+ * probe_start() makes a probe, which belongs to the loop until done() was called, once, from the loop, never from inside
+ * probe_start(). After that call the probe is gone. Whoever started it may take it back before with probe_stop().
+ *
+ * Time: PROBE_LIMIT_MS to be connected and as much again for the answer. A process that was stopped looks whether the
+ * answer is there before it says that it came too late. Watchers have the priority PROBE_PRIORITY: everything else
+ * in the loop goes first.
+ *
+ * A peer is not trusted: what is read of it is bounded, redirects are not followed, nothing is resolved, no local file
+ * is sent. It is the registrar's choice, so it learns no more than it must. */
+#ifndef KEEPER_PROBE_H
+#define KEEPER_PROBE_H
+
+#include <stdint.h>
+
+#include <ev.h>
+
+#include "keeper/check_rule.h"
+#include "shared/base/err.h"
+#include "shared/view/checker.h"
+
+#define PROBE_LIMIT_MS 500U
+#define PROBE_PRIORITY (-1)
+
+/* Which response time to reckon with (specification 8.3). */
+enum probe_rt { PROBE_RT_MEASURED, PROBE_RT_TWICE, PROBE_RT_MAX };
+
+struct probe_result {
+	enum check_verdict verdict;
+	enum probe_rt rt;
+	uint64_t rt_ms;  /* measured */
+	const char *why; /* for the log; never NULL */
+	int detail;      /* errno, status or error number; 0: none */
+};
+
+struct probe_order {
+	const struct checker *checker; /* TCP, HTTP or MYSQL; used during probe_start() only */
+	uint8_t address[16];
+	uint16_t port;
+};
+
+struct probe;
+
+typedef void probe_done_fn(void *arg, const struct probe_result *result);
+
+/* An error means that this system could not: no memory, no descriptor, no port. */
+int probe_start(struct ev_loop *loop, const struct probe_order *order, probe_done_fn *done, void *arg,
+                struct probe **probe_r) MUST_CHECK;
+/* done() will not be called. NULL is allowed; clears *probe. */
+void probe_stop(struct probe **probe);
+
+#endif

@@ -1,0 +1,274 @@
+/* GET, and a look at the status: 200 passes, 302 and 503 are soft failures, anything else is a hard one.
+ *
+ * The rest of the answer is read and thrown away, up to DRAIN_MOST, so that the peer is not cut off in the middle; it
+ * changes nothing any more. Nothing of it is followed. */
+#include "keeper/probe_kind.h"
+
+#include <errno.h>
+#include <sys/socket.h>
+
+#include "shared/base/buf.h"
+#include "shared/net/address.h"
+
+#define STATUS_BYTES 13U /* "HTTP/1.1 200" and what follows */
+#define DRAIN_MOST 65536U
+#define DRAIN_ONCE 4096U
+#define NAME_MOST 128U
+
+struct http_probe {
+	struct probe probe;
+	struct buf request;
+	size_t sent;
+	bool connected, judged;
+	struct probe_result result; /* judged */
+	char status[STATUS_BYTES];
+	size_t got, drained;
+};
+
+/* ---- request --------------------------------------------------------------- */
+
+static bool is_token(struct str s)
+{
+	static const char marks[] = "!#$%&'*+-.^_`|~";
+
+	for (size_t i = 0; i < s.n; i++) {
+		char c = s.p[i];
+
+		if (!(c >= 'a' && c <= 'z') && !(c >= 'A' && c <= 'Z') && !(c >= '0' && c <= '9') &&
+		    (c == '\0' || strchr(marks, c) == NULL))
+			return false;
+	}
+	return s.n > 0 && s.n <= NAME_MOST;
+}
+
+static bool is_value(struct str s)
+{
+	for (size_t i = 0; i < s.n; i++)
+		if (((unsigned char)s.p[i] < ' ' && s.p[i] != '\t') || s.p[i] == 0x7f)
+			return false;
+	return true;
+}
+
+/* A request without a body on a connection of its own: these would say something else. */
+static bool is_ours(struct str name)
+{
+	static const char *const names[] = { "connection", "content-length",    "expect", "keep-alive", "te",
+		                             "trailer",    "transfer-encoding", "upgrade" };
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		if (str_ieq(name, str_of(names[i])))
+			return true;
+	return false;
+}
+
+static struct str cut(struct str *rest, char at)
+{
+	const char *p = rest->n > 0 ? memchr(rest->p, at, rest->n) : NULL;
+	struct str part = *rest;
+
+	if (p != NULL)
+		part.n = (size_t)(p - rest->p);
+	*rest = p != NULL ? str_make(p + 1, rest->n - part.n - 1) : str_make(rest->p, 0);
+	return part;
+}
+
+/* The next usable "name:value" of the list; false at its end. Those with another number of colons are left out, as by 1.4. */
+static bool next_header(struct str *list, struct str *name_r, struct str *value_r)
+{
+	while (list->n > 0) {
+		struct str value = cut(list, '|'), name = cut(&value, ':');
+
+		*name_r = str_trim(name);
+		*value_r = str_trim(value);
+		if (value_r->n > 0 && memchr(value.p, ':', value.n) == NULL && is_token(*name_r) && is_value(*value_r) &&
+		    !is_ours(*name_r))
+			return true;
+	}
+	return false;
+}
+
+static bool has_header(struct str list, struct str wanted)
+{
+	struct str name, value;
+
+	while (next_header(&list, &name, &value))
+		if (str_ieq(name, wanted))
+			return true;
+	return false;
+}
+
+static void put_path(struct buf *b, struct str path)
+{
+	if (path.n == 0 || path.p[0] != '/')
+		buf_char(b, '/');
+	for (size_t i = 0; i < path.n && path.p[i] != '#'; i++) {
+		unsigned char c = (unsigned char)path.p[i];
+
+		if (c <= ' ' || c >= 0x7f)
+			buf_printf(b, "%%%02X", c);
+		else
+			buf_char(b, (char)c);
+	}
+}
+
+static void put_host(struct buf *b, const struct probe_order *order)
+{
+	char text[ADDRESS_TEXT];
+
+	address_text(order->address, text);
+	buf_printf(b, strchr(text, ':') != NULL ? "Host: [%s]:%u\r\n" : "Host: %s:%u\r\n", text, order->port);
+}
+
+/* Of a name that comes twice the last one counts. */
+static void put_headers(struct buf *b, struct str list)
+{
+	struct str name, value;
+
+	while (next_header(&list, &name, &value)) {
+		if (has_header(list, name))
+			continue;
+		buf_str(b, name);
+		BUF_LIT(b, ": ");
+		buf_str(b, value);
+		BUF_LIT(b, "\r\n");
+	}
+}
+
+static void write_request(struct buf *b, const struct probe_order *order)
+{
+	struct str headers = order->checker->headers;
+
+	BUF_LIT(b, "GET ");
+	put_path(b, order->checker->path);
+	BUF_LIT(b, " HTTP/1.1\r\n");
+	if (!has_header(headers, STR("host")))
+		put_host(b, order);
+	if (!has_header(headers, STR("user-agent")))
+		BUF_LIT(b, "User-Agent: VIPServer\r\n");
+	put_headers(b, headers);
+	BUF_LIT(b, "Connection: close\r\n\r\n");
+}
+
+static int begin(struct probe *probe, const struct probe_order *order)
+{
+	struct http_probe *http = (struct http_probe *)probe;
+
+	buf_init(&http->request);
+	write_request(&http->request, order);
+	return buf_failed(&http->request) ? ERR_NOMEM : probe_connect(probe, order);
+}
+
+/* ---- answer ---------------------------------------------------------------- */
+
+static bool is_digit(char c)
+{
+	return c >= '0' && c <= '9';
+}
+
+/* 0: not the beginning of an answer. */
+static int status_of(const char s[STATUS_BYTES])
+{
+	if (memcmp(s, "HTTP/1.", 7) != 0 || (s[7] != '0' && s[7] != '1') || s[8] != ' ' || !is_digit(s[9]) || !is_digit(s[10]) ||
+	    !is_digit(s[11]) || (s[12] != ' ' && s[12] != '\r' && s[12] != '\n'))
+		return 0;
+	return (s[9] - '0') * 100 + (s[10] - '0') * 10 + (s[11] - '0');
+}
+
+static struct probe_result judge(const struct probe *probe, int status)
+{
+	struct probe_result result = { .rt = PROBE_RT_MAX, .why = "status", .detail = status };
+
+	if (status == 200)
+		return probe_passed(probe);
+	if (status == 0)
+		return probe_failed("no HTTP", 0);
+	result.verdict = status == 302 || status == 503 ? CHECK_FAILED : CHECK_REFUSED;
+	if (result.verdict == CHECK_FAILED)
+		result.rt = PROBE_RT_TWICE;
+	return result;
+}
+
+/* True: no more is to be read. */
+static bool drained(struct http_probe *http)
+{
+	char waste[DRAIN_ONCE];
+	ssize_t n = recv(http->probe.fd, waste, sizeof(waste), 0);
+
+	if (n > 0)
+		http->drained += (size_t)n;
+	return http->drained > DRAIN_MOST || n == 0 || (n < 0 && errno != EAGAIN);
+}
+
+/* True: *result_r says why there will be no status. */
+static bool read_status(struct http_probe *http, struct probe_result *result_r)
+{
+	ssize_t n = recv(http->probe.fd, http->status + http->got, STATUS_BYTES - http->got, 0);
+
+	if (n <= 0) {
+		*result_r = probe_failed("read", n < 0 ? errno : ECONNRESET);
+		return n == 0 || errno != EAGAIN;
+	}
+	http->got += (size_t)n;
+	if (http->got == STATUS_BYTES) {
+		http->result = judge(&http->probe, status_of(http->status));
+		http->judged = true;
+	}
+	return false;
+}
+
+static bool write_rest(struct http_probe *http, struct probe_result *result_r)
+{
+	ssize_t n = send(http->probe.fd, http->request.data + http->sent, http->request.len - http->sent, MSG_NOSIGNAL);
+
+	if (n < 0 && errno != EAGAIN) {
+		*result_r = probe_failed("write", errno);
+		return true;
+	}
+	http->sent += n > 0 ? (size_t)n : 0;
+	if (http->sent == http->request.len)
+		probe_wait(&http->probe, EV_READ);
+	return false;
+}
+
+static bool connected(struct http_probe *http, struct probe_result *result_r)
+{
+	int error = probe_connect_error(&http->probe);
+
+	if (error != 0) {
+		*result_r = probe_failed("connect", error);
+		return true;
+	}
+	http->connected = true;
+	probe_renew(&http->probe);
+	return write_rest(http, result_r);
+}
+
+static bool late(const struct http_probe *http, struct probe_result *result_r)
+{
+	*result_r = http->judged ? http->result : probe_timed_out();
+	return true;
+}
+
+static bool step(struct probe *probe, int events, struct probe_result *result_r)
+{
+	struct http_probe *http = (struct http_probe *)probe;
+
+	if (!http->connected && (events & EV_WRITE))
+		return connected(http, result_r);
+	if ((events & EV_WRITE) && write_rest(http, result_r))
+		return true;
+	if ((events & EV_READ) && !http->judged && read_status(http, result_r))
+		return true;
+	if ((events & EV_READ) && http->judged && drained(http)) {
+		*result_r = http->result;
+		return true;
+	}
+	return (events & EV_TIMER) ? late(http, result_r) : false;
+}
+
+static void end(struct probe *probe)
+{
+	buf_free(&((struct http_probe *)probe)->request);
+}
+
+const struct probe_kind probe_http = { sizeof(struct http_probe), begin, step, end };

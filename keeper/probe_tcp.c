@@ -1,0 +1,27 @@
+/* Connected is all that is asked. */
+#include "keeper/probe_kind.h"
+
+static int begin(struct probe *probe, const struct probe_order *order)
+{
+	return probe_connect(probe, order);
+}
+
+static bool step(struct probe *probe, int events, struct probe_result *result_r)
+{
+	int error;
+
+	if ((events & EV_WRITE) == 0) {
+		*result_r = probe_timed_out();
+		return true;
+	}
+	error = probe_connect_error(probe);
+	*result_r = error == 0 ? probe_passed(probe) : probe_failed("connect", error);
+	return true;
+}
+
+static void end(struct probe *probe)
+{
+	(void)probe;
+}
+
+const struct probe_kind probe_tcp = { sizeof(struct probe), begin, step, end };
