@@ -8,6 +8,7 @@
 #include "master/options.h"
 #include "master/privileges.h"
 #include "master/start.h"
+#include "shared/process/document.h"
 #include "shared/registry/registry.h"
 #include "shared/shm/segment.h"
 
@@ -93,6 +94,12 @@ int inspect_run(const struct options *options)
 		break;
 	case OPTIONS_DOC:
 		config_print_doc(stdout);
+		break;
+	case OPTIONS_API:
+		document_api(stdout);
+		break;
+	case OPTIONS_METRICS:
+		document_metrics(stdout);
 		break;
 	default:
 		options_print_help(stdout);

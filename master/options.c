@@ -4,18 +4,26 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { LONG_FORGET = 256, LONG_PRINT, LONG_CHECK };
+enum { LONG_FORGET = 256, LONG_PRINT, LONG_CHECK, LONG_API, LONG_METRICS };
 
 static const struct option long_options[] = {
-	{ "foreground", no_argument, NULL, 'f' },     { "config", required_argument, NULL, 'c' },
-	{ "option", required_argument, NULL, 'o' },   { "test", no_argument, NULL, 't' },
-	{ "version", no_argument, NULL, 'v' },        { "help", no_argument, NULL, 'h' },
-	{ "forget", no_argument, NULL, LONG_FORGET }, { "print-config", required_argument, NULL, LONG_PRINT },
-	{ "check", no_argument, NULL, LONG_CHECK },   { NULL, 0, NULL, 0 },
+	{ "foreground", no_argument, NULL, 'f' },
+	{ "config", required_argument, NULL, 'c' },
+	{ "option", required_argument, NULL, 'o' },
+	{ "test", no_argument, NULL, 't' },
+	{ "version", no_argument, NULL, 'v' },
+	{ "help", no_argument, NULL, 'h' },
+	{ "forget", no_argument, NULL, LONG_FORGET },
+	{ "print-config", required_argument, NULL, LONG_PRINT },
+	{ "check", no_argument, NULL, LONG_CHECK },
+	{ "print-api", no_argument, NULL, LONG_API },
+	{ "print-metrics", no_argument, NULL, LONG_METRICS },
+	{ NULL, 0, NULL, 0 },
 };
 
 static const char help_text[] = "usage: rosterd [-f] [-c FILE] [-o KEY=VALUE]... [--forget]\n"
-                                "       rosterd -t | --check | -v | -h | --print-config sample|doc\n"
+                                "       rosterd -t | --check | -v | -h | --print-config sample|doc |\n"
+                                "               --print-api | --print-metrics\n"
                                 "\n"
                                 "  -c, --config FILE       configuration (default " OPTIONS_DEFAULT_CONFIG ", if there)\n"
                                 "  -o, --option KEY=VALUE  sets one key after the file was read; may be repeated\n"
@@ -25,6 +33,8 @@ static const char help_text[] = "usage: rosterd [-f] [-c FILE] [-o KEY=VALUE]...
                                 "      --check             walks the registry of a stopped server, names each broken rule\n"
                                 "  -v, --version           version and layout of the shared memory\n"
                                 "      --print-config WHAT prints the sample file or the documentation of the keys\n"
+                                "      --print-api         prints the documentation of the routes\n"
+                                "      --print-metrics     prints the documentation of the metrics\n"
                                 "  -h, --help              this text\n"
                                 "\n"
                                 "signals: HUP reads the configuration again, USR1 opens the log again, TERM and INT stop,\n"
@@ -93,6 +103,12 @@ static int apply_option(struct options *options, int c, char **argv, char *why, 
 		return 0;
 	case LONG_CHECK:
 		options->action = OPTIONS_CHECK_REGISTRY;
+		return 0;
+	case LONG_API:
+		options->action = OPTIONS_API;
+		return 0;
+	case LONG_METRICS:
+		options->action = OPTIONS_METRICS;
 		return 0;
 	case LONG_PRINT:
 		return set_print(options, optarg, why, why_size);

@@ -25,7 +25,9 @@ enum options_action {
 	OPTIONS_VERSION,
 	OPTIONS_HELP,
 	OPTIONS_SAMPLE,
-	OPTIONS_DOC
+	OPTIONS_DOC,
+	OPTIONS_API,
+	OPTIONS_METRICS
 };
 
 struct options {

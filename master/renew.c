@@ -36,5 +36,6 @@ void renew_exec(struct master *m)
 	if (args != NULL)
 		execv("/proc/self/exe", args);
 	log_error("op=renew err=\"%s\"", strerror(errno));
+	free(args);
 	m->failed = true;
 }

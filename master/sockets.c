@@ -52,7 +52,10 @@ static int parse_address(struct sockets *s, const char *text, uint16_t port)
 static uint16_t port_of(const struct sockaddr_storage *sa)
 {
 	/* The port stands at the same place in both families. */
-	return ntohs(((const struct sockaddr_in *)sa)->sin_port);
+	struct sockaddr_in in;
+
+	memcpy(&in, sa, sizeof(in));
+	return ntohs(in.sin_port);
 }
 
 static void set_port(struct sockaddr_storage *sa, uint16_t port)

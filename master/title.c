@@ -24,8 +24,10 @@ static char **copy_strings(char **strings, size_t count)
 		return NULL;
 	text = (char *)(copy + count + 1);
 	for (size_t i = 0; i < count; i++) {
-		copy[i] = strcpy(text, strings[i]);
-		text += strlen(text) + 1;
+		size_t size = strlen(strings[i]) + 1;
+
+		copy[i] = memcpy(text, strings[i], size);
+		text += size;
 	}
 	copy[count] = NULL;
 	return copy;

@@ -494,6 +494,10 @@ void connection_stop_all(struct worker *worker)
 
 void connection_close_all(struct worker *worker)
 {
-	while (worker->connections != NULL)
-		connection_close(worker->connections);
+	struct connection *c, *next;
+
+	for (c = worker->connections; c != NULL; c = next) {
+		next = c->next;
+		connection_close(c);
+	}
 }

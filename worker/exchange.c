@@ -148,6 +148,7 @@ void exchange_refuse(struct connection *c, int status)
 
 void exchange_finish(struct connection *c, struct request *rq)
 {
+	route_stats_answered(rq);
 	park_forget(rq);
 	c->state = !rq->keep_alive || rq->close_after ? CONNECTION_ENDING : CONNECTION_OPEN;
 	c->request = NULL;
@@ -172,7 +173,9 @@ static void answer(struct connection *c, const char *head, struct str body)
 		return;
 	}
 	rq->body = body;
+	route_stats_begin(rq);
 	router_dispatch(c->worker->router, rq);
+	route_stats_handled(rq);
 	if (rq->parked && !rq->answered) {
 		c->request = rq;
 		c->state = CONNECTION_PARKED;

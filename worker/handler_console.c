@@ -14,3 +14,10 @@ void handle_console_readiness(struct request *rq)
 	else
 		reply_text(rq, 200, STR("OK"));
 }
+
+/* One node; the console shows its pages of configurations unless function_mode is "naming". */
+void handle_console_state(struct request *rq)
+{
+	reply_json(rq, STR("{\"version\":\"" HANDLER_VERSION "\",\"standalone_mode\":\"standalone\",\"function_mode\":null}"),
+	           (struct str){ NULL, 0 }, (struct str){ NULL, 0 });
+}

@@ -5,11 +5,14 @@
 #include <unistd.h>
 
 #include "shared/base/clock.h"
+#include "shared/base/log.h"
 #include "shared/codec/json_write.h"
+#include "worker/bound.h"
 #include "worker/handlers.h"
 #include "worker/worker.h"
 
 #define LOAD_PERIOD_MS 1000U
+#define RAFT_PORT_OFFSET 1000U
 
 /* ---- load of the machine ------------------------------------------------------- */
 
@@ -61,7 +64,7 @@ static void read_memory(struct host_load *host)
 		host->mem = (float)(total - available) / (float)total;
 }
 
-static const struct host_load *load_now(struct worker *worker)
+const struct host_load *handler_host_load(struct worker *worker)
 {
 	struct host_load *host = &worker->host;
 	uint64_t now = clock_mono_ms();
@@ -81,13 +84,13 @@ static const struct host_load *load_now(struct worker *worker)
 
 void handle_operator_metrics(struct request *rq)
 {
-	const struct host_load *host = load_now(rq->worker);
+	const struct host_load *host = handler_host_load(rq->worker);
 	struct registry_stats stats;
 	struct buf b;
 
 	registry_stats(&rq->worker->registry, &stats);
 	buf_init(&b);
-	BUF_LIT(&b, "{\"status\":\"UP\",\"serviceCount\":");
+	buf_printf(&b, "{\"status\":\"%s\",\"serviceCount\":", server_status_text(gate_status(rq->worker)));
 	buf_u64(&b, stats.services);
 	BUF_LIT(&b, ",\"instanceCount\":");
 	buf_u64(&b, stats.instances);
@@ -105,108 +108,177 @@ void handle_operator_metrics(struct request *rq)
 	handler_reply_buf(rq, &b);
 }
 
-/* ---- switches ------------------------------------------------------------------- */
+/* ---- pushes --------------------------------------------------------------------- */
 
-enum switch_type { SWITCH_NUMBER, SWITCH_BOOL, SWITCH_FLOAT, SWITCH_PARAMS, SWITCH_VERSION, SWITCH_FIXED };
-
-/* In the order of the answer. Fixed ones cannot be set in this server. */
-static const struct switch_row {
-	const char *name;
-	enum switch_type type;
-	size_t offset;
-	const char *fixed;
-} switch_rows[] = {
-#define AT(field) offsetof(struct switches, field), NULL
-	{ "masters", SWITCH_FIXED, 0, "null" },
-	{ "adWeightMap", SWITCH_FIXED, 0, "{}" },
-	{ "defaultPushCacheMillis", SWITCH_NUMBER, AT(push_cache_ms) },
-	{ "clientBeatInterval", SWITCH_NUMBER, AT(beat_interval_ms) },
-	{ "defaultCacheMillis", SWITCH_NUMBER, AT(cache_ms) },
-	{ "distroThreshold", SWITCH_FLOAT, AT(distro_threshold) },
-	{ "healthCheckEnabled", SWITCH_BOOL, AT(health_check) },
-	{ "autoChangeHealthCheckEnabled", SWITCH_BOOL, AT(auto_change_health_check) },
-	{ "distroEnabled", SWITCH_BOOL, AT(distro) },
-	{ "enableStandalone", SWITCH_BOOL, AT(standalone) },
-	{ "pushEnabled", SWITCH_BOOL, AT(push) },
-	{ "checkTimes", SWITCH_NUMBER, AT(check_times) },
-	{ "httpHealthParams", SWITCH_PARAMS, AT(http) },
-	{ "tcpHealthParams", SWITCH_PARAMS, AT(tcp) },
-	{ "mysqlHealthParams", SWITCH_PARAMS, AT(mysql) },
-	{ "incrementalList", SWITCH_FIXED, 0, "[]" },
-	{ "serverStatusSynchronizationPeriodMillis", SWITCH_NUMBER, AT(server_status_ms) },
-	{ "serviceStatusSynchronizationPeriodMillis", SWITCH_NUMBER, AT(service_status_ms) },
-	{ "disableAddIP", SWITCH_BOOL, AT(disable_add_ip) },
-	{ "sendBeatOnly", SWITCH_BOOL, AT(send_beat_only) },
-	{ "lightBeatEnabled", SWITCH_BOOL, AT(light_beat) },
-	{ "limitedUrlMap", SWITCH_FIXED, 0, "{}" },
-	{ "distroServerExpiredMillis", SWITCH_NUMBER, AT(distro_expired_ms) },
-	{ "pushGoVersion", SWITCH_VERSION, AT(push_go) },
-	{ "pushJavaVersion", SWITCH_VERSION, AT(push_java) },
-	{ "pushPythonVersion", SWITCH_VERSION, AT(push_python) },
-	{ "pushCVersion", SWITCH_VERSION, AT(push_c) },
-	{ "pushCSharpVersion", SWITCH_VERSION, AT(push_csharp) },
-	{ "enableAuthentication", SWITCH_BOOL, AT(authentication) },
-	{ "overriddenServerStatus", SWITCH_FIXED, 0, "null" },
-	{ "defaultInstanceEphemeral", SWITCH_BOOL, AT(ephemeral) },
-	{ "healthCheckWhiteList", SWITCH_FIXED, 0, "[]" },
-	{ "name", SWITCH_FIXED, 0, "\"00-00---000-NACOS_SWITCH_DOMAIN-000---00-00\"" },
-	{ "checksum", SWITCH_FIXED, 0, "null" },
-#undef AT
-};
-
-static float float_of(uint64_t bits)
+/* Totals since the server started. What was sent and is not acknowledged yet counts as not succeeded. The datagrams under
+ * way are private to the pusher: `detail` shows none, and `reset` has nothing to clear. */
+void handle_operator_push_state(struct request *rq)
 {
-	uint32_t low = (uint32_t)bits;
-	float value;
+	const struct segment *seg = rq->worker->registry.seg;
+	uint64_t total = metric_sum(seg, METRIC_PUSH_TOTAL), succeed = metric_sum(seg, METRIC_PUSH_OK);
+	bool detail, reset;
+	struct buf b;
 
-	memcpy(&value, &low, sizeof(value));
-	return value;
+	if (!bound_bool(rq, "detail", &detail) || !bound_bool(rq, "reset", &reset))
+		return;
+	/* The sums are not of one moment. */
+	if (succeed > total)
+		succeed = total;
+	buf_init(&b);
+	buf_printf(&b, "{\"succeed\":%" PRIu64 ",\"total\":%" PRIu64 ",\"ratio\":", succeed, total);
+	if (total == 0)
+		buf_char(&b, '0');
+	else
+		json_float(&b, (float)succeed / (float)total);
+	if (detail)
+		BUF_LIT(&b, ",\"data\":[]");
+	buf_printf(&b, ",\"reset\":%s}", reset ? "true" : "false");
+	handler_reply_buf(rq, &b);
 }
 
-static void put_params(struct buf *b, const struct health_params *params)
+/* ---- nodes ---------------------------------------------------------------------- */
+
+static void put_address(struct buf *b, const struct process *proc)
 {
-	buf_printf(b, "{\"max\":%" PRIu64 ",\"min\":%" PRIu64 ",\"factor\":", params->max_ms, params->min_ms);
-	json_float(b, float_of(params->factor));
-	buf_char(b, '}');
+	buf_printf(b, "%s:%u", proc->config.node_address, (unsigned)proc->listen->port);
 }
 
-static void put_switch(struct buf *b, const struct switch_row *row, const struct switches *switches)
+/* This node, as its cluster would see it. */
+static void put_member(struct buf *b, const struct process *proc)
 {
-	const void *at = (const char *)switches + row->offset;
-	uint64_t word = row->type == SWITCH_PARAMS || row->type == SWITCH_FIXED ? 0 : *(const uint64_t *)at;
+	unsigned port = proc->listen->port;
 
-	switch (row->type) {
-	case SWITCH_NUMBER:
-		buf_u64(b, word);
-		break;
-	case SWITCH_BOOL:
-		buf_printf(b, "%s", word != 0 ? "true" : "false");
-		break;
-	case SWITCH_FLOAT:
-		json_float(b, float_of(word));
-		break;
-	case SWITCH_PARAMS:
-		put_params(b, at);
-		break;
-	case SWITCH_VERSION:
-		buf_printf(b, "\"%u.%u.%u\"", (unsigned)(word >> 20) & 1023, (unsigned)(word >> 10) & 1023,
-		           (unsigned)word & 1023);
-		break;
-	case SWITCH_FIXED:
-		buf_str(b, str_of(row->fixed));
-		break;
-	}
+	BUF_LIT(b, "{\"ip\":");
+	json_string(b, str_of(proc->config.node_address));
+	buf_printf(b, ",\"port\":%u,\"state\":\"UP\",\"extendInfo\":{\"lastRefreshTime\":%" PRIu64 ",\"raftPort\":\"%u\"", port,
+	           clock_wall_ms(), port > RAFT_PORT_OFFSET ? port - RAFT_PORT_OFFSET : 0);
+	BUF_LIT(b, ",\"version\":\"" HANDLER_VERSION "\"},\"address\":\"");
+	put_address(b, proc);
+	BUF_LIT(b, "\",\"failAccessCnt\":0}");
 }
 
-void handle_operator_switches(struct request *rq)
+static void answer_members(struct request *rq, const char *name)
 {
 	struct buf b;
 
 	buf_init(&b);
-	for (size_t i = 0; i < sizeof(switch_rows) / sizeof(switch_rows[0]); i++) {
-		buf_printf(&b, "%c\"%s\":", i == 0 ? '{' : ',', switch_rows[i].name);
-		put_switch(&b, &switch_rows[i], rq->worker->switches);
-	}
-	buf_char(&b, '}');
+	buf_printf(&b, "{\"%s\":[", name);
+	put_member(&b, rq->worker->proc);
+	BUF_LIT(&b, "]}");
 	handler_reply_buf(rq, &b);
+}
+
+/* One node, and it is up: `healthy` leaves nothing out. */
+void handle_operator_servers(struct request *rq)
+{
+	bool healthy;
+
+	if (bound_bool(rq, "healthy", &healthy))
+		answer_members(rq, "servers");
+}
+
+void handle_operator_distro_status(struct request *rq)
+{
+	struct str action = bound_optional(rq, "action");
+
+	if (action.n == 0 || str_eq(action, STR("view")))
+		answer_members(rq, "status");
+	else
+		reply_json(rq, STR("{}"), (struct str){ NULL, 0 }, (struct str){ NULL, 0 });
+}
+
+void handle_operator_distro_server(struct request *rq)
+{
+	struct service_stamp stamp;
+	struct service_key key;
+	struct buf b;
+	int ret;
+
+	if (!handler_bound_service(rq, &key))
+		return;
+	if ((ret = registry_poll(&rq->worker->registry, &key, NULL, &stamp)) < 0) {
+		reply_registry_error(rq, ret, key.name, STR(""));
+		return;
+	}
+	if (!stamp.found) {
+		reply_caused(rq, 400, "service not found");
+		return;
+	}
+	buf_init(&b);
+	BUF_LIT(&b, "{\"responsibleServer\":\"");
+	put_address(&b, rq->worker->proc);
+	BUF_LIT(&b, "\"}");
+	handler_reply_buf(rq, &b);
+}
+
+/* The peers of 1.x reported their load here; nobody reads it any more. */
+void handle_operator_server_status(struct request *rq)
+{
+	struct str status;
+
+	if (bound_text(rq, "serverStatus", &status))
+		reply_ok(rq);
+}
+
+/* The old election, which 1.4.8 shows but does not use: never a leader, never a vote. */
+void handle_operator_cluster_state(struct request *rq)
+{
+	struct buf b;
+
+	buf_init(&b);
+	BUF_LIT(&b, "{\"ip\":\"");
+	put_address(&b, rq->worker->proc);
+	BUF_LIT(&b, "\",\"term\":-1,\"leaderDueMs\":0,\"heartbeatDueMs\":0,\"state\":\"FOLLOWER\"}");
+	handler_reply_buf(rq, &b);
+}
+
+/* ---- log level ------------------------------------------------------------------ */
+
+static bool is_logger(struct str name)
+{
+	static const char *const names[] = { "naming-push", "naming-rt",     "naming-server",     "naming-event",
+		                             "naming-raft", "naming-distro", "naming-performance" };
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		if (str_eq(name, str_of(names[i])))
+			return true;
+	}
+	return false;
+}
+
+/* What the levels of the reference come to here; one it does not know is DEBUG there. */
+static enum log_level level_of(struct str text)
+{
+	static const struct {
+		const char *name;
+		enum log_level level;
+	} rows[] = { { "OFF", LOG_LEVEL_ERROR },
+		     { "ERROR", LOG_LEVEL_ERROR },
+		     { "WARN", LOG_LEVEL_WARNING },
+		     { "INFO", LOG_LEVEL_INFO } };
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		if (str_ieq(text, str_of(rows[i].name)))
+			return rows[i].level;
+	}
+	return LOG_LEVEL_DEBUG;
+}
+
+/* The level of the node belongs to log.level and SIGHUP. This sets it for the one process that answers, until it reads
+ * its configuration again; the line says so. A logger that does not exist is ignored. */
+void handle_operator_log(struct request *rq)
+{
+	static const char *const texts[] = { "error", "warning", "info", "debug" };
+	struct str name, level_text;
+	enum log_level level;
+
+	if (!bound_text(rq, "logName", &name) || !bound_text(rq, "logLevel", &level_text))
+		return;
+	if (is_logger(name)) {
+		level = level_of(level_text);
+		log_warning("op=log-level level=%s process=\"%s\" note=\"this process only, until a reload\"", texts[level],
+		            rq->worker->proc->name);
+		log_set_level(level);
+	}
+	reply_ok(rq);
 }

@@ -122,21 +122,32 @@ void handle_service_create(struct request *rq)
 		reply_ok(rq);
 }
 
+static void reply_not_found(struct request *rq, struct str name)
+{
+	reply_caused(rq, 500, "service %.*s not found!", (int)name.n, name.p);
+}
+
+/* An unknown service comes before errors in the values. */
 void handle_service_update(struct request *rq)
 {
 	struct service_settings settings;
+	struct service_stamp stamp;
 	struct service_key key;
 	struct str threshold;
 	int ret;
 
 	if (!handler_required_service(rq, &key) || !request_required(rq, "protectThreshold", &threshold))
 		return;
+	if (registry_poll(&rq->worker->registry, &key, NULL, &stamp) == 0 && !stamp.found) {
+		reply_not_found(rq, key.name);
+		return;
+	}
 	settings.threshold = java_lenient_float(threshold);
 	if (!read_metadata(rq, &settings.metadata) || !read_selector(rq, &settings.selector))
 		return;
 	ret = registry_update_service(&rq->worker->registry, handler_origin(CAUSE_OPERATOR), &key, &settings);
 	if (ret == ERR_NOT_FOUND)
-		reply_caused(rq, 500, "service %.*s not found!", (int)key.name.n, key.name.p);
+		reply_not_found(rq, key.name);
 	else if (ret < 0)
 		reply_registry_error(rq, ret, key.name, STR(""));
 	else

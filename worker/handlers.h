@@ -25,9 +25,27 @@ void handle_metadata_delete(struct request *rq);
 void handle_instance_list(struct request *rq);
 /* handler_beat.c: 4.7 */
 void handle_instance_beat(struct request *rq);
-/* handler_operator.c: 6.4, 10 */
+/* handler_operator.c: 6.4 */
 void handle_operator_metrics(struct request *rq);
-void handle_operator_switches(struct request *rq);
+void handle_operator_push_state(struct request *rq);
+void handle_operator_servers(struct request *rq);
+void handle_operator_server_status(struct request *rq);
+void handle_operator_distro_server(struct request *rq);
+void handle_operator_distro_status(struct request *rq);
+void handle_operator_cluster_state(struct request *rq);
+void handle_operator_log(struct request *rq);
+/* handler_switches.c: 10 */
+void handle_switches_get(struct request *rq);
+void handle_switches_set(struct request *rq);
+/* handler_legacy.c: 6.5 */
+void handle_legacy_names(struct request *rq);
+void handle_legacy_list(struct request *rq);
+void handle_legacy_beat(struct request *rq);
+/* handler_namespaces.c: section 2 of the console's specification */
+void handle_namespace_get(struct request *rq);
+void handle_namespace_create(struct request *rq);
+void handle_namespace_update(struct request *rq);
+void handle_namespace_delete(struct request *rq);
 /* handler_service.c: 5.5 */
 void handle_service_list(struct request *rq);
 /* handler_service_edit.c: 5.1 to 5.4, 5.8 */
@@ -50,13 +68,18 @@ void handle_service_subscribers(struct request *rq);
 void handle_cluster_update(struct request *rq);
 void handle_health_update(struct request *rq);
 void handle_health_server(struct request *rq);
+/* handler_actuator.c, prometheus.c: metrics */
+void handle_actuator_health(struct request *rq);
+void handle_actuator_prometheus(struct request *rq);
 /* handler_console.c */
 void handle_console_liveness(struct request *rq);
 void handle_console_readiness(struct request *rq);
+void handle_console_state(struct request *rq);
 
 struct pattern;
 
 #define DEFAULT_CLUSTER STR("DEFAULT")
+#define HANDLER_VERSION "1.4.8" /* the protocol spoken, where clients and consoles ask for a version */
 
 static inline struct origin handler_origin(enum cause cause)
 {
@@ -91,6 +114,9 @@ void handler_pattern_failed(struct request *rq, int err);
 
 /* Format of a grouped name (2.2): NULL, or what is wrong with it. */
 const char *handler_name_refusal(struct str name);
+
+/* Load of the machine, read at most once a second. handler_operator.c */
+const struct host_load *handler_host_load(struct worker *worker);
 
 /* The datum key of 2.5. */
 void handler_put_datum_key(struct buf *b, struct str ip, int32_t port, struct str cluster);

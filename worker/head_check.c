@@ -13,18 +13,22 @@ static const bool token_byte[256] = {
 
 static const struct {
 	struct str name;
-	bool once; /* twice is an attack, not an accident */
+	bool once;    /* twice is an attack, not an accident */
+	bool framing; /* the library acts upon it */
 } known[HEAD_NAMES] = {
-	[HEAD_HOST] = { STR("host"), true },
-	[HEAD_ACCEPT] = { STR("accept"), false },
-	[HEAD_ORIGIN] = { STR("origin"), false },
-	[HEAD_EXPECT] = { STR("expect"), true },
-	[HEAD_USER_AGENT] = { STR("user-agent"), false },
-	[HEAD_CONTENT_TYPE] = { STR("content-type"), false },
-	[HEAD_CLIENT_VERSION] = { STR("client-version"), false },
-	[HEAD_CONTENT_LENGTH] = { STR("content-length"), true },
-	[HEAD_TRANSFER_ENCODING] = { STR("transfer-encoding"), true },
-	[HEAD_CORS_METHOD] = { STR("access-control-request-method"), false },
+	[HEAD_HOST] = { STR("host"), true, false },
+	[HEAD_ACCEPT] = { STR("accept"), false, false },
+	[HEAD_ORIGIN] = { STR("origin"), false, false },
+	[HEAD_EXPECT] = { STR("expect"), true, false },
+	[HEAD_UPGRADE] = { STR("upgrade"), false, true },
+	[HEAD_CONNECTION] = { STR("connection"), false, true },
+	[HEAD_USER_AGENT] = { STR("user-agent"), false, false },
+	[HEAD_CONTENT_TYPE] = { STR("content-type"), false, false },
+	[HEAD_CLIENT_VERSION] = { STR("client-version"), false, false },
+	[HEAD_CONTENT_LENGTH] = { STR("content-length"), true, true },
+	[HEAD_PROXY_CONNECTION] = { STR("proxy-connection"), false, true },
+	[HEAD_TRANSFER_ENCODING] = { STR("transfer-encoding"), true, true },
+	[HEAD_CORS_METHOD] = { STR("access-control-request-method"), false, false },
 };
 
 void head_check_reset(struct head_check *hc)
@@ -69,25 +73,28 @@ static bool maybe_under(uint64_t word, unsigned char low)
 	return (under | ((del - ones) & ~del & high)) != 0;
 }
 
+static bool bytes_have_control(const char *p, size_t n, bool blank_too)
+{
+	for (size_t i = 0; i < n; i++) {
+		if (control_byte((unsigned char)p[i]) || (blank_too && (unsigned char)p[i] <= ' '))
+			return true;
+	}
+	return false;
+}
+
 /* Control bytes other than the tab, or (blank_too) any byte up to the space. */
 static bool has_control(const char *p, size_t n, bool blank_too)
 {
-	size_t i = 0;
+	uint64_t word;
 
-	while (i < n) {
-		uint64_t word;
-
-		if (n - i >= sizeof(word)) {
-			memcpy(&word, p + i, sizeof(word));
-			if (!maybe_under(word, blank_too ? ' ' + 1 : ' ')) {
-				i += sizeof(word);
-				continue;
-			}
-		}
-		for (size_t end = n - i >= sizeof(word) ? i + sizeof(word) : n; i < end; i++) {
-			if (control_byte((unsigned char)p[i]) || (blank_too && (unsigned char)p[i] <= ' '))
-				return true;
-		}
+	if (n < sizeof(word))
+		return bytes_have_control(p, n, blank_too);
+	for (size_t i = 0; i < n; i += sizeof(word)) {
+		if (n - i < sizeof(word)) /* the last word reaches back */
+			i = n - sizeof(word);
+		memcpy(&word, p + i, sizeof(word));
+		if (maybe_under(word, blank_too ? ' ' + 1 : ' ') && bytes_have_control(p + i, sizeof(word), blank_too))
+			return true;
 	}
 	return false;
 }
@@ -148,11 +155,11 @@ static bool known_value(struct head_check *hc, enum head_name name, struct str v
 	}
 }
 
-/* The table is in order of length, and lengths differ but for two pairs: a short walk. */
+/* The table is in order of length, and few have length and first letter of another: a short walk. */
 static int known_name(struct str name)
 {
 	for (int i = 0; i < HEAD_NAMES && known[i].name.n <= name.n; i++) {
-		if (known[i].name.n == name.n && str_ieq(known[i].name, name))
+		if (known[i].name.n == name.n && known[i].name.p[0] == (name.p[0] | 0x20) && str_ieq(known[i].name, name))
 			return i;
 	}
 	return -1;
@@ -161,26 +168,46 @@ static int known_name(struct str name)
 /* No colon; or an empty name, a folded line, a blank before the colon: none is a token. */
 const char *head_check_colon(const char *line, size_t n)
 {
-	const char *colon = memchr(line, ':', n);
+	size_t name = 0;
 
-	if (colon == NULL || !is_token(line, (size_t)(colon - line)))
+	while (name < n && token_byte[(unsigned char)line[name]])
+		name++;
+	if (name == 0 || name == n || line[name] != ':')
 		return NULL;
-	return has_control(colon + 1, (size_t)(line + n - colon - 1), false) ? NULL : colon;
+	return has_control(line + name + 1, n - name - 1, false) ? NULL : line + name;
+}
+
+/* The library refuses what only begins like Transfer-Encoding, and it should: others may read it as that. */
+static bool is_near_framing(struct str name)
+{
+	const struct str *near = &known[HEAD_TRANSFER_ENCODING].name;
+
+	return name.n > near->n && strncasecmp(name.p, near->p, near->n) == 0;
+}
+
+static void keep_framing(struct head_check *hc, uint32_t at, uint32_t n)
+{
+	if (hc->framings < HEAD_FRAMING_MAX)
+		hc->framing[hc->framings] = (struct head_span){ at, n };
+	hc->framings++;
 }
 
 static bool header_line(struct head_check *hc, const char *data, uint32_t at, uint32_t n)
 {
 	const char *p = data + at;
 	const char *colon = head_check_colon(p, n);
-	struct str value;
+	struct str text, value;
 	int name;
 
 	if (colon == NULL)
 		return bad(hc, 400);
-	value = str_make(colon + 1, (size_t)(p + n - colon - 1));
-	if ((name = known_name(str_make(p, (size_t)(colon - p)))) < 0)
+	text = str_make(p, (size_t)(colon - p));
+	name = known_name(text);
+	if (name < 0 ? is_near_framing(text) : known[name].framing)
+		keep_framing(hc, at, n + 2);
+	if (name < 0)
 		return true;
-	value = str_trim(value);
+	value = str_trim(str_make(colon + 1, (size_t)(p + n - colon - 1)));
 	if (hc->found[name].at != 0)
 		return known[name].once ? bad(hc, 400) : true;
 	hc->found[name] = (struct head_span){ (uint32_t)(value.p - data), (uint32_t)value.n };

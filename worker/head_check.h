@@ -5,6 +5,8 @@
  * values hold no control bytes, there is exactly one Host for 1.1 and at most one for 1.0, and the
  * length of the body is said once or not at all. What is refused here is answered and the connection ends.
  *
+ * The library is then only shown the lines it acts upon; in the others it would look for what is refused here.
+ *
  * Fed with everything received of the request so far; goes on where it stopped. All positions are
  * relative to the first byte of the request, so that the caller may move its buffer between calls. */
 #ifndef WORKER_HEAD_CHECK_H
@@ -28,10 +30,13 @@ enum head_name {
 	HEAD_ACCEPT,
 	HEAD_ORIGIN,
 	HEAD_EXPECT,
+	HEAD_UPGRADE,
+	HEAD_CONNECTION,
 	HEAD_USER_AGENT,
 	HEAD_CONTENT_TYPE,
 	HEAD_CLIENT_VERSION,
 	HEAD_CONTENT_LENGTH,
+	HEAD_PROXY_CONNECTION,
 	HEAD_TRANSFER_ENCODING,
 	HEAD_CORS_METHOD,
 	HEAD_NAMES
@@ -41,6 +46,8 @@ struct head_span {
 	uint32_t at, n; /* at 0: absent (the request line stands there) */
 };
 
+#define HEAD_FRAMING_MAX 6U
+
 struct head_check {
 	uint32_t line;     /* start of the line being waited for */
 	uint32_t searched; /* no LF before this */
@@ -48,7 +55,9 @@ struct head_check {
 	uint32_t length; /* of the whole head, once done */
 	struct head_span method, target;
 	struct head_span found[HEAD_NAMES];
-	uint8_t minor; /* HTTP/1.minor */
+	struct head_span framing[HEAD_FRAMING_MAX]; /* lines the library acts upon, with their line ends */
+	uint32_t framings;                          /* may be more than there is room for: then all lines are to be shown */
+	uint8_t minor;                              /* HTTP/1.minor */
 	bool chunked, has_length, expect_continue;
 	uint64_t content_length;
 	int status; /* after HEAD_BAD */

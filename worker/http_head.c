@@ -47,13 +47,42 @@ static void set_target(struct request *rq, struct str target)
 	rq->query = mark == NULL ? (struct str){ NULL, 0 } : str_make(mark + 1, (size_t)(target.p + target.n - mark - 1));
 }
 
+static void show(http_parser *parser, const char *data, size_t n)
+{
+	http_parser_execute(parser, &no_callbacks, data, n);
+}
+
+/* Behind a path every query will do that the strict check lets through. */
+static void show_request_line(http_parser *parser, const char *head, const struct head_check *hc)
+{
+	const char *target = head + hc->target.at, *rest = target + hc->target.n, *mark = NULL;
+
+	if (*target == '/')
+		mark = memchr(target, '?', hc->target.n);
+	show(parser, head, (size_t)((mark != NULL ? mark : rest) - head));
+	show(parser, rest, STR(" HTTP/1.1\r\n").n);
+}
+
+/* After something it refuses the library takes no more. */
+static void show_lines(http_parser *parser, const char *head, const struct head_check *hc)
+{
+	if (hc->framings > HEAD_FRAMING_MAX) {
+		show(parser, head, hc->length);
+		return;
+	}
+	show_request_line(parser, head, hc);
+	for (uint32_t i = 0; i < hc->framings; i++)
+		show(parser, head + hc->framing[i].at, hc->framing[i].n);
+	show(parser, head + hc->length - 2, 2);
+}
+
 int http_head_parse(const char *head, const struct head_check *hc, struct request *rq)
 {
 	http_parser parser;
 	enum http_errno error;
 
 	http_parser_init(&parser, HTTP_REQUEST);
-	http_parser_execute(&parser, &no_callbacks, head, hc->length);
+	show_lines(&parser, head, hc);
 	error = HTTP_PARSER_ERRNO(&parser);
 	if (error != HPE_OK)
 		return error == HPE_INVALID_METHOD ? 501 : 400;

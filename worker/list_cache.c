@@ -1,5 +1,6 @@
 #include "worker/list_cache.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 #include <xxhash.h>
@@ -55,6 +56,7 @@ static struct node *find(const struct list_cache *cache, const struct list_cache
 
 static void unlink_age(struct list_cache *cache, struct node *node)
 {
+	assert((node->newer == NULL) == (cache->newest == node) && (node->older == NULL) == (cache->oldest == node));
 	*(node->newer != NULL ? &node->newer->older : &cache->newest) = node->older;
 	*(node->older != NULL ? &node->older->newer : &cache->oldest) = node->newer;
 }

@@ -94,6 +94,7 @@ static void configure(struct worker *worker)
 		.metadata_bytes = config->limit_metadata_bytes,
 		.name_bytes = config->limit_name_bytes,
 		.clusters_per_service = config->limit_clusters_per_service,
+		.namespaces = config->limit_namespaces,
 	};
 	destination_init(&worker->destinations, config);
 }

@@ -121,7 +121,7 @@ static bool has_second_part(struct str name)
 {
 	while (name.n >= 2 && memcmp(name.p + name.n - 2, "@@", 2) == 0)
 		name.n -= 2;
-	return name.n > 0 && memmem(name.p, name.n, "@@", 2) != NULL;
+	return str_has_double(name, '@');
 }
 
 bool request_service(struct request *rq, struct str *name_r)

@@ -134,6 +134,16 @@ static void put_chunk_size(struct buf *out, size_t n)
 	buf_put(out, line + at, sizeof(line) - at);
 }
 
+/* A status that limitedUrlMap names need not be in the table. */
+static char *add_status_line(char *at, const struct status *status, int code)
+{
+	if (status->code == code)
+		return add(at, status->line);
+	at = ADD(at, "HTTP/1.1 ");
+	at = add_u64(at, (uint64_t)code);
+	return ADD(at, " " CRLF);
+}
+
 static char *add_filter_headers(char *at, const struct request *rq, enum reply_kind kind)
 {
 	if (kind == REPLY_EARLY)
@@ -158,6 +168,8 @@ static char *add_content_headers(char *at, const struct reply *reply)
 	}
 	if (reply->chunked)
 		return ADD(at, "Transfer-Encoding: chunked" CRLF);
+	if (reply->status == 204) /* has no body and says nothing about its length */
+		return at;
 	at = ADD(at, "Content-Length: ");
 	at = add_u64(at, reply->length);
 	return ADD(at, CRLF);
@@ -180,14 +192,15 @@ static bool put_head(struct request *rq, struct reply *reply)
 
 	ROSTER_ASSERT(!rq->answered);
 	rq->answered = true;
+	rq->status = reply->status;
 	count_status(reply->status);
-	if (status->drops)
+	if (status->drops && status->code == reply->status)
 		rq->close_after = true;
 	if (rq->http_1_0 || rq->method == METHOD_HEAD)
 		reply->chunked = false;
 	if (!buf_reserve(out, 640 + rq->origin.n + reply->type.n))
 		return false;
-	at = add(out->data + out->len, status->line);
+	at = add_status_line(out->data + out->len, status, reply->status);
 	at = add_filter_headers(at, rq, reply->kind);
 	at = add_content_headers(at, reply);
 	at = add(at, date_header());
@@ -446,6 +459,13 @@ void reply_missing(struct request *rq, const char *name, const char *type)
 	reply_caused(rq, 500, "Required request parameter '%s' for method parameter type %s is not present", name, type);
 }
 
+void reply_as(struct request *rq, struct str type, struct str body)
+{
+	struct reply reply = { .status = 200, .kind = REPLY_CHAIN, .type = type, .chunked = true };
+
+	put_reply(rq, &reply, body);
+}
+
 void reply_empty(struct request *rq, int status)
 {
 	struct reply reply = { .status = status, .kind = rq->route != NULL ? REPLY_CHAIN : REPLY_EARLY };
@@ -563,6 +583,13 @@ static void error_page(struct request *rq, int status, struct str message, enum 
 void reply_error_page(struct request *rq, int status, struct str message)
 {
 	error_page(rq, status, message, REPLY_CHAIN);
+}
+
+void reply_bare(struct request *rq, int status, struct str body)
+{
+	struct reply reply = { .status = status, .kind = REPLY_EARLY };
+
+	put_reply(rq, &reply, body);
 }
 
 void reply_early_page(struct request *rq, int status, const char *format, ...)

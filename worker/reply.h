@@ -9,6 +9,8 @@
 
 /* The error page without the headers of the filter chain. */
 void reply_early_page(struct request *rq, int status, const char *format, ...) __attribute__((format(printf, 3, 4)));
+/* The body without a content type and without the headers of the filter chain. */
+void reply_bare(struct request *rq, int status, struct str body);
 void reply_container_page(struct request *rq, int status);
 /* 403 "Invalid CORS request". */
 void reply_preflight_refused(struct request *rq);

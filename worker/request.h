@@ -65,6 +65,9 @@ struct request {
 	struct arena arena;
 	struct buf *out; /* reply bytes go here (head and body) */
 	bool answered, parked, close_after;
+	int status; /* once answered */
+
+	uint64_t began_us, began_cpu_ns; /* route_stats.h; the second is 0 unless this one is a sample */
 };
 
 /* Parameter, last of equal names; unset when absent. Raw: percent-decoded only. */
@@ -88,6 +91,8 @@ void reply_text(struct request *rq, int status, struct str text);
 void reply_ok(struct request *rq); /* "ok" */
 /* application/json, chunked. `a` then `b` then `c` are written one after the other (any may be unset). */
 void reply_json(struct request *rq, struct str a, struct str b, struct str c);
+/* 200 with a type of its own, chunked. */
+void reply_as(struct request *rq, struct str type, struct str body);
 /* Shape A: "caused: <message>;" with status 400 or 500. */
 void reply_caused(struct request *rq, int status, const char *format, ...) __attribute__((format(printf, 3, 4)));
 /* Two elements: "caused: a;caused: b;". */

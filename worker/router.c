@@ -4,6 +4,7 @@
 #include <string.h>
 #include <xxhash.h>
 
+#include "worker/gate.h"
 #include "worker/reply.h"
 
 #define NAMING "/v1/ns"
@@ -136,7 +137,7 @@ static bool read_params(struct request *rq)
 
 static bool has_group(struct str name)
 {
-	return memmem(name.p, name.n, "@@", 2) != NULL;
+	return str_has_double(name, '@');
 }
 
 static bool join_group(struct request *rq, struct str name)
@@ -195,7 +196,7 @@ static bool refuse_path(struct request *rq)
 {
 	const char *what = NULL;
 
-	if (memmem(rq->path.p, rq->path.n, "//", 2) != NULL)
+	if (str_has_double(rq->path, '/'))
 		what = "//";
 	else if (memchr(rq->path.p, ';', rq->path.n) != NULL)
 		what = ";";
@@ -248,10 +249,14 @@ void router_dispatch(const struct router *router, struct request *rq)
 	naming = under(path, STR(NAMING));
 	if (rq->route == NULL && path_known && !naming && rq->method == METHOD_HEAD)
 		rq->route = router_find(router, METHOD_GET, path, &path_known);
+	if (naming && gate_stops(rq))
+		return;
 	if (rq->route == NULL) {
 		no_route(rq, naming, path_known);
 		return;
 	}
+	if ((rq->route->flags & ROUTE_OPERATOR) != 0 && !gate_admits(rq))
+		return;
 	if (router_prepare(rq))
 		rq->route->handler(rq);
 	if (!rq->answered && !rq->parked)

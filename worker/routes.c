@@ -1,26 +1,46 @@
 #include "worker/routes.h"
 
+#include "shared/shm/slot.h"
 #include "worker/handlers.h"
 
 #define NAMING_WRITE (ROUTE_NAMING | ROUTE_RESPONSIBLE | ROUTE_WRITE)
+#define OPERATOR_WRITE (ROUTE_NAMING | ROUTE_WRITE | ROUTE_OPERATOR)
+#define NAMESPACE_WRITE (ROUTE_WRITE | ROUTE_OPERATOR)
+
+/* Two names for the same. */
+#define BOTH(method, first, second, path, handler, flags, about) \
+	{ method, first path, handler, flags, about }, \
+	{ \
+		method, second path, handler, flags, about \
+	}
+#define INSTANCE(method, path, handler, flags, about) BOTH(method, "/v1/ns/instance", "/v1/ns/api", path, handler, flags, about)
+#define OPERATOR(method, path, handler, flags, about) BOTH(method, "/v1/ns/operator", "/v1/ns/ops", path, handler, flags, about)
 
 const struct route routes[] = {
-	{ METHOD_POST, "/v1/ns/instance", handle_instance_register, NAMING_WRITE, "register an instance" },
-	{ METHOD_PUT, "/v1/ns/instance", handle_instance_update, NAMING_WRITE, "replace an instance" },
-	{ METHOD_PATCH, "/v1/ns/instance", handle_instance_patch, NAMING_WRITE, "change fields of an instance" },
-	{ METHOD_DELETE, "/v1/ns/instance", handle_instance_deregister, NAMING_WRITE, "remove an instance" },
-	{ METHOD_GET, "/v1/ns/instance", handle_instance_get, ROUTE_NAMING, "one instance" },
-	{ METHOD_GET, "/v1/ns/instance/list", handle_instance_list, ROUTE_NAMING,
-	  "the instances of a service; subscribe to pushes" },
-	{ METHOD_PUT, "/v1/ns/instance/beat", handle_instance_beat, NAMING_WRITE, "beat of an ephemeral instance" },
-	{ METHOD_GET, "/v1/ns/instance/statuses", handle_instance_statuses, ROUTE_NAMING,
-	  "health of all instances of a service" },
-	{ METHOD_PUT, "/v1/ns/instance/metadata/batch", handle_metadata_update, NAMING_WRITE,
-	  "set metadata keys of many instances" },
-	{ METHOD_DELETE, "/v1/ns/instance/metadata/batch", handle_metadata_delete, NAMING_WRITE,
-	  "remove metadata keys of many instances" },
-	{ METHOD_GET, "/v1/ns/operator/metrics", handle_operator_metrics, ROUTE_NAMING, "status and counts of the node" },
-	{ METHOD_GET, "/v1/ns/operator/switches", handle_operator_switches, ROUTE_NAMING, "the switches" },
+	INSTANCE(METHOD_POST, "", handle_instance_register, NAMING_WRITE, "register an instance"),
+	INSTANCE(METHOD_PUT, "", handle_instance_update, NAMING_WRITE, "replace an instance"),
+	INSTANCE(METHOD_PATCH, "", handle_instance_patch, NAMING_WRITE, "change fields of an instance"),
+	INSTANCE(METHOD_DELETE, "", handle_instance_deregister, NAMING_WRITE, "remove an instance"),
+	INSTANCE(METHOD_GET, "", handle_instance_get, ROUTE_NAMING, "one instance"),
+	INSTANCE(METHOD_GET, "/list", handle_instance_list, ROUTE_NAMING, "the instances of a service; subscribe to pushes"),
+	INSTANCE(METHOD_PUT, "/beat", handle_instance_beat, NAMING_WRITE, "beat of an ephemeral instance"),
+	INSTANCE(METHOD_GET, "/statuses", handle_instance_statuses, ROUTE_NAMING, "health of all instances of a service"),
+	INSTANCE(METHOD_PUT, "/metadata/batch", handle_metadata_update, NAMING_WRITE, "set metadata keys of many instances"),
+	INSTANCE(METHOD_DELETE, "/metadata/batch", handle_metadata_delete, NAMING_WRITE,
+	         "remove metadata keys of many instances"),
+	{ METHOD_GET, "/v1/ns/api/allDomNames", handle_legacy_names, ROUTE_NAMING, "names of all services by namespace" },
+	{ METHOD_GET, "/v1/ns/api/srvIPXT", handle_legacy_list, ROUTE_NAMING, "the instances of DEFAULT_GROUP@@dom" },
+	{ METHOD_GET, "/v1/ns/api/clientBeat", handle_legacy_beat, NAMING_WRITE, "beat of an instance of DEFAULT_GROUP@@dom" },
+	OPERATOR(METHOD_GET, "/metrics", handle_operator_metrics, ROUTE_NAMING, "status and counts of the node"),
+	OPERATOR(METHOD_GET, "/switches", handle_switches_get, ROUTE_NAMING, "the switches"),
+	OPERATOR(METHOD_PUT, "/switches", handle_switches_set, OPERATOR_WRITE, "set a switch (doc/switches.md)"),
+	OPERATOR(METHOD_GET, "/push/state", handle_operator_push_state, ROUTE_NAMING, "counts of pushes"),
+	OPERATOR(METHOD_GET, "/servers", handle_operator_servers, ROUTE_NAMING, "the nodes"),
+	OPERATOR(METHOD_GET, "/server/status", handle_operator_server_status, ROUTE_NAMING, "load of a peer; ignored"),
+	OPERATOR(METHOD_GET, "/distro/server", handle_operator_distro_server, ROUTE_NAMING, "the node responsible for a service"),
+	OPERATOR(METHOD_GET, "/distro/status", handle_operator_distro_status, ROUTE_NAMING, "the nodes"),
+	OPERATOR(METHOD_GET, "/cluster/state", handle_operator_cluster_state, ROUTE_NAMING, "the old election, not in use"),
+	OPERATOR(METHOD_PUT, "/log", handle_operator_log, OPERATOR_WRITE, "log level of the process that answers"),
 	{ METHOD_POST, "/v1/ns/service", handle_service_create, ROUTE_NAMING | ROUTE_WRITE, "create a service" },
 	{ METHOD_PUT, "/v1/ns/service", handle_service_update, ROUTE_NAMING | ROUTE_WRITE, "change the settings of a service" },
 	{ METHOD_DELETE, "/v1/ns/service", handle_service_delete, ROUTE_NAMING | ROUTE_WRITE,
@@ -28,9 +48,9 @@ const struct route routes[] = {
 	{ METHOD_GET, "/v1/ns/service", handle_service_get, ROUTE_NAMING, "one service and its clusters" },
 	{ METHOD_PUT, "/v1/ns/service/checksum", handle_service_checksum, ROUTE_NAMING | ROUTE_WRITE,
 	  "checksum of a service, made anew" },
-	{ METHOD_GET, "/v1/ns/service/subscribers", handle_service_subscribers, ROUTE_NAMING, "who is pushed to" },
 	{ METHOD_GET, "/v1/ns/service/names", handle_service_names, ROUTE_NAMING, "names of services that match an expression" },
 	{ METHOD_POST, "/v1/ns/service/status", handle_service_status, ROUTE_NAMING, "checksums of another server" },
+	{ METHOD_GET, "/v1/ns/service/subscribers", handle_service_subscribers, ROUTE_NAMING, "who is pushed to" },
 	{ METHOD_GET, "/v1/ns/catalog/service", handle_catalog_service, ROUTE_NAMING, "one service as the console shows it" },
 	{ METHOD_GET, "/v1/ns/catalog/services", handle_catalog_services, ROUTE_NAMING,
 	  "services with their counts or instances, page by page" },
@@ -43,8 +63,25 @@ const struct route routes[] = {
 	{ METHOD_PUT, "/v1/ns/health/instance", handle_health_update, NAMING_WRITE, "the same" },
 	{ METHOD_GET, "/v1/ns/health/server", handle_health_server, ROUTE_NAMING, "a sign of life" },
 	{ METHOD_GET, "/v1/ns/service/list", handle_service_list, ROUTE_NAMING, "names of the services, page by page" },
+	{ METHOD_GET, "/actuator/health", handle_actuator_health, 0, "is the server up" },
+	{ METHOD_GET, "/actuator/prometheus", handle_actuator_prometheus, 0, "metrics for Prometheus" },
+	{ METHOD_GET, "/v1/console/namespaces", handle_namespace_get, 0, "the namespaces, or one of them" },
+	{ METHOD_POST, "/v1/console/namespaces", handle_namespace_create, NAMESPACE_WRITE, "create a namespace" },
+	{ METHOD_PUT, "/v1/console/namespaces", handle_namespace_update, NAMESPACE_WRITE, "change the texts of a namespace" },
+	{ METHOD_DELETE, "/v1/console/namespaces", handle_namespace_delete, NAMESPACE_WRITE,
+	  "remove a namespace, not its services" },
+	{ METHOD_GET, "/v1/console/server/state", handle_console_state, 0, "version and mode" },
 	{ METHOD_GET, "/v1/console/health/liveness", handle_console_liveness, 0, "is the process alive" },
 	{ METHOD_GET, "/v1/console/health/readiness", handle_console_readiness, 0, "can it serve" },
 };
 
 const unsigned route_count = sizeof(routes) / sizeof(routes[0]);
+
+_Static_assert(sizeof(routes) / sizeof(routes[0]) < SLOT_ROUTES, "each route counts into a row of its own");
+
+const char *route_method(const struct route *route)
+{
+	static const char *const names[] = { "GET", "POST", "PUT", "DELETE", "PATCH", "HEAD", "OPTIONS", "TRACE", "any" };
+
+	return names[route->method];
+}

@@ -10,6 +10,7 @@ enum route_flag {
 	ROUTE_NAMING = 1,      /* under /v1/ns: filter chain of specification 1.3 */
 	ROUTE_RESPONSIBLE = 2, /* D: forwarded in a cluster */
 	ROUTE_WRITE = 4,       /* right needed: write */
+	ROUTE_OPERATOR = 8,    /* only from the sources of operator.allow */
 };
 
 struct route {
@@ -22,5 +23,7 @@ struct route {
 
 extern const struct route routes[];
 extern const unsigned route_count;
+
+const char *route_method(const struct route *route);
 
 #endif

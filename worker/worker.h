@@ -9,6 +9,8 @@
 #include "shared/process/process.h"
 #include "shared/registry/registry.h"
 #include "shared/registry/switches.h"
+#include "worker/gate.h"
+#include "worker/route_stats.h"
 
 struct list_cache; /* worker/list_cache.h */
 struct accept_set; /* worker/accept.h */
@@ -34,6 +36,7 @@ struct worker {
 	struct ev_loop *loop;
 	struct registry registry;
 	const struct switches *switches;
+	struct gate gate; /* what follows from the texts of the switches */
 	struct destination_policy destinations;
 	struct service_view view; /* memory reused from request to request */
 	struct list_cache *list_cache;
@@ -46,6 +49,7 @@ struct worker {
 	uint64_t next_request_id;
 	uint64_t started_ms;
 	struct host_load host;
+	struct route_stats route_stats;
 	bool stopping;
 };
 

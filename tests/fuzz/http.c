@@ -64,11 +64,24 @@ static void check_path(const char *target, size_t n, struct str path)
 	FUZZ_CHECK(mark == NULL || path.p < mark || path.p >= target + n);
 }
 
+/* The library is shown some of the lines and must judge as if it had seen all. */
+static void check_judgement(const char *data, const struct head_check *hc, const struct request *rq, int status)
+{
+	static const struct http_parser_settings settings;
+	http_parser parser;
+
+	http_parser_init(&parser, HTTP_REQUEST);
+	http_parser_execute(&parser, &settings, data, hc->length);
+	FUZZ_CHECK((HTTP_PARSER_ERRNO(&parser) == HPE_OK) == (status == 0));
+	FUZZ_CHECK(status != 0 || rq->keep_alive == (http_should_keep_alive(&parser) != 0));
+}
+
 static bool check_request(const char *data, const struct head_check *hc)
 {
 	struct request rq = { 0 };
 	int status = http_head_parse(data, hc, &rq);
 
+	check_judgement(data, hc, &rq, status);
 	if (status != 0) {
 		FUZZ_CHECK(status == 400 || status == 501);
 		return false;

@@ -21,6 +21,7 @@ struct fixture {
 	struct process proc;
 	struct slot slot;
 	struct worker worker;
+	struct switches switches;
 	struct request rq;
 	struct buf out;
 	char text[65536]; /* of fixture_out() */
@@ -36,6 +37,8 @@ static inline void fixture_init(struct fixture *f)
 	f->proc.config.http_body_bytes = 100000;
 	f->proc.config.http_pipeline = 64;
 	f->worker.proc = &f->proc;
+	f->worker.switches = &f->switches;
+	f->worker.gate = (struct gate){ .begun = true, .open = true, .status = STATUS_UP };
 	metrics_use(&f->slot);
 }
 

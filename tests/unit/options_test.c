@@ -39,6 +39,8 @@ static const struct {
 	{ { "-h", NULL }, OPTIONS_HELP, false, false, NULL, 0 },
 	{ { "--print-config", "sample", NULL }, OPTIONS_SAMPLE, false, false, NULL, 0 },
 	{ { "--print-config=doc", NULL }, OPTIONS_DOC, false, false, NULL, 0 },
+	{ { "--print-api", NULL }, OPTIONS_API, false, false, NULL, 0 },
+	{ { "--print-metrics", NULL }, OPTIONS_METRICS, false, false, NULL, 0 },
 };
 
 static const struct {

@@ -1,0 +1,50 @@
+/* doc/api.md, from the table of routes. */
+#include <string.h>
+
+#include "shared/process/document.h"
+#include "worker/router.h"
+
+static const struct {
+	enum route_flag flag;
+	const char *word;
+} flag_words[] = {
+	{ ROUTE_WRITE, "write" },
+	{ ROUTE_RESPONSIBLE, "responsible" },
+	{ ROUTE_OPERATOR, "operator" },
+};
+
+static void print_flags(FILE *out, unsigned flags)
+{
+	const char *comma = "";
+
+	for (size_t i = 0; i < sizeof(flag_words) / sizeof(flag_words[0]); i++) {
+		if ((flags & flag_words[i].flag) == 0)
+			continue;
+		fprintf(out, "%s%s", comma, flag_words[i].word);
+		comma = ", ";
+	}
+}
+
+static void print_route(FILE *out, const struct route *route)
+{
+	fprintf(out, "| %s | `" ROUTER_CONTEXT "%s` | ", route_method(route), route->path);
+	print_flags(out, route->flags);
+	fprintf(out, " | %s |\n", route->about);
+}
+
+void document_api(FILE *out)
+{
+	fputs("# Routes\n\n"
+	      "Printed by `rosterd --print-api` from the table of routes. Each path also works with one trailing slash. Under\n"
+	      "`/nacos/v1/ns` an unknown path and a wrong method are 501, elsewhere 404 and 500. HEAD works where GET does, except\n"
+	      "under `/nacos/v1/ns`.\n\n"
+	      "- write: changes something; the others only read.\n"
+	      "- responsible: in a cluster of the real server only the server responsible for the service answers it and the others\n"
+	      "  forward. Here every node answers.\n"
+	      "- operator: only for sources that `operator.allow` lists, others get 403.\n\n"
+	      "| Method | Path | Flags | What it does |\n"
+	      "|---|---|---|---|\n",
+	      out);
+	for (unsigned i = 0; i < route_count; i++)
+		print_route(out, &routes[i]);
+}
