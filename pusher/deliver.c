@@ -414,6 +414,7 @@ static void accept_ack(struct deliver *d, struct inflight_entry *entry, uint64_t
 	if (entry->counted) {
 		metric_add(METRIC_PUSH_OK, 1);
 		latency_add(METRIC_PUSH_ACK_BUCKET_0, METRIC_PUSH_ACK_MS_SUM, now_ms - entry->first_ms);
+		metric_cost_add(now_ms, now_ms - entry->first_ms);
 	}
 	forget(d, entry);
 }

@@ -261,6 +261,7 @@ int pusher_main(struct process *proc)
 	pusher->proc = proc;
 	if ((ret = pusher_init(pusher)) < 0) {
 		log_error("op=pusher-init err=\"%s\" errno=\"%s\"", err_str(ret), strerror(errno));
+		free(pusher);
 		return EXIT_FAILURE;
 	}
 	process_ready(proc);

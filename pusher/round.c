@@ -186,10 +186,16 @@ static void send_to(struct round *round, const struct subscriber_view *sub, uint
 		deliver_oversize(round->deliver, round->shard, sub, round->key, round->changed);
 }
 
+/* The switch pushEnabled also holds for those that subscribed before it was turned off. */
+static bool may_push(const struct round *round, const struct subscriber_view *sub)
+{
+	return (sub->flags & SUBSCRIBER_PUSH) != 0 && __atomic_load_n(&round->switches->push, __ATOMIC_RELAXED) != 0;
+}
+
 static void consider(struct round *round, const struct subscriber_view *sub, uint64_t health_ms)
 {
 	bool zombie = zombies_is_one(sub, health_ms, round->config->push_subscriber_life_ms);
-	uint8_t tries = (sub->flags & SUBSCRIBER_PUSH) != 0 ? try_for(round, sub, zombie) : 0;
+	uint8_t tries = may_push(round, sub) ? try_for(round, sub, zombie) : 0;
 
 	if (tries > 0)
 		send_to(round, sub, tries);
@@ -199,6 +205,14 @@ static void consider(struct round *round, const struct subscriber_view *sub, uin
 
 /* ---- the round -------------------------------------------------------------------- */
 
+/* Who subscribes after the change has read it, so that a service without an audience need not be copied. */
+static bool has_audience(struct round *round, const struct service_key *key)
+{
+	struct audience_cursor probe = { 0 };
+
+	return registry_subscribers(round->reg, key, &probe, round->batch, 1) != 0;
+}
+
 void round_begin(struct round *round, const struct round_start *start)
 {
 	struct service_key key;
@@ -207,6 +221,10 @@ void round_begin(struct round *round, const struct round_start *start)
 	round->name = *start->name;
 	round->shard = start->shard;
 	key = name_copy_key(&round->name);
+	if (!has_audience(round, &key)) {
+		metric_add(METRIC_PUSH_ROUNDS, 1);
+		return;
+	}
 	if ((ret = registry_view(round->reg, &key, &round->view)) < 0) {
 		log_warning("op=push-round shard=%u err=\"%s\"", start->shard, err_str(ret));
 		round->deliver->owed = true;

@@ -1,8 +1,8 @@
 /* round.h - one service's push to its whole audience, 64 subscribers a step.
  *
- * The service is read once; each distinct view of it (grouped or bare names, clusters text) is encoded and
- * packed once; R (lastRefTime) is one for the round. Between steps the caller reads ACKs, so that they do
- * not pile up in the kernel, and stops while the socket takes no more.
+ * A service that nobody subscribed to is not looked at. Else it is read once; each distinct view of it (grouped or
+ * bare names, clusters text) is encoded and packed once; R (lastRefTime) is one for the round. Between steps the
+ * caller reads ACKs, so that they do not pile up in the kernel, and stops while the socket takes no more.
  *
  * Two kinds: after a change, everybody alive gets the new state, except those it was sent to already
  * (by a tour, or because two changes were read at once). Owed (tour.h): only those behind and those

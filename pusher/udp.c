@@ -7,7 +7,7 @@
 
 int udp_init(struct udp *udp, int fd, uint32_t overflow)
 {
-	struct sockaddr_storage own;
+	struct sockaddr_storage own = { 0 };
 	socklen_t len = sizeof own;
 	int on = 1;
 

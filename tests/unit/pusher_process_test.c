@@ -304,6 +304,68 @@ static void test_idle_does_not_wake(void **state)
 	assert_int_equal(proc.slot->busy_since_ms, 0);
 }
 
+/* Until the pusher has read the eventfd. */
+static void wait_heard(void)
+{
+	struct pollfd ring = { f.seg->wake_fd[QUEUE_PUSHER], POLLIN, 0 };
+
+	for (unsigned ms = 0; poll(&ring, 1, 0) == 1; ms++) {
+		if (ms >= PUSH_WAIT_MS)
+			fail_msg("the pusher does not hear");
+		poll(NULL, 0, 1);
+	}
+}
+
+/* Microseconds until two rings, the second behind the first, were heard. */
+static uint64_t two_rings(void)
+{
+	uint64_t begin_us = clock_mono_us();
+
+	process_wake(f.seg->wake_fd[QUEUE_PUSHER]);
+	wait_heard();
+	process_wake(f.seg->wake_fd[QUEUE_PUSHER]);
+	wait_heard();
+	return clock_mono_us() - begin_us;
+}
+
+/* A quarter of the 200 ms of push.delay, but no longer than 50. */
+static void test_stream_is_heard_in_portions(void **state)
+{
+	struct subscriber_spec spec;
+	static struct push push;
+	struct client c;
+
+	(void)state;
+	spawn();
+	assert_true(two_rings() >= 45000);
+	c = client_open();
+	spec = subscriber_for("127.0.0.1", c.port, "");
+	poll_as(&f.reg, "G@@s", &spec);
+	wait_heard();
+	/* Not heard yet when it dies; nothing is lost by that. */
+	add(&f, "G@@s", "10.0.0.1", 80);
+	kill_now();
+	spawn();
+	client_read(&c, &push);
+	assert_non_null(strstr(push.text, "10.0.0.1"));
+	close(c.fd);
+}
+
+static void test_no_delay_is_exact(void **state)
+{
+	uint64_t best_us = UINT64_MAX;
+
+	(void)state;
+	proc.config.push_delay_ms = 0;
+	spawn();
+	for (unsigned i = 0; i < 20 && best_us > 20000; i++) {
+		uint64_t us = two_rings();
+
+		best_us = us < best_us ? us : best_us;
+	}
+	assert_true(best_us <= 20000);
+}
+
 static void test_stop(void **state)
 {
 	(void)state;
@@ -331,6 +393,8 @@ int main(void)
 		CASE(test_kill_loses_nothing),
 		CASE(test_dead_writer_is_found),
 		CASE(test_idle_does_not_wake),
+		CASE(test_stream_is_heard_in_portions),
+		CASE(test_no_delay_is_exact),
 		CASE(test_stop),
 		CASE(test_ends_with_the_master),
 	};

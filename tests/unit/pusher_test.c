@@ -353,22 +353,45 @@ static void test_shared_socket(void **state)
 	close(c.fd);
 }
 
-static void test_go_reads_4024(void **state)
+static struct subscriber_spec go_client(const struct client *c)
 {
-	struct client c = client_open();
-	struct subscriber_spec spec = subscriber_for("127.0.0.1", c.port, "");
-	char ip[32];
+	struct subscriber_spec spec = subscriber_for("127.0.0.1", c->port, "");
 
-	(void)state;
 	spec.agent = STR("Nacos-Go-Client:v1.1.6");
 	spec.agent_kind = AGENT_GO;
 	spec.grouped = false;
-	poll_as(&f.reg, "G@@s", &spec);
+	return spec;
+}
+
+/* More than 4,024 bytes, packed. */
+#define LONG_LIST 400U
+
+static void change_long_list(const char *name, bool present)
+{
+	struct service_key key = key_for(name);
+	char ip[32];
+
 	srandom(7);
-	for (unsigned i = 0; i < 400; i++) {
+	for (unsigned i = 0; i < LONG_LIST; i++) {
+		struct instance_spec spec;
+
 		snprintf(ip, sizeof ip, "10.%u.%u.%u", i / 250, i % 250, (unsigned)random() % 250);
-		add(&f, "G@@s", ip, (int32_t)(1000 + random() % 60000));
+		spec = spec_for(ip, (int32_t)(1000 + random() % 60000));
+		if (present)
+			assert_int_equal(registry_register(&f.reg, client, &key, &spec), 0);
+		else
+			assert_int_equal(registry_deregister(&f.reg, client, &key, &spec.key), 0);
 	}
+}
+
+static void test_go_reads_4024(void **state)
+{
+	struct client c = client_open();
+	struct subscriber_spec spec = go_client(&c);
+
+	(void)state;
+	poll_as(&f.reg, "G@@s", &spec);
+	change_long_list("G@@s", true);
 	pass_ms(1000);
 	run();
 	expect_silence(&c);
@@ -379,6 +402,64 @@ static void test_go_reads_4024(void **state)
 	run();
 	expect_silence(&c);
 	assert_int_equal(metric(METRIC_PUSH_OVERSIZE), 1);
+	close(c.fd);
+}
+
+static bool is_oversize(const char *name, const struct subscriber_spec *spec)
+{
+	struct service_key key = key_for(name);
+	struct service_stamp stamp;
+
+	assert_int_equal(registry_poll(&f.reg, &key, spec, &stamp), 0);
+	return stamp.oversize;
+}
+
+/* The worker gives such a subscriber the short poll interval, until it fits again. */
+static void test_poll_knows_oversize(void **state)
+{
+	struct client c = client_open(), java = subscribe("G@@s");
+	struct subscriber_spec spec = go_client(&c), other = subscriber_for("127.0.0.1", java.port, "");
+
+	(void)state;
+	assert_false(is_oversize("G@@s", &spec));
+	change_long_list("G@@s", true);
+	pass_ms(1000);
+	run();
+	assert_true(is_oversize("G@@s", &spec));
+	assert_false(is_oversize("G@@s", &other));
+	client_read(&java, &push);
+	restart();
+	assert_true(is_oversize("G@@s", &spec));
+	change_long_list("G@@s", false);
+	add(&f, "G@@s", "10.9.0.1", 80);
+	pass_ms(1000);
+	run();
+	client_read(&c, &push);
+	assert_int_equal(hosts_in(&push), 1);
+	assert_false(is_oversize("G@@s", &spec));
+	close(c.fd);
+	close(java.fd);
+}
+
+/* A change that nobody asked to hear of costs no copy of the service. */
+static void test_no_audience(void **state)
+{
+	struct client c = client_open();
+
+	(void)state;
+	add(&f, "G@@s", "10.0.0.1", 80);
+	pass_ms(1000);
+	run();
+	assert_int_equal(metric(METRIC_PUSH_ROUNDS), 1);
+	assert_int_equal(schedule.round.view.instance_cap, 0);
+	/* And the next one, with an audience, is pushed. */
+	struct subscriber_spec spec = subscriber_for("127.0.0.1", c.port, "");
+	poll_as(&f.reg, "G@@s", &spec);
+	add(&f, "G@@s", "10.0.0.2", 80);
+	pass_ms(1000);
+	run();
+	client_read(&c, &push);
+	assert_int_equal(hosts_in(&push), 2);
 	close(c.fd);
 }
 
@@ -681,6 +762,8 @@ int main(void)
 		CASE(test_foreign_and_unknown_acks),
 		CASE(test_shared_socket),
 		CASE(test_go_reads_4024),
+		CASE(test_poll_knows_oversize),
+		CASE(test_no_audience),
 		CASE(test_not_allowed),
 		CASE(test_views_by_agent),
 		CASE(test_pace),
