@@ -1,7 +1,8 @@
--- Load for bench.py: wrk ... -s bench.lua URL -- WORK BASE VERIFY
---   WORK    light, full, list10, list1000 or register
---   BASE    number of the first new instance (register)
+-- Load for bench.py: wrk ... -s bench.lua URL -- WORK BASE VERIFY COUNT
+--   WORK    light, full, list10, list1000, register or deregister
+--   BASE    number of the first new instance (register), of the first one to go (deregister)
 --   VERIFY  1: looks into every answer; slower, so it is a round of its own
+--   COUNT   of requests at most, 0: what the time allows
 --
 -- Requests are those of the Java client 1.4.8. The last line printed is for bench.py.
 
@@ -62,17 +63,38 @@ local function cycle(requests)
 	end
 end
 
--- Each request a new instance, spread over 1,000 services.
-local function registrations(base)
-	local number = base
+-- Each request the next of the new instances, spread over 1,000 services.
+local function numbered(base, make)
+	local number = base - 1
 	return function()
-		local service, ip = number % 1000, string.format("%d.%d.%d.%d", 11 + math.floor(number / 16777216) % 200,
-			math.floor(number / 65536) % 256, math.floor(number / 256) % 256, number % 256)
 		number = number + 1
-		return wrk.format("POST", NS .. "?namespaceId=public&serviceName=DEFAULT_GROUP%40%40new-" .. service ..
-			"&groupName=DEFAULT_GROUP&clusterName=DEFAULT&ip=" .. ip .. "&port=8080&weight=1.0&enable=true&healthy=true" ..
-			"&ephemeral=true&metadata=%7B%22preserved.heart.beat.timeout%22%3A%22600000%22%2C" ..
-			"%22preserved.ip.delete.timeout%22%3A%22900000%22%7D", headers, "")
+		return make("DEFAULT_GROUP%40%40new-" .. number % 1000, string.format("%d.%d.%d.%d",
+			11 + math.floor(number / 16777216) % 200, math.floor(number / 65536) % 256, math.floor(number / 256) % 256,
+			number % 256))
+	end
+end
+
+local function register(service, ip)
+	return wrk.format("POST", NS .. "?namespaceId=public&serviceName=" .. service ..
+		"&groupName=DEFAULT_GROUP&clusterName=DEFAULT&ip=" .. ip .. "&port=8080&weight=1.0&enable=true&healthy=true" ..
+		"&ephemeral=true&metadata=%7B%22preserved.heart.beat.timeout%22%3A%22600000%22%2C" ..
+		"%22preserved.ip.delete.timeout%22%3A%22900000%22%7D", headers, "")
+end
+
+local function deregister(service, ip)
+	return wrk.format("DELETE", NS .. "?namespaceId=public&serviceName=" .. service .. "&clusterName=DEFAULT&ip=" .. ip ..
+		"&port=8080&ephemeral=true", headers)
+end
+
+-- The count is reached: the rest of the time passes without load.
+local function at_most(count, next_request)
+	local left = count
+	return function()
+		left = left - 1
+		if left == 0 then
+			wrk.thread:stop()
+		end
+		return next_request()
 	end
 end
 
@@ -87,7 +109,8 @@ local works = {
 		return cycle(requests)
 	end },
 	list1000 = { expect = '"hosts":[{"ip":"10.2.', make = function() return cycle({ list("bench-large") }) end },
-	register = { expect = "ok", make = function(base) return registrations(base) end },
+	register = { expect = "ok", make = function(base) return numbered(base, register) end },
+	deregister = { expect = "ok", make = function(base) return numbered(base, deregister) end },
 }
 
 bad = 0
@@ -95,6 +118,9 @@ bad = 0
 function init(args)
 	local work = works[args[1]]
 	request = work.make(tonumber(args[2]))
+	if tonumber(args[4]) > 0 then
+		request = at_most(tonumber(args[4]), request)
+	end
 	if args[3] == "1" then
 		response = function(status, _, body)
 			if status ~= 200 or not body:find(work.expect, 1, true) then
