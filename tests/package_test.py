@@ -40,9 +40,10 @@ class Package(unittest.TestCase):
                 self.assertEqual(len(server.hosts("s")), 1)
 
     def test_generated_files_are_current(self):
-        """etc/roster.yaml and doc/configuration.md come from the key table."""
-        for what, path in (("sample", "etc/roster.yaml"), ("doc", "doc/configuration.md")):
-            printed = subprocess.run([roster.ROSTERD, "--print-config", what], capture_output=True, text=True, check=True).stdout
+        """The sample file and some pages of doc/ come from the tables of keys, routes and metrics."""
+        for options, path in ((("--print-config", "sample"), "etc/roster.yaml"), (("--print-config", "doc"), "doc/configuration.md"),
+                              (("--print-api",), "doc/api.md"), (("--print-metrics",), "doc/metrics.md")):
+            printed = subprocess.run((roster.ROSTERD,) + options, capture_output=True, text=True, check=True).stdout
             self.assertEqual(printed, open(os.path.join(roster.TOP, path)).read(), path)
 
     def test_every_source_is_listed(self):

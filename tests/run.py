@@ -76,8 +76,8 @@ def suites():
     found = []
     for build in ("build", "build-asan", "build-faults"):
         found += list(unit(build))
-    for build in ("build", "build-asan"):
         found.append(Suite("fuzz-seeds/" + build, [PYTHON, "tests/fuzz/run.py", "--seeds", "--build", build]))
+    for build in ("build", "build-asan"):
         found.append(Suite("conformance/" + build, [PYTHON, "tests/conformance/run.py"], binary(build)))
     for path in sorted(glob.glob(os.path.join(TOP, "tests", "system", "*_test.py"))):
         name = os.path.basename(path)[:-len("_test.py")]
@@ -87,7 +87,7 @@ def suites():
             found.append(Suite("system-asan/" + name, [PYTHON, path], binary("build-asan")))
     for kind in ("node", "java"):
         found.append(Suite("clients/" + kind, [PYTHON, "tests/clients/clients_test.py"], dict(binary("build"), CLIENT=kind)))
-    found.append(Suite("lint", ["./dev", "lint"], alone=False))
+    found.append(Suite("lint", ["./dev", "lint"], limit_s=900))
     found.append(Suite("package", [PYTHON, "tests/package_test.py"]))
     found.append(Suite("bench", [PYTHON, "tests/bench/bench.py", "--rosterd", "build/rosterd", "--floor",
                                  "build/tests/bench/floor", "--check"], alone=True))

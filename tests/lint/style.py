@@ -1,0 +1,137 @@
+#!/usr/bin/env python3
+"""The rules of the house that no tool knows. Each file is one check; the last line is "N passed, N failed".
+
+    sizes       a function of at most 80 lines, a file of at most 700 (not in tests)
+    direction   who may include whom is the table of folders in doc/architecture.md, read from there
+    locks       functions of pthread_mutex_*, and of its relatives, are named in shared/shm/lock.c only
+    unfinished  no words that say so, in any file of text
+"""
+import os
+import re
+import subprocess
+import sys
+
+TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+PROCESSES = ("master", "worker", "pusher", "keeper")
+LINES_OF_A_FILE = 700
+LINES_OF_A_FUNCTION = 80
+LOCK_FILE = "shared/shm/lock.c"
+LOCK_CALL = re.compile(r"\bpthread_(?:mutex|mutexattr|rwlock|cond|spin)\w*_[a-z]+\s*\(")
+UNFINISHED = re.compile(r"\b(?:TO" r"DO|FIX" r"ME|X" r"XX)\b")
+INCLUDE = re.compile(r'\s*#\s*include\s+"([^"]+)"')
+COMMENT = re.compile(r"/\*.*?\*/|//[^\n]*", re.S)
+TEXTS = (".c", ".h", ".py", ".md", ".mk", ".am", ".ac", ".yaml", ".lua", ".js", ".java", ".service", ".socket", "dev", "run", "setup")
+
+
+def all_files():
+    listed = subprocess.run(["git", "ls-files", "-co", "--exclude-standard"], cwd=TOP, capture_output=True, text=True, check=True).stdout
+    return sorted(path for path in listed.splitlines() if os.path.isfile(os.path.join(TOP, path)))
+
+
+def read(path):
+    with open(os.path.join(TOP, path), encoding="utf-8", errors="replace") as f:
+        return f.read()
+
+
+def may_include():
+    """Rows `| `shared/x` | holds | base, shm |`: the set of folders each folder may include, itself among them."""
+    table = {}
+    for line in read("doc/architecture.md").splitlines():
+        cells = [cell.strip() for cell in line.strip().strip("|").split("|")]
+        if len(cells) != 3 or not cells[2]:
+            continue
+        folders = re.findall(r"`([a-z/]+)`", cells[0])
+        if cells[2] == "nothing":
+            allowed = set()
+        elif cells[2].startswith("everything under shared"):
+            allowed = {"shared/"}
+        elif re.fullmatch(r"[a-z]+(?:, [a-z]+)*", cells[2]):
+            allowed = {"shared/" + name for name in cells[2].split(", ")}
+        else:
+            continue
+        for folder in folders:
+            if folder.startswith("shared/") or folder in PROCESSES:
+                table[folder] = allowed | {folder}
+    return table
+
+
+def functions(lines):
+    """(number of the first line, name, length) of each function: its braces stand in the first column."""
+    start = None
+    for number, line in enumerate(lines):
+        if line == "{":
+            start = number
+        elif line == "}" and start is not None:
+            head = start - 1
+            while head > 0 and not re.match(r"[A-Za-z_].*\(", lines[head]):
+                head -= 1
+            named = re.search(r"(\w+)\(", lines[head])
+            yield head + 1, named.group(1) if named else "?", number - start - 1
+            start = None
+
+
+def blank(match):
+    return re.sub(r"[^\n]", " ", match.group())
+
+
+def direction(path, number, target, table):
+    folder = os.path.dirname(path)
+    if ".." in target or "/" not in target:
+        return "%d: \"%s\" is not named from the top folder" % (number, target)
+    other = os.path.dirname(target)
+    if folder not in table:
+        return "%d: doc/architecture.md does not say what %s may include" % (number, folder)
+    if other in table[folder] or ("shared/" in table[folder] and other.startswith("shared/")):
+        return None
+    return "%d: %s may not include %s" % (number, folder, other)
+
+
+def check(path, table):
+    text = read(path)
+    found = ["%d: unfinished" % number for number, line in enumerate(text.splitlines(), 1) if UNFINISHED.search(line)]
+    if not path.endswith((".c", ".h")) or not path.startswith(tuple(p + "/" for p in PROCESSES + ("shared",))):
+        return found
+    lines = text.splitlines()
+    if len(lines) > LINES_OF_A_FILE:
+        found.append("1: %d lines" % len(lines))
+    found += ["%d: %s: %d lines" % f for f in functions(lines) if f[2] > LINES_OF_A_FUNCTION]
+    for number, line in enumerate(COMMENT.sub(blank, text).splitlines(), 1):
+        include = INCLUDE.match(line)
+        wrong = include and direction(path, number, include.group(1), table)
+        if wrong:
+            found.append(wrong)
+        if path != LOCK_FILE and LOCK_CALL.search(line):
+            found.append("%d: locks are taken in %s only" % (number, LOCK_FILE))
+    return found
+
+
+def jobs():
+    """(name, a function that returns the findings as text) of each check."""
+    table = may_include()
+
+    def whole():
+        missing = [f for f in sorted({os.path.dirname(p) for p in all_files() if re.match(r"shared/\w+/\w+\.c$", p)}) if f not in table]
+        missing += [f for f in PROCESSES if f not in table]
+        return "".join("doc/architecture.md: no row for %s\n" % folder for folder in missing)
+
+    def of(path):
+        return lambda: "".join("%s:%s\n" % (path, line) for line in check(path, table))
+
+    yield "style folders", whole
+    for path in all_files():
+        if path.endswith(TEXTS):
+            yield "style " + path, of(path)
+
+
+def main():
+    passed = failed = 0
+    for _, job in jobs():
+        text = job()
+        passed, failed = passed + (not text), failed + bool(text)
+        sys.stdout.write(text)
+    print("%d passed, %d failed" % (passed, failed))
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
