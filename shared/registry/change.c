@@ -21,7 +21,7 @@ int registry_take_changed(struct registry *reg, uint32_t shard, uint32_t consume
 		op_end(&op);
 		return ret;
 	}
-	due_ms = s->queue[consumer].changed_at_ms + min_age_ms;
+	due_ms = queue_link_changed_ms(&s->queue[consumer]) + min_age_ms;
 	if (due_ms > now_ms) {
 		*wait_ms_r = due_ms - now_ms;
 		op_end(&op);

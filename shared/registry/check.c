@@ -117,17 +117,6 @@ static void walk_list(struct check *check, const char *what, struct chain list, 
 		broken(check, "%s: last is %u instead of %u", what, *list.last, prev);
 }
 
-static bool key_of(const struct tx *tx, uint32_t name, uint32_t ns_len, uint32_t name_len, struct service_key *key_r)
-{
-	struct str text = blob_view(tx, name);
-
-	if (text.n != (size_t)ns_len + 1 + name_len)
-		return false;
-	key_r->ns = str_make(text.p, ns_len);
-	key_r->name = str_make(text.p + ns_len + 1, name_len);
-	return true;
-}
-
 /* ---- services -------------------------------------------------------------- */
 
 struct service_sums {
@@ -177,7 +166,7 @@ static void check_cluster(struct check *check, struct service_sums *sums, struct
 		broken(check, "cluster %u of service %u says %u", sums->coff, sums->soff, c->service);
 	reach_blob(check, c->name, "cluster name");
 	reach_blob(check, c->metadata, "cluster metadata");
-	reach_blob(check, c->checker, "cluster checker");
+	reach_blob(check, c->check, "cluster checker");
 	sums->bytes += cluster_bytes(&check->op.tx, c);
 	for (sums->kind = 0; sums->kind < 2; sums->kind++) {
 		struct chain list = { &c->first[sums->kind], &c->last[sums->kind], SLAB_INSTANCE,
@@ -214,8 +203,9 @@ static void check_service(struct check *check, uint32_t off, struct service *s)
 	reach_blob(check, s->name, "service name");
 	reach_blob(check, s->metadata, "service metadata");
 	reach_blob(check, s->selector, "service selector");
+	reach_blob(check, s->checksum, "checksum");
 	sums.bytes = (int64_t)slab_object_bytes(SLAB_SERVICE) + blob_bytes(tx, s->name) + blob_bytes(tx, s->metadata) +
-	             blob_bytes(tx, s->selector);
+	             blob_bytes(tx, s->selector) + blob_bytes(tx, s->checksum);
 	check_clusters(check, &sums);
 	compare(check, "instances of a service", s->instances, sums.instances);
 	compare(check, "ephemeral instances of a service", s->ephemeral, sums.ephemeral);
@@ -251,13 +241,13 @@ static void check_live(struct check *check, uint32_t off, void *object, void *ow
 		return;
 	}
 	place = key_place(check->op.reg, &key);
-	if (place.shard != check->op.tx.shard->index || place.hash != s->link.hash || key_name_hash(&key) != s->name_hash ||
+	if (place.shard != check->op.tx.shard->index || place.hash != s->link.hash ||
 	    service_find(&check->op, &key, place.hash, &found) != off)
 		broken(check, "service %u is not found by its name", off);
 	if (s->changed > s->revision || s->content > s->revision)
 		broken(check, "revisions of service %u", off);
 	for (uint32_t c = 0; c < QUEUE_CONSUMERS; c++)
-		check->sums.pending[c] += s->queue[c].pending != 0;
+		check->sums.pending[c] += queue_link_pending(&s->queue[c]) != 0;
 	check_service(check, off, s);
 }
 
@@ -270,7 +260,7 @@ static void check_draining(struct check *check, uint32_t off, void *object, void
 	if ((s->flags & SERVICE_REMOVED) == 0)
 		broken(check, "service %u drains although it was not removed", off);
 	for (uint32_t c = 0; c < QUEUE_CONSUMERS; c++) {
-		if (s->queue[c].pending != 0)
+		if (queue_link_pending(&s->queue[c]) != 0)
 			broken(check, "removed service %u is still queued", off);
 	}
 	check_service(check, off, s);
@@ -304,7 +294,7 @@ static void check_queue(struct check *check, uint32_t consumer)
 	while (off != 0) {
 		const struct service *s = seen > list->count ? NULL : slab_try(&check->op.tx, off, SLAB_SERVICE);
 
-		if (s == NULL || s->queue[consumer].pending == 0 || s->queue[consumer].prev != prev) {
+		if (s == NULL || queue_link_pending(&s->queue[consumer]) == 0 || s->queue[consumer].prev != prev) {
 			broken(check, "change queue %u at %u", consumer, off);
 			return;
 		}

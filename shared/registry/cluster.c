@@ -2,6 +2,8 @@
 
 #include "shared/shm/blob.h"
 
+#define DEFAULT_CHECK_PORT 80
+
 struct cluster *cluster_at(struct op *op, uint32_t off)
 {
 	struct cluster *c = slab_at(&op->tx, off, SLAB_CLUSTER);
@@ -57,7 +59,7 @@ static uint32_t *last_link(struct op *op, struct service *s)
 int64_t cluster_bytes(const struct tx *tx, const struct cluster *c)
 {
 	return (int64_t)slab_object_bytes(SLAB_CLUSTER) + blob_bytes(tx, c->name) + blob_bytes(tx, c->metadata) +
-	       blob_bytes(tx, c->checker);
+	       blob_bytes(tx, c->check);
 }
 
 uint32_t cluster_create(struct op *op, uint32_t soff, struct service *s, struct str name, struct cluster **c_r)
@@ -76,7 +78,7 @@ uint32_t cluster_create(struct op *op, uint32_t soff, struct service *s, struct 
 	link = last_link(op, s);
 	if (off == 0 || op->tx.err != 0 || link == NULL || (*c_r = cluster_at(op, off)) == NULL)
 		return 0;
-	**c_r = (struct cluster){ .service = soff, .name = blob, .check_port = 80, .use_instance_port = 1 };
+	**c_r = (struct cluster){ .service = soff, .name = blob };
 	undo_set32(&op->tx, link, off);
 	undo_set32(&op->tx, &s->clusters, s->clusters + 1);
 	service_account(op, s, cluster_bytes(&op->tx, *c_r));
@@ -92,8 +94,44 @@ void cluster_free_first(struct op *op, struct service *s, struct cluster *c)
 	undo_set32(&op->tx, &s->clusters, s->clusters - 1);
 	blob_free(&op->tx, c->name);
 	blob_free(&op->tx, c->metadata);
-	blob_free(&op->tx, c->checker);
+	blob_free(&op->tx, c->check);
 	slab_free(&op->tx, off);
+}
+
+/* ---- checks ----------------------------------------------------------------- */
+
+void cluster_check(const struct tx *tx, const struct cluster *c, struct check_settings *check_r)
+{
+	struct str stored = c->check == 0 ? (struct str){ NULL, 0 } : blob_view(tx, c->check);
+	struct stored_check head;
+
+	*check_r = (struct check_settings){ .port = DEFAULT_CHECK_PORT, .use_instance_port = true };
+	if (stored.n < sizeof(head))
+		return;
+	memcpy(&head, stored.p, sizeof(head));
+	check_r->port = head.port;
+	check_r->use_instance_port = head.use_instance_port != 0;
+	if (head.has_text)
+		check_r->checker = str_make(stored.p + sizeof(head), stored.n - sizeof(head));
+}
+
+/* The length of the text was checked. */
+void cluster_set_check(struct op *op, struct service *s, struct cluster *c, const struct check_settings *check)
+{
+	struct stored_check head = { check->port, check->use_instance_port, str_is_set(check->checker) };
+	char bytes[sizeof(head) + TEXT_MAX_BYTES];
+	bool plain = check->port == DEFAULT_CHECK_PORT && check->use_instance_port && !str_is_set(check->checker);
+
+	if (check->checker.n > TEXT_MAX_BYTES) {
+		undo_fail(&op->tx, ERR_TOO_BIG);
+		return;
+	}
+	memcpy(bytes, &head, sizeof(head));
+	if (check->checker.n > 0)
+		memcpy(bytes + sizeof(head), check->checker.p, check->checker.n);
+	service_account(op, s,
+	                field_set(op, &c->check,
+	                          plain ? (struct str){ NULL, 0 } : str_make(bytes, sizeof(head) + check->checker.n)));
 }
 
 /* ---- walks ----------------------------------------------------------------- */

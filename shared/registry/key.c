@@ -156,3 +156,14 @@ void key_copy(const struct tx *tx, uint32_t name, uint32_t ns_len, uint32_t name
 	if (n > sizeof(copy_r->text) || n != ns_len + 1 + name_len)
 		copy_r->ns_len = copy_r->name_len = 0;
 }
+
+bool key_of(const struct tx *tx, uint32_t name, uint32_t ns_len, uint32_t name_len, struct service_key *key_r)
+{
+	struct str text = blob_view(tx, name);
+
+	if (text.n != (size_t)ns_len + 1 + name_len)
+		return false;
+	key_r->ns = str_make(text.p, ns_len);
+	key_r->name = str_make(text.p + ns_len + 1, name_len);
+	return true;
+}

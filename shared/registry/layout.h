@@ -28,18 +28,15 @@ enum service_flag {
 struct service {
 	struct table_link link;
 	uint64_t id;
-	uint64_t name_hash;        /* unkeyed: the same on every node */
-	uint64_t stamp;            /* hybrid clock of the last change */
-	uint64_t revision;         /* anything a reader could see changed */
-	uint64_t changed;          /* revision of the last change that pushes */
-	uint64_t content;          /* revision of the last change of the list or the settings (not a flip) */
-	uint64_t checksum_content; /* the content revision that checksum belongs to */
-	uint64_t checksum[2];      /* MD5, stored by the first reader */
-	uint64_t due_ms;           /* health clock: nothing in it can expire before; UINT64_MAX: nothing at all */
-	uint64_t due_new;          /* lowest bound set since the walk in progress began: a long walk takes several holds */
-	uint64_t bytes;            /* byte account: everything it owns */
-	uint32_t next, prev;       /* shard list, rising id; or the drain list */
-	uint32_t name;             /* blob */
+	uint64_t stamp;      /* hybrid clock of the last change */
+	uint64_t revision;   /* anything a reader could see changed */
+	uint64_t changed;    /* revision of the last change that pushes */
+	uint64_t content;    /* revision of the last change of the list or the settings (not a flip) */
+	uint64_t due_ms;     /* health clock: nothing in it can expire before; UINT64_MAX: nothing at all */
+	uint64_t due_new;    /* lowest bound set since the walk in progress began: a long walk takes several holds */
+	uint64_t bytes;      /* byte account: everything it owns */
+	uint32_t next, prev; /* shard list, rising id; or the drain list */
+	uint32_t name;       /* blob */
 	uint16_t ns_len, name_len;
 	uint32_t metadata;  /* blob, 0: {} */
 	uint32_t selector;  /* blob, 0: none */
@@ -48,8 +45,14 @@ struct service {
 	uint32_t first_cluster;
 	uint32_t clusters;
 	uint32_t instances, ephemeral, healthy;
-	uint32_t pad;
+	uint32_t checksum; /* blob of struct stored_checksum, 0: nobody has read the list yet */
 	struct queue_link queue[QUEUE_CONSUMERS];
+};
+
+/* What the first reader of a content revision found (specification 7.4). */
+struct stored_checksum {
+	uint64_t content;
+	uint8_t md5[16];
 };
 
 struct cluster {
@@ -59,10 +62,13 @@ struct cluster {
 	uint32_t metadata;          /* blob, 0: {} */
 	uint32_t first[2], last[2]; /* instances: [0] persistent, [1] ephemeral */
 	uint32_t count[2];
-	uint32_t checker;           /* blob with type and fields; 0: TCP */
-	int32_t check_port;         /* 80 */
-	uint32_t use_instance_port; /* 1 */
-	uint32_t pad;
+	uint32_t check; /* blob of struct stored_check and the checker's text; 0: TCP on the instance's port, check port 80 */
+};
+
+struct stored_check {
+	int32_t port;
+	uint32_t use_instance_port;
+	uint32_t has_text; /* 0: the checker is unset, TCP */
 };
 
 enum instance_flag {

@@ -116,14 +116,15 @@ static void note_ip(struct ring_event *event, struct str ip)
 void op_note(struct op *op, enum event_kind kind, const struct service *s, const struct instance *i)
 {
 	struct note *note = &op->note[op->notes];
+	struct service_key key = { 0 };
 
-	if (op->notes == OP_NOTES)
+	if (op->notes == OP_NOTES || !key_of(&op->tx, s->name, s->ns_len, s->name_len, &key))
 		return;
 	op->notes++;
 	note->event = (struct ring_event){
 		.stamp = i != NULL ? i->stamp : s->stamp,
 		.instance_id = i != NULL ? i->id : s->id,
-		.name_hash = s->name_hash,
+		.name_hash = key_name_hash(&key),
 		.port = i != NULL ? i->port : 0,
 		.kind = (uint8_t)kind,
 		.cause = op->origin.cause,

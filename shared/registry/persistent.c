@@ -8,27 +8,24 @@ static const struct origin reader = { 0 };
 
 /* ---- looking --------------------------------------------------------------- */
 
-static uint32_t copy_text(struct op *op, uint32_t blob, char *out, uint32_t room)
-{
-	uint32_t n = blob == 0 ? 0 : blob_copy(&op->tx, blob, out, room);
-
-	if (n > room)
-		undo_fail(&op->tx, ERR_CORRUPT);
-	return n > room ? 0 : n;
-}
-
 static void copy_cluster(struct op *op, const struct cluster *c, struct persistent_look *look)
 {
 	struct str name = cluster_name(&op->tx, c);
+	struct check_settings check;
 
 	look->name_len = name.n <= sizeof(look->name) ? (uint32_t)name.n : 0;
 	if (look->name_len == 0)
 		undo_fail(&op->tx, ERR_CORRUPT);
 	else
 		memcpy(look->name, name.p, name.n);
-	look->checker_len = copy_text(op, c->checker, look->checker, sizeof(look->checker));
-	look->check_port = c->check_port;
-	look->use_instance_port = c->use_instance_port != 0;
+	cluster_check(&op->tx, c, &check);
+	look->checker_len = (uint32_t)(check.checker.n <= sizeof(look->checker) ? check.checker.n : 0);
+	if (look->checker_len != check.checker.n)
+		undo_fail(&op->tx, ERR_CORRUPT);
+	else if (look->checker_len > 0)
+		memcpy(look->checker, check.checker.p, look->checker_len);
+	look->check_port = check.port;
+	look->use_instance_port = check.use_instance_port;
 }
 
 static void copy_row(struct op *op, const struct instance *i, uint32_t off, struct persistent_look *look)

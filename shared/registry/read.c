@@ -126,13 +126,15 @@ static struct str put_blob(struct op *op, struct service_view *view, uint32_t of
 static void copy_cluster(struct op *op, const struct cluster *c, struct service_view *view)
 {
 	struct cluster_view *out = &view->clusters[view->cluster_count++];
+	struct check_settings check;
 
+	cluster_check(&op->tx, c, &check);
 	*out = (struct cluster_view){
 		.name = put(op, view, cluster_name(&op->tx, c)),
 		.metadata = put_blob(op, view, c->metadata),
-		.checker = put_blob(op, view, c->checker),
-		.check_port = c->check_port,
-		.use_instance_port = c->use_instance_port != 0,
+		.checker = put(op, view, check.checker),
+		.check_port = check.port,
+		.use_instance_port = check.use_instance_port,
 	};
 }
 
@@ -155,6 +157,17 @@ static void copy_instance(struct op *op, const struct instance *i, uint32_t clus
 	memcpy(&out->weight, &i->weight, sizeof(out->weight));
 }
 
+/* False: none is known for this content. */
+static bool checksum_of(struct op *op, const struct service *s, uint8_t md5[16])
+{
+	struct stored_checksum stored = { 0 };
+
+	if (s->checksum == 0 || blob_copy(&op->tx, s->checksum, (char *)&stored, sizeof(stored)) != sizeof(stored))
+		return false;
+	memcpy(md5, stored.md5, sizeof(stored.md5));
+	return stored.content == s->content;
+}
+
 static void copy_settings(struct op *op, const struct service *s, struct service_view *view)
 {
 	struct str name;
@@ -165,8 +178,7 @@ static void copy_settings(struct op *op, const struct service *s, struct service
 	view->instance_count = 0;
 	view->changed = s->changed;
 	view->content = s->content;
-	view->has_checksum = s->checksum_content == s->content;
-	memcpy(view->checksum, s->checksum, sizeof(view->checksum));
+	view->has_checksum = checksum_of(op, s, view->checksum);
 	memcpy(&view->threshold, &s->threshold, sizeof(view->threshold));
 	name = put_blob(op, view, s->name);
 	if (name.n != (size_t)s->ns_len + 1 + s->name_len) {
@@ -362,28 +374,37 @@ int registry_get(struct registry *reg, const struct service_key *service, const 
 
 /* ---- checksum -------------------------------------------------------------- */
 
+struct checksum {
+	const struct service_key *service;
+	struct place place;
+	uint64_t id;
+	struct stored_checksum stored;
+};
+
+static int checksum_op(struct op *op, void *arg)
+{
+	const struct checksum *p = arg;
+	uint8_t known[16];
+	struct service *s;
+
+	if (service_find(op, p->service, p->place.hash, &s) == 0)
+		return ERR_NOT_FOUND;
+	if (s->id != p->id || s->content != p->stored.content)
+		return ERR_AGAIN;
+	/* Another one for the same list (PUT /service/checksum after a flip): nobody may go on with the old one. */
+	if (checksum_of(op, s, known) && memcmp(known, p->stored.md5, sizeof(known)) != 0)
+		undo_set64(&op->tx, &s->revision, undo_next_revision(&op->tx));
+	service_account(op, s, field_set(op, &s->checksum, str_make((const char *)&p->stored, sizeof(p->stored))));
+	return 0;
+}
+
 int registry_store_checksum(struct registry *reg, const struct service_key *service, uint64_t id, uint64_t content,
                             const uint8_t checksum[16])
 {
-	struct place place = key_place(reg, service);
-	struct op op;
-	struct service *s;
-	int ret = op_begin(&op, reg, place.shard, reader);
+	struct checksum p = { .service = service, .place = key_place(reg, service), .id = id, .stored = { .content = content } };
 
-	if (ret < 0)
-		return ret;
-	if (service_find(&op, service, place.hash, &s) == 0) {
-		ret = ERR_NOT_FOUND;
-	} else if (s->id != id || s->content != content) {
-		ret = ERR_AGAIN;
-	} else {
-		/* Another one for the same list (PUT /service/checksum after a flip): nobody may go on with the old one. */
-		if (s->checksum_content == content && memcmp(s->checksum, checksum, sizeof(s->checksum)) != 0)
-			undo_set64(&op.tx, &s->revision, undo_next_revision(&op.tx));
-		undo_set_bytes(&op.tx, s->checksum, checksum, sizeof(s->checksum));
-		undo_set64(&op.tx, &s->checksum_content, content);
-	}
-	return op_finish(&op, ret);
+	memcpy(p.stored.md5, checksum, sizeof(p.stored.md5));
+	return op_run(reg, p.place.shard, reader, checksum_op, &p);
 }
 
 /* ---- names ----------------------------------------------------------------- */

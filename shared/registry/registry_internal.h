@@ -27,7 +27,7 @@
 #define OP_PAGES 64U         /* backed before an operation that may allocate */
 #define OP_NOTES 3U          /* events of one transaction */
 #define NAME_MAX_BYTES 1024U /* namespace; group@@service: both fit a struct name_copy */
-#define TEXT_MAX_BYTES 4088U /* any other text: one chunk, so that a view is enough */
+#define TEXT_MAX_BYTES 4064U /* any other text: one chunk with what stands before it, so that a view is enough */
 #define CONSUMERS_IN_USE 1U  /* of QUEUE_CONSUMERS */
 #define DEFAULT_CLUSTER STR("DEFAULT")
 
@@ -119,6 +119,9 @@ uint32_t key_join(const struct service_key *key, char out[2 * NAME_MAX_BYTES + 1
 bool key_is(const struct tx *tx, uint32_t name, uint32_t ns_len, uint32_t name_len, const struct service_key *key);
 void key_copy(const struct tx *tx, uint32_t name, uint32_t ns_len, uint32_t name_len, struct name_copy *copy_r);
 
+/* The key behind a name blob, as views; false when it is none. Valid under the lock only. */
+bool key_of(const struct tx *tx, uint32_t name, uint32_t ns_len, uint32_t name_len, struct service_key *key_r);
+
 /* ---- service.c ------------------------------------------------------------- */
 
 struct service *service_at(struct op *op, uint32_t off);
@@ -146,6 +149,14 @@ struct str cluster_name(const struct tx *tx, const struct cluster *c);
 /* The first cluster of a draining service; it has no instance left. */
 void cluster_free_first(struct op *op, struct service *s, struct cluster *c);
 int64_t cluster_bytes(const struct tx *tx, const struct cluster *c);
+/* How persistent instances of a cluster are checked. Most clusters never have any: the defaults take no room. */
+struct check_settings {
+	int32_t port;
+	bool use_instance_port;
+	struct str checker; /* text as stored, unset: TCP; a view into the segment when read */
+};
+void cluster_check(const struct tx *tx, const struct cluster *c, struct check_settings *check_r);
+void cluster_set_check(struct op *op, struct service *s, struct cluster *c, const struct check_settings *check);
 
 /* Instances of a service: cluster by cluster, persistent before ephemeral; bounded. */
 enum walk_kind { WALK_PERSISTENT = 1, WALK_EPHEMERAL = 2, WALK_ALL = 3 };

@@ -134,7 +134,6 @@ static void service_fill(struct op *op, struct service *s, const struct service_
 {
 	*s = (struct service){
 		.id = undo_next_id(&op->tx),
-		.name_hash = key_name_hash(key),
 		.due_ms = UINT64_MAX,
 		.due_new = UINT64_MAX,
 		.bytes = slab_object_bytes(SLAB_SERVICE) + (uint64_t)blob_bytes(&op->tx, name),
@@ -180,7 +179,7 @@ static void queues_leave(struct op *op, uint32_t off, struct service *s)
 		uint32_t link = (uint32_t)(offsetof(struct service, queue) + c * sizeof(struct queue_link));
 		uint64_t changed_at;
 
-		if (s->queue[c].pending != 0)
+		if (queue_link_pending(&s->queue[c]) != 0)
 			queue_take(&op->tx, &op->root->queue[c], off, SLAB_SERVICE, link, &changed_at);
 	}
 }
@@ -188,15 +187,12 @@ static void queues_leave(struct op *op, uint32_t off, struct service *s)
 void service_remove(struct op *op, uint32_t off, struct service *s)
 {
 	struct registry_root *root = op->root;
-	struct str text = blob_view(&op->tx, s->name);
 	struct service_key key;
 
-	if (text.n != (size_t)s->ns_len + 1 + s->name_len) {
+	if (!key_of(&op->tx, s->name, s->ns_len, s->name_len, &key)) {
 		undo_fail(&op->tx, ERR_CORRUPT);
 		return;
 	}
-	key.ns = str_make(text.p, s->ns_len);
-	key.name = str_make(text.p + s->ns_len + 1, s->name_len);
 	if (audience_exists(op, &key, s->link.hash))
 		root_add(op, &root->waiting_count, 1);
 	undo_set64(&op->tx, &s->stamp, stamp_next(op->reg->seg));
@@ -221,5 +217,6 @@ void service_free(struct op *op, uint32_t off, struct service *s)
 	blob_free(&op->tx, s->name);
 	blob_free(&op->tx, s->metadata);
 	blob_free(&op->tx, s->selector);
+	blob_free(&op->tx, s->checksum);
 	slab_free(&op->tx, off);
 }

@@ -68,10 +68,10 @@ static int cluster_op(struct op *op, void *arg)
 {
 	const struct setting *p = arg;
 	const struct cluster_settings *settings = p->of_cluster;
+	const struct check_settings check = { settings->check_port, settings->use_instance_port, or_none(settings->checker) };
 	struct service *s;
 	struct cluster *c;
 	uint32_t soff = service_find(op, p->service, p->place.hash, &s);
-	int64_t delta;
 
 	if (soff == 0)
 		return ERR_NOT_FOUND;
@@ -83,12 +83,9 @@ static int cluster_op(struct op *op, void *arg)
 	}
 	if (op->tx.err != 0)
 		return op->tx.err;
-	delta = field_set(op, &c->checker, or_none(settings->checker));
+	cluster_set_check(op, s, c, &check);
 	if (settings->set_metadata)
-		delta += field_set(op, &c->metadata, or_none(settings->metadata));
-	service_account(op, s, delta);
-	undo_set32(&op->tx, (uint32_t *)&c->check_port, (uint32_t)settings->check_port);
-	undo_set32(&op->tx, &c->use_instance_port, settings->use_instance_port);
+		service_account(op, s, field_set(op, &c->metadata, or_none(settings->metadata)));
 	undo_set32(&op->tx, &s->flags, s->flags | SERVICE_EXPLICIT);
 	service_mark(op, soff, s, CHANGE_SETTINGS);
 	return 0;

@@ -330,16 +330,13 @@ int registry_mark_acked(struct registry *reg, uint32_t shard, const struct deliv
 
 static void audience_remove(struct op *op, uint32_t aoff, struct audience *a)
 {
-	struct str text = blob_view(&op->tx, a->name);
 	struct service_key key;
 	struct service *s;
 
-	if (text.n != (size_t)a->ns_len + 1 + a->name_len) {
+	if (!key_of(&op->tx, a->name, a->ns_len, a->name_len, &key)) {
 		undo_fail(&op->tx, ERR_CORRUPT);
 		return;
 	}
-	key.ns = str_make(text.p, a->ns_len);
-	key.name = str_make(text.p + a->ns_len + 1, a->name_len);
 	if (service_find(op, &key, a->link.hash, &s) == 0)
 		root_add(op, &op->root->waiting_count, -1);
 	table_remove(&op->tx, &op->root->audiences, aoff);

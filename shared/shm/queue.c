@@ -47,16 +47,15 @@ void queue_mark(struct tx *tx, struct queue_list *list, uint32_t off, enum slab_
 
 	if (link == NULL || change == 0)
 		return;
-	if (link->pending != 0) {
-		undo_set64(tx, &link->pending, link->pending | change);
+	if (queue_link_pending(link) != 0) {
+		undo_set64(tx, &link->state, link->state | change);
 		return;
 	}
 	if (list->last != 0 && (last = link_of(tx, list->last, kind, link_off)) == NULL)
 		return;
-	link->changed_at_ms = now_ms;
 	FAULT("queue-before-link");
 	append(tx, list, off, last, link);
-	undo_set64(tx, &link->pending, change);
+	undo_set64(tx, &link->state, now_ms << 8 | change);
 	FAULT("queue-linked");
 }
 
@@ -67,10 +66,10 @@ uint32_t queue_take(struct tx *tx, struct queue_list *list, uint32_t off, enum s
 	struct queue_link *neighbour;
 	uint32_t pending;
 
-	if (link == NULL || link->pending == 0)
+	if (link == NULL || queue_link_pending(link) == 0)
 		return 0;
-	pending = (uint32_t)link->pending;
-	*changed_at_r = link->changed_at_ms;
+	pending = queue_link_pending(link);
+	*changed_at_r = queue_link_changed_ms(link);
 	if (link->prev == 0)
 		undo_set32(tx, &list->first, link->next);
 	else if ((neighbour = link_of(tx, link->prev, kind, link_off)) != NULL)
@@ -79,7 +78,7 @@ uint32_t queue_take(struct tx *tx, struct queue_list *list, uint32_t off, enum s
 		undo_set32(tx, &list->last, link->prev);
 	else if ((neighbour = link_of(tx, link->next, kind, link_off)) != NULL)
 		undo_set32(tx, &neighbour->prev, link->prev);
-	undo_set_bytes(tx, link, &(struct queue_link){ .changed_at_ms = link->changed_at_ms }, sizeof(*link));
+	undo_set_bytes(tx, link, &(struct queue_link){ .state = 0 }, sizeof(*link));
 	undo_set64(tx, &list->count, list->count - 1);
 	return pending;
 }

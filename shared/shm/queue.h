@@ -6,7 +6,7 @@
  * that dies between commit and wake-up is covered by the master, which wakes every
  * consumer on each SIGCHLD, and by the roll-back, which does the same.
  *
- * changed_at_ms (CLOCK_MONOTONIC of the *first* change since the take) is stored, so that a
+ * The time of the *first* change since the take (CLOCK_MONOTONIC) is stored, so that a
  * restarted consumer keeps the merge window. Lists are first in, first out. */
 #ifndef SHM_QUEUE_H
 #define SHM_QUEUE_H
@@ -30,9 +30,17 @@ enum change {
 /* Inside the linked object, one a consumer. */
 struct queue_link {
 	uint32_t next, prev; /* references of the objects, 0: end */
-	uint64_t pending;    /* enum change bits; 0: not linked */
-	uint64_t changed_at_ms;
+	uint64_t state;      /* bits 0..7: enum change, 0: not linked; above: ms of the first change */
 };
+
+static inline uint32_t queue_link_pending(const struct queue_link *link)
+{
+	return (uint32_t)link->state & 0xff;
+}
+static inline uint64_t queue_link_changed_ms(const struct queue_link *link)
+{
+	return link->state >> 8;
+}
 
 /* At the root of a shard, one a consumer. */
 struct queue_list {

@@ -34,7 +34,7 @@
 #include "shared/base/err.h"
 
 #define SEGMENT_MAGIC 0x31524554534f52ULL /* "ROSTER1" */
-#define SEGMENT_LAYOUT 1U                 /* raised by hand when meaning changes but sizes do not */
+#define SEGMENT_LAYOUT 2U                 /* raised by hand when meaning changes but sizes do not */
 #define SEGMENT_PAGE 4096U
 #define SEGMENT_UNIT 16U /* a reference counts these */
 #define SHARDS 64U

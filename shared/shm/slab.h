@@ -30,6 +30,7 @@ enum slab_kind {
 	SLAB_SUBSCRIBER,
 	SLAB_NAMESPACE,
 	SLAB_BLOB32, /* bytes without structure (blob.h), by size */
+	SLAB_BLOB48,
 	SLAB_BLOB64,
 	SLAB_BLOB128,
 	SLAB_BLOB256,
@@ -42,8 +43,8 @@ enum slab_kind {
 /* Bytes of one object, multiples of SEGMENT_UNIT; shared/registry/layout.h asserts that
  * its structs fit. */
 #define SLAB_BYTES_TABLE 4096U
-#define SLAB_BYTES_SERVICE 208U
-#define SLAB_BYTES_CLUSTER 64U
+#define SLAB_BYTES_SERVICE 160U
+#define SLAB_BYTES_CLUSTER 48U
 #define SLAB_BYTES_INSTANCE 112U
 #define SLAB_BYTES_AUDIENCE 48U
 #define SLAB_BYTES_SUBSCRIBER 144U

@@ -115,7 +115,8 @@ static void test_cost(void **state)
 	(void)state;
 	assert_int_equal(blob_cost(0), 32);
 	assert_int_equal(blob_cost(24), 32);
-	assert_int_equal(blob_cost(25), 64);
+	assert_int_equal(blob_cost(25), 48);
+	assert_int_equal(blob_cost(41), 64);
 	assert_int_equal(blob_cost(4088), 4096);
 	assert_int_equal(blob_cost(4089), 4096 + 32);
 	assert_int_equal(blob_cost(8176), 8192);

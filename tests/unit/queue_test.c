@@ -58,7 +58,7 @@ static uint64_t walk(struct tx *tx, struct root *root)
 		const struct thing *thing = slab_at(tx, off, SLAB_CLUSTER);
 
 		assert_non_null(thing);
-		assert_int_not_equal(thing->link.pending, 0);
+		assert_int_not_equal(queue_link_pending(&thing->link), 0);
 		assert_int_equal(thing->link.prev, prev);
 		assert_in_range(n, 0, SERVICES);
 		prev = off;

@@ -107,7 +107,7 @@ static void mix_name(struct fixture *f, struct digest *d, const char *name)
 		mix_number(d, sub.port);
 	assert_int_equal(op_begin(&op, &f->reg, place.shard, client), 0);
 	service_find(&op, &key, place.hash, &s);
-	mix_number(d, s == NULL ? 0 : s->queue[QUEUE_PUSHER].pending);
+	mix_number(d, s == NULL ? 0 : queue_link_pending(&s->queue[QUEUE_PUSHER]));
 	mix_number(d, s == NULL ? 0 : s->flags);
 	mix_number(d, op.root->drain_count);
 	mix_number(d, op.root->instances.count);

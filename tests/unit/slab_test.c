@@ -99,24 +99,26 @@ static void test_empty_pages_go_back(void **state)
 	lock_drop(&tx);
 }
 
+#define PER_PAGE (SEGMENT_PAGE / SLAB_BYTES_CLUSTER)
+
 static void test_fullest_page_first(void **state)
 {
 	struct segment *seg = *state;
 	struct tx tx = take(seg);
-	uint32_t offs[64 * 3];
+	uint32_t offs[PER_PAGE * 3];
 
-	for (unsigned i = 0; i < 64 * 3; i++) {
+	for (unsigned i = 0; i < PER_PAGE * 3; i++) {
 		offs[i] = slab_alloc(&tx, SLAB_CLUSTER);
 		assert_int_equal(undo_commit(&tx), 0);
 	}
 	/* First page nearly empty, second nearly full, third full. */
-	for (unsigned i = 1; i < 64; i++) {
+	for (unsigned i = 1; i < PER_PAGE; i++) {
 		slab_free(&tx, offs[i]);
 		assert_int_equal(undo_commit(&tx), 0);
 	}
-	slab_free(&tx, offs[64 + 5]);
+	slab_free(&tx, offs[PER_PAGE + 5]);
 	assert_int_equal(undo_commit(&tx), 0);
-	assert_int_equal(slab_alloc(&tx, SLAB_CLUSTER), offs[64 + 5]);
+	assert_int_equal(slab_alloc(&tx, SLAB_CLUSTER), offs[PER_PAGE + 5]);
 	lock_drop(&tx);
 }
 
