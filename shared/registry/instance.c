@@ -121,6 +121,15 @@ void instance_touch(struct op *op, struct instance *i)
 	beat_touch(&i->beat, op->now_ms, op->origin.node);
 }
 
+void instance_set_app(struct op *op, struct service *s, struct instance *i, struct str app)
+{
+	bool usual = str_is_set(app) && str_eq(app, DEFAULT_APP);
+	uint32_t flags = (i->flags & ~(uint32_t)INSTANCE_APP_DEFAULT) | (usual ? (uint32_t)INSTANCE_APP_DEFAULT : 0);
+
+	service_account(op, s, field_set(op, &i->app, usual ? (struct str){ NULL, 0 } : app));
+	undo_set32(&op->tx, &i->flags, flags);
+}
+
 void instance_set_metadata(struct op *op, struct service *s, struct instance *i, const struct instance_metadata *m)
 {
 	const struct overrides *o = &m->overrides;
@@ -279,11 +288,8 @@ static void instance_fill(struct op *op, uint32_t soff, struct service *s, uint3
 	ip_set(op, i, spec->key.ip);
 	if (spec->metadata.snowflake)
 		i->ident = ident_next(op, s, spec->key.ephemeral);
-	if (str_is_set(spec->app))
-		i->app = blob_new(&op->tx, spec->app);
-	service_account(op, s,
-	                (int64_t)slab_object_bytes(SLAB_INSTANCE) + blob_bytes(&op->tx, i->app) +
-	                        blob_bytes(&op->tx, ip_blob(i)));
+	service_account(op, s, (int64_t)slab_object_bytes(SLAB_INSTANCE) + blob_bytes(&op->tx, ip_blob(i)));
+	instance_set_app(op, s, i, spec->app);
 	instance_set_metadata(op, s, i, &spec->metadata);
 }
 
@@ -326,7 +332,7 @@ bool instance_replace(struct op *op, struct service *s, struct instance *i, cons
 	undo_set64(&op->tx, &i->weight, weight_bits(spec->weight));
 	undo_set32(&op->tx, (uint32_t *)&i->port, (uint32_t)spec->key.port);
 	undo_set32(&op->tx, &i->flags, (i->flags & keep) | set);
-	service_account(op, s, field_set(op, &i->app, spec->app));
+	instance_set_app(op, s, i, spec->app);
 	instance_touch(op, i);
 	instance_set_metadata(op, s, i, &spec->metadata);
 	return before.weight != i->weight || before.port != i->port || before.flags != i->flags || before.app != i->app ||

@@ -79,6 +79,7 @@ enum instance_flag {
 	INSTANCE_METADATA_NULL = 16, /* null map of specification 2.6, shown as null */
 	INSTANCE_IP_BLOB = 32,       /* ip holds a blob reference, not text */
 	INSTANCE_CONFIRMED = 64,     /* active check: three successes seen */
+	INSTANCE_APP_DEFAULT = 128,  /* app is DEFAULT, without a blob: what clients that say nothing get */
 	                             /* bits 24..31: source (enum source) */
 };
 

@@ -150,7 +150,7 @@ static void copy_instance(struct op *op, const struct instance *i, uint32_t clus
 		.port = i->port,
 		.flags = i->flags,
 		.metadata = put_blob(op, view, i->metadata),
-		.app = put_blob(op, view, i->app),
+		.app = i->flags & INSTANCE_APP_DEFAULT ? DEFAULT_APP : put_blob(op, view, i->app),
 		.ident = (int64_t)i->ident - 1,
 		.cluster = cluster,
 	};

@@ -30,6 +30,7 @@
 #define TEXT_MAX_BYTES 4064U /* any other text: one chunk with what stands before it, so that a view is enough */
 #define CONSUMERS_IN_USE 1U  /* of QUEUE_CONSUMERS */
 #define DEFAULT_CLUSTER STR("DEFAULT")
+#define DEFAULT_APP STR("DEFAULT")
 
 /* Most undo entries of one transaction. A long blob adds OP_ENTRIES_CHUNK for each 4,088 bytes of it; a split of
  * a table's bucket is left out when it does not fit. */
@@ -186,6 +187,7 @@ uint32_t instance_find_exact(struct op *op, uint32_t soff, const struct service 
 int instance_create(struct op *op, uint32_t soff, struct service *s, const struct instance_spec *spec) MUST_CHECK;
 /* True when any field differs from before. */
 bool instance_replace(struct op *op, struct service *s, struct instance *i, const struct instance_spec *spec);
+void instance_set_app(struct op *op, struct service *s, struct instance *i, struct str app);
 void instance_set_metadata(struct op *op, struct service *s, struct instance *i, const struct instance_metadata *m);
 void instance_stamp(struct op *op, struct instance *i, uint64_t revision);
 void instance_touch(struct op *op, struct instance *i);

@@ -244,7 +244,7 @@ static int patch_op(struct op *op, void *arg)
 	if (p->set_enabled)
 		undo_set32(&op->tx, &i->flags, (i->flags & ~(uint32_t)INSTANCE_ENABLED) | (p->enabled ? INSTANCE_ENABLED : 0));
 	if (p->set_app)
-		service_account(op, s, field_set(op, &i->app, p->app));
+		instance_set_app(op, s, i, p->app);
 	if (p->set_metadata)
 		instance_set_metadata(op, s, i, &p->metadata);
 	instance_stamp(op, i, service_mark(op, soff, s, CHANGE_CONTENT));
