@@ -1,4 +1,4 @@
-"""Many subscribers of one service for bench.py: when the last datagram of a push came, and whether an ACK was lost.
+"""Many subscribers of one service for scale.py: when the last datagram of a push came, and whether an ACK was lost.
 
 Each has an address of its own in 127/8; a few sockets hear all of them. A datagram's time is the kernel's, so that it does
 not matter how slowly this program reads.
@@ -56,8 +56,8 @@ class Audience:
             port = self.sockets[number % SOCKETS].getsockname()[1]
             client.ask("GET", f"/instance/list?serviceName={self.service}&clientIP={ip}&udpPort={port}")
 
-    def hear(self, count, seconds):
-        """Answers each datagram from the address it was sent to, until so many subscribers were heard. Wall clock of the
+    def hear(self, count, seconds, acknowledge=True):
+        """Answers (or not) each datagram from the address it was sent to, until so many subscribers were heard. Wall clock of the
         last one; None: not all came in time."""
         heard, last, deadline = set(), 0.0, time.monotonic() + seconds
         keys = {}
@@ -65,11 +65,11 @@ class Audience:
             if time.monotonic() > deadline:
                 return None
             for fd, _ in self.poller.poll(100):
-                last = max(last, self.hear_some(self.by_fd[fd], heard, keys))
+                last = max(last, self.hear_some(self.by_fd[fd], heard, keys, acknowledge))
         return last
 
     @staticmethod
-    def hear_some(sock, heard, keys):
+    def hear_some(sock, heard, keys, acknowledge):
         last = 0.0
         for _ in range(64):
             try:
@@ -83,6 +83,8 @@ class Audience:
             to = PKTINFO.unpack(found[socket.IPPROTO_IP, IP_PKTINFO])[2]
             last = seconds + nanoseconds / 1e9
             heard.add((sock.fileno(), to))
+            if not acknowledge:
+                continue
             if raw not in keys:
                 keys[raw] = last_ref_time(raw)
             ack = f'{{"type":"push-ack","lastRefTime":"{keys[raw]}","data":""}}'.encode()

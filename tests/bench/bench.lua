@@ -1,5 +1,5 @@
--- Load for bench.py: wrk ... -s bench.lua URL -- WORK BASE VERIFY COUNT
---   WORK    light, full, list10, list1000, register or deregister
+-- Load for works.py: wrk ... -s bench.lua URL -- WORK BASE VERIFY COUNT
+--   WORK    one of `works` below
 --   BASE    number of the first new instance (register), of the first one to go (deregister)
 --   VERIFY  1: looks into every answer; slower, so it is a round of its own
 --   COUNT   of requests at most, 0: what the time allows
@@ -20,6 +20,13 @@ local headers = {
 	["Content-Type"] = FORM,
 }
 
+-- Each request on a connection of its own.
+local headers_new = {}
+for name, value in pairs(headers) do
+	headers_new[name] = value
+end
+headers_new["Connection"] = "close"
+
 local threads = {}
 
 function setup(thread)
@@ -37,9 +44,13 @@ local function each_instance(make)
 	return requests
 end
 
-local function light(service, ip)
+local function light(service, ip, with)
 	return wrk.format("PUT", NS .. "/beat?namespaceId=public&serviceName=" .. service ..
-		"&clusterName=DEFAULT&ip=" .. ip .. "&port=8080", headers, "")
+		"&clusterName=DEFAULT&ip=" .. ip .. "&port=8080", with or headers, "")
+end
+
+local function light_new(service, ip)
+	return light(service, ip, headers_new)
 end
 
 local function full(service, ip)
@@ -86,6 +97,35 @@ local function deregister(service, ip)
 		"&port=8080&ephemeral=true", headers)
 end
 
+local function small_lists()
+	local requests = {}
+	for service = 0, SERVICES - 1 do
+		table.insert(requests, list("bench-" .. service))
+	end
+	return requests
+end
+
+-- 75 beats, 24 lists of 10 and one registration in each hundred.
+local function mix(base)
+	local beat, small, new, at = cycle(each_instance(light)), cycle(small_lists()), numbered(base, register), 0
+	return function()
+		at = at % 100 + 1
+		if at == 100 then
+			return new()
+		end
+		return at % 4 == 0 and small() or beat()
+	end
+end
+
+-- One instance of bench-large is lost and comes back. With lists: one after each of the two flips.
+local function flips(with_lists)
+	local service, ip = "DEFAULT_GROUP%40%40bench-large", "10.2.0.1"
+	local lost = wrk.format("PUT", "/nacos/v1/ns/health?serviceName=" .. service .. "&ip=" .. ip ..
+		"&port=8080&healthy=false", headers, "")
+	local back, whole = light(service, ip), list("bench-large")
+	return cycle(with_lists and { lost, whole, back, whole } or { lost, back })
+end
+
 -- The count is reached: the rest of the time passes without load.
 local function at_most(count, next_request)
 	local left = count
@@ -101,15 +141,14 @@ end
 local works = {
 	light = { expect = '"code":10200', make = function() return cycle(each_instance(light)) end },
 	full = { expect = '"code":10200', make = function() return cycle(each_instance(full)) end },
-	list10 = { expect = '"hosts":[{"ip":"10.1.', make = function()
-		local requests = {}
-		for service = 0, SERVICES - 1 do
-			table.insert(requests, list("bench-" .. service))
-		end
-		return cycle(requests)
-	end },
+	["light-new"] = { expect = '"code":10200', make = function() return cycle(each_instance(light_new)) end },
+	list10 = { expect = '"hosts":[{"ip":"10.1.', make = function() return cycle(small_lists()) end },
+	list100 = { expect = '"hosts":[{"ip":"10.3.', make = function() return cycle({ list("bench-hundred") }) end },
 	list1000 = { expect = '"hosts":[{"ip":"10.2.', make = function() return cycle({ list("bench-large") }) end },
 	register = { expect = "ok", make = function(base) return numbered(base, register) end },
+	mix = { expect = "", make = mix },
+	flip = { expect = "", make = function() return flips(false) end },
+	["flip-list"] = { expect = "", make = function() return flips(true) end },
 	deregister = { expect = "ok", make = function(base) return numbered(base, deregister) end },
 }
 

@@ -1,10 +1,12 @@
 /* floor - the least a server on this loop and parser can spend on a request.
  *
- *     floor [--port N] [--bytes N]
+ *     floor [--port N] [--bytes N] [--blind]
  *
  * libev, http_parser, keep-alive, pipelining; one static reply of N bytes (head and body), one write for all
  * requests of one read; no routing, no limits, no log. Port 0: any free one; the port chosen is printed as
- * "port=N". On loopback only. Ends with its parent. */
+ * "port=N". On loopback only. Ends with its parent.
+ *
+ * --blind: without the parser, every read counts as one request: what the parser costs, to see that the floor is honest. */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <ev.h>
@@ -29,6 +31,7 @@ struct floor_server {
 	ev_io accept_io;
 	char *replies; /* BATCH replies behind each other */
 	size_t reply_bytes;
+	bool blind;
 };
 
 struct connection {
@@ -37,6 +40,7 @@ struct connection {
 	http_parser parser;
 	size_t owed;  /* bytes of replies not written yet */
 	bool writing; /* waits for room in the socket */
+	bool last;    /* the client wants no more than this */
 };
 
 static int on_complete(http_parser *parser)
@@ -44,6 +48,7 @@ static int on_complete(http_parser *parser)
 	struct connection *c = parser->data;
 
 	c->owed += c->server->reply_bytes;
+	c->last = http_should_keep_alive(parser) == 0;
 	return 0;
 }
 
@@ -85,7 +90,7 @@ static bool write_owed(struct connection *c)
 	}
 	if (c->writing)
 		wait_for(c, EV_READ);
-	return true;
+	return !c->last;
 }
 
 static bool read_requests(struct connection *c)
@@ -97,7 +102,9 @@ static bool read_requests(struct connection *c)
 		return errno == EAGAIN;
 	if (n == 0)
 		return false;
-	if (http_parser_execute(&c->parser, &settings, data, (size_t)n) != (size_t)n)
+	if (c->server->blind)
+		c->owed += c->server->reply_bytes;
+	else if (http_parser_execute(&c->parser, &settings, data, (size_t)n) != (size_t)n)
 		return false;
 	return write_owed(c);
 }
@@ -177,20 +184,23 @@ static int open_socket(unsigned short port)
 	return fd;
 }
 
-static bool parse_options(int argc, char **argv, unsigned short *port_r, size_t *bytes_r)
+static bool parse_options(int argc, char **argv, unsigned short *port_r, size_t *bytes_r, bool *blind_r)
 {
 	static const struct option options[] = {
 		{ "port", required_argument, NULL, 'p' },
 		{ "bytes", required_argument, NULL, 'b' },
+		{ "blind", no_argument, NULL, 'd' },
 		{ NULL, 0, NULL, 0 },
 	};
 	int option;
 
-	while ((option = getopt_long(argc, argv, "p:b:", options, NULL)) != -1) {
+	while ((option = getopt_long(argc, argv, "p:b:d", options, NULL)) != -1) {
 		if (option == 'p')
 			*port_r = (unsigned short)atoi(optarg);
 		else if (option == 'b')
 			*bytes_r = (size_t)atol(optarg);
+		else if (option == 'd')
+			*blind_r = true;
 		else
 			return false;
 	}
@@ -204,8 +214,8 @@ int main(int argc, char **argv)
 	size_t bytes = 0;
 	int fd;
 
-	if (!parse_options(argc, argv, &port, &bytes)) {
-		fprintf(stderr, "usage: floor [--port N] [--bytes N]\n");
+	if (!parse_options(argc, argv, &port, &bytes, &server.blind)) {
+		fprintf(stderr, "usage: floor [--port N] [--bytes N] [--blind]\n");
 		return EXIT_FAILURE;
 	}
 	prctl(PR_SET_PDEATHSIG, SIGTERM);

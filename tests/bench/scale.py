@@ -1,0 +1,292 @@
+"""Size: large services, a million instances, memory, starts, a steady fleet, the idle server, pushes."""
+
+import os
+import re
+import shutil
+import statistics
+import subprocess
+import tempfile
+import threading
+import time
+
+from audience import Audience
+from servers import LOAD_CPUS, SERVER_CPUS, BenchError, Client, Rosterd, counter, cpu_seconds, name_of, pin, pss_kib, wakeups
+from works import METADATA
+
+PAIRS = "%7B%22version%22%3A%221.0.7%22%2C%22zone%22%3A%22eu-west-1a%22%7D"     # two of everyday length
+MILLION = 1_000_000
+PUSH_DELAY_S, PUSH_WAIT_S = 1, 5
+PUSHES = (1_000, 10_000)
+IDLE_S = 10
+PAGE = 4096
+
+
+def program(options, name):
+    return os.path.join(os.path.dirname(options.floor), name)
+
+
+def fleet(options, server, kind, **arguments):
+    """Runs tests/bench/fleet; returns its numbers."""
+    command = [program(options, "fleet")]
+    for key, value in arguments.items():
+        command += [f"-{key}", str(value)]
+    run = subprocess.run(command + [str(server.port), kind], capture_output=True, text=True, preexec_fn=pin(LOAD_CPUS), check=False)
+    if run.returncode != 0:
+        raise BenchError(f"fleet {kind}: {run.stdout}{run.stderr}")
+    words = run.stdout.split()
+    numbers = {name: float(value) for name, value in zip(words[::2], words[1::2])}
+    if numbers["bad"]:
+        raise BenchError(f"fleet {kind}: {run.stdout}")
+    return numbers
+
+
+def beat_us(options, server, count, per_service, prefix):
+    """CPU per light beat, scattered over all instances, each answered before the next of its connection: not pipelined beyond what
+    the fleet does for both sides of a comparison."""
+    before = server.cpu()[0]
+    done = fleet(options, server, "beat", n=count, p=per_service, x=prefix, c=32, s=1 if options.quick else 3)["requests"]
+    return (server.cpu()[0] - before) * 1e6 / done
+
+
+def compare_beats(options, key, goals, sides):
+    """sides: (count, per_service, prefix) of the first and of the second."""
+    costs = ([], [])
+    server = Rosterd(options.rosterd, **{"segment.limit": "2GiB", "limits.instances_per_service": 0})
+    try:
+        for count, per_service, prefix in sides:
+            fleet(options, server, "register", n=count, p=per_service, x=prefix, m=METADATA)
+        for _ in range(options.rounds):
+            for (count, per_service, prefix), values in zip(sides, costs):
+                values.append(beat_us(options, server, count, per_service, prefix))
+    finally:
+        server.stop()
+    first, second = (statistics.median(values) for values in costs)
+    return goals.row(key, first / second, f"{first:.2f} us against {second:.2f} us, pipelined")
+
+
+def large_service(options, goals):
+    return compare_beats(options, "large-service", goals, ((100_000, 100_000, "one"), (100_000, 10, "many")))
+
+
+def million(options, goals):
+    return compare_beats(options, "million", goals, ((MILLION, 10, "many"), (1_000, 10, "few")))
+
+
+# ---- memory and starts -----------------------------------------------------------------------------------------------
+
+def segment_pages(server):
+    """Pages with an owner, and what describes them."""
+    client = Client(server.port, 60)
+    used = counter(client, "roster_segment_backed_pages") - counter(client, "roster_segment_free_pages")
+    return used * (PAGE + 64 + 1)
+
+
+def memory(options, goals):
+    """Rows of memory, and of a start with a million instances."""
+    rows = []
+    for per_service in (10, 1):
+        folder = tempfile.mkdtemp(prefix="roster-bench-", dir="/dev/shm")
+        server = Rosterd(options.rosterd, folder=folder)
+        try:
+            fleet(options, server, "register", n=MILLION, p=per_service, m=PAIRS)
+            used = segment_pages(server)
+            pss = sum(pss_kib(pid) for pid in server.pids()) * 1024
+            rows.append(goals.row(f"memory-{per_service}", used / MILLION))
+            if per_service == 10:
+                rows.append(goals.row("memory-pss", pss / used, f"PSS {pss >> 20} MiB, segment {used >> 20} MiB"))
+                server.stop()
+                server = Rosterd(options.rosterd, folder=folder)
+                rows.append(goals.row("start-million", server.ready_ms))
+                fleet(options, server, "deregister", n=MILLION, p=per_service, k=10)
+                left = counter(Client(server.port), 'roster_instances{kind="ephemeral"}')
+                each = segment_pages(server) / left
+                rows.append(goals.row("memory-left", each / (used / MILLION), f"{each:.0f} bytes each of {left:,}"))
+        finally:
+            server.stop()
+            shutil.rmtree(folder, ignore_errors=True)
+    return rows
+
+
+def settled(server):
+    """(name, KiB) of each process, once two looks agree."""
+    previous, deadline = None, time.monotonic() + 5
+    while True:
+        processes = [(name_of(pid), pss_kib(pid)) for pid in server.pids()]
+        if processes == previous or time.monotonic() > deadline:
+            return processes
+        previous = processes
+        time.sleep(0.2)
+
+
+def pss_row(goals, processes):
+    return goals.row("idle-pss", sum(kib for _, kib in processes), ", ".join(f"{name} {kib:,}" for name, kib in processes))
+
+
+def idle_memory(options, goals):
+    server = Rosterd(options.rosterd, 2)
+    try:
+        return pss_row(goals, settled(server))
+    finally:
+        server.stop()
+
+
+def idle(options, goals):
+    """Memory, then wake-ups over some seconds."""
+    server = Rosterd(options.rosterd, 2)
+    try:
+        processes = settled(server)
+        before = {pid: wakeups(pid) for pid in server.pids()}
+        time.sleep(IDLE_S)
+        rates = {name_of(pid): (wakeups(pid) - count) / IDLE_S for pid, count in before.items()}
+    finally:
+        server.stop()
+    quiet = [rate for name, rate in rates.items() if "worker" in name or "pusher" in name]
+    ticking = [rate for name, rate in rates.items() if "worker" not in name and "pusher" not in name]
+    listed = ", ".join(f"{name} {rate:.1f}" for name, rate in rates.items())
+    return [pss_row(goals, processes), goals.row("idle-wakeups", max(quiet), listed),
+            goals.row("idle-ticks", round(max(ticking), 1), listed)]
+
+
+def start_empty(options, goals):
+    times = []
+    for _ in range(options.rounds):
+        server = Rosterd(options.rosterd)
+        times.append(server.ready_ms)
+        server.stop()
+    return goals.row("start-empty", statistics.median(times), "first answer of the liveness probe; process start included")
+
+
+# ---- a steady fleet --------------------------------------------------------------------------------------------------
+
+def sustained(options, goals):
+    """350,000 instances at 5 s beats, default timeouts: nothing may flip."""
+    count, seconds = (35_000, 20) if options.quick else (350_000, 600 if options.long else 60)
+    server = Rosterd(options.rosterd)
+    try:
+        fleet(options, server, "register", n=count, p=10, m=PAIRS)
+        client = Client(server.port, 60)
+        flips = counter(client, "roster_expiry_flips_total")
+        cpu, begin = server.cpu()[0], time.monotonic()
+        done = fleet(options, server, "beat", n=count, p=10, c=64, r=count // 5, s=seconds)
+        used = (server.cpu()[0] - cpu) / (time.monotonic() - begin)
+        flips = counter(client, "roster_expiry_flips_total") - flips
+    finally:
+        server.stop()
+    detail = f"{count:,} instances, {done['requests']:,.0f} beats in {done['seconds']:.0f} s"
+    return [goals.row("sustained", flips, detail), goals.row("sustained-idle", (1 - used) * 100, detail)]
+
+
+def latency(options, goals):
+    """Half of the maximum rate of single beats while one service fills to 200,000."""
+    server = Rosterd(options.rosterd)
+    fill_count = 20_000 if options.quick else 200_000
+    try:
+        fleet(options, server, "register", n=10_000, p=10, m=METADATA)
+        # One beat at a time on each connection: what the server does without batches.
+        before, begin = server.cpu()[0], time.monotonic()
+        done = fleet(options, server, "beat", n=10_000, p=10, c=32, r=20_000, s=2)["requests"]
+        us = (server.cpu()[0] - before) * 1e6 / done
+        rate = int(0.5e6 / us)
+        seconds = 2 + fill_count / 20_000
+        filling = threading.Thread(target=fleet, args=(options, server, "register"),
+                                   kwargs={"n": fill_count, "p": fill_count, "x": "filling", "m": METADATA, "r": 20_000, "c": 4})
+        filling.start()
+        numbers = fleet(options, server, "beat", n=10_000, p=10, c=32, r=rate, s=seconds)
+        filling.join()
+        full = time.monotonic() - begin
+    finally:
+        server.stop()
+    detail = f"{rate:,} beats/s, {fill_count:,} registrations meanwhile, {full:.0f} s"
+    return [goals.row("p99", numbers["p99_us"] / 1000, detail), goals.row("max", numbers["max_us"] / 1000, detail)]
+
+
+# ---- pushes ------------------------------------------------------------------------------------------------------------
+
+def acknowledged(client, before, count):
+    deadline = time.monotonic() + PUSH_WAIT_S
+    while True:
+        got = counter(client, "roster_push_ok_total") - before
+        if got >= count or time.monotonic() > deadline:
+            return got
+        time.sleep(0.02)
+
+
+def pusher_of(server):
+    return next(pid for pid in server.pids() if "pusher" in name_of(pid))
+
+
+def push(client, server, count, rounds):
+    """Milliseconds from the end of the merge delay to the last datagram (the median), ACKs lost, and CPU microseconds of the
+    pusher per datagram of one more push that nobody acknowledges."""
+    audience, times, lost, pid = Audience(f"crowd-{count}"), [], 0, pusher_of(server)
+    try:
+        audience.subscribe(client, count)
+        for number in range(rounds):
+            before, begin = counter(client, "roster_push_ok_total"), time.time()
+            client.ask("POST", f"/instance?serviceName={audience.service}&ip=10.3.0.1&port={8000 + number}&metadata={METADATA}")
+            last = audience.hear(count, PUSH_DELAY_S + PUSH_WAIT_S)
+            if last is None:
+                raise BenchError(f"not all of {count} subscribers were pushed to")
+            times.append((last - begin - PUSH_DELAY_S) * 1000)
+            lost += count - acknowledged(client, before, count)
+        cpu = cpu_seconds(pid)
+        client.ask("POST", f"/instance?serviceName={audience.service}&ip=10.3.0.2&port=80&metadata={METADATA}")
+        audience.hear(count, PUSH_DELAY_S + PUSH_WAIT_S, acknowledge=False)
+        cpu = (cpu_seconds(pid) - cpu) * 1e6 / count
+    finally:
+        audience.close()
+    return statistics.median(times), lost, cpu
+
+
+def pushes(options, goals):
+    rows, lost, cost = [], 0, 0
+    server = Rosterd(options.rosterd, **{"push.delay": f"{PUSH_DELAY_S}s", "push.subscriber_life": "120s"})
+    try:
+        client = Client(server.port)
+        for count in PUSHES:
+            ms, gone, cpu = push(client, server, count, 1 if options.quick else options.rounds)
+            rows.append(goals.row(f"push-{count}", ms))
+            lost += gone
+            cost = cost or cpu
+    finally:
+        server.stop()
+    rows.append(goals.row("push-lost", lost))
+    return rows, cost
+
+
+def push_cost(options, goals, cost):
+    run = subprocess.run([program(options, "datagrams"), "1000", "400", "20"], capture_output=True, text=True, check=True,
+                         preexec_fn=pin(SERVER_CPUS))
+    bare = float(run.stdout.split()[1])
+    return goals.row("push-cpu", cost / bare, f"{cost:.2f} us without ACKs, sendmmsg alone {bare:.2f} us")
+
+
+# ---- processes -----------------------------------------------------------------------------------------------------------
+
+def shards(options):
+    """Waits for locks, from one process to sixteen; more cores than two would tell more."""
+    lines = []
+    for count in (1, 2, 16):
+        run = subprocess.run([program(options, "shards"), str(count), "1" if options.quick else "3"], capture_output=True, text=True,
+                             check=True)
+        numbers = re.match(r"operations (\d+) waits (\d+) waits_per_million ([\d.]+)", run.stdout)
+        lines.append(f"{count} processes on the shards alone: {int(numbers[1]):,} operations, {numbers[3]} waits per million")
+    return lines
+
+
+def workers(options):
+    """One and two workers, 256 connections, on both cores with the load beside them: throughput and split."""
+    lines = []
+    every = sorted(os.sched_getaffinity(0))
+    for count in (1, 2):
+        server = Rosterd(options.rosterd, count, cpus=set(every))
+        try:
+            fleet(options, server, "register", n=10_000, p=10, m=METADATA)
+            done = fleet(options, server, "beat", n=10_000, p=10, c=256, s=1 if options.quick else 3)
+            text = Client(server.port).ask("GET", "/actuator/prometheus", prefix="/nacos").decode()
+        finally:
+            server.stop()
+        turns = re.findall(r'^roster_process_busy_seconds_total\{process="(worker/\d+)"\} ([\d.]+)$', text, re.M)
+        lines.append(f"{count} workers, 256 connections, {len(every)} cores shared with the load: "
+                     f"{done['requests'] / done['seconds']:,.0f} beats/s; busy " + ", ".join(f"{name} {float(s):.1f} s" for name, s in turns))
+    return lines
