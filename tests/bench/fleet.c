@@ -1,13 +1,13 @@
 /* fleet - a fleet of instances that register, beat or leave, as fast as possible or at a steady rate.
  *
  *     fleet PORT register|beat|deregister [-n COUNT] [-p PER_SERVICE] [-x PREFIX] [-m METADATA] [-c CONNECTIONS]
- *           [-r RATE] [-s SECONDS] [-k KEEP]
+ *           [-d DEPTH] [-r RATE] [-s SECONDS] [-k KEEP]
  *
  * Instance i of COUNT is 10.a.b.c:8080 in service PREFIX-(i / PER_SERVICE). register goes through them in order, once;
  * beat (light beats) and deregister in a scattered order, because a fleet has none: deregister once, beat for SECONDS.
  * -k N: one instance of N is left out of a deregistration. -m: escaped JSON.
  *
- * RATE 0: each connection keeps DEPTH requests under way. Else the k-th request is due at k / RATE, is sent then whatever
+ * RATE 0: each connection keeps DEPTH requests (32) under way. Else the k-th request is due at k / RATE, is sent then whatever
  * the server does, and its latency counts from there, so that a server that stands still is not asked less.
  * Prints "requests N bad N seconds S p50_us N p99_us N max_us N"; bad: another status than 200, or for a beat another
  * code than 10200. Over loopback only. */
@@ -28,7 +28,6 @@
 #include <time.h>
 #include <unistd.h>
 
-#define DEPTH 32
 #define QUEUE 65536 /* requests of one connection under way: a power of two */
 #define OUT_BYTES (1U << 20)
 #define IN_BYTES (1U << 16)
@@ -48,14 +47,16 @@ struct connection {
 
 static struct {
 	enum kind kind;
-	uint64_t count, per_service, rate, keep, connections;
+	uint64_t count, per_service, rate, keep, connections, depth;
 	double seconds;
 	const char *prefix, *metadata;
 	int epoll;
 	uint64_t begin_us, total, issued, done, bad, max_us;
 	struct connection *all;
 	uint32_t *latency;
-} fleet = { .count = 1000, .per_service = 10, .connections = 16, .seconds = 5, .prefix = "fleet", .metadata = "%7B%7D" };
+} fleet = {
+	.count = 1000, .per_service = 10, .connections = 16, .depth = 32, .seconds = 5, .prefix = "fleet", .metadata = "%7B%7D"
+};
 
 static uint64_t now_us(void)
 {
@@ -220,7 +221,7 @@ static int64_t send_due(void)
 
 static void send_depth(struct connection *c)
 {
-	while (fleet.issued < fleet.total && c->sent - c->answered < DEPTH && has_room(c))
+	while (fleet.issued < fleet.total && c->sent - c->answered < fleet.depth && has_room(c))
 		issue(c, now_us());
 	flush(c);
 }
@@ -300,7 +301,7 @@ static bool parse(int argc, char **argv)
 	static const char *const kinds[] = { "register", "beat", "deregister" };
 	int option;
 
-	while ((option = getopt(argc, argv, "n:p:x:m:c:r:s:k:")) != -1) {
+	while ((option = getopt(argc, argv, "n:p:x:m:c:d:r:s:k:")) != -1) {
 		uint64_t number = optarg != NULL ? strtoull(optarg, NULL, 10) : 0;
 
 		switch (option) {
@@ -318,6 +319,9 @@ static bool parse(int argc, char **argv)
 			break;
 		case 'c':
 			fleet.connections = number;
+			break;
+		case 'd':
+			fleet.depth = number;
 			break;
 		case 'r':
 			fleet.rate = number;
@@ -348,8 +352,9 @@ int main(int argc, char **argv)
 	struct sockaddr_in server = { .sin_family = AF_INET, .sin_addr = { htonl(INADDR_LOOPBACK) } };
 
 	if (!parse(argc, argv)) {
-		fprintf(stderr, "usage: fleet [-n COUNT] [-p PER_SERVICE] [-x PREFIX] [-m METADATA] [-c CONNECTIONS] [-r RATE] "
-		                "[-s SECONDS] [-k KEEP] PORT register|beat|deregister\n");
+		fprintf(stderr,
+		        "usage: fleet [-n COUNT] [-p PER_SERVICE] [-x PREFIX] [-m METADATA] [-c CONNECTIONS] [-d DEPTH] [-r RATE] "
+		        "[-s SECONDS] [-k KEEP] PORT register|beat|deregister\n");
 		return EXIT_FAILURE;
 	}
 	prctl(PR_SET_PDEATHSIG, SIGTERM);
