@@ -91,7 +91,7 @@ static int write_known(struct encoder *encoder, const struct encode_job *job, st
 	reuse(&encoder->metadata);
 	metadata_json(&encoder->metadata, job->view->metadata);
 	fields->metadata_json = buf_view(&encoder->metadata);
-	ret = list_hosts(job->view, &query, &encoder->hosts, &shape, &checksum_r->fresh, checksum_r->md5);
+	ret = list_hosts(job->view, &query, &encoder->hosts, &shape, &checksum_r->fresh, checksum_r->md5, NULL);
 	if (ret < 0)
 		return ret;
 	list_reply(&encoder->data, &query, &shape, buf_view(&encoder->hosts), fields);

@@ -9,6 +9,8 @@
 
 /* A view that grew beyond this for one large service is given back after use. */
 #define VIEW_KEEP_BYTES (4U << 20)
+/* A longer list is rendered anew after a flip: it is more than registry_health() looks at in one hold. */
+#define PIECES_MOST 4096U
 
 struct list_request {
 	struct service_key service;
@@ -106,10 +108,16 @@ static int poll_service(struct request *rq, struct list_request *list)
 
 /* ---- hosts ---------------------------------------------------------------------- */
 
+/* The usual list: all clusters, healthy or not. */
+static bool flips_are_moved(const struct list_request *list)
+{
+	return list->query.clusters.n == 0 && !list->query.healthy_only;
+}
+
 /* Renders from a fresh copy of the service, whose revision may be newer than the stamp. 0 with
  * list->stamp.found == false when it has gone meanwhile. */
 static int render(struct request *rq, struct list_request *list, struct buf *hosts, struct buf *metadata,
-                  struct list_shape *shape)
+                  struct list_cache_entry *entry)
 {
 	struct worker *worker = rq->worker;
 	struct service_view *view = &worker->view;
@@ -122,7 +130,14 @@ static int render(struct request *rq, struct list_request *list, struct buf *hos
 	list->stamp = view->stamp;
 	if (!view->stamp.found)
 		return 0;
-	if ((ret = list_hosts(view, &list->query, hosts, shape, &fresh, checksum)) < 0)
+	entry->content = view->content;
+	if (flips_are_moved(list) && view->instance_count <= PIECES_MOST) {
+		entry->piece_count = view->instance_count;
+		entry->pieces = arena_alloc(&rq->arena, entry->piece_count * sizeof(entry->pieces[0]));
+	}
+	if (entry->pieces == NULL)
+		entry->piece_count = 0;
+	if ((ret = list_hosts(view, &list->query, hosts, &entry->shape, &fresh, checksum, entry->pieces)) < 0)
 		return ret;
 	metadata_json(metadata, view->metadata);
 	/* Only a saving for the next reader: if it cannot be stored, he makes it again. */
@@ -182,6 +197,39 @@ static void answer_unknown(struct request *rq, const struct list_request *list)
 	handler_reply_buf(rq, &b);
 }
 
+/* Only health has changed since an older entry: its hosts are moved. False: it has to be rendered. */
+static bool answer_flipped(struct request *rq, struct list_request *list)
+{
+	struct list_cache_key key = cache_key(list);
+	const struct list_cache_entry *older = list_cache_older(rq->worker->list_cache, &key);
+	uint64_t healthy[PIECES_MOST / 64];
+	struct list_cache_entry entry;
+	struct buf hosts;
+	bool done = false;
+
+	if (older == NULL || older->piece_count == 0 || older->shape.empty || older->piece_count != list->stamp.instances)
+		return false;
+	entry = *older;
+	entry.pieces = arena_alloc(&rq->arena, entry.piece_count * sizeof(entry.pieces[0]));
+	if (entry.pieces == NULL)
+		return false;
+	memcpy(entry.pieces, older->pieces, entry.piece_count * sizeof(entry.pieces[0]));
+	if (registry_health(&rq->worker->registry, &list->service, list->stamp.id, entry.content, entry.piece_count, healthy,
+	                    &list->stamp) < 0)
+		return false;
+	buf_init(&hosts);
+	if (list_flipped(older->hosts, entry.pieces, entry.piece_count, healthy, list->stamp.threshold, &hosts) == 0) {
+		entry.hosts = buf_view(&hosts);
+		key = cache_key(list);
+		answer(rq, list, &entry);
+		list_cache_put(rq->worker->list_cache, &key, &entry);
+		metric_add(METRIC_LIST_CACHE_FLIPPED, 1);
+		done = true;
+	}
+	buf_free(&hosts);
+	return done;
+}
+
 static void answer_rendered(struct request *rq, struct list_request *list)
 {
 	struct list_cache_entry entry = { .hosts = { NULL, 0 } };
@@ -191,7 +239,7 @@ static void answer_rendered(struct request *rq, struct list_request *list)
 	metric_add(METRIC_LIST_CACHE_MISSES, 1);
 	buf_init(&hosts);
 	buf_init(&metadata);
-	if ((ret = render(rq, list, &hosts, &metadata, &entry.shape)) < 0) {
+	if ((ret = render(rq, list, &hosts, &metadata, &entry)) < 0) {
 		reply_registry_error(rq, ret, list->service.name, STR(""));
 	} else if (!list->stamp.found) {
 		answer_unknown(rq, list);
@@ -216,7 +264,7 @@ static void answer_found(struct request *rq, struct list_request *list)
 	if (list_cache_get(rq->worker->list_cache, &key, &entry)) {
 		metric_add(METRIC_LIST_CACHE_HITS, 1);
 		answer(rq, list, &entry);
-	} else {
+	} else if (!flips_are_moved(list) || !answer_flipped(rq, list)) {
 		answer_rendered(rq, list);
 	}
 }

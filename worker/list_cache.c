@@ -7,7 +7,7 @@
 
 #define BUCKETS_MIN 256U
 
-/* One allocation: the struct, then clusters, hosts and service metadata. */
+/* One allocation: the struct, then pieces, clusters, hosts and service metadata. */
 struct node {
 	struct node *chain;
 	struct node *newer, *older;
@@ -15,7 +15,7 @@ struct node {
 	uint64_t bytes;
 	struct list_cache_key key;
 	struct list_cache_entry entry;
-	char text[];
+	_Alignas(struct list_piece) char text[];
 };
 
 struct list_cache {
@@ -124,10 +124,13 @@ static struct node *node_new(const struct list_cache_key *key, const struct list
 
 	if (node == NULL)
 		return NULL;
-	at = node->text;
+	at = node->text + entry->piece_count * sizeof(struct list_piece);
 	node->bytes = bytes;
 	node->key = *key;
 	node->entry = *entry;
+	node->entry.pieces = entry->piece_count > 0 ? (struct list_piece *)(void *)node->text : NULL;
+	if (entry->piece_count > 0)
+		memcpy(node->text, entry->pieces, entry->piece_count * sizeof(struct list_piece));
 	node->key.clusters = append(&at, key->clusters);
 	node->entry.hosts = append(&at, entry->hosts);
 	node->entry.metadata_json = append(&at, entry->metadata_json);
@@ -181,15 +184,24 @@ bool list_cache_get(struct list_cache *cache, const struct list_cache_key *key, 
 	return true;
 }
 
+const struct list_cache_entry *list_cache_older(struct list_cache *cache, const struct list_cache_key *key)
+{
+	const struct node *node = find(cache, key, key_hash(key));
+
+	return node != NULL ? &node->entry : NULL;
+}
+
 void list_cache_put(struct list_cache *cache, const struct list_cache_key *key, const struct list_cache_entry *entry)
 {
-	uint64_t bytes = sizeof(struct node) + key->clusters.n + entry->hosts.n + entry->metadata_json.n;
+	uint64_t bytes = sizeof(struct node) + key->clusters.n + entry->hosts.n + entry->metadata_json.n +
+	                 entry->piece_count * sizeof(struct list_piece);
 	uint64_t hash = key_hash(key);
-	struct node *node = find(cache, key, hash), **at;
+	struct node *node = bytes > cache->max_bytes ? NULL : node_new(key, entry, bytes);
+	struct node *older = find(cache, key, hash), **at;
 
-	if (node != NULL)
-		drop(cache, node);
-	if (bytes > cache->max_bytes || (node = node_new(key, entry, bytes)) == NULL)
+	if (older != NULL)
+		drop(cache, older);
+	if (node == NULL)
 		return;
 	evict(cache, cache->max_bytes - bytes);
 	grow(cache);

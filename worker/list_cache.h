@@ -2,7 +2,9 @@
  *
  * Key: segment epoch, service id, revision, agent group (grouped names or not), clusters text,
  * healthyOnly, selector result. Only a revision number read under the lock makes an entry
- * fresh. At most http.list_cache bytes, least recently used out. Process-private. */
+ * fresh. An entry knows where each instance stands in its hosts: when only health has changed since (the content is the
+ * same), the array is put together anew from its pieces instead of being rendered. At most http.list_cache bytes, least
+ * recently used out. Process-private. */
 #ifndef WORKER_LIST_CACHE_H
 #define WORKER_LIST_CACHE_H
 
@@ -23,6 +25,9 @@ struct list_cache_entry {
 	struct str hosts;
 	struct str metadata_json;
 	struct list_shape shape;
+	uint64_t content;          /* of the service when it was rendered */
+	struct list_piece *pieces; /* of each instance; NULL: not kept */
+	uint32_t piece_count;
 };
 
 int list_cache_new(uint64_t bytes, struct list_cache **cache_r) MUST_CHECK;
@@ -30,7 +35,9 @@ void list_cache_free(struct list_cache **cache);
 void list_cache_resize(struct list_cache *cache, uint64_t bytes);
 /* False on a miss. The entry's texts are valid until the next put. */
 bool list_cache_get(struct list_cache *cache, const struct list_cache_key *key, struct list_cache_entry *entry_r);
-/* Copies; replaces an older revision of the same key. Does nothing when it is too large. */
+/* The entry of another revision of the same key; NULL: there is none. Valid until the next put. */
+const struct list_cache_entry *list_cache_older(struct list_cache *cache, const struct list_cache_key *key);
+/* Copies; replaces an older revision of the same key, whose texts may be in the new entry. Does nothing when it is too large. */
 void list_cache_put(struct list_cache *cache, const struct list_cache_key *key, const struct list_cache_entry *entry);
 
 #endif

@@ -18,6 +18,8 @@ const struct metric_row metric_rows[METRICS] = {
 	[METRIC_DEREGISTERS] = { "roster_deregisters_total", "Deregistrations by clients." },
 	[METRIC_LISTS] = { "roster_lists_total", "Lists of instances served." },
 	[METRIC_LIST_CACHE_HITS] = { "roster_list_cache_hits_total", "Lists answered from the cache of the worker." },
+	[METRIC_LIST_CACHE_FLIPPED] = { "roster_list_cache_flipped_total",
+	                                "Lists put together from their pieces because only health had changed." },
 	[METRIC_LIST_CACHE_MISSES] = { "roster_list_cache_misses_total", "Lists that had to be written anew." },
 	[METRIC_LIMIT_REFUSED] = { "roster_limit_refused_total", "Requests refused by one of the limits keys." },
 	[METRIC_FULL_REFUSED] = { "roster_full_refused_total", "Requests refused because the segment was full." },

@@ -294,6 +294,44 @@ int registry_view(struct registry *reg, const struct service_key *service, struc
 	return ret;
 }
 
+/* ---- health ---------------------------------------------------------------- */
+
+static int copy_health(struct op *op, const struct service *s, uint64_t *healthy)
+{
+	uint32_t n = 0;
+	struct walk w;
+
+	memset(healthy, 0, (s->instances + 63) / 64 * sizeof(healthy[0]));
+	for (walk_first(op, s, WALK_ALL, &w); w.off != 0 && n < s->instances; walk_next(op, &w), n++) {
+		if (w.i->flags & INSTANCE_HEALTHY)
+			healthy[n / 64] |= 1ULL << n % 64;
+	}
+	if (w.off != 0 || n != s->instances)
+		undo_fail(&op->tx, ERR_CORRUPT);
+	return op->tx.err;
+}
+
+int registry_health(struct registry *reg, const struct service_key *service, uint64_t id, uint64_t content, uint32_t count,
+                    uint64_t *healthy, struct service_stamp *stamp_r)
+{
+	struct place place = key_place(reg, service);
+	struct op op;
+	struct service *s;
+	int ret = op_begin(&op, reg, place.shard, reader);
+
+	if (ret < 0)
+		return ret;
+	if (service_find(&op, service, place.hash, &s) == 0 || s->id != id || s->content != content || s->instances != count ||
+	    count > PIECE)
+		ret = ERR_AGAIN;
+	else
+		ret = copy_health(&op, s, healthy);
+	if (ret == 0)
+		service_stamp_of(&op, s, stamp_r);
+	op_end(&op);
+	return ret;
+}
+
 /* ---- one instance ---------------------------------------------------------- */
 
 static int get_find(struct op *op, uint32_t soff, const struct service *s, const struct instance_key *key, int only_kind,
@@ -384,6 +422,7 @@ struct checksum {
 static int checksum_op(struct op *op, void *arg)
 {
 	const struct checksum *p = arg;
+	struct stored_checksum stored = p->stored;
 	uint8_t known[16];
 	struct service *s;
 
@@ -391,10 +430,14 @@ static int checksum_op(struct op *op, void *arg)
 		return ERR_NOT_FOUND;
 	if (s->id != p->id || s->content != p->stored.content)
 		return ERR_AGAIN;
-	/* Another one for the same list (PUT /service/checksum after a flip): nobody may go on with the old one. */
-	if (checksum_of(op, s, known) && memcmp(known, p->stored.md5, sizeof(known)) != 0)
-		undo_set64(&op->tx, &s->revision, undo_next_revision(&op->tx));
-	service_account(op, s, field_set(op, &s->checksum, str_make((const char *)&p->stored, sizeof(p->stored))));
+	/* Another one for the same list (PUT /service/checksum after a flip) is a change of the content: nobody may go on with
+	 * the old one. */
+	if (checksum_of(op, s, known) && memcmp(known, stored.md5, sizeof(known)) != 0) {
+		stored.content = undo_next_revision(&op->tx);
+		undo_set64(&op->tx, &s->revision, stored.content);
+		undo_set64(&op->tx, &s->content, stored.content);
+	}
+	service_account(op, s, field_set(op, &s->checksum, str_make((const char *)&stored, sizeof(stored))));
 	return 0;
 }
 

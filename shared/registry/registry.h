@@ -254,6 +254,10 @@ void service_view_free(struct service_view *view);
 /* 0 with view->stamp.found == false when unknown. Copies in pieces of 4,096 instances with
  * the revision compared at the end; after two failed tries the lock is held throughout. */
 int registry_view(struct registry *reg, const struct service_key *service, struct service_view *view) MUST_CHECK;
+/* Which instances are healthy, in the order of registry_view(): bit n of healthy[n / 64]. One hold. ERR_AGAIN: the service
+ * is another one, its content is another revision, it has not `count` instances, or more than can be looked at in one hold. */
+int registry_health(struct registry *reg, const struct service_key *service, uint64_t id, uint64_t content, uint32_t count,
+                    uint64_t *healthy, struct service_stamp *stamp_r) MUST_CHECK;
 /* The first reader of a content revision stores its MD5 for everybody (specification 7.4). */
 int registry_store_checksum(struct registry *reg, const struct service_key *service, uint64_t id, uint64_t content,
                             const uint8_t checksum[16]) MUST_CHECK;

@@ -111,17 +111,28 @@ void list_instance_id(struct buf *b, const struct service_view *view, const stru
 	json_escape(b, view->name);
 }
 
-static void put_host(struct buf *b, const struct service_view *view, const struct instance_view *instance, bool healthy,
-                     struct str service)
+/* "true,"healthy":true": what a flip changes in a host. */
+static void put_health(struct buf *b, bool healthy)
 {
+	if (healthy)
+		BUF_LIT(b, "true,\"healthy\":true");
+	else
+		BUF_LIT(b, "false,\"healthy\":false");
+}
+
+static uint32_t put_host(struct buf *b, const struct service_view *view, const struct instance_view *instance, bool healthy,
+                         struct str service)
+{
+	size_t begin = b->len;
+	uint32_t health;
+
 	BUF_LIT(b, "{\"ip\":");
 	json_string(b, instance->ip);
 	BUF_LIT(b, ",\"port\":");
 	buf_i64(b, instance->port);
 	BUF_LIT(b, ",\"valid\":");
-	put_bool(b, healthy);
-	BUF_LIT(b, ",\"healthy\":");
-	put_bool(b, healthy);
+	health = (uint32_t)(b->len - begin);
+	put_health(b, healthy);
 	BUF_LIT(b, ",\"marked\":");
 	put_bool(b, instance->flags & INSTANCE_MARKED);
 	BUF_LIT(b, ",\"instanceId\":\"");
@@ -140,6 +151,7 @@ static void put_host(struct buf *b, const struct service_view *view, const struc
 	BUF_LIT(b, ",\"ephemeral\":");
 	put_bool(b, instance->flags & INSTANCE_EPHEMERAL);
 	buf_char(b, '}');
+	return health;
 }
 
 struct hosts_writer {
@@ -148,7 +160,17 @@ struct hosts_writer {
 	const struct pick *pick;
 	struct str service;
 	uint32_t shown;
+	struct list_piece *pieces; /* NULL: nobody asks */
 };
+
+static void put_piece(struct hosts_writer *w, uint32_t at, bool shown_healthy)
+{
+	size_t begin = w->b->len;
+	uint32_t health = put_host(w->b, w->view, &w->view->instances[at], shown_healthy, w->service);
+
+	if (w->pieces != NULL)
+		w->pieces[at] = (struct list_piece){ (uint32_t)begin, (uint32_t)(w->b->len - begin), health };
+}
 
 /* One group of hosts: those whose true health is `healthy`, shown as `shown_healthy`. */
 static void put_group(struct hosts_writer *w, bool healthy, bool shown_healthy)
@@ -163,7 +185,7 @@ static void put_group(struct hosts_writer *w, bool healthy, bool shown_healthy)
 				continue;
 			if (w->shown++ > 0)
 				buf_char(w->b, ',');
-			put_host(w->b, w->view, instance, shown_healthy, w->service);
+			put_piece(w, at, shown_healthy);
 		}
 	}
 }
@@ -227,9 +249,9 @@ static int shape_checksum(const struct service_view *view, struct list_shape *sh
 }
 
 int list_hosts(const struct service_view *view, const struct list_query *query, struct buf *b, struct list_shape *shape_r,
-               bool *fresh_checksum_r, uint8_t checksum_r[16])
+               bool *fresh_checksum_r, uint8_t checksum_r[16], struct list_piece *pieces)
 {
-	struct hosts_writer w = { .b = b, .view = view };
+	struct hosts_writer w = { .b = b, .view = view, .pieces = pieces };
 	struct tally tally;
 	struct pick pick;
 	int ret;
@@ -242,11 +264,79 @@ int list_hosts(const struct service_view *view, const struct list_query *query, 
 	tally = count_candidates(view, &pick);
 	w.pick = &pick;
 	w.service = query->grouped ? view->name : list_bare_name(view->name);
+	if (pieces != NULL)
+		memset(pieces, 0, view->instance_count * sizeof(pieces[0]));
 	if (tally.candidates > 0)
 		put_hosts(&w, tally, query->healthy_only);
 	free(pick.heap);
 	shape_r->empty = tally.candidates == 0;
 	shape_r->hosts = w.shown;
+	return buf_failed(b) ? ERR_NOMEM : 0;
+}
+
+/* ---- flips --------------------------------------------------------------------- */
+
+struct flip_writer {
+	struct str hosts;
+	struct list_piece *pieces;
+	uint32_t count, shown;
+	const uint64_t *healthy;
+	struct buf *b;
+};
+
+static bool is_healthy(const uint64_t *healthy, uint32_t n)
+{
+	return healthy[n / 64] >> n % 64 & 1;
+}
+
+static void move_piece(struct flip_writer *w, struct list_piece *piece, bool shown_healthy)
+{
+	const char *old = w->hosts.p + piece->at, *health = old + piece->health;
+	bool old_healthy = *health == 't';
+	size_t rest = piece->health + (old_healthy ? sizeof("true,\"healthy\":true") : sizeof("false,\"healthy\":false")) - 1;
+	size_t begin;
+
+	if (w->shown++ > 0)
+		buf_char(w->b, ',');
+	begin = w->b->len;
+	if (old_healthy == shown_healthy) {
+		buf_put(w->b, old, piece->n);
+	} else {
+		buf_put(w->b, old, piece->health);
+		put_health(w->b, shown_healthy);
+		buf_put(w->b, old + rest, piece->n - rest);
+	}
+	piece->at = (uint32_t)begin;
+	piece->n = (uint32_t)(w->b->len - begin);
+}
+
+static void move_group(struct flip_writer *w, bool healthy, bool shown_healthy)
+{
+	for (uint32_t n = 0; n < w->count; n++) {
+		if (w->pieces[n].n > 0 && is_healthy(w->healthy, n) == healthy)
+			move_piece(w, &w->pieces[n], shown_healthy);
+	}
+}
+
+int list_flipped(struct str hosts, struct list_piece *pieces, uint32_t count, const uint64_t *healthy, float threshold,
+                 struct buf *b)
+{
+	struct flip_writer w = { .hosts = hosts, .pieces = pieces, .count = count, .healthy = healthy, .b = b };
+	uint32_t healthy_count = 0;
+
+	for (uint32_t n = 0; n < count; n++)
+		healthy_count += is_healthy(healthy, n);
+	if (!buf_reserve(b, hosts.n + count * 2 + 2))
+		return ERR_NOMEM;
+	buf_char(b, '[');
+	if ((float)healthy_count / (float)count <= threshold) {
+		move_group(&w, true, true);
+		move_group(&w, false, true);
+	} else {
+		move_group(&w, false, false);
+		move_group(&w, true, true);
+	}
+	buf_char(b, ']');
 	return buf_failed(b) ? ERR_NOMEM : 0;
 }
 

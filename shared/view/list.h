@@ -27,10 +27,20 @@ struct list_shape {
 	char checksum[33];
 };
 
+/* Where each instance of the view, by its place there, stands in the array; n 0: it is not shown. `health` is where in the
+ * piece the two values of its health begin. */
+struct list_piece {
+	uint32_t at, n, health;
+};
+
 /* Writes the array "[...]" (nothing for shape E) into b. Computes the checksum when the view has
- * none; *fresh_checksum_r says so and the caller stores it. */
+ * none; *fresh_checksum_r says so and the caller stores it. pieces: room for one an instance of the view, or NULL. */
 int list_hosts(const struct service_view *view, const struct list_query *query, struct buf *b, struct list_shape *shape_r,
-               bool *fresh_checksum_r, uint8_t checksum_r[16]) MUST_CHECK;
+               bool *fresh_checksum_r, uint8_t checksum_r[16], struct list_piece *pieces) MUST_CHECK;
+/* The same array after flips and nothing else, put together from its pieces: of all clusters, not only the healthy ones.
+ * Bit n of healthy[n / 64] is the n-th instance. Moves the pieces along. */
+int list_flipped(struct str hosts, struct list_piece *pieces, uint32_t count, const uint64_t *healthy, float threshold,
+                 struct buf *b) MUST_CHECK;
 
 struct list_fields {
 	struct str name; /* group@@service */

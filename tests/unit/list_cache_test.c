@@ -51,6 +51,34 @@ static void test_copies(void **state)
 	assert_null(cache);
 }
 
+/* What was made of an older entry may have its texts. */
+static void test_older_entry_with_pieces(void **state)
+{
+	struct list_cache_key key = key_of(7, 3), newer = key_of(7, 4), other = key_of(8, 4);
+	struct list_piece pieces[2] = { { 1, 2, 3 }, { 4, 5, 6 } };
+	struct list_cache_entry entry = {
+		.hosts = STR("[1]"), .metadata_json = STR("{}"), .content = 9, .pieces = pieces, .piece_count = 2
+	};
+	struct list_cache *cache;
+
+	(void)state;
+	assert_int_equal(list_cache_new(1 << 20, &cache), 0);
+	assert_null(list_cache_older(cache, &newer));
+	list_cache_put(cache, &key, &entry);
+	assert_null(list_cache_older(cache, &other));
+	assert_non_null(list_cache_older(cache, &newer));
+	entry = *list_cache_older(cache, &newer);
+	assert_true(entry.pieces != pieces);
+	assert_memory_equal(entry.pieces, pieces, sizeof(pieces));
+	list_cache_put(cache, &newer, &entry);
+	assert_false(list_cache_get(cache, &key, &entry));
+	assert_true(list_cache_get(cache, &newer, &entry));
+	assert_int_equal(entry.content, 9);
+	assert_true(str_eq(entry.hosts, STR("[1]")));
+	assert_memory_equal(entry.pieces, pieces, sizeof(pieces));
+	list_cache_free(&cache);
+}
+
 static void test_every_part_of_the_key_counts(void **state)
 {
 	struct list_cache *cache;
@@ -154,6 +182,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_copies),
+		cmocka_unit_test(test_older_entry_with_pieces),
 		cmocka_unit_test(test_every_part_of_the_key_counts),
 		cmocka_unit_test(test_newer_revision_replaces),
 		cmocka_unit_test(test_least_recently_used_goes),

@@ -95,7 +95,7 @@ static const char *text_of(struct buf *b)
 static const char *hosts_of(struct fixture *f, struct list_query query)
 {
 	buf_reset(&f->hosts);
-	assert_int_equal(list_hosts(&f->view, &query, &f->hosts, &f->shape, &f->fresh, f->checksum), 0);
+	assert_int_equal(list_hosts(&f->view, &query, &f->hosts, &f->shape, &f->fresh, f->checksum, NULL), 0);
 	return text_of(&f->hosts);
 }
 
@@ -311,7 +311,7 @@ static const char *reply_of(struct fixture *f, struct list_query query)
 	f->view.has_checksum = true;
 	memset(f->view.checksum, 0x34, 16);
 	buf_reset(&f->hosts);
-	assert_int_equal(list_hosts(&f->view, &query, &f->hosts, &f->shape, &f->fresh, f->checksum), 0);
+	assert_int_equal(list_hosts(&f->view, &query, &f->hosts, &f->shape, &f->fresh, f->checksum, NULL), 0);
 	buf_reset(&f->reply);
 	list_reply(&f->reply, &query, &f->shape, buf_view(&f->hosts), &fields);
 	return text_of(&f->reply);
@@ -354,6 +354,53 @@ static void test_reply_unknown(void **state)
 	assert_string_equal(text_of(&f->reply), "{\"name\":\"g@@s\",\"clusters\":\"a,b\",\"cacheMillis\":3000,\"hosts\":[]}");
 }
 
+static void put_bits(const struct fixture *f, uint64_t *healthy)
+{
+	*healthy = 0;
+	for (uint32_t n = 0; n < f->view.instance_count; n++)
+		*healthy |= (uint64_t)((f->instances[n].flags & INSTANCE_HEALTHY) != 0) << n;
+}
+
+/* Any flips, one after the other: the pieces give what rendering gives. */
+static void test_flipped_is_rendered(void **state)
+{
+	struct fixture *f = *state;
+	struct list_query query = { .clusters = STR("") };
+	struct list_piece pieces[32], fresh[32];
+	struct list_shape shape;
+	struct buf old, rendered;
+	uint64_t healthy;
+	char ip[16][24];
+
+	buf_init(&old);
+	buf_init(&rendered);
+	f->view.threshold = 0.4F;
+	add_cluster(f, "DEFAULT");
+	add_cluster(f, "c1");
+	for (unsigned n = 0; n < 16; n++) {
+		snprintf(ip[n], sizeof(ip[n]), "10.0.0.%u", n * n);
+		add(f, ip[n], (int)n, n >= 9, n == 5 ? (uint32_t)INSTANCE_HEALTHY : ON | INSTANCE_HEALTHY);
+	}
+	assert_int_equal(list_hosts(&f->view, &query, &old, &shape, &f->fresh, f->checksum, pieces), 0);
+	srand(20240229);
+	for (unsigned round = 0; round < 500; round++) {
+		f->instances[rand() % 16].flags ^= INSTANCE_HEALTHY;
+		if (round % 3 == 0)
+			f->instances[rand() % 16].flags ^= INSTANCE_HEALTHY;
+		put_bits(f, &healthy);
+		buf_reset(&f->hosts);
+		buf_reset(&rendered);
+		assert_int_equal(list_flipped(buf_view(&old), pieces, 16, &healthy, f->view.threshold, &f->hosts), 0);
+		assert_int_equal(list_hosts(&f->view, &query, &rendered, &shape, &f->fresh, f->checksum, fresh), 0);
+		assert_true(str_eq(buf_view(&f->hosts), buf_view(&rendered)));
+		assert_memory_equal(pieces, fresh, 16 * sizeof(fresh[0]));
+		buf_reset(&old);
+		buf_str(&old, buf_view(&f->hosts));
+	}
+	buf_free(&old);
+	buf_free(&rendered);
+}
+
 static void test_bare_name(void **state)
 {
 	static const char *const rows[][2] = {
@@ -381,6 +428,7 @@ int main(void)
 		T(test_reply_empty),
 		T(test_reply_full),
 		T(test_reply_unknown),
+		T(test_flipped_is_rendered),
 		T(test_bare_name),
 	};
 

@@ -216,6 +216,39 @@ static void a_checksum_belongs_to_its_content(void **state)
 	service_view_free(&view);
 }
 
+static void health_in_the_order_of_the_view(void **state)
+{
+	struct fixture *f = *state;
+	struct service_key key = key_for("g@@s");
+	struct service_stamp stamp;
+	struct service_view view;
+	uint64_t healthy[2];
+	char ip[24];
+
+	service_view_init(&view);
+	for (unsigned n = 0; n < 70; n++) {
+		snprintf(ip, sizeof(ip), "1.1.1.%u", n);
+		add(f, "g@@s", ip, 80);
+	}
+	for (unsigned n = 0; n < 70; n += 7) {
+		struct instance_spec spec;
+
+		snprintf(ip, sizeof(ip), "1.1.1.%u", n);
+		spec = spec_for(ip, 80);
+		assert_int_equal(registry_set_health(&f->reg, client, &key, &spec.key, false), 0);
+	}
+	view_of(f, "g@@s", &view);
+	assert_int_equal(registry_health(&f->reg, &key, view.stamp.id, view.content, 70, healthy, &stamp), 0);
+	assert_int_equal(stamp.revision, view.stamp.revision);
+	for (unsigned n = 0; n < 70; n++)
+		assert_int_equal(healthy[n / 64] >> n % 64 & 1, (view.instances[n].flags & INSTANCE_HEALTHY) != 0);
+	assert_int_equal(registry_health(&f->reg, &key, view.stamp.id, view.content, 69, healthy, &stamp), ERR_AGAIN);
+	assert_int_equal(registry_health(&f->reg, &key, view.stamp.id + 1, view.content, 70, healthy, &stamp), ERR_AGAIN);
+	add(f, "g@@s", "2.2.2.2", 80);
+	assert_int_equal(registry_health(&f->reg, &key, view.stamp.id, view.content, 70, healthy, &stamp), ERR_AGAIN);
+	service_view_free(&view);
+}
+
 struct seen {
 	unsigned count;
 	bool marks[3000];
@@ -341,6 +374,7 @@ int main(void)
 		TEST(a_view_belongs_to_one_revision),
 		TEST(get_prefers_persistent),
 		TEST(a_checksum_belongs_to_its_content),
+		TEST(health_in_the_order_of_the_view),
 		TEST(names_of_a_namespace),
 		TEST(services_of_one_or_all_namespaces),
 		TEST(names_go_on_when_the_cursor_is_gone),
