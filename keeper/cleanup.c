@@ -98,6 +98,29 @@ bool cleanup_drain_step(struct cleanup *c)
 	return step(c, &c->draining, registry_drain, "drain");
 }
 
+void cleanup_begin_compact(struct cleanup *c, uint64_t mono_ms)
+{
+	if (mono_ms < c->compact_ms)
+		return;
+	c->compact_ms = mono_ms + CLEANUP_COMPACT_MS;
+	for (uint32_t shard = 0; shard < SHARDS; shard++)
+		c->wasteful |= (uint64_t)registry_wasteful(c->reg, shard) << shard;
+}
+
+static int compact(struct registry *reg, uint32_t shard, uint32_t budget)
+{
+	uint32_t moved;
+	int ret = registry_compact(reg, shard, budget, &moved);
+
+	metric_add(METRIC_COMPACT_MOVED, moved);
+	return ret;
+}
+
+bool cleanup_compact_step(struct cleanup *c)
+{
+	return step(c, &c->wasteful, compact, "compact");
+}
+
 static uint64_t ephemeral_count(struct cleanup *c)
 {
 	struct registry_stats stats;

@@ -1,5 +1,6 @@
 /* cleanup.h - what is taken away without a client asking: empty services (specification 8.4),
- * the instances of removed services, and ephemeral instances nobody spoke for while the node was down.
+ * the instances of removed services, ephemeral instances nobody spoke for while the node was down, and pages that are
+ * nearly empty.
  *
  * Everything is done in steps of a few milliseconds; a step that returns true wants to go on.
  * Process-private; a new keeper begins counting empty runs anew. */
@@ -15,6 +16,7 @@
 #define CLEANUP_EMPTY_RUNS 5U /* a service goes in its fifth empty run in a row */
 #define CLEANUP_BUDGET 256U   /* instances a hold */
 #define CLEANUP_STEP_US 5000U
+#define CLEANUP_COMPACT_MS 10000U /* from look to look for nearly empty pages */
 
 struct cleanup {
 	struct registry *reg;
@@ -23,6 +25,8 @@ struct cleanup {
 	uint64_t next_run_ms; /* CLOCK_MONOTONIC */
 	uint16_t run;         /* number of the latest run */
 	uint64_t draining;    /* bit a shard: may have removed services */
+	uint64_t wasteful;    /* bit a shard: its pages are being emptied */
+	uint64_t compact_ms;  /* CLOCK_MONOTONIC: the next look */
 	uint64_t stale;       /* bit a shard: ephemeral instances are still to be dropped */
 	uint64_t ephemeral_before;
 };
@@ -45,6 +49,10 @@ bool cleanup_judge(struct cleanup *c, uint32_t shard, struct keeper_entry servic
 /* Once a tick: look into every shard again. */
 void cleanup_begin_drain(struct cleanup *c);
 bool cleanup_drain_step(struct cleanup *c);
+
+/* Once a tick; looks every CLEANUP_COMPACT_MS. */
+void cleanup_begin_compact(struct cleanup *c, uint64_t mono_ms);
+bool cleanup_compact_step(struct cleanup *c);
 
 /* A stale start: before the first expiry. */
 void cleanup_begin_stale(struct cleanup *c);

@@ -55,6 +55,7 @@ static void on_work(struct ev_loop *loop, ev_idle *w, int events)
 	} else {
 		more = expiry_step(&k->expiry);
 		more = cleanup_drain_step(&k->cleanup) || more;
+		more = cleanup_compact_step(&k->cleanup) || more;
 	}
 	if (!more)
 		ev_idle_stop(loop, w);
@@ -71,6 +72,7 @@ static void on_tick(struct ev_loop *loop, ev_timer *w, int events)
 	if (cleanup_begin_run(&k->cleanup, clock_mono_ms()))
 		expiry_visit_all(&k->expiry);
 	cleanup_begin_drain(&k->cleanup);
+	cleanup_begin_compact(&k->cleanup, clock_mono_ms());
 	checks_tick(&k->checks);
 	ev_idle_start(loop, &k->work);
 }

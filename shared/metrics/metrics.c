@@ -45,6 +45,8 @@ const struct metric_row metric_rows[METRICS] = {
 	                                    "Services removed because they stayed empty." },
 	[METRIC_STALE_DROPPED] = { "roster_stale_dropped_total",
 	                           "Instances dropped at a start after nobody had served for segment.max_age." },
+	[METRIC_COMPACT_MOVED] = { "roster_compact_moved_total",
+	                           "Instances and texts moved from nearly empty pages to fuller ones." },
 	[METRIC_KEEPER_TICKS] = { "roster_keeper_ticks_total", "Ticks of the health clock." },
 	[METRIC_CHECKS_TCP] = { "roster_checks_tcp_total", "Active checks by TCP begun." },
 	[METRIC_CHECKS_HTTP] = { "roster_checks_http_total", "Active checks by HTTP begun." },

@@ -3,7 +3,7 @@ libroster_a_SOURCES += \
 	shared/registry/beat.c \
 	shared/registry/change.c \
 	shared/registry/check.c \
-	shared/registry/cluster.c \
+	shared/registry/cluster.c shared/registry/compact.c \
 	shared/registry/instance.c \
 	shared/registry/keeper.c \
 	shared/registry/key.c \
@@ -48,7 +48,9 @@ tests_unit_namespaces_test_SOURCES = tests/unit/namespaces_test.c tests/unit/reg
 tests_unit_namespaces_test_LDADD = $(UNIT_LDADD)
 tests_unit_switches_test_SOURCES = tests/unit/switches_test.c tests/unit/registry_fixture.h
 tests_unit_switches_test_LDADD = $(UNIT_LDADD)
-check_PROGRAMS += tests/unit/persistent_test
+check_PROGRAMS += tests/unit/persistent_test tests/unit/compact_test
+tests_unit_compact_test_SOURCES = tests/unit/compact_test.c tests/unit/registry_fixture.h
+tests_unit_compact_test_LDADD = $(UNIT_LDADD)
 tests_unit_persistent_test_SOURCES = tests/unit/persistent_test.c tests/unit/registry_fixture.h
 tests_unit_persistent_test_LDADD = $(UNIT_LDADD)
 endif

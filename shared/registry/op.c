@@ -180,6 +180,19 @@ void chain_remove(struct op *op, struct chain chain, uint32_t off)
 	undo_set32(&op->tx, next == NULL ? chain.last : &next->prev, self->prev);
 }
 
+void chain_replace(struct op *op, struct chain chain, uint32_t old, uint32_t new)
+{
+	struct pair *self = pair_at(op, &chain, old);
+	struct pair *next, *prev;
+
+	if (self == NULL)
+		return;
+	next = self->next == 0 ? NULL : pair_at(op, &chain, self->next);
+	prev = self->prev == 0 ? NULL : pair_at(op, &chain, self->prev);
+	undo_set32(&op->tx, prev == NULL ? chain.first : &prev->next, new);
+	undo_set32(&op->tx, next == NULL ? chain.last : &next->prev, new);
+}
+
 void root_add(struct op *op, uint64_t *counter, int64_t delta)
 {
 	if (delta != 0)

@@ -66,6 +66,10 @@ struct registry {
 		uint32_t shard, off;
 		uint64_t id;
 	} service_cursor, audience_cursor, stale_cursor, instance_cursor;
+	struct compact_cursor {
+		uint32_t shard, off, inside_off;
+		uint64_t id, inside_id; /* 0: begin */
+	} compact_cursor;
 };
 
 void registry_init(struct registry *reg, struct segment *seg);
@@ -329,6 +333,12 @@ uint64_t registry_last_id(struct registry *reg, uint32_t shard);
 int registry_drain(struct registry *reg, uint32_t shard, uint32_t budget) MUST_CHECK;
 /* Removes the service `id` if it still has no instance; 0, ERR_AGAIN (has some), ERR_NOT_FOUND. */
 int registry_remove_empty(struct registry *reg, struct origin origin, uint32_t shard, struct keeper_entry service) MUST_CHECK;
+/* More than half of the room for instances and texts of the shard is unused. Without a lock: a hint. */
+bool registry_wasteful(struct registry *reg, uint32_t shard);
+/* Looks at about `budget` instances and texts and moves those on pages at most half full to fuller ones, each in a transaction
+ * of its own, so that pages become free. Nothing a client could see changes. Returns 1 while there is more to look at in this
+ * pass, 0: done. References that others keep as hints beside an id are found out by the id. */
+int registry_compact(struct registry *reg, uint32_t shard, uint32_t budget, uint32_t *moved_r) MUST_CHECK;
 /* After segment.max_age: looks at up to budget services and ephemeral instances and drops those
  * that had no beat since registry_init() of the first caller after this attach, cause stale.
  * Returns 1 while there is more to look at in this shard, 0: done. */

@@ -88,6 +88,8 @@ struct chain {
 };
 void chain_append(struct op *op, struct chain chain, uint32_t off);
 void chain_remove(struct op *op, struct chain chain, uint32_t off);
+/* `new` is a copy of `old`, which it takes the place of. */
+void chain_replace(struct op *op, struct chain chain, uint32_t old, uint32_t new);
 void root_add(struct op *op, uint64_t *counter, int64_t delta);
 
 /* Sets a blob field: unset text is 0, an equal text stays. Returns bytes won or lost. */

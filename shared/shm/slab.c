@@ -8,6 +8,8 @@
 #include "shared/shm/shard.h"
 #include "shared/shm/undo.h"
 
+#define WASTEFUL_PAGES 8U /* of a kind in a shard: fewer are not worth the walk */
+
 struct kind_row {
 	uint16_t bytes;
 	uint16_t units;    /* bytes / SEGMENT_UNIT */
@@ -376,6 +378,28 @@ void slab_free(struct tx *tx, uint32_t off)
 		return;
 	}
 	undo_push_free(tx, off);
+}
+
+bool slab_worth_moving(const struct tx *tx, uint32_t off)
+{
+	enum slab_kind kind = slab_kind_at(tx, off);
+	const struct slab *slab = &tx->shard->slabs[kind];
+	uint32_t page, bin = SLAB_BINS;
+
+	if (kind == SLAB_NONE || !page_of(tx, off, &page) || tx->seg->descs[page].bin > 1)
+		return false;
+	/* The page that slab_alloc() would take; a page's link is its number + 1. */
+	while (bin > 0 && slab->bins[--bin] == 0)
+		;
+	return slab->bins[bin] != 0 && slab->bins[bin] != page + 1;
+}
+
+bool slab_wasteful(const struct segment *seg, uint32_t shard, enum slab_kind kind)
+{
+	const struct slab *slab = &seg->shards[shard].slabs[kind];
+	uint64_t pages = __atomic_load_n(&slab->pages, __ATOMIC_RELAXED);
+
+	return pages >= WASTEFUL_PAGES && __atomic_load_n(&slab->objects, __ATOMIC_RELAXED) * 2 < pages * kinds[kind].capacity;
 }
 
 void slab_release(struct tx *tx, uint32_t off)

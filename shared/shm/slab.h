@@ -79,6 +79,11 @@ const char *slab_kind_name(enum slab_kind kind);
 /* Objects and pages of the kind in all shards, without a lock: each number is whole, their sum is of no one moment. */
 void slab_usage(const struct segment *seg, enum slab_kind kind, uint64_t *objects_r, uint64_t *pages_r);
 
+/* Is the object's page at most half full, and is there a fuller one (or another as empty) with room? */
+bool slab_worth_moving(const struct tx *tx, uint32_t off);
+/* More than half of the room on the pages of the kind is unused, and it is more than a few pages. Without a lock. */
+bool slab_wasteful(const struct segment *seg, uint32_t shard, enum slab_kind kind);
+
 /* 0 and tx->err = ERR_FULL when no page can be had: the caller drops the lock,
  * segment_ensure()s and tries once more. The object's bytes are not cleared. */
 uint32_t slab_alloc(struct tx *tx, enum slab_kind kind);

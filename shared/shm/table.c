@@ -316,6 +316,17 @@ void table_remove(struct tx *tx, struct table *table, uint32_t off)
 	}
 }
 
+void table_replace(struct tx *tx, struct table *table, uint32_t old, uint32_t new)
+{
+	const struct table_link *link = link_at(tx, table, old);
+	uint32_t *place = link == NULL ? NULL : place_of(tx, table, old, link->hash);
+
+	if (place == NULL)
+		undo_fail(tx, ERR_CORRUPT);
+	else
+		undo_set32(tx, place, new);
+}
+
 /* ---- walk and check -------------------------------------------------------- */
 
 uint32_t table_walk(const struct tx *tx, const struct table *table, struct table_cursor *cursor)

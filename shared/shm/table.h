@@ -43,6 +43,8 @@ uint32_t table_next(const struct tx *tx, const struct table *table, uint32_t off
 /* Never fails for lack of memory. */
 void table_insert(struct tx *tx, struct table *table, uint32_t off, uint32_t hash);
 void table_remove(struct tx *tx, struct table *table, uint32_t off);
+/* `new` is a copy of `old`, link included, and takes its place in the chain. */
+void table_replace(struct tx *tx, struct table *table, uint32_t old, uint32_t new);
 
 /* Walk under one hold: bucket by bucket. *cursor starts at 0; returns 0 at the end. */
 struct table_cursor {

@@ -62,7 +62,8 @@ class Run:
         if cheap:
             self.add(works.Comparison(options, cheap, goals).run())
         steps = [(("floor",), works.honest_floor), (("list-flip",), works.flipped_list), (("large-service",), scale.large_service),
-                 (("million",), scale.million), (("memory", "start-million"), scale.memory), (("idle",), scale.idle),
+                 (("million",), scale.million), (("memory-1", "memory-pss", "start-million"), scale.memory),
+                 (("memory-left",), scale.memory_left), (("idle",), scale.idle),
                  (("start-empty",), scale.start_empty), (("sustained",), scale.sustained), (("p99", "max"), scale.latency)]
         for keys, step in steps:
             if self.wanted(*keys):

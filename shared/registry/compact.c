@@ -1,0 +1,205 @@
+#include "shared/registry/registry_internal.h"
+
+#include "shared/shm/blob.h"
+#include "shared/shm/fault.h"
+#include "shared/shm/shard.h"
+
+static const struct origin mover = { 0 };
+
+/* What is moved: the instances and the texts of services. The rest stands still, because others keep references to it. */
+static const enum slab_kind movable[] = { SLAB_INSTANCE, SLAB_BLOB32,  SLAB_BLOB48,  SLAB_BLOB64,
+	                                  SLAB_BLOB128,  SLAB_BLOB256, SLAB_BLOB512, SLAB_BLOB1K };
+
+bool registry_wasteful(struct registry *reg, uint32_t shard)
+{
+	for (size_t i = 0; i < sizeof(movable) / sizeof(movable[0]); i++) {
+		if (slab_wasteful(reg->seg, shard, movable[i]))
+			return true;
+	}
+	return false;
+}
+
+/* ---- one object ------------------------------------------------------------- */
+
+/* A place on a fuller page with the object's bytes, not reachable yet; NULL: it stays. */
+static void *copy_to(struct op *op, uint32_t off, enum slab_kind kind, uint32_t *new_r)
+{
+	void *old = slab_at(&op->tx, off, kind), *new;
+
+	if (old == NULL || !slab_worth_moving(&op->tx, off))
+		return NULL;
+	*new_r = slab_alloc(&op->tx, kind);
+	if (*new_r == 0 || (new = slab_at(&op->tx, *new_r, kind)) == NULL)
+		return NULL;
+	memcpy(new, old, slab_object_bytes(kind));
+	FAULT("compact-copied");
+	return new;
+}
+
+/* 1: moved. A text of several chunks stays: its chunks are whole pages but the last. */
+static int move_blob(struct op *op, struct service *s, uint32_t *field)
+{
+	enum slab_kind kind = *field == 0 ? SLAB_NONE : slab_kind_at(&op->tx, *field);
+	uint32_t old = *field, new;
+	int ret;
+
+	if (kind < SLAB_BLOB32 || kind >= SLAB_BLOB4K || copy_to(op, old, kind, &new) == NULL)
+		return op->tx.err;
+	undo_set32(&op->tx, field, new);
+	undo_set64(&op->tx, &s->revision, undo_next_revision(&op->tx));
+	slab_free(&op->tx, old);
+	ret = op_commit(op);
+	return ret < 0 ? ret : 1;
+}
+
+static int move_instance(struct op *op, struct service *s, uint32_t *off)
+{
+	struct instance *i = instance_at(op, *off), *copy;
+	struct cluster *c = i == NULL ? NULL : cluster_at(op, i->cluster);
+	unsigned kind = i != NULL && (i->flags & INSTANCE_EPHEMERAL) != 0;
+	uint32_t old = *off, new;
+	struct chain list;
+	int ret;
+
+	if (c == NULL || (copy = copy_to(op, old, SLAB_INSTANCE, &new)) == NULL)
+		return op->tx.err;
+	list = (struct chain){ &c->first[kind], &c->last[kind], SLAB_INSTANCE, offsetof(struct instance, next) };
+	table_replace(&op->tx, &op->root->instances, old, new);
+	chain_replace(op, list, old, new);
+	/* A copy of a long service in pieces keeps references from hold to hold; the revision tells it to begin anew. */
+	undo_set64(&op->tx, &s->revision, undo_next_revision(&op->tx));
+	slab_free(&op->tx, old);
+	FAULT("compact-moved");
+	if ((ret = op_commit(op)) < 0)
+		return ret;
+	*off = new;
+	return 1;
+}
+
+/* ---- one service ------------------------------------------------------------- */
+
+struct moving {
+	struct op *op;
+	struct service *s;
+	uint32_t budget, moved;
+	int err;
+};
+
+static void blob(struct moving *m, uint32_t *field)
+{
+	int ret = m->err < 0 ? 0 : move_blob(m->op, m->s, field);
+
+	if (ret < 0)
+		m->err = ret;
+	else
+		m->moved += (uint32_t)ret;
+	m->budget -= m->budget > 0;
+}
+
+static void settings(struct moving *m)
+{
+	uint32_t off = m->s->first_cluster;
+
+	blob(m, &m->s->name);
+	blob(m, &m->s->metadata);
+	blob(m, &m->s->selector);
+	blob(m, &m->s->checksum);
+	for (uint32_t left = m->s->clusters; off != 0 && left > 0 && m->err == 0; left--) {
+		struct cluster *c = cluster_at(m->op, off);
+
+		if (c == NULL) {
+			m->err = ERR_CORRUPT;
+			return;
+		}
+		blob(m, &c->name);
+		blob(m, &c->metadata);
+		blob(m, &c->check);
+		off = c->next;
+	}
+}
+
+static uint32_t instance_all(struct moving *m, uint32_t off)
+{
+	int ret = move_instance(m->op, m->s, &off);
+	struct instance *i = ret < 0 ? NULL : instance_at(m->op, off);
+
+	if (i == NULL) {
+		m->err = ret < 0 ? ret : ERR_CORRUPT;
+		return off;
+	}
+	m->moved += (uint32_t)ret;
+	blob(m, &i->metadata);
+	blob(m, &i->app);
+	blob(m, &i->overrides);
+	return off;
+}
+
+/* Where the walk through the instances goes on; 0 at the end. */
+static void instances(struct moving *m, struct compact_cursor *cursor)
+{
+	struct instance *i = slab_try(&m->op->tx, cursor->inside_off, SLAB_INSTANCE);
+	struct walk w;
+
+	if (cursor->inside_id != 0 && i != NULL && i->id == cursor->inside_id && i->service == cursor->off)
+		walk_at(m->op, m->s, WALK_ALL, cursor->inside_off, &w);
+	else
+		walk_first(m->op, m->s, WALK_ALL, &w);
+	while (w.off != 0 && m->budget > 0 && m->err == 0) {
+		w.off = instance_all(m, w.off);
+		if (m->err < 0 || (w.i = instance_at(m->op, w.off)) == NULL)
+			break;
+		walk_next(m->op, &w);
+		m->err = m->op->tx.err;
+	}
+	cursor->inside_off = w.off;
+	cursor->inside_id = w.off != 0 && w.i != NULL ? w.i->id : 0;
+}
+
+/* ---- a shard ------------------------------------------------------------------ */
+
+static void go_to(struct compact_cursor *cursor, struct op *op, uint32_t off)
+{
+	const struct service *s = off == 0 ? NULL : service_at(op, off);
+
+	*cursor = (struct compact_cursor){ .shard = op->tx.shard->index, .off = off, .id = s == NULL ? 0 : s->id };
+}
+
+static void work(struct moving *m, struct compact_cursor *cursor)
+{
+	while (cursor->id != 0 && m->budget > 0 && m->err == 0) {
+		m->s = service_hinted(m->op, (struct keeper_entry){ cursor->id, cursor->off });
+		if (m->s == NULL) { /* removed meanwhile: the next pass sees the rest */
+			cursor->id = 0;
+			return;
+		}
+		if (cursor->inside_id == 0)
+			settings(m);
+		if (m->err == 0)
+			instances(m, cursor);
+		if (m->err == 0 && cursor->inside_id == 0)
+			go_to(cursor, m->op, m->s->next);
+	}
+}
+
+int registry_compact(struct registry *reg, uint32_t shard, uint32_t budget, uint32_t *moved_r)
+{
+	struct compact_cursor *cursor = &reg->compact_cursor;
+	struct op op;
+	struct moving m = { .op = &op, .budget = budget };
+	int ret = op_begin(&op, reg, shard, mover);
+
+	*moved_r = 0;
+	if (ret < 0)
+		return ret;
+	if (cursor->shard != shard || cursor->id == 0)
+		go_to(cursor, &op, op.root->first_service);
+	work(&m, cursor);
+	if (m.err < 0)
+		cursor->id = 0;
+	ret = op_finish(&op, m.err);
+	*moved_r = m.moved;
+	/* No page for a move: what is there is as full as it gets. */
+	if (ret == ERR_FULL)
+		ret = 0;
+	return ret < 0 ? ret : cursor->id != 0;
+}
