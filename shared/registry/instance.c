@@ -1,6 +1,7 @@
 #include "shared/registry/registry_internal.h"
 
 #include "shared/shm/blob.h"
+#include "shared/shm/fault.h"
 #include "shared/shm/health.h"
 #include "shared/shm/shard.h"
 
@@ -312,8 +313,10 @@ int instance_create(struct op *op, uint32_t soff, struct service *s, const struc
 	if (op->tx.err != 0)
 		return op->tx.err;
 	/* There is something to check now: the keeper shall look at the service within a tick. */
-	if (!spec->key.ephemeral && s->instances == s->ephemeral)
+	if (!spec->key.ephemeral && s->instances == s->ephemeral) {
 		__atomic_fetch_add(&op->tx.shard->due_lowered, 1, __ATOMIC_RELEASE);
+		FAULT("due-lowered-first");
+	}
 	table_insert(&op->tx, &op->root->instances, off, key_instance_hash(op->reg, s->id, &spec->key));
 	chain_append(op, cluster_list(c, spec->key.ephemeral), off);
 	count(op, s, c, i, 1);

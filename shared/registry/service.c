@@ -2,6 +2,7 @@
 
 #include "shared/base/clock.h"
 #include "shared/shm/blob.h"
+#include "shared/shm/fault.h"
 #include "shared/shm/health.h"
 #include "shared/shm/shard.h"
 
@@ -110,8 +111,10 @@ void service_lower_due(struct op *op, struct service *s, uint64_t due_ms)
 	if (due_ms >= s->due_ms)
 		return;
 	undo_set64(&op->tx, &s->due_ms, due_ms);
-	if (due_ms < op->now_ms + DUE_SOON_MS)
+	if (due_ms < op->now_ms + DUE_SOON_MS) {
 		__atomic_fetch_add(&op->tx.shard->due_lowered, 1, __ATOMIC_RELEASE);
+		FAULT("due-lowered");
+	}
 }
 
 /* ---- life ------------------------------------------------------------------ */

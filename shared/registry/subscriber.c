@@ -1,6 +1,7 @@
 #include "shared/registry/registry_internal.h"
 
 #include "shared/shm/blob.h"
+#include "shared/shm/fault.h"
 #include "shared/shm/health.h"
 #include "shared/shm/shard.h"
 
@@ -193,6 +194,7 @@ static bool subscriber_renew(struct subscriber *sub, const struct subscriber_spe
 
 	if (spec->push || !pushed)
 		__atomic_store_n(&sub->seen_ms, now_ms, __ATOMIC_RELAXED);
+	FAULT("subscriber-seen");
 	return pushed || !spec->push;
 }
 
@@ -306,13 +308,18 @@ static int mark(struct registry *reg, uint32_t shard, const struct delivery *d, 
 
 			if (revision > sub->acked_revision)
 				__atomic_store_n(&sub->acked_revision, revision, __ATOMIC_RELAXED);
+			FAULT("delivery-acked");
 			__atomic_store_n(&sub->seen_ms, now_ms, __ATOMIC_RELAXED);
+			FAULT("delivery-seen");
 			continue;
 		}
 		__atomic_store_n(&sub->sent_revision, d[n].revision, __ATOMIC_RELAXED);
+		FAULT("delivery-sent");
 		__atomic_store_n(&sub->push_key, d[n].key, __ATOMIC_RELAXED);
+		FAULT("delivery-key");
 		__atomic_store_n(&sub->sent_at_ms, d[n].at_ms, __ATOMIC_RELAXED);
 		__atomic_store_n(&sub->tries, d[n].tries, __ATOMIC_RELAXED);
+		FAULT("delivery-tries");
 	}
 	op_end(&op);
 	return 0;

@@ -16,6 +16,9 @@ void fault_point(const char *name);
 /* 0 disarms. The count starts again at zero. */
 void fault_arm(uint64_t at);
 uint64_t fault_count(void);
+/* Whoever kills itself leaves the name of the point here: memory shared with its relatives by fork, for whom the same text
+ * stands at the same address. NULL: nowhere. */
+void fault_tell(const char *volatile *where);
 /* A child, when it enters its role: obeys ROSTER_FAULT and ROSTER_FAULT_ROLE. */
 void fault_arm_from_environment(const char *role);
 #define FAULT(name) fault_point(name)

@@ -1,6 +1,7 @@
 #include "shared/shm/health.h"
 
 #include "shared/base/clock.h"
+#include "shared/shm/fault.h"
 
 /* Bits of a beat word that are not the time. */
 #define BEAT_NODE_SHIFT 48
@@ -33,9 +34,11 @@ void health_tick(struct segment *seg, uint64_t mono_ms, bool can_receive)
 	if (elapsed > HEALTH_STEP_MAX_MS)
 		elapsed = HEALTH_STEP_MAX_MS;
 	__atomic_store_n(&header->health_mono_ms, mono_ms, __ATOMIC_RELEASE);
+	FAULT("health-instant");
 	if (!can_receive)
 		return;
 	__atomic_store_n(&header->health_ms, header->health_ms + elapsed, __ATOMIC_RELEASE);
+	FAULT("health-sum");
 	__atomic_store_n(&header->served_at_ms, clock_wall_ms(), __ATOMIC_RELAXED);
 }
 
@@ -51,4 +54,5 @@ void beat_touch(uint64_t *word, uint64_t health_ms, uint8_t node)
 
 	if ((health_ms & BEAT_TIME_MASK) >= beat_ms(old))
 		__atomic_store_n(word, beat_word(health_ms, node) | flags, __ATOMIC_RELAXED);
+	FAULT("beat-touched");
 }

@@ -92,9 +92,10 @@ static void tell(struct segment *seg, uint32_t shard)
 		                    .node = (uint8_t)seg->header->node };
 
 	__atomic_fetch_add(&seg->header->rollbacks, 1, __ATOMIC_RELAXED);
+	FAULT("recover-counted");
 	ring_append(seg->events, &event, STR(""));
 	/* The dead owner may have committed a change without saying so. */
-	for (uint32_t consumer = 0; consumer < QUEUE_CONSUMERS; consumer++) {
+	for (uint32_t consumer = mutant_is(MUTANT_TELLS_NOBODY) ? QUEUE_CONSUMERS : 0; consumer < QUEUE_CONSUMERS; consumer++) {
 		queue_announce(seg, shard, consumer);
 		queue_wake(seg, consumer);
 	}
@@ -168,7 +169,9 @@ int lock_take(struct segment *seg, uint32_t shard, struct tx *tx_r)
 		rc = wait_for(s);
 	if (rc != 0 && rc != EOWNERDEAD)
 		return rc == ENOTRECOVERABLE ? ERR_CORRUPT : ERR_LOCK;
+	FAULT("lock-taken");
 	__atomic_store_n(&s->owner, own_pid(), __ATOMIC_RELAXED);
+	FAULT("lock-owned");
 	tx_r->shard = s;
 	if (rc == EOWNERDEAD && (rc = recover(tx_r)) != 0) {
 		tx_r->shard = NULL;
@@ -188,6 +191,7 @@ void lock_drop(struct tx *tx)
 	tx->shard = NULL;
 	FAULT("lock-before-drop");
 	__atomic_store_n(&shard->owner, 0, __ATOMIC_RELAXED);
+	FAULT("lock-disowned");
 	pthread_mutex_unlock(&shard->lock);
 	FAULT("lock-dropped");
 }

@@ -51,6 +51,8 @@ void queue_mark(struct tx *tx, struct queue_list *list, uint32_t off, enum slab_
 		undo_set64(tx, &link->state, link->state | change);
 		return;
 	}
+	if (mutant_is(MUTANT_FORGETS_QUEUE) && list->first == 0)
+		return;
 	if (list->last != 0 && (last = link_of(tx, list->last, kind, link_off)) == NULL)
 		return;
 	FAULT("queue-before-link");
@@ -80,6 +82,7 @@ uint32_t queue_take(struct tx *tx, struct queue_list *list, uint32_t off, enum s
 		undo_set32(tx, &neighbour->prev, link->prev);
 	undo_set_bytes(tx, link, &(struct queue_link){ .state = 0 }, sizeof(*link));
 	undo_set64(tx, &list->count, list->count - 1);
+	FAULT("queue-unlinked");
 	return pending;
 }
 
@@ -115,5 +118,11 @@ void queue_wake(struct segment *seg, uint32_t consumer)
 
 uint64_t queue_take_dirty(struct segment *seg, uint32_t consumer)
 {
-	return consumer < QUEUE_CONSUMERS ? __atomic_exchange_n(&words(seg)->dirty[consumer], 0, __ATOMIC_ACQ_REL) : 0;
+	uint64_t dirty;
+
+	if (consumer >= QUEUE_CONSUMERS)
+		return 0;
+	dirty = __atomic_exchange_n(&words(seg)->dirty[consumer], 0, __ATOMIC_ACQ_REL);
+	FAULT("queue-dirty-taken");
+	return dirty;
 }

@@ -91,6 +91,7 @@ static struct ring_slot *claim(struct ring *ring, uint64_t *position_r, uint64_t
 
 		FAULT("ring-claimed");
 		__atomic_compare_exchange_n(&ring->head, &next, position + 1, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED);
+		FAULT("ring-head");
 		if (mine) {
 			*position_r = position;
 			*mark_r = mark;
@@ -111,6 +112,7 @@ void ring_append(struct ring *ring, const struct ring_event *event, struct str n
 		text->len = name.n < RING_NAME_BYTES ? name.n : RING_NAME_BYTES;
 		if (text->len > 0)
 			memcpy(text->text, name.p, text->len);
+		FAULT("ring-named");
 	}
 	/* Stopped for so long that the ring came round: what stands there may be mixed. */
 	if (!__atomic_compare_exchange_n(&slot->word, &mark, position + 1, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED))

@@ -271,6 +271,7 @@ static int grow(struct segment *seg)
 	if (__atomic_compare_exchange_n(&header->backed, &backed, next, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE)) {
 		FAULT("grow-after-swap");
 		__atomic_fetch_add(&header->free_hint, next - backed, __ATOMIC_RELAXED);
+		FAULT("grow-counted");
 	}
 	return 0;
 }
@@ -324,5 +325,6 @@ uint64_t stamp_next(struct segment *seg)
 	do
 		next = wall > last ? wall : last + 1;
 	while (!__atomic_compare_exchange_n(&seg->header->stamp, &last, next, true, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED));
+	FAULT("stamp-next");
 	return next;
 }

@@ -284,6 +284,7 @@ static void page_return(struct tx *tx, uint32_t page)
 	__atomic_store_n(&tx->seg->owners[page], 0, __ATOMIC_RELEASE);
 	FAULT("page-returned");
 	__atomic_fetch_add(&header->free_hint, 1, __ATOMIC_RELAXED);
+	FAULT("page-return-counted");
 	if (page < __atomic_load_n(&header->page_hint, __ATOMIC_RELAXED))
 		__atomic_store_n(&header->page_hint, page, __ATOMIC_RELAXED);
 }
@@ -352,6 +353,14 @@ static bool take_bit(struct tx *tx, const struct kind_row *row, struct page_desc
 	return false;
 }
 
+static void count_objects(struct tx *tx, struct slab *slab, uint64_t objects)
+{
+	if (mutant_is(MUTANT_UNLOGGED_COUNTER))
+		slab->objects = objects;
+	else
+		undo_set64(tx, &slab->objects, objects);
+}
+
 uint32_t slab_alloc(struct tx *tx, enum slab_kind kind)
 {
 	const struct kind_row *row = &kinds[kind];
@@ -365,7 +374,7 @@ uint32_t slab_alloc(struct tx *tx, enum slab_kind kind)
 	if (desc == NULL || !take_bit(tx, row, desc, &index))
 		return 0;
 	set_used(tx, kind, desc, desc->used + 1U);
-	undo_set64(tx, &slab->objects, slab->objects + 1);
+	count_objects(tx, slab, slab->objects + 1);
 	if (tx->err != 0)
 		return 0;
 	return (uint32_t)((tx->seg->data_off + (uint64_t)page * SEGMENT_PAGE) / SEGMENT_UNIT) + index * row->units;
@@ -377,7 +386,10 @@ void slab_free(struct tx *tx, uint32_t off)
 		undo_fail(tx, ERR_CORRUPT);
 		return;
 	}
-	undo_push_free(tx, off);
+	if (mutant_is(MUTANT_FREES_AT_ONCE))
+		slab_release(tx, off);
+	else
+		undo_push_free(tx, off);
 }
 
 bool slab_worth_moving(const struct tx *tx, uint32_t off)
@@ -418,7 +430,8 @@ void slab_release(struct tx *tx, uint32_t off)
 	word = &desc->bitmap[place.index / 64];
 	undo_set64(tx, word, *word & ~(1ULL << place.index % 64));
 	set_used(tx, kind, desc, desc->used - 1U);
-	undo_set64(tx, &slab->objects, slab->objects - 1);
+	if (!mutant_is(MUTANT_STORE_AFTER))
+		count_objects(tx, slab, slab->objects - 1);
 	if (desc->used == 0)
 		undo_set64(tx, &slab->pages, slab->pages - 1);
 }
@@ -437,6 +450,8 @@ unsigned slab_sweep(struct tx *tx)
 	uint64_t backed = __atomic_load_n(&tx->seg->header->backed, __ATOMIC_ACQUIRE);
 	unsigned found = 0;
 
+	if (mutant_is(MUTANT_NO_SWEEP))
+		return 0;
 	for (uint64_t from = 0; from < backed;) {
 		const uint8_t *at = memchr(owners + from, owner_mark(tx), backed - from);
 

@@ -122,9 +122,16 @@ void undo_push_free(struct tx *tx, uint32_t off)
  * successor of this one restores everything again. */
 static void restore(struct tx *tx)
 {
-	for (unsigned i = tx->entries; i-- > 0;) {
-		const struct undo_entry *entry = &tx->shard->undo[i];
+	unsigned last = tx->entries - 1U;
 
+	for (unsigned i = tx->entries; i-- > 0;) {
+		const struct undo_entry *entry = &tx->shard->undo[mutant_is(MUTANT_FORWARDS) ? last - i : i];
+
+		if (mutant_is(MUTANT_COUNT_FALLS_FIRST)) {
+			tx->entries = (uint16_t)i;
+			state_store(tx);
+			FAULT("mutant-count");
+		}
 		__atomic_store_n((uint64_t *)(tx->seg->base + entry->at), entry->old, __ATOMIC_RELEASE);
 		FAULT("restore-word");
 	}
@@ -135,6 +142,7 @@ static void drain(struct tx *tx)
 {
 	while (tx->frees > 0) {
 		uint32_t off = tx->shard->frees[tx->frees - 1];
+		enum slab_kind kind = mutant_is(MUTANT_STORE_AFTER) ? slab_kind_at(tx, off) : SLAB_NONE;
 
 		FAULT("drain-begin");
 		slab_release(tx, off);
@@ -150,6 +158,8 @@ static void drain(struct tx *tx)
 		FAULT("drain-before-store");
 		state_store(tx);
 		FAULT("drain-after-store");
+		if (kind != SLAB_NONE)
+			tx->shard->slabs[kind].objects--;
 		slab_give_back(tx, off);
 	}
 }
@@ -188,6 +198,10 @@ void undo_rollback(struct tx *tx)
 	bool sweep = tx->pages > 0;
 
 	restore(tx);
+	if (mutant_is(MUTANT_KEEPS_FREES)) {
+		tx->entries = 0;
+		drain(tx);
+	}
 	empty(tx);
 	FAULT("rollback-before-store");
 	state_store(tx);
