@@ -88,6 +88,7 @@ def suites():
     for kind in ("node", "java"):
         found.append(Suite("clients/" + kind, [PYTHON, "tests/clients/clients_test.py"], dict(binary("build"), CLIENT=kind)))
     found.append(Suite("lint", ["./dev", "lint"], limit_s=900))
+    found.append(Suite("fault-campaign", [PYTHON, "tests/fault/run.py", "--build", "build-faults", "--share"]))
     found.append(Suite("package", [PYTHON, "tests/package_test.py"]))
     found.append(Suite("bench", [PYTHON, "tests/bench/bench.py", "--rosterd", "build/rosterd", "--floor",
                                  "build/tests/bench/floor", "--check"], alone=True))
