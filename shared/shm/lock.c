@@ -62,6 +62,7 @@ void lock_init_all(struct segment *seg)
 	for (uint32_t i = 0; i < SHARDS_ALL; i++) {
 		mutex_init(&seg->shards[i].lock);
 		seg->shards[i].owner = 0;
+		FAULT("attach-lock");
 	}
 }
 
@@ -75,6 +76,7 @@ unsigned lock_recover_all(struct segment *seg)
 		played += tx.shard->state != 0;
 		undo_recover(&tx);
 		seg->header->sweeps += slab_sweep(&tx);
+		FAULT("attach-played");
 	}
 	lock_init_all(seg);
 	segment_recount(seg);

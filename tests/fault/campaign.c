@@ -2,8 +2,8 @@
  *
  *     campaign [--stride N] [--first] [OPERATION ...]
  *
- * Alone: the victim dies at point n; whoever repairs dies at point 1, the next at point 2, until one gets through. Beside
- * others: the victim dies while two writers and a taker of the change queue use the same lock and the same service; one of
+ * Alone: the victim dies at point n; whoever repairs dies at point 1, the next at point 2, until one gets through. Attach: the
+ * victim dies, and nobody is left; a master that attaches dies playing the logs, the next one gets further. Beside others: the victim dies while two writers and a taker of the change queue use the same lock and the same service; one of
  * them repairs, and one of the writers dies at a point of its own in the same round.
  *
  * Afterwards, at rest: registry_check() finds nothing; the registry equals the model in which the operation has happened
@@ -32,10 +32,15 @@
 
 #define OPERATIONS_MOST 64U
 #define POINTS_MOST 20000U
+#define ATTACH_STRIDE 11U   /* an attach goes over every shard: each death tries every 11th point, the next one others */
 #define DIFFERENCES_MOST 3U /* of one operation; then the next */
 #define LIFE_LIMIT_S 60U
 #define DRAIN_MOST 500U /* steps that removed services may pile up before a new bed is made */
 #define FATAL_POINT_MOST 6000U
+
+enum round { ROUND_ALONE, ROUND_ATTACH, ROUND_BESIDE };
+
+static const char *const round_names[] = { "alone", "attach", "beside others" };
 
 /* What became of a child. */
 struct fate {
@@ -48,10 +53,11 @@ struct fate {
 struct campaign {
 	const struct operation *operation;
 	unsigned number;
+	enum round round;
 	struct tally *tally;
 	struct bed bed;
 	struct model model, found, wanted, trial;
-	struct crew *crew;            /* NULL: alone */
+	struct crew *crew;            /* in rounds beside others */
 	uint64_t taken[SVC_COUNT][2]; /* id of the latest service of that name, highest revision taken */
 	uint64_t ring_cursor;
 	uint64_t point;
@@ -69,7 +75,7 @@ static const char *volatile *last_words;
 static void differ(struct campaign *c, const char *what)
 {
 	c->tally->differences++;
-	printf("difference: %s, %s, point %llu (%s): %s\n", c->operation->name, c->crew == NULL ? "alone" : "beside others",
+	printf("difference: %s, %s, point %llu (%s): %s\n", c->operation->name, round_names[c->round],
 	       (unsigned long long)c->point, c->where, what);
 	fflush(stdout);
 }
@@ -105,7 +111,7 @@ static void close_bed(struct campaign *c)
 }
 
 /* Prepared, and with an empty change queue: what is found in it later comes from what was killed. */
-static void open_bed(struct campaign *c, bool with_crew)
+static void open_bed(struct campaign *c)
 {
 	const struct act take = { .verb = ACT_TAKE };
 	struct model_queued queued[SVC_COUNT];
@@ -132,7 +138,7 @@ static void open_bed(struct campaign *c, bool with_crew)
 	if ((c->operation->flags & OP_TAKES) == 0 && act_run(&c->bed, &take) < 0)
 		exit(2);
 	c->bed.taken = NULL;
-	if (with_crew)
+	if (c->round == ROUND_BESIDE)
 		c->crew = crew_new(&c->bed, c->operation);
 }
 
@@ -150,6 +156,13 @@ static int repair(struct campaign *c)
 			lock_drop(&tx);
 	}
 	return ret;
+}
+
+/* The next master: nobody else maps the segment. */
+static int attach(struct campaign *c)
+{
+	lock_recover_all(c->bed.seg);
+	return 0;
 }
 
 static int operate(struct campaign *c)
@@ -202,8 +215,10 @@ static struct fate die_at(struct campaign *c, uint64_t point, int (*fn)(struct c
 /* One dies repairing at each point, until one is through. */
 static void repair_all(struct campaign *c)
 {
-	for (uint64_t point = 1 + c->point % c->stride; point < POINTS_MOST; point += c->stride) {
-		struct fate fate = die_at(c, point, repair);
+	unsigned stride = c->round == ROUND_ATTACH ? ATTACH_STRIDE : c->stride;
+
+	for (uint64_t point = 1 + c->point % stride; point < POINTS_MOST; point += stride) {
+		struct fate fate = die_at(c, point, c->round == ROUND_ATTACH ? attach : repair);
 
 		if (!fate.killed) {
 			if (fate.answered && fate.answer != 0)
@@ -244,7 +259,8 @@ static bool check_queue(struct campaign *c, const struct model_queued queued[SVC
 			ok = false;
 		}
 	}
-	if (any && (words->dirty[QUEUE_PUSHER] >> c->bed.shard & 1) == 0) {
+	/* A consumer that is started looks at every list. */
+	if (any && c->round != ROUND_ATTACH && (words->dirty[QUEUE_PUSHER] >> c->bed.shard & 1) == 0) {
 		differ(c, "the change queue holds something and nobody was told");
 		ok = false;
 	}
@@ -346,7 +362,8 @@ static int round_alone(struct campaign *c, struct fate *fate)
 	*fate = die_at(c, c->point, operate);
 	c->where = fate->where;
 	if (fate->killed) {
-		c->tally->alone++;
+		c->tally->alone += c->round == ROUND_ALONE;
+		c->tally->attach += c->round == ROUND_ATTACH;
 		report_kill(fate->where, c->number);
 		repair_all(c);
 	}
@@ -385,20 +402,21 @@ static int round_beside(struct campaign *c, struct fate *fate)
 }
 
 /* All points of the operation, until it gets to its end. */
-static void kill_everywhere(struct campaign *c, bool with_crew)
+static void kill_everywhere(struct campaign *c, enum round round)
 {
 	struct fate fate = { .killed = true };
 
-	open_bed(c, with_crew);
+	c->round = round;
+	open_bed(c);
 	for (c->point = 1 + c->number % c->stride; fate.killed && c->point < POINTS_MOST; c->point += c->stride) {
-		int steps = with_crew ? round_beside(c, &fate) : round_alone(c, &fate);
+		int steps = round == ROUND_BESIDE ? round_beside(c, &fate) : round_alone(c, &fate);
 
 		if (c->tally->differences >= (c->first_only ? 1 : DIFFERENCES_MOST))
 			break;
 		if (fate.killed && (steps != 0 || c->model.drain > DRAIN_MOST))
-			open_bed(c, with_crew);
+			open_bed(c);
 	}
-	if (!with_crew)
+	if (round == ROUND_ALONE)
 		c->tally->points = c->point > c->stride ? c->point - c->stride : 0;
 	close_bed(c);
 }
@@ -410,7 +428,8 @@ static void check_row(struct campaign *c)
 
 	c->point = 0;
 	c->where = "none";
-	open_bed(c, false);
+	c->round = ROUND_ALONE;
+	open_bed(c);
 	c->wanted = c->model;
 	model_apply(&c->wanted, &c->operation->act, STEPS_ALL);
 	same = model_equal(&c->wanted, &c->model, c->why, sizeof(c->why));
@@ -423,11 +442,13 @@ static bool kill_operation(struct campaign *c)
 {
 	check_row(c);
 	if (c->tally->differences == 0)
-		kill_everywhere(c, false);
+		kill_everywhere(c, ROUND_ALONE);
 	if (c->tally->differences == 0 && c->tally->points < c->operation->least_points)
 		differ(c, "too few crash points: it did not do its work");
 	if (c->tally->differences == 0)
-		kill_everywhere(c, true);
+		kill_everywhere(c, ROUND_ATTACH);
+	if (c->tally->differences == 0)
+		kill_everywhere(c, ROUND_BESIDE);
 	report_operation(c->operation->name, c->tally);
 	return c->tally->differences == 0;
 }
@@ -475,8 +496,8 @@ int main(int argc, char **argv)
 	last_words = mmap(NULL, sizeof(*last_words), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	if (last_words == MAP_FAILED || operation_count > OPERATIONS_MOST)
 		return 2;
-	printf("%-32s %5s %7s %7s %9s %7s %9s %6s\n", "operation", "points", "alone", "beside", "rollbacks", "others", "acts",
-	       "differ");
+	printf("%-32s %5s %7s %7s %7s %9s %7s %9s %6s\n", "operation", "points", "alone", "attach", "beside", "rollbacks",
+	       "others", "acts", "differ");
 	for (unsigned n = 0; n < operation_count && !(c.first_only && failed > 0); n++) {
 		if (!is_chosen(operations[n].name, argc, argv))
 			continue;
