@@ -2,7 +2,7 @@
 """The fault campaign: every operation killed at every crash point, and mutants that it has to notice. doc/fault-campaign.md.
 
     run.py --build FOLDER               everything: the campaign, which points of the sources it died at, the mutants
-    run.py --build FOLDER --share       every second point and all mutants: what ./dev test has time for
+    run.py --build FOLDER --share       every third point and all mutants: what ./dev test has time for
     run.py --build FOLDER mutants       the mutants only
     run.py --build FOLDER OPERATION...  the campaign over operations with these words in their name
 
@@ -15,7 +15,7 @@ import subprocess
 import sys
 
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-SHARE_STRIDE = "2"
+SHARE_STRIDE = "3"
 LIMIT_S = 1800
 # Points outside the operations of the registry: the keeper's clock has a test of its own.
 ELSEWHERE = {"health-instant", "health-sum", "mutant-count"}
