@@ -333,6 +333,15 @@ static int run_drain(struct bed *bed, const struct act *act)
 	return left < 0 ? left : 0;
 }
 
+static int run_compact(struct bed *bed, const struct act *act)
+{
+	uint32_t moved;
+	int left = registry_compact(&bed->reg, bed->shard, 10000, &moved);
+
+	(void)act;
+	return left < 0 ? left : 0;
+}
+
 static int run_expire(struct bed *bed, const struct act *act)
 {
 	struct expire_visit visit = {
@@ -513,6 +522,7 @@ static const struct verb_row {
 	[ACT_UNSUBSCRIBE] = { "unsubscribe", run_subscribers },
 	[ACT_SENT] = { "mark sent", run_subscribers },
 	[ACT_ACKED] = { "mark acked", run_subscribers },
+	[ACT_COMPACT] = { "compact", run_compact },
 	[ACT_TAKE] = { "take changed", run_take },
 	[ACT_CHECKSUM] = { "store checksum", run_checksum },
 	[ACT_SWITCHES] = { "switches", run_switches },

@@ -38,6 +38,7 @@ enum verb {
 	ACT_ACKED,
 	ACT_TAKE, /* of the change queue: all that is there */
 	ACT_CHECKSUM,
+	ACT_COMPACT,  /* the whole shard */
 	ACT_SWITCHES, /* number: which word; values: texts too */
 	ACT_CREATE_NAMESPACE,
 	ACT_UPDATE_NAMESPACE,

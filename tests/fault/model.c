@@ -410,6 +410,8 @@ int model_apply(struct model *m, const struct act *act, uint32_t steps)
 	case ACT_CHECKSUM:
 		s->checksum = s->exists;
 		return s->exists ? 0 : ERR_NOT_FOUND;
+	case ACT_COMPACT:
+		return 0;
 	case ACT_SWITCHES:
 		return switches(m, act);
 	case ACT_CREATE_NAMESPACE:

@@ -97,7 +97,7 @@ static int read_inside(struct bed *bed, const struct service_key *key, struct mo
 		return ret;
 	if (service_find(&op, key, place.hash, &at) != 0) {
 		s->on_purpose = (at->flags & SERVICE_EXPLICIT) != 0;
-		*queued = (struct model_queued){ at->id, at->changed, at->queue[QUEUE_PUSHER].pending != 0 };
+		*queued = (struct model_queued){ at->id, at->changed, queue_link_pending(&at->queue[QUEUE_PUSHER]) != 0 };
 	}
 	ret = op.tx.err;
 	op_end(&op);

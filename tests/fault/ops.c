@@ -67,6 +67,8 @@ const struct operation operations[] = {
 	{ "mark acked", { THREE, WATCHED, P(SENT, MAIN, PLAIN, NONE, 0) }, A(ACKED, MAIN, PLAIN, NONE, 0), 1, 8, 0 },
 	{ "take changed", { THREE, P(REGISTER, NEW, PLAIN, NONE, 1) }, A(TAKE, MAIN, PLAIN, NONE, 0), 1, 8, OP_TAKES | OP_SILENT },
 	{ "store checksum", { THREE }, A(CHECKSUM, MAIN, PLAIN, NONE, 0), 1, 8, OP_ALONE },
+	{ "compact", { MANY(REGISTER, MAIN, PLAIN, SHORT, 1, 75), MANY(DEREGISTER, MAIN, PLAIN, NONE, 2, 73) },
+	  A(COMPACT, MAIN, PLAIN, NONE, 0), 1, 20, OP_SILENT },
 	{ "switches", { OFFICE }, A(SWITCHES, MAIN, PLAIN, RICH, 404), 1, 20, OP_OFFICE },
 	{ "create namespace", { OFFICE }, A(CREATE_NAMESPACE, MAIN, PLAIN, TINY, 3), 1, 30, OP_OFFICE },
 	{ "create namespace, table grows", { MANY(CREATE_NAMESPACE, MAIN, PLAIN, NONE, 10, 64) },
