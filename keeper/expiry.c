@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "keeper/brake.h"
 #include "shared/base/clock.h"
 #include "shared/base/log.h"
 #include "shared/metrics/metrics.h"
@@ -79,9 +80,10 @@ static void all_due(struct expiry_shard *s)
 
 /* ---- what the registry hints at -------------------------------------------- */
 
-static void failed(struct expiry_shard *s, uint32_t shard, const char *what, int code)
+static void failed(struct expiry *e, uint32_t shard, const char *what, int code)
 {
-	s->skip = true;
+	e->shards[shard].skip = true;
+	e->partial = true;
 	log_warning("op=%s shard=%u err=\"%s\"", what, shard, err_str(code));
 }
 
@@ -117,7 +119,7 @@ static bool pull_new(struct expiry *e, uint32_t shard)
 	for (unsigned i = 0; i < EXPIRY_TURN_HOLDS && n == PULL; i++)
 		n = pull(e, shard);
 	if (n < 0)
-		failed(s, shard, "expiry-pull", n);
+		failed(e, shard, "expiry-pull", n);
 	else if (n < PULL)
 		s->last_id = last_id;
 	return n == PULL;
@@ -146,17 +148,26 @@ static void visit_begin(struct expiry *e, struct expiry_shard *s)
 	s->visit.service = (struct keeper_entry){ .id = s->current.id, .off = s->current.off };
 	/* At time 0 no beat is old: the visit only counts the instances, for the cleanup. */
 	s->visit.now_ms = e->judge ? e->now_ms : 0;
+	s->visit.soon_ms = e->brake != NULL ? e->brake->config->brake_period_ms : 0;
 }
 
-/* Never due again within this tick, never later than the longest time alone. */
+/* The sum over all services follows. */
+static void remember_lost(struct expiry *e, struct expiry_entry *entry, uint32_t lost)
+{
+	e->lost += lost;
+	e->lost -= entry->lost;
+	entry->lost = lost;
+}
+
+/* Never due again within this pass, never later than the longest time alone. */
 static uint64_t next_due(const struct expiry *e, const struct expiry_shard *s)
 {
 	uint64_t latest = e->now_ms + EXPIRY_VISIT_MAX_MS;
 
 	if (!e->judge)
 		return latest;
-	if (s->again || s->visit.due_ms <= e->now_ms)
-		return e->now_ms + 1;
+	if (s->again || s->visit.due_ms <= e->limit_ms)
+		return e->limit_ms + 1;
 	return s->visit.due_ms < latest ? s->visit.due_ms : latest;
 }
 
@@ -166,6 +177,8 @@ static void visit_end(struct expiry *e, uint32_t shard)
 	struct keeper_entry service = s->visit.service;
 
 	s->visiting = false;
+	remember_lost(e, &s->current, s->visit.gone ? 0 : s->visit.lost);
+	e->held += e->removing || s->visit.gone ? 0 : s->visit.held;
 	if (s->visit.gone || cleanup_judge(e->cleanup, shard, service, &s->current.mark, s->visit.instances)) {
 		heap_shrink(s);
 		return;
@@ -182,10 +195,10 @@ static void visit_failed(struct expiry *e, uint32_t shard, int code)
 {
 	struct expiry_shard *s = &e->shards[shard];
 
-	failed(s, shard, "expire", code);
+	failed(e, shard, "expire", code);
 	s->visiting = false;
 	/* A shard that nobody can lock is tried again soon; a service that cannot be read must not stop its neighbours. */
-	s->current.due_ms = e->now_ms + (code == ERR_LOCK ? 1 : EXPIRY_VISIT_MAX_MS);
+	s->current.due_ms = e->limit_ms + (code == ERR_LOCK ? 1 : EXPIRY_VISIT_MAX_MS);
 	heap_push(s, s->current);
 }
 
@@ -197,9 +210,12 @@ static void hold(struct expiry *e, uint32_t shard)
 	if (!s->visiting)
 		visit_begin(e, s);
 	s->visit.flipped = s->visit.removed = 0;
+	s->visit.hold_removals = !e->removing;
 	ret = registry_expire(e->reg, shard, &s->visit);
 	metric_add(METRIC_EXPIRY_FLIPS, s->visit.flipped);
 	metric_add(METRIC_EXPIRY_REMOVALS, s->visit.removed);
+	if (e->brake != NULL)
+		brake_removed(e->brake, e->now_ms, s->visit.removed);
 	if (ret < 0)
 		visit_failed(e, shard, ret);
 	else if (s->visit.gone || s->visit.done)
@@ -213,11 +229,48 @@ static bool turn(struct expiry *e, uint32_t shard)
 	bool more = s->fresh && !s->skip && follow_hints(e, shard);
 
 	for (unsigned i = 0; i < EXPIRY_TURN_HOLDS && !s->skip; i++) {
-		if (!s->visiting && (s->count == 0 || s->heap[0].due_ms > e->now_ms))
+		if (!s->visiting && (s->count == 0 || s->heap[0].due_ms > e->limit_ms))
 			return more;
 		hold(e, shard);
 	}
 	return !s->skip;
+}
+
+/* ---- passes ---------------------------------------------------------------- */
+
+/* The second pass begins, unless the brake holds: what the first one found to be removed is due one millisecond later. */
+static void judge_pass(struct expiry *e)
+{
+	struct brake_sight sight = { .now_ms = e->now_ms, .lost = e->lost, .held = e->held, .complete = e->judge && !e->partial };
+	struct registry_stats stats;
+
+	registry_stats(e->reg, &stats);
+	sight.instances = stats.ephemeral;
+	if (brake_judge(e->brake, &sight))
+		return;
+	e->removing = true;
+	e->limit_ms = e->now_ms + 1;
+}
+
+static void begin_first_pass(struct expiry *e)
+{
+	e->removing = e->brake == NULL;
+	e->partial = false;
+	e->held = 0;
+	e->late = 0;
+}
+
+/* Every shard was quiet. True: that was the first pass, and there is a second one. */
+static bool next_pass(struct expiry *e)
+{
+	if (e->over)
+		return false;
+	if (!e->removing)
+		judge_pass(e);
+	else
+		e->held = 0;
+	e->over = e->held == 0 || !e->removing;
+	return !e->over;
 }
 
 /* ---- ticks ----------------------------------------------------------------- */
@@ -227,6 +280,7 @@ void expiry_init(struct expiry *e, struct registry *reg, struct cleanup *cleanup
 	memset(e, 0, sizeof(*e));
 	e->reg = reg;
 	e->cleanup = cleanup;
+	e->over = true;
 }
 
 void expiry_free(struct expiry *e)
@@ -239,7 +293,16 @@ void expiry_free(struct expiry *e)
 void expiry_begin(struct expiry *e, uint64_t health_ms, bool judge)
 {
 	e->now_ms = health_ms;
+	e->limit_ms = health_ms;
 	e->judge = judge;
+	if (e->over || e->removing) {
+		begin_first_pass(e);
+	} else if (++e->late >= EXPIRY_LATE_TICKS) {
+		e->partial = true;
+		e->late = 0;
+		judge_pass(e);
+	}
+	e->over = false;
 	e->cursor = (e->cursor + 1) % SHARDS;
 	for (uint32_t i = 0; i < SHARDS; i++) {
 		e->shards[i].fresh = true;
@@ -258,7 +321,7 @@ bool expiry_step(struct expiry *e)
 		if (clock_mono_us() >= end_us)
 			break;
 	}
-	return quiet < SHARDS;
+	return quiet < SHARDS || next_pass(e);
 }
 
 void expiry_visit_all(struct expiry *e)

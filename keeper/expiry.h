@@ -9,7 +9,12 @@
  * expiry_begin() once a tick, then expiry_step() until it returns false. Shards take turns of
  * EXPIRY_TURN_HOLDS holds, each of at most EXPIRY_BUDGET instances: a large service or shard
  * delays the others by a turn, not by its size. Everything is lost with the process and
- * found again by the next one. */
+ * found again by the next one.
+ *
+ * With a brake (brake.h) a tick has two passes: the first flips and counts, in all services that are due, then the
+ * brake judges, and only then a second one removes, in those where something is to be removed. So nothing is removed in the
+ * tick that finds most of the node silent, nor by a new keeper that has not seen it all. A first pass that is not over
+ * after EXPIRY_LATE_TICKS is judged by what it saw. */
 #ifndef KEEPER_EXPIRY_H
 #define KEEPER_EXPIRY_H
 
@@ -24,6 +29,9 @@
 #define EXPIRY_TURN_HOLDS 32U
 #define EXPIRY_STEP_US 5000U
 #define EXPIRY_VISIT_MAX_MS 10000U
+#define EXPIRY_LATE_TICKS 10U
+
+struct brake;
 
 /* A service with persistent instances was visited. */
 typedef void expiry_persistent_fn(void *arg, uint32_t shard, struct keeper_entry service);
@@ -32,6 +40,7 @@ struct expiry_entry {
 	uint64_t id;
 	uint64_t due_ms; /* health clock; 0: at once */
 	uint32_t off;    /* hint of the registry */
+	uint32_t lost;   /* of expire_visit, at the last visit */
 	struct cleanup_mark mark;
 };
 
@@ -53,9 +62,17 @@ struct expiry {
 	struct cleanup *cleanup;
 	expiry_persistent_fn *persistent; /* NULL: nobody wants to know */
 	void *persistent_arg;
-	uint64_t now_ms; /* of this tick */
-	bool judge;      /* switch healthCheckEnabled: off, services are only looked at */
-	uint32_t cursor; /* shard whose turn is next */
+	struct brake *brake; /* NULL: one pass */
+	uint64_t now_ms;     /* of this tick */
+	uint64_t limit_ms;   /* what is due until then is visited in this pass */
+	bool judge;          /* switch healthCheckEnabled: off, services are only looked at */
+	bool removing;       /* the second pass, or the only one */
+	bool over;           /* nothing is left in this tick */
+	bool partial;        /* something was left out in this pass */
+	uint32_t late;       /* ticks that this pass has lasted */
+	uint64_t lost;       /* of all services */
+	uint64_t held;       /* of those visited in the first pass */
+	uint32_t cursor;     /* shard whose turn is next */
 	struct expiry_shard shards[SHARDS];
 };
 

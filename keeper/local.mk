@@ -1,12 +1,13 @@
 libroster_a_SOURCES += keeper/main.c keeper/expiry.c keeper/expiry.h keeper/cleanup.c keeper/cleanup.h \
-	keeper/pulse.c keeper/pulse.h \
+	keeper/pulse.c keeper/pulse.h keeper/brake.c keeper/brake.h keeper/exodus.c keeper/exodus.h \
 	keeper/checks.c keeper/checks.h keeper/check_rule.c keeper/check_rule.h \
 	keeper/check_table.c keeper/check_table.h keeper/due.c keeper/due.h \
 	keeper/probe.c keeper/probe.h keeper/probe_kind.h keeper/probe_tcp.c keeper/probe_http.c keeper/probe_mysql.c
 
 if HAVE_CMOCKA
 check_PROGRAMS += tests/unit/keeper_expiry_test tests/unit/keeper_cleanup_test tests/unit/keeper_pulse_test \
-	tests/unit/keeper_main_test tests/unit/check_rule_test tests/unit/checks_test tests/unit/probe_test
+	tests/unit/keeper_main_test tests/unit/check_rule_test tests/unit/checks_test tests/unit/probe_test \
+	tests/unit/brake_test tests/unit/departures_test
 tests_unit_keeper_expiry_test_SOURCES = tests/unit/keeper_expiry_test.c
 tests_unit_keeper_expiry_test_LDADD = $(UNIT_LDADD)
 tests_unit_keeper_cleanup_test_SOURCES = tests/unit/keeper_cleanup_test.c
@@ -21,4 +22,8 @@ tests_unit_checks_test_SOURCES = tests/unit/checks_test.c tests/unit/registry_fi
 tests_unit_checks_test_LDADD = $(UNIT_LDADD)
 tests_unit_probe_test_SOURCES = tests/unit/probe_test.c
 tests_unit_probe_test_LDADD = $(UNIT_LDADD)
+tests_unit_brake_test_SOURCES = tests/unit/brake_test.c
+tests_unit_brake_test_LDADD = $(UNIT_LDADD)
+tests_unit_departures_test_SOURCES = tests/unit/departures_test.c
+tests_unit_departures_test_LDADD = $(UNIT_LDADD)
 endif

@@ -1,7 +1,8 @@
 /* The keeper: time. It moves the health clock, lets beats expire, checks persistent instances and takes away what is over.
  *
  * One wake-up a second, and those that checks ask for; the work of a tick is done in steps of a few milliseconds between
- * looks at signals and the clock. It holds no state that its successor could not find again. */
+ * looks at signals and the clock. It holds no state that its successor could not find again; what the brake
+ * must not forget is in the segment. */
 #include "shared/process/process.h"
 
 #include <ev.h>
@@ -9,8 +10,10 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "keeper/brake.h"
 #include "keeper/checks.h"
 #include "keeper/cleanup.h"
+#include "keeper/exodus.h"
 #include "keeper/expiry.h"
 #include "keeper/pulse.h"
 #include "shared/base/clock.h"
@@ -24,6 +27,7 @@ struct keeper {
 	struct registry reg;
 	struct cleanup cleanup;
 	struct expiry expiry;
+	struct brake brake;
 	struct checks checks;
 	bool stale; /* old ephemeral instances are still being dropped */
 	int signal_fd;
@@ -65,9 +69,12 @@ static void on_tick(struct ev_loop *loop, ev_timer *w, int events)
 {
 	struct keeper *k = w->data;
 	struct segment *seg = k->proc->seg;
+	struct registry_stats stats;
 
 	(void)events;
 	pulse_tick(seg);
+	registry_stats(&k->reg, &stats);
+	exodus_tick(seg, &k->proc->config, stats.instances, clock_mono_ms());
 	expiry_begin(&k->expiry, health_now(seg), switches_of(seg)->health_check != 0);
 	if (cleanup_begin_run(&k->cleanup, clock_mono_ms()))
 		expiry_visit_all(&k->expiry);
@@ -154,7 +161,9 @@ static int keeper_init(struct keeper *k, struct process *proc)
 	k->stale = proc->stale;
 	registry_init(&k->reg, proc->seg);
 	cleanup_init(&k->cleanup, &k->reg, &proc->config, clock_mono_ms());
+	brake_init(&k->brake, proc->seg, &proc->config);
 	expiry_init(&k->expiry, &k->reg, &k->cleanup);
+	k->expiry.brake = &k->brake;
 	k->signal_fd = process_signal_fd();
 	if (k->signal_fd < 0)
 		return k->signal_fd;

@@ -177,7 +177,7 @@ void handle_instance_deregister(struct request *rq)
 		return;
 	key.cluster = read_cluster(rq);
 	key.ephemeral = read_ephemeral(rq);
-	if (!handler_service_key(rq, &service))
+	if (!handler_service_key(rq, &service) || !handler_may_deregister(rq))
 		return;
 	ret = registry_deregister(&rq->worker->registry, handler_origin(CAUSE_CLIENT), &service, &key);
 	if (ret < 0) {
@@ -185,6 +185,7 @@ void handle_instance_deregister(struct request *rq)
 		return;
 	}
 	metric_add(METRIC_DEREGISTERS, 1);
+	handler_count_departures(rq);
 	reply_ok(rq);
 }
 

@@ -159,15 +159,17 @@ void handle_service_delete(struct request *rq)
 	struct service_key key;
 	int ret;
 
-	if (!handler_bound_service(rq, &key))
+	if (!handler_bound_service(rq, &key) || !handler_may_deregister(rq))
 		return;
 	ret = registry_remove_service(&rq->worker->registry, handler_origin(CAUSE_OPERATOR), &key);
-	if (ret == ERR_NOT_FOUND)
+	if (ret == ERR_NOT_FOUND) {
 		reply_caused(rq, 400, "specified service not exist, serviceName : %.*s", (int)key.name.n, key.name.p);
-	else if (ret < 0)
+	} else if (ret < 0) {
 		reply_registry_error(rq, ret, key.name, STR(""));
-	else
+	} else {
+		handler_count_departures(rq);
 		reply_ok(rq);
+	}
 }
 
 /* ---- reads ----------------------------------------------------------------------- */

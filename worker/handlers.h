@@ -34,6 +34,9 @@ void handle_operator_distro_server(struct request *rq);
 void handle_operator_distro_status(struct request *rq);
 void handle_operator_cluster_state(struct request *rq);
 void handle_operator_log(struct request *rq);
+/* handler_brake.c: the node brake (doc/brake.md) */
+void handle_brake_get(struct request *rq);
+void handle_brake_release(struct request *rq);
 /* handler_switches.c: 10 */
 void handle_switches_get(struct request *rq);
 void handle_switches_set(struct request *rq);
@@ -114,6 +117,11 @@ void handler_pattern_failed(struct request *rq, int err);
 
 /* Format of a grouped name (2.2): NULL, or what is wrong with it. */
 const char *handler_name_refusal(struct str name);
+
+/* brake.deregister: may this source take instances away? False: answered with 429. handler_brake.c */
+bool handler_may_deregister(struct request *rq);
+/* Counts what registry_deregister() or registry_remove_service() took away for the source of the request. */
+void handler_count_departures(struct request *rq);
 
 /* Load of the machine, read at most once a second. handler_operator.c */
 const struct host_load *handler_host_load(struct worker *worker);

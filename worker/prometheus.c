@@ -7,6 +7,7 @@
 #include "shared/base/clock.h"
 #include "shared/codec/java.h"
 #include "shared/process/document.h"
+#include "shared/shm/brake_state.h"
 #include "shared/shm/slab.h"
 #include "worker/handlers.h"
 #include "worker/routes.h"
@@ -111,6 +112,43 @@ static void put_free_pages(struct page *page, const struct family *family)
 	int64_t free_pages = (int64_t)peek(&page->seg->header->free_hint);
 
 	put_u64(&page->b, family->name, free_pages > 0 ? (uint64_t)free_pages : 0);
+}
+
+/* ---- the brake ----------------------------------------------------------------------- */
+
+/* A word of the brake's state. */
+static void put_brake_word(struct page *page, const struct family *family)
+{
+	put_u64(&page->b, family->name, peek((const uint64_t *)(const void *)((const char *)page->seg->brake + family->at)));
+}
+
+static void put_brake_active(struct page *page, const struct family *family)
+{
+	put_u64(&page->b, family->name, brake_state_phase(peek(&page->seg->brake->state)) == BRAKE_HOLDING);
+}
+
+static void put_brake_released(struct page *page, const struct family *family)
+{
+	static const struct {
+		const char *cause;
+		enum metric id;
+	} rows[] = { { "command", METRIC_BRAKE_RELEASED_COMMAND },
+		     { "beats", METRIC_BRAKE_RELEASED_BEATS },
+		     { "time", METRIC_BRAKE_RELEASED_TIME },
+		     { "setting", METRIC_BRAKE_RELEASED_SETTING } };
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+		buf_printf(&page->b, "%s{cause=\"%s\"} %" PRIu64 "\n", family->name, rows[i].cause,
+		           metric_sum(page->seg, rows[i].id));
+}
+
+static void put_deregister_sources(struct page *page, const struct family *family)
+{
+	uint64_t count = 0;
+
+	for (unsigned i = 0; i < DEPARTURES; i++)
+		count += peek(&page->seg->brake->departures.sources[i].alarm) != 0;
+	put_u64(&page->b, family->name, count);
 }
 
 /* ---- processes ----------------------------------------------------------------------- */
@@ -382,6 +420,14 @@ static const struct family families[] = {
 	  "References in the segment found impossible. Anything but 0 is an alarm.", put_header, HEADER(corrupt) },
 	{ "roster_segment_attaches_total", COUNTER, "", "Starts that took over the registry of an earlier one.", put_header,
 	  HEADER(attach_count) },
+	{ "roster_brake_active", GAUGE, "", "1: the node brake holds removals.", put_brake_active, 0 },
+	{ "roster_brake_lost_instances", GAUGE, "", "Ephemeral instances without beats that are due to be removed soon.",
+	  put_brake_word, offsetof(struct brake_state, lost) },
+	{ "roster_brake_held_instances", GAUGE, "", "Those of them that would be removed by now. Not 0: the brake holds them.",
+	  put_brake_word, offsetof(struct brake_state, held) },
+	{ "roster_brake_released_total", COUNTER, "cause", "How often the node brake let go.", put_brake_released, 0 },
+	{ "roster_deregister_alarm_sources", GAUGE, "", "Sources that deregister too many instances just now.",
+	  put_deregister_sources, 0 },
 	{ "roster_process_ready", GAUGE, "process", "1: serves.", put_processes, PROCESS_READY },
 	{ "roster_process_starts_total", COUNTER, "process", "How often the process was started; more than 1: it died.",
 	  put_processes, PROCESS_STARTS },

@@ -36,6 +36,7 @@ static const struct status {
 	ROW(404, "Not Found", false),
 	ROW(405, "Method Not Allowed", false),
 	ROW(408, "Request Timeout", true),
+	ROW(409, "Conflict", false),
 	ROW(413, "Payload Too Large", true),
 	ROW(414, "URI Too Long", true),
 	ROW(417, "Expectation Failed", true),

@@ -41,6 +41,8 @@ const struct route routes[] = {
 	OPERATOR(METHOD_GET, "/distro/status", handle_operator_distro_status, ROUTE_NAMING, "the nodes"),
 	OPERATOR(METHOD_GET, "/cluster/state", handle_operator_cluster_state, ROUTE_NAMING, "the old election, not in use"),
 	OPERATOR(METHOD_PUT, "/log", handle_operator_log, OPERATOR_WRITE, "log level of the process that answers"),
+	{ METHOD_GET, "/v1/ns/operator/brake", handle_brake_get, ROUTE_NAMING, "the node brake (doc/brake.md)" },
+	{ METHOD_PUT, "/v1/ns/operator/brake", handle_brake_release, OPERATOR_WRITE, "let go what the node brake holds" },
 	{ METHOD_POST, "/v1/ns/service", handle_service_create, ROUTE_NAMING | ROUTE_WRITE, "create a service" },
 	{ METHOD_PUT, "/v1/ns/service", handle_service_update, ROUTE_NAMING | ROUTE_WRITE, "change the settings of a service" },
 	{ METHOD_DELETE, "/v1/ns/service", handle_service_delete, ROUTE_NAMING | ROUTE_WRITE,

@@ -22,6 +22,11 @@ uint64_t clock_mono_ms(void)
 	return clock_mono_us() / 1000;
 }
 
+uint64_t clock_boot_ms(void)
+{
+	return (test_mono_us != 0 ? test_mono_us : read_us(CLOCK_BOOTTIME)) / 1000;
+}
+
 uint64_t clock_wall_us(void)
 {
 	return test_wall_us != 0 ? test_wall_us : read_us(CLOCK_REALTIME);

@@ -1,9 +1,9 @@
 /* clock.h - the only clocks.
  *
  * mono: CLOCK_MONOTONIC, for timers and for everything stored in the segment that
- * is compared within one boot. wall: CLOCK_REALTIME, for answers and logs only.
+ * is compared within one boot. boot: CLOCK_BOOTTIME, the same with the time of a suspended machine. wall: CLOCK_REALTIME, for answers and logs only.
  * The time of beats is the health clock of shared/shm/health.h, not these.
- * Tests may set both (clock_set_for_test); zero gives the real clocks back. */
+ * Tests may set them (clock_set_for_test; boot follows mono); zero gives the real clocks back. */
 #ifndef BASE_CLOCK_H
 #define BASE_CLOCK_H
 
@@ -11,6 +11,7 @@
 
 uint64_t clock_mono_ms(void);
 uint64_t clock_mono_us(void);
+uint64_t clock_boot_ms(void);
 uint64_t clock_wall_ms(void);
 uint64_t clock_wall_us(void);
 void clock_set_for_test(uint64_t mono_us, uint64_t wall_us);

@@ -84,6 +84,14 @@ struct config {
 	uint32_t checks_refuse_count; /* checks.refuse: never connected to */
 	struct config_range checks_refuse[CONFIG_RANGES_MAX];
 
+	/* node brake (keeper/brake.h) */
+	bool brake_enabled;        /* brake.enabled: true */
+	uint32_t brake_minimum;    /* brake.minimum: 100 */
+	uint32_t brake_share;      /* brake.share: percent, 50 */
+	uint64_t brake_period_ms;  /* brake.period: 1 m */
+	uint64_t brake_hold_ms;    /* brake.hold: 5 m */
+	uint64_t brake_deregister; /* brake.deregister: of one source in a period; 0 = no limit */
+
 	/* empty services (specification 8.4) */
 	bool empty_clean;                         /* empty_service.clean: true */
 	uint64_t empty_delay_ms, empty_period_ms; /* 50 s, 30 s */

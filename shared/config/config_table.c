@@ -112,6 +112,25 @@ const struct config_key config_keys[] = {
 	  "link-local addresses and the metadata services of clouds.",
 	  NULL },
 
+	{ "brake.enabled", CONFIG_BOOL, FIELD(brake_enabled), 0, 1, "true", "", true,
+	  "Hold the removal of instances without beats when too many would go at once (doc/brake.md), and raise an alarm when one "
+	  "source deregisters as many. They are shown unhealthy all the same.",
+	  NULL },
+	{ "brake.minimum", CONFIG_INT, FIELD(brake_minimum), 1, 1000000000, "100", "instances", true,
+	  "With fewer ephemeral instances on the node the brake never holds.", NULL },
+	{ "brake.share", CONFIG_INT, FIELD(brake_share), 1, 100, "50", "%", true,
+	  "More than this share of the node's ephemeral instances, gone or silent within brake.period, is too many. It lets go when "
+	  "not more than half of it is silent. 100: never.",
+	  NULL },
+	{ "brake.period", CONFIG_DURATION, FIELD(brake_period_ms), SECOND, HOUR, "1m", "", true,
+	  "Time over which removals, and deregistrations by one source, are counted.", NULL },
+	{ "brake.hold", CONFIG_DURATION, FIELD(brake_hold_ms), SECOND, 7 * DAY, "5m", "", true,
+	  "The longest time that the brake holds.", NULL },
+	{ "brake.deregister", CONFIG_INT, FIELD(brake_deregister), 0, 1000000000, "0", "instances", true,
+	  "Most instances that one source (an address, or the /64 of an IPv6 address) may deregister within brake.period; then 429. 0: "
+	  "no limit.",
+	  NULL },
+
 	{ "empty_service.clean", CONFIG_BOOL, FIELD(empty_clean), 0, 1, "true", "", true,
 	  "Remove services without instances, at the fifth run in a row that finds them empty.", NULL },
 	{ "empty_service.delay", CONFIG_DURATION, FIELD(empty_delay_ms), 0, DAY, "50s", "", true,

@@ -55,8 +55,11 @@ static bool judge(struct op *op, uint32_t soff, struct service *s, struct expire
 
 	if (i->flags & INSTANCE_MARKED)
 		return false;
+	if ((age > timing.timeout_ms && age + visit->soon_ms > timing.delete_ms) || age > timing.delete_ms)
+		visit->lost++;
 	if (age > timing.delete_ms && !visit->hold_removals) {
 		registry_remove(op, soff, s, ioff, i);
+		visit->lost--;
 		visit->removed++;
 		return true;
 	}
@@ -80,6 +83,7 @@ static int visit_begin(struct op *op, struct service *s, struct expire_visit *vi
 			return 0;
 		}
 	}
+	visit->held = visit->lost = 0;
 	/* From here on bounds that fall are noted beside, until the walk has seen everything. */
 	undo_set64(&op->tx, &s->due_new, UINT64_MAX);
 	walk_first(op, s, WALK_EPHEMERAL, w);

@@ -58,6 +58,7 @@ struct registry {
 	struct segment *seg;
 	struct registry_limits limits;
 	struct refusal refused;
+	uint32_t taken; /* instances that the last registry_deregister() or registry_remove_service() took away */
 	uint8_t node;
 	uint64_t began_ms;     /* health clock at registry_init() */
 	uint32_t most_entries; /* undo entries of the largest transaction so far: for the tests */
@@ -308,6 +309,7 @@ struct expire_visit {
 	uint64_t now_ms;    /* health clock */
 	uint32_t budget;    /* instances to look at in this hold */
 	bool hold_removals; /* the brake: flip, but remove nothing */
+	uint64_t soon_ms;   /* for `lost` */
 	/* in and out: where to go on inside a large service; zero to begin */
 	uint64_t resume_id;
 	uint32_t resume_off;
@@ -318,7 +320,8 @@ struct expire_visit {
 	uint32_t persistent;
 	uint64_t due_ms; /* lower bound found so far (starts at UINT64_MAX; keep between holds) */
 	uint32_t flipped, removed;
-	uint32_t held; /* would have been removed */
+	uint32_t held; /* would have been removed; like `lost` of the whole visit, not of this hold */
+	uint32_t lost; /* no beat within the timeout, to be removed within soon_ms */
 };
 
 /* Flips (beat older than timeout) and removes (older than delete timeout) within the budget.

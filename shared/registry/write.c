@@ -164,6 +164,7 @@ static int deregister_op(struct op *op, void *arg)
 	ioff = instance_find(op, soff, s, r->key, &i);
 	if (ioff != 0) {
 		registry_remove(op, soff, s, ioff, i);
+		op->reg->taken = 1;
 		return 0;
 	}
 	if (r->create_cluster && op->tx.err == 0 && cluster_find(op, s, r->key->cluster, &c) == 0 && op->tx.err == 0)
@@ -178,6 +179,7 @@ int registry_deregister(struct registry *reg, struct origin origin, const struct
 	struct removal r = { service, key, key_place(reg, service), true };
 	int ret = check_key(reg, service, key);
 
+	reg->taken = 0;
 	if (ret < 0)
 		return ret;
 	ret = op_run(reg, r.place.shard, origin, deregister_op, &r);
@@ -347,6 +349,7 @@ static int remove_service_op(struct op *op, void *arg)
 
 	if (soff == 0)
 		return ERR_NOT_FOUND;
+	op->reg->taken = s->instances;
 	service_remove(op, soff, s);
 	return 0;
 }
@@ -355,5 +358,6 @@ int registry_remove_service(struct registry *reg, struct origin origin, const st
 {
 	struct removal r = { .service = service, .place = key_place(reg, service) };
 
+	reg->taken = 0;
 	return op_run(reg, r.place.shard, origin, remove_service_op, &r);
 }

@@ -39,7 +39,7 @@ void health_tick(struct segment *seg, uint64_t mono_ms, bool can_receive)
 		return;
 	__atomic_store_n(&header->health_ms, header->health_ms + elapsed, __ATOMIC_RELEASE);
 	FAULT("health-sum");
-	__atomic_store_n(&header->served_at_ms, clock_wall_ms(), __ATOMIC_RELAXED);
+	__atomic_store_n(&header->served_at_ms, clock_boot_ms(), __ATOMIC_RELAXED);
 }
 
 void health_attach(struct segment *seg, uint64_t mono_ms)

@@ -1,4 +1,5 @@
 libroster_a_SOURCES += \
+	shared/shm/brake_state.h shared/shm/departures.c shared/shm/departures.h \
 	shared/shm/blob.c shared/shm/blob.h \
 	shared/shm/fault.c shared/shm/fault.h \
 	shared/shm/health.c shared/shm/health.h \

@@ -12,6 +12,7 @@
 #include <xxhash.h>
 
 #include "shared/base/clock.h"
+#include "shared/shm/brake_state.h"
 #include "shared/shm/fault.h"
 #include "shared/shm/health.h"
 #include "shared/shm/lock.h"
@@ -50,7 +51,8 @@ int segment_layout(uint64_t bytes, struct segment_layout *layout_r)
 
 	layout.board = round_up(layout.slots + SLOTS_MAX * sizeof(struct slot), 64);
 	layout.routes = round_up(layout.board + sizeof(struct board), 64);
-	layout.events = round_up(layout.routes + WORKERS_MAX * SLOT_ROUTES * sizeof(struct slot_route), 64);
+	layout.brake = round_up(layout.routes + WORKERS_MAX * SLOT_ROUTES * sizeof(struct slot_route), 64);
+	layout.events = round_up(layout.brake + sizeof(struct brake_state), 64);
 	layout.removed = round_up(layout.events + ring_bytes(RING_EVENTS, false), 64);
 	layout.shards = round_up(layout.removed + ring_bytes(RING_REMOVED, true), SEGMENT_PAGE);
 	layout.owners = round_up(layout.shards + SHARDS_ALL * sizeof(struct shard), SEGMENT_PAGE);
@@ -92,6 +94,7 @@ void segment_fingerprint(uint8_t out[32])
 		sizeof(struct board),
 		sizeof(struct slot_route),
 		SLOT_ROUTES,
+		sizeof(struct brake_state),
 		sizeof(struct queue_words),
 		sizeof(struct queue_link),
 		sizeof(struct queue_list),
@@ -158,6 +161,7 @@ struct segment *segment_handle(void *base, const struct segment_layout *layout, 
 	seg->slots = (struct slot *)(seg->base + layout->slots);
 	seg->board = (struct board *)(seg->base + layout->board);
 	seg->routes = (struct slot_route *)(seg->base + layout->routes);
+	seg->brake = (struct brake_state *)(seg->base + layout->brake);
 	seg->events = (struct ring *)(seg->base + layout->events);
 	seg->removed = (struct ring *)(seg->base + layout->removed);
 	seg->shards = (struct shard *)(seg->base + layout->shards);
@@ -185,7 +189,7 @@ int segment_format(struct segment *seg)
 	segment_boot_id(header->boot_id);
 	header->bytes = seg->bytes;
 	header->pages = seg->pages;
-	header->served_at_ms = clock_wall_ms();
+	header->served_at_ms = clock_boot_ms();
 	header->health_ms = HEALTH_START_MS;
 	health_attach(seg, clock_mono_ms());
 	for (uint32_t i = 0; i < SHARDS_ALL; i++)

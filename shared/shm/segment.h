@@ -6,6 +6,7 @@
  *     slots       SLOTS_MAX process slots (slot.h)
  *     board       what the master tells its children (slot.h)
  *     routes      what each route cost each worker (slot.h)
+ *     brake       one struct brake_state (brake_state.h)
  *     events      two rings (ring.h)
  *     shards      SHARDS_ALL struct shard (shard.h): 64 and the office
  *     owners      one byte a page: 0 free, else shard index + 1
@@ -48,6 +49,7 @@ struct shard;
 struct slot;
 struct slot_route;
 struct board;
+struct brake_state;
 struct ring;
 
 struct segment_header {
@@ -64,7 +66,7 @@ struct segment_header {
 	uint64_t backed;       /* data pages backed so far; grows by compare-and-swap */
 	uint64_t free_hint;    /* backed and unowned pages; a hint, rebuilt at attach */
 	uint64_t page_hint;    /* where the next search for a free page starts */
-	uint64_t served_at_ms; /* wall clock, written by the keeper each tick: segment.max_age */
+	uint64_t served_at_ms; /* CLOCK_BOOTTIME, written by the keeper each tick: segment.max_age */
 	uint64_t attach_count;
 	/* Health clock (health.h). */
 	uint64_t health_ms;
@@ -85,9 +87,10 @@ struct segment {
 	struct slot *slots;
 	struct board *board;
 	struct slot_route *routes; /* SLOT_ROUTES a worker */
-	struct ring *events;       /* changes of state */
-	struct ring *removed;      /* removed instances, with their names */
-	struct shard *shards;      /* [SHARDS_ALL] */
+	struct brake_state *brake;
+	struct ring *events;  /* changes of state */
+	struct ring *removed; /* removed instances, with their names */
+	struct shard *shards; /* [SHARDS_ALL] */
 	uint8_t *owners;
 	struct page_desc *descs;
 	uint8_t *data;     /* page n at data + n * SEGMENT_PAGE */

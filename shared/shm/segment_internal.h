@@ -14,7 +14,7 @@
 
 /* Offsets from the base; all follow from the length alone. */
 struct segment_layout {
-	uint64_t slots, board, routes, events, removed, shards, owners, descs, data;
+	uint64_t slots, board, routes, brake, events, removed, shards, owners, descs, data;
 	uint64_t bytes;
 	uint32_t pages;
 };

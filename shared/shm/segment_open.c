@@ -358,7 +358,7 @@ static void reset_slots(struct segment *seg)
 static void take_over(struct opening *o)
 {
 	struct segment_header *header = o->seg->header;
-	uint64_t now = clock_wall_ms();
+	uint64_t now = clock_boot_ms();
 
 	o->report->rolled_back = lock_recover_all(o->seg);
 	header->rollbacks += o->report->rolled_back;

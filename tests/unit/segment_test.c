@@ -151,12 +151,16 @@ static void test_stale(void **state)
 	struct place *place = *state;
 
 	assert_int_equal(open_it(place), 0);
-	place->seg->header->served_at_ms = clock_wall_ms() - 500000;
+	clock_set_for_test(86400ULL * 1000000, 1700000000000000ULL);
+	place->seg->header->served_at_ms = clock_boot_ms() - 500000;
+	/* A step of the wall clock says nothing. */
+	clock_set_for_test(86400ULL * 1000000, 1700003600000000ULL);
 	reopen(place, SEGMENT_ATTACHED);
 	assert_false(place->report.stale);
-	place->seg->header->served_at_ms = clock_wall_ms() - 700000;
+	place->seg->header->served_at_ms = clock_boot_ms() - 700000;
 	reopen(place, SEGMENT_ATTACHED);
 	assert_true(place->report.stale);
+	clock_set_for_test(0, 0);
 }
 
 static void test_forget(void **state)
