@@ -15,7 +15,7 @@
 #define DEPARTURES_SETS 64U
 #define DEPARTURES_WAYS 4U
 #define DEPARTURES (DEPARTURES_SETS * DEPARTURES_WAYS)
-#define DEPARTURES_TEXT 48U
+#define DEPARTURES_TEXT 64U
 
 struct departures_source {
 	uint64_t key;       /* departures_key(), 0: free */

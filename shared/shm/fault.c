@@ -10,17 +10,18 @@
 static uint64_t passed;
 static uint64_t armed;
 static const char *volatile *told;
+static int death = SIGKILL;
 
 void fault_point(const char *name)
 {
 	passed++;
-	if (armed != 0 && passed == armed) {
-		if (told != NULL)
-			*told = name;
-		kill(getpid(), SIGKILL);
-		for (;;)
-			pause();
-	}
+	if (armed == 0 || passed != armed)
+		return;
+	if (told != NULL)
+		*told = name;
+	kill(getpid(), death);
+	while (death == SIGKILL)
+		pause();
 }
 
 void fault_arm(uint64_t at)
@@ -44,6 +45,8 @@ void fault_arm_from_environment(const char *role)
 	const char *at = getenv("ROSTER_FAULT");
 	const char *only = getenv("ROSTER_FAULT_ROLE");
 
+	if (getenv("ROSTER_FAULT_STOP") != NULL)
+		death = SIGSTOP;
 	if (at != NULL && (only == NULL || strcmp(only, role) == 0))
 		fault_arm(strtoull(at, NULL, 10));
 }

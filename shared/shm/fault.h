@@ -5,7 +5,8 @@
  * itself with SIGKILL at exactly this place. Placed before and after each store
  * that other processes can see, around page takes, queue links and lock hand-over.
  * Arming is per process and inherited by fork; ROSTER_FAULT=N in the environment
- * arms a child at start (role filter: ROSTER_FAULT_ROLE=worker). */
+ * arms a child at start (role filter: ROSTER_FAULT_ROLE=worker). With ROSTER_FAULT_STOP set the child is
+ * stopped (SIGSTOP) there instead; continued, it goes on. */
 #ifndef SHM_FAULT_H
 #define SHM_FAULT_H
 

@@ -1,4 +1,5 @@
 /* The order and the bounds of visits, against a registry that is only a table here. */
+#include "keeper/brake.h"
 #include "keeper/expiry.h"
 
 #include <setjmp.h>
@@ -21,6 +22,7 @@ struct fake {
 	int error;
 	unsigned visits, holds;
 	uint64_t last_now_ms;
+	uint32_t overdue; /* instances that a visit removes, or holds */
 };
 
 static struct fake fakes[FAKES];
@@ -28,7 +30,7 @@ static unsigned fake_count, holds, longest_hold;
 static uint64_t lowered[SHARDS];
 static uint32_t order[100000];
 static unsigned pulls, stop_at_hold;
-static uint64_t now;
+static uint64_t now, ephemeral;
 
 static struct fake *fake_add(uint32_t shard, uint64_t due_ms)
 {
@@ -90,6 +92,12 @@ int registry_expire(struct registry *reg, uint32_t shard, struct expire_visit *v
 	if (visit->done) {
 		f->visits++;
 		visit->due_ms = f->due_ms;
+		visit->lost = visit->held = f->overdue;
+	}
+	if (visit->done && f->overdue > 0 && !visit->hold_removals) {
+		visit->removed = f->overdue;
+		visit->lost = visit->held = f->overdue = 0;
+		visit->due_ms = f->due_ms = UINT64_MAX;
 	}
 	return 0;
 }
@@ -119,6 +127,7 @@ void registry_stats(struct registry *reg, struct registry_stats *stats_r)
 {
 	(void)reg;
 	memset(stats_r, 0, sizeof(*stats_r));
+	stats_r->ephemeral = ephemeral;
 }
 
 /* ---- the node under test --------------------------------------------------- */
@@ -330,6 +339,134 @@ static void test_switched_off(void **state)
 	assert_int_equal(f->visits, 1);
 }
 
+/* ---- with a brake ------------------------------------------------------------ */
+
+static struct segment *seg;
+static struct config config;
+static struct brake brake;
+
+static int setup_brake(void **state)
+{
+	if (setup(state) < 0 || segment_open_anonymous(16 << 20, &seg) < 0)
+		return -1;
+	config_defaults(&config);
+	brake_init(&brake, seg, &config);
+	expiry.brake = &brake;
+	ephemeral = 1000;
+	return 0;
+}
+
+static int teardown_brake(void **state)
+{
+	segment_close_for_test(&seg);
+	return teardown(state);
+}
+
+/* To the end of the tick: both passes. */
+static void whole_tick(uint64_t ms)
+{
+	now += ms;
+	expiry_begin(&expiry, now, true);
+	while (expiry_step(&expiry))
+		;
+}
+
+static void test_removes_in_a_second_pass(void **state)
+{
+	struct fake *some = fake_add(1, 0), *none = fake_add(2, 0);
+
+	(void)state;
+	some->overdue = 200;
+	expiry_begin(&expiry, now, true);
+	assert_true(expiry_step(&expiry));
+	assert_int_equal(some->overdue, 200);
+	assert_int_equal(none->visits, 1);
+	assert_int_equal(expiry.lost, 200);
+	assert_false(expiry_step(&expiry));
+	assert_int_equal(some->overdue, 0);
+	assert_int_equal(expiry.lost, 0);
+	assert_int_equal(brake_window(&brake, now), 200);
+	/* Over is over. */
+	holds = 0;
+	assert_false(expiry_step(&expiry));
+	assert_int_equal(holds, 0);
+}
+
+/* Each service alone is little; nothing goes before all are counted. */
+static void test_holds_when_the_sum_is_too_much(void **state)
+{
+	(void)state;
+	log_set_level(LOG_LEVEL_ERROR);
+	for (uint32_t i = 0; i < 60; i++)
+		fake_add(i, 0)->overdue = 10;
+	whole_tick(0);
+	for (uint32_t i = 0; i < 60; i++)
+		assert_int_equal(fakes[i].overdue, 10);
+	assert_int_equal(expiry.lost, 600);
+	assert_true(brake_holds(&brake));
+	/* Held services are looked at in each tick. */
+	whole_tick(1000);
+	assert_int_equal(fakes[0].visits, 2);
+	/* Beats return in all but 20 services. */
+	for (uint32_t i = 20; i < 60; i++)
+		fakes[i].overdue = 0;
+	whole_tick(1000);
+	assert_false(brake_holds(&brake));
+	assert_int_equal(fakes[0].overdue, 0);
+	assert_int_equal(expiry.lost, 0);
+	assert_int_equal(brake_window(&brake, now), 0);
+}
+
+static void test_gone_services_are_not_lost(void **state)
+{
+	struct fake *f = fake_add(1, 0);
+
+	(void)state;
+	f->overdue = 600;
+	whole_tick(0);
+	assert_int_equal(expiry.lost, 600);
+	f->gone = true;
+	whole_tick(1000);
+	assert_int_equal(expiry.lost, 0);
+	assert_false(brake_holds(&brake));
+}
+
+/* A shard that cannot be locked may hide beats, or their absence: it does not let go. */
+static void test_a_partial_view_does_not_let_go(void **state)
+{
+	struct fake *f = fake_add(1, 0), *locked = fake_add(2, 0);
+
+	(void)state;
+	f->overdue = 600;
+	whole_tick(0);
+	assert_true(brake_holds(&brake));
+	f->overdue = 0;
+	locked->error = ERR_LOCK;
+	whole_tick(1000);
+	assert_true(brake_holds(&brake));
+	locked->error = 0;
+	whole_tick(1000);
+	assert_false(brake_holds(&brake));
+}
+
+/* A first pass that never ends must not keep what is dead for ever. */
+static void test_a_late_pass_is_judged(void **state)
+{
+	struct fake *f = fake_add(1, 0), *large = fake_add(2, 0);
+
+	(void)state;
+	large->size = 200 * EXPIRY_LATE_TICKS * EXPIRY_TURN_HOLDS * EXPIRY_BUDGET;
+	f->overdue = 10;
+	for (unsigned i = 0; i <= EXPIRY_LATE_TICKS; i++) {
+		assert_int_equal(f->overdue, 10);
+		expiry_begin(&expiry, now += 1000, true);
+		clock_set_for_test(1000, 1000);
+		stop_at_hold = holds + 2;
+		assert_true(expiry_step(&expiry));
+	}
+	assert_int_equal(f->overdue, 0);
+}
+
 /* ---- empty services -------------------------------------------------------- */
 
 static void run_tick(uint64_t mono_ms)
@@ -377,6 +514,11 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_starting_shard_moves, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_error_spares_the_neighbours, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_switched_off, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_removes_in_a_second_pass, setup_brake, teardown_brake),
+		cmocka_unit_test_setup_teardown(test_holds_when_the_sum_is_too_much, setup_brake, teardown_brake),
+		cmocka_unit_test_setup_teardown(test_gone_services_are_not_lost, setup_brake, teardown_brake),
+		cmocka_unit_test_setup_teardown(test_a_partial_view_does_not_let_go, setup_brake, teardown_brake),
+		cmocka_unit_test_setup_teardown(test_a_late_pass_is_judged, setup_brake, teardown_brake),
 		cmocka_unit_test_setup_teardown(test_fifth_empty_run_removes, setup, teardown),
 	};
 

@@ -15,13 +15,12 @@ static struct keeper_entry entry_of(struct fixture *f, const char *name, uint32_
 }
 
 /* Visits the service until it is done. */
-static struct expire_visit visit(struct fixture *f, const char *name, uint32_t budget, bool hold)
+static struct expire_visit visit_as(struct fixture *f, const char *name, struct expire_visit v)
 {
 	uint32_t shard;
-	struct expire_visit v = {
-		.service = entry_of(f, name, &shard), .budget = budget, .hold_removals = hold, .due_ms = UINT64_MAX
-	};
 
+	v.service = entry_of(f, name, &shard);
+	v.due_ms = UINT64_MAX;
 	v.now_ms = health_now(f->seg);
 	for (unsigned n = 0; !v.done; n++) {
 		assert_true(n < 10000);
@@ -29,6 +28,16 @@ static struct expire_visit visit(struct fixture *f, const char *name, uint32_t b
 	}
 	assert_false(v.gone);
 	return v;
+}
+
+static struct expire_visit visit(struct fixture *f, const char *name, uint32_t budget, bool hold)
+{
+	return visit_as(f, name, (struct expire_visit){ .budget = budget, .hold_removals = hold });
+}
+
+static struct expire_visit visit_soon(struct fixture *f, const char *name, uint64_t soon_ms)
+{
+	return visit_as(f, name, (struct expire_visit){ .budget = 256, .hold_removals = true, .soon_ms = soon_ms });
 }
 
 static uint64_t due_of(struct fixture *f, const char *name)
@@ -108,10 +117,32 @@ static void the_brake_holds_removals(void **state)
 	assert_int_equal(v.flipped, 2);
 	assert_int_equal(v.removed, 0);
 	assert_int_equal(v.held, 2);
+	assert_int_equal(v.lost, 2);
 	assert_int_equal(v.instances, 2);
 	v = visit(f, "g@@s", 256, false);
 	assert_int_equal(v.removed, 2);
+	assert_int_equal(v.lost, 0);
 	assert_clean(f);
+}
+
+/* Silent, and to be removed soon: that is what the brake counts. */
+static void lost_before_they_are_removed(void **state)
+{
+	struct fixture *f = *state;
+	struct expire_visit v;
+
+	add(f, "g@@s", "1.1.1.1", 80);
+	advance(f, 15000);
+	v = visit(f, "g@@s", 256, true);
+	assert_int_equal(v.lost, 0);
+	advance(f, 1);
+	v = visit_soon(f, "g@@s", 60000);
+	assert_int_equal(v.lost, 1);
+	assert_int_equal(v.held, 0);
+	v = visit_soon(f, "g@@s", 14999);
+	assert_int_equal(v.lost, 0);
+	v = visit_soon(f, "g@@s", 15000);
+	assert_int_equal(v.lost, 1);
 }
 
 /* A beat between two visits saves, and the bound lies where the first can expire. */
@@ -367,6 +398,7 @@ int main(void)
 		TEST(beats_expire),
 		TEST(persistent_and_marked_never_expire),
 		TEST(the_brake_holds_removals),
+		TEST(lost_before_they_are_removed),
 		TEST(bounds_are_exact),
 		TEST(short_timeouts_raise_the_signal),
 		TEST(long_visits_resume),

@@ -1,0 +1,225 @@
+#!/usr/bin/env python3
+"""The node brake: most of the node falls silent, health flips, nothing is removed; and the ways in which it lets go."""
+import http.client
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+import unittest
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "lib"))
+import roster  # noqa: E402
+from roster import Server, wait_until  # noqa: E402
+
+BRAKE = "/v1/ns/operator/brake"
+SILENT = 120        # instances whose beats stop
+SERVICES = 6
+# Silent after 2 s, removed after 7 s: all are known to be silent long before the first one could go.
+QUICK = json.dumps({"preserved.heart.beat.timeout": "2000", "preserved.ip.delete.timeout": "7000"})
+# So long that nothing of it ends in a test.
+CALM = json.dumps({"preserved.heart.beat.timeout": "600000", "preserved.ip.delete.timeout": "900000"})
+HOLDING = r"op=brake state=holding lost=\d+"
+
+
+def address(n):
+    return "10.9.%d.%d" % (n // 250, n % 250 + 1)
+
+
+def fill(server, count=SILENT, metadata=QUICK, prefix="s"):
+    conn = http.client.HTTPConnection("127.0.0.1", server.port, timeout=10)
+    for n in range(count):
+        server.register("%s%d" % (prefix, n % SERVICES), address(n), 80, conn=conn, metadata=metadata)
+    conn.close()
+
+
+def beat_all(server, which):
+    conn = http.client.HTTPConnection("127.0.0.1", server.port, timeout=10)
+    codes = {server.beat("s%d" % (n % SERVICES), address(n), 80, conn=conn) for n in which}
+    conn.close()
+    return codes
+
+
+def count(server):
+    return server.metrics()["instanceCount"]
+
+
+def unhealthy(server):
+    """As the console sees it: a list shows all as healthy when none is."""
+    page = server.request("GET", "/actuator/prometheus").text
+    number = lambda name: int(re.search(r"^%s (\d+)$" % name, page, re.M).group(1))  # noqa: E731
+    return count(server) - number("roster_healthy_instances")
+
+
+def metric(server, name):
+    page = server.request("GET", "/actuator/prometheus").text
+    found = re.search(r"^%s (\d+)$" % re.escape(name), page, re.M)
+    return int(found.group(1)) if found else None
+
+
+def shown(server):
+    reply = server.request("GET", BRAKE)
+    assert reply.status == 200, (reply.status, reply.text)
+    return reply.json
+
+
+def holding(server, held=SILENT):
+    """Waits until the brake holds so many whose time is over."""
+    wait_until(lambda: shown(server)["state"] == "holding", 20, "the brake holds")
+    server.wait_log(HOLDING)
+    wait_until(lambda: shown(server)["held"] == held, 20, "%d held" % held, step=0.1)
+
+
+class Brake(unittest.TestCase):
+    def test_holds_and_is_released_by_command(self):
+        with Server(workers=2) as server:
+            self.assertEqual(shown(server)["state"], "open")
+            self.assertEqual(server.request("PUT", BRAKE).status, 409)
+            fill(server)
+            wait_until(lambda: unhealthy(server) == SILENT, 20, "all unhealthy")
+            holding(server)
+            self.assertEqual(count(server), SILENT)
+            seen = shown(server)
+            self.assertEqual((seen["lost"], seen["instances"], seen["removed"]), (SILENT, SILENT, 0))
+            self.assertLessEqual(seen["leftMs"], seen["holdMs"])
+            self.assertEqual(metric(server, "roster_brake_active"), 1)
+            self.assertEqual(metric(server, "roster_brake_held_instances"), SILENT)
+            self.assertEqual(metric(server, "roster_brake_engaged_total"), 1)
+            # As a script does it.
+            done = subprocess.run(["curl", "-sS", "-X", "PUT", server.base + BRAKE], capture_output=True, text=True, timeout=20)
+            self.assertEqual((done.returncode, done.stdout), (0, "ok"))
+            wait_until(lambda: count(server) == 0, 10, "removed")
+            server.wait_log(r"op=brake state=released cause=command")
+            wait_until(lambda: shown(server)["state"] == "open", 15, "armed again")
+            self.assertEqual(metric(server, "roster_brake_active"), 0)
+            self.assertEqual(metric(server, "roster_brake_held_instances"), 0)
+            self.assertEqual(metric(server, 'roster_brake_released_total{cause="command"}'), 1)
+            self.assertEqual(len(re.findall(HOLDING, server.log_text())), 1)
+
+    def test_lets_go_when_beats_return(self):
+        with Server(workers=2) as server:
+            fill(server)
+            holding(server)
+            back = range(SILENT - 20)
+
+            def released():
+                self.assertEqual(beat_all(server, back), {10200})
+                return "cause=beats" in server.log_text()
+            wait_until(released, 20, "let go", step=0.5)
+            # Those that are really gone are removed now, the others stay.
+            wait_until(lambda: beat_all(server, back) and count(server) == len(back), 15, "twenty removed", step=0.5)
+            self.assertEqual(unhealthy(server), 0)
+            self.assertEqual(metric(server, 'roster_brake_released_total{cause="beats"}'), 1)
+
+    def test_lets_go_after_a_time_that_outlives_the_keeper_and_the_server(self):
+        with Server(workers=2, **{"brake.hold": "14s"}) as server:
+            fill(server)
+            wait_until(lambda: shown(server)["state"] == "holding", 20, "the brake holds")
+            begin = time.monotonic()
+            left = shown(server)["leftMs"]
+            pid = server.child("keeper")
+            os.kill(pid, signal.SIGKILL)
+            server.wait_replaced("keeper", pid)
+            server.wait_log(r'op=brake state=holding note="taken over"')
+            wait_until(lambda: shown(server)["held"] == SILENT, 20, "the new keeper holds")
+            self.assertEqual(count(server), SILENT)
+            server.kill_all()
+            server.start()
+            server.wait_log(r'op=brake state=holding note="taken over"')
+            self.assertEqual(count(server), SILENT)
+            self.assertEqual(shown(server)["state"], "holding")
+            server.wait_log(r"op=brake state=released cause=time", 30)
+            self.assertGreaterEqual(time.monotonic() - begin, left / 1000 - 1.5)
+            wait_until(lambda: count(server) == 0, 10, "removed")
+
+    def test_keeper_killed_before_it_noticed(self):
+        """A new keeper looks at everything before it removes anything."""
+        with Server(workers=2) as server:
+            fill(server)
+            pid = server.child("keeper")
+            os.kill(pid, signal.SIGSTOP)
+            begin = time.monotonic()
+            # The clock stands with the keeper: what follows needs the whole time again.
+            wait_until(lambda: time.monotonic() - begin > 3, 10, "stopped for a while")
+            os.kill(pid, signal.SIGKILL)
+            server.wait_replaced("keeper", pid)
+            holding(server)
+            self.assertEqual(count(server), SILENT)
+
+    def test_small_nodes_and_small_shares_go_on(self):
+        with Server(workers=2) as server:
+            fill(server, 30)
+            fill(server, 40, CALM, "calm")
+            wait_until(lambda: count(server) == 40, 25, "removed: fewer than brake.minimum")
+            fill(server, 60, CALM, "more")
+            fill(server, 40)
+            wait_until(lambda: count(server) == 100, 25, "removed: less than brake.share")
+            self.assertEqual(metric(server, "roster_brake_engaged_total"), 0)
+
+    def test_settings_are_followed(self):
+        with Server(workers=2, **{"brake.minimum": 10, "brake.share": 20}) as server:
+            fill(server, 40, CALM, "calm")
+            fill(server, 12)
+            wait_until(lambda: shown(server)["state"] == "holding", 20, "more than a fifth of 52")
+            self.assertEqual((shown(server)["minimum"], shown(server)["share"]), (10, 20))
+            self.assertEqual(count(server), 52)
+        with Server(workers=2, **{"brake.enabled": "false"}) as server:
+            fill(server)
+            wait_until(lambda: count(server) == 0, 25, "removed")
+            self.assertEqual(metric(server, "roster_brake_engaged_total"), 0)
+
+    def test_only_operators_release(self):
+        with Server(workers=1, **{"operator.allow": "10.0.0.0/8"}) as server:
+            self.assertEqual(server.request("PUT", BRAKE).status, 403)
+            self.assertEqual(server.request("GET", BRAKE).status, 200)
+
+
+class Deregistrations(unittest.TestCase):
+    def test_alarm(self):
+        with Server(workers=2, **{"brake.period": "8s"}) as server:
+            fill(server, 120, CALM)
+            for n in range(60):
+                server.deregister("s%d" % (n % SERVICES), address(n), 80)
+                server.deregister("s%d" % (n % SERVICES), address(n), 80)     # not there any more: does not count
+            self.assertEqual(shown(server)["deregisterAlarms"], [])
+            for n in range(60, 100):
+                server.deregister("s%d" % (n % SERVICES), address(n), 80)
+            line = server.wait_log(r"op=deregister-alarm state=begin .*")
+            self.assertRegex(line, r"source=127\.0\.0\.1 deregistered=(6[1-9]|[789]\d|100) of=1?\d\d")
+            self.assertEqual(metric(server, "roster_deregister_alarms_total"), 1)
+            server.wait_log(r"op=deregister-alarm state=end source=127\.0\.0\.1", 20)
+            self.assertEqual(metric(server, "roster_deregister_alarm_sources"), 0)
+            self.assertEqual(shown(server)["deregisterAlarms"], [])
+            self.assertEqual(count(server), 20)
+
+    def test_a_deleted_service_counts_with_its_instances(self):
+        with Server(workers=2) as server:
+            for n in range(110):
+                server.register("big", address(n), 80, metadata=CALM)
+            reply = server.request("DELETE", "/v1/ns/service", {"serviceName": "big"})
+            self.assertEqual(reply.status, 200, reply.text)
+            self.assertRegex(server.wait_log(r"op=deregister-alarm state=begin .*"), "deregistered=110 of=1")
+            self.assertEqual(shown(server)["deregisterAlarms"], [{"source": "127.0.0.1", "deregistered": 110}])
+            self.assertEqual(metric(server, "roster_deregister_alarm_sources"), 1)
+
+    def test_limit(self):
+        with Server(workers=2, **{"brake.deregister": 5, "brake.period": "3s"}) as server:
+            fill(server, 12, CALM)
+            for n in range(5):
+                server.deregister("s%d" % (n % SERVICES), address(n), 80)
+            query = {"serviceName": "s5", "ip": address(5), "port": 80}
+            reply = server.request("DELETE", "/v1/ns/instance", query)
+            self.assertEqual((reply.status, reply.text), (429, "caused: brake.deregister reached: 5;"))
+            reply = server.request("DELETE", "/v1/ns/service", {"serviceName": "s5"})
+            self.assertEqual(reply.status, 429)
+            self.assertEqual(count(server), 7)
+            self.assertEqual(metric(server, "roster_deregister_refused_total"), 2)
+            wait_until(lambda: server.request("DELETE", "/v1/ns/instance", query).status == 200, 10, "the period slides on")
+            self.assertEqual(count(server), 6)
+            self.assertEqual(server.beat("s0", address(6), 80), 10200)
+
+
+if __name__ == "__main__":
+    roster.main()
