@@ -153,6 +153,9 @@ bool schedule_run(struct schedule *s)
 	uint64_t end_ms = clock_mono_ms() + SCHEDULE_TURN_MS;
 	bool more;
 
+	/* After a time in which this process stood still the ACKs are there already: read before anything is sent again. */
+	if (deliver_next(&s->deliver) <= clock_mono_ms())
+		schedule_receive(s);
 	do {
 		more = step(s);
 		note_owed(s);

@@ -173,6 +173,12 @@ static bool wait_closed(void)
 	return closed;
 }
 
+/* What a stopped process does: the loop does not run. */
+static void stand_still(int ms)
+{
+	poll(NULL, 0, ms);
+}
+
 static unsigned times(const char *part)
 {
 	unsigned n = 0;
@@ -485,6 +491,34 @@ static void test_idle_timeout(void **state)
 	assert_int_equal(f.slot.counters[METRIC_HTTP_TIMEOUTS], 0);
 }
 
+/* The worker was stopped for longer than the timeout; the request was there in time. */
+static void test_stopped_while_a_request_came(void **state)
+{
+	(void)state;
+	f.proc.config.http_idle_timeout_ms = f.proc.config.http_head_timeout_ms = 1000;
+	open_client(SOCK_STREAM);
+	answer_to(GET("ok"));
+	say(GET("ok"));
+	stand_still(2500);
+	run_and_take();
+	assert_false(closed);
+	assert_int_equal(times("HTTP/1.1 200 "), 2);
+	/* Half a request: it has as long as its phase, from now on. */
+	say("GET /nacos");
+	stand_still(2500);
+	run_and_take();
+	assert_false(closed);
+	assert_true(wait_closed());
+	assert_int_equal(times("HTTP/1.1 408 "), 1);
+	/* Nothing came: the end is a little late. */
+	close(client);
+	open_client(SOCK_STREAM);
+	run();
+	stand_still(2500);
+	assert_true(wait_closed());
+	assert_int_equal(got_n, 0);
+}
+
 static void resume(void (*with)(struct request *rq))
 {
 	struct request *rq = request_resume(&f.worker, parked_id);
@@ -630,6 +664,7 @@ int main(void)
 		TEST(test_write_timeout),
 		TEST(test_read_timeouts),
 		TEST(test_idle_timeout),
+		TEST(test_stopped_while_a_request_came),
 		TEST(test_parked),
 		TEST(test_parked_and_answered),
 		TEST(test_parked_ends),

@@ -191,6 +191,26 @@ static void test_resend_once_then_fail(void **state)
 	close(c.fd);
 }
 
+/* The pusher was stopped for longer than it waits; the ACK was there in time. */
+static void test_stopped_while_the_ack_came(void **state)
+{
+	struct client c = subscribe("G@@s");
+
+	(void)state;
+	add(&f, "G@@s", "10.0.0.1", 80);
+	pass_ms(1000);
+	run();
+	client_read(&c, &push);
+	client_ack(&c, &push);
+	pass_ms(2 * config.push_ack_wait_ms);
+	while (schedule_run(&schedule))
+		;
+	expect_silence(&c);
+	assert_int_equal(metric(METRIC_PUSH_OK), 1);
+	assert_int_equal(metric(METRIC_PUSH_RETRIED), 0);
+	close(c.fd);
+}
+
 static void test_newer_replaces_older(void **state)
 {
 	struct client c = subscribe("G@@s");
@@ -754,6 +774,7 @@ int main(void)
 		CASE(test_merge_then_ack),
 		CASE(test_change_during_round),
 		CASE(test_resend_once_then_fail),
+		CASE(test_stopped_while_the_ack_came),
 		CASE(test_newer_replaces_older),
 		CASE(test_zombie),
 		CASE(test_zombie_keeps_its_resend),
