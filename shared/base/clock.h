@@ -1,7 +1,8 @@
 /* clock.h - the only clocks.
  *
  * mono: CLOCK_MONOTONIC, for timers and for everything stored in the segment that
- * is compared within one boot. boot: CLOCK_BOOTTIME, the same with the time of a suspended machine. wall: CLOCK_REALTIME, for answers and logs only.
+ * is compared within one boot. boot: CLOCK_BOOTTIME, the same and the time of a suspended
+ * machine. wall: CLOCK_REALTIME, for answers and logs only.
  * The time of beats is the health clock of shared/shm/health.h, not these.
  * Tests may set them (clock_set_for_test; boot follows mono); zero gives the real clocks back. */
 #ifndef BASE_CLOCK_H
