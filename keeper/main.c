@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "keeper/audit.h"
 #include "keeper/brake.h"
 #include "keeper/checks.h"
 #include "keeper/cleanup.h"
@@ -29,6 +30,7 @@ struct keeper {
 	struct expiry expiry;
 	struct brake brake;
 	struct checks checks;
+	struct audit audit;
 	bool stale; /* old ephemeral instances are still being dropped */
 	int signal_fd;
 	ev_timer tick;
@@ -60,6 +62,7 @@ static void on_work(struct ev_loop *loop, ev_idle *w, int events)
 		more = expiry_step(&k->expiry);
 		more = cleanup_drain_step(&k->cleanup) || more;
 		more = cleanup_compact_step(&k->cleanup) || more;
+		more = audit_step(&k->audit) || more;
 	}
 	if (!more)
 		ev_idle_stop(loop, w);
@@ -81,6 +84,7 @@ static void on_tick(struct ev_loop *loop, ev_timer *w, int events)
 	cleanup_begin_drain(&k->cleanup);
 	cleanup_begin_compact(&k->cleanup, clock_mono_ms());
 	checks_tick(&k->checks);
+	audit_tick(&k->audit, clock_mono_ms());
 	ev_idle_start(loop, &k->work);
 }
 
@@ -102,6 +106,7 @@ static void reload(struct keeper *k)
 	process_reload(k->proc);
 	cleanup_configure(&k->cleanup, &k->proc->config, clock_mono_ms());
 	checks_configure(&k->checks);
+	audit_configure(&k->audit, &k->proc->config, clock_mono_ms());
 }
 
 static void on_signals(struct ev_loop *loop, ev_io *w, int events)
@@ -164,6 +169,7 @@ static int keeper_init(struct keeper *k, struct process *proc)
 	brake_init(&k->brake, proc->seg, &proc->config);
 	expiry_init(&k->expiry, &k->reg, &k->cleanup);
 	k->expiry.brake = &k->brake;
+	audit_init(&k->audit, &k->reg, &proc->config, proc->ready_fd, clock_mono_ms());
 	k->signal_fd = process_signal_fd();
 	if (k->signal_fd < 0)
 		return k->signal_fd;

@@ -2,6 +2,7 @@ libroster_a_SOURCES += \
 	master/activation.c master/activation.h \
 	master/backoff.c master/backoff.h \
 	master/daemon.c master/daemon.h \
+	master/damage.c master/damage.h \
 	master/files.c master/files.h \
 	master/inspect.c master/inspect.h \
 	master/master.h \

@@ -61,7 +61,9 @@ struct master {
 	struct sockets sockets;
 	struct segment *seg;
 	enum segment_origin origin;
-	bool stale; /* until the first keeper is ready */
+	bool stale;       /* until the first keeper is ready */
+	unsigned crashes; /* of children, since an attach (damage.h) */
+	bool condemned;   /* the segment is, and waits until it is old enough */
 
 	struct ev_loop *loop;
 	int signal_fd;

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <sys/wait.h>
 
+#include "master/damage.h"
 #include "master/master.h"
 #include "master/spawn.h"
 #include "master/stop.h"
@@ -48,8 +49,7 @@ static bool obey_exit_code(struct master *m, struct child *child, int code)
 			stop_failed(m, "a child refuses to start");
 		return true;
 	case EXIT_NEW_SEGMENT:
-		stop_for_new_segment(m, child->name);
-		return true;
+		return damage_told(m, child->name);
 	default:
 		return false;
 	}
@@ -89,6 +89,7 @@ static void child_died(struct master *m, struct child *child, const siginfo_t *i
 	child->pid = 0;
 	child->ready = child->stopped = child->busy = false;
 	retire_socket(m, child);
+	damage_note_death(m, child, info);
 	if (m->state != MASTER_STOPPING && obey_exit_code(m, child, code))
 		return;
 	replace(m, child, was_ready);

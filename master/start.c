@@ -40,6 +40,7 @@ struct segment_config start_segment_config(const struct config *config, bool for
 		.max_age_ms = config->segment_max_age_ms,
 		.lock_wait_ms = LOCK_WAIT_MS,
 		.forget = forget,
+		.damaged = registry_damaged,
 	};
 }
 

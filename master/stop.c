@@ -6,6 +6,7 @@
 #include "master/notify.h"
 #include "master/spawn.h"
 #include "shared/base/log.h"
+#include "shared/shm/segment.h"
 #include "shared/shm/slot.h"
 
 static void on_limit(struct ev_loop *loop, ev_timer *timer, int revents)
@@ -82,13 +83,11 @@ void stop_failed(struct master *m, const char *why)
 
 void stop_for_new_segment(struct master *m, const char *who)
 {
-	if (m->state == MASTER_STARTING && m->origin != SEGMENT_ATTACHED) {
-		stop_failed(m, "a new segment is reported as beyond repair");
+	if (m->state == MASTER_STOPPING)
 		return;
-	}
 	log_error("op=new-segment by=%s result=all-restart", who);
-	/* The next image meets a layout it does not know and sets the file aside. */
-	m->seg->header->layout = 0;
+	/* The next image reads it and sets the file aside. */
+	segment_condemn(m->seg);
 	m->renew = true;
 	stop_begin(m, SIGTERM, true);
 }

@@ -2,6 +2,7 @@
 
 #include <signal.h>
 
+#include "master/damage.h"
 #include "master/master.h"
 #include "master/spawn.h"
 #include "master/start.h"
@@ -111,6 +112,7 @@ void watch_ring(struct master *m)
 		check_stuck(m, &m->children[i]);
 	}
 	watch_update_orphans(m);
+	damage_watch(m);
 	start_advance(m);
 	stop_advance(m);
 }

@@ -106,6 +106,11 @@ static void put_pages(struct page *page, const struct family *family)
 	put_u64(&page->b, family->name, page->seg->pages);
 }
 
+static void put_condemned(struct page *page, const struct family *family)
+{
+	put_u64(&page->b, family->name, peek(&page->seg->header->damaged_ms) != 0);
+}
+
 /* The hint may be below zero for a moment. */
 static void put_free_pages(struct page *page, const struct family *family)
 {
@@ -428,6 +433,14 @@ static const struct family families[] = {
 	{ "roster_brake_released_total", COUNTER, "cause", "How often the node brake let go.", put_brake_released, 0 },
 	{ "roster_deregister_alarm_sources", GAUGE, "", "Sources that deregister too many instances just now.",
 	  put_deregister_sources, 0 },
+	{ "roster_segment_check_passes_total", COUNTER, "", "Checks of the whole registry that came to their end.", put_header,
+	  HEADER(check_passes) },
+	{ "roster_segment_check_parts", GAUGE, "", "Parts done of the check in work or the last one; 66 is all.", put_header,
+	  HEADER(check_shard) },
+	{ "roster_segment_corrupt_rules_total", COUNTER, "",
+	  "Rules those checks found broken. Anything but 0 is an alarm: the node restarts with an empty registry.", put_header,
+	  HEADER(check_broken) },
+	{ "roster_segment_condemned", GAUGE, "", "1: damaged, will be set aside.", put_condemned, 0 },
 	{ "roster_process_ready", GAUGE, "process", "1: serves.", put_processes, PROCESS_READY },
 	{ "roster_process_starts_total", COUNTER, "process", "How often the process was started; more than 1: it died.",
 	  put_processes, PROCESS_STARTS },

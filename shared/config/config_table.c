@@ -51,6 +51,10 @@ const struct config_key config_keys[] = {
 	  "The most the registry may take; at least 4MiB. 0: 1GiB, or half of what is free when that is less.", NULL },
 	{ "segment.max_age", CONFIG_DURATION, FIELD(segment_max_age_ms), SECOND, 30 * DAY, "10m", "", false,
 	  "Nobody served for longer than this: ephemeral instances of the segment are dropped at the start.", NULL },
+	{ "segment.check_period", CONFIG_DURATION, FIELD(segment_check_ms), 0, 30 * DAY, "10m", "", true,
+	  "How often the keeper checks the whole registry, in slices. It does so after each start and after a crash in any case; 0: "
+	  "only then. Damage: the file is set aside and the node starts with an empty one.",
+	  NULL },
 
 	{ "http.head", CONFIG_SIZE, FIELD(http_head_bytes), KIB, MIB, "64KiB", "", true,
 	  "Longest request line and headers together. Longer: 431 or 414.", NULL },

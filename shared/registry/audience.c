@@ -48,7 +48,7 @@ static uint32_t resume(struct op *op, uint32_t aoff, const struct audience *a, c
 
 	if (sub != NULL && sub->id == cursor->id && sub->audience == aoff)
 		return sub->next;
-	for (uint32_t left = a->count; off != 0 && cursor->id != 0; left--) {
+	for (uint64_t left = op_most(op, SLAB_SUBSCRIBER, a->count); off != 0 && cursor->id != 0; left--) {
 		if (left == 0 || (sub = subscriber_at(op, off)) == NULL) {
 			undo_fail(&op->tx, ERR_CORRUPT);
 			return 0;
@@ -80,6 +80,10 @@ int registry_subscribers(struct registry *reg, const struct service_key *service
 
 		if (sub == NULL)
 			break;
+		if (sub->id <= cursor->id) { /* a list that runs in a circle has no end */
+			undo_fail(&op.tx, ERR_CORRUPT);
+			break;
+		}
 		subscriber_copy(&op.tx, off, sub, &out[count++]);
 		cursor->id = sub->id;
 		cursor->off = off;
@@ -103,7 +107,7 @@ static uint32_t audience_after(struct op *op, uint64_t after)
 
 	if (a != NULL && a->id == after)
 		return a->next;
-	for (uint64_t left = op->root->audiences.count; off != 0; left--) {
+	for (uint64_t left = op_most(op, SLAB_AUDIENCE, op->root->audiences.count); off != 0; left--) {
 		if (left == 0 || (a = audience_at(op, off)) == NULL) {
 			undo_fail(&op->tx, ERR_CORRUPT);
 			return 0;
@@ -131,14 +135,18 @@ static void entry_fill(struct op *op, const struct audience *a, struct audience_
 int registry_audience_after(struct registry *reg, uint32_t shard, uint64_t after, struct audience_entry *entry_r)
 {
 	struct op op;
-	const struct audience *a;
+	const struct audience *a = NULL;
 	uint32_t off;
 	int ret = op_begin(&op, reg, shard, reader);
 
 	if (ret < 0)
 		return ret;
 	off = audience_after(&op, after);
-	if (off != 0 && (a = audience_at(&op, off)) != NULL) {
+	if (off != 0)
+		a = audience_at(&op, off);
+	if (a != NULL && a->id <= after) {
+		undo_fail(&op.tx, ERR_CORRUPT); /* a list that runs in a circle has no end */
+	} else if (a != NULL) {
 		entry_fill(&op, a, entry_r);
 		reg->audience_cursor = (struct registry_cursor){ shard, off, a->id };
 		ret = 1;

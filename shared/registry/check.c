@@ -1,121 +1,16 @@
-#include "shared/registry/registry_internal.h"
+#include "shared/registry/check_walk.h"
 
-#include <stdarg.h>
-#include <stdio.h>
 #include <stdlib.h>
 
+#include "shared/base/clock.h"
 #include "shared/registry/office.h"
 #include "shared/shm/blob.h"
+#include "shared/shm/health.h"
 #include "shared/shm/shard.h"
 
 #define UNITS_IN_PAGE (SEGMENT_PAGE / SEGMENT_UNIT)
-
-/* Sums over what was reached, to be compared with what is stored. */
-struct sums {
-	uint64_t services, draining, instances, ephemeral, healthy, bytes, drained;
-	uint64_t audiences, waiting, subscribers;
-	uint64_t pending[QUEUE_CONSUMERS];
-};
-
-struct check {
-	struct op op;
-	slab_say_fn *say;
-	void *arg;
-	unsigned broken;
-	uint8_t *marks; /* a bit a unit of the data: reached already; NULL: no memory for it */
-	uint64_t marked_pages;
-	uint64_t reached[SLAB_KINDS];
-	struct sums sums;
-};
-
-static void broken(struct check *check, const char *format, ...) __attribute__((format(printf, 2, 3)));
-
-static void broken(struct check *check, const char *format, ...)
-{
-	char text[200];
-	int n = snprintf(text, sizeof(text), "registry: shard %u: ", check->op.tx.shard->index);
-	va_list args;
-
-	check->broken++;
-	if (check->say == NULL)
-		return;
-	va_start(args, format);
-	vsnprintf(text + n, sizeof(text) - (size_t)n, format, args);
-	va_end(args);
-	check->say(text, check->arg);
-}
-
-static void compare(struct check *check, const char *what, uint64_t stored, uint64_t found)
-{
-	if (stored != found)
-		broken(check, "%s: %llu stored, %llu found", what, (unsigned long long)stored, (unsigned long long)found);
-}
-
-/* ---- reaching -------------------------------------------------------------- */
-
-/* The object, counted and marked; NULL (and reported) when it is none or was reached before. */
-static void *reach(struct check *check, uint32_t off, enum slab_kind kind, const char *what)
-{
-	void *object = slab_try(&check->op.tx, off, kind);
-	uint64_t unit = (uint64_t)off - check->op.reg->seg->data_off / SEGMENT_UNIT;
-
-	if (object == NULL) {
-		broken(check, "%s: impossible reference %u", what, off);
-		return NULL;
-	}
-	check->reached[kind]++;
-	if (check->marks == NULL || unit / UNITS_IN_PAGE >= check->marked_pages)
-		return object;
-	if (check->marks[unit / 8] >> unit % 8 & 1) {
-		broken(check, "%s: %u reached twice", what, off);
-		return NULL;
-	}
-	check->marks[unit / 8] |= (uint8_t)(1U << unit % 8);
-	return object;
-}
-
-static void reach_blob(struct check *check, uint32_t off, const char *what)
-{
-	for (uint32_t left = BLOB_MAX_BYTES / 4088U + 1; off != 0; left--) {
-		enum slab_kind kind = slab_kind_at(&check->op.tx, off);
-		const struct blob *blob = left == 0 || kind < SLAB_BLOB32 ? NULL : reach(check, off, kind, what);
-
-		if (blob == NULL) {
-			broken(check, "%s: bad blob %u", what, off);
-			return;
-		}
-		off = blob->next;
-	}
-}
-
-/* Walks a list, checks its backward links and its end, hands each object on. */
-typedef void each_fn(struct check *check, uint32_t off, void *object, void *owner);
-
-static void walk_list(struct check *check, const char *what, struct chain list, uint64_t count, each_fn *each, void *owner)
-{
-	uint32_t off = *list.first, prev = 0;
-	uint64_t seen = 0;
-
-	while (off != 0) {
-		uint8_t *object = seen > count ? NULL : reach(check, off, list.kind, what);
-		uint32_t links[2];
-
-		if (object == NULL) {
-			broken(check, "%s: list broken after %llu", what, (unsigned long long)seen);
-			return;
-		}
-		memcpy(links, object + list.link, sizeof(links));
-		if (links[1] != prev)
-			broken(check, "%s: %u points back to %u instead of %u", what, off, links[1], prev);
-		seen++;
-		each(check, off, object, owner);
-		prev = off;
-		off = links[0];
-	}
-	compare(check, what, count, seen);
-	if (*list.last != prev)
-		broken(check, "%s: last is %u instead of %u", what, *list.last, prev);
-}
+/* A time stored by another process may be a tick ahead of what is read here; one far ahead would never expire. */
+#define AHEAD_MS 60000U
 
 /* ---- services -------------------------------------------------------------- */
 
@@ -135,45 +30,79 @@ static void check_instance(struct check *check, uint32_t off, void *object, void
 	const struct cluster *c = slab_try(&op->tx, i->cluster, SLAB_CLUSTER);
 	struct instance_key key = { .port = i->port, .ephemeral = (i->flags & INSTANCE_EPHEMERAL) != 0 };
 	uint64_t due_ms = instance_due(&op->tx, i);
+	uint64_t ahead_ms = health_now(op->reg->seg) + AHEAD_MS;
 	uint32_t ip;
 
 	if (i->service != sums->soff || i->cluster != sums->coff || key.ephemeral != (sums->kind == 1) || c == NULL) {
-		broken(check, "instance %u hangs in the wrong list", off);
+		check_broken(check, "instance %u hangs in the wrong list", off);
 		return;
 	}
 	key.ip = instance_ip(&op->tx, i);
 	key.cluster = cluster_name(&op->tx, c);
 	if (instance_find(op, sums->soff, sums->s, &key, &found) != off)
-		broken(check, "instance %u is not found by its key", off);
+		check_broken(check, "instance %u is not found by its key", off);
+	check_id(check, "instance", i->id);
+	if (i->revision > sums->s->revision || i->stamp > op->reg->seg->header->stamp)
+		check_broken(check, "revision or stamp of instance %u", off);
+	if (beat_ms(__atomic_load_n(&i->beat, __ATOMIC_RELAXED)) > ahead_ms)
+		check_broken(check, "instance %u will have beaten in the future", off);
 	sums->instances++;
 	sums->ephemeral += key.ephemeral;
 	sums->healthy += (i->flags & INSTANCE_HEALTHY) != 0;
 	sums->bytes += instance_bytes(&op->tx, i);
 	if (due_ms < sums->due_ms)
 		sums->due_ms = due_ms;
-	reach_blob(check, i->metadata, "instance metadata");
-	reach_blob(check, i->app, "instance app");
-	reach_blob(check, i->overrides, "instance overrides");
+	check_reach_blob(check, i->metadata, "instance metadata");
+	check_reach_blob(check, i->app, "instance app");
+	check_reach_blob(check, i->overrides, "instance overrides");
 	if (i->flags & INSTANCE_IP_BLOB) {
 		memcpy(&ip, i->ip, sizeof(ip));
-		reach_blob(check, ip, "instance ip");
+		check_reach_blob(check, ip, "instance ip");
 	}
+}
+
+static void check_settings(struct check *check, const struct cluster *c)
+{
+	struct str stored = c->check == 0 ? (struct str){ NULL, 0 } : blob_view(&check->op.tx, c->check);
+	struct stored_check head;
+
+	check_reach_blob(check, c->check, "cluster checker");
+	if (c->check == 0)
+		return;
+	if (stored.n >= sizeof(head))
+		memcpy(&head, stored.p, sizeof(head));
+	if (stored.n < sizeof(head) || head.use_instance_port > 1 || head.has_text > 1)
+		check_broken(check, "settings of the checks of a cluster");
 }
 
 static void check_cluster(struct check *check, struct service_sums *sums, struct cluster *c)
 {
 	if (c->service != sums->soff)
-		broken(check, "cluster %u of service %u says %u", sums->coff, sums->soff, c->service);
-	reach_blob(check, c->name, "cluster name");
-	reach_blob(check, c->metadata, "cluster metadata");
-	reach_blob(check, c->check, "cluster checker");
+		check_broken(check, "cluster %u of service %u says %u", sums->coff, sums->soff, c->service);
+	check_reach_blob(check, c->name, "cluster name");
+	check_reach_blob(check, c->metadata, "cluster metadata");
+	check_settings(check, c);
 	sums->bytes += cluster_bytes(&check->op.tx, c);
 	for (sums->kind = 0; sums->kind < 2; sums->kind++) {
 		struct chain list = { &c->first[sums->kind], &c->last[sums->kind], SLAB_INSTANCE,
 			              offsetof(struct instance, next) };
 
-		walk_list(check, "instances of a cluster", list, c->count[sums->kind], check_instance, sums);
+		check_list(check, "instances of a cluster", list, c->count[sums->kind], check_instance, sums);
 	}
+}
+
+static void check_checksum(struct check *check, const struct service *s)
+{
+	struct str text = s->checksum == 0 ? (struct str){ NULL, 0 } : blob_view(&check->op.tx, s->checksum);
+	struct stored_checksum stored;
+
+	check_reach_blob(check, s->checksum, "checksum");
+	if (s->checksum == 0)
+		return;
+	if (text.n == sizeof(stored))
+		memcpy(&stored, text.p, sizeof(stored));
+	if (text.n != sizeof(stored) || stored.content > s->content)
+		check_broken(check, "checksum of a service");
 }
 
 static void check_clusters(struct check *check, struct service_sums *sums)
@@ -181,17 +110,19 @@ static void check_clusters(struct check *check, struct service_sums *sums)
 	uint32_t off = sums->s->first_cluster, seen = 0;
 
 	for (; off != 0; seen++) {
-		struct cluster *c = seen >= sums->s->clusters ? NULL : reach(check, off, SLAB_CLUSTER, "cluster");
+		struct cluster *c = seen >= sums->s->clusters ? NULL : check_reach(check, off, SLAB_CLUSTER, "cluster");
 
 		if (c == NULL) {
-			broken(check, "clusters of service %u", sums->soff);
+			check_broken(check, "clusters of service %u", sums->soff);
 			return;
 		}
 		sums->coff = off;
 		check_cluster(check, sums, c);
+		if (!check_go_on(check, 1))
+			return;
 		off = c->next;
 	}
-	compare(check, "clusters", sums->s->clusters, seen);
+	check_compare(check, "clusters", sums->s->clusters, seen);
 }
 
 /* What a service owns; the same for one with a name and one being drained. */
@@ -199,25 +130,31 @@ static void check_service(struct check *check, uint32_t off, struct service *s)
 {
 	struct service_sums sums = { .s = s, .soff = off, .due_ms = UINT64_MAX };
 	struct tx *tx = &check->op.tx;
+	struct service_key key;
 
-	reach_blob(check, s->name, "service name");
-	reach_blob(check, s->metadata, "service metadata");
-	reach_blob(check, s->selector, "service selector");
-	reach_blob(check, s->checksum, "checksum");
+	if (!key_of(tx, s->name, s->ns_len, s->name_len, &key))
+		check_broken(check, "name of service %u", off);
+	check_id(check, "service", s->id);
+	check_reach_blob(check, s->name, "service name");
+	check_reach_blob(check, s->metadata, "service metadata");
+	check_reach_blob(check, s->selector, "service selector");
+	check_checksum(check, s);
 	sums.bytes = (int64_t)slab_object_bytes(SLAB_SERVICE) + blob_bytes(tx, s->name) + blob_bytes(tx, s->metadata) +
 	             blob_bytes(tx, s->selector) + blob_bytes(tx, s->checksum);
 	check_clusters(check, &sums);
-	compare(check, "instances of a service", s->instances, sums.instances);
-	compare(check, "ephemeral instances of a service", s->ephemeral, sums.ephemeral);
-	compare(check, "healthy instances of a service", s->healthy, sums.healthy);
-	compare(check, "bytes of a service", s->bytes, (uint64_t)sums.bytes);
+	if (check->disturbed)
+		return;
+	check_compare(check, "instances of a service", s->instances, sums.instances);
+	check_compare(check, "ephemeral instances of a service", s->ephemeral, sums.ephemeral);
+	check_compare(check, "healthy instances of a service", s->healthy, sums.healthy);
+	check_compare(check, "bytes of a service", s->bytes, (uint64_t)sums.bytes);
 	check->sums.bytes += s->bytes;
 	if (s->flags & SERVICE_REMOVED) {
 		check->sums.drained += sums.instances;
 		return;
 	}
 	if (s->due_ms > sums.due_ms)
-		broken(check, "service %u is due too late", off);
+		check_broken(check, "service %u is due too late", off);
 	check->sums.instances += sums.instances;
 	check->sums.ephemeral += sums.ephemeral;
 	check->sums.healthy += sums.healthy;
@@ -232,22 +169,28 @@ static void check_live(struct check *check, uint32_t off, void *object, void *ow
 
 	check->sums.services++;
 	if (s->flags & SERVICE_REMOVED)
-		broken(check, "removed service %u is still listed", off);
+		check_broken(check, "removed service %u is still listed", off);
 	if (s->id <= *last_id)
-		broken(check, "ids of services do not rise at %u", off);
+		check_broken(check, "ids of services do not rise at %u", off);
 	*last_id = s->id;
 	if (!key_of(&check->op.tx, s->name, s->ns_len, s->name_len, &key)) {
-		broken(check, "name of service %u", off);
+		check_broken(check, "name of service %u", off);
 		return;
 	}
 	place = key_place(check->op.reg, &key);
 	if (place.shard != check->op.tx.shard->index || place.hash != s->link.hash ||
 	    service_find(&check->op, &key, place.hash, &found) != off)
-		broken(check, "service %u is not found by its name", off);
-	if (s->changed > s->revision || s->content > s->revision)
-		broken(check, "revisions of service %u", off);
-	for (uint32_t c = 0; c < QUEUE_CONSUMERS; c++)
-		check->sums.pending[c] += queue_link_pending(&s->queue[c]) != 0;
+		check_broken(check, "service %u is not found by its name", off);
+	if (s->changed > s->revision || s->content > s->revision || s->revision > check->op.tx.shard->revision ||
+	    s->stamp > check->op.reg->seg->header->stamp)
+		check_broken(check, "revisions or stamp of service %u", off);
+	for (uint32_t c = 0; c < QUEUE_CONSUMERS; c++) {
+		uint32_t pending = queue_link_pending(&s->queue[c]);
+
+		check->sums.pending[c] += pending != 0;
+		if (pending >> CHANGE_BITS != 0 || (pending != 0 && queue_link_changed_ms(&s->queue[c]) > clock_mono_ms() + AHEAD_MS))
+			check_broken(check, "pending change of service %u", off);
+	}
 	check_service(check, off, s);
 }
 
@@ -258,10 +201,10 @@ static void check_draining(struct check *check, uint32_t off, void *object, void
 	(void)owner;
 	check->sums.draining++;
 	if ((s->flags & SERVICE_REMOVED) == 0)
-		broken(check, "service %u drains although it was not removed", off);
+		check_broken(check, "service %u drains although it was not removed", off);
 	for (uint32_t c = 0; c < QUEUE_CONSUMERS; c++) {
 		if (queue_link_pending(&s->queue[c]) != 0)
-			broken(check, "removed service %u is still queued", off);
+			check_broken(check, "removed service %u is still queued", off);
 	}
 	check_service(check, off, s);
 }
@@ -273,16 +216,20 @@ static void check_services(struct check *check)
 	struct chain draining = { &root->first_drain, &root->last_drain, SLAB_SERVICE, offsetof(struct service, next) };
 	uint64_t last_id = 0;
 
-	walk_list(check, "services", live, root->service_count, check_live, &last_id);
-	walk_list(check, "draining services", draining, root->drain_count, check_draining, NULL);
+	check_list(check, "services", live, root->service_count, check_live, &last_id);
+	check_list(check, "draining services", draining, root->drain_count, check_draining, NULL);
+	if (check->disturbed)
+		return;
 	if (root->last_service_id < last_id)
-		broken(check, "last service id");
-	compare(check, "table of services", root->services.count, check->sums.services);
-	compare(check, "table of instances", root->instances.count, check->sums.instances + check->sums.drained);
-	compare(check, "instances", root->instance_count, check->sums.instances);
-	compare(check, "ephemeral instances", root->ephemeral_count, check->sums.ephemeral);
-	compare(check, "healthy instances", root->healthy_count, check->sums.healthy);
-	compare(check, "bytes", root->bytes, check->sums.bytes);
+		check_broken(check, "last service id");
+	if (root->last_service_id != 0)
+		check_id(check, "last service", root->last_service_id);
+	check_compare(check, "table of services", root->services.count, check->sums.services);
+	check_compare(check, "table of instances", root->instances.count, check->sums.instances + check->sums.drained);
+	check_compare(check, "instances", root->instance_count, check->sums.instances);
+	check_compare(check, "ephemeral instances", root->ephemeral_count, check->sums.ephemeral);
+	check_compare(check, "healthy instances", root->healthy_count, check->sums.healthy);
+	check_compare(check, "bytes", root->bytes, check->sums.bytes);
 }
 
 static void check_queue(struct check *check, uint32_t consumer)
@@ -291,21 +238,26 @@ static void check_queue(struct check *check, uint32_t consumer)
 	uint32_t off = list->first, prev = 0;
 	uint64_t seen = 0;
 
+	if (check->disturbed)
+		return;
 	while (off != 0) {
-		const struct service *s = seen > list->count ? NULL : slab_try(&check->op.tx, off, SLAB_SERVICE);
+		const struct service *s =
+		        seen > op_most(&check->op, SLAB_SERVICE, list->count) ? NULL : slab_try(&check->op.tx, off, SLAB_SERVICE);
 
 		if (s == NULL || queue_link_pending(&s->queue[consumer]) == 0 || s->queue[consumer].prev != prev) {
-			broken(check, "change queue %u at %u", consumer, off);
+			check_broken(check, "change queue %u at %u", consumer, off);
 			return;
 		}
 		seen++;
 		prev = off;
+		if (!check_go_on(check, 1))
+			return;
 		off = s->queue[consumer].next;
 	}
 	if (list->last != prev)
-		broken(check, "change queue %u: last", consumer);
-	compare(check, "change queue", list->count, seen);
-	compare(check, "pending services", check->sums.pending[consumer], seen);
+		check_broken(check, "change queue %u: last", consumer);
+	check_compare(check, "change queue", list->count, seen);
+	check_compare(check, "pending services", check->sums.pending[consumer], seen);
 }
 
 /* ---- audiences ------------------------------------------------------------- */
@@ -316,10 +268,21 @@ struct audience_sums {
 	uint64_t last_id;
 };
 
-static bool subscriber_found(struct op *op, uint32_t off, const struct subscriber *sub)
+static struct str text_of(const struct tx *tx, uint32_t blob)
+{
+	return blob == 0 ? STR("") : blob_view(tx, blob);
+}
+
+static bool subscriber_found(struct op *op, uint32_t off, uint64_t audience_id, const struct subscriber *sub)
 {
 	const struct table *table = &op->root->subscribers;
-	uint32_t at = table_find(&op->tx, table, sub->link.hash);
+	struct subscriber_spec spec = { .agent = text_of(&op->tx, sub->agent),
+		                        .clusters = text_of(&op->tx, sub->clusters),
+		                        .port = sub->port };
+	uint32_t at;
+
+	memcpy(spec.address, sub->address, sizeof(spec.address));
+	at = table_find(&op->tx, table, key_subscriber_hash(op->reg, audience_id, &spec));
 
 	while (at != 0 && at != off)
 		at = table_next(&op->tx, table, at);
@@ -333,14 +296,20 @@ static void check_subscriber(struct check *check, uint32_t off, void *object, vo
 
 	check->sums.subscribers++;
 	if (sub->audience != sums->aoff || sub->id <= sums->last_id)
-		broken(check, "subscriber %u hangs in the wrong place", off);
+		check_broken(check, "subscriber %u hangs in the wrong place", off);
 	sums->last_id = sub->id;
-	if (!subscriber_found(&check->op, off, sub))
-		broken(check, "subscriber %u is not found by its key", off);
-	reach_blob(check, sub->agent, "agent");
-	reach_blob(check, sub->clusters, "clusters");
-	reach_blob(check, sub->app, "app");
-	reach_blob(check, sub->address_text, "address");
+	check_id(check, "subscriber", sub->id);
+	if (__atomic_load_n(&sub->sent_revision, __ATOMIC_RELAXED) > check->op.tx.shard->revision ||
+	    __atomic_load_n(&sub->acked_revision, __ATOMIC_RELAXED) > check->op.tx.shard->revision)
+		check_broken(check, "revisions of subscriber %u", off);
+	if (__atomic_load_n(&sub->seen_ms, __ATOMIC_RELAXED) > health_now(check->op.reg->seg) + AHEAD_MS)
+		check_broken(check, "subscriber %u will have been seen in the future", off);
+	if (!subscriber_found(&check->op, off, sums->a->id, sub))
+		check_broken(check, "subscriber %u is not found by its key", off);
+	check_reach_blob(check, sub->agent, "agent");
+	check_reach_blob(check, sub->clusters, "clusters");
+	check_reach_blob(check, sub->app, "app");
+	check_reach_blob(check, sub->address_text, "address");
 }
 
 static void check_audience(struct check *check, uint32_t off, void *object, void *owner)
@@ -354,18 +323,21 @@ static void check_audience(struct check *check, uint32_t off, void *object, void
 
 	check->sums.audiences++;
 	if (a->id <= *last_id)
-		broken(check, "ids of audiences do not rise at %u", off);
+		check_broken(check, "ids of audiences do not rise at %u", off);
 	*last_id = a->id;
 	if (a->count == 0)
-		broken(check, "audience %u is empty", off);
-	walk_list(check, "subscribers", list, a->count, check_subscriber, &sums);
-	reach_blob(check, a->name, "audience name");
+		check_broken(check, "audience %u is empty", off);
+	check_id(check, "audience", a->id);
+	check_list(check, "subscribers", list, a->count, check_subscriber, &sums);
+	if (check->disturbed)
+		return;
+	check_reach_blob(check, a->name, "audience name");
 	if (!key_of(&check->op.tx, a->name, a->ns_len, a->name_len, &key)) {
-		broken(check, "name of audience %u", off);
+		check_broken(check, "name of audience %u", off);
 		return;
 	}
-	if (audience_find(&check->op, &key, key_place(check->op.reg, &key).hash, &found) != off)
-		broken(check, "audience %u is not found by its name", off);
+	if (key_place(check->op.reg, &key).hash != a->link.hash || audience_find(&check->op, &key, a->link.hash, &found) != off)
+		check_broken(check, "audience %u is not found by its name", off);
 	check->sums.waiting += service_find(&check->op, &key, a->link.hash, &s) == 0;
 }
 
@@ -375,41 +347,24 @@ static void check_audiences(struct check *check)
 	struct chain list = { &root->first_audience, &root->last_audience, SLAB_AUDIENCE, offsetof(struct audience, next) };
 	uint64_t last_id = 0;
 
-	walk_list(check, "audiences", list, root->audiences.count, check_audience, &last_id);
-	compare(check, "table of subscribers", root->subscribers.count, check->sums.subscribers);
-	compare(check, "subscribers", root->subscriber_count, check->sums.subscribers);
-	compare(check, "waiting audiences", root->waiting_count, check->sums.waiting);
+	check_list(check, "audiences", list, root->audiences.count, check_audience, &last_id);
+	if (check->disturbed)
+		return;
+	check_compare(check, "table of subscribers", root->subscribers.count, check->sums.subscribers);
+	check_compare(check, "subscribers", root->subscriber_count, check->sums.subscribers);
+	check_compare(check, "waiting audiences", root->waiting_count, check->sums.waiting);
 }
 
-/* ---- the lower layer ------------------------------------------------------- */
-
-static void check_table(struct check *check, const struct table *table)
-{
-	check->broken += table_check(&check->op.tx, table, check->say, check->arg);
-	if (table->buckets > TABLE_INLINE)
-		check->reached[SLAB_TABLE] += 1 + (table->buckets - TABLE_INLINE + TABLE_HEADS - 1) / TABLE_HEADS;
-}
+/* ---- shards ---------------------------------------------------------------- */
 
 static void check_tables(struct check *check)
 {
 	const struct registry_root *root = check->op.root;
 
-	check_table(check, &root->services);
-	check_table(check, &root->instances);
-	check_table(check, &root->audiences);
-	check_table(check, &root->subscribers);
-}
-
-static void check_slabs(struct check *check)
-{
-	const struct shard *shard = check->op.tx.shard;
-
-	check->broken += slab_check(&check->op.tx, check->say, check->arg);
-	for (unsigned kind = SLAB_TABLE; kind < SLAB_KINDS; kind++) {
-		if (shard->slabs[kind].objects != check->reached[kind])
-			broken(check, "objects of kind %u: %llu taken, %llu reached", kind,
-			       (unsigned long long)shard->slabs[kind].objects, (unsigned long long)check->reached[kind]);
-	}
+	check_table(check, &root->services, SLAB_SERVICE);
+	check_table(check, &root->instances, SLAB_INSTANCE);
+	check_table(check, &root->audiences, SLAB_AUDIENCE);
+	check_table(check, &root->subscribers, SLAB_SUBSCRIBER);
 }
 
 static void check_namespace(struct check *check, uint32_t off, void *object, void *owner)
@@ -420,13 +375,13 @@ static void check_namespace(struct check *check, uint32_t off, void *object, voi
 	uint64_t *bytes = owner;
 
 	if (row->id == 0 || row->name == 0)
-		broken(check, "namespace %u has no id or no name", off);
-	reach_blob(check, row->id, "namespace id");
-	reach_blob(check, row->name, "namespace name");
-	reach_blob(check, row->about, "namespace description");
+		check_broken(check, "namespace %u has no id or no name", off);
+	check_reach_blob(check, row->id, "namespace id");
+	check_reach_blob(check, row->name, "namespace name");
+	check_reach_blob(check, row->about, "namespace description");
 	*bytes += id.n + blob_len(tx, row->name) + (row->about == 0 ? 0 : blob_len(tx, row->about));
 	if (row->link.hash != namespaces_hash(check->op.reg, id) || namespaces_find(&check->op, id, &found) != off)
-		broken(check, "namespace %u is not found by its id", off);
+		check_broken(check, "namespace %u is not found by its id", off);
 }
 
 static void check_office(struct check *check)
@@ -434,27 +389,12 @@ static void check_office(struct check *check)
 	struct office *office = office_of(check->op.reg->seg);
 	uint64_t bytes = 0;
 
-	reach_blob(check, office->masters, "masters");
-	reach_blob(check, office->limited, "limited URLs");
-	reach_blob(check, office->status, "status");
-	walk_list(check, "namespaces", office_chain(office), office->namespaces.count, check_namespace, &bytes);
-	compare(check, "bytes of namespaces", office->namespace_bytes, bytes);
-	check_table(check, &office->namespaces);
-}
-
-static bool begin(struct check *check, struct registry *reg, uint32_t shard)
-{
-	int ret = op_begin(&check->op, reg, shard, (struct origin){ 0 });
-
-	if (ret < 0) {
-		check->broken++;
-		if (check->say != NULL)
-			check->say(err_str(ret), check->arg);
-		return false;
-	}
-	memset(check->reached, 0, sizeof(check->reached));
-	check->sums = (struct sums){ .services = 0 };
-	return true;
+	check_reach_blob(check, office->masters, "masters");
+	check_reach_blob(check, office->limited, "limited URLs");
+	check_reach_blob(check, office->status, "status");
+	check_list(check, "namespaces", office_chain(office), office->namespaces.count, check_namespace, &bytes);
+	check_compare(check, "bytes of namespaces", office->namespace_bytes, bytes);
+	check_table(check, &office->namespaces, SLAB_NAMESPACE);
 }
 
 static void check_shard(struct check *check)
@@ -466,22 +406,55 @@ static void check_shard(struct check *check)
 	check_tables(check);
 }
 
+/* Memory is taken before the lock. */
+static int begin(struct check *check, struct registry *reg, uint32_t shard, uint32_t slice)
+{
+	int ret;
+
+	check->shard = shard;
+	check->slice = check->left = slice;
+	check->marked_pages = segment_backed(reg->seg);
+	check->marks = calloc(check->marked_pages + 1, UNITS_IN_PAGE / 8);
+	ret = op_begin(&check->op, reg, shard, (struct origin){ 0 });
+	check->held = ret == 0;
+	if (ret == 0)
+		check->changes = check->op.tx.shard->changes;
+	return ret;
+}
+
+int registry_check_shard(struct registry *reg, uint32_t shard, uint32_t slice, slab_say_fn *say, void *arg)
+{
+	struct check *check = calloc(1, sizeof(*check));
+	int ret = check == NULL ? ERR_NOMEM : begin(check, reg, shard, slice);
+
+	if (ret == 0) {
+		if (shard == SHARD_OFFICE)
+			check_office(check);
+		else
+			check_shard(check);
+		check_slabs(check);
+		if (check->held)
+			op_end(&check->op);
+		ret = check->err != 0 ? check->err : check->disturbed ? ERR_AGAIN : (int)check->broken;
+	}
+	for (unsigned n = 0; ret > 0 && say != NULL && n < check->lines; n++)
+		say(check->line[n], arg);
+	if (check != NULL)
+		free(check->marks);
+	free(check);
+	return ret;
+}
+
 unsigned registry_check(struct registry *reg, slab_say_fn *say, void *arg)
 {
-	struct check check = { .say = say, .arg = arg };
+	unsigned broken = 0;
 
-	check.marked_pages = __atomic_load_n(&reg->seg->header->backed, __ATOMIC_ACQUIRE);
-	check.marks = calloc(check.marked_pages + 1, UNITS_IN_PAGE / 8);
 	for (uint32_t shard = 0; shard < SHARDS_ALL; shard++) {
-		if (!begin(&check, reg, shard))
-			continue;
-		if (shard == SHARD_OFFICE)
-			check_office(&check);
-		else
-			check_shard(&check);
-		check_slabs(&check);
-		op_end(&check.op);
+		int ret = registry_check_shard(reg, shard, UINT32_MAX, say, arg);
+
+		if (ret < 0 && say != NULL)
+			say(err_str(ret), arg);
+		broken += ret < 0 ? 1 : (unsigned)ret;
 	}
-	free(check.marks);
-	return check.broken;
+	return broken + registry_check_rest(reg, say, arg);
 }

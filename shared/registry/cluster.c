@@ -182,12 +182,12 @@ static void walk_settle(struct op *op, struct walk *w, uint32_t off, unsigned ki
 		walk_broken(op, w);
 }
 
-static void walk_init(const struct service *s, enum walk_kind kinds, struct walk *w)
+static void walk_init(const struct op *op, const struct service *s, enum walk_kind kinds, struct walk *w)
 {
 	*w = (struct walk){
 		.cluster = s->first_cluster,
 		.kinds = kinds,
-		.left = (uint64_t)s->instances + 2 * (uint64_t)s->clusters + 2,
+		.left = op_most(op, SLAB_INSTANCE, s->instances) + 2 * op_most(op, SLAB_CLUSTER, s->clusters) + 2,
 	};
 }
 
@@ -195,7 +195,7 @@ void walk_first(struct op *op, const struct service *s, enum walk_kind kinds, st
 {
 	const struct cluster *c;
 
-	walk_init(s, kinds, w);
+	walk_init(op, s, kinds, w);
 	if (s->first_cluster == 0)
 		return;
 	if ((c = cluster_at(op, s->first_cluster)) == NULL) {
@@ -212,7 +212,7 @@ void walk_next(struct op *op, struct walk *w)
 
 void walk_at(struct op *op, const struct service *s, enum walk_kind kinds, uint32_t off, struct walk *w)
 {
-	walk_init(s, kinds, w);
+	walk_init(op, s, kinds, w);
 	w->i = instance_at(op, off);
 	if (w->i == NULL) {
 		walk_broken(op, w);

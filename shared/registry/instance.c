@@ -346,8 +346,10 @@ void registry_remove(struct op *op, uint32_t soff, struct service *s, uint32_t i
 {
 	struct cluster *c = cluster_at(op, i->cluster);
 
-	if (c == NULL)
+	if (c == NULL || c->service != soff || i->service != soff) {
+		undo_fail(&op->tx, ERR_CORRUPT);
 		return;
+	}
 	undo_set64(&op->tx, &i->stamp, stamp_next(op->reg->seg));
 	op_note(op, op->origin.cause == CAUSE_CLIENT ? EVENT_DEREGISTERED : EVENT_REMOVED, s, i);
 	table_remove(&op->tx, &op->root->instances, ioff);

@@ -3,6 +3,8 @@
 #include "shared/shm/health.h"
 #include "shared/shm/shard.h"
 
+#define VISIT_SPARE 65536U
+
 static const struct origin by_timeout = { .cause = CAUSE_BEAT_TIMEOUT };
 static const struct origin by_removal = { .cause = CAUSE_SERVICE_REMOVED };
 static const struct origin by_age = { .cause = CAUSE_STALE };
@@ -23,6 +25,11 @@ int registry_services_after(struct registry *reg, uint32_t shard, uint64_t after
 
 		if (s == NULL)
 			break;
+		if (s->id <= after) { /* a list that runs in a circle has no end */
+			undo_fail(&op.tx, ERR_CORRUPT);
+			break;
+		}
+		after = s->id;
 		out[count++] = (struct keeper_entry){ s->id, off };
 		reg->service_cursor = (struct registry_cursor){ shard, off, s->id };
 		off = s->next;
@@ -108,6 +115,9 @@ static int expire(struct op *op, uint32_t soff, struct service *s, struct expire
 	struct walk w;
 	int ret = visit_begin(op, s, visit, &w);
 
+	/* Instances that came while the visit took several holds are few beside those that were there. */
+	if (visit->seen > 2 * op_most(op, SLAB_INSTANCE, s->instances) + VISIT_SPARE)
+		return ERR_CORRUPT;
 	for (uint32_t n = 0; n < visit->budget && w.off != 0 && ret == 0; n++) {
 		uint32_t ioff = w.off;
 		struct instance *i = w.i;
@@ -117,6 +127,7 @@ static int expire(struct op *op, uint32_t soff, struct service *s, struct expire
 		if (op->tx.err != 0)
 			return op->tx.err;
 		if (!judge(op, soff, s, visit, ioff, i)) {
+			visit->seen++;
 			due_ms = instance_due(&op->tx, i);
 			if (due_ms < visit->due_ms)
 				visit->due_ms = due_ms;
@@ -242,11 +253,16 @@ static bool stale_service(struct op *op, uint32_t soff, struct service *s, uint3
 		walk_at(op, s, WALK_EPHEMERAL, inside->off, &w);
 	else
 		walk_first(op, s, WALK_EPHEMERAL, &w);
+	if (inside->id == 0)
+		op->reg->stale_steps = 0;
+	if (op->reg->stale_steps > 2 * op_most(op, SLAB_INSTANCE, s->instances) + VISIT_SPARE)
+		*ret = ERR_CORRUPT;
 	while (w.off != 0 && *budget > 0 && *ret == 0) {
 		uint32_t ioff = w.off;
 		struct instance *at = w.i;
 
 		(*budget)--;
+		op->reg->stale_steps++;
 		walk_next(op, &w);
 		if (op->tx.err == 0 && beat_ms(at->beat) <= op->root->stale_before_ms)
 			registry_remove(op, soff, s, ioff, at);
@@ -274,7 +290,12 @@ int registry_drop_stale(struct registry *reg, uint32_t shard, uint32_t budget)
 		budget--;
 		if ((s = service_at(&op, off)) == NULL || !stale_service(&op, off, s, &budget, &ret))
 			break;
+		at.id = s->id;
 		off = s->next;
+		if (off != 0 && ((s = service_at(&op, off)) == NULL || s->id <= at.id)) {
+			undo_fail(&op.tx, ERR_CORRUPT);
+			break;
+		}
 	}
 	s = off == 0 ? NULL : service_at(&op, off);
 	*cursor = (struct registry_cursor){ shard, off, s == NULL ? 0 : s->id };

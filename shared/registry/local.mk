@@ -1,8 +1,12 @@
 libroster_a_SOURCES += \
+	shared/registry/attach.c \
 	shared/registry/audience.c \
 	shared/registry/beat.c \
 	shared/registry/change.c \
 	shared/registry/check.c \
+	shared/registry/check_lower.c \
+	shared/registry/check_walk.c \
+	shared/registry/check_walk.h \
 	shared/registry/cluster.c shared/registry/compact.c \
 	shared/registry/instance.c \
 	shared/registry/keeper.c \

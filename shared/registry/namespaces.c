@@ -227,7 +227,7 @@ static int copy_all(struct registry *reg, struct copy *copy)
 		return ret;
 	copy->len = 0;
 	off = office->first_namespace;
-	for (left = office->namespaces.count; off != 0 && ret == 0; left--) {
+	for (left = op_most(&op, SLAB_NAMESPACE, office->namespaces.count); off != 0 && ret == 0; left--) {
 		const struct namespace *row = left == 0 ? NULL : row_at(&op, off);
 
 		if (row == NULL)

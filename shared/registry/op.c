@@ -162,6 +162,10 @@ void chain_append(struct op *op, struct chain chain, uint32_t off)
 
 	if (self == NULL || op->tx.err != 0)
 		return;
+	if ((*chain.first == 0) != (last == NULL) || (last != NULL && last->next != 0)) {
+		undo_fail(&op->tx, ERR_CORRUPT);
+		return;
+	}
 	undo_set_bytes(&op->tx, self, &links, sizeof(links));
 	undo_set32(&op->tx, last == NULL ? chain.first : &last->next, off);
 	undo_set32(&op->tx, chain.last, off);
@@ -176,6 +180,10 @@ void chain_remove(struct op *op, struct chain chain, uint32_t off)
 		return;
 	next = self->next == 0 ? NULL : pair_at(op, &chain, self->next);
 	prev = self->prev == 0 ? NULL : pair_at(op, &chain, self->prev);
+	if ((prev == NULL ? *chain.first : prev->next) != off || (next == NULL ? *chain.last : next->prev) != off) {
+		undo_fail(&op->tx, ERR_CORRUPT);
+		return;
+	}
 	undo_set32(&op->tx, prev == NULL ? chain.first : &prev->next, self->next);
 	undo_set32(&op->tx, next == NULL ? chain.last : &next->prev, self->prev);
 }

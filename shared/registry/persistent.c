@@ -4,6 +4,8 @@
 #include "shared/shm/blob.h"
 #include "shared/shm/health.h"
 
+#define LOOKS_SPARE 1024U
+
 static const struct origin reader = { 0 };
 
 /* ---- looking --------------------------------------------------------------- */
@@ -97,6 +99,11 @@ static int look_at(struct op *op, struct service *s, uint32_t soff, struct persi
 		look->seen = s->revision;
 	else if (c == NULL || c->service != soff)
 		return ERR_CORRUPT; /* a cluster lives as long as its service */
+	/* A look is through with a cluster or with PERSISTENT_ROWS instances. */
+	if (look->looks++ >
+	    2 * (op_most(op, SLAB_CLUSTER, s->clusters) + op_most(op, SLAB_INSTANCE, s->instances) / PERSISTENT_ROWS) +
+	            LOOKS_SPARE)
+		return ERR_CORRUPT;
 	look->persistent = s->instances - s->ephemeral;
 	look->unchanged = first && look->revision == s->revision;
 	look->rows = 0;

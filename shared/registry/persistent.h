@@ -28,6 +28,7 @@ struct persistent_look {
 	uint32_t cluster_off;
 	uint64_t resume_id;
 	uint32_t resume_off;
+	uint64_t looks; /* so far: bounds lists that have no end */
 	/* out */
 	bool unchanged; /* the revision is the known one: nothing was copied */
 	bool done;      /* this was the last cluster's last piece */

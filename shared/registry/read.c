@@ -80,13 +80,16 @@ static int make_room(struct service_view *view, const struct need *need)
 }
 
 /* Texts are blobs, at most as long as what they cost; else an address in the row or "DEFAULT". */
-static struct need need_of(const struct service *s)
+static bool need_of(const struct op *op, const struct service *s, struct need *need_r)
 {
 	uint64_t rows = slab_object_bytes(SLAB_SERVICE) +
 	                (uint64_t)s->clusters * (slab_object_bytes(SLAB_CLUSTER) - DEFAULT_CLUSTER.n) +
 	                (uint64_t)s->instances * (slab_object_bytes(SLAB_INSTANCE) - sizeof(((struct instance *)0)->ip));
 
-	return (struct need){ s->bytes > rows ? s->bytes - rows : 0, s->clusters, s->instances };
+	*need_r = (struct need){ s->bytes > rows ? s->bytes - rows : 0, s->clusters, s->instances };
+	/* Memory is taken for what is stored, not for what a damaged count says. */
+	return s->bytes <= op->reg->seg->bytes && s->clusters == op_most(op, SLAB_CLUSTER, s->clusters) &&
+	       s->instances == op_most(op, SLAB_INSTANCE, s->instances);
 }
 
 /* ---- copying --------------------------------------------------------------- */
@@ -261,7 +264,10 @@ static int copy_whole(struct registry *reg, const struct service_key *key, bool 
 		op_end(&op);
 		return ret;
 	}
-	*need_r = need_of(s);
+	if (!need_of(&op, s, need_r)) {
+		op_end(&op);
+		return ERR_CORRUPT;
+	}
 	if (!has_room(view, need_r)) {
 		op_end(&op);
 		return MORE_ROOM;
@@ -502,7 +508,13 @@ static int names_copy(struct registry *reg, uint32_t shard, struct str ns, struc
 	names->len = 0;
 	off = service_after(&op, names->after);
 	for (uint32_t n = 0; off != 0 && n < NAMES_PIECE && op.tx.err == 0; n++) {
-		if ((s = service_at(&op, off)) == NULL || !names_add(&op, s, ns, names))
+		if ((s = service_at(&op, off)) == NULL)
+			break;
+		if (s->id <= names->after) { /* a list that runs in a circle has no end */
+			undo_fail(&op.tx, ERR_CORRUPT);
+			break;
+		}
+		if (!names_add(&op, s, ns, names))
 			break;
 		names->after = s->id;
 		reg->service_cursor = (struct registry_cursor){ shard, off, s->id };

@@ -71,6 +71,7 @@ struct registry {
 		uint32_t shard, off, inside_off;
 		uint64_t id, inside_id; /* 0: begin */
 	} compact_cursor;
+	uint64_t stale_steps; /* in the service at stale_cursor: bounds a list that has no end */
 };
 
 void registry_init(struct registry *reg, struct segment *seg);
@@ -313,6 +314,7 @@ struct expire_visit {
 	/* in and out: where to go on inside a large service; zero to begin */
 	uint64_t resume_id;
 	uint32_t resume_off;
+	uint64_t seen; /* instances left in place so far: bounds a list that has no end */
 	/* out */
 	bool gone;          /* the service does not exist any more */
 	bool done;          /* looked at all */
@@ -429,8 +431,17 @@ uint32_t registry_shard_of(const struct registry *reg, const struct service_key 
 
 /* ---- check ----------------------------------------------------------------- */
 
-/* Walks everything, one shard at a time under its lock; reports each broken invariant.
- * Returns how many. Callable in any process at any time. */
+/* Walks everything, one shard at a time under its lock; reports each broken invariant (some 30 texts a shard, all are
+ * counted). Returns how many. Callable in any process at any time, and on any content: damage is found, never followed. */
 unsigned registry_check(struct registry *reg, slab_say_fn *say, void *arg);
+/* One shard, SHARD_OFFICE included, in holds of about `slice` objects with a breath between them. ERR_AGAIN: somebody
+ * wrote in between, nothing was reported; call again with a larger slice (UINT32_MAX: one hold, never disturbed). Takes
+ * memory before the lock; reports after it. ERR_CORRUPT: the lock is lost for ever (lock.h). */
+int registry_check_shard(struct registry *reg, uint32_t shard, uint32_t slice, slab_say_fn *say, void *arg) MUST_CHECK;
+/* What belongs to no shard: header, free pages, rings. Takes no lock. */
+unsigned registry_check_rest(struct registry *reg, slab_say_fn *say, void *arg);
+/* For segment_config.damaged: the roots of all shards and of the office, the ends of their lists and the shapes of their
+ * tables. Takes no lock. NULL, or what is wrong. */
+const char *registry_damaged(struct segment *seg);
 
 #endif

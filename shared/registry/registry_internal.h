@@ -80,12 +80,21 @@ int op_run(struct registry *reg, uint32_t shard, struct origin origin, op_fn *fn
 /* The note of an event about an instance of the service, or about the service (i NULL). */
 void op_note(struct op *op, enum event_kind kind, const struct service *s, const struct instance *i);
 
+/* A stored count, never more than the segment could hold: bounds walks when the count itself is damaged. */
+static inline uint64_t op_most(const struct op *op, enum slab_kind kind, uint64_t count)
+{
+	uint64_t most = slab_most(op->reg->seg, kind);
+
+	return count < most ? count : most;
+}
+
 /* Doubly linked lists: a {next, prev} pair inside the objects, {first, last} at the owner. */
 struct chain {
 	uint32_t *first, *last;
 	enum slab_kind kind;
 	uint32_t link; /* distance of next from the object's start; prev follows */
 };
+/* A neighbour or an end that does not know the object is ERR_CORRUPT: damage must not spread. */
 void chain_append(struct op *op, struct chain chain, uint32_t off);
 void chain_remove(struct op *op, struct chain chain, uint32_t off);
 /* `new` is a copy of `old`, which it takes the place of. */

@@ -58,7 +58,7 @@ uint32_t service_after(struct op *op, uint64_t after)
 	struct registry_cursor *cursor = &op->reg->service_cursor;
 	struct service *s = NULL;
 	uint32_t off = op->root->last_service;
-	uint64_t left = op->root->service_count + 1;
+	uint64_t left = op_most(op, SLAB_SERVICE, op->root->service_count) + 1;
 
 	if (cursor->shard == op->tx.shard->index && cursor->id == after)
 		s = service_hinted(op, (struct keeper_entry){ cursor->id, cursor->off });

@@ -131,6 +131,18 @@ struct str blob_view(const struct tx *tx, uint32_t off)
 	return str_make(bytes_of(blob), blob->len);
 }
 
+bool blob_chunk_valid(const struct tx *tx, uint32_t off, uint32_t *next_r)
+{
+	enum slab_kind kind = slab_kind_at(tx, off);
+	const struct blob *blob = kind < SLAB_BLOB32 ? NULL : slab_try(tx, off, kind);
+
+	*next_r = 0;
+	if (blob == NULL || blob->len > CHUNK_BYTES || kind_for(blob->len) != kind)
+		return false;
+	*next_r = blob->next;
+	return blob->next == 0 || blob->len == CHUNK_BYTES;
+}
+
 uint32_t blob_cost(uint32_t len)
 {
 	uint32_t whole = len / CHUNK_BYTES, rest = len % CHUNK_BYTES;

@@ -34,4 +34,7 @@ struct str blob_view(const struct tx *tx, uint32_t off);
 /* Bytes of segment taken by a text of that length (byte accounts). */
 uint32_t blob_cost(uint32_t len);
 
+/* For the check: the object is a chunk as blob_new() makes them, full unless it is the last one, in the smallest kind. */
+bool blob_chunk_valid(const struct tx *tx, uint32_t off, uint32_t *next_r);
+
 #endif

@@ -38,6 +38,7 @@ void health_tick(struct segment *seg, uint64_t mono_ms, bool can_receive)
 	if (!can_receive)
 		return;
 	__atomic_store_n(&header->health_ms, header->health_ms + elapsed, __ATOMIC_RELEASE);
+	__atomic_store_n(&header->health_guard, ~header->health_ms, __ATOMIC_RELEASE);
 	FAULT("health-sum");
 	__atomic_store_n(&header->served_at_ms, clock_boot_ms(), __ATOMIC_RELAXED);
 }

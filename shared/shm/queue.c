@@ -65,21 +65,21 @@ uint32_t queue_take(struct tx *tx, struct queue_list *list, uint32_t off, enum s
                     uint64_t *changed_at_r)
 {
 	struct queue_link *link = link_of(tx, off, kind, link_off);
-	struct queue_link *neighbour;
+	struct queue_link *prev, *next;
 	uint32_t pending;
 
 	if (link == NULL || queue_link_pending(link) == 0)
 		return 0;
 	pending = queue_link_pending(link);
 	*changed_at_r = queue_link_changed_ms(link);
-	if (link->prev == 0)
-		undo_set32(tx, &list->first, link->next);
-	else if ((neighbour = link_of(tx, link->prev, kind, link_off)) != NULL)
-		undo_set32(tx, &neighbour->next, link->next);
-	if (link->next == 0)
-		undo_set32(tx, &list->last, link->prev);
-	else if ((neighbour = link_of(tx, link->next, kind, link_off)) != NULL)
-		undo_set32(tx, &neighbour->prev, link->prev);
+	prev = link->prev == 0 ? NULL : link_of(tx, link->prev, kind, link_off);
+	next = link->next == 0 ? NULL : link_of(tx, link->next, kind, link_off);
+	if (tx->err != 0 || (prev == NULL ? list->first : prev->next) != off || (next == NULL ? list->last : next->prev) != off) {
+		undo_fail(tx, ERR_CORRUPT);
+		return 0;
+	}
+	undo_set32(tx, prev == NULL ? &list->first : &prev->next, link->next);
+	undo_set32(tx, next == NULL ? &list->last : &next->prev, link->prev);
 	undo_set_bytes(tx, link, &(struct queue_link){ .state = 0 }, sizeof(*link));
 	undo_set64(tx, &list->count, list->count - 1);
 	FAULT("queue-unlinked");

@@ -27,6 +27,8 @@ enum change {
 	CHANGE_SETTINGS = 8, /* service or cluster settings: invalidates, does not push */
 };
 
+#define CHANGE_BITS 8 /* room in `pending` for those above */
+
 /* Inside the linked object, one a consumer. */
 struct queue_link {
 	uint32_t next, prev; /* references of the objects, 0: end */

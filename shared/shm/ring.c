@@ -51,7 +51,7 @@ void ring_create(struct ring *ring, uint32_t slots, bool names)
 
 bool ring_valid(const struct ring *ring, uint32_t slots, bool names)
 {
-	return ring->slots == slots && ring->slot_bytes == slot_bytes(names);
+	return ring->slots == slots && ring->slot_bytes == slot_bytes(names) && ring->head < BUSY >> 1;
 }
 
 static inline struct ring_slot *slot_of(const struct ring *ring, uint64_t position)
@@ -74,6 +74,26 @@ static inline bool is_claim_of(uint64_t word, uint64_t position)
 	if ((word & BUSY) != 0)
 		return (word & BUSY_POSITION_MASK) == ((position + 1) & BUSY_POSITION_MASK);
 	return word == position + 1;
+}
+
+unsigned ring_check(const struct ring *ring)
+{
+	unsigned found = 0;
+
+	for (uint64_t n = 0; n < ring->slots; n++) {
+		/* Below the first head every position was claimed, the second is beyond all that were published. */
+		uint64_t before = __atomic_load_n(&ring->head, __ATOMIC_ACQUIRE);
+		uint64_t word = __atomic_load_n(&slot_of(ring, n)->word, __ATOMIC_ACQUIRE);
+		uint64_t after = __atomic_load_n(&ring->head, __ATOMIC_ACQUIRE), position = word - 1;
+
+		if (word == 0)
+			continue;
+		if ((word & BUSY) != 0) /* the lower half of a position; slots are a power of two */
+			found += (position & BUSY_POSITION_MASK) % ring->slots != n;
+		else
+			found += position % ring->slots != n || position >= after || position + ring->slots < before;
+	}
+	return found;
 }
 
 /* The slot first, then the head, which anybody may push on: below the head every position has

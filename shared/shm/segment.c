@@ -148,6 +148,18 @@ void segment_boot_id(char out[40])
 	memset(out + (n > 0 ? n : 0), 0, 40 - (size_t)(n > 0 ? n : 0));
 }
 
+uint64_t segment_seal(const struct segment_header *header)
+{
+	size_t from = offsetof(struct segment_header, layout);
+
+	return XXH3_64bits((const uint8_t *)header + from, offsetof(struct segment_header, backed) - from);
+}
+
+void segment_condemn(struct segment *seg)
+{
+	__atomic_store_n(&seg->header->damaged_ms, clock_wall_ms(), __ATOMIC_RELEASE);
+}
+
 /* ---- handle and new memory ------------------------------------------------- */
 
 struct segment *segment_handle(void *base, const struct segment_layout *layout, int fd)
@@ -189,6 +201,7 @@ int segment_format(struct segment *seg)
 	segment_boot_id(header->boot_id);
 	header->bytes = seg->bytes;
 	header->pages = seg->pages;
+	header->seal = segment_seal(header);
 	header->served_at_ms = clock_boot_ms();
 	header->health_ms = HEALTH_START_MS;
 	health_attach(seg, clock_mono_ms());
@@ -299,7 +312,7 @@ int segment_ensure(struct segment *seg, uint32_t pages)
 
 void segment_recount(struct segment *seg)
 {
-	uint64_t backed = __atomic_load_n(&seg->header->backed, __ATOMIC_ACQUIRE), count = 0;
+	uint64_t backed = segment_backed(seg), count = 0;
 
 	for (uint64_t page = 0; page < backed; page++)
 		count += seg->owners[page] == 0;

@@ -24,7 +24,14 @@
  * undo log, makes all locks anew (stale owner words wait for ever) and serves.
  *
  * The segment is one trust domain: whoever writes it is trusted, yet every walk is
- * bounded by a stored count and every reference is checked when it becomes a pointer. */
+ * bounded by a stored count and by what the segment can hold, and every reference is
+ * checked when it becomes a pointer.
+ *
+ * Damage: an attach looks at the header (seal, ranges), the logs, the owners, every page
+ * descriptor and, through config.damaged, the roots; the keeper checks the rest in slices
+ * (keeper/audit.h). A file that fails is renamed to NAME.aside.N, the two newest are kept,
+ * and a new one is made. attach_tries counts attaches that died at it: after
+ * SEGMENT_TRIES the file is set aside unread. */
 #ifndef SHM_SEGMENT_H
 #define SHM_SEGMENT_H
 
@@ -42,6 +49,7 @@
 #define SHARD_OFFICE 64U /* namespaces and switches; own lock, log and pages */
 #define SHARDS_ALL 65U
 #define SEGMENT_GROW_PAGES 256U /* backed in steps of 1 MiB */
+#define SEGMENT_TRIES 3U        /* attaches that may die at one file */
 #define SEGMENT_QUEUE_AT 2048U  /* struct queue_words, behind the header in the first page */
 
 struct page_desc;
@@ -77,7 +85,16 @@ struct segment_header {
 	uint64_t rollbacks; /* locks whose dead owner was rolled back */
 	uint64_t sweeps;    /* pages given back by those */
 	uint64_t corrupt;   /* references found impossible */
-	uint64_t spare[32];
+	/* What an attach and the check go by. */
+	uint64_t seal;         /* hash of everything from layout to pages, which never changes */
+	uint64_t health_guard; /* ~health_ms of the last tick, 0: none yet; stored after it, so at most a step behind */
+	uint64_t attach_tries; /* attaches in a row that died while they looked at the content */
+	uint64_t damaged_ms;   /* wall clock: the check found damage; the next attach sets the file aside */
+	uint64_t check_wanted; /* raised by whoever distrusts the content: the keeper checks all of it again */
+	uint64_t check_passes; /* whole checks finished */
+	uint64_t check_broken; /* rules found broken, all checks together */
+	uint64_t check_shard;  /* parts done of the check in work */
+	uint64_t spare[24];
 };
 
 /* The process's handle. Made by the master, inherited by fork, never freed. */
@@ -97,8 +114,9 @@ struct segment {
 	uint64_t data_off; /* of data, in bytes from base */
 	uint64_t bytes;
 	uint32_t pages;
-	int fd;         /* holds the flock; inherited by children */
-	int wake_fd[2]; /* eventfd a consumer (queue.h); -1 where nobody listens */
+	uint64_t probes; /* steps of the table look-up in work (table.c): bounds chains that run in a circle */
+	int fd;          /* holds the flock; inherited by children */
+	int wake_fd[2];  /* eventfd a consumer (queue.h); -1 where nobody listens */
 	char path[256];
 };
 
@@ -110,6 +128,8 @@ struct segment_config {
 	uint64_t max_age_ms;   /* not served for longer: attached_stale is set */
 	uint64_t lock_wait_ms; /* for the flock of a predecessor; 10 s */
 	bool forget;           /* start empty, old file removed */
+	/* Asked after the logs were played, nobody else mapping it: NULL, or what is wrong with the content. */
+	const char *(*damaged)(struct segment *seg);
 };
 
 enum segment_origin { SEGMENT_NEW, SEGMENT_ATTACHED, SEGMENT_SET_ASIDE /* old one renamed, new made */ };
@@ -148,6 +168,27 @@ int segment_probe_robust(void) MUST_CHECK;
  * the middle leaves pages that are backed but not yet counted, and they are counted
  * by the next caller. */
 int segment_ensure(struct segment *seg, uint32_t pages) MUST_CHECK;
+
+/* Pages that may be touched: what the header says, never more than there are. */
+static inline uint64_t segment_backed(const struct segment *seg)
+{
+	uint64_t backed = __atomic_load_n(&seg->header->backed, __ATOMIC_ACQUIRE);
+
+	return backed < seg->pages ? backed : seg->pages;
+}
+
+/* The hash that header->seal holds. Whoever changes one of the words from layout to pages (the node number, say)
+ * stores it anew. */
+uint64_t segment_seal(const struct segment_header *header);
+
+/* Asks the keeper to check everything again. Lock-free, from any process. */
+static inline void segment_distrust(struct segment *seg)
+{
+	__atomic_fetch_add(&seg->header->check_wanted, 1, __ATOMIC_RELAXED);
+}
+
+/* Says for good that the content is damaged: the next attach sets the file aside. */
+void segment_condemn(struct segment *seg);
 
 /* Counts the free pages again: at attach, after a death, when the hint says "none". */
 void segment_recount(struct segment *seg);

@@ -28,6 +28,10 @@
 #define ASIDE_KEPT 2U
 #define ASIDE_INFIX ".aside."
 #define FLOCK_POLL_MS 20U
+#define HEALTH_BITS 48 /* of a beat's time */
+#define STAMP_BITS 53
+#define ID_BITS 48
+#define REVISION_BITS 62
 
 /* What segment_open() carries from step to step. */
 struct opening {
@@ -293,6 +297,23 @@ static int make_new(struct opening *o)
 
 /* ---- attaching ------------------------------------------------------------- */
 
+/* What an earlier life says about the content, and numbers that no life leaves. */
+static const char *unfit(const struct segment_header *header)
+{
+	uint64_t guard = ~header->health_guard, health = header->health_ms;
+	uint64_t apart = guard > health ? guard - health : health - guard;
+
+	if (header->damaged_ms != 0)
+		return "the check found it damaged";
+	if (header->attach_tries >= SEGMENT_TRIES)
+		return "too many starts died looking at it";
+	if (health >> HEALTH_BITS != 0 || (header->health_guard != 0 && apart > HEALTH_STEP_MAX_MS))
+		return "its health clock is impossible";
+	if (header->stamp >> STAMP_BITS != 0)
+		return "its clock is impossible";
+	return NULL;
+}
+
 /* NULL, or why this file is not a segment of ours. Reads, maps nothing. */
 static const char *foreign(const struct opening *o, struct segment_layout *layout_r)
 {
@@ -309,18 +330,21 @@ static const char *foreign(const struct opening *o, struct segment_layout *layou
 		return "not a finished segment";
 	if (header.layout != SEGMENT_LAYOUT || memcmp(header.fingerprint, fingerprint, sizeof(fingerprint)) != 0)
 		return "of another layout";
+	if (header.seal != segment_seal(&header))
+		return "its header does not agree with its seal";
 	if (memcmp(header.boot_id, boot_id, sizeof(boot_id)) != 0)
 		return "of another boot";
 	if (header.bytes != (uint64_t)st.st_size || segment_layout(header.bytes, layout_r) < 0 ||
-	    header.pages != layout_r->pages || header.backed > header.pages)
+	    header.pages != layout_r->pages || header.backed > header.pages ||
+	    (header.backed % SEGMENT_GROW_PAGES != 0 && header.backed != header.pages))
 		return "its sizes contradict each other";
 	/* A sparse copy would be SIGBUS one day. */
 	if ((uint64_t)st.st_blocks * 512 < layout_r->descs + header.backed * (SEGMENT_PAGE + sizeof(struct page_desc)))
 		return "not backed as far as it says";
-	return NULL;
+	return unfit(&header);
 }
 
-/* NULL, or what makes the mapped content unusable. Nothing is changed yet. */
+/* NULL, or what makes the mapped content unusable, before its logs are played. Nothing is changed yet. */
 static const char *damaged(const struct segment *seg)
 {
 	for (uint32_t i = 0; i < SHARDS_ALL; i++) {
@@ -328,6 +352,8 @@ static const char *damaged(const struct segment *seg)
 			return "shards out of order";
 		if (!undo_valid(seg, &seg->shards[i]))
 			return "an undo log is impossible";
+		if (seg->shards[i].next_id >> ID_BITS != 0 || seg->shards[i].revision >> REVISION_BITS != 0)
+			return "a shard's numbers are impossible";
 	}
 	for (uint64_t page = 0; page < seg->pages; page++) {
 		if (seg->owners[page] > SHARDS_ALL || (page >= seg->header->backed && seg->owners[page] != 0))
@@ -355,12 +381,25 @@ static void reset_slots(struct segment *seg)
 	memset(seg->board, 0, sizeof(*seg->board));
 }
 
+/* Plays the logs; NULL, or what is wrong with what is there then. */
+static const char *recover(struct opening *o)
+{
+	struct segment *seg = o->seg;
+	uint64_t corrupt = seg->header->corrupt;
+	const char *why;
+
+	o->report->rolled_back = lock_recover_all(seg);
+	if (seg->header->corrupt != corrupt)
+		return "an undo log frees what cannot be freed";
+	why = slab_damaged(seg);
+	return why == NULL && o->config->damaged != NULL ? o->config->damaged(seg) : why;
+}
+
 static void take_over(struct opening *o)
 {
 	struct segment_header *header = o->seg->header;
 	uint64_t now = clock_boot_ms();
 
-	o->report->rolled_back = lock_recover_all(o->seg);
 	header->rollbacks += o->report->rolled_back;
 	header->attach_count++;
 	health_attach(o->seg, clock_mono_ms());
@@ -384,7 +423,12 @@ static int attach(struct opening *o, const char **why_r)
 		return 0;
 	if ((ret = map(o, &layout)) < 0)
 		return ret;
+	/* Who dies from here to the end of the looking says so to the next one. */
+	__atomic_fetch_add(&o->seg->header->attach_tries, 1, __ATOMIC_SEQ_CST);
 	*why_r = damaged(o->seg);
+	if (*why_r == NULL)
+		*why_r = recover(o);
+	__atomic_store_n(&o->seg->header->attach_tries, 0, __ATOMIC_SEQ_CST);
 	if (*why_r != NULL)
 		unmap(o);
 	else

@@ -35,6 +35,7 @@ struct shard {
 	/* Counters that are never reset and never rolled back. */
 	uint64_t revision;
 	uint64_t next_id;
+	uint64_t changes;     /* raised before each commit: a check in slices sees that somebody wrote in between */
 	uint64_t due_lowered; /* raised whenever an expiry bound moved down, or active checks have something new (registry) */
 
 	_Alignas(64) struct undo_entry undo[UNDO_ENTRIES];

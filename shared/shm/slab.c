@@ -41,6 +41,8 @@ static const struct kind_row kinds[SLAB_KINDS] = {
 	[SLAB_BLOB4K] = KIND_ROW(4096U),
 };
 
+#define FREE_LOOKS 3U
+
 _Static_assert(sizeof(struct page_desc) == 64, "a descriptor is one cache line");
 _Static_assert(offsetof(struct page_desc, next) == 8, "next and prev are one word");
 
@@ -57,6 +59,11 @@ struct place {
 uint32_t slab_object_bytes(enum slab_kind kind)
 {
 	return kinds[kind].bytes;
+}
+
+uint64_t slab_most(const struct segment *seg, enum slab_kind kind)
+{
+	return (unsigned)kind < SLAB_KINDS ? (uint64_t)seg->pages * kinds[kind].capacity : 0;
 }
 
 static const char *const kind_names[SLAB_KINDS] = {
@@ -112,16 +119,18 @@ static inline bool page_of(const struct tx *tx, uint32_t off, uint32_t *page_r)
 
 static inline bool place_of(const struct tx *tx, uint32_t off, enum slab_kind kind, struct place *place_r)
 {
-	const struct kind_row *row = &kinds[kind];
+	const struct kind_row *row;
 	const struct page_desc *desc;
 	uint32_t page, unit, index;
 
-	if (kind == SLAB_NONE || !page_of(tx, off, &page))
+	/* The kind may come from the segment, too. */
+	if (kind == SLAB_NONE || (unsigned)kind >= SLAB_KINDS || !page_of(tx, off, &page))
 		return false;
+	row = &kinds[kind];
 	desc = &tx->seg->descs[page];
 	unit = (off - (uint32_t)(tx->seg->data_off / SEGMENT_UNIT)) % (SEGMENT_PAGE / SEGMENT_UNIT);
 	index = unit * row->inverse >> 16;
-	if (desc->kind != kind || index * row->units != unit)
+	if (desc->kind != kind || index * row->units != unit || index >= row->capacity)
 		return false;
 	*place_r = (struct place){ page, index };
 	return (desc->bitmap[index / 64] >> index % 64 & 1) != 0;
@@ -190,14 +199,18 @@ static void set_head(struct tx *tx, struct page_desc *desc, enum slab_kind kind,
 
 static void bin_unlink(struct tx *tx, struct slab *slab, const struct page_desc *desc)
 {
-	struct page_desc *neighbour;
+	uint32_t link = (uint32_t)(desc - tx->seg->descs) + 1;
+	struct page_desc *prev = desc->prev == 0 ? NULL : linked(tx, desc->prev);
+	struct page_desc *next = desc->next == 0 ? NULL : linked(tx, desc->next);
 
-	if (desc->prev == 0)
-		undo_set32(tx, &slab->bins[desc->bin], desc->next);
-	else if ((neighbour = linked(tx, desc->prev)) != NULL)
-		undo_set32(tx, &neighbour->next, desc->next);
-	if (desc->next != 0 && (neighbour = linked(tx, desc->next)) != NULL)
-		undo_set32(tx, &neighbour->prev, desc->prev);
+	/* Neighbours that do not know this page are not written to: damage must not spread. */
+	if (tx->err != 0 || (prev == NULL ? slab->bins[desc->bin] : prev->next) != link || (next != NULL && next->prev != link)) {
+		undo_fail(tx, ERR_CORRUPT);
+		return;
+	}
+	undo_set32(tx, prev == NULL ? &slab->bins[desc->bin] : &prev->next, desc->next);
+	if (next != NULL)
+		undo_set32(tx, &next->prev, desc->prev);
 }
 
 static void bin_push(struct tx *tx, struct slab *slab, struct page_desc *desc, uint32_t bin)
@@ -258,7 +271,7 @@ static bool page_claim(struct tx *tx, uint64_t from, uint64_t to, uint32_t *page
 static bool page_take(struct tx *tx, uint32_t *page_r)
 {
 	struct segment_header *header = tx->seg->header;
-	uint64_t backed = __atomic_load_n(&header->backed, __ATOMIC_ACQUIRE);
+	uint64_t backed = segment_backed(tx->seg);
 	uint64_t hint = __atomic_load_n(&header->page_hint, __ATOMIC_RELAXED);
 
 	if (hint > backed)
@@ -447,7 +460,7 @@ void slab_give_back(struct tx *tx, uint32_t off)
 unsigned slab_sweep(struct tx *tx)
 {
 	const uint8_t *owners = tx->seg->owners;
-	uint64_t backed = __atomic_load_n(&tx->seg->header->backed, __ATOMIC_ACQUIRE);
+	uint64_t backed = segment_backed(tx->seg);
 	unsigned found = 0;
 
 	if (mutant_is(MUTANT_NO_SWEEP))
@@ -463,6 +476,117 @@ unsigned slab_sweep(struct tx *tx)
 			found++;
 		}
 		from++;
+	}
+	return found;
+}
+
+/* ---- attach ---------------------------------------------------------------- */
+
+struct totals {
+	uint64_t objects[SLAB_KINDS], pages[SLAB_KINDS], binned[SLAB_KINDS][SLAB_BINS];
+};
+
+static uint32_t bits_set(const struct page_desc *desc)
+{
+	uint32_t used = 0;
+
+	for (uint32_t word = 0; word < 4; word++)
+		used += (uint32_t)__builtin_popcountll(desc->bitmap[word]);
+	return used;
+}
+
+/* The neighbour in the bin is a page of the same shard, kind and bin that points back. */
+static bool neighbour_agrees(const struct segment *seg, uint64_t page, uint32_t link, bool ahead)
+{
+	const struct page_desc *desc = &seg->descs[page], *other;
+
+	if (link == 0)
+		return true;
+	if (link > segment_backed(seg) || seg->owners[link - 1] != seg->owners[page])
+		return false;
+	other = &seg->descs[link - 1];
+	return other->kind == desc->kind && other->bin == desc->bin && (ahead ? other->prev : other->next) == page + 1;
+}
+
+static const char *owned_damaged(const struct segment *seg, uint64_t page, struct totals *totals)
+{
+	const struct page_desc *desc = &seg->descs[page];
+	uint32_t used = bits_set(desc);
+	const struct slab *slab;
+
+	if (desc->kind == SLAB_NONE || desc->kind >= SLAB_KINDS)
+		return "a page has an owner and no kind";
+	slab = &seg->shards[seg->owners[page] - 1].slabs[desc->kind];
+	if (used == 0 || used != desc->used || desc->bin != bin_for(&kinds[desc->kind], used))
+		return "a page's bitmap and counts contradict each other";
+	for (uint32_t word = 0; word < 4; word++)
+		if ((desc->bitmap[word] & ~word_mask(&kinds[desc->kind], word)) != 0)
+			return "a page's bitmap has bits beyond its objects";
+	totals += seg->owners[page] - 1;
+	totals->objects[desc->kind] += used;
+	totals->pages[desc->kind]++;
+	if (desc->bin >= SLAB_BINS)
+		return desc->next == 0 && desc->prev == 0 ? NULL : "a full page is listed";
+	totals->binned[desc->kind][desc->bin]++;
+	if (!neighbour_agrees(seg, page, desc->next, true) || !neighbour_agrees(seg, page, desc->prev, false) ||
+	    (desc->prev == 0 && slab->bins[desc->bin] != page + 1))
+		return "a list of pages is broken";
+	return NULL;
+}
+
+static bool is_blank(const struct page_desc *desc)
+{
+	return desc->kind == SLAB_NONE && desc->used == 0 && desc->bin == 0 && desc->next == 0 && desc->prev == 0 &&
+	       bits_set(desc) == 0;
+}
+
+/* Heads of empty bins are 0; the others were met as pages without predecessor. */
+static bool slab_agrees(const struct slab *slab, const struct totals *totals, uint32_t kind)
+{
+	for (uint32_t bin = 0; bin < SLAB_BINS; bin++)
+		if ((slab->bins[bin] == 0) != (totals->binned[kind][bin] == 0))
+			return false;
+	return slab->objects == totals->objects[kind] && slab->pages == totals->pages[kind];
+}
+
+const char *slab_damaged(const struct segment *seg)
+{
+	static struct totals totals[SHARDS_ALL];
+	const char *why = NULL;
+
+	memset(totals, 0, sizeof(totals));
+	for (uint64_t page = 0, backed = segment_backed(seg); page < backed && why == NULL; page++) {
+		if (seg->owners[page] != 0)
+			why = owned_damaged(seg, page, totals);
+		else if (!is_blank(&seg->descs[page]))
+			why = "a free page is described as used";
+	}
+	for (uint32_t shard = 0; shard < SHARDS_ALL && why == NULL; shard++)
+		for (uint32_t kind = 0; kind < SLAB_KINDS && why == NULL; kind++)
+			if (!slab_agrees(&seg->shards[shard].slabs[kind], &totals[shard], kind))
+				why = "the counts of a shard's objects are wrong";
+	return why;
+}
+
+unsigned slab_check_free(const struct segment *seg, uint64_t *page, uint32_t pages, slab_say_fn *say, void *arg)
+{
+	uint64_t backed = segment_backed(seg);
+	unsigned found = 0;
+	char text[64];
+
+	for (; *page < backed && pages > 0; (*page)++, pages--) {
+		bool wrong = true;
+
+		/* Whoever takes or returns it at this moment is done at the next look. */
+		for (unsigned look = 0; look < FREE_LOOKS && wrong; look++)
+			wrong = __atomic_load_n(&seg->owners[*page], __ATOMIC_ACQUIRE) == 0 && !is_blank(&seg->descs[*page]) &&
+			        __atomic_load_n(&seg->owners[*page], __ATOMIC_ACQUIRE) == 0;
+		if (!wrong)
+			continue;
+		found++;
+		snprintf(text, sizeof(text), "slab: free page %llu is described as used", (unsigned long long)*page);
+		if (say != NULL)
+			say(text, arg);
 	}
 	return found;
 }
@@ -548,11 +672,11 @@ unsigned slab_check(const struct tx *tx, slab_say_fn *say, void *arg)
 	struct check check = { .tx = tx, .say = say, .arg = arg };
 	const struct slab *slabs = tx->shard->slabs;
 
-	for (uint32_t page = 0; page < tx->seg->header->backed; page++) {
+	for (uint64_t page = 0, backed = segment_backed(tx->seg); page < backed; page++) {
 		if (tx->seg->owners[page] == owner_mark(tx))
-			check_page(&check, page);
+			check_page(&check, (uint32_t)page);
 	}
-	for (uint32_t kind = 1; kind < SLAB_KINDS; kind++) {
+	for (uint32_t kind = 0; kind < SLAB_KINDS; kind++) {
 		if (slabs[kind].objects != check.objects[kind])
 			broken(&check, "objects of kind", kind, slabs[kind].objects, check.objects[kind]);
 		if (slabs[kind].pages != check.pages[kind])

@@ -74,6 +74,8 @@ struct tx;
 /* Bytes of one object of the kind; sizes of the registry's structs are the SLAB_BYTES_*
  * above and asserted in shared/registry/layout.h. */
 uint32_t slab_object_bytes(enum slab_kind kind);
+/* As many objects of the kind as the segment could hold; no count in it is larger. */
+uint64_t slab_most(const struct segment *seg, enum slab_kind kind);
 /* "instance"; for people and metrics. */
 const char *slab_kind_name(enum slab_kind kind);
 /* Objects and pages of the kind in all shards, without a lock: each number is whole, their sum is of no one moment. */
@@ -108,6 +110,12 @@ unsigned slab_sweep(struct tx *tx);
 /* Whole-shard check: bitmaps against used, bins against fullness, counts, owners.
  * Returns the number of broken invariants, each reported through say(). */
 typedef void slab_say_fn(const char *text, void *arg);
+/* For an attach, nobody else mapping it, the logs played: every page's descriptor against its owner, its bitmap and
+ * its neighbours, and each shard's counts. NULL, or what is wrong. A few milliseconds at a million instances. */
+const char *slab_damaged(const struct segment *seg);
 unsigned slab_check(const struct tx *tx, slab_say_fn *say, void *arg);
+
+/* Without any lock: up to `pages` pages from *page on that have no owner have a blank descriptor. */
+unsigned slab_check_free(const struct segment *seg, uint64_t *page, uint32_t pages, slab_say_fn *say, void *arg);
 
 #endif

@@ -6,7 +6,7 @@
 #include "shared/shm/fault.h"
 #include "shared/shm/shard.h"
 
-#define DIR_PAGES 1024U /* references in the directory page */
+#define DIR_PAGES TABLE_DIR_PAGES
 #define BUCKETS_MAX (TABLE_INLINE + DIR_PAGES * TABLE_HEADS)
 
 /* What a split needs of the log beside its chain (two pages, heads, count) and what it leaves
@@ -57,6 +57,14 @@ static uint32_t *head_at(const struct tx *tx, const struct table *table, uint32_
 	return heads == NULL ? NULL : &heads[(bucket - TABLE_INLINE) % TABLE_HEADS];
 }
 
+/* More objects than this are in no chain, whatever the count says. */
+static inline uint64_t most_of(const struct tx *tx, const struct table *table)
+{
+	uint64_t most = slab_most(tx->seg, (enum slab_kind)table->kind);
+
+	return table->count < most ? table->count : most;
+}
+
 static inline struct table_link *link_at(const struct tx *tx, const struct table *table, uint32_t off)
 {
 	return slab_at(tx, off, (enum slab_kind)table->kind);
@@ -64,10 +72,11 @@ static inline struct table_link *link_at(const struct tx *tx, const struct table
 
 /* ---- look-up --------------------------------------------------------------- */
 
-/* From off on along the chain; never more steps than there are objects. */
+/* From off on along the chain; over the whole look-up never more steps than there are objects. A chain that goes on
+ * runs in a circle. */
 static uint32_t search(const struct tx *tx, const struct table *table, uint32_t off, uint32_t hash)
 {
-	for (uint64_t left = table->count + 1; off != 0 && left > 0; left--) {
+	while (off != 0 && tx->seg->probes > 0) {
 		const struct table_link *link = link_at(tx, table, off);
 
 		if (link == NULL)
@@ -75,7 +84,10 @@ static uint32_t search(const struct tx *tx, const struct table *table, uint32_t 
 		if (link->hash == hash)
 			return off;
 		off = link->next;
+		tx->seg->probes--;
 	}
+	if (off != 0)
+		__atomic_fetch_add(&tx->seg->header->corrupt, 1, __ATOMIC_RELAXED);
 	return 0;
 }
 
@@ -83,6 +95,7 @@ uint32_t table_find(const struct tx *tx, const struct table *table, uint32_t has
 {
 	const uint32_t *head = head_at(tx, table, bucket_of(table, hash));
 
+	tx->seg->probes = most_of(tx, table) + 1;
 	return head == NULL ? 0 : search(tx, table, *head, hash);
 }
 
@@ -90,7 +103,10 @@ uint32_t table_next(const struct tx *tx, const struct table *table, uint32_t off
 {
 	const struct table_link *link = link_at(tx, table, off);
 
-	return link == NULL ? 0 : search(tx, table, link->next, link->hash);
+	if (link == NULL || tx->seg->probes == 0)
+		return 0;
+	tx->seg->probes--;
+	return search(tx, table, link->next, link->hash);
 }
 
 /* ---- growing --------------------------------------------------------------- */
@@ -237,7 +253,7 @@ void table_insert(struct tx *tx, struct table *table, uint32_t off, uint32_t has
 
 static uint32_t *tail_of(const struct tx *tx, const struct table *table, uint32_t *head)
 {
-	uint64_t left = table->count + 1;
+	uint64_t left = most_of(tx, table) + 1;
 
 	while (*head != 0 && left-- > 0) {
 		struct table_link *link = link_at(tx, table, *head);
@@ -290,7 +306,7 @@ static uint32_t *place_of(const struct tx *tx, const struct table *table, uint32
 {
 	uint32_t *place = head_at(tx, table, bucket_of(table, hash));
 
-	for (uint64_t left = table->count + 1; place != NULL && *place != off; left--) {
+	for (uint64_t left = most_of(tx, table) + 1; place != NULL && *place != off; left--) {
 		struct table_link *link = left == 0 || *place == 0 ? NULL : link_at(tx, table, *place);
 
 		place = link == NULL ? NULL : &link->next;
@@ -336,7 +352,7 @@ uint32_t table_walk(const struct tx *tx, const struct table *table, struct table
 	while (cursor->off == 0) {
 		const uint32_t *head;
 
-		if (cursor->bucket >= table->buckets)
+		if (cursor->bucket >= table->buckets || cursor->bucket >= BUCKETS_MAX)
 			return 0;
 		head = head_at(tx, table, cursor->bucket);
 		cursor->off = head == NULL ? 0 : *head;
@@ -344,7 +360,7 @@ uint32_t table_walk(const struct tx *tx, const struct table *table, struct table
 			cursor->bucket++;
 	}
 	found = cursor->off;
-	if (link_at(tx, table, found) == NULL || cursor->seen > table->count) {
+	if (link_at(tx, table, found) == NULL || cursor->seen > most_of(tx, table)) {
 		cursor->bucket = table->buckets;
 		cursor->off = 0;
 		return 0;
@@ -388,7 +404,7 @@ static uint64_t check_chain(struct check *check, uint32_t bucket)
 	for (uint32_t off = *head; off != 0; seen++) {
 		const struct table_link *link = link_at(check->tx, check->table, off);
 
-		if (link == NULL || seen > check->table->count) {
+		if (link == NULL || seen > most_of(check->tx, check->table)) {
 			broken(check, link == NULL ? "reference" : "endless chain at", off);
 			break;
 		}
@@ -399,20 +415,73 @@ static uint64_t check_chain(struct check *check, uint32_t bucket)
 	return seen;
 }
 
+unsigned table_check_shape(const struct tx *tx, const struct table *table, slab_say_fn *say, void *arg)
+{
+	struct check check = { tx, table, say, arg, 0 };
+
+	if (table->buckets < TABLE_INLINE || table->buckets > BUCKETS_MAX)
+		broken(&check, "buckets", table->buckets);
+	if ((table->dir != 0) != (table->buckets > TABLE_INLINE))
+		broken(&check, "directory", table->dir);
+	for (uint32_t n = table_pages(table); n < DIR_PAGES; n++) {
+		if (table_page(tx, table, n) != 0)
+			broken(&check, "page beyond the buckets", n);
+	}
+	return check.broken;
+}
+
+unsigned table_check_buckets(const struct tx *tx, const struct table *table, uint32_t first, uint32_t most, uint64_t *seen_r,
+                             slab_say_fn *say, void *arg)
+{
+	struct check check = { tx, table, say, arg, 0 };
+
+	for (uint32_t bucket = first; bucket < table->buckets && bucket < BUCKETS_MAX && bucket - first < most; bucket++)
+		*seen_r += check_chain(&check, bucket);
+	return check.broken;
+}
+
 unsigned table_check(const struct tx *tx, const struct table *table, slab_say_fn *say, void *arg)
 {
 	struct check check = { tx, table, say, arg, 0 };
 	uint64_t seen = 0;
 
-	if (table->buckets < TABLE_INLINE || table->buckets > BUCKETS_MAX) {
-		broken(&check, "buckets", table->buckets);
-		return check.broken;
-	}
-	if ((table->dir != 0) != (table->buckets > TABLE_INLINE))
-		broken(&check, "directory", table->dir);
-	for (uint32_t bucket = 0; bucket < table->buckets; bucket++)
-		seen += check_chain(&check, bucket);
+	check.broken = table_check_shape(tx, table, say, arg);
+	check.broken += table_check_buckets(tx, table, 0, BUCKETS_MAX, &seen, say, arg);
 	if (seen != table->count)
 		broken(&check, "count", table->count);
 	return check.broken;
+}
+
+uint32_t table_pages(const struct table *table)
+{
+	if (table->buckets <= TABLE_INLINE || table->buckets > BUCKETS_MAX)
+		return 0;
+	return (table->buckets - TABLE_INLINE + TABLE_HEADS - 1) / TABLE_HEADS;
+}
+
+uint32_t table_page(const struct tx *tx, const struct table *table, uint32_t n)
+{
+	const uint32_t *dir = table->dir == 0 ? NULL : slab_try(tx, table->dir, SLAB_TABLE);
+
+	return dir == NULL || n >= DIR_PAGES ? 0 : dir[n];
+}
+
+const char *table_damaged(const struct tx *tx, const struct table *table, enum slab_kind kind)
+{
+	if (table->kind != (uint32_t)kind || table->buckets < TABLE_INLINE || table->buckets > BUCKETS_MAX ||
+	    table->count > tx->shard->slabs[kind].objects)
+		return "a table's numbers are impossible";
+	if ((table->dir != 0) != (table->buckets > TABLE_INLINE) ||
+	    (table->dir != 0 && slab_try(tx, table->dir, SLAB_TABLE) == NULL))
+		return "a table's directory is impossible";
+	for (uint32_t n = 0; n < DIR_PAGES && table->dir != 0; n++) {
+		uint32_t page = table_page(tx, table, n);
+
+		if (n < table_pages(table) ? slab_try(tx, page, SLAB_TABLE) == NULL : page != 0)
+			return "a table's pages are impossible";
+	}
+	for (uint32_t n = 0; n < TABLE_INLINE; n++)
+		if (table->heads[n] != 0 && slab_try(tx, table->heads[n], kind) == NULL)
+			return "a table's chain begins nowhere";
+	return NULL;
 }

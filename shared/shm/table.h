@@ -18,7 +18,8 @@
 #include "shared/shm/undo.h"
 
 #define TABLE_INLINE 64U
-#define TABLE_HEADS 1024U /* in one page */
+#define TABLE_HEADS 1024U     /* in one page */
+#define TABLE_DIR_PAGES 1024U /* references in the directory page */
 
 struct table_link {
 	uint32_t hash;
@@ -55,5 +56,15 @@ struct table_cursor {
 uint32_t table_walk(const struct tx *tx, const struct table *table, struct table_cursor *cursor);
 /* Broken invariants: chain membership, hash to bucket, count. */
 unsigned table_check(const struct tx *tx, const struct table *table, slab_say_fn *say, void *arg);
+/* The same in pieces: first the table itself, then buckets [first, first + most); *seen_r grows by the objects met. */
+unsigned table_check_shape(const struct tx *tx, const struct table *table, slab_say_fn *say, void *arg);
+unsigned table_check_buckets(const struct tx *tx, const struct table *table, uint32_t first, uint32_t most, uint64_t *seen_r,
+                             slab_say_fn *say, void *arg);
+/* NULL, or what no table can look like: for an attach. */
+const char *table_damaged(const struct tx *tx, const struct table *table, enum slab_kind kind);
+/* Pages of heads in use, without the directory. */
+uint32_t table_pages(const struct table *table);
+/* The n-th of them, n up to TABLE_DIR_PAGES; 0: none. */
+uint32_t table_page(const struct tx *tx, const struct table *table, uint32_t n);
 
 #endif

@@ -7,10 +7,26 @@
 #include "shared/shm/slab.h"
 
 #define STATE_DRAIN (1ULL << 32)
+#define STATE_BITS 33
+#define STATE_MASK ((1ULL << STATE_BITS) - 1)
+#define AT_BITS 40 /* more than the largest segment needs */
+#define AT_MASK ((1ULL << AT_BITS) - 1)
+#define MIX 0x9e3779b97f4a7c15ULL
 #define ID_COUNTER ((1ULL << 48) - 1)
 
 /* Up to here a second entry for the same word is cheaper than looking for the first. */
 #define LOOK_AFTER 32U
+
+/* A flipped bit in the state would play entries of long ago. 0 stays 0. */
+static inline uint64_t state_sealed(uint64_t state)
+{
+	return state | (state * MIX) >> STATE_BITS << STATE_BITS;
+}
+
+static inline uint64_t entry_sealed(uint64_t at, uint64_t old, unsigned number)
+{
+	return at | ((at + number) * MIX ^ old) * MIX >> AT_BITS << AT_BITS;
+}
 
 /* The order entry -> count -> word is what a successor relies on. A death is not a power
  * cut: program order is enough, the stores below keep the compiler to it. */
@@ -19,7 +35,7 @@ static inline void state_store(struct tx *tx)
 	/* NOLINTNEXTLINE(clang-analyzer-core.UndefinedBinaryOperatorResult): it loses sight of the 16 bits */
 	uint64_t state = (uint64_t)tx->entries | (uint64_t)tx->frees << 16 | (tx->drain ? STATE_DRAIN : 0);
 
-	__atomic_store_n(&tx->shard->state, state, __ATOMIC_RELEASE);
+	__atomic_store_n(&tx->shard->state, state_sealed(state), __ATOMIC_RELEASE);
 	__atomic_signal_fence(__ATOMIC_SEQ_CST);
 }
 
@@ -31,7 +47,7 @@ static inline bool word_inside(const struct segment *seg, uint64_t at)
 static bool is_logged(const struct tx *tx, uint64_t at)
 {
 	for (unsigned i = tx->entries; i-- > 0;) {
-		if (tx->shard->undo[i].at == at)
+		if ((tx->shard->undo[i].at & AT_MASK) == at)
 			return true;
 	}
 	return false;
@@ -54,8 +70,8 @@ static bool append(struct tx *tx, const uint64_t *word)
 		return false;
 	}
 	entry = &tx->shard->undo[tx->entries];
-	entry->at = at;
 	entry->old = *word;
+	entry->at = entry_sealed(at, entry->old, tx->entries);
 	FAULT("undo-entry");
 	tx->entries++;
 	state_store(tx);
@@ -132,7 +148,7 @@ static void restore(struct tx *tx)
 			state_store(tx);
 			FAULT("mutant-count");
 		}
-		__atomic_store_n((uint64_t *)(tx->seg->base + entry->at), entry->old, __ATOMIC_RELEASE);
+		__atomic_store_n((uint64_t *)(tx->seg->base + (entry->at & AT_MASK)), entry->old, __ATOMIC_RELEASE);
 		FAULT("restore-word");
 	}
 }
@@ -183,6 +199,8 @@ int undo_commit(struct tx *tx)
 	}
 	if (tx->entries == 0 && tx->frees == 0)
 		return 0;
+	/* Before the commit: a check in slices that saw half of this operation begins again. */
+	__atomic_store_n(&tx->shard->changes, tx->shard->changes + 1, __ATOMIC_RELAXED);
 	tx->entries = 0;
 	tx->drain = tx->frees > 0;
 	FAULT("commit-before");
@@ -228,16 +246,39 @@ uint64_t undo_next_id(struct tx *tx)
 	return (uint64_t)(tx->seg->header->node & 0xff) << 56 | (uint64_t)tx->shard->index << 48 | (next & ID_COUNTER);
 }
 
+/* What a transaction of the shard may have changed: its slabs and root, its pages and their descriptors. */
+static bool place_valid(const struct segment *seg, const struct shard *shard, uint64_t at)
+{
+	uint64_t slabs = (uint64_t)((const uint8_t *)shard->slabs - seg->base);
+	uint64_t end = (uint64_t)(shard->root + SHARD_ROOT_BYTES - seg->base);
+	uint64_t descs = (uint64_t)((uint8_t *)seg->descs - seg->base);
+	uint64_t page;
+
+	if (!word_inside(seg, at) || at < slabs)
+		return false;
+	if (at < end)
+		return true;
+	if (at >= seg->data_off)
+		page = (at - seg->data_off) / SEGMENT_PAGE;
+	else if (at >= descs)
+		page = (at - descs) / sizeof(struct page_desc);
+	else
+		return false;
+	return page < segment_backed(seg) && seg->owners[page] == shard->index + 1;
+}
+
 bool undo_valid(const struct segment *seg, const struct shard *shard)
 {
 	uint64_t state = shard->state;
 	unsigned entries = (unsigned)(state & 0xffff);
 	unsigned frees = (unsigned)(state >> 16 & 0xffff);
 
-	if (state >> 33 != 0 || entries > UNDO_ENTRIES || frees > UNDO_FREES)
+	if (state != state_sealed(state & STATE_MASK) || entries > UNDO_ENTRIES || frees > UNDO_FREES)
 		return false;
 	for (unsigned i = 0; i < entries; i++) {
-		if (!word_inside(seg, shard->undo[i].at))
+		uint64_t at = shard->undo[i].at & AT_MASK;
+
+		if (shard->undo[i].at != entry_sealed(at, shard->undo[i].old, i) || !place_valid(seg, shard, at))
 			return false;
 	}
 	return true;

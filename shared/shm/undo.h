@@ -13,7 +13,10 @@
  *     ret = undo_commit(&tx);
  *     lock_drop(&tx);
  *
- * State word: bits 0..15 undo count, 16..31 pending frees, 32 phase (0 run, 1 drain).
+ * State word: bits 0..15 undo count, 16..31 pending frees, 32 phase (0 run, 1 drain), above
+ * them a check of these (0 for 0). An entry's place has a check of place, value and number in its
+ * upper bits. A log that does not agree with its checks is not played: the shard stays locked for
+ * ever, an attach sets the file aside.
  * Killed in phase run: the successor restores backwards, then clears count and
  * pending with one store. Killed in phase drain (after the commit): it restores the
  * small transaction in progress and goes on freeing.
@@ -103,7 +106,7 @@ void undo_push_free(struct tx *tx, uint32_t off);
 /* For lock.c: roll-back or drain after a death, idempotent. tx->err stays ERR_CORRUPT when
  * the log itself is impossible; nothing was played then. */
 void undo_recover(struct tx *tx);
-/* For the attach: is this log playable? */
+/* Is this log playable: checks, and places that only this shard may change? */
 bool undo_valid(const struct segment *seg, const struct shard *shard);
 
 #endif

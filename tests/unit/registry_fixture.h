@@ -36,6 +36,7 @@ static inline void fixture_open(struct fixture *f, uint64_t bytes)
 	assert_int_equal(segment_open_anonymous(bytes, &f->seg), 0);
 	assert_int_equal(registry_format(f->seg), 0);
 	f->seg->header->seed = 20240229; /* the same shards in every run */
+	f->seg->header->seal = segment_seal(f->seg->header);
 	f->seg->header->health_ms = 1000000;
 	f->seg->header->health_mono_ms = FIXTURE_MONO_US / 1000;
 	registry_init(&f->reg, f->seg);

@@ -1,0 +1,89 @@
+#include "shared/registry/check_walk.h"
+
+#include <stdio.h>
+
+#include "shared/shm/health.h"
+#include "shared/shm/shard.h"
+
+#define BUCKETS_PIECE 256U
+#define PAGES_PIECE 4096U /* looked at without a lock */
+
+/* ---- a shard --------------------------------------------------------------- */
+
+void check_table(struct check *check, const struct table *table, enum slab_kind kind)
+{
+	struct tx *tx = &check->op.tx;
+	uint64_t seen = 0;
+
+	if (check->disturbed)
+		return;
+	check_compare(check, "kind of a table", table->kind, (uint64_t)kind);
+	check->broken += table_check_shape(tx, table, check_collect, check);
+	if (table->dir != 0)
+		check_reach(check, table->dir, SLAB_TABLE, "directory of a table");
+	for (uint32_t n = 0; n < table_pages(table); n++)
+		check_reach(check, table_page(tx, table, n), SLAB_TABLE, "page of a table");
+	for (uint32_t at = 0; at < table->buckets && table_pages(table) * TABLE_HEADS + TABLE_INLINE > at; at += BUCKETS_PIECE) {
+		check->broken += table_check_buckets(tx, table, at, BUCKETS_PIECE, &seen, check_collect, check);
+		if (!check_go_on(check, BUCKETS_PIECE))
+			return;
+	}
+	check_compare(check, "objects of a table", table->count, seen);
+}
+
+/* In one hold, like a roll-back's sweep: it looks at descriptors only. */
+void check_slabs(struct check *check)
+{
+	const struct shard *shard = &check->op.reg->seg->shards[check->shard];
+
+	if (check->disturbed)
+		return;
+	check->broken += slab_check(&check->op.tx, check_collect, check);
+	for (unsigned kind = SLAB_TABLE; kind < SLAB_KINDS; kind++) {
+		if (shard->slabs[kind].objects != check->reached[kind])
+			check_broken(check, "objects of kind %u: %llu taken, %llu reached", kind,
+			             (unsigned long long)shard->slabs[kind].objects, (unsigned long long)check->reached[kind]);
+	}
+	if (shard->state != 0)
+		check_broken(check, "state of the log is %#llx and nobody is at work", (unsigned long long)shard->state);
+}
+
+/* ---- what belongs to no shard ------------------------------------------------ */
+
+static void say_if(slab_say_fn *say, void *arg, const char *text)
+{
+	if (say != NULL)
+		say(text, arg);
+}
+
+static unsigned check_header(const struct segment *seg, slab_say_fn *say, void *arg)
+{
+	const struct segment_header *header = seg->header;
+
+	if (header->magic == SEGMENT_MAGIC && header->seal == segment_seal(header) && header->backed <= header->pages &&
+	    header->pages == seg->pages && header->bytes == seg->bytes)
+		return 0;
+	say_if(say, arg, "segment: the header does not agree with its seal");
+	return 1;
+}
+
+static unsigned check_ring(const struct ring *ring, const char *text, slab_say_fn *say, void *arg)
+{
+	unsigned found = ring_check(ring);
+
+	if (found > 0)
+		say_if(say, arg, text);
+	return found;
+}
+
+unsigned registry_check_rest(struct registry *reg, slab_say_fn *say, void *arg)
+{
+	struct segment *seg = reg->seg;
+	unsigned found = check_header(seg, say, arg);
+
+	for (uint64_t page = 0, backed = segment_backed(seg); page < backed;)
+		found += slab_check_free(seg, &page, PAGES_PIECE, say, arg);
+	found += check_ring(seg->events, "segment: impossible words in the ring of events", say, arg);
+	found += check_ring(seg->removed, "segment: impossible words in the ring of removed instances", say, arg);
+	return found;
+}
