@@ -85,6 +85,9 @@ def suites():
         found.append(Suite("system/" + name, [PYTHON, path], binary("build"), alone=alone))
         if not alone:
             found.append(Suite("system-asan/" + name, [PYTHON, path], binary("build-asan")))
+    for build, cases in (("build", 500), ("build-asan", 120)):
+        found.append(Suite("fault/%s/corrupt" % build, [os.path.join(TOP, build, "tests", "fault", "corrupt"), "--cases",
+                                                        str(cases)]))
     for kind in ("node", "java"):
         found.append(Suite("clients/" + kind, [PYTHON, "tests/clients/clients_test.py"], dict(binary("build"), CLIENT=kind)))
     found.append(Suite("lint", ["./dev", "lint"], limit_s=900))

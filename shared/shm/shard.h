@@ -20,8 +20,10 @@
 #define UNDO_FREES 80U /* objects one transaction may free: the longest blob and 20 more */
 #define SHARD_ROOT_BYTES 4096U
 
+#define UNDO_PLACE ((1ULL << 40) - 1)
+
 struct undo_entry {
-	uint64_t at; /* byte offset of an aligned 8-byte word */
+	uint64_t at; /* byte offset of an aligned 8-byte word (UNDO_PLACE), and above it the check of undo.h */
 	uint64_t old;
 };
 

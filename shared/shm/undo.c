@@ -10,7 +10,7 @@
 #define STATE_BITS 33
 #define STATE_MASK ((1ULL << STATE_BITS) - 1)
 #define AT_BITS 40 /* more than the largest segment needs */
-#define AT_MASK ((1ULL << AT_BITS) - 1)
+#define AT_MASK UNDO_PLACE
 #define MIX 0x9e3779b97f4a7c15ULL
 #define ID_COUNTER ((1ULL << 48) - 1)
 

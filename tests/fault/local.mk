@@ -38,3 +38,10 @@ tests_fault_mutant8_LDADD = $(FAULT_LDADD)
 tests_fault_mutant9_SOURCES = $(FAULT_RULES)
 tests_fault_mutant9_CPPFLAGS = $(AM_CPPFLAGS) -DROSTER_MUTANT=9
 tests_fault_mutant9_LDADD = $(FAULT_LDADD)
+noinst_PROGRAMS += tests/fault/corrupt
+tests_fault_corrupt_SOURCES = tests/fault/corrupt.c tests/fault/corrupt.h tests/fault/corrupt_content.c \
+	tests/fault/corrupt_map.c tests/fault/corrupt_ops.c
+tests_fault_corrupt_LDADD = libroster.a $(ROSTER_LIBS)
+noinst_PROGRAMS += tests/fault/poke
+tests_fault_poke_SOURCES = tests/fault/poke.c
+tests_fault_poke_LDADD = libroster.a $(ROSTER_LIBS)
