@@ -26,4 +26,7 @@ tests_unit_brake_test_SOURCES = tests/unit/brake_test.c
 tests_unit_brake_test_LDADD = $(UNIT_LDADD)
 tests_unit_departures_test_SOURCES = tests/unit/departures_test.c
 tests_unit_departures_test_LDADD = $(UNIT_LDADD)
+check_PROGRAMS += tests/unit/audit_test
+tests_unit_audit_test_SOURCES = tests/unit/audit_test.c tests/unit/registry_fixture.h
+tests_unit_audit_test_LDADD = $(UNIT_LDADD)
 endif

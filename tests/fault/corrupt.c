@@ -25,8 +25,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "shared/base/clock.h"
-#include "shared/shm/lock.h"
+#include "shared/shm/slab.h"
 
 #define CHILD_SECONDS 20U
 #define CHILD_MEMORY (512ULL << 20) /* beyond what it has at its start */
@@ -184,7 +183,7 @@ struct damage {
 	struct byte_change changes[CHANGES_MAX];
 	unsigned count;
 	int64_t cut; /* length of the file, -1: as it was */
-	bool structure;
+	bool swapped, structure;
 };
 
 static void set_byte(struct damage *d, uint64_t at, uint8_t value)
@@ -260,6 +259,19 @@ static void damage_file(struct damage *d)
 	d->structure = d->cut != 0; /* an empty file is none: a new segment, nothing to set aside */
 }
 
+/* The same words of two objects of a kind: each has what is the other's, and all is there once. No structure says whose
+ * text was whose. */
+static bool exchanged(const struct damage *d, uint64_t at, uint64_t other)
+{
+	static const uint32_t bytes[AREAS] = {
+		[AREA_SERVICES] = SLAB_BYTES_SERVICE,       [AREA_CLUSTERS] = SLAB_BYTES_CLUSTER,
+		[AREA_INSTANCES] = SLAB_BYTES_INSTANCE,     [AREA_AUDIENCES] = SLAB_BYTES_AUDIENCE,
+		[AREA_SUBSCRIBERS] = SLAB_BYTES_SUBSCRIBER, [AREA_NAMESPACES] = SLAB_BYTES_NAMESPACE,
+	};
+
+	return d->swapped && bytes[d->area] != 0 && at % SEGMENT_PAGE % bytes[d->area] == other % SEGMENT_PAGE % bytes[d->area];
+}
+
 static void damage_bytes(struct damage *d)
 {
 	uint64_t at = pick_word(d), other = pick_word(d), mine = word_at(d, at), block = 16U << below(8);
@@ -271,6 +283,7 @@ static void damage_bytes(struct damage *d)
 		break;
 	case 1:
 		d->how = "swapped words";
+		d->swapped = true;
 		set_word(d, at, word_at(d, other));
 		set_word(d, other, mine);
 		break;
@@ -293,6 +306,8 @@ static void damage_bytes(struct damage *d)
 		set_word(d, at, mine ^ 1ULL << below(64));
 		break;
 	}
+	if (exchanged(d, at, other))
+		return;
 	/* Changed twice: the first one has what was there. */
 	for (unsigned n = 0; n < d->count; n++) {
 		const struct byte_change *c = &d->changes[n];
@@ -475,7 +490,7 @@ static bool play(unsigned number)
 	d.image = d.area == AREA_LOG || below(4) == 0;
 	d.count = 0;
 	d.cut = -1;
-	d.structure = false;
+	d.swapped = d.structure = false;
 	if (d.area == AREA_FILE)
 		damage_file(&d);
 	else

@@ -243,7 +243,18 @@ static const struct damage damages[] = {
 	{ "pages", offsetof(struct segment_header, pages), 100000000, IN_HEADER },
 	{ "backed beyond", offsetof(struct segment_header, backed), 100000000, IN_HEADER },
 	{ "backed but sparse", offsetof(struct segment_header, backed), 2000, IN_HEADER },
+	{ "backed in part of a step", offsetof(struct segment_header, backed), 17, IN_HEADER },
+	{ "seed", offsetof(struct segment_header, seed), 1, IN_HEADER },
+	{ "seal", offsetof(struct segment_header, seal), 1, IN_HEADER },
+	{ "health clock", offsetof(struct segment_header, health_ms), 1ULL << 50, IN_HEADER },
+	{ "guard of the health clock", offsetof(struct segment_header, health_guard), 1, IN_HEADER },
+	{ "stamp", offsetof(struct segment_header, stamp), 1ULL << 53, IN_HEADER },
+	{ "condemned", offsetof(struct segment_header, damaged_ms), 1, IN_HEADER },
+	{ "tries", offsetof(struct segment_header, attach_tries), SEGMENT_TRIES, IN_HEADER },
 	{ "log", offsetof(struct shard, state), 300, IN_SHARD },
+	{ "id", offsetof(struct shard, next_id), 1ULL << 48, IN_SHARD },
+	{ "revision", offsetof(struct shard, revision), 1ULL << 63, IN_SHARD },
+	{ "slab", offsetof(struct shard, slabs) + offsetof(struct slab, objects), 1, IN_SHARD },
 	{ "log phase", offsetof(struct shard, state), 1ULL << 40, IN_SHARD },
 	{ "index", offsetof(struct shard, index), 64, IN_SHARD },
 	{ "owner", 0, 200, IN_OWNERS },
@@ -283,6 +294,51 @@ static void test_damaged_is_set_aside(void **state)
 		assert_int_equal(count_files(place, ".aside.", false), i == 0 ? 1 : 2);
 		segment_close_for_test(&place->seg);
 	}
+}
+
+static const char *die_looking(struct segment *seg)
+{
+	(void)seg;
+	raise(SIGKILL);
+	return NULL;
+}
+
+static const char *all_wrong(struct segment *seg)
+{
+	(void)seg;
+	return "it is all wrong";
+}
+
+/* Who dies at the content says so to the next one; who finds it wrong sets it aside. */
+static void test_deaths_at_looking_are_counted(void **state)
+{
+	struct place *place = *state;
+	int status;
+	pid_t pid;
+
+	assert_int_equal(open_it(place), 0);
+	segment_close_for_test(&place->seg);
+	for (unsigned n = 0; n < SEGMENT_TRIES; n++) {
+		pid = fork();
+		if (pid == 0) {
+			place->config.damaged = die_looking;
+			_exit(open_it(place) != 0);
+		}
+		wait_for(pid, &status);
+		assert_true(WIFSIGNALED(status));
+	}
+	assert_int_equal(open_it(place), 0);
+	assert_int_equal(place->report.origin, SEGMENT_SET_ASIDE);
+	assert_non_null(strstr(place->report.why, "died looking"));
+	segment_close_for_test(&place->seg);
+	assert_int_equal(open_it(place), 0);
+	assert_int_equal(place->report.origin, SEGMENT_ATTACHED);
+	assert_int_equal(place->seg->header->attach_tries, 0);
+	segment_close_for_test(&place->seg);
+	place->config.damaged = all_wrong;
+	assert_int_equal(open_it(place), 0);
+	assert_int_equal(place->report.origin, SEGMENT_SET_ASIDE);
+	assert_non_null(strstr(place->report.why, "all wrong"));
 }
 
 static void test_strange_files(void **state)
@@ -531,6 +587,7 @@ int main(void)
 		ROW(test_held_by_a_child),
 		ROW(test_waits_for_the_predecessor),
 		ROW(test_damaged_is_set_aside),
+		ROW(test_deaths_at_looking_are_counted),
 		ROW(test_strange_files),
 		ROW(test_unsafe_places),
 		ROW(test_random_damage),

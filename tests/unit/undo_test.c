@@ -177,6 +177,25 @@ static void test_rollback_drops_frees(void **state)
 	lock_drop(&tx);
 }
 
+/* A log as it stands in the middle of an operation, and each way it can be wrong by one bit. */
+static void test_checks_of_the_log(struct segment *seg, struct shard *shard)
+{
+	uint64_t *words[] = { &shard->state, &shard->undo[0].at, &shard->undo[0].old };
+	struct tx tx = take(seg);
+
+	undo_set64(&tx, root_of(seg), 12345);
+	assert_true(undo_valid(seg, shard));
+	for (unsigned n = 0; n < 3; n++) {
+		for (unsigned bit = 0; bit < 64; bit++) {
+			*words[n] ^= 1ULL << bit;
+			assert_false(undo_valid(seg, shard));
+			*words[n] ^= 1ULL << bit;
+		}
+	}
+	undo_rollback(&tx);
+	lock_drop(&tx);
+}
+
 static void test_impossible_log_is_refused(void **state)
 {
 	struct segment *seg = *state;
@@ -193,6 +212,9 @@ static void test_impossible_log_is_refused(void **state)
 	assert_false(undo_valid(seg, shard));
 	shard->undo[0].at = 4;
 	assert_false(undo_valid(seg, shard));
+	shard->state = 0;
+	test_checks_of_the_log(seg, shard);
+	shard->state = 1;
 	undo_recover(&tx);
 	assert_int_equal(tx.err, ERR_CORRUPT);
 	shard->state = 0;
