@@ -6,9 +6,9 @@
 #include "shared/base/log.h"
 #include "shared/shm/segment.h"
 
-static bool is_crash(const struct child *child, const siginfo_t *info)
+static bool is_crash(const siginfo_t *info)
 {
-	if (info->si_code == CLD_EXITED || child->told)
+	if (info->si_code == CLD_EXITED)
 		return false;
 	switch (info->si_status) {
 	case SIGSEGV:
@@ -20,16 +20,19 @@ static bool is_crash(const struct child *child, const siginfo_t *info)
 	case SIGTRAP:
 		return true;
 	default:
-		return child->killed;
+		return false;
 	}
 }
 
 void damage_note_death(struct master *m, const struct child *child, const siginfo_t *info)
 {
-	if (!is_crash(child, info) || m->state == MASTER_STOPPING)
+	bool crash = is_crash(info);
+
+	if (child->told || m->state == MASTER_STOPPING)
 		return;
-	segment_distrust(m->seg);
-	if (m->origin != SEGMENT_ATTACHED || clock_mono_ms() - m->started_ms > DAMAGE_WINDOW_MS)
+	if (crash || child->killed)
+		segment_distrust(m->seg);
+	if (!crash || m->origin != SEGMENT_ATTACHED || clock_mono_ms() - m->started_ms > DAMAGE_WINDOW_MS)
 		return;
 	m->crashes++;
 	log_warning("op=crash-after-attach name=%s crashes=%u of=%u", child->name, m->crashes, DAMAGE_CRASHES);

@@ -2,9 +2,9 @@
  *
  * Three ways lead there: the keeper's check condemns it in the header (keeper/audit.h); a child leaves with
  * EXIT_NEW_SEGMENT; or children crash one after the other right after an attach: DAMAGE_CRASHES of them within
- * DAMAGE_WINDOW_MS of the start, however they came back. A crash is a death by one of the signals of a fault (or of an
- * assert), or by our own hand because it hung; SIGKILL from outside is none. Later crashes only ask for a check: a
- * request that kills workers must not be able to throw the registry away.
+ * DAMAGE_WINDOW_MS of the start, however they came back. A crash is a death by one of the signals of a fault or of an
+ * assert. Later ones only ask for a check, and so does a child that we killed because it hung: neither a request that
+ * kills workers nor a slow machine must be able to throw the registry away.
  *
  * Then everybody leaves, and the next image of the master (exec) sets the file aside and makes a new one; clients come
  * back by their beats (20404). Not more than once in DAMAGE_GAP_MS: a segment made by this image is kept until it is that
