@@ -482,7 +482,7 @@ static bool play(unsigned number)
 	static struct damage d;
 	const char *verdict;
 	uint32_t random;
-	int status;
+	int status = 0;
 	pid_t pid;
 
 	run.random = run.seed * 1000003 + number;

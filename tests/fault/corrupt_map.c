@@ -159,9 +159,9 @@ static void map_service(struct map *map, uint64_t at, const struct service *s)
 		FIELD(service, next),          FIELD(service, prev),     FIELD(service, name),      FIELD(service, ns_len),
 		FIELD(service, name_len),      FIELD(service, metadata), FIELD(service, selector),  FIELD(service, bytes),
 		FIELD(service, first_cluster), FIELD(service, clusters), FIELD(service, instances), FIELD(service, ephemeral),
-		FIELD(service, healthy),
+		FIELD(service, healthy),       FIELD(service, checksum),
 	};
-	static const struct field live[] = { FIELD(service, link), FIELD(service, name_hash) };
+	static const struct field live[] = { FIELD(service, link) };
 
 	put(map, at, SLAB_BYTES_SERVICE, AREA_SERVICES, 0);
 	MUST(map, at, fields);
@@ -171,23 +171,18 @@ static void map_service(struct map *map, uint64_t at, const struct service *s)
 		must(map, at + offsetof(struct service, id), 8, ALL);
 	for (unsigned c = 0; c < QUEUE_CONSUMERS; c++) {
 		uint64_t link = at + offsetof(struct service, queue) + c * sizeof(struct queue_link);
-		bool pending = s->queue[c].pending != 0;
+		bool pending = queue_link_pending(&s->queue[c]) != 0;
 
 		must(map, link, 8, pending ? ALL : 0);
-		/* One kind of change for another still pushes. */
-		must(map, link + offsetof(struct queue_link, pending) + pending, 8U - pending, ALL);
+		/* One kind of change for another still pushes; the time before the first change says nothing. */
+		must(map, link + offsetof(struct queue_link, state), 1, pending ? 0xf0 : ALL);
 	}
 }
 
 static void map_cluster(struct map *map, uint64_t at)
 {
-	static const struct field payload[] = { FIELD(cluster, check_port), FIELD(cluster, pad) };
-
 	put(map, at, SLAB_BYTES_CLUSTER, AREA_CLUSTERS, 0);
 	must(map, at, sizeof(struct cluster), ALL);
-	for (unsigned n = 0; n < 2; n++)
-		must(map, at + payload[n].at, payload[n].bytes, 0);
-	must(map, at + offsetof(struct cluster, use_instance_port), 1, ALL & ~1U); /* one or the other */
 }
 
 static void map_instance(struct map *map, uint64_t at, const struct instance *i)

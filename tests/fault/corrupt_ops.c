@@ -47,7 +47,7 @@ static void render(const struct service_view *view, struct buf *b)
 	if (!view->stamp.found)
 		return;
 	buf_reset(b);
-	if (list_hosts(view, &query, b, &shape, &fresh, md5) == 0)
+	if (list_hosts(view, &query, b, &shape, &fresh, md5, NULL) == 0)
 		sink += b->len;
 	metadata_json(b, view->metadata);
 	for (uint32_t n = 0; n < view->cluster_count; n++)
