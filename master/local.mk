@@ -1,9 +1,13 @@
 libroster_a_SOURCES += \
 	master/activation.c master/activation.h \
+	master/arrival.c master/arrival.h \
 	master/backoff.c master/backoff.h \
+	master/convert.c master/convert.h \
 	master/daemon.c master/daemon.h \
 	master/damage.c master/damage.h \
+	master/fallback.c master/fallback.h \
 	master/files.c master/files.h \
+	master/handover.c master/handover.h \
 	master/inspect.c master/inspect.h \
 	master/master.h \
 	master/notify.c master/notify.h \
@@ -19,7 +23,10 @@ libroster_a_SOURCES += \
 	master/start.c master/start.h \
 	master/stop.c master/stop.h \
 	master/title.c master/title.h \
+	master/trial.c master/trial.h \
+	master/trial_run.c master/trial_run.h \
 	master/turn.c master/turn.h \
+	master/upgrade.c master/upgrade.h \
 	master/watch.c master/watch.h
 
 if HAVE_CMOCKA

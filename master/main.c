@@ -1,16 +1,21 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "master/fallback.h"
 #include "master/inspect.h"
 #include "master/master.h"
 #include "master/options.h"
 #include "master/title.h"
+#include "master/trial_run.h"
 
 int main(int argc, char **argv)
 {
 	static struct options options;
 	char why[256];
-	char **args = title_init(argc, argv);
+	char **args;
+
+	fallback_arm(argc, argv); /* before anything can go wrong */
+	args = title_init(argc, argv);
 
 	if (args == NULL)
 		return EXIT_FAILURE;
@@ -19,5 +24,7 @@ int main(int argc, char **argv)
 		options_print_help(stderr);
 		return 2;
 	}
+	if (options.action == OPTIONS_TRIAL)
+		return trial_run(&options);
 	return options.action == OPTIONS_RUN ? master_run(&options, args) : inspect_run(&options);
 }

@@ -1,7 +1,7 @@
 /* master.h - the master's context: everything hangs from here.
  *
- * The table of children is private memory and indexed by slot; it is the only source of
- * pids to signal. The master never takes a lock of the segment, never reads client bytes
+ * The table of children is private memory: CHILDREN places of this image and, in an upgrade, as many of the
+ * image before; it is the only source of pids to signal. The master never takes a lock of the segment, never reads client bytes
  * and, once it serves, never waits anywhere but in its loop. */
 #ifndef MASTER_MASTER_H
 #define MASTER_MASTER_H
@@ -17,6 +17,7 @@
 #include "master/privileges.h"
 #include "master/roles.h"
 #include "master/sockets.h"
+#include "master/upgrade.h"
 #include "shared/config/config.h"
 #include "shared/shm/segment.h"
 
@@ -25,8 +26,10 @@ struct master;
 struct child {
 	struct master *master;
 	const struct role_row *role;
-	unsigned slot;       /* of the segment; also the place in the table */
+	unsigned place;      /* in the table of its image */
+	unsigned slot;       /* of the segment */
 	unsigned index;      /* among its role */
+	bool elder;          /* upgrade: of the other image; leaves and is not replaced */
 	char name[32];       /* "worker/0" */
 	pid_t pid;           /* 0: not running */
 	uint32_t generation; /* forks so far, in this master */
@@ -55,6 +58,7 @@ struct master {
 
 	struct config config;
 	struct config_shared *config_shared;
+	int config_fd;    /* memfd behind it: an image that is called back maps it again */
 	unsigned workers; /* wanted now */
 	struct privileges privileges;
 	struct activation activation;
@@ -77,7 +81,11 @@ struct master {
 	bool bounded;        /* stop has a time limit */
 	int stop_signal;
 
-	struct child children[CHILDREN];
+	char path[1024]; /* of the binary, as the first image was started */
+	unsigned bank;   /* of the slots of our workers */
+	struct upgrade upgrade;
+
+	struct child children[CHILDREN_ALL]; /* ours, then the elders */
 };
 
 /* start.c: the whole life. Returns the exit code. */

@@ -2,12 +2,13 @@
 
 #include <inttypes.h>
 #include <systemd/sd-daemon.h>
+#include <unistd.h>
 
 #include "shared/base/clock.h"
 
 void notify_ready(unsigned workers, unsigned port)
 {
-	sd_notifyf(0, "READY=1\nSTATUS=Serving port %u with %u workers", port, workers);
+	sd_notifyf(0, "READY=1\nMAINPID=%d\nSTATUS=Serving port %u with %u workers", (int)getpid(), port, workers);
 }
 
 void notify_reloading(void)

@@ -4,7 +4,9 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { LONG_FORGET = 256, LONG_PRINT, LONG_CHECK, LONG_API, LONG_METRICS };
+#include "master/handover.h"
+
+enum { LONG_FORGET = 256, LONG_PRINT, LONG_CHECK, LONG_API, LONG_METRICS, LONG_HANDOVER, LONG_TRIAL };
 
 static const struct option long_options[] = {
 	{ "foreground", no_argument, NULL, 'f' },
@@ -18,6 +20,9 @@ static const struct option long_options[] = {
 	{ "check", no_argument, NULL, LONG_CHECK },
 	{ "print-api", no_argument, NULL, LONG_API },
 	{ "print-metrics", no_argument, NULL, LONG_METRICS },
+	/* Between two images of a running server (handover.h), checked there; not in the help. */
+	{ "handover", required_argument, NULL, LONG_HANDOVER },
+	{ "trial", required_argument, NULL, LONG_TRIAL },
 	{ NULL, 0, NULL, 0 },
 };
 
@@ -38,7 +43,8 @@ static const char help_text[] = "usage: rosterd [-f] [-c FILE] [-o KEY=VALUE]...
                                 "  -h, --help              this text\n"
                                 "\n"
                                 "signals: HUP reads the configuration again, USR1 opens the log again, TERM and INT stop,\n"
-                                "QUIT stops without a time limit, TTIN one worker more, TTOU one worker less\n";
+                                "QUIT stops without a time limit, TTIN one worker more, TTOU one worker less,\n"
+                                "USR2 goes over to the binary that is now at the path rosterd was started by\n";
 
 static int set_print(struct options *options, const char *what, char *why, size_t why_size)
 {
@@ -78,6 +84,22 @@ static int refuse_option(char **argv, int c, char *why, size_t why_size)
 	return ERR_SYNTAX;
 }
 
+/* As the first argument only, where the running server puts it. */
+static int set_handover(struct options *options, int c, char **argv, char *why, size_t why_size)
+{
+	bool trial = c == LONG_TRIAL;
+
+	options->handover_fd = handover_fd_of(optind, argv, trial ? HANDOVER_TRIAL_OPTION : HANDOVER_OPTION);
+	if (optind != 2 || options->handover_fd < 0) {
+		snprintf(why, why_size, "%s: only a running rosterd gives this option, to its successor (SIGUSR2)",
+		         trial ? "--trial" : "--handover");
+		return ERR_SYNTAX;
+	}
+	if (trial)
+		options->action = OPTIONS_TRIAL;
+	return 0;
+}
+
 static int apply_option(struct options *options, int c, char **argv, char *why, size_t why_size)
 {
 	switch (c) {
@@ -110,6 +132,9 @@ static int apply_option(struct options *options, int c, char **argv, char *why, 
 	case LONG_METRICS:
 		options->action = OPTIONS_METRICS;
 		return 0;
+	case LONG_HANDOVER:
+	case LONG_TRIAL:
+		return set_handover(options, c, argv, why, why_size);
 	case LONG_PRINT:
 		return set_print(options, optarg, why, why_size);
 	default:
@@ -121,7 +146,7 @@ int options_parse(struct options *options, int argc, char **argv, char *why, siz
 {
 	int c, ret;
 
-	*options = (struct options){ .action = OPTIONS_RUN };
+	*options = (struct options){ .action = OPTIONS_RUN, .handover_fd = -1 };
 	optind = 0; /* glibc: begin anew, also for a second call */
 	opterr = 0;
 	while ((c = getopt_long(argc, argv, ":fc:o:tvh", long_options, NULL)) != -1)

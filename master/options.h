@@ -27,12 +27,14 @@ enum options_action {
 	OPTIONS_SAMPLE,
 	OPTIONS_DOC,
 	OPTIONS_API,
-	OPTIONS_METRICS
+	OPTIONS_METRICS,
+	OPTIONS_TRIAL
 };
 
 struct options {
 	enum options_action action;
 	bool foreground;                          /* -f */
+	int handover_fd;                          /* --handover, --trial: the page of the image before; -1 */
 	bool forget;                              /* --forget: start empty, leave nothing */
 	const char *config_path;                  /* -c; NULL: the default file if there is one */
 	const char *overrides[OPTIONS_OVERRIDES]; /* -o, in order */

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <sys/wait.h>
 
+#include "master/arrival.h"
 #include "master/damage.h"
 #include "master/master.h"
 #include "master/spawn.h"
@@ -90,9 +91,14 @@ static void child_died(struct master *m, struct child *child, const siginfo_t *i
 	child->ready = child->stopped = child->busy = false;
 	retire_socket(m, child);
 	damage_note_death(m, child, info);
+	arrival_child_died(m, child, info->si_code == CLD_EXITED ? "exit" : "signal", info->si_status);
+	arrival_record(m);
 	if (m->state != MASTER_STOPPING && obey_exit_code(m, child, code))
 		return;
-	replace(m, child, was_ready);
+	if (child->elder)
+		spawn_wanted(m); /* it may have been in the way of its successor */
+	else
+		replace(m, child, was_ready);
 }
 
 static void child_stopped(struct master *m, struct child *child, bool stopped)
@@ -124,11 +130,13 @@ static void reap(struct master *m, struct child *child)
 
 void reap_children(struct master *m)
 {
-	for (unsigned i = 0; i < CHILDREN; i++)
+	for (unsigned i = 0; i < CHILDREN_ALL; i++)
 		reap(m, &m->children[i]);
 	/* A writer may have died between its commit and the wake-up. */
 	for (unsigned i = 0; i < QUEUE_CONSUMERS; i++)
 		process_wake(m->seg->wake_fd[i]);
 	watch_update_orphans(m);
 	stop_advance(m);
+	arrival_advance(m);
+	upgrade_reap(m);
 }

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include "master/master.h"
 #include "master/notify.h"
@@ -28,8 +29,14 @@ unsigned reload_worker_count(const struct config *config)
 
 int reload_init(struct master *m)
 {
-	void *page = mmap(NULL, sizeof(struct config_shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	void *page;
 
+	if (m->config_shared != NULL) /* we were called back: our children read it already */
+		return 0;
+	if ((m->config_fd = memfd_create("roster-config", MFD_CLOEXEC)) < 0 ||
+	    ftruncate(m->config_fd, sizeof(struct config_shared)) < 0)
+		return ERR_NOMEM;
+	page = mmap(NULL, sizeof(struct config_shared), PROT_READ | PROT_WRITE, MAP_SHARED, m->config_fd, 0);
 	if (page == MAP_FAILED)
 		return ERR_NOMEM;
 	m->config_shared = page;

@@ -5,24 +5,32 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "master/handover.h"
 #include "master/master.h"
 #include "shared/base/log.h"
+
+unsigned renew_first_arg(char *const *args)
+{
+	if (args[0] == NULL)
+		return 0;
+	return args[1] != NULL && strncmp(args[1], HANDOVER_OPTION, strlen(HANDOVER_OPTION)) == 0 ? 2 : 1;
+}
 
 /* With -f in front: we are where we shall be. */
 static char **make_args(char **args)
 {
 	static char foreground[] = "-f";
-	size_t count = 0, at = 0;
+	unsigned first = renew_first_arg(args), count = first, at = 0;
 	char **out;
 
 	while (args[count] != NULL)
 		count++;
-	if ((out = calloc(count + 2, sizeof(*out))) == NULL)
+	if ((out = calloc(count + 3U, sizeof(*out))) == NULL)
 		return NULL;
 	out[at++] = args[0];
-	if (count < 2 || strcmp(args[1], foreground) != 0)
+	if (args[first] == NULL || strcmp(args[first], foreground) != 0)
 		out[at++] = foreground;
-	for (size_t i = 1; i < count; i++)
+	for (unsigned i = first; i < count; i++)
 		out[at++] = args[i];
 	return out;
 }

@@ -7,10 +7,15 @@ const struct role_row role_rows[ROLE_ROWS] = {
 	{ ROLE_KEEPER, "keeper", keeper_main, WORKERS_MAX + 1, 1, false, false, 10000, 1 },
 };
 
-const struct role_row *role_of_slot(unsigned slot)
+const struct role_row *role_of_place(unsigned place)
 {
 	for (unsigned i = 0; i < ROLE_ROWS; i++)
-		if (slot >= role_rows[i].first_slot && slot < role_rows[i].first_slot + role_rows[i].most)
+		if (place >= role_rows[i].first_slot && place < role_rows[i].first_slot + role_rows[i].most)
 			return &role_rows[i];
 	return NULL;
+}
+
+unsigned role_slot(unsigned place, unsigned bank)
+{
+	return place < WORKERS_MAX ? slot_of_worker(bank, place) : place;
 }

@@ -13,7 +13,7 @@ struct role_row {
 	enum role role;
 	const char *name;
 	int (*entrance)(struct process *proc);
-	unsigned first_slot;
+	unsigned first_slot;   /* of bank 0; also the first place in the table of children */
 	unsigned most;         /* slots reserved; more than one: as many as `workers` says */
 	bool listens;          /* keeps the listening sockets */
 	bool pushes;           /* keeps the UDP socket */
@@ -23,11 +23,14 @@ struct role_row {
 
 #define ROLE_ROWS 3U
 #define CHILDREN (WORKERS_MAX + 2U)
-_Static_assert(CHILDREN <= SLOTS_MAX, "more children than slots");
+#define CHILDREN_ALL (2U * CHILDREN)
+_Static_assert(CHILDREN <= SLOT_SECOND, "more children than slots");
 
 extern const struct role_row role_rows[ROLE_ROWS];
 
-/* The row that a slot belongs to. */
-const struct role_row *role_of_slot(unsigned slot);
+/* The row that a place in the table of children belongs to. */
+const struct role_row *role_of_place(unsigned place);
+/* A role of many has a slot a bank; who is alone in its role has one for good, because the old one leaves first. */
+unsigned role_slot(unsigned place, unsigned bank);
 
 #endif

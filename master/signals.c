@@ -10,6 +10,7 @@
 #include "master/reload.h"
 #include "master/spawn.h"
 #include "master/stop.h"
+#include "master/upgrade.h"
 #include "shared/base/log.h"
 
 static void do_stop(struct master *m)
@@ -39,19 +40,13 @@ static void do_less(struct master *m)
 	reload_workers_by(m, -1);
 }
 
-static void do_refuse(struct master *m)
-{
-	(void)m;
-	log_warning("op=upgrade result=refused why=\"not supported, restart instead\"");
-}
-
 static const struct {
 	int number;
 	const char *name;
 	void (*act)(struct master *m);
 } rows[] = {
 	{ SIGCHLD, "CHLD", reap_children }, { SIGHUP, "HUP", reload_config }, { SIGUSR1, "USR1", do_reopen },
-	{ SIGUSR2, "USR2", do_refuse },     { SIGTERM, "TERM", do_stop },     { SIGINT, "INT", do_stop },
+	{ SIGUSR2, "USR2", upgrade_begin }, { SIGTERM, "TERM", do_stop },     { SIGINT, "INT", do_stop },
 	{ SIGQUIT, "QUIT", do_graceful },   { SIGTTIN, "TTIN", do_more },     { SIGTTOU, "TTOU", do_less },
 };
 #define ROWS (sizeof(rows) / sizeof(rows[0]))

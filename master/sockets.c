@@ -234,6 +234,16 @@ int sockets_open(struct sockets *s, const struct config *config, const struct ac
 	return 0;
 }
 
+int sockets_adopted(struct sockets *s)
+{
+	s->address_len = sizeof(s->address);
+	if (getsockname(s->listen.fds[0], (struct sockaddr *)&s->address, &s->address_len) < 0)
+		return ERR_IO;
+	s->listen.port = port_of(&s->address);
+	s->udp_port = bound_port(s->udp_fd);
+	return s->udp_port == 0 ? ERR_IO : 0;
+}
+
 int sockets_listen(struct sockets *s, unsigned worker)
 {
 	if (s->listening >> worker & 1)

@@ -35,6 +35,8 @@ void sockets_init(struct sockets *s);
 /* ERR_BUSY: somebody else has the port. why says what failed. */
 int sockets_open(struct sockets *s, const struct config *config, const struct activation *activation, char *why,
                  size_t why_size) MUST_CHECK;
+/* After an exec in place: the descriptors and masks are set; finds out what they are bound to. */
+int sockets_adopted(struct sockets *s) MUST_CHECK;
 /* Worker n's socket begins to listen; nothing to do if it does. */
 int sockets_listen(struct sockets *s, unsigned worker) MUST_CHECK;
 /* Stops listening for every holder; connections nobody accepted are reset (or move to a

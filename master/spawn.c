@@ -8,6 +8,8 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include "master/arrival.h"
+#include "master/fallback.h"
 #include "master/master.h"
 #include "master/title.h"
 #include "shared/base/clock.h"
@@ -25,12 +27,14 @@ static void on_respawn(struct ev_loop *loop, ev_timer *timer, int revents)
 
 void spawn_init(struct master *m)
 {
-	for (unsigned slot = 0; slot < CHILDREN; slot++) {
-		struct child *child = &m->children[slot];
-		const struct role_row *role = role_of_slot(slot);
+	for (unsigned i = 0; i < CHILDREN_ALL; i++) {
+		struct child *child = &m->children[i];
+		unsigned place = i % CHILDREN;
+		const struct role_row *role = role_of_place(place);
 
-		*child = (struct child){ .master = m, .role = role, .slot = slot, .notice_fd = -1 };
-		child->index = slot - role->first_slot;
+		*child = (struct child){ .master = m, .role = role, .place = place, .elder = i >= CHILDREN, .notice_fd = -1 };
+		child->slot = role_slot(place, child->elder ? !m->bank : m->bank);
+		child->index = place - role->first_slot;
 		if (role->most > 1)
 			snprintf(child->name, sizeof(child->name), "%s/%u", role->name, child->index);
 		else
@@ -42,7 +46,7 @@ void spawn_init(struct master *m)
 
 bool spawn_is_wanted(const struct child *child)
 {
-	if (child->master->state == MASTER_STOPPING || child->disabled)
+	if (child->master->state == MASTER_STOPPING || child->disabled || child->elder)
 		return false;
 	return child->role->most == 1 || child->index < child->master->workers;
 }
@@ -55,8 +59,10 @@ static void close_foreign(struct master *m, const struct child *self)
 	close(m->alive_fds[1]);
 	if (m->daemon_fd >= 0)
 		close(m->daemon_fd);
-	for (unsigned i = 0; i < CHILDREN; i++)
-		if (i != self->slot && m->children[i].notice_fd >= 0)
+	if (m->upgrade.page_fd >= 0)
+		close(m->upgrade.page_fd);
+	for (unsigned i = 0; i < CHILDREN_ALL; i++)
+		if (&m->children[i] != self && m->children[i].notice_fd >= 0)
 			close(m->children[i].notice_fd);
 	if (!self->role->listens)
 		sockets_close_listening(&m->sockets);
@@ -73,6 +79,7 @@ static struct process *make_process(struct master *m, const struct child *child)
 	proc = (struct process){
 		.role = child->role->role,
 		.index = child->index,
+		.bank = m->bank,
 		.config = m->config,
 		.config_shared = m->config_shared,
 		.seg = m->seg,
@@ -94,6 +101,7 @@ static void enter_role(struct master *m, const struct child *child, pid_t master
 {
 	struct process *proc;
 
+	fallback_forget();
 	if (!privileges_bind_child(master_pid))
 		_exit(EXIT_FAILURE);
 	title_set(child->name);
@@ -148,11 +156,14 @@ static void spawn_failed(struct child *child)
 static void spawn(struct master *m, struct child *child)
 {
 	pid_t master_pid = getpid();
-	pid_t pid = prepare(m, child) ? (child->generation++, fork()) : -1;
+	pid_t pid;
 
+	fallback_hold(true);
+	pid = prepare(m, child) ? (child->generation++, fork()) : -1;
 	if (pid == 0)
 		enter_role(m, child, master_pid);
 	if (pid < 0) {
+		fallback_hold(false);
 		spawn_failed(child);
 		return;
 	}
@@ -161,6 +172,8 @@ static void spawn(struct master *m, struct child *child)
 	child->forked_ms = clock_mono_ms();
 	child->resumed_ms = 0;
 	m->seg->slots[child->slot].pid = (uint32_t)pid;
+	arrival_record(m);
+	fallback_hold(false);
 	log_debug("op=spawn name=%s pid=%d generation=%u", child->name, (int)pid, child->generation);
 }
 
@@ -169,7 +182,7 @@ void spawn_wanted(struct master *m)
 	for (unsigned i = 0; i < CHILDREN; i++) {
 		struct child *child = &m->children[i];
 
-		if (child->pid == 0 && spawn_is_wanted(child) && !ev_is_active(&child->respawn))
+		if (child->pid == 0 && spawn_is_wanted(child) && !arrival_blocks(child) && !ev_is_active(&child->respawn))
 			spawn(m, child);
 	}
 }
@@ -193,7 +206,7 @@ void spawn_signal(struct child *child, int signal_number)
 
 void spawn_signal_all(struct master *m, int signal_number)
 {
-	for (unsigned i = 0; i < CHILDREN; i++)
+	for (unsigned i = 0; i < CHILDREN_ALL; i++)
 		spawn_signal(&m->children[i], signal_number);
 }
 
@@ -201,7 +214,7 @@ unsigned spawn_count_running(const struct master *m)
 {
 	unsigned count = 0;
 
-	for (unsigned i = 0; i < CHILDREN; i++)
+	for (unsigned i = 0; i < CHILDREN_ALL; i++)
 		count += m->children[i].pid > 0;
 	return count;
 }

@@ -9,7 +9,9 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "master/arrival.h"
 #include "master/daemon.h"
+#include "master/fallback.h"
 #include "master/files.h"
 #include "master/master.h"
 #include "master/notify.h"
@@ -47,34 +49,47 @@ struct segment_config start_segment_config(const struct config *config, bool for
 static int fail(const char *what, const char *why)
 {
 	log_error("op=start what=%s why=\"%s\"", what, why);
+	fallback_because(why);
 	return ERR_IO;
+}
+
+static int fail_early(const char *why, int code)
+{
+	fprintf(stderr, "rosterd: %s\n", why);
+	fallback_because(why);
+	return code;
 }
 
 /* Before the log: to the terminal. */
 static int read_config(struct master *m)
 {
 	struct config_error error = { .text = "" };
+	bool arriving = m->options->handover_fd >= 0;
 	char why[256];
 
-	if (options_load_config(m->options, &m->config, &error) < 0) {
-		fprintf(stderr, "rosterd: %s\n", error.text);
+	if (arriving && arrival_begin(m, why, sizeof(why)) < 0) {
+		fprintf(stderr, "rosterd: --handover: %s\n", why);
 		return ERR_SYNTAX;
 	}
+	if (m->upgrade.back)
+		return arrival_read_config(m) < 0 ? fail_early(strerror(errno), ERR_IO) : 0;
+	if (options_load_config(m->options, &m->config, &error) < 0)
+		return fail_early(error.text, ERR_SYNTAX);
 	if (privileges_find(&m->privileges, m->config.user, why, sizeof(why)) < 0 ||
-	    activation_read(&m->activation, why, sizeof(why)) < 0) {
-		fprintf(stderr, "rosterd: %s\n", why);
-		return ERR_SYNTAX;
-	}
+	    (!arriving && activation_read(&m->activation, why, sizeof(why)) < 0))
+		return fail_early(why, ERR_SYNTAX);
 	m->workers = reload_worker_count(&m->config);
 	return 0;
 }
 
 static int open_log(struct master *m)
 {
+	char why[256];
+
 	log_set_process("master");
 	if (log_open(m->config.log_file, m->config.log_level) < 0) {
-		fprintf(stderr, "rosterd: log.file %s: %s\n", m->config.log_file, strerror(errno));
-		return ERR_IO;
+		snprintf(why, sizeof(why), "log.file %.100s: %s", m->config.log_file, strerror(errno));
+		return fail_early(why, ERR_IO);
 	}
 	if (m->privileges.change && m->config.log_file[0] == '/' && fchown(log_fd(), m->privileges.uid, m->privileges.gid) < 0)
 		log_warning("op=start what=log-owner err=\"%s\"", strerror(errno));
@@ -105,8 +120,9 @@ static int open_files(struct master *m)
  * of a start. */
 static void clear_slots(struct master *m)
 {
-	for (unsigned i = 0; i < WORKERS_MAX; i++)
-		if (m->seg->slots[i].generation != 0) /* others' pages are not touched */
+	for (unsigned i = 0; i < SLOT_BANKS * WORKERS_MAX; i++)
+		if (m->seg->slots[slot_of_worker(i / WORKERS_MAX, i % WORKERS_MAX)].generation !=
+		    0) /* others' pages are not touched */
 			memset(&m->seg->routes[i * SLOT_ROUTES], 0, SLOT_ROUTES * sizeof(struct slot_route));
 	memset(m->seg->slots, 0, SLOTS_MAX * sizeof(struct slot));
 	*m->seg->board = (struct board){ .workers = m->workers, .master_pid = (uint64_t)getpid(), .started_ms = clock_mono_ms() };
@@ -204,9 +220,11 @@ static int make_loop(struct master *m)
 {
 	if ((m->loop = ev_loop_new(EVFLAG_AUTO | EVFLAG_NOENV)) == NULL)
 		return fail("loop", "cannot be made");
-	m->ready_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-	if (m->ready_fd < 0 || pipe2(m->alive_fds, O_CLOEXEC | O_NONBLOCK) < 0 || signals_start(m) < 0)
+	if (m->options->handover_fd < 0 &&
+	    ((m->ready_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)) < 0 || pipe2(m->alive_fds, O_CLOEXEC | O_NONBLOCK) < 0))
 		return fail("descriptors", strerror(errno));
+	if (signals_start(m) < 0)
+		return fail("signals", strerror(errno));
 	if (reload_init(m) < 0)
 		return fail("config-page", strerror(errno));
 	ev_io_init(&m->ready_io, on_ring, m->ready_fd, EV_READ);
@@ -226,7 +244,7 @@ static bool all_ready(const struct master *m)
 
 void start_advance(struct master *m)
 {
-	if (m->state != MASTER_STARTING || !all_ready(m))
+	if (m->state != MASTER_STARTING || !all_ready(m) || !arrival_is_proven(m))
 		return;
 	m->state = MASTER_SERVING;
 	if (files_write(m->config.runtime_dir, m->sockets.listen.port) < 0)
@@ -235,6 +253,7 @@ void start_advance(struct master *m)
 	         (int)getpid(), m->workers, (unsigned long long)(clock_mono_ms() - m->started_ms));
 	notify_ready(m->workers, m->sockets.listen.port);
 	daemon_ready(&m->daemon_fd, m->config.log_file[0] == 0);
+	arrival_confirm(m);
 }
 
 static void forget(const struct master *m)
@@ -245,16 +264,21 @@ static void forget(const struct master *m)
 
 static int serve(struct master *m)
 {
-	int (*const steps[])(struct master *) = { open_files, open_segment, open_sockets, make_loop };
+	int (*const fresh[])(struct master *) = { open_files, open_segment, open_sockets, make_loop, NULL };
+	int (*const handed_over[])(struct master *) = { open_files, arrival_adopt, make_loop, NULL };
+	bool arriving = m->options->handover_fd >= 0;
 
-	for (size_t i = 0; i < sizeof(steps) / sizeof(steps[0]); i++) {
-		if (steps[i](m) < 0) {
-			forget(m);
+	for (int (*const *step)(struct master *) = arriving ? handed_over : fresh; *step != NULL; step++) {
+		if ((*step)(m) < 0) {
+			if (!arriving) /* else the segment is in use */
+				forget(m);
 			return EXIT_FAILURE;
 		}
 	}
 	spawn_init(m);
 	watch_start(m);
+	if (arriving)
+		arrival_adopt_children(m);
 	spawn_wanted(m);
 	ev_run(m->loop, 0);
 	files_remove(m->config.runtime_dir);
@@ -270,10 +294,16 @@ int master_run(struct options *options, char **args)
 	static struct master master;
 	struct master *m = &master;
 
-	*m = (struct master){ .options = options, .args = args, .daemon_fd = -1, .started_ms = clock_mono_ms() };
+	*m = (struct master){ .options = options,
+		              .args = args,
+		              .daemon_fd = -1,
+		              .config_fd = -1,
+		              .upgrade = { .page_fd = -1, .next_fd = -1 },
+		              .started_ms = clock_mono_ms() };
+	snprintf(m->path, sizeof(m->path), "%s", args[0]);
 	if (read_config(m) < 0 || open_log(m) < 0)
 		return EXIT_FAILURE;
-	if (!options->foreground && daemon_enter(m->config.log_file, &m->daemon_fd) < 0)
+	if (!options->foreground && options->handover_fd < 0 && daemon_enter(m->config.log_file, &m->daemon_fd) < 0)
 		return EXIT_FAILURE;
 	title_set("master");
 	return serve(m);

@@ -15,7 +15,7 @@ static void on_limit(struct ev_loop *loop, ev_timer *timer, int revents)
 
 	(void)loop;
 	(void)revents;
-	for (unsigned i = 0; i < CHILDREN; i++) {
+	for (unsigned i = 0; i < CHILDREN_ALL; i++) {
 		struct child *child = &m->children[i];
 
 		if (child->pid == 0)
@@ -46,7 +46,7 @@ static void tell(struct child *child, int signal_number)
 
 static void tell_all_told(struct master *m)
 {
-	for (unsigned i = 0; i < CHILDREN; i++)
+	for (unsigned i = 0; i < CHILDREN_ALL; i++)
 		if (m->children[i].pid > 0 && m->children[i].told)
 			tell(&m->children[i], m->stop_signal);
 }
@@ -63,10 +63,13 @@ void stop_begin(struct master *m, int signal_number, bool bounded)
 	}
 	log_info("op=stop signal=%d bounded=%d children=%u", signal_number, bounded, spawn_count_running(m));
 	notify_stopping();
+	upgrade_stop(m);
 	m->state = MASTER_STOPPING;
 	m->stop_signal = signal_number;
-	for (unsigned i = 0; i < CHILDREN; i++)
+	for (unsigned i = 0; i < CHILDREN_ALL; i++) {
 		ev_timer_stop(m->loop, &m->children[i].respawn);
+		m->children[i].told &= !m->children[i].elder; /* they were told to take their time */
+	}
 	if (bounded)
 		bound(m);
 	stop_advance(m);
@@ -97,7 +100,7 @@ static unsigned current_order(const struct master *m)
 {
 	unsigned order = ~0U;
 
-	for (unsigned i = 0; i < CHILDREN; i++)
+	for (unsigned i = 0; i < CHILDREN_ALL; i++)
 		if (m->children[i].pid > 0 && m->children[i].role->stop_order < order)
 			order = m->children[i].role->stop_order;
 	return order;
@@ -106,7 +109,7 @@ static unsigned current_order(const struct master *m)
 /* True when nobody accepts any more: then callers shall be refused, not kept waiting. */
 static bool listeners_done(const struct master *m)
 {
-	for (unsigned i = 0; i < CHILDREN; i++)
+	for (unsigned i = 0; i < CHILDREN_ALL; i++)
 		if (m->children[i].pid > 0 && m->children[i].role->listens &&
 		    __atomic_load_n(&m->seg->slots[i].state, __ATOMIC_ACQUIRE) != SLOT_STOPPING)
 			return false;
@@ -120,7 +123,7 @@ void stop_advance(struct master *m)
 	if (m->state != MASTER_STOPPING)
 		return;
 	order = current_order(m);
-	for (unsigned i = 0; i < CHILDREN; i++) {
+	for (unsigned i = 0; i < CHILDREN_ALL; i++) {
 		struct child *child = &m->children[i];
 
 		if (child->pid > 0 && child->role->stop_order <= order && !child->told)

@@ -2,6 +2,7 @@
 
 #include <signal.h>
 
+#include "master/arrival.h"
 #include "master/damage.h"
 #include "master/master.h"
 #include "master/spawn.h"
@@ -22,8 +23,8 @@ static bool serves(const struct child *child)
 
 void watch_notify_workers(struct master *m)
 {
-	for (unsigned i = 0; i < WORKERS_MAX; i++)
-		if (m->children[i].pid > 0)
+	for (unsigned i = 0; i < CHILDREN_ALL; i++)
+		if (m->children[i].pid > 0 && m->children[i].role->listens)
 			process_wake(m->children[i].notice_fd);
 }
 
@@ -32,7 +33,7 @@ void watch_update_orphans(struct master *m)
 	uint64_t orphans = 0;
 
 	for (unsigned i = 0; i < WORKERS_MAX && m->state != MASTER_STOPPING; i++)
-		if ((m->sockets.listening >> i & 1) && !serves(&m->children[i]))
+		if ((m->sockets.listening >> i & 1) && !serves(&m->children[i]) && !serves(&m->children[CHILDREN + i]))
 			orphans |= 1ULL << i;
 	if (orphans == __atomic_load_n(&m->seg->board->orphans, __ATOMIC_RELAXED))
 		return;
@@ -52,7 +53,7 @@ static void kill_child(struct child *child, const char *why, uint64_t ms)
 
 static struct child *child_of_pid(struct master *m, pid_t pid)
 {
-	for (unsigned i = 0; i < CHILDREN && pid > 0; i++)
+	for (unsigned i = 0; i < CHILDREN_ALL && pid > 0; i++)
 		if (m->children[i].pid == pid)
 			return &m->children[i];
 	return NULL;
@@ -61,7 +62,7 @@ static struct child *child_of_pid(struct master *m, pid_t pid)
 /* Stopped just after it took the lock, or just before it gave it back: then nobody is named. */
 static void kill_stopped(struct master *m)
 {
-	for (unsigned i = 0; i < CHILDREN; i++)
+	for (unsigned i = 0; i < CHILDREN_ALL; i++)
 		if (m->children[i].pid > 0 && m->children[i].stopped)
 			kill_child(&m->children[i], "lock-held", 0);
 }
@@ -105,7 +106,7 @@ static void check_state(struct master *m, struct child *child)
 
 void watch_ring(struct master *m)
 {
-	for (unsigned i = 0; i < CHILDREN; i++) {
+	for (unsigned i = 0; i < CHILDREN_ALL; i++) {
 		if (m->children[i].pid == 0)
 			continue;
 		check_state(m, &m->children[i]);
@@ -113,6 +114,7 @@ void watch_ring(struct master *m)
 	}
 	watch_update_orphans(m);
 	damage_watch(m);
+	arrival_advance(m);
 	start_advance(m);
 	stop_advance(m);
 }
@@ -152,7 +154,7 @@ static void on_watch(struct ev_loop *loop, ev_timer *timer, int revents)
 	if (now - m->watch_ms > WATCH_LATE_MS)
 		m->resumed_ms = now;
 	m->watch_ms = now;
-	for (unsigned i = 0; i < CHILDREN; i++)
+	for (unsigned i = 0; i < CHILDREN_ALL; i++)
 		check_child(m, &m->children[i], now);
 	watch_ring(m);
 }

@@ -64,7 +64,7 @@ static void on_connection(struct ev_loop *loop, ev_io *watcher, int events)
 
 	(void)loop;
 	(void)events;
-	for (int i = 0; i < ACCEPT_BURST && !worker->stopping; i++) {
+	for (int i = 0; i < ACCEPT_BURST && !worker->stopping && !worker->leaving; i++) {
 		struct sockaddr_storage peer = { .ss_family = AF_UNSPEC };
 		socklen_t n = sizeof(peer);
 		int fd = accept4(watcher->fd, (struct sockaddr *)&peer, &n, SOCK_CLOEXEC | SOCK_NONBLOCK);

@@ -102,7 +102,7 @@ static void connection_close(struct connection *c)
 	buf_reset(&worker->pool->out);
 	buf_reset(&worker->pool->in);
 	free(c);
-	if (worker->stopping && worker->connection_count == 0)
+	if ((worker->stopping || worker->leaving) && worker->connection_count == 0)
 		ev_break(worker->loop, EVBREAK_ALL);
 }
 

@@ -135,7 +135,8 @@ static void address_request(struct connection *c, struct request *rq)
 	memcpy(rq->source, c->source, sizeof(rq->source));
 	rq->source_port = c->source_port;
 	c->served++;
-	rq->close_after = c->worker->stopping || (config->http_requests != 0 && c->served >= config->http_requests);
+	rq->close_after =
+	        c->worker->stopping || c->worker->leaving || (config->http_requests != 0 && c->served >= config->http_requests);
 }
 
 void exchange_refuse(struct connection *c, int status)

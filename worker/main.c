@@ -81,6 +81,19 @@ static void stop(struct watchers *watchers, bool bounded)
 	connection_stop_all(worker);
 }
 
+/* A successor accepts already. A connection that is closed while it is idle may meet a request on its way; so each is
+ * told "Connection: close" with its next answer. The master ends the wait. */
+static void leave(struct worker *worker)
+{
+	if (worker->stopping || worker->leaving)
+		return;
+	worker->leaving = true;
+	process_stopping(worker->proc);
+	accept_stop(worker);
+	if (worker->connection_count == 0)
+		ev_break(worker->loop, EVBREAK_ALL);
+}
+
 static void configure(struct worker *worker)
 {
 	const struct config *config = &worker->proc->config;
@@ -124,6 +137,9 @@ static void on_signal(struct ev_loop *loop, ev_io *watcher, int events)
 			break;
 		case SIGHUP:
 			reload(watchers->worker);
+			break;
+		case SIGUSR2:
+			leave(watchers->worker);
 			break;
 		case SIGUSR1:
 			if (log_reopen() < 0)

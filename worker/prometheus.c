@@ -191,13 +191,36 @@ static void put_process_value(struct buf *b, const struct slot *slot, enum proce
 	}
 }
 
+/* One line a worker: in an upgrade the old one and its successor count as one. */
+static struct slot both_places(const struct segment *seg, unsigned i)
+{
+	const struct slot *other = i < WORKERS_MAX ? &seg->slots[SLOT_SECOND + i] : NULL;
+	struct slot sum = seg->slots[i];
+
+	if (other == NULL || other->generation == 0)
+		return sum;
+	if (__atomic_load_n(&other->state, __ATOMIC_RELAXED) == SLOT_READY) {
+		sum.state = SLOT_READY;
+		sum.stopped = other->stopped;
+	}
+	sum.role = other->role;
+	sum.index = other->index;
+	sum.generation += other->generation;
+	sum.connections += peek(&other->connections);
+	sum.turns += peek(&other->turns);
+	sum.busy_us += peek(&other->busy_us);
+	if (peek(&other->busy_us_max) > sum.busy_us_max)
+		sum.busy_us_max = peek(&other->busy_us_max);
+	return sum;
+}
+
 /* family->at: enum process_value. */
 static void put_processes(struct page *page, const struct family *family)
 {
 	static const char *const roles[ROLES] = { "master", "worker", "pusher", "keeper" };
 
-	for (unsigned i = 0; i < SLOTS_MAX; i++) {
-		const struct slot *slot = &page->seg->slots[i];
+	for (unsigned i = 0; i < SLOT_SECOND; i++) {
+		const struct slot both = both_places(page->seg, i), *slot = &both;
 
 		if (slot->generation == 0 || slot->role >= ROLES ||
 		    (family->at == PROCESS_CONNECTIONS && slot->role != ROLE_WORKER))
@@ -308,6 +331,15 @@ static void put_uptime(struct page *page, const struct family *family)
 	uint64_t ms = clock_mono_ms() - peek(&page->seg->board->started_ms);
 
 	buf_printf(&page->b, "%s %" PRIu64 ".%03" PRIu64 "\n", family->name, ms / 1000, ms % 1000);
+}
+
+static void put_upgrades(struct page *page, const struct family *family)
+{
+	const struct board *board = page->seg->board;
+
+	buf_printf(&page->b, "%s{result=\"done\"} %" PRIu64 "\n", family->name, peek(&board->upgrades_done));
+	buf_printf(&page->b, "%s{result=\"refused\"} %" PRIu64 "\n", family->name, peek(&board->upgrades_refused));
+	buf_printf(&page->b, "%s{result=\"went-back\"} %" PRIu64 "\n", family->name, peek(&board->upgrades_back));
 }
 
 static double mysql_checks(const struct page *page)
@@ -459,6 +491,9 @@ static const struct family families[] = {
 	{ "http_server_requests_seconds", SUMMARY, "method, uri", "The same latency under the name of the real server.",
 	  put_spring_requests, 0 },
 	{ "process_uptime_seconds", GAUGE, "", "Time since rosterd was started.", put_uptime, 0 },
+	{ "roster_upgrades_total", COUNTER, "result",
+	  "Upgrades asked for by SIGUSR2: done; refused before anything changed; the old binary took over again.", put_upgrades,
+	  0 },
 	{ "system_cpu_usage", GAUGE, "", "Busy share of the machine's CPUs, 0 to 1.", put_cpu, 0 },
 	{ "system_load_average_1m", GAUGE, "", "Load of the machine over one minute.", put_load, 0 },
 	{ "nacos_monitor", GAUGE, "module, name", "What dashboards of the real server show.", put_nacos, 0 },

@@ -57,7 +57,7 @@ static struct slot_route *row_of(const struct request *rq)
 {
 	const struct process *proc = rq->worker->proc;
 
-	return proc->seg == NULL ? NULL : &proc->seg->routes[proc->index * SLOT_ROUTES + index_of(rq->route)];
+	return proc->seg == NULL ? NULL : &proc->seg->routes[slot_routes_at(proc->bank, proc->index) + index_of(rq->route)];
 }
 
 /* One writer: no read-modify-write instruction is needed, only whole stores. */
@@ -93,10 +93,11 @@ void route_stats_answered(struct request *rq)
 void route_stats_sum(const struct segment *seg, unsigned route, struct slot_route *sum_r)
 {
 	*sum_r = (struct slot_route){ .errors = 0 };
-	for (unsigned i = 0; i < WORKERS_MAX; i++) {
-		const struct slot_route *row = &seg->routes[i * SLOT_ROUTES + route];
+	for (unsigned i = 0; i < SLOT_BANKS * WORKERS_MAX; i++) {
+		unsigned bank = i / WORKERS_MAX, worker = i % WORKERS_MAX;
+		const struct slot_route *row = &seg->routes[slot_routes_at(bank, worker) + route];
 
-		if (__atomic_load_n(&seg->slots[i].generation, __ATOMIC_RELAXED) == 0)
+		if (__atomic_load_n(&seg->slots[slot_of_worker(bank, worker)].generation, __ATOMIC_RELAXED) == 0)
 			continue; /* never ran: its page stays untouched */
 		sum_r->errors += __atomic_load_n(&row->errors, __ATOMIC_RELAXED);
 		sum_r->us += __atomic_load_n(&row->us, __ATOMIC_RELAXED);

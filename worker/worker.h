@@ -51,6 +51,7 @@ struct worker {
 	struct host_load host;
 	struct route_stats route_stats;
 	bool stopping;
+	bool leaving; /* upgrade: nothing new is accepted, the connections go one by one */
 };
 
 #endif

@@ -102,6 +102,9 @@ struct config {
 	uint64_t limit_subscribers, limit_subscribers_per_service;
 	uint64_t limit_namespaces;
 	uint64_t limit_metadata_bytes, limit_name_bytes;
+
+	/* upgrade: SIGUSR2 */
+	uint64_t upgrade_trial_limit_ms, upgrade_limit_ms, upgrade_drain_ms; /* 10 s, 15 s, 15 s */
 };
 
 /* One page shared by all processes: the master writes the other half, then the generation. */
@@ -123,6 +126,10 @@ int config_override(struct config *config, const char *assignment, struct config
 int config_check(const struct config *config, struct config_error *error_r) MUST_CHECK;
 /* The first key that differs and is not reloadable, NULL if there is none. */
 const char *config_fixed_difference(const struct config *old, const struct config *new_config);
+/* The same between two binaries, whose structs may differ: the keys that are not reloadable as lines "key=value". The
+ * reader ignores keys it does not know; one that is not in the text had its default. ERR_TOO_BIG: out is too small. */
+int config_fixed_text(const struct config *config, char *out, size_t size) MUST_CHECK;
+const char *config_fixed_change(const char *text, const struct config *fresh);
 /* How many keys differ. */
 unsigned config_differences(const struct config *old, const struct config *new_config);
 /* rosterd --print-config sample|doc: etc/roster.yaml and doc/configuration.md. */

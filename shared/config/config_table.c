@@ -161,6 +161,15 @@ const struct config_key config_keys[] = {
 	{ "limits.name", CONFIG_SIZE, FIELD(limit_name_bytes), 1, NAME_MAX_BYTES, "1023", "", true,
 	  "Longest name: namespace, service, cluster, ip, app, agent, list of clusters. Clients in the field use up to 400.",
 	  NULL },
+
+	{ "upgrade.trial_limit", CONFIG_DURATION, FIELD(upgrade_trial_limit_ms), 2 * SECOND, 10 * MINUTE, "10s", "", true,
+	  "SIGUSR2: the trial of the new binary is killed when it takes longer, and the upgrade refused.", NULL },
+	{ "upgrade.limit", CONFIG_DURATION, FIELD(upgrade_limit_ms), 3 * SECOND, 10 * MINUTE, "15s", "", true,
+	  "From the exec of the new binary until all of its processes serve. Later, the old binary takes over again.", NULL },
+	{ "upgrade.drain", CONFIG_DURATION, FIELD(upgrade_drain_ms), 0, HOUR, "15s", "", true,
+	  "How long a worker of the old binary waits for the next request of each connection, to end it with the answer. Then what "
+	  "is idle is closed.",
+	  NULL },
 };
 
 #define COUNT_BEFORE(list) \

@@ -16,7 +16,7 @@
 /* Only for last words: an assert knows no context. */
 static struct process *current;
 
-static const int child_signals[] = { SIGTERM, SIGINT, SIGQUIT, SIGHUP, SIGUSR1 };
+static const int child_signals[] = { SIGTERM, SIGINT, SIGQUIT, SIGHUP, SIGUSR1, SIGUSR2 };
 
 void process_wake(int fd)
 {

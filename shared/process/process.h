@@ -30,6 +30,7 @@ struct listen_set {
 struct process {
 	enum role role;
 	unsigned index;
+	unsigned bank;        /* worker: which of its two places (slot.h) */
 	struct config config; /* a copy; process_reload() brings it up to date */
 	const struct config_shared *config_shared;
 	struct segment *seg;
@@ -57,7 +58,8 @@ void process_enter(struct process *proc);
 void process_wake(int fd);
 
 /* signalfd for: SIGTERM, SIGINT (stop, bounded), SIGQUIT (stop, unbounded), SIGHUP (new
- * configuration: call process_reload()), SIGUSR1 (log_reopen()). All blocked otherwise; SIGPIPE ignored. */
+ * configuration: call process_reload()), SIGUSR1 (log_reopen()), SIGUSR2 (a successor serves: leave as soon as no client notices;
+ * who has no clients stops). All blocked otherwise; SIGPIPE ignored. */
 int process_signal_fd(void);
 /* One signal number from it, 0 when there is none. */
 int process_next_signal(int fd);

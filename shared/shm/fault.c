@@ -51,6 +51,27 @@ void fault_arm_from_environment(const char *role)
 		fault_arm(strtoull(at, NULL, 10));
 }
 
+static void end_by(const char *how)
+{
+	if (strcmp(how, "segv") == 0)
+		raise(SIGSEGV);
+	else if (strcmp(how, "abort") == 0)
+		abort();
+	else if (strcmp(how, "exit") == 0)
+		exit(EXIT_FAILURE);
+	for (;;)
+		pause();
+}
+
+void fault_at(const char *name)
+{
+	const char *at = getenv("ROSTER_FAULT_AT");
+	size_t n = strlen(name);
+
+	if (at != NULL && strncmp(at, name, n) == 0 && at[n] == '=')
+		end_by(at + n + 1);
+}
+
 #else
 
 /* An empty translation unit is not C. */

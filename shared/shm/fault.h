@@ -6,7 +6,9 @@
  * that other processes can see, around page takes, queue links and lock hand-over.
  * Arming is per process and inherited by fork; ROSTER_FAULT=N in the environment
  * arms a child at start (role filter: ROSTER_FAULT_ROLE=worker). With ROSTER_FAULT_STOP set the child is
- * stopped (SIGSTOP) there instead; continued, it goes on. */
+ * stopped (SIGSTOP) there instead; continued, it goes on.
+ *
+ * FAULT_AT("name") is a place of its own that ends in another way: ROSTER_FAULT_AT=name=segv (or abort, exit, hang). */
 #ifndef SHM_FAULT_H
 #define SHM_FAULT_H
 
@@ -23,8 +25,11 @@ void fault_tell(const char *volatile *where);
 /* A child, when it enters its role: obeys ROSTER_FAULT and ROSTER_FAULT_ROLE. */
 void fault_arm_from_environment(const char *role);
 #define FAULT(name) fault_point(name)
+void fault_at(const char *name);
+#define FAULT_AT(name) fault_at(name)
 #else
 #define FAULT(name) ((void)0)
+#define FAULT_AT(name) ((void)0)
 static inline void fault_arm_from_environment(const char *role)
 {
 	(void)role;

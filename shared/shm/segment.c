@@ -51,7 +51,7 @@ int segment_layout(uint64_t bytes, struct segment_layout *layout_r)
 
 	layout.board = round_up(layout.slots + SLOTS_MAX * sizeof(struct slot), 64);
 	layout.routes = round_up(layout.board + sizeof(struct board), 64);
-	layout.brake = round_up(layout.routes + WORKERS_MAX * SLOT_ROUTES * sizeof(struct slot_route), 64);
+	layout.brake = round_up(layout.routes + SLOT_BANKS * WORKERS_MAX * SLOT_ROUTES * sizeof(struct slot_route), 64);
 	layout.events = round_up(layout.brake + sizeof(struct brake_state), 64);
 	layout.removed = round_up(layout.events + ring_bytes(RING_EVENTS, false), 64);
 	layout.shards = round_up(layout.removed + ring_bytes(RING_REMOVED, true), SEGMENT_PAGE);
@@ -77,6 +77,7 @@ void segment_fingerprint(uint8_t out[32])
 		SEGMENT_UNIT,
 		SHARDS_ALL,
 		SLOTS_MAX,
+		SLOT_SECOND,
 		RING_EVENTS,
 		RING_REMOVED,
 		SLAB_KINDS,

@@ -147,6 +147,16 @@ struct segment_report {
  * number stands against which. ERR_BUSY: the flock did not come free in time. */
 int segment_open(const struct segment_config *config, struct segment **segment_r, struct segment_report *report_r) MUST_CHECK;
 
+/* Upgrade (master/upgrade.h): the file behind fd is in use by other processes. Both check it as a start does (magic,
+ * fingerprint, boot, sizes, backing) and leave locks and logs alone, because others hold them. ERR_RANGE: another layout;
+ * ERR_CORRUPT: anything else; why says what.
+ *
+ * segment_inspect() maps it read-only, walks the page owners and unmaps it; fd may be read-only. segment_adopt() makes
+ * the handle of a master that takes over by exec in place: the flock comes with the descriptor, path is for messages and
+ * segment_unlink(). */
+int segment_inspect(int fd, char *why, size_t why_size) MUST_CHECK;
+int segment_adopt(int fd, const char *path, struct segment **segment_r, char *why, size_t why_size) MUST_CHECK;
+
 /* Checks the configuration the way segment_open() would, without touching anything (-t). */
 int segment_check_config(const struct segment_config *config, char *why, unsigned why_size) MUST_CHECK;
 

@@ -313,6 +313,7 @@ static const char *unfit(const struct segment_header *header)
 		return "its clock is impossible";
 	return NULL;
 }
+static const char other_layout[] = "of another layout";
 
 /* NULL, or why this file is not a segment of ours. Reads, maps nothing. */
 static const char *foreign(const struct opening *o, struct segment_layout *layout_r)
@@ -329,7 +330,7 @@ static const char *foreign(const struct opening *o, struct segment_layout *layou
 	if (header.magic != SEGMENT_MAGIC)
 		return "not a finished segment";
 	if (header.layout != SEGMENT_LAYOUT || memcmp(header.fingerprint, fingerprint, sizeof(fingerprint)) != 0)
-		return "of another layout";
+		return other_layout;
 	if (header.seal != segment_seal(&header))
 		return "its header does not agree with its seal";
 	if (memcmp(header.boot_id, boot_id, sizeof(boot_id)) != 0)
@@ -471,6 +472,56 @@ int segment_open(const struct segment_config *config, struct segment **segment_r
 			close(o.fd);
 		return ret;
 	}
+	*segment_r = o.seg;
+	return 0;
+}
+
+/* ---- upgrade --------------------------------------------------------------- */
+
+static int refuse_running(const char *what, char *why, size_t why_size)
+{
+	snprintf(why, why_size, "the segment is %s", what);
+	return what == other_layout ? ERR_RANGE : ERR_CORRUPT;
+}
+
+int segment_inspect(int fd, char *why, size_t why_size)
+{
+	struct opening o = { .fd = fd };
+	struct segment_layout layout;
+	const char *what = foreign(&o, &layout);
+	const uint8_t *base, *owners;
+	bool sound = true;
+
+	if (what != NULL)
+		return refuse_running(what, why, why_size);
+	base = mmap(NULL, layout.bytes, PROT_READ, MAP_SHARED | MAP_NORESERVE, fd, 0);
+	if (base == MAP_FAILED) {
+		snprintf(why, why_size, "mapping %llu MiB: %s", (unsigned long long)(layout.bytes >> 20), strerror(errno));
+		return ERR_NOMEM;
+	}
+	owners = base + layout.owners;
+	for (uint32_t page = 0; page < layout.pages && sound; page++)
+		sound = owners[page] <= SHARDS_ALL;
+	munmap((void *)(uintptr_t)base, layout.bytes); /* no lock was taken through it */
+	return sound ? 0 : refuse_running("damaged: impossible page owners", why, why_size);
+}
+
+int segment_adopt(int fd, const char *path, struct segment **segment_r, char *why, size_t why_size)
+{
+	struct segment_report report = { .why = "" };
+	struct segment_config config = { .name = "" };
+	struct opening o = { .config = &config, .report = &report, .fd = fd, .dir_fd = -1 };
+	struct segment_layout layout;
+	const char *what = foreign(&o, &layout);
+	int ret;
+
+	if (what != NULL)
+		return refuse_running(what, why, why_size);
+	if ((ret = map(&o, &layout)) < 0) {
+		snprintf(why, why_size, "%s", report.why);
+		return ret;
+	}
+	snprintf(o.seg->path, sizeof(o.seg->path), "%s", path);
 	*segment_r = o.seg;
 	return 0;
 }

@@ -11,7 +11,11 @@
 
 #include "shared/shm/segment.h"
 
-#define SLOTS_MAX 80U /* 64 workers and room for the other roles */
+/* 64 workers and room for the other roles; then the other place of each worker: in an upgrade the workers of both images
+ * run side by side, and a slot has one writer. */
+#define SLOT_SECOND 80U
+#define SLOTS_MAX (SLOT_SECOND + 64U)
+#define SLOT_BANKS 2U
 #define SLOT_COUNTERS 128U
 #define SLOT_LAST_WORDS 256U
 #define WORKERS_MAX 64U
@@ -38,8 +42,8 @@ struct slot {
 	char last_words[SLOT_LAST_WORDS];              /* assert text; the master logs and clears it */
 };
 
-/* What one route cost one worker (worker/route_stats.h): SLOT_ROUTES of them each, in a place of their own, because
- * most are never touched. */
+/* What one route cost one worker (worker/route_stats.h): SLOT_ROUTES of them for each place of each worker, apart from the
+ * slots, because most are never touched. */
 struct slot_route {
 	uint64_t errors; /* answers with a status of 400 or more */
 	uint64_t us;     /* sum of the latencies */
@@ -56,7 +60,20 @@ struct board {
 	uint64_t workers; /* configured now */
 	uint64_t master_pid;
 	uint64_t started_ms; /* CLOCK_MONOTONIC */
-	uint64_t spare[10];
+	/* Upgrades since the start (master/upgrade.h): by how they ended. */
+	uint64_t upgrades_done, upgrades_refused, upgrades_back;
+	uint64_t spare[7];
 };
+
+/* Which rows of seg->routes belong to worker n of bank 0 or 1. */
+static inline unsigned slot_routes_at(unsigned bank, unsigned worker)
+{
+	return (bank * WORKERS_MAX + worker) * SLOT_ROUTES;
+}
+
+static inline unsigned slot_of_worker(unsigned bank, unsigned worker)
+{
+	return bank * SLOT_SECOND + worker;
+}
 
 #endif
