@@ -109,6 +109,7 @@ static void enter_role(struct master *m, const struct child *child, pid_t master
 	proc = make_process(m, child);
 	proc->slot->pid = (uint32_t)getpid();
 	process_enter(proc);
+	FAULT_AT(child->role->name);
 	if (child->generation == 1) /* a successor has to get past the place */
 		fault_arm_from_environment(child->role->name);
 	exit(child->role->entrance(proc));

@@ -164,21 +164,18 @@ static void finish(struct master *m, struct trial *trial)
 static enum trial_result judge(const struct trial *trial, const siginfo_t *info, char *why, size_t why_size)
 {
 	bool exited = info->si_code == CLD_EXITED;
-	char said[sizeof(trial->said)];
 
 	if (exited && info->si_status == TRIAL_EXIT_LAYOUT && strstr(trial->said, TRIAL_PASSED) != NULL)
 		return TRIAL_LAYOUT;
 	if (exited && info->si_status == 0 && strstr(trial->said, TRIAL_PASSED) != NULL)
 		return TRIAL_OK;
-	log_quote(str_make(trial->said,
-	                   trial->said_n > 0 && trial->said[trial->said_n - 1] == '\n' ? trial->said_n - 1 : trial->said_n),
-	          said, sizeof(said));
 	if (trial->late)
 		snprintf(why, why_size, "the trial took longer than upgrade.trial_limit");
 	else if (exited && info->si_status == 0)
 		snprintf(why, why_size, "the trial ended without saying that it passed: is this rosterd?");
 	else
-		snprintf(why, why_size, "the trial failed, %s=%d said=%s", exited ? "exit" : "signal", info->si_status, said);
+		snprintf(why, why_size, "the trial failed, %s=%d: %.*s", exited ? "exit" : "signal", info->si_status,
+		         (int)strcspn(trial->said, "\n"), trial->said);
 	return TRIAL_FAILED;
 }
 

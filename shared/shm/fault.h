@@ -8,7 +8,8 @@
  * arms a child at start (role filter: ROSTER_FAULT_ROLE=worker). With ROSTER_FAULT_STOP set the child is
  * stopped (SIGSTOP) there instead; continued, it goes on.
  *
- * FAULT_AT("name") is a place of its own that ends in another way: ROSTER_FAULT_AT=name=segv (or abort, exit, hang). */
+ * FAULT_AT("name") is a place of its own that ends in another way: ROSTER_FAULT_AT=name=segv (or abort, exit,
+ * hang). Names: trial, upgrade-begin, upgrade-adopt, upgrade-prove, and the role of each child. */
 #ifndef SHM_FAULT_H
 #define SHM_FAULT_H
 

@@ -6,9 +6,10 @@
  * connection is opened for a single request. Prints a line "broken CLIENT_PORT AT_MS kept|new open|idle" for each connection
  * that the server broke (open: while a request waited for its answer), "slow CLIENT_PORT AT_MS TOOK_US kept|new
  * answered|unanswered" for each request over 200 ms, and at the end
- *     requests N slowest_us N new N slowest_new_us N bad N
- * where bad counts answers other than 200. A broken kept connection is opened again at once. Answers are told
- * complete by Content-Length or by the last chunk. */
+ *     requests N slowest_us N new N slowest_new_us N bad N closed N
+ * where bad counts answers other than 200 and closed the kept connections whose answer said "Connection: close": these are
+ * opened again at once, as a client does, and so are broken ones. Answers are told complete by Content-Length or by the last
+ * chunk. */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -41,7 +42,7 @@ static struct {
 	size_t request_len;
 	int epoll;
 	uint64_t begin_us;
-	uint64_t requests, slowest, fresh, slowest_fresh, bad;
+	uint64_t requests, slowest, fresh, slowest_fresh, bad, closed;
 } hammer;
 
 static uint64_t now_us(void)
@@ -127,6 +128,11 @@ static void client_answered(struct client *c)
 		hammer.requests++;
 		if (took > hammer.slowest)
 			hammer.slowest = took;
+		if (memmem(c->in, c->have, "\r\nConnection: close\r\n", 21) != NULL) {
+			hammer.closed++;
+			client_close(c);
+			client_open(c);
+		}
 	} else {
 		hammer.fresh++;
 		if (took > hammer.slowest_fresh)
@@ -237,8 +243,9 @@ int main(int argc, char **argv)
 		count_open(&kept[i], &hammer.slowest);
 	for (int i = 0; i < NEW_MAX; i++)
 		count_open(&fresh[i], &hammer.slowest_fresh);
-	printf("requests %" PRIu64 " slowest_us %" PRIu64 " new %" PRIu64 " slowest_new_us %" PRIu64 " bad %" PRIu64 "\n",
-	       hammer.requests, hammer.slowest, hammer.fresh, hammer.slowest_fresh, hammer.bad);
+	printf("requests %" PRIu64 " slowest_us %" PRIu64 " new %" PRIu64 " slowest_new_us %" PRIu64 " bad %" PRIu64
+	       " closed %" PRIu64 "\n",
+	       hammer.requests, hammer.slowest, hammer.fresh, hammer.slowest_fresh, hammer.bad, hammer.closed);
 	free(kept);
 	free(fresh);
 	return 0;

@@ -4,18 +4,15 @@
 import os
 import re
 import signal
-import subprocess
 import sys
-import threading
 import time
 import unittest
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "lib"))
 import roster  # noqa: E402
+from load import Load  # noqa: E402
 
-HAMMER = os.path.join(os.path.dirname(roster.ROSTERD), "tests", "system", "hammer")
-CONNECTIONS, KILLS = 200, 20
-TARGET = "/nacos/v1/ns/instance/beat?serviceName=load&ip=10.0.0.1&port=80"
+KILLS = 20
 SLOWER_MS = 20.0            # allowed above the slowest request of the control run
 REPLACED_MS = 50.0
 
@@ -37,32 +34,6 @@ def client_ports(pid):
             if part[9] in inodes and part[3] == "01":
                 ports.add(int(part[2].split(":")[1], 16))
     return ports
-
-
-class Load:
-    def __init__(self, server, seconds):
-        self.proc = subprocess.Popen([HAMMER, str(server.port), str(CONNECTIONS), "50", "10", str(seconds), TARGET],
-                                     stdout=subprocess.PIPE, text=True)
-        assert self.proc.stdout.readline() == "started\n"
-        # Read all the time: behind a full pipe the hammer would stand still, and blame the server.
-        self.lines = []
-        self.reader = threading.Thread(target=lambda: self.lines.extend(self.proc.stdout))
-        self.reader.start()
-
-    def finish(self):
-        self.proc.wait(120)
-        self.reader.join(120)
-        self.proc.stdout.close()
-        text = "".join(self.lines)
-        found = re.search(r"requests (\d+) slowest_us (\d+) new (\d+) slowest_new_us (\d+) bad (\d+)", text)
-        assert found, text
-        self.requests, slow, self.fresh, slow_new, self.bad = (int(x) for x in found.groups())
-        for line in re.findall(r"^slow .*$", text, re.M):
-            print(line, flush=True)
-        self.slowest_ms, self.slowest_new_ms = slow / 1000, slow_new / 1000
-        self.broken = [(int(port), kind, state) for port, kind, state
-                       in re.findall(r"^broken (\d+) \d+ (\w+) (\w+)$", text, re.M)]
-        return self
 
 
 class WorkerDeath(unittest.TestCase):
