@@ -1,13 +1,13 @@
 #include "master/convert.h"
 
-#include <stdio.h>
-
 #include "master/master.h"
+#include "shared/base/log.h"
 
-int upgrade_convert(struct master *m, char *why, size_t why_size)
+int upgrade_convert(struct master *m)
 {
-	snprintf(why, why_size,
-	         "another layout: %s cannot be taken over as it stands; stop the server, then start the new binary",
-	         m->seg->path);
+	log_error(
+	        "op=convert result=refused path=%s why=\"another layout: the segment cannot be taken over as it stands; stop the "
+	        "server, then start the new binary\"",
+	        m->seg->path);
 	return ERR_RANGE;
 }

@@ -31,7 +31,7 @@ libroster_a_SOURCES += \
 
 if HAVE_CMOCKA
 check_PROGRAMS += tests/unit/options_test tests/unit/backoff_test tests/unit/activation_test tests/unit/sockets_test \
-	tests/unit/turn_test
+	tests/unit/turn_test tests/unit/handover_test
 tests_unit_options_test_SOURCES = tests/unit/options_test.c
 tests_unit_options_test_LDADD = $(UNIT_LDADD)
 tests_unit_backoff_test_SOURCES = tests/unit/backoff_test.c
@@ -42,4 +42,6 @@ tests_unit_sockets_test_SOURCES = tests/unit/sockets_test.c
 tests_unit_sockets_test_LDADD = $(UNIT_LDADD)
 tests_unit_turn_test_SOURCES = tests/unit/turn_test.c
 tests_unit_turn_test_LDADD = $(UNIT_LDADD)
+tests_unit_handover_test_SOURCES = tests/unit/handover_test.c
+tests_unit_handover_test_LDADD = $(UNIT_LDADD)
 endif

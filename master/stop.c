@@ -111,7 +111,7 @@ static bool listeners_done(const struct master *m)
 {
 	for (unsigned i = 0; i < CHILDREN_ALL; i++)
 		if (m->children[i].pid > 0 && m->children[i].role->listens &&
-		    __atomic_load_n(&m->seg->slots[i].state, __ATOMIC_ACQUIRE) != SLOT_STOPPING)
+		    __atomic_load_n(&m->seg->slots[m->children[i].slot].state, __ATOMIC_ACQUIRE) != SLOT_STOPPING)
 			return false;
 	return true;
 }

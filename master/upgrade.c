@@ -161,7 +161,11 @@ void upgrade_reap(struct master *m)
 		return;
 	if (m->state != MASTER_SERVING)
 		return;
-	if (result == TRIAL_FAILED || (result == TRIAL_LAYOUT && upgrade_convert(m, why, sizeof(why)) < 0))
+	if (result == TRIAL_LAYOUT && upgrade_convert(m) < 0) {
+		snprintf(why, sizeof(why), "the new binary has another layout of the segment");
+		result = TRIAL_FAILED;
+	}
+	if (result == TRIAL_FAILED)
 		refused(m, why);
 	else
 		go_on(m);

@@ -18,7 +18,7 @@ from roster import Server, wait_until  # noqa: E402
 
 ROSTERD = os.path.join(roster.TOP, roster.ROSTERD)
 FAULTS = os.path.join(roster.TOP, "build-faults", "rosterd")
-SLOW = 4 if roster.SANITIZED else 1
+SLOW = 2 if roster.SANITIZED else 1
 
 # How the new binary ends after the exec: name of the place, how, what the old one says.
 AFTER_EXEC = [
@@ -140,7 +140,8 @@ class Refused(unittest.TestCase):
             f.seek(8)
             f.write(struct.pack("<I", 4711))
             f.flush()
-            self.refused(up, "another layout", "another layout: ")
+            self.refused(up, "another layout", "another layout of the segment")
+            self.assertIn('op=convert result=refused', up.server.log_text())
             f.seek(8)
             f.write(layout)
 

@@ -428,6 +428,38 @@ static void same_file(const char *name, void (*print)(FILE *out))
 	free(now);
 }
 
+/* What two binaries compare: keys that need a restart, as text. */
+static void test_fixed_text(void **state)
+{
+	struct config running, fresh;
+	struct config_error error;
+	char text[4096], small[16];
+
+	(void)state;
+	config_defaults(&running);
+	assert_int_equal(config_override(&running, "listen.port=8849", &error), 0);
+	assert_int_equal(config_override(&running, "segment.limit=300MiB", &error), 0);
+	assert_int_equal(config_override(&running, "segment.max_age=90s", &error), 0);
+	assert_int_equal(config_override(&running, "runtime_dir=/run/a=b", &error), 0);
+	assert_int_equal(config_fixed_text(&running, small, sizeof(small)), ERR_TOO_BIG);
+	assert_int_equal(config_fixed_text(&running, text, sizeof(text)), 0);
+	fresh = running;
+	assert_null(config_fixed_change(text, &fresh));
+	fresh.push_delay_ms++; /* may change */
+	assert_null(config_fixed_change(text, &fresh));
+	fresh.segment_max_age_ms++;
+	assert_string_equal(config_fixed_change(text, &fresh), "segment.max_age");
+	/* Of another version: a key nobody knows any more, and one that it did not have. */
+	config_defaults(&fresh);
+	assert_null(config_fixed_change("gone.key=7\nlisten.port=8848\n", &fresh));
+	fresh.listen_port = 1;
+	assert_string_equal(config_fixed_change("gone.key=7\n", &fresh), "listen.port");
+	for (unsigned i = 0; i < config_key_count; i++)
+		assert_true(config_keys[i].reloadable ||
+		            !(config_key_is_list(&config_keys[i]) || config_keys[i].type == CONFIG_BOOL ||
+		              config_keys[i].type == CONFIG_CHOICE));
+}
+
 static void test_printed_files(void **state)
 {
 	(void)state;
@@ -466,21 +498,14 @@ static void test_sample_is_the_defaults(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_defaults),
-		cmocka_unit_test(test_rows),
-		cmocka_unit_test(test_levels_match_log),
-		cmocka_unit_test(test_overrides),
-		cmocka_unit_test(test_values),
-		cmocka_unit_test(test_files),
-		cmocka_unit_test(test_file_values),
-		cmocka_unit_test(test_file_error_changes_nothing),
-		cmocka_unit_test(test_file_too_long),
-		cmocka_unit_test(test_file_missing),
-		cmocka_unit_test(test_file_deep),
-		cmocka_unit_test(test_check),
-		cmocka_unit_test(test_differences),
-		cmocka_unit_test(test_printed_files),
-		cmocka_unit_test(test_sample_is_the_defaults),
+		cmocka_unit_test(test_defaults),         cmocka_unit_test(test_rows),
+		cmocka_unit_test(test_levels_match_log), cmocka_unit_test(test_overrides),
+		cmocka_unit_test(test_values),           cmocka_unit_test(test_files),
+		cmocka_unit_test(test_file_values),      cmocka_unit_test(test_file_error_changes_nothing),
+		cmocka_unit_test(test_file_too_long),    cmocka_unit_test(test_file_missing),
+		cmocka_unit_test(test_file_deep),        cmocka_unit_test(test_check),
+		cmocka_unit_test(test_differences),      cmocka_unit_test(test_fixed_text),
+		cmocka_unit_test(test_printed_files),    cmocka_unit_test(test_sample_is_the_defaults),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

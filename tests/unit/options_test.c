@@ -41,6 +41,8 @@ static const struct {
 	{ { "--print-config=doc", NULL }, OPTIONS_DOC, false, false, NULL, 0 },
 	{ { "--print-api", NULL }, OPTIONS_API, false, false, NULL, 0 },
 	{ { "--print-metrics", NULL }, OPTIONS_METRICS, false, false, NULL, 0 },
+	{ { "--handover=5", "-f", "-c", "x", NULL }, OPTIONS_RUN, true, false, "x", 0 },
+	{ { "--trial=5", "-o", "a=1", NULL }, OPTIONS_TRIAL, false, false, NULL, 1 },
 };
 
 static const struct {
@@ -53,6 +55,10 @@ static const struct {
 	{ { "-o", "novalue", NULL }, "-o takes KEY=VALUE, not \"novalue\"" },
 	{ { "--print-config", "html", NULL }, "--print-config takes sample or doc, not \"html\"" },
 	{ { "start", NULL }, "\"start\" is not an option" },
+	{ { "--handover=x", NULL }, "--handover: only a running rosterd gives this option, to its successor (SIGUSR2)" },
+	{ { "--handover", "5", NULL }, "--handover: only a running rosterd gives this option, to its successor (SIGUSR2)" },
+	{ { "-f", "--handover=5", NULL }, "--handover: only a running rosterd gives this option, to its successor (SIGUSR2)" },
+	{ { "-f", "--trial=5", NULL }, "--trial: only a running rosterd gives this option, to its successor (SIGUSR2)" },
 };
 
 static void takes_what_is_right(void **state)

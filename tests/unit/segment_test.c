@@ -576,6 +576,58 @@ static void test_cgroups(void **state)
 	assert_int_equal(rmdir(b) | rmdir(a), 0);
 }
 
+/* Others run: a lock that is held stays held, an open log is left alone, and what they write is seen. */
+static void test_adopt(void **state)
+{
+	struct place *place = *state;
+	struct segment *other = NULL;
+	char why[160];
+	struct tx tx;
+	int fd;
+
+	assert_int_equal(open_it(place), 0);
+	assert_int_equal(lock_take(place->seg, 3, &tx), 0);
+	place->seg->slots[2].pid = 77;
+	fd = open(place->path, O_RDONLY);
+	assert_int_equal(segment_inspect(fd, why, sizeof(why)), 0);
+	close(fd);
+	fd = open(place->path, O_RDWR);
+	assert_int_equal(segment_adopt(fd, place->path, &other, why, sizeof(why)), 0);
+	assert_string_equal(other->path, place->path);
+	assert_int_equal(other->slots[2].pid, 77);
+	assert_int_equal(other->shards[3].owner, getpid());
+	assert_int_equal(other->header->attach_count, 0);
+	other->board->workers = 5;
+	assert_int_equal(place->seg->board->workers, 5);
+	lock_drop(&tx);
+	segment_close_for_test(&other);
+}
+
+static void test_adopt_refuses(void **state)
+{
+	struct place *place = *state;
+	struct segment *other = NULL;
+	char why[160];
+	int fd;
+
+	assert_int_equal(open_it(place), 0);
+	fd = open(place->path, O_RDWR);
+	place->seg->header->layout++;
+	assert_int_equal(segment_inspect(fd, why, sizeof(why)), ERR_RANGE);
+	assert_int_equal(segment_adopt(fd, place->path, &other, why, sizeof(why)), ERR_RANGE);
+	assert_string_equal(why, "the segment is of another layout");
+	place->seg->header->layout--;
+	place->seg->header->boot_id[0] ^= 1;
+	assert_int_equal(segment_inspect(fd, why, sizeof(why)), ERR_CORRUPT);
+	place->seg->header->boot_id[0] ^= 1;
+	place->seg->owners[1] = 200;
+	assert_int_equal(segment_inspect(fd, why, sizeof(why)), ERR_CORRUPT);
+	place->seg->owners[1] = 0;
+	assert_int_equal(segment_inspect(fd, why, sizeof(why)), 0);
+	close(fd);
+	assert_null(other);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -596,6 +648,8 @@ int main(void)
 		ROW(test_layout),
 		ROW(test_limits_refuse),
 		ROW(test_cgroups),
+		ROW(test_adopt),
+		ROW(test_adopt_refuses),
 	};
 
 	return cmocka_run_group_tests_name("segment", tests, NULL, NULL);
