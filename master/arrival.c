@@ -106,8 +106,11 @@ int arrival_adopt(struct master *m)
 
 void arrival_record(struct master *m)
 {
-	if (m->upgrade.step == UPGRADE_ARRIVING && m->upgrade.page != NULL)
-		handover_record(m->upgrade.page, m);
+	if (m->upgrade.step != UPGRADE_ARRIVING || m->upgrade.page == NULL)
+		return;
+	fallback_hold(true);
+	handover_record(m->upgrade.page, m);
+	fallback_hold(false);
 }
 
 /* ---- the others leave --------------------------------------------------------------------- */

@@ -17,7 +17,7 @@ void fallback_disarm(void);
 bool fallback_is_armed(void);
 /* In a child, first of all: its end is its own. */
 void fallback_forget(void);
-/* While a child is being forked and written down, a late alarm waits. */
+/* While a child is being forked and the page is written, a late alarm waits. */
 void fallback_hold(bool on);
 /* Why, for the log of the old image; before an exit() or as part of fallback_now(). The first one counts. */
 void fallback_because(const char *why);

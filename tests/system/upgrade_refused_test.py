@@ -192,9 +192,12 @@ class Refused(unittest.TestCase):
 
     def test_children_are_watched_after_an_upgrade(self):
         with Server(workers=2, **{"upgrade.drain": "1s"}) as server:
+            descriptors = lambda: sorted(os.listdir("/proc/%d/fd" % server.proc.pid), key=int)  # noqa: E731
+            before = descriptors()
             for number in range(2):
                 server.proc.send_signal(signal.SIGUSR2)
                 server.wait_log(r"op=upgrade result=done", 30, count=number + 1)
+                self.assertEqual(len(descriptors()), len(before), "%s, then %s" % (before, descriptors()))
             for name in ("worker/0", "pusher", "keeper"):
                 pid = server.child(name)
                 os.kill(pid, signal.SIGKILL)
@@ -206,6 +209,55 @@ class Refused(unittest.TestCase):
             self.assertEqual(len(server.children()), 4, "as many workers as the configuration says")
             for _ in range(40):
                 self.assertEqual(server.metrics()["status"], "UP")
+
+    def test_in_the_background(self):
+        """Without -f: nobody waits in a terminal any more."""
+        server = Server(workers=2)
+        line = [word for word in server.command() if word != "-f"]
+        server.log_from = 0
+        self.assertEqual(subprocess.run(line, stdin=subprocess.DEVNULL, timeout=30).returncode, 0)
+        pid = int(open(server.folder + "/run/pid").read())
+        try:
+            for number in range(2):
+                os.kill(pid, signal.SIGUSR2)
+                server.wait_log(r"op=upgrade result=done", 30, count=number + 1)
+            server.port = int(open(server.folder + "/run/port").read())
+            self.assertEqual(server.metrics()["status"], "UP")
+            self.assertEqual(int(open(server.folder + "/run/pid").read()), pid)
+        finally:
+            os.kill(pid, signal.SIGTERM)
+            wait_until(lambda: not roster.alive(pid), 20, "the end")
+        server.registry_check()
+        shutil.rmtree(server.folder)
+
+    def test_activated_socket_comes_along(self):
+        server = Server(workers=2)
+        port = roster.free_port()
+        server.options["listen.port"] = str(port)
+        server.log_from = 0
+        line = ["systemd-socket-activate", "-l", "127.0.0.1:%d" % port] + server.command()
+        with open(server.folder + "/stderr", "ab") as server.stderr:
+            server.proc = subprocess.Popen(line, stdin=subprocess.DEVNULL, stdout=server.stderr, stderr=server.stderr)
+            server.port = port
+            try:
+                wait_until(lambda: self.connected(port), 20, "the first connection, which starts it")
+                server.wait_log(r"op=ready")
+                for number in range(2):
+                    server.proc.send_signal(signal.SIGUSR2)
+                    server.wait_log(r"op=upgrade result=done", 30, count=number + 1)
+                for _ in range(40):
+                    self.assertEqual(server.metrics()["status"], "UP")
+                self.assertEqual(server.stop(), 0)
+            finally:
+                server.stop()
+        server.registry_check()
+        shutil.rmtree(server.folder)
+
+    @staticmethod
+    def connected(port):
+        with contextlib.suppress(OSError):
+            socket.create_connection(("127.0.0.1", port), 1).close()
+            return True
 
     def test_stop_in_the_middle(self):
         """SIGTERM during the trial and while the new image proves itself: everything ends, nothing comes back."""
