@@ -45,3 +45,5 @@ tests_fault_corrupt_LDADD = libroster.a $(ROSTER_LIBS)
 noinst_PROGRAMS += tests/fault/poke
 tests_fault_poke_SOURCES = tests/fault/poke.c
 tests_fault_poke_LDADD = libroster.a $(ROSTER_LIBS)
+noinst_PROGRAMS += tests/fault/beater
+tests_fault_beater_SOURCES = tests/fault/beater.c
