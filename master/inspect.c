@@ -65,7 +65,7 @@ static int check_registry(const struct options *options)
 	}
 	segment_config = start_segment_config(&config, false);
 	if ((ret = segment_open(&segment_config, &seg, &report)) < 0 || report.origin != SEGMENT_ATTACHED) {
-		fprintf(stderr, "rosterd: no registry to check: %s\n", ret < 0 ? err_str(ret) : report.why);
+		fprintf(stderr, "rosterd: no registry to check: %s\n", report.why[0] != 0 ? report.why : err_str(ret));
 		if (ret == 0 && segment_unlink(seg) < 0)
 			fprintf(stderr, "rosterd: %s stays\n", seg->path);
 		return EXIT_FAILURE;

@@ -3,6 +3,7 @@ libroster_a_SOURCES += \
 	shared/shm/blob.c shared/shm/blob.h \
 	shared/shm/fault.c shared/shm/fault.h \
 	shared/shm/health.c shared/shm/health.h \
+	shared/shm/holders.c shared/shm/holders.h \
 	shared/shm/lock.c shared/shm/lock.h \
 	shared/shm/queue.c shared/shm/queue.h \
 	shared/shm/ring.c shared/shm/ring.h \

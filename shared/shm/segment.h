@@ -138,13 +138,14 @@ struct segment_report {
 	enum segment_origin origin;
 	bool stale;           /* attached, but older than max_age: drop ephemeral instances */
 	unsigned rolled_back; /* locks whose log was played */
-	char why[160];        /* for the log: why set aside, or why refused */
+	char why[320];        /* for the log: why set aside, or why refused */
 };
 
 /* Master only. Opens or makes the file (mode 0600, no links followed), checks size
  * against the file system and every parent cgroup's memory limit, takes the flock,
  * maps, validates, plays logs, makes locks. On error report_r->why says which
- * number stands against which. ERR_BUSY: the flock did not come free in time. */
+ * number stands against which. ERR_BUSY: the flock did not come free in time; why names
+ * the processes that hold it. */
 int segment_open(const struct segment_config *config, struct segment **segment_r, struct segment_report *report_r) MUST_CHECK;
 
 /* Upgrade (master/upgrade.h): the file behind fd is in use by other processes. Both check it as a start does (magic,

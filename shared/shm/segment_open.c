@@ -17,6 +17,7 @@
 
 #include "shared/base/clock.h"
 #include "shared/shm/health.h"
+#include "shared/shm/holders.h"
 #include "shared/shm/lock.h"
 #include "shared/shm/ring.h"
 #include "shared/shm/segment_internal.h"
@@ -160,6 +161,15 @@ static void pause_ms(unsigned ms)
 	nanosleep(&t, NULL);
 }
 
+static int refuse_held(struct opening *o, uint64_t waited_ms)
+{
+	char holders[160];
+
+	holders_describe(o->fd, holders, sizeof(holders));
+	return refuse(o->report, ERR_BUSY, "%.60s/%.40s is still held after %llu ms by %s", o->dir, o->config->name,
+	              (unsigned long long)waited_ms, holders[0] != '\0' ? holders : "a process that cannot be seen from here");
+}
+
 static int lock_file(struct opening *o)
 {
 	uint64_t waited = 0;
@@ -172,8 +182,7 @@ static int lock_file(struct opening *o)
 			if (errno != EWOULDBLOCK && errno != EINTR)
 				return refuse(o->report, ERR_IO, "flock: %s", strerror(errno));
 			if (waited >= o->config->lock_wait_ms)
-				return refuse(o->report, ERR_BUSY, "%.60s/%.40s is still held by another server after %llu ms",
-				              o->dir, o->config->name, (unsigned long long)waited);
+				return refuse_held(o, waited);
 			pause_ms(FLOCK_POLL_MS);
 			waited += FLOCK_POLL_MS;
 		}

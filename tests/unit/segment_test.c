@@ -184,12 +184,15 @@ static void test_held_by_a_child(void **state)
 	struct place *place = *state;
 	struct segment_report report;
 	struct segment *second;
+	char holder[32];
 	int status;
 	pid_t pid;
 
 	assert_int_equal(open_it(place), 0);
 	assert_int_equal(segment_open(&place->config, &second, &report), ERR_BUSY);
+	snprintf(holder, sizeof(holder), "pid %d (", (int)getpid());
 	assert_non_null(strstr(report.why, "held"));
+	assert_non_null(strstr(report.why, holder));
 	pid = fork();
 	if (pid == 0) {
 		pause();
