@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/resource.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "master/arrival.h"
@@ -29,6 +30,8 @@
 #include "shared/shm/slot.h"
 
 #define LOCK_WAIT_MS 10000U /* children of a predecessor may still be dying */
+#define PORT_WAIT_MS 1000U  /* the last of them frees the flock before its sockets */
+#define PORT_POLL_MS 20U
 
 static const char *const origin_names[] = { "new", "attached", "set-aside" };
 
@@ -173,13 +176,27 @@ static int open_segment(struct master *m)
 	return use_segment(m, &report);
 }
 
+static int wait_for_sockets(struct master *m, char *why, size_t why_size)
+{
+	const struct timespec poll = { 0, PORT_POLL_MS * 1000000L };
+	uint64_t begin_ms = clock_mono_ms();
+	int ret;
+
+	for (;;) {
+		sockets_init(&m->sockets);
+		ret = sockets_open(&m->sockets, &m->config, &m->activation, why, why_size);
+		if (ret != ERR_BUSY || clock_mono_ms() - begin_ms >= PORT_WAIT_MS)
+			return ret;
+		nanosleep(&poll, NULL);
+	}
+}
+
 static int open_sockets(struct master *m)
 {
 	char why[160];
 
 	files_remove(m->config.runtime_dir); /* of a predecessor that was killed */
-	sockets_init(&m->sockets);
-	if (sockets_open(&m->sockets, &m->config, &m->activation, why, sizeof(why)) < 0)
+	if (wait_for_sockets(m, why, sizeof(why)) < 0)
 		return fail("sockets", why);
 	if (privileges_drop(&m->privileges) < 0)
 		return fail("privileges", strerror(errno));
