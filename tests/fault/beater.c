@@ -91,10 +91,11 @@ static int print_request(char *out, size_t size, unsigned i)
 
 	snprintf(ip, sizeof(ip), "10.9.%u.%u", i / 200, i % 200 + 1);
 	if (i % 2 == 1)
-		snprintf(beat, sizeof(beat),
-		         "&beat=%%7B%%22cluster%%22:%%22DEFAULT%%22,%%22ip%%22:%%22%s%%22,%%22port%%22:9000,%%22scheduled%%22:true,"
-		         "%%22serviceName%%22:%%22DEFAULT_GROUP@@live-%u%%22,%%22weight%%22:1.0%%7D",
-		         ip, service);
+		snprintf(
+		        beat, sizeof(beat),
+		        "&beat=%%7B%%22cluster%%22:%%22DEFAULT%%22,%%22ip%%22:%%22%s%%22,%%22port%%22:9000,%%22scheduled%%22:true,"
+		        "%%22serviceName%%22:%%22DEFAULT_GROUP@@live-%u%%22,%%22weight%%22:1.0%%7D",
+		        ip, service);
 	return snprintf(out, size,
 	                "PUT /nacos/v1/ns/instance/beat?serviceName=DEFAULT_GROUP@@live-%u&ip=%s&port=9000%s HTTP/1.1\r\n"
 	                "Host: localhost\r\nContent-Length: 0\r\n\r\n",
