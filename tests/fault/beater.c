@@ -24,6 +24,8 @@
 
 #define ANSWER_MS 1000U
 #define RETRY_MS 20U
+#define CONNECTIONS_MAX 1024U
+#define INSTANCES_MAX 10000U
 
 struct connection {
 	int fd;     /* -1: to be opened at due_ms */
@@ -39,8 +41,9 @@ static struct {
 	struct sockaddr_in server;
 	int epoll;
 	unsigned services, instances, connections;
-	uint64_t interval_ms;
-	uint64_t *answered_ms; /* one an instance */
+	uint64_t pause_ms; /* between two beats of one connection: it takes its instances in turn */
+	uint64_t answered_ms[INSTANCES_MAX];
+	struct connection all[CONNECTIONS_MAX];
 	uint64_t beats, full, retried, lost, bad, gap_ms;
 } beater;
 
@@ -50,12 +53,6 @@ static uint64_t now_ms(void)
 
 	clock_gettime(CLOCK_MONOTONIC, &t);
 	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
-}
-
-/* Between two beats of one connection: it takes its instances in turn. */
-static uint64_t pause_ms(void)
-{
-	return beater.interval_ms * beater.connections / beater.instances;
 }
 
 static void give_up(struct connection *c)
@@ -157,7 +154,7 @@ static void answered(struct connection *c, const char *body)
 {
 	judge(c, body);
 	c->waits = c->again = false;
-	c->due_ms = c->sent_ms + pause_ms();
+	c->due_ms = c->sent_ms + beater.pause_ms;
 	c->current += beater.connections;
 	if (c->current >= beater.instances)
 		c->current = c->first;
@@ -191,7 +188,7 @@ static void turn(struct connection *c, uint64_t now)
 		beat(c);
 }
 
-static void loop(struct connection *all)
+static void loop(void)
 {
 	struct epoll_event events[128];
 	bool ended = false;
@@ -210,14 +207,13 @@ static void loop(struct connection *all)
 		}
 		now = now_ms();
 		for (unsigned i = 0; i < beater.connections; i++)
-			turn(&all[i], now);
+			turn(&beater.all[i], now);
 	}
 }
 
 int main(int argc, char **argv)
 {
 	struct epoll_event event = { .events = EPOLLIN };
-	struct connection *all;
 
 	if (argc != 6) {
 		fprintf(stderr, "usage: beater PORT SERVICES INSTANCES CONNECTIONS INTERVAL_MS\n");
@@ -229,21 +225,18 @@ int main(int argc, char **argv)
 	beater.services = (unsigned)atoi(argv[2]);
 	beater.instances = (unsigned)atoi(argv[3]);
 	beater.connections = (unsigned)atoi(argv[4]);
-	beater.interval_ms = strtoull(argv[5], NULL, 10);
 	beater.epoll = epoll_create1(EPOLL_CLOEXEC);
-	beater.answered_ms = calloc(beater.instances, sizeof(*beater.answered_ms));
-	all = calloc(beater.connections, sizeof(*all));
-	if (beater.answered_ms == NULL || all == NULL || beater.services == 0 || beater.instances < beater.connections)
+	if (beater.services == 0 || beater.connections == 0 || beater.connections > CONNECTIONS_MAX ||
+	    beater.instances < beater.connections || beater.instances > INSTANCES_MAX)
 		return 2;
+	beater.pause_ms = strtoull(argv[5], NULL, 10) * beater.connections / beater.instances;
 	for (unsigned i = 0; i < beater.instances; i++)
 		beater.answered_ms[i] = now_ms();
 	for (unsigned i = 0; i < beater.connections; i++)
-		all[i] = (struct connection){ .fd = -1, .first = i, .current = i, .due_ms = now_ms() + i % 50 };
+		beater.all[i] = (struct connection){ .fd = -1, .first = i, .current = i, .due_ms = now_ms() + i % 50 };
 	epoll_ctl(beater.epoll, EPOLL_CTL_ADD, STDIN_FILENO, &event);
-	loop(all);
+	loop();
 	printf("beats %" PRIu64 " full %" PRIu64 " retried %" PRIu64 " lost %" PRIu64 " bad %" PRIu64 " gap_ms %" PRIu64 "\n",
 	       beater.beats, beater.full, beater.retried, beater.lost, beater.bad, beater.gap_ms);
-	free(all);
-	free(beater.answered_ms);
 	return 0;
 }

@@ -331,6 +331,7 @@ class Watcher(Client):
 
     def agrees(self):
         """At the end: pushed state, list and model are one."""
+        self.poll_some()
         self.drain(20)
         for watch in self.watches:
             if watch.service_model is None:
