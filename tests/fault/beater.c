@@ -1,13 +1,16 @@
 /* beater.c - instances that live: many connections that never stop beating, whatever happens to the server.
  *
- *     beater PORT SERVICES INSTANCES CONNECTIONS INTERVAL_MS
+ *     beater PORT SERVICES INSTANCES CONNECTIONS INTERVAL_MS [churn]
  *
  * Instance i is 10.9.(i / 200).(i % 200 + 1):9000 of service live-(i % SERVICES). Even ones beat lightly, odd ones with the
  * full JSON. Each beats every INTERVAL_MS; no answer within a second, or a broken connection: a new connection, the same beat
  * again. Prints "lost I" when a light beat is told that its instance is gone, "bad I TEXT" for any other answer than
  * success, and when standard input ends
  *     beats N full N retried N lost N bad N gap_ms N
- * where gap_ms is the longest time between two answers of one instance. */
+ * where gap_ms is the longest time between two answers of one instance.
+ *
+ * churn: instances of services churn-N are registered and taken away instead, again and again; with INTERVAL_MS 0 as fast as the
+ * server answers. That is load for the locks: nobody asks what became of them. */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -31,6 +34,7 @@ struct connection {
 	int fd;     /* -1: to be opened at due_ms */
 	bool waits; /* for an answer */
 	bool again; /* the beat was sent before */
+	bool leave; /* churn: this time around the instances go */
 	unsigned first, current;
 	uint64_t due_ms, sent_ms;
 	size_t have;
@@ -40,6 +44,7 @@ struct connection {
 static struct {
 	struct sockaddr_in server;
 	int epoll;
+	bool churn;
 	unsigned services, instances, connections;
 	uint64_t pause_ms; /* between two beats of one connection: it takes its instances in turn */
 	uint64_t answered_ms[INSTANCES_MAX];
@@ -81,7 +86,7 @@ static void open_connection(struct connection *c)
 	epoll_ctl(beater.epoll, EPOLL_CTL_ADD, c->fd, &event);
 }
 
-static int print_request(char *out, size_t size, unsigned i)
+static int print_beat(char *out, size_t size, unsigned i)
 {
 	char ip[32], beat[512] = "";
 	unsigned service = i % beater.services;
@@ -99,10 +104,27 @@ static int print_request(char *out, size_t size, unsigned i)
 	                service, ip, beat);
 }
 
+static int print_churn(char *out, size_t size, unsigned i, bool leave)
+{
+	char metadata[600] = "";
+
+	/* Length by number: values of every size class. */
+	if (!leave)
+		snprintf(metadata, sizeof(metadata),
+		         "&metadata=%%7B%%22preserved.heart.beat.timeout%%22:%%223600000%%22,"
+		         "%%22preserved.ip.delete.timeout%%22:%%227200000%%22,%%22k%%22:%%22%0*d%%22%%7D",
+		         (int)(i % 400 + 1), 7);
+	return snprintf(out, size,
+	                "%s /nacos/v1/ns/instance?serviceName=churn-%u&ip=10.7.%u.%u&port=9001%s HTTP/1.1\r\n"
+	                "Host: localhost\r\nContent-Length: 0\r\n\r\n",
+	                leave ? "DELETE" : "POST", i % beater.services, i / 200, i % 200 + 1, metadata);
+}
+
 static void beat(struct connection *c)
 {
 	char request[1024];
-	int n = print_request(request, sizeof(request), c->current);
+	int n = beater.churn ? print_churn(request, sizeof(request), c->current, c->leave)
+	                     : print_beat(request, sizeof(request), c->current);
 
 	beater.retried += c->again;
 	c->sent_ms = now_ms();
@@ -139,7 +161,7 @@ static void judge(const struct connection *c, const char *body)
 	beater.full += c->current % 2;
 	beater.gap_ms = gap > beater.gap_ms ? gap : beater.gap_ms;
 	beater.answered_ms[c->current] = now;
-	if (memcmp(c->in + 9, "200", 3) == 0 && strstr(body, "\"code\":10200") != NULL)
+	if (memcmp(c->in + 9, "200", 3) == 0 && strstr(body, beater.churn ? "ok" : "\"code\":10200") != NULL)
 		return;
 	if (strstr(body, "20404") != NULL) {
 		beater.lost++;
@@ -156,8 +178,10 @@ static void answered(struct connection *c, const char *body)
 	c->waits = c->again = false;
 	c->due_ms = c->sent_ms + beater.pause_ms;
 	c->current += beater.connections;
-	if (c->current >= beater.instances)
+	if (c->current >= beater.instances) {
 		c->current = c->first;
+		c->leave = !c->leave;
+	}
 }
 
 static void readable(struct connection *c)
@@ -215,8 +239,8 @@ int main(int argc, char **argv)
 {
 	struct epoll_event event = { .events = EPOLLIN };
 
-	if (argc != 6) {
-		fprintf(stderr, "usage: beater PORT SERVICES INSTANCES CONNECTIONS INTERVAL_MS\n");
+	if (argc != 6 && argc != 7) {
+		fprintf(stderr, "usage: beater PORT SERVICES INSTANCES CONNECTIONS INTERVAL_MS [churn]\n");
 		return 2;
 	}
 	setvbuf(stdout, NULL, _IOLBF, 0);
@@ -225,6 +249,7 @@ int main(int argc, char **argv)
 	beater.services = (unsigned)atoi(argv[2]);
 	beater.instances = (unsigned)atoi(argv[3]);
 	beater.connections = (unsigned)atoi(argv[4]);
+	beater.churn = argc == 7;
 	beater.epoll = epoll_create1(EPOLL_CLOEXEC);
 	if (beater.services == 0 || beater.connections == 0 || beater.connections > CONNECTIONS_MAX ||
 	    beater.instances < beater.connections || beater.instances > INSTANCES_MAX)

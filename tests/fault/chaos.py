@@ -30,7 +30,9 @@ from chaos_monkey import Monkey  # noqa: E402
 BEATER = os.path.join(os.path.dirname(roster.ROSTERD), "tests", "fault", "beater")
 WORKERS = 3
 BUSY, LASTING, CALM = 8, 2, 40      # services that change all the time, persistent ones, and those that hardly change
-LIVING, LIVING_INSTANCES, BEATER_CONNECTIONS, BEAT_MS = 10, 400, 60, 250
+LIVING, LIVING_INSTANCES = 10, 400
+BEATS = (LIVING, LIVING_INSTANCES, 60, 250)     # services, instances, connections, interval in ms
+CHURN = (30, 2000, 6, 0)
 QUICK = json.dumps({"preserved.heart.beat.timeout": "8000", "preserved.ip.delete.timeout": "12000"})
 PROPERTIES = {
     "kept": "what was acknowledged is there at the end, and nothing else",
@@ -120,9 +122,13 @@ class Findings:
 
 
 class Beater:
-    def __init__(self, server):
-        self.proc = subprocess.Popen([BEATER, str(server.port), str(LIVING), str(LIVING_INSTANCES), str(BEATER_CONNECTIONS),
-                                      str(BEAT_MS)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    """A run of beater.c: the first kind beats, the second registers and takes away as fast as it is answered."""
+
+    def __init__(self, server, what, services, instances, connections, interval_ms):
+        self.what = what
+        line = [BEATER] + [str(n) for n in (server.port, services, instances, connections, interval_ms)]
+        self.proc = subprocess.Popen(line + (["churn"] if what == "churn" else []), stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                     text=True)
         self.lines = []
         self.reader = threading.Thread(target=lambda: self.lines.extend(self.proc.stdout))
         self.reader.start()
@@ -130,15 +136,21 @@ class Beater:
     def finish(self, findings):
         self.proc.stdin.close()
         if self.proc.wait(30) != 0:
-            findings.differ("clients", "the beater left with %d" % self.proc.returncode)
+            findings.differ("clients", "the beater (%s) left with %d" % (self.what, self.proc.returncode))
         self.reader.join(30)
         self.proc.stdout.close()
         for line in self.lines:
             if line.startswith(("lost", "bad")):
-                findings.differ("beats", line.strip())
-        print("beaters: " + self.lines[-1].strip(), flush=True)
-        found = re.match(r"beats (\d+)", self.lines[-1])
-        findings.counts["beats"] = int(found.group(1)) if found else 0
+                findings.differ("beats" if self.what == "beats" else "refused", line.strip())
+        found = re.match(r"beats (\d+) full \d+ retried (\d+) lost \d+ bad \d+ gap_ms (\d+)", self.lines[-1] if self.lines else "")
+        if found is None:
+            findings.differ("clients", "the beater (%s) said nothing at its end" % self.what)
+            return
+        count, retried, gap_ms = (int(n) for n in found.groups())
+        findings.counts[self.what] = count
+        print("%s: %d answered, %d asked again%s" % (
+            self.what, count, retried, ", longest time between two answers of one instance %d ms" % gap_ms
+            if self.what == "beats" else ""), flush=True)
 
 
 def start_clients(run):
@@ -203,7 +215,7 @@ def metric(text, name):
 
 def chaos(run, monkey, findings, arguments):
     watcher, *others = processes = start_clients(run)
-    beater = Beater(run.server)
+    beaters = [Beater(run.server, "beats", *BEATS), Beater(run.server, "churn", *CHURN)]
     try:
         # The registrations before the subscriptions may still be pushed.
         begin = time.monotonic()
@@ -211,6 +223,7 @@ def chaos(run, monkey, findings, arguments):
         run.started.set()
         monkey.run(arguments.seconds, arguments.pause)
         run.stopping.set()
+        beaters.pop().finish(findings)
         monkey.wait_whole(WORKERS)
         run.calm.set()
         join(run, others, findings, 60, "registrars and listers")
@@ -221,15 +234,17 @@ def chaos(run, monkey, findings, arguments):
         for process in processes:
             if process.is_alive():
                 process.kill()
-        beater.finish(findings)
+        for beater in beaters:
+            beater.finish(findings)
 
 
 def report(monkey, findings):
     counts = findings.counts
     print("kills: " + ", ".join("%s %d" % item for item in sorted(monkey.kills.items())) + "; restarts %d" % monkey.restarts)
-    print("acknowledged: %d (%d writes, %d beats, %d lists, %d polls); unanswered %d, connections refused %d" % (
-        counts["writes"] + counts["beats"] + counts["lists"] + counts["polls"], counts["writes"], counts["beats"], counts["lists"],
-        counts["polls"], counts["unanswered"], counts["refused connections"]))
+    kinds = ("writes", "churn", "beats", "lists", "polls")
+    print("acknowledged: %d (%s); unanswered %d, connections refused %d" % (
+        sum(counts[kind] for kind in kinds), ", ".join("%d %s" % (counts[kind], kind) for kind in kinds),
+        counts["unanswered"], counts["refused connections"]))
     print("pushes: %d taken and checked, %d of them once more; %d looks for overdue ones; subscribers forgotten %d" % (
         counts["pushes"], counts["pushes again"], counts["push checks"], counts["forgotten"]))
     print("flips of live instances: %d (counters read %d times)" % (
