@@ -3,8 +3,10 @@
 #ifdef ROSTER_FAULTS
 
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 #include <unistd.h>
 
 static uint64_t passed;
@@ -40,6 +42,18 @@ uint64_t fault_count(void)
 	return passed;
 }
 
+static void arm_at_random(const char *role)
+{
+	char name[64];
+	const char *mean;
+	uint64_t random;
+
+	snprintf(name, sizeof(name), "ROSTER_FAULT_MEAN_%s", role);
+	mean = getenv(name);
+	if (mean != NULL && strtoull(mean, NULL, 10) > 0 && getrandom(&random, sizeof(random), 0) == (ssize_t)sizeof(random))
+		fault_arm(1 + random % (2 * strtoull(mean, NULL, 10)));
+}
+
 void fault_arm_from_environment(const char *role)
 {
 	const char *at = getenv("ROSTER_FAULT");
@@ -49,6 +63,8 @@ void fault_arm_from_environment(const char *role)
 		death = SIGSTOP;
 	if (at != NULL && (only == NULL || strcmp(only, role) == 0))
 		fault_arm(strtoull(at, NULL, 10));
+	else
+		arm_at_random(role);
 }
 
 static void end_by(const char *how)

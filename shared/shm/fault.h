@@ -6,7 +6,8 @@
  * that other processes can see, around page takes, queue links and lock hand-over.
  * Arming is per process and inherited by fork; ROSTER_FAULT=N in the environment
  * arms a child at start (role filter: ROSTER_FAULT_ROLE=worker). With ROSTER_FAULT_STOP set the child is
- * stopped (SIGSTOP) there instead; continued, it goes on.
+ * stopped (SIGSTOP) there instead; continued, it goes on. ROSTER_FAULT_MEAN_worker=N arms each worker at a random number
+ * of its own, N on average, and so for the other roles: every generation dies at another place.
  *
  * FAULT_AT("name") is a place of its own that ends in another way: ROSTER_FAULT_AT=name=segv (or abort, exit,
  * hang). Names: trial, upgrade-begin, upgrade-adopt, upgrade-prove, and the role of each child. */
@@ -23,7 +24,7 @@ uint64_t fault_count(void);
 /* Whoever kills itself leaves the name of the point here: memory shared with its relatives by fork, for whom the same text
  * stands at the same address. NULL: nowhere. */
 void fault_tell(const char *volatile *where);
-/* A child, when it enters its role: obeys ROSTER_FAULT and ROSTER_FAULT_ROLE. */
+/* A child, when it enters its role: obeys the environment. */
 void fault_arm_from_environment(const char *role);
 #define FAULT(name) fault_point(name)
 void fault_at(const char *name);

@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
 """A server under full load whose processes are killed at random; nothing acknowledged may be lost, nobody who beats may expire.
 
-    chaos.py [--seconds N] [--seed TEXT] [--pause S] [--verbose]
+    chaos.py [--seconds N] [--seed TEXT] [--pause S] [--points] [--verbose]
 
-Environment: ROSTERD, the binary. Kinds of clients (chaos_clients.py, beater.c): registrars with a model of what was answered,
+Environment: ROSTERD, the binary. --points: its sibling with crash points (build-faults), whose processes also die by themselves
+between the stores of an operation. Kinds of clients (chaos_clients.py, beater.c): registrars with a model of what was answered,
 beaters, listers, subscribers with ACKs. The seed decides who is killed when and what the clients ask; the answers' order is up to
 the machine. Ends with "N passed, N failed": one for each property below.
 """
@@ -23,7 +24,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, HERE)
 sys.path.insert(0, os.path.join(os.path.dirname(HERE), "lib"))
 import roster  # noqa: E402
-from chaos_clients import LONG, Lister, Registrar, Watcher  # noqa: E402
+from chaos_clients import LONG, Lister, Registrar, Watcher, stubborn  # noqa: E402
 from chaos_model import FIRST_VERSION, PLACES, Book, Service  # noqa: E402
 from chaos_monkey import Monkey  # noqa: E402
 
@@ -33,6 +34,8 @@ BUSY, LASTING, CALM = 8, 2, 40      # services that change all the time, persist
 LIVING, LIVING_INSTANCES = 10, 400
 BEATS = (LIVING, LIVING_INSTANCES, 60, 250)     # services, instances, connections, interval in ms
 CHURN = (30, 2000, 6, 0)
+# Passages of crash points between two deaths, on average.
+POINTS = {"worker": 100000, "pusher": 1500, "keeper": 400}
 QUICK = json.dumps({"preserved.heart.beat.timeout": "8000", "preserved.ip.delete.timeout": "12000"})
 PROPERTIES = {
     "kept": "what was acknowledged is there at the end, and nothing else",
@@ -79,20 +82,18 @@ def prepare(run):
     server = run.server
     for name, members in run.living:
         for ip, port in members:
-            server.register(name, ip, port, metadata=QUICK)
+            stubborn(lambda: server.register(name, ip, port, metadata=QUICK))
     for service in run.book.services:
         if not service.persistent:
             continue
         place = PLACES - 1
-        server.register(conn=None, **_named(service.key(place)), metadata=json.dumps(dict(LONG, v=str(FIRST_VERSION))))
+        instance = dict(service.key(place), metadata=json.dumps(dict(LONG, v=str(FIRST_VERSION))))
+        cluster = {"serviceName": service.name, "clusterName": "DEFAULT", "checkPort": 80, "useInstancePort4Check": "true",
+                   "healthChecker": '{"type":"NONE"}'}
+        for method, path, query in (("POST", "/v1/ns/instance", instance), ("PUT", "/v1/ns/cluster", cluster)):
+            reply = stubborn(lambda: server.request(method, path, query))
+            assert reply.text == "ok", reply.text
         run.book.settle(service, place, FIRST_VERSION)
-        reply = server.request("PUT", "/v1/ns/cluster", {"serviceName": service.name, "clusterName": "DEFAULT", "checkPort": 80,
-                                                         "useInstancePort4Check": "true", "healthChecker": '{"type":"NONE"}'})
-        assert reply.text == "ok", reply.text
-
-
-def _named(key):
-    return {"service" if name == "serviceName" else name: value for name, value in key.items()}
 
 
 class Findings:
@@ -192,13 +193,14 @@ def look_at_log(server, monkey, findings):
     attached = len(re.findall(r"op=segment-open origin=attached", text))
     if attached < monkey.restarts:
         findings.differ("start", "%d restarts, %d times attached" % (monkey.restarts, attached))
+    print("deaths: %d of children by SIGKILL" % len(re.findall(r"op=child-exit .*signal=9 ", text)))
     rolled = sum(int(n) for n in re.findall(r"rolled_back=(\d+)", text))
     print("server: %d of its kills were the master's (%s), %d locks rolled back at starts" % (
         len(re.findall("op=kill ", text)), ", ".join(sorted(set(re.findall(r"op=kill .*why=(\S+)", text)))) or "none", rolled))
 
 
 def look_at_metrics(server, findings):
-    text = server.request("GET", "/actuator/prometheus").text
+    text = stubborn(lambda: server.request("GET", "/actuator/prometheus").text)
     if metric(text, "roster_corrupt_references_total") != 0:
         findings.differ("check", "corrupt references")
     print("registry: %d instances, %d subscribers, %d locks rolled back since the segment was made" % (
@@ -258,7 +260,14 @@ def report(monkey, findings):
         print("%-4s %s" % ("FAIL" if findings.differences[what] else "ok", text))
     failed = sum(1 for what in PROPERTIES if findings.differences[what])
     print("%d passed, %d failed" % (len(PROPERTIES) - failed, failed), flush=True)
-    return 1 if failed else 0
+    return failed
+
+
+def binary_with_points():
+    path = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(roster.ROSTERD))), "build-faults", "rosterd")
+    with open(path, "rb") as file:
+        assert b"ROSTER_FAULT_MEAN_" in file.read(), path + " has no crash points"
+    return path
 
 
 def parse(argv):
@@ -268,17 +277,26 @@ def parse(argv):
     parser.add_argument("--pause", type=float, default=0.2, help="mean time between two kills, in seconds")
     parser.add_argument("--pace", type=float, default=0.002, help="pause of a client between two requests, in seconds")
     parser.add_argument("--bound", type=float, default=6, help="a change is pushed within this, in seconds")
+    parser.add_argument("--points", action="store_true", help="die at crash points, too")
     parser.add_argument("--verbose", action="store_true")
     return parser.parse_args(argv)
 
 
-def main(argv=None):
+def options(arguments):
+    found = {"listen.port": roster.free_port(), "push.delay": "200ms", "push.ack_wait": "1s", "empty_service.delay": "1s",
+             "empty_service.period": "1s", "workers": WORKERS}
+    if arguments.points:
+        found["binary"] = binary_with_points()
+        found["env"] = {"ROSTER_FAULT_MEAN_" + role: str(mean) for role, mean in POINTS.items()}
+    return found
+
+
+def campaign(argv=None):
+    """Returns how many properties failed."""
     arguments = parse(argv)
-    print("seed %s, %g s" % (arguments.seed, arguments.seconds), flush=True)
+    print("seed %s, %g s%s" % (arguments.seed, arguments.seconds, ", with crash points" if arguments.points else ""), flush=True)
     findings = Findings(arguments.verbose)
-    server = roster.Server(workers=WORKERS, check=False, **{"listen.port": roster.free_port(), "push.delay": "200ms", "push.ack_wait": "1s",
-                                                            "empty_service.delay": "1s", "empty_service.period": "1s"})
-    with server:
+    with roster.Server(check=False, **options(arguments)) as server:
         run = Run(arguments, server)
         monkey = Monkey(server, arguments.seed, findings.differ)
         prepare(run)
@@ -294,4 +312,4 @@ def main(argv=None):
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(1 if campaign() else 0)

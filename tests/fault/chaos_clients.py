@@ -19,6 +19,18 @@ CALM_S = 9.0              # mean time between two changes of a calm service
 SHOWN_DIFFERENCES = 20
 
 
+def stubborn(ask):
+    """Asks until there is an answer: with crash points somebody may die at any time."""
+    end = time.monotonic() + 30
+    while True:
+        try:
+            return ask()
+        except (OSError, http.client.HTTPException):
+            if time.monotonic() > end:
+                raise
+            roster.pause(0.02)
+
+
 class Lost(Exception):
     """No answer. waiting: nobody closed the connection, the request may still be served."""
 
@@ -227,7 +239,7 @@ class Watch(roster.Subscriber):
     """One subscriber of one service. view: what the pushes said so far."""
 
     def __init__(self, server, name, service, careless):
-        super().__init__(server, name)
+        super().__init__(server, name)       # polls
         self.service_model, self.careless = service, careless
         self.key, self.view, self.polled, self.reported = 0, None, time.monotonic(), False
 
@@ -240,9 +252,9 @@ class Watcher(Client):
         self.watches = []
         for service in run.book.services:
             for careless in (False, True):
-                self.watches.append(Watch(run.server, service.name, service, careless))
+                self.watches.append(self.watch(service.name, service, careless))
         for name, _ in run.living:
-            self.watches.append(Watch(run.server, name, None, False))
+            self.watches.append(self.watch(name, None, False))
         for watch in self.watches:
             watch.sock.setsockopt(roster.socket.SOL_SOCKET, roster.socket.SO_RCVBUF, 4 << 20)
             if watch.service_model is not None:
@@ -252,6 +264,9 @@ class Watcher(Client):
         for fd in self.by_fd:
             self.poller.register(fd, roster.select.POLLIN)
         self.lags_ms = []
+
+    def watch(self, *what):
+        return stubborn(lambda: Watch(self.server, *what))
 
     # What a push says.
 
