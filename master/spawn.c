@@ -14,6 +14,7 @@
 #include "master/title.h"
 #include "shared/base/clock.h"
 #include "shared/base/log.h"
+#include "shared/process/sandbox.h"
 #include "shared/shm/fault.h"
 #include "shared/shm/slot.h"
 
@@ -112,6 +113,10 @@ static void enter_role(struct master *m, const struct child *child, pid_t master
 	FAULT_AT(child->role->name);
 	if (child->generation == 1) /* a successor has to get past the place */
 		fault_arm_from_environment(child->role->name);
+	if (m->config.sandbox_seccomp && sandbox_enter(proc->role) < 0) {
+		log_error("op=sandbox err=\"%s\"", strerror(errno));
+		_exit(EXIT_FAILURE);
+	}
 	exit(child->role->entrance(proc));
 }
 

@@ -24,6 +24,7 @@
 #include "master/watch.h"
 #include "shared/base/clock.h"
 #include "shared/base/log.h"
+#include "shared/process/sandbox.h"
 #include "shared/registry/registry.h"
 #include "shared/shm/health.h"
 #include "shared/shm/queue.h"
@@ -157,15 +158,42 @@ static int use_segment(struct master *m, const struct segment_report *report)
 	return m->seg->wake_fd[QUEUE_PUSHER] < 0 ? fail("eventfd", strerror(errno)) : 0;
 }
 
+static int enter_sandbox(void *role)
+{
+	return sandbox_enter(*(const enum role *)role);
+}
+
+/* As every role will run: a filter that breaks the hand-over of locks must be found now. */
+static int probe_kernel(struct master *m)
+{
+	lock_probe_fn *before = m->config.sandbox_seccomp ? enter_sandbox : NULL;
+	char why[200];
+
+	for (unsigned i = 0; i < ROLE_ROWS; i++) {
+		enum role role = role_rows[i].role;
+		int ret = segment_probe_robust(before, &role);
+
+		if (ret == ERR_LOCK)
+			return fail("robust-locks",
+			            "the kernel does not hand over the lock of a dead process (is set_robust_list filtered?)");
+		if (ret < 0) {
+			snprintf(why, sizeof(why),
+			         "the kernel takes no filter for the %s: %s; sandbox.seccomp: false starts without",
+			         role_rows[i].name, strerror(errno));
+			return fail("sandbox.seccomp", why);
+		}
+	}
+	return 0;
+}
+
 static int open_segment(struct master *m)
 {
 	struct segment_config config = start_segment_config(&m->config, m->options->forget);
 	struct segment_report report = { .origin = SEGMENT_NEW };
 	int ret;
 
-	if (segment_probe_robust() < 0)
-		return fail("robust-locks",
-		            "the kernel does not hand over the lock of a dead process (is set_robust_list filtered?)");
+	if ((ret = probe_kernel(m)) < 0)
+		return ret;
 	if (privileges_lower(&m->privileges) < 0)
 		return fail("privileges", strerror(errno));
 	ret = segment_open(&config, &m->seg, &report);

@@ -42,6 +42,8 @@ struct config {
 	char log_file[256];    /* log.file: "" = standard error */
 	uint32_t log_level;    /* log.level: error warning info debug */
 
+	bool sandbox_seccomp;  /* sandbox.seccomp: true */
+
 	/* listen */
 	char listen_address[64]; /* listen.address: 0.0.0.0 */
 	uint32_t listen_port;    /* listen.port: 8848; 0 = any */

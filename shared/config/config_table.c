@@ -28,6 +28,11 @@ const struct config_key config_keys[] = {
 	{ "workers", CONFIG_INT, FIELD(workers), 0, 64, "0", "processes", true, "Processes that serve HTTP. 0: one a core.",
 	  NULL },
 
+	{ "sandbox.seccomp", CONFIG_BOOL, FIELD(sandbox_seccomp), 0, 1, "true", "", false,
+	  "The children may only make the calls of the system that they need (shared/process/sandbox_table.c): others fail, are "
+	  "counted and logged. A kernel without filters refuses the start then.",
+	  NULL },
+
 	{ "log.file", CONFIG_PATH, FIELD(log_file), 0, LENGTH(log_file), "", "", true,
 	  "Where log lines are appended; opened again on SIGUSR1. Empty: standard error.", NULL },
 	{ "log.level", CONFIG_CHOICE, FIELD(log_level), 0, 3, "info", "", true, "Lines less important than this are left out.",

@@ -60,6 +60,10 @@ const struct metric_row metric_rows[METRICS] = {
 	                            "Checks failed without a connection: no literal address, or one of checks.refuse." },
 	[METRIC_CHECKS_UNMADE] = { "roster_checks_unmade_total", "Checks not made: no descriptor, port or memory here." },
 	[METRIC_CHECKS_FLIPS] = { "roster_checks_flips_total", "Changes of health by active checks." },
+	[METRIC_SANDBOX_REFUSED] = { "roster_sandbox_refused_total", "Calls of the system outside the table of the role." },
+	[METRIC_TIMINGS_CLAMPED] = { "roster_timings_clamped_total",
+	                             "Timeouts in metadata brought within instances.timeout_min and timeout_max." },
+	[METRIC_OWNER_REFUSED] = { "roster_owner_refused_total", "Requests refused by instances.owner." },
 };
 
 /* One bound for all: from a push on the same machine to the ACK that comes after the resend. */

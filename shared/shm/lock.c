@@ -200,7 +200,7 @@ void lock_drop(struct tx *tx)
 
 /* ---- probe ----------------------------------------------------------------- */
 
-static int probe_with(pthread_mutex_t *mutex)
+static int probe_with(pthread_mutex_t *mutex, lock_probe_fn *before, void *arg)
 {
 	struct timespec until;
 	pid_t child;
@@ -209,12 +209,18 @@ static int probe_with(pthread_mutex_t *mutex)
 	if (mutex_init(mutex) != 0 || (child = fork()) < 0)
 		return ERR_IO;
 	if (child == 0) {
+		if (before != NULL && before(arg) < 0)
+			_exit(errno != 0 ? errno : EPERM);
 		if (pthread_mutex_lock(mutex) == 0)
 			raise(SIGKILL);
-		_exit(1);
+		_exit(0);
 	}
 	while (waitpid(child, &status, 0) < 0 && errno == EINTR)
 		;
+	if (WIFEXITED(status) && WEXITSTATUS(status) != 0) {
+		errno = WEXITSTATUS(status);
+		return ERR_IO;
+	}
 	until = in_ms(LOCK_LIMIT_MS);
 	rc = pthread_mutex_clocklock(mutex, CLOCK_MONOTONIC, &until);
 	if (rc == EOWNERDEAD)
@@ -224,14 +230,14 @@ static int probe_with(pthread_mutex_t *mutex)
 	return rc == EOWNERDEAD ? 0 : ERR_LOCK;
 }
 
-int lock_probe(void)
+int lock_probe(lock_probe_fn *before, void *arg)
 {
 	void *page = mmap(NULL, SEGMENT_PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	int rc;
 
 	if (page == MAP_FAILED)
 		return ERR_IO;
-	rc = probe_with(page);
+	rc = probe_with(page, before, arg);
 	munmap(page, SEGMENT_PAGE);
 	return rc;
 }

@@ -28,8 +28,8 @@ void lock_drop(struct tx *tx);
  * and makes all locks anew. Returns how many logs had something to do. */
 unsigned lock_recover_all(struct segment *seg);
 void lock_init_all(struct segment *seg);
-/* For segment_probe_robust(). */
-int lock_probe(void) MUST_CHECK;
+/* For segment_probe_robust(), which says what it does. */
+int lock_probe(lock_probe_fn *before, void *arg) MUST_CHECK;
 
 /* Called by the waiter whose limit passed; set once by the process (slot + signal to
  * the master). NULL: only wait. */

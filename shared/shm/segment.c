@@ -330,9 +330,9 @@ int segment_unlink(struct segment *seg)
 	return unlink(seg->path) == 0 ? 0 : ERR_IO;
 }
 
-int segment_probe_robust(void)
+int segment_probe_robust(lock_probe_fn *before, void *arg)
 {
-	return lock_probe();
+	return lock_probe(before, arg);
 }
 
 uint64_t stamp_next(struct segment *seg)

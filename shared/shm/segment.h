@@ -170,8 +170,11 @@ void segment_close_for_test(struct segment **segment);
 int segment_unlink(struct segment *seg) MUST_CHECK;
 
 /* A probe child locks a robust mutex and dies: does the kernel hand it over?
- * ERR_LOCK when it does not (a filter refuses set_robust_list): refuse to start. */
-int segment_probe_robust(void) MUST_CHECK;
+ * ERR_LOCK when it does not (a filter refuses set_robust_list): refuse to start.
+ * The child first calls `before` (NULL: nothing), to become as restricted as a real one;
+ * ERR_IO with its errno when that fails. */
+typedef int lock_probe_fn(void *arg);
+int segment_probe_robust(lock_probe_fn *before, void *arg) MUST_CHECK;
 
 /* Makes sure that at least `pages` backed pages are free, backing more if needed.
  * Call *before* taking a lock; makes system calls. ERR_FULL: the reserve is used up

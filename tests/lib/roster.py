@@ -159,6 +159,9 @@ class Server:
                 text = open(path, errors="replace").read()
                 if "runtime error:" in text or "ERROR: AddressSanitizer" in text or "LeakSanitizer" in text:
                     raise AssertionError("sanitizer report:\n" + text[-4000:])
+                # A child asked the kernel for what its role has no row for: the table lacks it, or something is wrong.
+                if "op=sandbox-refused" in text:
+                    raise AssertionError("outside the sandbox: %s" % set(re.findall(r"op=sandbox-refused .*", text)))
 
     def dump(self):
         for name in ("log", "stderr"):

@@ -1,3 +1,5 @@
+#include <errno.h>
+
 #include "shared/base/clock.h"
 #include "shared/shm/ring.h"
 #include "tests/unit/shm_common.h"
@@ -118,11 +120,20 @@ static void test_recover_all(void **state)
 	assert_int_equal(seg->header->rollbacks, 0);
 }
 
+static int refuse(void *arg)
+{
+	(void)arg;
+	errno = ENOSYS;
+	return ERR_IO;
+}
+
 static void test_probe(void **state)
 {
 	(void)state;
-	assert_int_equal(lock_probe(), 0);
-	assert_int_equal(segment_probe_robust(), 0);
+	assert_int_equal(lock_probe(NULL, NULL), 0);
+	assert_int_equal(segment_probe_robust(NULL, NULL), 0);
+	assert_int_equal(segment_probe_robust(refuse, NULL), ERR_IO);
+	assert_int_equal(errno, ENOSYS);
 }
 
 struct stuck {

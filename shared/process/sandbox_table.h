@@ -1,0 +1,34 @@
+/* sandbox_table.h - one row a call that children may make: which roles, with which arguments, and what for.
+ *
+ * Several rows of one call are alternatives. The rows are sorted by what they are for, as a reader would ask. */
+#ifndef PROCESS_SANDBOX_TABLE_H
+#define PROCESS_SANDBOX_TABLE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "shared/process/process.h"
+
+/* Bits of sandbox_row.roles. */
+#define SANDBOX_ROLE(role) (1U << (role))
+#define SANDBOX_LIMITS 2U
+
+/* Argument `at` must have exactly the bits `value` of `mask`. mask 0: no limit. */
+struct sandbox_limit {
+	uint64_t mask;
+	uint64_t value;
+	unsigned at;
+	bool self; /* value is the pid of the child */
+};
+
+struct sandbox_row {
+	int call; /* SCMP_SYS(); negative where the architecture has none: the row is left out */
+	unsigned roles;
+	struct sandbox_limit limits[SANDBOX_LIMITS];
+	bool expected; /* known and refused all the same: EACCES, neither counted nor logged */
+};
+
+extern const struct sandbox_row sandbox_rows[];
+extern const unsigned sandbox_row_count;
+
+#endif
