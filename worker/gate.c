@@ -118,6 +118,11 @@ static bool is_allowed(const struct config *config, const uint8_t source[16])
 	return false;
 }
 
+bool gate_is_operator(const struct request *rq)
+{
+	return is_allowed(&rq->worker->proc->config, rq->source);
+}
+
 static bool is_operator(const struct request *rq)
 {
 	return rq->route != NULL && (rq->route->flags & ROUTE_OPERATOR) != 0 && is_allowed(&rq->worker->proc->config, rq->source);

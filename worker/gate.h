@@ -29,6 +29,8 @@ struct gate {
 bool gate_stops(struct request *rq);
 /* rq->route has ROUTE_OPERATOR: may this source? False: answered with 403. */
 bool gate_admits(struct request *rq);
+/* Is the source of the request one of operator.allow? */
+bool gate_is_operator(const struct request *rq);
 enum server_status gate_status(struct worker *worker);
 
 #endif

@@ -2,6 +2,7 @@
 
 #include "shared/view/beat_json.h"
 #include "worker/handlers.h"
+#include "worker/instance_guard.h"
 #include "worker/worker.h"
 
 #define DESERIALIZE "errCode: 101, errMsg: Nacos deserialize for class [com.alibaba.nacos.naming.healthcheck.RsInfo] failed.  "
@@ -24,6 +25,8 @@ static bool read_json(struct request *rq, struct beat_info *info)
 	if (text.n == 0)
 		return true;
 	ret = beat_json_parse(&rq->arena, text, info, why, sizeof(why));
+	if (ret == 0)
+		guard_timings(rq, &info->metadata);
 	if (ret == ERR_SYNTAX)
 		reply_caused2(rq, 500, STR(DESERIALIZE), str_of(why));
 	else if (ret < 0)
@@ -107,7 +110,7 @@ static int compensate(struct request *rq, struct beat_request *beat)
 		reply_caused(rq, 400, "Param 'ip' is required.");
 		return ERR_RANGE;
 	}
-	ret = registry_register(&rq->worker->registry, handler_origin(CAUSE_COMPENSATION), &beat->service, &spec);
+	ret = registry_register(&rq->worker->registry, guard_origin(rq, CAUSE_COMPENSATION), &beat->service, &spec);
 	if (ret < 0)
 		reply_registry_error(rq, ret, beat->service.name, beat->key.cluster);
 	else
@@ -137,7 +140,7 @@ void handle_instance_beat(struct request *rq)
 	if (!read_beat(rq, &beat))
 		return;
 	metric_add(METRIC_BEATS, 1);
-	ret = registry_beat(&worker->registry, handler_origin(CAUSE_BEAT), &beat.service, &beat.key, &result);
+	ret = registry_beat(&worker->registry, guard_origin(rq, CAUSE_BEAT), &beat.service, &beat.key, &result);
 	if (ret == ERR_NOT_FOUND || ret == ERR_NO_INSTANCE) {
 		answer_unknown(rq, &beat);
 	} else if (ret < 0) {

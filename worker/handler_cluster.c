@@ -2,6 +2,7 @@
 #include "shared/registry/settings.h"
 #include "shared/view/checker.h"
 #include "worker/handlers.h"
+#include "worker/instance_guard.h"
 #include "worker/worker.h"
 
 #define CHECKER_CLASS "com.alibaba.nacos.api.naming.pojo.healthcheck.AbstractHealthChecker"
@@ -138,7 +139,7 @@ void handle_health_update(struct request *rq)
 	instance.cluster = request_optional(rq, "clusterName", DEFAULT_CLUSTER);
 	if (!may_set(rq, &key, instance.cluster))
 		return;
-	ret = registry_set_health(&rq->worker->registry, handler_origin(CAUSE_OPERATOR), &key, &instance, healthy);
+	ret = registry_set_health(&rq->worker->registry, guard_origin(rq, CAUSE_OPERATOR), &key, &instance, healthy);
 	if (ret < 0 && ret != ERR_NO_INSTANCE)
 		reply_registry_error(rq, ret, key.name, instance.cluster);
 	else

@@ -4,6 +4,7 @@
 #include "shared/view/list.h"
 #include "shared/view/metadata.h"
 #include "worker/handlers.h"
+#include "worker/instance_guard.h"
 #include "worker/worker.h"
 
 #define WEIGHT_MAX 10000.0
@@ -86,7 +87,7 @@ static bool read_instance(struct request *rq, struct instance_request *in)
 
 static void register_instance(struct request *rq, const struct instance_request *in)
 {
-	int ret = registry_register(&rq->worker->registry, handler_origin(CAUSE_CLIENT), &in->service, &in->spec);
+	int ret = registry_register(&rq->worker->registry, guard_origin(rq, CAUSE_CLIENT), &in->service, &in->spec);
 
 	if (ret < 0) {
 		reply_registry_error(rq, ret, in->service.name, in->spec.key.cluster);
@@ -134,7 +135,7 @@ static void reply_no_instance(struct request *rq, const struct instance_spec *sp
 static void update_instance(struct request *rq, const struct instance_request *in)
 {
 	const struct service_key *service = &in->service;
-	int ret = registry_update(&rq->worker->registry, handler_origin(CAUSE_CLIENT), service, &in->spec);
+	int ret = registry_update(&rq->worker->registry, guard_origin(rq, CAUSE_CLIENT), service, &in->spec);
 
 	if (ret == ERR_NOT_FOUND) {
 		reply_caused(rq, 500, "service not found, namespace: %.*s, service: %.*s", (int)service->ns.n, service->ns.p,
@@ -179,7 +180,7 @@ void handle_instance_deregister(struct request *rq)
 	key.ephemeral = read_ephemeral(rq);
 	if (!handler_service_key(rq, &service) || !handler_may_deregister(rq))
 		return;
-	ret = registry_deregister(&rq->worker->registry, handler_origin(CAUSE_CLIENT), &service, &key);
+	ret = registry_deregister(&rq->worker->registry, guard_origin(rq, CAUSE_CLIENT), &service, &key);
 	if (ret < 0) {
 		reply_registry_error(rq, ret, service.name, key.cluster);
 		return;
@@ -242,7 +243,7 @@ void handle_instance_patch(struct request *rq)
 	key.cluster = read_cluster(rq);
 	if (!patch_known(rq, &service, &key) || !read_patch(rq, &patch))
 		return;
-	ret = registry_patch(&rq->worker->registry, handler_origin(CAUSE_CLIENT), &service, &key, &patch);
+	ret = registry_patch(&rq->worker->registry, guard_origin(rq, CAUSE_CLIENT), &service, &key, &patch);
 	if (is_missing(ret))
 		reply_caused(rq, 400, "instance not found");
 	else if (ret < 0)

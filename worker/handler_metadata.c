@@ -5,6 +5,7 @@
 #include "shared/registry/layout.h"
 #include "shared/view/metadata.h"
 #include "worker/handlers.h"
+#include "worker/instance_guard.h"
 #include "worker/worker.h"
 
 #define DEPTH_MAX 16U
@@ -136,7 +137,8 @@ static int set_metadata(struct batch *batch, const struct instance_view *instanc
 	arena_reset(&batch->scratch);
 	if ((ret = change_packed(batch, instance->metadata, &metadata)) < 0)
 		return ret;
-	return registry_set_metadata(&batch->rq->worker->registry, handler_origin(CAUSE_CLIENT), &batch->service, instance->id,
+	guard_timings(batch->rq, &metadata);
+	return registry_set_metadata(&batch->rq->worker->registry, guard_origin(batch->rq, CAUSE_CLIENT), &batch->service, instance->id,
 	                             instance->revision, &metadata);
 }
 
@@ -229,6 +231,8 @@ bool handler_parse_metadata(struct request *rq, struct str text, struct instance
 		reply_caused(rq, 500, "metadata format incorrect:%.*s", (int)text.n, text.p);
 	else if (ret < 0)
 		reply_registry_error(rq, ret, STR(""), STR(""));
+	else
+		guard_timings(rq, metadata_r);
 	return ret == 0;
 }
 

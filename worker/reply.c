@@ -503,6 +503,10 @@ void reply_registry_error(struct request *rq, int err, struct str service, struc
 	case ERR_LIMIT:
 		reply_limit(rq);
 		break;
+	case ERR_OWNER:
+		metric_add(METRIC_OWNER_REFUSED, 1);
+		reply_caused(rq, 403, "instances.owner: the instance was registered from another address");
+		break;
 	case ERR_FULL:
 		metric_add(METRIC_FULL_REFUSED, 1);
 		reply_caused(rq, 503, "segment.limit reached: %" PRIu64, rq->worker->registry.seg->bytes);

@@ -24,6 +24,7 @@ static const struct {
 	{ ERR_TOO_BIG, "too big" },
 	{ ERR_BUSY, "busy" },
 	{ ERR_NO_INSTANCE, "no such instance" },
+	{ ERR_OWNER, "registered from another address" },
 };
 
 const char *err_str(int code)

@@ -26,6 +26,7 @@ enum err {
 	ERR_TOO_BIG = -15,     /* longer than the buffer or datagram allows */
 	ERR_BUSY = -16,        /* somebody else owns it (flock, port) */
 	ERR_NO_INSTANCE = -17, /* the service exists, the instance does not */
+	ERR_OWNER = -18,       /* the instance belongs to another address */
 };
 
 /* Never NULL; "unknown error" for a code outside the list. */

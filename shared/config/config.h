@@ -33,6 +33,9 @@ struct config_range {
 	uint8_t bits;        /* of 128 */
 };
 
+/* instances.owner, in the order of its words. */
+enum instances_owner { OWNER_NONE, OWNER_SOURCE };
+
 /* The count of a list stands right before its items (config_value.c). */
 struct config {
 	/* process */
@@ -42,7 +45,7 @@ struct config {
 	char log_file[256];    /* log.file: "" = standard error */
 	uint32_t log_level;    /* log.level: error warning info debug */
 
-	bool sandbox_seccomp;  /* sandbox.seccomp: true */
+	bool sandbox_seccomp; /* sandbox.seccomp: true */
 
 	/* listen */
 	char listen_address[64]; /* listen.address: 0.0.0.0 */
@@ -94,6 +97,10 @@ struct config {
 	uint64_t brake_period_ms;  /* brake.period: 1 m */
 	uint64_t brake_hold_ms;    /* brake.hold: 5 m */
 	uint64_t brake_deregister; /* brake.deregister: of one source in a period; 0 = no limit */
+
+	/* what clients may do to instances (worker/instance_guard.h) */
+	uint32_t instances_owner;                                    /* instances.owner: enum instances_owner */
+	uint64_t instances_timeout_min_ms, instances_timeout_max_ms; /* 1 s, 24 h */
 
 	/* empty services (specification 8.4) */
 	bool empty_clean;                         /* empty_service.clean: true */

@@ -17,6 +17,9 @@
 /* In the order of enum log_level. */
 static const char *const log_levels[] = { "error", "warning", "info", "debug", NULL };
 
+/* In the order of enum instances_owner. */
+static const char *const instance_owners[] = { "none", "source", NULL };
+
 /* Keys of one section stand together: the sample file is printed in this order. */
 const struct config_key config_keys[] = {
 	{ "runtime_dir", CONFIG_PATH, FIELD(runtime_dir), 1, LENGTH(runtime_dir), "/run/roster", "", false,
@@ -139,6 +142,16 @@ const struct config_key config_keys[] = {
 	  "Most instances that one source (an address, or the /64 of an IPv6 address) may deregister within brake.period; then 429. 0: "
 	  "no limit.",
 	  NULL },
+	{ "instances.owner", CONFIG_CHOICE, FIELD(instances_owner), 0, OWNER_SOURCE, "none", "", true,
+	  "Who may change, beat and deregister an instance: everybody (none), or only the address that registered it and those of "
+	  "operator.allow (source; others get 403). Not behind a proxy.",
+	  instance_owners },
+	{ "instances.timeout_min", CONFIG_DURATION, FIELD(instances_timeout_min_ms), 100, 5 * SECOND, "1s", "", true,
+	  "Shortest beat interval and timeout that metadata may set (preserved.heart.beat.interval, preserved.heart.beat.timeout, "
+	  "preserved.ip.delete.timeout). Shorter ones count as this.",
+	  NULL },
+	{ "instances.timeout_max", CONFIG_DURATION, FIELD(instances_timeout_max_ms), 30 * SECOND, 365 * DAY, "24h", "", true,
+	  "Longest of them. Longer ones count as this.", NULL },
 
 	{ "empty_service.clean", CONFIG_BOOL, FIELD(empty_clean), 0, 1, "true", "", true,
 	  "Remove services without instances, at the fifth run in a row that finds them empty.", NULL },

@@ -20,6 +20,8 @@ static int beat(struct op *op, const struct service_key *service, uint32_t hash,
 		if (op->tx.err != 0 || instance_find_exact(op, soff, s, &kind, &i) == 0)
 			return ERR_NOT_FOUND;
 	}
+	if (instance_is_foreign(op, i))
+		return ERR_OWNER;
 	if (i->overrides != 0) {
 		timing = instance_timing(&op->tx, i);
 		result_r->has_interval = timing.interval_ms != UINT64_MAX;

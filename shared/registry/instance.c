@@ -131,6 +131,11 @@ void instance_set_app(struct op *op, struct service *s, struct instance *i, stru
 	undo_set32(&op->tx, &i->flags, flags);
 }
 
+bool instance_is_foreign(const struct op *op, const struct instance *i)
+{
+	return op->origin.bound && i->owner != 0 && i->owner != op->origin.owner;
+}
+
 void instance_set_metadata(struct op *op, struct service *s, struct instance *i, const struct instance_metadata *m)
 {
 	const struct overrides *o = &m->overrides;
@@ -285,6 +290,7 @@ static void instance_fill(struct op *op, uint32_t soff, struct service *s, uint3
 		.flags = flags_of(op, spec),
 		.service = soff,
 		.cluster = coff,
+		.owner = op->origin.owner,
 	};
 	ip_set(op, i, spec->key.ip);
 	if (spec->metadata.snowflake)
@@ -336,6 +342,8 @@ bool instance_replace(struct op *op, struct service *s, struct instance *i, cons
 	undo_set32(&op->tx, (uint32_t *)&i->port, (uint32_t)spec->key.port);
 	undo_set32(&op->tx, &i->flags, (i->flags & keep) | set);
 	instance_set_app(op, s, i, spec->app);
+	if (i->owner == 0 && op->origin.owner != 0)
+		undo_set64(&op->tx, &i->owner, op->origin.owner);
 	instance_touch(op, i);
 	instance_set_metadata(op, s, i, &spec->metadata);
 	return before.weight != i->weight || before.port != i->port || before.flags != i->flags || before.app != i->app ||

@@ -54,6 +54,13 @@ uint32_t key_subscriber_hash(const struct registry *reg, uint64_t audience_id, c
 	return (uint32_t)(hash_text(sub->agent, hash_text(sub->clusters, hash)) >> 32);
 }
 
+uint64_t registry_owner(const struct registry *reg, const uint8_t address[16])
+{
+	uint64_t hash = XXH3_64bits_withSeed(address, 16, reg->seg->header->seed);
+
+	return hash != 0 ? hash : 1;
+}
+
 /* ---- rules of texts -------------------------------------------------------- */
 
 enum { IN_SERVICE = 1, IN_CLUSTER = 2 };

@@ -101,7 +101,7 @@ struct instance {
 	uint32_t app;        /* blob, 0: absent */
 	uint32_t ident;      /* snowflake number + 1; 0: simple id */
 	uint32_t overrides;  /* blob of struct overrides, 0: defaults */
-	uint64_t pad;
+	uint64_t owner;      /* registry_owner() of who registered it; 0: nobody's */
 };
 
 /* Subscribers of one (namespace, group@@service). Key as for services. */

@@ -6,7 +6,8 @@
  * refused cluster name leaves the empty service, specification 2.3).
  *
  * Errors common to all: ERR_FULL (segment), ERR_LOCK, ERR_UNDO, ERR_CORRUPT,
- * ERR_LIMIT (reg->refused says which key and number), ERR_NOMEM.
+ * ERR_LIMIT (reg->refused says which key and number), ERR_NOMEM, and ERR_OWNER of writes to
+ * instances (origin.bound).
  *
  * Writers: every operation takes an origin (who, which node, why). Every disappearance of
  * an instance goes through registry_remove() inside, every change of health through
@@ -32,6 +33,8 @@ struct origin {
 	uint8_t source; /* enum source */
 	uint8_t node;   /* 0 = here */
 	uint8_t cause;  /* enum cause (ring.h) */
+	bool bound;     /* only instances of `owner`, or of nobody: else ERR_OWNER */
+	uint64_t owner; /* of what is registered: registry_owner(), 0: nobody's */
 };
 
 /* Numbers of the configuration; 0 means no limit. Read at each call, so that a
@@ -77,6 +80,9 @@ struct registry {
 void registry_init(struct registry *reg, struct segment *seg);
 /* Master, once after segment_open() made a new segment: roots and switches. */
 int registry_format(struct segment *seg) MUST_CHECK;
+
+/* An address as origin.owner: a hash with the secret of the segment, never 0. */
+uint64_t registry_owner(const struct registry *reg, const uint8_t address[16]);
 
 /* ---- keys and values ------------------------------------------------------- */
 

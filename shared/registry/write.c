@@ -56,6 +56,8 @@ static int put(struct op *op, uint32_t soff, struct service *s, const struct ins
 		undo_set32(&op->tx, &s->flags, s->flags | SERVICE_EXPLICIT);
 	if (instance_find(op, soff, s, &spec->key, &i) == 0)
 		return op->tx.err != 0 ? op->tx.err : instance_create(op, soff, s, spec);
+	if (instance_is_foreign(op, i))
+		return ERR_OWNER;
 	edited = instance_replace(op, s, i, spec);
 	instance_stamp(op, i, service_mark(op, soff, s, CHANGE_CONTENT));
 	if (edited)
@@ -162,6 +164,8 @@ static int deregister_op(struct op *op, void *arg)
 	if (!key_cluster_name_valid(r->key->cluster))
 		return ERR_CLUSTER_NAME;
 	ioff = instance_find(op, soff, s, r->key, &i);
+	if (ioff != 0 && instance_is_foreign(op, i))
+		return ERR_OWNER;
 	if (ioff != 0) {
 		registry_remove(op, soff, s, ioff, i);
 		op->reg->taken = 1;
@@ -236,6 +240,8 @@ static int patch_op(struct op *op, void *arg)
 
 	if (soff == 0)
 		return ERR_NO_INSTANCE;
+	if (instance_is_foreign(op, i))
+		return ERR_OWNER;
 	instance_touch(op, i);
 	if (p->set_healthy)
 		registry_flip(op, soff, s, i, p->healthy);
@@ -276,6 +282,8 @@ static int health_op(struct op *op, void *arg)
 
 	if (soff == 0)
 		return ERR_NO_INSTANCE;
+	if (instance_is_foreign(op, i))
+		return ERR_OWNER;
 	registry_flip(op, soff, s, i, e->healthy);
 	return 0;
 }
@@ -322,6 +330,8 @@ static int metadata_op(struct op *op, void *arg)
 		return ERR_NO_INSTANCE;
 	if (i->revision != e->revision)
 		return ERR_AGAIN;
+	if (instance_is_foreign(op, i))
+		return ERR_OWNER;
 	instance_set_metadata(op, s, i, e->metadata);
 	instance_stamp(op, i, service_mark(op, soff, s, CHANGE_CONTENT));
 	op_note(op, EVENT_EDITED, s, i);

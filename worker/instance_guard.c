@@ -1,0 +1,41 @@
+#include "worker/instance_guard.h"
+
+#include "shared/metrics/metrics.h"
+#include "worker/gate.h"
+#include "worker/worker.h"
+
+struct origin guard_origin(const struct request *rq, enum cause cause)
+{
+	struct origin origin = { .source = SOURCE_CLIENT, .node = 0, .cause = (uint8_t)cause };
+
+	if (rq->worker->proc->config.instances_owner == OWNER_SOURCE && !gate_is_operator(rq)) {
+		origin.owner = registry_owner(&rq->worker->registry, rq->source);
+		origin.bound = true;
+	}
+	return origin;
+}
+
+static bool clamp(const struct config *config, uint64_t *ms)
+{
+	uint64_t wanted = *ms;
+
+	if (*ms < config->instances_timeout_min_ms)
+		*ms = config->instances_timeout_min_ms;
+	else if (*ms > config->instances_timeout_max_ms)
+		*ms = config->instances_timeout_max_ms;
+	return *ms != wanted;
+}
+
+void guard_timings(const struct request *rq, struct instance_metadata *metadata)
+{
+	const struct config *config = &rq->worker->proc->config;
+	struct overrides *overrides = &metadata->overrides;
+	unsigned clamped;
+
+	if (!overrides->has)
+		return;
+	clamped = (unsigned)clamp(config, &overrides->interval_ms) + clamp(config, &overrides->timeout_ms) +
+	          clamp(config, &overrides->delete_ms);
+	if (clamped > 0)
+		metric_add(METRIC_TIMINGS_CLAMPED, clamped);
+}
