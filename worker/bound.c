@@ -18,16 +18,16 @@ static void refuse(struct request *rq, const char *type, const char *exception, 
 
 bool bound_text(struct request *rq, const char *name, struct str *value_r)
 {
-	*value_r = request_param(rq, str_of(name));
+	*value_r = request_text(rq, str_of(name));
 	if (str_is_set(*value_r))
 		return true;
 	reply_missing(rq, name, "String");
 	return false;
 }
 
-struct str bound_optional(const struct request *rq, const char *name)
+struct str bound_optional(struct request *rq, const char *name)
 {
-	struct str value = request_param(rq, str_of(name));
+	struct str value = request_text(rq, str_of(name));
 
 	return str_is_set(value) ? value : STR("");
 }

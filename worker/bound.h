@@ -10,7 +10,7 @@
 /* Absent: 500. Empty is taken. */
 bool bound_text(struct request *rq, const char *name, struct str *value_r);
 /* Absent gives "". */
-struct str bound_optional(const struct request *rq, const char *name);
+struct str bound_optional(struct request *rq, const char *name);
 /* A number that must be there: the optional one only differs in the text of the refusal. */
 bool bound_int(struct request *rq, const char *name, int32_t *value_r);
 bool bound_optional_int(struct request *rq, const char *name, int32_t *value_r);

@@ -66,7 +66,7 @@ void handle_namespace_create(struct request *rq)
 
 	if (!bound_text(rq, "customNamespaceId", &id) || !bound_text(rq, "namespaceName", &row.name))
 		return;
-	row.about = request_param(rq, STR("namespaceDesc"));
+	row.about = request_text(rq, STR("namespaceDesc"));
 	row.id = str_trim(id);
 	if (row.id.n == 0) {
 		if (!make_uuid(uuid)) {
@@ -93,7 +93,7 @@ void handle_namespace_update(struct request *rq)
 
 	if (!bound_text(rq, "namespace", &row.id) || !bound_text(rq, "namespaceShowName", &row.name))
 		return;
-	row.about = request_param(rq, STR("namespaceDesc"));
+	row.about = request_text(rq, STR("namespaceDesc"));
 	ret = namespaces_update(&rq->worker->registry, &row);
 	if (ret < 0 && ret != ERR_NOT_FOUND)
 		answer_failure(rq, ret);

@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #include "shared/codec/java.h"
+#include "shared/codec/utf8.h"
 
 /* Charsets a client may name in `encoding`, as the converter of the C library calls them. A list of our
  * own: the library loads modules by name, and a client shall not choose the name. */
@@ -70,15 +71,17 @@ static struct str convert(struct request *rq, iconv_t cd, struct str value)
 	return str_make(out, (size_t)(at - out));
 }
 
+bool request_rereads(const struct request *rq)
+{
+	return rq->encoding.n > 0 && !is_utf8_name(rq->encoding) && charset_of(rq->encoding) != NULL;
+}
+
 /* The UTF-8 bytes of the value, read again as the charset that `encoding` names; an unknown one is ignored. */
 static struct str reread(struct request *rq, struct str value)
 {
-	const char *charset;
 	iconv_t cd;
 
-	if (rq->encoding.n == 0 || value.n == 0 || is_utf8_name(rq->encoding) || (charset = charset_of(rq->encoding)) == NULL)
-		return value;
-	if ((cd = iconv_open("UTF-8", charset)) == (iconv_t)-1)
+	if (value.n == 0 || !request_rereads(rq) || (cd = iconv_open("UTF-8", charset_of(rq->encoding))) == (iconv_t)-1)
 		return value;
 	value = convert(rq, cd, value);
 	iconv_close(cd);
@@ -92,6 +95,13 @@ struct str request_param(const struct request *rq, struct str name)
 			return rq->params[i - 1].value;
 	}
 	return (struct str){ NULL, 0 };
+}
+
+struct str request_text(struct request *rq, struct str name)
+{
+	struct str value = request_param(rq, name);
+
+	return utf8_repair(&rq->arena, value, &value) == 0 ? value : (struct str){ NULL, 0 };
 }
 
 struct str request_optional(struct request *rq, const char *name, struct str fallback)

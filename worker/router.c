@@ -4,6 +4,7 @@
 #include <string.h>
 #include <xxhash.h>
 
+#include "shared/codec/utf8.h"
 #include "worker/gate.h"
 #include "worker/reply.h"
 
@@ -110,6 +111,18 @@ static bool params_failed(struct request *rq, int err)
 	return false;
 }
 
+/* What is stored comes out again in the JSON that others read: one broken text would make it unreadable for all. */
+static bool repair_texts(struct request *rq)
+{
+	int ret = utf8_repair(&rq->arena, rq->user_agent, &rq->user_agent);
+
+	if (ret == 0)
+		ret = utf8_repair(&rq->arena, rq->client_version, &rq->client_version);
+	for (unsigned i = 0; i < rq->param_count && ret == 0 && !request_rereads(rq); i++)
+		ret = utf8_repair(&rq->arena, rq->params[i].value, &rq->params[i].value);
+	return ret == 0 || params_failed(rq, ret);
+}
+
 /* The form first: later ones win, and the query shall beat the form. */
 static bool read_params(struct request *rq)
 {
@@ -178,10 +191,12 @@ static bool group_service(struct request *rq)
 
 bool router_prepare(struct request *rq)
 {
-	rq->agent = agent_parse(rq->user_agent, rq->client_version);
 	if (!read_params(rq))
 		return false;
 	rq->encoding = request_param(rq, STR("encoding"));
+	if (!repair_texts(rq))
+		return false;
+	rq->agent = agent_parse(rq->user_agent, rq->client_version);
 	return group_service(rq);
 }
 

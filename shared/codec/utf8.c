@@ -1,6 +1,7 @@
 #include "shared/codec/utf8.h"
 
 #include <stdint.h>
+#include <string.h>
 
 /* Rows of table 3-7 of the Unicode standard: first byte, range of the second, bytes that follow. */
 static const struct {
@@ -52,6 +53,27 @@ bool utf8_valid(struct str s)
 		i += length;
 	}
 	return true;
+}
+
+int utf8_repair(struct arena *arena, struct str s, struct str *out_r)
+{
+	const unsigned char *p = (const unsigned char *)s.p;
+	char *out, *at;
+
+	*out_r = s;
+	if (utf8_valid(s))
+		return 0;
+	if ((out = at = arena_alloc(arena, 3 * s.n)) == NULL)
+		return ERR_NOMEM;
+	for (size_t i = 0; i < s.n;) {
+		size_t length = p[i] < 0x80 ? 1 : sequence_length(p + i, s.n - i);
+
+		memcpy(at, length > 0 ? s.p + i : "\xef\xbf\xbd", length > 0 ? length : 3);
+		at += length > 0 ? length : 3;
+		i += length > 0 ? length : 1;
+	}
+	*out_r = str_make(out, (size_t)(at - out));
+	return 0;
 }
 
 /* One code point of a text known to be well-formed; advances *i. */

@@ -41,6 +41,34 @@ static void validity(void **state)
 	assert_true(utf8_valid(str_make("a\0b", 3)));
 }
 
+static void repair(void **state)
+{
+	static const char *const rows[][2] = {
+		{ "", "" },
+		{ "城市 a", "城市 a" },
+		{ "\xff", "\xef\xbf\xbd" },
+		{ "a\xff\xfe"
+		  "b",
+		  "a\xef\xbf\xbd\xef\xbf\xbd"
+		  "b" },
+		{ "\xed\xa0\x80", "\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd" },
+		{ "é\xc3", "é\xef\xbf\xbd" },
+	};
+	struct arena arena;
+	struct str out;
+
+	(void)state;
+	arena_init(&arena, 0);
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		assert_int_equal(utf8_repair(&arena, str_of(rows[i][0]), &out), 0);
+		assert_true(str_eq(out, str_of(rows[i][1])));
+		assert_true(utf8_valid(out));
+	}
+	assert_int_equal(utf8_repair(&arena, (struct str){ NULL, 0 }, &out), 0);
+	assert_false(str_is_set(out));
+	arena_free(&arena);
+}
+
 static void hash(void **state)
 {
 	(void)state;
@@ -53,7 +81,7 @@ static void hash(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test(validity), cmocka_unit_test(hash) };
+	const struct CMUnitTest tests[] = { cmocka_unit_test(validity), cmocka_unit_test(repair), cmocka_unit_test(hash) };
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

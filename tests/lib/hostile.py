@@ -1,0 +1,68 @@
+"""What the suites of hostile input share: raw bytes, requests from other loopback addresses, counters, CPU time."""
+import http.client
+import json
+import os
+import re
+import socket
+import urllib.parse
+
+from roster import Reply
+
+FORM = {"Content-Type": "application/x-www-form-urlencoded"}
+INSTANCE = "/v1/ns/instance"
+
+
+def talk(server, data, timeout=10):
+    """Sends bytes and reads until the server closes: (all it said, it closed while we could still have sent)."""
+    with socket.create_connection(("127.0.0.1", server.port), timeout=timeout) as s:
+        got = b""
+        try:
+            s.sendall(data)
+            while True:
+                more = s.recv(65536)
+                if not more:
+                    return got, True
+                got += more
+        except (ConnectionResetError, BrokenPipeError):
+            return got, True
+        except socket.timeout:
+            return got, False
+
+
+def statuses(raw):
+    return [int(n) for n in re.findall(rb"(?:^|\r\n)HTTP/1\.[01] (\d{3})", raw)]
+
+
+def ask(server, method, path, query=None, source="127.0.0.1", headers=None, body=None, timeout=20):
+    """A request from that loopback address."""
+    target = "/nacos" + path
+    if query:
+        target += "?" + (query if isinstance(query, str) else urllib.parse.urlencode(query))
+    conn = http.client.HTTPConnection("127.0.0.1", server.port, timeout=timeout, source_address=(source, 0))
+    try:
+        conn.request(method, target, body=body, headers=headers or {})
+        answer = conn.getresponse()
+        return Reply(answer.status, answer.headers, answer.read())
+    finally:
+        conn.close()
+
+
+def form(**fields):
+    return {"headers": FORM, "body": urllib.parse.urlencode(fields)}
+
+
+def strict_json(reply):
+    """Well-formed UTF-8 and JSON without NaN and Infinity: what the strictest client reads."""
+    def refuse(word):
+        raise ValueError("not JSON: " + word)
+    return json.loads(reply.body.decode("utf-8"), parse_constant=refuse)
+
+
+def counter(server, name):
+    text = server.request("GET", "/actuator/prometheus").text
+    return int(float(re.search(r"^%s (\S+)$" % name, text, re.M).group(1)))
+
+
+def cpu_seconds(pid):
+    fields = open("/proc/%d/stat" % pid).read().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
