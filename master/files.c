@@ -22,6 +22,11 @@ static int give_to(const char *dir, uid_t uid, gid_t gid, bool made)
 		errno = ENOTDIR;
 		return ERR_IO;
 	}
+	/* Anybody could put another pid file in the place of ours. */
+	if ((st.st_mode & S_IWOTH) != 0 && (st.st_mode & S_ISVTX) == 0) {
+		errno = EPERM;
+		return ERR_RANGE;
+	}
 	/* A folder that others use too (writable by all) is not ours to give away. */
 	if (uid == (uid_t)-1 || st.st_uid == uid || (!made && (st.st_uid != 0 || (st.st_mode & S_IWOTH) != 0)))
 		return 0;
@@ -47,7 +52,9 @@ static int write_number(const char *dir, const char *name, unsigned long number)
 
 	snprintf(path, sizeof(path), "%s/%s", dir, name);
 	snprintf(fresh, sizeof(fresh), "%s/.%s.new", dir, name);
-	int fd = open(fresh, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0644);
+	/* Never into a file, link or pipe that somebody else has laid there. */
+	unlink(fresh);
+	int fd = open(fresh, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0644);
 	if (fd < 0)
 		return ERR_IO;
 	bool written = write(fd, text, (size_t)n) == n;

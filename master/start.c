@@ -114,9 +114,12 @@ static void raise_descriptor_limit(void)
 
 static int open_files(struct master *m)
 {
+	int ret;
+
 	raise_descriptor_limit();
-	if (files_prepare(m->config.runtime_dir, m->privileges.uid, m->privileges.gid) < 0)
-		return fail(m->config.runtime_dir, strerror(errno));
+	if ((ret = files_prepare(m->config.runtime_dir, m->privileges.uid, m->privileges.gid)) < 0)
+		return fail(m->config.runtime_dir,
+		            ret == ERR_RANGE ? "writable by everybody, without the sticky bit" : strerror(errno));
 	return 0;
 }
 

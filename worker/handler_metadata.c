@@ -138,8 +138,8 @@ static int set_metadata(struct batch *batch, const struct instance_view *instanc
 	if ((ret = change_packed(batch, instance->metadata, &metadata)) < 0)
 		return ret;
 	guard_timings(batch->rq, &metadata);
-	return registry_set_metadata(&batch->rq->worker->registry, guard_origin(batch->rq, CAUSE_CLIENT), &batch->service, instance->id,
-	                             instance->revision, &metadata);
+	return registry_set_metadata(&batch->rq->worker->registry, guard_origin(batch->rq, CAUSE_CLIENT), &batch->service,
+	                             instance->id, instance->revision, &metadata);
 }
 
 /* Reads, merges and writes back until nobody came in between. Unknown instances are left out. */

@@ -1,8 +1,12 @@
 #include "shared/config/config_key.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 #include <yaml.h>
 
 #define FILE_MAX_BYTES (1024U * 1024U)
@@ -278,14 +282,30 @@ static int fail_file(const char *path, int code, const char *what, struct config
 	return code;
 }
 
-/* The whole file, so that the parser never waits for a pipe and its size is known. */
+/* A regular one: at a reload the master must not wait for the other end of a pipe, already not when it is opened. */
+static FILE *open_file(const char *path, struct config_error *error)
+{
+	int fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+	FILE *file = NULL;
+	struct stat st;
+
+	if (fd < 0 || fstat(fd, &st) < 0 || (S_ISREG(st.st_mode) && (file = fdopen(fd, "r")) == NULL))
+		(void)fail_file(path, ERR_IO, strerror(errno), error);
+	else if (file == NULL)
+		(void)fail_file(path, ERR_IO, "not a regular file", error);
+	if (file == NULL && fd >= 0)
+		close(fd);
+	return file;
+}
+
+/* The whole file, so that its size is known. */
 static int read_file(const char *path, char *data, size_t *len_r, struct config_error *error)
 {
-	FILE *file = fopen(path, "re");
+	FILE *file = open_file(path, error);
 	bool failed;
 
 	if (file == NULL)
-		return fail_file(path, ERR_IO, strerror(errno), error);
+		return ERR_IO;
 	*len_r = fread(data, 1, FILE_MAX_BYTES + 1, file);
 	failed = ferror(file) != 0;
 	fclose(file);

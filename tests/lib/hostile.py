@@ -1,7 +1,6 @@
 """What the suites of hostile input share: raw bytes, requests from other loopback addresses, counters, CPU time."""
 import http.client
 import json
-import os
 import re
 import socket
 import urllib.parse
@@ -64,5 +63,4 @@ def counter(server, name):
 
 
 def cpu_seconds(pid):
-    fields = open("/proc/%d/stat" % pid).read().rsplit(")", 1)[1].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    return int(open("/proc/%d/schedstat" % pid).read().split()[0]) / 1e9

@@ -1,0 +1,202 @@
+#!/usr/bin/env python3
+"""Hostile input on the UDP plane: attack cases A-22 to A-26."""
+import json
+import os
+import socket
+import sys
+import unittest
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "lib"))
+import roster  # noqa: E402
+from hostile import INSTANCE, ask, counter, cpu_seconds, strict_json  # noqa: E402
+from roster import JAVA, Server, Subscriber, wait_until  # noqa: E402
+
+UNKNOWN, FOREIGN = "roster_push_ack_unknown_total", "roster_push_ack_foreign_total"
+OVERFLOW, TOTAL = "roster_push_rxq_overflow_total", "roster_push_total"
+FLOOD = 20000
+# A junk datagram: received, looked at, counted. Ten times what it takes; a search through deliveries would be far beyond.
+JUNK_CPU_US = 100
+
+
+def claim(server, service, address, port, source="127.0.0.1", **more):
+    return ask(server, "GET", INSTANCE + "/list", dict({"serviceName": service, "clientIP": address, "udpPort": port}, **more),
+               source=source, headers=JAVA)
+
+
+class A22Reflection(unittest.TestCase):
+    CLAIMS = [("192.0.2.7", 40000), ("255.255.255.255", 40000), ("224.0.0.1", 40000), ("239.255.255.250", 1900), ("0.0.0.0", 40000),
+              ("::", 40000), ("ff02::1", 40000), ("::ffff:192.0.2.7", 40000), ("::ffff:255.255.255.255", 40000),
+              ("127.0.0.1", 53), ("127.0.0.1", 1), ("127.0.0.1", 1023), ("127.0.0.1", 65536), ("127.0.0.1", -1),
+              ("2130706433", 40000), ("0x7f.0.0.1", 40000), ("127.1", 40000), ("0177.0.0.1", 40000), ("127.0.0.1 ", 40000 << 1)]
+
+    def test_nobody_else_is_sent_to(self):
+        """Each such claim keeps the short poll interval and gets nothing, although the service changes; an honest one is pushed."""
+        with Server(**{"push.delay": "50ms"}) as server:
+            server.register("s", "10.0.0.1", 80)
+            for address, port in self.CLAIMS:
+                with self.subTest("%s:%s" % (address, port)):
+                    reply = claim(server, "s", address, port)
+                    self.assertEqual((reply.status, reply.json["cacheMillis"]), (200, 3000))
+            self.assertGreaterEqual(counter(server, "roster_subscribe_not_allowed_total"), 10)
+            good = Subscriber(server, "s")
+            before = counter(server, TOTAL)
+            server.register("s", "10.0.0.2", 80)
+            good.wait_for(lambda d: len(d["hosts"]) == 2, 5, "the honest one is pushed")
+            self.assertEqual(counter(server, TOTAL), before + 1)
+            self.assertEqual(counter(server, "roster_push_send_errors_total"), 0)
+            good.close()
+
+    def test_a_listed_source_may_claim_its_range_only(self):
+        with Server(**{"push.delay": "50ms", "push.trusted": "127.0.0.3 192.0.2.0/24"}) as server:
+            for source, address, millis in (("127.0.0.3", "192.0.2.9", 10000), ("127.0.0.4", "192.0.2.9", 3000),
+                                            ("127.0.0.3", "198.51.100.1", 3000), ("127.0.0.3", "192.0.2.9.", 3000)):
+                self.assertEqual(claim(server, "s", address, 40000, source).json["cacheMillis"], millis, (source, address))
+            self.assertEqual(claim(server, "s", "192.0.2.9", 53, "127.0.0.3").json["cacheMillis"], 3000)
+
+    def test_datagrams_to_one_socket_have_a_rate(self):
+        """Many services, one socket: what a claim can make the server send is bounded by push.rate."""
+        with Server(**{"push.delay": "50ms", "push.rate": "100"}) as server:
+            sub = Subscriber(server, "s0")
+            for n in range(1, 150):
+                claim(server, "s%d" % n, "127.0.0.1", sub.port)
+            for n in range(150):
+                server.register("s%d" % n, "10.0.0.1", 80)
+            wait_until(lambda: counter(server, "roster_push_paced_total") > 0, 10, "datagrams held back")
+            names = set()
+            while len(names) < 150:
+                got = sub.receive(5)
+                self.assertIsNotNone(got, "only %d of 150" % len(names))
+                names.add(got[1]["name"])
+            sub.close()
+
+
+class A23Names(unittest.TestCase):
+    def test_no_name_is_resolved(self):
+        """Not even one that is in /etc/hosts; the poll is answered at once, and nobody is subscribed."""
+        with Server(**{"push.delay": "50ms"}) as server:
+            server.register("s", "10.0.0.1", 80)
+            for name in ("localhost", "host.invalid", "a" * 1000, "127.0.0.1.nip.invalid", "[::1]", "::1%lo", "127.0.0.1:80", "\xff"):
+                with self.subTest(name[:20]):
+                    self.assertEqual(claim(server, "s", name, 40000).json["cacheMillis"], 3000)
+            good = Subscriber(server, "s")
+            server.register("s", "10.0.0.2", 80)
+            good.wait_for(lambda d: len(d["hosts"]) == 2, 5, "pushes of others go on")
+            shown = strict_json(server.request("GET", "/v1/ns/service/subscribers", {"serviceName": "s", "pageNo": 1, "pageSize": 99}))
+            self.assertEqual([s["ip"] for s in shown["subscribers"]], ["127.0.0.1"])
+            good.close()
+
+
+class A24Quota(unittest.TestCase):
+    def test_one_source_cannot_fill_the_node(self):
+        """Ports and services without end: beyond the limits polls are answered with the short interval, who is in stays in."""
+        with Server(**{"push.delay": "50ms", "limits.subscribers": "300", "limits.subscribers_per_service": "100"}) as server:
+            good = Subscriber(server, "mine")
+            for n in range(150):
+                self.assertEqual(claim(server, "one", "127.0.0.1", 20000 + n).json["cacheMillis"], 10000 if n < 100 else 3000)
+            for n in range(250):
+                self.assertEqual(claim(server, "many%d" % n, "127.0.0.1", 30000).json["cacheMillis"], 10000 if n < 199 else 3000)
+            self.assertGreaterEqual(counter(server, "roster_limit_refused_total"), 50 + 51)
+            self.assertEqual(good.poll()["cacheMillis"], 10000)
+            server.register("mine", "10.0.0.1", 80)
+            good.wait_for(lambda d: len(d["hosts"]) == 1, 5, "pushed as before")
+            good.close()
+
+
+class A25Acks(unittest.TestCase):
+    def flood(self, server, stranger, pieces, count=FLOOD):
+        """Sends count datagrams, never more than the counters have seen plus a batch; returns CPU microseconds a datagram."""
+        pusher = server.child("pusher")
+        total = lambda: sum(counter(server, name) for name in (UNKNOWN, FOREIGN, OVERFLOW))    # noqa: E731
+        before, cpu = total(), cpu_seconds(pusher)
+        for begin in range(0, count, 1000):
+            for n in range(begin, min(begin + 1000, count)):
+                stranger.sendto(pieces[n % len(pieces)], ("127.0.0.1", server.push_port))
+            wait_until(lambda: total() >= before + min(begin + 1000, count), 20, "datagrams counted")
+        self.assertEqual(total(), before + count)
+        return (cpu_seconds(pusher) - cpu) * 1e6 / count
+
+    def test_junk_costs_little_and_changes_nothing(self):
+        sip = (b"OPTIONS sip:100@127.0.0.1 SIP/2.0\r\nVia: SIP/2.0/UDP 127.0.0.1:5060;branch=z9hG4bK-1;rport\r\n"
+               b"From: \"sipvicious\"<sip:100@1.1.1.1>\r\nTo: <sip:100@1.1.1.1>\r\nCall-ID: 1\r\nCSeq: 1 OPTIONS\r\n\r\n")
+        dns = b"\x12\x34\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00\x07version\x04bind\x00\x00\x10\x00\x03"
+        junk = [sip, dns, b"", b"\0" * 512, os.urandom(1400), b"{" * 2000, b'{"lastRefTime":' * 100, b'{"lastRefTime":"1"}',
+                b'{"type":"push-ack","lastRefTime":"%d"}' % (1 << 63), b'{"lastRefTime":"-1"}', b'{"lastRefTime":"99999999999999999999"}',
+                b'{"type":"dump"}', b'{"type":"push-ack","lastRefTime":"0","data":""}', b"\x1f\x8b" + os.urandom(60), b"stats\r\n"]
+        with Server(**{"push.delay": "50ms", "push.ack_wait": "30s"}) as server:
+            sub = Subscriber(server, "s", ack=False)
+            server.register("s", "10.0.0.1", 80)
+            packet, _, sender = sub.receive(5)
+            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as stranger:
+                cost = self.flood(server, stranger, junk)
+                big = self.flood(server, stranger, [os.urandom(65507)], 500)
+            print("junk: %.1f us of CPU a datagram, 64 KB: %.1f us" % (cost, big), flush=True)
+            if not roster.SANITIZED:
+                self.assertLess(cost, JUNK_CPU_US)
+                self.assertLess(big, 10 * JUNK_CPU_US)
+            # Nothing answered the stranger, nothing was taken for the ACK, and the real one still counts.
+            self.assertEqual(counter(server, "roster_push_ok_total"), 0)
+            sub.acknowledge(packet, sender)
+            wait_until(lambda: counter(server, "roster_push_ok_total") == 1, 5, "the real ACK")
+            pusher = server.child("pusher")
+            before = cpu_seconds(pusher)
+            self.assertIsNone(sub.receive(1.0))
+            self.assertLess(cpu_seconds(pusher) - before, 0.2, "busy with nothing")
+            sub.close()
+
+    def test_forged_acks(self):
+        """Numbers around the real one, the real one from another port and another address: none of them is an ACK."""
+        with Server(**{"push.delay": "50ms", "push.ack_wait": "1s"}) as server:
+            sub = Subscriber(server, "s", ack=False)
+            server.register("s", "10.0.0.1", 80)
+            packet, _, sender = sub.receive(5)
+            guesses = [json.dumps({"type": "push-ack", "lastRefTime": str(packet["lastRefTime"] + n), "data": ""}).encode()
+                       for n in range(-200, 201)]
+            unknown, foreign = counter(server, UNKNOWN), counter(server, FOREIGN)
+            for address in ("127.0.0.1", "127.0.0.2"):
+                with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as stranger:
+                    stranger.bind((address, 0))
+                    for guess in guesses:
+                        stranger.sendto(guess, sender)
+            wait_until(lambda: counter(server, UNKNOWN) >= unknown + 800, 5, "forgeries counted")
+            self.assertEqual(counter(server, FOREIGN), foreign + 2, "the right number, twice from the wrong place")
+            self.assertIsNotNone(sub.receive(5), "still unacknowledged: sent again")
+            wait_until(lambda: counter(server, "roster_push_failed_total") == 1, 10, "and given up")
+            self.assertEqual(counter(server, "roster_push_ok_total"), 0)
+            sub.close()
+
+    def test_ack_flood_of_a_subscriber(self):
+        """The right ACK ten thousand times: counts once."""
+        with Server(**{"push.delay": "50ms"}) as server:
+            sub = Subscriber(server, "s", ack=False)
+            server.register("s", "10.0.0.1", 80)
+            packet, _, sender = sub.receive(5)
+            sub.acknowledge(packet, sender)
+            wait_until(lambda: counter(server, "roster_push_ok_total") == 1, 5, "acknowledged")
+            ack = json.dumps({"type": "push-ack", "lastRefTime": str(packet["lastRefTime"]), "data": ""}).encode()
+            self.flood(server, sub.sock, [ack], 10000)
+            self.assertEqual(counter(server, "roster_push_ok_total"), 1)
+            server.register("s", "10.0.0.2", 80)
+            self.assertEqual(len(sub.receive(5)[1]["hosts"]), 2, "pushes go on")
+            sub.close()
+
+
+class A26Oversize(unittest.TestCase):
+    def test_no_datagram_beyond_the_protocol(self):
+        """A list over 65,507 bytes even packed: nothing is sent, the subscriber is told to poll, and counted; others are pushed."""
+        with Server(**{"push.delay": "50ms", "limits.metadata": "64KiB"}) as server:
+            sub, other = Subscriber(server, "big"), Subscriber(server, "small")
+            for n in range(12):
+                server.request("POST", INSTANCE, {"serviceName": "big", "ip": "10.0.0.%d" % n, "port": 80}, body="metadata=k%3D"
+                               + os.urandom(6000).hex(), headers={"Content-Type": "application/x-www-form-urlencoded"})
+            wait_until(lambda: counter(server, "roster_push_oversize_total") > 0, 10, "oversize counted")
+            wait_until(lambda: sub.poll()["cacheMillis"] == 3000, 5, "the short poll interval")
+            server.register("small", "10.0.0.1", 80)
+            other.wait_for(lambda d: len(d["hosts"]) == 1, 5, "others are pushed")
+            self.assertEqual(counter(server, "roster_push_send_errors_total"), 0)
+            self.assertEqual(len(sub.poll()["hosts"]), 12)
+            sub.close()
+            other.close()
+
+
+if __name__ == "__main__":
+    roster.main()
