@@ -121,11 +121,13 @@ static void read_pair(struct pair_reader *r, struct url_param *param_r)
 
 int url_params(struct arena *arena, struct str text, struct url_param *out, unsigned max)
 {
-	struct pair_reader r = { text.p, text.p + text.n, NULL, false };
+	struct pair_reader r = { .broken = false };
 	unsigned count = 0;
 
 	if (text.n == 0)
 		return 0;
+	r.p = text.p;
+	r.end = text.p + text.n;
 	if ((r.out = arena_alloc(arena, text.n)) == NULL)
 		return ERR_NOMEM;
 	while (r.p < r.end) {
