@@ -58,8 +58,9 @@ struct master {
 
 	struct config config;
 	struct config_shared *config_shared;
-	int config_fd;    /* memfd behind it: an image that is called back maps it again */
-	unsigned workers; /* wanted now */
+	int config_fd;           /* memfd behind it: an image that is called back maps it again */
+	struct sources *sources; /* what each source address has: the workers of this image count */
+	unsigned workers;        /* wanted now */
 	struct privileges privileges;
 	struct activation activation;
 	struct sockets sockets;

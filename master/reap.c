@@ -13,6 +13,7 @@
 #include "master/watch.h"
 #include "shared/base/clock.h"
 #include "shared/base/log.h"
+#include "shared/process/sources.h"
 #include "shared/shm/queue.h"
 #include "shared/shm/slot.h"
 
@@ -91,6 +92,8 @@ static void child_died(struct master *m, struct child *child, const siginfo_t *i
 	child->ready = child->stopped = child->busy = false;
 	retire_socket(m, child);
 	damage_note_death(m, child, info);
+	if (child->role->listens && !child->elder)
+		sources_clear(m->sources, child->index);
 	arrival_child_died(m, child, info->si_code == CLD_EXITED ? "exit" : "signal", info->si_status);
 	arrival_record(m);
 	if (m->state != MASTER_STOPPING && obey_exit_code(m, child, code))

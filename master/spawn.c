@@ -83,6 +83,7 @@ static struct process *make_process(struct master *m, const struct child *child)
 		.bank = m->bank,
 		.config = m->config,
 		.config_shared = m->config_shared,
+		.sources = m->sources,
 		.seg = m->seg,
 		.slot = &m->seg->slots[child->slot],
 		.listen = &m->sockets.listen,

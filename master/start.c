@@ -26,6 +26,7 @@
 #include "shared/base/log.h"
 #include "shared/process/sandbox.h"
 #include "shared/registry/registry.h"
+#include "shared/process/sources.h"
 #include "shared/shm/health.h"
 #include "shared/shm/queue.h"
 #include "shared/shm/slot.h"
@@ -275,6 +276,8 @@ static int make_loop(struct master *m)
 		return fail("signals", strerror(errno));
 	if (reload_init(m) < 0)
 		return fail("config-page", strerror(errno));
+	if (sources_new(&m->sources) < 0)
+		return fail("sources", strerror(errno));
 	ev_io_init(&m->ready_io, on_ring, m->ready_fd, EV_READ);
 	m->ready_io.data = m;
 	ev_io_start(m->loop, &m->ready_io);

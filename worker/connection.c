@@ -21,6 +21,7 @@
 #define GRACE_MS 200U
 #define LINGER_BYTES (1024U * 1024U)
 #define PIECES_MAX 8
+#define REFUSED_RETRY_S 1U
 
 static void step(struct connection *c);
 
@@ -91,6 +92,7 @@ static void connection_close(struct connection *c)
 	ev_io_stop(worker->loop, &c->writer);
 	ev_timer_stop(worker->loop, &c->timer);
 	unlink_from(c);
+	source_limit_close(worker, &c->mark);
 	close(c->fd);
 	if (c->request != NULL) {
 		park_forget(c->request);
@@ -450,6 +452,14 @@ static struct connection *connection_new(struct worker *worker, int fd)
 	return c;
 }
 
+/* The answer is made: nothing is read, it goes out and the connection ends. */
+static void refuse(struct connection *c)
+{
+	c->state = CONNECTION_ENDING;
+	c->linger = true;
+	step(c);
+}
+
 void connection_open(struct worker *worker, int fd, const struct sockaddr_storage *peer)
 {
 	struct connection *c = connection_new(worker, fd);
@@ -459,8 +469,20 @@ void connection_open(struct worker *worker, int fd, const struct sockaddr_storag
 	metric_add(METRIC_HTTP_CONNECTIONS, 1);
 	if (peer != NULL)
 		address_of_sockaddr(peer, c->source, &c->source_port);
-	/* The first request is mostly there already. */
-	readable(c);
+	switch (source_limit_open(worker, c->source, &c->mark)) {
+	case SOURCE_ADMIT:
+		/* The first request is mostly there already. */
+		readable(c);
+		break;
+	case SOURCE_REFUSE:
+		reply_refuse_source(c->answers, "limits.connections_per_source",
+		                    worker->proc->config.limit_connections_per_source, REFUSED_RETRY_S);
+		refuse(c);
+		break;
+	case SOURCE_DROP:
+		connection_close(c);
+		break;
+	}
 }
 
 void connection_refuse(struct worker *worker, int fd)
@@ -470,9 +492,7 @@ void connection_refuse(struct worker *worker, int fd)
 	if (c == NULL)
 		return;
 	reply_refuse(c->answers, 503);
-	c->state = CONNECTION_ENDING;
-	c->linger = true;
-	step(c);
+	refuse(c);
 }
 
 void connection_answered(struct connection *c)

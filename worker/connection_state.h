@@ -8,6 +8,7 @@
 #include "worker/connection.h"
 #include "worker/head_check.h"
 #include "worker/request.h"
+#include "worker/source_limit.h"
 #include "worker/worker.h"
 
 enum connection_state {
@@ -50,6 +51,7 @@ struct connection {
 	uint32_t served;
 	uint8_t source[16];
 	uint16_t source_port;
+	struct source_mark mark; /* how it counts for its source */
 };
 
 struct connection_pool {

@@ -80,12 +80,13 @@ static bool subscriber_of(struct request *rq, const struct list_request *list, s
 	return true;
 }
 
-static void count_refusal(int err)
+static void count_refusal(const struct request *rq, int err)
 {
-	if (err == ERR_LIMIT)
-		metric_add(METRIC_LIMIT_REFUSED, 1);
-	else if (err == ERR_FULL)
-		metric_add(METRIC_FULL_REFUSED, 1);
+	const char *key = rq->worker->registry.refused.key;
+
+	metric_add(err == ERR_LIMIT ? METRIC_LIMIT_REFUSED : METRIC_FULL_REFUSED, 1);
+	if (err == ERR_LIMIT && strcmp(key, "limits.subscribers_per_source") == 0)
+		metric_add(METRIC_SOURCE_SUBSCRIBERS_REFUSED, 1);
 }
 
 /* One lock: the stamp, and the subscription. Who is not pushed to gets the short poll interval. */
@@ -100,7 +101,7 @@ static int poll_service(struct request *rq, struct list_request *list)
 	if (ret == 0 && subscribe && sub.push && !list->stamp.oversize)
 		list->fields.cache_ms = switches->push_cache_ms;
 	if (subscribe && (ret == ERR_LIMIT || ret == ERR_FULL)) {
-		count_refusal(ret);
+		count_refusal(rq, ret);
 		ret = 0;
 	}
 	return ret;

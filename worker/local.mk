@@ -22,6 +22,7 @@ libroster_a_SOURCES += \
 	worker/router.c worker/router.h \
 	worker/routes.c worker/routes.h \
 	worker/service_names.c worker/service_names.h \
+	worker/source_limit.c worker/source_limit.h \
 	worker/switch_batch.c worker/switch_rows.h worker/switch_table.c worker/switch_table.h
 
 if HAVE_CMOCKA

@@ -104,6 +104,7 @@ static void configure(struct worker *worker)
 		.services = config->limit_services,
 		.subscribers = config->limit_subscribers,
 		.subscribers_per_service = config->limit_subscribers_per_service,
+		.subscribers_per_source = config->limit_subscribers_per_source,
 		.metadata_bytes = config->limit_metadata_bytes,
 		.name_bytes = config->limit_name_bytes,
 		.clusters_per_service = config->limit_clusters_per_service,

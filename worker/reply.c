@@ -68,6 +68,7 @@ struct reply {
 	bool charset;
 	bool chunked; /* else length is written */
 	size_t length;
+	uint64_t retry_after_s; /* 0: not said */
 };
 
 /* ---- head ---------------------------------------------------------------------- */
@@ -166,6 +167,11 @@ static char *add_content_headers(char *at, const struct reply *reply)
 		at = ADD(at, "Content-Type: ");
 		at = add(at, reply->type);
 		at = reply->charset ? ADD(at, ";charset=UTF-8" CRLF) : ADD(at, CRLF);
+	}
+	if (reply->retry_after_s != 0) {
+		at = ADD(at, "Retry-After: ");
+		at = add_u64(at, reply->retry_after_s);
+		at = ADD(at, CRLF);
 	}
 	if (reply->chunked)
 		return ADD(at, "Transfer-Encoding: chunked" CRLF);
@@ -517,6 +523,16 @@ void reply_registry_error(struct request *rq, int err, struct str service, struc
 	}
 }
 
+void reply_over_limit(struct request *rq, const char *key, uint64_t limit, uint64_t retry_after_s)
+{
+	struct reply reply = { .status = 429, .retry_after_s = retry_after_s };
+	char text[160];
+	int n = snprintf(text, sizeof(text), "caused: %s reached: %" PRIu64 ";", key, limit);
+
+	negotiate_text(rq, &reply);
+	put_reply(rq, &reply, str_make(text, (size_t)n));
+}
+
 /* ---- error pages -------------------------------------------------------------------- */
 
 static void html_escape(struct buf *b, struct str s)
@@ -632,4 +648,11 @@ void reply_refuse(struct buf *out, int status)
 	struct request rq = { .out = out, .close_after = true };
 
 	reply_container_page(&rq, status);
+}
+
+void reply_refuse_source(struct buf *out, const char *key, uint64_t limit, uint64_t retry_after_s)
+{
+	struct request rq = { .out = out, .close_after = true };
+
+	reply_over_limit(&rq, key, limit, retry_after_s);
 }

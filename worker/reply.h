@@ -14,6 +14,10 @@ void reply_bare(struct request *rq, int status, struct str body);
 void reply_container_page(struct request *rq, int status);
 /* 403 "Invalid CORS request". */
 void reply_preflight_refused(struct request *rq);
+/* 429 with Retry-After, "caused: <key> reached: <limit>;". */
+void reply_over_limit(struct request *rq, const char *key, uint64_t limit, uint64_t retry_after_s);
+/* The same for a connection that is not read from, with "Connection: close". */
+void reply_refuse_source(struct buf *out, const char *key, uint64_t limit, uint64_t retry_after_s);
 /* For a request that never became one: an HTML page with "Connection: close". */
 void reply_refuse(struct buf *out, int status);
 

@@ -7,6 +7,7 @@
 #include "shared/codec/utf8.h"
 #include "worker/gate.h"
 #include "worker/reply.h"
+#include "worker/source_limit.h"
 
 #define NAMING "/v1/ns"
 
@@ -257,7 +258,7 @@ void router_dispatch(const struct router *router, struct request *rq)
 	struct str path;
 	bool path_known, naming;
 
-	if (refuse_early(rq))
+	if (source_limit_stops(rq) || refuse_early(rq))
 		return;
 	path = str_make(rq->path.p + sizeof(ROUTER_CONTEXT) - 1, rq->path.n - (sizeof(ROUTER_CONTEXT) - 1));
 	rq->route = router_find(router, rq->method, path, &path_known);

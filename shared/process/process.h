@@ -33,6 +33,7 @@ struct process {
 	unsigned bank;        /* worker: which of its two places (slot.h) */
 	struct config config; /* a copy; process_reload() brings it up to date */
 	const struct config_shared *config_shared;
+	struct sources *sources; /* sources.h */
 	struct segment *seg;
 	struct slot *slot; /* own */
 	struct listen_set *listen;

@@ -293,8 +293,12 @@ static void check_subscriber(struct check *check, uint32_t off, void *object, vo
 {
 	struct audience_sums *sums = owner;
 	const struct subscriber *sub = object;
+	uint32_t columns[SOURCE_ROWS];
 
 	check->sums.subscribers++;
+	source_columns(check->op.reg, sub->source, columns);
+	for (uint32_t row = 0; row < SOURCE_ROWS; row++)
+		check->sums.sources[row][columns[row]]++;
 	if (sub->audience != sums->aoff || sub->id <= sums->last_id)
 		check_broken(check, "subscriber %u hangs in the wrong place", off);
 	sums->last_id = sub->id;
@@ -353,6 +357,8 @@ static void check_audiences(struct check *check)
 	check_compare(check, "table of subscribers", root->subscribers.count, check->sums.subscribers);
 	check_compare(check, "subscribers", root->subscriber_count, check->sums.subscribers);
 	check_compare(check, "waiting audiences", root->waiting_count, check->sums.waiting);
+	if (memcmp(root->sources, check->sums.sources, sizeof(root->sources)) != 0)
+		check_broken(check, "counts of subscribers by source");
 }
 
 /* ---- shards ---------------------------------------------------------------- */

@@ -20,6 +20,7 @@ struct sums {
 	uint64_t services, draining, instances, ephemeral, healthy, bytes, drained;
 	uint64_t audiences, waiting, subscribers;
 	uint64_t pending[QUEUE_CONSUMERS];
+	uint32_t sources[SOURCE_ROWS][SOURCE_COLUMNS];
 };
 
 struct check {

@@ -147,6 +147,11 @@ enum subscriber_flag {
 	SUBSCRIBER_GROUPED = 2, /* Java >= 1.0: grouped names */
 };
 
+/* How many subscribers of a shard came from a source: a counter in each row, by different bits of the hash of the source; the
+ * smaller sum over all shards is the number. Never too low; too high only for who shares both counters with others. */
+#define SOURCE_ROWS 2U
+#define SOURCE_COLUMNS 256U
+
 /* At the root of each shard. The counts are of services that still have their name. */
 struct registry_root {
 	struct table services, instances, audiences, subscribers;
@@ -159,6 +164,7 @@ struct registry_root {
 	uint64_t bytes;                         /* sum of the services' accounts, draining ones included */
 	uint64_t last_service_id;               /* highest id in the list; read without the lock as a hint */
 	uint64_t stale_attach, stale_before_ms; /* registry_drop_stale(): begun at that attach, with that health clock */
+	uint32_t sources[SOURCE_ROWS][SOURCE_COLUMNS];
 };
 
 /* What an overrides blob holds: struct overrides of registry.h in fixed width. */

@@ -26,6 +26,7 @@ libroster_a_SOURCES += \
 	shared/registry/settings.c \
 	shared/registry/settings.h \
 	shared/registry/subscriber.c \
+	shared/registry/subscriber_source.c \
 	shared/registry/switches.c \
 	shared/registry/switches.h \
 	shared/registry/write.c

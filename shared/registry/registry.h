@@ -45,8 +45,9 @@ struct registry_limits {
 	uint64_t services;              /* limits.services */
 	uint64_t subscribers;           /* limits.subscribers */
 	uint64_t subscribers_per_service;
-	uint64_t metadata_bytes; /* limits.metadata: packed, one object */
-	uint64_t name_bytes;     /* limits.name: namespace, service, cluster, ip, app, agent, clusters text */
+	uint64_t subscribers_per_source; /* limits.subscribers_per_source */
+	uint64_t metadata_bytes;         /* limits.metadata: packed, one object */
+	uint64_t name_bytes;             /* limits.name: namespace, service, cluster, ip, app, agent, clusters text */
 	uint64_t clusters_per_service;
 	uint64_t namespaces; /* limits.namespaces: rows of namespaces.h */
 };

@@ -224,6 +224,14 @@ uint32_t audience_find(struct op *op, const struct service_key *key, uint32_t ha
 /* The audience of a service's name by that name, for the count of waiting ones. */
 bool audience_exists(struct op *op, const struct service_key *key, uint32_t hash);
 
+/* ---- subscriber_source.c --------------------------------------------------- */
+
+/* Of the source of a subscriber that comes (1) or goes (-1); logged. */
+void source_count(struct op *op, const uint8_t source[16], int change);
+/* Its subscribers on the node, as far as they can be told apart. */
+uint64_t source_subscribers(const struct registry *reg, const uint8_t source[16]);
+void source_columns(const struct registry *reg, const uint8_t source[16], uint32_t columns_r[SOURCE_ROWS]);
+
 /* ---- read.c ---------------------------------------------------------------- */
 
 void service_stamp_of(const struct op *op, const struct service *s, struct service_stamp *stamp_r);

@@ -121,21 +121,35 @@ static uint32_t audience_create(struct op *op, const struct subscription *p, boo
 	return op->tx.err != 0 ? 0 : off;
 }
 
-static int subscriber_limit(struct op *op, uint32_t count)
+static uint64_t all_subscribers(const struct op *op)
 {
-	const struct registry_limits *limits = &op->reg->limits;
 	uint64_t sum = 0;
 
-	if (limits->subscribers_per_service != 0 && count >= limits->subscribers_per_service)
-		return key_refuse(op->reg, "limits.subscribers_per_service", limits->subscribers_per_service);
-	if (limits->subscribers == 0)
-		return 0;
 	for (uint32_t shard = 0; shard < SHARDS; shard++) {
 		const struct registry_root *root = (const struct registry_root *)op->reg->seg->shards[shard].root;
 
 		sum += __atomic_load_n(&root->subscriber_count, __ATOMIC_RELAXED);
 	}
-	return sum >= limits->subscribers ? key_refuse(op->reg, "limits.subscribers", limits->subscribers) : 0;
+	return sum;
+}
+
+static int subscriber_limit(struct op *op, uint32_t count, const struct subscriber_spec *spec)
+{
+	const struct registry_limits *limits = &op->reg->limits;
+	uint64_t sum;
+
+	if (limits->subscribers_per_service != 0 && count >= limits->subscribers_per_service)
+		return key_refuse(op->reg, "limits.subscribers_per_service", limits->subscribers_per_service);
+	if (limits->subscribers == 0 && limits->subscribers_per_source == 0)
+		return 0;
+	sum = all_subscribers(op);
+	if (limits->subscribers != 0 && sum >= limits->subscribers)
+		return key_refuse(op->reg, "limits.subscribers", limits->subscribers);
+	/* A source has no more than all together: mostly there is nothing to add up. */
+	if (limits->subscribers_per_source == 0 || sum < limits->subscribers_per_source ||
+	    source_subscribers(op->reg, spec->source) < limits->subscribers_per_source)
+		return 0;
+	return key_refuse(op->reg, "limits.subscribers_per_source", limits->subscribers_per_source);
 }
 
 static uint32_t blob_or_none(struct op *op, struct str text)
@@ -183,6 +197,7 @@ static int subscriber_create(struct op *op, const struct subscription *p, uint32
 	if (op->root->subscriber_count == 0)
 		op->announce |= 1U << QUEUE_PUSHER;
 	root_add(op, &op->root->subscriber_count, 1);
+	source_count(op, sub->source, 1);
 	return op->tx.err;
 }
 
@@ -221,11 +236,13 @@ static int subscribe_op(struct op *op, void *arg)
 			uint8_t flags = sub->flags | SUBSCRIBER_PUSH;
 
 			undo_set_bytes(&op->tx, &sub->flags, &flags, sizeof(flags));
+			source_count(op, sub->source, -1);
+			source_count(op, p->spec->source, 1);
 			undo_set_bytes(&op->tx, sub->source, p->spec->source, sizeof(sub->source));
 		}
 		return 0;
 	}
-	if ((ret = subscriber_limit(op, aoff == 0 ? 0 : a->count)) < 0)
+	if ((ret = subscriber_limit(op, aoff == 0 ? 0 : a->count, p->spec)) < 0)
 		return ret;
 	if (aoff == 0 && op->tx.err == 0)
 		aoff = audience_create(op, p, s == NULL, &a);
@@ -367,6 +384,7 @@ static void subscriber_remove(struct op *op, uint32_t off, struct subscriber *su
 	blob_free(&op->tx, sub->address_text);
 	slab_free(&op->tx, off);
 	root_add(op, &op->root->subscriber_count, -1);
+	source_count(op, sub->source, -1);
 	undo_set32(&op->tx, &a->count, a->count - 1);
 	if (a->count == 0)
 		audience_remove(op, aoff, a);

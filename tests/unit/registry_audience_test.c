@@ -137,6 +137,42 @@ static void waiting_follows_the_service(void **state)
 	assert_clean(f);
 }
 
+/* Each source counts for itself, over all shards; who leaves makes room. */
+static void sources_are_counted(void **state)
+{
+	struct fixture *f = *state;
+	struct subscriber_spec sub = sub_for(5000);
+	struct subscriber_view out[2];
+	struct service_stamp stamp;
+	struct service_key key;
+	char name[16];
+
+	f->reg.limits = (struct registry_limits){ .subscribers_per_source = 20 };
+	memset(sub.source, 5, sizeof(sub.source));
+	for (int n = 0; n < 20; n++) {
+		snprintf(name, sizeof(name), "g@@s%d", n);
+		poll_as(f, name, &sub);
+	}
+	key = key_for("g@@s20");
+	assert_int_equal(registry_poll(&f->reg, &key, &sub, &stamp), ERR_LIMIT);
+	assert_int_equal(registry_poll(&f->reg, &key, &sub, &stamp), ERR_LIMIT);
+	memset(sub.source, 6, sizeof(sub.source));
+	assert_int_equal(registry_poll(&f->reg, &key, &sub, &stamp), 0);
+	assert_clean(f);
+	/* One of the first source's goes, so another may come. */
+	key = key_for("g@@s3");
+	assert_int_equal(subscribers(f, "g@@s3", out, 2), 1);
+	assert_int_equal(registry_unsubscribe(&f->reg, registry_shard_of(&f->reg, &key),
+	                                      &(struct keeper_entry){ .id = out[0].id, .off = out[0].off }, 1),
+	                 0);
+	memset(sub.source, 5, sizeof(sub.source));
+	key = key_for("g@@s21");
+	assert_int_equal(registry_poll(&f->reg, &key, &sub, &stamp), 0);
+	key = key_for("g@@s22");
+	assert_int_equal(registry_poll(&f->reg, &key, &sub, &stamp), ERR_LIMIT);
+	assert_clean(f);
+}
+
 static void limits_spare_the_stamp(void **state)
 {
 	struct fixture *f = *state;
@@ -155,6 +191,10 @@ static void limits_spare_the_stamp(void **state)
 	f->reg.limits = (struct registry_limits){ .subscribers = 1 };
 	assert_int_equal(registry_poll(&f->reg, &key, &sub, &stamp), ERR_LIMIT);
 	assert_string_equal(f->reg.refused.key, "limits.subscribers");
+	f->reg.limits = (struct registry_limits){ .subscribers_per_source = 1 };
+	assert_int_equal(registry_poll(&f->reg, &key, &sub, &stamp), ERR_LIMIT);
+	assert_string_equal(f->reg.refused.key, "limits.subscribers_per_source");
+	assert_true(stamp.found);
 	f->reg.limits = (struct registry_limits){ .name_bytes = 10 };
 	assert_int_equal(registry_poll(&f->reg, &key, &sub, &stamp), ERR_LIMIT);
 	assert_string_equal(f->reg.refused.key, "limits.name");
@@ -401,17 +441,10 @@ static void a_removed_service_is_not_pushed(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(a_poll_subscribes_and_renews),
-		TEST(keys_of_subscribers),
-		TEST(a_claim_does_not_degrade),
-		TEST(waiting_follows_the_service),
-		TEST(limits_spare_the_stamp),
-		TEST(a_cursor_reads_in_order),
-		TEST(audiences_of_a_shard),
-		TEST(deliveries_are_noted),
-		TEST(an_audience_goes_with_its_last),
-		TEST(the_first_of_a_shard_wakes),
-		TEST(changes_come_in_order_and_merge),
+		TEST(a_poll_subscribes_and_renews),    TEST(keys_of_subscribers),        TEST(a_claim_does_not_degrade),
+		TEST(waiting_follows_the_service),     TEST(sources_are_counted),        TEST(limits_spare_the_stamp),
+		TEST(a_cursor_reads_in_order),         TEST(audiences_of_a_shard),       TEST(deliveries_are_noted),
+		TEST(an_audience_goes_with_its_last),  TEST(the_first_of_a_shard_wakes), TEST(changes_come_in_order_and_merge),
 		TEST(a_removed_service_is_not_pushed),
 	};
 
