@@ -343,6 +343,8 @@ static bool is_idle(const struct connection *c)
 /* Everything that can be done now, then wait for what comes next. May free the connection. */
 static void step(struct connection *c)
 {
+	bool waiting;
+
 	if (connection_pending(c))
 		c->broken |= !connection_flush(c);
 	if (c->state == CONNECTION_OPEN && !connection_pending(c))
@@ -359,8 +361,9 @@ static void step(struct connection *c)
 		connection_close(c);
 		return;
 	}
-	watch(c, &c->reader, c->state == CONNECTION_OPEN && !connection_pending(c));
-	watch(c, &c->writer, connection_pending(c));
+	waiting = c->state == CONNECTION_OPEN && c->turn_over && c->in.len > 0;
+	watch(c, &c->reader, c->state == CONNECTION_OPEN && !connection_pending(c) && !waiting);
+	watch(c, &c->writer, connection_pending(c) || waiting);
 	set_deadline(c);
 }
 

@@ -1,6 +1,7 @@
 /* connection.h - client connections: bytes in, answers out.
  *
- * A connection reads once per wake-up, answers every whole request it has got, and writes once. Read
+ * A connection reads once per wake-up, answers the whole requests it has got, http.pipeline of them at most, and writes
+ * once; what it has sent ahead beyond that waits until the others have had their turn. Read
  * and write buffers are the worker's (connection_pool); a connection owns memory only for what is
  * unfinished: part of a request, or answers the client has not taken yet. While answers wait, nothing
  * more is read. All connections hang from worker->connections and free themselves.

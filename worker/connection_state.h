@@ -26,8 +26,9 @@ struct connection {
 	struct connection *prev, *next;
 	int fd;
 	enum connection_state state;
-	bool linger; /* unread bytes may be there at the end */
-	bool broken; /* the socket failed while an answer was being made */
+	bool linger;    /* unread bytes may be there at the end */
+	bool turn_over; /* whole requests may be waiting in the input: they come after those of the others */
+	bool broken;    /* the socket failed while an answer was being made */
 	ev_io reader, writer;
 	ev_timer timer;
 

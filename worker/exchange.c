@@ -230,18 +230,18 @@ static void keep_rest(struct connection *c, struct buf *in, size_t at)
 		buf_free(in);
 }
 
-/* True: go on with the next request. */
-static bool may_go_on(struct connection *c, unsigned *answers)
+/* True: go on with the next request. After a number of them the other connections have their turn, however much this
+ * one has sent ahead. */
+static bool may_go_on(struct connection *c, unsigned answers)
 {
 	const struct config *config = &c->worker->proc->config;
 
 	if (c->state != CONNECTION_OPEN || c->broken)
 		return false;
-	if (++*answers < config->http_pipeline && c->answers->len < ANSWERS_HIGH)
+	if (answers < config->http_pipeline && c->answers->len < ANSWERS_HIGH)
 		return true;
-	*answers = 0;
-	c->broken |= !connection_flush(c);
-	return !c->broken && !connection_pending(c);
+	c->turn_over = true;
+	return false;
 }
 
 static void next_begins(struct connection *c)
@@ -257,6 +257,7 @@ void exchange_run(struct connection *c)
 	unsigned answers = 0;
 	bool more = true;
 
+	c->turn_over = false;
 	while (more && at < in->len) {
 		struct piece piece = { 0 };
 		enum next next = next_request(c, in->data + at, in->len - at, &piece);
@@ -272,7 +273,7 @@ void exchange_run(struct connection *c)
 		answer(c, in->data + at, piece.body);
 		at += piece.used;
 		next_begins(c);
-		more = may_go_on(c, &answers);
+		more = may_go_on(c, ++answers);
 	}
 	if (c->state == CONNECTION_PARKED) {
 		keep_for_parked(c, in, at);

@@ -83,7 +83,9 @@ const struct config_key config_keys[] = {
 	{ "http.requests", CONFIG_INT, FIELD(http_requests), 0, 1000000000, "0", "requests", true,
 	  "Requests after which a connection is closed. 0: no limit.", NULL },
 	{ "http.pipeline", CONFIG_INT, FIELD(http_pipeline), 1, 1024, "32", "answers", true,
-	  "Answers of one connection that may be pending before reading from it stops.", NULL },
+	  "Answers of one connection that may be pending before reading from it stops; after so many the other connections have their "
+	  "turn.",
+	  NULL },
 	{ "http.connections", CONFIG_INT, FIELD(http_connections), 1, 1000000, "20000", "connections", true,
 	  "Connections of one worker. Not more than its file descriptors allow.", NULL },
 	{ "http.list_cache", CONFIG_SIZE, FIELD(http_cache_bytes), 0, 4 * GIB, "16MiB", "", true,
