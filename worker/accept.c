@@ -10,37 +10,90 @@
 
 #include "shared/metrics/metrics.h"
 #include "worker/connection.h"
+#include "worker/reply.h"
 #include "worker/worker.h"
 
 #define ACCEPT_BURST 64      /* a wake-up; the others wait for what has come before them */
 #define REFUSED_AT_ONCE 256U /* over the limit: so many are told, the rest is closed */
+#define PAUSE_SECONDS 0.1
 
 struct accept_set {
 	ev_io watchers[WORKERS_MAX];
 	bool started[WORKERS_MAX];
 	bool stopped;
+	bool paused; /* for want of descriptors or memory; the timer runs */
+	ev_timer pause;
 	int spare_fd;
 };
+
+static void stop(struct worker *worker, unsigned n)
+{
+	struct accept_set *set = worker->accept;
+
+	if (!set->started[n])
+		return;
+	ev_io_stop(worker->loop, &set->watchers[n]);
+	set->started[n] = false;
+}
 
 static int open_spare(void)
 {
 	return open("/dev/null", O_RDONLY | O_CLOEXEC);
 }
 
-/* Out of descriptors: give the spare one up, take the connection, and close it. False: it did not help. */
-static bool shed(struct accept_set *set, int listen_fd)
+/* 503 at once, without a connection of ours: there is a descriptor only for this moment. What the client has sent is read,
+ * so that closing does not take the answer away from it. */
+static void refuse_now(int fd)
 {
-	int fd;
+	char request[4096];
+	struct buf answer;
+
+	buf_init(&answer);
+	reply_refuse(&answer, 503);
+	if (send(fd, answer.data, answer.len, MSG_NOSIGNAL | MSG_DONTWAIT) > 0 && shutdown(fd, SHUT_WR) == 0)
+		(void)!recv(fd, request, sizeof(request), MSG_DONTWAIT);
+	buf_free(&answer);
+	close(fd);
+	metric_add(METRIC_HTTP_REFUSED, 1);
+}
+
+/* Out of descriptors, which the kernel says before it looks into the queue: give the spare one up, take the connection,
+ * refuse it. 0, or the errno of this second try. */
+static int shed(struct accept_set *set, int listen_fd)
+{
+	int fd, err = 0;
 
 	if (set->spare_fd >= 0)
 		close(set->spare_fd);
-	fd = accept4(listen_fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
-	if (fd >= 0) {
-		close(fd);
-		metric_add(METRIC_HTTP_REFUSED, 1);
-	}
+	if ((fd = accept4(listen_fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK)) >= 0)
+		refuse_now(fd);
+	else
+		err = errno;
 	set->spare_fd = open_spare();
-	return fd >= 0;
+	return err;
+}
+
+static void on_pause_over(struct ev_loop *loop, ev_timer *timer, int events)
+{
+	struct worker *worker = timer->data;
+
+	(void)loop;
+	(void)events;
+	worker->accept->paused = false;
+	accept_refresh(worker);
+}
+
+/* Nothing can be accepted now: the queue stays readable, and looking at it again and again would be all we do. */
+static void pause_accepting(struct worker *worker)
+{
+	struct accept_set *set = worker->accept;
+
+	metric_add(METRIC_HTTP_ACCEPT_PAUSES, 1);
+	for (unsigned n = 0; n < WORKERS_MAX; n++)
+		stop(worker, n);
+	set->paused = true;
+	ev_timer_set(&set->pause, PAUSE_SECONDS, 0.0);
+	ev_timer_start(worker->loop, &set->pause);
 }
 
 static void take(struct worker *worker, int fd, const struct sockaddr_storage *peer)
@@ -58,26 +111,38 @@ static void take(struct worker *worker, int fd, const struct sockaddr_storage *p
 		close(fd);
 }
 
+static bool is_short(int err)
+{
+	return err == EMFILE || err == ENFILE || err == ENOBUFS || err == ENOMEM;
+}
+
+/* 0, or an errno: nothing more to take now. */
+static int accept_one(struct worker *worker, int listen_fd)
+{
+	struct sockaddr_storage peer = { .ss_family = AF_UNSPEC };
+	socklen_t n = sizeof(peer);
+	int fd = accept4(listen_fd, (struct sockaddr *)&peer, &n, SOCK_CLOEXEC | SOCK_NONBLOCK);
+
+	if (fd >= 0) {
+		take(worker, fd, &peer);
+		return 0;
+	}
+	if (errno == EINTR || errno == ECONNABORTED)
+		return 0;
+	return errno == EMFILE || errno == ENFILE ? shed(worker->accept, listen_fd) : errno;
+}
+
 static void on_connection(struct ev_loop *loop, ev_io *watcher, int events)
 {
 	struct worker *worker = watcher->data;
+	int err = 0;
 
 	(void)loop;
 	(void)events;
-	for (int i = 0; i < ACCEPT_BURST && !worker->stopping && !worker->leaving; i++) {
-		struct sockaddr_storage peer = { .ss_family = AF_UNSPEC };
-		socklen_t n = sizeof(peer);
-		int fd = accept4(watcher->fd, (struct sockaddr *)&peer, &n, SOCK_CLOEXEC | SOCK_NONBLOCK);
-
-		if (fd >= 0) {
-			take(worker, fd, &peer);
-		} else if (errno == EMFILE || errno == ENFILE) {
-			if (!shed(worker->accept, watcher->fd))
-				return;
-		} else if (errno != EINTR && errno != ECONNABORTED) {
-			return;
-		}
-	}
+	for (int i = 0; i < ACCEPT_BURST && err == 0 && !worker->stopping && !worker->leaving; i++)
+		err = accept_one(worker, watcher->fd);
+	if (is_short(err))
+		pause_accepting(worker);
 }
 
 static void start(struct worker *worker, unsigned n)
@@ -95,16 +160,6 @@ static void start(struct worker *worker, unsigned n)
 	set->watchers[n].data = worker;
 	ev_io_start(worker->loop, &set->watchers[n]);
 	set->started[n] = true;
-}
-
-static void stop(struct worker *worker, unsigned n)
-{
-	struct accept_set *set = worker->accept;
-
-	if (!set->started[n])
-		return;
-	ev_io_stop(worker->loop, &set->watchers[n]);
-	set->started[n] = false;
 }
 
 static void retire(struct worker *worker, unsigned n)
@@ -126,6 +181,8 @@ void accept_refresh(struct worker *worker)
 	for (unsigned n = 0; n < WORKERS_MAX; n++) {
 		if (retired >> n & 1)
 			retire(worker, n);
+		else if (worker->accept->paused)
+			continue;
 		else if (n == worker->proc->index || (orphans >> n & 1))
 			start(worker, n);
 		else
@@ -143,6 +200,8 @@ int accept_start(struct worker *worker)
 		free(set);
 		return ERR_IO;
 	}
+	ev_timer_init(&set->pause, on_pause_over, 0.0, 0.0);
+	set->pause.data = worker;
 	worker->accept = set;
 	accept_refresh(worker);
 	return 0;
@@ -151,6 +210,7 @@ int accept_start(struct worker *worker)
 void accept_stop(struct worker *worker)
 {
 	worker->accept->stopped = true;
+	ev_timer_stop(worker->loop, &worker->accept->pause);
 	for (unsigned n = 0; n < WORKERS_MAX; n++)
 		stop(worker, n);
 }

@@ -6,7 +6,7 @@
  *
  * Over http.connections a connection is accepted and answered 503 ("Connection: close"): a client that
  * waits in a queue would learn later what it can learn now. Without descriptors one kept in reserve
- * lets the queue be emptied. */
+ * lets the queue be emptied, with a 503 for each; when that fails too, nothing is accepted for 100 ms. */
 #ifndef WORKER_ACCEPT_H
 #define WORKER_ACCEPT_H
 

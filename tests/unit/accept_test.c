@@ -187,7 +187,7 @@ static void test_no_descriptors(void **state)
 	struct rlimit old, low;
 	int fds[2] = { dial(1), dial(1) };
 	int lowest_free = dup(fds[0]);
-	char byte;
+	char answer[512];
 
 	(void)state;
 	close(lowest_free);
@@ -198,8 +198,12 @@ static void test_no_descriptors(void **state)
 	assert_int_equal(setrlimit(RLIMIT_NOFILE, &old), 0);
 	assert_int_equal(f.worker.connection_count, 0);
 	assert_int_equal(f.slot.counters[METRIC_HTTP_REFUSED], 2);
+	assert_int_equal(f.slot.counters[METRIC_HTTP_ACCEPT_PAUSES], 0);
 	for (unsigned i = 0; i < 2; i++) {
-		assert_int_equal(recv(fds[i], &byte, 1, 0), 0);
+		memset(answer, 0, sizeof(answer));
+		assert_true(recv(fds[i], answer, sizeof(answer) - 1, MSG_WAITALL) > 0);
+		assert_true(has(answer, "HTTP/1.1 503 "));
+		assert_true(has(answer, "Connection: close\r\n"));
 		close(fds[i]);
 	}
 	fds[0] = dial(1);
@@ -208,13 +212,36 @@ static void test_no_descriptors(void **state)
 	close(fds[0]);
 }
 
+/* Not even the spare one helps: the loop waits instead of asking again and again, and then goes on. */
+static void test_pause(void **state)
+{
+	struct rlimit old, low;
+	int fd = dial(1);
+
+	(void)state;
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &old), 0);
+	low = (struct rlimit){ 3, old.rlim_max };
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &low), 0);
+	for (unsigned i = 0; i < 20; i++)
+		ev_run(f.worker.loop, EVRUN_NOWAIT);
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &old), 0);
+	assert_int_equal(f.slot.counters[METRIC_HTTP_ACCEPT_PAUSES], 1);
+	assert_int_equal(f.worker.connection_count, 0);
+	accept_refresh(&f.worker); /* the board changed: still no */
+	ev_run(f.worker.loop, EVRUN_NOWAIT);
+	assert_int_equal(f.worker.connection_count, 0);
+	while (f.worker.connection_count == 0)
+		ev_run(f.worker.loop, EVRUN_ONCE);
+	close(fd);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(test_own_only), TEST(test_orphans), TEST(test_retired),
-		TEST(test_stopped),  TEST(test_limit),   TEST(test_no_descriptors),
+		TEST(test_own_only), TEST(test_orphans),        TEST(test_retired), TEST(test_stopped),
+		TEST(test_limit),    TEST(test_no_descriptors), TEST(test_pause),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
