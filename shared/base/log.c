@@ -30,6 +30,16 @@ static struct {
 	char path[256];
 } target = { .fd = STDERR_FILENO, .level = LOG_LEVEL_INFO, .process = "roster" };
 
+static uint64_t lost;
+
+uint64_t log_take_lost(void)
+{
+	uint64_t n = lost;
+
+	lost = 0;
+	return n;
+}
+
 static bool is_stderr(const char *path)
 {
 	return path[0] == '\0' || strcmp(path, "stderr") == 0;
@@ -128,8 +138,8 @@ static void line_write(enum log_level level, const char *format, va_list args)
 		len += (size_t)n < sizeof(line) - 1 - len ? (size_t)n : sizeof(line) - 2 - len;
 	line[len++] = '\n';
 	/* A full disk must not stop the server: the line is lost, nothing else. */
-	if (write(target.fd, line, len) < 0)
-		errno = saved;
+	if (write(target.fd, line, len) != (ssize_t)len)
+		lost++;
 	errno = saved;
 }
 

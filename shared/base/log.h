@@ -10,6 +10,7 @@
 #define BASE_LOG_H
 
 #include <stddef.h>
+#include <stdint.h>
 
 #include "shared/base/err.h"
 #include "shared/base/str.h"
@@ -26,6 +27,8 @@ void log_set_level(enum log_level level);
 /* Shown in every line: "worker/0". Kept by reference. */
 void log_set_process(const char *name);
 int log_fd(void);
+/* Lines that could not be written (a full disk) since the last call. */
+uint64_t log_take_lost(void);
 
 void log_error(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void log_warning(const char *format, ...) __attribute__((format(printf, 1, 2)));

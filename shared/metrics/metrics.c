@@ -71,6 +71,8 @@ const struct metric_row metric_rows[METRICS] = {
 	[METRIC_TIMINGS_CLAMPED] = { "roster_timings_clamped_total",
 	                             "Timeouts in metadata brought within instances.timeout_min and timeout_max." },
 	[METRIC_OWNER_REFUSED] = { "roster_owner_refused_total", "Requests refused by instances.owner." },
+	[METRIC_LOG_LOST] = { "roster_log_lost_total",
+	                      "Lines that could not be written to the log, those of the master not counted." },
 };
 
 /* One bound for all: from a push on the same machine to the ACK that comes after the resend. */

@@ -120,6 +120,7 @@ void process_busy(struct process *proc)
 void process_idle(struct process *proc)
 {
 	struct slot *slot = proc->slot;
+	uint64_t lost;
 
 	__atomic_store_n(&slot->busy_since_ms, 0, __ATOMIC_RELAXED);
 	if (proc->woke_us == 0) /* before the first wait */
@@ -130,6 +131,8 @@ void process_idle(struct process *proc)
 	if (turn_us > slot->busy_us_max)
 		__atomic_store_n(&slot->busy_us_max, turn_us, __ATOMIC_RELAXED);
 	proc->woke_us = 0;
+	if ((lost = log_take_lost()) != 0)
+		metric_add(METRIC_LOG_LOST, lost);
 }
 
 void process_set_current(struct process *proc)

@@ -1,0 +1,155 @@
+#!/usr/bin/env python3
+"""limits.per_source, limits.connections_per_source, limits.subscribers_per_source: what one address may take, over all
+workers; what it is told; and that others do not notice."""
+import http.client
+import os
+import re
+import signal
+import socket
+import sys
+import time
+import unittest
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "lib"))
+import roster  # noqa: E402
+from roster import Server, wait_until  # noqa: E402
+
+LIVENESS = "/v1/console/health/liveness"
+
+
+def connect(server, source):
+    conn = http.client.HTTPConnection("127.0.0.1", server.port, timeout=10, source_address=(source, 0))
+    conn.connect()
+    return conn
+
+
+def counter(server, name, source="127.0.0.1"):
+    conn = connect(server, source)
+    try:
+        text = server.request("GET", "/actuator/prometheus", conn=conn).text
+    finally:
+        conn.close()
+    return int(float(re.search(r"^%s (\S+)$" % name, text, re.M).group(1)))
+
+
+def ask(server, source, conn=None):
+    own = conn is None
+    conn = conn or connect(server, source)
+    try:
+        return server.request("GET", LIVENESS, conn=conn)
+    finally:
+        if own:
+            conn.close()
+
+
+class Rate(unittest.TestCase):
+    def test_one_bucket_for_all_workers(self):
+        with Server(workers=4, **{"limits.per_source": 20, "limits.per_source_burst": 30}) as s:
+            begin = time.monotonic()
+            replies = [ask(s, "127.0.0.2") for _ in range(120)]     # a connection each: they spread over the workers
+            took = time.monotonic() - begin
+            passed = sum(r.status == 200 for r in replies)
+            self.assertGreaterEqual(passed, 30)
+            self.assertLessEqual(passed, 30 + 20 * took + 1)
+            refused = next(r for r in replies if r.status != 200)
+            self.assertEqual((refused.status, refused.text), (429, "caused: limits.per_source reached: 20;"))
+            self.assertEqual(refused.headers["Retry-After"], "1")
+            self.assertEqual(refused.headers["Content-Type"], "text/plain;charset=UTF-8")
+            self.assertEqual(ask(s, "127.0.0.3").status, 200)       # others do not notice
+            self.assertEqual(counter(s, "roster_source_refused_total"), 120 - passed)
+            wait_until(lambda: ask(s, "127.0.0.2").status == 200, 10, "room again")
+
+    def test_refused_requests_change_nothing_and_the_connection_stays(self):
+        with Server(workers=2, **{"limits.per_source": 1, "limits.per_source_burst": 2}) as s:
+            conn = connect(s, "127.0.0.2")
+            query = {"serviceName": "s", "ip": "10.0.0.1"}
+            statuses = [s.request("POST", "/v1/ns/instance", dict(query, port=80 + n), conn=conn).status for n in range(5)]
+            self.assertEqual(statuses, [200, 200, 429, 429, 429])
+            conn.close()
+            other = connect(s, "127.0.0.3")
+            self.assertEqual(len(s.request("GET", "/v1/ns/instance/list", {"serviceName": "s"}, conn=other).json["hosts"]), 2)
+            other.close()
+
+    def test_off_by_default_and_set_by_a_reload(self):
+        path = None
+        with Server(workers=2) as probe:
+            self.assertEqual({ask(probe, "127.0.0.2").status for _ in range(300)}, {200})
+        s = Server(workers=2)
+        path = s.folder + "/roster.yaml"
+        open(path, "w").write("limits:\n  per_source: 0\n")
+        s.args = ["-c", path]
+        with s:
+            self.assertEqual({ask(s, "127.0.0.2").status for _ in range(50)}, {200})
+            open(path, "w").write("limits:\n  per_source: 5\n")
+            s.proc.send_signal(signal.SIGHUP)
+            wait_until(lambda: ask(s, "127.0.0.2").status == 429, 10, "the new limit")
+            open(path, "w").write("limits:\n  per_source: 0\n")
+            s.proc.send_signal(signal.SIGHUP)
+            wait_until(lambda: {ask(s, "127.0.0.2").status for _ in range(20)} == {200}, 10, "no limit again")
+
+
+class Connections(unittest.TestCase):
+    def test_counted_over_workers_and_given_back(self):
+        with Server(workers=2, **{"limits.connections_per_source": 8}) as s:
+            held = [connect(s, "127.0.0.2") for _ in range(8)]
+            self.assertEqual([ask(s, None, c).status for c in held], [200] * 8)
+            reply = ask(s, "127.0.0.2")
+            self.assertEqual((reply.status, reply.text), (429, "caused: limits.connections_per_source reached: 8;"))
+            self.assertEqual((reply.headers["Retry-After"], reply.headers["Connection"]), ("1", "close"))
+            self.assertEqual(ask(s, "127.0.0.3").status, 200)
+            self.assertGreaterEqual(counter(s, "roster_source_connections_refused_total"), 1)
+            self.assertEqual([ask(s, None, c).status for c in held], [200] * 8)
+            held.pop().close()
+            wait_until(lambda: ask(s, "127.0.0.2").status == 200, 10, "room after one has gone")
+            for conn in held:
+                conn.close()
+
+    def test_many_over_the_limit_are_closed(self):
+        with Server(workers=2, **{"limits.connections_per_source": 4}) as s:
+            socks = [socket.create_connection(("127.0.0.1", s.port), timeout=10, source_address=("127.0.0.2", 0))
+                     for _ in range(100)]
+            wait_until(lambda: counter(s, "roster_source_connections_refused_total") == 96, 10, "96 refused")
+            for sock in socks:
+                sock.close()
+            wait_until(lambda: ask(s, "127.0.0.2").status == 200, 10, "room again")
+
+    def test_a_dead_worker_holds_no_connection(self):
+        with Server(workers=2, **{"limits.connections_per_source": 8}) as s:
+            held = [connect(s, "127.0.0.2") for _ in range(8)]
+            for conn in held:
+                ask(s, None, conn)
+            for title in ("worker/0", "worker/1"):
+                old = s.child(title)
+                os.kill(old, signal.SIGKILL)
+                s.wait_replaced(title, old)
+            wait_until(lambda: ask(s, "127.0.0.2").status == 200, 10, "room after the deaths")
+            for conn in held:
+                conn.close()
+
+
+class Subscribers(unittest.TestCase):
+    def poll(self, s, source, service, port):
+        conn = connect(s, source)
+        try:
+            reply = s.request("GET", "/v1/ns/instance/list", {"serviceName": service, "udpPort": port, "clientIP": source},
+                              headers=roster.JAVA, conn=conn)
+        finally:
+            conn.close()
+        self.assertEqual(reply.status, 200)
+        return reply.json["cacheMillis"]
+
+    def test_over_all_services_and_ports(self):
+        with Server(workers=2, **{"limits.subscribers_per_source": 40, "push.subscriber_life": "3s"}) as s:
+            for n in range(40):
+                self.assertEqual(self.poll(s, "127.0.0.2", "s%d" % n, 40000 + n), 10000)
+            for n in range(40, 50):
+                # The list, but no push: the short poll interval.
+                self.assertEqual(self.poll(s, "127.0.0.2", "s%d" % n, 40000 + n), 3000)
+            self.assertEqual(self.poll(s, "127.0.0.3", "s1", 40000), 10000)
+            self.assertEqual(counter(s, "roster_source_subscribers_refused_total"), 10)
+            self.assertEqual(counter(s, "roster_subscribers"), 41)
+            wait_until(lambda: self.poll(s, "127.0.0.2", "late", 50000) == 10000, 30, "room when the silent ones are dropped")
+
+
+if __name__ == "__main__":
+    roster.main()
