@@ -93,6 +93,7 @@ static void connection_close(struct connection *c)
 	ev_timer_stop(worker->loop, &c->timer);
 	unlink_from(c);
 	source_limit_close(worker, &c->mark);
+	connection_forget_held(c);
 	close(c->fd);
 	if (c->request != NULL) {
 		park_forget(c->request);
@@ -329,9 +330,26 @@ static void end(struct connection *c)
 	c->moved = 0;
 	c->in_at = 0;
 	buf_free(&c->in);
+	connection_count_held(c);
 	watch(c, &c->writer, false);
 	watch(c, &c->reader, true);
 	set_deadline(c);
+}
+
+/* ---- memory ------------------------------------------------------------------------ */
+
+/* Of an answer that has begun to go out there is nothing to be said any more. */
+static void cut_off(struct connection *c)
+{
+	metric_add(METRIC_HTTP_MEMORY_REFUSED, 1);
+	if (c->state != CONNECTION_OPEN || connection_pending(c)) {
+		connection_close(c);
+		return;
+	}
+	exchange_refuse(c, 503);
+	c->in_at = 0;
+	buf_free(&c->in);
+	step(c);
 }
 
 /* Nothing of a request has come, nothing waits to be written. */
@@ -359,6 +377,11 @@ static void step(struct connection *c)
 	}
 	if (c->worker->stopping && is_idle(c)) {
 		connection_close(c);
+		return;
+	}
+	connection_count_held(c);
+	if (connection_holds_too_much(c)) {
+		cut_off(c);
 		return;
 	}
 	waiting = c->state == CONNECTION_OPEN && c->turn_over && c->in.len > 0;

@@ -48,6 +48,8 @@ struct connection {
 	size_t out_at;
 	struct buf *answers; /* where answers go: the pool's buffer, or out while it holds something */
 
+	uint64_t held_bytes; /* of in and out, as counted in the worker's */
+
 	struct request *request; /* parked */
 	uint32_t served;
 	uint8_t source[16];
@@ -70,6 +72,12 @@ void request_free(struct request **rq);
 
 /* False: broken. What the socket does not take moves to connection->out. */
 bool connection_flush(struct connection *connection);
+
+/* connection_memory.c: the sizes of its buffers have changed; they are freed with the connection. */
+void connection_count_held(struct connection *connection);
+void connection_forget_held(struct connection *connection);
+/* All connections together hold more than http.memory, and this one has a part in it. */
+bool connection_holds_too_much(const struct connection *connection);
 
 static inline bool connection_pending(const struct connection *connection)
 {

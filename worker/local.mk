@@ -2,7 +2,7 @@ libroster_a_SOURCES += \
 	worker/accept.c worker/accept.h \
 	worker/bound.c worker/bound.h \
 	worker/chunked.c worker/chunked.h \
-	worker/connection.c worker/connection.h worker/connection_state.h \
+	worker/connection.c worker/connection_memory.c worker/connection.h worker/connection_state.h \
 	worker/exchange.c \
 	worker/gate.c worker/gate.h worker/instance_guard.c worker/instance_guard.h \
 	worker/handler_beat.c worker/handler_brake.c worker/handler_catalog.c worker/handler_catalog_services.c worker/handler_cluster.c \

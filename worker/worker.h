@@ -43,6 +43,7 @@ struct worker {
 	struct accept_set *accept;
 	struct connection *connections; /* all open ones */
 	uint32_t connection_count;
+	uint64_t held_bytes;          /* buffers of all connections: http.memory */
 	struct connection_pool *pool; /* buffers that all connections share */
 	struct router *router;
 	struct parked parked;

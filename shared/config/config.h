@@ -65,10 +65,11 @@ struct config {
 	uint32_t http_headers;    /* http.headers: count */
 	uint64_t http_body_bytes; /* http.body */
 	uint64_t http_head_timeout_ms, http_body_timeout_ms, http_idle_timeout_ms, http_write_timeout_ms;
-	uint32_t http_requests;    /* http.requests: per connection, 0 = no limit */
-	uint32_t http_pipeline;    /* http.pipeline: answers pending before reading stops */
-	uint32_t http_connections; /* http.connections: per worker */
-	uint64_t http_cache_bytes; /* http.list_cache: per worker, 16 MiB */
+	uint32_t http_requests;     /* http.requests: per connection, 0 = no limit */
+	uint32_t http_pipeline;     /* http.pipeline: answers pending before reading stops */
+	uint32_t http_connections;  /* http.connections: per worker */
+	uint64_t http_memory_bytes; /* http.memory: per worker, 256 MiB */
+	uint64_t http_cache_bytes;  /* http.list_cache: per worker, 16 MiB */
 
 	/* push */
 	uint32_t push_port;               /* push.port: 0 = the HTTP port */

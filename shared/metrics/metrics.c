@@ -11,6 +11,8 @@ const struct metric_row metric_rows[METRICS] = {
 	[METRIC_HTTP_ACCEPT_PAUSES] = { "roster_http_accept_pauses_total",
 	                                "Pauses of 100 ms before the next connection, for want of descriptors or memory." },
 	[METRIC_HTTP_TIMEOUTS] = { "roster_http_timeouts_total", "Connections closed by one of the http timeouts." },
+	[METRIC_HTTP_MEMORY_REFUSED] = { "roster_http_memory_refused_total",
+	                                 "Connections cut off because http.memory was reached." },
 	[METRIC_HTTP_4XX] = { "roster_http_4xx_total", "Answers with a status from 400 to 499." },
 	[METRIC_HTTP_5XX] = { "roster_http_5xx_total", "Answers with a status from 500 to 599." },
 	[METRIC_BEATS] = { "roster_beats_total", "Beats of clients." },

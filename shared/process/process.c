@@ -1,6 +1,7 @@
 #include "shared/process/process.h"
 
 #include <errno.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,6 +13,8 @@
 #include "shared/base/log.h"
 #include "shared/metrics/metrics.h"
 #include "shared/shm/lock.h"
+
+#define LARGE_BYTES (256 * 1024)
 
 /* Only for last words: an assert knows no context. */
 static struct process *current;
@@ -61,8 +64,17 @@ static void report_stuck(uint32_t shard, uint32_t owner_pid, void *arg)
 	process_wake(proc->ready_fd);
 }
 
+/* Large buffers of a moment of overload go back to the system when they are freed: left to itself, the allocator keeps
+ * more and more of them for the next time. */
+static void give_memory_back(void)
+{
+	(void)mallopt(M_MMAP_THRESHOLD, LARGE_BYTES);
+	(void)mallopt(M_TRIM_THRESHOLD, 4 * LARGE_BYTES);
+}
+
 void process_enter(struct process *proc)
 {
+	give_memory_back();
 	process_set_current(proc);
 	log_set_process(proc->name);
 	metrics_use(proc->slot);
