@@ -1,7 +1,8 @@
 /* overload.c - more than a server likes: crowds of connections, floods of requests.
  *
- *     overload idle PORT COUNT
- *         COUNT connections, one request each; prints "open N failed N", then for each line of input sends one request on each
+ *     overload idle PORT COUNT FIRST_SOURCE
+ *         COUNT connections, 2,500 from each address (127.1.0.1 + FIRST_SOURCE on: the kernel takes long to find a port when many
+ *         of one address are taken), one request each; prints "open N failed N", then for each line of input sends one request on each
  *         and prints "answered N broken N slowest_us N"; ends with the input.
  *     overload flood PORT CONNECTIONS DEPTH SECONDS METHOD TARGET
  *         DEPTH requests ahead on each connection, all the time.
@@ -53,7 +54,7 @@ static struct {
 	uint64_t requests_each; /* 0: until the time is over */
 	size_t (*write)(const struct client *c, char *out);
 	const char *method, *target, *service;
-	unsigned first_port;
+	unsigned first_port, first_source, per_source;
 	uint64_t ok, other, broken, slowest;
 } overload;
 
@@ -84,7 +85,7 @@ static size_t write_change(const struct client *c, char *out)
 
 static void source_of(const struct client *c, struct in_addr *address_r)
 {
-	address_r->s_addr = htonl(0x7f010001 + c->number);
+	address_r->s_addr = htonl(0x7f010001 + overload.first_source + c->number / overload.per_source);
 }
 
 static size_t write_list(const struct client *c, char *out)
@@ -123,6 +124,7 @@ static bool client_open(struct client *c, bool own_source)
 		return false;
 	if (own_source) {
 		source_of(c, &self.sin_addr);
+		setsockopt(c->fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &one, sizeof(one));
 		if (bind(c->fd, (struct sockaddr *)&self, sizeof(self)) != 0)
 			perror("overload: bind");
 	}
@@ -289,13 +291,12 @@ static bool any_asked(void)
 }
 
 /* One request on each connection; some at a time, so that the slowest says something about the server. */
-static void ask_all(void)
+static void ask(unsigned from, unsigned to)
 {
 	char request[REQUEST_MAX];
 	uint64_t end = now_us() + WAIT_LAST_US;
 
-	overload.ok = overload.other = overload.broken = overload.slowest = 0;
-	for (unsigned i = 0; i < overload.count; i++) {
+	for (unsigned i = from; i < to; i++) {
 		struct client *c = &overload.clients[i];
 
 		if (c->fd < 0)
@@ -312,16 +313,34 @@ static void ask_all(void)
 		poll_clients(10);
 }
 
+static void ask_all(void)
+{
+	overload.ok = overload.other = overload.broken = overload.slowest = 0;
+	ask(0, overload.count);
+}
+
+/* In steps that the queue of a listening socket holds: what is in excess there waits for a second. */
+static unsigned open_all(void)
+{
+	unsigned failed = 0;
+
+	for (unsigned from = 0, to; from < overload.count; from = to) {
+		to = from + 500 < overload.count ? from + 500 : overload.count;
+		for (unsigned i = from; i < to; i++)
+			failed += !client_open(&overload.clients[i], true);
+		ask(from, to);
+	}
+	return failed;
+}
+
 static int idle(void)
 {
 	char line[64];
-	unsigned failed = 0;
+	unsigned failed;
 
 	overload.method = "PUT";
 	overload.target = "/nacos/v1/ns/instance/beat?serviceName=idle&ip=10.0.0.1&port=80";
-	for (unsigned i = 0; i < overload.count; i++)
-		failed += !client_open(&overload.clients[i], false);
-	ask_all();
+	failed = open_all();
 	printf("open %" PRIu64 " failed %u\n", overload.ok, failed);
 	while (fgets(line, sizeof(line), stdin) != NULL) {
 		ask_all();
@@ -348,8 +367,12 @@ int main(int argc, char **argv)
 		overload.clients[i] = (struct client){ .fd = -1, .number = i };
 	overload.server = (struct sockaddr_in){ .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
 	overload.server.sin_port = htons((uint16_t)(argc > 2 ? atoi(argv[2]) : 0));
-	if (strcmp(mode, "idle") == 0 && argc == 4)
+	overload.per_source = 1;
+	if (strcmp(mode, "idle") == 0 && argc == 5) {
+		overload.per_source = 2500;
+		overload.first_source = (unsigned)atoi(argv[4]);
 		return idle();
+	}
 	if (strcmp(mode, "flood") == 0 && argc == 8) {
 		overload.depth = (unsigned)atoi(argv[4]);
 		overload.method = argv[6];
