@@ -445,6 +445,79 @@ static void test_slow_reader(void **state)
 	assert_false(closed);
 }
 
+/* All connections together: who holds much is cut off above http.memory, who holds little is not. */
+static void test_memory(void **state)
+{
+	int held, small;
+
+	(void)state;
+	f.proc.config.http_memory_bytes = 300000;
+	open_client(SOCK_STREAM);
+	small = client;
+	say("PUT /nacos/v1/ns/echo HTTP/1.1\r\n" H "Content-Length: 100\r\n\r\na");
+	open_client(SOCK_STREAM);
+	held = client;
+	say("PUT /nacos/v1/ns/echo HTTP/1.1\r\n" H "Content-Length: 90000\r\n\r\n");
+	for (unsigned i = 0; i < 20; i++) {
+		run();
+		put(big, 4000);
+	}
+	run();
+	assert_int_equal(f.worker.connection_count, 2);
+	assert_in_range(f.worker.held_bytes, 80000, 300000);
+	f.proc.config.http_memory_bytes = 50000; /* a reload */
+	put(big, 1000);
+	run_and_take();
+	assert_true(has(got, "HTTP/1.1 503 "));
+	assert_int_equal(f.slot.counters[METRIC_HTTP_MEMORY_REFUSED], 1);
+	assert_in_range(f.worker.held_bytes, 0, 16384);
+	close(held);
+	/* Nobody takes it, and it does not fit. */
+	open_client(SOCK_STREAM);
+	say(GET("big"));
+	for (unsigned i = 0; i < 10; i++)
+		ev_run(f.worker.loop, EVRUN_NOWAIT);
+	assert_int_equal(f.slot.counters[METRIC_HTTP_MEMORY_REFUSED], 2);
+	close(client);
+	for (unsigned i = 0; i < 10; i++)
+		ev_run(f.worker.loop, EVRUN_NOWAIT);
+	assert_int_equal(f.worker.connection_count, 1);
+	client = small;
+	put(big, 99);
+	got_n = 0;
+	closed = false;
+	run_and_take();
+	assert_true(has(got, "HTTP/1.1 200 "));
+}
+
+/* However much one has sent ahead, another waits for a few of its answers only. */
+static void test_turns(void **state)
+{
+	char many[200 * sizeof(GET("ok"))];
+	size_t n = 0;
+	int first;
+
+	(void)state;
+	f.proc.config.http_pipeline = 4;
+	for (unsigned i = 0; i < 200; i++)
+		n += (size_t)snprintf(many + n, sizeof(many) - n, "%s", GET("ok"));
+	open_client(SOCK_STREAM);
+	first = client;
+	put(many, n);
+	open_client(SOCK_STREAM);
+	say(GET("echo?a=me"));
+	ev_run(f.worker.loop, EVRUN_NOWAIT);
+	ev_run(f.worker.loop, EVRUN_NOWAIT);
+	take();
+	assert_true(has(got, "\r\n\r\nme"));
+	assert_in_range(f.slot.counters[METRIC_HTTP_REQUESTS], 2, 20);
+	close(client);
+	client = first;
+	answer_to(GET("ok"));
+	assert_int_equal(f.slot.counters[METRIC_HTTP_REQUESTS], 202);
+	assert_int_equal(times("HTTP/1.1 200 OK"), 201);
+}
+
 static void test_write_timeout(void **state)
 {
 	time_t end = time(NULL) + 5;
@@ -661,6 +734,8 @@ int main(void)
 		TEST(test_long_heads),
 		TEST(test_requests_limit),
 		TEST(test_slow_reader),
+		TEST(test_memory),
+		TEST(test_turns),
 		TEST(test_write_timeout),
 		TEST(test_read_timeouts),
 		TEST(test_idle_timeout),

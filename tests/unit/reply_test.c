@@ -191,6 +191,25 @@ static void test_refuse(void **state)
 	assert_true(has(fixture_out(&f), "Connection: close\r\n\r\n<!doctype html>"));
 }
 
+static void test_over_limit(void **state)
+{
+	const char *out;
+
+	(void)state;
+	reply_over_limit(fixture_request(&f), "limits.per_source", 20, 3);
+	out = fixture_out(&f);
+	assert_true(has(out, "HTTP/1.1 429 Too Many Requests\r\n"));
+	assert_true(has(out, "\r\nRetry-After: 3\r\n"));
+	assert_false(has(out, "Connection: close"));
+	assert_string_equal(body_of(out), "caused: limits.per_source reached: 20;");
+	fixture_request(&f);
+	reply_refuse_source(&f.out, "limits.connections_per_source", 8, 1);
+	out = fixture_out(&f);
+	assert_true(has(out, "HTTP/1.1 429 Too Many Requests\r\n"));
+	assert_true(has(out, "\r\nRetry-After: 1\r\n"));
+	assert_true(has(out, "Connection: close\r\n\r\ncaused: limits.connections_per_source reached: 8;"));
+}
+
 static void expect_registry_error(int err, int status, const char *body)
 {
 	char line[30];
@@ -237,6 +256,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_error_page, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_head_has_no_body, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_refuse, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_over_limit, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_registry_errors, set_up, tear_down),
 	};
 
