@@ -39,7 +39,7 @@ struct config_key {
 	const char *const *choices; /* CONFIG_CHOICE: ends with NULL */
 };
 
-#define CONFIG_KEYS_MAX 64U
+#define CONFIG_KEYS_MAX 128U
 #define CONFIG_WHY 192U /* room for "what is wrong" */
 
 extern const struct config_key config_keys[];
