@@ -283,7 +283,7 @@ def parse(argv):
 
 
 def options(arguments):
-    found = {"listen.port": roster.free_port(), "push.delay": "200ms", "push.ack_wait": "1s", "empty_service.delay": "1s",
+    found = {"listen.port": roster.lasting_port(), "push.delay": "200ms", "push.ack_wait": "1s", "empty_service.delay": "1s",
              "empty_service.period": "1s", "workers": WORKERS}
     if arguments.points:
         found["binary"] = binary_with_points()

@@ -10,6 +10,7 @@ import gzip
 import http.client
 import json
 import os
+import random
 import re
 import select
 import shutil
@@ -317,6 +318,17 @@ def free_port():
     with socket.socket() as s:
         s.bind(("127.0.0.1", 0))
         return s.getsockname()[1]
+
+
+def lasting_port():
+    """Free for TCP and UDP, and still so after a restart: below the range from which clients get theirs."""
+    for _ in range(1000):
+        port = random.randrange(20000, 32000)
+        with socket.socket() as tcp, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp, contextlib.suppress(OSError):
+            tcp.bind(("127.0.0.1", port))
+            udp.bind(("127.0.0.1", port))
+            return port
+    raise AssertionError("no free port")
 
 
 def main():

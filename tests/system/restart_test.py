@@ -1,7 +1,5 @@
 #!/usr/bin/env python3
 """The whole server dies and starts again: what is still there, what time did meanwhile, who is pushed, who may start."""
-import fcntl
-import glob
 import os
 import re
 import signal
@@ -173,7 +171,7 @@ class Time(unittest.TestCase):
     def test_who_beats_stays(self):
         """Restarts of every length; beats go on whenever somebody listens."""
         quick = '{"preserved.heart.beat.timeout":"3000","preserved.ip.delete.timeout":"5000"}'
-        with Server(**{"listen.port": roster.free_port()}) as server:
+        with Server(**{"listen.port": roster.lasting_port()}) as server:
             for n in range(30):
                 server.register("s", "10.0.0.%d" % n, 80, metadata=quick)
             ended, codes = threading.Event(), []
@@ -314,7 +312,7 @@ HOLDER = "import fcntl,sys,time\nf=open(sys.argv[1],'r+')\nfcntl.flock(f,fcntl.L
 class Start(unittest.TestCase):
     def hold(self, server):
         """A process that has the flock, and is stopped: what a child of a dead master would be if it could not die."""
-        holder = subprocess.Popen([sys.executable, "-c", HOLDER, segment_of(server)], stdout=subprocess.PIPE)
+        holder = subprocess.Popen([sys.executable, "-c", HOLDER, server.folder + "/seg/segment"], stdout=subprocess.PIPE)
         self.assertEqual(holder.stdout.readline(), b"held\n")
         os.kill(holder.pid, signal.SIGSTOP)
         return holder
@@ -379,7 +377,7 @@ class Start(unittest.TestCase):
 
     def test_waits_for_a_port_that_is_being_freed(self):
         """Dying children free the flock before their sockets."""
-        port = roster.free_port()
+        port = roster.lasting_port()
         server = Server(**{"listen.port": port})
         for kind in (socket.SOCK_DGRAM, socket.SOCK_STREAM):
             taken = socket.socket(socket.AF_INET, kind)
@@ -396,13 +394,6 @@ class Start(unittest.TestCase):
                 releaser.join()
         with server:
             pass
-
-
-def segment_of(server):
-    path, = glob.glob(server.folder + "/seg/segment")
-    with open(path, "r+b") as file:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)     # nobody holds it
-    return path
 
 
 if __name__ == "__main__":
