@@ -97,7 +97,7 @@ int registry_subscribers(struct registry *reg, const struct service_key *service
 
 /* ---- audiences of a shard -------------------------------------------------- */
 
-static uint32_t audience_after(struct op *op, uint64_t after)
+uint32_t audience_after(struct op *op, uint64_t after)
 {
 	const struct registry_cursor *cursor = &op->reg->audience_cursor;
 	const struct audience *a = after == 0 || cursor->id != after || cursor->shard != op->tx.shard->index

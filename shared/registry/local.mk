@@ -25,6 +25,14 @@ libroster_a_SOURCES += \
 	shared/registry/service.c \
 	shared/registry/settings.c \
 	shared/registry/settings.h \
+	shared/registry/snapshot.h \
+	shared/registry/snapshot_fill.c \
+	shared/registry/snapshot_fill.h \
+	shared/registry/snapshot_internal.h \
+	shared/registry/snapshot_load.c \
+	shared/registry/snapshot_pack.h \
+	shared/registry/snapshot_read.c \
+	shared/registry/snapshot_save.c \
 	shared/registry/subscriber.c \
 	shared/registry/subscriber_source.c \
 	shared/registry/switches.c \

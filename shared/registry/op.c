@@ -79,8 +79,7 @@ int op_finish(struct op *op, int ret)
 	return ret;
 }
 
-/* Pages are backed before the lock; a refusal only matters when none is left inside. */
-static void room_before(struct segment *seg)
+void op_room(struct segment *seg)
 {
 	if (__atomic_load_n(&seg->header->free_hint, __ATOMIC_RELAXED) < OP_PAGES && segment_ensure(seg, OP_PAGES) < 0)
 		return;
@@ -91,7 +90,7 @@ int op_run(struct registry *reg, uint32_t shard, struct origin origin, op_fn *fn
 	struct op op;
 	int ret;
 
-	room_before(reg->seg);
+	op_room(reg->seg);
 	for (unsigned attempt = 0;; attempt++) {
 		if ((ret = op_begin(&op, reg, shard, origin)) < 0)
 			return ret;

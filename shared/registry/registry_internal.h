@@ -77,6 +77,8 @@ void op_end(struct op *op);
 /* Commits what fn did if ret and the transaction are good, else rolls back; then op_end(). */
 int op_finish(struct op *op, int ret) MUST_CHECK;
 int op_run(struct registry *reg, uint32_t shard, struct origin origin, op_fn *fn, void *arg) MUST_CHECK;
+/* Pages are backed before the lock; a refusal only matters when none is left inside. */
+void op_room(struct segment *seg);
 /* The note of an event about an instance of the service, or about the service (i NULL). */
 void op_note(struct op *op, enum event_kind kind, const struct service *s, const struct instance *i);
 
@@ -223,6 +225,10 @@ struct subscriber *subscriber_at(struct op *op, uint32_t off);
 uint32_t audience_find(struct op *op, const struct service_key *key, uint32_t hash, struct audience **a_r);
 /* The audience of a service's name by that name, for the count of waiting ones. */
 bool audience_exists(struct op *op, const struct service_key *key, uint32_t hash);
+/* First audience of the shard's list whose id is above `after` (hint: reg->audience_cursor). */
+uint32_t audience_after(struct op *op, uint64_t after);
+uint32_t subscriber_find(struct op *op, uint32_t aoff, const struct audience *a, const struct subscriber_spec *spec,
+                         struct subscriber **sub_r);
 
 /* ---- subscriber_source.c --------------------------------------------------- */
 

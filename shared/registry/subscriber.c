@@ -60,8 +60,8 @@ static bool subscriber_is(struct op *op, const struct subscriber *sub, uint32_t 
 	       text_is(&op->tx, sub->clusters, spec->clusters) && text_is(&op->tx, sub->agent, spec->agent);
 }
 
-static uint32_t subscriber_find(struct op *op, uint32_t aoff, const struct audience *a, const struct subscriber_spec *spec,
-                                struct subscriber **sub_r)
+uint32_t subscriber_find(struct op *op, uint32_t aoff, const struct audience *a, const struct subscriber_spec *spec,
+                         struct subscriber **sub_r)
 {
 	const struct table *table = &op->root->subscribers;
 	uint32_t hash = key_subscriber_hash(op->reg, a->id, spec);

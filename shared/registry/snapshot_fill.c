@@ -1,0 +1,452 @@
+#include "shared/registry/snapshot_fill.h"
+
+#include "shared/shm/blob.h"
+#include "shared/shm/shard.h"
+
+#define SERVICE_FLAGS_KEPT (SERVICE_EXPLICIT | SERVICE_DURABLE | SERVICE_DISABLED)
+#define INSTANCE_FLAGS_KEPT \
+	(INSTANCE_EPHEMERAL | INSTANCE_ENABLED | INSTANCE_HEALTHY | INSTANCE_MARKED | INSTANCE_METADATA_NULL | \
+	 INSTANCE_CONFIRMED | 0xff000000U)
+#define CHANGES_KNOWN (CHANGE_CONTENT | CHANGE_HEALTH | CHANGE_REMOVED | CHANGE_SETTINGS)
+#define ID_COUNTER ((1ULL << 48) - 1)
+
+void fill_fail(struct fill *f, int err, const char *why)
+{
+	if (f->err != 0)
+		return;
+	f->err = err;
+	f->why = why;
+}
+
+/* ---- holds ---------------------------------------------------------------------- */
+
+static bool begin(struct fill *f, const struct service_key *key, struct place *place_r)
+{
+	int ret;
+
+	if (f->err != 0)
+		return false;
+	if (key->ns.n > NAME_MAX_BYTES || key->name.n > NAME_MAX_BYTES || key->name.n == 0) {
+		fill_fail(f, ERR_SYNTAX, "a name without text, or too long");
+		return false;
+	}
+	*place_r = key_place(f->reg, key);
+	f->s = NULL;
+	f->a = NULL;
+	f->c = NULL;
+	if ((ret = op_begin(&f->op, f->reg, place_r->shard, (struct origin){ .source = SOURCE_IMPORT })) < 0) {
+		fill_fail(f, ret, "a shard cannot be locked");
+		return false;
+	}
+	f->held = true;
+	return true;
+}
+
+/* What was made so far stays; true: all is well. */
+static bool commit(struct fill *f)
+{
+	int ret = undo_commit(&f->op.tx);
+
+	if (ret < 0)
+		fill_fail(f, ret, ret == ERR_FULL ? "the segment is full" : "an object cannot be stored");
+	return f->err == 0;
+}
+
+static void announce(struct fill *f)
+{
+	for (uint32_t c = 0; c < QUEUE_CONSUMERS && f->s != NULL; c++) {
+		if (f->s->queue[c].pending != 0)
+			queue_announce(f->reg->seg, f->op.tx.shard->index, c);
+	}
+}
+
+void fill_end(struct fill *f)
+{
+	if (!f->held)
+		return;
+	if (f->a != NULL && f->a->count == 0)
+		fill_fail(f, ERR_SYNTAX, "subscribers of a name, but none");
+	if (f->err != 0)
+		undo_rollback(&f->op.tx);
+	else if (f->s != NULL)
+		f->op.root->bytes += f->s->bytes;
+	announce(f);
+	op_end(&f->op);
+	f->held = false;
+}
+
+/* Nobody waits for this lock: pages may be backed under it. */
+static bool ready(struct fill *f)
+{
+	if (f->err == 0)
+		op_room(f->reg->seg);
+	return f->err == 0;
+}
+
+/* ---- values --------------------------------------------------------------------- */
+
+/* A blob, committed; unset is 0. */
+static uint32_t put(struct fill *f, struct str text)
+{
+	uint32_t off = str_is_set(text) && f->err == 0 ? blob_new(&f->op.tx, text) : 0;
+
+	return commit(f) ? off : 0;
+}
+
+static uint64_t cost(struct str text)
+{
+	return str_is_set(text) ? blob_cost((uint32_t)text.n) : 0;
+}
+
+static void bound(struct fill *f, uint64_t value, uint64_t most, const char *why)
+{
+	if (value > most)
+		fill_fail(f, ERR_SYNTAX, why);
+}
+
+static void bound_common(struct fill *f, uint64_t id, uint64_t revision, uint64_t stamp)
+{
+	bound(f, id & ID_COUNTER, f->last_id, "an id above the highest");
+	bound(f, revision, f->revision, "a revision above the highest");
+	bound(f, stamp, f->stamp, "a stamp above the clock");
+}
+
+/* The saved id if it belongs into this shard and rises, else a new one: above all saved ones. */
+static uint64_t id_for(struct fill *f, uint64_t saved, uint64_t last)
+{
+	uint64_t home = (uint64_t)(f->reg->seg->header->node & 0xff) << 8 | f->op.tx.shard->index;
+
+	return saved > last && saved >> 48 == home ? saved : undo_next_id(&f->op.tx);
+}
+
+static uint64_t mono_of(const struct fill *f, uint64_t age)
+{
+	return f->mono_ms > age ? f->mono_ms - age : 0;
+}
+
+/* ---- services ------------------------------------------------------------------- */
+
+static void enqueue(struct fill *f, const struct saved_service *in)
+{
+	for (uint32_t c = 0; c < QUEUE_CONSUMERS; c++) {
+		uint32_t link = (uint32_t)(offsetof(struct service, queue) + c * sizeof(struct queue_link));
+
+		queue_mark(&f->op.tx, &f->op.root->queue[c], f->soff, SLAB_SERVICE, link, (uint32_t)in->pending[c] & CHANGES_KNOWN,
+		           mono_of(f, in->age[c]));
+	}
+}
+
+static void service_link(struct fill *f, uint32_t hash)
+{
+	struct registry_root *root = f->op.root;
+	struct chain list = { &root->first_service, &root->last_service, SLAB_SERVICE, offsetof(struct service, next) };
+
+	table_insert(&f->op.tx, &root->services, f->soff, hash);
+	chain_append(&f->op, list, f->soff);
+	root->last_service_id = f->s->id;
+	root->service_count++;
+	f->report->services++;
+}
+
+static void service_store(struct fill *f, const struct saved_service *in, uint32_t name)
+{
+	*f->s = (struct service){
+		.id = id_for(f, in->id, f->op.root->last_service_id),
+		.stamp = in->stamp,
+		.revision = in->revision,
+		.changed = in->changed,
+		.content = in->content,
+		.checksum_content = in->checksum_content,
+		.checksum = { in->checksum[0], in->checksum[1] },
+		.due_ms = UINT64_MAX,
+		.due_new = UINT64_MAX,
+		.name = name,
+		.ns_len = (uint16_t)in->ns.n,
+		.name_len = (uint16_t)in->name.n,
+		.threshold = in->threshold,
+		.flags = in->flags & SERVICE_FLAGS_KEPT,
+	};
+	f->s->metadata = put(f, in->metadata);
+	f->s->selector = put(f, in->selector);
+	f->s->bytes = slab_object_bytes(SLAB_SERVICE) + blob_cost((uint32_t)(in->ns.n + 1 + in->name.n)) + cost(in->metadata) +
+	              cost(in->selector);
+}
+
+void fill_service(struct fill *f, const struct saved_service *in)
+{
+	struct service_key key = { in->ns, in->name };
+	char text[2 * NAME_MAX_BYTES + 1];
+	struct place place;
+	struct service *found;
+	uint32_t name;
+
+	bound_common(f, in->id, in->revision, in->stamp);
+	bound(f, in->changed > in->content ? in->changed : in->content, in->revision, "a change above the revision");
+	bound(f, in->selector.n, TEXT_MAX_BYTES, "a selector too long");
+	if (!begin(f, &key, &place) || !ready(f))
+		return;
+	if (service_find(&f->op, &key, place.hash, &found) != 0) {
+		fill_fail(f, ERR_SYNTAX, "a service twice");
+		return;
+	}
+	f->soff = slab_alloc(&f->op.tx, SLAB_SERVICE);
+	name = blob_new(&f->op.tx, str_make(text, key_join(&key, text)));
+	if (f->soff == 0 || name == 0 || (found = service_at(&f->op, f->soff)) == NULL) {
+		commit(f);
+		return;
+	}
+	f->s = found;
+	f->cluster_link = &f->s->first_cluster;
+	service_store(f, in, name);
+	f->s->name_hash = key_name_hash(&key);
+	service_link(f, place.hash);
+	enqueue(f, in);
+	commit(f);
+}
+
+void fill_cluster(struct fill *f, const struct saved_cluster *in)
+{
+	bool is_default = !str_is_set(in->name) || str_eq(in->name, DEFAULT_CLUSTER);
+	struct cluster *found;
+
+	bound(f, in->name.n, TEXT_MAX_BYTES, "a cluster name too long");
+	bound(f, in->checker.n, TEXT_MAX_BYTES, "a checker too long");
+	if (!ready(f))
+		return;
+	if (cluster_find(&f->op, f->s, is_default ? DEFAULT_CLUSTER : in->name, &found) != 0) {
+		fill_fail(f, ERR_SYNTAX, "a cluster twice");
+		return;
+	}
+	f->coff = slab_alloc(&f->op.tx, SLAB_CLUSTER);
+	f->c = f->coff == 0 ? NULL : cluster_at(&f->op, f->coff);
+	if (!commit(f) || f->c == NULL)
+		return;
+	*f->c = (struct cluster){
+		.service = f->soff,
+		.check_port = in->port,
+		.use_instance_port = in->own_port == 0,
+	};
+	f->c->name = is_default ? 0 : put(f, in->name);
+	f->c->metadata = put(f, in->metadata);
+	f->c->checker = put(f, in->checker);
+	*f->cluster_link = f->coff;
+	f->cluster_link = &f->c->next;
+	f->s->clusters++;
+	f->s->bytes += (uint64_t)cluster_bytes(&f->op.tx, f->c);
+}
+
+/* ---- instances ------------------------------------------------------------------ */
+
+static void instance_store(struct fill *f, const struct saved_instance *in, struct instance *i)
+{
+	struct stored_overrides timing = in->overrides;
+	struct str overrides = timing.timeout_ms == UINT64_MAX ? (struct str){ NULL, 0 }
+	                                                       : str_make((const char *)&timing, sizeof(timing));
+	uint32_t ip;
+
+	*i = (struct instance){
+		.beat = in->beat,
+		.id = in->id,
+		.stamp = in->stamp,
+		.revision = in->revision,
+		.weight = in->weight,
+		.port = in->port,
+		.flags = in->flags & INSTANCE_FLAGS_KEPT,
+		.service = f->soff,
+		.cluster = f->coff,
+		.ident = in->ident,
+	};
+	f->s->bytes += slab_object_bytes(SLAB_INSTANCE) + cost(in->metadata) + cost(in->app) + cost(overrides);
+	i->metadata = put(f, in->metadata);
+	i->app = put(f, in->app);
+	i->overrides = put(f, overrides);
+	if (in->ip.n <= sizeof(i->ip) && memchr(in->ip.p, 0, in->ip.n) == NULL) {
+		memcpy(i->ip, in->ip.p, in->ip.n);
+		return;
+	}
+	ip = put(f, in->ip);
+	memcpy(i->ip, &ip, sizeof(ip));
+	i->flags |= INSTANCE_IP_BLOB;
+	f->s->bytes += cost(in->ip);
+}
+
+static void instance_count(struct fill *f, const struct instance *i)
+{
+	struct registry_root *root = f->op.root;
+	bool ephemeral = (i->flags & INSTANCE_EPHEMERAL) != 0, healthy = (i->flags & INSTANCE_HEALTHY) != 0;
+	uint64_t due_ms = instance_due(&f->op.tx, i);
+
+	f->c->count[ephemeral]++;
+	f->s->instances++;
+	f->s->ephemeral += ephemeral;
+	f->s->healthy += healthy;
+	root->instance_count++;
+	root->ephemeral_count += ephemeral;
+	root->healthy_count += healthy;
+	f->report->instances++;
+	if (due_ms < f->s->due_ms)
+		f->s->due_ms = f->s->due_new = due_ms;
+}
+
+static void instance_link(struct fill *f, uint32_t off, uint32_t hash, bool ephemeral)
+{
+	struct chain list = { &f->c->first[ephemeral], &f->c->last[ephemeral], SLAB_INSTANCE, offsetof(struct instance, next) };
+
+	table_insert(&f->op.tx, &f->op.root->instances, off, hash);
+	chain_append(&f->op, list, off);
+}
+
+void fill_instance(struct fill *f, const struct saved_instance *in)
+{
+	bool ephemeral = (in->flags & INSTANCE_EPHEMERAL) != 0;
+	struct instance_key key = { .ip = in->ip, .port = in->port, .ephemeral = ephemeral };
+	struct instance *i;
+	uint32_t off;
+
+	bound_common(f, in->id, in->revision, in->stamp);
+	bound(f, in->ip.n, TEXT_MAX_BYTES, "an address too long");
+	bound(f, in->app.n, TEXT_MAX_BYTES, "an application name too long");
+	if (!ready(f))
+		return;
+	key.cluster = cluster_name(&f->op.tx, f->c);
+	if (instance_find(&f->op, f->soff, f->s, &key, &i) != 0) {
+		fill_fail(f, ERR_SYNTAX, "an instance twice");
+		return;
+	}
+	off = slab_alloc(&f->op.tx, SLAB_INSTANCE);
+	i = off == 0 ? NULL : instance_at(&f->op, off);
+	if (i == NULL) {
+		commit(f);
+		return;
+	}
+	instance_store(f, in, i);
+	if (f->err != 0)
+		return;
+	instance_link(f, off, key_instance_hash(f->reg, f->s->id, &key), ephemeral);
+	instance_count(f, i);
+	commit(f);
+}
+
+/* ---- audiences ------------------------------------------------------------------ */
+
+static uint64_t last_audience_id(struct fill *f)
+{
+	const struct audience *last = f->op.root->last_audience == 0 ? NULL : audience_at(&f->op, f->op.root->last_audience);
+
+	return last == NULL ? 0 : last->id;
+}
+
+static void audience_link(struct fill *f, const struct service_key *key, uint32_t hash)
+{
+	struct registry_root *root = f->op.root;
+	struct chain list = { &root->first_audience, &root->last_audience, SLAB_AUDIENCE, offsetof(struct audience, next) };
+	struct service *s;
+
+	table_insert(&f->op.tx, &root->audiences, f->aoff, hash);
+	chain_append(&f->op, list, f->aoff);
+	root->waiting_count += service_find(&f->op, key, hash, &s) == 0;
+}
+
+void fill_audience(struct fill *f, const struct saved_audience *in)
+{
+	struct service_key key = { in->ns, in->name };
+	char text[2 * NAME_MAX_BYTES + 1];
+	struct audience *found;
+	struct place place;
+	uint32_t name;
+
+	bound(f, in->id & ID_COUNTER, f->last_id, "an id above the highest");
+	if (!begin(f, &key, &place) || !ready(f))
+		return;
+	if (audience_find(&f->op, &key, place.hash, &found) != 0) {
+		fill_fail(f, ERR_SYNTAX, "subscribers of a name twice");
+		return;
+	}
+	f->aoff = slab_alloc(&f->op.tx, SLAB_AUDIENCE);
+	name = blob_new(&f->op.tx, str_make(text, key_join(&key, text)));
+	if (f->aoff == 0 || name == 0 || (found = audience_at(&f->op, f->aoff)) == NULL) {
+		commit(f);
+		return;
+	}
+	f->a = found;
+	*f->a = (struct audience){ .name = name, .ns_len = (uint16_t)in->ns.n, .name_len = (uint16_t)in->name.n };
+	f->a->id = id_for(f, in->id, last_audience_id(f));
+	audience_link(f, &key, place.hash);
+	commit(f);
+}
+
+static uint64_t last_subscriber_id(struct fill *f)
+{
+	const struct subscriber *last = f->a->last == 0 ? NULL : subscriber_at(&f->op, f->a->last);
+
+	return last == NULL ? 0 : last->id;
+}
+
+/* Empty texts have no blob here (subscriber.c). */
+static uint32_t put_some(struct fill *f, struct str text)
+{
+	return text.n == 0 ? 0 : put(f, text);
+}
+
+static void subscriber_store(struct fill *f, const struct saved_subscriber *in, struct subscriber *sub)
+{
+	*sub = (struct subscriber){
+		.seen_ms = in->seen_ms,
+		.sent_revision = in->sent,
+		.acked_revision = in->acked,
+		.sent_at_ms = in->sent_age == 0 ? 0 : mono_of(f, in->sent_age - 1),
+		.push_key = in->push_key,
+		.tries = in->tries,
+		.id = id_for(f, in->id, last_subscriber_id(f)),
+		.audience = f->aoff,
+		.port = in->port,
+		.agent_kind = in->kind,
+		.flags = in->flags,
+		.agent_version = in->agent_version,
+	};
+	memcpy(sub->address, in->address, sizeof(sub->address));
+	memcpy(sub->source, in->source, sizeof(sub->source));
+	sub->agent = put_some(f, in->agent);
+	sub->clusters = put_some(f, in->clusters);
+	sub->app = put_some(f, in->app);
+	sub->address_text = put_some(f, in->address_text);
+}
+
+static void subscriber_link(struct fill *f, uint32_t off, uint32_t hash)
+{
+	struct chain list = { &f->a->first, &f->a->last, SLAB_SUBSCRIBER, offsetof(struct subscriber, next) };
+
+	table_insert(&f->op.tx, &f->op.root->subscribers, off, hash);
+	chain_append(&f->op, list, off);
+	f->a->count++;
+	f->op.root->subscriber_count++;
+	f->report->subscribers++;
+}
+
+void fill_subscriber(struct fill *f, const struct saved_subscriber *in)
+{
+	struct subscriber_spec spec = { .agent = in->agent, .clusters = in->clusters, .port = in->port };
+	struct subscriber *sub;
+	uint32_t off;
+
+	bound(f, in->id & ID_COUNTER, f->last_id, "an id above the highest");
+	bound(f, in->sent > in->acked ? in->sent : in->acked, f->revision, "a revision above the highest");
+	if (!ready(f))
+		return;
+	memcpy(spec.address, in->address, sizeof(spec.address));
+	if (subscriber_find(&f->op, f->aoff, f->a, &spec, &sub) != 0) {
+		fill_fail(f, ERR_SYNTAX, "a subscriber twice");
+		return;
+	}
+	off = slab_alloc(&f->op.tx, SLAB_SUBSCRIBER);
+	sub = off == 0 ? NULL : subscriber_at(&f->op, off);
+	if (sub == NULL) {
+		commit(f);
+		return;
+	}
+	subscriber_store(f, in, sub);
+	if (f->err != 0)
+		return;
+	subscriber_link(f, off, key_subscriber_hash(f->reg, f->a->id, &spec));
+	commit(f);
+}

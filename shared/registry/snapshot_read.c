@@ -1,0 +1,332 @@
+#include "shared/registry/snapshot_internal.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define WINDOW_BYTES (4U * SNAPSHOT_ITEM_MAX)
+#define CHECKSUM_BYTES 9U /* a uint 64 with its tag */
+
+/* ---- the window ----------------------------------------------------------------- */
+
+int snapshot_reader_open(struct snapshot_reader *r, int fd)
+{
+	*r = (struct snapshot_reader){ .fd = fd, .window = malloc(WINDOW_BYTES), .hash = XXH3_createState() };
+	if (r->window == NULL || r->hash == NULL) {
+		snapshot_reader_close(r);
+		return ERR_NOMEM;
+	}
+	XXH3_64bits_reset(r->hash);
+	r->p = r->end = r->hashed = r->window;
+	return 0;
+}
+
+void snapshot_reader_close(struct snapshot_reader *r)
+{
+	free(r->window);
+	XXH3_freeState(r->hash);
+	r->window = NULL;
+	r->hash = NULL;
+}
+
+void snapshot_fail(struct snapshot_reader *r, int err, const char *why)
+{
+	if (r->err != 0)
+		return;
+	r->err = err;
+	r->why = why;
+	r->gone += (uint64_t)(r->p - r->window);
+	r->p = r->end = r->hashed = r->window;
+}
+
+uint64_t snapshot_read_bytes(const struct snapshot_reader *r)
+{
+	return r->gone + (uint64_t)(r->p - r->window);
+}
+
+static void hash_to_here(struct snapshot_reader *r)
+{
+	XXH3_64bits_update(r->hash, r->hashed, (size_t)(r->p - r->hashed));
+	r->hashed = r->p;
+}
+
+static void read_more(struct snapshot_reader *r)
+{
+	size_t have = (size_t)(r->end - r->p);
+	ssize_t n;
+
+	hash_to_here(r);
+	r->gone += (uint64_t)(r->p - r->window);
+	memmove(r->window, r->p, have);
+	r->p = r->hashed = r->window;
+	while (have < WINDOW_BYTES) {
+		n = read(r->fd, r->window + have, WINDOW_BYTES - have);
+		if (n < 0 && errno == EINTR)
+			continue;
+		r->end = r->window + have;
+		if (n < 0)
+			snapshot_fail(r, ERR_IO, "cannot be read");
+		r->eof |= n == 0;
+		if (n <= 0)
+			return;
+		have += (size_t)n;
+	}
+	r->end = r->window + have;
+}
+
+void snapshot_read_fill(struct snapshot_reader *r)
+{
+	if ((size_t)(r->end - r->p) < SNAPSHOT_ITEM_MAX && !r->eof && r->err == 0)
+		read_more(r);
+}
+
+/* ---- values --------------------------------------------------------------------- */
+
+static const uint8_t *take(struct snapshot_reader *r, size_t n)
+{
+	const uint8_t *at = r->p;
+
+	if ((size_t)(r->end - r->p) < n) {
+		snapshot_fail(r, ERR_SYNTAX, r->eof ? "cut off" : "a record is too long");
+		return NULL;
+	}
+	r->p += n;
+	return at;
+}
+
+static uint8_t tag(struct snapshot_reader *r)
+{
+	const uint8_t *at = take(r, 1);
+
+	return at == NULL ? 0 : *at;
+}
+
+static uint64_t number(struct snapshot_reader *r, size_t n)
+{
+	const uint8_t *at = take(r, n);
+	uint64_t value = 0;
+
+	for (size_t i = 0; at != NULL && i < n; i++)
+		value = value << 8 | at[i];
+	return value;
+}
+
+static void wrong(struct snapshot_reader *r)
+{
+	snapshot_fail(r, ERR_SYNTAX, "a value of the wrong type or out of range");
+}
+
+uint64_t snapshot_u64(struct snapshot_reader *r, uint64_t most)
+{
+	uint8_t t = tag(r);
+	uint64_t value = t;
+
+	if (t >= 0xcc && t <= 0xcf)
+		value = number(r, (size_t)1 << (t - 0xcc));
+	else if (t > 0x7f)
+		wrong(r);
+	if (value > most)
+		wrong(r);
+	return r->err == 0 ? value : 0;
+}
+
+/* msgpack writes what is not negative as unsigned. */
+int64_t snapshot_i64(struct snapshot_reader *r, int64_t least, int64_t most)
+{
+	int64_t value = 0;
+	size_t n;
+
+	if (r->p == r->end || *r->p < 0xd0 || (*r->p > 0xd3 && *r->p < 0xe0))
+		return (int64_t)snapshot_u64(r, (uint64_t)most);
+	if (*r->p >= 0xe0) {
+		value = (int8_t)tag(r);
+	} else {
+		n = (size_t)1 << (tag(r) - 0xd0);
+		value = (int64_t)(number(r, n) << (64 - 8 * n)) >> (64 - 8 * n);
+	}
+	if (value < least || value > most)
+		wrong(r);
+	return r->err == 0 ? value : 0;
+}
+
+/* Length of a str or bin behind this tag; false: neither. */
+static bool text_length(struct snapshot_reader *r, uint8_t t, uint64_t *n_r)
+{
+	if ((t & 0xe0) == 0xa0)
+		*n_r = t & 0x1f;
+	else if (t >= 0xd9 && t <= 0xdb)
+		*n_r = number(r, (size_t)1 << (t - 0xd9));
+	else if (t >= 0xc4 && t <= 0xc6)
+		*n_r = number(r, (size_t)1 << (t - 0xc4));
+	else
+		return false;
+	return true;
+}
+
+struct str snapshot_text(struct snapshot_reader *r, size_t most)
+{
+	uint64_t n = 0;
+	const uint8_t *at;
+
+	if (!text_length(r, tag(r), &n) || n > most)
+		wrong(r);
+	at = r->err == 0 ? take(r, (size_t)n) : NULL;
+	return at == NULL ? str_make("", 0) : str_make((const char *)at, (size_t)n);
+}
+
+void snapshot_bytes(struct snapshot_reader *r, void *out, size_t n)
+{
+	struct str text = snapshot_text(r, n);
+
+	if (text.n != n)
+		wrong(r);
+	else
+		memcpy(out, text.p, n);
+}
+
+/* Members behind the tag of an array (first short tag 0x90, long 0xdc) or a map (0x80, 0xde). */
+static bool members(struct snapshot_reader *r, uint8_t t, uint8_t small, uint8_t large, uint64_t *n_r)
+{
+	if ((t & 0xf0) == small)
+		*n_r = t & 0x0f;
+	else if (t == large || t == large + 1)
+		*n_r = number(r, t == large ? 2 : 4);
+	else
+		return false;
+	return true;
+}
+
+uint64_t snapshot_array(struct snapshot_reader *r)
+{
+	uint64_t n = 0;
+
+	if (!members(r, tag(r), 0x90, 0xdc, &n))
+		wrong(r);
+	return r->err == 0 ? n : 0;
+}
+
+void snapshot_map_begin(struct snapshot_reader *r, struct snapshot_map *map)
+{
+	*map = (struct snapshot_map){ .left = 0 };
+	snapshot_read_fill(r);
+	if (!members(r, tag(r), 0x80, 0xde, &map->left))
+		wrong(r);
+}
+
+bool snapshot_map_next(struct snapshot_reader *r, struct snapshot_map *map, unsigned *key_r)
+{
+	uint64_t key;
+
+	if (map->left == 0 || r->err != 0)
+		return false;
+	map->left--;
+	key = snapshot_u64(r, UINT32_MAX);
+	if (key <= map->key)
+		snapshot_fail(r, ERR_SYNTAX, "keys do not rise");
+	map->key = key;
+	*key_r = (unsigned)key;
+	return r->err == 0;
+}
+
+/* ---- skipping ------------------------------------------------------------------- */
+
+/* Bytes behind tags 0xc0 to 0xdf that are neither text nor members: nil, bool, ext, float, integers, fixext. */
+static const uint8_t fixed[32] = {
+	[0xca - 0xc0] = 4, [0xcb - 0xc0] = 8, [0xcc - 0xc0] = 1, [0xcd - 0xc0] = 2, [0xce - 0xc0] = 4,  [0xcf - 0xc0] = 8, [0xd0 - 0xc0] = 1,
+	[0xd1 - 0xc0] = 2, [0xd2 - 0xc0] = 4, [0xd3 - 0xc0] = 8, [0xd4 - 0xc0] = 2, [0xd5 - 0xc0] = 3,  [0xd6 - 0xc0] = 5, [0xd7 - 0xc0] = 9,
+	[0xd8 - 0xc0] = 17,
+};
+
+/* Skips a value without its members; returns how many values those are. */
+static uint64_t skip_one(struct snapshot_reader *r)
+{
+	uint8_t t = tag(r);
+	uint64_t n = 0;
+
+	if (members(r, t, 0x90, 0xdc, &n))
+		return n;
+	if (members(r, t, 0x80, 0xde, &n))
+		return 2 * n;
+	if (t >= 0xc7 && t <= 0xc9)
+		n = number(r, (size_t)1 << (t - 0xc7)) + 1;
+	else if (t == 0xc1)
+		wrong(r);
+	else if (!text_length(r, t, &n) && t >= 0xc0 && t < 0xe0)
+		n = fixed[t - 0xc0];
+	if (r->err == 0)
+		(void)take(r, (size_t)n);
+	return 0;
+}
+
+void snapshot_skip(struct snapshot_reader *r)
+{
+	for (uint64_t left = 1; left > 0 && r->err == 0; left--)
+		left += skip_one(r);
+}
+
+void snapshot_skip_long(struct snapshot_reader *r)
+{
+	for (uint64_t left = 1; left > 0 && r->err == 0; left--) {
+		snapshot_read_fill(r);
+		left += skip_one(r);
+	}
+}
+
+/* ---- beginning and end ------------------------------------------------------------- */
+
+void snapshot_read_start(struct snapshot_reader *r)
+{
+	snapshot_read_fill(r);
+	if (!str_eq(snapshot_text(r, sizeof(SNAPSHOT_MAGIC)), STR(SNAPSHOT_MAGIC))) {
+		if (r->err == 0 || r->err == ERR_SYNTAX)
+			r->err = 0;
+		snapshot_fail(r, ERR_SYNTAX, "not a snapshot of a registry");
+	}
+	if (snapshot_u64(r, UINT64_MAX) > SNAPSHOT_VERSION)
+		snapshot_fail(r, ERR_RANGE, "made by a later version");
+}
+
+void snapshot_read_checksum(struct snapshot_reader *r)
+{
+	snapshot_read_fill(r);
+	hash_to_here(r);
+	if (r->err == 0 && snapshot_u64(r, UINT64_MAX) != XXH3_64bits_digest(r->hash))
+		snapshot_fail(r, ERR_SYNTAX, "the checksum is wrong");
+	snapshot_read_fill(r);
+	if (r->p != r->end)
+		snapshot_fail(r, ERR_SYNTAX, "something follows the end");
+}
+
+static void hash_to_checksum(struct snapshot_reader *r)
+{
+	while (r->err == 0) {
+		snapshot_read_fill(r);
+		if (r->eof)
+			break;
+		r->p = r->end - CHECKSUM_BYTES;
+	}
+	if ((size_t)(r->end - r->p) < CHECKSUM_BYTES)
+		snapshot_fail(r, ERR_SYNTAX, "cut off");
+	else
+		r->p = r->end - CHECKSUM_BYTES;
+}
+
+int snapshot_verify(int fd, struct snapshot_report *report_r)
+{
+	struct snapshot_reader r;
+	int ret = snapshot_reader_open(&r, fd);
+
+	*report_r = (struct snapshot_report){ .bytes = 0 };
+	if (ret < 0)
+		return ret;
+	snapshot_read_start(&r);
+	hash_to_checksum(&r);
+	snapshot_read_checksum(&r);
+	report_r->bytes = snapshot_read_bytes(&r);
+	if (r.err != 0)
+		snprintf(report_r->why, sizeof(report_r->why), "%s", r.why);
+	snapshot_reader_close(&r);
+	return r.err;
+}

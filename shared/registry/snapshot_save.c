@@ -1,0 +1,491 @@
+#include "shared/registry/snapshot.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "shared/base/clock.h"
+#include "shared/registry/namespaces.h"
+#include "shared/registry/registry_internal.h"
+#include "shared/registry/snapshot_internal.h"
+#include "shared/registry/snapshot_pack.h"
+#include "shared/registry/switches.h"
+#include "shared/shm/shard.h"
+
+#define HOLD_BYTES 262144U /* packed in one hold of a lock */
+#define BUFFER_BYTES 1048576U
+
+struct save {
+	struct registry *reg;
+	int fd;
+	struct pack pack;
+	XXH3_state_t *hash;
+	struct snapshot_report *report;
+	uint64_t mono_ms;
+	int err;
+};
+
+static void fail(struct save *save, int err, const char *why)
+{
+	if (save->err != 0)
+		return;
+	save->err = err;
+	snprintf(save->report->why, sizeof(save->report->why), "%s", why);
+}
+
+/* ---- output --------------------------------------------------------------------- */
+
+static void write_all(struct save *save, const char *data, size_t n)
+{
+	while (n > 0 && save->err == 0) {
+		ssize_t done = write(save->fd, data, n);
+
+		if (done < 0 && errno == EINTR)
+			continue;
+		if (done <= 0) {
+			fail(save, ERR_IO, "cannot be written");
+			return;
+		}
+		data += done;
+		n -= (size_t)done;
+	}
+}
+
+static void flush(struct save *save)
+{
+	XXH3_64bits_update(save->hash, save->pack.data, save->pack.len);
+	write_all(save, save->pack.data, save->pack.len);
+	save->report->bytes += save->pack.len;
+	save->pack.len = 0;
+}
+
+/* Room for one object that did not fit: never under a lock. */
+static void make_room(struct save *save, size_t bytes)
+{
+	char *data = realloc(save->pack.data, bytes);
+
+	if (data == NULL) {
+		fail(save, ERR_NOMEM, "no memory for the largest service");
+		return;
+	}
+	save->pack.data = data;
+	save->pack.cap = bytes;
+}
+
+static struct pack_map record_begin(struct save *save, enum snapshot_kind kind)
+{
+	pack_uint8(&save->pack, (uint8_t)kind);
+	return pack_map_begin(&save->pack);
+}
+
+/* ---- header and office -------------------------------------------------------------- */
+
+static void pack_header(struct save *save)
+{
+	const struct segment *seg = save->reg->seg;
+	struct pack_map map;
+	uint64_t last_id = 0, revision = 0;
+
+	for (uint32_t i = 0; i < SHARDS_ALL; i++) {
+		last_id = seg->shards[i].next_id > last_id ? seg->shards[i].next_id : last_id;
+		revision = seg->shards[i].revision > revision ? seg->shards[i].revision : revision;
+	}
+	pack_str(&save->pack, sizeof(SNAPSHOT_MAGIC) - 1);
+	pack_append(&save->pack, SNAPSHOT_MAGIC, sizeof(SNAPSHOT_MAGIC) - 1);
+	pack_uint32(&save->pack, SNAPSHOT_VERSION);
+	map = record_begin(save, SNAPSHOT_HEADER);
+	pack_text(&map, HEADER_MADE_BY, STR(PACKAGE_STRING));
+	pack_number(&map, HEADER_HEALTH, seg->header->health_ms);
+	pack_number(&map, HEADER_STAMP, seg->header->stamp);
+	pack_number(&map, HEADER_SERVED_AT, seg->header->served_at_ms);
+	pack_number(&map, HEADER_NODE, seg->header->node);
+	pack_number(&map, HEADER_LAST_ID, last_id);
+	pack_number(&map, HEADER_REVISION, revision);
+	pack_map_end(&map);
+}
+
+static void pack_switches(struct save *save)
+{
+	struct switches_copy copy;
+	uint64_t words[sizeof(copy.words) / sizeof(uint64_t)];
+	struct pack_map map;
+	int ret = switches_read(save->reg, &copy);
+
+	if (ret < 0) {
+		fail(save, ret, "the switches cannot be read");
+		return;
+	}
+	memcpy(words, &copy.words, sizeof(words));
+	map = record_begin(save, SNAPSHOT_SWITCHES);
+	pack_array(pack_key(&map, SWITCHES_WORDS), sizeof(words) / sizeof(words[0]));
+	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
+		pack_uint64(map.pack, words[i]);
+	pack_text(&map, SWITCHES_MASTERS, copy.texts.masters);
+	pack_text(&map, SWITCHES_LIMITED, copy.texts.limited);
+	pack_text(&map, SWITCHES_STATUS, copy.texts.status);
+	pack_map_end(&map);
+}
+
+static void pack_namespace(const struct namespace_row *row, void *arg)
+{
+	struct save *save = arg;
+	struct pack_map map = record_begin(save, SNAPSHOT_NAMESPACE);
+
+	pack_text(&map, NAMESPACE_ID, row->id);
+	pack_text(&map, NAMESPACE_NAME, row->name);
+	pack_text(&map, NAMESPACE_ABOUT, row->about);
+	pack_map_end(&map);
+	if (save->pack.len > HOLD_BYTES)
+		flush(save);
+}
+
+static void save_office(struct save *save)
+{
+	int ret;
+
+	pack_switches(save);
+	ret = save->err == 0 ? namespaces_each(save->reg, pack_namespace, save) : 0;
+	if (ret < 0)
+		fail(save, ret, "the namespaces cannot be read");
+}
+
+/* ---- services ------------------------------------------------------------------- */
+
+static void pack_overrides(struct pack_map *map, const struct tx *tx, const struct instance *i)
+{
+	struct stored_overrides timing;
+
+	if (i->overrides == 0)
+		return;
+	timing = instance_timing(tx, i);
+	if (timing.interval_ms != UINT64_MAX)
+		pack_uint64(pack_key(map, INSTANCE_INTERVAL), timing.interval_ms);
+	pack_uint64(pack_key(map, INSTANCE_TIMEOUT), timing.timeout_ms);
+	pack_uint64(pack_key(map, INSTANCE_DELETE), timing.delete_ms);
+}
+
+static void pack_instance(struct pack *pack, const struct tx *tx, const struct instance *i)
+{
+	static const double one = 1.0;
+	struct pack_map map = pack_map_begin(pack);
+
+	pack_text(&map, INSTANCE_IP, instance_ip(tx, i));
+	pack_signed(&map, INSTANCE_PORT, i->port);
+	pack_number(&map, INSTANCE_FLAGS, i->flags & ~(uint32_t)INSTANCE_IP_BLOB);
+	pack_number(&map, INSTANCE_ID, i->id);
+	pack_number(&map, INSTANCE_BEAT, __atomic_load_n(&i->beat, __ATOMIC_RELAXED));
+	pack_number(&map, INSTANCE_STAMP, i->stamp);
+	pack_number(&map, INSTANCE_REVISION, i->revision);
+	if (memcmp(&i->weight, &one, sizeof(one)) != 0)
+		pack_uint64(pack_key(&map, INSTANCE_WEIGHT), i->weight);
+	pack_blob(&map, INSTANCE_METADATA, tx, i->metadata);
+	pack_blob(&map, INSTANCE_APP, tx, i->app);
+	pack_number(&map, INSTANCE_IDENT, i->ident);
+	pack_overrides(&map, tx, i);
+	pack_map_end(&map);
+}
+
+static void pack_instances(struct op *op, struct pack *pack, const struct cluster *c)
+{
+	for (unsigned kind = 0; kind < 2; kind++) {
+		uint32_t off = c->first[kind];
+
+		for (uint32_t left = c->count[kind]; left > 0 && op->tx.err == 0; left--) {
+			const struct instance *i = instance_at(op, off);
+
+			if (i == NULL)
+				return;
+			pack_instance(pack, &op->tx, i);
+			off = i->next;
+		}
+	}
+}
+
+static void pack_cluster(struct op *op, struct pack *pack, const struct cluster *c)
+{
+	struct pack_map map = pack_map_begin(pack);
+
+	pack_blob(&map, CLUSTER_NAME, &op->tx, c->name);
+	pack_blob(&map, CLUSTER_METADATA, &op->tx, c->metadata);
+	pack_blob(&map, CLUSTER_CHECKER, &op->tx, c->checker);
+	pack_signed(&map, CLUSTER_PORT, c->check_port);
+	pack_number(&map, CLUSTER_OWN_PORT, c->use_instance_port == 0);
+	pack_array(pack_key(&map, SNAPSHOT_MEMBERS), (size_t)c->count[0] + c->count[1]);
+	pack_instances(op, pack, c);
+	pack_map_end(&map);
+}
+
+static void pack_clusters(struct op *op, struct pack_map *map, const struct service *s)
+{
+	uint32_t off = s->first_cluster;
+
+	pack_array(pack_key(map, SNAPSHOT_MEMBERS), s->clusters);
+	for (uint32_t left = s->clusters; left > 0 && op->tx.err == 0; left--) {
+		const struct cluster *c = cluster_at(op, off);
+
+		if (c == NULL)
+			return;
+		pack_cluster(op, map->pack, c);
+		off = c->next;
+	}
+}
+
+static uint64_t age(const struct save *save, uint64_t mono_ms)
+{
+	return save->mono_ms > mono_ms ? save->mono_ms - mono_ms : 0;
+}
+
+static void pack_queues(const struct save *save, struct pack_map *map, const struct service *s)
+{
+	for (unsigned c = 0; c < QUEUE_CONSUMERS; c++) {
+		if (s->queue[c].pending == 0)
+			continue;
+		pack_number(map, SERVICE_PENDING_0 + 2 * c, s->queue[c].pending);
+		pack_number(map, SERVICE_AGE_0 + 2 * c, age(save, s->queue[c].changed_at_ms));
+	}
+}
+
+/* False: the name is broken. */
+static bool pack_name(struct pack_map *map, const struct tx *tx, uint32_t name, uint32_t ns_len, uint32_t name_len)
+{
+	struct str text = blob_view(tx, name);
+
+	if (text.n != (size_t)ns_len + 1 + name_len)
+		return false;
+	pack_text(map, SERVICE_NS, str_make(text.p, ns_len));
+	pack_text(map, SERVICE_NAME, str_make(text.p + ns_len + 1, name_len));
+	return true;
+}
+
+static void pack_service(struct save *save, struct op *op, const struct service *s)
+{
+	struct pack_map map = record_begin(save, SNAPSHOT_SERVICE);
+
+	if (!pack_name(&map, &op->tx, s->name, s->ns_len, s->name_len))
+		undo_fail(&op->tx, ERR_CORRUPT);
+	pack_number(&map, SERVICE_ID, s->id);
+	pack_number(&map, SERVICE_STAMP, s->stamp);
+	pack_number(&map, SERVICE_REVISION, s->revision);
+	pack_number(&map, SERVICE_CHANGED, s->changed);
+	pack_number(&map, SERVICE_CONTENT, s->content);
+	pack_number(&map, SERVICE_CHECKSUM_CONTENT, s->checksum_content);
+	pack_number(&map, SERVICE_CHECKSUM_0, s->checksum[0]);
+	pack_number(&map, SERVICE_CHECKSUM_1, s->checksum[1]);
+	pack_blob(&map, SERVICE_METADATA, &op->tx, s->metadata);
+	pack_blob(&map, SERVICE_SELECTOR, &op->tx, s->selector);
+	pack_number(&map, SERVICE_THRESHOLD, s->threshold);
+	pack_number(&map, SERVICE_FLAGS, s->flags);
+	pack_queues(save, &map, s);
+	pack_clusters(op, &map, s);
+	pack_map_end(&map);
+}
+
+/* ---- audiences ------------------------------------------------------------------ */
+
+static void pack_delivery(const struct save *save, struct pack_map *map, const struct subscriber *sub)
+{
+	pack_number(map, SUBSCRIBER_SEEN, sub->seen_ms);
+	pack_number(map, SUBSCRIBER_SENT, sub->sent_revision);
+	pack_number(map, SUBSCRIBER_ACKED, sub->acked_revision);
+	if (sub->sent_at_ms != 0)
+		pack_uint64(pack_key(map, SUBSCRIBER_SENT_AGE), age(save, sub->sent_at_ms) + 1);
+	pack_number(map, SUBSCRIBER_PUSH_KEY, sub->push_key);
+	pack_number(map, SUBSCRIBER_TRIES, sub->tries);
+}
+
+static void pack_subscriber(const struct save *save, struct pack *pack, const struct tx *tx, const struct subscriber *sub)
+{
+	struct pack_map map = pack_map_begin(pack);
+
+	pack_number(&map, SUBSCRIBER_ID, sub->id);
+	pack_delivery(save, &map, sub);
+	pack_blob(&map, SUBSCRIBER_AGENT, tx, sub->agent);
+	pack_blob(&map, SUBSCRIBER_CLUSTERS, tx, sub->clusters);
+	pack_blob(&map, SUBSCRIBER_APP, tx, sub->app);
+	pack_blob(&map, SUBSCRIBER_TEXT, tx, sub->address_text);
+	pack_number(&map, SUBSCRIBER_PORT, sub->port);
+	pack_number(&map, SUBSCRIBER_KIND, sub->agent_kind);
+	pack_number(&map, SUBSCRIBER_FLAGS, sub->flags);
+	pack_bytes(&map, SUBSCRIBER_ADDRESS, sub->address, sizeof(sub->address));
+	pack_bytes(&map, SUBSCRIBER_SOURCE, sub->source, sizeof(sub->source));
+	pack_number(&map, SUBSCRIBER_VERSION, sub->agent_version);
+	pack_map_end(&map);
+}
+
+static void pack_audience(struct save *save, struct op *op, const struct audience *a)
+{
+	struct pack_map map = record_begin(save, SNAPSHOT_AUDIENCE);
+	uint32_t off = a->first;
+
+	if (!pack_name(&map, &op->tx, a->name, a->ns_len, a->name_len))
+		undo_fail(&op->tx, ERR_CORRUPT);
+	pack_number(&map, AUDIENCE_ID, a->id);
+	pack_array(pack_key(&map, SNAPSHOT_MEMBERS), a->count);
+	for (uint32_t left = a->count; left > 0 && op->tx.err == 0; left--) {
+		const struct subscriber *sub = subscriber_at(op, off);
+
+		if (sub == NULL)
+			break;
+		pack_subscriber(save, &save->pack, &op->tx, sub);
+		off = sub->next;
+	}
+	pack_map_end(&map);
+}
+
+/* ---- the walk ------------------------------------------------------------------- */
+
+/* One kind of object in one shard: services or audiences, both in lists of rising ids. */
+struct walker {
+	uint32_t (*after)(struct op *op, uint64_t after);
+	/* Packs the object and returns its id; the next one and the members packed go through the pointers. */
+	uint64_t (*pack)(struct save *save, struct op *op, uint32_t off, uint32_t *next_r, uint64_t *members_r);
+	struct registry_cursor *(*cursor)(struct registry *reg);
+	uint64_t *(*members)(struct snapshot_report *report);
+};
+
+static uint64_t walk_service(struct save *save, struct op *op, uint32_t off, uint32_t *next_r, uint64_t *members_r)
+{
+	const struct service *s = service_at(op, off);
+
+	if (s == NULL)
+		return 0;
+	pack_service(save, op, s);
+	*next_r = s->next;
+	*members_r = s->instances;
+	return s->id;
+}
+
+static uint64_t walk_audience(struct save *save, struct op *op, uint32_t off, uint32_t *next_r, uint64_t *members_r)
+{
+	const struct audience *a = audience_at(op, off);
+
+	if (a == NULL)
+		return 0;
+	pack_audience(save, op, a);
+	*next_r = a->next;
+	*members_r = a->count;
+	return a->id;
+}
+
+static struct registry_cursor *service_cursor(struct registry *reg)
+{
+	return &reg->service_cursor;
+}
+
+static struct registry_cursor *audience_cursor(struct registry *reg)
+{
+	return &reg->audience_cursor;
+}
+
+static uint64_t *instances_of(struct snapshot_report *report)
+{
+	return &report->instances;
+}
+
+static uint64_t *subscribers_of(struct snapshot_report *report)
+{
+	return &report->subscribers;
+}
+
+static const struct walker services = { service_after, walk_service, service_cursor, instances_of };
+static const struct walker audiences = { audience_after, walk_audience, audience_cursor, subscribers_of };
+
+/* One hold. Returns 0 at the end of the shard, else how much room the next object needs (1: as much as there is). */
+static size_t walk_hold(struct save *save, const struct walker *w, struct op *op, uint64_t *after)
+{
+	uint32_t off = w->after(op, *after);
+
+	while (off != 0 && op->tx.err == 0) {
+		size_t before = save->pack.len;
+		uint64_t members = 0, id;
+		uint32_t next = 0;
+
+		if (before > HOLD_BYTES)
+			return 1;
+		id = w->pack(save, op, off, &next, &members);
+		if (save->pack.len > save->pack.cap) {
+			size_t needed = save->pack.len;
+
+			save->pack.len = before;
+			return needed;
+		}
+		*w->cursor(save->reg) = (struct registry_cursor){ op->tx.shard->index, off, id };
+		*w->members(save->report) += members;
+		save->report->services += w == &services;
+		*after = id;
+		off = next;
+	}
+	return 0;
+}
+
+static void walk_shard(struct save *save, const struct walker *w, uint32_t shard)
+{
+	uint64_t after = 0;
+	size_t room = 1;
+
+	while (room > 0 && save->err == 0) {
+		struct op op;
+		int ret = op_begin(&op, save->reg, shard, (struct origin){ 0 });
+
+		if (ret < 0) {
+			fail(save, ret, "a shard cannot be locked");
+			return;
+		}
+		room = walk_hold(save, w, &op, &after);
+		if (op.tx.err != 0)
+			fail(save, op.tx.err, "a reference is impossible");
+		op_end(&op);
+		if (room > 0)
+			flush(save);
+		if (room > save->pack.cap)
+			make_room(save, room);
+	}
+}
+
+static void pack_end(struct save *save)
+{
+	struct pack_map map = record_begin(save, SNAPSHOT_END);
+	uint64_t checksum;
+
+	pack_number(&map, END_SERVICES, save->report->services);
+	pack_number(&map, END_INSTANCES, save->report->instances);
+	pack_number(&map, END_SUBSCRIBERS, save->report->subscribers);
+	pack_map_end(&map);
+	flush(save);
+	checksum = __builtin_bswap64(XXH3_64bits_digest(save->hash));
+	/* Always of full length: it stands where the stream's length says. */
+	pack_append(&save->pack, "\xcf", 1);
+	pack_append(&save->pack, &checksum, sizeof(checksum));
+	flush(save);
+}
+
+static void save_all(struct save *save)
+{
+	pack_header(save);
+	save_office(save);
+	for (uint32_t shard = 0; shard < SHARDS; shard++)
+		walk_shard(save, &services, shard);
+	for (uint32_t shard = 0; shard < SHARDS; shard++)
+		walk_shard(save, &audiences, shard);
+	if (save->err == 0)
+		pack_end(save);
+}
+
+int snapshot_save(struct registry *reg, int fd, struct snapshot_report *report_r)
+{
+	struct save save = { .reg = reg, .fd = fd, .report = report_r, .mono_ms = clock_mono_ms() };
+
+	*report_r = (struct snapshot_report){ .bytes = 0 };
+	save.pack = (struct pack){ malloc(BUFFER_BYTES), 0, BUFFER_BYTES };
+	save.hash = XXH3_createState();
+	if (save.pack.data == NULL || save.hash == NULL) {
+		fail(&save, ERR_NOMEM, "out of memory");
+	} else {
+		XXH3_64bits_reset(save.hash);
+		save_all(&save);
+	}
+	free(save.pack.data);
+	XXH3_freeState(save.hash);
+	return save.err;
+}
