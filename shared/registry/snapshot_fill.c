@@ -1,5 +1,8 @@
 #include "shared/registry/snapshot_fill.h"
 
+#include <stdlib.h>
+
+#include "shared/base/clock.h"
 #include "shared/shm/blob.h"
 #include "shared/shm/shard.h"
 
@@ -9,6 +12,8 @@
 	 INSTANCE_CONFIRMED | 0xff000000U)
 #define CHANGES_KNOWN (CHANGE_CONTENT | CHANGE_HEALTH | CHANGE_REMOVED | CHANGE_SETTINGS)
 #define ID_COUNTER ((1ULL << 48) - 1)
+#define SET_SIZE 256U
+#define SET_KEEP 65536U
 
 void fill_fail(struct fill *f, int err, const char *why)
 {
@@ -16,6 +21,76 @@ void fill_fail(struct fill *f, int err, const char *why)
 		return;
 	f->err = err;
 	f->why = why;
+}
+
+void fill_init(struct fill *f, struct registry *reg, struct snapshot_report *report)
+{
+	*f = (struct fill){ .reg = reg, .report = report, .mono_ms = clock_mono_ms() };
+}
+
+void fill_free(struct fill *f)
+{
+	free(f->seen.slots);
+	f->seen = (struct hash_set){ NULL, 0, 0 };
+}
+
+/* ---- which hashes were there -------------------------------------------------------- */
+
+/* The slot of the hash, or the free one where it belongs. */
+static uint32_t *set_slot(const struct hash_set *set, uint32_t hash)
+{
+	uint32_t at = hash & (set->size - 1);
+
+	while (set->slots[at] != 0 && set->slots[at] != hash)
+		at = (at + 1) & (set->size - 1);
+	return &set->slots[at];
+}
+
+static bool set_grow(struct hash_set *set)
+{
+	struct hash_set larger = { .size = set->size == 0 ? SET_SIZE : set->size * 2, .count = set->count };
+
+	larger.slots = calloc(larger.size, sizeof(larger.slots[0]));
+	if (larger.slots == NULL)
+		return false;
+	for (uint32_t i = 0; i < set->size; i++) {
+		if (set->slots[i] != 0)
+			*set_slot(&larger, set->slots[i]) = set->slots[i];
+	}
+	free(set->slots);
+	*set = larger;
+	return true;
+}
+
+static void set_clear(struct hash_set *set)
+{
+	if (set->size > SET_KEEP) {
+		free(set->slots);
+		*set = (struct hash_set){ NULL, 0, 0 };
+	} else if (set->count > 0) {
+		memset(set->slots, 0, set->size * sizeof(set->slots[0]));
+		set->count = 0;
+	}
+}
+
+/* True when the hash was there, or may have been. */
+static bool set_add(struct fill *f, uint32_t hash)
+{
+	struct hash_set *set = &f->seen;
+	uint32_t *slot;
+
+	if (hash == 0)
+		return true;
+	if (set->count * 2 >= set->size && !set_grow(set)) {
+		fill_fail(f, ERR_NOMEM, "out of memory");
+		return true;
+	}
+	slot = set_slot(set, hash);
+	if (*slot == hash)
+		return true;
+	*slot = hash;
+	set->count++;
+	return false;
 }
 
 /* ---- holds ---------------------------------------------------------------------- */
@@ -81,6 +156,25 @@ static bool ready(struct fill *f)
 	if (f->err == 0)
 		op_room(f->reg->seg);
 	return f->err == 0;
+}
+
+void fill_reserve(struct fill *f, uint64_t instances)
+{
+	uint64_t most = f->reg->seg->bytes / SLAB_BYTES_INSTANCE;
+
+	if (instances > most)
+		instances = most;
+	for (uint32_t shard = 0; shard < SHARDS && f->err == 0; shard++) {
+		int ret;
+
+		op_room(f->reg->seg);
+		if ((ret = op_begin(&f->op, f->reg, shard, (struct origin){ .source = SOURCE_IMPORT })) < 0) {
+			fill_fail(f, ret, "a shard cannot be locked");
+			return;
+		}
+		table_reserve(&f->op.tx, &f->op.root->instances, instances / SHARDS);
+		op_end(&f->op);
+	}
 }
 
 /* ---- values --------------------------------------------------------------------- */
@@ -196,6 +290,7 @@ void fill_service(struct fill *f, const struct saved_service *in)
 		return;
 	}
 	f->s = found;
+	set_clear(&f->seen);
 	f->cluster_link = &f->s->first_cluster;
 	service_store(f, in, name);
 	f->s->name_hash = key_name_hash(&key);
@@ -301,7 +396,7 @@ void fill_instance(struct fill *f, const struct saved_instance *in)
 	bool ephemeral = (in->flags & INSTANCE_EPHEMERAL) != 0;
 	struct instance_key key = { .ip = in->ip, .port = in->port, .ephemeral = ephemeral };
 	struct instance *i;
-	uint32_t off;
+	uint32_t off, hash;
 
 	bound_common(f, in->id, in->revision, in->stamp);
 	bound(f, in->ip.n, TEXT_MAX_BYTES, "an address too long");
@@ -309,7 +404,8 @@ void fill_instance(struct fill *f, const struct saved_instance *in)
 	if (!ready(f))
 		return;
 	key.cluster = cluster_name(&f->op.tx, f->c);
-	if (instance_find(&f->op, f->soff, f->s, &key, &i) != 0) {
+	hash = key_instance_hash(f->reg, f->s->id, &key);
+	if (set_add(f, hash) && instance_find(&f->op, f->soff, f->s, &key, &i) != 0) {
 		fill_fail(f, ERR_SYNTAX, "an instance twice");
 		return;
 	}
@@ -322,7 +418,7 @@ void fill_instance(struct fill *f, const struct saved_instance *in)
 	instance_store(f, in, i);
 	if (f->err != 0)
 		return;
-	instance_link(f, off, key_instance_hash(f->reg, f->s->id, &key), ephemeral);
+	instance_link(f, off, hash, ephemeral);
 	instance_count(f, i);
 	commit(f);
 }

@@ -24,6 +24,10 @@ struct fill {
 	struct cluster *c;
 	struct audience *a;
 	uint32_t *cluster_link; /* where the next cluster is named */
+	struct hash_set {
+		uint32_t *slots; /* 0: free */
+		uint32_t size, count;
+	} seen; /* hashes of the service's instances: the table need not be searched for doubles */
 };
 
 struct saved_service {
@@ -65,6 +69,10 @@ struct saved_namespace {
 	struct str id, name, about;
 };
 
+void fill_init(struct fill *f, struct registry *reg, struct snapshot_report *report);
+void fill_free(struct fill *f);
+/* So many instances will come, as somebody says: the tables of the shards need not grow one by one. */
+void fill_reserve(struct fill *f, uint64_t instances);
 void fill_fail(struct fill *f, int err, const char *why);
 void fill_service(struct fill *f, const struct saved_service *in);
 void fill_cluster(struct fill *f, const struct saved_cluster *in);

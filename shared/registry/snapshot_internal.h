@@ -35,6 +35,7 @@ enum snapshot_header_key {
 	HEADER_NODE = 5,
 	HEADER_LAST_ID = 6, /* highest counter of any shard */
 	HEADER_REVISION = 7,
+	HEADER_INSTANCES = 8, /* about so many will come: a hint for the size of tables */
 };
 
 enum snapshot_switches_key {

@@ -184,7 +184,7 @@ static const struct field namespace_fields[] = {
 };
 
 struct saved_header {
-	uint64_t health_ms, stamp, served_at_ms, node, last_id, revision;
+	uint64_t health_ms, stamp, served_at_ms, node, last_id, revision, instances;
 };
 
 static const struct field header_fields[] = {
@@ -194,6 +194,7 @@ static const struct field header_fields[] = {
 	[HEADER_NODE] = FIELD(FIELD_U64, saved_header, node, 255),
 	[HEADER_LAST_ID] = FIELD(FIELD_U64, saved_header, last_id, COUNTER_MAX),
 	[HEADER_REVISION] = FIELD(FIELD_U64, saved_header, revision, COUNTER_MAX),
+	[HEADER_INSTANCES] = FIELD(FIELD_U64, saved_header, instances, UINT64_MAX),
 };
 
 struct saved_end {
@@ -230,6 +231,8 @@ static void load_header(struct load *load)
 	load->f.last_id = in.last_id;
 	load->f.revision = in.revision;
 	load->f.stamp = in.stamp;
+	fill_reserve(&load->f, in.instances);
+	fail_ours(load);
 }
 
 /* What this version does not know is dropped, what it has beyond stays at the default. */
@@ -469,7 +472,7 @@ int snapshot_load(struct registry *reg, int fd, struct snapshot_report *report_r
 		return ERR_EXISTS;
 	if ((ret = snapshot_reader_open(&load.r, fd)) < 0)
 		return ret;
-	load.f = (struct fill){ .reg = reg, .report = report_r, .mono_ms = clock_mono_ms() };
+	fill_init(&load.f, reg, report_r);
 	reg->limits = (struct registry_limits){ 0 };
 	__atomic_store_n(magic, 0, __ATOMIC_RELEASE);
 	load_all(&load);
@@ -480,6 +483,7 @@ int snapshot_load(struct registry *reg, int fd, struct snapshot_report *report_r
 	else
 		snprintf(report_r->why, sizeof(report_r->why), "%s", load.r.why);
 	snapshot_reader_close(&load.r);
+	fill_free(&load.f);
 	reg->node = (uint8_t)reg->seg->header->node;
 	return load.r.err;
 }

@@ -84,6 +84,7 @@ static struct pack_map record_begin(struct save *save, enum snapshot_kind kind)
 static void pack_header(struct save *save)
 {
 	const struct segment *seg = save->reg->seg;
+	struct registry_stats stats;
 	struct pack_map map;
 	uint64_t last_id = 0, revision = 0;
 
@@ -102,6 +103,8 @@ static void pack_header(struct save *save)
 	pack_number(&map, HEADER_NODE, seg->header->node);
 	pack_number(&map, HEADER_LAST_ID, last_id);
 	pack_number(&map, HEADER_REVISION, revision);
+	registry_stats(save->reg, &stats);
+	pack_number(&map, HEADER_INSTANCES, stats.instances);
 	pack_map_end(&map);
 }
 

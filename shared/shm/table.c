@@ -249,6 +249,14 @@ void table_insert(struct tx *tx, struct table *table, uint32_t off, uint32_t has
 	}
 }
 
+void table_reserve(struct tx *tx, struct table *table, uint64_t objects)
+{
+	while (table->buckets < objects && split(tx, table)) {
+		if (undo_commit(tx) < 0)
+			return;
+	}
+}
+
 /* ---- shrinking ------------------------------------------------------------- */
 
 static uint32_t *tail_of(const struct tx *tx, const struct table *table, uint32_t *head)

@@ -43,6 +43,8 @@ uint32_t table_find(const struct tx *tx, const struct table *table, uint32_t has
 uint32_t table_next(const struct tx *tx, const struct table *table, uint32_t off);
 /* Never fails for lack of memory. */
 void table_insert(struct tx *tx, struct table *table, uint32_t off, uint32_t hash);
+/* Adds buckets for that many objects, as far as there are pages. Commits: each bucket is a transaction of its own. */
+void table_reserve(struct tx *tx, struct table *table, uint64_t objects);
 void table_remove(struct tx *tx, struct table *table, uint32_t off);
 /* `new` is a copy of `old`, link included, and takes its place in the chain. */
 void table_replace(struct tx *tx, struct table *table, uint32_t old, uint32_t new);
