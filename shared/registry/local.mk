@@ -61,11 +61,13 @@ tests_unit_namespaces_test_SOURCES = tests/unit/namespaces_test.c tests/unit/reg
 tests_unit_namespaces_test_LDADD = $(UNIT_LDADD)
 tests_unit_switches_test_SOURCES = tests/unit/switches_test.c tests/unit/registry_fixture.h
 tests_unit_switches_test_LDADD = $(UNIT_LDADD)
-check_PROGRAMS += tests/unit/persistent_test tests/unit/compact_test tests/unit/registry_owner_test
+check_PROGRAMS += tests/unit/persistent_test tests/unit/compact_test tests/unit/registry_owner_test tests/unit/snapshot_test
 tests_unit_compact_test_SOURCES = tests/unit/compact_test.c tests/unit/registry_fixture.h
 tests_unit_compact_test_LDADD = $(UNIT_LDADD)
 tests_unit_registry_owner_test_SOURCES = tests/unit/registry_owner_test.c tests/unit/registry_fixture.h
 tests_unit_registry_owner_test_LDADD = $(UNIT_LDADD)
+tests_unit_snapshot_test_SOURCES = tests/unit/snapshot_test.c tests/unit/registry_fixture.h
+tests_unit_snapshot_test_LDADD = $(UNIT_LDADD)
 tests_unit_persistent_test_SOURCES = tests/unit/persistent_test.c tests/unit/registry_fixture.h
 tests_unit_persistent_test_LDADD = $(UNIT_LDADD)
 endif

@@ -225,8 +225,8 @@ static void enqueue(struct fill *f, const struct saved_service *in)
 	for (uint32_t c = 0; c < QUEUE_CONSUMERS; c++) {
 		uint32_t link = (uint32_t)(offsetof(struct service, queue) + c * sizeof(struct queue_link));
 
-		queue_mark(&f->op.tx, &f->op.root->queue[c], f->soff, SLAB_SERVICE, link, (uint32_t)in->pending[c] & CHANGES_KNOWN,
-		           mono_of(f, in->age[c]));
+		queue_mark(&f->op.tx, &f->op.root->queue[c], f->soff, SLAB_SERVICE, link,
+		           (uint32_t)in->pending[c] & CHANGES_KNOWN, mono_of(f, in->age[c]));
 	}
 }
 
@@ -335,8 +335,8 @@ void fill_cluster(struct fill *f, const struct saved_cluster *in)
 static void instance_store(struct fill *f, const struct saved_instance *in, struct instance *i)
 {
 	struct stored_overrides timing = in->overrides;
-	struct str overrides = timing.timeout_ms == UINT64_MAX ? (struct str){ NULL, 0 }
-	                                                       : str_make((const char *)&timing, sizeof(timing));
+	struct str overrides =
+	        timing.timeout_ms == UINT64_MAX ? (struct str){ NULL, 0 } : str_make((const char *)&timing, sizeof(timing));
 	uint32_t ip;
 
 	*i = (struct instance){

@@ -45,7 +45,10 @@ struct fields {
 	unsigned count;
 };
 
-#define FIELD(type_, owner, member, most_) { type_, offsetof(struct owner, member), most_ }
+#define FIELD(type_, owner, member, most_) \
+	{ \
+		type_, offsetof(struct owner, member), most_ \
+	}
 #define FIELDS(rows_) ((struct fields){ rows_, sizeof(rows_) / sizeof((rows_)[0]) })
 
 static void read_field(struct snapshot_reader *r, const struct field *field, void *out)
@@ -411,7 +414,7 @@ static const struct {
 	bool once;
 	void (*load)(struct load *load);
 } record_rows[] = {
-	{ SNAPSHOT_HEADER, true, load_header },       { SNAPSHOT_SWITCHES, true, load_switches },
+	{ SNAPSHOT_HEADER, true, load_header },        { SNAPSHOT_SWITCHES, true, load_switches },
 	{ SNAPSHOT_NAMESPACE, false, load_namespace }, { SNAPSHOT_SERVICE, false, load_service },
 	{ SNAPSHOT_AUDIENCE, false, load_audience },   { SNAPSHOT_END, true, load_end },
 };

@@ -50,7 +50,9 @@ static void fill(struct registry *reg, uint32_t instances, uint32_t per_service)
 	char name[64], ip[32];
 
 	for (uint32_t n = 0; n < instances; n++) {
-		struct instance_spec spec = { .key = { STR("DEFAULT"), { ip, 0 }, 8080, true }, .weight = 1, .enabled = true, .healthy = true };
+		struct instance_spec spec = {
+			.key = { STR("DEFAULT"), { ip, 0 }, 8080, true }, .weight = 1, .enabled = true, .healthy = true
+		};
 		struct service_key key = { STR("public"), { name, 0 } };
 
 		key.name.n = (size_t)snprintf(name, sizeof(name), "DEFAULT_GROUP@@service-%u", n / per_service);
