@@ -8,6 +8,7 @@
 #include "master/options.h"
 #include "master/privileges.h"
 #include "master/start.h"
+#include "master/transfer.h"
 #include "shared/process/document.h"
 #include "shared/registry/registry.h"
 #include "shared/shm/segment.h"
@@ -86,6 +87,10 @@ int inspect_run(const struct options *options)
 		return check(options);
 	case OPTIONS_CHECK_REGISTRY:
 		return check_registry(options);
+	case OPTIONS_EXPORT:
+		return transfer_export(options);
+	case OPTIONS_IMPORT:
+		return transfer_import(options);
 	case OPTIONS_VERSION:
 		printf("roster %s\nlayout %s\n", PACKAGE_VERSION, segment_fingerprint_text());
 		break;

@@ -23,6 +23,7 @@ libroster_a_SOURCES += \
 	master/start.c master/start.h \
 	master/stop.c master/stop.h \
 	master/title.c master/title.h \
+	master/transfer.c master/transfer.h \
 	master/trial.c master/trial.h \
 	master/trial_run.c master/trial_run.h \
 	master/turn.c master/turn.h \

@@ -6,7 +6,17 @@
 
 #include "master/handover.h"
 
-enum { LONG_FORGET = 256, LONG_PRINT, LONG_CHECK, LONG_API, LONG_METRICS, LONG_HANDOVER, LONG_TRIAL };
+enum {
+	LONG_FORGET = 256,
+	LONG_PRINT,
+	LONG_CHECK,
+	LONG_API,
+	LONG_METRICS,
+	LONG_EXPORT,
+	LONG_IMPORT,
+	LONG_HANDOVER,
+	LONG_TRIAL
+};
 
 static const struct option long_options[] = {
 	{ "foreground", no_argument, NULL, 'f' },
@@ -18,6 +28,8 @@ static const struct option long_options[] = {
 	{ "forget", no_argument, NULL, LONG_FORGET },
 	{ "print-config", required_argument, NULL, LONG_PRINT },
 	{ "check", no_argument, NULL, LONG_CHECK },
+	{ "export", required_argument, NULL, LONG_EXPORT },
+	{ "import", required_argument, NULL, LONG_IMPORT },
 	{ "print-api", no_argument, NULL, LONG_API },
 	{ "print-metrics", no_argument, NULL, LONG_METRICS },
 	/* Between two images of a running server (handover.h), checked there; not in the help. */
@@ -26,25 +38,29 @@ static const struct option long_options[] = {
 	{ NULL, 0, NULL, 0 },
 };
 
-static const char help_text[] = "usage: rosterd [-f] [-c FILE] [-o KEY=VALUE]... [--forget]\n"
-                                "       rosterd -t | --check | -v | -h | --print-config sample|doc |\n"
-                                "               --print-api | --print-metrics\n"
-                                "\n"
-                                "  -c, --config FILE       configuration (default " OPTIONS_DEFAULT_CONFIG ", if there)\n"
-                                "  -o, --option KEY=VALUE  sets one key after the file was read; may be repeated\n"
-                                "  -f, --foreground        does not go into the background\n"
-                                "      --forget            starts with an empty registry and leaves none behind\n"
-                                "  -t, --test              checks the configuration and says so\n"
-                                "      --check             walks the registry of a stopped server, names each broken rule\n"
-                                "  -v, --version           version and layout of the shared memory\n"
-                                "      --print-config WHAT prints the sample file or the documentation of the keys\n"
-                                "      --print-api         prints the documentation of the routes\n"
-                                "      --print-metrics     prints the documentation of the metrics\n"
-                                "  -h, --help              this text\n"
-                                "\n"
-                                "signals: HUP reads the configuration again, USR1 opens the log again, TERM and INT stop,\n"
-                                "QUIT stops without a time limit, TTIN one worker more, TTOU one worker less,\n"
-                                "USR2 goes over to the binary that is now at the path rosterd was started by\n";
+static const char help_text[] =
+        "usage: rosterd [-f] [-c FILE] [-o KEY=VALUE]... [--forget]\n"
+        "       rosterd -t | --check | --export FILE | --import FILE | -v | -h | --print-config sample|doc |\n"
+        "               --print-api | --print-metrics\n"
+        "\n"
+        "  -c, --config FILE       configuration (default " OPTIONS_DEFAULT_CONFIG ", if there)\n"
+        "  -o, --option KEY=VALUE  sets one key after the file was read; may be repeated\n"
+        "  -f, --foreground        does not go into the background\n"
+        "      --forget            starts with an empty registry and leaves none behind\n"
+        "  -t, --test              checks the configuration and says so\n"
+        "      --export FILE       writes the registry of a stopped server to a new file\n"
+        "      --import FILE       makes the registry of a stopped server from such a file\n"
+        "                          (--forget: in the place of the one that is there)\n"
+        "      --check             walks the registry of a stopped server, names each broken rule\n"
+        "  -v, --version           version and layout of the shared memory\n"
+        "      --print-config WHAT prints the sample file or the documentation of the keys\n"
+        "      --print-api         prints the documentation of the routes\n"
+        "      --print-metrics     prints the documentation of the metrics\n"
+        "  -h, --help              this text\n"
+        "\n"
+        "signals: HUP reads the configuration again, USR1 opens the log again, TERM and INT stop,\n"
+        "QUIT stops without a time limit, TTIN one worker more, TTOU one worker less,\n"
+        "USR2 goes over to the binary that is now at the path rosterd was started by\n";
 
 static int set_print(struct options *options, const char *what, char *why, size_t why_size)
 {
@@ -125,6 +141,11 @@ static int apply_option(struct options *options, int c, char **argv, char *why, 
 		return 0;
 	case LONG_CHECK:
 		options->action = OPTIONS_CHECK_REGISTRY;
+		return 0;
+	case LONG_EXPORT:
+	case LONG_IMPORT:
+		options->action = c == LONG_EXPORT ? OPTIONS_EXPORT : OPTIONS_IMPORT;
+		options->snapshot_path = optarg;
 		return 0;
 	case LONG_API:
 		options->action = OPTIONS_API;

@@ -22,6 +22,8 @@ enum options_action {
 	OPTIONS_RUN,
 	OPTIONS_CHECK,
 	OPTIONS_CHECK_REGISTRY,
+	OPTIONS_EXPORT,
+	OPTIONS_IMPORT,
 	OPTIONS_VERSION,
 	OPTIONS_HELP,
 	OPTIONS_SAMPLE,
@@ -36,6 +38,7 @@ struct options {
 	bool foreground;                          /* -f */
 	int handover_fd;                          /* --handover, --trial: the page of the image before; -1 */
 	bool forget;                              /* --forget: start empty, leave nothing */
+	const char *snapshot_path;                /* --export, --import */
 	const char *config_path;                  /* -c; NULL: the default file if there is one */
 	const char *overrides[OPTIONS_OVERRIDES]; /* -o, in order */
 	unsigned override_count;

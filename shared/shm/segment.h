@@ -128,6 +128,7 @@ struct segment_config {
 	uint64_t max_age_ms;   /* not served for longer: attached_stale is set */
 	uint64_t lock_wait_ms; /* for the flock of a predecessor; 10 s */
 	bool forget;           /* start empty, old file removed */
+	bool only_attach;      /* make none and set none aside: ERR_NOT_FOUND */
 	/* Asked after the logs were played, nobody else mapping it: NULL, or what is wrong with the content. */
 	const char *(*damaged)(struct segment *seg);
 };

@@ -446,6 +446,14 @@ static int attach(struct opening *o, const char **why_r)
 	return 0;
 }
 
+static int attach_only(struct opening *o, bool none)
+{
+	const char *why = "there is none";
+	int ret = none ? 0 : attach(o, &why);
+
+	return ret < 0 || why == NULL ? ret : refuse(o->report, ERR_NOT_FOUND, "%s", why);
+}
+
 static int attach_or_make(struct opening *o)
 {
 	const char *why;
@@ -455,6 +463,8 @@ static int attach_or_make(struct opening *o)
 	if (fstat(o->fd, &st) < 0)
 		return refuse(o->report, ERR_IO, "fstat: %s", strerror(errno));
 	o->report->origin = SEGMENT_NEW;
+	if (o->config->only_attach)
+		return attach_only(o, st.st_size == 0);
 	if (st.st_size == 0 || o->config->forget)
 		return make_new(o);
 	if ((ret = attach(o, &why)) < 0 || why == NULL)

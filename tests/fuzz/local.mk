@@ -21,8 +21,15 @@ tests_fuzz_config_seeds_SOURCES = tests/fuzz/config.c $(FUZZ_SEEDS)
 tests_fuzz_config_seeds_LDADD = $(FUZZ_LDADD)
 tests_fuzz_address_seeds_SOURCES = tests/fuzz/address.c $(FUZZ_SEEDS)
 tests_fuzz_address_seeds_LDADD = $(FUZZ_LDADD)
+check_PROGRAMS += tests/fuzz/snapshot_seeds
+tests_fuzz_snapshot_seeds_SOURCES = tests/fuzz/snapshot.c $(FUZZ_SEEDS)
+tests_fuzz_snapshot_seeds_LDADD = $(FUZZ_LDADD)
 
 if FUZZ
+noinst_PROGRAMS += tests/fuzz/snapshot
+tests_fuzz_snapshot_SOURCES = tests/fuzz/snapshot.c
+tests_fuzz_snapshot_LDADD = $(FUZZ_LDADD)
+tests_fuzz_snapshot_LDFLAGS = $(FUZZ_LDFLAGS)
 noinst_PROGRAMS += tests/fuzz/http tests/fuzz/params tests/fuzz/beat tests/fuzz/metadata tests/fuzz/ack tests/fuzz/config \
 	tests/fuzz/address
 tests_fuzz_http_SOURCES = tests/fuzz/http.c

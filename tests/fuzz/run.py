@@ -20,7 +20,7 @@ import sys
 import tempfile
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-TARGETS = ("http", "params", "beat", "metadata", "ack", "config", "address")
+TARGETS = ("http", "params", "beat", "metadata", "ack", "config", "address", "snapshot")
 SHOWN = 4000            # bytes of output and of an input
 SLOWEST_INPUT_S = 5
 

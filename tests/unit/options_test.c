@@ -39,6 +39,8 @@ static const struct {
 	{ { "-h", NULL }, OPTIONS_HELP, false, false, NULL, 0 },
 	{ { "--print-config", "sample", NULL }, OPTIONS_SAMPLE, false, false, NULL, 0 },
 	{ { "--print-config=doc", NULL }, OPTIONS_DOC, false, false, NULL, 0 },
+	{ { "--export", "file", NULL }, OPTIONS_EXPORT, false, false, NULL, 0 },
+	{ { "--forget", "--import=file", NULL }, OPTIONS_IMPORT, false, true, NULL, 0 },
 	{ { "--print-api", NULL }, OPTIONS_API, false, false, NULL, 0 },
 	{ { "--print-metrics", NULL }, OPTIONS_METRICS, false, false, NULL, 0 },
 	{ { "--handover=5", "-f", "-c", "x", NULL }, OPTIONS_RUN, true, false, "x", 0 },
@@ -50,6 +52,7 @@ static const struct {
 	const char *why;
 } bad[] = {
 	{ { "-x", NULL }, "option -x is unknown" },
+	{ { "--export", NULL }, "option --export needs a value" },
 	{ { "--what", NULL }, "option --what is unknown" },
 	{ { "-c", NULL }, "option -c needs a value" },
 	{ { "-o", "novalue", NULL }, "-o takes KEY=VALUE, not \"novalue\"" },
