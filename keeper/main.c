@@ -19,6 +19,7 @@
 #include "keeper/pulse.h"
 #include "shared/base/clock.h"
 #include "shared/base/log.h"
+#include "shared/process/freeze.h"
 #include "shared/registry/switches.h"
 #include "shared/shm/health.h"
 
@@ -37,6 +38,7 @@ struct keeper {
 	ev_idle work; /* runs while a tick has work left */
 	ev_io signals;
 	ev_io alive;
+	ev_io notice;
 };
 
 /* ---- work ------------------------------------------------------------------ */
@@ -91,6 +93,30 @@ static void on_tick(struct ev_loop *loop, ev_timer *w, int events)
 static void on_persistent(void *arg, uint32_t shard, struct keeper_entry service)
 {
 	checks_learn(arg, shard, service);
+}
+
+/* Time up to here counts, time in there does not. */
+static void stand_still(struct keeper *k)
+{
+	struct segment *seg = k->proc->seg;
+
+	if (!freeze_wanted(k->proc))
+		return;
+	pulse_tick(seg);
+	if (freeze_here(k->proc) != FREEZE_OVER)
+		_exit(EXIT_SUCCESS);
+	health_attach(seg, clock_mono_ms());
+	ev_now_update(k->loop);
+}
+
+static void on_notice(struct ev_loop *loop, ev_io *w, int events)
+{
+	uint64_t times;
+
+	(void)loop;
+	(void)events;
+	if (read(w->fd, &times, sizeof(times)) == sizeof(times))
+		stand_still(w->data);
 }
 
 /* ---- signals and the master ------------------------------------------------ */
@@ -152,10 +178,13 @@ static void start_watchers(struct keeper *k)
 	ev_idle_init(&k->work, on_work);
 	ev_io_init(&k->signals, on_signals, k->signal_fd, EV_READ);
 	ev_io_init(&k->alive, on_alive, k->proc->alive_fd, EV_READ);
-	k->tick.data = k->work.data = k->signals.data = k->alive.data = k;
+	ev_io_init(&k->notice, on_notice, k->proc->notice_fd, EV_READ);
+	k->tick.data = k->work.data = k->signals.data = k->alive.data = k->notice.data = k;
 	ev_timer_start(k->loop, &k->tick);
 	ev_io_start(k->loop, &k->signals);
 	ev_io_start(k->loop, &k->alive);
+	if (k->proc->notice_fd >= 0)
+		ev_io_start(k->loop, &k->notice);
 	ev_set_userdata(k->loop, k);
 	ev_set_loop_release_cb(k->loop, before_wait, after_wait);
 }
@@ -208,6 +237,7 @@ int keeper_main(struct process *proc)
 		cleanup_begin_stale(&keeper.cleanup);
 	else
 		process_ready(proc);
+	stand_still(&keeper);
 	ev_run(keeper.loop, 0);
 	keeper_deinit(&keeper);
 	return EXIT_SUCCESS;

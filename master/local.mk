@@ -7,6 +7,7 @@ libroster_a_SOURCES += \
 	master/damage.c master/damage.h \
 	master/fallback.c master/fallback.h \
 	master/files.c master/files.h \
+	master/freeze.c master/freeze.h \
 	master/handover.c master/handover.h \
 	master/inspect.c master/inspect.h \
 	master/master.h \

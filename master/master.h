@@ -13,6 +13,7 @@
 
 #include "master/activation.h"
 #include "master/backoff.h"
+#include "master/freeze.h"
 #include "master/options.h"
 #include "master/privileges.h"
 #include "master/roles.h"
@@ -85,6 +86,7 @@ struct master {
 	char path[1024]; /* of the binary, as the first image was started */
 	unsigned bank;   /* of the slots of our workers */
 	struct upgrade upgrade;
+	struct freeze freeze;
 
 	struct child children[CHILDREN_ALL]; /* ours, then the elders */
 };

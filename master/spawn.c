@@ -91,6 +91,7 @@ static struct process *make_process(struct master *m, const struct child *child)
 		.udp_port = m->sockets.udp_port,
 		.alive_fd = m->alive_fds[0],
 		.notice_fd = child->notice_fd,
+		.handover_fd = -1,
 		.ready_fd = m->ready_fd,
 		.stale = child->role->role == ROLE_KEEPER && m->stale,
 	};
@@ -136,6 +137,7 @@ static void prepare_slot(struct master *m, const struct child *child)
 	slot->stuck_shard = 0;
 	slot->stuck_owner = 0;
 	slot->connections = 0;
+	slot->frozen_seen = 0;
 	slot->last_words[0] = 0;
 	__atomic_store_n(&slot->state, SLOT_STARTING, __ATOMIC_RELEASE);
 }
@@ -186,6 +188,8 @@ static void spawn(struct master *m, struct child *child)
 
 void spawn_wanted(struct master *m)
 {
+	if (m->freeze.active) /* its end comes here again */
+		return;
 	for (unsigned i = 0; i < CHILDREN; i++) {
 		struct child *child = &m->children[i];
 

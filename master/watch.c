@@ -28,6 +28,13 @@ void watch_notify_workers(struct master *m)
 			process_wake(m->children[i].notice_fd);
 }
 
+void watch_notify_all(struct master *m)
+{
+	for (unsigned i = 0; i < CHILDREN; i++)
+		if (m->children[i].pid > 0)
+			process_wake(m->children[i].notice_fd);
+}
+
 void watch_update_orphans(struct master *m)
 {
 	uint64_t orphans = 0;

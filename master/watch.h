@@ -20,5 +20,7 @@ void watch_ring(struct master *m);
 void watch_update_orphans(struct master *m);
 /* A notice to every worker: look at the board. */
 void watch_notify_workers(struct master *m);
+/* The same to every child. */
+void watch_notify_all(struct master *m);
 
 #endif

@@ -13,6 +13,7 @@
 #include "pusher/schedule.h"
 #include "shared/base/log.h"
 #include "shared/metrics/metrics.h"
+#include "shared/process/freeze.h"
 #include "shared/process/process.h"
 #include "shared/registry/registry.h"
 
@@ -30,7 +31,7 @@ struct pusher {
 	struct registry registry;
 	struct schedule schedule;
 	int signal_fd;
-	ev_io wake, acks, writable, signals, alive;
+	ev_io wake, acks, writable, signals, alive, notice;
 	ev_timer due, stop_limit, deaf;
 	ev_prepare before_poll;
 	ev_check after_poll;
@@ -182,6 +183,23 @@ static void on_alive(struct ev_loop *loop, ev_io *io, int events)
 		ev_break(loop, EVBREAK_ALL);
 }
 
+/* What is in flight goes on afterwards; ACKs wait in the socket. */
+static void stand_still(struct pusher *pusher)
+{
+	if (freeze_here(pusher->proc) != FREEZE_OVER)
+		_exit(EXIT_SUCCESS);
+	ev_now_update(pusher->loop);
+}
+
+static void on_notice(struct ev_loop *loop, ev_io *io, int events)
+{
+	uint64_t times;
+
+	(void)loop, (void)events;
+	if (read(io->fd, &times, sizeof times) == (ssize_t)sizeof times)
+		stand_still(io->data);
+}
+
 static void on_before_poll(struct ev_loop *loop, ev_prepare *prepare, int events)
 {
 	(void)loop, (void)events;
@@ -213,6 +231,7 @@ static void watch_all(struct pusher *pusher)
 	watch(pusher, &pusher->writable, on_writable, proc->udp_fd, EV_WRITE);
 	watch(pusher, &pusher->signals, on_signal, pusher->signal_fd, EV_READ);
 	watch(pusher, &pusher->alive, on_alive, proc->alive_fd, EV_READ);
+	watch(pusher, &pusher->notice, on_notice, proc->notice_fd, EV_READ);
 	ev_timer_init(&pusher->due, on_due, 0., 0.);
 	ev_timer_init(&pusher->stop_limit, on_stop_limit, STOP_LIMIT_S, 0.);
 	ev_timer_init(&pusher->deaf, on_deaf_over, 0., 0.);
@@ -265,6 +284,7 @@ int pusher_main(struct process *proc)
 		return EXIT_FAILURE;
 	}
 	process_ready(proc);
+	stand_still(pusher);
 	run(pusher);
 	ev_run(pusher->loop, 0);
 	pusher_deinit(pusher);

@@ -552,3 +552,12 @@ void connection_close_all(struct worker *worker)
 		connection_close(c);
 	}
 }
+
+/* The timers stay: they find out when they fire. */
+void connection_postpone_all(struct worker *worker, uint64_t ms)
+{
+	for (struct connection *c = worker->connections; c != NULL; c = c->next) {
+		if (c->deadline_ms != 0)
+			c->deadline_ms += ms;
+	}
+}

@@ -12,6 +12,7 @@
 #define WORKER_CONNECTION_H
 
 #include <stdbool.h>
+#include <stdint.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
 
@@ -34,6 +35,8 @@ void connection_refuse(struct worker *worker, int fd);
  * with the last one. */
 void connection_stop_all(struct worker *worker);
 void connection_close_all(struct worker *worker);
+/* The worker stood still for so long: nobody is late because of that. */
+void connection_postpone_all(struct worker *worker, uint64_t ms);
 
 /* Writes what the answer buffer holds and then the pieces, without copying what the socket takes at once. */
 void connection_write_through(struct connection *connection, const struct iovec *pieces, int count);

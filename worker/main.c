@@ -7,6 +7,7 @@
 
 #include "shared/base/clock.h"
 #include "shared/base/log.h"
+#include "shared/process/freeze.h"
 #include "worker/accept.h"
 #include "worker/connection.h"
 #include "worker/list_cache.h"
@@ -21,6 +22,17 @@ struct watchers {
 	ev_check check;
 	ev_timer stop;
 };
+
+/* Between two requests. Connections stay open; what clients send meanwhile waits in the kernel. */
+static void stand_still(struct worker *worker)
+{
+	uint64_t since_ms = clock_mono_ms();
+
+	if (freeze_here(worker->proc) != FREEZE_OVER)
+		_exit(EXIT_SUCCESS);
+	connection_postpone_all(worker, clock_mono_ms() - since_ms);
+	ev_now_update(worker->loop);
+}
 
 /* ---- what the loop calls ------------------------------------------------------------ */
 
@@ -50,12 +62,15 @@ static void on_alive(struct ev_loop *loop, ev_io *watcher, int events)
 
 static void on_notice(struct ev_loop *loop, ev_io *watcher, int events)
 {
+	struct worker *worker = ((struct watchers *)watcher->data)->worker;
 	uint64_t times;
 
 	(void)loop;
 	(void)events;
-	if (read(watcher->fd, &times, sizeof(times)) == sizeof(times))
-		accept_refresh(((struct watchers *)watcher->data)->worker);
+	if (read(watcher->fd, &times, sizeof(times)) != sizeof(times))
+		return;
+	stand_still(worker);
+	accept_refresh(worker);
 }
 
 static void on_stop_late(struct ev_loop *loop, ev_timer *timer, int events)
@@ -228,6 +243,7 @@ int worker_main(struct process *proc)
 	}
 	watch(&watchers, signal_fd);
 	process_ready(proc); /* the master: siblings need not accept for us any more */
+	stand_still(&worker);
 	ev_run(worker.loop, 0);
 	worker_deinit(&worker);
 	close(signal_fd);

@@ -1,4 +1,5 @@
 libroster_a_SOURCES += shared/process/process.c shared/process/process.h shared/process/document.h \
+	shared/process/freeze.c shared/process/freeze.h \
 	shared/process/sandbox.c shared/process/sandbox.h shared/process/sandbox_table.c shared/process/sandbox_table.h \
 	shared/process/sources.c shared/process/sources.h
 

@@ -41,6 +41,7 @@ struct process {
 	uint16_t udp_port;
 	int alive_fd;     /* reads EOF when the master dies */
 	int notice_fd;    /* eventfd: the master changed the board (orphans, retired) */
+	int handover_fd;  /* worker: a successor may ask here for the connections (worker/handover.h); -1: nobody */
 	int ready_fd;     /* eventfd of the master: a slot's state changed, a lock is stuck; -1: nobody */
 	bool stale;       /* keeper: the segment was older than segment.max_age */
 	char name[32];    /* "worker/0" */

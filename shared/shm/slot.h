@@ -37,7 +37,7 @@ struct slot {
 	uint64_t connections; /* open now */
 	/* From wake-up to poll (shared/process): how often, together, and the longest of this generation. */
 	uint64_t turns, busy_us, busy_us_max;
-	uint64_t spare;
+	uint64_t frozen_seen; /* board->frozen of the freeze it stands still in (shared/process/freeze.h) */
 	_Alignas(64) uint64_t counters[SLOT_COUNTERS]; /* ids in shared/metrics/metrics.h */
 	char last_words[SLOT_LAST_WORDS];              /* assert text; the master logs and clears it */
 };
@@ -62,7 +62,8 @@ struct board {
 	uint64_t started_ms; /* CLOCK_MONOTONIC */
 	/* Upgrades since the start (master/upgrade.h): by how they ended. */
 	uint64_t upgrades_done, upgrades_refused, upgrades_back;
-	uint64_t spare[7];
+	uint64_t frozen; /* generation of a freeze: stand still and say so; 0: none */
+	uint64_t spare[6];
 };
 
 /* Which rows of seg->routes belong to worker n of bank 0 or 1. */

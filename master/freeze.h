@@ -1,0 +1,31 @@
+/* freeze.h - everybody stands still: the master's side of shared/process/freeze.h.
+ *
+ * Between freeze_begin() and freeze_end() no child is started; one that dies is replaced afterwards. Who has not
+ * acknowledged after FREEZE_LIMIT_MS is killed: a dead process stands still too, and whatever it held is rolled back by the
+ * next owner. The health clock does not move. Death of the master: the children end as always. */
+#ifndef MASTER_FREEZE_H
+#define MASTER_FREEZE_H
+
+#include <ev.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+struct master;
+
+#define FREEZE_LIMIT_MS 1000U
+
+struct freeze {
+	uint64_t generation; /* of the last one */
+	uint64_t begun_ms;
+	bool active;
+	ev_timer limit;
+};
+
+/* Nothing happens when it has begun already. */
+void freeze_begin(struct master *m);
+/* All children that run stand still. Children ring when they do: watch_ring() is the place to ask. */
+bool freeze_done(const struct master *m);
+/* All go on. */
+void freeze_end(struct master *m);
+
+#endif
