@@ -511,6 +511,28 @@ void connection_open(struct worker *worker, int fd, const struct sockaddr_storag
 	}
 }
 
+void connection_adopt(struct worker *worker, int fd, struct connection_rest *rest)
+{
+	struct sockaddr_storage peer = { .ss_family = AF_UNSPEC };
+	struct connection *c = connection_new(worker, fd);
+	socklen_t n = sizeof(peer);
+
+	if (c == NULL) {
+		buf_free(&rest->in);
+		buf_free(&rest->out);
+		return;
+	}
+	if (getpeername(fd, (struct sockaddr *)&peer, &n) == 0 && (peer.ss_family == AF_INET || peer.ss_family == AF_INET6))
+		address_of_sockaddr(&peer, c->source, &c->source_port);
+	c->in = rest->in;
+	c->out = rest->out;
+	c->answers = c->out.len > 0 ? &c->out : c->answers;
+	c->served = rest->served;
+	c->linger = rest->linger;
+	c->state = rest->ending ? CONNECTION_ENDING : CONNECTION_OPEN;
+	step(c);
+}
+
 void connection_refuse(struct worker *worker, int fd)
 {
 	struct connection *c = connection_new(worker, fd);

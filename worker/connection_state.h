@@ -62,6 +62,16 @@ struct connection_pool {
 	struct request *request; /* the next one to use; a parked one goes to its connection */
 };
 
+/* A connection that another worker began (migrate.h): what it has read of the next request, and what its client has not taken
+ * of the last answers. */
+struct connection_rest {
+	struct buf in, out;
+	uint32_t served;
+	bool ending, linger;
+};
+
+/* Takes the descriptor and the buffers over, and answers what can be answered. */
+void connection_adopt(struct worker *worker, int fd, struct connection_rest *rest);
 /* Answers every whole request in the input; keeps the rest. exchange.c */
 void exchange_run(struct connection *connection);
 /* A page that refuses the request being read; the connection ends. */

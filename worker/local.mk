@@ -9,6 +9,7 @@ libroster_a_SOURCES += \
 	worker/handler_console.c worker/handler_instance.c worker/handler_list.c worker/handler_metadata.c \
 	worker/handler_legacy.c worker/handler_names.c worker/handler_namespaces.c worker/handler_operator.c worker/handler_service.c worker/handler_service_edit.c \
 	worker/handler_subscribers.c worker/handler_switches.c worker/handlers.h \
+	worker/migrate.c worker/migrate.h \
 	worker/head_check.c worker/head_check.h \
 	worker/http_head.c worker/http_head.h \
 	worker/list_cache.c worker/list_cache.h \
@@ -55,9 +56,11 @@ tests_unit_gate_test_SOURCES = tests/unit/gate_test.c tests/unit/http_fixture.h
 tests_unit_gate_test_LDADD = $(UNIT_LDADD)
 tests_unit_switch_table_test_SOURCES = tests/unit/switch_table_test.c
 tests_unit_switch_table_test_LDADD = $(UNIT_LDADD)
-check_PROGRAMS += tests/unit/instance_guard_test
+check_PROGRAMS += tests/unit/instance_guard_test tests/unit/migrate_test
 tests_unit_instance_guard_test_SOURCES = tests/unit/instance_guard_test.c
 tests_unit_instance_guard_test_LDADD = $(UNIT_LDADD)
+tests_unit_migrate_test_SOURCES = tests/unit/migrate_test.c tests/unit/http_fixture.h
+tests_unit_migrate_test_LDADD = $(UNIT_LDADD)
 check_PROGRAMS += tests/unit/list_cache_test
 tests_unit_list_cache_test_SOURCES = tests/unit/list_cache_test.c
 tests_unit_list_cache_test_LDADD = $(UNIT_LDADD)

@@ -10,6 +10,7 @@
 #include "shared/process/freeze.h"
 #include "worker/accept.h"
 #include "worker/connection.h"
+#include "worker/migrate.h"
 #include "worker/list_cache.h"
 #include "worker/router.h"
 
@@ -23,13 +24,45 @@ struct watchers {
 	ev_timer stop;
 };
 
+/* A successor over another segment takes the connections; what we map is not served any more. */
+static void give(struct worker *worker)
+{
+	int count = migrate_send(worker, worker->proc->handover_fd);
+
+	if (count < 0)
+		log_error("op=migrate result=failed");
+	else
+		log_info("op=migrate result=given connections=%d", count);
+}
+
+/* Before anything else is accepted: from the workers before us, each n-th of ours. */
+static void take_over(struct worker *worker)
+{
+	const struct adopt_set *adopt = worker->proc->adopt;
+
+	for (unsigned n = worker->proc->index; adopt != NULL && n < WORKERS_MAX; n += adopt->workers) {
+		int count;
+
+		if (adopt->fds[n] < 0)
+			continue;
+		if ((count = migrate_receive(worker, adopt->fds[n])) >= 0)
+			log_info("op=migrate result=taken from=worker/%u connections=%d", n, count);
+	}
+}
+
 /* Between two requests. Connections stay open; what clients send meanwhile waits in the kernel. */
 static void stand_still(struct worker *worker)
 {
 	uint64_t since_ms = clock_mono_ms();
 
-	if (freeze_here(worker->proc) != FREEZE_OVER)
+	switch (freeze_here(worker->proc)) {
+	case FREEZE_GIVE:
+		give(worker); /* fall through */
+	case FREEZE_LEAVE:
 		_exit(EXIT_SUCCESS);
+	case FREEZE_OVER:
+		break;
+	}
 	connection_postpone_all(worker, clock_mono_ms() - since_ms);
 	ev_now_update(worker->loop);
 }
@@ -242,6 +275,7 @@ int worker_main(struct process *proc)
 		return EXIT_FAILURE;
 	}
 	watch(&watchers, signal_fd);
+	take_over(&worker);
 	process_ready(proc); /* the master: siblings need not accept for us any more */
 	stand_still(&worker);
 	ev_run(worker.loop, 0);

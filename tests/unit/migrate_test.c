@@ -1,0 +1,328 @@
+/* Connections from one worker to another, cut at every byte. */
+#include "tests/unit/http_fixture.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "worker/connection.h"
+#include "worker/migrate.h"
+#include "worker/router.h"
+
+#define H "Host: a\r\n"
+#define BIG (300U * 1024U)
+#define GOT_MAX (8U * 1024U * 1024U)
+
+static struct fixture old, new;
+static int pair[2]; /* [0]: the new worker's end */
+static int client;
+static char big[BIG], got[GOT_MAX];
+static size_t got_n;
+static bool closed;
+
+static void answer_echo(struct request *rq)
+{
+	reply_text(rq, 200, request_optional(rq, "a", STR("none")));
+}
+
+static void answer_big(struct request *rq)
+{
+	reply_json(rq, STR("<"), str_make(big, sizeof(big)), STR(">"));
+}
+
+static void answer_later(struct request *rq)
+{
+	request_park(rq);
+}
+
+static const struct route rows[] = {
+	{ METHOD_GET, "/v1/ns/echo", answer_echo, ROUTE_NAMING, "" },
+	{ METHOD_PUT, "/v1/ns/echo", answer_echo, ROUTE_NAMING, "" },
+	{ METHOD_GET, "/v1/ns/big", answer_big, ROUTE_NAMING, "" },
+	{ METHOD_GET, "/v1/ns/later", answer_later, ROUTE_NAMING, "" },
+};
+
+#define GET(path) "GET /nacos/v1/ns/" path " HTTP/1.1\r\n" H "\r\n"
+#define PUT(headers) \
+	"PUT /nacos/v1/ns/echo HTTP/1.1\r\n" H "Content-Type: application/x-www-form-urlencoded\r\n" headers "\r\n\r\n"
+
+/* ---- both workers ----------------------------------------------------------------------- */
+
+static void worker_begin(struct fixture *f)
+{
+	struct config *config;
+
+	fixture_init(f);
+	config = &f->proc.config;
+	config->http_head_timeout_ms = config->http_body_timeout_ms = 60000;
+	config->http_idle_timeout_ms = config->http_write_timeout_ms = 60000;
+	f->worker.loop = ev_loop_new(EVFLAG_AUTO | EVFLAG_NOENV);
+	assert_non_null(f->worker.loop);
+	assert_int_equal(router_new(rows, COUNT(rows), &f->worker.router), 0);
+	assert_int_equal(connection_pool_new(&f->worker), 0);
+}
+
+static void worker_end(struct fixture *f)
+{
+	connection_pool_free(&f->worker);
+	router_free(&f->worker.router);
+	ev_loop_destroy(f->worker.loop);
+	fixture_free(f);
+}
+
+static int set_up(void **state)
+{
+	(void)state;
+	memset(big, 'b', sizeof(big));
+	worker_begin(&old);
+	worker_begin(&new);
+	client = -1;
+	return socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair);
+}
+
+static int tear_down(void **state)
+{
+	(void)state;
+	worker_end(&old);
+	worker_end(&new);
+	close(pair[0]);
+	close(pair[1]);
+	if (client >= 0)
+		close(client);
+	return 0;
+}
+
+static int open_client(void)
+{
+	int ends[2];
+
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, ends), 0);
+	connection_open(&old.worker, ends[1], NULL);
+	return ends[0];
+}
+
+static void put(const char *data, size_t n)
+{
+	assert_int_equal(send(client, data, n, MSG_NOSIGNAL), n);
+}
+
+static void take(void)
+{
+	ssize_t n;
+
+	while (!closed && (n = recv(client, got + got_n, sizeof(got) - 1 - got_n, 0)) >= 0) {
+		closed = n == 0;
+		got_n += (size_t)n;
+	}
+	got[got_n] = '\0';
+}
+
+/* A socket pair needs no waiting: when nothing moves, nothing will. */
+static void settle(struct fixture *f, bool reads)
+{
+	size_t before;
+
+	do {
+		before = got_n;
+		for (int i = 0; i < 3; i++)
+			ev_run(f->worker.loop, EVRUN_NOWAIT);
+		if (reads)
+			take();
+	} while (got_n > before);
+}
+
+static void *send_all(void *arg)
+{
+	(void)arg;
+	return (void *)(intptr_t)migrate_send(&old.worker, pair[1]);
+}
+
+/* The sender blocks while the socket is full: a thread of its own. */
+static void hand_over(int expected)
+{
+	pthread_t sender;
+	void *sent;
+
+	assert_int_equal(pthread_create(&sender, NULL, send_all, NULL), 0);
+	assert_int_equal(migrate_receive(&new.worker, pair[0]), expected);
+	assert_int_equal(pthread_join(sender, &sent), 0);
+	assert_int_equal((intptr_t)sent, expected);
+	assert_int_equal(old.worker.connection_count, 0);
+}
+
+static void restart(void)
+{
+	tear_down(NULL);
+	assert_int_equal(set_up(NULL), 0);
+	client = open_client();
+	got_n = 0;
+	closed = false;
+}
+
+/* ---- tests ------------------------------------------------------------------------------ */
+
+static const struct {
+	const char *name, *text;
+} requests[] = {
+	{ "plain", GET("echo?a=first") GET("echo?a=last") },
+	{ "with a length", PUT("Content-Length: 7") "a=first" GET("echo?a=last") },
+	{ "chunked", PUT("Transfer-Encoding: chunked") "1\r\na\r\n3;x=y\r\n=fi\r\n03\r\nrst\r\n0\r\n\r\n" GET("echo?a=last") },
+	{ "with trailers", PUT("Transfer-Encoding: chunked") "7\r\na=first\r\n0\r\nA: b\r\nC: d\r\n\r\n" GET("echo?a=last") },
+	{ "expecting", PUT("Expect: 100-continue\r\nContent-Length: 7") "a=first" GET("echo?a=last") },
+};
+
+static void cut_at_every_byte(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < COUNT(requests); i++) {
+		size_t n = strlen(requests[i].text);
+
+		for (size_t cut = 0; cut <= n; cut++) {
+			const char *first, *last;
+
+			restart();
+			put(requests[i].text, cut);
+			settle(&old, cut % 2 == 0);
+			hand_over(1);
+			put(requests[i].text + cut, n - cut);
+			settle(&new, true);
+			first = strstr(got, "\r\n\r\nfirst");
+			last = strstr(got, "\r\n\r\nlast");
+			if (closed || first == NULL || last == NULL || first > last || strstr(got, " 400 ") != NULL)
+				fail_msg("%s, cut at %zu: %s", requests[i].name, cut, got);
+			assert_int_equal(new.worker.connection_count, 1);
+		}
+	}
+}
+
+/* In pieces of a byte before and after: the decoder stands at every place it knows. */
+static void bytes_one_by_one(void **state)
+{
+	const char *text = requests[2].text;
+	size_t n = strlen(text);
+
+	(void)state;
+	for (size_t cut = 0; cut <= n; cut++) {
+		restart();
+		for (size_t i = 0; i < n; i++) {
+			if (i == cut)
+				hand_over(1);
+			put(text + i, 1);
+			settle(i < cut ? &old : &new, true);
+		}
+		if (strstr(got, "\r\n\r\nfirst") == NULL)
+			fail_msg("cut at %zu: %s", cut, got);
+	}
+}
+
+static size_t count_of(char c)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < got_n; i++)
+		n += got[i] == c;
+	return n;
+}
+
+static void answers_not_taken_yet(void **state)
+{
+	(void)state;
+	restart();
+	put(GET("big") GET("big") GET("echo?a=last"), strlen(GET("big") GET("big") GET("echo?a=last")));
+	settle(&old, false);
+	hand_over(1);
+	settle(&new, true);
+	assert_int_equal(count_of('<') + count_of('>'), 4);
+	assert_in_range(count_of('b'), 2 * BIG, 2 * BIG + 100);
+	assert_non_null(strstr(got, "\r\n\r\nlast"));
+	assert_false(closed);
+}
+
+static void an_answer_that_ends_the_connection(void **state)
+{
+	static const char text[] = "GET /nacos/v1/ns/big HTTP/1.1\r\n" H "Connection: close\r\n\r\n";
+
+	(void)state;
+	restart();
+	put(text, sizeof(text) - 1);
+	settle(&old, false);
+	hand_over(1);
+	settle(&new, true);
+	assert_in_range(count_of('b'), BIG, BIG + 100);
+	assert_true(closed);
+	assert_int_equal(new.worker.connection_count, 0);
+}
+
+static void many_go_over_a_parked_one_is_closed(void **state)
+{
+	int clients[200];
+
+	(void)state;
+	restart();
+	put(GET("later"), strlen(GET("later")));
+	settle(&old, true);
+	for (size_t i = 0; i < COUNT(clients); i++)
+		clients[i] = open_client();
+	hand_over(COUNT(clients));
+	take();
+	assert_true(closed);
+	close(client);
+	for (size_t i = 0; i < COUNT(clients); i++) {
+		client = clients[i];
+		got_n = 0;
+		closed = false;
+		put(GET("echo?a=here"), strlen(GET("echo?a=here")));
+		settle(&new, true);
+		assert_non_null(strstr(got, "\r\n\r\nhere"));
+		close(client);
+	}
+	client = -1;
+	settle(&new, false);
+	assert_int_equal(new.worker.connection_count, 0);
+}
+
+static void broken_streams(void **state)
+{
+	struct migrate_head head = { .magic = MIGRATE_MAGIC, .in_bytes = 10 };
+
+	(void)state;
+	/* Heads cut off, of somebody else, without a descriptor, longer than anything. */
+	for (int i = 0; i < 4; i++) {
+		restart();
+		head.magic = i == 1 ? 7 : MIGRATE_MAGIC;
+		head.in_bytes = i == 3 ? UINT64_MAX : 10;
+		assert_int_equal(send(pair[1], &head, i == 0 ? 5 : sizeof(head), 0), i == 0 ? 5 : (ssize_t)sizeof(head));
+		shutdown(pair[1], SHUT_WR);
+		assert_int_equal(migrate_receive(&new.worker, pair[0]), ERR_IO);
+		assert_int_equal(new.worker.connection_count, 0);
+	}
+	restart();
+	close(pair[1]);
+	assert_int_equal(migrate_receive(&new.worker, pair[0]), ERR_IO);
+	pair[1] = dup(pair[0]);
+	restart();
+	close(pair[0]);
+	assert_int_equal(migrate_send(&old.worker, pair[1]), ERR_IO);
+	assert_int_equal(old.worker.connection_count, 0);
+	pair[0] = dup(pair[1]);
+}
+
+#define TEST(fn) cmocka_unit_test_setup_teardown(fn, set_up, tear_down)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(cut_at_every_byte),
+		TEST(bytes_one_by_one),
+		TEST(answers_not_taken_yet),
+		TEST(an_answer_that_ends_the_connection),
+		TEST(many_go_over_a_parked_one_is_closed),
+		TEST(broken_streams),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
