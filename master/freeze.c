@@ -11,7 +11,8 @@
 
 static bool stands_still(const struct master *m, const struct child *child)
 {
-	return child->pid == 0 || __atomic_load_n(&m->seg->slots[child->slot].frozen_seen, __ATOMIC_ACQUIRE) == m->freeze.generation;
+	return child->pid == 0 ||
+	       __atomic_load_n(&m->seg->slots[child->slot].frozen_seen, __ATOMIC_ACQUIRE) == m->freeze.generation;
 }
 
 bool freeze_done(const struct master *m)
@@ -63,12 +64,21 @@ void freeze_begin(struct master *m)
 	write_word(m, m->freeze.generation);
 }
 
+void freeze_born(struct master *m)
+{
+	m->freeze.active = m->freeze.born = true;
+	m->freeze.begun_ms = clock_mono_ms();
+	m->freeze.generation++;
+	__atomic_store_n(&m->seg->board->frozen, m->freeze.generation, __ATOMIC_RELEASE);
+}
+
 void freeze_end(struct master *m)
 {
 	if (!m->freeze.active)
 		return;
-	m->freeze.active = false;
-	ev_timer_stop(m->loop, &m->freeze.limit);
+	if (!m->freeze.born)
+		ev_timer_stop(m->loop, &m->freeze.limit);
+	m->freeze.active = m->freeze.born = false;
 	write_word(m, 0);
 	log_info("op=freeze-end ms=%llu", (unsigned long long)(clock_mono_ms() - m->freeze.begun_ms));
 	spawn_wanted(m);

@@ -18,11 +18,14 @@ struct freeze {
 	uint64_t generation; /* of the last one */
 	uint64_t begun_ms;
 	bool active;
+	bool born; /* children start, and stand still then: freeze_born() */
 	ev_timer limit;
 };
 
 /* Nothing happens when it has begun already. */
 void freeze_begin(struct master *m);
+/* Before the first fork: they are born frozen, until freeze_end(). */
+void freeze_born(struct master *m);
 /* All children that run stand still. Children ring when they do: watch_ring() is the place to ask. */
 bool freeze_done(const struct master *m);
 /* All go on. */

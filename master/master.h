@@ -13,6 +13,7 @@
 
 #include "master/activation.h"
 #include "master/backoff.h"
+#include "master/convert.h"
 #include "master/freeze.h"
 #include "master/options.h"
 #include "master/privileges.h"
@@ -44,7 +45,9 @@ struct child {
 	uint64_t resumed_ms; /* continued after a stop; turns begin anew */
 	struct backoff backoff;
 	ev_timer respawn;
-	int notice_fd; /* eventfd, made at the first fork, kept for successors */
+	int notice_fd;    /* eventfd, made at the first fork, kept for successors */
+	int handover_fd;  /* worker: our end of a pair, a new one for each fork (worker/handover.h); -1: none */
+	int handover_end; /* the other, between the pair and the fork */
 };
 
 enum master_state { MASTER_STARTING, MASTER_SERVING, MASTER_STOPPING };
@@ -87,6 +90,7 @@ struct master {
 	unsigned bank;   /* of the slots of our workers */
 	struct upgrade upgrade;
 	struct freeze freeze;
+	struct convert convert;
 
 	struct child children[CHILDREN_ALL]; /* ours, then the elders */
 };

@@ -139,6 +139,7 @@ void reap_children(struct master *m)
 	for (unsigned i = 0; i < QUEUE_CONSUMERS; i++)
 		process_wake(m->seg->wake_fd[i]);
 	watch_update_orphans(m);
+	convert_advance(m);
 	stop_advance(m);
 	arrival_advance(m);
 	upgrade_reap(m);

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "master/arrival.h"
@@ -33,7 +34,9 @@ void spawn_init(struct master *m)
 		unsigned place = i % CHILDREN;
 		const struct role_row *role = role_of_place(place);
 
-		*child = (struct child){ .master = m, .role = role, .place = place, .elder = i >= CHILDREN, .notice_fd = -1 };
+		*child = (struct child){
+			.master = m, .role = role, .place = place, .elder = i >= CHILDREN, .notice_fd = -1, .handover_fd = -1, .handover_end = -1
+		};
 		child->slot = role_slot(place, child->elder ? !m->bank : m->bank);
 		child->index = place - role->first_slot;
 		if (role->most > 1)
@@ -52,6 +55,16 @@ bool spawn_is_wanted(const struct child *child)
 	return child->role->most == 1 || child->index < child->master->workers;
 }
 
+/* Our ends of all pairs, its own one's too: it has the other end. */
+static void close_handovers(struct master *m, const struct child *self)
+{
+	for (unsigned i = 0; i < CHILDREN; i++)
+		if (m->children[i].handover_fd >= 0)
+			close(m->children[i].handover_fd);
+	if (!self->role->listens)
+		convert_close_adopt(&m->convert);
+}
+
 /* What the child does not need, it does not hold: above all our end of the pipe. */
 static void close_foreign(struct master *m, const struct child *self)
 {
@@ -65,6 +78,7 @@ static void close_foreign(struct master *m, const struct child *self)
 	for (unsigned i = 0; i < CHILDREN_ALL; i++)
 		if (&m->children[i] != self && m->children[i].notice_fd >= 0)
 			close(m->children[i].notice_fd);
+	close_handovers(m, self);
 	if (!self->role->listens)
 		sockets_close_listening(&m->sockets);
 	if (!self->role->pushes)
@@ -91,7 +105,8 @@ static struct process *make_process(struct master *m, const struct child *child)
 		.udp_port = m->sockets.udp_port,
 		.alive_fd = m->alive_fds[0],
 		.notice_fd = child->notice_fd,
-		.handover_fd = -1,
+		.handover_fd = child->handover_end,
+		.adopt = child->generation == 1 && m->convert.adopt.workers > 0 ? &m->convert.adopt : NULL,
 		.ready_fd = m->ready_fd,
 		.stale = child->role->role == ROLE_KEEPER && m->stale,
 	};
@@ -142,6 +157,20 @@ static void prepare_slot(struct master *m, const struct child *child)
 	__atomic_store_n(&slot->state, SLOT_STARTING, __ATOMIC_RELEASE);
 }
 
+/* A successor must not read what was meant for the one before. */
+static bool prepare_handover(struct child *child)
+{
+	int pair[2];
+
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
+		return false;
+	if (child->handover_fd >= 0)
+		close(child->handover_fd);
+	child->handover_fd = pair[0];
+	child->handover_end = pair[1];
+	return true;
+}
+
 static bool prepare(struct master *m, struct child *child)
 {
 	if (child->notice_fd < 0)
@@ -151,7 +180,7 @@ static bool prepare(struct master *m, struct child *child)
 	if (child->role->listens && sockets_listen(&m->sockets, child->index) < 0)
 		return false;
 	prepare_slot(m, child);
-	return true;
+	return !child->role->listens || prepare_handover(child);
 }
 
 static void spawn_failed(struct child *child)
@@ -171,6 +200,9 @@ static void spawn(struct master *m, struct child *child)
 	pid = prepare(m, child) ? (child->generation++, fork()) : -1;
 	if (pid == 0)
 		enter_role(m, child, master_pid);
+	if (child->handover_end >= 0)
+		close(child->handover_end);
+	child->handover_end = -1;
 	if (pid < 0) {
 		fallback_hold(false);
 		spawn_failed(child);
@@ -188,7 +220,7 @@ static void spawn(struct master *m, struct child *child)
 
 void spawn_wanted(struct master *m)
 {
-	if (m->freeze.active) /* its end comes here again */
+	if (m->freeze.active && !m->freeze.born) /* its end comes here again */
 		return;
 	for (unsigned i = 0; i < CHILDREN; i++) {
 		struct child *child = &m->children[i];

@@ -20,6 +20,7 @@
 #include "master/renew.h"
 #include "master/signals.h"
 #include "master/spawn.h"
+#include "master/stop.h"
 #include "master/title.h"
 #include "master/watch.h"
 #include "shared/base/clock.h"
@@ -152,10 +153,14 @@ static int use_segment(struct master *m, const struct segment_report *report)
 	m->origin = report->origin;
 	m->stale = report->stale;
 	log_segment(m->seg, report);
-	if (report->origin != SEGMENT_ATTACHED && (ret = registry_format(m->seg)) < 0)
+	if (m->convert.snapshot_fd < 0)
+		convert_clean(m->seg);
+	if (m->convert.snapshot_fd < 0 && report->origin != SEGMENT_ATTACHED && (ret = registry_format(m->seg)) < 0)
 		return fail("registry-format", err_str(ret));
 	health_attach(m->seg, clock_mono_ms());
 	clear_slots(m);
+	if (m->convert.snapshot_fd >= 0)
+		freeze_born(m); /* until all are ready: convert_commit() */
 	for (unsigned i = 0; i < QUEUE_CONSUMERS; i++)
 		m->seg->wake_fd[i] = -1;
 	m->seg->wake_fd[QUEUE_PUSHER] = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
@@ -200,7 +205,10 @@ static int open_segment(struct master *m)
 		return ret;
 	if (privileges_lower(&m->privileges) < 0)
 		return fail("privileges", strerror(errno));
-	ret = segment_open(&config, &m->seg, &report);
+	if (m->convert.snapshot_fd >= 0)
+		ret = convert_open(&config, m->convert.snapshot_fd, &m->seg, &report);
+	else
+		ret = segment_open(&config, &m->seg, &report);
 	if (privileges_raise(&m->privileges) < 0)
 		return fail("privileges", strerror(errno));
 	if (ret < 0)
@@ -297,6 +305,10 @@ void start_advance(struct master *m)
 {
 	if (m->state != MASTER_STARTING || !all_ready(m) || !arrival_is_proven(m))
 		return;
+	if (convert_commit(m) < 0) {
+		stop_failed(m, "the converted segment cannot be put in place");
+		return;
+	}
 	m->state = MASTER_SERVING;
 	if (files_write(m->config.runtime_dir, m->sockets.listen.port) < 0)
 		log_error("op=start what=%s err=\"%s\"", m->config.runtime_dir, strerror(errno));
@@ -351,6 +363,7 @@ int master_run(struct options *options, char **args)
 		              .config_fd = -1,
 		              .upgrade = { .page_fd = -1, .next_fd = -1 },
 		              .started_ms = clock_mono_ms() };
+	convert_init(&m->convert);
 	snprintf(m->path, sizeof(m->path), "%s", args[0]);
 	if (read_config(m) < 0 || open_log(m) < 0)
 		return EXIT_FAILURE;

@@ -61,7 +61,9 @@ void stop_begin(struct master *m, int signal_number, bool bounded)
 		}
 		return;
 	}
-	freeze_end(m); /* they leave in order, with what they have in hand */
+	/* They leave in order, with what they have in hand. */
+	convert_cancel(m);
+	freeze_end(m);
 	log_info("op=stop signal=%d bounded=%d children=%u", signal_number, bounded, spawn_count_running(m));
 	notify_stopping();
 	upgrade_stop(m);

@@ -123,6 +123,7 @@ void watch_ring(struct master *m)
 	damage_watch(m);
 	arrival_advance(m);
 	start_advance(m);
+	convert_advance(m);
 	stop_advance(m);
 }
 

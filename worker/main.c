@@ -48,6 +48,9 @@ static void take_over(struct worker *worker)
 		if ((count = migrate_receive(worker, adopt->fds[n])) >= 0)
 			log_info("op=migrate result=taken from=worker/%u connections=%d", n, count);
 	}
+	for (unsigned n = 0; adopt != NULL && n < WORKERS_MAX; n++)
+		if (adopt->fds[n] >= 0)
+			close(adopt->fds[n]);
 }
 
 /* Between two requests. Connections stay open; what clients send meanwhile waits in the kernel. */
@@ -275,9 +278,9 @@ int worker_main(struct process *proc)
 		return EXIT_FAILURE;
 	}
 	watch(&watchers, signal_fd);
-	take_over(&worker);
 	process_ready(proc); /* the master: siblings need not accept for us any more */
 	stand_still(&worker);
+	take_over(&worker);
 	ev_run(worker.loop, 0);
 	worker_deinit(&worker);
 	close(signal_fd);
