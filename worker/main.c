@@ -68,6 +68,7 @@ static void stand_still(struct worker *worker)
 	}
 	connection_postpone_all(worker, clock_mono_ms() - since_ms);
 	ev_now_update(worker->loop);
+	accept_refresh(worker); /* notices that came meanwhile were read in there */
 }
 
 /* ---- what the loop calls ------------------------------------------------------------ */
@@ -106,7 +107,6 @@ static void on_notice(struct ev_loop *loop, ev_io *watcher, int events)
 	if (read(watcher->fd, &times, sizeof(times)) != sizeof(times))
 		return;
 	stand_still(worker);
-	accept_refresh(worker);
 }
 
 static void on_stop_late(struct ev_loop *loop, ev_timer *timer, int events)
