@@ -141,7 +141,7 @@ int64_t snapshot_i64(struct snapshot_reader *r, int64_t least, int64_t most)
 	if (r->p == r->end || *r->p < 0xd0 || (*r->p > 0xd3 && *r->p < 0xe0))
 		return (int64_t)snapshot_u64(r, (uint64_t)most);
 	if (*r->p >= 0xe0) {
-		value = (int8_t)tag(r);
+		value = (int64_t)tag(r) - 256;
 	} else {
 		n = (size_t)1 << (tag(r) - 0xd0);
 		value = (int64_t)(number(r, n) << (64 - 8 * n)) >> (64 - 8 * n);
