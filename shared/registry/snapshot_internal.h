@@ -15,8 +15,9 @@
 
 #define SNAPSHOT_MAGIC "roster-snapshot"
 #define SNAPSHOT_VERSION 1U
-#define SNAPSHOT_MEMBERS 100U        /* key of the list of members, the last of a map */
-#define SNAPSHOT_ITEM_MAX (1U << 20) /* a map without its members, in bytes */
+#define SNAPSHOT_WEIGHT 0x3ff0000000000000ULL /* default of an instance: the bits of 1.0 */
+#define SNAPSHOT_MEMBERS 100U                 /* key of the list of members, the last of a map */
+#define SNAPSHOT_ITEM_MAX (1U << 20)          /* a map without its members, in bytes */
 
 enum snapshot_kind {
 	SNAPSHOT_HEADER = 1,

@@ -308,20 +308,11 @@ static void load_namespace(struct load *load)
 
 /* ---- services and audiences ----------------------------------------------------------- */
 
-static uint64_t one_weight(void)
-{
-	const double one = 1.0;
-	uint64_t bits;
-
-	memcpy(&bits, &one, sizeof(bits));
-	return bits;
-}
-
 static void load_instance(struct load *load)
 {
 	struct saved_instance in = {
 		.ip = STR(""),
-		.weight = one_weight(),
+		.weight = SNAPSHOT_WEIGHT,
 		.overrides = { UINT64_MAX, UINT64_MAX, BEAT_DELETE_MS },
 	};
 	struct snapshot_map map;

@@ -170,7 +170,6 @@ static void pack_overrides(struct pack_map *map, const struct tx *tx, const stru
 
 static void pack_instance(struct pack *pack, const struct tx *tx, const struct instance *i)
 {
-	static const double one = 1.0;
 	struct pack_map map = pack_map_begin(pack);
 
 	pack_text(&map, INSTANCE_IP, instance_ip(tx, i));
@@ -180,7 +179,7 @@ static void pack_instance(struct pack *pack, const struct tx *tx, const struct i
 	pack_number(&map, INSTANCE_BEAT, __atomic_load_n(&i->beat, __ATOMIC_RELAXED));
 	pack_number(&map, INSTANCE_STAMP, i->stamp);
 	pack_number(&map, INSTANCE_REVISION, i->revision);
-	if (memcmp(&i->weight, &one, sizeof(one)) != 0)
+	if (i->weight != SNAPSHOT_WEIGHT)
 		pack_uint64(pack_key(&map, INSTANCE_WEIGHT), i->weight);
 	pack_blob(&map, INSTANCE_METADATA, tx, i->metadata);
 	pack_blob(&map, INSTANCE_APP, tx, i->app);
