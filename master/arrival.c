@@ -24,6 +24,18 @@
 
 /* ---- taking over ------------------------------------------------------------------------- */
 
+/* The new image asks the old workers for their connections if it has another segment; the one that was called back keeps
+ * the descriptors for the next time. */
+static void adopt_conversion(struct master *m, const struct handover *h)
+{
+	if (!m->upgrade.back) {
+		m->convert.snapshot_fd = h->snapshot_fd;
+		memcpy(m->convert.adopt.fds, h->migrate_fds, sizeof(m->convert.adopt.fds));
+	} else if (h->snapshot_fd >= 0) {
+		close(h->snapshot_fd);
+	}
+}
+
 int arrival_begin(struct master *m, char *why, unsigned why_size)
 {
 	struct upgrade *u = &m->upgrade;
@@ -36,7 +48,9 @@ int arrival_begin(struct master *m, char *why, unsigned why_size)
 	u->page_fd = m->options->handover_fd;
 	u->begun_ms = h->begun_ms;
 	u->back = h->back != 0;
+	u->converted = h->snapshot_fd >= 0;
 	handover_pass(h, false);
+	adopt_conversion(m, h);
 	if (h->next_fd >= 0)
 		close(h->next_fd);
 	h->next_fd = -1;
@@ -81,24 +95,36 @@ static int adopt_sockets(struct sockets *s, const struct handover *h)
 	return sockets_adopted(s);
 }
 
+static int adopt_segment(struct master *m, char *why, size_t why_size)
+{
+	const struct handover *h = m->upgrade.page;
+	int ret;
+
+	if (m->convert.snapshot_fd >= 0)
+		return start_converted(m, why, why_size);
+	if ((ret = segment_adopt(h->segment_fd, h->segment_path, &m->seg, why, (unsigned)why_size)) < 0)
+		return ret;
+	m->origin = SEGMENT_ATTACHED;
+	for (unsigned i = 0; i < 2; i++)
+		m->seg->wake_fd[i] = h->wake_fds[i];
+	return 0;
+}
+
 int arrival_adopt(struct master *m)
 {
 	const struct handover *h = m->upgrade.page;
 	char why[256] = "";
 
 	adopt_activation(&m->activation, h);
-	if (segment_adopt(h->segment_fd, h->segment_path, &m->seg, why, sizeof(why)) < 0 || adopt_sockets(&m->sockets, h) < 0) {
+	if (adopt_segment(m, why, sizeof(why)) < 0 || adopt_sockets(&m->sockets, h) < 0) {
 		log_error("op=upgrade step=adopt why=\"%s\"", why[0] != 0 ? why : "a socket did not come along");
 		fallback_because(why[0] != 0 ? why : "a socket did not come along");
 		return ERR_IO;
 	}
-	m->origin = SEGMENT_ATTACHED;
 	m->stale = h->stale != 0;
 	m->ready_fd = h->ready_fd;
-	for (unsigned i = 0; i < 2; i++) {
+	for (unsigned i = 0; i < 2; i++)
 		m->alive_fds[i] = h->alive_fds[i];
-		m->seg->wake_fd[i] = h->wake_fds[i];
-	}
 	__atomic_store_n(&m->seg->board->workers, m->workers, __ATOMIC_RELEASE);
 	FAULT_AT("upgrade-adopt");
 	return 0;
@@ -150,8 +176,12 @@ static void dismiss(struct master *m)
 
 	u->step = UPGRADE_LEAVING;
 	u->drain_round = 0;
-	for (unsigned i = CHILDREN; i < CHILDREN_ALL; i++)
-		tell(&m->children[i], m->children[i].role->listens ? SIGUSR2 : SIGTERM);
+	for (unsigned i = CHILDREN; i < CHILDREN_ALL; i++) {
+		/* Those of a failed image over another segment stand still and have no connections. */
+		bool drains = m->children[i].role->listens && !(u->back && u->converted);
+
+		tell(&m->children[i], drains ? SIGUSR2 : SIGTERM);
+	}
 	ev_timer_init(&u->drain, on_drain, (double)m->config.upgrade_drain_ms / 1000., STOP_WAIT_S);
 	u->drain.data = m;
 	ev_now_update(m->loop);
@@ -189,8 +219,11 @@ static void on_proven(struct ev_loop *loop, ev_timer *timer, int revents)
 	start_advance(m);
 }
 
+/* Over another segment there is no time for it: everybody stands still until the commit. */
 bool arrival_is_proven(const struct master *m)
 {
+	if (m->convert.snapshot_fd >= 0)
+		return true;
 	return m->upgrade.step != UPGRADE_ARRIVING || m->upgrade.proven;
 }
 
@@ -204,6 +237,16 @@ static void arrive(struct master *m)
 	ev_timer_start(m->loop, &u->prove);
 }
 
+/* The others stand still since before the exec. */
+static void thaw(struct master *m)
+{
+	convert_clean(m->seg);
+	m->freeze.active = true;
+	m->freeze.born = true; /* no limit runs */
+	m->freeze.begun_ms = clock_mono_ms();
+	freeze_end(m);
+}
+
 static void come_back(struct master *m)
 {
 	char quoted[2 * sizeof(m->upgrade.page->why)];
@@ -214,6 +257,10 @@ static void come_back(struct master *m)
 	log_error("op=upgrade result=went-back path=%s why=%s", m->path, quoted);
 	__atomic_store_n(&board->upgrades_back, board->upgrades_back + 1, __ATOMIC_RELAXED);
 	m->state = MASTER_SERVING;
+	for (unsigned i = 0; i < WORKERS_MAX; i++)
+		m->children[i].handover_fd = m->upgrade.page->migrate_fds[i];
+	if (m->upgrade.converted)
+		thaw(m);
 	close(m->upgrade.page->binary_fd);
 	upgrade_release(m);
 	dismiss(m);
@@ -242,6 +289,9 @@ void arrival_confirm(struct master *m)
 	__atomic_store_n(&board->upgrades_done, board->upgrades_done + 1, __ATOMIC_RELAXED);
 	close(h->binary_fd);
 	close(h->config_fd);
+	if (h->segment_fd != m->seg->fd)
+		close(h->segment_fd);
+	convert_close_adopt(&m->convert);
 	upgrade_release(m);
 	dismiss(m);
 }

@@ -237,7 +237,7 @@ int convert_commit(struct master *m)
 
 void convert_close_adopt(struct convert *c)
 {
-	for (unsigned i = 0; i < WORKERS_MAX && c->adopt.workers > 0; i++) {
+	for (unsigned i = 0; i < WORKERS_MAX; i++) {
 		if (c->adopt.fds[i] >= 0)
 			close(c->adopt.fds[i]);
 		c->adopt.fds[i] = -1;

@@ -167,6 +167,9 @@ int handover_fill(struct handover *h, const struct master *m)
 	h->binary_fd = h->next_fd = -1;
 	h->config_fd = m->config_fd;
 	h->segment_fd = m->seg->fd;
+	h->snapshot_fd = m->convert.snapshot_fd;
+	for (unsigned i = 0; i < WORKERS_MAX; i++)
+		h->migrate_fds[i] = m->children[i].handover_fd;
 	h->ready_fd = m->ready_fd;
 	for (unsigned i = 0; i < 2; i++) {
 		h->alive_fds[i] = m->alive_fds[i];
@@ -232,16 +235,25 @@ static void pass_one(int fd, bool pass)
 
 void handover_pass(const struct handover *h, bool pass)
 {
-	const int32_t single[] = {
-		h->self_fd,      h->binary_fd,   h->config_fd,   h->segment_fd,           h->udp_fd, h->ready_fd, h->alive_fds[0],
-		h->alive_fds[1], h->wake_fds[0], h->wake_fds[1], h->activated_datagram_fd
-	};
+	const int32_t single[] = { h->self_fd,
+		                   h->binary_fd,
+		                   h->config_fd,
+		                   h->segment_fd,
+		                   h->udp_fd,
+		                   h->ready_fd,
+		                   h->alive_fds[0],
+		                   h->alive_fds[1],
+		                   h->wake_fds[0],
+		                   h->wake_fds[1],
+		                   h->activated_datagram_fd,
+		                   h->snapshot_fd };
 
 	for (size_t i = 0; i < sizeof(single) / sizeof(single[0]); i++)
 		pass_one(single[i], pass);
 	for (unsigned i = 0; i < WORKERS_MAX; i++) {
 		pass_one(h->listen_fds[i], pass);
 		pass_one(h->activated_fds[i], pass);
+		pass_one(h->migrate_fds[i], pass);
 	}
 	for (unsigned image = 0; image < HANDOVER_IMAGES; image++)
 		for (unsigned i = 0; i < CHILDREN; i++)

@@ -17,7 +17,7 @@
 #include "master/roles.h"
 #include "shared/base/err.h"
 
-#define HANDOVER_VERSION 1U
+#define HANDOVER_VERSION 2U
 #define HANDOVER_ARGS_BYTES 32768U
 #define HANDOVER_ARGS 300U
 /* The first argument of the new image, with the number of the descriptor behind it. Not for people. */
@@ -48,10 +48,12 @@ struct handover {
 
 	/* Descriptors, by number; -1: none. */
 	int32_t self_fd;
-	int32_t binary_fd; /* O_PATH: the binary of the old image */
-	int32_t next_fd;   /* O_PATH: the binary of the new image; a script is read through it */
-	int32_t config_fd; /* memfd of the page that the old image's children read (struct config_shared) */
-	int32_t segment_fd;
+	int32_t binary_fd;   /* O_PATH: the binary of the old image */
+	int32_t next_fd;     /* O_PATH: the binary of the new image; a script is read through it */
+	int32_t config_fd;   /* memfd of the page that the old image's children read (struct config_shared) */
+	int32_t segment_fd;  /* of the old image, also when the new one has another */
+	int32_t snapshot_fd; /* memfd: the registry for a segment of another layout (convert.h); -1: the same layout */
+	int32_t migrate_fds[WORKERS_MAX]; /* where the old image's workers can be asked for their connections */
 	int32_t udp_fd;
 	int32_t ready_fd;
 	int32_t alive_fds[2];

@@ -6,17 +6,7 @@
 
 #include "master/handover.h"
 
-enum {
-	LONG_FORGET = 256,
-	LONG_PRINT,
-	LONG_CHECK,
-	LONG_API,
-	LONG_METRICS,
-	LONG_EXPORT,
-	LONG_IMPORT,
-	LONG_HANDOVER,
-	LONG_TRIAL
-};
+enum { LONG_FORGET = 256, LONG_PRINT, LONG_CHECK, LONG_API, LONG_METRICS, LONG_EXPORT, LONG_IMPORT, LONG_HANDOVER, LONG_TRIAL };
 
 static const struct option long_options[] = {
 	{ "foreground", no_argument, NULL, 'f' },

@@ -34,9 +34,13 @@ void spawn_init(struct master *m)
 		unsigned place = i % CHILDREN;
 		const struct role_row *role = role_of_place(place);
 
-		*child = (struct child){
-			.master = m, .role = role, .place = place, .elder = i >= CHILDREN, .notice_fd = -1, .handover_fd = -1, .handover_end = -1
-		};
+		*child = (struct child){ .master = m,
+			                 .role = role,
+			                 .place = place,
+			                 .elder = i >= CHILDREN,
+			                 .notice_fd = -1,
+			                 .handover_fd = -1,
+			                 .handover_end = -1 };
 		child->slot = role_slot(place, child->elder ? !m->bank : m->bank);
 		child->index = place - role->first_slot;
 		if (role->most > 1)
@@ -61,7 +65,7 @@ static void close_handovers(struct master *m, const struct child *self)
 	for (unsigned i = 0; i < CHILDREN; i++)
 		if (m->children[i].handover_fd >= 0)
 			close(m->children[i].handover_fd);
-	if (!self->role->listens)
+	if (!self->role->listens || m->convert.adopt.workers == 0)
 		convert_close_adopt(&m->convert);
 }
 

@@ -134,7 +134,7 @@ static void clear_slots(struct master *m)
 		    0) /* others' pages are not touched */
 			memset(&m->seg->routes[i * SLOT_ROUTES], 0, SLOT_ROUTES * sizeof(struct slot_route));
 	memset(m->seg->slots, 0, SLOTS_MAX * sizeof(struct slot));
-	*m->seg->board = (struct board){ .workers = m->workers, .master_pid = (uint64_t)getpid(), .started_ms = clock_mono_ms() };
+	*m->seg->board = (struct board){ .workers = m->workers, .master_pid = (uint64_t)getpid(), .started_ms = m->started_ms };
 }
 
 static void log_segment(const struct segment *seg, const struct segment_report *report)
@@ -213,6 +213,20 @@ static int open_segment(struct master *m)
 		return fail("privileges", strerror(errno));
 	if (ret < 0)
 		return fail("segment", report.why[0] != 0 ? report.why : err_str(ret));
+	return use_segment(m, &report);
+}
+
+int start_converted(struct master *m, char *why, size_t why_size)
+{
+	struct segment_config config = start_segment_config(&m->config, false);
+	struct segment_report report = { .origin = SEGMENT_NEW };
+	int ret = convert_open(&config, m->convert.snapshot_fd, &m->seg, &report);
+
+	if (ret < 0) {
+		snprintf(why, why_size, "%s", report.why[0] != 0 ? report.why : err_str(ret));
+		return ret;
+	}
+	m->convert.adopt.workers = m->workers;
 	return use_segment(m, &report);
 }
 

@@ -22,6 +22,7 @@ void upgrade_release(struct master *m)
 {
 	struct upgrade *u = &m->upgrade;
 
+	convert_cancel(m); /* everybody goes on, if somebody stood still */
 	handover_unmap(&u->page);
 	if (u->page_fd >= 0)
 		close(u->page_fd);
@@ -114,6 +115,25 @@ static void go_on(struct master *m)
 	refused(m, why);
 }
 
+/* The children stand still, and the snapshot is whole. */
+static void on_converted(struct master *m, int err)
+{
+	if (m->upgrade.step != UPGRADE_TRYING)
+		return;
+	if (err < 0)
+		refused(m, "the registry could not be converted to another layout");
+	else
+		go_on(m);
+}
+
+static void convert(struct master *m)
+{
+	if (convert_begin(m, on_converted) < 0)
+		refused(m, "another layout, and the registry cannot be converted now");
+	else
+		log_info("op=upgrade step=convert");
+}
+
 /* ---- the trial ---------------------------------------------------------------------------- */
 
 static int start_trial(struct master *m)
@@ -161,12 +181,10 @@ void upgrade_reap(struct master *m)
 		return;
 	if (m->state != MASTER_SERVING)
 		return;
-	if (result == TRIAL_LAYOUT && upgrade_convert(m) < 0) {
-		snprintf(why, sizeof(why), "the new binary has another layout of the segment");
-		result = TRIAL_FAILED;
-	}
 	if (result == TRIAL_FAILED)
 		refused(m, why);
+	else if (result == TRIAL_LAYOUT)
+		convert(m);
 	else
 		go_on(m);
 }

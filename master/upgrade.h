@@ -2,6 +2,7 @@
  *
  *     old image   begin -> trial (trial.h) -> fill the handover page -> exec in place
  *     new image   arrival.h: takes over, starts its own children beside the old ones, proves itself, dismisses the old ones
+ *     another layout: between trial and exec everybody stands still and the registry goes into a snapshot (convert.h)
  *     on failure  before the exec: refused, nothing has changed; after it: the old binary is called back (fallback.h)
  *
  * The binary is the path the first image was started by, looked up again; it is opened once, so that what was tried
@@ -30,8 +31,9 @@ struct upgrade {
 	struct handover *page;
 	int page_fd, next_fd;
 	uint64_t begun_ms;
-	bool back;   /* this image was called back */
-	bool proven; /* it has lived for ARRIVAL_PROVE_MS */
+	bool back;      /* this image was called back */
+	bool converted; /* the handover has a snapshot: the images have different segments */
+	bool proven;    /* it has lived for ARRIVAL_PROVE_MS */
 	struct trial trial;
 	ev_timer prove, drain;
 	unsigned drain_round;

@@ -61,6 +61,8 @@ const struct sandbox_row sandbox_rows[] = {
 	ANY(write, ALL),
 	ANY(close, ALL),
 	ANY(fcntl, ALL),
+	ANY(poll, ALL), /* standing still (freeze.h), and libmariadb */
+	ANY(rt_sigpending, ALL),
 
 	/* the locks of the segment: a dead owner's list is what hands them over; growing the file */
 	ANY(futex, ALL),
@@ -134,8 +136,7 @@ const struct sandbox_row sandbox_rows[] = {
 	/* libmariadb asks for the port of "mysql" and libc would ask a daemon: the file answers as well. */
 	NEVER(socket, KEEPER, IS32(0, AF_UNIX)),
 	ANY(connect, KEEPER),
-	ANY(getpeername, KEEPER),
-	ANY(poll, KEEPER),
+	ANY(getpeername, WORKER | KEEPER),
 
 #ifdef ROSTER_FAULTS
 	/* A crash point kills its own process. */

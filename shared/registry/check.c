@@ -41,7 +41,7 @@ static void check_instance(struct check *check, uint32_t off, void *object, void
 	key.cluster = cluster_name(&op->tx, c);
 	if (instance_find(op, sums->soff, sums->s, &key, &found) != off)
 		check_broken(check, "instance %u is not found by its key", off);
-	check_id(check, "instance", i->id);
+	check_kept_id(check, "instance", i->id);
 	if (i->revision > sums->s->revision || i->stamp > op->reg->seg->header->stamp)
 		check_broken(check, "revision or stamp of instance %u", off);
 	if (beat_ms(__atomic_load_n(&i->beat, __ATOMIC_RELAXED)) > ahead_ms)
@@ -188,7 +188,8 @@ static void check_live(struct check *check, uint32_t off, void *object, void *ow
 		uint32_t pending = queue_link_pending(&s->queue[c]);
 
 		check->sums.pending[c] += pending != 0;
-		if (pending >> CHANGE_BITS != 0 || (pending != 0 && queue_link_changed_ms(&s->queue[c]) > clock_mono_ms() + AHEAD_MS))
+		if (pending >> CHANGE_BITS != 0 ||
+		    (pending != 0 && queue_link_changed_ms(&s->queue[c]) > clock_mono_ms() + AHEAD_MS))
 			check_broken(check, "pending change of service %u", off);
 	}
 	check_service(check, off, s);

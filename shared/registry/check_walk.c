@@ -42,13 +42,23 @@ void check_compare(struct check *check, const char *what, uint64_t stored, uint6
 		check_broken(check, "%s: %llu stored, %llu found", what, (unsigned long long)stored, (unsigned long long)found);
 }
 
-void check_id(struct check *check, const char *what, uint64_t id)
+static bool is_possible(const struct check *check, uint64_t id)
 {
 	const struct segment *seg = check->op.reg->seg;
 	uint64_t node = id >> 56;
 
-	if (undo_id_shard(id) != check->shard || (id & ID_COUNTER) > seg->shards[check->shard].next_id ||
-	    (node != 0 && node != (seg->header->node & 0xff)))
+	return (id & ID_COUNTER) <= seg->shards[check->shard].next_id && (node == 0 || node == (seg->header->node & 0xff));
+}
+
+void check_id(struct check *check, const char *what, uint64_t id)
+{
+	if (undo_id_shard(id) != check->shard || !is_possible(check, id))
+		check_broken(check, "%s: impossible id %#llx", what, (unsigned long long)id);
+}
+
+void check_kept_id(struct check *check, const char *what, uint64_t id)
+{
+	if (undo_id_shard(id) >= SHARDS || !is_possible(check, id))
 		check_broken(check, "%s: impossible id %#llx", what, (unsigned long long)id);
 }
 

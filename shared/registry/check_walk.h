@@ -54,6 +54,8 @@ typedef void check_each_fn(struct check *check, uint32_t off, void *object, void
 void check_list(struct check *check, const char *what, struct chain list, uint64_t count, check_each_fn *each, void *owner);
 /* Made by this shard, and not later than its counter says. */
 void check_id(struct check *check, const char *what, uint64_t id);
+/* The same, made by any shard: a snapshot keeps it (snapshot.h). */
+void check_kept_id(struct check *check, const char *what, uint64_t id);
 
 /* check_lower.c */
 void check_table(struct check *check, const struct table *table, enum slab_kind kind);

@@ -115,23 +115,27 @@ void cluster_check(const struct tx *tx, const struct cluster *c, struct check_se
 		check_r->checker = str_make(stored.p + sizeof(head), stored.n - sizeof(head));
 }
 
-/* The length of the text was checked. */
-void cluster_set_check(struct op *op, struct service *s, struct cluster *c, const struct check_settings *check)
+struct str cluster_check_text(const struct check_settings *check, char bytes[CHECK_TEXT_MAX])
 {
 	struct stored_check head = { check->port, check->use_instance_port, str_is_set(check->checker) };
-	char bytes[sizeof(head) + TEXT_MAX_BYTES];
-	bool plain = check->port == DEFAULT_CHECK_PORT && check->use_instance_port && !str_is_set(check->checker);
 
-	if (check->checker.n > TEXT_MAX_BYTES) {
-		undo_fail(&op->tx, ERR_TOO_BIG);
-		return;
-	}
+	if (check->port == DEFAULT_CHECK_PORT && check->use_instance_port && !str_is_set(check->checker))
+		return (struct str){ NULL, 0 };
 	memcpy(bytes, &head, sizeof(head));
 	if (check->checker.n > 0)
 		memcpy(bytes + sizeof(head), check->checker.p, check->checker.n);
-	service_account(op, s,
-	                field_set(op, &c->check,
-	                          plain ? (struct str){ NULL, 0 } : str_make(bytes, sizeof(head) + check->checker.n)));
+	return str_make(bytes, sizeof(head) + check->checker.n);
+}
+
+/* The length of the text was checked. */
+void cluster_set_check(struct op *op, struct service *s, struct cluster *c, const struct check_settings *check)
+{
+	char bytes[CHECK_TEXT_MAX];
+
+	if (check->checker.n > TEXT_MAX_BYTES)
+		undo_fail(&op->tx, ERR_TOO_BIG);
+	else
+		service_account(op, s, field_set(op, &c->check, cluster_check_text(check, bytes)));
 }
 
 /* ---- walks ----------------------------------------------------------------- */

@@ -170,6 +170,9 @@ struct check_settings {
 	struct str checker; /* text as stored, unset: TCP; a view into the segment when read */
 };
 void cluster_check(const struct tx *tx, const struct cluster *c, struct check_settings *check_r);
+#define CHECK_TEXT_MAX (sizeof(struct stored_check) + TEXT_MAX_BYTES)
+/* As it is stored, in bytes; unset: the defaults. */
+struct str cluster_check_text(const struct check_settings *check, char bytes[CHECK_TEXT_MAX]);
 void cluster_set_check(struct op *op, struct service *s, struct cluster *c, const struct check_settings *check);
 
 /* Instances of a service: cluster by cluster, persistent before ephemeral; bounded. */

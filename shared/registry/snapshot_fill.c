@@ -130,7 +130,7 @@ static bool commit(struct fill *f)
 static void announce(struct fill *f)
 {
 	for (uint32_t c = 0; c < QUEUE_CONSUMERS && f->s != NULL; c++) {
-		if (f->s->queue[c].pending != 0)
+		if (queue_link_pending(&f->s->queue[c]) != 0)
 			queue_announce(f->reg->seg, f->op.tx.shard->index, c);
 	}
 }
@@ -242,6 +242,18 @@ static void service_link(struct fill *f, uint32_t hash)
 	f->report->services++;
 }
 
+static void checksum_store(struct fill *f, const struct saved_service *in)
+{
+	struct stored_checksum stored = { .content = in->checksum_content };
+	struct str text = str_make((const char *)&stored, sizeof(stored));
+
+	if (in->checksum_content == 0)
+		return;
+	memcpy(stored.md5, in->checksum, sizeof(stored.md5));
+	f->s->checksum = put(f, text);
+	f->s->bytes += cost(text);
+}
+
 static void service_store(struct fill *f, const struct saved_service *in, uint32_t name)
 {
 	*f->s = (struct service){
@@ -250,8 +262,6 @@ static void service_store(struct fill *f, const struct saved_service *in, uint32
 		.revision = in->revision,
 		.changed = in->changed,
 		.content = in->content,
-		.checksum_content = in->checksum_content,
-		.checksum = { in->checksum[0], in->checksum[1] },
 		.due_ms = UINT64_MAX,
 		.due_new = UINT64_MAX,
 		.name = name,
@@ -264,6 +274,7 @@ static void service_store(struct fill *f, const struct saved_service *in, uint32
 	f->s->selector = put(f, in->selector);
 	f->s->bytes = slab_object_bytes(SLAB_SERVICE) + blob_cost((uint32_t)(in->ns.n + 1 + in->name.n)) + cost(in->metadata) +
 	              cost(in->selector);
+	checksum_store(f, in);
 }
 
 void fill_service(struct fill *f, const struct saved_service *in)
@@ -275,6 +286,7 @@ void fill_service(struct fill *f, const struct saved_service *in)
 	uint32_t name;
 
 	bound_common(f, in->id, in->revision, in->stamp);
+	bound(f, in->checksum_content, in->content, "a checksum above the content");
 	bound(f, in->changed > in->content ? in->changed : in->content, in->revision, "a change above the revision");
 	bound(f, in->selector.n, TEXT_MAX_BYTES, "a selector too long");
 	if (!begin(f, &key, &place) || !ready(f))
@@ -293,10 +305,17 @@ void fill_service(struct fill *f, const struct saved_service *in)
 	set_clear(&f->seen);
 	f->cluster_link = &f->s->first_cluster;
 	service_store(f, in, name);
-	f->s->name_hash = key_name_hash(&key);
 	service_link(f, place.hash);
 	enqueue(f, in);
 	commit(f);
+}
+
+static void check_store(struct fill *f, const struct saved_cluster *in)
+{
+	char bytes[CHECK_TEXT_MAX];
+	const struct check_settings check = { in->port, in->own_port == 0, in->checker };
+
+	f->c->check = put(f, cluster_check_text(&check, bytes));
 }
 
 void fill_cluster(struct fill *f, const struct saved_cluster *in)
@@ -316,14 +335,10 @@ void fill_cluster(struct fill *f, const struct saved_cluster *in)
 	f->c = f->coff == 0 ? NULL : cluster_at(&f->op, f->coff);
 	if (!commit(f) || f->c == NULL)
 		return;
-	*f->c = (struct cluster){
-		.service = f->soff,
-		.check_port = in->port,
-		.use_instance_port = in->own_port == 0,
-	};
+	*f->c = (struct cluster){ .service = f->soff };
 	f->c->name = is_default ? 0 : put(f, in->name);
 	f->c->metadata = put(f, in->metadata);
-	f->c->checker = put(f, in->checker);
+	check_store(f, in);
 	*f->cluster_link = f->coff;
 	f->cluster_link = &f->c->next;
 	f->s->clusters++;
@@ -351,9 +366,13 @@ static void instance_store(struct fill *f, const struct saved_instance *in, stru
 		.cluster = f->coff,
 		.ident = in->ident,
 	};
-	f->s->bytes += slab_object_bytes(SLAB_INSTANCE) + cost(in->metadata) + cost(in->app) + cost(overrides);
+	bool usual = str_is_set(in->app) && str_eq(in->app, DEFAULT_APP);
+	struct str app = usual ? (struct str){ NULL, 0 } : in->app;
+
+	f->s->bytes += slab_object_bytes(SLAB_INSTANCE) + cost(in->metadata) + cost(app) + cost(overrides);
 	i->metadata = put(f, in->metadata);
-	i->app = put(f, in->app);
+	i->app = put(f, app);
+	i->flags |= usual ? (uint32_t)INSTANCE_APP_DEFAULT : 0;
 	i->overrides = put(f, overrides);
 	if (in->ip.n <= sizeof(i->ip) && memchr(in->ip.p, 0, in->ip.n) == NULL) {
 		memcpy(i->ip, in->ip.p, in->ip.n);
@@ -543,6 +562,7 @@ void fill_subscriber(struct fill *f, const struct saved_subscriber *in)
 	subscriber_store(f, in, sub);
 	if (f->err != 0)
 		return;
+	source_count(&f->op, sub->source, 1);
 	subscriber_link(f, off, key_subscriber_hash(f->reg, f->a->id, &spec));
 	commit(f);
 }

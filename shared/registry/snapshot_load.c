@@ -212,6 +212,14 @@ static const struct field end_fields[] = {
 
 /* ---- header and office ------------------------------------------------------------------ */
 
+/* The moment of a wall clock, by CLOCK_BOOTTIME; 0: before this boot. */
+static uint64_t boot_of(uint64_t wall_ms)
+{
+	uint64_t now_ms = clock_wall_ms(), age_ms = now_ms > wall_ms ? now_ms - wall_ms : 0, boot_ms = clock_boot_ms();
+
+	return boot_ms > age_ms ? boot_ms - age_ms : 0;
+}
+
 static void load_header(struct load *load)
 {
 	struct segment *seg = load->f.reg->seg;
@@ -225,8 +233,10 @@ static void load_header(struct load *load)
 	seg->header->health_ms = in.health_ms;
 	health_attach(seg, clock_mono_ms());
 	seg->header->stamp = in.stamp;
-	seg->header->served_at_ms = in.served_at_ms;
+	seg->header->health_guard = ~in.health_ms;
+	seg->header->served_at_ms = boot_of(in.served_at_ms);
 	seg->header->node = (uint32_t)in.node;
+	seg->header->seal = segment_seal(seg->header);
 	for (uint32_t i = 0; i < SHARDS_ALL; i++) {
 		seg->shards[i].next_id = in.last_id;
 		seg->shards[i].revision = in.revision;

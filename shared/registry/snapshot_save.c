@@ -81,6 +81,14 @@ static struct pack_map record_begin(struct save *save, enum snapshot_kind kind)
 
 /* ---- header and office -------------------------------------------------------------- */
 
+/* By the wall clock: the other side may be another machine. */
+static uint64_t served_wall_ms(const struct segment *seg)
+{
+	uint64_t boot_ms = clock_boot_ms(), served_ms = seg->header->served_at_ms;
+
+	return clock_wall_ms() - (boot_ms > served_ms ? boot_ms - served_ms : 0);
+}
+
 static void pack_header(struct save *save)
 {
 	const struct segment *seg = save->reg->seg;
@@ -99,7 +107,7 @@ static void pack_header(struct save *save)
 	pack_text(&map, HEADER_MADE_BY, STR(PACKAGE_STRING));
 	pack_number(&map, HEADER_HEALTH, seg->header->health_ms);
 	pack_number(&map, HEADER_STAMP, seg->header->stamp);
-	pack_number(&map, HEADER_SERVED_AT, seg->header->served_at_ms);
+	pack_number(&map, HEADER_SERVED_AT, served_wall_ms(seg));
 	pack_number(&map, HEADER_NODE, seg->header->node);
 	pack_number(&map, HEADER_LAST_ID, last_id);
 	pack_number(&map, HEADER_REVISION, revision);
@@ -174,7 +182,7 @@ static void pack_instance(struct pack *pack, const struct tx *tx, const struct i
 
 	pack_text(&map, INSTANCE_IP, instance_ip(tx, i));
 	pack_signed(&map, INSTANCE_PORT, i->port);
-	pack_number(&map, INSTANCE_FLAGS, i->flags & ~(uint32_t)INSTANCE_IP_BLOB);
+	pack_number(&map, INSTANCE_FLAGS, i->flags & ~(uint32_t)(INSTANCE_IP_BLOB | INSTANCE_APP_DEFAULT));
 	pack_number(&map, INSTANCE_ID, i->id);
 	pack_number(&map, INSTANCE_BEAT, __atomic_load_n(&i->beat, __ATOMIC_RELAXED));
 	pack_number(&map, INSTANCE_STAMP, i->stamp);
@@ -182,7 +190,10 @@ static void pack_instance(struct pack *pack, const struct tx *tx, const struct i
 	if (i->weight != SNAPSHOT_WEIGHT)
 		pack_uint64(pack_key(&map, INSTANCE_WEIGHT), i->weight);
 	pack_blob(&map, INSTANCE_METADATA, tx, i->metadata);
-	pack_blob(&map, INSTANCE_APP, tx, i->app);
+	if (i->flags & INSTANCE_APP_DEFAULT)
+		pack_text(&map, INSTANCE_APP, DEFAULT_APP);
+	else
+		pack_blob(&map, INSTANCE_APP, tx, i->app);
 	pack_number(&map, INSTANCE_IDENT, i->ident);
 	pack_overrides(&map, tx, i);
 	pack_map_end(&map);
@@ -207,12 +218,14 @@ static void pack_instances(struct op *op, struct pack *pack, const struct cluste
 static void pack_cluster(struct op *op, struct pack *pack, const struct cluster *c)
 {
 	struct pack_map map = pack_map_begin(pack);
+	struct check_settings check;
 
+	cluster_check(&op->tx, c, &check);
 	pack_blob(&map, CLUSTER_NAME, &op->tx, c->name);
 	pack_blob(&map, CLUSTER_METADATA, &op->tx, c->metadata);
-	pack_blob(&map, CLUSTER_CHECKER, &op->tx, c->checker);
-	pack_signed(&map, CLUSTER_PORT, c->check_port);
-	pack_number(&map, CLUSTER_OWN_PORT, c->use_instance_port == 0);
+	pack_text(&map, CLUSTER_CHECKER, check.checker);
+	pack_signed(&map, CLUSTER_PORT, check.port);
+	pack_number(&map, CLUSTER_OWN_PORT, !check.use_instance_port);
 	pack_array(pack_key(&map, SNAPSHOT_MEMBERS), (size_t)c->count[0] + c->count[1]);
 	pack_instances(op, pack, c);
 	pack_map_end(&map);
@@ -241,10 +254,10 @@ static uint64_t age(const struct save *save, uint64_t mono_ms)
 static void pack_queues(const struct save *save, struct pack_map *map, const struct service *s)
 {
 	for (unsigned c = 0; c < QUEUE_CONSUMERS; c++) {
-		if (s->queue[c].pending == 0)
+		if (queue_link_pending(&s->queue[c]) == 0)
 			continue;
-		pack_number(map, SERVICE_PENDING_0 + 2 * c, s->queue[c].pending);
-		pack_number(map, SERVICE_AGE_0 + 2 * c, age(save, s->queue[c].changed_at_ms));
+		pack_number(map, SERVICE_PENDING_0 + 2 * c, queue_link_pending(&s->queue[c]));
+		pack_number(map, SERVICE_AGE_0 + 2 * c, age(save, queue_link_changed_ms(&s->queue[c])));
 	}
 }
 
@@ -260,6 +273,19 @@ static bool pack_name(struct pack_map *map, const struct tx *tx, uint32_t name, 
 	return true;
 }
 
+static void pack_checksum(struct pack_map *map, const struct tx *tx, const struct service *s)
+{
+	struct stored_checksum stored;
+	uint64_t words[2];
+
+	if (s->checksum == 0 || blob_copy(tx, s->checksum, (char *)&stored, sizeof(stored)) != sizeof(stored))
+		return;
+	memcpy(words, stored.md5, sizeof(words));
+	pack_number(map, SERVICE_CHECKSUM_CONTENT, stored.content);
+	pack_number(map, SERVICE_CHECKSUM_0, words[0]);
+	pack_number(map, SERVICE_CHECKSUM_1, words[1]);
+}
+
 static void pack_service(struct save *save, struct op *op, const struct service *s)
 {
 	struct pack_map map = record_begin(save, SNAPSHOT_SERVICE);
@@ -271,9 +297,7 @@ static void pack_service(struct save *save, struct op *op, const struct service 
 	pack_number(&map, SERVICE_REVISION, s->revision);
 	pack_number(&map, SERVICE_CHANGED, s->changed);
 	pack_number(&map, SERVICE_CONTENT, s->content);
-	pack_number(&map, SERVICE_CHECKSUM_CONTENT, s->checksum_content);
-	pack_number(&map, SERVICE_CHECKSUM_0, s->checksum[0]);
-	pack_number(&map, SERVICE_CHECKSUM_1, s->checksum[1]);
+	pack_checksum(&map, &op->tx, s);
 	pack_blob(&map, SERVICE_METADATA, &op->tx, s->metadata);
 	pack_blob(&map, SERVICE_SELECTOR, &op->tx, s->selector);
 	pack_number(&map, SERVICE_THRESHOLD, s->threshold);

@@ -66,7 +66,7 @@ struct outcome {
 	bool aside, guarded;
 	unsigned broken, endless;
 	int err;
-	char why[160], first[200];
+	char why[320], first[200];
 };
 
 struct byte_change {

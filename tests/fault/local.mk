@@ -47,3 +47,8 @@ tests_fault_poke_SOURCES = tests/fault/poke.c
 tests_fault_poke_LDADD = libroster.a $(ROSTER_LIBS)
 noinst_PROGRAMS += tests/fault/beater
 tests_fault_beater_SOURCES = tests/fault/beater.c
+# The same server with another layout of the segment.
+noinst_PROGRAMS += tests/fault/other_layout
+tests_fault_other_layout_SOURCES = master/main.c shared/shm/segment.c shared/shm/segment_open.c
+tests_fault_other_layout_CPPFLAGS = $(AM_CPPFLAGS) -DSEGMENT_LAYOUT=1000U
+tests_fault_other_layout_LDADD = libroster.a $(ROSTER_LIBS)

@@ -6,7 +6,6 @@ import re
 import shutil
 import signal
 import socket
-import struct
 import subprocess
 import sys
 import unittest
@@ -125,25 +124,11 @@ class Refused(unittest.TestCase):
             up.write_config("listen:\n  backlog: 7\n")
             self.refused(up, "key that needs a restart", r"listen\.backlog: changing it needs a restart")
             up.write_config("")
-            self.other_layout(up)
             load.finish()
             print("%d refused under load: %s" % (up.asked, load), flush=True)
             self.assertEqual((load.broken, load.bad), ([], 0))
             self.assertEqual((server.children(), server.proc.pid), (begin, pid))
             self.assertIn("result=done", up.ask())
-
-    def other_layout(self, up):
-        """The word that says which layout the segment has; nobody who runs looks at it again."""
-        with open(up.server.folder + "/seg/segment", "r+b") as f:
-            f.seek(8)
-            layout = f.read(4)
-            f.seek(8)
-            f.write(struct.pack("<I", 4711))
-            f.flush()
-            self.refused(up, "another layout", "another layout of the segment")
-            self.assertIn('op=convert result=refused', up.server.log_text())
-            f.seek(8)
-            f.write(layout)
 
     def test_after_the_exec(self):
         up = Upgradable()

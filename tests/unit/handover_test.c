@@ -23,7 +23,7 @@ static int set_up(void **state)
 	struct segment *seg;
 
 	(void)state;
-	m = (struct master){ .args = args, .path = "/usr/sbin/rosterd", .config_fd = -1, .upgrade = { .page_fd = -1 } };
+	m = (struct master){ .args = args, .path = "/usr/sbin/rosterd", .config_fd = -1, .convert = { .snapshot_fd = -1 }, .upgrade = { .page_fd = -1 } };
 	config_defaults(&m.config);
 	sockets_init(&m.sockets);
 	m.activation.datagram_fd = -1;
@@ -72,7 +72,7 @@ static void maps_only_its_own(void **state)
 	expect_refused(fd, getpid(), "only a running rosterd");
 	close(fd);
 	page->version++;
-	expect_refused(page_fd, getpid(), "hands over in version 2");
+	expect_refused(page_fd, getpid(), "hands over in version 3");
 	page->version--;
 	page->magic++;
 	expect_refused(page_fd, getpid(), "only a running rosterd");
