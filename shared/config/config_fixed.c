@@ -4,7 +4,7 @@
 
 #include "shared/config/config_key.h"
 
-/* Only numbers and texts: no list, choice or truth value needs a restart (the test looks). */
+/* Numbers, texts and truth values: no list or choice needs a restart (the test looks). */
 static const char *value_text(const struct config *config, const struct config_key *key, char *out, size_t size)
 {
 	const char *field = (const char *)config + key->off;
@@ -13,6 +13,8 @@ static const char *value_text(const struct config *config, const struct config_k
 
 	if (key->type == CONFIG_TEXT || key->type == CONFIG_PATH || key->type == CONFIG_ADDRESS)
 		return field;
+	if (key->type == CONFIG_BOOL)
+		return *(const bool *)field ? "true" : "false";
 	memcpy(&wide, field, key->size < sizeof(wide) ? key->size : sizeof(wide));
 	memcpy(&narrow, field, sizeof(narrow));
 	return config_number_text(key->type, key->size == sizeof(wide) ? wide : narrow, out, size);

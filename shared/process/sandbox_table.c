@@ -157,6 +157,7 @@ const struct sandbox_row sandbox_rows[] = {
 	ANY(stat, ALL),
 	ANY(readlink, ALL),
 	ANY(readlinkat, ALL),
+	ANY(getdents, ALL),
 	ANY(getdents64, ALL),
 	ANY(pipe2, ALL),
 	ANY(sched_yield, ALL),

@@ -54,14 +54,14 @@ static int move_blob(struct op *op, struct service *s, uint32_t *field)
 
 static int move_instance(struct op *op, struct service *s, uint32_t *off)
 {
-	struct instance *i = instance_at(op, *off), *copy;
+	struct instance *i = instance_at(op, *off);
 	struct cluster *c = i == NULL ? NULL : cluster_at(op, i->cluster);
 	unsigned kind = i != NULL && (i->flags & INSTANCE_EPHEMERAL) != 0;
 	uint32_t old = *off, new;
 	struct chain list;
 	int ret;
 
-	if (c == NULL || (copy = copy_to(op, old, SLAB_INSTANCE, &new)) == NULL)
+	if (c == NULL || copy_to(op, old, SLAB_INSTANCE, &new) == NULL)
 		return op->tx.err;
 	list = (struct chain){ &c->first[kind], &c->last[kind], SLAB_INSTANCE, offsetof(struct instance, next) };
 	table_replace(&op->tx, &op->root->instances, old, new);

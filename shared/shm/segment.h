@@ -42,8 +42,8 @@
 #include "shared/base/err.h"
 
 #define SEGMENT_MAGIC 0x31524554534f52ULL /* "ROSTER1" */
-#ifndef SEGMENT_LAYOUT /* a test builds another one */
-#define SEGMENT_LAYOUT 2U /* raised by hand when meaning changes but sizes do not */
+#ifndef SEGMENT_LAYOUT                    /* a test builds another one */
+#define SEGMENT_LAYOUT 2U                 /* raised by hand when meaning changes but sizes do not */
 #endif
 #define SEGMENT_PAGE 4096U
 #define SEGMENT_UNIT 16U /* a reference counts these */

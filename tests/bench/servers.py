@@ -135,7 +135,9 @@ class Rosterd(Own):
         options = {"listen.address": "127.0.0.1", "listen.port": 0, "runtime_dir": f"{self.folder}/run",
                    "segment.dir": f"{self.folder}/segment", "workers": workers, "log.file": f"{self.folder}/log",
                    "segment.limit": "1GiB", "limits.instances": 10_000_000, "limits.services": 10_000_000, **more}
-        command = [path, "-f", "-c", "/dev/null"]
+        with open(f"{self.folder}/roster.yaml", "w", encoding="ascii"):   # nothing of the machine's own
+            pass
+        command = [path, "-f", "-c", f"{self.folder}/roster.yaml"]
         for key, value in options.items():
             command += ["-o", f"{key}={value}"]
         if os.path.exists(f"{self.folder}/run/port"):

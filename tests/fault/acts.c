@@ -12,6 +12,7 @@
 #include "shared/registry/settings.h"
 #include "shared/registry/switches.h"
 #include "shared/shm/health.h"
+#include "shared/shm/shard.h"
 
 #define BED_BYTES (16U << 20)
 #define BED_MONO_US 1000000000000ULL
@@ -145,6 +146,7 @@ void bed_open(struct bed *bed)
 		exit(2);
 	}
 	bed->seg->header->seed = BED_SEED;
+	bed->seg->header->seal = segment_seal(bed->seg->header);
 	bed->seg->header->health_ms = 1000000;
 	bed->seg->header->health_mono_ms = BED_MONO_US / 1000;
 	bed->seg->wake_fd[QUEUE_PUSHER] = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
@@ -408,6 +410,8 @@ static int run_subscribers(struct bed *bed, const struct act *act)
 	}
 	if (count < 0)
 		return count;
+	/* Nobody was sent what did not happen yet. */
+	__atomic_fetch_add(&bed->seg->shards[bed->shard].revision, 1, __ATOMIC_RELAXED);
 	if (act->verb == ACT_SENT)
 		return registry_mark_sent(&bed->reg, bed->shard, deliveries, (uint32_t)count);
 	if (act->verb == ACT_ACKED)

@@ -72,7 +72,7 @@ class Innocents:
     def check(self, case, what):
         out = self.proc.communicate(timeout=self.seconds + 60)[0].splitlines()
         case.assertEqual(self.proc.returncode, 0, out)
-        got = re.match(r"requests (\d+) slowest_us (\d+) new (\d+) slowest_new_us (\d+) bad (\d+)$", out[-1])
+        got = re.match(r"requests (\d+) slowest_us (\d+) new (\d+) slowest_new_us (\d+) bad (\d+) closed \d+$", out[-1])
         requests, slowest, new, slowest_new, bad = map(int, got.groups())
         broken = [line for line in out if line.startswith("broken")]
         say("%s: others: %d requests, slowest %.1f ms; %d new connections, slowest %.1f ms", what, requests, slowest / 1e3, new,

@@ -281,7 +281,8 @@ class WallClock(unittest.TestCase):
     def setUp(self):
         found = glob.glob("/usr/lib/*/faketime/libfaketime.so.1")
         self.assertTrue(found, "libfaketime is missing: apt-get install faketime")
-        self.server = Server(check=not roster.SANITIZED)
+        # The preloaded library makes calls of its own, which the sandbox refuses and a test may not have.
+        self.server = Server(check=not roster.SANITIZED, **{"sandbox.seccomp": "false"})
         self.stamp = self.server.folder + "/clock"
         self.set_clock(0)
         preload = found[0]

@@ -447,6 +447,9 @@ static void test_fixed_text(void **state)
 	assert_null(config_fixed_change(text, &fresh));
 	fresh.push_delay_ms++; /* may change */
 	assert_null(config_fixed_change(text, &fresh));
+	fresh.sandbox_seccomp = false;
+	assert_string_equal(config_fixed_change(text, &fresh), "sandbox.seccomp");
+	fresh.sandbox_seccomp = true;
 	fresh.segment_max_age_ms++;
 	assert_string_equal(config_fixed_change(text, &fresh), "segment.max_age");
 	/* Of another version: a key nobody knows any more, and one that it did not have. */
@@ -456,8 +459,7 @@ static void test_fixed_text(void **state)
 	assert_string_equal(config_fixed_change("gone.key=7\n", &fresh), "listen.port");
 	for (unsigned i = 0; i < config_key_count; i++)
 		assert_true(config_keys[i].reloadable ||
-		            !(config_key_is_list(&config_keys[i]) || config_keys[i].type == CONFIG_BOOL ||
-		              config_keys[i].type == CONFIG_CHOICE));
+		            !(config_key_is_list(&config_keys[i]) || config_keys[i].type == CONFIG_CHOICE));
 }
 
 static void test_printed_files(void **state)

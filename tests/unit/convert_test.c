@@ -29,6 +29,7 @@
 #include "master/watch.h"
 #include "shared/base/clock.h"
 #include "shared/base/log.h"
+#include "shared/process/sources.h"
 #include "shared/registry/registry.h"
 #include "shared/shm/health.h"
 #include "shared/shm/queue.h"
@@ -60,7 +61,12 @@ static void prepare(struct master *m, unsigned workers)
 {
 	static struct options options;
 
-	*m = (struct master){ .options = &options, .daemon_fd = -1, .signal_fd = -1, .workers = workers };
+	*m = (struct master){ .options = &options,
+		              .daemon_fd = -1,
+		              .signal_fd = -1,
+		              .config_fd = -1,
+		              .upgrade = { .page_fd = -1, .next_fd = -1 },
+		              .workers = workers };
 	config_defaults(&m->config);
 	snprintf(m->config.segment_dir, sizeof(m->config.segment_dir), "%s/seg", folder);
 	snprintf(m->config.runtime_dir, sizeof(m->config.runtime_dir), "%s/run", folder);
@@ -69,6 +75,7 @@ static void prepare(struct master *m, unsigned workers)
 	m->config.listen_port = 0;
 	m->config.segment_limit = 64 << 20;
 	convert_init(&m->convert);
+	assert_int_equal(sources_new(&m->sources), 0);
 }
 
 static void serve(struct master *m)

@@ -23,7 +23,11 @@ static int set_up(void **state)
 	struct segment *seg;
 
 	(void)state;
-	m = (struct master){ .args = args, .path = "/usr/sbin/rosterd", .config_fd = -1, .convert = { .snapshot_fd = -1 }, .upgrade = { .page_fd = -1 } };
+	m = (struct master){ .args = args,
+		             .path = "/usr/sbin/rosterd",
+		             .config_fd = -1,
+		             .convert = { .snapshot_fd = -1 },
+		             .upgrade = { .page_fd = -1 } };
 	config_defaults(&m.config);
 	sockets_init(&m.sockets);
 	m.activation.datagram_fd = -1;

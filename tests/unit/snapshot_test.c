@@ -115,7 +115,9 @@ static void add_special(struct fixture *f, const char *name)
 	spec.key.cluster = STR("c-2");
 	spec.app = STR("");
 	spec.metadata.overrides = (struct overrides){ true, false, 0, UINT32_MAX, 5 };
-	assert_int_equal(registry_register(&f->reg, (struct origin){ .source = SOURCE_PEER, .node = 3, .cause = CAUSE_CLIENT }, &key, &spec), 0);
+	assert_int_equal(registry_register(&f->reg, (struct origin){ .source = SOURCE_PEER, .node = 3, .cause = CAUSE_CLIENT },
+	                                   &key, &spec),
+	                 0);
 	advance(f, 123);
 	add(f, name, "exactly-16-bytes", 7);
 }
