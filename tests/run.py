@@ -20,7 +20,7 @@ TOP = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 LOGS = os.path.join(TOP, "build", "test-logs")
 PYTHON = sys.executable
 os.environ["PYTHONWARNINGS"] = "ignore::ResourceWarning"     # the output is read by people
-SIDE_BY_SIDE = 4
+SIDE_BY_SIDE = 5
 
 
 class Suite:
