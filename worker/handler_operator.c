@@ -264,8 +264,8 @@ static enum log_level level_of(struct str text)
 	return LOG_LEVEL_DEBUG;
 }
 
-/* The level of the node belongs to log.level and SIGHUP. This sets it for the one process that answers, until it reads
- * its configuration again; the line says so. A logger that does not exist is ignored. */
+/* For the workers, the pusher and the keeper, until the configuration is read again (log.level). A logger that does not
+ * exist is ignored. */
 void handle_operator_log(struct request *rq)
 {
 	static const char *const texts[] = { "error", "warning", "info", "debug" };
@@ -276,9 +276,8 @@ void handle_operator_log(struct request *rq)
 		return;
 	if (is_logger(name)) {
 		level = level_of(level_text);
-		log_warning("op=log-level level=%s process=\"%s\" note=\"this process only, until a reload\"", texts[level],
-		            rq->worker->proc->name);
-		log_set_level(level);
+		log_warning("op=log-level level=%s note=\"until the configuration is read again\"", texts[level]);
+		process_ask_log_level(rq->worker->proc, level);
 	}
 	reply_ok(rq);
 }

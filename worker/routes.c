@@ -40,7 +40,7 @@ const struct route routes[] = {
 	OPERATOR(METHOD_GET, "/distro/server", handle_operator_distro_server, ROUTE_NAMING, "the node responsible for a service"),
 	OPERATOR(METHOD_GET, "/distro/status", handle_operator_distro_status, ROUTE_NAMING, "the nodes"),
 	OPERATOR(METHOD_GET, "/cluster/state", handle_operator_cluster_state, ROUTE_NAMING, "the old election, not in use"),
-	OPERATOR(METHOD_PUT, "/log", handle_operator_log, OPERATOR_WRITE, "log level of the process that answers"),
+	OPERATOR(METHOD_PUT, "/log", handle_operator_log, OPERATOR_WRITE, "log level, until the configuration is read again"),
 	{ METHOD_GET, "/v1/ns/operator/brake", handle_brake_get, ROUTE_NAMING, "the node brake (doc/brake.md)" },
 	{ METHOD_PUT, "/v1/ns/operator/brake", handle_brake_release, OPERATOR_WRITE, "let go what the node brake holds" },
 	{ METHOD_POST, "/v1/ns/service", handle_service_create, ROUTE_NAMING | ROUTE_WRITE, "create a service" },

@@ -123,8 +123,28 @@ void process_reload(struct process *proc)
 	proc->config = fresh;
 }
 
+/* Until the configuration is read again: then its own level counts. */
+static void follow_log_level(struct process *proc, uint64_t word)
+{
+	proc->log_level_seen = word;
+	if (word != 0 && word >> 8 == __atomic_load_n(&proc->seg->board->config_generation, __ATOMIC_ACQUIRE))
+		log_set_level((enum log_level)((word & 0xff) - 1));
+}
+
+void process_ask_log_level(struct process *proc, enum log_level level)
+{
+	struct board *board = proc->seg->board;
+	uint64_t generation = __atomic_load_n(&board->config_generation, __ATOMIC_ACQUIRE);
+
+	__atomic_store_n(&board->log_level, generation << 8 | ((uint64_t)level + 1), __ATOMIC_RELEASE);
+}
+
 void process_busy(struct process *proc)
 {
+	uint64_t level = proc->seg == NULL ? 0 : __atomic_load_n(&proc->seg->board->log_level, __ATOMIC_ACQUIRE);
+
+	if (level != proc->log_level_seen)
+		follow_log_level(proc, level);
 	proc->woke_us = clock_mono_us();
 	__atomic_store_n(&proc->slot->busy_since_ms, proc->woke_us / 1000, __ATOMIC_RELAXED);
 }

@@ -13,6 +13,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "shared/base/log.h"
 #include "shared/config/config.h"
 #include "shared/shm/segment.h"
 #include "shared/shm/slot.h"
@@ -53,6 +54,7 @@ struct process {
 	int ready_fd;                  /* eventfd of the master: a slot's state changed, a lock is stuck; -1: nobody */
 	bool stale;                    /* keeper: the segment was older than segment.max_age */
 	char name[32];                 /* "worker/0" */
+	uint64_t log_level_seen;       /* board->log_level */
 	uint64_t woke_us;              /* CLOCK_MONOTONIC of the last process_busy() */
 };
 
@@ -75,6 +77,8 @@ int process_signal_fd(void);
 int process_next_signal(int fd);
 void process_ready(struct process *proc);
 void process_stopping(struct process *proc);
+/* Every process but the master takes this level with its next wake-up, until the configuration is read again. */
+void process_ask_log_level(struct process *proc, enum log_level level);
 /* Copies the newest configuration of the master. */
 void process_reload(struct process *proc);
 

@@ -52,7 +52,7 @@ struct slot_route {
 	uint64_t buckets[SLOT_ROUTE_BUCKETS]; /* by latency; together the number of requests */
 };
 
-/* Written by the master only. */
+/* Written by the master only, log_level by workers. */
 struct board {
 	_Alignas(64) uint64_t orphans; /* bit n: siblings accept from worker n's socket */
 	uint64_t retired;              /* bit n: worker n's socket is going away, close it */
@@ -63,7 +63,8 @@ struct board {
 	/* Upgrades since the start (master/upgrade.h): by how they ended. */
 	uint64_t upgrades_done, upgrades_refused, upgrades_back;
 	uint64_t frozen; /* generation of a freeze: stand still and say so; 0: none */
-	uint64_t spare[6];
+	uint64_t log_level; /* an operator asked for it (shared/process): config_generation << 8 | level + 1; 0: nobody */
+	uint64_t spare[5];
 };
 
 /* Which rows of seg->routes belong to worker n of bank 0 or 1. */

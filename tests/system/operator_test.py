@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """Switches, gate, namespaces and the other operator routes, over several workers, a restart and refused sources."""
 import os
+import signal
 import sys
 import unittest
 
@@ -161,7 +162,21 @@ class Operator(unittest.TestCase):
         self.assertEqual(self.server.request("GET", "/v1/ns/operator/server/status", {"serverStatus": "s"}).text, "ok")
         self.assertEqual(self.server.request("PUT", "/v1/ns/operator/log", {"logName": "naming-push", "logLevel": "DEBUG"}).text,
                          "ok")
-        self.server.wait_log(r'op=log-level level=debug process="worker/\d"')
+        self.server.wait_log(r'op=log-level level=debug ')
+
+    def test_log_level_of_every_worker(self):
+        """Nobody says less important things than the operator wants, until the configuration is read again."""
+        with Server(workers=2) as server:
+            def say(value):
+                for _ in range(TRIES):
+                    put(server, "defaultCacheMillis", str(value))
+                return server.log_text().count('value="%d"' % value)
+            self.assertEqual(say(3001), TRIES)
+            server.request("PUT", "/v1/ns/operator/log", {"logName": "naming-server", "logLevel": "ERROR"})
+            self.assertEqual(say(3002), 0)
+            server.proc.send_signal(signal.SIGHUP)
+            server.wait_log(r"op=reload result=ok")
+            wait_until(lambda: say(3003) >= TRIES, 10, "the level of the file again")
 
     def test_namespaces_are_everywhere(self):
         nasty = 'n"\\\n\x7f</script>'
