@@ -21,6 +21,7 @@ LOGS = os.path.join(TOP, "build", "test-logs")
 PYTHON = sys.executable
 os.environ["PYTHONWARNINGS"] = "ignore::ResourceWarning"     # the output is read by people
 SIDE_BY_SIDE = 5
+LONG = ("upgrade_refused", "lint", "fault-campaign", "/time", "/restart", "/checks", "/brake")     # over 80 s
 
 
 class Suite:
@@ -119,7 +120,7 @@ def main():
     begin = time.monotonic()
     together, alone = [s for s in chosen if not s.alone], [s for s in chosen if s.alone]
     # Long ones first, so that the last to end is a short one.
-    together.sort(key=lambda s: s.name.startswith("unit/"))
+    together.sort(key=lambda s: (s.name.startswith("unit/"), not any(s.name.endswith(name) for name in LONG)))
     with concurrent.futures.ThreadPoolExecutor(SIDE_BY_SIDE) as pool:
         results = concurrent.futures.as_completed([pool.submit(s.run) for s in together])
         for result in results:
