@@ -67,10 +67,14 @@ static unsigned check_header(const struct segment *seg, slab_say_fn *say, void *
 	return 1;
 }
 
-static unsigned check_ring(const struct ring *ring, const char *text, slab_say_fn *say, void *arg)
+static unsigned check_ring(const struct segment *seg, const struct ring *ring, const char *text, slab_say_fn *say, void *arg)
 {
-	unsigned found = ring_check(ring);
+	uint64_t at = (uint64_t)((const uint8_t *)ring - seg->base), from = at, until;
+	uint64_t end = at + ring_bytes(ring == seg->events ? RING_EVENTS : RING_REMOVED, ring == seg->removed);
+	unsigned found = 0;
 
+	for (; segment_next_written(seg, &from, end, &until); from = until)
+		found += ring_check(ring, from - at, until - at);
 	if (found > 0)
 		say_if(say, arg, text);
 	return found;
@@ -83,7 +87,7 @@ unsigned registry_check_rest(struct registry *reg, slab_say_fn *say, void *arg)
 
 	for (uint64_t page = 0, backed = segment_backed(seg); page < backed;)
 		found += slab_check_free(seg, &page, PAGES_PIECE, say, arg);
-	found += check_ring(seg->events, "segment: impossible words in the ring of events", say, arg);
-	found += check_ring(seg->removed, "segment: impossible words in the ring of removed instances", say, arg);
+	found += check_ring(seg, seg->events, "segment: impossible words in the ring of events", say, arg);
+	found += check_ring(seg, seg->removed, "segment: impossible words in the ring of removed instances", say, arg);
 	return found;
 }

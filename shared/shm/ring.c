@@ -44,7 +44,6 @@ uint64_t ring_bytes(uint32_t slots, bool names)
 
 void ring_create(struct ring *ring, uint32_t slots, bool names)
 {
-	memset(ring, 0, ring_bytes(slots, names));
 	ring->slots = slots;
 	ring->slot_bytes = slot_bytes(names);
 }
@@ -76,11 +75,14 @@ static inline bool is_claim_of(uint64_t word, uint64_t position)
 	return word == position + 1;
 }
 
-unsigned ring_check(const struct ring *ring)
+unsigned ring_check(const struct ring *ring, uint64_t from, uint64_t until)
 {
+	const uint64_t head = sizeof(*ring), step = ring->slot_bytes;
+	uint64_t first = from <= head ? 0 : (from - head + step - 1) / step;
+	uint64_t end = until <= head ? 0 : (until - head + step - 1) / step;
 	unsigned found = 0;
 
-	for (uint64_t n = 0; n < ring->slots; n++) {
+	for (uint64_t n = first; n < end && n < ring->slots; n++) {
 		/* Below the first head every position was claimed, the second is beyond all that were published. */
 		uint64_t before = __atomic_load_n(&ring->head, __ATOMIC_ACQUIRE);
 		uint64_t word = __atomic_load_n(&slot_of(ring, n)->word, __ATOMIC_ACQUIRE);

@@ -59,11 +59,13 @@ struct ring_event {
 struct ring;
 
 uint64_t ring_bytes(uint32_t slots, bool names);
+/* In memory that is all zero. */
 void ring_create(struct ring *ring, uint32_t slots, bool names);
 /* At attach: is it a ring of that shape? */
 bool ring_valid(const struct ring *ring, uint32_t slots, bool names);
-/* Without any lock: slots whose word no writer can have left there. */
-unsigned ring_check(const struct ring *ring);
+/* Without any lock: slots whose word no writer can have left there, of those that begin in the bytes [from, until) of the
+ * ring. */
+unsigned ring_check(const struct ring *ring, uint64_t from, uint64_t until);
 /* name is stored in rings made with names, else ignored. */
 void ring_append(struct ring *ring, const struct ring_event *event, struct str name);
 /* False at the end; *missed_r grows by events overwritten or torn. */

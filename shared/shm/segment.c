@@ -215,6 +215,25 @@ int segment_format(struct segment *seg)
 	return 0;
 }
 
+bool segment_next_written(const struct segment *seg, uint64_t *from, uint64_t to, uint64_t *until_r)
+{
+	off_t data, hole;
+
+	if (*from >= to)
+		return false;
+	*until_r = to;
+	if (seg->fd < 0)
+		return true;
+	data = lseek(seg->fd, (off_t)*from, SEEK_DATA);
+	if (data < 0 || (uint64_t)data >= to)
+		return data < 0 && errno != ENXIO; /* a file system without holes: all of it */
+	hole = lseek(seg->fd, data, SEEK_HOLE);
+	if (hole > data && (uint64_t)hole < to)
+		*until_r = (uint64_t)hole;
+	*from = (uint64_t)data;
+	return true;
+}
+
 int segment_open_anonymous(uint64_t bytes, struct segment **segment_r)
 {
 	struct segment_layout layout;

@@ -164,6 +164,10 @@ int segment_adopt(int fd, const char *path, struct segment **segment_r, char *wh
 /* Checks the configuration the way segment_open() would, without touching anything (-t). */
 int segment_check_config(const struct segment_config *config, char *why, unsigned why_size) MUST_CHECK;
 
+/* The next part of the bytes [*from, to) of the mapping that somebody wrote to: *from moves there, *until_r is its end. False:
+ * there is none. The file has holes, and reading one would fill it with memory. A system call: not under a lock. */
+bool segment_next_written(const struct segment *seg, uint64_t *from, uint64_t to, uint64_t *until_r);
+
 /* For unit tests and benchmarks: an anonymous shared mapping with the same layout. */
 int segment_open_anonymous(uint64_t bytes, struct segment **segment_r) MUST_CHECK;
 /* Tests only: the mapping really goes away. */

@@ -62,7 +62,7 @@ struct board {
 	uint64_t started_ms; /* CLOCK_MONOTONIC */
 	/* Upgrades since the start (master/upgrade.h): by how they ended. */
 	uint64_t upgrades_done, upgrades_refused, upgrades_back;
-	uint64_t frozen; /* generation of a freeze: stand still and say so; 0: none */
+	uint64_t frozen;    /* generation of a freeze: stand still and say so; 0: none */
 	uint64_t log_level; /* an operator asked for it (shared/process): config_generation << 8 | level + 1; 0: nobody */
 	uint64_t spare[5];
 };

@@ -25,8 +25,11 @@ static void append(struct ring *ring, int32_t port, struct str name)
 
 static struct ring *ring_new(uint32_t slots, bool names)
 {
-	struct ring *ring = aligned_alloc(64, (ring_bytes(slots, names) + 63) / 64 * 64);
+	const size_t bytes = (ring_bytes(slots, names) + 63) / 64 * 64;
+	struct ring *ring = aligned_alloc(64, bytes);
 
+	assert_non_null(ring);
+	memset(ring, 0, bytes);
 	ring_create(ring, slots, names);
 	return ring;
 }
