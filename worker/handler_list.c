@@ -7,8 +7,8 @@
 #include "worker/list_cache.h"
 #include "worker/worker.h"
 
-/* A view that grew beyond this for one large service is given back after use. */
-#define VIEW_KEEP_BYTES (4U << 20)
+/* What grew beyond this for one large service is given back after use. */
+#define KEEP_BYTES (4U << 20)
 /* A longer list is rendered anew after a flip: it is more than registry_health() looks at in one hold. */
 #define PIECES_MOST 4096U
 
@@ -159,12 +159,14 @@ static struct list_cache_key cache_key(const struct list_request *list)
 	};
 }
 
-static void give_back_large(struct service_view *view)
+static void give_back_large(struct worker *worker)
 {
-	if (view->text_cap <= VIEW_KEEP_BYTES)
-		return;
-	service_view_free(view);
-	service_view_init(view);
+	if (worker->hosts.cap > KEEP_BYTES)
+		buf_free(&worker->hosts);
+	if (worker->view.text_cap > KEEP_BYTES) {
+		service_view_free(&worker->view);
+		service_view_init(&worker->view);
+	}
 }
 
 /* ---- answers -------------------------------------------------------------------- */
@@ -198,6 +200,14 @@ static void answer_unknown(struct request *rq, const struct list_request *list)
 	handler_reply_buf(rq, &b);
 }
 
+static void answer_and_keep(struct request *rq, struct list_request *list, const struct list_cache_entry *entry)
+{
+	struct list_cache_key key = cache_key(list);
+
+	answer(rq, list, entry);
+	list_cache_put(rq->worker->list_cache, &key, entry);
+}
+
 /* Only health has changed since an older entry: its hosts are moved. False: it has to be rendered. */
 static bool answer_flipped(struct request *rq, struct list_request *list)
 {
@@ -205,56 +215,47 @@ static bool answer_flipped(struct request *rq, struct list_request *list)
 	const struct list_cache_entry *older = list_cache_older(rq->worker->list_cache, &key);
 	uint64_t healthy[PIECES_MOST / 64];
 	struct list_cache_entry entry;
-	struct buf hosts;
-	bool done = false;
+	struct buf *hosts = &rq->worker->hosts;
 
 	if (older == NULL || older->piece_count == 0 || older->shape.empty || older->piece_count != list->stamp.instances)
 		return false;
 	entry = *older;
 	entry.pieces = arena_alloc(&rq->arena, entry.piece_count * sizeof(entry.pieces[0]));
-	if (entry.pieces == NULL)
+	entry.metadata_json = arena_copy(&rq->arena, older->metadata_json);
+	if (entry.pieces == NULL || entry.metadata_json.p == NULL)
 		return false;
 	memcpy(entry.pieces, older->pieces, entry.piece_count * sizeof(entry.pieces[0]));
 	if (registry_health(&rq->worker->registry, &list->service, list->stamp.id, entry.content, entry.piece_count, healthy,
 	                    &list->stamp) < 0)
 		return false;
-	buf_init(&hosts);
-	if (list_flipped(older->hosts, entry.pieces, entry.piece_count, healthy, list->stamp.threshold, &hosts) == 0) {
-		entry.hosts = buf_view(&hosts);
-		key = cache_key(list);
-		answer(rq, list, &entry);
-		list_cache_put(rq->worker->list_cache, &key, &entry);
-		metric_add(METRIC_LIST_CACHE_FLIPPED, 1);
-		done = true;
-	}
-	buf_free(&hosts);
-	return done;
+	buf_reset(hosts);
+	if (list_flipped(older->hosts, entry.pieces, entry.piece_count, healthy, list->stamp.threshold, hosts) < 0)
+		return false;
+	entry.hosts = buf_view(hosts);
+	answer_and_keep(rq, list, &entry);
+	metric_add(METRIC_LIST_CACHE_FLIPPED, 1);
+	return true;
 }
 
 static void answer_rendered(struct request *rq, struct list_request *list)
 {
 	struct list_cache_entry entry = { .hosts = { NULL, 0 } };
-	struct buf hosts, metadata;
+	struct buf *hosts = &rq->worker->hosts, metadata;
 	int ret;
 
 	metric_add(METRIC_LIST_CACHE_MISSES, 1);
-	buf_init(&hosts);
+	buf_reset(hosts);
 	buf_init(&metadata);
-	if ((ret = render(rq, list, &hosts, &metadata, &entry)) < 0) {
+	if ((ret = render(rq, list, hosts, &metadata, &entry)) < 0) {
 		reply_registry_error(rq, ret, list->service.name, STR(""));
 	} else if (!list->stamp.found) {
 		answer_unknown(rq, list);
 	} else {
-		struct list_cache_key key = cache_key(list);
-
-		entry.hosts = buf_view(&hosts);
+		entry.hosts = buf_view(hosts);
 		entry.metadata_json = buf_view(&metadata);
-		list_cache_put(rq->worker->list_cache, &key, &entry);
-		answer(rq, list, &entry);
+		answer_and_keep(rq, list, &entry);
 	}
-	buf_free(&hosts);
 	buf_free(&metadata);
-	give_back_large(&rq->worker->view);
 }
 
 static void answer_found(struct request *rq, struct list_request *list)
@@ -265,9 +266,11 @@ static void answer_found(struct request *rq, struct list_request *list)
 	if (list_cache_get(rq->worker->list_cache, &key, &entry)) {
 		metric_add(METRIC_LIST_CACHE_HITS, 1);
 		answer(rq, list, &entry);
-	} else if (!flips_are_moved(list) || !answer_flipped(rq, list)) {
-		answer_rendered(rq, list);
+		return;
 	}
+	if (!flips_are_moved(list) || !answer_flipped(rq, list))
+		answer_rendered(rq, list);
+	give_back_large(rq->worker);
 }
 
 void handle_instance_list(struct request *rq)

@@ -117,15 +117,10 @@ static struct str append(char **at, struct str s)
 	return copy;
 }
 
-static struct node *node_new(const struct list_cache_key *key, const struct list_cache_entry *entry, uint64_t bytes)
+static void fill(struct node *node, const struct list_cache_key *key, const struct list_cache_entry *entry)
 {
-	struct node *node = malloc(bytes);
-	char *at;
+	char *at = node->text + entry->piece_count * sizeof(struct list_piece);
 
-	if (node == NULL)
-		return NULL;
-	at = node->text + entry->piece_count * sizeof(struct list_piece);
-	node->bytes = bytes;
 	node->key = *key;
 	node->entry = *entry;
 	node->entry.pieces = entry->piece_count > 0 ? (struct list_piece *)(void *)node->text : NULL;
@@ -134,7 +129,6 @@ static struct node *node_new(const struct list_cache_key *key, const struct list
 	node->key.clusters = append(&at, key->clusters);
 	node->entry.hosts = append(&at, entry->hosts);
 	node->entry.metadata_json = append(&at, entry->metadata_json);
-	return node;
 }
 
 int list_cache_new(uint64_t bytes, struct list_cache **cache_r)
@@ -191,25 +185,48 @@ const struct list_cache_entry *list_cache_older(struct list_cache *cache, const 
 	return node != NULL ? &node->entry : NULL;
 }
 
-void list_cache_put(struct list_cache *cache, const struct list_cache_key *key, const struct list_cache_entry *entry)
+/* The older revision's memory, when the new one fits and would not waste it. */
+static bool take_place(struct list_cache *cache, struct node *older, uint64_t bytes)
 {
-	uint64_t bytes = sizeof(struct node) + key->clusters.n + entry->hosts.n + entry->metadata_json.n +
-	                 entry->piece_count * sizeof(struct list_piece);
-	uint64_t hash = key_hash(key);
-	struct node *node = bytes > cache->max_bytes ? NULL : node_new(key, entry, bytes);
-	struct node *older = find(cache, key, hash), **at;
+	if (bytes > older->bytes || bytes < older->bytes / 2)
+		return false;
+	unlink_age(cache, older);
+	link_newest(cache, older);
+	return true;
+}
 
-	if (older != NULL)
-		drop(cache, older);
+static struct node *add(struct list_cache *cache, uint64_t hash, uint64_t bytes)
+{
+	struct node *node = bytes > cache->max_bytes ? NULL : malloc(bytes), **at;
+
 	if (node == NULL)
-		return;
+		return NULL;
 	evict(cache, cache->max_bytes - bytes);
 	grow(cache);
 	node->hash = hash;
+	node->bytes = bytes;
 	at = bucket_of(cache, hash);
 	node->chain = *at;
 	*at = node;
 	link_newest(cache, node);
 	cache->bytes += bytes;
 	cache->count++;
+	return node;
+}
+
+void list_cache_put(struct list_cache *cache, const struct list_cache_key *key, const struct list_cache_entry *entry)
+{
+	uint64_t bytes = sizeof(struct node) + key->clusters.n + entry->hosts.n + entry->metadata_json.n +
+	                 entry->piece_count * sizeof(struct list_piece);
+	uint64_t hash = key_hash(key);
+	struct node *node = find(cache, key, hash);
+
+	if (node != NULL && !take_place(cache, node, bytes)) {
+		drop(cache, node);
+		node = NULL;
+	}
+	if (node == NULL)
+		node = add(cache, hash, bytes);
+	if (node != NULL)
+		fill(node, key, entry);
 }

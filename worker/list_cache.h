@@ -37,7 +37,8 @@ void list_cache_resize(struct list_cache *cache, uint64_t bytes);
 bool list_cache_get(struct list_cache *cache, const struct list_cache_key *key, struct list_cache_entry *entry_r);
 /* The entry of another revision of the same key; NULL: there is none. Valid until the next put. */
 const struct list_cache_entry *list_cache_older(struct list_cache *cache, const struct list_cache_key *key);
-/* Copies; replaces an older revision of the same key, whose texts may be in the new entry. Does nothing when it is too large. */
+/* Copies; takes the place of an older revision of the same key. No text of key or entry may be the cache's own. Does nothing
+ * when it is too large. */
 void list_cache_put(struct list_cache *cache, const struct list_cache_key *key, const struct list_cache_entry *entry);
 
 #endif

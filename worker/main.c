@@ -239,6 +239,7 @@ static int worker_init(struct worker *worker)
 	registry_init(&worker->registry, worker->proc->seg);
 	worker->switches = switches_of(worker->proc->seg);
 	service_view_init(&worker->view);
+	buf_init(&worker->hosts);
 	configure(worker);
 	if ((worker->loop = ev_loop_new(EVFLAG_AUTO | EVFLAG_NOENV)) == NULL)
 		return ERR_IO;
@@ -258,6 +259,7 @@ static void worker_deinit(struct worker *worker)
 	router_free(&worker->router);
 	list_cache_free(&worker->list_cache);
 	service_view_free(&worker->view);
+	buf_free(&worker->hosts);
 	if (worker->loop != NULL)
 		ev_loop_destroy(worker->loop);
 }

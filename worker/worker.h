@@ -39,6 +39,7 @@ struct worker {
 	struct gate gate; /* what follows from the texts of the switches */
 	struct destination_policy destinations;
 	struct service_view view; /* memory reused from request to request */
+	struct buf hosts;         /* the same, for a list that is not in list_cache */
 	struct list_cache *list_cache;
 	struct accept_set *accept;
 	struct connection *connections; /* all open ones */
