@@ -2,19 +2,42 @@
 
 #include "shared/shm/health.h"
 
-/* The hot path: one lock, two look-ups, one word. */
-static int beat(struct op *op, const struct service_key *service, uint32_t hash, const struct instance_key *key,
-                struct beat_result *result_r)
+struct beat {
+	const struct service_key *service;
+	struct instance_key key; /* of the ephemeral instance */
+	struct place place;
+	uint32_t instance_hash;
+};
+
+/* Service and instance are waited for together: a fleet's beats come in no order, and hardly anything is in the cache. */
+static void ask_heads(const struct registry *reg, const struct beat *b)
 {
-	struct instance_key kind = *key;
+	struct tx tx = { .seg = reg->seg, .shard = &reg->seg->shards[b->place.shard] };
+	const struct registry_root *root = (const struct registry_root *)tx.shard->root;
+
+	table_ask_head(&tx, &root->services, b->place.hash);
+	table_ask_head(&tx, &root->instances, b->instance_hash);
+}
+
+static void ask_objects(struct op *op, const struct beat *b)
+{
+	table_ask_first(&op->tx, &op->root->services, b->place.hash);
+	table_ask_first(&op->tx, &op->root->instances, b->instance_hash);
+}
+
+/* The hot path: one lock, two look-ups, one word. */
+static int beat(struct op *op, const struct beat *b, struct beat_result *result_r)
+{
+	struct instance_key kind = b->key;
 	struct service *s;
 	struct instance *i;
 	struct stored_overrides timing;
-	uint32_t soff = service_find(op, service, hash, &s);
+	uint32_t soff;
 
-	if (soff == 0)
+	ask_objects(op, b);
+	if ((soff = service_find(op, b->service, b->place.hash, &s)) == 0)
 		return ERR_NOT_FOUND;
-	kind.ephemeral = true;
+	slab_ask(op->reg->seg, s->first_cluster, 0, sizeof(struct cluster));
 	if (instance_find_exact(op, soff, s, &kind, &i) == 0) {
 		kind.ephemeral = false;
 		if (op->tx.err != 0 || instance_find_exact(op, soff, s, &kind, &i) == 0)
@@ -40,16 +63,19 @@ static int beat(struct op *op, const struct service_key *service, uint32_t hash,
 int registry_beat(struct registry *reg, struct origin origin, const struct service_key *service, const struct instance_key *key,
                   struct beat_result *result_r)
 {
-	struct place place = key_place(reg, service);
+	struct beat b = { .service = service, .key = *key, .place = key_place(reg, service) };
 	uint64_t now_ms = health_now(reg->seg);
 	struct op op;
 	int ret;
 
+	b.key.ephemeral = true;
+	b.instance_hash = key_instance_hash(reg, b.place.hash, &b.key);
+	ask_heads(reg, &b);
 	*result_r = (struct beat_result){ .has_interval = false };
-	if ((ret = op_begin(&op, reg, place.shard, origin)) < 0)
+	if ((ret = op_begin(&op, reg, b.place.shard, origin)) < 0)
 		return ret;
 	op.now_ms = now_ms;
-	ret = beat(&op, service, place.hash, key, result_r);
+	ret = beat(&op, &b, result_r);
 	if (ret == 0 && op.tx.err == 0 && !result_r->revived) {
 		op_end(&op);
 		return 0;

@@ -166,7 +166,7 @@ uint32_t instance_find(struct op *op, uint32_t soff, const struct service *s, co
                        struct instance **i_r)
 {
 	const struct table *table = &op->root->instances;
-	uint32_t hash = key_instance_hash(op->reg, s->id, key);
+	uint32_t hash = key_instance_hash(op->reg, s->link.hash, key);
 
 	for (uint32_t off = table_find(&op->tx, table, hash); off != 0; off = table_next(&op->tx, table, off)) {
 		struct instance *i = instance_at(op, off);
@@ -323,7 +323,7 @@ int instance_create(struct op *op, uint32_t soff, struct service *s, const struc
 		__atomic_fetch_add(&op->tx.shard->due_lowered, 1, __ATOMIC_RELEASE);
 		FAULT("due-lowered-first");
 	}
-	table_insert(&op->tx, &op->root->instances, off, key_instance_hash(op->reg, s->id, &spec->key));
+	table_insert(&op->tx, &op->root->instances, off, key_instance_hash(op->reg, s->link.hash, &spec->key));
 	chain_append(op, cluster_list(c, spec->key.ephemeral), off);
 	count(op, s, c, i, 1);
 	instance_stamp(op, i, service_mark(op, soff, s, CHANGE_CONTENT));

@@ -33,9 +33,9 @@ uint64_t key_name_hash(const struct service_key *key)
 	return hash_key(key, 0);
 }
 
-uint32_t key_instance_hash(const struct registry *reg, uint64_t service_id, const struct instance_key *key)
+uint32_t key_instance_hash(const struct registry *reg, uint32_t service_hash, const struct instance_key *key)
 {
-	uint64_t head[2] = { service_id, (uint64_t)key_datum_port(key->port) << 1 | key->ephemeral };
+	uint64_t head[2] = { service_hash, (uint64_t)key_datum_port(key->port) << 1 | key->ephemeral };
 	uint64_t hash = XXH3_64bits_withSeed(head, sizeof(head), reg->seg->header->seed);
 
 	return (uint32_t)(hash_text(key->ip, hash_text(key->cluster, hash)) >> 32);

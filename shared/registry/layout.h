@@ -83,7 +83,7 @@ enum instance_flag {
 	                             /* bits 24..31: source (enum source) */
 };
 
-/* Key in the table: service id, ip, datum port (max(port, 0)), cluster name, ephemeral. */
+/* Key in the table: hash of the service's name, ip, datum port (max(port, 0)), cluster name, ephemeral. */
 struct instance {
 	struct table_link link;
 	uint64_t beat; /* unlogged: beat word (health.h) */

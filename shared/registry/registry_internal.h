@@ -115,7 +115,8 @@ struct place {
 
 struct place key_place(const struct registry *reg, const struct service_key *key);
 uint64_t key_name_hash(const struct service_key *key);
-uint32_t key_instance_hash(const struct registry *reg, uint64_t service_id, const struct instance_key *key);
+/* From the hash of its service's name, not the service's id: both can be looked up at once. */
+uint32_t key_instance_hash(const struct registry *reg, uint32_t service_hash, const struct instance_key *key);
 uint32_t key_subscriber_hash(const struct registry *reg, uint64_t audience_id, const struct subscriber_spec *sub);
 bool key_service_name_valid(struct str name);
 bool key_cluster_name_valid(struct str name);

@@ -27,6 +27,7 @@ uint32_t service_find(struct op *op, const struct service_key *key, uint32_t has
 
 		if (s == NULL)
 			break;
+		slab_ask(op->reg->seg, s->name, 0, 64);
 		if (key_is(&op->tx, s->name, s->ns_len, s->name_len, key)) {
 			*s_r = s;
 			return off;

@@ -423,7 +423,7 @@ void fill_instance(struct fill *f, const struct saved_instance *in)
 	if (!ready(f))
 		return;
 	key.cluster = cluster_name(&f->op.tx, f->c);
-	hash = key_instance_hash(f->reg, f->s->id, &key);
+	hash = key_instance_hash(f->reg, f->s->link.hash, &key);
 	if (set_add(f, hash) && instance_find(&f->op, f->soff, f->s, &key, &i) != 0) {
 		fill_fail(f, ERR_SYNTAX, "an instance twice");
 		return;

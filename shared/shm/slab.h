@@ -97,6 +97,19 @@ void slab_free(struct tx *tx, uint32_t off);
 void *slab_at(const struct tx *tx, uint32_t off, enum slab_kind kind);
 /* The same without the counter: for hints that may be out of date. */
 void *slab_try(const struct tx *tx, uint32_t off, enum slab_kind kind);
+/* Asks the memory for bytes [from, from + bytes) of an object, and for what slab_at() reads of its page, before they are
+ * needed. Any reference will do. */
+static inline void slab_ask(const struct segment *seg, uint32_t off, uint32_t from, uint32_t bytes)
+{
+	uint64_t at = (uint64_t)off * SEGMENT_UNIT, page = (at - seg->data_off) / SEGMENT_PAGE;
+
+	if (page >= seg->pages)
+		return;
+	__builtin_prefetch(&seg->descs[page]);
+	for (uint32_t n = 0; n < bytes; n += 64)
+		__builtin_prefetch(seg->base + at + from + n);
+}
+
 /* Kind of the page that off lies in; SLAB_NONE outside this shard's pages. */
 enum slab_kind slab_kind_at(const struct tx *tx, uint32_t off);
 

@@ -12,7 +12,7 @@
 /* What a split needs of the log beside its chain (two pages, heads, count) and what it leaves
  * to the operation around it. */
 #define SPLIT_RESERVE (16U + 48U)
-#define SPLITS_PER_INSERT 2U  /* two, so that splits left out earlier are made up for */
+#define SPLITS_PER_INSERT 3U  /* two, and one so that splits left out earlier are made up for */
 #define MERGES_PER_REMOVAL 5U /* at load 1/4 one object less is four buckets too many */
 #define SPLIT_CHAIN_MAX (UNDO_ENTRIES - SPLIT_RESERVE)
 
@@ -107,6 +107,24 @@ uint32_t table_next(const struct tx *tx, const struct table *table, uint32_t off
 		return 0;
 	tx->seg->probes--;
 	return search(tx, table, link->next, link->hash);
+}
+
+void table_ask_head(const struct tx *tx, const struct table *table, uint32_t hash)
+{
+	uint32_t bucket = bucket_of(table, hash), page;
+
+	if (bucket < TABLE_INLINE)
+		return;
+	page = table_page(tx, table, page_index(bucket));
+	slab_ask(tx->seg, page, (bucket - TABLE_INLINE) % TABLE_HEADS * (uint32_t)sizeof(uint32_t), 1);
+}
+
+void table_ask_first(const struct tx *tx, const struct table *table, uint32_t hash)
+{
+	const uint32_t *head = head_at(tx, table, bucket_of(table, hash));
+
+	if (head != NULL)
+		slab_ask(tx->seg, *head, 0, slab_object_bytes((enum slab_kind)table->kind));
 }
 
 /* ---- growing --------------------------------------------------------------- */
@@ -243,7 +261,7 @@ void table_insert(struct tx *tx, struct table *table, uint32_t off, uint32_t has
 	undo_set_bytes(tx, link, &(struct table_link){ hash, *head }, sizeof(*link));
 	undo_set32(tx, head, off);
 	undo_set64(tx, &table->count, table->count + 1);
-	for (unsigned i = 0; i < SPLITS_PER_INSERT && table->count > table->buckets; i++) {
+	for (unsigned i = 0; i < SPLITS_PER_INSERT && table->count * 2 > table->buckets; i++) {
 		if (!split(tx, table))
 			break;
 	}
@@ -251,7 +269,7 @@ void table_insert(struct tx *tx, struct table *table, uint32_t off, uint32_t has
 
 void table_reserve(struct tx *tx, struct table *table, uint64_t objects)
 {
-	while (table->buckets < objects && split(tx, table)) {
+	while (table->buckets < objects * 2 && split(tx, table)) {
 		if (undo_commit(tx) < 0)
 			return;
 	}

@@ -2,8 +2,8 @@
  *
  * Objects are chained through a struct table_link that must be their first member.
  * The first TABLE_INLINE buckets stand in the table itself; further ones in pages of
- * 1,024 heads named by one directory page. A bucket is split per insert while the
- * load is above 1 (two when earlier splits were left out), at most five are merged per
+ * 1,024 heads named by one directory page. Two buckets are split per insert while the
+ * load is above 1/2 (three when earlier splits were left out), at most five are merged per
  * removal while it is below 1/4; a split that finds no page, or a chain too long for the
  * log, is left out (chains grow, nothing fails).
  *
@@ -41,6 +41,10 @@ void table_init(struct table *table, enum slab_kind kind);
  *     for (off = table_find(tx, t, hash); off != 0; off = table_next(tx, t, off)) */
 uint32_t table_find(const struct tx *tx, const struct table *table, uint32_t hash);
 uint32_t table_next(const struct tx *tx, const struct table *table, uint32_t off);
+/* Ask the memory for what table_find() is going to read, so that several look-ups wait for it together: first their heads (this
+ * may be done without the lock: it is a guess, and nothing is stored or counted), then the first object of each chain. */
+void table_ask_head(const struct tx *tx, const struct table *table, uint32_t hash);
+void table_ask_first(const struct tx *tx, const struct table *table, uint32_t hash);
 /* Never fails for lack of memory. */
 void table_insert(struct tx *tx, struct table *table, uint32_t off, uint32_t hash);
 /* Adds buckets for that many objects, as far as there are pages. Commits: each bucket is a transaction of its own. */
