@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#define XXH_INLINE_ALL
 #include <xxhash.h>
 
 #define NONE UINT32_MAX
@@ -27,7 +28,7 @@ struct inflight {
 
 static uint32_t sub_bucket(const struct inflight *f, uint8_t shard, uint64_t sub_id)
 {
-	return (uint32_t)XXH64(&sub_id, sizeof sub_id, f->seed + shard) & (f->capacity - 1);
+	return (uint32_t)XXH3_64bits_withSeed(&sub_id, sizeof sub_id, f->seed + shard) & (f->capacity - 1);
 }
 
 static uint32_t key_bucket(const struct inflight *f, const uint8_t address[16], uint16_t port, uint64_t key)
@@ -37,7 +38,7 @@ static uint32_t key_bucket(const struct inflight *f, const uint8_t address[16], 
 	memcpy(text, address, 16);
 	memcpy(text + 16, &key, 8);
 	memcpy(text + 24, &port, 2);
-	return (uint32_t)XXH64(text, sizeof text, f->seed) & (f->capacity - 1);
+	return (uint32_t)XXH3_64bits_withSeed(text, sizeof text, f->seed) & (f->capacity - 1);
 }
 
 static uint32_t index_of(const struct inflight *f, const struct inflight_entry *entry)

@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#define XXH_INLINE_ALL
 #include <xxhash.h>
 
 #define SLOTS_MIN 1024U
@@ -97,7 +98,7 @@ static struct clock_slot *slot_of(struct pace *pace, const uint8_t address[16], 
 	memcpy(text, address, 16);
 	if (port != NULL)
 		memcpy(text + 16, port, 2);
-	hash = XXH64(text, port != NULL ? 18 : 16, pace->seed) | 1;
+	hash = XXH3_64bits_withSeed(text, port != NULL ? 18 : 16, pace->seed) | 1;
 	slot = probe(pace->slots, pace->size, hash);
 	if (slot->hash == 0) {
 		slot->hash = hash;

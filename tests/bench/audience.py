@@ -43,6 +43,8 @@ class Audience:
         self.sockets = [hearing_socket() for _ in range(SOCKETS)]
         self.poller = select.poll()
         self.by_fd = {sock.fileno(): sock for sock in self.sockets}
+        self.ports = [sock.getsockname()[1] for sock in self.sockets]
+        self.datagram_bytes = 0     # of the last one heard
         for fd in self.by_fd:
             self.poller.register(fd, select.POLLIN)
 
@@ -53,7 +55,7 @@ class Audience:
     def subscribe(self, client, count):
         for number in range(count):
             ip = f"127.1.{number // SOCKETS // 250}.{number // SOCKETS % 250 + 1}"
-            port = self.sockets[number % SOCKETS].getsockname()[1]
+            port = self.ports[number % SOCKETS]
             client.ask("GET", f"/instance/list?serviceName={self.service}&clientIP={ip}&udpPort={port}")
 
     def hear(self, count, seconds, acknowledge=True):
@@ -68,8 +70,13 @@ class Audience:
                 last = max(last, self.hear_some(self.by_fd[fd], heard, keys, acknowledge))
         return last
 
-    @staticmethod
-    def hear_some(sock, heard, keys, acknowledge):
+    def drain(self):
+        """Reads what has come, without answering."""
+        for fd, sock in self.by_fd.items():
+            while self.hear_some(sock, set(), {}, False):
+                pass
+
+    def hear_some(self, sock, heard, keys, acknowledge):
         last = 0.0
         for _ in range(64):
             try:
@@ -78,6 +85,7 @@ class Audience:
                 if error.errno == errno.EAGAIN:
                     break
                 raise
+            self.datagram_bytes = len(raw)
             found = {(level, kind): data for level, kind, data in ancillary}
             seconds, nanoseconds = TIMESPEC.unpack(found[socket.SOL_SOCKET, SO_TIMESTAMPNS])
             to = PKTINFO.unpack(found[socket.IPPROTO_IP, IP_PKTINFO])[2]

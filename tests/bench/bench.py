@@ -48,12 +48,6 @@ class Run:
             self.rows.append(row)
             self.goals.show(row)
 
-    def pushes(self):
-        rows, cost = scale.pushes(self.options, self.goals)
-        self.add(rows)
-        if cost:
-            self.add(scale.push_cost(self.options, self.goals, cost))
-
     def all(self):
         options, goals = self.options, self.goals
         cheap = [key for key in works.CHEAP if self.wanted(key)]
@@ -64,12 +58,10 @@ class Run:
         steps = [(("floor",), works.honest_floor), (("list-flip",), works.flipped_list), (("large-service",), scale.large_service),
                  (("million",), scale.million), (("memory-1", "memory-pss", "start-million"), scale.memory),
                  (("memory-left",), scale.memory_left), (("idle",), scale.idle),
-                 (("start-empty",), scale.start_empty), (("sustained",), scale.sustained), (("p99", "max"), scale.latency)]
+                 (("start-empty",), scale.start_empty), (("push-1000", "push-10000", "push-cpu", "push-lost"), scale.pushes), (("sustained",), scale.sustained), (("p99", "max"), scale.latency)]
         for keys, step in steps:
             if self.wanted(*keys):
                 self.add(step(options, goals))
-        if self.wanted("push"):
-            self.pushes()
         if self.wanted("shards", "workers"):
             print("\n".join(scale.workers(options) + scale.shards(options)))
         over = [row["key"] for row in self.rows if not row["met"]]
@@ -96,9 +88,9 @@ def check(options):
             goals.show(row)
             memory = not row["met"]
         if lost:
-            rows = scale.pushes(options, goals)[0]
-            goals.show(rows[-1])
-            lost = not rows[-1]["met"]
+            row = scale.pushes(options, goals, with_cost=False)[-1]
+            goals.show(row)
+            lost = not row["met"]
         if not left and not memory and not lost:
             break
     failed = left + ["idle-pss"] * memory + ["push-lost"] * lost

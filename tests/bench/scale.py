@@ -221,10 +221,11 @@ def latency(options, goals):
 
 # ---- pushes ------------------------------------------------------------------------------------------------------------
 
-def acknowledged(client, before, count):
-    deadline = time.monotonic() + PUSH_WAIT_S
+def counted(client, name, before, count):
+    """How far a counter of the pusher has come, once that is far enough or the time is over."""
+    deadline = time.monotonic() + PUSH_DELAY_S + PUSH_WAIT_S
     while True:
-        got = counter(client, "roster_push_ok_total") - before
+        got = counter(client, name) - before
         if got >= count or time.monotonic() > deadline:
             return got
         time.sleep(0.02)
@@ -234,50 +235,66 @@ def pusher_of(server):
     return next(pid for pid in server.pids() if "pusher" in name_of(pid))
 
 
-def push(client, server, count, rounds):
-    """Milliseconds from the end of the merge delay to the last datagram (the median), ACKs lost, and CPU microseconds of the
-    pusher per datagram of one more push that nobody acknowledges."""
-    audience, times, lost, pid = Audience(f"crowd-{count}"), [], 0, pusher_of(server)
-    try:
-        audience.subscribe(client, count)
-        for number in range(rounds):
-            before, begin = counter(client, "roster_push_ok_total"), time.time()
-            client.ask("POST", f"/instance?serviceName={audience.service}&ip=10.3.0.1&port={8000 + number}&metadata={METADATA}")
-            last = audience.hear(count, PUSH_DELAY_S + PUSH_WAIT_S)
-            if last is None:
-                raise BenchError(f"not all of {count} subscribers were pushed to")
-            times.append((last - begin - PUSH_DELAY_S) * 1000)
-            lost += count - acknowledged(client, before, count)
-        cpu = cpu_seconds(pid)
-        client.ask("POST", f"/instance?serviceName={audience.service}&ip=10.3.0.2&port=80&metadata={METADATA}")
-        audience.hear(count, PUSH_DELAY_S + PUSH_WAIT_S, acknowledge=False)
-        cpu = (cpu_seconds(pid) - cpu) * 1e6 / count
-    finally:
-        audience.close()
-    return statistics.median(times), lost, cpu
+def change(client, audience, number):
+    """One more instance in the service of the audience."""
+    client.ask("POST", f"/instance?serviceName={audience.service}&ip=10.3.0.1&port={number}&metadata={METADATA}")
 
 
-def pushes(options, goals):
-    rows, lost, cost = [], 0, 0
+def push(client, audience, count, rounds):
+    """Milliseconds from the end of the merge delay to the last datagram (the median), and ACKs lost."""
+    times, lost = [], 0
+    for number in range(rounds):
+        before, begin = counter(client, "roster_push_ok_total"), time.time()
+        change(client, audience, 8000 + number)
+        last = audience.hear(count, PUSH_DELAY_S + PUSH_WAIT_S)
+        if last is None:
+            raise BenchError(f"not all of {count} subscribers were pushed to")
+        times.append((last - begin - PUSH_DELAY_S) * 1000)
+        lost += count - counted(client, "roster_push_ok_total", before, count)
+    return statistics.median(times), lost
+
+
+def push_cost(options, goals, client, server, audience, count):
+    """CPU of the pusher per datagram, and of sendmmsg() to the same sockets. Nobody reads meanwhile: to wake a reader costs the
+    sender, and how often depends on both."""
+    pid, costs = pusher_of(server), []
+    for number in range(options.rounds):
+        before, sent = cpu_seconds(pid), counter(client, "roster_push_total")
+        change(client, audience, 9000 + number)
+        if counted(client, "roster_push_total", sent, count) != count:
+            raise BenchError(f"not all of {count} subscribers were pushed to")
+        costs.append((cpu_seconds(pid) - before) * 1e6 / count)
+        audience.drain()
+    own = statistics.median(costs)
+    output = subprocess.run([program(options, "datagrams"), str(count), str(audience.datagram_bytes), "15"] +
+                            [str(port) for port in audience.ports], capture_output=True, text=True, check=True,
+                            preexec_fn=pin(SERVER_CPUS)).stdout
+    audience.drain()
+    bare = float(output.split()[1])
+    return goals.row("push-cpu", own / bare, f"{own:.2f} us without ACKs, sendmmsg alone {bare:.2f} us, "
+                                             f"{audience.datagram_bytes} bytes")
+
+
+def pushes(options, goals, with_cost=True):
+    rows, lost = [], 0
     server = Rosterd(options.rosterd, **{"push.delay": f"{PUSH_DELAY_S}s", "push.subscriber_life": "120s"})
     try:
         client = Client(server.port)
         for count in PUSHES:
-            ms, gone, cpu = push(client, server, count, 1 if options.quick else options.rounds)
-            rows.append(goals.row(f"push-{count}", ms))
-            lost += gone
-            cost = cost or cpu
+            audience = Audience(f"crowd-{count}")
+            try:
+                audience.subscribe(client, count)
+                ms, gone = push(client, audience, count, 1 if options.quick else options.rounds)
+                rows.append(goals.row(f"push-{count}", ms))
+                lost += gone
+                if with_cost and count == PUSHES[0]:
+                    rows.append(push_cost(options, goals, client, server, audience, count))
+            finally:
+                audience.close()
     finally:
         server.stop()
     rows.append(goals.row("push-lost", lost))
-    return rows, cost
-
-
-def push_cost(options, goals, cost):
-    run = subprocess.run([program(options, "datagrams"), "1000", "400", "20"], capture_output=True, text=True, check=True,
-                         preexec_fn=pin(SERVER_CPUS))
-    bare = float(run.stdout.split()[1])
-    return goals.row("push-cpu", cost / bare, f"{cost:.2f} us without ACKs, sendmmsg alone {bare:.2f} us")
+    return rows
 
 
 # ---- processes -----------------------------------------------------------------------------------------------------------
