@@ -451,6 +451,8 @@ static const struct family families[] = {
 	{ "roster_slab_bytes", GAUGE, "kind", "Bytes of the pages that hold them.", put_kind_bytes, 0 },
 	{ "roster_lock_rollbacks_total", COUNTER, "", "Locks whose owner died: its change was rolled back or finished.",
 	  put_header, HEADER(rollbacks) },
+	{ "roster_lock_waits_total", COUNTER, "", "Locks of shards that another process held when they were asked for.", put_header,
+	  HEADER(lock_waits) },
 	{ "roster_lock_swept_pages_total", COUNTER, "", "Pages that those deaths left without use, given back.", put_header,
 	  HEADER(sweeps) },
 	{ "roster_corrupt_references_total", COUNTER, "",

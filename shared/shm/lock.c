@@ -167,8 +167,10 @@ int lock_take(struct segment *seg, uint32_t shard, struct tx *tx_r)
 	if (shard >= SHARDS_ALL)
 		return ERR_LOCK;
 	rc = pthread_mutex_trylock(&s->lock);
-	if (rc == EBUSY)
+	if (rc == EBUSY) {
+		__atomic_fetch_add(&seg->header->lock_waits, 1, __ATOMIC_RELAXED);
 		rc = wait_for(s);
+	}
 	if (rc != 0 && rc != EOWNERDEAD)
 		return rc == ENOTRECOVERABLE ? ERR_CORRUPT : ERR_LOCK;
 	FAULT("lock-taken");

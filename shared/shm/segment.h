@@ -96,7 +96,8 @@ struct segment_header {
 	uint64_t check_passes; /* whole checks finished */
 	uint64_t check_broken; /* rules found broken, all checks together */
 	uint64_t check_shard;  /* parts done of the check in work */
-	uint64_t spare[24];
+	uint64_t lock_waits;   /* locks that another held when they were asked for */
+	uint64_t spare[23];
 };
 
 /* The process's handle. Made by the master, inherited by fork, never freed. */

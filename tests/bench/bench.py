@@ -58,7 +58,8 @@ class Run:
         steps = [(("floor",), works.honest_floor), (("list-flip",), works.flipped_list), (("large-service",), scale.large_service),
                  (("million",), scale.million), (("memory-1", "memory-pss", "start-million"), scale.memory),
                  (("memory-left",), scale.memory_left), (("idle",), scale.idle),
-                 (("start-empty",), scale.start_empty), (("push-1000", "push-10000", "push-cpu", "push-lost"), scale.pushes), (("sustained",), scale.sustained), (("p99", "max"), scale.latency)]
+                 (("start-empty",), scale.start_empty), (("push-1000", "push-10000", "push-cpu", "push-lost"), scale.pushes),
+                 (("sustained",), scale.sustained), (("p99", "max"), scale.latency)]
         for keys, step in steps:
             if self.wanted(*keys):
                 self.add(step(options, goals))

@@ -5,6 +5,7 @@ import shutil
 import statistics
 import subprocess
 
+from audience import Audience
 from scale import PAIRS, beat_us, fleet, push, segment_pages
 from servers import BenchError, Client, Rosterd
 from works import METADATA
@@ -40,7 +41,12 @@ def pushes(options):
     server = Rosterd(options.rosterd, **{"push.subscriber_life": "120s"})
     try:
         for count in (100, 300, 1_000, 3_000, 10_000):
-            points.append((count, push(Client(server.port), server, count, options.rounds)[0]))
+            client, audience = Client(server.port), Audience(f"crowd-{count}")
+            try:
+                audience.subscribe(client, count)
+                points.append((count, push(client, audience, count, options.rounds)[0]))
+            finally:
+                audience.close()
     finally:
         server.stop()
     return points

@@ -6,7 +6,6 @@ import shutil
 import statistics
 import subprocess
 import tempfile
-import threading
 import time
 
 from audience import Audience
@@ -25,19 +24,49 @@ def program(options, name):
     return os.path.join(os.path.dirname(options.floor), name)
 
 
+class Load:
+    """tests/bench/fleet at work: with Load(...) as load: ...; load.numbers afterwards."""
+
+    def __init__(self, options, server, kind, **arguments):
+        self.command, self.kind = [program(options, "fleet")], kind
+        for key, value in arguments.items():
+            self.command += [f"-{key}", str(value)]
+        self.command += [str(server.port), kind]
+
+    def __enter__(self):
+        self.process = subprocess.Popen(self.command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                                        preexec_fn=pin(LOAD_CPUS))
+        return self
+
+    def __exit__(self, kind, error, trace):
+        if error:
+            self.process.terminate()
+        out, text = self.process.communicate()
+        if error:
+            return
+        words = out.split()
+        self.numbers = {name: float(value) for name, value in zip(words[::2], words[1::2])}
+        if self.process.returncode != 0 or self.numbers["bad"]:
+            raise BenchError(f"fleet {self.kind}: {out}{text}")
+
+
 def fleet(options, server, kind, **arguments):
     """Runs tests/bench/fleet; returns its numbers."""
-    command = [program(options, "fleet")]
-    for key, value in arguments.items():
-        command += [f"-{key}", str(value)]
-    run = subprocess.run(command + [str(server.port), kind], capture_output=True, text=True, preexec_fn=pin(LOAD_CPUS), check=False)
-    if run.returncode != 0:
-        raise BenchError(f"fleet {kind}: {run.stdout}{run.stderr}")
-    words = run.stdout.split()
-    numbers = {name: float(value) for name, value in zip(words[::2], words[1::2])}
-    if numbers["bad"]:
-        raise BenchError(f"fleet {kind}: {run.stdout}")
-    return numbers
+    with Load(options, server, kind, **arguments) as load:
+        pass
+    return load.numbers
+
+
+def wait_until(condition, seconds=10):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > deadline:
+            raise BenchError("waited in vain")
+        time.sleep(0.02)
+
+
+def metrics(server):
+    return Client(server.port).ask("GET", "/actuator/prometheus", prefix="/nacos").decode()
 
 
 def beat_us(options, server, count, per_service, prefix):
@@ -207,11 +236,8 @@ def latency(options, goals):
         us = (server.cpu()[0] - before) * 1e6 / done
         rate = int(0.5e6 / us)
         seconds = 2 + fill_count / 20_000
-        filling = threading.Thread(target=fleet, args=(options, server, "register"),
-                                   kwargs={"n": fill_count, "p": fill_count, "x": "filling", "m": METADATA, "r": 20_000, "c": 4})
-        filling.start()
-        numbers = fleet(options, server, "beat", n=10_000, p=10, c=32, r=rate, s=seconds)
-        filling.join()
+        with Load(options, server, "register", n=fill_count, p=fill_count, x="filling", m=METADATA, r=20_000, c=4):
+            numbers = fleet(options, server, "beat", n=10_000, p=10, c=32, r=rate, s=seconds)
         full = time.monotonic() - begin
     finally:
         server.stop()
@@ -310,19 +336,32 @@ def shards(options):
     return lines
 
 
+def per_worker(text, name):
+    """The values of a family, a worker each."""
+    return [float(value) for value in re.findall(rf'^{name}\{{process="worker/\d+"\}} ([\d.]+)$', text, re.M)]
+
+
 def workers(options):
-    """One and two workers, 256 connections, on both cores with the load beside them: throughput and split."""
-    lines = []
-    every = sorted(os.sched_getaffinity(0))
+    """One and two workers, each pinned to a core of its own, 256 connections; the load has no core to itself."""
+    lines, cores = [], sorted(os.sched_getaffinity(0))
     for count in (1, 2):
-        server = Rosterd(options.rosterd, count, cpus=set(every))
+        if count > len(cores):
+            raise BenchError("fewer cores than workers")
+        server = Rosterd(options.rosterd, count, cpus=set(cores))
         try:
+            for core, pid in zip(cores, (pid for pid in server.pids() if "worker" in name_of(pid))):
+                os.sched_setaffinity(pid, {core})
             fleet(options, server, "register", n=10_000, p=10, m=METADATA)
-            done = fleet(options, server, "beat", n=10_000, p=10, c=256, s=1 if options.quick else 3)
-            text = Client(server.port).ask("GET", "/actuator/prometheus", prefix="/nacos").decode()
+            with Load(options, server, "beat", n=10_000, p=10, c=256, s=2 if options.quick else 5) as load:
+                wait_until(lambda: sum(per_worker(metrics(server), "roster_process_connections")) >= 256)
+                split = per_worker(metrics(server), "roster_process_connections")
+            done, text = load.numbers, metrics(server)
         finally:
             server.stop()
-        turns = re.findall(r'^roster_process_busy_seconds_total\{process="(worker/\d+)"\} ([\d.]+)$', text, re.M)
-        lines.append(f"{count} workers, 256 connections, {len(every)} cores shared with the load: "
-                     f"{done['requests'] / done['seconds']:,.0f} beats/s; busy " + ", ".join(f"{name} {float(s):.1f} s" for name, s in turns))
+        busy = per_worker(text, "roster_process_busy_seconds_total")
+        waits = int(re.search(r"^roster_lock_waits_total (\d+)$", text, re.M).group(1))
+        lines.append(f"{count} worker{'s' * (count > 1)}, 256 connections, {len(cores)} cores shared with the load: "
+                     f"{done['requests'] / done['seconds']:,.0f} beats/s; connections " + " + ".join(f"{n:.0f}" for n in split) +
+                     "; busy " + " + ".join(f"{s:.1f} s" for s in busy) +
+                     f"; {waits} waits for a lock in {done['requests'] / 1e6:.1f} million requests")
     return lines
