@@ -41,7 +41,8 @@ static void say_broken(const char *text, void *arg)
 	printf("broken: %s\n", text);
 }
 
-/* Opens the segment the way a start does (waits for its lock, plays the logs), but makes none. */
+/* Opens the segment the way a start does (waits for its lock, plays the logs), but makes none and sets none aside: what a start
+ * would not take may be what an older binary serves. */
 static int check_registry(const struct options *options)
 {
 	struct config_error error = { .text = "" };
@@ -65,10 +66,9 @@ static int check_registry(const struct options *options)
 		return EXIT_FAILURE;
 	}
 	segment_config = start_segment_config(&config, false);
-	if ((ret = segment_open(&segment_config, &seg, &report)) < 0 || report.origin != SEGMENT_ATTACHED) {
+	segment_config.only_attach = true;
+	if ((ret = segment_open(&segment_config, &seg, &report)) < 0) {
 		fprintf(stderr, "rosterd: no registry to check: %s\n", report.why[0] != 0 ? report.why : err_str(ret));
-		if (ret == 0 && segment_unlink(seg) < 0)
-			fprintf(stderr, "rosterd: %s stays\n", seg->path);
 		return EXIT_FAILURE;
 	}
 	registry_init(&reg, seg);

@@ -161,6 +161,7 @@ class Snapshot(unittest.TestCase):
                 f.seek(16)
                 f.write(struct.pack("<Q", 0))      # the fingerprint
             self.refused(first, "of another layout", "--export", self.file)
+            self.refused(first, "of another layout", "--check")
             self.assertEqual(os.listdir(first.folder + "/seg"), ["segment"])
             self.assertFalse(os.path.exists(self.file))
 
