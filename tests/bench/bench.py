@@ -4,6 +4,7 @@
     bench.py --rosterd PATH --floor PATH [--quick] [--long] [--rounds N] [--only WORD ...] [--json FILE] [--plots FOLDER]
     bench.py --rosterd PATH --floor PATH --check
     bench.py --rosterd PATH --floor PATH --against HOST:PORT --pid N
+    bench.py --rosterd PATH --floor PATH --profile WORK ...
 
 Both get the same requests from wrk, in turns, with one worker; a floor replies with as many bytes as rosterd does. What counts
 is the CPU time of all server processes (master and children) divided by the requests answered, because the load generator shares
@@ -16,7 +17,9 @@ memory of an idle server and lost ACKs above their goals; times are not judged.
 --against: the same loads for another server that is running already (its process and its children are N), beside rosterd. It
 is filled with 2,100 instances; registrations are left out.
 
-Needs wrk; --plots needs gnuplot. Python standard library only.
+--profile: what the CPU of a request goes into, by part of the program (light, full, list10, list1000, register, ...).
+
+Needs wrk; --plots needs gnuplot, --profile perf. Python standard library only.
 """
 
 import argparse
@@ -26,6 +29,7 @@ import signal
 import subprocess
 import sys
 
+import anatomy
 import report
 import scale
 import works
@@ -133,6 +137,7 @@ def parse():
     parser.add_argument("--check", action="store_true", help="the regression guard of the tests")
     parser.add_argument("--against", metavar="HOST:PORT", help="another server, running already")
     parser.add_argument("--pid", type=int, help="its process")
+    parser.add_argument("--profile", nargs="+", metavar="WORK", help="what a request's CPU goes into")
     options = parser.parse_args()
     if options.against and not options.pid:
         parser.error("--against needs --pid")
@@ -151,6 +156,9 @@ def main():
             return check(options)
         if options.against:
             return against(options)
+        if options.profile:
+            anatomy.show(options)
+            return 0
         if options.plots:
             report.plots(options)
             return 0

@@ -9,4 +9,4 @@ tests_bench_shards_LDADD = libroster.a $(ROSTER_LIBS)
 tests_bench_snapshot_SOURCES = tests/bench/snapshot.c
 tests_bench_snapshot_LDADD = libroster.a $(ROSTER_LIBS)
 EXTRA_DIST += tests/bench/bench.py tests/bench/servers.py tests/bench/works.py tests/bench/scale.py tests/bench/report.py \
-	tests/bench/goals.py tests/bench/goals tests/bench/audience.py tests/bench/bench.lua
+	tests/bench/goals.py tests/bench/anatomy.py tests/bench/goals tests/bench/audience.py tests/bench/bench.lua
