@@ -136,7 +136,11 @@ static int open_file(struct opening *o, int flags)
 {
 	struct stat st;
 
-	o->fd = openat(o->dir_fd, o->config->name, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC | flags, 0600);
+	if (!o->config->only_attach)
+		flags |= O_CREAT;
+	o->fd = openat(o->dir_fd, o->config->name, O_RDWR | O_NOFOLLOW | O_CLOEXEC | flags, 0600);
+	if (o->fd < 0 && errno == ENOENT && o->config->only_attach)
+		return refuse(o->report, ERR_NOT_FOUND, "there is none");
 	if (o->fd < 0 || fstat(o->fd, &st) < 0)
 		return refuse(o->report, ERR_IO, "%.60s/%.40s: %s", o->dir, o->config->name, strerror(errno));
 	if (!S_ISREG(st.st_mode) || st.st_uid != geteuid() || st.st_nlink > 1 || (st.st_mode & 077) != 0)
@@ -482,7 +486,7 @@ int segment_open(const struct segment_config *config, struct segment **segment_r
 	int ret;
 
 	memset(report_r, 0, sizeof(*report_r));
-	if ((ret = choose_dir(&o, true)) == 0 && (ret = lock_file(&o)) == 0)
+	if ((ret = choose_dir(&o, !config->only_attach)) == 0 && (ret = lock_file(&o)) == 0)
 		ret = attach_or_make(&o);
 	if (o.dir_fd >= 0)
 		close(o.dir_fd);

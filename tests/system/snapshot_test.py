@@ -152,6 +152,19 @@ class Snapshot(unittest.TestCase):
             self.assertEqual(os.listdir(second.folder + "/seg"), [])
             shutil.rmtree(second.folder)
 
+    def test_a_look_at_no_registry_leaves_none(self):
+        with Server(check=False) as first:
+            first.stop()
+            folder = first.folder + "/seg"
+            for name in os.listdir(folder):
+                os.unlink(folder + "/" + name)
+            self.refused(first, "no registry to check: there is none", "--check")
+            self.refused(first, "there is none", "--export", self.file)
+            self.assertEqual(os.listdir(folder), [])
+            os.rmdir(folder)
+            self.refused(first, "segment.dir", "--check")
+            self.assertFalse(os.path.exists(folder))
+
     def test_segment_of_another_layout_is_left_alone(self):
         with Server(check=False) as first:
             first.register("a", "10.0.0.1", 1)
