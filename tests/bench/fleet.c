@@ -1,11 +1,12 @@
 /* fleet - a fleet of instances that register, beat or leave, as fast as possible or at a steady rate.
  *
  *     fleet PORT register|beat|deregister [-n COUNT] [-p PER_SERVICE] [-x PREFIX] [-m METADATA] [-c CONNECTIONS]
- *           [-d DEPTH] [-r RATE] [-s SECONDS] [-k KEEP]
+ *           [-d DEPTH] [-r RATE] [-s SECONDS] [-k KEEP] [-b 1]
  *
  * Instance i of COUNT is 10.a.b.c:8080 in service PREFIX-(i / PER_SERVICE). register goes through them in order, once;
  * beat (light beats) and deregister in a scattered order, because a fleet has none: deregister once, beat for SECONDS.
- * -k N: one instance of N is left out of a deregistration. -m: escaped JSON.
+ * -k N: one instance of N is left out of a deregistration. -m: escaped JSON. -b 1: answers are polled for, without sleeping:
+ * waking a sleeper is charged to the server, and the slower the server, the more often one sleeps.
  *
  * RATE 0: each connection keeps DEPTH requests (32) under way. Else the k-th request is due at k / RATE, is sent then whatever
  * the server does, and its latency counts from there, so that a server that stands still is not asked less.
@@ -49,6 +50,7 @@ static struct {
 	enum kind kind;
 	uint64_t count, per_service, rate, keep, connections, depth;
 	double seconds;
+	bool busy;
 	const char *prefix, *metadata;
 	int epoll;
 	uint64_t begin_us, total, issued, done, bad, max_us;
@@ -259,6 +261,8 @@ static void run(void)
 		int n;
 
 		send_all(&wait_us);
+		if (fleet.busy)
+			wait_us = 0;
 		wait = (struct timespec){ .tv_sec = wait_us / 1000000, .tv_nsec = wait_us % 1000000 * 1000 };
 		n = epoll_pwait2(fleet.epoll, events, 256, &wait, NULL);
 		for (int i = 0; i < n; i++)
@@ -301,7 +305,7 @@ static bool parse(int argc, char **argv)
 	static const char *const kinds[] = { "register", "beat", "deregister" };
 	int option;
 
-	while ((option = getopt(argc, argv, "n:p:x:m:c:d:r:s:k:")) != -1) {
+	while ((option = getopt(argc, argv, "n:p:x:m:c:d:r:s:k:b:")) != -1) {
 		uint64_t number = optarg != NULL ? strtoull(optarg, NULL, 10) : 0;
 
 		switch (option) {
@@ -328,6 +332,9 @@ static bool parse(int argc, char **argv)
 			break;
 		case 's':
 			fleet.seconds = strtod(optarg, NULL);
+			break;
+		case 'b':
+			fleet.busy = number != 0;
 			break;
 		case 'k':
 			fleet.keep = number;
