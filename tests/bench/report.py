@@ -54,11 +54,10 @@ def pushes(options):
 
 def draw(folder, name, points):
     title, x, y = CURVES[name]
-    with open(f"{folder}/{name}.dat", "w", encoding="ascii") as file:
-        file.writelines(f"{a} {b:.3f}\n" for a, b in points)
-    script = (f'set terminal svg size 640,360 font "sans,12" name "{name}"\nset output "{folder}/{name}.svg"\n'
-              f'set title "{title}"\nset xlabel "{x}"\nset ylabel "{y}"\nset logscale x\nset yrange [0:*]\nset grid\nset key off\n'
-              f'plot "{folder}/{name}.dat" with linespoints pt 7\n')
+    data = "".join(f"{a} {b:.3f}\n" for a, b in points)
+    script = (f'set terminal svg size 640,360 font "sans,12" background rgb "white" name "{name}"\nset output "{folder}/{name}.svg"\n'
+              f'set title "{title}"\nset xlabel "{x}"\nset ylabel "{y}"\nset logscale x\nset yrange [0:*]\nset format x "%.0f"\n'
+              f'set grid\nset key off\nset rmargin 6\n$points << end\n{data}end\nplot $points with linespoints pt 7 lw 2\n')
     subprocess.run(["gnuplot"], input=script, text=True, check=True)
 
 
