@@ -100,6 +100,7 @@ static void take(struct worker *worker, int fd, const struct sockaddr_storage *p
 {
 	uint32_t limit = worker->proc->config.http_connections;
 
+	process_follow(worker->proc);
 	if (worker->connection_count < limit || limit == 0) {
 		connection_open(worker, fd, peer->ss_family == AF_INET || peer->ss_family == AF_INET6 ? peer : NULL);
 		return;

@@ -139,12 +139,17 @@ void process_ask_log_level(struct process *proc, enum log_level level)
 	__atomic_store_n(&board->log_level, generation << 8 | ((uint64_t)level + 1), __ATOMIC_RELEASE);
 }
 
-void process_busy(struct process *proc)
+void process_follow(struct process *proc)
 {
 	uint64_t level = proc->seg == NULL ? 0 : __atomic_load_n(&proc->seg->board->log_level, __ATOMIC_ACQUIRE);
 
 	if (level != proc->log_level_seen)
 		follow_log_level(proc, level);
+}
+
+void process_busy(struct process *proc)
+{
+	process_follow(proc);
 	proc->woke_us = clock_mono_us();
 	__atomic_store_n(&proc->slot->busy_since_ms, proc->woke_us / 1000, __ATOMIC_RELAXED);
 }

@@ -77,13 +77,16 @@ int process_signal_fd(void);
 int process_next_signal(int fd);
 void process_ready(struct process *proc);
 void process_stopping(struct process *proc);
-/* Every process but the master takes this level with its next wake-up, until the configuration is read again. */
+/* Every process but the master takes this level with its next wake-up or connection, until the configuration is read again. */
 void process_ask_log_level(struct process *proc, enum log_level level);
 /* Copies the newest configuration of the master. */
 void process_reload(struct process *proc);
 
 /* Around the loop's wait: no wake-up of an idle process, the master sees who is stuck, and the slot how long a turn takes. */
 void process_busy(struct process *proc);
+/* The part of it that takes up what an operator asked of all processes. Also for each new connection: one that was opened after
+ * the operator's answer may be accepted in a turn that began before it. */
+void process_follow(struct process *proc);
 void process_idle(struct process *proc);
 
 /* Last words: ROSTER_ASSERT writes them into the slot, then aborts. Always on. */
