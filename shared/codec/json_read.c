@@ -184,26 +184,43 @@ static int32_t escaped_unit(const char *p, const char *end)
 	return unit;
 }
 
-/* yajl turns half a surrogate pair into a question mark or into bytes that are not UTF-8. */
-static bool surrogates_paired(struct str text)
+/* Where the first half of a surrogate pair without its other half is escaped; NULL: nowhere. */
+static const char *half_pair(const char *p, const char *end)
 {
-	const char *p = text.p, *end = text.p + text.n;
-
 	while (p < end && (p = memchr(p, '\\', (size_t)(end - p))) != NULL) {
 		int32_t unit = escaped_unit(p, end);
 
 		if (unit >= 0xdc00 && unit <= 0xdfff)
-			return false;
+			return p;
 		if (unit >= 0xd800 && unit <= 0xdbff) {
 			int32_t low = escaped_unit(p + 6, end);
 
 			if (low < 0xdc00 || low > 0xdfff)
-				return false;
+				return p;
 			p += 6;
 		}
 		p += unit >= 0 ? 6 : 2;
 	}
-	return true;
+	return NULL;
+}
+
+/* Clients cut texts between the halves of an emoji. yajl would make a question mark of one, or bytes that are not UTF-8;
+ * here it becomes what a broken byte becomes, an escape of the same length. */
+static int repair_escapes(struct arena *arena, struct str text, struct str *out_r)
+{
+	const char *half = half_pair(text.p, text.p + text.n);
+	char *p, *end;
+
+	*out_r = text;
+	if (half == NULL)
+		return 0;
+	*out_r = arena_copy(arena, text);
+	if ((p = (char *)out_r->p) == NULL)
+		return ERR_NOMEM;
+	end = p + text.n;
+	for (p += half - text.p; p != NULL; p = (char *)half_pair(p + 6, end))
+		memcpy(p + 2, "fffd", 4);
+	return 0;
 }
 
 static bool is_letter(char c)
@@ -282,15 +299,13 @@ static int run_parser(struct reader *reader, char *why, size_t why_size)
 int json_read(struct arena *arena, struct str text, struct json_limits limits, json_item_fn *fn, void *arg, char *why,
               size_t why_size)
 {
-	struct reader reader = { .arena = arena, .text = text, .limits = limits, .fn = fn, .arg = arg };
+	struct reader reader = { .arena = arena, .limits = limits, .fn = fn, .arg = arg };
 	struct str word;
 
 	if (str_is_blank(text))
 		return refuse("no content", why, why_size);
-	if (!utf8_valid(text))
-		return refuse("not UTF-8", why, why_size);
-	if (!surrogates_paired(text))
-		return refuse("half of a surrogate pair", why, why_size);
+	if (utf8_repair(arena, text, &text) < 0 || repair_escapes(arena, text, &reader.text) < 0)
+		return ERR_NOMEM;
 	if ((word = unknown_word(text)).n > 0)
 		return refuse_word(text, word, why, why_size);
 	if (setjmp(reader.no_memory) != 0)

@@ -1,9 +1,9 @@
 /* json_read.h - JSON of clients, read with yajl, within limits.
  *
- * One callback per value, in order. No memory but the arena's; nothing to release, also
- * after an error. Refused beyond what yajl refuses: text that is not UTF-8, escaped
- * surrogates without their half, too deep, too many names. Whatever follows the first value is
- * ignored, as the Java server does. */
+ * One callback per value, in order, each text well-formed UTF-8: a byte that is none, and an escaped half of a surrogate
+ * pair, read as U+FFFD (a client that cuts a text between them shall register all the same). No memory but the arena's;
+ * nothing to release, also after an error. Refused beyond what yajl refuses: too deep, too many names. Whatever follows the
+ * first value is ignored, as the Java server does. A byte order mark in front is no JSON, there neither. */
 #ifndef CODEC_JSON_READ_H
 #define CODEC_JSON_READ_H
 

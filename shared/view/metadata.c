@@ -416,11 +416,11 @@ static int java_order(struct pairs *pairs)
 static int parse_pieces(struct arena *arena, struct str text, struct instance_metadata *metadata_r)
 {
 	struct pairs pairs = { .arena = arena };
-	int ret;
+	int ret = utf8_repair(arena, text, &text);
 
-	if (!utf8_valid(text))
-		return ERR_SYNTAX;
-	if ((ret = split_pieces(&pairs, text)) < 0)
+	if (ret == 0)
+		ret = split_pieces(&pairs, text);
+	if (ret < 0)
 		return ret;
 	if (pairs.no_memory)
 		return ERR_NOMEM;

@@ -44,6 +44,44 @@ static void order(void **state)
 	assert_string_equal(trace, "0:;1:😀=\\ud800;");
 }
 
+/* Text is text: what is no character reads as U+FFFD, escaped or raw. */
+static void repaired(void **state)
+{
+#define X "\xef\xbf\xbd"
+	static const struct {
+		const char *text, *want;
+	} rows[] = {
+		{ "\\ud83d", X },
+		{ "x\\uD83D", "x" X },
+		{ "\\ud83dx", X "x" },
+		{ "\\ude00", X },
+		{ "\\ude00\\ud83d", X X },
+		{ "\\ud83d\\ud83d", X X },
+		{ "\\ud83d\\ud83d\\ude00", X "😀" },
+		{ "\\ud83d\\ude00\\ude00", "😀" X },
+		{ "\\uD83D\\u0041", X "A" },
+		{ "\\ud83d\\n", X "\n" },
+		{ "\\ud83d\\\\ude00", X "\\ude00" },
+		{ "\\\\ud83d", "\\ud83d" },
+		{ "\\ud83d\xed\xb8\x80", X X X X },
+		{ "\xed\xa0\xbd\xed\xb8\x80", X X X X X X },
+		{ "\xc0\x80", X X },
+		{ "\xff", X },
+		{ "\xf0\x9f\x98", X X X },
+	};
+	char text[100], want[100];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		snprintf(text, sizeof(text), "{\"%s\":\"%s\"}", rows[i].text, rows[i].text);
+		snprintf(want, sizeof(want), "0:;1:%s=%s;", rows[i].want, rows[i].want);
+		assert_int_equal(read_text(text, NULL, 0), 0);
+		assert_string_equal(trace, want);
+	}
+	assert_int_equal(read_text("[\"a\\u0000b\"]", NULL, 0), 0);
+	assert_string_equal(trace, "0:;1:a;"); /* as far as a zero byte lets us see */
+}
+
 static void refused(void **state)
 {
 	static const char *const rows[] = {
@@ -59,16 +97,12 @@ static void refused(void **state)
 		"nullable",
 		"tru",
 		"{\"a\":nulL}",
-		"\"\\ud800\"",
-		"\"\\ud800x\"",
-		"\"\\udc00\"",
-		"\"\\ud800\\u0041\"",
-		"\"\\ud800\\ud800\"",
 		"\"\\u12\"",
 		"\"\\x\"",
-		"\"\xff\"",
-		"\"\xed\xa0\x80\"",
-		"\"\xc0\x80\"",
+		"\"\\ud83d\\u\"",
+		"\"\\ud83d\\ude0\"",
+		"\xef\xbb\xbf{}",
+		"\xff",
 		"\"a\nb\"",
 		"[[[[[1]]]]]",
 		"{\"a\":1,\"b\":2,\"c\":3,\"d\":4,\"e\":5,\"f\":6}",
@@ -133,10 +167,8 @@ static void memory_runs_out(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(order),
-		cmocka_unit_test(refused),
-		cmocka_unit_test(reasons),
-		cmocka_unit_test(memory_runs_out),
+		cmocka_unit_test(order),   cmocka_unit_test(repaired),        cmocka_unit_test(refused),
+		cmocka_unit_test(reasons), cmocka_unit_test(memory_runs_out),
 	};
 	int failed;
 

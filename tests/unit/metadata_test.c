@@ -56,6 +56,9 @@ static void accepted(void **state)
 		{ "{\"城市\":\"上海\",\"emoji\":\"😀\"}", "{\"城市\":\"上海\",\"emoji\":\"😀\"}" },
 		{ "{\"q\":\"say \\\"hi\\\" \\\\ / \\n\"}", "{\"q\":\"say \\\"hi\\\" \\\\ / \\n\"}" },
 		{ "{\"\":\"\"}", "{\"\":\"\"}" },
+		{ "{\"cut\":\"x\\ud83d\",\"whole\":\"\\ud83d\\ude00\"}", "{\"cut\":\"x\xef\xbf\xbd\",\"whole\":\"😀\"}" },
+		{ "{\"\\udc00\":\"\xff\"}", "{\"\xef\xbf\xbd\":\"\xef\xbf\xbd\"}" },
+		{ "a=\xff", "{\"a\":\"\xef\xbf\xbd\"}" },
 		{ "a=1,b=two", "{\"a\":\"1\",\"b\":\"two\"}" },
 		{ "a=b,c=d,", "{\"a\":\"b\",\"c\":\"d\"}" },
 		{ "a=1,a=2", "{\"a\":\"2\"}" },
@@ -89,12 +92,9 @@ static void accepted(void **state)
 
 static void refused(void **state)
 {
-	static const char *const rows[] = { "{\"a\":",     "abc",    "{\"o\":{\"x\":1}}",
-		                            "{\"o\":[1]}", "[1]",    "7",
-		                            "\"text\"",    "a=",     "a=b=c",
-		                            "a=1,,b=2",    ",a=1",   "a",
-		                            "nullable",    "a=\xff", "{\"a\":\"\xff\"}",
-		                            "true",        "=" };
+	static const char *const rows[] = { "{\"a\":", "abc",   "{\"o\":{\"x\":1}}", "{\"o\":[1]}", "[1]", "7",        "\"text\"",
+		                            "a=",      "a=b=c", "a=1,,b=2",          ",a=1",        "a",   "nullable", "true",
+		                            "=" };
 	struct instance_metadata metadata;
 
 	(void)state;

@@ -1,0 +1,105 @@
+#!/usr/bin/env python3
+"""Text is text: one meaning in several spellings (halves of surrogate pairs, charsets, percent signs, paths, addresses)."""
+import json
+import os
+import sys
+import unittest
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "lib"))
+import roster  # noqa: E402
+from hostile import INSTANCE, ask, form, strict_json  # noqa: E402
+from roster import Server  # noqa: E402
+
+CUT = "x\\ud83d"        # what JSON.stringify() makes of "x😀".slice(0, 2)
+SHOWN = "x\ufffd"
+
+
+class Text(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.server = Server(**{"operator.allow": "127.0.0.9"})
+        cls.server.__enter__()
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.server.__exit__(None, None, None)
+
+    def ok(self, method, path, query=None, **more):
+        reply = ask(self.server, method, path, query, **more)
+        self.assertEqual((reply.status, reply.text[:200]), (200, "ok"))
+
+    def list(self, name):
+        """The list as the strictest client reads it."""
+        return strict_json(ask(self.server, "GET", INSTANCE + "/list", {"serviceName": name}))["hosts"]
+
+    def metadata(self, name):
+        return [host["metadata"] for host in self.list(name)]
+
+
+class HalfPairs(Text):
+    """Half of a surrogate pair is a character that cannot be shown, in every JSON of a client."""
+
+    def test_instances(self):
+        place = {"serviceName": "instance", "ip": "10.0.0.1", "port": 80}
+        for method, value in (("POST", CUT), ("PATCH", CUT + "2"), ("PUT", "\\ude00\\ud83d"), ("PATCH", "\\ud83d\\ude00\\ud83d")):
+            with self.subTest(method + " " + value):
+                self.ok(method, INSTANCE, dict(place, metadata='{"k":"%s"}' % value))
+                shown = value.replace("\\ud83d\\ude00", "😀").replace("\\ud83d", "\ufffd").replace("\\ude00", "\ufffd")
+                self.assertEqual(self.metadata("instance"), [{"k": shown}])
+        self.ok("POST", INSTANCE, dict(place, metadata='{"%s":"v"}' % CUT))
+        self.assertEqual(self.metadata("instance"), [{SHOWN: "v"}])
+        # The same cut as bytes: CESU-8 in the query, and in a k=v text.
+        for text in ("%7B%22k%22:%22x%ED%A0%BD%22%7D", "k=x%ED%A0%BD"):
+            self.ok("PATCH", INSTANCE, "serviceName=instance&ip=10.0.0.1&port=80&metadata=" + text)
+            self.assertEqual(self.metadata("instance"), [{"k": "x\ufffd\ufffd\ufffd"}])
+
+    def test_beats(self):
+        beat = '{"ip":"10.0.0.1","port":80,"weight":1,"cluster":"DEFAULT","metadata":{"k":"%s"},"x":"\\ude00"}' % CUT
+        for _ in range(2):      # it comes into being, it goes on
+            reply = ask(self.server, "PUT", INSTANCE + "/beat", {"serviceName": "beat"}, **form(beat=beat))
+            self.assertEqual((reply.status, reply.json["code"]), (200, 10200))
+        self.assertEqual(self.metadata("beat"), [{"k": SHOWN}])
+
+    def test_batch(self):
+        self.server.register("batch", "10.0.0.1", 80)
+        named = '[{"ip":"10.0.0.1","port":80,"x":"%s"}]' % CUT
+        for query in ({"instances": named}, {"consistencyType": "ephemeral"}):
+            reply = ask(self.server, "PUT", INSTANCE + "/metadata/batch",
+                        dict(query, serviceName="batch", metadata='{"%s":"%s"}' % (CUT, CUT)))
+            self.assertEqual(reply.json, {"updated": ["10.0.0.1:80:unknown:DEFAULT:ephemeral"]})
+            self.assertEqual(self.metadata("batch"), [{SHOWN: SHOWN}])
+
+    def test_services_and_clusters(self):
+        place = {"serviceName": "service"}
+        self.ok("POST", "/v1/ns/service", dict(place, metadata='{"k":"%s"}' % CUT))
+        self.assertEqual(strict_json(ask(self.server, "GET", "/v1/ns/service", place))["metadata"], {"k": SHOWN})
+        label = "CONSUMER.label.%s=PROVIDER.label.%s" % (CUT, CUT)
+        self.ok("PUT", "/v1/ns/service", dict(place, protectThreshold=0, metadata='{"k":"\\ude00"}',
+                                              selector='{"type":"label","expression":"%s"}' % label))
+        shown = strict_json(ask(self.server, "GET", "/v1/ns/service", place))
+        self.assertEqual((shown["metadata"], shown["selector"]["labels"]), ({"k": "\ufffd"}, [SHOWN]))
+        # Bytes that only the second decoding of a selector brings to light.
+        self.ok("PUT", "/v1/ns/service", dict(place, protectThreshold=0, selector=(
+            '{"type":"label","expression":"%s"}' % label).replace(CUT, "x%ED%A0%BD")))
+        shown = strict_json(ask(self.server, "GET", "/v1/ns/service", place))
+        self.assertEqual(shown["selector"]["labels"], ["x\ufffd\ufffd\ufffd"])
+        self.ok("PUT", "/v1/ns/cluster", dict(place, clusterName="C", checkPort=80, useInstancePort4Check="true",
+                                              healthChecker='{"type":"HTTP","path":"/%s","headers":""}' % CUT, metadata='{"k":"%s"}' % CUT))
+        cluster = strict_json(ask(self.server, "GET", "/v1/ns/service", place))["clusters"][0]
+        self.assertEqual((cluster["metadata"], cluster["healthChecker"]["path"]), ({"k": SHOWN}, "/" + SHOWN))
+
+    def test_switches(self):
+        batch = json.dumps({"masters": ["10.0.0.1"]})[:-1] + ',"name":"%s"}' % CUT
+        self.ok("PUT", "/v1/ns/operator/switches", {"entry": "batch", "value": batch}, source="127.0.0.9")
+        self.assertEqual(strict_json(ask(self.server, "GET", "/v1/ns/operator/switches"))["masters"], ["10.0.0.1"])
+
+    def test_what_is_no_json_stays_none(self):
+        for text in ('{"k":"\\ud83"}', '{"k":"\\ud83d\\u"}', '\ufeff{"k":"v"}', '{"k":"\\ud83d}'):
+            with self.subTest(text):
+                reply = ask(self.server, "POST", INSTANCE, {"serviceName": "none", "ip": "1.1.1.1", "port": 1, "metadata": text})
+                self.assertEqual((reply.status, reply.text), (500, "caused: metadata format incorrect:%s;" % text))
+        self.assertEqual(self.list("none"), [])
+
+
+if __name__ == "__main__":
+    roster.main()
