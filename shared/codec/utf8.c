@@ -55,6 +55,22 @@ bool utf8_valid(struct str s)
 	return true;
 }
 
+/* How many bytes Java replaces by one U+FFFD where no sequence begins: as far as they could be one; a surrogate as a whole. */
+static size_t malformed_length(const unsigned char *p, size_t n)
+{
+	size_t length = 1;
+
+	for (size_t i = 0; i < sizeof(forms) / sizeof(forms[0]) && n > 1; i++) {
+		unsigned high = p[0] == 0xed ? 0xbf : forms[i].high;
+
+		if (p[0] < forms[i].first || p[0] > forms[i].last || p[1] < forms[i].low || p[1] > high)
+			continue;
+		for (length = 2; length <= forms[i].more && length < n && (p[length] & 0xc0) == 0x80; length++)
+			continue;
+	}
+	return length;
+}
+
 int utf8_repair(struct arena *arena, struct str s, struct str *out_r)
 {
 	const unsigned char *p = (const unsigned char *)s.p;
@@ -70,7 +86,7 @@ int utf8_repair(struct arena *arena, struct str s, struct str *out_r)
 
 		memcpy(at, length > 0 ? s.p + i : "\xef\xbf\xbd", length > 0 ? length : 3);
 		at += length > 0 ? length : 3;
-		i += length > 0 ? length : 1;
+		i += length > 0 ? length : malformed_length(p + i, s.n - i);
 	}
 	*out_r = str_make(out, (size_t)(at - out));
 	return 0;

@@ -51,7 +51,7 @@ class HalfPairs(Text):
         # The same cut as bytes: CESU-8 in the query, and in a k=v text.
         for text in ("%7B%22k%22:%22x%ED%A0%BD%22%7D", "k=x%ED%A0%BD"):
             self.ok("PATCH", INSTANCE, "serviceName=instance&ip=10.0.0.1&port=80&metadata=" + text)
-            self.assertEqual(self.metadata("instance"), [{"k": "x\ufffd\ufffd\ufffd"}])
+            self.assertEqual(self.metadata("instance"), [{"k": "x\ufffd"}])
 
     def test_beats(self):
         beat = '{"ip":"10.0.0.1","port":80,"weight":1,"cluster":"DEFAULT","metadata":{"k":"%s"},"x":"\\ude00"}' % CUT
@@ -82,7 +82,7 @@ class HalfPairs(Text):
         self.ok("PUT", "/v1/ns/service", dict(place, protectThreshold=0, selector=(
             '{"type":"label","expression":"%s"}' % label).replace(CUT, "x%ED%A0%BD")))
         shown = strict_json(ask(self.server, "GET", "/v1/ns/service", place))
-        self.assertEqual(shown["selector"]["labels"], ["x\ufffd\ufffd\ufffd"])
+        self.assertEqual(shown["selector"]["labels"], ["x\ufffd"])
         self.ok("PUT", "/v1/ns/cluster", dict(place, clusterName="C", checkPort=80, useInstancePort4Check="true",
                                               healthChecker='{"type":"HTTP","path":"/%s","headers":""}' % CUT, metadata='{"k":"%s"}' % CUT))
         cluster = strict_json(ask(self.server, "GET", "/v1/ns/service", place))["clusters"][0]
