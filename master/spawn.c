@@ -134,6 +134,8 @@ static void enter_role(struct master *m, const struct child *child, pid_t master
 	FAULT_AT(child->role->name);
 	if (child->generation == 1) /* a successor has to get past the place */
 		fault_arm_from_environment(child->role->name);
+	if (child->role->prepare != NULL)
+		child->role->prepare();
 	if (m->config.sandbox_seccomp && sandbox_enter(proc->role) < 0) {
 		log_error("op=sandbox err=\"%s\"", strerror(errno));
 		_exit(EXIT_FAILURE);

@@ -1,90 +1,19 @@
 #include "worker/request.h"
 
-#include <errno.h>
-#include <iconv.h>
-#include <stdio.h>
-
+#include "shared/codec/charset.h"
 #include "shared/codec/java.h"
 #include "shared/codec/utf8.h"
 
-/* Charsets a client may name in `encoding`, as the converter of the C library calls them. A list of our
- * own: the library loads modules by name, and a client shall not choose the name. */
-static const struct {
-	const char *name;
-	const char *iconv_name;
-} charsets[] = {
-	{ "GBK", "GBK" },
-	{ "GB2312", "GB2312" },
-	{ "GB18030", "GB18030" },
-	{ "BIG5", "BIG5" },
-	{ "ISO-8859-1", "ISO-8859-1" },
-	{ "ISO8859-1", "ISO-8859-1" },
-	{ "ISO8859_1", "ISO-8859-1" },
-	{ "LATIN1", "ISO-8859-1" },
-	{ "ISO-8859-2", "ISO-8859-2" },
-	{ "ISO-8859-5", "ISO-8859-5" },
-	{ "ISO-8859-15", "ISO-8859-15" },
-	{ "US-ASCII", "US-ASCII" },
-	{ "ASCII", "US-ASCII" },
-	{ "WINDOWS-1250", "CP1250" },
-	{ "WINDOWS-1251", "CP1251" },
-	{ "WINDOWS-1252", "CP1252" },
-	{ "UTF-16", "UTF-16BE" },
-	{ "UTF-16BE", "UTF-16BE" },
-	{ "UTF-16LE", "UTF-16LE" },
-	{ "EUC-JP", "EUC-JP" },
-	{ "SHIFT_JIS", "SHIFT_JIS" },
-	{ "EUC-KR", "EUC-KR" },
-};
-
-static bool is_utf8_name(struct str name)
-{
-	return str_ieq(name, STR("UTF-8")) || str_ieq(name, STR("UTF8"));
-}
-
-static const char *charset_of(struct str name)
-{
-	for (size_t i = 0; i < sizeof(charsets) / sizeof(charsets[0]); i++) {
-		if (str_ieq(name, str_of(charsets[i].name)))
-			return charsets[i].iconv_name;
-	}
-	return NULL;
-}
-
-/* What cannot be read becomes U+FFFD. Each input byte gives at most three. */
-static struct str convert(struct request *rq, iconv_t cd, struct str value)
-{
-	size_t room = value.n * 3 + 8, in_left = value.n;
-	char *out = arena_alloc(&rq->arena, room), *at = out, *in = (char *)value.p;
-
-	if (out == NULL)
-		return value;
-	while (in_left > 0 && iconv(cd, &in, &in_left, &at, &room) == (size_t)-1) {
-		if (errno == E2BIG || room < 3)
-			break;
-		memcpy(at, "\xef\xbf\xbd", 3);
-		at += 3;
-		room -= 3;
-		in_left = errno == EINVAL ? 0 : in_left - 1;
-		in++;
-	}
-	return str_make(out, (size_t)(at - out));
-}
-
 bool request_rereads(const struct request *rq)
 {
-	return rq->encoding.n > 0 && !is_utf8_name(rq->encoding) && charset_of(rq->encoding) != NULL;
+	return rq->encoding != NULL;
 }
 
-/* The UTF-8 bytes of the value, read again as the charset that `encoding` names; an unknown one is ignored. */
+/* The bytes of the value, read again as the charset that `encoding` names. */
 static struct str reread(struct request *rq, struct str value)
 {
-	iconv_t cd;
-
-	if (value.n == 0 || !request_rereads(rq) || (cd = iconv_open("UTF-8", charset_of(rq->encoding))) == (iconv_t)-1)
-		return value;
-	value = convert(rq, cd, value);
-	iconv_close(cd);
+	if (rq->encoding != NULL && charset_decode(&rq->arena, rq->encoding, value, &value) < 0)
+		return STR("");
 	return value;
 }
 

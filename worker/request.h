@@ -18,6 +18,7 @@
 #include "shared/codec/url.h"
 #include "shared/net/agent.h"
 
+struct charset;
 struct worker;
 struct connection;
 struct request;
@@ -49,7 +50,7 @@ struct request {
 	struct str path;   /* before '?', as received */
 	struct str query;  /* unset: no '?' */
 	struct str body;   /* de-chunked */
-	struct str host, user_agent, client_version, accept, content_type, origin, cors_method, encoding;
+	struct str host, user_agent, client_version, accept, content_type, origin, cors_method;
 	bool keep_alive;
 	bool http_1_0;
 
@@ -59,6 +60,7 @@ struct request {
 	/* Made by router_prepare(). */
 	struct url_param *params; /* form first, then query: the last of equal names wins */
 	unsigned param_count;
+	const struct charset *encoding; /* values are read again with it; NULL: they are not */
 	struct agent agent;
 	struct str service_name; /* grouped (specification 1.3 step 5); unset: absent; empty: given blank */
 

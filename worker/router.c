@@ -5,6 +5,7 @@
 #include <xxhash.h>
 
 #include "shared/codec/utf8.h"
+#include "worker/form.h"
 #include "worker/gate.h"
 #include "worker/reply.h"
 #include "worker/source_limit.h"
@@ -74,18 +75,6 @@ const struct route *router_find(const struct router *router, enum method method,
 
 /* ---- parameters -------------------------------------------------------------- */
 
-static bool has_form(const struct request *rq)
-{
-	static const struct str form = STR("application/x-www-form-urlencoded");
-
-	if (rq->body.n == 0 || rq->content_type.n < form.n)
-		return false;
-	if (rq->method != METHOD_POST && rq->method != METHOD_PUT && rq->method != METHOD_DELETE && rq->method != METHOD_PATCH)
-		return false;
-	return str_ieq(str_make(rq->content_type.p, form.n), form) &&
-	       (rq->content_type.n == form.n || strchr("; \t", rq->content_type.p[form.n]) != NULL);
-}
-
 static unsigned pairs_at_most(struct str text)
 {
 	unsigned count = 1;
@@ -112,6 +101,36 @@ static bool params_failed(struct request *rq, int err)
 	return false;
 }
 
+static int decode_values(struct request *rq, const struct charset *charset, unsigned begin, unsigned end)
+{
+	int ret = 0;
+
+	for (unsigned i = begin; i < end && ret == 0; i++)
+		ret = charset_decode(&rq->arena, charset, rq->params[i].value, &rq->params[i].value);
+	return ret;
+}
+
+/* Form and query come to the handlers as UTF-8, but for what they read again as `encoding`. Who names one charset in both
+ * places wrote everything in it, once. */
+static int decode_params(struct request *rq, unsigned in_form, const struct charset *charset)
+{
+	struct str name = request_param(rq, STR("encoding"));
+	const struct charset *encoding = str_is_set(name) ? charset_find(name) : charset_utf8;
+	bool once, rereads;
+	int ret = 0;
+
+	if (encoding == NULL)
+		encoding = charset_utf8; /* as recorded */
+	once = in_form > 0 && encoding == charset;
+	rereads = encoding != charset_utf8 && !once;
+	if (charset != charset_utf8 || !rereads)
+		ret = decode_values(rq, charset, 0, in_form);
+	if (ret == 0 && !rereads)
+		ret = decode_values(rq, encoding, in_form, rq->param_count);
+	rq->encoding = rereads ? encoding : NULL;
+	return ret;
+}
+
 /* What is stored comes out again in the JSON that others read: one broken text would make it unreadable for all. */
 static bool repair_texts(struct request *rq)
 {
@@ -119,34 +138,33 @@ static bool repair_texts(struct request *rq)
 
 	if (ret == 0)
 		ret = utf8_repair(&rq->arena, rq->client_version, &rq->client_version);
-	for (unsigned i = 0; i < rq->param_count && ret == 0 && !request_rereads(rq); i++)
-		ret = utf8_repair(&rq->arena, rq->params[i].value, &rq->params[i].value);
 	return ret == 0 || params_failed(rq, ret);
 }
 
 /* The form first: later ones win, and the query shall beat the form. */
 static bool read_params(struct request *rq)
 {
-	struct str form = has_form(rq) ? rq->body : (struct str){ NULL, 0 };
+	struct str form = form_text(rq);
+	const struct charset *charset = charset_utf8;
 	unsigned room = pairs_at_most(form) + pairs_at_most(rq->query);
-	int count = 0;
+	int in_form = 0, count = 0;
 
+	if (form.n > 0 && !form_charset(rq, &charset))
+		return false;
 	if (room == 0)
 		return true;
 	if (room > REQUEST_PARAMS_MAX)
 		room = REQUEST_PARAMS_MAX;
 	if ((rq->params = arena_alloc(&rq->arena, room * sizeof(rq->params[0]))) == NULL)
 		return params_failed(rq, ERR_NOMEM);
-	if (form.n > 0 && (count = url_params(&rq->arena, form, rq->params, room)) < 0)
-		return params_failed(rq, count);
-	rq->param_count = (unsigned)count;
-	if (rq->query.n == 0)
-		return true;
-	count = url_params(&rq->arena, rq->query, rq->params + rq->param_count, room - rq->param_count);
+	if (form.n > 0 && (in_form = url_form(&rq->arena, form, rq->params, room)) < 0)
+		return params_failed(rq, in_form);
+	if (rq->query.n > 0)
+		count = url_params(&rq->arena, rq->query, rq->params + in_form, room - (unsigned)in_form);
 	if (count < 0)
 		return params_failed(rq, count);
-	rq->param_count += (unsigned)count;
-	return true;
+	rq->param_count = (unsigned)(in_form + count);
+	return (count = decode_params(rq, (unsigned)in_form, charset)) == 0 || params_failed(rq, count);
 }
 
 static bool has_group(struct str name)
@@ -194,7 +212,6 @@ bool router_prepare(struct request *rq)
 {
 	if (!read_params(rq))
 		return false;
-	rq->encoding = request_param(rq, STR("encoding"));
 	if (!repair_texts(rq))
 		return false;
 	rq->agent = agent_parse(rq->user_agent, rq->client_version);

@@ -86,7 +86,7 @@ static struct str read_until(struct pair_reader *r, unsigned stop)
 			int byte = escaped_byte(p, end);
 
 			r->broken |= byte < 0;
-			*out++ = (char)byte;
+			*out++ = (char)(byte < 0 ? '%' : byte);
 			p += byte < 0 ? 1 : 3;
 		} else {
 			*out++ = *p == '+' ? ' ' : *p;
@@ -119,7 +119,7 @@ static void read_pair(struct pair_reader *r, struct url_param *param_r)
 	r->p += r->p < r->end;
 }
 
-int url_params(struct arena *arena, struct str text, struct url_param *out, unsigned max)
+static int read_pairs(struct arena *arena, struct str text, bool strict, struct url_param *out, unsigned max)
 {
 	struct pair_reader r = { .broken = false };
 	unsigned count = 0;
@@ -136,8 +136,18 @@ int url_params(struct arena *arena, struct str text, struct url_param *out, unsi
 		if (count == max)
 			return ERR_LIMIT;
 		read_pair(&r, &out[count++]);
-		if (r.broken)
+		if (r.broken && strict)
 			return ERR_SYNTAX;
 	}
 	return (int)count;
+}
+
+int url_params(struct arena *arena, struct str text, struct url_param *out, unsigned max)
+{
+	return read_pairs(arena, text, true, out, max);
+}
+
+int url_form(struct arena *arena, struct str text, struct url_param *out, unsigned max)
+{
+	return read_pairs(arena, text, false, out, max);
 }

@@ -74,7 +74,7 @@ const struct sandbox_row sandbox_rows[] = {
 	/* memory: never writable and executable at once, nothing made executable later */
 	ANY(brk, ALL),
 	WITH(mmap, ALL, BITS(2, PROT_EXEC, 0)),
-	WITH(mmap, WORKER | KEEPER, BITS(2, PROT_EXEC | PROT_WRITE, PROT_EXEC)), /* gconv and MySQL modules */
+	WITH(mmap, KEEPER, BITS(2, PROT_EXEC | PROT_WRITE, PROT_EXEC)), /* MySQL modules */
 	ANY(munmap, ALL),
 	ANY(mremap, ALL),
 	ANY(madvise, ALL),
@@ -109,7 +109,7 @@ const struct sandbox_row sandbox_rows[] = {
 	ANY(fstat, ALL),
 	ANY(newfstatat, ALL),
 	ANY(lseek, ALL),
-	ANY(pread64, WORKER | KEEPER), /* the loader of modules */
+	ANY(pread64, KEEPER), /* the loader of modules */
 	ANY(dup3, ALL),
 	ANY(dup2, ALL),
 

@@ -57,11 +57,15 @@ static void check_decode(struct arena *arena, struct str text, bool plus)
 static void check_pairs(struct arena *arena, struct str text)
 {
 	struct url_param params[PARAMS_MAX], again[PARAMS_MAX];
-	int count = url_params(arena, text, params, PARAMS_MAX);
+	int count = url_params(arena, text, params, PARAMS_MAX), lenient = url_form(arena, text, again, PARAMS_MAX);
 	size_t bytes = 0;
 	struct buf b;
 
 	FUZZ_CHECK(count >= 0 || count == ERR_SYNTAX || count == ERR_LIMIT);
+	/* A form differs only where a query is refused. */
+	FUZZ_CHECK(count == ERR_SYNTAX ? lenient >= 0 || lenient == ERR_LIMIT : lenient == count);
+	for (int i = 0; i < count; i++)
+		FUZZ_CHECK(str_eq(params[i].name, again[i].name) && str_eq(params[i].value, again[i].value));
 	buf_init(&b);
 	for (int i = 0; i < count; i++) {
 		FUZZ_CHECK(params[i].name.n > 0);
@@ -142,7 +146,7 @@ static void check_param(struct server *s, const struct url_param *param)
 	value = request_optional(&s->rq, name, STR("absent"));
 	FUZZ_CHECK(value.n <= raw.n * 3 + 8);
 	FUZZ_CHECK(str_eq(value, str_trim(value)));
-	FUZZ_CHECK(!utf8_valid(raw) || utf8_valid(value) || s->rq.encoding.n > 0);
+	FUZZ_CHECK(!utf8_valid(raw) || utf8_valid(value) || s->rq.encoding != NULL);
 	check_answer(s, !request_required(&s->rq, name, &value));
 	check_answer(s, !request_int(&s->rq, param->value, &number));
 	if (request_double(&s->rq, param->value, &real)) {

@@ -16,7 +16,7 @@ import unittest
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "lib"))
 import roster  # noqa: E402
-from hostile import INSTANCE, ask, counter  # noqa: E402
+from hostile import FORM, INSTANCE, ask, counter  # noqa: E402
 from roster import Server, wait_until  # noqa: E402
 
 ROLES = ("worker/0", "worker/1", "pusher", "keeper")
@@ -89,9 +89,15 @@ class Children(unittest.TestCase):
             self.assertTrue(as_user(NOBODY, lambda: libc.ptrace(16, worker, 0, 0) == -1 and ctypes.get_errno() == 1))
             server.register("s", "10.0.0.1", 80)
 
-    def test_modules_of_libc_load_under_the_filter(self):
-        """Charsets of `encoding` are modules, opened at the first use."""
+    def test_charsets_are_there_before_the_filter(self):
+        """Their converters are modules of libc: mapped before a worker may map no more code, and found there later."""
         with Server() as server:
+            for role in ("worker/0", "worker/1"):
+                with open("/proc/%d/maps" % server.child(role)) as maps:
+                    self.assertRegex(maps.read(), r"gconv/GBK\.so")
+            reply = ask(server, "PUT", INSTANCE, body=b"serviceName=s&ip=10.0.0.1&port=80&metadata=k%3D%D6%D0",
+                        headers={"Content-Type": FORM["Content-Type"] + "; charset=GBK"})
+            self.assertEqual((reply.status, server.hosts("s")[0]["metadata"]), (200, {"k": "中"}))
             for charset in ("GBK", "SHIFT_JIS", "EUC-KR", "UTF-16"):
                 for n in range(8):
                     ask(server, "GET", INSTANCE + "/list", {"serviceName": "s", "clusters": "c%d" % n, "encoding": charset})

@@ -4,11 +4,12 @@ import json
 import os
 import sys
 import unittest
+import urllib.parse
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "lib"))
 import roster  # noqa: E402
-from hostile import INSTANCE, ask, form, strict_json  # noqa: E402
-from roster import Server  # noqa: E402
+from hostile import FORM, INSTANCE, ask, form, strict_json  # noqa: E402
+from roster import Server, wait_until  # noqa: E402
 
 CUT = "x\\ud83d"        # what JSON.stringify() makes of "x😀".slice(0, 2)
 SHOWN = "x\ufffd"
@@ -99,6 +100,75 @@ class HalfPairs(Text):
                 reply = ask(self.server, "POST", INSTANCE, {"serviceName": "none", "ip": "1.1.1.1", "port": 1, "metadata": text})
                 self.assertEqual((reply.status, reply.text), (500, "caused: metadata format incorrect:%s;" % text))
         self.assertEqual(self.list("none"), [])
+
+
+class Forms(Text):
+    def send(self, method, path, body, charset=None, query=None):
+        kind = FORM["Content-Type"] + ("; charset=" + charset if charset is not None else "")
+        return ask(self.server, method, path, query, headers={"Content-Type": kind}, body=body)
+
+    def test_charset(self):
+        """Of the Content-Type, for every method that has a form, escaped or raw; the query is UTF-8 all the same."""
+        for charset in ("GBK", "gbk", '"GBK"', "GB18030", "GB2312"):
+            for method, value in (("POST", b"%D6%D0"), ("PUT", b"\xd6\xd0"), ("PATCH", b"%d6%D0100%")):
+                with self.subTest(method + " " + charset):
+                    reply = self.send(method, INSTANCE, b"ip=10.0.0.1&port=80&metadata=k%3D" + value, charset,
+                                      "serviceName=gbk&app=%E4%B8%AD")
+                    self.assertEqual((reply.status, reply.text), (200, "ok"))
+                    self.assertEqual(self.metadata("gbk"), [{"k": "中100%" if method == "PATCH" else "中"}])
+        shown = ask(self.server, "GET", "/v1/ns/catalog/instances",
+                    {"serviceName": "gbk", "clusterName": "DEFAULT", "pageNo": 1, "pageSize": 9})
+        self.assertEqual(strict_json(shown)["list"][0]["app"], "中")
+        beat = '{"ip":"10.0.0.2","port":80,"cluster":"DEFAULT","metadata":{"k":"\\u4e2d 中 \\\\"}}'.encode("shift_jis")
+        self.assertEqual(self.send("PUT", INSTANCE + "/beat", b"beat=" + beat, "Shift_JIS", "serviceName=sjis").json["code"], 10200)
+        self.assertEqual(self.metadata("sjis"), [{"k": "中 中 \\"}])
+
+    def test_unknown_charset(self):
+        """Refused before anything is read: a text that is stored wrongly does not become right again."""
+        self.server.register("unknown", "10.0.0.1", 80, metadata='{"k":"v"}')
+        for charset in ("nosuch", "", '""', "UTF-16", "utf-7", "ISO-2022-JP", "GBK//TRANSLIT", "../GBK", "x" * 3000, "\xff\xfe"):
+            for method, path in (("POST", INSTANCE), ("PUT", INSTANCE), ("PATCH", INSTANCE), ("DELETE", INSTANCE),
+                                 ("PUT", INSTANCE + "/beat"), ("POST", "/v1/ns/service"), ("PUT", "/v1/ns/cluster")):
+                with self.subTest("%s %s %s" % (method, path, charset[:20])):
+                    reply = self.send(method, path, b"ip=10.0.0.1&port=80&metadata=k%3Dw", charset, "serviceName=unknown")
+                    self.assertEqual(reply.status, 400)
+                    self.assertIn('caused: Content-Type: the charset "', reply.text)
+                    reply.body.decode("utf-8")
+        self.assertEqual(self.metadata("unknown"), [{"k": "v"}])
+
+    def last_beat(self, name):
+        reply = ask(self.server, "GET", "/v1/ns/catalog/instances", {"serviceName": name, "clusterName": "DEFAULT", "pageNo": 1, "pageSize": 9})
+        return [row["lastBeat"] for row in reply.json["list"]]
+
+    def test_go_client(self):
+        """It escapes what it registers and sends its beats as they are: a percent sign stands for itself."""
+        for name, text in (("go", "100%"), ("go2", "%zz %4 50% %"), ("go3", "a=b%")):
+            metadata = json.dumps({"load": text}, separators=(",", ":"))
+            body = urllib.parse.urlencode({"serviceName": "DEFAULT_GROUP@@" + name, "ip": "10.0.0.1", "port": 80, "weight": 1.0,
+                                           "metadata": metadata, "ephemeral": "true", "clusterName": "DEFAULT"})
+            self.assertEqual(self.send("POST", INSTANCE, body.encode()).text, "ok")
+            self.assertEqual(self.metadata(name), [{"load": text}])
+            beat = '{"ip":"10.0.0.1","port":80,"weight":1,"serviceName":"DEFAULT_GROUP@@%s","cluster":"DEFAULT","metadata":%s,' \
+                   '"scheduled":false}' % (name, metadata)
+            beat = ("beat=%s&namespaceId=public&serviceName=DEFAULT_GROUP@@%s" % (beat, name)).encode()
+            born = self.last_beat(name)
+
+            def goes_on(beat=beat, name=name, born=born):
+                reply = self.send("PUT", INSTANCE + "/beat", beat)
+                self.assertEqual((reply.status, reply.json["code"]), (200, 10200))
+                return self.last_beat(name) > born
+            wait_until(goes_on, 10, "a later last beat")
+            # And when the server has lost it.
+            self.ok("DELETE", INSTANCE, {"serviceName": name, "ip": "10.0.0.1", "port": 80})
+            self.assertEqual(self.send("PUT", INSTANCE + "/beat", beat).json["code"], 10200)
+            self.assertEqual(self.metadata(name), [{"load": text}])
+
+    def test_percent_in_a_query(self):
+        """Where 1.4.8 leaves the parameter out: a request that does less than it says is refused."""
+        for text in ("100%", "%zz", "%4", "%"):
+            reply = ask(self.server, "POST", INSTANCE, "serviceName=query&ip=10.0.0.1&port=80&metadata=k%3D" + text)
+            self.assertEqual((reply.status, reply.text), (400, "caused: Malformed percent escape in the parameters;"))
+        self.assertEqual(self.list("query"), [])
 
 
 if __name__ == "__main__":

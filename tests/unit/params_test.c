@@ -130,6 +130,65 @@ static void test_encoding(void **state)
 	}
 }
 
+static void test_form_charset(void **state)
+{
+	static const struct {
+		const char *type, *form, *query, *want; /* NULL: refused */
+	} rows[] = {
+		{ FORM, "a=%d6%d0", NULL, "\xef\xbf\xbd\xef\xbf\xbd" },
+		{ FORM ";charset=GBK", "a=%d6%d0", NULL, "中" },
+		{ FORM "; charset=gbk", "a=\xd6\xd0", NULL, "中" },
+		{ FORM "; charset=gbk", "a=\xd6%d0", NULL, "中" },
+		{ FORM "; Charset=\"GBK\"", "a=%d6%d0", NULL, "中" },
+		{ FORM " ;CHARSET = 'gbk' ", "a=%d6%d0", NULL, "中" },
+		{ FORM "; a=\";charset=x\"; charset=GBK; b", "a=%d6%d0", NULL, "中" },
+		{ FORM ";charset=UTF-8;charset=GBK", "a=%d6%d0", NULL, "中" },
+		{ FORM ";charset=utf8", "a=%e4%b8%ad", NULL, "中" },
+		{ FORM ";charset", "a=%e4%b8%ad", NULL, "中" },
+		{ FORM ";", "a=%e4%b8%ad", NULL, "中" },
+		{ FORM ";charset=Shift_JIS", "a={\"b\":\"\\n\"}", NULL, "{\"b\":\"\\n\"}" },
+		{ FORM ";charset=GBK", "a=100%", NULL, "100%" },
+		{ FORM ";charset=GBK", "a=b&c", NULL, "b" },
+		/* The query is UTF-8, whatever the form is. */
+		{ FORM ";charset=GBK", "b=%d6%d0", "a=%e4%b8%ad", "中" },
+		/* `encoding` as ever; the same charset twice is applied once. */
+		{ FORM, "a=%d6%d0", "encoding=GBK", "中" },
+		{ FORM ";charset=UTF-8", "a=%d6%d0&encoding=GBK", NULL, "中" },
+		{ FORM ";charset=GBK", "a=%d6%d0&encoding=UTF-8", NULL, "中" },
+		{ FORM ";charset=GBK", "a=%d6%d0&encoding=CP936", NULL, "中" },
+		{ FORM ";charset=GBK", "encoding=GBK", "a=%d6%d0", "中" },
+		{ FORM ";charset=GBK", "a=%d6%d0&encoding=nosuch", NULL, "中" },
+		{ FORM ";charset=GBK", "a=%d6%d0", "encoding=ISO-8859-1", "\xc3\xa4\xc2\xb8\xc2\xad" },
+		{ FORM ";charset=nosuch", "a=b", NULL, NULL },
+		{ FORM ";charset=", "a=b", NULL, NULL },
+		{ FORM ";charset=\"", "a=b", NULL, NULL },
+		{ FORM ";charset=GBK//TRANSLIT", "a=b", NULL, NULL },
+		{ FORM ";charset=UTF-16", "a=b", NULL, NULL },
+		{ FORM ";charset=utf-7", "a=b", NULL, NULL },
+		{ FORM ";charset=ISO-2022-JP", "a=b", NULL, NULL },
+		{ FORM ";charset=GBK;charset=\xff\xd6", "a=b", NULL, NULL },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(rows); i++) {
+		fixture_request(&f)->method = METHOD_PUT;
+		f.rq.content_type = str_of(rows[i].type);
+		f.rq.body = str_of(rows[i].form);
+		f.rq.query = rows[i].query == NULL ? (struct str){ NULL, 0 } : str_of(rows[i].query);
+		if (router_prepare(&f.rq) != (rows[i].want != NULL))
+			fail_msg("row %zu", i);
+		if (rows[i].want != NULL)
+			expect(request_optional(&f.rq, "a", STR("")), rows[i].want);
+		else
+			assert_true(has(fixture_out(&f), "HTTP/1.1 400 ") &&
+			            has(fixture_out(&f), "caused: Content-Type: the charset \""));
+	}
+	/* Without a form nobody asks for its charset. */
+	expect(request_param(with_form(METHOD_GET, FORM ";charset=nosuch", "a=1", "a=2"), STR("a")), "2");
+	expect(request_param(with_form(METHOD_PUT, "text/plain;charset=nosuch", "a=1", "a=2"), STR("a")), "2");
+	expect(request_param(with_form(METHOD_PUT, FORM ";charset=nosuch", "", "a=2"), STR("a")), "2");
+}
+
 static void test_grouping(void **state)
 {
 	static const struct {
@@ -227,6 +286,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_forms, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_optional_and_required, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_encoding, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_form_charset, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_grouping, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_service_format, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_numbers, set_up, tear_down),

@@ -69,6 +69,37 @@ static void broken(void **state)
 	}
 }
 
+/* The Go client does not escape what it sends in forms. */
+static void percent_in_forms(void **state)
+{
+	static const struct {
+		const char *text, *name, *value;
+	} rows[] = {
+		{ "m=100%", "m", "100%" },
+		{ "m=100%&n=1", "m", "100%" },
+		{ "m=100%zz", "m", "100%zz" },
+		{ "m=%4", "m", "%4" },
+		{ "m=%", "m", "%" },
+		{ "m=%%", "m", "%%" },
+		{ "m=%%41", "m", "%A" },
+		{ "m=%2541", "m", "%41" },
+		{ "m=%e4%b8%AD%", "m", "中%" },
+		{ "m={\"k\":\"100%\"}", "m", "{\"k\":\"100%\"}" },
+		{ "%=1", "%", "1" },
+		{ "a%&b", "a%", "" },
+		{ "m=% 41+%+1", "m", "% 41 % 1" },
+	};
+	struct url_param params[2];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		assert_true(url_form(&arena, str_of(rows[i].text), params, 2) > 0);
+		assert_text(params[0].name, rows[i].name);
+		assert_text(params[0].value, rows[i].value);
+	}
+	assert_int_equal(url_form(&arena, STR("a=%&b=%&c"), params, 2), ERR_LIMIT);
+}
+
 static void limits(void **state)
 {
 	struct url_param params[2];
@@ -98,7 +129,8 @@ static void plus_in_paths(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(pairs),  cmocka_unit_test(names_are_decoded), cmocka_unit_test(broken),
+		cmocka_unit_test(pairs),  cmocka_unit_test(names_are_decoded),
+		cmocka_unit_test(broken), cmocka_unit_test(percent_in_forms),
 		cmocka_unit_test(limits), cmocka_unit_test(plus_in_paths),
 	};
 	int failed;
