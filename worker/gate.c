@@ -47,15 +47,23 @@ enum server_status gate_status(struct worker *worker)
 /* ---- limited URLs ------------------------------------------------------------------------ */
 
 /* Does path + "?" + query begin with the text? Without a query it is the word null. */
-static bool url_starts(const struct request *rq, struct str url)
+static bool url_starts(struct str path, struct str query, struct str url)
 {
-	struct str query = str_is_set(rq->query) ? rq->query : STR("null");
-
-	if (url.n <= rq->path.n)
-		return str_starts(rq->path, url);
-	if (!str_starts(url, rq->path) || url.p[rq->path.n] != '?')
+	if (url.n <= path.n)
+		return str_starts(path, url);
+	if (!str_starts(url, path) || url.p[path.n] != '?')
 		return false;
-	return str_starts(query, str_make(url.p + rq->path.n + 1, url.n - rq->path.n - 1));
+	return str_starts(query, str_make(url.p + path.n + 1, url.n - path.n - 1));
+}
+
+/* In any spelling that leads to the same route: as received, decoded, without the slash at the end. */
+static bool is_limited(const struct request *rq, struct str url)
+{
+	struct str query = str_is_set(rq->query) ? rq->query : STR("null"), route = rq->plain;
+
+	if (route.n > 1 && route.p[route.n - 1] == '/')
+		route.n--;
+	return url_starts(rq->path, query, url) || url_starts(rq->plain, query, url) || url_starts(route, query, url);
 }
 
 /* An operator's writes pass: a limit on everything could not be lifted again. */
@@ -67,7 +75,7 @@ static bool stops_url(struct request *rq, const struct gate *gate)
 	int status;
 
 	while (switch_next_limited(&rest, &url, &status)) {
-		if (!url_starts(rq, url))
+		if (!is_limited(rq, url))
 			continue;
 		if (is_operator(rq))
 			return false;

@@ -1,5 +1,8 @@
 /* gate.h - who may pass: limited URLs, the status of the server (specification 1.3 steps 1 and 2, 1.6), operator.allow.
  *
+ * A limited URL is compared with the path in any spelling, and with the query as it came. An operator's route is known by
+ * its row, not by a text.
+ *
  * The switches live in the segment and any worker may change them, so each worker keeps what follows from their texts and
  * makes it anew when their generation has moved. While the status is UP and no URL is limited, that compare is all a
  * request costs.

@@ -16,6 +16,7 @@ libroster_a_SOURCES += \
 	worker/main.c worker/worker.h \
 	worker/params.c worker/request.h \
 	worker/park.c worker/park.h \
+	worker/path.c worker/path.h \
 	worker/pattern.c worker/pattern.h \
 	worker/prometheus.c worker/handler_actuator.c \
 	worker/reply.c worker/reply.h \
@@ -48,6 +49,9 @@ tests_unit_reply_test_SOURCES = tests/unit/reply_test.c tests/unit/http_fixture.
 tests_unit_reply_test_LDADD = $(UNIT_LDADD)
 tests_unit_router_test_SOURCES = tests/unit/router_test.c tests/unit/http_fixture.h
 tests_unit_router_test_LDADD = $(UNIT_LDADD)
+check_PROGRAMS += tests/unit/path_test
+tests_unit_path_test_SOURCES = tests/unit/path_test.c
+tests_unit_path_test_LDADD = $(UNIT_LDADD)
 check_PROGRAMS += tests/unit/route_stats_test
 tests_unit_route_stats_test_SOURCES = tests/unit/route_stats_test.c tests/unit/http_fixture.h
 tests_unit_route_stats_test_LDADD = $(UNIT_LDADD)

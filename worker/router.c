@@ -7,6 +7,7 @@
 #include "shared/codec/utf8.h"
 #include "worker/form.h"
 #include "worker/gate.h"
+#include "worker/path.h"
 #include "worker/reply.h"
 #include "worker/source_limit.h"
 
@@ -225,32 +226,36 @@ static bool under(struct str path, struct str prefix)
 	return str_starts(path, prefix) && (path.n == prefix.n || path.p[prefix.n] == '/');
 }
 
-static bool refuse_path(struct request *rq)
+static bool refuse_path(struct request *rq, const struct path *path)
 {
-	const char *what = NULL;
-
-	if (str_has_double(rq->path, '/'))
-		what = "//";
-	else if (memchr(rq->path.p, ';', rq->path.n) != NULL)
-		what = ";";
-	if (what == NULL)
-		return false;
-	reply_early_page(rq, 500, "The request was rejected because the URL contained a potentially malicious String \"%s\"",
-	                 what);
-	return true;
+	if (path->malicious != NULL)
+		reply_early_page(rq, 500,
+		                 "The request was rejected because the URL contained a potentially malicious String \"%s\"",
+		                 path->malicious);
+	else if (path->dots)
+		reply_early_page(rq, 500, "The request was rejected because the URL was not normalized.");
+	return rq->answered;
 }
 
 static bool refuse_early(struct request *rq)
 {
+	struct path path;
+	int ret = path_read(&rq->arena, rq->path, &path);
+
+	if (ret < 0) {
+		reply_container_page(rq, ret == ERR_SYNTAX ? 400 : 503);
+		return true;
+	}
+	rq->plain = path.plain;
 	if (rq->method == METHOD_TRACE) {
 		reply_container_page(rq, 405);
 		return true;
 	}
-	if (!under(rq->path, STR(ROUTER_CONTEXT)) && !str_starts(rq->path, STR("//"))) {
+	if (!under(rq->plain, STR(ROUTER_CONTEXT))) {
 		reply_container_page(rq, 404);
 		return true;
 	}
-	if (refuse_path(rq))
+	if (refuse_path(rq, &path))
 		return true;
 	if (rq->method == METHOD_OPTIONS && str_is_set(rq->origin) && str_is_set(rq->cors_method)) {
 		reply_preflight_refused(rq);
@@ -277,7 +282,7 @@ void router_dispatch(const struct router *router, struct request *rq)
 
 	if (source_limit_stops(rq) || refuse_early(rq))
 		return;
-	path = str_make(rq->path.p + sizeof(ROUTER_CONTEXT) - 1, rq->path.n - (sizeof(ROUTER_CONTEXT) - 1));
+	path = str_make(rq->plain.p + sizeof(ROUTER_CONTEXT) - 1, rq->plain.n - (sizeof(ROUTER_CONTEXT) - 1));
 	rq->route = router_find(router, rq->method, path, &path_known);
 	naming = under(path, STR(NAMING));
 	if (rq->route == NULL && path_known && !naming && rq->method == METHOD_HEAD)

@@ -6,6 +6,7 @@
 #include "shared/codec/utf8.h"
 #include "shared/metrics/metrics.h"
 #include "tests/fuzz/fuzz.h"
+#include "worker/path.h"
 #include "worker/router.h"
 #include "worker/worker.h"
 
@@ -81,6 +82,26 @@ static void check_pairs(struct arena *arena, struct str text)
 	for (int i = 0; i < count; i++)
 		FUZZ_CHECK(str_eq(params[i].name, again[i].name) && str_eq(params[i].value, again[i].value));
 	buf_free(&b);
+}
+
+/* ---- paths ----------------------------------------------------------------------- */
+
+/* Nothing that could be read in two ways is left, and reading it again changes nothing. */
+static void check_path(struct arena *arena, struct str text)
+{
+	struct path path, again;
+	struct str raw = arena_copy(arena, text);
+
+	FUZZ_CHECK(str_is_set(raw));
+	if (path_read(arena, raw, &path) < 0 || raw.n == 0 || raw.p[0] != '/')
+		return;
+	FUZZ_CHECK(path.plain.n > 0 && path.plain.n <= raw.n && path.plain.p[0] == '/');
+	FUZZ_CHECK(!str_has_double(path.plain, '/') && memchr(path.plain.p, '\0', path.plain.n) == NULL);
+	FUZZ_CHECK(str_eq(raw, str_make(text.p, text.n)));
+	if (path_read(arena, path.plain, &again) == 0 && !str_eq(again.plain, path.plain))
+		FUZZ_CHECK(path.malicious != NULL || memchr(raw.p, '%', raw.n) != NULL);
+	FUZZ_CHECK(memchr(raw.p, ';', raw.n) == NULL || path.malicious != NULL);
+	FUZZ_CHECK(!path.dots || !str_eq(path.plain, raw));
 }
 
 /* ---- numbers --------------------------------------------------------------------- */
@@ -209,6 +230,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	check_decode(&arena, query, true);
 	check_decode(&arena, query, false);
 	check_pairs(&arena, query);
+	check_path(&arena, query);
 	check_request(server, query, form);
 	arena_free(&arena);
 	free(server);

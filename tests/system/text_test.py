@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
 """Text is text: one meaning in several spellings (halves of surrogate pairs, charsets, percent signs, paths, addresses)."""
+import http.client
 import json
 import os
 import sys
@@ -169,6 +170,68 @@ class Forms(Text):
             reply = ask(self.server, "POST", INSTANCE, "serviceName=query&ip=10.0.0.1&port=80&metadata=k%3D" + text)
             self.assertEqual((reply.status, reply.text), (400, "caused: Malformed percent escape in the parameters;"))
         self.assertEqual(self.list("query"), [])
+
+
+LIST = "/v1/ns/instance/list"
+MALICIOUS = 'The request was rejected because the URL contained a potentially malicious String "%s"'
+
+
+class Paths(Text):
+    """As recorded of a 1.4.8: its container decodes, the firewall behind it refuses what two programs could read differently."""
+
+    READ = ("/nacos/v1/ns/%69nstance/list", "/nacos/%761/n%73/instance/lis%74/", "/%6Eacos/v1/ns/instance/list")
+    UNKNOWN = ("/nacos/v1/ns/%49nstance/list", "/nacos/v1/ns/instance/list%20", "/nacos/v1/ns/instance/list%3fa", "/nacos/v1/%6es/nosuch")
+    CONTAINER = ("/nacos/v1/ns/instance%2flist", "/nacos/v1/ns/instance%5Clist", "/nacos/v1/ns/instance\\list", "/nacos/v1/ns/instance%00",
+                 "/nacos/v1/ns/instance%", "/nacos/v1/ns/instance%zz", "/../nacos/v1/ns/instance/list", "/zz%2F")
+    OUTSIDE = ("/zz%2e", "/zz;a", "/zz//a", "/NACOS" + LIST, "/nacos%20" + LIST, "/nacos/../zz")
+    FIREWALL = (("/nacos/v1/ns//instance/list", "//"), ("//nacos" + LIST, "//"), ("/nacos/v1/ns/instance;a=b/list", ";"),
+                ("/nacos/v1/ns/instance/list%3b", "%3b"), ("/nacos/v1/ns/%2e/instance/list", "%2e"), ("/x/%2E./nacos" + LIST, "%2E"),
+                ("/nacos/v1/ns/%2569nstance/list", "%25"), ("/nacos/v1/ns/instance%0D%0aX", "%0a"))
+    DOTS = ("/nacos/v1/ns/./instance/list", "/nacos/v1/ns/x/../instance/list", "/x/../nacos" + LIST, "/nacos/v1/ns/instance/list/..")
+
+    def get(self, target):
+        conn = http.client.HTTPConnection("127.0.0.1", self.server.port, timeout=10)
+        try:
+            conn.putrequest("GET", target + "?serviceName=paths")
+            conn.endheaders()
+            answer = conn.getresponse()
+            return answer.status, answer.read().decode("utf-8")
+        finally:
+            conn.close()
+
+    def test_spellings(self):
+        self.server.register("paths", "10.0.0.1", 80)
+        for target in self.READ:
+            status, text = self.get(target)
+            self.assertEqual((status, len(json.loads(text)["hosts"])), (200, 1), target)
+        for targets, status, said in ((self.UNKNOWN, 501, "no such api:GET:"), (self.CONTAINER, 400, "<h1>HTTP Status 400"),
+                                      (self.OUTSIDE, 404, "<h1>HTTP Status 404"),
+                                      (self.DOTS, 500, "The request was rejected because the URL was not normalized.")):
+            for target in targets:
+                with self.subTest(target):
+                    got, text = self.get(target)
+                    self.assertEqual(got, status)
+                    self.assertIn(said, text)
+        for target, what in self.FIREWALL:
+            with self.subTest(target):
+                status, text = self.get(target)
+                self.assertEqual((status, json.loads(text)["message"], json.loads(text)["path"]), (500, MALICIOUS % what, target))
+
+    def test_limits_hold_in_every_spelling(self):
+        set_limit = {"entry": "batch", "value": json.dumps({"limitedUrlMap": {"/nacos" + LIST + "?serviceName=p": 429}})}
+        self.ok("PUT", "/v1/ns/operator/switches", set_limit, source="127.0.0.9")
+        try:
+            for target in self.READ + ("/nacos" + LIST, "/nacos" + LIST + "/", "http://x/nacos" + LIST):
+                self.assertEqual(self.get(target), (429, ""), target)
+            self.assertEqual(ask(self.server, "GET", LIST, "serviceName=other").status, 200)
+        finally:
+            self.ok("PUT", "/v1/ns/operator/switches", {"entry": "batch", "value": "{}"}, source="127.0.0.9")
+
+    def test_operators_in_every_spelling(self):
+        for path in ("/v1/ns/%6fperator/switches", "/v1/ns/op%73/switches/", "/v1/ns/operator/%73witches"):
+            query = {"entry": "pushEnabled", "value": "true"}
+            self.assertEqual(ask(self.server, "PUT", path, query).status, 403, path)
+            self.ok("PUT", path, query, source="127.0.0.9")
 
 
 if __name__ == "__main__":

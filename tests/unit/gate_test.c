@@ -102,7 +102,7 @@ static void test_status(void **state)
 }
 
 static const struct {
-	const char *limited, *path, *query; /* query NULL: none */
+	const char *limited, *path, *query; /* query NULL: none; path "a|b": received as a, decoded b */
 	const char *answer;                 /* NULL: passes */
 } limits[] = {
 	{ "/nacos/v1/ns/a:403", "/nacos/v1/ns/a", NULL, "HTTP/1.1 403 Forbidden\r\n" },
@@ -117,6 +117,13 @@ static const struct {
 	{ "/nacos/v1/ns/a?null:418", "/nacos/v1/ns/a", NULL, "HTTP/1.1 418 \r\n" },
 	{ "/nacos/v1/ns/a?null:418", "/nacos/v1/ns/a", "", NULL },
 	{ "/nacos/v1/ns/a?:204", "/nacos/v1/ns/a", "", "HTTP/1.1 204 \r\n" },
+	{ "/nacos/v1/ns/a:403", "/nacos/v1/ns/%61|/nacos/v1/ns/a", NULL, "HTTP/1.1 403 Forbidden\r\n" },
+	{ "/nacos/v1/ns/%61:403", "/nacos/v1/ns/%61|/nacos/v1/ns/a", NULL, "HTTP/1.1 403 Forbidden\r\n" },
+	{ "/nacos/v1/ns/%61:403", "/nacos/v1/ns/a", NULL, NULL },
+	{ "/nacos/v1/ns/a?x=1:429", "/nacos/v1/ns/a/", "x=1", "HTTP/1.1 429 Too Many Requests\r\n" },
+	{ "/nacos/v1/ns/a?x=1:429", "/nacos/v1/ns/%61/|/nacos/v1/ns/a/", "x=1", "HTTP/1.1 429 Too Many Requests\r\n" },
+	{ "/nacos/v1/ns/a/:403", "/nacos/v1/ns/%61/|/nacos/v1/ns/a/", NULL, "HTTP/1.1 403 Forbidden\r\n" },
+	{ "/nacos/v1/ns/a/:403", "/nacos/v1/ns/a", NULL, NULL },
 	{ "/x:200,/nacos:502,/nacos/v1:503", "/nacos/v1/ns/a", NULL, "HTTP/1.1 502 \r\n" },
 };
 
@@ -128,7 +135,8 @@ static void test_limited(void **state)
 		struct request *rq = fixture_request(f);
 
 		store(f, "", limits[i].limited);
-		rq->path = str_of(limits[i].path);
+		rq->path = str_make(limits[i].path, strcspn(limits[i].path, "|"));
+		rq->plain = limits[i].path[rq->path.n] == '|' ? str_of(limits[i].path + rq->path.n + 1) : rq->path;
 		if (limits[i].query != NULL)
 			rq->query = str_of(limits[i].query);
 		if (gate_stops(rq) != (limits[i].answer != NULL))

@@ -51,6 +51,7 @@ static inline struct request *fixture_request(struct fixture *f)
 		                  .method_text = STR("GET"),
 		                  .keep_alive = true,
 		                  .path = STR("/nacos/v1/ns/x"),
+		                  .plain = STR("/nacos/v1/ns/x"),
 		                  .out = &f->out };
 	arena_init(&f->rq.arena, 0);
 	buf_reset(&f->out);
