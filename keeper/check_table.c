@@ -123,7 +123,8 @@ static int target_sync(struct check_cluster *cluster, const struct persistent_ro
 	target->seen = true;
 	target->off = row->off;
 	target->port = row->port;
-	target->literal = row->ip_len <= PERSISTENT_IP && address_parse(str_make(row->ip, row->ip_len), target->address) == 0;
+	target->literal =
+	        row->ip_len <= PERSISTENT_IP && address_parse_client(str_make(row->ip, row->ip_len), target->address) == 0;
 	target->healthy = (row->flags & INSTANCE_HEALTHY) != 0;
 	target->confirmed = (row->flags & INSTANCE_CONFIRMED) != 0;
 	return 0;

@@ -47,10 +47,15 @@ static bool keep(const struct service_row *row, void *arg)
 	return ret == 1;
 }
 
+static struct str without_brackets(struct str ip)
+{
+	return ip.n >= 2 && ip.p[0] == '[' && ip.p[ip.n - 1] == ']' ? str_make(ip.p + 1, ip.n - 2) : ip;
+}
+
 /* "ip", "ip:port" or "[ip]:port". A port that is no number matches nothing. */
 static struct address read_address(struct str text)
 {
-	struct address address = { .ip = text, .any_port = true };
+	struct address address = { .ip = without_brackets(text), .any_port = true };
 	const char *colon = text.n > 0 ? memrchr(text.p, ':', text.n) : NULL;
 
 	if (colon == NULL || (memchr(text.p, ':', text.n) != colon && colon[-1] != ']'))
@@ -58,9 +63,7 @@ static struct address read_address(struct str text)
 	address.any_port = false;
 	if (java_parse_int(str_make(colon + 1, (size_t)(text.p + text.n - colon - 1)), &address.port) < 0)
 		address.port = -1;
-	address.ip = str_make(text.p, (size_t)(colon - text.p));
-	if (address.ip.n >= 2 && address.ip.p[0] == '[')
-		address.ip = str_make(address.ip.p + 1, address.ip.n - 2);
+	address.ip = without_brackets(str_make(text.p, (size_t)(colon - text.p)));
 	return address;
 }
 
@@ -69,7 +72,7 @@ static bool has_address(const struct service_view *view, const struct address *a
 	for (uint32_t i = 0; i < view->instance_count; i++) {
 		const struct instance_view *instance = &view->instances[i];
 
-		if (str_eq(instance->ip, address->ip) && (address->any_port || instance->port == address->port))
+		if (str_eq(without_brackets(instance->ip), address->ip) && (address->any_port || instance->port == address->port))
 			return true;
 	}
 	return false;

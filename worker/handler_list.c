@@ -1,5 +1,4 @@
 #include "shared/base/clock.h"
-#include "shared/net/address.h"
 #include "shared/view/list.h"
 #include "shared/view/metadata.h"
 #include "shared/view/subscription.h"
@@ -49,11 +48,6 @@ static bool read_list(struct request *rq, struct list_request *list)
 /* ---- subscription -------------------------------------------------------------- */
 
 /* No name resolution: an address that is none cannot be pushed to, and is not subscribed. */
-static bool read_address(struct str text, uint8_t address[16])
-{
-	return address_parse(text.n > 0 ? text : STR("127.0.0.1"), address) == 0;
-}
-
 static bool subscriber_of(struct request *rq, const struct list_request *list, struct subscriber_spec *sub)
 {
 	if (list->udp_port <= 0 || !subscription_agent_can_push(&rq->agent, rq->worker->switches))
@@ -68,7 +62,8 @@ static bool subscriber_of(struct request *rq, const struct list_request *list, s
 		.address_text = list->client_ip,
 		.port = (uint16_t)list->udp_port,
 	};
-	if (list->udp_port > UINT16_MAX || !read_address(list->client_ip, sub->address)) {
+	if (list->udp_port > UINT16_MAX ||
+	    !destination_claimed(&rq->worker->destinations, list->client_ip, rq->source, sub->address)) {
 		metric_add(METRIC_SUBSCRIBE_NOT_ALLOWED, 1);
 		return false;
 	}

@@ -33,6 +33,34 @@ int address_parse(struct str text, uint8_t out[16])
 	return inet_pton(AF_INET6, copy, out) == 1 ? 0 : ERR_SYNTAX;
 }
 
+/* Names of interfaces are at most 15 bytes and have neither slashes nor blanks. */
+static bool is_zone(struct str zone)
+{
+	for (size_t i = 0; i < zone.n; i++)
+		if (zone.p[i] <= ' ' || zone.p[i] > '~' || strchr("/%[]", zone.p[i]) != NULL)
+			return false;
+	return zone.n > 0 && zone.n < 16;
+}
+
+int address_parse_client(struct str text, uint8_t out[16])
+{
+	const char *percent;
+
+	if (text.n == 0 || memchr(text.p, ':', text.n) == NULL)
+		return address_parse(text, out);
+	if (text.n > 2 && text.p[0] == '[' && text.p[text.n - 1] == ']')
+		text = str_make(text.p + 1, text.n - 2);
+	percent = memchr(text.p, '%', text.n);
+	if (percent != NULL) {
+		size_t n = (size_t)(percent - text.p);
+
+		if (!is_zone(str_make(percent + 1, text.n - n - 1)))
+			return ERR_SYNTAX;
+		text.n = n;
+	}
+	return address_parse(text, out);
+}
+
 static int parse_bits(struct str text, unsigned max, unsigned *bits_r)
 {
 	unsigned bits = 0;
@@ -146,6 +174,6 @@ bool address_is_unsendable(const uint8_t address[16])
 	static const uint8_t broadcast[4] = { 255, 255, 255, 255 };
 
 	if (!is_mapped(address))
-		return address_is_zero(address) || address[0] == 0xff;
+		return address_is_zero(address) || address[0] == 0xff || needs_zone(address);
 	return memcmp(address + 12, broadcast, 4) == 0 || (address[12] & 0xf0) == 0xe0 || address[12] == 0;
 }

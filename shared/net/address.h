@@ -13,6 +13,9 @@
 
 /* Literal IPv4 or IPv6 (brackets and zone refused). ERR_SYNTAX. */
 int address_parse(struct str text, uint8_t out[16]) MUST_CHECK;
+/* As clients write them: IPv6 also in brackets, and with a zone ("[fd00::1]", "fd00::1%eth0"). The zone is left out, it
+ * means something to its own host only. Four decimal numbers for IPv4 and no other form: who reads 010.0.0.1 as what? */
+int address_parse_client(struct str text, uint8_t out[16]) MUST_CHECK;
 /* "10.0.0.0/8", or without bits. bits counted of 128. */
 int address_parse_range(struct str text, uint8_t out[16], uint8_t *bits_r) MUST_CHECK;
 bool address_in_range(const uint8_t address[16], const uint8_t range[16], uint8_t bits);
@@ -22,7 +25,7 @@ socklen_t address_to_sockaddr(const uint8_t address[16], uint16_t port, int fami
 const char *address_text(const uint8_t address[16], char out[ADDRESS_TEXT]);
 bool address_is_zero(const uint8_t address[16]);
 bool address_is_loopback(const uint8_t address[16]);
-/* Broadcast (255.255.255.255), multicast, unspecified: never a destination. */
+/* Broadcast (255.255.255.255), multicast, unspecified, link-local IPv6 (it needs a zone): never a destination. */
 bool address_is_unsendable(const uint8_t address[16]);
 
 #endif

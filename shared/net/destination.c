@@ -46,6 +46,12 @@ static void refresh(struct destination_policy *policy)
 	freeifaddrs(list);
 }
 
+static void refresh_when_due(struct destination_policy *policy)
+{
+	if (clock_mono_ms() - policy->refreshed_ms >= REFRESH_MS)
+		refresh(policy);
+}
+
 void destination_init(struct destination_policy *policy, const struct config *config)
 {
 	memset(policy, 0, sizeof(*policy));
@@ -77,14 +83,25 @@ static bool is_trusted(const struct destination_policy *policy, const uint8_t cl
 	return false;
 }
 
+bool destination_claimed(struct destination_policy *policy, struct str text, const uint8_t source[16], uint8_t claimed_r[16])
+{
+	if (address_parse_client(text.n > 0 ? text : STR("127.0.0.1"), claimed_r) < 0)
+		return false;
+	if (!address_is_loopback(claimed_r) || address_is_zero(source))
+		return true;
+	refresh_when_due(policy);
+	if (!is_local(policy, source) && !is_trusted(policy, claimed_r, source))
+		memcpy(claimed_r, source, 16);
+	return true;
+}
+
 bool destination_allowed(struct destination_policy *policy, const uint8_t claimed[16], uint16_t port, const uint8_t source[16])
 {
 	if (port < PORT_MIN || address_is_unsendable(claimed))
 		return false;
 	if (memcmp(claimed, source, 16) == 0)
 		return true;
-	if (clock_mono_ms() - policy->refreshed_ms >= REFRESH_MS)
-		refresh(policy);
+	refresh_when_due(policy);
 	if (is_local(policy, claimed) && is_local(policy, source))
 		return true;
 	return is_trusted(policy, claimed, source);

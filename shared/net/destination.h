@@ -2,13 +2,14 @@
  *
  * Yes when the claimed literal address equals the observed source; or both belong to this host
  * (loopback or any interface address); or push.trusted lists the source with a range that holds
- * the claim. Never: broadcast, multicast, unspecified, ports under 1024. */
+ * the claim. Never: broadcast, multicast, unspecified, link-local IPv6, ports under 1024. */
 #ifndef NET_DESTINATION_H
 #define NET_DESTINATION_H
 
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "shared/base/str.h"
 #include "shared/config/config.h"
 
 struct destination_policy {
@@ -21,6 +22,9 @@ struct destination_policy {
 
 /* Reads the interface addresses (again at most every 10 s, by destination_allowed itself). */
 void destination_init(struct destination_policy *policy, const struct config *config);
+/* The address that a client means by its text. Loopback, and no text at all, are its own host: this one, or for a client of
+ * another host the observed source. False: not a literal address. */
+bool destination_claimed(struct destination_policy *policy, struct str text, const uint8_t source[16], uint8_t claimed_r[16]);
 bool destination_allowed(struct destination_policy *policy, const uint8_t claimed[16], uint16_t port, const uint8_t source[16]);
 
 #endif

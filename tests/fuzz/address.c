@@ -60,6 +60,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	}
 	if (address_parse(text, address) == 0)
 		FUZZ_CHECK(address_parse_range(text, same, &bits) == 0 && bits == 128 && memcmp(same, address, 16) == 0);
+	if (address_parse_client(text, same) == 0) {
+		FUZZ_CHECK(size <= 45 + 2 + 16); /* brackets, "%" and a zone */
+		check_address(same);
+		if (address_parse(text, address) == 0)
+			FUZZ_CHECK(memcmp(same, address, 16) == 0);
+	} else {
+		FUZZ_CHECK(address_parse(text, address) < 0);
+	}
 	if (size > 16) {
 		check_address(data);
 		check_range(data, data[16] % 129);

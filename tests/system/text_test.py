@@ -3,6 +3,8 @@
 import http.client
 import json
 import os
+import shutil
+import subprocess
 import sys
 import unittest
 import urllib.parse
@@ -232,6 +234,108 @@ class Paths(Text):
             query = {"entry": "pushEnabled", "value": "true"}
             self.assertEqual(ask(self.server, "PUT", path, query).status, 403, path)
             self.ok("PUT", path, query, source="127.0.0.9")
+
+
+class Addresses(Text):
+    PORT = 40000    # of nobody: what is asked here is how it is shown
+
+    def subscribed(self, name):
+        reply = strict_json(ask(self.server, "GET", "/v1/ns/service/subscribers", {"serviceName": name}))
+        return [row["addrStr"] for row in reply["subscribers"]]
+
+    def subscribe(self, name, text, source="127.0.0.1"):
+        reply = ask(self.server, "GET", LIST, {"serviceName": name, "clientIP": text, "udpPort": self.PORT}, source=source, headers=roster.JAVA)
+        return reply.json["cacheMillis"]
+
+    def test_client_addresses(self):
+        for n, (text, shown, interval) in enumerate((
+                ("", "127.0.0.1", 10000), ("127.0.0.1", "127.0.0.1", 10000), ("127.0.0.7", "127.0.0.7", 10000), ("::1", "::1", 10000),
+                ("[::1]", "::1", 10000), ("0:0:0:0:0:0:0:1%lo", "::1", 10000), ("::ffff:127.0.0.1", "127.0.0.1", 10000),
+                ("[FD00::1]", "fd00::1", 3000), ("fd00:0::1%eth0", "fd00::1", 3000), ("fe80::1%eth0", "fe80::1", 3000),
+                ("localhost", None, 3000), ("127.1", None, 3000), ("010.0.0.1", None, 3000), ("[127.0.0.1]", None, 3000), ("[::1", None, 3000))):
+            with self.subTest(text):
+                name = "client%d" % n
+                self.assertEqual(self.subscribe(name, text), interval)
+                self.assertEqual(self.subscribed(name), [] if shown is None else ["%s:%d" % (shown, self.PORT)])
+
+    def test_one_address_is_one_subscriber(self):
+        for text in ("::1", "[::1]", "0:0:0:0:0:0:0:1", "::1%lo"):
+            self.subscribe("one", text)
+        self.assertEqual(self.subscribed("one"), ["::1:%d" % self.PORT])
+
+    def test_instances_are_texts(self):
+        """As there: each spelling that was registered is an instance. The console finds it with brackets or without."""
+        texts = ("fd00::1", "FD00::1", "fd00:0:0:0:0:0:0:1", "[fd00::1]", "1.2.3.4", "::ffff:1.2.3.4")
+        for ip in texts:
+            self.server.register("texts", ip, 80)
+        self.server.register("texts", " 1.2.3.4 ", 80)
+        self.assertEqual(sorted(host["ip"] for host in self.list("texts")), sorted(texts))
+        self.server.register("bracket", "[fd00::9]", 80)
+        self.server.register("bare", "fd00::9", 80)
+        for text, count in (("fd00::9", 2), ("[fd00::9]", 2), ("[fd00::9]:80", 2), ("[fd00::9]:81", 0), ("FD00::9", 0), ("1.2.3.4:80", 1)):
+            shown = ask(self.server, "GET", "/v1/ns/catalog/services", {"pageNo": 1, "pageSize": 9, "instance": text})
+            self.assertEqual(strict_json(shown)["count"], count, text)
+
+    def test_numbers(self):
+        """As recorded, but for digits of other scripts, which are refused."""
+        for field, value, status in (("port", "+80", 200), ("port", " 80 ", 200), ("port", "080", 200), ("port", "80.0", 400), ("port", "1e3", 400),
+                                     ("port", "0x10", 400), ("port", "2147483648", 400), ("port", "8_0", 400), ("port", "８０", 400),
+                                     ("port", "٨٠", 400), ("port", "\u00a080", 400), ("weight", "1e0", 200), ("weight", "0x1p0", 200),
+                                     ("weight", "1d", 200), ("weight", " 1 ", 200), ("weight", "１", 400), ("weight", "1,0", 400)):
+            with self.subTest(field + "=" + value):
+                query = dict({"serviceName": "numbers", "ip": "1.1.1.1", "port": 80, "weight": 1}, **{field: value})
+                self.assertEqual(ask(self.server, "POST", INSTANCE, query).status, status)
+                if status == 200:
+                    self.assertEqual([(h["port"], h["weight"]) for h in self.list("numbers")], [(80, 1.0)])
+
+
+FAR = """
+import http.client, json, socket, sys
+host, port, me = sys.argv[1], int(sys.argv[2]), sys.argv[3]
+push = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+push.bind(("0.0.0.0", 0))
+push.settimeout(20)
+conn = http.client.HTTPConnection(host, port, timeout=10)
+conn.request("GET", "/nacos/v1/ns/instance/list?serviceName=far&clientIP=%s&udpPort=%d" % (me, push.getsockname()[1]),
+             headers={"User-Agent": "Nacos-Java-Client:v1.4.2"})
+interval = json.loads(conn.getresponse().read())["cacheMillis"]
+conn.request("POST", "/nacos/v1/ns/instance?serviceName=far&ip=10.0.0.1&port=80")
+conn.getresponse().read()
+print(json.dumps([interval, push.recvfrom(65536)[1][0]]))
+"""
+
+
+@unittest.skipUnless(os.geteuid() == 0 and shutil.which("ip"), "needs root and iproute2")
+class OtherHost(unittest.TestCase):
+    """A client in a network namespace of its own, as good as another host."""
+
+    def setUp(self):
+        self.space, self.link = "roster-%d" % os.getpid(), "rt%d" % os.getpid()
+        self.ip("netns", "add", self.space)
+        self.addCleanup(self.ip, "netns", "del", self.space)
+        self.ip("link", "add", self.link, "type", "veth", "peer", "name", "far", "netns", self.space)
+        # A block for tests between networks (RFC 2544), and within it a pair of our own.
+        self.here, self.there = ("198.18.%d.%d" % (os.getpid() >> 6 & 255, (os.getpid() & 63) * 4 + n) for n in (1, 2))
+        self.ip("addr", "add", self.here + "/30", "dev", self.link)
+        self.ip("link", "set", self.link, "up")
+        self.ip("-n", self.space, "addr", "add", self.there + "/30", "dev", "far")
+        self.ip("-n", self.space, "link", "set", "far", "up")
+
+    @staticmethod
+    def ip(*words):
+        subprocess.run(("ip",) + words, check=True, stdin=subprocess.DEVNULL)
+
+    def test_loopback_of_another_host(self):
+        """No address, or one that only means "me": pushes go where the request came from."""
+        with Server(**{"listen.address": "0.0.0.0", "push.delay": "100ms"}) as server:
+            for me in ("", "127.0.0.1", "[::1]", self.there):
+                with self.subTest(me):
+                    done = subprocess.run(["ip", "netns", "exec", self.space, sys.executable, "-c", FAR, self.here, str(server.port), me],
+                                          stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60)
+                    self.assertEqual(done.returncode, 0, done.stderr)
+                    self.assertEqual(json.loads(done.stdout), [10000, self.here])
+            shown = ask(server, "GET", "/v1/ns/service/subscribers", {"serviceName": "far"}).json["subscribers"]
+            self.assertEqual({row["ip"] for row in shown}, {self.there})
 
 
 if __name__ == "__main__":

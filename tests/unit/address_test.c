@@ -39,6 +39,60 @@ static void texts(void **state)
 	assert_int_equal(address_parse(str_make("10.0.0.1\0x", 10), address), ERR_SYNTAX);
 }
 
+static void client_texts(void **state)
+{
+	static const struct {
+		const char *text, *shown; /* NULL: none */
+	} rows[] = {
+		{ "10.0.0.1", "10.0.0.1" },
+		{ "::1", "::1" },
+		{ "[::1]", "::1" },
+		{ "[FD00:0:0::01]", "fd00::1" },
+		{ "fd00:0:0:0:0:0:0:1%eth0", "fd00::1" },
+		{ "[fd00::1%eth0.100]", "fd00::1" },
+		{ "fe80::1%2", "fe80::1" },
+		{ "::ffff:10.0.0.1", "10.0.0.1" },
+		{ "[::ffff:a00:1]", "10.0.0.1" },
+		{ "", NULL },
+		{ "[", NULL },
+		{ "[]", NULL },
+		{ "[:]", NULL },
+		{ "[::1", NULL },
+		{ "::1]", NULL },
+		{ "[[::1]]", NULL },
+		{ "[::1]:80", NULL },
+		{ "[10.0.0.1]", NULL },
+		{ "10.0.0.1%eth0", NULL },
+		{ "fd00::1%", NULL },
+		{ "[fd00::1]%eth0", NULL },
+		{ "fd00::1%a%b", NULL },
+		{ "fd00::1%a/b", NULL },
+		{ "fd00::1%a b", NULL },
+		{ "fd00::1%0123456789abcdef", NULL },
+		{ "%eth0", NULL },
+		{ ":%eth0", NULL },
+		{ "127.1", NULL },
+		{ "010.0.0.1", NULL },
+		{ "0x7f.0.0.1", NULL },
+		{ "2130706433", NULL },
+		{ "localhost", NULL },
+		{ " ::1", NULL },
+	};
+	char shown[ADDRESS_TEXT];
+	uint8_t address[16];
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(rows); i++) {
+		int ret = address_parse_client(str_of(rows[i].text), address);
+
+		if (ret != (rows[i].shown != NULL ? 0 : ERR_SYNTAX) ||
+		    (ret == 0 && strcmp(address_text(address, shown), rows[i].shown) != 0))
+			fail_msg("%s: %d", rows[i].text, ret);
+	}
+	assert_int_equal(address_parse_client(str_make("::1\0", 4), address), ERR_SYNTAX);
+	assert_int_equal(address_parse_client(str_make("::1%a\0", 6), address), ERR_SYNTAX);
+}
+
 static void ranges(void **state)
 {
 	static const struct {
@@ -110,10 +164,19 @@ static void classes(void **state)
 		const char *text;
 		bool loopback, unsendable;
 	} rows[] = {
-		{ "127.0.0.1", true, false }, { "127.9.9.9", true, false },       { "::1", true, false },
-		{ "10.0.0.1", false, false }, { "255.255.255.255", false, true }, { "224.0.0.1", false, true },
-		{ "239.1.1.1", false, true }, { "0.0.0.0", false, true },         { "::", false, true },
-		{ "ff02::1", false, true },   { "2001:db8::1", false, false },    { "::ffff:255.255.255.255", false, true },
+		{ "127.0.0.1", true, false },
+		{ "127.9.9.9", true, false },
+		{ "::1", true, false },
+		{ "10.0.0.1", false, false },
+		{ "255.255.255.255", false, true },
+		{ "224.0.0.1", false, true },
+		{ "239.1.1.1", false, true },
+		{ "0.0.0.0", false, true },
+		{ "::", false, true },
+		{ "ff02::1", false, true },
+		{ "fe80::1", false, true },
+		{ "2001:db8::1", false, false },
+		{ "::ffff:255.255.255.255", false, true },
 	};
 	uint8_t address[16];
 
@@ -128,10 +191,8 @@ static void classes(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(texts),
-		cmocka_unit_test(ranges),
-		cmocka_unit_test(sockets),
-		cmocka_unit_test(classes),
+		cmocka_unit_test(texts),   cmocka_unit_test(client_texts), cmocka_unit_test(ranges),
+		cmocka_unit_test(sockets), cmocka_unit_test(classes),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -403,6 +403,8 @@ static void test_addresses_and_ports(void **state)
 	put("s", "169.254.169.254", 80, "DEFAULT", true);
 	put("s", "10.0.0.1", 0, "DEFAULT", true);
 	put("s", "10.0.0.2", 80, "other", true);
+	put("s", "[fd00::2]", 80, "other", true);
+	put("s", "fd00::2%eth0", 80, "other", true);
 	set_checker("s", "other", "", 8080, false);
 	learn("s");
 	run_until(begin + 30000, CHECK_PASSED, true);
@@ -415,6 +417,8 @@ static void test_addresses_and_ports(void **state)
 	assert_false(is_healthy("s", "169.254.169.254", 80));
 	assert_false(is_healthy("s", "10.0.0.1", 0));
 	assert_true(is_healthy("s", "10.0.0.2", 80));
+	assert_true(is_healthy("s", "[fd00::2]", 80));
+	assert_true(is_healthy("s", "fd00::2%eth0", 80));
 }
 
 static void test_checkers(void **state)

@@ -42,8 +42,9 @@ static void rules(void **state)
 		{ "127.0.0.1", 50000, "192.0.2.1", false },       { "127.0.0.1", 50000, "127.0.0.1", true },
 		{ "127.0.0.5", 50000, "127.0.0.1", true },        { "::1", 50000, "127.0.0.1", true },
 		{ "::ffff:127.0.0.1", 50000, "127.0.0.1", true }, { "255.255.255.255", 50000, "255.255.255.255", false },
-		{ "224.0.0.1", 50000, "224.0.0.1", false },       { "0.0.0.0", 50000, "127.0.0.1", false },
-		{ "2001:db8::1", 50000, "2001:db8::1", true },    { "198.51.100.77", 50000, "203.0.113.9", true }, /* trusted */
+		{ "224.0.0.1", 50000, "224.0.0.1", false },       { "fe80::1", 50000, "fe80::1", false },
+		{ "0.0.0.0", 50000, "127.0.0.1", false },         { "2001:db8::1", 50000, "2001:db8::1", true },
+		{ "198.51.100.77", 50000, "203.0.113.9", true }, /* trusted */
 		{ "198.51.101.77", 50000, "203.0.113.9", false }, { "198.51.100.77", 50000, "203.0.113.10", false },
 		{ "198.51.100.77", 80, "203.0.113.9", false },
 	};
@@ -54,6 +55,51 @@ static void rules(void **state)
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		if (allowed(&policy, rows[i].claimed, rows[i].port, rows[i].source) != rows[i].allowed)
 			fail_msg("%s:%u of %s", rows[i].claimed, rows[i].port, rows[i].source);
+	}
+}
+
+/* What a client calls itself, by what it is seen as. */
+static void claims(void **state)
+{
+	static const struct {
+		const char *text, *source, *claimed; /* NULL: no address */
+	} rows[] = {
+		{ "", "127.0.0.1", "127.0.0.1" },
+		{ "", "127.0.0.9", "127.0.0.1" },
+		{ "", "::1", "127.0.0.1" },
+		{ "", "192.0.2.7", "192.0.2.7" },
+		{ "", "2001:db8::7", "2001:db8::7" },
+		{ "127.0.0.1", "192.0.2.7", "192.0.2.7" },
+		{ "127.9.9.9", "192.0.2.7", "192.0.2.7" },
+		{ "::1", "192.0.2.7", "192.0.2.7" },
+		{ "[::1]", "2001:db8::7", "2001:db8::7" },
+		{ "::ffff:127.0.0.1", "192.0.2.7", "192.0.2.7" },
+		{ "127.0.0.1", "127.0.0.5", "127.0.0.1" },
+		{ "::1", "127.0.0.5", "::1" },
+		{ "127.0.0.1", "192.0.2.1", "127.0.0.1" }, /* an address of this host */
+		{ "127.0.0.1", "203.0.113.9", "203.0.113.9" },
+		{ "127.0.0.1", "203.0.113.10", "127.0.0.1" }, /* trusted with just that */
+		{ "192.0.2.8", "192.0.2.7", "192.0.2.8" },
+		{ "[2001:db8::8%eth0]", "2001:db8::8", "2001:db8::8" },
+		{ "127.0.0.1", "::", "127.0.0.1" }, /* no address: a unix socket */
+		{ "localhost", "192.0.2.7", NULL },
+		{ "127.1", "192.0.2.7", NULL },
+	};
+	struct destination_policy policy;
+	uint8_t source[16], claimed[16], want[16];
+
+	(void)state;
+	destination_init(&policy, &config);
+	set("192.0.2.1", policy.local[policy.local_count++]);
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		set(rows[i].source, source);
+		if (destination_claimed(&policy, str_of(rows[i].text), source, claimed) != (rows[i].claimed != NULL))
+			fail_msg("%s of %s", rows[i].text, rows[i].source);
+		if (rows[i].claimed == NULL)
+			continue;
+		set(rows[i].claimed, want);
+		if (memcmp(claimed, want, 16) != 0)
+			fail_msg("%s of %s", rows[i].text, rows[i].source);
 	}
 }
 
@@ -79,11 +125,15 @@ static void interfaces_are_read_again(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test(rules), cmocka_unit_test(interfaces_are_read_again) };
+	const struct CMUnitTest tests[] = { cmocka_unit_test(rules), cmocka_unit_test(claims),
+		                            cmocka_unit_test(interfaces_are_read_again) };
 
-	config.push_trusted_count = 1;
+	config.push_trusted_count = 2;
 	if (address_parse_range(STR("203.0.113.9"), config.push_trusted[0].source, &config.push_trusted[0].source_bits) < 0 ||
-	    address_parse_range(STR("198.51.100.0/24"), config.push_trusted[0].claimed, &config.push_trusted[0].claimed_bits) < 0)
+	    address_parse_range(STR("198.51.100.0/24"), config.push_trusted[0].claimed, &config.push_trusted[0].claimed_bits) <
+	            0 ||
+	    address_parse_range(STR("203.0.113.10"), config.push_trusted[1].source, &config.push_trusted[1].source_bits) < 0 ||
+	    address_parse_range(STR("127.0.0.1"), config.push_trusted[1].claimed, &config.push_trusted[1].claimed_bits) < 0)
 		return EXIT_FAILURE;
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
