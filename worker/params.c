@@ -4,11 +4,6 @@
 #include "shared/codec/java.h"
 #include "shared/codec/utf8.h"
 
-bool request_rereads(const struct request *rq)
-{
-	return rq->encoding != NULL;
-}
-
 /* The bytes of the value, read again as the charset that `encoding` names. */
 static struct str reread(struct request *rq, struct str value)
 {

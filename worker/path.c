@@ -6,23 +6,12 @@
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
-/* Bytes for which a path is looked at more closely; a slash only before another or a dot. */
-enum { PLAIN, ODD, SLASH };
-
-static const unsigned char kinds[256] = {
-	['%'] = ODD, [';'] = ODD, ['\\'] = ODD, ['/'] = SLASH, [0x80 ... 0xff] = ODD,
-};
-
 static bool is_plain(struct str raw)
 {
-	for (size_t i = 0; i < raw.n; i++) {
-		unsigned char kind = kinds[(unsigned char)raw.p[i]];
-
-		if (kind == PLAIN || (kind == SLASH && (i + 1 == raw.n || (raw.p[i + 1] != '/' && raw.p[i + 1] != '.'))))
-			continue;
-		return false;
-	}
-	return true;
+	for (size_t i = 0; i < raw.n; i++)
+		if (strchr("%;\\.", raw.p[i]) != NULL || (unsigned char)raw.p[i] >= 0x80)
+			return false;
+	return !str_has_double(raw, '/');
 }
 
 static bool contains(struct str s, const char *text)

@@ -73,13 +73,10 @@ struct request {
 	uint64_t began_us, began_cpu_ns; /* route_stats.h; the second is 0 unless this one is a sample */
 };
 
-/* Parameter, last of equal names; unset when absent. Raw: percent-decoded only. */
+/* Parameter, last of equal names; unset when absent. Well-formed UTF-8, but for what is to be read again (`encoding`). */
 struct str request_param(const struct request *rq, struct str name);
 /* The same, always well-formed UTF-8: what is stored or shown as it came. */
 struct str request_text(struct request *rq, struct str name);
-/* Does `encoding` name a charset that values are read again with? Then request_param() gives their bytes as they came; else
- * they are well-formed. */
-bool request_rereads(const struct request *rq);
 /* Optional (specification 1.2): absent, empty or blank gives fallback; re-read with `encoding`; trimmed. */
 struct str request_optional(struct request *rq, const char *name, struct str fallback);
 /* Required: absent or empty answers 400 "Param '<name>' is required." and returns false; blank becomes "". */

@@ -106,8 +106,12 @@ static int decode_values(struct request *rq, const struct charset *charset, unsi
 {
 	int ret = 0;
 
-	for (unsigned i = begin; i < end && ret == 0; i++)
-		ret = charset_decode(&rq->arena, charset, rq->params[i].value, &rq->params[i].value);
+	for (unsigned i = begin; i < end && ret == 0; i++) {
+		struct str *value = &rq->params[i].value;
+
+		ret = charset == charset_utf8 ? utf8_repair(&rq->arena, *value, value)
+		                              : charset_decode(&rq->arena, charset, *value, value);
+	}
 	return ret;
 }
 
@@ -237,10 +241,22 @@ static bool refuse_path(struct request *rq, const struct path *path)
 	return rq->answered;
 }
 
-static bool refuse_early(struct request *rq)
+/* A path that stands in the table means what it says; any other is looked at. */
+static int read_path(const struct router *router, struct request *rq, struct path *path_r)
+{
+	const struct str context = STR(ROUTER_CONTEXT);
+	bool known = false;
+
+	if (str_starts(rq->path, context))
+		(void)router_find(router, METHOD_OTHER, str_make(rq->path.p + context.n, rq->path.n - context.n), &known);
+	*path_r = (struct path){ .plain = rq->path };
+	return known ? 0 : path_read(&rq->arena, rq->path, path_r);
+}
+
+static bool refuse_early(const struct router *router, struct request *rq)
 {
 	struct path path;
-	int ret = path_read(&rq->arena, rq->path, &path);
+	int ret = read_path(router, rq, &path);
 
 	if (ret < 0) {
 		reply_container_page(rq, ret == ERR_SYNTAX ? 400 : 503);
@@ -280,7 +296,7 @@ void router_dispatch(const struct router *router, struct request *rq)
 	struct str path;
 	bool path_known, naming;
 
-	if (source_limit_stops(rq) || refuse_early(rq))
+	if (source_limit_stops(rq) || refuse_early(router, rq))
 		return;
 	path = str_make(rq->plain.p + sizeof(ROUTER_CONTEXT) - 1, rq->plain.n - (sizeof(ROUTER_CONTEXT) - 1));
 	rq->route = router_find(router, rq->method, path, &path_known);
