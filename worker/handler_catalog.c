@@ -54,10 +54,15 @@ static void put_service(struct buf *b, const struct service_view *view)
 
 void handle_catalog_service(struct request *rq)
 {
-	struct service_key key;
+	struct service_key key = { request_namespace(rq), rq->service_name };
 	struct buf b;
 
-	if (!handler_bound_service(rq, &key) || !handler_view(rq, &key, "service "))
+	/* The one bound name that may be absent: then it is looked for all the same. */
+	if (!str_is_set(key.name)) {
+		reply_caused(rq, 500, "service null is not found!");
+		return;
+	}
+	if (!handler_view(rq, &key, "service "))
 		return;
 	buf_init(&b);
 	put_service(&b, &rq->worker->view);

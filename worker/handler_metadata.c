@@ -242,13 +242,7 @@ static bool read_batch(struct batch *batch)
 	struct instance_metadata metadata;
 	struct str text;
 
-	batch->service.ns = request_namespace(rq);
-	if (rq->service_name.n == 0) {
-		reply_caused(rq, 400, "Param 'serviceName' is required.");
-		return false;
-	}
-	batch->service.name = str_trim(rq->service_name);
-	if (!request_required(rq, "metadata", &text))
+	if (!handler_required_service(rq, &batch->service) || !request_required(rq, "metadata", &text))
 		return false;
 	if (!handler_parse_metadata(rq, text, &metadata))
 		return false;

@@ -25,12 +25,8 @@ bool handler_bound_service(struct request *rq, struct service_key *key_r)
 /* Helper rules: absent or empty is 400. */
 bool handler_required_service(struct request *rq, struct service_key *key_r)
 {
-	struct str unused;
-
-	if (rq->service_name.n == 0 && !request_required(rq, "serviceName", &unused))
-		return false;
-	*key_r = (struct service_key){ request_namespace(rq), rq->service_name };
-	return true;
+	key_r->ns = request_namespace(rq);
+	return request_any_service(rq, &key_r->name);
 }
 
 static bool read_threshold(struct request *rq, float *threshold_r)
@@ -80,6 +76,9 @@ static bool read_selector(struct request *rq, struct str *selector_r)
 		break;
 	case SELECTOR_NO_SUCH:
 		reply_caused(rq, 400, SELECTOR_NO_SUCH_TEXT "%.*s", (int)selector_r->n, selector_r->p);
+		break;
+	case SELECTOR_NO_EXPRESSION:
+		reply_caused(rq, 500, "the selector has no expression");
 		break;
 	case SELECTOR_EXPRESSION:
 		reply_caused(rq, 500, "parse expression failed!");

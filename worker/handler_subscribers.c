@@ -93,13 +93,14 @@ void handle_service_subscribers(struct request *rq)
 	page.ns = key.ns;
 	page.group = handler_group_of(key.name);
 	page.name = list_bare_name(key.name);
-	page.start = number > 1 ? (number - 1) * size : 0;
+	page.start = (number - 1) * size > 0 ? (number - 1) * size : 0;
 	page.end = page.start + size;
 	buf_init(&page.b);
 	BUF_LIT(&page.b, "{\"subscribers\":[");
 	for (uint32_t shard = 0; shard < SHARDS && ret >= 0; shard++)
 		ret = add_shard(&rq->worker->registry, &page, shard);
-	if (ret < 0 || page.start >= page.count || page.end <= page.start) {
+	/* A page that begins exactly at the end is there, and empty; one that begins behind it, or ends before its begin, is not. */
+	if (ret < 0 || page.start > page.count || page.end < page.start) {
 		page.b.len = 0;
 		BUF_LIT(&page.b, "{\"subscribers\":[],\"count\":0}");
 	} else {

@@ -58,9 +58,14 @@ static bool has_second_part(struct str name)
 	return str_has_double(name, '@');
 }
 
+bool request_any_service(struct request *rq, struct str *name_r)
+{
+	return required(rq, "serviceName", rq->service_name, name_r);
+}
+
 bool request_service(struct request *rq, struct str *name_r)
 {
-	if (!required(rq, "serviceName", rq->service_name, name_r))
+	if (!request_any_service(rq, name_r))
 		return false;
 	if (!has_second_part(*name_r)) {
 		reply_caused(rq, 400, "Param 'serviceName' is illegal, it should be format as 'groupName@@serviceName'");

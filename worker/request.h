@@ -63,7 +63,7 @@ struct request {
 	unsigned param_count;
 	const struct charset *encoding; /* values are read again with it; NULL: they are not */
 	struct agent agent;
-	struct str service_name; /* grouped (specification 1.3 step 5); unset: absent; empty: given blank */
+	struct str service_name; /* grouped (specification 1.3 step 5); unset: absent; blank: as it was given */
 
 	struct arena arena;
 	struct buf *out; /* reply bytes go here (head and body) */
@@ -81,7 +81,9 @@ struct str request_text(struct request *rq, struct str name);
 struct str request_optional(struct request *rq, const char *name, struct str fallback);
 /* Required: absent or empty answers 400 "Param '<name>' is required." and returns false; blank becomes "". */
 bool request_required(struct request *rq, const char *name, struct str *value_r);
-/* Service name required and of the right format (2.2), else answered. */
+/* The grouped service name, as request_required() reads a parameter. */
+bool request_any_service(struct request *rq, struct str *name_r);
+/* The same, and of the right format (2.2). */
 bool request_service(struct request *rq, struct str *name_r);
 /* namespaceId, default "public". */
 struct str request_namespace(struct request *rq);

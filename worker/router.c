@@ -193,7 +193,7 @@ static bool join_group(struct request *rq, struct str name)
 	return true;
 }
 
-/* Steps 2, 4 and 5 of the responsibility filter. */
+/* Steps 2, 4 and 5 of the responsibility filter: a blank name stays as it was given. */
 static bool group_service(struct request *rq)
 {
 	struct str name = request_param(rq, STR("serviceName"));
@@ -201,14 +201,14 @@ static bool group_service(struct request *rq)
 
 	if (str_is_blank(name)) {
 		dom = request_param(rq, STR("dom"));
-		if (!str_is_set(name) || !str_is_blank(dom))
+		if (str_is_set(dom))
 			name = dom;
 	}
-	if (!str_is_set(name))
-		return true;
-	name = str_trim(name);
-	if (name.n > 0 && !has_group(name))
-		return join_group(rq, name);
+	if (!str_is_blank(name)) {
+		name = str_trim(name);
+		if (!has_group(name))
+			return join_group(rq, name);
+	}
 	rq->service_name = name;
 	return true;
 }

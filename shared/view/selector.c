@@ -13,16 +13,22 @@ struct given {
 	struct str type, expression; /* unset: not given */
 };
 
+/* The Java server asks each member for its text, whatever it is: that of an object or an array is empty. */
+static struct str text_of(const struct json_item *item)
+{
+	return item->kind == JSON_OBJECT || item->kind == JSON_ARRAY ? STR("") : item->text;
+}
+
 static const char *on_item(void *arg, const struct json_item *item)
 {
 	struct given *given = arg;
 
 	if (item->depth == 0)
 		return item->kind == JSON_OBJECT ? NULL : "not an object";
-	if (item->depth == 1 && item->kind == JSON_STRING && str_eq(item->key, STR("type")))
-		given->type = item->text;
-	else if (item->depth == 1 && item->kind == JSON_STRING && str_eq(item->key, STR("expression")))
-		given->expression = item->text;
+	if (item->depth == 1 && str_eq(item->key, STR("type")))
+		given->type = text_of(item);
+	else if (item->depth == 1 && str_eq(item->key, STR("expression")))
+		given->expression = text_of(item);
 	return NULL;
 }
 
@@ -65,7 +71,7 @@ static bool known(const struct str *labels, unsigned count, struct str label)
 	return false;
 }
 
-/* How many different labels; -1 for a bad expression. */
+/* How many different labels, none in a blank expression; -1 for a bad one. */
 static int read_labels(struct str expression, struct str labels[LABELS_MAX])
 {
 	unsigned count = 0;
@@ -89,12 +95,12 @@ static enum selector_verdict show_label(struct arena *arena, struct str expressi
 {
 	struct str labels[LABELS_MAX];
 	struct str bare = without_blanks(arena, expression);
-	int count = read_labels(bare, labels);
+	int count;
 	struct buf b;
 
 	if (!str_is_set(bare))
 		return SELECTOR_MEMORY;
-	if (count <= 0)
+	if ((count = read_labels(bare, labels)) < 0)
 		return SELECTOR_EXPRESSION;
 	buf_init(&b);
 	BUF_LIT(&b, "{\"type\":\"label\",\"expression\":");
@@ -135,5 +141,7 @@ enum selector_verdict selector_parse(struct arena *arena, struct str text, struc
 		*shown_r = given.type;
 		return SELECTOR_NO_SUCH;
 	}
+	if (!str_is_set(given.expression))
+		return SELECTOR_NO_EXPRESSION;
 	return show_label(arena, given.expression, shown_r);
 }

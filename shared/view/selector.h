@@ -13,9 +13,10 @@ enum selector_verdict {
 	SELECTOR_OK,
 	SELECTOR_JSON, /* not JSON; why says what */
 	SELECTOR_NO_TYPE,
-	SELECTOR_UNKNOWN,    /* the type "unknown" */
-	SELECTOR_NO_SUCH,    /* another type; *shown_r is its name */
-	SELECTOR_EXPRESSION, /* of a label selector */
+	SELECTOR_UNKNOWN,       /* the type "unknown" */
+	SELECTOR_NO_SUCH,       /* another type; *shown_r is its name */
+	SELECTOR_NO_EXPRESSION, /* a label selector has one, which may be blank */
+	SELECTOR_EXPRESSION,    /* a bad one */
 	SELECTOR_MEMORY
 };
 

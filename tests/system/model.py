@@ -577,6 +577,8 @@ class Model:
             raise Refused(500, "not match any type of selector!")
         if asked["type"] != "label":
             raise Refused(400, "No enum constant com.alibaba.nacos.api.selector.SelectorType." + asked["type"])
+        if asked["expression"].strip() == "":
+            return {"type": "label", "expression": asked["expression"], "labels": []}
         labels = re.fullmatch(r"CONSUMER\.label\.(\w+)=PROVIDER\.label\.\1", asked["expression"])
         if not labels:
             raise Refused(500, "parse expression failed!")

@@ -95,7 +95,8 @@ METADATA = ['{"a":"1"}', "a=1,b=2", '{"b":"2","c":"\\u00e9\\"x"}', "{}", "", '{"
 CHECKERS = ['{"type":"NONE"}', '{"type":"NONE"}', '{"type":"NONE"}', '{"type":"NONE"}', '{"type":"TCP"}',
             '{"type":"HTTP","path":"/x","headers":"a:b","expectedResponseCode":200}',
             '{"type":"MYSQL","user":"u","pwd":"p","cmd":"select 1"}']
-SELECTORS = ["", '{"type":"none"}', '{"type":"label","expression":"CONSUMER.label.A=PROVIDER.label.A"}']
+SELECTORS = ["", '{"type":"none"}', '{"type":"label","expression":"CONSUMER.label.A=PROVIDER.label.A"}',
+             '{"type":"label","expression":""}', '{"type":"label","expression":" "}']
 BAD = {
     "port": ["x", "", "99999999999", "8.0"], "weight": ["x", "-1", "10000.5"],
     "metadata": ["a", "a=b=c", "a=", '{"a":{"b":"1"}}'],
