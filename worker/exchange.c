@@ -260,8 +260,13 @@ void exchange_run(struct connection *c)
 	c->turn_over = false;
 	while (more && at < in->len) {
 		struct piece piece = { 0 };
-		enum next next = next_request(c, in->data + at, in->len - at, &piece);
+		enum next next;
 
+		/* An empty line does not begin a request: the connection is as idle behind it as it was before. */
+		at += head_check_skip(&c->head, in->data + at, in->len - at);
+		if (at == in->len)
+			break;
+		next = next_request(c, in->data + at, in->len - at, &piece);
 		if (next == NEXT_MORE) {
 			close_up(c, in, at);
 			break;

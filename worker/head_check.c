@@ -234,6 +234,20 @@ static bool one_line(struct head_check *hc, const char *data, uint32_t at, uint3
 	return header_line(hc, data, at, n);
 }
 
+size_t head_check_skip(struct head_check *hc, const char *data, size_t n)
+{
+	size_t at = 0;
+
+	if (hc->line > 0)
+		return 0;
+	while (n - at >= 2 && data[at] == '\r' && data[at + 1] == '\n' && hc->empty < HEAD_EMPTY_MAX) {
+		hc->searched = 0;
+		hc->empty++;
+		at += 2;
+	}
+	return at;
+}
+
 enum head_verdict head_check_feed(struct head_check *hc, const char *data, size_t n, const struct head_limits *limits)
 {
 	const char *lf;

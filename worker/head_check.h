@@ -47,6 +47,7 @@ struct head_span {
 };
 
 #define HEAD_FRAMING_MAX 6U
+#define HEAD_EMPTY_MAX 2U
 
 struct head_check {
 	uint32_t line;     /* start of the line being waited for */
@@ -58,6 +59,7 @@ struct head_check {
 	struct head_span framing[HEAD_FRAMING_MAX]; /* lines the library acts upon, with their line ends */
 	uint32_t framings;                          /* may be more than there is room for: then all lines are to be shown */
 	uint8_t minor;                              /* HTTP/1.minor */
+	uint8_t empty;                              /* lines left out before the request line */
 	bool chunked, has_length, expect_continue;
 	uint64_t content_length;
 	int status; /* after HEAD_BAD */
@@ -66,6 +68,9 @@ struct head_check {
 enum head_verdict { HEAD_MORE, HEAD_DONE, HEAD_BAD };
 
 void head_check_reset(struct head_check *hc);
+/* Old clients send an empty line behind a body: before a request line it is nothing (RFC 9112, 2.2), HEAD_EMPTY_MAX times, and
+ * nothing else is. Returns how many bytes the caller takes away from the front; before each feed. */
+size_t head_check_skip(struct head_check *hc, const char *data, size_t n);
 enum head_verdict head_check_feed(struct head_check *hc, const char *data, size_t n, const struct head_limits *limits);
 /* The colon of a header or trailer line (without its CR LF); NULL when the name is not a token or the value has
  * a control byte. */

@@ -100,8 +100,11 @@ static void chunked_as_sent(const struct connection *c, struct buf *b)
 	buf_put(b, data + ch->in, n - ch->in);
 }
 
+/* With the empty lines before it, which the receiver is to count too. */
 static void request_as_sent(const struct connection *c, struct buf *b)
 {
+	for (unsigned i = 0; i < c->head.empty; i++)
+		BUF_LIT(b, "\r\n");
 	if (c->in.len > 0 && c->head_done && c->head.chunked)
 		chunked_as_sent(c, b);
 	else if (c->in.len > c->in_at)

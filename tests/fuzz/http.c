@@ -38,12 +38,16 @@ static bool too_long(int status)
 static void check_pieces(const char *data, size_t size, const struct head_check *whole, enum head_verdict verdict)
 {
 	enum head_verdict split = HEAD_MORE;
+	size_t front = 0; /* empty lines taken away */
 	struct head_check hc;
 
 	head_check_reset(&hc);
 	for (size_t n = 0; split == HEAD_MORE && n < size;) {
 		n += step_of(size);
-		split = head_check_feed(&hc, data, n < size ? n : size, &limits);
+		n = n < size ? n : size;
+		front += head_check_skip(&hc, data + front, n - front);
+		if (n > front)
+			split = head_check_feed(&hc, data + front, n - front, &limits);
 	}
 	FUZZ_CHECK(split == verdict);
 	FUZZ_CHECK(hc.status == whole->status || too_long(hc.status) || too_long(whole->status));
@@ -223,13 +227,19 @@ int LLVMFuzzerTestOneInput(const uint8_t *input, size_t size)
 	const char *data = (const char *)input;
 	enum head_verdict verdict;
 	struct head_check hc;
+	size_t front;
 
-	if (size == 0)
-		return 0;
 	http_head_init();
 	head_check_reset(&hc);
-	verdict = head_check_feed(&hc, data, size, &limits);
+	front = head_check_skip(&hc, data, size);
+	FUZZ_CHECK(front == 2U * hc.empty && hc.empty <= HEAD_EMPTY_MAX && front <= size);
+	if (front == size)
+		return 0;
+	verdict = head_check_feed(&hc, data + front, size - front, &limits);
 	check_pieces(data, size, &hc, verdict);
+	data += front;
+	input += front;
+	size -= front;
 	if (verdict == HEAD_BAD)
 		FUZZ_CHECK(hc.status >= 400 && hc.status < 600);
 	if (verdict != HEAD_DONE)

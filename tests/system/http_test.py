@@ -81,6 +81,15 @@ class Http(unittest.TestCase):
         self.assertTrue(raw.startswith(b"HTTP/1."), raw[:50])
         self.assertNotIn(b"Transfer-Encoding", raw)
 
+    def test_empty_lines_before_a_request(self):
+        get = self.get("/nacos/v1/ns/operator/metrics")
+        for name, raw, expected in (("one", b"\r\n" + get, [200]), ("two", b"\r\n\r\n" + get, [200]),
+                                    ("three", b"\r\n\r\n\r\n" + get, [400]), ("bare LF", b"\n" + get, [400]),
+                                    ("between", get + b"\r\n" + get + b"\r\n\r\n" + get, [200, 200, 200])):
+            with self.subTest(name):
+                self.assertEqual(statuses(talk(self.server, raw)), expected)
+                self.assertEqual(statuses(talk(self.server, None, pieces=[bytes([b]) for b in raw])), expected)
+
     def test_smuggling_set(self):
         """Every one of these is 400 (or closed without an answer) and the connection ends: nothing behind it is read as a request."""
         tail = self.get("/nacos/v1/ns/operator/metrics")

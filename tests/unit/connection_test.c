@@ -532,6 +532,62 @@ static void test_write_timeout(void **state)
 	assert_int_equal(f.slot.counters[METRIC_HTTP_TIMEOUTS], 1);
 }
 
+/* Before a request line, at most two: RFC 9112, 2.2. */
+static void test_empty_lines(void **state)
+{
+	static const struct {
+		const char *text;
+		unsigned good;
+		bool bad;
+	} lines[] = {
+		{ "\r\n" GET("ok"), 1, false },
+		{ "\r\n\r\n" GET("ok"), 1, false },
+		{ "\r\n\r\n\r\n" GET("ok"), 0, true },
+		{ "\n" GET("ok"), 0, true },
+		{ "\r" GET("ok"), 0, true },
+		{ "\r\n\n" GET("ok"), 0, true },
+		{ " \r\n" GET("ok"), 0, true },
+		{ GET("ok") "\r\n" GET("ok") "\r\n\r\n" GET("ok"), 3, false },
+		{ GET("ok") "\r\n\r\n\r\n" GET("ok"), 1, true },
+		{ PUT "Content-Length: 3\r\n\r\na=b\r\n" GET("ok"), 2, false },
+		{ PUT "Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n\r\n" GET("ok"), 2, false },
+		{ "\r\n\r\n", 0, false },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(lines); i++) {
+		for (int bytes = 0; bytes < 2; bytes++) {
+			open_client(SOCK_STREAM);
+			got_n = 0;
+			for (size_t at = 0, n = strlen(lines[i].text); at < n; at += bytes ? 1 : n) {
+				if (send(client, lines[i].text + at, bytes ? 1 : n, MSG_NOSIGNAL) > 0)
+					run_and_take();
+			}
+			if (times("HTTP/1.1 200 OK") != lines[i].good || times("HTTP/1.1 400 ") != lines[i].bad ||
+			    closed != lines[i].bad)
+				fail_msg("%zu: %s", i, got);
+			close(client);
+			client = -1;
+			run();
+		}
+	}
+}
+
+/* They begin nothing: a connection behind one is idle, and is not told that its head took too long. */
+static void test_empty_lines_are_idle(void **state)
+{
+	(void)state;
+	f.proc.config.http_idle_timeout_ms = 60;
+	f.proc.config.http_head_timeout_ms = 20;
+	open_client(SOCK_STREAM);
+	answer_to(GET("ok"));
+	answer_to("\r\n");
+	assert_int_equal(got_n, 0);
+	assert_true(wait_closed());
+	assert_int_equal(got_n, 0);
+	assert_int_equal(f.slot.counters[METRIC_HTTP_TIMEOUTS], 0);
+}
+
 static void test_read_timeouts(void **state)
 {
 	(void)state;
@@ -725,6 +781,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(test_keep_alive),
 		TEST(test_close),
+		TEST(test_empty_lines),
+		TEST(test_empty_lines_are_idle),
 		TEST(test_pipeline_is_one_write),
 		TEST(test_nothing_after_close),
 		TEST(test_bodies),

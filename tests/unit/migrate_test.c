@@ -172,6 +172,7 @@ static const struct {
 	{ "with a length", PUT("Content-Length: 7") "a=first" GET("echo?a=last") },
 	{ "chunked", PUT("Transfer-Encoding: chunked") "1\r\na\r\n3;x=y\r\n=fi\r\n03\r\nrst\r\n0\r\n\r\n" GET("echo?a=last") },
 	{ "with trailers", PUT("Transfer-Encoding: chunked") "7\r\na=first\r\n0\r\nA: b\r\nC: d\r\n\r\n" GET("echo?a=last") },
+	{ "behind empty lines", "\r\n\r\n" GET("echo?a=first") "\r\n\r\n" GET("echo?a=last") },
 	{ "expecting", PUT("Expect: 100-continue\r\nContent-Length: 7") "a=first" GET("echo?a=last") },
 };
 
@@ -217,6 +218,22 @@ static void bytes_one_by_one(void **state)
 		if (strstr(got, "\r\n\r\nfirst") == NULL)
 			fail_msg("cut at %zu: %s", cut, got);
 	}
+}
+
+/* Those before the request line are counted on. */
+static void empty_lines_are_counted_on(void **state)
+{
+	static const char rest[] = "\r\n\r\n" GET("echo?a=first");
+
+	(void)state;
+	restart();
+	put("\r\n", 2);
+	settle(&old, true);
+	hand_over(1);
+	put(rest, sizeof(rest) - 1);
+	settle(&new, true);
+	assert_non_null(strstr(got, " 400 "));
+	assert_null(strstr(got, "\r\n\r\nfirst"));
 }
 
 static size_t count_of(char c)
@@ -318,6 +335,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(cut_at_every_byte),
 		TEST(bytes_one_by_one),
+		TEST(empty_lines_are_counted_on),
 		TEST(answers_not_taken_yet),
 		TEST(an_answer_that_ends_the_connection),
 		TEST(many_go_over_a_parked_one_is_closed),
