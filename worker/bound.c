@@ -32,16 +32,37 @@ struct str bound_optional(struct request *rq, const char *name)
 	return str_is_set(value) ? value : STR("");
 }
 
+struct str bound_namespace(struct request *rq)
+{
+	struct str ns = bound_optional(rq, "namespaceId");
+
+	return ns.n > 0 ? ns : STR("public");
+}
+
 static int shown(struct str text)
 {
 	return (int)(text.n < TEXT_SHOWN ? text.n : TEXT_SHOWN);
 }
 
-static bool read_int(struct request *rq, struct str text, int32_t *value_r)
+static struct str without_blanks(struct request *rq, struct str text)
 {
+	char *p = arena_alloc(&rq->arena, text.n + 1);
+	size_t n = 0;
+
+	if (p == NULL)
+		return text;
+	for (size_t i = 0; i < text.n; i++)
+		if ((unsigned char)text.p[i] > ' ')
+			p[n++] = text.p[i];
+	return str_make(p, n);
+}
+
+static bool read_int(struct request *rq, struct str given, int32_t *value_r)
+{
+	struct str text = without_blanks(rq, given);
 	char cause[TEXT_SHOWN + 40];
 
-	if (java_parse_int(str_trim(text), value_r) == 0)
+	if (java_parse_int(text, value_r) == 0)
 		return true;
 	snprintf(cause, sizeof(cause), "For input string: \"%.*s\"", shown(text), text.p);
 	refuse(rq, "int", "NumberFormatException", cause);
@@ -52,14 +73,9 @@ bool bound_int(struct request *rq, const char *name, int32_t *value_r)
 {
 	struct str text = request_param(rq, str_of(name));
 
-	if (!str_is_blank(text))
+	if (str_is_set(text))
 		return read_int(rq, text, value_r);
-	if (!str_is_set(text))
-		reply_missing(rq, name, "int");
-	else
-		reply_caused(rq, 500,
-		             "Required request parameter '%s' for method parameter type int is present but converted to null",
-		             name);
+	reply_missing(rq, name, "int");
 	return false;
 }
 
@@ -67,7 +83,7 @@ bool bound_optional_int(struct request *rq, const char *name, int32_t *value_r)
 {
 	struct str text = request_param(rq, str_of(name));
 
-	if (!str_is_blank(text))
+	if (str_is_set(text))
 		return read_int(rq, text, value_r);
 	reply_caused(rq, 500,
 	             "Optional int parameter '%s' is present but cannot be translated into a null value due to being declared as "
@@ -91,9 +107,27 @@ bool bound_bool(struct request *rq, const char *name, bool *value_r)
 	char cause[TEXT_SHOWN + 40];
 
 	*value_r = is_one_of(text, yes);
-	if (*value_r || text.n == 0 || is_one_of(text, no))
+	if (*value_r || is_one_of(text, no) || !str_is_set(request_param(rq, str_of(name))))
 		return true;
 	snprintf(cause, sizeof(cause), "Invalid boolean value [%.*s]", shown(raw), raw.p);
 	refuse(rq, "boolean", "IllegalArgumentException", cause);
+	return false;
+}
+
+bool bound_float(struct request *rq, const char *name, float *value_r)
+{
+	struct str given = bound_optional(rq, name), text = without_blanks(rq, given);
+	char cause[TEXT_SHOWN + 40];
+	double value = 0.0;
+
+	if (given.n == 0 || java_parse_double(text, &value) == 0) {
+		*value_r = (float)value;
+		return true;
+	}
+	if (text.n == 0)
+		snprintf(cause, sizeof(cause), "empty String");
+	else
+		snprintf(cause, sizeof(cause), "For input string: \"%.*s\"", shown(text), text.p);
+	refuse(rq, "float", "NumberFormatException", cause);
 	return false;
 }

@@ -54,7 +54,7 @@ static void put_service(struct buf *b, const struct service_view *view)
 
 void handle_catalog_service(struct request *rq)
 {
-	struct service_key key = { request_namespace(rq), rq->service_name };
+	struct service_key key = { bound_namespace(rq), rq->service_name };
 	struct buf b;
 
 	/* The one bound name that may be absent: then it is looked for all the same. */

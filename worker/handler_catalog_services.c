@@ -283,7 +283,7 @@ void handle_catalog_services(struct request *rq)
 	    !bound_optional_int(rq, "pageSize", &catalog.size) || !bound_bool(rq, "hasIpCount", &catalog.only_filled) ||
 	    !read_names(&catalog))
 		return;
-	catalog.ns = request_namespace(rq);
+	catalog.ns = bound_namespace(rq);
 	catalog.by_address = !catalog.with_instances && !str_is_blank(instance);
 	catalog.address = read_address(instance);
 	arena_init(&catalog.scratch, 0);

@@ -12,8 +12,8 @@
 static bool read_checker(struct request *rq, struct str text, struct str *checker_r)
 {
 	struct checker checker;
-	char why[200] = "";
-	int ret = checker_parse(&rq->arena, text, &checker, why, sizeof(why));
+	char why[200] = "No content to map due to end-of-input";
+	int ret = text.n == 0 ? ERR_SYNTAX : checker_parse(&rq->arena, text, &checker, why, sizeof(why));
 
 	if (ret == 0)
 		ret = checker_text(&rq->arena, &checker, checker_r);
@@ -27,14 +27,14 @@ static bool read_checker(struct request *rq, struct str text, struct str *checke
 	return ret == 0;
 }
 
+/* None given is none: what was there goes, as with a service. */
 static bool read_metadata(struct request *rq, struct cluster_settings *settings)
 {
-	struct str text = request_optional(rq, "metadata", STR(""));
 	struct instance_metadata metadata;
 
-	settings->set_metadata = text.n > 0;
-	if (!handler_parse_metadata(rq, text, &metadata))
+	if (!handler_parse_metadata(rq, request_optional(rq, "metadata", STR("")), &metadata))
 		return false;
+	settings->set_metadata = true;
 	settings->metadata = metadata.packed;
 	return true;
 }

@@ -8,8 +8,9 @@
 
 /* ---- aliases with a parameter of their own -------------------------------------------- */
 
-/* The service is DEFAULT_GROUP@@dom whatever serviceName and groupName say. */
-static bool take_dom(struct request *rq)
+/* The service is DEFAULT_GROUP@@dom whatever serviceName and groupName say. blank: what is wrong with a blank one, NULL: its
+ * format, as of any name. */
+static bool take_dom(struct request *rq, const char *blank)
 {
 	static const struct str group = STR("DEFAULT_GROUP@@");
 	struct str dom;
@@ -17,6 +18,10 @@ static bool take_dom(struct request *rq)
 
 	if (!request_required(rq, "dom", &dom))
 		return false;
+	if (dom.n == 0 && blank != NULL) {
+		reply_caused(rq, 400, "Param 'serviceName' is illegal, %s", blank);
+		return false;
+	}
 	if ((p = arena_alloc(&rq->arena, group.n + dom.n)) == NULL) {
 		reply_caused(rq, 503, "out of memory");
 		return false;
@@ -30,13 +35,13 @@ static bool take_dom(struct request *rq)
 
 void handle_legacy_list(struct request *rq)
 {
-	if (take_dom(rq))
+	if (take_dom(rq, "serviceName is blank"))
 		handle_instance_list(rq);
 }
 
 void handle_legacy_beat(struct request *rq)
 {
-	if (take_dom(rq))
+	if (take_dom(rq, NULL))
 		handle_instance_beat(rq);
 }
 

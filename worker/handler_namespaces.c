@@ -175,7 +175,9 @@ static void answer_detail(struct request *rq)
 
 	if (!bound_text(rq, "namespaceId", &id))
 		return;
-	if (!str_is_blank(id))
+	if (str_is_blank(id))
+		copy.row.id = id;
+	else
 		ret = namespaces_get(&rq->worker->registry, id, &copy);
 	if (ret == ERR_NOT_FOUND) {
 		reply_caused(rq, 500, "namespace %.*s is not stored", (int)(id.n < NAMESPACES_ID_MAX ? id.n : NAMESPACES_ID_MAX),

@@ -61,26 +61,31 @@ static struct str without_blanks(struct arena *arena, struct str text, char othe
 	return str_make(p, n);
 }
 
-/* INSTANCE.metadata.key = 'value': split at "=", the key is what follows the last dot. */
+static enum selector_on selects_on(struct str left)
+{
+	if (str_eq(left, STR("INSTANCE")) || str_starts(left, STR("INSTANCE.")))
+		return SELECT_INSTANCE;
+	return str_eq(left, STR("SERVICE")) || str_starts(left, STR("SERVICE.")) ? SELECT_SERVICE : SELECT_ALL;
+}
+
+/* INSTANCE.metadata.key = 'value': split at "=", the key is what follows the last dot. What is about neither instances nor
+ * services selects all, whatever it is. */
 static bool read_expression(struct listing *list, struct selector *selector)
 {
 	struct str text = without_blanks(&list->rq->arena, selector->expression, ' ');
 	const char *equals = text.n > 0 ? memchr(text.p, '=', text.n) : NULL, *dot, *next;
-	struct str left, right;
+	struct str left = equals != NULL ? str_make(text.p, (size_t)(equals - text.p)) : text, right;
 
+	if ((selector->on = selects_on(left)) == SELECT_ALL)
+		return true;
 	if (equals == NULL || equals + 1 == text.p + text.n) {
 		reply_caused(list->rq, 500, "the expression of the selector has no value");
 		return false;
 	}
-	left = str_make(text.p, (size_t)(equals - text.p));
 	right = str_make(equals + 1, (size_t)(text.p + text.n - equals - 1));
 	next = memchr(right.p, '=', right.n);
 	if (next != NULL)
 		right.n = (size_t)(next - right.p);
-	if (str_starts(left, STR("INSTANCE.")))
-		selector->on = SELECT_INSTANCE;
-	else if (str_starts(left, STR("SERVICE.")))
-		selector->on = SELECT_SERVICE;
 	dot = memrchr(left.p, '.', left.n);
 	selector->key = dot != NULL ? str_make(dot + 1, (size_t)(equals - dot - 1)) : left;
 	selector->value = without_blanks(&list->rq->arena, right, '\'');

@@ -1,11 +1,10 @@
-#include <stdio.h>
-
 #include "shared/codec/java.h"
 #include "shared/codec/json_write.h"
 #include "shared/registry/settings.h"
 #include "shared/view/list.h"
 #include "shared/view/metadata.h"
 #include "shared/view/selector.h"
+#include "worker/bound.h"
 #include "worker/handlers.h"
 #include "worker/worker.h"
 
@@ -18,7 +17,7 @@ bool handler_bound_service(struct request *rq, struct service_key *key_r)
 		reply_missing(rq, "serviceName", "String");
 		return false;
 	}
-	*key_r = (struct service_key){ request_namespace(rq), rq->service_name };
+	*key_r = (struct service_key){ bound_namespace(rq), rq->service_name };
 	return true;
 }
 
@@ -27,25 +26,6 @@ bool handler_required_service(struct request *rq, struct service_key *key_r)
 {
 	key_r->ns = request_namespace(rq);
 	return request_any_service(rq, &key_r->name);
-}
-
-static bool read_threshold(struct request *rq, float *threshold_r)
-{
-	struct str text = request_optional(rq, "protectThreshold", STR("0.0"));
-	char first[300], second[160];
-	double value;
-
-	if (java_parse_double(text, &value) == 0) {
-		*threshold_r = (float)value;
-		return true;
-	}
-	snprintf(second, sizeof(second), "For input string: \"%.*s\"", (int)(text.n < 100 ? text.n : 100), text.p);
-	snprintf(first, sizeof(first),
-	         "Failed to convert value of type 'java.lang.String' to required type 'float'; nested exception is "
-	         "java.lang.NumberFormatException: %s",
-	         second);
-	reply_caused2(rq, 500, str_of(first), str_of(second));
-	return false;
 }
 
 static bool read_metadata(struct request *rq, struct str *packed_r)
@@ -104,7 +84,7 @@ void handle_service_create(struct request *rq)
 	struct service_key key;
 	int ret;
 
-	if (!handler_bound_service(rq, &key) || !read_threshold(rq, &settings.threshold))
+	if (!handler_bound_service(rq, &key) || !bound_float(rq, "protectThreshold", &settings.threshold))
 		return;
 	if (registry_poll(&rq->worker->registry, &key, NULL, &stamp) == 0 && stamp.found) {
 		reply_exists(rq, key.name);

@@ -76,6 +76,8 @@ static int read_labels(struct str expression, struct str labels[LABELS_MAX])
 {
 	unsigned count = 0;
 
+	if (expression.n > 0 && expression.p[expression.n - 1] == '&')
+		return -1;
 	while (expression.n > 0) {
 		const char *end = memchr(expression.p, '&', expression.n);
 		struct str term = str_make(expression.p, end == NULL ? expression.n : (size_t)(end - expression.p));

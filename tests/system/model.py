@@ -673,12 +673,10 @@ class Model:
         if service is None:
             raise Refused(500, "service not found:" + name)
         flag, checker = self.required("useInstancePort4Check"), json.loads(self.required("healthChecker"))
-        metadata = self.optional("metadata", None)
-        metadata = None if metadata is None else parse_metadata(metadata)
+        metadata = parse_metadata(self.optional("metadata", ""))
         found = service.cluster(cluster)
         found.check_port, found.use_instance_port, found.checker = int(port), loose_bool(flag), checker
-        if metadata is not None:
-            found.metadata = metadata
+        found.metadata = metadata
         service.apply()
         return Answer(200, OK)
 

@@ -25,6 +25,19 @@ def missing(name, kind="String"):
     return "caused: Required request parameter '%s' for method parameter type %s is not present;" % (name, kind)
 
 
+def malformed(kind, exception, cause):
+    return ("caused: Failed to convert value of type 'java.lang.String' to required type '%s'; nested exception is java.lang.%s: %s;"
+            "caused: %s;" % (kind, exception, cause, cause))
+
+
+def no_number(text, kind="int"):
+    return malformed(kind, "NumberFormatException", 'For input string: "%s"' % text)
+
+
+def no_boolean(text):
+    return malformed("boolean", "IllegalArgumentException", "Invalid boolean value [%s]" % text)
+
+
 INSTANCE = {"serviceName": "s", "ip": "10.0.0.1", "port": "80"}
 PAGE = {"pageNo": "1", "pageSize": "10"}
 CLUSTER = {"serviceName": "s", "clusterName": "DEFAULT", "checkPort": "80", "useInstancePort4Check": "true",
@@ -89,6 +102,28 @@ VALUES = [
      missing("pageNo", "int")),
     ("GET", "/catalog/instances", dict(PAGE, serviceName="s"), "clusterName", ABSENT, 500, missing("clusterName")),
     ("GET", "/catalog/instances", dict(PAGE, serviceName="s"), "clusterName", " ", 500, "caused: cluster   is not found!;"),
+    ("GET", "/catalog/instances", dict(PAGE, serviceName="s", clusterName="DEFAULT"), "pageNo", "", 500, no_number("")),
+    ("GET", "/catalog/instances", dict(PAGE, serviceName="s", clusterName="DEFAULT"), "pageSize", " ", 500, no_number("")),
+    ("GET", "/catalog/services", PAGE, "pageNo", "", 500, no_number("")),
+    ("GET", "/catalog/services", PAGE, "pageSize", " ", 500, no_number("")),
+    ("GET", "/catalog/services", PAGE, "pageSize", "1.5", 500, no_number("1.5")),
+    ("GET", "/catalog/services", PAGE, "hasIpCount", "", 500, no_boolean("")),
+    ("GET", "/catalog/services", PAGE, "withInstances", " ", 500, no_boolean(" ")),
+    ("GET", "/service/names", {}, "responsibleOnly", "t", 500, no_boolean("t")),
+    ("GET", "/operator/servers", {}, "healthy", "", 500, no_boolean("")),
+    ("GET", "/operator/push/state", {}, "reset", " ", 500, no_boolean(" ")),
+    ("PUT", "/operator/switches", {"entry": "check", "value": "true"}, "debug", "", 500, no_boolean("")),
+    ("POST", "/service", {"serviceName": "t"}, "protectThreshold", " ", 500,
+     malformed("float", "NumberFormatException", "empty String")),
+    ("POST", "/service", {"serviceName": "t"}, "protectThreshold", "x", 500, no_number("x", "float")),
+    ("POST", "/service", {"serviceName": "blank"}, "namespaceId", " ", 200, "ok"),
+    ("GET", "/service", {"serviceName": "s"}, "namespaceId", " ", 500, "caused: service DEFAULT_GROUP@@s is not found!;"),
+    ("GET", "/catalog/services", PAGE, "namespaceId", " " + NS, 200, '{"serviceList":[],"count":0}'),
+    ("GET", "/api/srvIPXT", {}, "dom", " ", 400, "caused: Param 'serviceName' is illegal, serviceName is blank;"),
+    ("GET", "/api/clientBeat", INSTANCE, "dom", " ", 400, FORMAT),
+    ("PUT", "/cluster", CLUSTER, "healthChecker", " ", 500,
+     "caused: errCode: 101, errMsg: Nacos deserialize for class [com.alibaba.nacos.api.naming.pojo.healthcheck.AbstractHealthChecker] "
+     "failed.  ;caused: No content to map due to end-of-input;"),
     ("PUT", "/cluster", CLUSTER, "clusterName", "", 400, required("clusterName")),
     ("PUT", "/cluster", CLUSTER, "checkPort", ABSENT, 400, required("checkPort")),
     ("PUT", "/cluster", CLUSTER, "useInstancePort4Check", "", 400, required("useInstancePort4Check")),
@@ -160,6 +195,28 @@ class Parameters(unittest.TestCase):
         doms = self.server.request("GET", "/v1/ns/service/list", dict(
             PAGE, namespaceId=NS + "-sel", pageSize="100", selector='{"type":"label","expression":""}')).json
         self.assertIn("sel", doms["doms"])
+
+
+    def test_filters_of_the_list(self):
+        """What is about neither instances nor services selects all."""
+        self.server.register("f", "10.0.0.1", 80, namespaceId=NS + "-list", metadata="a=1")
+        for expression, status, doms in (
+                ("INSTANCE.metadata.a='1'", 200, ["f"]), ("INSTANCE.metadata.a='2'", 200, []), ("SERVICE.metadata.a=1", 200, []),
+                ("zone", 200, ["f"]), ("zone=a", 200, ["f"]), ("=", 200, ["f"]), ("", 200, ["f"]), ("INSTANCE.metadata.a", 500, None),
+                ("INSTANCE.metadata.a=", 500, None), ("SERVICE", 500, None)):
+            reply = self.server.request("GET", "/v1/ns/service/list", dict(
+                PAGE, namespaceId=NS + "-list", selector='{"type":"label","expression":"%s"}' % expression))
+            self.assertEqual((reply.status, reply.json["doms"] if status == 200 else None), (status, doms), expression)
+
+    def test_a_cluster_without_metadata_has_none(self):
+        def shown():
+            clusters = self.server.request("GET", "/v1/ns/service", {"serviceName": "c", "namespaceId": NS + "-c"}).json["clusters"]
+            return clusters[0]["metadata"]
+        self.server.register("c", "10.0.0.1", 80, namespaceId=NS + "-c")
+        for metadata, want in (({"metadata": "a=1"}, {"a": "1"}), ({}, {}), ({"metadata": "a=2"}, {"a": "2"}), ({"metadata": " "}, {})):
+            query = dict(CLUSTER, serviceName="c", namespaceId=NS + "-c", **metadata)
+            self.assertEqual(self.server.request("PUT", "/v1/ns/cluster", query).text, "ok")
+            self.assertEqual(shown(), want)
 
 
 class Pages(unittest.TestCase):

@@ -64,7 +64,15 @@ static void numbers(void **state)
 	assert_false(bound_int(with_query("n=1x"), "n", &value));
 	answered("caused: Failed to convert value of type 'java.lang.String' to required type 'int'; nested exception is "
 	         "java.lang.NumberFormatException: For input string: \"1x\";caused: For input string: \"1x\";");
-	assert_false(bound_optional_int(with_query("n="), "n", &value));
+	assert_true(bound_int(with_query("n=1%202"), "n", &value));
+	assert_int_equal(value, 12);
+	assert_false(bound_optional_int(with_query("n=%20"), "n", &value));
+	answered("caused: Failed to convert value of type 'java.lang.String' to required type 'int'; nested exception is "
+	         "java.lang.NumberFormatException: For input string: \"\";caused: For input string: \"\";");
+	assert_false(bound_int(with_query("n="), "n", &value));
+	answered("caused: Failed to convert value of type 'java.lang.String' to required type 'int'; nested exception is "
+	         "java.lang.NumberFormatException: For input string: \"\";caused: For input string: \"\";");
+	assert_false(bound_optional_int(with_query(""), "n", &value));
 	assert_true(
 	        has(fixture_out(&f), "caused: Optional int parameter 'n' is present but cannot be translated into a null value"));
 }
@@ -75,9 +83,8 @@ static void booleans(void **state)
 		const char *query;
 		bool value;
 	} rows[] = {
-		{ "", false },     { "b=", false },   { "b=%20", false },   { "b=TRUE", true },
-		{ "b=on", true },  { "b=Yes", true }, { "b=1", true },      { "b=off", false },
-		{ "b=no", false }, { "b=0", false },  { "b=False", false },
+		{ "", false },         { "b=TRUE", true }, { "b=on", true },  { "b=Yes", true }, { "b=1", true },
+		{ "b=%201%20", true }, { "b=off", false }, { "b=no", false }, { "b=0", false },  { "b=False", false },
 	};
 	bool value;
 
@@ -86,9 +93,44 @@ static void booleans(void **state)
 		assert_true(bound_bool(with_query(rows[i].query), "b", &value));
 		assert_int_equal(value, rows[i].value);
 	}
+	assert_false(bound_bool(with_query("b="), "b", &value));
+	answered("caused: Failed to convert value of type 'java.lang.String' to required type 'boolean'; nested exception is "
+	         "java.lang.IllegalArgumentException: Invalid boolean value [];caused: Invalid boolean value [];");
+	assert_false(bound_bool(with_query("b=%20"), "b", &value));
+	answered("caused: Failed to convert value of type 'java.lang.String' to required type 'boolean'; nested exception is "
+	         "java.lang.IllegalArgumentException: Invalid boolean value [ ];caused: Invalid boolean value [ ];");
 	assert_false(bound_bool(with_query("b=maybe"), "b", &value));
 	answered("caused: Failed to convert value of type 'java.lang.String' to required type 'boolean'; nested exception is "
 	         "java.lang.IllegalArgumentException: Invalid boolean value [maybe];caused: Invalid boolean value [maybe];");
+}
+
+static void floats(void **state)
+{
+	float value = 9;
+
+	(void)state;
+	assert_true(bound_float(with_query(""), "f", &value));
+	assert_true(value == 0);
+	assert_true(bound_float(with_query("f=%200.5%20"), "f", &value));
+	assert_true(value == 0.5F);
+	assert_true(bound_float(with_query("f="), "f", &value));
+	assert_true(value == 0);
+	assert_false(bound_float(with_query("f=%20"), "f", &value));
+	answered("caused: Failed to convert value of type 'java.lang.String' to required type 'float'; nested exception is "
+	         "java.lang.NumberFormatException: empty String;caused: empty String;");
+	assert_false(bound_float(with_query("f=x"), "f", &value));
+	answered("caused: Failed to convert value of type 'java.lang.String' to required type 'float'; nested exception is "
+	         "java.lang.NumberFormatException: For input string: \"x\";caused: For input string: \"x\";");
+}
+
+/* The empty one is the default, a blank one is a name. */
+static void namespaces(void **state)
+{
+	(void)state;
+	assert_true(str_eq(bound_namespace(with_query("")), STR("public")));
+	assert_true(str_eq(bound_namespace(with_query("namespaceId=")), STR("public")));
+	assert_true(str_eq(bound_namespace(with_query("namespaceId=%20")), STR(" ")));
+	assert_true(str_eq(bound_namespace(with_query("namespaceId=%20a")), STR(" a")));
 }
 
 int main(void)
@@ -97,6 +139,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(texts, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(numbers, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(booleans, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(floats, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(namespaces, set_up, tear_down),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -29,6 +29,7 @@ static const struct {
 	{ "{\"type\":\"label\",\"expression\":{\"expression\":1}}", "{\"type\":\"label\",\"expression\":\"\",\"labels\":[]}",
 	  SELECTOR_OK },
 	{ "{\"type\":\"label\",\"expression\":\"&\"}", NULL, SELECTOR_EXPRESSION },
+	{ "{\"type\":\"label\",\"expression\":\"CONSUMER.label.A=PROVIDER.label.A&\"}", NULL, SELECTOR_EXPRESSION },
 	{ "{\"type\":\"label\",\"expression\":null}", NULL, SELECTOR_EXPRESSION },
 	{ "{\"type\":\"label\",\"expression\":5}", NULL, SELECTOR_EXPRESSION },
 	{ "{\"type\":\"label\"}", NULL, SELECTOR_NO_EXPRESSION },
