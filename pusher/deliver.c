@@ -24,15 +24,24 @@ int deliver_init(struct deliver *d, struct registry *reg, const struct config *c
 	d->reg = reg;
 	d->config = config;
 	datagrams_init(&d->datagrams, DELIVER_KEEP_BYTES);
-	if ((ret = inflight_new(seed, &d->inflight)) < 0 || (ret = pace_new(seed, &d->pace)) < 0)
+	if ((ret = inflight_new(seed, &d->inflight)) < 0 || (ret = pace_new(seed, &d->pace)) < 0 ||
+	    (ret = recent_new(seed, &d->recent)) < 0)
 		return ret;
 	return udp_init(&d->udp, fd, overflow);
 }
 
-static void forget(struct deliver *d, struct inflight_entry *entry)
+static void drop(struct deliver *d, struct inflight_entry *entry)
 {
 	datagram_release(&d->datagrams, &entry->datagram);
 	inflight_remove(d->inflight, entry);
+}
+
+/* An ACK that comes now is late, or a repeat. */
+static void forget(struct deliver *d, struct inflight_entry *entry, bool acked)
+{
+	if (entry->tries > 0)
+		recent_add(d->recent, entry->address, entry->port, entry->key, acked);
+	drop(d, entry);
 }
 
 static void drop_first_out(struct deliver *d, unsigned n)
@@ -60,16 +69,17 @@ void deliver_free(struct deliver *d)
 
 	for (i = 0; i < d->out_count; i++) {
 		if (d->out[i].held && (entry = entry_of(d, &d->out[i])) != NULL)
-			forget(d, entry);
+			drop(d, entry);
 	}
 	drop_first_out(d, d->out_count);
 	if (d->inflight != NULL) {
 		while ((entry = inflight_oldest(d->inflight)) != NULL ||
 		       (entry = inflight_due(d->inflight, UINT64_MAX / 2)) != NULL)
-			forget(d, entry);
+			drop(d, entry);
 	}
 	inflight_free(&d->inflight);
 	pace_free(&d->pace);
+	recent_free(&d->recent);
 }
 
 bool deliver_resend_owed(const struct subscriber_view *sub)
@@ -130,7 +140,7 @@ static struct inflight_entry *enter(struct deliver *d, const struct deliver_item
 	};
 
 	if (old != NULL)
-		forget(d, old);
+		forget(d, old, false);
 	memcpy(fields.address, item->address, 16);
 	fields.counted = inflight_match(d->inflight, item->address, item->port, item->key) == NULL;
 	if (hold_bytes)
@@ -173,7 +183,7 @@ static void settle_failed(struct deliver *d, struct deliver_item *item, bool too
 	log_debug("op=push-send to=%s port=%u bytes=%zu err=\"%s\"", address_text(item->address, text), item->port,
 	          item->datagram->len, strerror(errno));
 	if (entry != NULL)
-		forget(d, entry);
+		forget(d, entry, false);
 	/* Nothing more is owed for it; the next change tries again. */
 	item->tries = 2;
 	mark_sent(d, item, 1, clock_mono_ms());
@@ -297,7 +307,7 @@ void deliver_oversize(struct deliver *d, uint8_t shard, const struct subscriber_
 	};
 
 	if (old != NULL)
-		forget(d, old);
+		forget(d, old, false);
 	metric_add(METRIC_PUSH_OVERSIZE, 1);
 	mark_runs(d, registry_mark_sent, &delivery, &shard, 1);
 }
@@ -334,7 +344,7 @@ static void give_up(struct deliver *d, struct inflight_entry *entry)
 {
 	if (entry->counted)
 		metric_add(METRIC_PUSH_FAILED, 1);
-	forget(d, entry);
+	forget(d, entry, false);
 }
 
 /* The wait of the oldest one is over. */
@@ -347,7 +357,7 @@ static void expire(struct deliver *d, struct inflight_entry *entry, uint64_t now
 	} else if (entry->datagram == NULL) {
 		/* Its bytes are gone: the tour sends the state of now, as the second try. */
 		d->owed = true;
-		forget(d, entry);
+		forget(d, entry, false);
 	} else if ((wait_ms = reserve_pace(d, entry->address, entry->port)) == 0) {
 		send_held(d, entry);
 	} else {
@@ -416,7 +426,21 @@ static void accept_ack(struct deliver *d, struct inflight_entry *entry, uint64_t
 		latency_add(METRIC_PUSH_ACK_BUCKET_0, METRIC_PUSH_ACK_MS_SUM, now_ms - entry->first_ms);
 		metric_cost_add(now_ms, now_ms - entry->first_ms);
 	}
-	forget(d, entry);
+	forget(d, entry, true);
+}
+
+/* An ACK that no push waits for. */
+static enum metric stray_of(const struct deliver *d, const uint8_t address[16], uint16_t port, uint64_t key)
+{
+	switch (recent_find(d->recent, address, port, key)) {
+	case RECENT_ACKED:
+		return METRIC_PUSH_ACK_REPEATED;
+	case RECENT_LEFT:
+		return METRIC_PUSH_ACK_UNKNOWN;
+	case RECENT_NONE:
+		break;
+	}
+	return datagrams_live(&d->datagrams, key) ? METRIC_PUSH_ACK_FOREIGN : METRIC_PUSH_ACK_UNKNOWN;
 }
 
 static void on_datagram(void *arg, const uint8_t address[16], uint16_t port, struct str text)
@@ -438,7 +462,7 @@ static void on_datagram(void *arg, const uint8_t address[16], uint16_t port, str
 		found = true;
 	}
 	if (!found)
-		metric_add(datagrams_live(&d->datagrams, key) ? METRIC_PUSH_ACK_FOREIGN : METRIC_PUSH_ACK_UNKNOWN, 1);
+		metric_add(stray_of(d, address, port, key), 1);
 }
 
 unsigned deliver_receive(struct deliver *d)

@@ -21,11 +21,12 @@
  * sends to everybody behind.
  *
  * A newer push replaces an older one in flight to the same subscriber: the older is neither acknowledged nor
- * failed in the counters, and its late ACK counts as unknown. (The Java server would still resend the
+ * failed in the counters, and its late ACK counts as unknown (recent.h). (The Java server would still resend the
  * old state after the new one.)
  *
- * Subscribers that share a socket in one round share (address, port, lastRefTime): each gets its
- * datagram, the first stands for the key in the counters, one ACK clears all. */
+ * Subscribers that share a socket have a push with a lastRefTime of its own each, unless they differ in nothing that is
+ * sent (only in the text of their agents): those share (address, port, lastRefTime). Each gets its datagram, the first
+ * stands for the key in the counters, one ACK clears all, and the next one is a repeat. */
 #ifndef PUSHER_DELIVER_H
 #define PUSHER_DELIVER_H
 
@@ -35,6 +36,7 @@
 #include "pusher/datagram.h"
 #include "pusher/inflight.h"
 #include "pusher/pace.h"
+#include "pusher/recent.h"
 #include "pusher/udp.h"
 #include "shared/registry/registry.h"
 
@@ -59,6 +61,7 @@ struct deliver {
 	struct udp udp;
 	struct inflight *inflight;
 	struct pace *pace;
+	struct recent *recent;
 	struct datagrams datagrams;
 	struct deliver_item out[UDP_BATCH]; /* about to be sent, in order */
 	unsigned out_count;

@@ -8,6 +8,7 @@ libroster_a_SOURCES += \
 	pusher/latency.c pusher/latency.h \
 	pusher/main.c \
 	pusher/pace.c pusher/pace.h \
+	pusher/recent.c pusher/recent.h \
 	pusher/round.c pusher/round.h \
 	pusher/schedule.c pusher/schedule.h \
 	pusher/tour.c pusher/tour.h \
@@ -15,10 +16,12 @@ libroster_a_SOURCES += \
 	pusher/zombies.c pusher/zombies.h
 
 if HAVE_CMOCKA
-check_PROGRAMS += tests/unit/ack_test tests/unit/pace_test tests/unit/inflight_test tests/unit/encode_test \
+check_PROGRAMS += tests/unit/ack_test tests/unit/recent_test tests/unit/pace_test tests/unit/inflight_test tests/unit/encode_test \
 	tests/unit/pusher_test tests/unit/pusher_process_test
 tests_unit_ack_test_SOURCES = tests/unit/ack_test.c
 tests_unit_ack_test_LDADD = $(UNIT_LDADD)
+tests_unit_recent_test_SOURCES = tests/unit/recent_test.c
+tests_unit_recent_test_LDADD = $(UNIT_LDADD)
 tests_unit_pace_test_SOURCES = tests/unit/pace_test.c
 tests_unit_pace_test_LDADD = $(UNIT_LDADD)
 tests_unit_inflight_test_SOURCES = tests/unit/inflight_test.c

@@ -113,7 +113,7 @@ static int encode_view(struct round *round, struct round_view *view)
 		.fast = round->fast,
 		.cache_ms = __atomic_load_n(&round->switches->push_cache_ms, __ATOMIC_RELAXED),
 		.wall_ms = clock_wall_ms(),
-		.key = round->key,
+		.key = stamp_next(round->reg->seg), /* R */
 	};
 	struct encode_checksum checksum;
 	struct str bytes;
@@ -124,7 +124,7 @@ static int encode_view(struct round *round, struct round_view *view)
 		return 0;
 	if (ret < 0)
 		return ret;
-	view->datagram = datagram_new(&round->deliver->datagrams, round->key, bytes);
+	view->datagram = datagram_new(&round->deliver->datagrams, job.key, bytes);
 	return view->datagram == NULL ? ERR_NOMEM : 0;
 }
 
@@ -175,7 +175,7 @@ static void send_to(struct round *round, const struct subscriber_view *sub, uint
 	struct round_view *view;
 
 	if (sub->clusters_len > sizeof sub->clusters) {
-		deliver_oversize(round->deliver, round->shard, sub, round->key, round->changed);
+		deliver_oversize(round->deliver, round->shard, sub, stamp_next(round->reg->seg), round->changed);
 		return;
 	}
 	if ((view = view_for(round, sub)) == NULL)
@@ -183,7 +183,7 @@ static void send_to(struct round *round, const struct subscriber_view *sub, uint
 	else if (fits(sub, view))
 		deliver_push(round->deliver, round->shard, sub, view->datagram, round->changed, tries);
 	else
-		deliver_oversize(round->deliver, round->shard, sub, round->key, round->changed);
+		deliver_oversize(round->deliver, round->shard, sub, stamp_next(round->reg->seg), round->changed);
 }
 
 /* The switch pushEnabled also holds for those that subscribed before it was turned off. */
@@ -235,7 +235,6 @@ void round_begin(struct round *round, const struct round_start *start)
 	round->changed = start->changed;
 	if (round->view.stamp.found && round->view.changed > round->changed)
 		round->changed = round->view.changed;
-	round->key = stamp_next(round->reg->seg);
 	round->due_ms = start->due_ms;
 	round->owed = start->owed;
 	round->fast = start->fast;

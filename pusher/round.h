@@ -1,8 +1,8 @@
 /* round.h - one service's push to its whole audience, 64 subscribers a step.
  *
  * A service that nobody subscribed to is not looked at. Else it is read once; each distinct view of it (grouped or
- * bare names, clusters text) is encoded and packed once; R (lastRefTime) is one for the round. Between steps the
- * caller reads ACKs, so that they do not pile up in the kernel, and stops while the socket takes no more.
+ * bare names, clusters text) is encoded and packed once, under an R (lastRefTime) of its own: two subscriptions of one socket with
+ * other clusters are two pushes with an ACK each. Between steps the caller reads ACKs, so that they do not pile up in the kernel, and stops while the socket takes no more.
  *
  * Two kinds: after a change, everybody alive gets the new state, except those it was sent to already
  * (by a tour, or because two changes were read at once). Owed (tour.h): only those behind and those
@@ -45,7 +45,6 @@ struct round {
 	uint8_t shard;
 	struct name_copy name;
 	uint64_t changed;     /* of the state being sent */
-	uint64_t key;         /* R */
 	uint64_t due_ms;      /* end of the merge delay, CLOCK_MONOTONIC */
 	uint64_t subscribers; /* seen in this round */
 	struct audience_cursor cursor;

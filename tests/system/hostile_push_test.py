@@ -11,7 +11,7 @@ import roster  # noqa: E402
 from hostile import INSTANCE, ask, counter, cpu_seconds, strict_json  # noqa: E402
 from roster import JAVA, Server, Subscriber, wait_until  # noqa: E402
 
-UNKNOWN, FOREIGN = "roster_push_ack_unknown_total", "roster_push_ack_foreign_total"
+UNKNOWN, FOREIGN, REPEATED = ("roster_push_ack_%s_total" % name for name in ("unknown", "foreign", "repeated"))
 OVERFLOW, TOTAL = "roster_push_rxq_overflow_total", "roster_push_total"
 FLOOD = 20000
 # A junk datagram: received, looked at, counted. Ten times what it takes; a search through deliveries would be far beyond.
@@ -108,7 +108,7 @@ class A25Acks(unittest.TestCase):
     def flood(self, server, stranger, pieces, count=FLOOD):
         """Sends count datagrams, never more than the counters have seen plus a batch; returns CPU microseconds a datagram."""
         pusher = server.child("pusher")
-        total = lambda: sum(counter(server, name) for name in (UNKNOWN, FOREIGN, OVERFLOW))    # noqa: E731
+        total = lambda: sum(counter(server, name) for name in (UNKNOWN, FOREIGN, REPEATED, OVERFLOW))    # noqa: E731
         before, cpu = total(), cpu_seconds(pusher)
         # What the kernel drops is only heard of with the next datagram: a batch fits into its buffer.
         batch = min(1000, 2_000_000 // max(len(piece) for piece in pieces))
@@ -178,6 +178,7 @@ class A25Acks(unittest.TestCase):
             wait_until(lambda: counter(server, "roster_push_ok_total") == 1, 5, "acknowledged")
             ack = json.dumps({"type": "push-ack", "lastRefTime": str(packet["lastRefTime"]), "data": ""}).encode()
             self.flood(server, sub.sock, [ack], 10000)
+            self.assertEqual((counter(server, UNKNOWN), counter(server, FOREIGN)), (0, 0), "each of them a repeat")
             self.assertEqual(counter(server, "roster_push_ok_total"), 1)
             server.register("s", "10.0.0.2", 80)
             self.assertEqual(len(sub.receive(5)[1]["hosts"]), 2, "pushes go on")

@@ -12,6 +12,7 @@ import unittest
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "lib"))
 import roster  # noqa: E402
+from hostile import counter  # noqa: E402
 from roster import Server, Subscriber, wait_until  # noqa: E402
 
 MANY = 2000 if roster.SANITIZED else 10000
@@ -50,6 +51,35 @@ class Push(unittest.TestCase):
             self.assertEqual(first[0], again[0], "the same bytes once more")
             self.assertIsNone(sub.receive(1.5), "a second resend")
             sub.close()
+
+    def test_two_subscriptions_of_one_socket(self):
+        """Clusters "" and "C1" at one port, as Spring Cloud asks: two pushes, each with its ACK; nothing foreign, nothing lost,
+        nothing sent again. Somebody silent tells when the wait for ACKs is over."""
+        names = ("ok", "retried", "ack_foreign", "ack_unknown", "ack_repeated", "failed")
+
+        def counts():
+            return {name: counter(server, "roster_push_%s_total" % name) for name in names}
+        with Server(**{"push.delay": "50ms", "push.ack_wait": "500ms"}) as server:
+            sub, silent = Subscriber(server, "s"), Subscriber(server, "other", ack=False)
+            reply = server.request("GET", "/v1/ns/instance/list", {
+                "serviceName": "s", "clusters": "C1", "udpPort": sub.port, "clientIP": "127.0.0.1"}, headers=roster.JAVA)
+            self.assertEqual(reply.status, 200)
+            server.register("s", "10.0.0.1", 80)
+            server.register("other", "10.0.0.1", 80)
+            first, second = sub.receive(5), sub.receive(5)
+            self.assertEqual({data["clusters"]: len(data["hosts"]) for _, data, _ in (first, second)}, {"": 1, "C1": 0})
+            self.assertNotEqual(first[0]["lastRefTime"], second[0]["lastRefTime"])
+            self.assertEqual(silent.receive(5)[0], silent.receive(5)[0])
+            wait_until(lambda: counts()["failed"] == 1, 5, "the silent one given up")
+            self.assertEqual(counts(), {"ok": 2, "retried": 1, "ack_foreign": 0, "ack_unknown": 0, "ack_repeated": 0, "failed": 1})
+            self.assertEqual(counter(server, "roster_push_total"), 3)
+            self.assertIsNone(sub.receive(0))
+            # Once more.
+            sub.acknowledge(first[0], first[2])
+            wait_until(lambda: counts()["ack_repeated"] == 1, 5, "the repeat")
+            self.assertEqual(counts()["ack_foreign"], 0)
+            sub.close()
+            silent.close()
 
     def test_pusher_killed_before_the_push(self):
         with Server(**{"push.delay": "1500ms"}) as server:

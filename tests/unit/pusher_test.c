@@ -345,6 +345,7 @@ static void test_foreign_and_unknown_acks(void **state)
 }
 
 /* Same socket, two views: two datagrams, one push in the counters, one ACK for both. */
+/* With other clusters it is another push, with an ACK of its own. */
 static void test_shared_socket(void **state)
 {
 	struct client c = subscribe("G@@s");
@@ -359,18 +360,95 @@ static void test_shared_socket(void **state)
 	client_read(&c, &push);
 	assert_int_equal(hosts_in(&push), 1);
 	key = push.key;
+	client_ack(&c, &push);
 	client_read(&c, &push);
 	assert_int_equal(hosts_in(&push), 0);
 	assert_non_null(strstr(push.text, "\\\"clusters\\\":\\\"other\\\""));
-	assert_int_equal(push.key, key);
-	assert_int_equal(metric(METRIC_PUSH_TOTAL), 1);
-	client_ack(&c, &push);
+	assert_true(push.key > key);
+	assert_int_equal(metric(METRIC_PUSH_TOTAL), 2);
 	run();
 	assert_int_equal(metric(METRIC_PUSH_OK), 1);
 	pass_ms(config.push_ack_wait_ms);
 	run();
+	/* The resend of the one that was not acknowledged, and nothing else. */
+	key = push.key;
+	client_read(&c, &push);
+	assert_int_equal(push.key, key);
+	client_ack(&c, &push);
+	run();
 	expect_silence(&c);
+	assert_int_equal(metric(METRIC_PUSH_OK), 2);
+	assert_int_equal(metric(METRIC_PUSH_ACK_FOREIGN) + metric(METRIC_PUSH_ACK_UNKNOWN) + metric(METRIC_PUSH_ACK_REPEATED), 0);
 	close(c.fd);
+}
+
+/* They differ in the text of the agent only: the same bytes twice, one push, and the second ACK is a repeat. */
+static void test_shared_socket_same_bytes(void **state)
+{
+	struct client c = subscribe("G@@s"), silent = subscribe("G@@s");
+	struct subscriber_spec spec = subscriber_for("127.0.0.1", c.port, "");
+	uint64_t key;
+
+	(void)state;
+	spec.agent = STR("Nacos-Java-Client:v1.4.3");
+	poll_as(&f.reg, "G@@s", &spec);
+	add(&f, "G@@s", "10.0.0.1", 80);
+	pass_ms(1000);
+	run();
+	client_read(&c, &push);
+	key = push.key;
+	client_read(&c, &push);
+	assert_int_equal(push.key, key);
+	client_ack(&c, &push);
+	client_ack(&c, &push);
+	run();
+	assert_int_equal(metric(METRIC_PUSH_TOTAL), 2);
+	assert_int_equal(metric(METRIC_PUSH_OK), 1);
+	assert_int_equal(metric(METRIC_PUSH_ACK_REPEATED), 1);
+	assert_int_equal(metric(METRIC_PUSH_ACK_FOREIGN) + metric(METRIC_PUSH_ACK_UNKNOWN), 0);
+	close(c.fd);
+	close(silent.fd);
+}
+
+/* The datagram of an older push is still out to somebody: an ACK of it from one that got a newer one is late, not foreign. */
+static void test_late_acks_are_not_foreign(void **state)
+{
+	struct client c = subscribe("G@@s"), silent = subscribe("G@@s"), slow = subscribe("G@@s");
+	static struct push older, newer;
+	struct subscriber_spec spec;
+
+	(void)state;
+	add(&f, "G@@s", "10.0.0.1", 80);
+	pass_ms(1000);
+	run();
+	client_read(&c, &older);
+	client_read(&silent, &older);
+	client_read(&slow, &older);
+	/* Acknowledged by one, given another push by nobody yet: sent again to the others, and acknowledged twice. */
+	client_ack(&c, &older);
+	pass_ms(config.push_ack_wait_ms);
+	run();
+	client_ack(&slow, &older);
+	run();
+	client_ack(&slow, &older);
+	run();
+	assert_int_equal(metric(METRIC_PUSH_ACK_REPEATED), 1);
+	spec = subscriber_for("127.0.0.1", silent.port, "");
+	poll_as(&f.reg, "G@@s", &spec);
+	add(&f, "G@@s", "10.0.0.2", 80);
+	pass_ms(1000);
+	run();
+	client_read(&c, &newer);
+	assert_true(newer.key > older.key);
+	client_ack(&c, &older);
+	client_ack(&silent, &older);
+	run();
+	assert_int_equal(metric(METRIC_PUSH_ACK_REPEATED), 2);
+	assert_int_equal(metric(METRIC_PUSH_ACK_UNKNOWN), 1);
+	assert_int_equal(metric(METRIC_PUSH_ACK_FOREIGN), 0);
+	close(c.fd);
+	close(silent.fd);
+	close(slow.fd);
 }
 
 static struct subscriber_spec go_client(const struct client *c)
@@ -782,6 +860,8 @@ int main(void)
 		CASE(test_ack_renews),
 		CASE(test_foreign_and_unknown_acks),
 		CASE(test_shared_socket),
+		CASE(test_shared_socket_same_bytes),
+		CASE(test_late_acks_are_not_foreign),
 		CASE(test_go_reads_4024),
 		CASE(test_poll_knows_oversize),
 		CASE(test_no_audience),
