@@ -29,6 +29,7 @@ static const struct {
 	[HEAD_PROXY_CONNECTION] = { STR("proxy-connection"), false, true },
 	[HEAD_TRANSFER_ENCODING] = { STR("transfer-encoding"), true, true },
 	[HEAD_CORS_METHOD] = { STR("access-control-request-method"), false, false },
+	[HEAD_CORS_HEADERS] = { STR("access-control-request-headers"), false, false },
 };
 
 void head_check_reset(struct head_check *hc)

@@ -98,5 +98,6 @@ int http_head_parse(const char *head, const struct head_check *hc, struct reques
 	rq->content_type = head_check_value(hc, head, HEAD_CONTENT_TYPE);
 	rq->origin = head_check_value(hc, head, HEAD_ORIGIN);
 	rq->cors_method = head_check_value(hc, head, HEAD_CORS_METHOD);
+	rq->cors_headers = head_check_value(hc, head, HEAD_CORS_HEADERS);
 	return 0;
 }

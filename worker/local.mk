@@ -2,6 +2,7 @@ libroster_a_SOURCES += \
 	worker/accept.c worker/accept.h \
 	worker/bound.c worker/bound.h \
 	worker/chunked.c worker/chunked.h \
+	worker/cors.c worker/cors.h \
 	worker/connection.c worker/connection_memory.c worker/connection.h worker/connection_state.h \
 	worker/exchange.c \
 	worker/form.c worker/form.h worker/gate.c worker/gate.h worker/instance_guard.c worker/instance_guard.h \

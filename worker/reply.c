@@ -12,6 +12,7 @@
 #include "shared/metrics/metrics.h"
 #include "shared/process/process.h"
 #include "worker/connection.h"
+#include "worker/cors.h"
 #include "worker/worker.h"
 
 /* From here on a body is not copied behind its head but written from where it lies. */
@@ -67,6 +68,7 @@ struct reply {
 	struct str type; /* unset: no content type */
 	bool charset;
 	bool chunked; /* else length is written */
+	bool granted; /* a preflight */
 	size_t length;
 	uint64_t retry_after_s; /* 0: not said */
 };
@@ -146,18 +148,35 @@ static char *add_status_line(char *at, const struct status *status, int code)
 	return ADD(at, " " CRLF);
 }
 
-static char *add_filter_headers(char *at, const struct request *rq, enum reply_kind kind)
+static char *add_origin(char *at, const struct request *rq)
 {
-	if (kind == REPLY_EARLY)
+	at = ADD(at, "Access-Control-Allow-Origin: ");
+	at = add(at, rq->origin);
+	return ADD(at, CRLF "Access-Control-Allow-Credentials: true" CRLF);
+}
+
+/* What was asked for, for five hours as 1.4.8 would. */
+static char *add_grant(char *at, const struct request *rq)
+{
+	at = add_origin(at, rq);
+	at = ADD(at, "Access-Control-Allow-Methods: ");
+	at = add(at, rq->cors_method);
+	if (str_is_set(rq->cors_headers)) {
+		at = ADD(at, CRLF "Access-Control-Allow-Headers: ");
+		at = add(at, rq->cors_headers);
+	}
+	return ADD(at, CRLF "Access-Control-Max-Age: 18000" CRLF);
+}
+
+static char *add_filter_headers(char *at, const struct request *rq, const struct reply *reply)
+{
+	if (reply->kind == REPLY_EARLY)
 		return at;
 	at = add(at, chain_headers);
-	if (kind == REPLY_CORS)
-		return at;
-	if (str_is_set(rq->origin)) {
-		at = ADD(at, "Access-Control-Allow-Origin: ");
-		at = add(at, rq->origin);
-		at = ADD(at, CRLF "Access-Control-Allow-Credentials: true" CRLF);
-	}
+	if (reply->kind == REPLY_CORS)
+		return reply->granted ? add_grant(at, rq) : at;
+	if (str_is_set(rq->origin) && cors_shows(rq->worker->proc->config.http_cors, rq->origin))
+		at = add_origin(at, rq);
 	return add(at, security_header);
 }
 
@@ -205,10 +224,10 @@ static bool put_head(struct request *rq, struct reply *reply)
 		rq->close_after = true;
 	if (rq->http_1_0 || rq->method == METHOD_HEAD)
 		reply->chunked = false;
-	if (!buf_reserve(out, 640 + rq->origin.n + reply->type.n))
+	if (!buf_reserve(out, 640 + rq->origin.n + rq->cors_method.n + rq->cors_headers.n + reply->type.n))
 		return false;
 	at = add_status_line(out->data + out->len, status, reply->status);
-	at = add_filter_headers(at, rq, reply->kind);
+	at = add_filter_headers(at, rq, reply);
 	at = add_content_headers(at, reply);
 	at = add(at, date_header());
 	if (rq->close_after || !rq->keep_alive)
@@ -624,11 +643,15 @@ void reply_early_page(struct request *rq, int status, const char *format, ...)
 	error_page(rq, status, message, REPLY_EARLY);
 }
 
-void reply_preflight_refused(struct request *rq)
+void reply_preflight(struct request *rq)
 {
-	struct reply reply = { .status = 403, .kind = REPLY_CORS };
+	struct reply granted = { .status = 200, .kind = REPLY_CORS, .granted = true };
+	struct reply refused = { .status = 403, .kind = REPLY_CORS };
 
-	put_reply(rq, &reply, STR("Invalid CORS request"));
+	if (cors_grants(rq->worker->proc->config.http_cors, rq->origin))
+		put_reply(rq, &granted, STR(""));
+	else
+		put_reply(rq, &refused, STR("Invalid CORS request"));
 }
 
 void reply_container_page(struct request *rq, int status)

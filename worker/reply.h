@@ -12,8 +12,8 @@ void reply_early_page(struct request *rq, int status, const char *format, ...) _
 /* The body without a content type and without the headers of the filter chain. */
 void reply_bare(struct request *rq, int status, struct str body);
 void reply_container_page(struct request *rq, int status);
-/* 403 "Invalid CORS request". */
-void reply_preflight_refused(struct request *rq);
+/* 200 with what was asked for, or 403 "Invalid CORS request": cors.h. */
+void reply_preflight(struct request *rq);
 /* 429 with Retry-After, "caused: <key> reached: <limit>;". */
 void reply_over_limit(struct request *rq, const char *key, uint64_t limit, uint64_t retry_after_s);
 /* The same for a connection that is not read from, with "Connection: close". */

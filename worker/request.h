@@ -51,7 +51,7 @@ struct request {
 	struct str plain;  /* the path decoded (worker/path.h): what everything else compares with; unset until dispatched */
 	struct str query;  /* unset: no '?' */
 	struct str body;   /* de-chunked */
-	struct str host, user_agent, client_version, accept, content_type, origin, cors_method;
+	struct str host, user_agent, client_version, accept, content_type, origin, cors_method, cors_headers;
 	bool keep_alive;
 	bool http_1_0;
 

@@ -274,7 +274,7 @@ static bool refuse_early(const struct router *router, struct request *rq)
 	if (refuse_path(rq, &path))
 		return true;
 	if (rq->method == METHOD_OPTIONS && str_is_set(rq->origin) && str_is_set(rq->cors_method)) {
-		reply_preflight_refused(rq);
+		reply_preflight(rq);
 		return true;
 	}
 	return false;

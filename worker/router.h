@@ -1,7 +1,7 @@
 /* router.h - from a request line to a handler: the filter chain of specification 1.3.
  *
  * Order: paths that mean nothing (400, HTML), TRACE (405), outside the context path (404, HTML), paths that could mean two
- * things (500; worker/path.h), preflight (403), the gate (worker/gate.h),
+ * things (500; worker/path.h), preflight (200 or 403), the gate (worker/gate.h),
  * parameters, unknown route (501 under /v1/ns, 404 elsewhere, 500 for a wrong method elsewhere),
  * grouped service name, handler. The table is hashed once at start; a look-up copies nothing. */
 #ifndef WORKER_ROUTER_H

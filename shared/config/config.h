@@ -70,6 +70,7 @@ struct config {
 	uint32_t http_connections;  /* http.connections: per worker */
 	uint64_t http_memory_bytes; /* http.memory: per worker, 256 MiB */
 	uint64_t http_cache_bytes;  /* http.list_cache: per worker, 16 MiB */
+	char http_cors[1024];       /* http.cors: "echo", "off", or origins with blanks between */
 
 	/* push */
 	uint32_t push_port;               /* push.port: 0 = the HTTP port */

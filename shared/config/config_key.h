@@ -19,6 +19,7 @@ enum config_type {
 	CONFIG_TEXT,     /* min and max are lengths */
 	CONFIG_PATH,     /* text: empty or absolute */
 	CONFIG_ADDRESS,  /* text: a literal IP address */
+	CONFIG_ORIGINS,  /* text: echo, off, or origins (SCHEME://HOST[:PORT]) with blanks between */
 	CONFIG_CHOICE,   /* one of the words in choices; the value is its index */
 	CONFIG_DURATION, /* number with ms, s, m, h or d; a bare number is milliseconds */
 	CONFIG_SIZE,     /* number with KiB, MiB or GiB; a bare number is bytes */

@@ -33,7 +33,7 @@ static const char *type_text(enum config_type type)
 		[CONFIG_INT] = "number",           [CONFIG_BOOL] = "true or false", [CONFIG_TEXT] = "text",
 		[CONFIG_PATH] = "absolute path",   [CONFIG_ADDRESS] = "IP address", [CONFIG_CHOICE] = "word",
 		[CONFIG_DURATION] = "duration",    [CONFIG_SIZE] = "size",          [CONFIG_TRUSTED] = "list of texts",
-		[CONFIG_RANGES] = "list of texts",
+		[CONFIG_RANGES] = "list of texts", [CONFIG_ORIGINS] = "text",
 	};
 
 	return texts[type];

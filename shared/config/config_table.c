@@ -94,6 +94,10 @@ const struct config_key config_keys[] = {
 	  NULL },
 	{ "http.list_cache", CONFIG_SIZE, FIELD(http_cache_bytes), 0, 4 * GIB, "16MiB", "", true,
 	  "Memory of one worker for list answers that have not changed. 0: no cache.", NULL },
+	{ "http.cors", CONFIG_ORIGINS, FIELD(http_cors), 1, LENGTH(http_cors), "echo", "", true,
+	  "Which pages of other origins browsers let read the answers. echo: all, as the real server, but no preflight is granted. off: "
+	  "none. Else origins with blanks between, as in \"https://a.example http://b.example:8080\"; their preflights are granted.",
+	  NULL },
 
 	{ "push.port", CONFIG_INT, FIELD(push_port), 0, 65535, "0", "", false,
 	  "UDP port from which pushes are sent and to which ACKs come. 0: the number of the HTTP port.", NULL },

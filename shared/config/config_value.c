@@ -76,7 +76,7 @@ static void store_number(struct config *config, const struct config_key *key, ui
 
 static bool is_text(const struct config_key *key)
 {
-	return key->type == CONFIG_TEXT || key->type == CONFIG_PATH || key->type == CONFIG_ADDRESS;
+	return key->type == CONFIG_TEXT || key->type == CONFIG_PATH || key->type == CONFIG_ADDRESS || key->type == CONFIG_ORIGINS;
 }
 
 /* How many items a list has stands right before its array (config.h). */
@@ -196,6 +196,37 @@ static bool has_control_byte(struct str text)
 	return false;
 }
 
+/* SCHEME://HOST[:PORT], as a browser sends it: no path, not even a slash. */
+static bool is_origin(struct str word)
+{
+	const char *mark = word.n > 0 ? memmem(word.p, word.n, "://", 3) : NULL;
+	struct str host;
+
+	if (mark == NULL || mark == word.p)
+		return false;
+	host = str_make(mark + 3, (size_t)(word.p + word.n - mark - 3));
+	for (size_t i = 0; i < host.n; i++)
+		if (strchr("/?#,@*\"\\", host.p[i]) != NULL || (unsigned char)host.p[i] >= 0x7f)
+			return false;
+	return host.n > 0;
+}
+
+static bool are_origins(struct str text)
+{
+	if (str_eq(text, STR("echo")) || str_eq(text, STR("off")))
+		return true;
+	while (text.n > 0) {
+		const char *blank = memchr(text.p, ' ', text.n);
+		size_t n = blank == NULL ? text.n : (size_t)(blank - text.p);
+
+		if (n > 0 && !is_origin(str_make(text.p, n)))
+			return false;
+		n += blank != NULL;
+		text = str_make(text.p + n, text.n - n);
+	}
+	return true;
+}
+
 static int set_text(struct config *config, const struct config_key *key, struct str text, char why[CONFIG_WHY])
 {
 	uint8_t address[16];
@@ -211,6 +242,9 @@ static int set_text(struct config *config, const struct config_key *key, struct 
 		return refuse(why, ERR_SYNTAX, "not an absolute path");
 	if (key->type == CONFIG_ADDRESS && address_parse(text, address) < 0)
 		return refuse(why, ERR_SYNTAX, "not a literal IP address");
+	if (key->type == CONFIG_ORIGINS && !are_origins(text))
+		return refuse(why, ERR_SYNTAX,
+		              "neither echo nor off nor origins like https://a.example or http://b.example:8080");
 	memset(to, 0, key->size);
 	memcpy(to, text.p, text.n);
 	return 0;
@@ -293,7 +327,7 @@ typedef int set_fn(struct config *, const struct config_key *, struct str, char[
 static set_fn *const setters[CONFIG_TYPES] = {
 	[CONFIG_INT] = set_number,   [CONFIG_BOOL] = set_bool,     [CONFIG_TEXT] = set_text,       [CONFIG_PATH] = set_text,
 	[CONFIG_ADDRESS] = set_text, [CONFIG_CHOICE] = set_choice, [CONFIG_DURATION] = set_number, [CONFIG_SIZE] = set_number,
-	[CONFIG_TRUSTED] = set_list, [CONFIG_RANGES] = set_list,
+	[CONFIG_TRUSTED] = set_list, [CONFIG_RANGES] = set_list,   [CONFIG_ORIGINS] = set_text,
 };
 
 int config_value_set(struct config *config, const struct config_key *key, struct str text, char why[CONFIG_WHY])

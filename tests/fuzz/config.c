@@ -40,7 +40,7 @@ static uint64_t number_of(const struct config *config, const struct config_key *
 /* The value stands in its range and is the same when shown and set again. */
 static void check_value(const struct config *config, const struct config_key *key)
 {
-	char text[512] = "", why[CONFIG_WHY];
+	char text[2048] = "", why[CONFIG_WHY];
 	struct config again;
 
 	switch (key->type) {
@@ -53,6 +53,7 @@ static void check_value(const struct config *config, const struct config_key *ke
 	case CONFIG_TEXT:
 	case CONFIG_PATH:
 	case CONFIG_ADDRESS:
+	case CONFIG_ORIGINS:
 		FUZZ_CHECK(strnlen((const char *)config + key->off, key->size) < key->size);
 		snprintf(text, sizeof(text), "%s", (const char *)config + key->off);
 		break;

@@ -1,13 +1,15 @@
 #!/usr/bin/env python3
 """The HTTP server over raw sockets: framing, pipelining, limits, smuggling, slow clients; and the limits of the registry."""
 import os
+import signal
 import socket
 import sys
+import tempfile
 import unittest
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "lib"))
 import roster  # noqa: E402
-from roster import Server  # noqa: E402
+from roster import Server, wait_until  # noqa: E402
 
 BEAT = "/nacos/v1/ns/instance/beat?serviceName=raw&ip=10.0.0.1&port=80"
 
@@ -138,6 +140,54 @@ class Http(unittest.TestCase):
                    b"Content-Type: application/x-www-form-urlencoded\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body))
         self.assertEqual(statuses(raw), [200])
         self.assertEqual(self.server.hosts("form")[0]["metadata"], {"a": "b"})
+
+
+class Cors(unittest.TestCase):
+    LIST = "/v1/ns/service/list"
+    QUERY = {"pageNo": 1, "pageSize": 1}
+
+    def simple(self, server, origin, path=LIST, query=None):
+        """The origin that may read the answer."""
+        reply = server.request("GET", path, self.QUERY if query is None else query, headers={"Origin": origin})
+        self.assertEqual(len(reply.headers.get_all("Vary")), 3)
+        allowed = reply.headers["Access-Control-Allow-Origin"]
+        self.assertEqual(reply.headers["Access-Control-Allow-Credentials"], None if allowed is None else "true")
+        return reply.status, allowed
+
+    def preflight(self, server, origin):
+        reply = server.request("OPTIONS", "/v1/ns/instance", headers={
+            "Origin": origin, "Access-Control-Request-Method": "DELETE", "Access-Control-Request-Headers": "x-token"})
+        return reply.status, {name[len("Access-Control-"):]: value for name, value in reply.headers.items()
+                              if name.startswith("Access-Control-")}, reply.text
+
+    def test_settings(self):
+        """What the setting shows to whom, before and after reloads; an answer of an error like one of a list."""
+        a, b = "https://a.example", "http://b.example:8080"
+        refused = (403, {}, "Invalid CORS request")
+        with tempfile.TemporaryDirectory() as folder:
+            path = folder + "/roster.yaml"
+
+            def configure(value):
+                with open(path, "w", encoding="utf-8") as file:
+                    file.write("http:\n  cors: %s\n" % value)
+            configure("echo")
+            with Server(args=["-c", path]) as server:
+                self.assertEqual(self.simple(server, a), (200, a))
+                self.assertEqual(self.simple(server, a, query={"pageNo": 1}), (400, a))
+                self.assertEqual(self.preflight(server, a), refused)
+                for value, shown in (("off", ()), ("https://a.example", (a,)), ('"https://a.example http://b.example:8080"', (a, b))):
+                    configure(value)
+                    server.proc.send_signal(signal.SIGHUP)
+                    last = b if b in shown else a
+                    wait_until(lambda: all(self.simple(server, last)[1] == (last if last in shown else None) for _ in range(20)), 10,
+                               "both workers have %s" % value)
+                    for origin in (a, b, "https://c.example", "null"):
+                        allowed = origin if origin in shown else None
+                        self.assertEqual(self.simple(server, origin), (200, allowed))
+                        self.assertEqual(self.simple(server, origin, query={"pageNo": 1}), (400, allowed))
+                        self.assertEqual(self.preflight(server, origin), refused if allowed is None else (200, {
+                            "Allow-Origin": origin, "Allow-Credentials": "true", "Allow-Methods": "DELETE",
+                            "Allow-Headers": "x-token", "Max-Age": "18000"}, ""))
 
 
 class Timeouts(unittest.TestCase):

@@ -36,6 +36,7 @@ static inline void fixture_init(struct fixture *f)
 	f->proc.config.http_headers = 20;
 	f->proc.config.http_body_bytes = 100000;
 	f->proc.config.http_pipeline = 64;
+	strcpy(f->proc.config.http_cors, "echo");
 	f->worker.proc = &f->proc;
 	f->worker.switches = &f->switches;
 	f->worker.gate = (struct gate){ .begun = true, .open = true, .status = STATUS_UP };

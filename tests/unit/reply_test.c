@@ -59,9 +59,70 @@ static void test_origin(void **state)
 	reply_ok(&f.rq);
 	assert_true(has(fixture_out(&f), "\r\nAccess-Control-Allow-Origin: http://a.example\r\n"
 	                                 "Access-Control-Allow-Credentials: true\r\n"));
-	reply_preflight_refused(fixture_request(&f));
+	reply_preflight(fixture_request(&f));
 	assert_string_equal(fixture_out(&f),
 	                    "HTTP/1.1 403 Forbidden\r\n" VARY "Content-Length: 20\r\n" DATE "\r\nInvalid CORS request");
+}
+
+/* setting, origin: is it shown, is its preflight granted? */
+static const struct {
+	const char *setting, *origin;
+	bool shown, granted;
+} cors_rows[] = {
+	{ "echo", "http://a.example", true, false },
+	{ "echo", "null", true, false },
+	{ "echo", "echo", true, false },
+	{ "off", "http://a.example", false, false },
+	{ "off", "off", false, false },
+	{ "http://a.example", "http://a.example", true, true },
+	{ "http://a.example", "HTTP://A.example", true, true },
+	{ "http://a.example", "https://a.example", false, false },
+	{ "http://a.example", "http://a.example:80", false, false },
+	{ "http://a.example", "http://a.example.b", false, false },
+	{ "http://a.example", "http://a.exampl", false, false },
+	{ "http://a.example", "http://a.example http://b.example", false, false },
+	{ "http://a.example", "null", false, false },
+	{ "http://a.example", "", false, false },
+	{ " http://a.example  https://b.example:8443 ", "https://b.example:8443", true, true },
+	{ " http://a.example  https://b.example:8443 ", "", false, false },
+	{ "http://a.example https://b.example:8443", "http://a.example", true, true },
+	{ "http://a.example https://b.example:8443", "http://c.example", false, false },
+};
+
+static void test_cors(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < COUNT(cors_rows); i++) {
+		char allowed[200];
+		bool shown, granted;
+
+		strcpy(f.proc.config.http_cors, cors_rows[i].setting);
+		snprintf(allowed, sizeof(allowed),
+		         "\r\nAccess-Control-Allow-Origin: %s\r\nAccess-Control-Allow-Credentials: true\r\n",
+		         cors_rows[i].origin);
+		fixture_request(&f)->origin = str_of(cors_rows[i].origin);
+		reply_ok(&f.rq);
+		shown = has(fixture_out(&f), allowed);
+		if (shown != cors_rows[i].shown || has(fixture_out(&f), "Access-Control-Allow") != shown ||
+		    !has(fixture_out(&f), VARY))
+			fail_msg("%zu: %s", i, fixture_out(&f));
+		fixture_request(&f)->origin = str_of(cors_rows[i].origin);
+		f.rq.cors_method = STR("PUT");
+		reply_preflight(&f.rq);
+		granted = has(fixture_out(&f), "HTTP/1.1 200 ") && has(fixture_out(&f), allowed) &&
+		          has(fixture_out(&f), "\r\nAccess-Control-Allow-Methods: PUT\r\nAccess-Control-Max-Age: 18000\r\n");
+		if (granted != cors_rows[i].granted || (!granted && has(fixture_out(&f), "Access-Control-Allow")))
+			fail_msg("%zu: %s", i, fixture_out(&f));
+	}
+	fixture_request(&f)->origin = STR("http://a.example");
+	f.rq.cors_method = STR("PUT");
+	f.rq.cors_headers = STR("x-a, x-b");
+	reply_preflight(&f.rq);
+	assert_string_equal(
+	        fixture_out(&f),
+	        "HTTP/1.1 200 OK\r\n" VARY "Access-Control-Allow-Origin: http://a.example\r\n"
+	        "Access-Control-Allow-Credentials: true\r\nAccess-Control-Allow-Methods: PUT\r\n"
+	        "Access-Control-Allow-Headers: x-a, x-b\r\nAccess-Control-Max-Age: 18000\r\nContent-Length: 0\r\n" DATE "\r\n");
 }
 
 static const struct {
@@ -249,6 +310,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_whole_text, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_whole_json, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_origin, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_cors, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_accept_text, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_accept_json, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_caused, set_up, tear_down),
