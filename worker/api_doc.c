@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "shared/process/document.h"
+#include "worker/later.h"
 #include "worker/router.h"
 
 static const struct {
@@ -47,4 +48,9 @@ void document_api(FILE *out)
 	      out);
 	for (unsigned i = 0; i < route_count; i++)
 		print_route(out, &routes[i]);
+	fputs("\n## Endpoints of later stages\n\n"
+	      "Paths of the real server that are not served yet: 501, whatever the method.\n\n",
+	      out);
+	for (unsigned i = 0; i < later_count; i++)
+		fprintf(out, "- `" ROUTER_CONTEXT "%s`\n", later_paths[i]);
 }

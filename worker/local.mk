@@ -13,6 +13,7 @@ libroster_a_SOURCES += \
 	worker/migrate.c worker/migrate.h \
 	worker/head_check.c worker/head_check.h \
 	worker/http_head.c worker/http_head.h \
+	worker/later.c worker/later.h \
 	worker/list_cache.c worker/list_cache.h \
 	worker/main.c worker/worker.h \
 	worker/params.c worker/request.h \

@@ -7,6 +7,7 @@
 #include "shared/codec/utf8.h"
 #include "worker/form.h"
 #include "worker/gate.h"
+#include "worker/later.h"
 #include "worker/path.h"
 #include "worker/reply.h"
 #include "worker/source_limit.h"
@@ -280,9 +281,9 @@ static bool refuse_early(const struct router *router, struct request *rq)
 	return false;
 }
 
-static void no_route(struct request *rq, bool naming, bool path_known)
+static void no_route(struct request *rq, struct str path, bool naming, bool path_known)
 {
-	if (naming)
+	if (naming || (!path_known && later_holds(path)))
 		reply_early_page(rq, 501, "no such api:%.*s:%.*s", (int)rq->method_text.n, rq->method_text.p, (int)rq->path.n,
 		                 rq->path.p);
 	else if (path_known)
@@ -306,7 +307,7 @@ void router_dispatch(const struct router *router, struct request *rq)
 	if (naming && gate_stops(rq))
 		return;
 	if (rq->route == NULL) {
-		no_route(rq, naming, path_known);
+		no_route(rq, path, naming, path_known);
 		return;
 	}
 	if ((rq->route->flags & ROUTE_OPERATOR) != 0 && !gate_admits(rq))

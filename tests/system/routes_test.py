@@ -87,6 +87,28 @@ class Routes(unittest.TestCase):
         self.assertEqual(untried, [])
         self.assertFalse(named("GET", "/v1/ns/nobody/asks/this", texts))
 
+    def test_later_stages(self):
+        """One answer for all of them and every method; both pages name them; none of them is a route."""
+        later = re.findall(r"^- `/nacos(/[^`]+)`$", printed(), re.M)
+        self.assertGreater(len(later), 5)
+        self.assertEqual(set(later) & {path for _, path in routes()}, set())
+        for page in ("api.md", "compatibility.md"):
+            with open(os.path.join(roster.TOP, "doc", page), encoding="utf-8") as file:
+                text = file.read().split("## Endpoints of later stages", 1)[1]
+            self.assertEqual(re.findall(r"`/nacos(/v1/(?!cs|ns`)[^`]+)`", text), later, page)
+        with roster.Server(workers=1) as server:
+            for path in later:
+                for method in ("GET", "POST", "PUT", "DELETE", "PATCH"):
+                    for asked in (path, path + "/"):
+                        reply = server.request(method, asked, {"a": "b"})
+                        self.assertEqual(reply.status, 501, (method, asked))
+                        body = reply.json
+                        self.assertEqual((body["status"], body["error"], body["message"], body["path"]), (
+                            501, "Not Implemented", "no such api:%s:/nacos%s" % (method, asked), "/nacos" + asked))
+                        self.assertEqual(reply.headers["Connection"], "close")
+            for path in ("/v1/auth/nothing", "/v1/core/cluster", "/v1/cs/configs"):
+                self.assertEqual(server.request("GET", path).status, 404)
+
     def test_aliases(self):
         """Under both names the same answer; here to a request that says nothing."""
         rows = routes()
