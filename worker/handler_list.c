@@ -48,6 +48,11 @@ static bool read_list(struct request *rq, struct list_request *list)
 /* ---- subscription -------------------------------------------------------------- */
 
 /* No name resolution: an address that is none cannot be pushed to, and is not subscribed. */
+static void refuse(struct request *rq, const struct list_request *list, enum unpushed reason)
+{
+	unpushed_note(rq, reason, list->service.name, list->client_ip, list->udp_port);
+}
+
 static bool subscriber_of(struct request *rq, const struct list_request *list, struct subscriber_spec *sub)
 {
 	if (list->udp_port <= 0 || !subscription_agent_can_push(&rq->agent, rq->worker->switches))
@@ -64,24 +69,13 @@ static bool subscriber_of(struct request *rq, const struct list_request *list, s
 	};
 	if (list->udp_port > UINT16_MAX ||
 	    !destination_claimed(&rq->worker->destinations, list->client_ip, rq->source, sub->address)) {
-		metric_add(METRIC_SUBSCRIBE_NOT_ALLOWED, 1);
+		refuse(rq, list, list->udp_port > UINT16_MAX ? UNPUSHED_BAD_PORT : UNPUSHED_UNRESOLVABLE);
 		return false;
 	}
 	memcpy(sub->source, rq->source, sizeof(sub->source));
 	/* A claim outside the policy is stored and shown, but not pushed to. */
 	sub->push = destination_allowed(&rq->worker->destinations, sub->address, sub->port, rq->source);
-	if (!sub->push)
-		metric_add(METRIC_SUBSCRIBE_NOT_ALLOWED, 1);
 	return true;
-}
-
-static void count_refusal(const struct request *rq, int err)
-{
-	const char *key = rq->worker->registry.refused.key;
-
-	metric_add(err == ERR_LIMIT ? METRIC_LIMIT_REFUSED : METRIC_FULL_REFUSED, 1);
-	if (err == ERR_LIMIT && strcmp(key, "limits.subscribers_per_source") == 0)
-		metric_add(METRIC_SOURCE_SUBSCRIBERS_REFUSED, 1);
 }
 
 /* One lock: the stamp, and the subscription. Who is not pushed to gets the short poll interval. */
@@ -96,8 +90,11 @@ static int poll_service(struct request *rq, struct list_request *list)
 	if (ret == 0 && subscribe && sub.push && !list->stamp.oversize)
 		list->fields.cache_ms = switches->push_cache_ms;
 	if (subscribe && (ret == ERR_LIMIT || ret == ERR_FULL)) {
-		count_refusal(rq, ret);
+		metric_add(ret == ERR_LIMIT ? METRIC_LIMIT_REFUSED : METRIC_FULL_REFUSED, 1);
+		refuse(rq, list, unpushed_of_error(ret, rq->worker->registry.refused.key));
 		ret = 0;
+	} else if (subscribe && !sub.push) {
+		refuse(rq, list, unpushed_of_claim(sub.address, sub.port));
 	}
 	return ret;
 }

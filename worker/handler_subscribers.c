@@ -1,6 +1,7 @@
 #include "shared/codec/java.h"
 #include "shared/codec/json_write.h"
 #include "shared/net/address.h"
+#include "shared/registry/layout.h"
 #include "shared/view/list.h"
 #include "worker/handlers.h"
 #include "worker/worker.h"
@@ -11,6 +12,8 @@
 struct page {
 	struct str ns, group, name;
 	int64_t start, end, count;
+	bool detail;
+	struct worker *worker;
 	struct buf b;
 };
 
@@ -24,6 +27,31 @@ static bool matches(const struct page *page, struct str ns, struct str name)
 {
 	return str_starts(ns, page->ns) && contains(list_bare_name(name), page->name) &&
 	       contains(handler_group_of(name), page->group);
+}
+
+/* Why it is not pushed to; NULL: it is. A claim is judged by the configuration of now, which its next poll will be. */
+static const char *reason_of(struct worker *worker, const struct subscriber_view *sub)
+{
+	if ((sub->flags & SUBSCRIBER_PUSH) == 0)
+		return destination_allowed(&worker->destinations, sub->address, sub->port, sub->source)
+		               ? "next_poll"
+		               : unpushed_word(unpushed_of_claim(sub->address, sub->port));
+	return sub->tries == REGISTRY_TRIES_OVERSIZE ? "oversize" : NULL;
+}
+
+/* Ours: 1.x does not show it. */
+static void put_detail(struct page *page, const struct subscriber_view *sub)
+{
+	const char *why = reason_of(page->worker, sub);
+	struct buf *b = &page->b;
+	char text[ADDRESS_TEXT];
+
+	BUF_LIT(b, ",\"clusters\":");
+	json_string(b, str_make(sub->clusters,
+	                        sub->clusters_len < sizeof(sub->clusters) ? sub->clusters_len : sizeof(sub->clusters)));
+	buf_printf(b, ",\"source\":\"%s\",\"push\":%s", address_text(sub->source, text), why == NULL ? "true" : "false");
+	if (why != NULL)
+		buf_printf(b, ",\"reason\":\"%s\"", why);
 }
 
 static void put_subscriber(struct page *page, struct str ns, struct str name, const struct subscriber_view *sub)
@@ -48,6 +76,8 @@ static void put_subscriber(struct page *page, struct str ns, struct str name, co
 	json_string(b, ns);
 	BUF_LIT(b, ",\"serviceName\":");
 	json_string(b, name);
+	if (page->detail)
+		put_detail(page, sub);
 	buf_char(b, '}');
 }
 
@@ -95,6 +125,8 @@ void handle_service_subscribers(struct request *rq)
 	page.name = list_bare_name(key.name);
 	page.start = (number - 1) * size > 0 ? (number - 1) * size : 0;
 	page.end = page.start + size;
+	page.detail = str_ieq(request_optional(rq, "detail", STR("")), STR("true"));
+	page.worker = rq->worker;
 	buf_init(&page.b);
 	BUF_LIT(&page.b, "{\"subscribers\":[");
 	for (uint32_t shard = 0; shard < SHARDS && ret >= 0; shard++)

@@ -27,12 +27,13 @@ libroster_a_SOURCES += \
 	worker/routes.c worker/routes.h \
 	worker/service_names.c worker/service_names.h \
 	worker/source_limit.c worker/source_limit.h \
-	worker/switch_batch.c worker/switch_rows.h worker/switch_table.c worker/switch_table.h
+	worker/switch_batch.c worker/switch_rows.h worker/switch_table.c worker/switch_table.h \
+	worker/unpushed.c worker/unpushed.h
 
 if HAVE_CMOCKA
 check_PROGRAMS += tests/unit/accept_test tests/unit/chunked_test tests/unit/connection_test \
 	tests/unit/bound_test tests/unit/head_check_test tests/unit/params_test tests/unit/pattern_test \
-	tests/unit/reply_test tests/unit/router_test
+	tests/unit/reply_test tests/unit/router_test tests/unit/unpushed_test
 tests_unit_accept_test_SOURCES = tests/unit/accept_test.c tests/unit/http_fixture.h
 tests_unit_accept_test_LDADD = $(UNIT_LDADD)
 tests_unit_bound_test_SOURCES = tests/unit/bound_test.c tests/unit/http_fixture.h
@@ -54,6 +55,8 @@ tests_unit_router_test_LDADD = $(UNIT_LDADD)
 check_PROGRAMS += tests/unit/path_test
 tests_unit_path_test_SOURCES = tests/unit/path_test.c
 tests_unit_path_test_LDADD = $(UNIT_LDADD)
+tests_unit_unpushed_test_SOURCES = tests/unit/unpushed_test.c tests/unit/http_fixture.h
+tests_unit_unpushed_test_LDADD = $(UNIT_LDADD)
 check_PROGRAMS += tests/unit/route_stats_test
 tests_unit_route_stats_test_SOURCES = tests/unit/route_stats_test.c tests/unit/http_fixture.h
 tests_unit_route_stats_test_LDADD = $(UNIT_LDADD)

@@ -147,6 +147,13 @@ static void put_brake_released(struct page *page, const struct family *family)
 		           metric_sum(page->seg, rows[i].id));
 }
 
+static void put_subscribe_refused(struct page *page, const struct family *family)
+{
+	for (unsigned i = 0; i < UNPUSHED_REASONS; i++)
+		buf_printf(&page->b, "%s{reason=\"%s\"} %" PRIu64 "\n", family->name, unpushed_word(i),
+		           metric_sum(page->seg, unpushed_metric(i)));
+}
+
 static void put_deregister_sources(struct page *page, const struct family *family)
 {
 	uint64_t count = 0;
@@ -437,6 +444,8 @@ static const struct family families[] = {
 	{ "roster_healthy_instances", GAUGE, "", "Instances whose beats or checks say that they live.", put_stat, STAT(healthy) },
 	{ "roster_subscribers", GAUGE, "", "Subscribers, those of services that do not exist yet included.", put_stat,
 	  STAT(subscribers) },
+	{ "roster_subscribe_refused_total", COUNTER, "reason",
+	  "Polls that asked for pushes and get none: the address or port claimed, or a limit.", put_subscribe_refused, 0 },
 	{ "roster_waiting_names", GAUGE, "", "Names that are subscribed to and have no service.", put_stat, STAT(waiting) },
 	{ "roster_draining_services", GAUGE, "", "Removed services whose instances are still being freed.", put_stat,
 	  STAT(draining) },

@@ -11,6 +11,7 @@
 #include "shared/registry/switches.h"
 #include "worker/gate.h"
 #include "worker/route_stats.h"
+#include "worker/unpushed.h"
 
 struct list_cache; /* worker/list_cache.h */
 struct accept_set; /* worker/accept.h */
@@ -38,6 +39,7 @@ struct worker {
 	const struct switches *switches;
 	struct gate gate; /* what follows from the texts of the switches */
 	struct destination_policy destinations;
+	struct unpushed_log unpushed;
 	struct service_view view; /* memory reused from request to request */
 	struct buf hosts;         /* the same, for a list that is not in list_cache */
 	struct list_cache *list_cache;

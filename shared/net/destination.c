@@ -9,7 +9,6 @@
 #include "shared/net/address.h"
 
 #define REFRESH_MS 10000U
-#define PORT_MIN 1024
 
 static void add_local(struct destination_policy *policy, const struct sockaddr *sa)
 {
@@ -97,7 +96,7 @@ bool destination_claimed(struct destination_policy *policy, struct str text, con
 
 bool destination_allowed(struct destination_policy *policy, const uint8_t claimed[16], uint16_t port, const uint8_t source[16])
 {
-	if (port < PORT_MIN || address_is_unsendable(claimed))
+	if (port < DESTINATION_PORT_MIN || address_is_unsendable(claimed))
 		return false;
 	if (memcmp(claimed, source, 16) == 0)
 		return true;

@@ -12,6 +12,8 @@
 #include "shared/base/str.h"
 #include "shared/config/config.h"
 
+#define DESTINATION_PORT_MIN 1024U
+
 struct destination_policy {
 	uint8_t local[64][16]; /* interface addresses of this host */
 	unsigned local_count;

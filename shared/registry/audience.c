@@ -33,6 +33,7 @@ static void subscriber_copy(const struct tx *tx, uint32_t off, const struct subs
 	out->agent_kind = sub->agent_kind;
 	out->flags = sub->flags;
 	memcpy(out->address, sub->address, sizeof(out->address));
+	memcpy(out->source, sub->source, sizeof(out->source));
 	out->agent_version = sub->agent_version;
 	out->clusters_len = copy_text(tx, sub->clusters, out->clusters, sizeof(out->clusters));
 	out->agent_len = copy_cut(tx, sub->agent, out->agent, sizeof(out->agent));

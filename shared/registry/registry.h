@@ -390,6 +390,7 @@ struct subscriber_view {
 	uint16_t port;
 	uint8_t agent_kind, flags;
 	uint8_t address[16];
+	uint8_t source[16]; /* where the poll came from */
 	uint32_t agent_version;
 	uint32_t clusters_len, agent_len, app_len, address_text_len;
 	char clusters[1024]; /* holds every text limits.name allows; clusters_len > sizeof: cut */

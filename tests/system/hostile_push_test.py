@@ -2,6 +2,7 @@
 """Hostile input on the UDP plane: attack cases A-22 to A-26."""
 import json
 import os
+import re
 import socket
 import sys
 import unittest
@@ -23,11 +24,21 @@ def claim(server, service, address, port, source="127.0.0.1", **more):
                source=source, headers=JAVA)
 
 
+def refused(server):
+    """{reason: how many}, without those that never were."""
+    text = server.request("GET", "/actuator/prometheus").text
+    rows = re.findall(r'^roster_subscribe_refused_total\{reason="(\w+)"\} (\d+)$', text, re.M)
+    return {reason: int(count) for reason, count in rows if count != "0"}
+
+
 class A22Reflection(unittest.TestCase):
     CLAIMS = [("192.0.2.7", 40000), ("255.255.255.255", 40000), ("224.0.0.1", 40000), ("239.255.255.250", 1900), ("0.0.0.0", 40000),
               ("::", 40000), ("ff02::1", 40000), ("::ffff:192.0.2.7", 40000), ("::ffff:255.255.255.255", 40000),
               ("127.0.0.1", 53), ("127.0.0.1", 1), ("127.0.0.1", 1023), ("127.0.0.1", 65536), ("127.0.0.1", -1),
               ("2130706433", 40000), ("0x7f.0.0.1", 40000), ("127.1", 40000), ("0177.0.0.1", 40000), ("127.0.0.1 ", 40000 << 1)]
+
+    # Of those claims; port -1 asks for no push.
+    REASONS = {"untrusted": 2, "broadcast": 2, "multicast": 3, "unspecified": 2, "low_port": 3, "bad_port": 2, "unresolvable": 4}
 
     def test_nobody_else_is_sent_to(self):
         """Each such claim keeps the short poll interval and gets nothing, although the service changes; an honest one is pushed."""
@@ -37,7 +48,7 @@ class A22Reflection(unittest.TestCase):
                 with self.subTest("%s:%s" % (address, port)):
                     reply = claim(server, "s", address, port)
                     self.assertEqual((reply.status, reply.json["cacheMillis"]), (200, 3000))
-            self.assertGreaterEqual(counter(server, "roster_subscribe_not_allowed_total"), 10)
+            self.assertEqual(refused(server), self.REASONS)
             good = Subscriber(server, "s")
             before = counter(server, TOTAL)
             server.register("s", "10.0.0.2", 80)
@@ -47,6 +58,42 @@ class A22Reflection(unittest.TestCase):
             self.assertEqual(counter(server, TOTAL), before + 1)
             self.assertEqual(counter(server, "roster_push_send_errors_total"), 0)
             good.close()
+
+    def test_who_is_not_pushed_to_is_shown_and_why(self):
+        """service/subscribers?detail=true, which 1.x does not have; without it nothing is added. And one debug line a second and reason."""
+        fields = {"addrStr", "agent", "app", "ip", "namespaceId", "serviceName"}
+        with Server(workers=1, **{"push.delay": "50ms", "log.level": "debug", "limits.subscribers_per_service": "8"}) as server:
+            want = {}
+            for address, port, reason in (("127.0.0.1", 40000, None), ("192.0.2.7", 40000, "untrusted"), ("255.255.255.255", 40000, "broadcast"),
+                                          ("ff02::1", 40000, "multicast"), ("224.0.0.1", 40000, "multicast"), ("0.0.0.0", 40000, "unspecified"),
+                                          ("127.0.0.1", 53, "low_port"), ("192.0.2.8", 53, "low_port")):
+                claim(server, "s", address, port, clusters="C1")
+                want["%s:%d" % (address, port)] = reason
+            claim(server, "s", "not an \"address\"", 40000)
+            claim(server, "s", "127.0.0.1", 65536)
+            claim(server, "s", "127.0.0.1", 40001)
+            plain = server.request("GET", "/v1/ns/service/subscribers", {"serviceName": "s"}).json
+            self.assertEqual({frozenset(row) for row in plain["subscribers"]}, {frozenset(fields)})
+            shown = server.request("GET", "/v1/ns/service/subscribers", {"serviceName": "s", "detail": "true"}).json
+            self.assertEqual(shown["count"], 8)
+            self.assertEqual({row["addrStr"]: row.get("reason") for row in shown["subscribers"]}, want)
+            for row in shown["subscribers"]:
+                self.assertEqual(row["push"], "reason" not in row)
+                self.assertEqual((row["source"], row["clusters"]), ("127.0.0.1", "C1"))
+                self.assertEqual({key: row[key] for key in fields}, [r for r in plain["subscribers"] if r["addrStr"] == row["addrStr"]][0])
+            self.assertEqual(refused(server), {"untrusted": 1, "broadcast": 1, "multicast": 2, "unspecified": 1, "low_port": 2,
+                                               "unresolvable": 1, "bad_port": 1, "service_limit": 1})
+            for reason, claimed, port in (("untrusted", "192.0.2.7", 40000), ("unresolvable", r"not an \\x22address\\x22", 40000),
+                                          ("bad_port", "127.0.0.1", 65536), ("service_limit", "127.0.0.1", 40001)):
+                server.wait_log(r'debug .*op=subscribe result=refused reason=%s source=127\.0\.0\.1 claimed="%s" port=%d '
+                                r'service="DEFAULT_GROUP@@s" skipped=0' % (reason, claimed, port))
+            for port in range(41000, 41100):
+                claim(server, "flood", "192.0.2.7", port)
+            self.assertEqual(refused(server)["untrusted"], 1 + 8)
+            self.assertEqual(refused(server)["service_limit"], 1 + 92)
+            wait_until(lambda: claim(server, "other", "192.0.2.9", 42000) and
+                       re.search(r"reason=untrusted .*skipped=[1-9]", server.log_text()), 10, "a line that says how many were left out")
+            self.assertLess(len(re.findall("reason=untrusted", server.log_text())), 20)
 
     def test_a_listed_source_may_claim_its_range_only(self):
         with Server(**{"push.delay": "50ms", "push.trusted": "127.0.0.3 192.0.2.0/24"}) as server:

@@ -153,7 +153,7 @@ class Subscribers(unittest.TestCase):
                 # The list, but no push: the short poll interval.
                 self.assertEqual(self.poll(s, "127.0.0.2", "s%d" % n, 40000 + n), 3000)
             self.assertEqual(self.poll(s, "127.0.0.3", "s1", 40000), 10000)
-            self.assertEqual(counter(s, "roster_source_subscribers_refused_total"), 10)
+            self.assertEqual(counter(s, 'roster_subscribe_refused_total{reason="source_limit"}'), 10)
             self.assertEqual(counter(s, "roster_subscribers"), 41)
             wait_until(lambda: self.poll(s, "127.0.0.2", "late", 50000) == 10000, 30, "room when the silent ones are dropped")
 

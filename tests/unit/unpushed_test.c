@@ -1,0 +1,101 @@
+/* Why a client gets no pushes. */
+#include "tests/unit/http_fixture.h"
+
+#include "shared/base/clock.h"
+#include "shared/net/address.h"
+#include "shared/net/destination.h"
+#include "worker/unpushed.h"
+
+static struct fixture f;
+
+static void claims(void **state)
+{
+	static const struct {
+		const char *address;
+		uint16_t port;
+		const char *word;
+	} rows[] = {
+		{ "192.0.2.1", 50000, "untrusted" },
+		{ "2001:db8::1", DESTINATION_PORT_MIN, "untrusted" },
+		{ "192.0.2.1", DESTINATION_PORT_MIN - 1, "low_port" },
+		{ "255.255.255.255", 1, "low_port" },
+		{ "255.255.255.255", 50000, "broadcast" },
+		{ "::ffff:255.255.255.255", 50000, "broadcast" },
+		{ "224.0.0.1", 50000, "multicast" },
+		{ "239.255.255.255", 50000, "multicast" },
+		{ "ff02::1", 50000, "multicast" },
+		{ "0.0.0.0", 50000, "unspecified" },
+		{ "0.1.2.3", 50000, "unspecified" },
+		{ "::", 50000, "unspecified" },
+		{ "240.0.0.1", 50000, "untrusted" },
+	};
+	uint8_t address[16];
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(rows); i++) {
+		assert_int_equal(address_parse(str_of(rows[i].address), address), 0);
+		assert_string_equal(unpushed_word(unpushed_of_claim(address, rows[i].port)), rows[i].word);
+	}
+}
+
+static void errors(void **state)
+{
+	(void)state;
+	assert_string_equal(unpushed_word(unpushed_of_error(ERR_LIMIT, "limits.subscribers")), "node_limit");
+	assert_string_equal(unpushed_word(unpushed_of_error(ERR_LIMIT, "limits.subscribers_per_service")), "service_limit");
+	assert_string_equal(unpushed_word(unpushed_of_error(ERR_LIMIT, "limits.subscribers_per_source")), "source_limit");
+	assert_string_equal(unpushed_word(unpushed_of_error(ERR_LIMIT, "limits.name")), "name_limit");
+	assert_string_equal(unpushed_word(unpushed_of_error(ERR_FULL, "")), "full");
+}
+
+/* Each has a word and a counter of its own. */
+static void words_and_counters(void **state)
+{
+	(void)state;
+	for (unsigned i = 0; i < UNPUSHED_REASONS; i++) {
+		assert_non_null(unpushed_word(i));
+		for (unsigned j = 0; j < i; j++) {
+			assert_string_not_equal(unpushed_word(i), unpushed_word(j));
+			assert_int_not_equal(unpushed_metric(i), unpushed_metric(j));
+		}
+	}
+}
+
+static void note(enum unpushed reason)
+{
+	unpushed_note(fixture_request(&f), reason, STR("g@@s"), STR("192.0.2.1"), 50000);
+}
+
+/* All are counted, one a second is logged. */
+static void one_line_a_second(void **state)
+{
+	const struct unpushed_log *log = &f.worker.unpushed;
+	const uint64_t begin_us = 1000000;
+
+	(void)state;
+	fixture_init(&f);
+	clock_set_for_test(begin_us, begin_us);
+	for (int i = 0; i < 5; i++)
+		note(UNPUSHED_UNTRUSTED);
+	note(UNPUSHED_LOW_PORT);
+	assert_int_equal(log->skipped[UNPUSHED_UNTRUSTED], 4);
+	assert_int_equal(log->skipped[UNPUSHED_LOW_PORT], 0);
+	clock_set_for_test(begin_us + 999000, begin_us);
+	note(UNPUSHED_UNTRUSTED);
+	assert_int_equal(log->skipped[UNPUSHED_UNTRUSTED], 5);
+	clock_set_for_test(begin_us + 1000000, begin_us);
+	note(UNPUSHED_UNTRUSTED);
+	assert_int_equal(log->skipped[UNPUSHED_UNTRUSTED], 0);
+	assert_int_equal(f.slot.counters[METRIC_SUBSCRIBE_UNTRUSTED], 7);
+	assert_int_equal(f.slot.counters[METRIC_SUBSCRIBE_LOW_PORT], 1);
+	clock_set_for_test(0, 0);
+	fixture_free(&f);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = { cmocka_unit_test(claims), cmocka_unit_test(errors),
+		                            cmocka_unit_test(words_and_counters), cmocka_unit_test(one_line_a_second) };
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
