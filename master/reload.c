@@ -75,7 +75,7 @@ static void set_workers(struct master *m, unsigned count)
 			continue;
 		}
 		child->told = true; /* siblings accept what still comes in there, until it has left */
-		spawn_signal(child, SIGQUIT);
+		spawn_signal(child, SIGUSR2);
 		if (child->stopped)
 			spawn_signal(child, SIGCONT);
 	}

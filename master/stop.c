@@ -71,7 +71,7 @@ void stop_begin(struct master *m, int signal_number, bool bounded)
 	m->stop_signal = signal_number;
 	for (unsigned i = 0; i < CHILDREN_ALL; i++) {
 		ev_timer_stop(m->loop, &m->children[i].respawn);
-		m->children[i].told &= !m->children[i].elder; /* they were told to take their time */
+		m->children[i].told = false; /* those that leave were told to take their time */
 	}
 	if (bounded)
 		bound(m);

@@ -225,7 +225,7 @@ static uint64_t phase_time_ms(const struct connection *c)
 	case PHASE_HEAD:
 		return config->http_head_timeout_ms;
 	case PHASE_IDLE:
-		return config->http_idle_timeout_ms;
+		return c->idle_ms;
 	case PHASE_BODY:
 		return config->http_body_timeout_ms;
 	case PHASE_WRITE:
@@ -528,6 +528,9 @@ void connection_adopt(struct worker *worker, int fd, struct connection_rest *res
 	c->out = rest->out;
 	c->answers = c->out.len > 0 ? &c->out : c->answers;
 	c->served = rest->served;
+	c->idle_ms = worker->proc->config.http_idle_timeout_ms;
+	if (c->idle_ms < rest->idle_ms)
+		c->idle_ms = rest->idle_ms;
 	c->linger = rest->linger;
 	c->state = rest->ending ? CONNECTION_ENDING : CONNECTION_OPEN;
 	step(c);

@@ -36,6 +36,7 @@ struct connection {
 	uint32_t phase_served; /* `served` when the phase began */
 	uint64_t moved;        /* bytes since the deadline was set */
 	uint64_t deadline_ms;  /* 0: none */
+	uint64_t idle_ms;      /* http.idle_timeout when the last answer was made: it has promised (keep_alive.h) */
 	uint64_t timer_at_ms;  /* when the active timer fires */
 
 	struct buf in; /* what is unfinished; empty: the pool's buffer is read into */
@@ -67,6 +68,7 @@ struct connection_pool {
 struct connection_rest {
 	struct buf in, out;
 	uint32_t served;
+	uint64_t idle_ms;
 	bool ending, linger;
 };
 

@@ -152,6 +152,7 @@ void exchange_finish(struct connection *c, struct request *rq)
 	route_stats_answered(rq);
 	park_forget(rq);
 	c->state = !rq->keep_alive || rq->close_after ? CONNECTION_ENDING : CONNECTION_OPEN;
+	c->idle_ms = c->worker->proc->config.http_idle_timeout_ms;
 	c->request = NULL;
 	request_give_back(c->worker->pool, rq);
 }

@@ -90,6 +90,7 @@ int http_head_parse(const char *head, const struct head_check *hc, struct reques
 	rq->method_text = str_make(head, hc->method.n);
 	rq->http_1_0 = hc->minor == 0;
 	rq->keep_alive = http_should_keep_alive(&parser) != 0;
+	rq->keep_alive_asked = (parser.flags & F_CONNECTION_KEEP_ALIVE) != 0;
 	set_target(rq, without_authority(str_make(head + hc->target.at, hc->target.n)));
 	rq->host = head_check_value(hc, head, HEAD_HOST);
 	rq->user_agent = head_check_value(hc, head, HEAD_USER_AGENT);

@@ -13,6 +13,7 @@ libroster_a_SOURCES += \
 	worker/migrate.c worker/migrate.h \
 	worker/head_check.c worker/head_check.h \
 	worker/http_head.c worker/http_head.h \
+	worker/keep_alive.c worker/keep_alive.h \
 	worker/later.c worker/later.h \
 	worker/list_cache.c worker/list_cache.h \
 	worker/main.c worker/worker.h \
@@ -32,7 +33,7 @@ libroster_a_SOURCES += \
 
 if HAVE_CMOCKA
 check_PROGRAMS += tests/unit/accept_test tests/unit/chunked_test tests/unit/connection_test \
-	tests/unit/bound_test tests/unit/head_check_test tests/unit/params_test tests/unit/pattern_test \
+	tests/unit/bound_test tests/unit/head_check_test tests/unit/keep_alive_test tests/unit/params_test tests/unit/pattern_test \
 	tests/unit/reply_test tests/unit/router_test tests/unit/unpushed_test
 tests_unit_accept_test_SOURCES = tests/unit/accept_test.c tests/unit/http_fixture.h
 tests_unit_accept_test_LDADD = $(UNIT_LDADD)
@@ -46,6 +47,8 @@ tests_unit_connection_test_SOURCES = tests/unit/connection_test.c tests/unit/htt
 tests_unit_connection_test_LDADD = $(UNIT_LDADD)
 tests_unit_head_check_test_SOURCES = tests/unit/head_check_test.c tests/unit/http_fixture.h
 tests_unit_head_check_test_LDADD = $(UNIT_LDADD)
+tests_unit_keep_alive_test_SOURCES = tests/unit/keep_alive_test.c tests/unit/http_fixture.h
+tests_unit_keep_alive_test_LDADD = $(UNIT_LDADD)
 tests_unit_params_test_SOURCES = tests/unit/params_test.c tests/unit/http_fixture.h
 tests_unit_params_test_LDADD = $(UNIT_LDADD)
 tests_unit_reply_test_SOURCES = tests/unit/reply_test.c tests/unit/http_fixture.h

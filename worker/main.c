@@ -132,13 +132,15 @@ static void stop(struct watchers *watchers, bool bounded)
 	connection_stop_all(worker);
 }
 
-/* A successor accepts already. A connection that is closed while it is idle may meet a request on its way; so each is
- * told "Connection: close" with its next answer. The master ends the wait. */
+/* A successor or siblings accept already. A connection that is closed while it is idle may meet a request on its way, and its
+ * client was promised that it stays; so each is told "Connection: close" with its next answer, or reaches its idle timeout. After
+ * an upgrade the master ends the wait. */
 static void leave(struct worker *worker)
 {
 	if (worker->stopping || worker->leaving)
 		return;
 	worker->leaving = true;
+	log_info("op=leave connections=%u", worker->connection_count);
 	process_stopping(worker->proc);
 	accept_stop(worker);
 	if (worker->connection_count == 0)
@@ -162,6 +164,7 @@ static void configure(struct worker *worker)
 		.namespaces = config->limit_namespaces,
 	};
 	destination_init(&worker->destinations, config);
+	keep_alive_init(&worker->keep_alive, config->http_idle_timeout_ms);
 }
 
 static void reload(struct worker *worker)

@@ -123,6 +123,7 @@ static bool send_one(const struct connection *c, int fd, struct buf *in)
 		.flags = (c->state == CONNECTION_ENDING ? (uint32_t)MIGRATE_ENDING : 0) |
 		         (c->linger ? (uint32_t)MIGRATE_LINGER : 0),
 		.served = c->served,
+		.idle_ms = (uint32_t)c->idle_ms,
 		.out_bytes = c->out.len - c->out_at,
 	};
 
@@ -192,6 +193,7 @@ static bool receive_one(struct worker *worker, int fd, const struct migrate_head
 {
 	struct connection_rest rest = {
 		.served = head->served,
+		.idle_ms = head->idle_ms,
 		.ending = (head->flags & MIGRATE_ENDING) != 0,
 		.linger = (head->flags & MIGRATE_LINGER) != 0,
 	};

@@ -74,6 +74,7 @@ struct request *request_resume(struct worker *worker, uint64_t id)
 		/* Not the worker's buffer: other connections use it until this one is written. */
 		rq->connection->answers = &rq->connection->out;
 		rq->out = rq->connection->answers;
+		rq->close_after |= worker->stopping || worker->leaving; /* known since */
 	}
 	return rq;
 }

@@ -231,9 +231,10 @@ static bool put_head(struct request *rq, struct reply *reply)
 	at = add_content_headers(at, reply);
 	at = add(at, date_header());
 	if (rq->close_after || !rq->keep_alive)
-		at = ADD(at, "Connection: close" CRLF CRLF);
-	else
-		at = rq->http_1_0 ? ADD(at, "Connection: keep-alive" CRLF CRLF) : ADD(at, CRLF);
+		at = ADD(at, "Connection: close" CRLF);
+	else if (rq->keep_alive_asked)
+		at = add(at, keep_alive_lines(&rq->worker->keep_alive));
+	at = ADD(at, CRLF);
 	out->len = (size_t)(at - out->data);
 	return true;
 }

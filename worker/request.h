@@ -52,7 +52,8 @@ struct request {
 	struct str query;  /* unset: no '?' */
 	struct str body;   /* de-chunked */
 	struct str host, user_agent, client_version, accept, content_type, origin, cors_method, cors_headers;
-	bool keep_alive;
+	bool keep_alive;       /* the connection may stay */
+	bool keep_alive_asked; /* in so many words: worker/keep_alive.h */
 	bool http_1_0;
 
 	uint8_t source[16]; /* peer address (shared/net/address.h); all zero on a unix socket */

@@ -10,6 +10,7 @@
 #include "shared/registry/registry.h"
 #include "shared/registry/switches.h"
 #include "worker/gate.h"
+#include "worker/keep_alive.h"
 #include "worker/route_stats.h"
 #include "worker/unpushed.h"
 
@@ -40,8 +41,9 @@ struct worker {
 	struct gate gate; /* what follows from the texts of the switches */
 	struct destination_policy destinations;
 	struct unpushed_log unpushed;
-	struct service_view view; /* memory reused from request to request */
-	struct buf hosts;         /* the same, for a list that is not in list_cache */
+	struct keep_alive keep_alive; /* follows http.idle_timeout */
+	struct service_view view;     /* memory reused from request to request */
+	struct buf hosts;             /* the same, for a list that is not in list_cache */
 	struct list_cache *list_cache;
 	struct accept_set *accept;
 	struct connection *connections; /* all open ones */

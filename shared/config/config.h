@@ -117,7 +117,7 @@ struct config {
 	uint64_t limit_metadata_bytes, limit_name_bytes;
 
 	/* upgrade: SIGUSR2 */
-	uint64_t upgrade_trial_limit_ms, upgrade_limit_ms, upgrade_drain_ms; /* 10 s, 15 s, 15 s */
+	uint64_t upgrade_trial_limit_ms, upgrade_limit_ms, upgrade_drain_ms; /* 10 s, 15 s, 75 s */
 };
 
 /* One page shared by all processes: the master writes the other half, then the generation. */

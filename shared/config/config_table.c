@@ -76,8 +76,10 @@ const struct config_key config_keys[] = {
 	  "From the first byte of a request to the end of its headers.", NULL },
 	{ "http.body_timeout", CONFIG_DURATION, FIELD(http_body_timeout_ms), 100, HOUR, "30s", "", true,
 	  "From the end of the headers to the end of the body.", NULL },
-	{ "http.idle_timeout", CONFIG_DURATION, FIELD(http_idle_timeout_ms), 100, DAY, "60s", "", true,
-	  "A connection without a request is closed after this.", NULL },
+	{ "http.idle_timeout", CONFIG_DURATION, FIELD(http_idle_timeout_ms), 100, DAY, "75s", "", true,
+	  "A connection without a request is closed after this. Clients that ask to keep it are told four fifths of it, in whole seconds "
+	  "(Keep-Alive: timeout=60).",
+	  NULL },
 	{ "http.write_timeout", CONFIG_DURATION, FIELD(http_write_timeout_ms), 100, HOUR, "30s", "", true,
 	  "A client that takes no byte of its answer for this long is cut off.", NULL },
 	{ "http.requests", CONFIG_INT, FIELD(http_requests), 0, 1000000000, "0", "requests", true,
@@ -209,9 +211,9 @@ const struct config_key config_keys[] = {
 	  "SIGUSR2: the trial of the new binary is killed when it takes longer, and the upgrade refused.", NULL },
 	{ "upgrade.limit", CONFIG_DURATION, FIELD(upgrade_limit_ms), 3 * SECOND, 10 * MINUTE, "15s", "", true,
 	  "From the exec of the new binary until all of its processes serve. Later, the old binary takes over again.", NULL },
-	{ "upgrade.drain", CONFIG_DURATION, FIELD(upgrade_drain_ms), 0, HOUR, "15s", "", true,
+	{ "upgrade.drain", CONFIG_DURATION, FIELD(upgrade_drain_ms), 0, HOUR, "75s", "", true,
 	  "How long a worker of the old binary waits for the next request of each connection, to end it with the answer. Then what "
-	  "is idle is closed.",
+	  "is idle is closed; with less than http.idle_timeout before the time its client was told.",
 	  NULL },
 };
 

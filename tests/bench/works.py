@@ -14,6 +14,7 @@ INSTANCES = 'roster_instances{kind="ephemeral"}'
 NEW_PER_ROUND = 2_000_000       # numbers set aside for the new instances of one round
 CHEAP = ["light", "light-new", "full", "list10", "list100", "list1000", "register", "deregister", "mix"]
 NEW_CONNECTIONS = "light-new"
+KEPT = "Connection: Keep-Alive\r\n"
 MIX = (("light", 0.75), ("list10", 0.24), ("register", 0.01))
 
 
@@ -31,12 +32,13 @@ def fill(client):
 
 
 def reply_sizes(client, port):
-    """Bytes of one reply of each kind; of the lists of 10 the mean, because names and addresses differ in length."""
-    def beat(service, asked=client, more=""):
+    """Bytes of one reply of each kind to what bench.lua sends; of the lists of 10 the mean, because names and addresses differ in
+    length."""
+    def beat(service, asked=client, more=KEPT):
         return len(asked.ask("PUT", f"/instance/beat?serviceName=bench-{service}&ip=10.1.{service}.1&port=8080", more=more))
 
     def listing(name):
-        return len(client.ask("GET", f"/instance/list?serviceName={name}&clusters=&udpPort=0&healthyOnly=false"))
+        return len(client.ask("GET", f"/instance/list?serviceName={name}&clusters=&udpPort=0&healthyOnly=false", more=KEPT))
 
     sizes = {
         "light": beat(0),
@@ -44,8 +46,8 @@ def reply_sizes(client, port):
         "list10": statistics.mean(listing(f"bench-{service}") for service in range(SERVICES)),
         "list100": listing("bench-hundred"),
         "list1000": listing("bench-large"),
-        "register": len(client.ask("POST", f"/instance?serviceName=new-0&ip=11.0.0.0&port=8080&metadata={METADATA}")),
-        "deregister": len(client.ask("DELETE", "/instance?serviceName=new-0&ip=11.0.0.0&port=8080")),
+        "register": len(client.ask("POST", f"/instance?serviceName=new-0&ip=11.0.0.0&port=8080&metadata={METADATA}", more=KEPT)),
+        "deregister": len(client.ask("DELETE", "/instance?serviceName=new-0&ip=11.0.0.0&port=8080", more=KEPT)),
     }
     sizes["mix"] = sum(share * sizes[work] for work, share in MIX)
     sizes[NEW_CONNECTIONS] = beat(0, Client(port), "Connection: close\r\n")

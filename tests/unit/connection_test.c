@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 #include "shared/base/clock.h"
-#include "worker/connection.h"
+#include "worker/connection_state.h"
 #include "worker/router.h"
 
 #define H "Host: a\r\n"
@@ -232,7 +232,70 @@ static void test_close(void **state)
 	answer_to("GET /nacos/v1/ns/ok HTTP/1.0\r\nConnection: keep-alive\r\n\r\n");
 	assert_int_equal(times("Connection: keep-alive\r\nConnection"), 0);
 	assert_int_equal(times("Connection: keep-alive\r\n"), 1);
+	assert_int_equal(times("Keep-Alive: timeout=60\r\n"), 1);
 	assert_false(closed);
+}
+
+static void test_promise(void **state)
+{
+	static const struct {
+		const char *lines;
+		bool promised, closes;
+	} asked[] = {
+		{ "Connection: keep-alive\r\n", true, false },
+		{ "connection: Keep-Alive\r\n", true, false },
+		{ "Connection: keep-alive, TE\r\nTE: trailers\r\n", true, false },
+		{ "Connection: TE ,  KEEP-ALIVE\r\n", true, false },
+		{ "Connection: Upgrade, HTTP2-Settings, keep-alive\r\nUpgrade: h2c\r\n", true, false },
+		{ "Connection: TE\r\nConnection: keep-alive\r\n", true, false },
+		{ "", false, false },
+		{ "Connection: TE\r\n", false, false },
+		{ "Connection: keep-alives\r\n", false, false },
+		{ "Connection: x-keep-alive\r\n", false, false },
+		{ "Keep-Alive: timeout=5\r\n", false, false },
+		{ "Connection: keep-alive, close\r\n", false, true },
+	};
+	char request[256];
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(asked); i++) {
+		open_client(SOCK_STREAM);
+		snprintf(request, sizeof(request), "GET /nacos/v1/ns/ok HTTP/1.1\r\n" H "%s\r\n", asked[i].lines);
+		answer_to(request);
+		if (times("Keep-Alive: timeout=60\r\nConnection: keep-alive\r\n\r\n") != asked[i].promised ||
+		    times("keep-alive") != asked[i].promised || times("Connection: close\r\n") != asked[i].closes ||
+		    closed != asked[i].closes)
+			fail_msg("%s: %s", request, got);
+		close(client);
+	}
+}
+
+#define ASKING(path) "GET /nacos/v1/ns/" path " HTTP/1.1\r\n" H "Connection: keep-alive\r\n\r\n"
+
+/* The head of a long answer is written before its body; what was promised holds though the configuration changes meanwhile. */
+static void test_promise_is_kept(void **state)
+{
+	const struct connection *c;
+
+	(void)state;
+	f.proc.config.http_idle_timeout_ms = 75000;
+	open_client(SOCK_STREAM);
+	say(ASKING("big"));
+	run();
+	c = f.worker.connections;
+	assert_non_null(c);
+	assert_int_equal(c->phase, PHASE_WRITE);
+	f.proc.config.http_idle_timeout_ms = 20;
+	run_and_take();
+	assert_int_equal(times("Keep-Alive: timeout=60\r\n"), 1);
+	assert_false(closed);
+	assert_int_equal(c->phase, PHASE_IDLE);
+	assert_true(c->deadline_ms > clock_mono_ms() + 60000);
+	/* The next answer is told, and closed by, the new one. */
+	keep_alive_init(&f.worker.keep_alive, 20);
+	answer_to(ASKING("ok"));
+	assert_int_equal(times("Keep-Alive:"), 0);
+	assert_true(wait_closed());
 }
 
 /* Packets keep their bounds: what came in one read goes out in one write. */
@@ -704,6 +767,26 @@ static void test_parked_ends(void **state)
 	assert_true(closed);
 }
 
+/* The worker stops or leaves while the request waits: its answer does not promise what nobody will keep. */
+static void test_parked_over_the_end(void **state)
+{
+	(void)state;
+	for (int leaves = 0; leaves < 2; leaves++) {
+		f.worker.stopping = f.worker.leaving = false;
+		open_client(SOCK_STREAM);
+		answer_to(ASKING("later"));
+		f.worker.stopping = !leaves;
+		f.worker.leaving = leaves;
+		resume(answer_echo);
+		assert_int_equal(times("HTTP/1.1 200 OK"), 1);
+		assert_int_equal(times("Connection: close\r\n"), 1);
+		assert_int_equal(times("eep-"), 0);
+		assert_true(closed);
+		close(client);
+	}
+	client = -1;
+}
+
 static void test_parked_and_gone(void **state)
 {
 	uint64_t first;
@@ -783,6 +866,8 @@ int main(void)
 		TEST(test_close),
 		TEST(test_empty_lines),
 		TEST(test_empty_lines_are_idle),
+		TEST(test_promise),
+		TEST(test_promise_is_kept),
 		TEST(test_pipeline_is_one_write),
 		TEST(test_nothing_after_close),
 		TEST(test_bodies),
@@ -801,6 +886,7 @@ int main(void)
 		TEST(test_parked),
 		TEST(test_parked_and_answered),
 		TEST(test_parked_ends),
+		TEST(test_parked_over_the_end),
 		TEST(test_parked_and_gone),
 		TEST(test_stop),
 		TEST(test_refuse),

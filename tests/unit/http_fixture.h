@@ -38,6 +38,7 @@ static inline void fixture_init(struct fixture *f)
 	f->proc.config.http_pipeline = 64;
 	strcpy(f->proc.config.http_cors, "echo");
 	f->worker.proc = &f->proc;
+	keep_alive_init(&f->worker.keep_alive, 75000);
 	f->worker.switches = &f->switches;
 	f->worker.gate = (struct gate){ .begun = true, .open = true, .status = STATUS_UP };
 	metrics_use(&f->slot);

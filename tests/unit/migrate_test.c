@@ -9,7 +9,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "worker/connection.h"
+#include "shared/base/clock.h"
+#include "worker/connection_state.h"
 #include "worker/migrate.h"
 #include "worker/router.h"
 
@@ -302,6 +303,31 @@ static void many_go_over_a_parked_one_is_closed(void **state)
 	assert_int_equal(new.worker.connection_count, 0);
 }
 
+/* The old worker's configuration has promised a minute; the new one has another. */
+static void promised_time_goes_over(void **state)
+{
+	(void)state;
+	for (int i = 0; i < 3; i++) {
+		const uint64_t before[] = { 75000, 75000, 2000 }, after[] = { 2000, 100000, 2000 },
+		               expected[] = { 75000, 100000, 2000 };
+		const struct connection *c;
+		uint64_t begun_ms = clock_mono_ms();
+
+		restart();
+		old.proc.config.http_idle_timeout_ms = before[i];
+		new.proc.config.http_idle_timeout_ms = after[i];
+		put(GET("echo?a=first"), strlen(GET("echo?a=first")));
+		settle(&old, true);
+		hand_over(1);
+		c = new.worker.connections;
+		assert_int_equal(c->phase, PHASE_IDLE);
+		assert_in_range(c->deadline_ms, begun_ms + expected[i], clock_mono_ms() + expected[i]);
+		put(GET("echo?a=last"), strlen(GET("echo?a=last")));
+		settle(&new, true);
+		assert_int_equal(c->idle_ms, after[i]);
+	}
+}
+
 static void broken_streams(void **state)
 {
 	struct migrate_head head = { .magic = MIGRATE_MAGIC, .in_bytes = 10 };
@@ -339,6 +365,7 @@ int main(void)
 		TEST(answers_not_taken_yet),
 		TEST(an_answer_that_ends_the_connection),
 		TEST(many_go_over_a_parked_one_is_closed),
+		TEST(promised_time_goes_over),
 		TEST(broken_streams),
 	};
 

@@ -47,9 +47,97 @@ static void test_whole_json(void **state)
 	                    "HTTP/1.1 200 OK\r\n" VARY CSP "Content-Type: application/json\r\n"
 	                    "Transfer-Encoding: chunked\r\n" DATE "\r\n13\r\n{\"a\":[1,2,3,4,5,6]}\r\n0\r\n\r\n");
 	fixture_request(&f)->http_1_0 = true;
+	f.rq.keep_alive_asked = true; /* or it would not be kept */
 	reply_json(&f.rq, STR("{}"), (struct str){ NULL, 0 }, (struct str){ NULL, 0 });
-	assert_string_equal(fixture_out(&f), "HTTP/1.1 200 OK\r\n" VARY CSP "Content-Type: application/json\r\n"
-	                                     "Content-Length: 2\r\n" DATE "Connection: keep-alive\r\n\r\n{}");
+	assert_string_equal(fixture_out(&f),
+	                    "HTTP/1.1 200 OK\r\n" VARY CSP "Content-Type: application/json\r\n"
+	                    "Content-Length: 2\r\n" DATE "Keep-Alive: timeout=60\r\nConnection: keep-alive\r\n\r\n{}");
+}
+
+static void answer_text(struct request *rq)
+{
+	reply_text(rq, 404, STR("no"));
+}
+
+static void answer_json(struct request *rq)
+{
+	reply_json(rq, STR("{}"), STR(""), STR(""));
+}
+
+static void answer_as(struct request *rq)
+{
+	reply_as(rq, STR("text/css"), STR("a"));
+}
+
+static void answer_empty(struct request *rq)
+{
+	reply_empty(rq, 204);
+}
+
+static void answer_error_page(struct request *rq)
+{
+	reply_error_page(rq, 403, STR("no"));
+}
+
+static void answer_bare(struct request *rq)
+{
+	reply_bare(rq, 404, STR("no"));
+}
+
+static void answer_container_page(struct request *rq)
+{
+	reply_container_page(rq, 404);
+}
+
+static void answer_over_limit(struct request *rq)
+{
+	reply_over_limit(rq, "limits.per_source", 1, 1);
+}
+
+static void answer_caused(struct request *rq)
+{
+	reply_caused(rq, 500, "no");
+}
+
+static const struct {
+	const char *name;
+	void (*answer)(struct request *rq);
+	bool stays;
+} kinds[] = {
+	{ "ok", reply_ok, true },
+	{ "text", answer_text, true },
+	{ "json", answer_json, true },
+	{ "as", answer_as, true },
+	{ "empty", answer_empty, true },
+	{ "error page", answer_error_page, true },
+	{ "bare", answer_bare, true },
+	{ "container page", answer_container_page, true },
+	{ "preflight", reply_preflight_refused, true },
+	{ "over a limit", answer_over_limit, true },
+	{ "dropped by its status", answer_caused, false },
+};
+
+/* Each kind of answer: asked for, asked for with HEAD, not asked for, about to be closed. */
+static void test_keep_alive(void **state)
+{
+	static const char promise[] = "\r\nKeep-Alive: timeout=60\r\nConnection: keep-alive\r\n\r\n";
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(kinds); i++) {
+		for (int way = 0; way < 4; way++) {
+			struct request *rq = fixture_request(&f);
+			bool closes = way == 3 || !kinds[i].stays;
+
+			rq->keep_alive_asked = way != 2;
+			rq->method = way == 1 ? METHOD_HEAD : METHOD_GET;
+			rq->close_after = way == 3;
+			kinds[i].answer(rq);
+			if (has(fixture_out(&f), promise) != (way < 2 && !closes) ||
+			    has(f.text, "keep-alive") != (way < 2 && !closes) ||
+			    has(f.text, "\r\nConnection: close\r\n") != closes)
+				fail_msg("%s, way %d: %s", kinds[i].name, way, f.text);
+		}
+	}
 }
 
 static void test_origin(void **state)
@@ -309,6 +397,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_whole_text, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_whole_json, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_keep_alive, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_origin, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_cors, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_accept_text, set_up, tear_down),
