@@ -91,6 +91,7 @@ def suites():
                                                         str(cases)]))
     for kind in ("node", "java"):
         found.append(Suite("clients/" + kind, [PYTHON, "tests/clients/clients_test.py"], dict(binary("build"), CLIENT=kind)))
+    found.append(Suite("clients/connections", [PYTHON, "tests/clients/connections_test.py"], binary("build")))
     found.append(Suite("lint", ["./dev", "lint"], limit_s=900))
     found.append(Suite("fault-campaign", [PYTHON, "tests/fault/run.py", "--build", "build-faults", "--share"]))
     found.append(Suite("package", [PYTHON, "tests/package_test.py"]))
