@@ -19,6 +19,7 @@
 #define WRITE_THROUGH (16U * 1024U)
 
 #define CRLF "\r\n"
+#define ALL_METHODS "GET, HEAD, POST, PUT, DELETE, OPTIONS"
 
 static const struct status {
 	int code;
@@ -70,6 +71,7 @@ struct reply {
 	bool chunked; /* else length is written */
 	bool granted; /* a preflight */
 	size_t length;
+	struct str allow;       /* unset: not said */
 	uint64_t retry_after_s; /* 0: not said */
 };
 
@@ -182,6 +184,11 @@ static char *add_filter_headers(char *at, const struct request *rq, const struct
 
 static char *add_content_headers(char *at, const struct reply *reply)
 {
+	if (str_is_set(reply->allow)) {
+		at = ADD(at, "Allow: ");
+		at = add(at, reply->allow);
+		at = ADD(at, CRLF);
+	}
 	if (str_is_set(reply->type)) {
 		at = ADD(at, "Content-Type: ");
 		at = add(at, reply->type);
@@ -224,7 +231,7 @@ static bool put_head(struct request *rq, struct reply *reply)
 		rq->close_after = true;
 	if (rq->http_1_0 || rq->method == METHOD_HEAD)
 		reply->chunked = false;
-	if (!buf_reserve(out, 640 + rq->origin.n + rq->cors_method.n + rq->cors_headers.n + reply->type.n))
+	if (!buf_reserve(out, 640 + rq->origin.n + rq->cors_method.n + rq->cors_headers.n + reply->type.n + reply->allow.n))
 		return false;
 	at = add_status_line(out->data + out->len, status, reply->status);
 	at = add_filter_headers(at, rq, reply);
@@ -664,7 +671,20 @@ void reply_container_page(struct request *rq, int status)
 	                 "<body><h1>HTTP Status %d: %s</h1></body></html>",
 	                 status, status, status_of(status)->reason);
 
+	if (status == 405)
+		reply.allow = STR(ALL_METHODS);
 	put_reply(rq, &reply, str_make(page, (size_t)n));
+}
+
+void reply_options(struct request *rq, struct str methods)
+{
+	struct reply reply = { .status = 200, .kind = REPLY_CHAIN, .allow = methods };
+
+	if (str_eq(rq->path, STR("*"))) {
+		reply.kind = REPLY_EARLY;
+		reply.allow = STR(ALL_METHODS);
+	}
+	put_reply(rq, &reply, STR(""));
 }
 
 void reply_refuse(struct buf *out, int status)

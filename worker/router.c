@@ -1,5 +1,6 @@
 #include "worker/router.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <xxhash.h>
@@ -268,6 +269,10 @@ static bool refuse_early(const struct router *router, struct request *rq)
 		reply_container_page(rq, 405);
 		return true;
 	}
+	if (rq->method == METHOD_OPTIONS && str_eq(rq->plain, STR("*"))) {
+		reply_options(rq, STR(""));
+		return true;
+	}
 	if (!under(rq->plain, STR(ROUTER_CONTEXT))) {
 		reply_container_page(rq, 404);
 		return true;
@@ -281,9 +286,33 @@ static bool refuse_early(const struct router *router, struct request *rq)
 	return false;
 }
 
-static void no_route(struct request *rq, struct str path, bool naming, bool path_known)
+/* What a path outside the naming API is asked with. */
+static void tell_methods(const struct router *router, struct request *rq, struct str path)
 {
-	if (naming || (!path_known && later_holds(path)))
+	static const char *const names[METHOD_OTHER] = {
+		[METHOD_GET] = "GET,HEAD",  [METHOD_POST] = "POST",   [METHOD_PUT] = "PUT",
+		[METHOD_DELETE] = "DELETE", [METHOD_PATCH] = "PATCH",
+	};
+	char text[64] = "";
+	unsigned n = 0;
+
+	for (int method = 0; method < METHOD_OTHER; method++) {
+		bool known;
+
+		if (names[method] != NULL && router_find(router, (enum method)method, path, &known) != NULL)
+			n += (unsigned)snprintf(text + n, sizeof(text) - n, "%s,", names[method]);
+	}
+	n += (unsigned)snprintf(text + n, sizeof(text) - n, "OPTIONS");
+	reply_options(rq, str_make(text, n));
+}
+
+static void no_route(const struct router *router, struct request *rq, struct str path, bool path_known)
+{
+	bool naming = under(path, STR(NAMING));
+
+	if (!naming && path_known && rq->method == METHOD_OPTIONS)
+		tell_methods(router, rq, path);
+	else if (naming || (!path_known && later_holds(path)))
 		reply_early_page(rq, 501, "no such api:%.*s:%.*s", (int)rq->method_text.n, rq->method_text.p, (int)rq->path.n,
 		                 rq->path.p);
 	else if (path_known)
@@ -307,7 +336,7 @@ void router_dispatch(const struct router *router, struct request *rq)
 	if (naming && gate_stops(rq))
 		return;
 	if (rq->route == NULL) {
-		no_route(rq, path, naming, path_known);
+		no_route(router, rq, path, path_known);
 		return;
 	}
 	if ((rq->route->flags & ROUTE_OPERATOR) != 0 && !gate_admits(rq))

@@ -28,6 +28,8 @@ ANSWERS = (
     ("empty list", "GET", NS + "/instance/list?serviceName=nobody", {}, 200, True),
     ("with an origin", "GET", NS + "/operator/metrics", FOREIGN, 200, True),
     ("refused preflight", "OPTIONS", NS + "/instance", dict(FOREIGN, **{"Access-Control-Request-Method": "PUT"}), 403, True),
+    ("options", "OPTIONS", "/nacos/v1/console/server/state", {}, 200, True),
+    ("options of the server", "OPTIONS", "*", {}, 200, True),
     ("operator", "GET", NS + "/operator/switches", {}, 200, True),
     ("health", "GET", "/nacos/v1/console/health/liveness", {}, 200, True),
     ("metrics", "GET", "/nacos/actuator/prometheus", {}, 200, True),

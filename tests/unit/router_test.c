@@ -115,6 +115,11 @@ static const struct {
 	{ METHOD_GET, "/nacos/v1/console/health/liveness", 200, TEXT, "liveness" },
 	{ METHOD_POST, "/nacos/v1/console/health/liveness", 500, TEXT, "caused: Request method 'POST' not supported;" },
 	{ METHOD_TRACE, "/nacos/v1/ns/instance", 405, HTML, "<html" },
+	{ METHOD_TRACE, "/zz", 405, "Allow: GET, HEAD, POST, PUT, DELETE, OPTIONS\r\n", "<html" },
+	{ METHOD_OPTIONS, "*", 200, "Allow: GET, HEAD, POST, PUT, DELETE, OPTIONS\r\nContent-Length: 0\r\n", "" },
+	{ METHOD_OPTIONS, "/nacos/v1/console/health/liveness", 200, "Allow: GET,HEAD,OPTIONS\r\nContent-Length: 0\r\n", "" },
+	{ METHOD_OPTIONS, "/nacos/v1/zz", 404, JSON, "No message available" },
+	{ METHOD_OPTIONS, "/zz", 404, HTML, "<html" },
 	{ METHOD_GET, "/nacos/v1/ns/nothing", 500, TEXT, "caused: the handler gave no answer;" },
 };
 
