@@ -1,7 +1,9 @@
-noinst_PROGRAMS += tests/bench/floor tests/bench/fleet tests/bench/datagrams tests/bench/shards tests/bench/snapshot
+noinst_PROGRAMS += tests/bench/floor tests/bench/fleet tests/bench/jvms tests/bench/datagrams tests/bench/shards tests/bench/snapshot
 tests_bench_floor_SOURCES = tests/bench/floor.c
 tests_bench_fleet_SOURCES = tests/bench/fleet.c
 tests_bench_fleet_LDADD =
+tests_bench_jvms_SOURCES = tests/bench/jvms.c
+tests_bench_jvms_LDADD =
 tests_bench_datagrams_SOURCES = tests/bench/datagrams.c
 tests_bench_datagrams_LDADD =
 tests_bench_shards_SOURCES = tests/bench/shards.c

@@ -10,7 +10,7 @@ import time
 
 from audience import Audience
 from servers import LOAD_CPUS, SERVER_CPUS, BenchError, Client, Rosterd, counter, cpu_seconds, name_of, pin, pss_kib, wakeups
-from works import INSTANCES, METADATA
+from works import CONNECTIONS, INSTANCES, METADATA, fill, measure
 
 PAIRS = "%7B%22version%22%3A%221.0.7%22%2C%22zone%22%3A%22eu-west-1a%22%7D"     # two of everyday length
 MILLION = 1_000_000
@@ -224,6 +224,53 @@ def sustained(options, goals):
         server.stop()
     detail = f"{count:,} instances, {done['requests']:,.0f} beats in {done['seconds']:.0f} s"
     return [goals.row("sustained", flips, detail), goals.row("sustained-idle", (1 - used) * 100, detail)]
+
+
+# ---- Java clients -----------------------------------------------------------------------------------------------------------
+
+def jvms(options, server, *arguments):
+    """Runs tests/bench/jvms; returns CPU microseconds per beat, and its numbers."""
+    command = [program(options, "jvms"), str(server.port)] + [str(argument) for argument in arguments]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=pin(LOAD_CPUS)) as process:
+        begun, before = process.stdout.readline(), server.cpu()[0]
+        line, used = process.stdout.readline(), server.cpu()[0] - before
+        text = process.stderr.read()
+    words = line.split()
+    numbers = {name: float(value) for name, value in zip(words[::2], words[1::2])}
+    if begun != "begin\n" or process.returncode != 0 or numbers["bad"]:
+        raise BenchError(f"jvms: {line}{text}")
+    return used * 1e6 / numbers["beats"], numbers
+
+
+def java_fleet(options, goals):
+    """Beats of clients that keep a connection as long as the answers say, against the light beats of clients that always do."""
+    seconds, rounds, costs, made = (1, 2, [], 0) if options.quick else (2, options.rounds, [], 0)
+    server = Rosterd(options.rosterd)
+    try:
+        fill(Client(server.port))
+        fleet(options, server, "register", n=CONNECTIONS, p=10, x="jvms", m=METADATA)
+        for _ in range(rounds):
+            light = measure(server, "light", 0, seconds, 0)[0]
+            us, numbers = jvms(options, server, "skipped", CONNECTIONS, seconds)
+            costs.append((us / light, us, light))
+            made += numbers["connections"]
+    finally:
+        server.stop()
+    ratio, us, light = (statistics.median(values) for values in zip(*costs))
+    return goals.row("jvms", ratio, f"{us:.2f} us against {light:.2f} us, {made:,.0f} connections made meanwhile")
+
+
+def java_fleet_paced(options, goals):
+    """The same in real seconds: a service's worth of JVMs, each with its connection."""
+    count, seconds = (1_500, 6) if options.quick else (15_000, 15)
+    server = Rosterd(options.rosterd)
+    try:
+        fleet(options, server, "register", n=count, p=10, x="jvms", m=METADATA)
+        us, numbers = jvms(options, server, "paced", count, seconds)
+    finally:
+        server.stop()
+    return goals.row("jvms-made", numbers["connections"],
+                     f"{numbers['beats']:,.0f} beats of {count:,} clients in {numbers['seconds']:.0f} s, {us:.2f} us each")
 
 
 def latency(options, goals):

@@ -124,7 +124,7 @@ class Comparison:
         self.samples[work][0].append(cost)
         if work == "register":
             self.registered = requests
-        if work == "deregister" and before - counter(self.client, INSTANCES) < 0.99 * self.registered:
+        if work == "deregister" and before - counter(self.client, INSTANCES) < 0.99 * requests:
             raise BenchError("deregister: the instances were not there")
 
     def row(self, work):
