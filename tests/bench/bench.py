@@ -69,6 +69,8 @@ class Run:
                 self.add(step(options, goals))
         if self.wanted("shards", "workers"):
             print("\n".join(scale.workers(options) + scale.shards(options)))
+        if self.wanted("paced"):
+            print("\n".join(scale.paced(options)))
         over = [row["key"] for row in self.rows if not row["met"]]
         print(f"{len(self.rows) - len(over)} of {len(self.rows)} goals met" + (", over: " + " ".join(over) if over else ""))
 

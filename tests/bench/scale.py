@@ -17,6 +17,7 @@ MILLION = 1_000_000
 PUSH_DELAY_S, PUSH_WAIT_S = 1, 5
 PUSHES = (1_000, 10_000)
 IDLE_S = 10
+PACES = (5_000, 10_000, 20_000, 40_000, 70_000, 100_000)    # beats/s
 PAGE = 4096
 
 
@@ -210,20 +211,53 @@ def start_empty(options, goals):
 # ---- a steady fleet --------------------------------------------------------------------------------------------------
 
 def sustained(options, goals):
-    """350,000 instances at 5 s beats, default timeouts: nothing may flip."""
-    count, seconds = (35_000, 20) if options.quick else (350_000, 600 if options.long else 60)
+    """500,000 instances at 5 s beats, default timeouts: nothing may flip. The load polls: to wake it would be charged to the
+    server, and no client in the field sleeps on the server's cores."""
+    count, seconds = (35_000, 20) if options.quick else (500_000, 600 if options.long else 60)
     server = Rosterd(options.rosterd)
     try:
         fleet(options, server, "register", n=count, p=10, m=PAIRS)
         flips = counter(Client(server.port, 60), "roster_expiry_flips_total")
         cpu, begin = server.cpu()[0], time.monotonic()
-        done = fleet(options, server, "beat", n=count, p=10, c=64, r=count // 5, s=seconds)
+        done = fleet(options, server, "beat", n=count, p=10, c=64, r=count // 5, s=seconds, b=1)
         used = (server.cpu()[0] - cpu) / (time.monotonic() - begin)
         flips = counter(Client(server.port, 60), "roster_expiry_flips_total") - flips    # the first connection was idle too long
     finally:
         server.stop()
-    detail = f"{count:,} instances, {done['requests']:,.0f} beats in {done['seconds']:.0f} s"
+    detail = f"{count:,} instances, {done['requests']:,.0f} beats in {done['seconds']:.0f} s, p99 {done['p99_us'] / 1000:.2f} ms"
     return [goals.row("sustained", flips, detail), goals.row("sustained-idle", (1 - used) * 100, detail)]
+
+
+def turns(server):
+    """Of the worker's loop, and how often it slept."""
+    worker = next(pid for pid in server.pids() if "worker" in name_of(pid))
+    return sum(per_worker(metrics(server), "roster_process_turns_total")), wakeups(worker)
+
+
+def paced(options):
+    """What a beat costs at a steady rate, where the worker sleeps between two of them. us = beat + sleep * sleeps per beat."""
+    lines, points, seconds = [], [], 1 if options.quick else 4
+    server = Rosterd(options.rosterd)
+    try:
+        fleet(options, server, "register", n=100_000, p=10, m=METADATA)
+        for rate in PACES:
+            for polls in (0, 1):
+                (turned, slept), cpu = turns(server), server.cpu()[0]
+                done = fleet(options, server, "beat", n=100_000, p=10, c=64, r=rate, s=seconds, b=polls)
+                us = (server.cpu()[0] - cpu) * 1e6 / done["requests"]
+                turned, slept = (after - before for after, before in zip(turns(server), (turned, slept)))
+                points.append((polls, slept / done["requests"], us))
+                lines.append(f"paced: {rate:,} beats/s, the load {'polls' if polls else 'sleeps'}: {us:.2f} us a beat, "
+                             f"{turned / done['requests']:.2f} turns and {slept / done['requests']:.2f} sleeps a beat, "
+                             f"p50 {done['p50_us']:.0f} us, p99 {done['p99_us']:.0f} us")
+        dense = beat_us(options, server, 100_000, 10, "fleet")
+    finally:
+        server.stop()
+    for polls in (0, 1):
+        sleeps, costs = zip(*[point[1:] for point in points if point[0] == polls])
+        slope, base = statistics.linear_regression(sleeps, costs)
+        lines.append(f"paced: the load {'polls' if polls else 'sleeps'}: {base:.2f} us + {slope:.2f} us for each sleep of the worker")
+    return lines + [f"paced: {dense:.2f} us a beat of 32 connections without a pause"]
 
 
 # ---- Java clients -----------------------------------------------------------------------------------------------------------
