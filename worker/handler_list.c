@@ -47,12 +47,12 @@ static bool read_list(struct request *rq, struct list_request *list)
 
 /* ---- subscription -------------------------------------------------------------- */
 
-/* No name resolution: an address that is none cannot be pushed to, and is not subscribed. */
 static void refuse(struct request *rq, const struct list_request *list, enum unpushed reason)
 {
 	unpushed_note(rq, reason, list->service.name, list->client_ip, list->udp_port);
 }
 
+/* No name resolution: an address that is none cannot be pushed to, and is not subscribed. */
 static bool subscriber_of(struct request *rq, const struct list_request *list, struct subscriber_spec *sub)
 {
 	if (list->udp_port <= 0 || !subscription_agent_can_push(&rq->agent, rq->worker->switches))

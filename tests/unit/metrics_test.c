@@ -15,8 +15,9 @@ static bool hidden(unsigned id)
 		if ((id >= metric_histograms[i].first && id < metric_histograms[i].first + METRIC_BUCKETS) ||
 		    id == metric_histograms[i].sum)
 			return true;
-	/* One family with a label. */
-	if (id >= METRIC_BRAKE_RELEASED_COMMAND && id <= METRIC_BRAKE_RELEASED_SETTING)
+	/* Families with a label. */
+	if ((id >= METRIC_BRAKE_RELEASED_COMMAND && id <= METRIC_BRAKE_RELEASED_SETTING) ||
+	    (id >= METRIC_SUBSCRIBE_UNTRUSTED && id <= METRIC_SUBSCRIBE_FULL))
 		return true;
 	return id >= METRIC_PUSH_COST_0 && id <= METRIC_PUSH_COST_LAST;
 }

@@ -112,7 +112,7 @@ static const struct {
 	{ "error page", answer_error_page, true },
 	{ "bare", answer_bare, true },
 	{ "container page", answer_container_page, true },
-	{ "preflight", reply_preflight_refused, true },
+	{ "preflight", reply_preflight, true },
 	{ "over a limit", answer_over_limit, true },
 	{ "dropped by its status", answer_caused, false },
 };
