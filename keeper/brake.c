@@ -1,20 +1,21 @@
 #include "keeper/brake.h"
 
+#include "keeper/gone.h"
 #include "shared/base/log.h"
 #include "shared/metrics/metrics.h"
 #include "shared/shm/brake_state.h"
 #include "shared/shm/fault.h"
 
-enum cause { CAUSE_COMMAND, CAUSE_BEATS, CAUSE_TIME, CAUSE_SETTING, CAUSES };
+enum release { RELEASE_COMMAND, RELEASE_BEATS, RELEASE_TIME, RELEASE_SETTING, RELEASES };
 
 static const struct {
 	const char *name;
 	enum metric metric;
-} causes[CAUSES] = {
-	[CAUSE_COMMAND] = { "command", METRIC_BRAKE_RELEASED_COMMAND },
-	[CAUSE_BEATS] = { "beats", METRIC_BRAKE_RELEASED_BEATS },
-	[CAUSE_TIME] = { "time", METRIC_BRAKE_RELEASED_TIME },
-	[CAUSE_SETTING] = { "setting", METRIC_BRAKE_RELEASED_SETTING },
+} releases[RELEASES] = {
+	[RELEASE_COMMAND] = { "command", METRIC_BRAKE_RELEASED_COMMAND },
+	[RELEASE_BEATS] = { "beats", METRIC_BRAKE_RELEASED_BEATS },
+	[RELEASE_TIME] = { "time", METRIC_BRAKE_RELEASED_TIME },
+	[RELEASE_SETTING] = { "setting", METRIC_BRAKE_RELEASED_SETTING },
 };
 
 static uint64_t peek(const uint64_t *word)
@@ -33,6 +34,7 @@ static void clear_buckets(struct brake_state *state)
 {
 	for (unsigned i = 0; i < BRAKE_BUCKETS; i++)
 		put(&state->buckets[i], 0);
+	gone_clear(state->gone);
 }
 
 /* Rounded up, so that the buckets reach over the whole period. */
@@ -52,18 +54,32 @@ static uint64_t bucket_word(uint64_t number, uint64_t count)
 	return number << 32 | (count < 0xffffffffU ? count : 0xffffffffU);
 }
 
-void brake_removed(struct brake *b, uint64_t now_ms, uint32_t count)
+static void count_removed(struct brake_state *state, uint64_t number, uint32_t count)
 {
-	uint64_t number, *word, before;
+	uint64_t *word = &state->buckets[number % BRAKE_BUCKETS];
+	uint64_t before = *word >> 32 == (number & 0xffffffffU) ? *word & 0xffffffffU : 0;
+
+	put(word, bucket_word(number, before + count));
+}
+
+void brake_removed(struct brake *b, uint64_t now_ms, const struct expire_sign *signs, uint32_t count)
+{
+	uint64_t number;
+	uint32_t removed = 0;
 
 	/* What an operator let go is no reason to hold again. */
 	if (count == 0 || brake_state_phase(b->state->state) == BRAKE_RELEASED)
 		return;
 	set_width(b);
 	number = now_ms / b->state->width_ms;
-	word = &b->state->buckets[number % BRAKE_BUCKETS];
-	before = *word >> 32 == (number & 0xffffffffU) ? *word & 0xffffffffU : 0;
-	put(word, bucket_word(number, before + count));
+	for (uint32_t i = 0; i < count; i++) {
+		if (signs[i].state != EXPIRE_REMOVED)
+			continue;
+		gone_add(b->state->gone, signs[i].source, number);
+		removed++;
+	}
+	if (removed > 0)
+		count_removed(b->state, number, removed);
 }
 
 uint64_t brake_window(const struct brake *b, uint64_t now_ms)
@@ -82,18 +98,82 @@ uint64_t brake_window(const struct brake *b, uint64_t now_ms)
 	return sum;
 }
 
-/* ---- judging -------------------------------------------------------------------- */
+/* ---- evidence ------------------------------------------------------------------- */
+
+/* What was removed of a source that is heard now counts, but not against it. */
+static void add_gone(struct census_count *all, const struct census_row *row, uint32_t count)
+{
+	bool silent = row == NULL || row->heard == 0;
+
+	all->instances += count;
+	all->sources += row == NULL;
+	all->silent += silent && (row == NULL || row->lost == 0);
+	all->carried += silent ? count : 0;
+}
+
+void brake_weigh(const struct brake *b, const struct census *census, uint64_t now_ms, struct brake_evidence *evidence_r)
+{
+	uint64_t number = b->state->width_ms == 0 ? 0 : now_ms / b->state->width_ms;
+
+	evidence_r->live = evidence_r->all = census->count;
+	if (brake_window(b, now_ms) == 0)
+		return;
+	for (unsigned i = 0; i < BRAKE_GONE; i++) {
+		const struct brake_gone *place = &b->state->gone[i];
+		uint32_t count = gone_count(place, number);
+
+		if (count > 0)
+			add_gone(&evidence_r->all, census_find(census, gone_source(place)), count);
+	}
+}
 
 bool brake_too_many(const struct config *config, uint64_t count, uint64_t of)
 {
 	return of >= config->brake_minimum && count * 100 > of * config->brake_share;
 }
 
+static bool too_many_silent(const struct config *config, const struct census_count *count)
+{
+	return count->sources >= config->brake_minimum_sources && count->silent * 100 > count->sources * config->brake_share &&
+	       brake_too_many(config, count->carried, count->instances);
+}
+
+static bool half_of_share(const struct brake *b, uint64_t count, uint64_t of)
+{
+	return count * 200 <= of * b->config->brake_share;
+}
+
+bool brake_asks(const struct brake *b, const struct brake_sight *sight)
+{
+	uint64_t removed = brake_window(b, sight->now_ms);
+
+	switch (brake_state_phase(b->state->state)) {
+	case BRAKE_OPEN:
+		return b->config->brake_enabled && brake_too_many(b->config, removed + sight->lost, removed + sight->beating);
+	case BRAKE_HOLDING:
+		return b->config->brake_enabled && !half_of_share(b, sight->lost, sight->beating);
+	case BRAKE_RELEASED:
+		return brake_too_many(b->config, sight->lost, sight->beating);
+	}
+	return false;
+}
+
+/* ---- judging -------------------------------------------------------------------- */
+
 static void publish(struct brake *b, const struct brake_sight *sight, uint64_t removed)
 {
+	const struct census_count *all = &sight->evidence.all;
+
 	put(&b->state->lost, sight->lost);
 	put(&b->state->removed, removed);
 	put(&b->state->instances, sight->instances);
+	put(&b->state->beating, sight->beating);
+	put(&b->state->sources, all->sources);
+	put(&b->state->silent, all->silent);
+	put(&b->state->carried, all->carried);
+	put(&b->state->resting,
+	    b->config->brake_enabled && !brake_holds(b) &&
+	            (all->sources < b->config->brake_minimum_sources || all->instances < b->config->brake_minimum));
 }
 
 static void engage(struct brake *b, const struct brake_sight *sight, uint64_t removed)
@@ -101,67 +181,87 @@ static void engage(struct brake *b, const struct brake_sight *sight, uint64_t re
 	put(&b->state->state, brake_state_word(BRAKE_HOLDING, sight->now_ms));
 	FAULT("brake-engaged");
 	metric_add(METRIC_BRAKE_ENGAGED, 1);
-	log_error("op=brake state=holding lost=%llu removed=%llu instances=%llu share=%u%% hold_ms=%llu note=\"no instance is "
-	          "removed; is it the network? doc/brake.md\"",
-	          (unsigned long long)sight->lost, (unsigned long long)removed, (unsigned long long)sight->instances,
+	log_error("op=brake state=holding lost=%llu removed=%llu instances=%llu silent=%llu sources=%llu share=%u%% hold_ms=%llu "
+	          "note=\"no instance is removed; is it the network? doc/brake.md\"",
+	          (unsigned long long)sight->lost, (unsigned long long)removed, (unsigned long long)sight->beating,
+	          (unsigned long long)sight->evidence.all.silent, (unsigned long long)sight->evidence.all.sources,
 	          (unsigned)b->config->brake_share, (unsigned long long)b->config->brake_hold_ms);
 }
 
+/* Much is lost and goes, because it is of few sources. */
+static void pass(struct brake *b, const struct brake_sight *sight, uint64_t removed, bool asked)
+{
+	if (asked && !b->passed)
+		log_warning("op=brake state=passed lost=%llu removed=%llu instances=%llu silent=%llu sources=%llu "
+		            "note=\"they are removed in time: not enough sources fell silent\"",
+		            (unsigned long long)sight->lost, (unsigned long long)removed, (unsigned long long)sight->beating,
+		            (unsigned long long)sight->evidence.all.silent, (unsigned long long)sight->evidence.all.sources);
+	b->passed = asked;
+}
+
 /* The buckets go first: while it holds, nobody looks at them. */
-static void let_go(struct brake *b, const struct brake_sight *sight, enum cause cause)
+static void let_go(struct brake *b, const struct brake_sight *sight, enum release cause)
 {
 	uint64_t since = brake_state_since(b->state->state);
 
 	clear_buckets(b->state);
 	FAULT("brake-let-go");
 	put(&b->state->state, brake_state_word(BRAKE_RELEASED, sight->now_ms));
-	metric_add(causes[cause].metric, 1);
-	log_warning("op=brake state=released cause=%s lost=%llu held=%llu instances=%llu ms=%llu", causes[cause].name,
+	metric_add(releases[cause].metric, 1);
+	log_warning("op=brake state=released cause=%s lost=%llu held=%llu instances=%llu ms=%llu", releases[cause].name,
 	            (unsigned long long)sight->lost, (unsigned long long)sight->held, (unsigned long long)sight->instances,
 	            (unsigned long long)(sight->now_ms - since));
 }
 
 static bool beats_are_back(const struct brake *b, const struct brake_sight *sight)
 {
-	return sight->complete && sight->lost * 200 <= sight->instances * b->config->brake_share;
+	const struct census_count *live = &sight->evidence.live;
+
+	return sight->complete &&
+	       (half_of_share(b, sight->lost, sight->beating) || half_of_share(b, live->silent, live->sources) ||
+	        half_of_share(b, live->carried, live->instances));
 }
 
-/* CAUSES: it goes on holding. */
-static enum cause why_let_go(const struct brake *b, const struct brake_sight *sight)
+/* RELEASES: it goes on holding. */
+static enum release why_let_go(const struct brake *b, const struct brake_sight *sight)
 {
 	uint64_t word = b->state->state, since = brake_state_since(word);
 
 	if (!b->config->brake_enabled)
-		return CAUSE_SETTING;
+		return RELEASE_SETTING;
 	if (peek(&b->state->release) == word)
-		return CAUSE_COMMAND;
+		return RELEASE_COMMAND;
 	if (beats_are_back(b, sight))
-		return CAUSE_BEATS;
-	return sight->now_ms >= since && sight->now_ms - since >= b->config->brake_hold_ms ? CAUSE_TIME : CAUSES;
+		return RELEASE_BEATS;
+	return sight->now_ms >= since && sight->now_ms - since >= b->config->brake_hold_ms ? RELEASE_TIME : RELEASES;
 }
 
 bool brake_judge(struct brake *b, const struct brake_sight *sight)
 {
 	uint64_t removed;
-	enum cause cause;
+	enum release cause;
+	bool asked;
 
 	set_width(b);
 	removed = brake_window(b, sight->now_ms);
-	publish(b, sight, removed);
+	asked = brake_asks(b, sight);
 	switch (brake_state_phase(b->state->state)) {
 	case BRAKE_OPEN:
-		if (b->config->brake_enabled && brake_too_many(b->config, removed + sight->lost, removed + sight->instances))
+		if (asked && too_many_silent(b->config, &sight->evidence.all))
 			engage(b, sight, removed);
+		else
+			pass(b, sight, removed, asked);
 		break;
 	case BRAKE_HOLDING:
-		if ((cause = why_let_go(b, sight)) != CAUSES)
+		if ((cause = why_let_go(b, sight)) != RELEASES)
 			let_go(b, sight, cause);
 		break;
 	case BRAKE_RELEASED:
-		if (sight->complete && !brake_too_many(b->config, sight->lost, sight->instances))
+		if (sight->complete && !(asked && too_many_silent(b->config, &sight->evidence.live)))
 			put(&b->state->state, brake_state_word(BRAKE_OPEN, sight->now_ms));
 		break;
 	}
+	publish(b, sight, removed);
 	put(&b->state->held, brake_holds(b) ? sight->held : 0);
 	return brake_holds(b);
 }
@@ -175,6 +275,7 @@ void brake_init(struct brake *b, struct segment *seg, const struct config *confi
 {
 	b->state = seg->brake;
 	b->config = config;
+	b->passed = false;
 	if (brake_holds(b))
 		log_warning("op=brake state=holding note=\"taken over\"");
 }

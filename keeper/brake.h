@@ -1,14 +1,22 @@
-/* brake.h - the node brake: when too many instances would be removed by expiry at once, the node suspects itself.
+/* brake.h - the node brake: when too many sources fall silent at once, the node suspects itself.
  *
- * Engages when, of at least brake.minimum ephemeral instances, more than brake.share percent were removed by expiry within
- * the last brake.period or are lost (no beat within their timeout, and due to be removed within the next one). From then
- * on health flips, but nothing is removed by expiry. It lets go
+ * The evidence are sources, not instances: a source is where beats come from (an IPv4 address, or the /64 of an IPv6 address).
+ * One that dies with all it had is an everyday case, however much it had; many that fall silent together are not. Only
+ * instances that have beaten since they were registered count, each for the source of its last beat; the others say nothing.
+ *
+ * Engages when, of at least brake.minimum_sources sources, more than brake.share percent fell silent within brake.period,
+ * and these carry more than brake.share percent of at least brake.minimum instances. A source fell silent when none of its
+ * instances was heard within its timeout, and at least one is lost (to be removed within the next period) or was removed
+ * by expiry within the last one; it carries these. From then on health flips, but nothing is removed by expiry. It lets go
  *   by command  PUT /nacos/v1/ns/operator/brake,
- *   by beats    not more than half of brake.share are lost any more,
+ *   by beats    the silent sources, or what they carry, are not more than half of brake.share any more,
  *   by time     after brake.hold of the health clock,
  *   by setting  brake.enabled is false.
- * What was held is removed then, unless it beats again. After that it stays open until the lost are not more than
- * brake.share, and what is removed until then does not count.
+ * What was held is removed then, unless it beats again. After that it stays open until what is silent would not make it hold,
+ * and what is removed until then does not count. With fewer sources or instances than the minimum it never holds: it rests.
+ *
+ * Sources are counted by visits of all services (expiry.h); so the brake asks for that only when the plain number of lost
+ * instances would be enough to hold, and judges anything else by that number alone.
  *
  * The state is in the segment (shared/shm/brake_state.h): a new keeper goes on holding, for the rest of the time. Removals
  * are counted after each hold of a shard lock: a death between the two forgets at most the removals of one hold. */
@@ -18,29 +26,42 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "keeper/census.h"
 #include "shared/config/config.h"
 #include "shared/shm/segment.h"
 
 struct brake {
 	struct brake_state *state; /* in the segment */
 	const struct config *config;
+	bool passed; /* so much is lost that it was asked, and did not hold: said once */
+};
+
+struct brake_evidence {
+	struct census_count live; /* of the instances that are there */
+	struct census_count all;  /* and of those removed within the period */
 };
 
 /* What the keeper sees once every due service was looked at. */
 struct brake_sight {
 	uint64_t now_ms; /* health clock */
-	uint64_t instances, lost, held;
+	uint64_t instances;
+	uint64_t beating, lost; /* those that have beaten, and those of them that are lost */
+	uint64_t held;
 	bool complete; /* nothing was left out: only then may it let go because of beats */
+	struct brake_evidence evidence;
 };
 
 /* config must outlive the brake; a reload may change it in place. */
 void brake_init(struct brake *b, struct segment *seg, const struct config *config);
+/* True: brake_judge() needs the evidence, as of now. Else that of any time will do. */
+bool brake_asks(const struct brake *b, const struct brake_sight *sight);
+void brake_weigh(const struct brake *b, const struct census *census, uint64_t now_ms, struct brake_evidence *evidence_r);
 /* Once a tick, before anything is removed in it. True: nothing may be removed. */
 bool brake_judge(struct brake *b, const struct brake_sight *sight);
 bool brake_holds(const struct brake *b);
-/* Instances were removed by expiry. */
-void brake_removed(struct brake *b, uint64_t now_ms, uint32_t count);
-/* Removed by expiry within the period that ends now. */
+/* Those of the signs that say so were removed by expiry. */
+void brake_removed(struct brake *b, uint64_t now_ms, const struct expire_sign *signs, uint32_t count);
+/* Removed by expiry within the period that ends now: instances that had beaten. */
 uint64_t brake_window(const struct brake *b, uint64_t now_ms);
 /* More than brake.share percent of at least brake.minimum. */
 bool brake_too_many(const struct config *config, uint64_t count, uint64_t of);

@@ -3,7 +3,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "keeper/brake.h"
 #include "shared/base/clock.h"
 #include "shared/base/log.h"
 #include "shared/metrics/metrics.h"
@@ -144,16 +143,22 @@ static void visit_begin(struct expiry *e, struct expiry_shard *s)
 	s->current = heap_pop(s);
 	s->visiting = true;
 	s->again = false;
+	s->counting = s->current.round != e->round.number;
+	s->current.round = e->round.number;
 	s->visit = (struct expire_visit){ .budget = EXPIRY_BUDGET, .due_ms = UINT64_MAX };
 	s->visit.service = (struct keeper_entry){ .id = s->current.id, .off = s->current.off };
 	/* At time 0 no beat is old: the visit only counts the instances, for the cleanup. */
 	s->visit.now_ms = e->judge ? e->now_ms : 0;
 	s->visit.soon_ms = e->brake != NULL ? e->brake->config->brake_period_ms : 0;
+	s->visit.signs = e->brake != NULL ? e->signs : NULL;
 }
 
-/* The sum over all services follows. */
-static void remember_lost(struct expiry *e, struct expiry_entry *entry, uint32_t lost)
+/* The sums over all services follow. */
+static void remember(struct expiry *e, struct expiry_entry *entry, uint32_t beating, uint32_t lost)
 {
+	e->beating += beating;
+	e->beating -= entry->beating;
+	entry->beating = beating;
 	e->lost += lost;
 	e->lost -= entry->lost;
 	entry->lost = lost;
@@ -177,7 +182,7 @@ static void visit_end(struct expiry *e, uint32_t shard)
 	struct keeper_entry service = s->visit.service;
 
 	s->visiting = false;
-	remember_lost(e, &s->current, s->visit.gone ? 0 : s->visit.lost);
+	remember(e, &s->current, s->visit.gone ? 0 : s->visit.beating, s->visit.gone ? 0 : s->visit.lost);
 	e->held += e->removing || s->visit.gone ? 0 : s->visit.held;
 	if (s->visit.gone || cleanup_judge(e->cleanup, shard, service, &s->current.mark, s->visit.instances)) {
 		heap_shrink(s);
@@ -202,6 +207,16 @@ static void visit_failed(struct expiry *e, uint32_t shard, int code)
 	heap_push(s, s->current);
 }
 
+static void take_signs(struct expiry *e, const struct expiry_shard *s)
+{
+	if (e->brake == NULL)
+		return;
+	if (e->removing)
+		brake_removed(e->brake, e->now_ms, e->signs, s->visit.sign_count);
+	for (uint32_t i = 0; i < s->visit.sign_count && s->counting && !e->removing; i++)
+		census_add(&e->round.census, e->signs[i].source, (enum expire_state)e->signs[i].state);
+}
+
 static void hold(struct expiry *e, uint32_t shard)
 {
 	struct expiry_shard *s = &e->shards[shard];
@@ -214,8 +229,7 @@ static void hold(struct expiry *e, uint32_t shard)
 	ret = registry_expire(e->reg, shard, &s->visit);
 	metric_add(METRIC_EXPIRY_FLIPS, s->visit.flipped);
 	metric_add(METRIC_EXPIRY_REMOVALS, s->visit.removed);
-	if (e->brake != NULL)
-		brake_removed(e->brake, e->now_ms, s->visit.removed);
+	take_signs(e, s);
 	if (ret < 0)
 		visit_failed(e, shard, ret);
 	else if (s->visit.gone || s->visit.done)
@@ -236,16 +250,67 @@ static bool turn(struct expiry *e, uint32_t shard)
 	return !s->skip;
 }
 
+/* ---- rounds of the count of sources ----------------------------------------- */
+
+static void begin_round(struct expiry *e, bool asked)
+{
+	e->round.number++;
+	e->round.ready_ms = asked ? e->now_ms : e->now_ms + EXPIRY_VISIT_MAX_MS;
+	e->round.asked = asked;
+	census_clear(&e->round.census);
+}
+
+/* A first pass is over. */
+static void end_round(struct expiry *e)
+{
+	if (e->now_ms < e->round.ready_ms)
+		return;
+	brake_weigh(e->brake, &e->round.census, e->now_ms, &e->evidence);
+	e->fresh = e->round.asked;
+	e->fresh_lost = e->lost;
+	e->fresh_removed = brake_window(e->brake, e->now_ms);
+	begin_round(e, false);
+}
+
+static struct brake_sight sight_of(const struct expiry *e)
+{
+	struct registry_stats stats;
+
+	registry_stats(e->reg, &stats);
+	return (struct brake_sight){
+		.now_ms = e->now_ms,
+		.instances = stats.ephemeral,
+		.beating = e->beating,
+		.lost = e->lost,
+		.held = e->held,
+		.complete = e->judge && !e->partial,
+		.evidence = e->evidence,
+	};
+}
+
+/* True: the pass goes on through every service, to count its sources. */
+static bool count_again(struct expiry *e)
+{
+	struct brake_sight sight;
+
+	end_round(e);
+	sight = sight_of(e);
+	if (!brake_asks(e->brake, &sight) ||
+	    (e->fresh && e->fresh_lost == e->lost && e->fresh_removed == brake_window(e->brake, e->now_ms)))
+		return false;
+	begin_round(e, true);
+	e->held = 0;
+	expiry_visit_all(e);
+	return true;
+}
+
 /* ---- passes ---------------------------------------------------------------- */
 
 /* The second pass begins, unless the brake holds: what the first one found to be removed is due one millisecond later. */
 static void judge_pass(struct expiry *e)
 {
-	struct brake_sight sight = { .now_ms = e->now_ms, .lost = e->lost, .held = e->held, .complete = e->judge && !e->partial };
-	struct registry_stats stats;
+	struct brake_sight sight = sight_of(e);
 
-	registry_stats(e->reg, &stats);
-	sight.instances = stats.ephemeral;
 	if (brake_judge(e->brake, &sight))
 		return;
 	e->removing = true;
@@ -260,11 +325,13 @@ static void begin_first_pass(struct expiry *e)
 	e->late = 0;
 }
 
-/* Every shard was quiet. True: that was the first pass, and there is a second one. */
+/* Every shard was quiet. True: the first pass goes on, or there is a second one. */
 static bool next_pass(struct expiry *e)
 {
 	if (e->over)
 		return false;
+	if (!e->removing && count_again(e))
+		return true;
 	if (!e->removing)
 		judge_pass(e);
 	else
@@ -281,6 +348,7 @@ void expiry_init(struct expiry *e, struct registry *reg, struct cleanup *cleanup
 	e->reg = reg;
 	e->cleanup = cleanup;
 	e->over = true;
+	e->round.number = 1;
 }
 
 void expiry_free(struct expiry *e)
@@ -288,6 +356,7 @@ void expiry_free(struct expiry *e)
 	for (uint32_t i = 0; i < SHARDS; i++)
 		free(e->shards[i].heap);
 	memset(e->shards, 0, sizeof(e->shards));
+	census_free(&e->round.census);
 }
 
 void expiry_begin(struct expiry *e, uint64_t health_ms, bool judge)

@@ -14,13 +14,20 @@
  * With a brake (brake.h) a tick has two passes: the first flips and counts, in all services that are due, then the
  * brake judges, and only then a second one removes, in those where something is to be removed. So nothing is removed in the
  * tick that finds most of the node silent, nor by a new keeper that has not seen it all. A first pass that is not over
- * after EXPIRY_LATE_TICKS is judged by what it saw. */
+ * after EXPIRY_LATE_TICKS is judged by what it saw.
+ *
+ * The brake weighs sources (census.h). They are counted in rounds: each service adds what its first visit in the round found, and
+ * the round is over once every service was visited, which the usual visits do in EXPIRY_VISIT_MAX_MS. When the brake asks for
+ * the evidence of now, and something was lost or removed since the last such count, a new round begins and every service
+ * is visited in the same first pass: that happens only while so much is lost that it may have to hold. Instances of a large
+ * service whose walk begins again because the one it stood at went away are counted twice for the rest of the round. */
 #ifndef KEEPER_EXPIRY_H
 #define KEEPER_EXPIRY_H
 
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "keeper/brake.h"
 #include "keeper/cleanup.h"
 #include "shared/registry/registry.h"
 #include "shared/shm/segment.h"
@@ -31,16 +38,15 @@
 #define EXPIRY_VISIT_MAX_MS 10000U
 #define EXPIRY_LATE_TICKS 10U
 
-struct brake;
-
 /* A service with persistent instances was visited. */
 typedef void expiry_persistent_fn(void *arg, uint32_t shard, struct keeper_entry service);
 
 struct expiry_entry {
 	uint64_t id;
-	uint64_t due_ms; /* health clock; 0: at once */
-	uint32_t off;    /* hint of the registry */
-	uint32_t lost;   /* of expire_visit, at the last visit */
+	uint64_t due_ms;        /* health clock; 0: at once */
+	uint32_t off;           /* hint of the registry */
+	uint32_t beating, lost; /* of expire_visit, at the last visit */
+	uint32_t round;         /* that it was last counted in */
 	struct cleanup_mark mark;
 };
 
@@ -53,6 +59,7 @@ struct expiry_shard {
 	bool skip;                 /* failed in this tick */
 	bool again;                /* a bound moved while `current` was visited */
 	bool visiting;
+	bool counting;               /* this visit is the first one in the round */
 	struct expiry_entry current; /* not in the heap while visited */
 	struct expire_visit visit;
 };
@@ -70,9 +77,20 @@ struct expiry {
 	bool over;           /* nothing is left in this tick */
 	bool partial;        /* something was left out in this pass */
 	uint32_t late;       /* ticks that this pass has lasted */
+	uint64_t beating;    /* of all services */
 	uint64_t lost;       /* of all services */
 	uint64_t held;       /* of those visited in the first pass */
-	uint32_t cursor;     /* shard whose turn is next */
+	struct expiry_round {
+		uint32_t number;
+		uint64_t ready_ms; /* a first pass that ends then or later has visited every service since it began */
+		bool asked;        /* every service was visited for it in one pass */
+		struct census census;
+	} round;
+	struct brake_evidence evidence; /* of the last round that is over */
+	bool fresh;                     /* that one was asked for; with so many lost and removed: */
+	uint64_t fresh_lost, fresh_removed;
+	struct expire_sign signs[EXPIRY_BUDGET]; /* of one hold */
+	uint32_t cursor;                         /* shard whose turn is next */
 	struct expiry_shard shards[SHARDS];
 };
 

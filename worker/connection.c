@@ -486,6 +486,14 @@ static void refuse(struct connection *c)
 	step(c);
 }
 
+/* peer NULL: a unix socket; its address is all zero. */
+static void set_source(struct connection *c, const struct sockaddr_storage *peer)
+{
+	if (peer != NULL)
+		address_of_sockaddr(peer, c->source, &c->source_port);
+	c->sender = registry_sender(&c->worker->registry, c->source);
+}
+
 void connection_open(struct worker *worker, int fd, const struct sockaddr_storage *peer)
 {
 	struct connection *c = connection_new(worker, fd);
@@ -493,8 +501,7 @@ void connection_open(struct worker *worker, int fd, const struct sockaddr_storag
 	if (c == NULL)
 		return;
 	metric_add(METRIC_HTTP_CONNECTIONS, 1);
-	if (peer != NULL)
-		address_of_sockaddr(peer, c->source, &c->source_port);
+	set_source(c, peer);
 	switch (source_limit_open(worker, c->source, &c->mark)) {
 	case SOURCE_ADMIT:
 		/* The first request is mostly there already. */
@@ -516,14 +523,15 @@ void connection_adopt(struct worker *worker, int fd, struct connection_rest *res
 	struct sockaddr_storage peer = { .ss_family = AF_UNSPEC };
 	struct connection *c = connection_new(worker, fd);
 	socklen_t n = sizeof(peer);
+	bool known;
 
 	if (c == NULL) {
 		buf_free(&rest->in);
 		buf_free(&rest->out);
 		return;
 	}
-	if (getpeername(fd, (struct sockaddr *)&peer, &n) == 0 && (peer.ss_family == AF_INET || peer.ss_family == AF_INET6))
-		address_of_sockaddr(&peer, c->source, &c->source_port);
+	known = getpeername(fd, (struct sockaddr *)&peer, &n) == 0 && (peer.ss_family == AF_INET || peer.ss_family == AF_INET6);
+	set_source(c, known ? &peer : NULL);
 	c->in = rest->in;
 	c->out = rest->out;
 	c->answers = c->out.len > 0 ? &c->out : c->answers;

@@ -54,6 +54,7 @@ struct connection {
 	struct request *request; /* parked */
 	uint32_t served;
 	uint8_t source[16];
+	uint64_t sender; /* registry_sender() of it: for every beat, so it is made once */
 	uint16_t source_port;
 	struct source_mark mark; /* how it counts for its source */
 };

@@ -134,6 +134,7 @@ static void address_request(struct connection *c, struct request *rq)
 	rq->out = c->answers;
 	memcpy(rq->source, c->source, sizeof(rq->source));
 	rq->source_port = c->source_port;
+	rq->sender = c->sender;
 	c->served++;
 	rq->close_after =
 	        c->worker->stopping || c->worker->leaving || (config->http_requests != 0 && c->served >= config->http_requests);

@@ -41,8 +41,12 @@ static void put_numbers(struct buf *b, const struct request *rq)
 
 	buf_printf(b, ",\"lost\":%" PRIu64 ",\"held\":%" PRIu64 ",\"removed\":%" PRIu64 ",\"instances\":%" PRIu64,
 	           peek(&state->lost), peek(&state->held), peek(&state->removed), peek(&state->instances));
-	buf_printf(b, ",\"enabled\":%s,\"minimum\":%u,\"share\":%u,\"periodMs\":%" PRIu64 ",\"holdMs\":%" PRIu64,
-	           config->brake_enabled ? "true" : "false", (unsigned)config->brake_minimum, (unsigned)config->brake_share,
+	buf_printf(b, ",\"beating\":%" PRIu64 ",\"sources\":%" PRIu64 ",\"silentSources\":%" PRIu64 ",\"carried\":%" PRIu64,
+	           peek(&state->beating), peek(&state->sources), peek(&state->silent), peek(&state->carried));
+	buf_printf(b, ",\"enabled\":%s,\"resting\":%s", config->brake_enabled ? "true" : "false",
+	           peek(&state->resting) != 0 ? "true" : "false");
+	buf_printf(b, ",\"minimum\":%u,\"minimumSources\":%u,\"share\":%u,\"periodMs\":%" PRIu64 ",\"holdMs\":%" PRIu64,
+	           (unsigned)config->brake_minimum, (unsigned)config->brake_minimum_sources, (unsigned)config->brake_share,
 	           config->brake_period_ms, config->brake_hold_ms);
 }
 

@@ -6,13 +6,12 @@
 
 struct origin guard_origin(const struct request *rq, enum cause cause)
 {
-	struct origin origin = { .source = SOURCE_CLIENT, .node = 0, .cause = (uint8_t)cause };
-
-	if (rq->worker->proc->config.instances_owner == OWNER_SOURCE && !gate_is_operator(rq)) {
-		origin.owner = registry_owner(&rq->worker->registry, rq->source);
-		origin.bound = true;
-	}
-	return origin;
+	return (struct origin){
+		.source = SOURCE_CLIENT,
+		.cause = (uint8_t)cause,
+		.bound = rq->worker->proc->config.instances_owner == OWNER_SOURCE && !gate_is_operator(rq),
+		.sender = rq->sender,
+	};
 }
 
 static bool clamp(const struct config *config, uint64_t *ms)

@@ -58,6 +58,7 @@ struct request {
 
 	uint8_t source[16]; /* peer address (shared/net/address.h); all zero on a unix socket */
 	uint16_t source_port;
+	uint64_t sender; /* registry_sender() of the source */
 
 	/* Made by router_prepare(). */
 	struct url_param *params; /* form first, then query: the last of equal names wins */

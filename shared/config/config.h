@@ -93,12 +93,13 @@ struct config {
 	struct config_range checks_refuse[CONFIG_RANGES_MAX];
 
 	/* node brake (keeper/brake.h) */
-	bool brake_enabled;        /* brake.enabled: true */
-	uint32_t brake_minimum;    /* brake.minimum: 100 */
-	uint32_t brake_share;      /* brake.share: percent, 50 */
-	uint64_t brake_period_ms;  /* brake.period: 1 m */
-	uint64_t brake_hold_ms;    /* brake.hold: 5 m */
-	uint64_t brake_deregister; /* brake.deregister: of one source in a period; 0 = no limit */
+	bool brake_enabled;             /* brake.enabled: true */
+	uint32_t brake_minimum;         /* brake.minimum: 100 */
+	uint32_t brake_minimum_sources; /* brake.minimum_sources: 10 */
+	uint32_t brake_share;           /* brake.share: percent, 50 */
+	uint64_t brake_period_ms;       /* brake.period: 1 m */
+	uint64_t brake_hold_ms;         /* brake.hold: 5 m */
+	uint64_t brake_deregister;      /* brake.deregister: of one source in a period; 0 = no limit */
 
 	/* what clients may do to instances (worker/instance_guard.h) */
 	uint32_t instances_owner;                                    /* instances.owner: enum instances_owner */

@@ -137,14 +137,18 @@ const struct config_key config_keys[] = {
 	  NULL },
 
 	{ "brake.enabled", CONFIG_BOOL, FIELD(brake_enabled), 0, 1, "true", "", true,
-	  "Hold the removal of instances without beats when too many would go at once (doc/brake.md), and raise an alarm when one "
-	  "source deregisters as many. They are shown unhealthy all the same.",
+	  "Hold the removal of instances without beats when many sources fall silent at once (doc/brake.md), and raise an alarm when "
+	  "one source deregisters as much. They are shown unhealthy all the same.",
 	  NULL },
 	{ "brake.minimum", CONFIG_INT, FIELD(brake_minimum), 1, 1000000000, "100", "instances", true,
-	  "With fewer ephemeral instances on the node the brake never holds.", NULL },
+	  "With fewer ephemeral instances on the node that have beaten the brake never holds.", NULL },
+	{ "brake.minimum_sources", CONFIG_INT, FIELD(brake_minimum_sources), 1, 1000000000, "10", "sources", true,
+	  "With beats from fewer sources (an address, or the /64 of an IPv6 address) the brake never holds, as behind one NAT address: "
+	  "few sources that die together are an everyday case.",
+	  NULL },
 	{ "brake.share", CONFIG_INT, FIELD(brake_share), 1, 100, "50", "%", true,
-	  "More than this share of the node's ephemeral instances, gone or silent within brake.period, is too many. It lets go when "
-	  "not more than half of it is silent. 100: never.",
+	  "More than this share of the sources of beats, silent within brake.period and with more than this share of the instances that "
+	  "have beaten, is too many. It lets go when not more than half of it is silent. 100: never.",
 	  NULL },
 	{ "brake.period", CONFIG_DURATION, FIELD(brake_period_ms), SECOND, HOUR, "1m", "", true,
 	  "Time over which removals, and deregistrations by one source, are counted.", NULL },

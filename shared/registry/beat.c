@@ -52,7 +52,7 @@ static int beat(struct op *op, const struct beat *b, struct beat_result *result_
 	}
 	if (!kind.ephemeral)
 		return 0;
-	instance_touch(op, i);
+	instance_heard(op, i);
 	if ((i->flags & (INSTANCE_HEALTHY | INSTANCE_MARKED)) == 0) {
 		registry_flip(op, soff, s, i, true);
 		result_r->revived = true;

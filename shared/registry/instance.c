@@ -119,7 +119,15 @@ void instance_stamp(struct op *op, struct instance *i, uint64_t revision)
 /* Not logged: one aligned word, and a beat that belongs to an operation rolled back was heard all the same. */
 void instance_touch(struct op *op, struct instance *i)
 {
-	beat_touch(&i->beat, op->now_ms, op->origin.node);
+	beat_touch(&i->beat, op->now_ms, op->origin.node, 0);
+}
+
+/* Not logged either: only beats store a sender alone, and one of a beat rolled back was heard from all the same. */
+void instance_heard(struct op *op, struct instance *i)
+{
+	beat_touch(&i->beat, op->now_ms, op->origin.node, BEAT_HEARD);
+	if (i->sender != op->origin.sender && (i->flags & INSTANCE_OWNED) == 0)
+		__atomic_store_n(&i->sender, op->origin.sender, __ATOMIC_RELAXED);
 }
 
 void instance_set_app(struct op *op, struct service *s, struct instance *i, struct str app)
@@ -133,7 +141,7 @@ void instance_set_app(struct op *op, struct service *s, struct instance *i, stru
 
 bool instance_is_foreign(const struct op *op, const struct instance *i)
 {
-	return op->origin.bound && i->owner != 0 && i->owner != op->origin.owner;
+	return op->origin.bound && (i->flags & INSTANCE_OWNED) != 0 && i->sender != op->origin.sender;
 }
 
 void instance_set_metadata(struct op *op, struct service *s, struct instance *i, const struct instance_metadata *m)
@@ -276,7 +284,8 @@ static int instance_limit(struct op *op, const struct service *s)
 static uint32_t flags_of(struct op *op, const struct instance_spec *spec)
 {
 	return (spec->key.ephemeral ? (uint32_t)INSTANCE_EPHEMERAL : 0) | (spec->enabled ? (uint32_t)INSTANCE_ENABLED : 0) |
-	       (spec->healthy ? (uint32_t)INSTANCE_HEALTHY : 0) | (uint32_t)op->origin.source << SOURCE_SHIFT;
+	       (spec->healthy ? (uint32_t)INSTANCE_HEALTHY : 0) | (op->origin.bound ? (uint32_t)INSTANCE_OWNED : 0) |
+	       (uint32_t)op->origin.source << SOURCE_SHIFT;
 }
 
 static void instance_fill(struct op *op, uint32_t soff, struct service *s, uint32_t coff, struct instance *i,
@@ -290,7 +299,7 @@ static void instance_fill(struct op *op, uint32_t soff, struct service *s, uint3
 		.flags = flags_of(op, spec),
 		.service = soff,
 		.cluster = coff,
-		.owner = op->origin.owner,
+		.sender = op->origin.sender,
 	};
 	ip_set(op, i, spec->key.ip);
 	if (spec->metadata.snowflake)
@@ -335,18 +344,19 @@ bool instance_replace(struct op *op, struct service *s, struct instance *i, cons
 {
 	struct instance before = *i;
 	uint32_t keep = INSTANCE_EPHEMERAL | INSTANCE_HEALTHY | INSTANCE_MARKED | INSTANCE_IP_BLOB | INSTANCE_CONFIRMED |
-	                INSTANCE_METADATA_NULL;
+	                INSTANCE_METADATA_NULL | INSTANCE_OWNED;
 	uint32_t set = flags_of(op, spec) & ~(uint32_t)(INSTANCE_EPHEMERAL | INSTANCE_HEALTHY);
 
 	undo_set64(&op->tx, &i->weight, weight_bits(spec->weight));
 	undo_set32(&op->tx, (uint32_t *)&i->port, (uint32_t)spec->key.port);
 	undo_set32(&op->tx, &i->flags, (i->flags & keep) | set);
 	instance_set_app(op, s, i, spec->app);
-	if (i->owner == 0 && op->origin.owner != 0)
-		undo_set64(&op->tx, &i->owner, op->origin.owner);
+	if (op->origin.bound && (before.flags & INSTANCE_OWNED) == 0)
+		undo_set64(&op->tx, &i->sender, op->origin.sender);
 	instance_touch(op, i);
 	instance_set_metadata(op, s, i, &spec->metadata);
-	return before.weight != i->weight || before.port != i->port || before.flags != i->flags || before.app != i->app ||
+	return before.weight != i->weight || before.port != i->port ||
+	       ((before.flags ^ i->flags) & ~(uint32_t)INSTANCE_OWNED) != 0 || before.app != i->app ||
 	       before.metadata != i->metadata;
 }
 

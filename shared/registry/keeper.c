@@ -53,24 +53,45 @@ uint64_t registry_last_id(struct registry *reg, uint32_t shard)
 
 /* ---- expiry ---------------------------------------------------------------- */
 
+/* Instances that have not beaten, or of which nobody knows from where, say nothing. */
+static void sign(struct expire_visit *visit, const struct instance *i, enum expire_state state)
+{
+	uint32_t source = sender_source(__atomic_load_n(&i->sender, __ATOMIC_RELAXED));
+
+	if (!beat_heard(i->beat) || source == 0)
+		return;
+	if (visit->signs != NULL)
+		visit->signs[visit->sign_count++] = (struct expire_sign){ source, (uint32_t)state };
+	visit->beating += state != EXPIRE_REMOVED;
+	visit->lost += state == EXPIRE_LOST;
+}
+
+static enum expire_state state_of(const struct expire_visit *visit, const struct stored_overrides *timing, uint64_t age)
+{
+	if (age <= timing->timeout_ms && age <= timing->delete_ms)
+		return EXPIRE_HEARD;
+	return age > timing->delete_ms || age + visit->soon_ms > timing->delete_ms ? EXPIRE_LOST : EXPIRE_QUIET;
+}
+
 /* What becomes of one instance; true when it was removed. */
 static bool judge(struct op *op, uint32_t soff, struct service *s, struct expire_visit *visit, uint32_t ioff, struct instance *i)
 {
 	struct stored_overrides timing = instance_timing(&op->tx, i);
 	uint64_t beat = beat_ms(i->beat);
 	uint64_t age = visit->now_ms > beat ? visit->now_ms - beat : 0;
+	enum expire_state state;
 
 	if (i->flags & INSTANCE_MARKED)
 		return false;
-	if ((age > timing.timeout_ms && age + visit->soon_ms > timing.delete_ms) || age > timing.delete_ms)
-		visit->lost++;
 	if (age > timing.delete_ms && !visit->hold_removals) {
+		sign(visit, i, EXPIRE_REMOVED);
 		registry_remove(op, soff, s, ioff, i);
-		visit->lost--;
 		visit->removed++;
 		return true;
 	}
-	if ((age > timing.timeout_ms || age > timing.delete_ms) && (i->flags & INSTANCE_HEALTHY)) {
+	state = state_of(visit, &timing, age);
+	sign(visit, i, state);
+	if (state != EXPIRE_HEARD && (i->flags & INSTANCE_HEALTHY)) {
 		registry_flip(op, soff, s, i, false);
 		visit->flipped++;
 	}
@@ -90,7 +111,7 @@ static int visit_begin(struct op *op, struct service *s, struct expire_visit *vi
 			return 0;
 		}
 	}
-	visit->held = visit->lost = 0;
+	visit->held = visit->beating = visit->lost = 0;
 	/* From here on bounds that fall are noted beside, until the walk has seen everything. */
 	undo_set64(&op->tx, &s->due_new, UINT64_MAX);
 	walk_first(op, s, WALK_EPHEMERAL, w);
@@ -146,6 +167,7 @@ int registry_expire(struct registry *reg, uint32_t shard, struct expire_visit *v
 	if (ret < 0)
 		return ret;
 	op.now_ms = visit->now_ms;
+	visit->sign_count = 0;
 	s = service_hinted(&op, visit->service);
 	visit->gone = s == NULL;
 	visit->done = s == NULL;

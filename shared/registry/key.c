@@ -4,6 +4,7 @@
 #include <xxhash.h>
 
 #include "shared/shm/blob.h"
+#include "shared/shm/departures.h"
 
 static inline uint64_t hash_text(struct str text, uint64_t seed)
 {
@@ -54,11 +55,12 @@ uint32_t key_subscriber_hash(const struct registry *reg, uint64_t audience_id, c
 	return (uint32_t)(hash_text(sub->agent, hash_text(sub->clusters, hash)) >> 32);
 }
 
-uint64_t registry_owner(const struct registry *reg, const uint8_t address[16])
+uint64_t registry_sender(const struct registry *reg, const uint8_t address[16])
 {
-	uint64_t hash = XXH3_64bits_withSeed(address, 16, reg->seg->header->seed);
+	uint64_t key = departures_key(address), source = XXH3_64bits(&key, sizeof(key)) >> 32;
+	uint64_t whole = XXH3_64bits_withSeed(address, 16, reg->seg->header->seed);
 
-	return hash != 0 ? hash : 1;
+	return (source != 0 ? source : 1) << 32 | (whole & 0xffffffffU);
 }
 
 /* ---- rules of texts -------------------------------------------------------- */

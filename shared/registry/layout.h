@@ -80,6 +80,7 @@ enum instance_flag {
 	INSTANCE_IP_BLOB = 32,       /* ip holds a blob reference, not text */
 	INSTANCE_CONFIRMED = 64,     /* active check: three successes seen */
 	INSTANCE_APP_DEFAULT = 128,  /* app is DEFAULT, without a blob: what clients that say nothing get */
+	INSTANCE_OWNED = 256,        /* only its sender may change it (instances.owner) */
 	                             /* bits 24..31: source (enum source) */
 };
 
@@ -87,6 +88,8 @@ enum instance_flag {
 struct instance {
 	struct table_link link;
 	uint64_t beat; /* unlogged: beat word (health.h) */
+	uint64_t
+	        sender; /* registry_sender() of its owner, else of the last beat, which stores it unlogged; 0: unknown */
 	uint64_t id;
 	uint64_t stamp;
 	uint64_t revision;
@@ -101,7 +104,6 @@ struct instance {
 	uint32_t app;        /* blob, 0: absent */
 	uint32_t ident;      /* snowflake number + 1; 0: simple id */
 	uint32_t overrides;  /* blob of struct overrides, 0: defaults */
-	uint64_t owner;      /* registry_owner() of who registered it; 0: nobody's */
 };
 
 /* Subscribers of one (namespace, group@@service). Key as for services. */

@@ -30,11 +30,11 @@
 enum source { SOURCE_CLIENT, SOURCE_PEER, SOURCE_LEDGER, SOURCE_IMPORT };
 
 struct origin {
-	uint8_t source; /* enum source */
-	uint8_t node;   /* 0 = here */
-	uint8_t cause;  /* enum cause (ring.h) */
-	bool bound;     /* only instances of `owner`, or of nobody: else ERR_OWNER */
-	uint64_t owner; /* of what is registered: registry_owner(), 0: nobody's */
+	uint8_t source;  /* enum source */
+	uint8_t node;    /* 0 = here */
+	uint8_t cause;   /* enum cause (ring.h) */
+	bool bound;      /* only instances of `sender`, or of nobody: else ERR_OWNER. What it registers is its own from then on */
+	uint64_t sender; /* registry_sender() of the client's address, 0: nobody's */
 };
 
 /* Numbers of the configuration; 0 means no limit. Read at each call, so that a
@@ -82,8 +82,15 @@ void registry_init(struct registry *reg, struct segment *seg);
 /* Master, once after segment_open() made a new segment: roots and switches. */
 int registry_format(struct segment *seg) MUST_CHECK;
 
-/* An address as origin.owner: a hash with the secret of the segment, never 0. */
-uint64_t registry_owner(const struct registry *reg, const uint8_t address[16]);
+/* An address as origin.sender, never 0. The upper half is a hash of its source (departures_key() of shared/shm/departures.h: an
+ * IPv4 address, or the /64 of an IPv6 address) that means the same in every segment; the lower half one of the whole address
+ * with the secret of this segment, so that who is in one /64, or finds two with one hash, still cannot guess an owner. */
+uint64_t registry_sender(const struct registry *reg, const uint8_t address[16]);
+
+static inline uint32_t sender_source(uint64_t sender)
+{
+	return (uint32_t)(sender >> 32);
+}
 
 /* ---- keys and values ------------------------------------------------------- */
 
@@ -311,6 +318,19 @@ struct keeper_entry {
 int registry_services_after(struct registry *reg, uint32_t shard, uint64_t after, struct keeper_entry *out,
                             uint32_t max) MUST_CHECK;
 
+/* A beating instance, as a visit found it. */
+enum expire_state {
+	EXPIRE_HEARD,   /* within its timeout */
+	EXPIRE_QUIET,   /* not, but it will stay for longer than soon_ms */
+	EXPIRE_LOST,    /* not, and to be removed within soon_ms */
+	EXPIRE_REMOVED, /* for its silence, in this hold */
+};
+
+struct expire_sign {
+	uint32_t source; /* of its last beat, never 0 */
+	uint32_t state;  /* enum expire_state */
+};
+
 struct expire_visit {
 	/* in */
 	struct keeper_entry service;
@@ -318,6 +338,8 @@ struct expire_visit {
 	uint32_t budget;    /* instances to look at in this hold */
 	bool hold_removals; /* the brake: flip, but remove nothing */
 	uint64_t soon_ms;   /* for `lost` */
+	/* Room for `budget` of them, or NULL: what the instances that have beaten say about their sources, of this hold. */
+	struct expire_sign *signs;
 	/* in and out: where to go on inside a large service; zero to begin */
 	uint64_t resume_id;
 	uint32_t resume_off;
@@ -329,8 +351,11 @@ struct expire_visit {
 	uint32_t persistent;
 	uint64_t due_ms; /* lower bound found so far (starts at UINT64_MAX; keep between holds) */
 	uint32_t flipped, removed;
-	uint32_t held; /* would have been removed; like `lost` of the whole visit, not of this hold */
-	uint32_t lost; /* no beat within the timeout, to be removed within soon_ms */
+	uint32_t sign_count;
+	uint32_t held; /* would have been removed; like `beating` and `lost` of the whole visit, not of this hold */
+	/* Of the instances that have beaten since they were registered (all others are no evidence of anything), those left in place:
+	 * all, and those without a beat within their timeout that are to be removed within soon_ms. */
+	uint32_t beating, lost;
 };
 
 /* Flips (beat older than timeout) and removes (older than delete timeout) within the budget.

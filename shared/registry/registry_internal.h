@@ -208,6 +208,8 @@ void instance_set_app(struct op *op, struct service *s, struct instance *i, stru
 void instance_set_metadata(struct op *op, struct service *s, struct instance *i, const struct instance_metadata *m);
 void instance_stamp(struct op *op, struct instance *i, uint64_t revision);
 void instance_touch(struct op *op, struct instance *i);
+/* By a beat of the origin's sender. */
+void instance_heard(struct op *op, struct instance *i);
 /* The origin may not change it. */
 bool instance_is_foreign(const struct op *op, const struct instance *i);
 double instance_weight_clamp(double weight);

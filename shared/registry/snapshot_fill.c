@@ -356,6 +356,7 @@ static void instance_store(struct fill *f, const struct saved_instance *in, stru
 
 	*i = (struct instance){
 		.beat = in->beat,
+		.sender = (uint64_t)in->source << 32,
 		.id = in->id,
 		.stamp = in->stamp,
 		.revision = in->revision,

@@ -48,7 +48,7 @@ struct saved_instance {
 	uint64_t id, beat, stamp, revision, weight;
 	struct stored_overrides overrides; /* timeout_ms UINT64_MAX: none */
 	int32_t port;
-	uint32_t flags, ident;
+	uint32_t flags, ident, source;
 };
 
 struct saved_audience {

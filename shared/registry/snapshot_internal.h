@@ -92,6 +92,7 @@ enum snapshot_instance_key {
 	INSTANCE_INTERVAL = 12, /* overrides; interval left out: not named */
 	INSTANCE_TIMEOUT = 13,  /* there: has overrides */
 	INSTANCE_DELETE = 14,
+	INSTANCE_SOURCE = 15, /* upper half of the sender: where its last beat came from */
 };
 
 enum snapshot_audience_key { AUDIENCE_NS = 1, AUDIENCE_NAME = 2, AUDIENCE_ID = 3 };

@@ -152,6 +152,7 @@ static const struct field instance_fields[] = {
 	[INSTANCE_INTERVAL] = FIELD(FIELD_U64, saved_instance, overrides.interval_ms, UINT64_MAX),
 	[INSTANCE_TIMEOUT] = FIELD(FIELD_U64, saved_instance, overrides.timeout_ms, UINT64_MAX),
 	[INSTANCE_DELETE] = FIELD(FIELD_U64, saved_instance, overrides.delete_ms, UINT64_MAX),
+	[INSTANCE_SOURCE] = FIELD(FIELD_U32, saved_instance, source, 0),
 };
 
 static const struct field audience_fields[] = {

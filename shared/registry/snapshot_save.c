@@ -196,6 +196,7 @@ static void pack_instance(struct pack *pack, const struct tx *tx, const struct i
 		pack_blob(&map, INSTANCE_APP, tx, i->app);
 	pack_number(&map, INSTANCE_IDENT, i->ident);
 	pack_overrides(&map, tx, i);
+	pack_number(&map, INSTANCE_SOURCE, sender_source(__atomic_load_n(&i->sender, __ATOMIC_RELAXED)));
 	pack_map_end(&map);
 }
 

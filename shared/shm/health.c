@@ -48,12 +48,12 @@ void health_attach(struct segment *seg, uint64_t mono_ms)
 	__atomic_store_n(&seg->header->health_mono_ms, mono_ms, __ATOMIC_RELEASE);
 }
 
-void beat_touch(uint64_t *word, uint64_t health_ms, uint8_t node)
+void beat_touch(uint64_t *word, uint64_t health_ms, uint8_t node, uint64_t flags)
 {
 	uint64_t old = __atomic_load_n(word, __ATOMIC_RELAXED);
-	uint64_t flags = old & ~(BEAT_TIME_MASK | 0xffULL << BEAT_NODE_SHIFT);
+	uint64_t kept = old & ~(BEAT_TIME_MASK | 0xffULL << BEAT_NODE_SHIFT);
 
 	if ((health_ms & BEAT_TIME_MASK) >= beat_ms(old))
-		__atomic_store_n(word, beat_word(health_ms, node) | flags, __ATOMIC_RELAXED);
+		__atomic_store_n(word, beat_word(health_ms, node) | kept | flags, __ATOMIC_RELAXED);
 	FAULT("beat-touched");
 }

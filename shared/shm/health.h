@@ -5,7 +5,7 @@
  * suspend and clock steps then need no repair. Between ticks readers add the time
  * since the last one, at most 1 s. 48 bits of it are stored in a beat word.
  *
- * Beat word: bits 0..47 health-clock ms, 48..55 origin node (0 = here), 56..63 flags.
+ * Beat word: bits 0..47 health-clock ms, 48..55 origin node (0 = here), 56..63 flags (BEAT_HEARD).
  * One aligned 64-bit store without a log entry: a death cannot leave it half done.
  * Written only by beat_touch(), which keeps the maximum. */
 #ifndef SHM_HEALTH_H
@@ -18,6 +18,8 @@
 
 #define HEALTH_TICK_MS 1000U
 #define HEALTH_STEP_MAX_MS 1250U
+/* Flag of a beat word: a beat was heard since it was begun, not only the registration. */
+#define BEAT_HEARD (1ULL << 56)
 
 uint64_t health_now(const struct segment *seg);
 /* Keeper only. can_receive: at least one worker is ready, running and not stuck. */
@@ -35,7 +37,12 @@ static inline uint64_t beat_ms(uint64_t word)
 	return word & 0xffffffffffffULL;
 }
 
-/* Keeps the later time. */
-void beat_touch(uint64_t *word, uint64_t health_ms, uint8_t node);
+static inline bool beat_heard(uint64_t word)
+{
+	return (word & BEAT_HEARD) != 0;
+}
+
+/* Keeps the later time, and the flags that are set; adds `flags`. */
+void beat_touch(uint64_t *word, uint64_t health_ms, uint8_t node, uint64_t flags);
 
 #endif

@@ -43,11 +43,50 @@ static int teardown(void **state)
 	return 0;
 }
 
+/* Sources are any numbers but 0. Those that are there, those of which something was removed: */
+#define THERE 1U
+#define GONE 1000000U
+
+static uint32_t gone_last;
+
+/* Of a source each. */
+static void removed(uint64_t now_ms, uint32_t count)
+{
+	for (uint32_t i = 0; i < count; i++) {
+		const struct expire_sign signs[2] = { { THERE, EXPIRE_HEARD }, { GONE + gone_last++, EXPIRE_REMOVED } };
+
+		brake_removed(&brake, now_ms, signs, 2);
+	}
+}
+
+static struct brake_sight sight_of(uint64_t instances, uint64_t lost)
+{
+	struct brake_sight sight = {
+		.now_ms = now, .instances = instances, .beating = instances, .lost = lost, .held = lost / 2
+	};
+
+	sight.complete = true;
+	return sight;
+}
+
+/* A source an instance, unless `each` says how many it has. */
+static bool judge_of(uint64_t instances, uint64_t lost, uint32_t each)
+{
+	struct brake_sight sight = sight_of(instances, lost);
+	struct census census = { .rows = NULL };
+	bool holds;
+
+	for (uint32_t i = 0; i < instances; i++)
+		census_add(&census, THERE + i / each, i < lost ? EXPIRE_LOST : EXPIRE_HEARD);
+	brake_weigh(&brake, &census, now, &sight.evidence);
+	holds = brake_judge(&brake, &sight);
+	census_free(&census);
+	return holds;
+}
+
 static bool judge(uint64_t instances, uint64_t lost)
 {
-	const struct brake_sight sight = { now, instances, lost, lost / 2, true };
-
-	return brake_judge(&brake, &sight);
+	return judge_of(instances, lost, 1);
 }
 
 static uint64_t count_of(enum metric id)
@@ -67,28 +106,28 @@ static void new_keeper(void)
 static void test_window_slides(void **state)
 {
 	(void)state;
-	brake_removed(&brake, now, 3);
-	brake_removed(&brake, now + 999, 4);
-	brake_removed(&brake, now + 1000, 5);
+	removed(now, 3);
+	removed(now + 999, 4);
+	removed(now + 1000, 5);
 	assert_int_equal(brake_window(&brake, now + 1000), 12);
 	assert_int_equal(brake_window(&brake, now + 59999), 12);
 	assert_int_equal(brake_window(&brake, now + 60000), 5);
 	assert_int_equal(brake_window(&brake, now + 61000), 0);
 	/* The same bucket a round later. */
-	brake_removed(&brake, now + 120000, 1);
+	removed(now + 120000, 1);
 	assert_int_equal(brake_window(&brake, now + 120000), 1);
-	brake_removed(&brake, now + 3600000, 2);
+	removed(now + 3600000, 2);
 	assert_int_equal(brake_window(&brake, now + 3600000), 2);
 }
 
 static void test_window_of_another_width(void **state)
 {
 	(void)state;
-	brake_removed(&brake, now, 3);
+	removed(now, 3);
 	config.brake_period_ms = 1000;
 	assert_false(judge(10, 0));
 	assert_int_equal(brake_window(&brake, now), 0);
-	brake_removed(&brake, now, 2);
+	removed(now, 2);
 	assert_int_equal(brake_window(&brake, now + 999), 2);
 	assert_int_equal(brake_window(&brake, now + 1100), 0);
 }
@@ -96,7 +135,7 @@ static void test_window_of_another_width(void **state)
 static void test_window_survives_the_keeper(void **state)
 {
 	(void)state;
-	brake_removed(&brake, now, 30);
+	removed(now, 30);
 	new_keeper();
 	assert_int_equal(brake_window(&brake, now + 30000), 30);
 	now += 30000;
@@ -122,12 +161,169 @@ static void test_when_it_engages(void **state)
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		config.brake_minimum = (uint32_t)rows[i].minimum;
 		config.brake_share = (uint32_t)rows[i].share;
-		brake_removed(&brake, now, (uint32_t)rows[i].removed);
+		removed(now, (uint32_t)rows[i].removed);
 		assert_int_equal(judge(rows[i].instances, rows[i].lost), rows[i].holds);
 		assert_int_equal(count_of(METRIC_BRAKE_ENGAGED), rows[i].holds);
 		teardown(state);
 		setup(state);
 	}
+}
+
+/* ---- sources ----------------------------------------------------------------------- */
+
+static const struct {
+	uint32_t sources, silent, each; /* each: instances of one */
+	uint32_t heavy;                 /* instances of one more source, 0: there is none */
+	bool heavy_silent;
+	bool holds;
+} shapes[] = {
+	{ 200, 200, 5, 0, false, true },                                    /* cut off together */
+	{ 200, 101, 5, 0, false, true },  { 200, 100, 5, 0, false, false }, /* not more than half */
+	{ 40, 0, 5, 1000, true, false },                                    /* one source dies, however many instances it has */
+	{ 40, 20, 5, 1000, true, true },                                    /* 21 of 41 */
+	{ 40, 19, 5, 1000, true, false },                                   /* 20 of 41 */
+	{ 40, 40, 5, 200, false, false },                                   /* all but one, which has half of the instances */
+	{ 40, 40, 5, 199, false, true },  { 9, 9, 100, 0, false, false },   /* too few sources */
+	{ 9, 9, 100, 1, false, true },    { 10, 10, 100, 0, false, true },
+	{ 10, 10, 9, 0, false, false }, /* too few instances */
+	{ 0, 0, 1, 1000, true, false }, /* all behind one address */
+};
+
+static void test_shapes(void **state)
+{
+	for (size_t i = 0; i < sizeof(shapes) / sizeof(shapes[0]); i++) {
+		struct census census = { .rows = NULL };
+		uint64_t quiet = (uint64_t)shapes[i].silent * shapes[i].each + (shapes[i].heavy_silent ? shapes[i].heavy : 0);
+		struct brake_sight sight;
+
+		for (uint32_t n = 0; n < shapes[i].sources * shapes[i].each; n++)
+			census_add(&census, THERE + n / shapes[i].each,
+			           n < shapes[i].silent * shapes[i].each ? EXPIRE_LOST : EXPIRE_HEARD);
+		for (uint32_t n = 0; n < shapes[i].heavy; n++)
+			census_add(&census, GONE, shapes[i].heavy_silent ? EXPIRE_LOST : EXPIRE_HEARD);
+		sight = sight_of(census.count.instances, quiet);
+		brake_weigh(&brake, &census, now, &sight.evidence);
+		assert_int_equal(brake_judge(&brake, &sight), shapes[i].holds);
+		/* What is removed instead of lost is the same evidence, from a keeper to the next. */
+		assert_int_equal(census.count.carried, quiet);
+		census_free(&census);
+		teardown(state);
+		setup(state);
+	}
+}
+
+static void test_resting(void **state)
+{
+	(void)state;
+	assert_false(judge(9, 0));
+	assert_int_equal(seg->brake->resting, 1);
+	assert_false(judge_of(1000, 0, 112)); /* nine sources */
+	assert_int_equal(seg->brake->resting, 1);
+	assert_false(judge_of(1000, 0, 111));
+	assert_int_equal(seg->brake->resting, 0);
+	assert_int_equal(seg->brake->sources, 10);
+	config.brake_enabled = false;
+	assert_false(judge(9, 0));
+	assert_int_equal(seg->brake->resting, 0); /* it is off */
+}
+
+/* A place of the table holds the sources of one set; the one whose last removal is the longest ago gives way. */
+static void test_removed_sources_beyond_a_set(void **state)
+{
+	struct expire_sign sign = { .state = EXPIRE_REMOVED };
+	struct census census = { .rows = NULL };
+	struct brake_evidence evidence;
+
+	(void)state;
+	for (uint32_t i = 0; i <= BRAKE_GONE_WAYS; i++) {
+		sign.source = 5 + i * BRAKE_GONE_SETS;
+		brake_removed(&brake, now + i * 1000, &sign, 1);
+		brake_removed(&brake, now + i * 1000, &sign, 1);
+	}
+	now += BRAKE_GONE_WAYS * 1000;
+	brake_weigh(&brake, &census, now, &evidence);
+	assert_int_equal(evidence.all.sources, BRAKE_GONE_WAYS);
+	assert_int_equal(evidence.all.silent, BRAKE_GONE_WAYS);
+	assert_int_equal(evidence.all.carried, 2 * BRAKE_GONE_WAYS);
+	assert_int_equal(evidence.live.sources, 0);
+	assert_int_equal(brake_window(&brake, now), 2 * BRAKE_GONE_WAYS + 2);
+	/* The first of them comes back, the last one in part. */
+	census_add(&census, 5 + BRAKE_GONE_SETS, EXPIRE_HEARD);
+	census_add(&census, 5 + BRAKE_GONE_WAYS * BRAKE_GONE_SETS, EXPIRE_LOST);
+	brake_weigh(&brake, &census, now, &evidence);
+	assert_int_equal(evidence.all.sources, BRAKE_GONE_WAYS);
+	assert_int_equal(evidence.all.silent, BRAKE_GONE_WAYS - 1);
+	assert_int_equal(evidence.all.carried, 2 * BRAKE_GONE_WAYS - 2 + 1);
+	assert_int_equal(evidence.all.instances, 2 * BRAKE_GONE_WAYS + 2);
+	now += 60000;
+	brake_weigh(&brake, &census, now, &evidence);
+	assert_int_equal(evidence.all.sources, 2);
+	census_free(&census);
+}
+
+/* A process that dies time and again does not pile up. */
+static void test_removals_of_one_source_do_not_pile_up(void **state)
+{
+	struct expire_sign sign = { 5, EXPIRE_REMOVED };
+	struct census census = { .rows = NULL };
+	struct brake_evidence evidence;
+
+	(void)state;
+	for (unsigned i = 0; i < 100; i++) {
+		brake_removed(&brake, now, &sign, 1);
+		now += 25000;
+	}
+	brake_weigh(&brake, &census, now, &evidence);
+	assert_int_equal(evidence.all.sources, 1);
+	assert_true(evidence.all.carried <= 3);
+}
+
+static void test_release_by_sources(void **state)
+{
+	struct census census = { .rows = NULL };
+	struct brake_sight sight;
+
+	(void)state;
+	assert_true(judge(200, 150));
+	now += 1000;
+	/* A gateway with most of the instances stays away, all others are back. */
+	for (uint32_t i = 0; i < 500; i++)
+		census_add(&census, GONE, EXPIRE_LOST);
+	for (uint32_t i = 0; i < 100; i++)
+		census_add(&census, THERE + i, i < 24 ? EXPIRE_LOST : EXPIRE_HEARD);
+	sight = sight_of(600, 524);
+	brake_weigh(&brake, &census, now, &sight.evidence);
+	assert_true(brake_asks(&brake, &sight));
+	assert_false(brake_judge(&brake, &sight)); /* 25 of 101 */
+	assert_int_equal(count_of(METRIC_BRAKE_RELEASED_BEATS), 1);
+	/* That does not make it hold again. */
+	assert_false(brake_judge(&brake, &sight));
+	assert_int_equal(brake_state_phase(seg->brake->state), BRAKE_OPEN);
+	assert_false(brake_judge(&brake, &sight));
+	census_free(&census);
+}
+
+static void test_census_of_many(void **state)
+{
+	struct census census = { .rows = NULL };
+
+	(void)state;
+	for (uint32_t i = 0; i < 100000; i++) {
+		census_add(&census, 1 + i * 2654435761U % 50021, i % 2 != 0 ? EXPIRE_LOST : EXPIRE_QUIET);
+		assert_true(census.count.sources * 2 <= census.cap);
+	}
+	assert_int_equal(census.count.instances, 100000);
+	for (uint32_t i = 0; i < census.cap; i++) {
+		if (census.rows[i].source != 0)
+			assert_ptr_equal(census_find(&census, census.rows[i].source), &census.rows[i]);
+	}
+	assert_null(census_find(&census, 1234567));
+	census_clear(&census);
+	assert_int_equal(census.count.sources, 0);
+	census_add(&census, 7, EXPIRE_HEARD);
+	census_clear(&census);
+	assert_int_equal(census.cap, 0); /* given back: it was nearly empty */
+	census_free(&census);
 }
 
 static void test_disabled(void **state)
@@ -146,9 +342,10 @@ static void test_disabled(void **state)
 
 static void test_beats_return(void **state)
 {
-	struct brake_sight sight = { now, 200, 20, 20, false };
+	struct brake_sight sight = sight_of(200, 20);
 
 	(void)state;
+	sight.complete = false;
 	assert_true(judge(200, 101));
 	assert_int_equal(seg->brake->held, 50);
 	now += 1000;
@@ -174,7 +371,7 @@ static void test_time_is_over(void **state)
 	assert_false(judge(200, 200));
 	assert_int_equal(count_of(METRIC_BRAKE_RELEASED_TIME), 1);
 	/* What goes now does not count, and it stays open until it is gone. */
-	brake_removed(&brake, now, 150);
+	removed(now, 150);
 	now += 1000;
 	assert_false(judge(200, 150));
 	assert_false(judge(50, 0));
@@ -249,7 +446,7 @@ static void test_killed_between_stores(void **state)
 	assert_false(judge(200, 150));
 	assert_false(judge(200, 0));
 	/* Cleared for another width, which is not yet stored. */
-	brake_removed(&brake, now, 5);
+	removed(now, 5);
 	config.brake_period_ms = 120000;
 	die_judging(200, 0);
 	assert_int_equal(seg->brake->width_ms, 1000);
@@ -267,6 +464,12 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_window_of_another_width, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_window_survives_the_keeper, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_when_it_engages, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_shapes, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_resting, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_removed_sources_beyond_a_set, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_removals_of_one_source_do_not_pile_up, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_release_by_sources, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_census_of_many, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_disabled, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_beats_return, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_time_is_over, setup, teardown),

@@ -93,14 +93,20 @@ static void test_touch_keeps_the_later(void **state)
 	uint64_t word = 0x5aULL << 56;
 
 	(void)state;
-	beat_touch(&word, 1000, 3);
+	beat_touch(&word, 1000, 3, 0);
 	assert_int_equal(beat_ms(word), 1000);
 	assert_int_equal(word >> 48, 0x5a03);
-	beat_touch(&word, 999, 4);
+	beat_touch(&word, 999, 4, BEAT_HEARD);
 	assert_int_equal(beat_ms(word), 1000);
 	assert_int_equal(word >> 48, 0x5a03);
-	beat_touch(&word, 2000, 0);
+	beat_touch(&word, 2000, 0, 0);
 	assert_int_equal(word, 0x5aULL << 56 | 2000);
+	assert_false(beat_heard(word));
+	beat_touch(&word, 2000, 0, BEAT_HEARD);
+	assert_int_equal(word, 0x5bULL << 56 | 2000);
+	beat_touch(&word, 2001, 0, 0);
+	assert_int_equal(word, 0x5bULL << 56 | 2001);
+	assert_true(beat_heard(word));
 }
 
 static void test_stamps_rise(void **state)

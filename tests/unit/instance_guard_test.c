@@ -74,6 +74,7 @@ static void limits_are_those_of_the_configuration(void **state)
 static struct origin from(const char *source)
 {
 	assert_int_equal(address_parse(str_of(source), rq.source), 0);
+	rq.sender = registry_sender(&worker.registry, rq.source);
 	return guard_origin(&rq, CAUSE_CLIENT);
 }
 
@@ -84,16 +85,16 @@ static void origins(void **state)
 	(void)state;
 	one = from("10.0.0.1");
 	assert_false(one.bound);
-	assert_int_equal(one.owner, 0);
+	assert_int_equal(one.sender, rq.sender);
 	proc.config.instances_owner = OWNER_SOURCE;
 	one = from("10.0.0.1");
 	same = from("::ffff:10.0.0.1");
 	other = from("10.0.0.2");
 	operator= from("127.0.0.1");
 	assert_true(one.bound && other.bound);
-	assert_true(one.owner != 0 && one.owner == same.owner && one.owner != other.owner);
+	assert_true(one.sender != 0 && one.sender == same.sender && one.sender != other.sender);
 	assert_false(operator.bound);
-	assert_int_equal(operator.owner, 0);
+	assert_int_equal(operator.sender, rq.sender);
 	assert_int_equal(one.cause, CAUSE_CLIENT);
 }
 

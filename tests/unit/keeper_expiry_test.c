@@ -12,6 +12,7 @@
 
 #include "shared/base/clock.h"
 #include "shared/base/log.h"
+#include "shared/shm/brake_state.h"
 
 #define FAKES 3000
 
@@ -23,6 +24,9 @@ struct fake {
 	unsigned visits, holds;
 	uint64_t last_now_ms;
 	uint32_t overdue; /* instances that a visit removes, or holds */
+	uint32_t heard;
+	uint32_t source; /* of the first of them, each following one of the next; 0: none has ever beaten */
+	bool together;   /* all of that source */
 };
 
 static struct fake fakes[FAKES];
@@ -69,6 +73,24 @@ int registry_services_after(struct registry *reg, uint32_t shard, uint64_t after
 	return (int)n;
 }
 
+static void put_signs(const struct fake *f, struct expire_visit *visit)
+{
+	enum expire_state state = visit->hold_removals ? EXPIRE_LOST : EXPIRE_REMOVED;
+
+	visit->sign_count = 0;
+	if (visit->signs == NULL || f->source == 0 || f->gone)
+		return;
+	assert_true(f->overdue + f->heard <= visit->budget);
+	for (uint32_t i = 0; i < f->overdue + f->heard; i++) {
+		struct expire_sign *sign = &visit->signs[visit->sign_count++];
+
+		sign->source = f->source + (f->together ? 0 : i);
+		sign->state = (uint32_t)(i < f->overdue ? state : EXPIRE_HEARD);
+	}
+	visit->lost = f->overdue;
+	visit->beating = f->overdue + f->heard;
+}
+
 int registry_expire(struct registry *reg, uint32_t shard, struct expire_visit *visit)
 {
 	struct fake *f = &fakes[visit->service.id - 1];
@@ -89,13 +111,16 @@ int registry_expire(struct registry *reg, uint32_t shard, struct expire_visit *v
 	visit->resume_off += n;
 	visit->resume_id = visit->resume_off;
 	visit->done = visit->resume_off == f->size;
+	visit->sign_count = 0;
 	if (visit->done) {
 		f->visits++;
 		visit->due_ms = f->due_ms;
-		visit->lost = visit->held = f->overdue;
+		visit->held = f->overdue;
+		put_signs(f, visit);
 	}
 	if (visit->done && f->overdue > 0 && !visit->hold_removals) {
 		visit->removed = f->overdue;
+		visit->beating -= visit->lost;
 		visit->lost = visit->held = f->overdue = 0;
 		visit->due_ms = f->due_ms = UINT64_MAX;
 	}
@@ -371,21 +396,35 @@ static void whole_tick(uint64_t ms)
 		;
 }
 
+/* A service of instances that have beaten, each from a source of its own. */
+static struct fake *fake_beating(uint32_t shard, uint32_t overdue, uint32_t heard)
+{
+	static uint32_t source = 1;
+	struct fake *f = fake_add(shard, 0);
+
+	f->overdue = overdue;
+	f->heard = heard;
+	f->source = source;
+	source += overdue + heard;
+	return f;
+}
+
 static void test_removes_in_a_second_pass(void **state)
 {
-	struct fake *some = fake_add(1, 0), *none = fake_add(2, 0);
+	struct fake *some = fake_beating(1, 100, 0), *others = fake_beating(2, 0, 200);
 
 	(void)state;
-	some->overdue = 200;
 	expiry_begin(&expiry, now, true);
 	assert_true(expiry_step(&expiry));
-	assert_int_equal(some->overdue, 200);
-	assert_int_equal(none->visits, 1);
-	assert_int_equal(expiry.lost, 200);
+	assert_int_equal(some->overdue, 100);
+	assert_int_equal(others->visits, 1);
+	assert_int_equal(expiry.lost, 100);
+	assert_int_equal(expiry.beating, 300);
 	assert_false(expiry_step(&expiry));
 	assert_int_equal(some->overdue, 0);
 	assert_int_equal(expiry.lost, 0);
-	assert_int_equal(brake_window(&brake, now), 200);
+	assert_int_equal(expiry.beating, 200);
+	assert_int_equal(brake_window(&brake, now), 100);
 	/* Over is over. */
 	holds = 0;
 	assert_false(expiry_step(&expiry));
@@ -398,18 +437,21 @@ static void test_holds_when_the_sum_is_too_much(void **state)
 	(void)state;
 	log_set_level(LOG_LEVEL_ERROR);
 	for (uint32_t i = 0; i < 60; i++)
-		fake_add(i, 0)->overdue = 10;
+		fake_beating(i, 10, 0);
 	whole_tick(0);
 	for (uint32_t i = 0; i < 60; i++)
 		assert_int_equal(fakes[i].overdue, 10);
 	assert_int_equal(expiry.lost, 600);
 	assert_true(brake_holds(&brake));
-	/* Held services are looked at in each tick. */
+	assert_int_equal(fakes[0].visits, 2); /* once more to count its sources */
+	/* Held services are looked at in each tick; sources are not counted again while nothing changes. */
 	whole_tick(1000);
-	assert_int_equal(fakes[0].visits, 2);
-	/* Beats return in all but 20 services. */
-	for (uint32_t i = 20; i < 60; i++)
+	assert_int_equal(fakes[0].visits, 3);
+	/* Beats return in all but 15 services: a quarter is silent. */
+	for (uint32_t i = 15; i < 60; i++) {
 		fakes[i].overdue = 0;
+		fakes[i].heard = 10;
+	}
 	whole_tick(1000);
 	assert_false(brake_holds(&brake));
 	assert_int_equal(fakes[0].overdue, 0);
@@ -419,27 +461,28 @@ static void test_holds_when_the_sum_is_too_much(void **state)
 
 static void test_gone_services_are_not_lost(void **state)
 {
-	struct fake *f = fake_add(1, 0);
+	struct fake *f = fake_beating(1, 200, 0);
 
 	(void)state;
-	f->overdue = 600;
 	whole_tick(0);
-	assert_int_equal(expiry.lost, 600);
+	assert_int_equal(expiry.lost, 200);
+	assert_true(brake_holds(&brake));
 	f->gone = true;
 	whole_tick(1000);
 	assert_int_equal(expiry.lost, 0);
+	assert_int_equal(expiry.beating, 0);
 	assert_false(brake_holds(&brake));
 }
 
 /* A shard that cannot be locked may hide beats, or their absence: it does not let go. */
 static void test_a_partial_view_does_not_let_go(void **state)
 {
-	struct fake *f = fake_add(1, 0), *locked = fake_add(2, 0);
+	struct fake *f = fake_beating(1, 200, 0), *locked = fake_add(2, 0);
 
 	(void)state;
-	f->overdue = 600;
 	whole_tick(0);
 	assert_true(brake_holds(&brake));
+	f->heard = f->overdue;
 	f->overdue = 0;
 	locked->error = ERR_LOCK;
 	whole_tick(1000);
@@ -447,6 +490,144 @@ static void test_a_partial_view_does_not_let_go(void **state)
 	locked->error = 0;
 	whole_tick(1000);
 	assert_false(brake_holds(&brake));
+}
+
+static void test_one_source_is_no_evidence(void **state)
+{
+	(void)state;
+	for (unsigned i = 0; i < 5; i++) {
+		struct fake *f = fake_beating(i, 200, 0);
+
+		f->together = true;
+		f->source = 1000000;
+	}
+	fake_beating(10, 0, 200);
+	whole_tick(0);
+	assert_false(brake_holds(&brake));
+	assert_int_equal(seg->brake->silent, 1);
+	assert_int_equal(seg->brake->sources, 201);
+	assert_int_equal(seg->brake->carried, 1000);
+	for (unsigned i = 0; i < 5; i++)
+		assert_int_equal(fakes[i].overdue, 0);
+	assert_int_equal(brake_window(&brake, now), 1000);
+	/* Removed or there, it is one source. */
+	whole_tick(1000);
+	assert_int_equal(seg->brake->silent, 1);
+	assert_int_equal(seg->brake->sources, 201);
+	assert_int_equal(seg->brake->carried, 1000);
+	assert_false(brake_holds(&brake));
+}
+
+/* One of its instances is heard: so is the source. */
+static void test_a_source_is_silent_when_all_of_it_is(void **state)
+{
+	struct fake *f[30];
+
+	(void)state;
+	for (unsigned i = 0; i < 30; i++) {
+		f[i] = fake_beating(i, 9, 1);
+		f[i]->together = true;
+	}
+	whole_tick(0);
+	assert_int_equal(expiry.lost + brake_window(&brake, now), 270);
+	assert_false(brake_holds(&brake));
+	assert_int_equal(seg->brake->silent, 0);
+	assert_int_equal(f[0]->overdue, 0);
+	assert_false(brake_holds(&brake));
+	/* The last instance of each follows: with what was removed it is all of the source. */
+	for (unsigned i = 0; i < 30; i++) {
+		f[i]->overdue = 1;
+		f[i]->heard = 0;
+		f[i]->due_ms = 0;
+	}
+	whole_tick(EXPIRY_VISIT_MAX_MS);
+	assert_true(brake_holds(&brake));
+	assert_int_equal(seg->brake->silent, 30);
+	assert_int_equal(seg->brake->carried, 300);
+	assert_int_equal(f[0]->overdue, 1);
+}
+
+static void test_what_never_beat_is_removed_in_time(void **state)
+{
+	struct fake *script = fake_add(1, 0), *dead = fake_beating(2, 5, 0);
+
+	(void)state;
+	script->overdue = 1000;
+	fake_beating(3, 0, 150);
+	whole_tick(0);
+	assert_int_equal(script->overdue, 0);
+	assert_int_equal(dead->overdue, 0);
+	assert_int_equal(brake_window(&brake, now), 5);
+	assert_int_equal(dead->visits, 2); /* to flip, and to remove: nothing was asked */
+}
+
+static void test_rests_with_few_sources(void **state)
+{
+	struct fake *f[9];
+
+	(void)state;
+	for (unsigned i = 0; i < 9; i++) {
+		f[i] = fake_beating(i, 0, 100);
+		f[i]->together = true;
+	}
+	whole_tick(0);
+	assert_int_equal(seg->brake->resting, 1);
+	for (unsigned i = 0; i < 9; i++) {
+		f[i]->overdue = 100;
+		f[i]->heard = 0;
+	}
+	whole_tick(1000);
+	assert_false(brake_holds(&brake));
+	assert_int_equal(f[0]->overdue, 0);
+	/* The tenth makes it a brake again. */
+	fake_beating(20, 0, 200);
+	whole_tick(EXPIRY_VISIT_MAX_MS);
+	assert_int_equal(seg->brake->resting, 0);
+}
+
+/* What was removed counts for its source after the death of the keeper. */
+static void test_a_new_keeper_knows_whose_were_removed(void **state)
+{
+	struct fake *first = fake_beating(1, 80, 0), *second = fake_beating(2, 0, 40), *rest = fake_beating(3, 0, 80);
+
+	(void)state;
+	whole_tick(0);
+	assert_int_equal(first->overdue, 0);
+	expiry_free(&expiry);
+	expiry_init(&expiry, &reg, &cleanup);
+	brake_init(&brake, seg, &config);
+	expiry.brake = &brake;
+	second->overdue = 40;
+	second->heard = 0;
+	whole_tick(1000);
+	assert_true(brake_holds(&brake));
+	assert_int_equal(second->overdue, 40);
+	assert_int_equal(seg->brake->silent, 120);
+	assert_int_equal(seg->brake->sources, 200);
+	assert_int_equal(rest->visits, 4); /* two passes by the first keeper, then once more to count */
+}
+
+/* Without anybody asking sources are counted in the usual visits, in ten seconds. */
+static void test_sources_are_counted_in_rounds(void **state)
+{
+	struct fake *f = fake_beating(1, 0, 50), *late;
+
+	(void)state;
+	f->due_ms = UINT64_MAX;
+	whole_tick(0);
+	assert_int_equal(seg->brake->sources, 50);
+	late = fake_beating(2, 0, 7);
+	late->due_ms = 0;
+	for (unsigned i = 0; i < 9; i++)
+		whole_tick(1000);
+	assert_int_equal(seg->brake->sources, 50);
+	assert_int_equal(late->visits, 9);
+	whole_tick(1000);
+	assert_int_equal(seg->brake->sources, 57);
+	assert_int_equal(f->visits, 2);
+	f->gone = true;
+	whole_tick(EXPIRY_VISIT_MAX_MS);
+	assert_int_equal(seg->brake->sources, 7);
 }
 
 /* A first pass that never ends must not keep what is dead for ever. */
@@ -518,6 +699,12 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_holds_when_the_sum_is_too_much, setup_brake, teardown_brake),
 		cmocka_unit_test_setup_teardown(test_gone_services_are_not_lost, setup_brake, teardown_brake),
 		cmocka_unit_test_setup_teardown(test_a_partial_view_does_not_let_go, setup_brake, teardown_brake),
+		cmocka_unit_test_setup_teardown(test_one_source_is_no_evidence, setup_brake, teardown_brake),
+		cmocka_unit_test_setup_teardown(test_a_source_is_silent_when_all_of_it_is, setup_brake, teardown_brake),
+		cmocka_unit_test_setup_teardown(test_what_never_beat_is_removed_in_time, setup_brake, teardown_brake),
+		cmocka_unit_test_setup_teardown(test_rests_with_few_sources, setup_brake, teardown_brake),
+		cmocka_unit_test_setup_teardown(test_a_new_keeper_knows_whose_were_removed, setup_brake, teardown_brake),
+		cmocka_unit_test_setup_teardown(test_sources_are_counted_in_rounds, setup_brake, teardown_brake),
 		cmocka_unit_test_setup_teardown(test_a_late_pass_is_judged, setup_brake, teardown_brake),
 		cmocka_unit_test_setup_teardown(test_fifth_empty_run_removes, setup, teardown),
 	};

@@ -48,6 +48,20 @@ static uint64_t due_of(struct fixture *f, const char *name)
 	return ((const struct service *)segment_at(f->seg, entry.off, sizeof(struct service)))->due_ms;
 }
 
+static struct origin from(uint32_t source)
+{
+	return (struct origin){ .cause = CAUSE_BEAT, .sender = (uint64_t)source << 32 | 5 };
+}
+
+static void beat_from(struct fixture *f, const char *name, const char *ip, uint32_t source)
+{
+	struct service_key key = key_for(name);
+	struct instance_spec spec = spec_for(ip, 80);
+	struct beat_result beat;
+
+	assert_int_equal(registry_beat(&f->reg, from(source), &key, &spec.key, &beat), 0);
+}
+
 /* ---- expiry ------------------------------------------------------------------ */
 
 /* Strictly older than the time-out: unhealthy; than the delete time-out: gone. */
@@ -112,15 +126,18 @@ static void the_brake_holds_removals(void **state)
 
 	add(f, "g@@s", "1.1.1.1", 80);
 	add(f, "g@@s", "1.1.1.2", 80);
+	beat_from(f, "g@@s", "1.1.1.1", 7);
 	advance(f, 40000);
 	v = visit(f, "g@@s", 256, true);
 	assert_int_equal(v.flipped, 2);
 	assert_int_equal(v.removed, 0);
 	assert_int_equal(v.held, 2);
-	assert_int_equal(v.lost, 2);
+	assert_int_equal(v.beating, 1); /* the other one has never beaten */
+	assert_int_equal(v.lost, 1);
 	assert_int_equal(v.instances, 2);
 	v = visit(f, "g@@s", 256, false);
 	assert_int_equal(v.removed, 2);
+	assert_int_equal(v.beating, 0);
 	assert_int_equal(v.lost, 0);
 	assert_clean(f);
 }
@@ -132,6 +149,7 @@ static void lost_before_they_are_removed(void **state)
 	struct expire_visit v;
 
 	add(f, "g@@s", "1.1.1.1", 80);
+	beat_from(f, "g@@s", "1.1.1.1", 7);
 	advance(f, 15000);
 	v = visit(f, "g@@s", 256, true);
 	assert_int_equal(v.lost, 0);
@@ -143,6 +161,66 @@ static void lost_before_they_are_removed(void **state)
 	assert_int_equal(v.lost, 0);
 	v = visit_soon(f, "g@@s", 15000);
 	assert_int_equal(v.lost, 1);
+}
+
+/* One instance, what a visit says about its source. */
+static void assert_sign(struct fixture *f, const char *name, bool hold, uint32_t source, enum expire_state state)
+{
+	struct expire_sign signs[256];
+	struct expire_visit v = { .budget = 256, .hold_removals = hold, .soon_ms = 60000, .signs = signs };
+
+	v = visit_as(f, name, v);
+	assert_int_equal(v.sign_count, source != 0);
+	if (source == 0)
+		return;
+	assert_int_equal(signs[0].source, source);
+	assert_int_equal(signs[0].state, state);
+}
+
+/* A registration is no beat, a beat from nowhere is no source; the last beat says where from. */
+static void signs_of_sources(void **state)
+{
+	struct fixture *f = *state;
+	struct service_key key = key_for("g@@s");
+	struct instance_spec spec = spec_for("1.1.1.1", 80);
+
+	assert_int_equal(registry_register(&f->reg, from(6), &key, &spec), 0);
+	assert_sign(f, "g@@s", true, 0, EXPIRE_HEARD);
+	beat_from(f, "g@@s", "1.1.1.1", 0);
+	assert_sign(f, "g@@s", true, 0, EXPIRE_HEARD);
+	beat_from(f, "g@@s", "1.1.1.1", 7);
+	assert_sign(f, "g@@s", true, 7, EXPIRE_HEARD);
+	beat_from(f, "g@@s", "1.1.1.1", 8);
+	assert_sign(f, "g@@s", true, 8, EXPIRE_HEARD);
+	/* Registered again from elsewhere: it is still one that beats from there. */
+	assert_int_equal(registry_register(&f->reg, from(9), &key, &spec), 0);
+	assert_sign(f, "g@@s", true, 8, EXPIRE_HEARD);
+	advance(f, 15001);
+	assert_sign(f, "g@@s", true, 8, EXPIRE_LOST);
+	advance(f, 20000);
+	assert_sign(f, "g@@s", true, 8, EXPIRE_LOST);
+	assert_sign(f, "g@@s", false, 8, EXPIRE_REMOVED);
+	assert_clean(f);
+}
+
+static void long_silent_ones_are_quiet(void **state)
+{
+	struct fixture *f = *state;
+	struct service_key key = key_for("g@@s");
+	struct instance_spec spec = spec_for("1.1.1.1", 80);
+
+	spec.metadata.overrides = (struct overrides){ true, false, 0, 1000, 100000 };
+	assert_int_equal(registry_register(&f->reg, from(7), &key, &spec), 0);
+	beat_from(f, "g@@s", "1.1.1.1", 7);
+	advance(f, 1001);
+	assert_sign(f, "g@@s", true, 7, EXPIRE_QUIET);
+	advance(f, 38999);
+	assert_sign(f, "g@@s", true, 7, EXPIRE_QUIET);
+	advance(f, 1);
+	assert_sign(f, "g@@s", true, 7, EXPIRE_LOST);
+	/* Health that is set by hand is no beat, and no silence. */
+	assert_int_equal(registry_set_health(&f->reg, from(3), &key, &spec.key, true), 0);
+	assert_sign(f, "g@@s", true, 7, EXPIRE_LOST);
 }
 
 /* A beat between two visits saves, and the bound lies where the first can expire. */
@@ -399,6 +477,8 @@ int main(void)
 		TEST(persistent_and_marked_never_expire),
 		TEST(the_brake_holds_removals),
 		TEST(lost_before_they_are_removed),
+		TEST(signs_of_sources),
+		TEST(long_silent_ones_are_quiet),
 		TEST(bounds_are_exact),
 		TEST(short_timeouts_raise_the_signal),
 		TEST(long_visits_resume),

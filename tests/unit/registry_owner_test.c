@@ -6,7 +6,7 @@ static const uint8_t other[16] = { [10] = 0xff, 0xff, 10, 0, 0, 2 };
 
 static struct origin bound(const struct fixture *f, const uint8_t address[16])
 {
-	return (struct origin){ .cause = CAUSE_CLIENT, .bound = true, .owner = registry_owner(&f->reg, address) };
+	return (struct origin){ .cause = CAUSE_CLIENT, .bound = true, .sender = registry_sender(&f->reg, address) };
 }
 
 static uint64_t only_id(struct fixture *f, const struct service_key *key, struct service_view *view)
@@ -81,12 +81,52 @@ static void nobodys_is_taken_by_the_next(void **state)
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
 
+/* Who registers while nothing is bound owns nothing; whoever beats is the sender then, never of what somebody owns. */
+static void beats_take_nothing_over(void **state)
+{
+	struct fixture *f = *state;
+	struct service_key key = key_for("g@@s");
+	struct instance_spec spec = spec_for("1.1.1.1", 80);
+	struct origin free_one = bound(f, mine), next = bound(f, other);
+	struct beat_result beat;
+
+	free_one.bound = next.bound = false;
+	assert_int_equal(registry_register(&f->reg, free_one, &key, &spec), 0);
+	assert_int_equal(registry_beat(&f->reg, bound(f, other), &key, &spec.key, &beat), 0);
+	assert_int_equal(registry_beat(&f->reg, bound(f, mine), &key, &spec.key, &beat), 0);
+	assert_int_equal(registry_register(&f->reg, bound(f, mine), &key, &spec), 0);
+	/* An operator's beat. */
+	assert_int_equal(registry_beat(&f->reg, next, &key, &spec.key, &beat), 0);
+	assert_int_equal(registry_register(&f->reg, next, &key, &spec), 0);
+	assert_int_equal(registry_beat(&f->reg, bound(f, other), &key, &spec.key, &beat), ERR_OWNER);
+	assert_int_equal(registry_beat(&f->reg, bound(f, mine), &key, &spec.key, &beat), 0);
+	assert_clean(f);
+}
+
+static void senders(void **state)
+{
+	static const uint8_t v6[3][16] = { { 0x20, 1, 0xd, 0xb8, [15] = 1 },
+		                           { 0x20, 1, 0xd, 0xb8, [8] = 7, [15] = 2 },
+		                           { 0x20, 1, 0xd, 0xb8, [7] = 1, [15] = 1 } };
+	static const uint8_t zero[16] = { 0 };
+	struct fixture *f = *state;
+	const struct registry *reg = &f->reg;
+
+	assert_int_not_equal(sender_source(registry_sender(reg, mine)), sender_source(registry_sender(reg, other)));
+	assert_int_equal(sender_source(registry_sender(reg, v6[0])), sender_source(registry_sender(reg, v6[1])));
+	assert_true(registry_sender(reg, v6[0]) != registry_sender(reg, v6[1]));
+	assert_int_not_equal(sender_source(registry_sender(reg, v6[0])), sender_source(registry_sender(reg, v6[2])));
+	assert_int_not_equal(sender_source(registry_sender(reg, zero)), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(strangers_change_nothing),
 		TEST(the_owner_and_the_unbound_do),
 		TEST(nobodys_is_taken_by_the_next),
+		TEST(beats_take_nothing_over),
+		TEST(senders),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -98,6 +98,7 @@ static void add_special(struct fixture *f, const char *name)
 	static char long_ip[300], packed[200000];
 	struct service_key key = key_for(name);
 	struct instance_spec spec = spec_for("1.1.1.1", -3);
+	struct beat_result beat;
 
 	memset(long_ip, 'x', sizeof(long_ip) - 1);
 	memset(packed, 'm', sizeof(packed));
@@ -120,6 +121,10 @@ static void add_special(struct fixture *f, const char *name)
 	                 0);
 	advance(f, 123);
 	add(f, name, "exactly-16-bytes", 7);
+	spec = spec_for("exactly-16-bytes", 7);
+	assert_int_equal(registry_beat(&f->reg, (struct origin){ .cause = CAUSE_BEAT, .sender = 0xabcdef0123456789 }, &key,
+	                               &spec.key, &beat),
+	                 0);
 }
 
 static void set_settings(struct fixture *f, const char *name)
@@ -215,6 +220,9 @@ static void same_blob(const struct tx *a, uint32_t x, const struct tx *b, uint32
 static void same_instance(const struct tx *a, const struct instance *x, const struct tx *b, const struct instance *y)
 {
 	assert_int_equal(x->beat, y->beat);
+	/* The other half of the sender is of the segment. */
+	assert_int_equal(sender_source(x->sender), sender_source(y->sender));
+	assert_int_equal(y->sender & 0xffffffff, 0);
 	assert_int_equal(x->id, y->id);
 	assert_int_equal(x->stamp, y->stamp);
 	assert_int_equal(x->revision, y->revision);

@@ -1,0 +1,40 @@
+/* census.h - which sources send beats, and which of them fell silent: what the brake (brake.h) weighs.
+ *
+ * A row a source (registry.h: an IPv4 address, or the /64 of an IPv6 address, as a hash) in private memory: the instances that it
+ * beats for, by what a visit found. It grows with the sources to CENSUS_SOURCES of them, 24 MiB; sources beyond that are left
+ * out with their instances, so shares are those of the sources that came first, which is as good as a draw. The same when memory
+ * is refused. Clearing and growing touch every row once and hold no lock. */
+#ifndef KEEPER_CENSUS_H
+#define KEEPER_CENSUS_H
+
+#include <stdint.h>
+
+#include "shared/registry/registry.h"
+
+#define CENSUS_SOURCES 1048576U
+
+/* A source is silent when none of its instances is heard and at least one is lost. */
+struct census_count {
+	uint64_t sources, silent;
+	uint64_t instances, carried; /* of all sources, and the lost ones of silent sources */
+};
+
+struct census_row {
+	uint32_t source; /* 0: free */
+	uint32_t heard, lost;
+};
+
+struct census {
+	struct census_row *rows; /* owned; a power of two of them, at most half taken */
+	uint32_t cap;
+	struct census_count count;
+};
+
+void census_free(struct census *c);
+void census_clear(struct census *c);
+/* state: what is left in place, so not EXPIRE_REMOVED. */
+void census_add(struct census *c, uint32_t source, enum expire_state state);
+/* NULL: no instance of it was added. */
+const struct census_row *census_find(const struct census *c, uint32_t source);
+
+#endif

@@ -1,0 +1,63 @@
+#include "keeper/gone.h"
+
+#include "shared/shm/fault.h"
+
+static void put(uint64_t *word, uint64_t value)
+{
+	__atomic_store_n(word, value, __ATOMIC_RELAXED);
+}
+
+static uint32_t low(uint64_t word)
+{
+	return (uint32_t)(word & 0xffffffffU);
+}
+
+/* Buckets since that of the word; of a free place the most there are. */
+static uint32_t age_of(const struct brake_gone *place, uint64_t bucket)
+{
+	return place->last == 0 ? UINT32_MAX : low(bucket) - low(place->last);
+}
+
+void gone_clear(struct brake_gone *places)
+{
+	for (unsigned i = 0; i < BRAKE_GONE; i++) {
+		if (places[i].last != 0)
+			put(&places[i].last, 0);
+	}
+}
+
+uint32_t gone_count(const struct brake_gone *place, uint64_t bucket)
+{
+	return age_of(place, bucket) < BRAKE_BUCKETS ? low(place->count) : 0;
+}
+
+/* Its own place, else the oldest, emptied: nobody inherits a count. */
+static struct brake_gone *place_for(struct brake_gone *places, uint32_t source, uint64_t bucket)
+{
+	struct brake_gone *set = &places[source % BRAKE_GONE_SETS * BRAKE_GONE_WAYS], *oldest = set;
+
+	for (unsigned i = 0; i < BRAKE_GONE_WAYS; i++) {
+		if (gone_source(&set[i]) == source)
+			return &set[i];
+		if (age_of(&set[i], bucket) > age_of(oldest, bucket))
+			oldest = &set[i];
+	}
+	put(&oldest->last, 0);
+	return oldest;
+}
+
+/* A count that was begun more than a period ago begins again: a source whose process dies time and again is not worth more
+ * than what it lost lately. */
+void gone_add(struct brake_gone *places, uint32_t source, uint64_t bucket)
+{
+	struct brake_gone *place = place_for(places, source, bucket);
+	uint32_t first = (uint32_t)(place->count >> 32), count = low(place->count);
+
+	if (place->last == 0 || low(bucket) - first >= BRAKE_BUCKETS) {
+		first = low(bucket);
+		count = 0;
+	}
+	put(&place->count, (uint64_t)first << 32 | (count < UINT32_MAX ? count + 1 : count));
+	FAULT("brake-gone");
+	put(&place->last, (uint64_t)source << 32 | low(bucket));
+}
