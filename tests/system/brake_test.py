@@ -1,5 +1,7 @@
 #!/usr/bin/env python3
-"""The node brake: most of the node falls silent, health flips, nothing is removed; and the ways in which it lets go."""
+"""The node brake: most sources fall silent, health flips, nothing is removed; the ways in which it lets go; and the everyday
+deaths that it has nothing to do with."""
+import contextlib
 import http.client
 import json
 import os
@@ -15,7 +17,7 @@ import roster  # noqa: E402
 from roster import Server, wait_until  # noqa: E402
 
 BRAKE = "/v1/ns/operator/brake"
-SILENT = 120        # instances whose beats stop
+SILENT = 120        # instances whose beats stop, each from a source of its own
 SERVICES = 6
 # Silent after 2 s, removed after 7 s: all are known to be silent long before the first one could go.
 QUICK = json.dumps({"preserved.heart.beat.timeout": "2000", "preserved.ip.delete.timeout": "7000"})
@@ -28,17 +30,41 @@ def address(n):
     return "10.9.%d.%d" % (n // 250, n % 250 + 1)
 
 
-def fill(server, count=SILENT, metadata=QUICK, prefix="s"):
-    conn = http.client.HTTPConnection("127.0.0.1", server.port, timeout=10)
+@contextlib.contextmanager
+def from_source(server, n):
+    """A connection from the n-th loopback address."""
+    conn = http.client.HTTPConnection("127.0.0.1", server.port, timeout=10,
+                                      source_address=("127.9.%d.%d" % (n // 250, n % 250 + 1), 0))
+    try:
+        yield conn
+    finally:
+        conn.close()
+
+
+def fill(server, count=SILENT, metadata=QUICK, prefix="s", first=0):
+    """Instances that have beaten once, each from a source of its own."""
     for n in range(count):
-        server.register("%s%d" % (prefix, n % SERVICES), address(n), 80, conn=conn, metadata=metadata)
-    conn.close()
+        with from_source(server, first + n) as conn:
+            where = ("%s%d" % (prefix, n % SERVICES), address(n), 80)
+            server.register(*where, conn=conn, metadata=metadata)
+            assert server.beat(*where, conn=conn) == 10200
+
+
+def fill_source(server, n, count, metadata=QUICK, beats=True, prefix="of"):
+    """Instances that are all of the n-th source."""
+    with from_source(server, n) as conn:
+        for i in range(count):
+            where = ("%s%d-%d" % (prefix, n, i % SERVICES), address(i), 80)
+            server.register(*where, conn=conn, metadata=metadata)
+            if beats:
+                assert server.beat(*where, conn=conn) == 10200
 
 
 def beat_all(server, which):
-    conn = http.client.HTTPConnection("127.0.0.1", server.port, timeout=10)
-    codes = {server.beat("s%d" % (n % SERVICES), address(n), 80, conn=conn) for n in which}
-    conn.close()
+    codes = set()
+    for n in which:
+        with from_source(server, n) as conn:
+            codes.add(server.beat("s%d" % (n % SERVICES), address(n), 80, conn=conn))
     return codes
 
 
@@ -83,6 +109,8 @@ class Brake(unittest.TestCase):
             self.assertEqual(count(server), SILENT)
             seen = shown(server)
             self.assertEqual((seen["lost"], seen["instances"], seen["removed"]), (SILENT, SILENT, 0))
+            self.assertEqual((seen["beating"], seen["sources"], seen["silentSources"]), (SILENT, SILENT, SILENT))
+            self.assertEqual((seen["carried"], seen["resting"]), (SILENT, False))
             self.assertLessEqual(seen["leftMs"], seen["holdMs"])
             self.assertEqual(metric(server, "roster_brake_active"), 1)
             self.assertEqual(metric(server, "roster_brake_held_instances"), SILENT)
@@ -151,19 +179,19 @@ class Brake(unittest.TestCase):
     def test_small_nodes_and_small_shares_go_on(self):
         with Server(workers=2) as server:
             fill(server, 30)
-            fill(server, 40, CALM, "calm")
+            fill(server, 40, CALM, "calm", 1000)
             wait_until(lambda: count(server) == 40, 25, "removed: fewer than brake.minimum")
-            fill(server, 60, CALM, "more")
+            fill(server, 60, CALM, "more", 2000)
             fill(server, 40)
             wait_until(lambda: count(server) == 100, 25, "removed: less than brake.share")
             self.assertEqual(metric(server, "roster_brake_engaged_total"), 0)
 
     def test_settings_are_followed(self):
-        with Server(workers=2, **{"brake.minimum": 10, "brake.share": 20}) as server:
-            fill(server, 40, CALM, "calm")
+        with Server(workers=2, **{"brake.minimum": 10, "brake.share": 20, "brake.minimum_sources": 52}) as server:
+            fill(server, 40, CALM, "calm", 1000)
             fill(server, 12)
             wait_until(lambda: shown(server)["state"] == "holding", 20, "more than a fifth of 52")
-            self.assertEqual((shown(server)["minimum"], shown(server)["share"]), (10, 20))
+            self.assertEqual((shown(server)["minimum"], shown(server)["share"], shown(server)["minimumSources"]), (10, 20, 52))
             self.assertEqual(count(server), 52)
         with Server(workers=2, **{"brake.enabled": "false"}) as server:
             fill(server)
@@ -174,6 +202,79 @@ class Brake(unittest.TestCase):
         with Server(workers=1, **{"operator.allow": "10.0.0.0/8"}) as server:
             self.assertEqual(server.request("PUT", BRAKE).status, 403)
             self.assertEqual(server.request("GET", BRAKE).status, 200)
+
+
+class Sources(unittest.TestCase):
+    """What is evidence and what is not."""
+    def never_held(self, server):
+        self.assertEqual(metric(server, "roster_brake_engaged_total"), 0)
+        self.assertNotIn("state=holding", server.log_text())
+
+    def test_many_sources_cut_off_together(self):
+        with Server(workers=2) as server:
+            for n in range(200):
+                fill_source(server, n, 5, json.dumps({"preserved.heart.beat.timeout": "4000", "preserved.ip.delete.timeout": "14000"}))
+            holding(server, 1000)
+            self.assertEqual(count(server), 1000)
+            seen = shown(server)
+            self.assertEqual((seen["sources"], seen["silentSources"], seen["carried"], seen["removed"]), (200, 200, 1000, 0))
+            self.assertEqual(metric(server, "roster_brake_silent_sources"), 200)
+
+    def test_one_source_dies_with_most_of_the_instances(self):
+        with Server(workers=2) as server:
+            for n in range(40):
+                fill_source(server, n, 5, CALM)
+            fill_source(server, 99, 1000)
+            wait_until(lambda: count(server) == 200, 25, "the dead ones expire in time")
+            self.never_held(server)
+            seen = shown(server)
+            self.assertEqual((seen["state"], seen["resting"], seen["sources"]), ("open", False, 41))
+            self.assertIn("op=brake state=passed", server.log_text())
+
+    def test_what_never_beat_is_no_evidence(self):
+        """Registered by a script, never beaten for; published clients that die beside them."""
+        with Server(workers=2) as server:
+            fill(server, 120, CALM, "calm", 1000)
+            fill(server, 20)
+            for n in range(200):
+                fill_source(server, n, 5, beats=False, prefix="script")
+            wait_until(lambda: count(server) == 120, 25, "all of the dead ones expire in time")
+            self.never_held(server)
+            self.assertNotIn("state=passed", server.log_text())
+            wait_until(lambda: metric(server, "roster_brake_beating_instances") == 120, 10, "the rest is counted")
+
+    def test_a_test_process_ends_beside_others(self):
+        with Server(workers=2) as server:
+            fill(server, 40, CALM, "calm", 1000)
+            fill_source(server, 0, 100)
+            wait_until(lambda: count(server) == 40, 25, "the hundred expire in time")
+            self.never_held(server)
+
+    def test_everybody_behind_one_address(self):
+        with Server(workers=2) as server:
+            fill_source(server, 0, 150)
+            wait_until(lambda: shown(server)["sources"] == 1, 25, "counted")
+            seen = shown(server)
+            self.assertEqual((seen["state"], seen["resting"], seen["minimumSources"]), ("open", True, 10))
+            self.assertEqual(metric(server, "roster_brake_resting"), 1)
+            self.assertEqual(metric(server, "roster_brake_sources"), 1)
+            wait_until(lambda: count(server) == 0, 25, "all expire in time")
+            self.never_held(server)
+
+    def test_removed_ones_count_for_their_sources_after_the_death_of_the_keeper(self):
+        with Server(workers=2) as server:
+            fill(server, 60)
+            fill(server, 20, CALM, "late", 1000)
+            fill(server, 70, CALM, "calm", 2000)
+            wait_until(lambda: count(server) == 90, 25, "60 of 150 are removed")
+            pid = server.child("keeper")
+            os.kill(pid, signal.SIGKILL)
+            server.wait_replaced("keeper", pid)
+            fill(server, 20, QUICK, "late", 1000)
+            wait_until(lambda: shown(server)["state"] == "holding", 25, "20 more: together more than half")
+            seen = shown(server)
+            self.assertEqual((seen["removed"], seen["lost"], seen["silentSources"], seen["sources"]), (60, 20, 80, 150))
+            self.assertEqual(count(server), 90)
 
 
 class Deregistrations(unittest.TestCase):

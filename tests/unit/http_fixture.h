@@ -1,4 +1,5 @@
-/* http_fixture.h - a worker without a segment, and requests without a socket, for the HTTP tests. */
+/* http_fixture.h - a worker without a registry (of its segment there is the header only: connections hash their source with its
+ * seed), and requests without a socket, for the HTTP tests. */
 #ifndef UNIT_HTTP_FIXTURE_H
 #define UNIT_HTTP_FIXTURE_H
 
@@ -21,6 +22,8 @@ struct fixture {
 	struct process proc;
 	struct slot slot;
 	struct worker worker;
+	struct segment_header header;
+	struct segment segment;
 	struct switches switches;
 	struct request rq;
 	struct buf out;
@@ -40,6 +43,8 @@ static inline void fixture_init(struct fixture *f)
 	f->worker.proc = &f->proc;
 	keep_alive_init(&f->worker.keep_alive, 75000);
 	f->worker.switches = &f->switches;
+	f->segment.header = &f->header;
+	f->worker.registry.seg = &f->segment;
 	f->worker.gate = (struct gate){ .begun = true, .open = true, .status = STATUS_UP };
 	metrics_use(&f->slot);
 }
