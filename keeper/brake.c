@@ -193,7 +193,7 @@ static void pass(struct brake *b, const struct brake_sight *sight, uint64_t remo
 {
 	if (asked && !b->passed)
 		log_warning("op=brake state=passed lost=%llu removed=%llu instances=%llu silent=%llu sources=%llu "
-		            "note=\"they are removed in time: not enough sources fell silent\"",
+		            "note=\"removals go on: not enough sources fell silent so far\"",
 		            (unsigned long long)sight->lost, (unsigned long long)removed, (unsigned long long)sight->beating,
 		            (unsigned long long)sight->evidence.all.silent, (unsigned long long)sight->evidence.all.sources);
 	b->passed = asked;

@@ -429,6 +429,34 @@ static void die_judging(uint64_t instances, uint64_t lost)
 	assert_true(WIFSIGNALED(status));
 }
 
+/* A removal that is half noted is not noted, and nobody inherits its count. */
+static void test_killed_while_a_source_is_noted(void **state)
+{
+	const struct expire_sign sign = { 5, EXPIRE_REMOVED }, same_set = { 5 + BRAKE_GONE_SETS, EXPIRE_REMOVED };
+	struct census census = { .rows = NULL };
+	struct brake_evidence evidence;
+	pid_t child;
+	int status;
+
+	(void)state;
+	assert_false(judge(200, 0));
+	child = fork();
+	assert_true(child >= 0);
+	if (child == 0) {
+		fault_arm(1);
+		brake_removed(&brake, now, &sign, 1);
+		_exit(0);
+	}
+	assert_int_equal(waitpid(child, &status, 0), child);
+	assert_true(WIFSIGNALED(status));
+	new_keeper();
+	brake_removed(&brake, now, &same_set, 1);
+	brake_removed(&brake, now, &same_set, 1);
+	brake_weigh(&brake, &census, now, &evidence);
+	assert_int_equal(evidence.all.sources, 1);
+	assert_int_equal(evidence.all.carried, 2);
+}
+
 static void test_killed_between_stores(void **state)
 {
 	(void)state;
@@ -477,6 +505,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_holds_for_the_rest_of_the_time, setup, teardown),
 #ifdef ROSTER_FAULTS
 		cmocka_unit_test_setup_teardown(test_killed_between_stores, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_killed_while_a_source_is_noted, setup, teardown),
 #endif
 	};
 
