@@ -6,6 +6,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "shared/base/log.h"
+
 #define STACK_BYTES 65536U
 
 static struct {
@@ -57,7 +59,7 @@ void fallback_now(const char *why)
 	fallback.h->back = 1;
 	handover_pass(fallback.h, true);
 	fexecve(fallback.h->binary_fd, fallback.argv, environ);
-	if (write(STDERR_FILENO, lost, sizeof(lost) - 1) < 0)
+	if (!log_write_raw(lost, sizeof(lost) - 1))
 		_exit(EXIT_FAILURE + 1);
 	_exit(EXIT_FAILURE);
 }

@@ -2,11 +2,14 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
+#include <poll.h>
 #include <stdarg.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -22,15 +25,25 @@ static const struct {
 	[LOG_LEVEL_DEBUG] = { "debug", "<7>" },
 };
 
+/* How to write without waiting. */
+enum sink {
+	SINK_WRITE, /* a file, or what was opened without waiting */
+	SINK_SEND,  /* a socket: journald */
+	SINK_POLL,  /* a terminal that cannot be opened again: only while it takes bytes */
+};
+
 static struct {
 	int fd;
+	enum sink sink;
 	enum log_level level;
 	bool journal;
 	const char *process;
 	char path[256];
 } target = { .fd = STDERR_FILENO, .level = LOG_LEVEL_INFO, .process = "roster" };
 
-static uint64_t lost;
+static uint64_t lost;   /* since log_take_lost() */
+static uint64_t unsaid; /* since the last line that fitted */
+static bool torn;       /* what was written last is the beginning of a line */
 
 uint64_t log_take_lost(void)
 {
@@ -50,25 +63,48 @@ static int file_open(const char *path)
 	return open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0640);
 }
 
-static void target_set(int fd)
+static void target_set(int fd, enum sink sink)
 {
 	if (target.fd > STDERR_FILENO)
 		close(target.fd);
 	target.fd = fd;
+	target.sink = sink;
+	torn = false;
+}
+
+/* A descriptor that others share keeps its flags where that can be helped. */
+static int stderr_open(enum sink *sink_r)
+{
+	struct stat st;
+	int fd, flags;
+
+	*sink_r = SINK_WRITE;
+	if (fstat(STDERR_FILENO, &st) < 0 || S_ISREG(st.st_mode))
+		return STDERR_FILENO;
+	if (S_ISSOCK(st.st_mode)) {
+		*sink_r = SINK_SEND;
+		return STDERR_FILENO;
+	}
+	fd = open("/proc/self/fd/2", O_WRONLY | O_APPEND | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+	if (fd >= 0)
+		return fd;
+	flags = S_ISFIFO(st.st_mode) ? fcntl(STDERR_FILENO, F_GETFL) : -1;
+	if (flags < 0 || fcntl(STDERR_FILENO, F_SETFL, flags | O_NONBLOCK) < 0)
+		*sink_r = SINK_POLL;
+	return STDERR_FILENO;
 }
 
 int log_open(const char *path, enum log_level level)
 {
-	int fd = STDERR_FILENO;
+	enum sink sink = SINK_WRITE;
+	int fd;
 
 	if (strlen(path) >= sizeof(target.path))
 		return ERR_TOO_BIG;
-	if (!is_stderr(path)) {
-		fd = file_open(path);
-		if (fd < 0)
-			return ERR_IO;
-	}
-	target_set(fd);
+	fd = is_stderr(path) ? stderr_open(&sink) : file_open(path);
+	if (fd < 0)
+		return ERR_IO;
+	target_set(fd, sink);
 	memcpy(target.path, path, strlen(path) + 1);
 	target.level = level;
 	target.journal = is_stderr(path) && getenv("JOURNAL_STREAM") != NULL;
@@ -84,7 +120,7 @@ int log_reopen(void)
 	fd = file_open(target.path);
 	if (fd < 0)
 		return ERR_IO;
-	target_set(fd);
+	target_set(fd, SINK_WRITE);
 	return 0;
 }
 
@@ -123,23 +159,73 @@ static size_t line_head(char *line, size_t size, enum log_level level)
 	return (size_t)n;
 }
 
+/* Bytes that were taken, less than 0 for none. */
+static ssize_t sink_write(const char *bytes, size_t n)
+{
+	struct iovec piece = { (void *)(uintptr_t)bytes, n };
+	struct msghdr message = { .msg_iov = &piece, .msg_iovlen = 1 };
+	struct pollfd ready = { .fd = target.fd, .events = POLLOUT };
+
+	switch (target.sink) {
+	case SINK_SEND:
+		return sendmsg(target.fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
+	case SINK_POLL:
+		if (poll(&ready, 1, 0) <= 0)
+			return -1;
+		break;
+	case SINK_WRITE:
+		break;
+	}
+	return write(target.fd, bytes, n);
+}
+
+bool log_write_raw(const char *bytes, size_t n)
+{
+	ssize_t done = sink_write(bytes, n);
+
+	if (done > 0)
+		torn = done < (ssize_t)n;
+	return done == (ssize_t)n;
+}
+
+/* A line has at most this many bytes, and so a pipe takes it as a whole or not at all (PIPE_BUF). line: LOG_LINE bytes, the
+ * first one free for the end of a torn line. */
+static bool line_finish(char *line, size_t len, int n)
+{
+	const size_t room = LOG_LINE - 1 - len;
+
+	if (n > 0)
+		len += (size_t)n < room ? (size_t)n : room - 1;
+	line[len++] = '\n';
+	line[0] = '\n';
+	return torn ? log_write_raw(line, len) : log_write_raw(line + 1, len - 1);
+}
+
+static bool say_lost(void)
+{
+	char line[LOG_LINE];
+	size_t len = 1 + line_head(line + 1, sizeof(line) - 2, LOG_LEVEL_WARNING);
+
+	return line_finish(line, len, snprintf(line + len, sizeof(line) - 1 - len, "op=log what=lost lines=%" PRIu64, unsaid));
+}
+
 static void line_write(enum log_level level, const char *format, va_list args) __attribute__((format(printf, 2, 0)));
 static void line_write(enum log_level level, const char *format, va_list args)
 {
 	char line[LOG_LINE];
 	size_t len;
-	int saved = errno, n;
+	int saved = errno;
 
 	if (level > target.level)
 		return;
-	len = line_head(line, sizeof(line) - 1, level);
-	n = vsnprintf(line + len, sizeof(line) - 1 - len, format, args);
-	if (n > 0)
-		len += (size_t)n < sizeof(line) - 1 - len ? (size_t)n : sizeof(line) - 2 - len;
-	line[len++] = '\n';
-	/* A full disk must not stop the server: the line is lost, nothing else. */
-	if (write(target.fd, line, len) != (ssize_t)len)
+	if (unsaid > 0 && say_lost())
+		unsaid = 0;
+	len = 1 + line_head(line + 1, sizeof(line) - 2, level);
+	/* A full disk, or a reader that stands still, must not stop the server: the line is lost, nothing else. */
+	if (unsaid > 0 || !line_finish(line, len, vsnprintf(line + len, sizeof(line) - 1 - len, format, args))) {
 		lost++;
+		unsaid++;
+	}
 	errno = saved;
 }
 

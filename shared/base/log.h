@@ -3,12 +3,18 @@
  *     log_info("op=reload result=ok keys=%u", changed);
  *
  * Levels: error = someone must act; warning = we coped; info = state changed;
- * debug = off unless asked for. A line is one write(2): processes that share the
+ * debug = off unless asked for. A line is one write: processes that share the
  * file do not mix their lines. Never called while a shard lock is held.
- * Client bytes inside a line go through log_quote(). */
+ * Client bytes inside a line go through log_quote().
+ *
+ * No process waits for whoever reads the log. A line that a pipe, a socket or a terminal does not
+ * take at once is dropped and counted, and the next one that fits is preceded by
+ * "op=log what=lost lines=N". Only a file is waited for: there the disk decides, and the
+ * watchdogs (master/watch.h, systemd's) bound it. */
 #ifndef BASE_LOG_H
 #define BASE_LOG_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -19,6 +25,9 @@ enum log_level { LOG_LEVEL_ERROR, LOG_LEVEL_WARNING, LOG_LEVEL_INFO, LOG_LEVEL_D
 
 /* path: "" or "stderr" for standard error (journald reads it; <N> prefixes are
  * written when JOURNAL_STREAM is set); else a file, opened for appending.
+ * Standard error stays as others share it: it is opened a second time to be written to
+ * without waiting. Only a pipe of another account cannot be opened again; there the flag is set on
+ * the shared one, since a server that stops is worse than a neighbour that gets EAGAIN.
  * Returns ERR_IO and keeps the previous target when the file cannot be opened. */
 int log_open(const char *path, enum log_level level) MUST_CHECK;
 /* SIGUSR1: opens the same path again (after logrotate moved it). */
@@ -27,8 +36,10 @@ void log_set_level(enum log_level level);
 /* Shown in every line: "worker/0". Kept by reference. */
 void log_set_process(const char *name);
 int log_fd(void);
-/* Lines that could not be written (a full disk) since the last call. */
+/* Lines that could not be written (a full disk, a reader that stands still) since the last call. */
 uint64_t log_take_lost(void);
+/* The bytes as they are, to the same target under the same rule. Async-signal-safe. False: not written as a whole. */
+bool log_write_raw(const char *bytes, size_t n);
 
 void log_error(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void log_warning(const char *format, ...) __attribute__((format(printf, 1, 2)));

@@ -183,6 +183,6 @@ void process_assert_failed(const char *what, const char *file, int line)
 	if (current != NULL && current->slot != NULL)
 		snprintf(current->slot->last_words, SLOT_LAST_WORDS, "assert %s at %s:%d", what, file, line);
 	else
-		dprintf(STDERR_FILENO, "assert %s at %s:%d\n", what, file, line);
+		log_error("assert %s at %s:%d", what, file, line);
 	abort();
 }
