@@ -46,7 +46,9 @@ tests_unit_turn_test_SOURCES = tests/unit/turn_test.c
 tests_unit_turn_test_LDADD = $(UNIT_LDADD)
 tests_unit_handover_test_SOURCES = tests/unit/handover_test.c
 tests_unit_handover_test_LDADD = $(UNIT_LDADD)
-check_PROGRAMS += tests/unit/convert_test
+check_PROGRAMS += tests/unit/convert_test tests/unit/reap_test
+tests_unit_reap_test_SOURCES = tests/unit/reap_test.c
+tests_unit_reap_test_LDADD = $(UNIT_LDADD)
 tests_unit_convert_test_SOURCES = tests/unit/convert_test.c
 tests_unit_convert_test_LDADD = $(UNIT_LDADD)
 endif

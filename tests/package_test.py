@@ -2,6 +2,7 @@
 """What a packager does: distribution archive, configure, make, check, install into a folder, run what was installed."""
 import glob
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -38,6 +39,19 @@ class Package(unittest.TestCase):
             with roster.Server(binary=binary, args=["-c", os.path.join(folder, "root", "etc/roster.yaml")]) as server:
                 server.register("s", "10.0.0.1", 80)
                 self.assertEqual(len(server.hosts("s")), 1)
+
+    def test_check_without_cmocka_fails(self):
+        """Nothing tested is no success. What pkg-config knows but cmocka is what the machine has."""
+        with tempfile.TemporaryDirectory(prefix="roster-package-") as folder:
+            hiding = os.path.join(folder, "pkg-config")
+            with open(hiding, "w", encoding="ascii") as f:
+                f.write('#!/bin/sh\ncase "$*" in *cmocka*) exit 1;; esac\nexec %s "$@"\n' % shutil.which("pkg-config"))
+            os.chmod(hiding, 0o755)
+            run("%s/configure -q PKG_CONFIG=%s" % (roster.TOP, hiding), folder)
+            done = subprocess.run(["make", "-s", "check-local"], cwd=folder, stdin=subprocess.DEVNULL,
+                                  capture_output=True, text=True, timeout=400)
+            self.assertNotEqual(done.returncode, 0)
+            self.assertIn("cmocka", done.stderr)
 
     def test_generated_files_are_current(self):
         """The sample file and some pages of doc/ come from the tables of keys, routes and metrics."""

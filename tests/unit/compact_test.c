@@ -1,6 +1,8 @@
 /* Nearly empty pages are emptied, and nothing that can be seen changes. */
 #include "registry_fixture.h"
 
+#include "shared/registry/settings.h"
+
 #define SERVICES 200U
 #define PER_SERVICE 20U
 
@@ -166,6 +168,106 @@ static void changes_between_steps(void **state)
 	assert_clean(f);
 }
 
+/* A move of an instance alone: whoever copies the service in pieces has references that are no longer true. */
+static void moved_instances_are_another_revision(void **state)
+{
+	struct fixture *f = *state;
+	struct instance_spec spec = spec_for("10.0.0.1", 0);
+	struct service_key key = key_for("g@@s-0");
+	unsigned moves = 0;
+	uint32_t moved;
+
+	for (spec.key.port = 1; spec.key.port <= 2000; spec.key.port++)
+		assert_int_equal(registry_register(&f->reg, client, &key, &spec), 0);
+	for (spec.key.port = 1; spec.key.port <= 2000; spec.key.port++) {
+		if (spec.key.port % 10 != 0)
+			assert_int_equal(registry_deregister(&f->reg, client, &key, &spec.key), 0);
+	}
+	for (uint32_t shard = 0; shard < SHARDS; shard++) {
+		int left;
+
+		do {
+			uint64_t before = stamp_of(f, "g@@s-0").revision;
+
+			assert_true((left = registry_compact(&f->reg, shard, 1, &moved)) >= 0);
+			moves += moved;
+			assert_int_equal(stamp_of(f, "g@@s-0").revision != before, moved > 0);
+		} while (left > 0);
+	}
+	assert_true(moves > 100);
+	assert_clean(f);
+}
+
+/* Each text that moves, alone in its size: nobody else's moves give the pages back. */
+#define TEXT_SERVICES 16000U /* some twenty pages a shard */
+
+enum text { TEXT_SERVICE_METADATA, TEXT_SELECTOR, TEXT_CLUSTER_METADATA, TEXT_CHECK, TEXT_METADATA, TEXT_APP, TEXTS };
+
+static void set_text(struct fixture *f, const char *name, enum text which, struct str text)
+{
+	struct service_key key = key_for(name);
+	const struct str none = { NULL, 0 };
+	struct service_settings service = { .metadata = which == TEXT_SERVICE_METADATA ? text : none,
+		                            .selector = which == TEXT_SELECTOR ? text : none };
+	struct cluster_settings cluster = { .check_port = 80,
+		                            .use_instance_port = true,
+		                            .checker = which == TEXT_CHECK ? text : none,
+		                            .set_metadata = true,
+		                            .metadata = which == TEXT_CLUSTER_METADATA ? text : none };
+	struct instance_spec spec = spec_for("10.0.0.1", 80);
+
+	if (which == TEXT_METADATA)
+		spec.metadata.packed = text;
+	if (which == TEXT_APP)
+		spec.app = text;
+	assert_int_equal(registry_register(&f->reg, client, &key, &spec), 0);
+	assert_int_equal(registry_update_service(&f->reg, client, &key, &service), 0);
+	assert_int_equal(registry_update_cluster(&f->reg, client, &key, STR("DEFAULT"), &cluster), 0);
+}
+
+static unsigned wasteful_shards(struct fixture *f)
+{
+	unsigned count = 0;
+
+	for (uint32_t shard = 0; shard < SHARDS; shard++)
+		count += slab_wasteful(f->seg, shard, SLAB_BLOB512);
+	return count;
+}
+
+static void play_text(struct fixture *f, enum text which)
+{
+	static char letters[400];
+	char name[24];
+
+	memset(letters, 'x', sizeof(letters));
+	for (unsigned n = 0; n < TEXT_SERVICES; n++) {
+		name_of(n, name);
+		set_text(f, name, which, str_make(letters, sizeof(letters)));
+	}
+	for (unsigned n = 0; n < TEXT_SERVICES; n++) {
+		if (n * 2654435761U % 1000 < 100)
+			continue;
+		name_of(n, name);
+		set_text(f, name, which, (struct str){ NULL, 0 });
+	}
+	assert_true(wasteful_shards(f) > 0);
+	compact_all(f, 1000);
+	assert_int_equal(wasteful_shards(f), 0);
+	assert_clean(f);
+}
+
+static void every_text_moves(void **state)
+{
+	(void)state;
+	for (enum text which = 0; which < TEXTS; which++) {
+		struct fixture f;
+
+		fixture_open(&f, FIXTURE_BYTES);
+		play_text(&f, which);
+		fixture_close(&f);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -173,6 +275,8 @@ int main(void)
 		ROW(gives_pages_back),
 		ROW(found_and_changed_as_before),
 		ROW(changes_between_steps),
+		ROW(moved_instances_are_another_revision),
+		cmocka_unit_test(every_text_moves),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -361,7 +361,12 @@ static void put_bits(const struct fixture *f, uint64_t *healthy)
 		*healthy |= (uint64_t)((f->instances[n].flags & INSTANCE_HEALTHY) != 0) << n;
 }
 
-/* Any flips, one after the other: the pieces give what rendering gives. */
+static unsigned ones(uint64_t bits)
+{
+	return (unsigned)__builtin_popcountll(bits);
+}
+
+/* Any flips, one after the other: the pieces give what rendering gives. The protect threshold is met exactly now and then. */
 static void test_flipped_is_rendered(void **state)
 {
 	struct fixture *f = *state;
@@ -369,12 +374,13 @@ static void test_flipped_is_rendered(void **state)
 	struct list_piece pieces[32], fresh[32];
 	struct list_shape shape;
 	struct buf old, rendered;
+	unsigned below = 0, equal = 0, above = 0;
 	uint64_t healthy;
 	char ip[16][24];
 
 	buf_init(&old);
 	buf_init(&rendered);
-	f->view.threshold = 0.4F;
+	f->view.threshold = 6.0F / 16.0F;
 	add_cluster(f, "DEFAULT");
 	add_cluster(f, "c1");
 	for (unsigned n = 0; n < 16; n++) {
@@ -388,6 +394,9 @@ static void test_flipped_is_rendered(void **state)
 		if (round % 3 == 0)
 			f->instances[rand() % 16].flags ^= INSTANCE_HEALTHY;
 		put_bits(f, &healthy);
+		below += ones(healthy) < 6;
+		equal += ones(healthy) == 6;
+		above += ones(healthy) > 6;
 		buf_reset(&f->hosts);
 		buf_reset(&rendered);
 		assert_int_equal(list_flipped(buf_view(&old), pieces, 16, &healthy, f->view.threshold, &f->hosts), 0);
@@ -397,6 +406,7 @@ static void test_flipped_is_rendered(void **state)
 		buf_reset(&old);
 		buf_str(&old, buf_view(&f->hosts));
 	}
+	assert_true(below > 10 && equal > 10 && above > 10);
 	buf_free(&old);
 	buf_free(&rendered);
 }
