@@ -12,7 +12,8 @@
 
 static const char *const names[] = { "pid", "port" };
 
-static int give_to(const char *dir, uid_t uid, gid_t gid, bool made)
+/* As the account: what is there must be a folder in which nobody else puts files in the place of ours. */
+static int look_at(const char *dir)
 {
 	struct stat st;
 
@@ -22,27 +23,50 @@ static int give_to(const char *dir, uid_t uid, gid_t gid, bool made)
 		errno = ENOTDIR;
 		return ERR_IO;
 	}
-	/* Anybody could put another pid file in the place of ours. */
 	if ((st.st_mode & S_IWOTH) != 0 && (st.st_mode & S_ISVTX) == 0) {
 		errno = EPERM;
 		return ERR_RANGE;
 	}
-	/* A folder that others use too (writable by all) is not ours to give away. */
-	if (uid == (uid_t)-1 || st.st_uid == uid || (!made && (st.st_uid != 0 || (st.st_mode & S_IWOTH) != 0)))
-		return 0;
-	return lchown(dir, uid, gid) < 0 ? ERR_IO : 0;
+	return faccessat(AT_FDCWD, dir, W_OK | X_OK, AT_EACCESS) < 0 ? ERR_IO : 0;
 }
 
-int files_prepare(const char *runtime_dir, uid_t uid, gid_t gid)
+/* 0755 whatever the umask; heir: who gets it, NULL: nobody. One that is there already is left alone. */
+static int make(const char *dir, const struct privileges *heir)
 {
+	int fd, ret;
+
+	if (mkdir(dir, 0755) < 0)
+		return errno == EEXIST ? 0 : ERR_IO;
+	if ((fd = open(dir, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)) < 0)
+		return ERR_IO;
+	ret = fchmod(fd, 0755) < 0 || (heir != NULL && fchown(fd, heir->uid, heir->gid) < 0) ? ERR_IO : 0;
+	close(fd);
+	return ret;
+}
+
+int files_prepare(const char *runtime_dir, struct privileges *privileges)
+{
+	int ret, saved;
+
 	if (runtime_dir[0] == 0)
 		return 0;
-	bool made = mkdir(runtime_dir, 0755) == 0;
-	if (!made && errno != EEXIST)
+	if (privileges_lower(privileges) < 0)
 		return ERR_IO;
-	if (made && chmod(runtime_dir, 0755) < 0)
+	if ((ret = make(runtime_dir, NULL)) < 0 && errno == EACCES && privileges->change) {
+		if (privileges_raise(privileges) < 0)
+			return ERR_IO;
+		/* The account cannot put anything else into its place: it may not write there. */
+		ret = make(runtime_dir, privileges);
+		if (privileges_lower(privileges) < 0)
+			return ERR_IO;
+	}
+	if (ret == 0)
+		ret = look_at(runtime_dir);
+	saved = errno;
+	if (privileges_raise(privileges) < 0)
 		return ERR_IO;
-	return give_to(runtime_dir, uid, gid, made);
+	errno = saved;
+	return ret;
 }
 
 static int write_number(const char *dir, const char *name, unsigned long number)

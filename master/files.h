@@ -1,17 +1,18 @@
 /* files.h - the runtime folder with the files that tell others where we are.
  *
- * pid and port appear once the server is ready, each by a rename, and go at the stop. */
+ * pid and port appear once the server is ready, each by a rename, and go at the stop: as the account, never as root. */
 #ifndef MASTER_FILES_H
 #define MASTER_FILES_H
 
 #include <stdint.h>
-#include <sys/types.h>
 
+#include "master/privileges.h"
 #include "shared/base/err.h"
 
-/* Makes the folder (mode 0755) if it is missing; uid (uid_t)-1: the owner stays. "" is no folder. A link, or what everybody
- * may write to without the sticky bit (ERR_RANGE), is refused. */
-int files_prepare(const char *runtime_dir, uid_t uid, gid_t gid) MUST_CHECK;
+/* Makes the folder (mode 0755) if it is missing: as the account, or where that may not, as root and given to the account. One that
+ * is there stays whose it is, and the account has to be able to write into it (ERR_IO, errno EACCES). "" is no folder. A
+ * link, or what everybody may write to without the sticky bit (ERR_RANGE), is refused. With the rights of a start. */
+int files_prepare(const char *runtime_dir, struct privileges *privileges) MUST_CHECK;
 int files_write(const char *runtime_dir, uint16_t port) MUST_CHECK;
 void files_remove(const char *runtime_dir);
 

@@ -1,12 +1,16 @@
 #include "master/privileges.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <grp.h>
+#include <linux/openat2.h>
 #include <pwd.h>
 #include <signal.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 int privileges_find(struct privileges *p, const char *user, char *why, size_t why_size)
@@ -33,18 +37,40 @@ int privileges_find(struct privileges *p, const char *user, char *why, size_t wh
 	return 0;
 }
 
-int privileges_lower(const struct privileges *p)
+/* Root's supplementary groups open what the account could not: they go too. */
+int privileges_lower(struct privileges *p)
 {
 	if (!p->change)
 		return 0;
-	return setegid(p->gid) < 0 || seteuid(p->uid) < 0 ? ERR_IO : 0;
+	if ((p->group_count = getgroups(PRIVILEGES_GROUPS, p->groups)) < 0)
+		return ERR_IO;
+	return initgroups(p->user, p->gid) < 0 || setegid(p->gid) < 0 || seteuid(p->uid) < 0 ? ERR_IO : 0;
 }
 
-int privileges_raise(const struct privileges *p)
+int privileges_raise(struct privileges *p)
 {
 	if (!p->change)
 		return 0;
-	return seteuid(0) < 0 || setegid(0) < 0 ? ERR_IO : 0;
+	return seteuid(0) < 0 || setegid(0) < 0 || setgroups((size_t)p->group_count, p->groups) < 0 ? ERR_IO : 0;
+}
+
+int privileges_open(struct privileges *p, const char *path, int flags, mode_t mode)
+{
+	struct open_how how = { .flags = (uint64_t)flags, .mode = mode, .resolve = RESOLVE_NO_SYMLINKS };
+	int fd;
+
+	if (privileges_lower(p) < 0)
+		return -1;
+	fd = open(path, flags, mode);
+	if (fd >= 0 || errno != EACCES || !p->change || privileges_raise(p) < 0)
+		return fd;
+	how.mode = (flags & O_CREAT) != 0 ? mode : 0;
+	fd = (int)syscall(SYS_openat2, AT_FDCWD, path, &how, sizeof(how));
+	if (privileges_lower(p) < 0) {
+		close(fd);
+		return -1;
+	}
+	return fd;
 }
 
 int privileges_drop(const struct privileges *p)

@@ -1,8 +1,8 @@
 /* privileges.h - from root to `user`, in two steps, and what a child may not do.
  *
- * While the segment is opened the effective user is already the configured one (so the
- * file is theirs); the sockets are opened as root again (low ports, receive buffer);
- * then the rights are gone for good, in the master too. */
+ * What the account may influence is opened as the account: log, runtime folder, segment. Root follows no path through a
+ * folder of somebody else, gives nothing away but a folder it just made, and removes nothing by name. Only the sockets are
+ * opened as root (low ports, receive buffer); then the rights are gone for good, in the master too. */
 #ifndef MASTER_PRIVILEGES_H
 #define MASTER_PRIVILEGES_H
 
@@ -12,18 +12,25 @@
 
 #include "shared/base/err.h"
 
+#define PRIVILEGES_GROUPS 64
+
 struct privileges {
 	bool change; /* false: we stay who we are */
 	uid_t uid;
 	gid_t gid;
 	char user[64];
+	gid_t groups[PRIVILEGES_GROUPS]; /* root's, while they are lowered */
+	int group_count;
 };
 
 /* "" : stay. Refuses an unknown user, or another one when we are not root. */
 int privileges_find(struct privileges *p, const char *user, char *why, size_t why_size) MUST_CHECK;
-/* Effective ids only, and back. */
-int privileges_lower(const struct privileges *p) MUST_CHECK;
-int privileges_raise(const struct privileges *p) MUST_CHECK;
+/* Effective ids and the supplementary groups, and back. */
+int privileges_lower(struct privileges *p) MUST_CHECK;
+int privileges_raise(struct privileges *p) MUST_CHECK;
+/* open() as the account; the rights stay lowered. What the account may not reach is an operator's own file: it is opened with
+ * the rights of the caller, if the path leads through no link that could have been laid for that. Negative: errno. */
+int privileges_open(struct privileges *p, const char *path, int flags, mode_t mode) MUST_CHECK;
 /* For good. */
 int privileges_drop(const struct privileges *p) MUST_CHECK;
 /* In a child: dies with its master, shows its memory to nobody, gains nothing by exec.

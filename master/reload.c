@@ -96,8 +96,10 @@ void reload_workers_by(struct master *m, int step)
 
 static void apply_log(struct master *m, const struct config *fresh)
 {
-	if (strcmp(fresh->log_file, m->config.log_file) != 0 && log_open(fresh->log_file, fresh->log_level) < 0)
-		log_warning("op=reload key=log.file err=\"%s\"", strerror(errno));
+	int ret;
+
+	if (strcmp(fresh->log_file, m->config.log_file) != 0 && (ret = log_open(fresh->log_file, fresh->log_level)) < 0)
+		log_warning("op=reload key=log.file err=\"%s\"", log_open_error(ret));
 	log_set_level(fresh->log_level);
 }
 

@@ -25,8 +25,10 @@ static void do_graceful(struct master *m)
 
 static void do_reopen(struct master *m)
 {
-	if (log_reopen() < 0)
-		log_error("op=log-reopen err=\"%s\"", strerror(errno));
+	int ret = log_reopen();
+
+	if (ret < 0)
+		log_error("op=log-reopen err=\"%s\"", log_open_error(ret));
 	spawn_signal_all(m, SIGUSR1);
 }
 

@@ -91,15 +91,17 @@ static int read_config(struct master *m)
 static int open_log(struct master *m)
 {
 	char why[256];
+	int ret;
 
 	log_set_process("master");
-	if (log_open(m->config.log_file, m->config.log_level) < 0) {
-		snprintf(why, sizeof(why), "log.file %.100s: %s", m->config.log_file, strerror(errno));
+	if (privileges_lower(&m->privileges) < 0)
+		return fail_early(strerror(errno), ERR_IO);
+	if ((ret = log_open(m->config.log_file, m->config.log_level)) < 0) {
+		snprintf(why, sizeof(why), "log.file %.100s: %s%s%.60s", m->config.log_file, log_open_error(ret),
+		         m->privileges.change ? ", as user " : "", m->privileges.user);
 		return fail_early(why, ERR_IO);
 	}
-	if (m->privileges.change && m->config.log_file[0] == '/' && fchown(log_fd(), m->privileges.uid, m->privileges.gid) < 0)
-		log_warning("op=start what=log-owner err=\"%s\"", strerror(errno));
-	return 0;
+	return privileges_raise(&m->privileges) < 0 ? fail_early(strerror(errno), ERR_IO) : 0;
 }
 
 /* As many connections as the system lets us have. */
@@ -119,7 +121,7 @@ static int open_files(struct master *m)
 	int ret;
 
 	raise_descriptor_limit();
-	if ((ret = files_prepare(m->config.runtime_dir, m->privileges.uid, m->privileges.gid)) < 0)
+	if ((ret = files_prepare(m->config.runtime_dir, &m->privileges)) < 0)
 		return fail(m->config.runtime_dir,
 		            ret == ERR_RANGE ? "writable by everybody, without the sticky bit" : strerror(errno));
 	return 0;
@@ -249,11 +251,11 @@ static int open_sockets(struct master *m)
 {
 	char why[160];
 
-	files_remove(m->config.runtime_dir); /* of a predecessor that was killed */
 	if (wait_for_sockets(m, why, sizeof(why)) < 0)
 		return fail("sockets", why);
 	if (privileges_drop(&m->privileges) < 0)
 		return fail("privileges", strerror(errno));
+	files_remove(m->config.runtime_dir); /* of a predecessor that was killed */
 	return 0;
 }
 

@@ -42,7 +42,7 @@ static int fail_snapshot(const char *path, int err, const struct snapshot_report
 	return fail(path, why);
 }
 
-/* Configuration, the file with the rights of the caller, then those of the server. False: said why. */
+/* Configuration, then the file; from there on with the rights of the server. False: said why. */
 static bool prepare(struct transfer *t, const struct options *options, int flags)
 {
 	struct config_error error = { .text = "" };
@@ -54,11 +54,11 @@ static bool prepare(struct transfer *t, const struct options *options, int flags
 		fprintf(stderr, "rosterd: %s\n", error.text);
 		return false;
 	}
-	if ((t->fd = open(options->snapshot_path, flags | O_CLOEXEC, 0600)) < 0)
-		return fail(options->snapshot_path, strerror(errno)) == EXIT_SUCCESS;
 	t->config = start_segment_config(&t->keys, options->forget);
-	if (privileges_find(&privileges, t->keys.user, why, sizeof(why)) < 0 || privileges_lower(&privileges) < 0)
-		return fail("user", why[0] != 0 ? why : strerror(errno)) == EXIT_SUCCESS;
+	if (privileges_find(&privileges, t->keys.user, why, sizeof(why)) < 0)
+		return fail("user", why) == EXIT_SUCCESS;
+	if ((t->fd = privileges_open(&privileges, options->snapshot_path, flags | O_CLOEXEC, 0600)) < 0)
+		return fail(options->snapshot_path, strerror(errno)) == EXIT_SUCCESS;
 	return true;
 }
 

@@ -58,9 +58,18 @@ static bool is_stderr(const char *path)
 	return path[0] == '\0' || strcmp(path, "stderr") == 0;
 }
 
+/* O_NONBLOCK: a pipe in its place has nobody to wait for. */
 static int file_open(const char *path)
 {
-	return open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0640);
+	struct stat st;
+	int fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0640);
+
+	if (fd < 0)
+		return errno == ELOOP || errno == ENXIO || errno == EISDIR ? ERR_RANGE : ERR_IO;
+	if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_nlink == 1)
+		return fd;
+	close(fd);
+	return ERR_RANGE;
 }
 
 static void target_set(int fd, enum sink sink)
@@ -103,7 +112,7 @@ int log_open(const char *path, enum log_level level)
 		return ERR_TOO_BIG;
 	fd = is_stderr(path) ? stderr_open(&sink) : file_open(path);
 	if (fd < 0)
-		return ERR_IO;
+		return fd;
 	target_set(fd, sink);
 	memcpy(target.path, path, strlen(path) + 1);
 	target.level = level;
@@ -119,9 +128,14 @@ int log_reopen(void)
 		return 0;
 	fd = file_open(target.path);
 	if (fd < 0)
-		return ERR_IO;
+		return fd;
 	target_set(fd, SINK_WRITE);
 	return 0;
+}
+
+const char *log_open_error(int code)
+{
+	return code == ERR_RANGE ? "not a regular file with a single name" : strerror(errno);
 }
 
 void log_set_level(enum log_level level)
@@ -132,11 +146,6 @@ void log_set_level(enum log_level level)
 void log_set_process(const char *name)
 {
 	target.process = name;
-}
-
-int log_fd(void)
-{
-	return target.fd;
 }
 
 /* "2026-11-24T08:20:48.123Z level process[pid]: ", or the journal's own prefix, which has all that. */

@@ -28,14 +28,16 @@ enum log_level { LOG_LEVEL_ERROR, LOG_LEVEL_WARNING, LOG_LEVEL_INFO, LOG_LEVEL_D
  * Standard error stays as others share it: it is opened a second time to be written to
  * without waiting. Only a pipe of another account cannot be opened again; there the flag is set on
  * the shared one, since a server that stops is worse than a neighbour that gets EAGAIN.
- * Returns ERR_IO and keeps the previous target when the file cannot be opened. */
+ * A file is a regular one with a single name, not reached by a link in its last part: ERR_RANGE else.
+ * ERR_IO: cannot be opened. Both keep the previous target. */
 int log_open(const char *path, enum log_level level) MUST_CHECK;
 /* SIGUSR1: opens the same path again (after logrotate moved it). */
 int log_reopen(void) MUST_CHECK;
+/* What one of these two says, for people; right after it. */
+const char *log_open_error(int code);
 void log_set_level(enum log_level level);
 /* Shown in every line: "worker/0". Kept by reference. */
 void log_set_process(const char *name);
-int log_fd(void);
 /* Lines that could not be written (a full disk, a reader that stands still) since the last call. */
 uint64_t log_take_lost(void);
 /* The bytes as they are, to the same target under the same rule. Async-signal-safe. False: not written as a whole. */

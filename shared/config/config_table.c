@@ -23,8 +23,8 @@ static const char *const instance_owners[] = { "none", "source", NULL };
 /* Keys of one section stand together: the sample file is printed in this order. */
 const struct config_key config_keys[] = {
 	{ "runtime_dir", CONFIG_PATH, FIELD(runtime_dir), 1, LENGTH(runtime_dir), "/run/roster", "", false,
-	  "Folder for the pid, port and control files. The segment goes here too when it is a memory file system and segment.dir is "
-	  "empty.",
+	  "Folder for the pid and port files; `user` has to be able to write into one that is there. The segment goes here too when "
+	  "it is a memory file system and segment.dir is empty.",
 	  NULL },
 	{ "user", CONFIG_TEXT, FIELD(user), 0, LENGTH(user), "", "", false,
 	  "Account the children change to when started by root. Empty: stay.", NULL },
@@ -37,7 +37,9 @@ const struct config_key config_keys[] = {
 	  NULL },
 
 	{ "log.file", CONFIG_PATH, FIELD(log_file), 0, LENGTH(log_file), "", "", true,
-	  "Where log lines are appended; opened again on SIGUSR1. Empty: standard error.", NULL },
+	  "Where log lines are appended; opened again on SIGUSR1. A regular file with a single name, opened as `user`. Empty: "
+	  "standard error, which is never waited for.",
+	  NULL },
 	{ "log.level", CONFIG_CHOICE, FIELD(log_level), 0, 3, "info", "", true, "Lines less important than this are left out.",
 	  log_levels },
 

@@ -75,7 +75,7 @@ class Children(unittest.TestCase):
     def test_every_right_is_given_up(self):
         """Started by root with `user`: no id, no group and no capability is left, and nobody can look into it."""
         server = Server(user="nobody")
-        os.chmod(server.folder, 0o711)
+        os.chmod(server.folder, 0o777)
         os.chown(server.folder + "/seg", NOBODY, -1)
         with server:
             for pid in [server.proc.pid] + [server.child(role) for role in ROLES]:
@@ -174,7 +174,7 @@ class Files(unittest.TestCase):
             self.addCleanup(os.close, one_at_a_time)
             fcntl.flock(one_at_a_time, fcntl.LOCK_EX)
             self.assertFalse(os.path.lexists(ours), "somebody uses " + ours)
-            os.chmod(folder, 0o711)
+            os.chmod(folder, 0o777)
             for name, make in (("another's", lambda: os.mkdir(ours, 0o700)), ("a link", lambda: os.symlink(folder, ours)),
                                ("open to all", lambda: (os.mkdir(ours), os.chown(ours, NOBODY, -1), os.chmod(ours, 0o777)))):
                 with self.subTest(name):
@@ -256,7 +256,7 @@ class Files(unittest.TestCase):
     def test_another_user_gets_nothing(self):
         """Neither the segment, nor a worker's sockets and memory, nor a signal."""
         with Server() as server:
-            os.chmod(server.folder, 0o711)
+            os.chmod(server.folder, 0o777)
             server.register("s", "10.0.0.1", 80)
             pids = [server.proc.pid] + [server.child(role) for role in ROLES]
             paths = [server.folder + "/seg/segment"] + ["/proc/%d/%s" % (pid, name) for pid in pids for name in ("mem", "maps", "environ")]
