@@ -2,3 +2,5 @@ noinst_PROGRAMS += tests/system/hammer
 tests_system_hammer_SOURCES = tests/system/hammer.c
 noinst_PROGRAMS += tests/system/overload
 tests_system_overload_SOURCES = tests/system/overload.c
+noinst_PROGRAMS += tests/system/yardstick
+tests_system_yardstick_SOURCES = tests/system/yardstick.c

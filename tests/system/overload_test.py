@@ -2,6 +2,7 @@
 # runs alone
 """Overload: crowds, floods, slow clients, full memory, full disks, no descriptors. Each time: the others are served within a
 bound, memory stays within a bound, refusals say why, and everything is as before when the load has gone, without a restart.
+Bounds of time are pieces of work (tests/lib/yardstick.py): about five times what is measured on a quiet machine.
 
 Full disks are small memory file systems in a mount namespace of this process (needs root, as in CI)."""
 import ctypes
@@ -21,10 +22,12 @@ import unittest
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "lib"))
 import roster  # noqa: E402
 from roster import Server, Subscriber, wait_until  # noqa: E402
+from yardstick import TooSlow, Yardstick, best_of_three  # noqa: E402
 
 TOOLS = os.path.join(os.path.dirname(roster.ROSTERD), "tests", "system")
 BEAT = "/nacos/v1/ns/instance/beat?serviceName=innocent&ip=10.0.0.1&port=80"
 MIB = 1 << 20
+HUNG_S = 60               # only ends a test that would stand for ever
 
 
 def say(text, *values):
@@ -63,23 +66,30 @@ def fields(line):
 class Innocents:
     """Ten kept connections with a beat every 50 ms each, and a new connection every 20 ms, while something else goes on."""
 
-    def __init__(self, server, seconds, bound_ms):
+    def __init__(self, server, seconds, bound):
         server.register("innocent", "10.0.0.1", 80)
-        self.seconds, self.bound_ms = seconds, bound_ms
+        self.seconds, self.bound = seconds, bound
+        self.yardstick = Yardstick()
         self.proc = tool("hammer", server.port, 10, 50, 20, seconds, BEAT)
         assert self.proc.stdout.readline() == "started\n"
 
+    def kill(self):
+        self.proc.kill()
+        self.proc.communicate()
+        self.yardstick.end()
+
     def check(self, case, what):
-        out = self.proc.communicate(timeout=self.seconds + 60)[0].splitlines()
+        out = self.proc.communicate(timeout=self.seconds + HUNG_S)[0].splitlines()
+        self.yardstick.end()
         case.assertEqual(self.proc.returncode, 0, out)
         got = re.match(r"requests (\d+) slowest_us (\d+) new (\d+) slowest_new_us (\d+) bad (\d+) closed \d+$", out[-1])
         requests, slowest, new, slowest_new, bad = map(int, got.groups())
         broken = [line for line in out if line.startswith("broken")]
-        say("%s: others: %d requests, slowest %.1f ms; %d new connections, slowest %.1f ms", what, requests, slowest / 1e3, new,
-            slowest_new / 1e3)
+        say("%s: others: %d requests, slowest %.1f ms; %d new connections, slowest %.1f ms; %d pieces of work %.1f ms", what,
+            requests, slowest / 1e3, new, slowest_new / 1e3, self.bound, self.yardstick.slowest_ms(self.bound))
         case.assertEqual((bad, broken), (0, []))
-        case.assertGreater(requests, self.seconds * 20)
-        case.assertLess(max(slowest, slowest_new) / 1e3, self.bound_ms)
+        case.assertGreater(min(requests, new), 0)
+        self.yardstick.judge(max(slowest, slowest_new) / 1e3, self.bound, what)
 
 
 class Load(unittest.TestCase):
@@ -90,10 +100,11 @@ class Load(unittest.TestCase):
         return s
 
     def memory_back(self, server, before, allowed):
-        wait_until(lambda: pss(server) < before + allowed, 15, "memory given back: %d, before %d" % (pss(server), before), 0.1)
+        wait_until(lambda: pss(server) < before + allowed, HUNG_S, "memory given back: %d, before %d" % (pss(server), before), 0.1)
 
 
 class Crowd(Load):
+    @best_of_three
     def test_idle_connections(self):
         """20,000 idle connections over two workers."""
         s = self.server()
@@ -104,28 +115,32 @@ class Crowd(Load):
         self.assertEqual([c.stdout.readline() for c in crowd], ["open 5000 failed 0\n"] * 4)
         self.assertGreaterEqual(counter(s, "roster_process_connections"), 20000)
         each = (pss(s) - before) / 20000
-        others = Innocents(s, 3, 250)
+        others = Innocents(s, 3, 100)
         others.check(self, "20,000 idle connections, %.0f bytes each" % each)
         self.assertLess(each, 1500)
-        for c in crowd:
-            c.stdin.write("ask\n")
-            c.stdin.flush()
-            got = fields(c.stdout.readline())
-            self.assertEqual((got["answered"], got["broken"]), (5000, 0))
-            self.assertLess(got["slowest_us"], 1e6)
+        slowest = 0
+        with Yardstick() as yardstick:
+            for c in crowd:
+                c.stdin.write("ask\n")
+                c.stdin.flush()
+                got = fields(c.stdout.readline())
+                self.assertEqual((got["answered"], got["broken"]), (5000, 0))
+                slowest = max(slowest, got["slowest_us"] / 1e3)
+        say("5,000 of them ask at once: slowest %.1f ms", slowest)
+        yardstick.judge(slowest, 300, "one of 5,000 that ask at once")
         for c in crowd:
             c.stdin.close()
-        self.assertEqual([c.wait(30) for c in crowd], [0] * 4)
-        wait_until(lambda: counter(s, "roster_process_connections") < 10, 20, "all gone")
+        self.assertEqual([c.wait(HUNG_S) for c in crowd], [0] * 4)
+        wait_until(lambda: counter(s, "roster_process_connections") < 10, HUNG_S, "all gone")
         self.memory_back(s, before, 16 * MIB)
 
     def test_connections_over_the_limit(self):
         """http.connections: 503 for each one more, and room again at once when one leaves."""
         s = self.server(workers=1, **{"http.connections": 100})
         held = [socket.create_connection(("127.0.0.1", s.port), 10) for _ in range(100)]
-        wait_until(lambda: pss(s) > 0 and self.refused(s), 10, "the limit")
+        wait_until(lambda: pss(s) > 0 and self.refused(s), HUNG_S, "the limit")
         held.pop().close()
-        wait_until(lambda: not self.refused(s), 10, "room again")
+        wait_until(lambda: not self.refused(s), HUNG_S, "room again")
         for sock in held:
             sock.close()
         self.assertGreater(counter(s, "roster_http_refused_total"), 0)
@@ -138,6 +153,7 @@ class Crowd(Load):
 
 
 class Slow(Load):
+    @best_of_three
     def test_slow_senders(self):
         """Heads and bodies that never end: 408 at http.head_timeout and http.body_timeout, however they trickle."""
         s = self.server(**{"http.head_timeout": "1500ms", "http.body_timeout": "1500ms"})
@@ -148,9 +164,9 @@ class Slow(Load):
         for sock, kind in socks.items():
             sock.sendall((head + b"X: ", head + b"Content-Length: 100000\r\n\r\nabc",
                           head + b"Transfer-Encoding: chunked\r\n\r\n5\r\nab")[kind])
-        others = Innocents(s, 3, 250)
+        others = Innocents(s, 3, 100)
         peak, answers = 0, {}
-        while len(answers) < len(socks) and time.monotonic() < begin + 15:
+        while len(answers) < len(socks) and time.monotonic() < begin + HUNG_S:
             for sock in set(socks) - set(answers):
                 if select.select([sock], [], [], 0)[0]:
                     answers[sock] = sock.recv(4096)[:12]
@@ -166,10 +182,11 @@ class Slow(Load):
         for sock in socks:
             sock.close()
         others.check(self, "600 slow senders, all 408 after %.1f s, %.1f MiB more" % (took, (peak - before) / MIB))
-        self.assertLess(took, 8)
+        others.yardstick.judge(took * 1e3 - 1500, 3000, "600 slow senders told, after their 1.5 s")
         self.assertLess(peak - before, 32 * MIB)
         self.assertGreaterEqual(counter(s, "roster_http_timeouts_total"), 600)
 
+    @best_of_three
     def test_slow_readers(self):
         """Large answers that nobody reads: bounded memory, cut off at http.write_timeout."""
         s = self.server(**{"http.write_timeout": "2s"})
@@ -183,11 +200,14 @@ class Slow(Load):
             sock.connect(("127.0.0.1", s.port))
             sock.sendall(b"GET /nacos/v1/ns/instance/list?serviceName=large HTTP/1.1\r\nHost: x\r\n\r\n" * 50)
             socks.append(sock)
-        others = Innocents(s, 3, 250)
-        wait_until(lambda: counter(s, "roster_http_timeouts_total") == 0 and counter(s, "roster_process_connections") >= 100, 5,
-                   "all at work")
-        peak = pss(s)
-        wait_until(lambda: counter(s, "roster_http_timeouts_total") >= 100, 15, "cut off")
+        others = Innocents(s, 3, 75)
+        peak = 0
+
+        def all_cut_off():
+            nonlocal peak
+            peak = max(peak, pss(s))
+            return counter(s, "roster_http_timeouts_total") >= 100
+        wait_until(all_cut_off, HUNG_S, "cut off")
         others.check(self, "100 slow readers of %d KiB, 50 asked each, %.1f MiB more" % (size >> 10, (peak - before) / MIB))
         # One answer each is in memory, no more, whatever they asked for.
         self.assertLess(peak - before, 100 * size * 1.3 + 16 * MIB)
@@ -195,20 +215,21 @@ class Slow(Load):
             sock.close()
         self.memory_back(s, before, 16 * MIB)
 
+    @best_of_three
     def test_memory_is_bounded(self):
         """http.memory: large answers that nobody takes and large bodies that never end, more than there may be."""
         s = self.server(workers=1, **{"http.memory": "32MiB", "http.body": "8MiB"})
-        fill(s, "large", 3000)
+        fill(s, "large", 1500)
         before, socks = pss(s), []
         self.addCleanup(lambda: [sock.close() for sock in socks])
-        others = Innocents(s, 3, 500)
+        others = Innocents(s, 3, 600)
         for n in range(100):
             sock = socket.socket()
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
             sock.connect(("127.0.0.1", s.port))
             sock.sendall(b"GET /nacos/v1/ns/instance/list?serviceName=large HTTP/1.1\r\nHost: x\r\n\r\n" * 8)
             socks.append(sock)
-        cut = wait_until(lambda: counter(s, "roster_http_memory_refused_total"), 5, "somebody cut off")
+        cut = wait_until(lambda: counter(s, "roster_http_memory_refused_total"), HUNG_S, "somebody cut off")
         peak = pss(s)
         for sock in socks:
             sock.close()
@@ -223,7 +244,8 @@ class Slow(Load):
             except OSError:
                 pass
             peak = max(peak, pss(s))
-        told = [sock.recv(12) for sock in bodies if select.select([sock], [], [], 1 if sock is bodies[-1] else 0)[0]]
+        wait_until(lambda: counter(s, "roster_http_memory_refused_total") > cut, HUNG_S, "a sender cut off")
+        told = [sock.recv(12) for sock in select.select(bodies, [], [], HUNG_S)[0]]
         self.assertIn(b"HTTP/1.1 503", told)
         for sock in bodies:
             sock.close()
@@ -231,7 +253,7 @@ class Slow(Load):
                      (cut, len(told), (peak - before) / MIB))
         self.assertLess(peak - before, 32 * MIB + 24 * MIB)
         self.memory_back(s, before, 16 * MIB)
-        self.assertEqual(len(s.hosts("large")), 3000)
+        self.assertEqual(len(s.hosts("large")), 1500)
 
 
 def fill(server, service, count, first=0):
@@ -256,8 +278,8 @@ def fill(server, service, count, first=0):
 
 
 class Flood(Load):
-    def flood(self, s, what, connections, depth, seconds, method, target, bound_ms):
-        others = Innocents(s, seconds, bound_ms)
+    def flood(self, s, what, connections, depth, seconds, method, target, bound):
+        others = Innocents(s, seconds, bound)
         before, peak = pss(s), 0
         proc = tool("overload", "flood", s.port, connections, depth, seconds, method, target)
         while proc.poll() is None:
@@ -269,6 +291,7 @@ class Flood(Load):
         self.assertLess(peak - before, 64 * MIB)
         return got
 
+    @best_of_three
     def test_pipelining(self):
         s = self.server()
         begin, sent = time.monotonic(), 100000
@@ -280,7 +303,8 @@ class Flood(Load):
             at = answers = peak = 0
             tail = b""
             while answers < sent:
-                ready, writable, _ = select.select([sock], [sock] if at < len(data) else [], [], 30)
+                ready, writable, _ = select.select([sock], [sock] if at < len(data) else [], [], HUNG_S)
+                self.assertTrue(ready or writable, "answers stand still")
                 if writable:
                     at += sock.send(data[at:at + 1048576])
                 if ready:
@@ -291,42 +315,50 @@ class Flood(Load):
                     peak = max(peak, pss(s))
         say("100,000 requests ahead on one connection: %.2f s, %.1f MiB more", time.monotonic() - begin, (peak - before) / MIB)
         self.assertLess(peak - before, 16 * MIB)
-        self.flood(s, "one connection, 1,000 ahead", 1, 1000, 3, "PUT", BEAT, 250)
-        self.flood(s, "100 connections, 200 ahead", 100, 200, 3, "PUT", BEAT, 500)
+        self.flood(s, "one connection, 1,000 ahead", 1, 1000, 3, "PUT", BEAT, 50)
+        self.flood(s, "100 connections, 200 ahead", 100, 200, 3, "PUT", BEAT, 100)
 
+    @best_of_three
     def test_pipelined_expensive_requests(self):
         """600 pages of metrics ahead on each of 20 connections: each has its turn."""
         s = self.server()
-        self.flood(s, "20 connections, 600 pages ahead", 20, 600, 3, "GET", "/nacos/actuator/prometheus", 500)
+        self.flood(s, "20 connections, 600 pages ahead", 20, 600, 3, "GET", "/nacos/actuator/prometheus", 150)
 
 
 class Change(Load):
+    @best_of_three
     def test_storm_on_one_service(self):
         s = self.server()
+        beats = fields(tool("overload", "flood", s.port, 4, 64, 1, "PUT", BEAT).communicate(timeout=HUNG_S)[0])
         subscriber = Subscriber(s, "storm")
         self.addCleanup(subscriber.close)
-        others = Innocents(s, 6, 250)
+        others = Innocents(s, 6, 75)
         before = pss(s)
         storm = tool("overload", "storm", s.port, 4, 64, 5, "storm")
-        pushes, begin, peak = [], time.monotonic(), 0
+        begin, peak = time.monotonic(), 0
         while storm.poll() is None:
-            if subscriber.receive(0.2) is not None:
-                pushes.append(time.monotonic())
+            subscriber.receive(0.2)
             peak = max(peak, pss(s))
         took = time.monotonic() - begin
         got = fields(storm.stdout.read())
-        say("change storm: %d changes/s on one service; %d pushes in %.1f s", got["per_second"], len(pushes), took)
+        # When the server made them: on their way here they may wait for one another.
+        pushes = [packet["lastRefTime"] / 1e6 for packet in subscriber.packets]
+        gaps = [b - a for a, b in zip(pushes, pushes[1:])]
+        say("change storm: %d changes/s on one service, %d beats/s before; %d pushes in %.1f s", got["per_second"],
+            beats["per_second"], len(pushes), took)
         others.check(self, "change storm")
         self.assertEqual((got["other"], got["broken"], got["sent"]), (0, 0, got["ok"]))
-        self.assertGreaterEqual(got["per_second"], 20000)
-        self.assertLessEqual(len(pushes), took + 1)
-        self.assertGreaterEqual(len(pushes), 3)
-        self.assertTrue(all(b - a > 0.9 for a, b in zip(pushes, pushes[1:])), pushes)
+        self.assertGreater(got["ok"], 0)
+        if got["per_second"] * 10 < beats["per_second"]:
+            raise TooSlow("%d changes/s, %d beats/s" % (got["per_second"], beats["per_second"]))
+        self.assertGreaterEqual(len(gaps), 1)
+        self.assertTrue(all(gap > 0.9 for gap in gaps), gaps)
+        others.yardstick.judge(max(gaps) * 1e3 - 1000, 500, "the next push, after the merge delay")
         self.assertLess(peak - before, 32 * MIB)
         # The last push has the last state.
         final = sorted((h["ip"], h["weight"]) for h in s.hosts("storm"))
         if sorted((h["ip"], h["weight"]) for h in subscriber.packets and self.last(subscriber) or []) != final:
-            subscriber.wait_for(lambda data: sorted((h["ip"], h["weight"]) for h in data["hosts"]) == final, 5, "the last state")
+            subscriber.wait_for(lambda data: sorted((h["ip"], h["weight"]) for h in data["hosts"]) == final, HUNG_S, "the last state")
 
     def last(self, subscriber):
         import json
@@ -334,30 +366,31 @@ class Change(Load):
 
 
 class Audience(Load):
+    @best_of_three
     def test_subscribers(self):
         """100,000 subscribers of one service, from 100 addresses; then a change."""
-        s = self.server(**{"segment.limit": "512MiB", "push.subscriber_life": "10s", "push.ack_wait": "3s"})
+        s = self.server(**{"segment.limit": "512MiB", "push.subscriber_life": "30s", "push.ack_wait": "3s"})
         s.register("crowd", "10.0.0.1", 80)
         before = pss(s)
-        got = fields(tool("overload", "subscribe", s.port, 100, 1000, 20000, "crowd").communicate(timeout=90)[0])
+        got = fields(tool("overload", "subscribe", s.port, 100, 1000, 20000, "crowd").communicate(timeout=120)[0])
         self.assertEqual((got["ok"], got["other"], got["broken"]), (100000, 0, 0))
         real = Subscriber(s, "crowd")
         self.addCleanup(real.close)
         self.assertEqual(counter(s, "roster_subscribers"), 100001)
         each = (pss(s) - before) / 100000
-        others = Innocents(s, 6, 250)
+        others = Innocents(s, 6, 75)
         bystander = Subscriber(s, "bystander")
         self.addCleanup(bystander.close)
-        wait_until(lambda: counter(s, "roster_push_queue_services") == 0, 10, "earlier changes pushed")
+        wait_until(lambda: counter(s, "roster_push_queue_services") == 0, HUNG_S, "earlier changes pushed")
         pushed = counter(s, "roster_push_total")
         begin = time.monotonic()
         s.register("crowd", "10.0.0.2", 80)
         s.register("bystander", "10.0.0.3", 80)
-        bystander.wait_for(lambda data: len(data["hosts"]) == 1, 5, "the bystander's push")
+        bystander.wait_for(lambda data: len(data["hosts"]) == 1, HUNG_S, "the bystander's push")
         near = time.monotonic() - begin
-        real.wait_for(lambda data: len(data["hosts"]) == 2, 5, "the push")
+        real.wait_for(lambda data: len(data["hosts"]) == 2, HUNG_S, "the push")
         mine = time.monotonic() - begin
-        wait_until(lambda: counter(s, "roster_push_total") >= pushed + 100002, 20, "all pushed", 0.02)
+        wait_until(lambda: counter(s, "roster_push_total") >= pushed + 100002, HUNG_S, "all pushed", 0.02)
         done = time.monotonic() - begin
         peak = pss(s)
         say("100,000 subscribers: %d/s subscribed, %.0f bytes each; a change was with all after %.2f s (1 s of it merge delay), with "
@@ -365,11 +398,11 @@ class Audience(Load):
             near, mine, peak / MIB)
         others.check(self, "a push to 100,000")
         self.assertLess(each, 700)
-        self.assertLess(done, 5)
-        self.assertLess(near, 3)
+        others.yardstick.judge(done * 1e3 - 1000, 3000, "all pushed, after the merge delay")
+        others.yardstick.judge(near * 1e3 - 1000, 500, "the bystander's push, after the merge delay")
         self.assertLess(peak - before, 200 * MIB)
         # Nobody acknowledges but one: they are dropped.
-        wait_until(lambda: counter(s, "roster_subscribers") <= 2, 60, "the silent ones dropped", 0.2)
+        wait_until(lambda: counter(s, "roster_subscribers") <= 2, 120, "the silent ones dropped", 0.2)
 
 
 class Full(Load):
@@ -404,11 +437,12 @@ class Full(Load):
     def start_fails(self, **options):
         s = Server(check=False, **options)
         self.addCleanup(lambda: shutil.rmtree(s.folder, ignore_errors=True))
-        done = subprocess.run(s.command(), stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=20)
+        done = subprocess.run(s.command(), stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=HUNG_S)
         self.assertNotEqual(done.returncode, 0)
         self.assertGreater(done.returncode, 0, "a signal")
         return done.stdout + done.stderr + s_log(s)
 
+    @best_of_three
     def test_registry_full(self):
         s = self.server(**{"segment.limit": "8MiB"})
         s.register("innocent", "10.0.0.1", 80)
@@ -420,7 +454,7 @@ class Full(Load):
         self.assertEqual((reply.status, reply.text), (503, "caused: segment.limit reached: 8388608;"))
         self.assertGreaterEqual(counter(s, "roster_full_refused_total"), 2)
         # What exists is served, kept alive, pushed, changed in place and removed.
-        others = Innocents(s, 3, 250)
+        others = Innocents(s, 3, 75)
         self.assertEqual(s.beat("many", "10.0.0.9", 80), 10200)
         self.assertEqual(len(s.hosts("many")), room)
         self.assertEqual(s.beat("nobody", "10.0.0.9", 80), 20404)
@@ -431,37 +465,38 @@ class Full(Load):
         s.register("many", "10.99.0.1", 80, metadata="k=" + "v" * 200)
         self.assertEqual(s.request("GET", "/v1/console/health/readiness").status, 200)
 
+    @best_of_three
     def test_descriptors_used_up(self):
         s = self.server(workers=1)
         s.register("innocent", "10.0.0.1", 80)
         worker = s.child("worker/0")
-        others = Innocents(s, 5, 250)       # ten kept connections; new ones come before and after
+        others = Innocents(s, 5, 75)       # ten kept connections; new ones come before and after
         used = len(os.listdir("/proc/%d/fd" % worker))
         limits = resource.prlimit(worker, resource.RLIMIT_NOFILE)
         kept = http.client.HTTPConnection("127.0.0.1", s.port, timeout=10)
         self.assertEqual(s.request("PUT", BEAT[6:], conn=kept).status, 200)
-        others.proc.kill()
-        others.proc.communicate()
+        others.kill()
         resource.prlimit(worker, resource.RLIMIT_NOFILE, (used + 40, limits[1]))
         socks = [socket.create_connection(("127.0.0.1", s.port), 10) for _ in range(200)]
-        refused = [sock for sock in socks if select.select([sock], [], [], 0.05)[0]]
-        self.assertGreater(len(refused), 100)
+        refused = wait_until(lambda: (lambda ready: ready if len(ready) > 100 else None)(select.select(socks, [], [], 0)[0]),
+                             HUNG_S, "those over the limit told")
         self.assertEqual({sock.recv(12) for sock in refused}, {b"HTTP/1.1 503"})
         self.assertEqual(s.request("PUT", BEAT[6:], conn=kept).status, 200)
         # Below what it has open: not even the spare one helps. The queue is full of connections all the time.
         resource.prlimit(worker, resource.RLIMIT_NOFILE, (3, limits[1]))
         waiting = [socket.create_connection(("127.0.0.1", s.port), 10) for _ in range(50)]
         begin, cpu, slowest = time.monotonic(), cpu_s(worker), 0
-        while time.monotonic() < begin + 2:
-            asked = time.monotonic()
-            self.assertEqual(s.request("PUT", BEAT[6:], conn=kept).status, 200)
-            slowest = max(slowest, time.monotonic() - asked)
-            roster.pause(0.02)
+        with Yardstick() as yardstick:
+            while time.monotonic() < begin + 2:
+                asked = time.monotonic()
+                self.assertEqual(s.request("PUT", BEAT[6:], conn=kept).status, 200)
+                slowest = max(slowest, time.monotonic() - asked)
+                roster.pause(0.02)
         share = (cpu_s(worker) - cpu) / (time.monotonic() - begin)
         say("no descriptors: %d of 200 told 503, the worker takes %.1f %% of a core, a kept connection %.1f ms at most",
             len(refused), share * 100, slowest * 1e3)
         self.assertLess(share, 0.25)
-        self.assertLess(slowest, 0.25)
+        yardstick.judge(slowest * 1e3, 100, "a kept connection, without descriptors")
         resource.prlimit(worker, resource.RLIMIT_NOFILE, limits)
         for sock in socks:
             sock.close()
@@ -473,16 +508,17 @@ class Full(Load):
         self.assertGreater(counter(s, "roster_http_accept_pauses_total"), 0)
         self.assertEqual(s.child("worker/0"), worker)
 
+    @best_of_three
     def test_log_disk_full(self):
         disk = self.tmpfs(64)
         s = type("LogElsewhere", (Server,), {"log_path": disk + "/log"})(
             **{"log.level": "debug", "log.file": disk + "/log", "operator.allow": "10.0.0.1"})
         with s:
             ballast = self.stuff(disk)
-            others = Innocents(s, 3, 250)
+            others = Innocents(s, 3, 75)
             # Each refusal of an operator's write is a line (debug); the source is not in operator.allow.
             conn = http.client.HTTPConnection("127.0.0.1", s.port, timeout=10)
-            wait_until(lambda: self.noise(s, conn) and counter(s, "roster_log_lost_total") > 20, 20, "lines lost")
+            wait_until(lambda: self.noise(s, conn) and counter(s, "roster_log_lost_total") > 20, HUNG_S, "lines lost")
             old = s.child("pusher")
             os.kill(old, 9)
             s.wait_replaced("pusher", old)
@@ -508,9 +544,9 @@ class Full(Load):
         s.proc = subprocess.Popen(s.command(), stdin=subprocess.DEVNULL, stdout=s.stderr, stderr=s.stderr)
         self.addCleanup(lambda: shutil.rmtree(s.folder, ignore_errors=True))
         try:
-            s.port = int(wait_until(lambda: os.path.exists(s.folder + "/run/port") and open(s.folder + "/run/port").read().strip(), 10,
+            s.port = int(wait_until(lambda: os.path.exists(s.folder + "/run/port") and open(s.folder + "/run/port").read().strip(), HUNG_S,
                                     "the port file"))
-            wait_until(lambda: s.request("GET", "/v1/console/health/liveness").status == 200, 10, "serving")
+            wait_until(lambda: s.request("GET", "/v1/console/health/liveness").status == 200, HUNG_S, "serving")
         finally:
             self.assertEqual(s.stop(), 0)
 
@@ -522,6 +558,7 @@ class Full(Load):
         why = self.start_fails(**{"segment.dir": run, "segment.limit": "8MiB"})
         self.assertRegex(why, r"op=start what=segment why=\"segment.limit 8 MiB, but the file system has 0 MiB free")
 
+    @best_of_three
     def test_run_full_while_serving(self):
         """segment.dir and runtime_dir on one full memory file system: refused is what needs room; nothing dies."""
         run = self.tmpfs(20480)
@@ -532,7 +569,7 @@ class Full(Load):
             self.assertEqual(set(found), {200})
             children = s.children()
             ballast = self.stuff(run)
-            others = Innocents(s, 3, 250)
+            others = Innocents(s, 3, 75)
             found = fill(s, "many", 100000)
             self.assertEqual(found[-1], 503)
             self.assertEqual(s.request("POST", "/v1/ns/instance", {"serviceName": "many", "ip": "10.99.0.1", "port": 80,
@@ -542,9 +579,8 @@ class Full(Load):
             os.kill(old, 9)                # a successor needs no room either
             s.wait_replaced("worker/0", old)
             self.assertEqual(len(s.hosts("some")), 500)
-            others.proc.kill()
-            others.proc.communicate()
-            others = Innocents(s, 2, 250)
+            others.kill()
+            others = Innocents(s, 2, 75)
             others.check(self, "/run full: %d more instances found room" % found.count(200))
             os.unlink(ballast)
             self.assertEqual(set(fill(s, "many", 2000, first=200000)), {200})
