@@ -27,7 +27,7 @@
 
 #include "shared/shm/slab.h"
 
-#define CHILD_SECONDS 20U
+#define CHILD_SECONDS 60U
 #define CHILD_MEMORY (512ULL << 20) /* beyond what it has at its start */
 #define GUARD_BYTES (1U << 20)
 #define CHANGES_MAX 4200U

@@ -19,7 +19,7 @@
 #include "shared/registry/registry.h"
 #include "shared/shm/health.h"
 
-#define WAIT_MS 10000
+#define WAIT_MS 60000 /* only ends what hangs */
 
 static struct process proc;
 static int master_end;

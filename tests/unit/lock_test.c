@@ -215,14 +215,13 @@ static void test_writers_under_fire(void **state)
 {
 	struct segment *seg = *state;
 	const uint64_t *root = root_of(seg);
-	uint64_t begin = clock_mono_ms(), kills = 0;
 	pid_t pids[WRITERS];
 	struct tx tx;
 	int status;
 
 	for (unsigned i = 0; i < WRITERS; i++)
 		pids[i] = start_writer(seg);
-	for (; clock_mono_ms() - begin < 700; kills++) {
+	for (uint64_t kills = 0; kills < 200 || *(volatile const uint64_t *)root == 0; kills++) {
 		unsigned victim = (unsigned)(kills % WRITERS);
 
 		nanosleep(&(struct timespec){ 0, (long)(kills * 7919 % 3000000) + 50000 }, NULL);

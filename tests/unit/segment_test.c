@@ -219,7 +219,7 @@ static void test_waits_for_the_predecessor(void **state)
 		_exit(segment_unlink(place->seg) != 0);
 	}
 	segment_close_for_test(&place->seg);
-	place->config.lock_wait_ms = 5000;
+	place->config.lock_wait_ms = 60000;
 	/* It even removes the file meanwhile: what we lock must be what the name stands for. */
 	assert_int_equal(open_it(place), 0);
 	assert_int_equal(place->report.origin, SEGMENT_NEW);

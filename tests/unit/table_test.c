@@ -243,6 +243,8 @@ static void remove_last(struct segment *seg)
 	lock_drop(&tx);
 }
 
+#define GROWN 4000U
+
 /* Up to 90, down to 10 and so on: the page of heads comes and goes. */
 static void swing(struct segment *seg)
 {
@@ -269,9 +271,20 @@ static void check_members(struct segment *seg, struct tx *tx)
 		assert_int_not_equal(table_find(tx, &root->table, clump(i)), 0);
 }
 
+/* From a full inline table on; again from there when it is large, for a check costs as much as there are members. */
+static void grow(struct segment *seg)
+{
+	struct root *root = root_of(seg);
+
+	if (root->step >= GROWN)
+		while (root->step > TABLE_INLINE)
+			remove_last(seg);
+	insert_next(seg);
+}
+
 static void test_killed_while_growing(void **state)
 {
-	const struct campaign campaign = { insert_next, check_members };
+	const struct campaign campaign = { grow, check_members };
 
 	for (unsigned i = 0; i < TABLE_INLINE; i++)
 		insert_next(*state);
