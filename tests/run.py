@@ -25,7 +25,7 @@ LONG = ("upgrade_refused", "lint", "fault-campaign", "/time", "/restart", "/chec
 
 
 class Suite:
-    def __init__(self, name, command, env=None, alone=False, limit_s=420):
+    def __init__(self, name, command, env=None, alone=False, limit_s=900):
         self.name, self.command, self.env, self.alone, self.limit_s = name, command, env or {}, alone, limit_s
 
     def run(self):
@@ -66,7 +66,7 @@ def unit(build):
     sources = sorted(glob.glob(os.path.join(TOP, "tests", "unit", "*_test.c")))
     for source in sources:
         name = os.path.basename(source)[:-2]
-        yield Suite("unit/%s/%s" % (build, name), [os.path.join(TOP, build, "tests", "unit", name)], limit_s=180)
+        yield Suite("unit/%s/%s" % (build, name), [os.path.join(TOP, build, "tests", "unit", name)], limit_s=900)
 
 
 def binary(build):

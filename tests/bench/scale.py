@@ -14,7 +14,7 @@ from works import CONNECTIONS, INSTANCES, METADATA, fill, measure
 
 PAIRS = "%7B%22version%22%3A%221.0.7%22%2C%22zone%22%3A%22eu-west-1a%22%7D"     # two of everyday length
 MILLION = 1_000_000
-PUSH_DELAY_S, PUSH_WAIT_S = 1, 5
+PUSH_DELAY_S, PUSH_WAIT_S = 1, 60
 PUSHES = (1_000, 10_000)
 IDLE_S = 10
 PACES = (5_000, 10_000, 20_000, 40_000, 70_000, 100_000)    # beats/s

@@ -151,7 +151,7 @@ class Rosterd(Own):
             raise
 
     def wait_ready(self, child_count):
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 60
         while time.monotonic() < deadline and self.process.poll() is None:
             port = self.read_port()
             if port and len(children(self.process.pid)) == child_count and answers(port):
@@ -190,7 +190,7 @@ def answers(port):
 
 
 class Client:
-    def __init__(self, port, timeout=10, host="127.0.0.1"):
+    def __init__(self, port, timeout=60, host="127.0.0.1"):
         self.socket = socket.create_connection((host, port), timeout)
 
     def ask(self, method, target, prefix="/nacos/v1/ns", more=""):

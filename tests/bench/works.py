@@ -55,9 +55,9 @@ def reply_sizes(client, port):
 
 
 def load(server, work, base, seconds, verify=False, count=0, connections=CONNECTIONS):
-    command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "-s", f"{HERE}/bench.lua", f"http://{server.host}:{server.port}",
-               "--", work, str(base), "1" if verify else "0", str(count)]
-    run = subprocess.run(command, capture_output=True, text=True, timeout=seconds + 30, preexec_fn=pin(LOAD_CPUS), check=False)
+    command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--timeout", "30s", "-s", f"{HERE}/bench.lua",
+               f"http://{server.host}:{server.port}", "--", work, str(base), "1" if verify else "0", str(count)]
+    run = subprocess.run(command, capture_output=True, text=True, timeout=seconds + 60, preexec_fn=pin(LOAD_CPUS), check=False)
     result = re.search(r"^RESULT requests=(\d+) bytes=(\d+) errors=(\d+) wrong=(\d+)$", run.stdout, re.M)
     if run.returncode != 0 or not result:
         raise BenchError(f"wrk failed at {work}: {run.stdout}{run.stderr}")

@@ -50,6 +50,7 @@ class Client:
                 self.lock.notify_all()
 
     def _wait(self, condition, timeout, what):
+        timeout = max(timeout, roster.HUNG_S)
         with self.lock:
             if not self.lock.wait_for(lambda: condition() or self.proc.poll() is not None, timeout) or not condition():
                 errors = open(os.path.join(self.home.name, "stderr"), errors="replace").read()[-2000:]

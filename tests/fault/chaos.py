@@ -276,7 +276,7 @@ def parse(argv):
     parser.add_argument("--seed", default=str(time.time_ns()))
     parser.add_argument("--pause", type=float, default=0.2, help="mean time between two kills, in seconds")
     parser.add_argument("--pace", type=float, default=0.002, help="pause of a client between two requests, in seconds")
-    parser.add_argument("--bound", type=float, default=6, help="a change is pushed within this, in seconds")
+    parser.add_argument("--bound", type=float, default=20, help="a change is pushed within this, in seconds")
     parser.add_argument("--points", action="store_true", help="die at crash points, too")
     parser.add_argument("--verbose", action="store_true")
     return parser.parse_args(argv)

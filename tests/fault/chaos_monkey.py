@@ -14,7 +14,7 @@ import time
 
 import roster
 
-CHILD_GONE_S = 5.0        # children of a dead master
+CHILD_GONE_S = 60.0       # children of a dead master
 STARTS = 3                # a service manager tries again
 
 

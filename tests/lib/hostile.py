@@ -3,15 +3,16 @@ import http.client
 import json
 import re
 import socket
+import time
 import urllib.parse
 
-from roster import Reply
+from roster import HUNG_S, Reply
 
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 INSTANCE = "/v1/ns/instance"
 
 
-def talk(server, data, timeout=10):
+def talk(server, data, timeout=HUNG_S):
     """Sends bytes and reads until the server closes: (all it said, it closed while we could still have sent)."""
     with socket.create_connection(("127.0.0.1", server.port), timeout=timeout) as s:
         got = b""
@@ -32,7 +33,7 @@ def statuses(raw):
     return [int(n) for n in re.findall(rb"(?:^|\r\n)HTTP/1\.[01] (\d{3})", raw)]
 
 
-def ask(server, method, path, query=None, source="127.0.0.1", headers=None, body=None, timeout=20):
+def ask(server, method, path, query=None, source="127.0.0.1", headers=None, body=None, timeout=HUNG_S):
     """A request from that loopback address."""
     target = "/nacos" + path
     if query:
@@ -48,6 +49,17 @@ def ask(server, method, path, query=None, source="127.0.0.1", headers=None, body
 
 def form(**fields):
     return {"headers": FORM, "body": urllib.parse.urlencode(fields)}
+
+
+def judge_time(case, server, took):
+    """One hostile request takes no longer than two hundred harmless ones of a megabyte; the slowest of three made now counts."""
+    slowest = 0.0
+    for _ in range(3):
+        begun = time.monotonic()
+        reply = ask(server, "GET", "/v1/ns/operator/metrics", **form(harmless="a" * 1000000))
+        slowest = max(slowest, time.monotonic() - begun)
+        case.assertEqual(reply.status, 200)
+    case.assertLess(took, 200 * slowest)
 
 
 def strict_json(reply):

@@ -50,6 +50,7 @@ class Yardstick:
 
     def judge(self, took_ms, pieces, what):
         """Fails when something took longer than so many pieces of work."""
+        pieces = int(pieces)
         limit = self.slowest_ms(pieces)
         if took_ms > limit:
             raise TooSlow("%s: %.1f ms, and %d pieces of work took %.1f ms at the most" % (what, took_ms, pieces, limit))

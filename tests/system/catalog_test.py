@@ -73,7 +73,7 @@ class Catalog(unittest.TestCase):
         reply = self.ask("GET", "/service/names", {"namespaceId": "slow", "expr": "(a+)+[xy]"}, 400)
         self.assertEqual(reply.text, "caused: the regular expression takes too long;")
         self.ask("GET", "/catalog/services", {"namespaceId": "slow", "pageNo": 1, "pageSize": 1, "groupNameParam": "(_*A*.*)+[xy]"}, 400)
-        self.assertLess(time.monotonic() - began, 20)
+        self.assertLess(time.monotonic() - began, roster.HUNG_S)
 
     # -- catalog ---------------------------------------------------------------------------
     def test_pages_with_instances_count_from_zero(self):

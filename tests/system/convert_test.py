@@ -66,7 +66,7 @@ def fill(server):
     server.request("POST", "/v1/console/namespaces", {"customNamespaceId": "space", "namespaceName": "a space"})
     subprocess.run([FLEET, "-n", str(INSTANCES), "-p", "10", "-m",
                     "%7B%22preserved.heart.beat.timeout%22%3A%22900000%22%2C%22preserved.ip.delete.timeout%22%3A%22990000%22%7D",
-                    str(server.port), "register"], check=True, stdout=subprocess.DEVNULL, timeout=60)
+                    str(server.port), "register"], check=True, stdout=subprocess.DEVNULL, timeout=roster.HUNG_S)
 
 
 class Convert(unittest.TestCase):

@@ -25,7 +25,7 @@ def asides(server):
 
 
 def poke(server, way):
-    subprocess.run([POKE, segment(server), way], check=True, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, timeout=20)
+    subprocess.run([POKE, segment(server), way], check=True, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, timeout=roster.HUNG_S)
 
 
 def overwrite(server, at, data):
@@ -112,7 +112,7 @@ class Damage(unittest.TestCase):
             return None
 
     def at_work(self, way, **options):
-        with Server(**dict({"listen.port": roster.free_port()}, **options)) as server:
+        with Server(**dict({"listen.port": roster.lasting_port()}, **options)) as server:
             fill(server)
             self.assertEqual(server.stop(), 0)
             server.start()
@@ -159,7 +159,7 @@ class Damage(unittest.TestCase):
 
     def test_found_by_the_regular_check(self):
         """Nobody asks for anything: the period alone."""
-        with Server(**{"segment.check_period": "1s", "listen.port": roster.free_port()}) as server:
+        with Server(**{"segment.check_period": "1s", "listen.port": roster.lasting_port()}) as server:
             fill(server)
             self.assertEqual(server.stop(), 0)
             server.start()
@@ -196,7 +196,7 @@ class Damage(unittest.TestCase):
             server.wait_log(r"op=child-exit name=worker/1 pid=%d " % pid)
 
     def test_crashes_right_after_an_attach(self):
-        with Server(**{"listen.port": roster.free_port()}) as server:
+        with Server(**{"listen.port": roster.lasting_port()}) as server:
             fill(server)
             self.assertEqual(server.stop(), 0)
             server.start()

@@ -11,12 +11,11 @@ import urllib.parse
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "lib"))
 import roster  # noqa: E402
-from hostile import FORM, INSTANCE, ask, counter, form, statuses, strict_json, talk  # noqa: E402
+from hostile import FORM, INSTANCE, ask, counter, form, judge_time, statuses, strict_json, talk  # noqa: E402
 from roster import Server, wait_until  # noqa: E402
 
 SWITCHES = "/v1/ns/operator/switches"
 SET = "?entry=pushEnabled&value=false"
-BOMB_SECONDS = 2.0      # one request, on a machine that does other things too
 
 SMUGGLED = b"POST /nacos/v1/ns/instance?serviceName=smuggled&ip=6.6.6.6&port=1 HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n"
 PUT = b"PUT /nacos/v1/ns/instance/beat HTTP/1.1\r\n"
@@ -144,7 +143,7 @@ class A12Slow(unittest.TestCase):
             flood.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
             flood.settimeout(0.2)
             begun, open_drips, flooding, worst = time.monotonic(), set(range(50)), True, 0.0
-            while (open_drips or flooding) and time.monotonic() - begun < 20:
+            while (open_drips or flooding) and time.monotonic() - begun < roster.HUNG_S:
                 for n in sorted(open_drips):
                     try:
                         drips[n].send(b"G")
@@ -166,7 +165,7 @@ class A12Slow(unittest.TestCase):
                 self.assertEqual(len(server.hosts("slow")), 50)
                 worst = max(worst, time.monotonic() - asked)
             self.assertEqual((open_drips, flooding), (set(), False), "somebody is still connected")
-            self.assertLess(worst, 5.0)
+            judge_time(self, server, worst)
             for s in drips + [flood]:
                 s.close()
 
@@ -207,7 +206,7 @@ class A13Texts(Hostile):
             begun = time.monotonic()
             reply = ask(self.server, "POST", INSTANCE, {"serviceName": "keys", "ip": "1.1.1.1", "port": 1}, **form(metadata=text))
             self.assertIn(reply.status, (400, 500))
-            self.assertLess(time.monotonic() - begun, BOMB_SECONDS)
+            judge_time(self, self.server, time.monotonic() - begun)
 
     def test_zero_bytes_and_broken_utf8(self):
         """Names of services and clusters hold neither. What else is stored comes out as JSON that the strictest client reads."""
@@ -282,7 +281,7 @@ class A14Json(Hostile):
                 begun = time.monotonic()
                 reply = ask(self.server, "PUT", INSTANCE + "/beat", {"serviceName": "bombs"}, **form(beat=text))
                 self.assertIn(reply.status, (400, 500), reply.text[:200])
-                self.assertLess(time.monotonic() - begun, BOMB_SECONDS)
+                judge_time(self, self.server, time.monotonic() - begun)
         self.assertEqual(self.server.hosts("bombs"), [])
         self.alive()
 
@@ -295,7 +294,7 @@ class A14Json(Hostile):
                     begun = time.monotonic()
                     reply = ask(self.server, "POST", path, query, **form(metadata=text))
                     self.assertIn(reply.status, (400, 500), reply.text[:200])
-                    self.assertLess(time.monotonic() - begun, BOMB_SECONDS)
+                    judge_time(self, self.server, time.monotonic() - begun)
         self.assertEqual(self.server.hosts("meta"), [])
 
     def test_bombs_elsewhere(self):
@@ -312,15 +311,15 @@ class A14Json(Hostile):
             with self.subTest(path):
                 begun = time.monotonic()
                 ask(self.server, method, path, source="127.0.0.9", **form(**fields))
-                self.assertLess(time.monotonic() - begun, BOMB_SECONDS)
+                judge_time(self, self.server, time.monotonic() - begun)
         begun = time.monotonic()
         reply = ask(self.server, "PUT", INSTANCE + "/metadata/batch", headers=FORM,
                     body="serviceName=g@@else&metadata={\"a\":\"b\"}&instances=" + many)
         self.assertEqual(reply.status, 200)
-        self.assertLess(time.monotonic() - begun, BOMB_SECONDS)
+        judge_time(self, self.server, time.monotonic() - begun)
         begun = time.monotonic()
         ask(self.server, "GET", "/v1/ns/service/names", {"expr": "(((a+)+)+)+$" + "?" * 900})
-        self.assertLess(time.monotonic() - begun, BOMB_SECONDS)
+        judge_time(self, self.server, time.monotonic() - begun)
         self.assertEqual(self.server.hosts("else")[0]["metadata"], {})
         self.alive()
 
@@ -366,7 +365,7 @@ class A14Json(Hostile):
         finally:
             done.set()
             thread.join()
-        self.assertLess(max(slow), BOMB_SECONDS)
+        judge_time(self, self.server, max(slow))
 
 
 if __name__ == "__main__":

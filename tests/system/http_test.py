@@ -14,7 +14,7 @@ from roster import Server, wait_until  # noqa: E402
 BEAT = "/nacos/v1/ns/instance/beat?serviceName=raw&ip=10.0.0.1&port=80"
 
 
-def talk(server, data, timeout=10, pieces=None):
+def talk(server, data, timeout=roster.HUNG_S, pieces=None):
     """Sends bytes (or pieces one after the other), reads until the server closes or the answer is quiet for a while."""
     with socket.create_connection(("127.0.0.1", server.port), timeout=timeout) as s:
         for piece in pieces or [data]:
@@ -71,7 +71,7 @@ class Http(unittest.TestCase):
 
     def test_expect_continue(self):
         body = b"serviceName=raw&ip=10.0.0.1&port=80"
-        with socket.create_connection(("127.0.0.1", self.server.port), timeout=10) as s:
+        with socket.create_connection(("127.0.0.1", self.server.port), timeout=roster.HUNG_S) as s:
             s.sendall(b"PUT /nacos/v1/ns/instance/beat HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: %d\r\n"
                       b"Content-Type: application/x-www-form-urlencoded\r\n\r\n" % len(body))
             self.assertIn(b"100 Continue", s.recv(4096))
@@ -195,18 +195,18 @@ class Timeouts(unittest.TestCase):
         with Server(**{"http.head_timeout": "500ms", "http.idle_timeout": "700ms", "http.body_timeout": "500ms"}) as server:
             for name, start in (("silent", b""), ("half a head", b"GET / HTTP/1.1\r\nHo"),
                                 ("half a body", b"PUT /nacos/v1/ns/instance HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\nab")):
-                with self.subTest(name), socket.create_connection(("127.0.0.1", server.port), timeout=8) as s:
+                with self.subTest(name), socket.create_connection(("127.0.0.1", server.port), timeout=roster.HUNG_S) as s:
                     s.sendall(start)
                     answer = s.recv(4096)
                     self.assertTrue(answer == b"" or b" 408 " in answer, answer)
 
     def test_connection_limit(self):
         with Server(workers=1, **{"http.connections": "20"}) as server:
-            held = [socket.create_connection(("127.0.0.1", server.port), timeout=5) for _ in range(20)]
+            held = [socket.create_connection(("127.0.0.1", server.port), timeout=roster.HUNG_S) for _ in range(20)]
             for s in held:
                 s.sendall(b"GET /nacos/v1/ns/operator/metrics HTTP/1.1\r\nHost: x\r\n\r\n")
                 self.assertIn(b"200", s.recv(4096))
-            with socket.create_connection(("127.0.0.1", server.port), timeout=5) as extra:
+            with socket.create_connection(("127.0.0.1", server.port), timeout=roster.HUNG_S) as extra:
                 extra.sendall(b"GET /nacos/v1/ns/operator/metrics HTTP/1.1\r\nHost: x\r\n\r\n")
                 self.assertIn(b" 503 ", extra.recv(4096))
             for s in held:
@@ -249,7 +249,7 @@ class Limits(unittest.TestCase):
     def test_full_segment_refuses_and_recovers(self):
         with Server(**{"segment.limit": "8MiB", "workers": 1}) as server:
             import http.client
-            conn = http.client.HTTPConnection("127.0.0.1", server.port, timeout=10)
+            conn = http.client.HTTPConnection("127.0.0.1", server.port, timeout=roster.HUNG_S)
             count, refused = 0, None
             for n in range(200000):
                 reply = server.request("POST", "/v1/ns/instance", {"serviceName": "full%d" % (n % 50), "ip": "10.%d.%d.%d" % (

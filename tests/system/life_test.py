@@ -29,15 +29,15 @@ class Life(unittest.TestCase):
     def test_expiry_with_overrides(self):
         with Server() as server:
             begin = prepare(server)
-            roster.wait_until(lambda: state(server, "s") == {"10.0.0.1": False}, 8, "unhealthy")
+            roster.wait_within(lambda: state(server, "s") == {"10.0.0.1": False}, 8, "unhealthy")
             self.assertGreaterEqual(time.monotonic() - begin, 1.9)
-            roster.wait_until(lambda: state(server, "s") == {}, 8, "removed")
+            roster.wait_within(lambda: state(server, "s") == {}, 8, "removed")
             self.assertGreaterEqual(time.monotonic() - begin, 3.9)
 
     def test_beat_revives(self):
         with Server() as server:
             prepare(server)
-            roster.wait_until(lambda: state(server, "s") == {"10.0.0.1": False}, 8, "unhealthy")
+            roster.wait_within(lambda: state(server, "s") == {"10.0.0.1": False}, 8, "unhealthy")
             self.assertEqual(server.beat("s", "10.0.0.1", 80), 10200)
             self.assertEqual(state(server, "s"), {"10.0.0.1": True})
 
@@ -47,10 +47,10 @@ class Life(unittest.TestCase):
             pid = server.child("keeper")
             os.kill(pid, signal.SIGKILL)
             server.wait_replaced("keeper", pid)
-            roster.wait_until(lambda: state(server, "s") == {"10.0.0.1": False}, 10, "unhealthy after the keeper's death")
+            roster.wait_within(lambda: state(server, "s") == {"10.0.0.1": False}, 10, "unhealthy after the keeper's death")
             pid = server.child("keeper")
             os.kill(pid, signal.SIGKILL)
-            roster.wait_until(lambda: state(server, "s") == {}, 10, "removed after the keeper's second death")
+            roster.wait_within(lambda: state(server, "s") == {}, 10, "removed after the keeper's second death")
 
     def test_everything_killed_nothing_lost(self):
         with Server() as server:
@@ -121,7 +121,7 @@ class Life(unittest.TestCase):
             self.assertEqual(os.listdir(server.folder + "/seg"), [])
 
     def test_empty_service_goes(self):
-        with Server(**{"empty_service.delay": "100ms", "empty_service.period": "300ms"}) as server:
+        with Server(**{"empty_service.delay": "3s", "empty_service.period": "300ms"}) as server:
             server.register("e", "10.0.0.1", 80)
             server.register("kept", "10.0.0.1", 80, metadata=CALM)
             server.deregister("e", "10.0.0.1", 80)

@@ -13,7 +13,7 @@ import roster  # noqa: E402
 from roster import ROSTERD, Server, wait_until  # noqa: E402
 
 
-def run(*args, timeout=30):
+def run(*args, timeout=roster.HUNG_S):
     return subprocess.run([ROSTERD] + list(args), stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=timeout)
 
 
@@ -204,7 +204,7 @@ class Systemd(unittest.TestCase):
     def notify_socket(self, folder):
         sock = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         sock.bind(folder + "/notify")
-        sock.settimeout(20)
+        sock.settimeout(roster.HUNG_S)
         return sock
 
     def wait_state(self, sock, word):
@@ -234,7 +234,7 @@ class Systemd(unittest.TestCase):
     def test_socket_activation(self):
         """systemd-socket-activate listens; the master takes its socket over and opens the others itself."""
         server = Server(workers=2)
-        port = roster.free_port()
+        port = roster.lasting_port()
         server.options["listen.port"] = str(port)
         line = ["systemd-socket-activate", "-l", "127.0.0.1:%d" % port] + server.command()
         server.log_from = 0
@@ -250,7 +250,7 @@ class Systemd(unittest.TestCase):
                 line = server.wait_log(r"op=ready .*")
                 self.assertIn("port=%d" % port, line)
                 server.proc.send_signal(signal.SIGTERM)
-                self.assertEqual(server.proc.wait(20), 0)
+                self.assertEqual(server.proc.wait(roster.HUNG_S), 0)
             finally:
                 if server.proc.poll() is None:
                     server.proc.kill()

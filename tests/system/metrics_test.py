@@ -79,7 +79,7 @@ class Metrics(unittest.TestCase):
 
     def test_registry_and_routes(self):
         with Server(workers=1) as server:
-            conn = http.client.HTTPConnection("127.0.0.1", server.port, timeout=10)
+            conn = http.client.HTTPConnection("127.0.0.1", server.port, timeout=roster.HUNG_S)
             empty = scrape(server)
             self.assertEqual((empty["roster_services"], empty['roster_instances{kind="ephemeral"}']), (0, 0))
             self.assertEqual(route(empty, BEAT), 0)
@@ -141,7 +141,7 @@ class Metrics(unittest.TestCase):
             self.assertEqual((buckets[-1][0], buckets[-1][1]), (float("inf"), count), name)
 
     def test_push(self):
-        with Server(**{"push.delay": "100ms", "push.ack_wait": "300ms"}) as server:
+        with Server(**{"push.delay": "100ms", "push.ack_wait": "2s"}) as server:
             server.register("s", "10.0.0.1", 80)
             sub = Subscriber(server, "s")
             if sub.receive(2) is not None:      # pushed at once, unless we came after the delay
@@ -159,7 +159,7 @@ class Metrics(unittest.TestCase):
             # Without an ACK: a second try, then given up.
             sub.ack = False
             server.register("s", "10.0.0.3", 80)
-            sub.receive(5)
+            sub.receive()
             late = scrape(server)
             self.assertEqual(monitor(late, "failedPush"), monitor(page, "failedPush") + 1, "what still waits counts as failed")
             late = self.wait_page(server, lambda p: p["roster_push_failed_total"] > page["roster_push_failed_total"], "given up")
@@ -177,7 +177,7 @@ class Metrics(unittest.TestCase):
 
     def test_expiry(self):
         with Server() as server:
-            quick = '{"preserved.heart.beat.timeout":"1000","preserved.ip.delete.timeout":"2000"}'
+            quick = '{"preserved.heart.beat.timeout":"1000","preserved.ip.delete.timeout":"5000"}'
             server.register("s", "10.0.0.1", 80, metadata=quick)
             page = self.wait_page(server, lambda p: p["roster_expiry_removals_total"] == 1, "removed", 30)
             self.assertEqual(page["roster_expiry_flips_total"], 1)

@@ -2,7 +2,7 @@
 # runs alone
 """Overload: crowds, floods, slow clients, full memory, full disks, no descriptors. Each time: the others are served within a
 bound, memory stays within a bound, refusals say why, and everything is as before when the load has gone, without a restart.
-Bounds of time are pieces of work (tests/lib/yardstick.py): about five times what is measured on a quiet machine.
+Bounds of time are pieces of work (tests/lib/yardstick.py): two to five times what is measured on a quiet machine.
 
 Full disks are small memory file systems in a mount namespace of this process (needs root, as in CI)."""
 import ctypes
@@ -115,7 +115,7 @@ class Crowd(Load):
         self.assertEqual([c.stdout.readline() for c in crowd], ["open 5000 failed 0\n"] * 4)
         self.assertGreaterEqual(counter(s, "roster_process_connections"), 20000)
         each = (pss(s) - before) / 20000
-        others = Innocents(s, 3, 100)
+        others = Innocents(s, 3, 50)
         others.check(self, "20,000 idle connections, %.0f bytes each" % each)
         self.assertLess(each, 1500)
         slowest = 0
@@ -127,7 +127,7 @@ class Crowd(Load):
                 self.assertEqual((got["answered"], got["broken"]), (5000, 0))
                 slowest = max(slowest, got["slowest_us"] / 1e3)
         say("5,000 of them ask at once: slowest %.1f ms", slowest)
-        yardstick.judge(slowest, 300, "one of 5,000 that ask at once")
+        yardstick.judge(slowest, 150, "one of 5,000 that ask at once")
         for c in crowd:
             c.stdin.close()
         self.assertEqual([c.wait(HUNG_S) for c in crowd], [0] * 4)
@@ -164,7 +164,7 @@ class Slow(Load):
         for sock, kind in socks.items():
             sock.sendall((head + b"X: ", head + b"Content-Length: 100000\r\n\r\nabc",
                           head + b"Transfer-Encoding: chunked\r\n\r\n5\r\nab")[kind])
-        others = Innocents(s, 3, 100)
+        others = Innocents(s, 3, 80)
         peak, answers = 0, {}
         while len(answers) < len(socks) and time.monotonic() < begin + HUNG_S:
             for sock in set(socks) - set(answers):
@@ -200,7 +200,7 @@ class Slow(Load):
             sock.connect(("127.0.0.1", s.port))
             sock.sendall(b"GET /nacos/v1/ns/instance/list?serviceName=large HTTP/1.1\r\nHost: x\r\n\r\n" * 50)
             socks.append(sock)
-        others = Innocents(s, 3, 75)
+        others = Innocents(s, 3, 50)
         peak = 0
 
         def all_cut_off():
@@ -315,14 +315,14 @@ class Flood(Load):
                     peak = max(peak, pss(s))
         say("100,000 requests ahead on one connection: %.2f s, %.1f MiB more", time.monotonic() - begin, (peak - before) / MIB)
         self.assertLess(peak - before, 16 * MIB)
-        self.flood(s, "one connection, 1,000 ahead", 1, 1000, 3, "PUT", BEAT, 50)
-        self.flood(s, "100 connections, 200 ahead", 100, 200, 3, "PUT", BEAT, 100)
+        self.flood(s, "one connection, 1,000 ahead", 1, 1000, 3, "PUT", BEAT, 30)
+        self.flood(s, "100 connections, 200 ahead", 100, 200, 3, "PUT", BEAT, 60)
 
     @best_of_three
     def test_pipelined_expensive_requests(self):
         """600 pages of metrics ahead on each of 20 connections: each has its turn."""
         s = self.server()
-        self.flood(s, "20 connections, 600 pages ahead", 20, 600, 3, "GET", "/nacos/actuator/prometheus", 150)
+        self.flood(s, "20 connections, 600 pages ahead", 20, 600, 3, "GET", "/nacos/actuator/prometheus", 80)
 
 
 class Change(Load):
@@ -332,7 +332,7 @@ class Change(Load):
         beats = fields(tool("overload", "flood", s.port, 4, 64, 1, "PUT", BEAT).communicate(timeout=HUNG_S)[0])
         subscriber = Subscriber(s, "storm")
         self.addCleanup(subscriber.close)
-        others = Innocents(s, 6, 75)
+        others = Innocents(s, 6, 40)
         before = pss(s)
         storm = tool("overload", "storm", s.port, 4, 64, 5, "storm")
         begin, peak = time.monotonic(), 0
@@ -378,7 +378,7 @@ class Audience(Load):
         self.addCleanup(real.close)
         self.assertEqual(counter(s, "roster_subscribers"), 100001)
         each = (pss(s) - before) / 100000
-        others = Innocents(s, 6, 75)
+        others = Innocents(s, 6, 30)
         bystander = Subscriber(s, "bystander")
         self.addCleanup(bystander.close)
         wait_until(lambda: counter(s, "roster_push_queue_services") == 0, HUNG_S, "earlier changes pushed")
@@ -398,7 +398,7 @@ class Audience(Load):
             near, mine, peak / MIB)
         others.check(self, "a push to 100,000")
         self.assertLess(each, 700)
-        others.yardstick.judge(done * 1e3 - 1000, 3000, "all pushed, after the merge delay")
+        others.yardstick.judge(done * 1e3 - 1000, 2000, "all pushed, after the merge delay")
         others.yardstick.judge(near * 1e3 - 1000, 500, "the bystander's push, after the merge delay")
         self.assertLess(peak - before, 200 * MIB)
         # Nobody acknowledges but one: they are dropped.
@@ -454,7 +454,7 @@ class Full(Load):
         self.assertEqual((reply.status, reply.text), (503, "caused: segment.limit reached: 8388608;"))
         self.assertGreaterEqual(counter(s, "roster_full_refused_total"), 2)
         # What exists is served, kept alive, pushed, changed in place and removed.
-        others = Innocents(s, 3, 75)
+        others = Innocents(s, 3, 60)
         self.assertEqual(s.beat("many", "10.0.0.9", 80), 10200)
         self.assertEqual(len(s.hosts("many")), room)
         self.assertEqual(s.beat("nobody", "10.0.0.9", 80), 20404)
@@ -470,10 +470,10 @@ class Full(Load):
         s = self.server(workers=1)
         s.register("innocent", "10.0.0.1", 80)
         worker = s.child("worker/0")
-        others = Innocents(s, 5, 75)       # ten kept connections; new ones come before and after
+        others = Innocents(s, 5, 40)       # ten kept connections; new ones come before and after
         used = len(os.listdir("/proc/%d/fd" % worker))
         limits = resource.prlimit(worker, resource.RLIMIT_NOFILE)
-        kept = http.client.HTTPConnection("127.0.0.1", s.port, timeout=10)
+        kept = http.client.HTTPConnection("127.0.0.1", s.port, timeout=roster.HUNG_S)
         self.assertEqual(s.request("PUT", BEAT[6:], conn=kept).status, 200)
         others.kill()
         resource.prlimit(worker, resource.RLIMIT_NOFILE, (used + 40, limits[1]))
@@ -496,7 +496,7 @@ class Full(Load):
         say("no descriptors: %d of 200 told 503, the worker takes %.1f %% of a core, a kept connection %.1f ms at most",
             len(refused), share * 100, slowest * 1e3)
         self.assertLess(share, 0.25)
-        yardstick.judge(slowest * 1e3, 100, "a kept connection, without descriptors")
+        yardstick.judge(slowest * 1e3, 40, "a kept connection, without descriptors")
         resource.prlimit(worker, resource.RLIMIT_NOFILE, limits)
         for sock in socks:
             sock.close()
@@ -515,9 +515,9 @@ class Full(Load):
             **{"log.level": "debug", "log.file": disk + "/log", "operator.allow": "10.0.0.1"})
         with s:
             ballast = self.stuff(disk)
-            others = Innocents(s, 3, 75)
+            others = Innocents(s, 3, 40)
             # Each refusal of an operator's write is a line (debug); the source is not in operator.allow.
-            conn = http.client.HTTPConnection("127.0.0.1", s.port, timeout=10)
+            conn = http.client.HTTPConnection("127.0.0.1", s.port, timeout=roster.HUNG_S)
             wait_until(lambda: self.noise(s, conn) and counter(s, "roster_log_lost_total") > 20, HUNG_S, "lines lost")
             old = s.child("pusher")
             os.kill(old, 9)
@@ -569,7 +569,7 @@ class Full(Load):
             self.assertEqual(set(found), {200})
             children = s.children()
             ballast = self.stuff(run)
-            others = Innocents(s, 3, 75)
+            others = Innocents(s, 3, 40)
             found = fill(s, "many", 100000)
             self.assertEqual(found[-1], 503)
             self.assertEqual(s.request("POST", "/v1/ns/instance", {"serviceName": "many", "ip": "10.99.0.1", "port": 80,
@@ -580,7 +580,7 @@ class Full(Load):
             s.wait_replaced("worker/0", old)
             self.assertEqual(len(s.hosts("some")), 500)
             others.kill()
-            others = Innocents(s, 2, 75)
+            others = Innocents(s, 2, 40)
             others.check(self, "/run full: %d more instances found room" % found.count(200))
             os.unlink(ballast)
             self.assertEqual(set(fill(s, "many", 2000, first=200000)), {200})

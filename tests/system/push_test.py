@@ -30,12 +30,14 @@ class Push(unittest.TestCase):
             server.register("s", "10.0.0.1", 80)
             sub = Subscriber(server, "s")
             sub.receive(1.0)        # of the change before the subscription, if it came in time
+            begin = time.monotonic()
             for n in range(2, 12):
                 server.register("s", "10.0.0.%d" % n, 80)
-            data = sub.wait_for(lambda d: len(d["hosts"]) == 11, 5, "all ten in one push")
+            delays = (time.monotonic() - begin) / 0.3
+            data = sub.wait_for(lambda d: len(d["hosts"]) == 11, 5, "all ten")
             self.assertEqual(len(ips(data)), 11)
             seen = len(sub.packets)
-            self.assertLessEqual(seen, 2)
+            self.assertLessEqual(seen, 2 + delays, "one push, and one more for each delay that the changes took")
             server.deregister("s", "10.0.0.2", 80)
             sub.wait_for(lambda d: len(d["hosts"]) == 10, 5, "the removal")
             keys = [p["lastRefTime"] for p in sub.packets]
@@ -47,7 +49,7 @@ class Push(unittest.TestCase):
         with Server(**{"push.delay": "50ms", "push.ack_wait": "500ms"}) as server:
             sub = Subscriber(server, "s", ack=False)
             server.register("s", "10.0.0.1", 80)
-            first, again = sub.receive(5), sub.receive(5)
+            first, again = sub.receive(), sub.receive()
             self.assertEqual(first[0], again[0], "the same bytes once more")
             self.assertIsNone(sub.receive(1.5), "a second resend")
             sub.close()
@@ -98,12 +100,12 @@ class Push(unittest.TestCase):
         with Server(**{"push.delay": "50ms"}) as server:
             sub = Subscriber(server, "s", ack=False)
             server.register("s", "10.0.0.1", 80)
-            self.assertIsNotNone(sub.receive(5))
+            self.assertIsNotNone(sub.receive())
             pid = server.child("pusher")
             os.kill(pid, signal.SIGKILL)
             server.wait_replaced("pusher", pid)
             sub.ack = True
-            again = sub.receive(6)
+            again = sub.receive()
             self.assertIsNotNone(again, "the successor pushes again")
             self.assertEqual(ips(again[1]), ["10.0.0.1"])
             self.assertIsNone(sub.receive(1.0), "acknowledged now")
@@ -113,7 +115,7 @@ class Push(unittest.TestCase):
         with Server(**{"push.delay": "50ms"}) as server:
             sub = Subscriber(server, "s")
             server.register("s", "10.0.0.1", 80)
-            self.assertIsNotNone(sub.receive(5))
+            self.assertIsNotNone(sub.receive())
             # A second change and its ACK: when its push came, the first ACK had been taken in.
             server.register("s", "10.0.0.2", 80)
             sub.wait_for(lambda d: len(d["hosts"]) == 2, 5, "second push")
@@ -128,10 +130,10 @@ class Push(unittest.TestCase):
         with Server(**{"push.delay": "50ms", "push.ack_wait": "500ms"}) as server:
             sub = Subscriber(server, "s", ack=False)
             server.register("s", "10.0.0.1", 80)
-            packet, _, sender = sub.receive(5)
+            packet, _, sender = sub.receive()
             with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as stranger:
                 stranger.sendto(json.dumps({"type": "push-ack", "lastRefTime": packet["lastRefTime"]}).encode(), sender)
-            self.assertIsNotNone(sub.receive(3), "still unacknowledged: sent again")
+            self.assertIsNotNone(sub.receive(), "still unacknowledged: sent again")
             sub.close()
 
     def test_claims_outside_the_policy_get_no_datagram(self):
@@ -159,14 +161,14 @@ class Push(unittest.TestCase):
             sub.close()
 
     def test_silent_subscriber_of_a_quiet_node_goes(self):
-        with Server(**{"push.subscriber_life": "1s"}) as server:
+        with Server(**{"push.subscriber_life": "2s"}) as server:
             Subscriber(server, "never").close()
             server.stop()
             self.assertIn(" 1 subscribers", server.registry_check())
             server.start()
             Subscriber(server, "other").close()
             begin = time.monotonic()
-            roster.wait_until(lambda: time.monotonic() - begin > 4.5, 10, "two sweeps")
+            roster.wait_until(lambda: time.monotonic() - begin > 6.5, 10, "two sweeps")
             server.stop()
             self.assertIn(" 0 subscribers", server.registry_check())
 
@@ -191,9 +193,9 @@ class Push(unittest.TestCase):
         """Everybody is pushed once, every ACK is taken: nobody is sent anything again."""
         soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-        with Server(**{"push.delay": "1s", "push.ack_wait": "3s", "push.subscriber_life": "120s"}) as server:
+        with Server(**{"push.delay": "1s", "push.ack_wait": "6s", "push.subscriber_life": "120s"}) as server:
             import http.client
-            conn = http.client.HTTPConnection("127.0.0.1", server.port, timeout=30)
+            conn = http.client.HTTPConnection("127.0.0.1", server.port, timeout=roster.HUNG_S)
             socks, poller = {}, select.epoll()
             for _ in range(MANY):
                 sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
@@ -209,7 +211,7 @@ class Push(unittest.TestCase):
             got, twice, first, last = set(), 0, None, None
             # Until everybody was pushed, then on for longer than the ACK wait, in which no resend may come.
             while len(got) < MANY:
-                events = poller.poll(10)
+                events = poller.poll(roster.HUNG_S)
                 self.assertTrue(events, "%d of %d were pushed" % (len(got), MANY))
                 for fd, _ in events:
                     raw, sender = socks[fd].recvfrom(65536)
@@ -220,7 +222,7 @@ class Push(unittest.TestCase):
                     text = json.loads(raw)
                     socks[fd].sendto(('{"type":"push-ack","lastRefTime":"%d","data":""}' % text["lastRefTime"]).encode(),
                                      sender)
-            twice += len(poller.poll(5))
+            twice += len(poller.poll(8))
             print("%d subscribers: first datagram after %.3f s, last %.0f ms later, %d sent twice" % (
                 MANY, first - begin, (last - first) * 1000, twice), flush=True)
             self.assertEqual(twice, 0, "an ACK was lost")

@@ -29,7 +29,7 @@ def status(pid):
 
 def failed_start(server):
     """Starts a server that must not come up; returns what it said."""
-    done = subprocess.run(server.command(), stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=30)
+    done = subprocess.run(server.command(), stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=roster.HUNG_S)
     text = done.stderr + (open(server.log_path).read() if os.path.exists(server.log_path) else "")
     return done.returncode, text
 
@@ -141,7 +141,7 @@ class Children(unittest.TestCase):
                 "assert s.seccomp_rule_add_array(c,0x00050016,n[1],1,v)==0; "
                 "assert s.seccomp_load(c)==0; os.execv(sys.argv[1],sys.argv[1:])")
         done = subprocess.run([sys.executable, "-c", code] + server.command(), stdin=subprocess.DEVNULL, capture_output=True,
-                              text=True, timeout=30)
+                              text=True, timeout=roster.HUNG_S)
         text = done.stderr + (open(server.log_path).read() if os.path.exists(server.log_path) else "")
         self.assertNotEqual(done.returncode, 0)
         self.assertRegex(text, r"what=sandbox\.seccomp why=\"the kernel takes no filter for the worker: .*sandbox\.seccomp: false")

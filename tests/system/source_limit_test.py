@@ -18,7 +18,7 @@ LIVENESS = "/v1/console/health/liveness"
 
 
 def connect(server, source):
-    conn = http.client.HTTPConnection("127.0.0.1", server.port, timeout=10, source_address=(source, 0))
+    conn = http.client.HTTPConnection("127.0.0.1", server.port, timeout=roster.HUNG_S, source_address=(source, 0))
     conn.connect()
     return conn
 
@@ -51,15 +51,15 @@ def ask(server, source, conn=None):
 
 class Rate(unittest.TestCase):
     def test_one_bucket_for_all_workers(self):
-        with Server(workers=4, **{"limits.per_source": 20, "limits.per_source_burst": 30}) as s:
+        with Server(workers=4, **{"limits.per_source": 2, "limits.per_source_burst": 30}) as s:
             begin = time.monotonic()
             replies = [ask(s, "127.0.0.2") for _ in range(120)]     # a connection each: they spread over the workers
             took = time.monotonic() - begin
             passed = sum(r.status == 200 for r in replies)
             self.assertGreaterEqual(passed, 30)
-            self.assertLessEqual(passed, 30 + 20 * took + 1)
+            self.assertLessEqual(passed, 30 + 2 * took + 1)
             refused = next(r for r in replies if r.status != 200)
-            self.assertEqual((refused.status, refused.text), (429, "caused: limits.per_source reached: 20;"))
+            self.assertEqual((refused.status, refused.text), (429, "caused: limits.per_source reached: 2;"))
             self.assertEqual(refused.headers["Retry-After"], "1")
             self.assertEqual(refused.headers["Content-Type"], "text/plain;charset=UTF-8")
             self.assertEqual(ask(s, "127.0.0.3").status, 200)       # others do not notice
@@ -70,11 +70,14 @@ class Rate(unittest.TestCase):
         with Server(workers=2, **{"limits.per_source": 1, "limits.per_source_burst": 2}) as s:
             conn = connect(s, "127.0.0.2")
             query = {"serviceName": "s", "ip": "10.0.0.1"}
-            statuses = [s.request("POST", "/v1/ns/instance", dict(query, port=80 + n), conn=conn).status for n in range(5)]
-            self.assertEqual(statuses, [200, 200, 429, 429, 429])
+            begin = time.monotonic()
+            statuses = [s.request("POST", "/v1/ns/instance", dict(query, port=80 + n), conn=conn).status for n in range(20)]
+            self.assertEqual((statuses[:2], set(statuses)), ([200, 200], {200, 429}))
+            self.assertLessEqual(statuses.count(200), 2 + time.monotonic() - begin + 1)
             conn.close()
             other = connect(s, "127.0.0.3")
-            self.assertEqual(len(s.request("GET", "/v1/ns/instance/list", {"serviceName": "s"}, conn=other).json["hosts"]), 2)
+            self.assertEqual(len(s.request("GET", "/v1/ns/instance/list", {"serviceName": "s"}, conn=other).json["hosts"]),
+                             statuses.count(200))
             other.close()
 
     def test_off_by_default_and_set_by_a_reload(self):
@@ -113,7 +116,7 @@ class Connections(unittest.TestCase):
 
     def test_many_over_the_limit_are_closed(self):
         with Server(workers=2, **{"limits.connections_per_source": 4}) as s:
-            socks = [socket.create_connection(("127.0.0.1", s.port), timeout=10, source_address=("127.0.0.2", 0))
+            socks = [socket.create_connection(("127.0.0.1", s.port), timeout=roster.HUNG_S, source_address=("127.0.0.2", 0))
                      for _ in range(100)]
             wait_until(lambda: counter(s, "roster_source_connections_refused_total") == 96, 10, "96 refused")
             for sock in socks:
@@ -146,7 +149,7 @@ class Subscribers(unittest.TestCase):
         return reply.json["cacheMillis"]
 
     def test_over_all_services_and_ports(self):
-        with Server(workers=2, **{"limits.subscribers_per_source": 40, "push.subscriber_life": "3s"}) as s:
+        with Server(workers=2, **{"limits.subscribers_per_source": 40, "push.subscriber_life": "10s"}) as s:
             for n in range(40):
                 self.assertEqual(self.poll(s, "127.0.0.2", "s%d" % n, 40000 + n), 10000)
             for n in range(40, 50):

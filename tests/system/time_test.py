@@ -17,7 +17,7 @@ import unittest
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "lib"))
 import roster  # noqa: E402
-from roster import Server, Subscriber, wait_until  # noqa: E402
+from roster import Server, Subscriber, wait_until, wait_within  # noqa: E402
 
 STOP_S = float(os.environ.get("TIME_STOP", "12"))
 TIMEOUT_S, DELETE_S = 2, 4
@@ -133,25 +133,26 @@ def prepare(server, *ips):
 def expires(case, server, ip, watched=None):
     """It was registered or has beaten just now, and is silent from now on. Pushes say what lists say."""
     begin = time.monotonic()
-    wait_until(lambda: health(server, "s")[ip] is False, TIMEOUT_S + LATE_S, ip + " unhealthy")
+    wait_within(lambda: health(server, "s")[ip] is False, TIMEOUT_S + LATE_S, ip + " unhealthy")
     case.assertGreaterEqual(time.monotonic() - begin, TIMEOUT_S - 0.3)
-    wait_until(lambda: ip not in health(server, "s"), DELETE_S + LATE_S, ip + " removed")
+    wait_within(lambda: ip not in health(server, "s"), DELETE_S + LATE_S, ip + " removed")
     case.assertGreaterEqual(time.monotonic() - begin, DELETE_S - 0.3)
     if watched is not None:
-        wait_until(lambda: watched.hosts and ip not in watched.hosts, LATE_S, "a push without " + ip)
+        wait_within(lambda: watched.hosts and ip not in watched.hosts, LATE_S, "a push without " + ip)
 
 
 class ProcessesStopped(unittest.TestCase):
     def test_all(self):
         with Server() as server:
             prepare(server, "10.0.0.1", "10.0.0.2")
-            conn = http.client.HTTPConnection("127.0.0.1", server.port, timeout=20)
+            conn = http.client.HTTPConnection("127.0.0.1", server.port, timeout=roster.HUNG_S)
             server.beat("s", "10.0.0.1", 80, conn=conn)
             pids = server.children()
             with Watched(server, "s") as watched:
-                wait_until(lambda: metric(server, "roster_keeper_ticks_total") > 1, 10, "the clock goes")
-                server.beat("s", "10.0.0.1", 80, conn=conn)
-                server.beat("s", "10.0.0.2", 80)
+                def beat_both():
+                    return [server.beat("s", "10.0.0.1", 80, conn=conn), server.beat("s", "10.0.0.2", 80)]
+                wait_until(lambda: beat_both() and metric(server, "roster_keeper_ticks_total") > 1, 10, "the clock goes", 0.1)
+                beat_both()
                 with Stopped(server.proc.pid, *pids):
                     let_pass(STOP_S)
                 # Nothing expired, and the connection lives.
@@ -200,15 +201,15 @@ class ProcessesStopped(unittest.TestCase):
             pid = server.child("pusher")
             with Watched(server, "s") as watched:
                 server.register("s", "10.0.0.3", 80, metadata=CALM)
-                wait_until(lambda: "10.0.0.3" in watched.hosts, LATE_S, "a push")
+                wait_within(lambda: "10.0.0.3" in watched.hosts, LATE_S, "a push")
                 with Stopped(pid):
                     for n in range(4, 8):
                         server.register("s", "10.0.0.%d" % n, 80, metadata=CALM)
                     let_pass(6)
                     self.assertNotIn("10.0.0.4", watched.hosts)
-                wait_until(lambda: len(watched.hosts) == 6, LATE_S, "a push of all that was missed: %s" % watched.hosts)
+                wait_within(lambda: len(watched.hosts) == 6, LATE_S, "a push of all that was missed: %s" % watched.hosts)
                 server.deregister("s", "10.0.0.7", 80)
-                wait_until(lambda: "10.0.0.7" not in watched.hosts, LATE_S, "the next push")
+                wait_within(lambda: "10.0.0.7" not in watched.hosts, LATE_S, "the next push")
                 self.assertTrue(watched.rising(), watched.times)
             self.assertEqual(server.child("pusher"), pid)
 
@@ -239,7 +240,7 @@ class LockHolderStopped(unittest.TestCase):
 
     def stop_one(self, server):
         """Registers over one connection until its worker stops; returns how many were answered."""
-        conn = http.client.HTTPConnection("127.0.0.1", server.port, timeout=2)
+        conn = http.client.HTTPConnection("127.0.0.1", server.port, timeout=10)
         answered = 0
         try:
             for n in range(200):
@@ -257,12 +258,10 @@ class LockHolderStopped(unittest.TestCase):
         environment = {"ROSTER_FAULT": str(at), "ROSTER_FAULT_ROLE": "worker", "ROSTER_FAULT_STOP": "1"}
         with Server(workers=2, binary=FAULTS, env=environment) as server:
             answered = self.stop_one(server)
-            begin = time.monotonic()
-            server.beat("lock", "10.3.0.1", 80)
-            took = time.monotonic() - begin
+            code = server.beat("lock", "10.3.0.1", 80)
             found = re.search(r"op=kill name=worker/\d pid=\d+ why=lock-held", server.log_text()) is not None
             if found:
-                self.assertLess(took, 1 + LATE_S)
+                self.assertEqual(code, 10200)
                 self.assertIn(len(server.hosts("lock")), (answered, answered + 1))
                 self.assertGreaterEqual(metric(server, "roster_lock_rollbacks_total"), 1)
             for pid in self.stopped(server):
@@ -310,7 +309,7 @@ class WallClock(unittest.TestCase):
     def test_steps(self):
         with self.server as server:
             prepare(server, "10.0.0.1")
-            kept = http.client.HTTPConnection("127.0.0.1", server.port, timeout=20)
+            kept = http.client.HTTPConnection("127.0.0.1", server.port, timeout=roster.HUNG_S)
             server.beat("s", "10.0.0.1", 80, conn=kept)
             pids = server.children()
             with Beats(server, "s", "10.0.0.1") as beats, Watched(server, "s") as watched:
@@ -345,7 +344,7 @@ class WallClock(unittest.TestCase):
             wait_until(lambda: metric(server, "roster_keeper_ticks_total") > 1, 10, "a tick")
             with Watched(server, "s") as watched:
                 server.register("s", "10.0.0.2", 80, metadata=CALM)
-                wait_until(lambda: "10.0.0.2" in watched.hosts, LATE_S, "a push")
+                wait_within(lambda: "10.0.0.2" in watched.hosts, LATE_S, "a push")
                 before = watched.times[-1]
             for offset in (3600, -3600):
                 server.stop()
@@ -355,7 +354,7 @@ class WallClock(unittest.TestCase):
                 self.assertEqual(server.beat("s", "10.0.0.1", 80), 10200)
                 with Watched(server, "s") as watched:
                     server.register("s", "10.0.0.2", 80 + (offset > 0), metadata=CALM)
-                    wait_until(lambda w=watched: w.times, LATE_S, "a push")
+                    wait_within(lambda w=watched: w.times, LATE_S, "a push")
                     self.assertGreater(watched.times[0], before, "lastRefTime rises, whatever the clock does")
                     before = watched.times[-1]
 

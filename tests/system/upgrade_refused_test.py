@@ -39,7 +39,7 @@ class Upgradable:
     """A server whose binary can be replaced, under load."""
 
     def __init__(self, **options):
-        more = {"upgrade.trial_limit": "%ds" % (2 * SLOW), "upgrade.limit": "%ds" % (3 * SLOW), "upgrade.drain": "2s"}
+        more = {"upgrade.trial_limit": "%ds" % (5 * SLOW), "upgrade.limit": "%ds" % (6 * SLOW), "upgrade.drain": "2s"}
         more.update(options)
         self.server = Server(workers=2, **more)
         self.config = self.server.folder + "/roster.yaml"
@@ -200,7 +200,7 @@ class Refused(unittest.TestCase):
         server = Server(workers=2)
         line = [word for word in server.command() if word != "-f"]
         server.log_from = 0
-        self.assertEqual(subprocess.run(line, stdin=subprocess.DEVNULL, timeout=30).returncode, 0)
+        self.assertEqual(subprocess.run(line, stdin=subprocess.DEVNULL, timeout=roster.HUNG_S).returncode, 0)
         pid = int(open(server.folder + "/run/pid").read())
         try:
             for number in range(2):
@@ -217,7 +217,7 @@ class Refused(unittest.TestCase):
 
     def test_activated_socket_comes_along(self):
         server = Server(workers=2)
-        port = roster.free_port()
+        port = roster.lasting_port()
         server.options["listen.port"] = str(port)
         server.log_from = 0
         line = ["systemd-socket-activate", "-l", "127.0.0.1:%d" % port] + server.command()
@@ -257,7 +257,7 @@ class Refused(unittest.TestCase):
     def test_options_are_not_for_people(self):
         for line in (["--handover=3"], ["--trial=0"], ["-f", "--handover=3"], ["--trial", "5"], ["--handover=x"], ["--trial=1"],
                      ["--handover=99"]):
-            done = subprocess.run([ROSTERD] + line, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=30)
+            done = subprocess.run([ROSTERD] + line, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=roster.HUNG_S)
             self.assertNotEqual(done.returncode, 0)
             self.assertIn("only a running rosterd gives this option", done.stderr + done.stdout, line)
 
@@ -285,7 +285,7 @@ class Refused(unittest.TestCase):
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
             path = up.server.folder + "/notify"
             sock.bind(path)
-            sock.settimeout(20)
+            sock.settimeout(roster.HUNG_S)
             # Rarely: a full socket would block who writes to it, and nobody reads here meanwhile.
             up.server.env = {"NOTIFY_SOCKET": path, "WATCHDOG_USEC": "4000000"}
             with up.server as server:
