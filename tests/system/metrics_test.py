@@ -160,8 +160,7 @@ class Metrics(unittest.TestCase):
             sub.ack = False
             server.register("s", "10.0.0.3", 80)
             sub.receive()
-            late = scrape(server)
-            self.assertEqual(monitor(late, "failedPush"), monitor(page, "failedPush") + 1, "what still waits counts as failed")
+            self.wait_page(server, lambda p: monitor(p, "failedPush") == monitor(page, "failedPush") + 1, "what still waits counts as failed")
             late = self.wait_page(server, lambda p: p["roster_push_failed_total"] > page["roster_push_failed_total"], "given up")
             self.expect(page, late, push_total=1, push_retried_total=1, push_failed_total=1, push_ok_total=0)
             for name in ("maxPushCost", "avgPushCost"):

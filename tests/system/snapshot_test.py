@@ -39,7 +39,7 @@ def transfer(server, *args, **more):
     line = [server.binary] + list(args)
     for key, value in dict(server.options, **more).items():
         line += ["-o", "%s=%s" % (key, value)]
-    return subprocess.run(line, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=roster.HUNG_S,
+    return subprocess.run(line, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=HUNG_S,
                           env=dict(os.environ, ASAN_OPTIONS="detect_leaks=0"))
 
 
@@ -141,7 +141,7 @@ class Snapshot(unittest.TestCase):
 
     def test_too_little_room_leaves_no_half_registry(self):
         with Server() as first:
-            conn = http.client.HTTPConnection("127.0.0.1", first.port, timeout=roster.HUNG_S)
+            conn = http.client.HTTPConnection("127.0.0.1", first.port, timeout=HUNG_S)
             self.addCleanup(conn.close)
             for n in range(900):
                 first.register("a", "10.0.0.1", n + 1, conn=conn, metadata='{"k":"%s"}' % ("x" * 8000))

@@ -819,7 +819,7 @@ static void operations_leave_a_clean_registry(void **state)
 /* ---- killed at random times ------------------------------------------------------ */
 
 #define SLOTS 64U
-#define KILL_ROUNDS 200U
+#define KILL_ROUNDS 60U
 #define WRITERS 2U /* on the same services; each has its own slots of them */
 
 /* What the writers have been told, in memory that outlives them. */
