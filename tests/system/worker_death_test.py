@@ -21,23 +21,23 @@ REPLACED = 50               # half of the successors are ready by then
 NOTICED = 400               # above the second after which a worker that stands still gets no new connections
 
 
-def client_ports(pid):
-    """Client ports of the connections that process holds."""
-    inodes = set()
-    for fd in os.listdir("/proc/%d/fd" % pid):
-        try:
-            found = re.match(r"socket:\[(\d+)\]", os.readlink("/proc/%d/fd/%s" % (pid, fd)))
-        except FileNotFoundError:
-            continue
-        if found:
-            inodes.add(found.group(1))
+def kill(pid):
+    """Kills it; returns when, and the client ports of the connections it held. It is stopped first, for a moment: what it accepted
+    between the look and its death would pass for a connection of somebody else."""
+    os.kill(pid, signal.SIGSTOP)
+    roster.wait_until(lambda: open("/proc/%d/stat" % pid).read().rsplit(")", 1)[1].split()[0] == "T", 5, "stopped", 0.0005)
+    links = [os.readlink("/proc/%d/fd/%s" % (pid, fd)) for fd in os.listdir("/proc/%d/fd" % pid)]
+    tables = [open(table).read() for table in ("/proc/net/tcp", "/proc/net/tcp6")]
+    begin = time.monotonic()
+    os.kill(pid, signal.SIGKILL)
+    inodes = {link[len("socket:["):-1] for link in links if link.startswith("socket:[")}
     ports = set()
-    for table in ("/proc/net/tcp", "/proc/net/tcp6"):
-        for line in open(table).read().splitlines()[1:]:
+    for table in tables:
+        for line in table.splitlines()[1:]:
             part = line.split()
             if part[9] in inodes and part[3] == "01":
                 ports.add(int(part[2].split(":")[1], 16))
-    return ports
+    return begin, ports
 
 
 class WorkerDeath(unittest.TestCase):
@@ -48,10 +48,9 @@ class WorkerDeath(unittest.TestCase):
         for number in range(KILLS):
             title = "worker/%d" % (number % 2)
             pid = server.child(title)
-            held |= client_ports(pid)
             ready = len(re.findall(r"op=child-ready name=%s " % title, server.log_text()))
-            begin = time.monotonic()
-            os.kill(pid, signal.SIGKILL)
+            begin, ports = kill(pid)
+            held |= ports
             server.wait_log(r"op=child-ready name=%s " % title, count=ready + 1)
             took.append((time.monotonic() - begin) * 1000)
             roster.pause(0.4)
