@@ -178,7 +178,7 @@ const char *head_check_colon(const char *line, size_t n)
 	return has_control(line + name + 1, n - name - 1, false) ? NULL : line + name;
 }
 
-/* The library refuses what only begins like Transfer-Encoding, and it should: others may read it as that. */
+/* What only begins like Transfer-Encoding is refused: others may read it as that, http_parser among them. */
 static bool is_near_framing(struct str name)
 {
 	const struct str *near = &known[HEAD_TRANSFER_ENCODING].name;
@@ -204,10 +204,10 @@ static bool header_line(struct head_check *hc, const char *data, uint32_t at, ui
 		return bad(hc, 400);
 	text = str_make(p, (size_t)(colon - p));
 	name = known_name(text);
-	if (name < 0 ? is_near_framing(text) : known[name].framing)
-		keep_framing(hc, at, n + 2);
 	if (name < 0)
-		return true;
+		return is_near_framing(text) ? bad(hc, 400) : true;
+	if (known[name].framing)
+		keep_framing(hc, at, n + 2);
 	value = str_trim(str_make(colon + 1, (size_t)(p + n - colon - 1)));
 	if (hc->found[name].at != 0)
 		return known[name].once ? bad(hc, 400) : true;

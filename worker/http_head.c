@@ -1,11 +1,10 @@
 #include "worker/http_head.h"
 
-#include <http_parser.h>
 #include <string.h>
 
-static const struct http_parser_settings no_callbacks;
+#include "worker/parser_library.h"
 
-/* Methods the library knows and nobody here does are METHOD_OTHER. */
+/* Methods that both libraries know and nobody here does are METHOD_OTHER; llhttp knows more, of other protocols. */
 static const enum method methods[] = {
 	[HTTP_DELETE] = METHOD_DELETE,
 	[HTTP_GET] = METHOD_GET,
@@ -22,7 +21,7 @@ static const enum method methods[] = {
 
 void http_head_init(void)
 {
-	http_parser_set_max_header_size(UINT32_MAX);
+	parser_library_init();
 }
 
 /* "http://host/path" means "/path": old proxies write it so. */
@@ -47,24 +46,33 @@ static void set_target(struct request *rq, struct str target)
 	rq->query = mark == NULL ? (struct str){ NULL, 0 } : str_make(mark + 1, (size_t)(target.p + target.n - mark - 1));
 }
 
-static void show(http_parser *parser, const char *data, size_t n)
+static int on_headers(parser_state *parser)
 {
-	http_parser_execute(parser, &no_callbacks, data, n);
+	struct request *rq = parser->data;
+
+	rq->keep_alive = parser_keep_alive(parser);
+	rq->keep_alive_asked = (parser->flags & F_CONNECTION_KEEP_ALIVE) != 0;
+	return 0;
 }
 
-/* Behind a path every query will do that the strict check lets through. */
-static void show_request_line(http_parser *parser, const char *head, const struct head_check *hc)
-{
-	const char *target = head + hc->target.at, *rest = target + hc->target.n, *mark = NULL;
+static const parser_callbacks callbacks = { .on_headers_complete = on_headers };
 
-	if (*target == '/')
-		mark = memchr(target, '?', hc->target.n);
-	show(parser, head, (size_t)((mark != NULL ? mark : rest) - head));
+static void show(parser_state *parser, const char *data, size_t n)
+{
+	parser_feed(parser, &callbacks, data, n);
+}
+
+/* In a path the library would only look for bytes that the strict check refuses; and llhttp for those over 0x7f too, which clients send. */
+static void show_request_line(parser_state *parser, const char *head, const struct head_check *hc)
+{
+	const char *target = head + hc->target.at, *rest = target + hc->target.n;
+
+	show(parser, head, (size_t)((*target == '/' ? target + 1 : rest) - head));
 	show(parser, rest, STR(" HTTP/1.1\r\n").n);
 }
 
 /* After something it refuses the library takes no more. */
-static void show_lines(http_parser *parser, const char *head, const struct head_check *hc)
+static void show_lines(parser_state *parser, const char *head, const struct head_check *hc)
 {
 	if (hc->framings > HEAD_FRAMING_MAX) {
 		show(parser, head, hc->length);
@@ -78,19 +86,20 @@ static void show_lines(http_parser *parser, const char *head, const struct head_
 
 int http_head_parse(const char *head, const struct head_check *hc, struct request *rq)
 {
-	http_parser parser;
-	enum http_errno error;
+	parser_state parser;
+	unsigned error;
 
-	http_parser_init(&parser, HTTP_REQUEST);
+	parser_init(&parser, &callbacks);
+	parser.data = rq;
 	show_lines(&parser, head, hc);
-	error = HTTP_PARSER_ERRNO(&parser);
+	error = parser_error(&parser);
+	if (error == HPE_INVALID_METHOD || parser.method >= sizeof(methods) / sizeof(methods[0]))
+		return 501;
 	if (error != HPE_OK)
-		return error == HPE_INVALID_METHOD ? 501 : 400;
-	rq->method = parser.method < sizeof(methods) / sizeof(methods[0]) ? methods[parser.method] : METHOD_OTHER;
+		return 400;
+	rq->method = methods[parser.method];
 	rq->method_text = str_make(head, hc->method.n);
 	rq->http_1_0 = hc->minor == 0;
-	rq->keep_alive = http_should_keep_alive(&parser) != 0;
-	rq->keep_alive_asked = (parser.flags & F_CONNECTION_KEEP_ALIVE) != 0;
 	set_target(rq, without_authority(str_make(head + hc->target.at, hc->target.n)));
 	rq->host = head_check_value(hc, head, HEAD_HOST);
 	rq->user_agent = head_check_value(hc, head, HEAD_USER_AGENT);

@@ -1,7 +1,7 @@
-/* http_head.h - a checked head becomes a request. The one file that knows the parser library.
+/* http_head.h - a checked head becomes a request, with the help of the parser library (parser_library.h).
  *
  * head_check.h has found lines, known headers and the length of the body; the library judges the
- * method, the path's syntax and whether the connection persists. It is shown the request line without the query and
+ * method, a target that is no path and whether the connection persists. It is shown the request line without the path and
  * the lines it acts upon: reading the whole head a second time was half of the instructions of a small request. */
 #ifndef WORKER_HTTP_HEAD_H
 #define WORKER_HTTP_HEAD_H

@@ -19,6 +19,7 @@ libroster_a_SOURCES += \
 	worker/main.c worker/worker.h \
 	worker/params.c worker/request.h \
 	worker/park.c worker/park.h \
+	worker/parser_library.h \
 	worker/path.c worker/path.h \
 	worker/pattern.c worker/pattern.h \
 	worker/prometheus.c worker/handler_actuator.c \

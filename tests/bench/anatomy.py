@@ -16,7 +16,7 @@ SAMPLES_HZ = 5000
 # What the sources and libraries of a sample belong to; the first pattern that fits.
 PARTS = (
     ("system calls", r"^\[kernel"),
-    ("HTTP parser", r"^libhttp_parser"),
+    ("HTTP parser", r"^lib(?:http_parser|llhttp)"),
     ("event loop", r"^libev|^\[vdso\]"),
     ("lock and log", r"shared/shm/(lock|undo|fault)|pthread_mutex"),
     ("look-up", r"shared/(shm|registry)/"),

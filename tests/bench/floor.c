@@ -2,7 +2,7 @@
  *
  *     floor [--port N] [--bytes N] [--blind]
  *
- * libev, http_parser, keep-alive, pipelining; one static reply of N bytes (head and body), one write for all
+ * libev, the parser library of the server, keep-alive, pipelining; one static reply of N bytes (head and body), one write for all
  * requests of one read; no routing, no limits, no log. Port 0: any free one; the port chosen is printed as
  * "port=N". On loopback only. Ends with its parent.
  *
@@ -11,7 +11,6 @@
 #include <errno.h>
 #include <ev.h>
 #include <getopt.h>
-#include <http_parser.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <signal.h>
@@ -22,6 +21,8 @@
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
+
+#include "worker/parser_library.h"
 
 #define BATCH 64 /* replies in one write */
 #define READ_BYTES 65536
@@ -37,22 +38,22 @@ struct floor_server {
 struct connection {
 	ev_io io;
 	struct floor_server *server;
-	http_parser parser;
+	parser_state parser;
 	size_t owed;  /* bytes of replies not written yet */
 	bool writing; /* waits for room in the socket */
 	bool last;    /* the client wants no more than this */
 };
 
-static int on_complete(http_parser *parser)
+static int on_complete(parser_state *parser)
 {
 	struct connection *c = parser->data;
 
 	c->owed += c->server->reply_bytes;
-	c->last = http_should_keep_alive(parser) == 0;
+	c->last = !parser_keep_alive(parser);
 	return 0;
 }
 
-static const http_parser_settings settings = { .on_message_complete = on_complete };
+static const parser_callbacks callbacks = { .on_message_complete = on_complete };
 
 static void connection_close(struct connection *c)
 {
@@ -104,7 +105,7 @@ static bool read_requests(struct connection *c)
 		return false;
 	if (c->server->blind)
 		c->owed += c->server->reply_bytes;
-	else if (http_parser_execute(&c->parser, &settings, data, (size_t)n) != (size_t)n)
+	else if (parser_feed(&c->parser, &callbacks, data, (size_t)n) != (size_t)n)
 		return false;
 	return write_owed(c);
 }
@@ -134,7 +135,7 @@ static void on_accept(struct ev_loop *loop, ev_io *io, int events)
 	}
 	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
 	c->server = server;
-	http_parser_init(&c->parser, HTTP_REQUEST);
+	parser_init(&c->parser, &callbacks);
 	c->parser.data = c;
 	ev_io_init(&c->io, on_io, fd, EV_READ);
 	c->io.data = c;
