@@ -63,22 +63,24 @@ static void show(parser_state *parser, const char *data, size_t n)
 }
 
 /* In a path the library would only look for bytes that the strict check refuses; and llhttp for those over 0x7f too, which clients send. */
-static void show_request_line(parser_state *parser, const char *head, const struct head_check *hc)
+static void show_request_line(parser_state *parser, const char *head, const struct head_check *hc, size_t line)
 {
 	const char *target = head + hc->target.at, *rest = target + hc->target.n;
 
 	show(parser, head, (size_t)((*target == '/' ? target + 1 : rest) - head));
-	show(parser, rest, STR(" HTTP/1.1\r\n").n);
+	show(parser, rest, line - (size_t)(rest - head));
 }
 
 /* After something it refuses the library takes no more. */
 static void show_lines(parser_state *parser, const char *head, const struct head_check *hc)
 {
+	size_t line = hc->target.at + hc->target.n + STR(" HTTP/1.1\r\n").n;
+
+	show_request_line(parser, head, hc, line);
 	if (hc->framings > HEAD_FRAMING_MAX) {
-		show(parser, head, hc->length);
+		show(parser, head + line, hc->length - line);
 		return;
 	}
-	show_request_line(parser, head, hc);
 	for (uint32_t i = 0; i < hc->framings; i++)
 		show(parser, head + hc->framing[i].at, hc->framing[i].n);
 	show(parser, head + hc->length - 2, 2);

@@ -220,6 +220,7 @@ static const struct parse_row parse_rows[] = {
 	{ "POST /p HTTP/1.1\r\n" H "Transfer-Encoding: chunked\r\n" END, 0, METHOD_POST, true, "/p" },
 	{ "GET /\xe4\xb8\xad HTTP/1.1\r\n" H END, 0, METHOD_GET, true, "/\xe4\xb8\xad" },
 	{ "GET /p?a=\xe4\xb8\xad HTTP/1.1\r\n" H END, 0, METHOD_GET, true, "/p" },
+	{ "GET /\xe4 HTTP/1.1\r\n" H C C C C C C "Connection: close\r\n" END, 0, METHOD_GET, false, "/\xe4" },
 	{ "FOO / HTTP/1.1\r\n" H END, 501, METHOD_GET, false, NULL },
 	{ "SOURCE / HTTP/1.1\r\n" H END, 0, METHOD_OTHER, true, "/" },
 	{ "QUERY / HTTP/1.1\r\n" H END, 501, METHOD_GET, false, NULL },
