@@ -2,8 +2,10 @@
 """Runs every suite and adds up: the last line is "N passed, N failed" over everything.
 
     run.py              all suites
-    run.py NAME ...     those whose name contains one of the words
-    run.py --list
+    run.py NAME ...     those whose name contains one of the words; @main: what tests/distro runs on another Debian
+    run.py --list [NAME ...]
+    run.py --needs [NAME ...]    what those suites need, a line each, for ./dev: "make BUILD TARGET", "install WORD", "clients KIND",
+                        "distro NAME"
 
 A suite is a program that ends with a line "N passed, N failed", or a cmocka program. Suites that mostly wait run side
 by side; those that measure time or CPU run alone, after the others. Output goes to build/test-logs/SUITE.
@@ -25,8 +27,13 @@ LONG = ("upgrade_refused", "lint", "fault-campaign", "/time", "/restart", "/chec
 
 
 class Suite:
-    def __init__(self, name, command, env=None, alone=False, limit_s=900):
+    """needs: lines of --needs. main: it belongs to @main."""
+    def __init__(self, name, command, env=None, alone=False, limit_s=900, needs=(), main=False):
         self.name, self.command, self.env, self.alone, self.limit_s = name, command, env or {}, alone, limit_s
+        self.needs, self.main = needs, main
+
+    def matches(self, word):
+        return self.main if word == "@main" else word in self.name
 
     def run(self):
         begin = time.monotonic()
@@ -66,7 +73,37 @@ def unit(build):
     sources = sorted(glob.glob(os.path.join(TOP, "tests", "unit", "*_test.c")))
     for source in sources:
         name = os.path.basename(source)[:-2]
-        yield Suite("unit/%s/%s" % (build, name), [os.path.join(TOP, build, "tests", "unit", name)], limit_s=900)
+        yield Suite("unit/%s/%s" % (build, name), [os.path.join(TOP, build, "tests", "unit", name)], limit_s=900,
+                    needs=("make %s tests/unit/%s" % (build, name),), main=build == "build")
+
+
+def fuzz_seeds(build):
+    targets = sorted(os.listdir(os.path.join(TOP, "tests", "fuzz", "seeds")))
+    return Suite("fuzz-seeds/" + build, [PYTHON, "tests/fuzz/run.py", "--seeds", "--build", build],
+                 needs=["make %s tests/fuzz/%s_seeds" % (build, target) for target in targets], main=build == "build")
+
+
+def system():
+    """One file, a suite with the plain and one with the sanitized binary. Its second line may say "# runs alone", the second or third
+    "# needs WORD ...": packages by the words of ./dev, or faults, the build with crash points."""
+    for path in sorted(glob.glob(os.path.join(TOP, "tests", "system", "*_test.py"))):
+        name = os.path.basename(path)[:-len("_test.py")]
+        with open(path, encoding="utf-8") as f:
+            head = f.read(400)
+        alone = "\n# runs alone" in head
+        found = re.search(r"^# needs (.*)$", head, re.M)
+        needs = ["make build-faults all" if word == "faults" else "install " + word for word in (found[1].split() if found else ())]
+        yield Suite("system/" + name, [PYTHON, path], binary("build"), alone=alone, needs=["make build all"] + needs, main=not alone)
+        if not alone:
+            yield Suite("system-asan/" + name, [PYTHON, path], binary("build-asan"), needs=["make build-asan all"] + needs)
+
+
+def distro():
+    """The other Debian in a root of its own. None in such a root, which this file tells."""
+    if not os.path.exists("/etc/debian_chroot"):
+        with open("/etc/os-release", encoding="utf-8") as f:
+            other = "bookworm" if "VERSION_CODENAME=trixie\n" in f.read() else "trixie"
+        yield Suite("distro/" + other, ["./dev", "distro", other, "test", "@main"], alone=True, limit_s=900, needs=("distro " + other,))
 
 
 def binary(build):
@@ -77,27 +114,26 @@ def suites():
     found = []
     for build in ("build", "build-asan", "build-faults"):
         found += list(unit(build))
-        found.append(Suite("fuzz-seeds/" + build, [PYTHON, "tests/fuzz/run.py", "--seeds", "--build", build]))
+        found.append(fuzz_seeds(build))
     for build in ("build", "build-asan"):
-        found.append(Suite("conformance/" + build, [PYTHON, "tests/conformance/run.py"], binary(build)))
-    for path in sorted(glob.glob(os.path.join(TOP, "tests", "system", "*_test.py"))):
-        name = os.path.basename(path)[:-len("_test.py")]
-        alone = open(path).readline().strip() != "" and "# runs alone" in open(path).read(400)
-        found.append(Suite("system/" + name, [PYTHON, path], binary("build"), alone=alone))
-        if not alone:
-            found.append(Suite("system-asan/" + name, [PYTHON, path], binary("build-asan")))
+        found.append(Suite("conformance/" + build, [PYTHON, "tests/conformance/run.py"], binary(build),
+                           needs=("make %s rosterd" % build,), main=build == "build"))
+    found += list(system())
     for build, cases in (("build", 500), ("build-asan", 120)):
         found.append(Suite("fault/%s/corrupt" % build, [os.path.join(TOP, build, "tests", "fault", "corrupt"), "--cases",
-                                                        str(cases)]))
+                                                        str(cases)], needs=("make %s tests/fault/corrupt" % build,)))
     for kind in ("node", "java"):
-        found.append(Suite("clients/" + kind, [PYTHON, "tests/clients/clients_test.py"], dict(binary("build"), CLIENT=kind)))
-    found.append(Suite("clients/connections", [PYTHON, "tests/clients/connections_test.py"], binary("build")))
-    found.append(Suite("lint", ["./dev", "lint"], limit_s=900))
-    found.append(Suite("fault-campaign", [PYTHON, "tests/fault/run.py", "--build", "build-faults", "--share"]))
-    found.append(Suite("package", [PYTHON, "tests/package_test.py"]))
+        found.append(Suite("clients/" + kind, [PYTHON, "tests/clients/clients_test.py"], dict(binary("build"), CLIENT=kind),
+                           needs=("make build rosterd", "clients node", "clients java")))
+    found.append(Suite("clients/connections", [PYTHON, "tests/clients/connections_test.py"], binary("build"),
+                       needs=("make build rosterd", "clients java")))
+    found.append(Suite("lint", ["./dev", "lint"], limit_s=900, needs=("make build-clang all", "make build-clang check", "install lint")))
+    found.append(Suite("fault-campaign", [PYTHON, "tests/fault/run.py", "--build", "build-faults", "--share"],
+                       needs=("make build-faults tests/fault/campaign",)))
+    found.append(Suite("package", [PYTHON, "tests/package_test.py"], needs=("make build rosterd", "install package")))
     found.append(Suite("bench", [PYTHON, "tests/bench/bench.py", "--rosterd", "build/rosterd", "--floor",
-                                 "build/tests/bench/floor", "--check"], alone=True))
-    return found
+                                 "build/tests/bench/floor", "--check"], alone=True, needs=("make build all", "install bench")))
+    return found + list(distro())
 
 
 def report(result):
@@ -111,7 +147,11 @@ def report(result):
 
 def main():
     words = [word for word in sys.argv[1:] if not word.startswith("-")]
-    chosen = [s for s in suites() if not words or any(word in s.name for word in words)]
+    chosen = [s for s in suites() if not words or any(s.matches(word) for word in words)]
+    if "--needs" in sys.argv:
+        for line in sorted({line for suite in chosen for line in suite.needs}):
+            print(line)
+        return 0
     if "--list" in sys.argv:
         for suite in chosen:
             print(suite.name)

@@ -15,7 +15,7 @@ import time
 
 import style
 
-SHELL = ("dev", ".ci/run", "tests/clients/setup")
+SHELL = ("dev", ".ci/run", "tests/clients/setup", "tests/distro/run")
 TIDY_LIMIT_S = 900
 
 
@@ -43,7 +43,7 @@ def flags():
 
 def jobs():
     """(name, a function that returns the findings as text) of each check. What takes long comes first."""
-    files = style.all_files()
+    files = style.checkout.files()
     sources = [path for path in files if path.endswith((".c", ".h"))]
     compiler = flags()
 

@@ -9,10 +9,12 @@
 """
 import os
 import re
-import subprocess
 import sys
 
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+sys.path.insert(0, os.path.join(TOP, "tests", "lib"))
+import checkout  # noqa: E402
+
 PROCESSES = ("master", "worker", "pusher", "keeper")
 LINES_OF_A_FILE = 700
 LINES_OF_A_FUNCTION = 80
@@ -23,11 +25,6 @@ UNFINISHED = re.compile(r"\b(?:TO" r"DO|FIX" r"ME|X" r"XX)\b")
 INCLUDE = re.compile(r'\s*#\s*include\s+"([^"]+)"')
 COMMENT = re.compile(r"/\*.*?\*/|//[^\n]*", re.S)
 TEXTS = (".c", ".h", ".py", ".md", ".mk", ".am", ".ac", ".yaml", ".lua", ".js", ".java", ".service", ".socket", "dev", "run", "setup")
-
-
-def all_files():
-    listed = subprocess.run(["git", "ls-files", "-co", "--exclude-standard"], cwd=TOP, capture_output=True, text=True, check=True).stdout
-    return sorted(path for path in listed.splitlines() if os.path.isfile(os.path.join(TOP, path)))
 
 
 def read(path):
@@ -114,7 +111,7 @@ def jobs():
     table = may_include()
 
     def whole():
-        missing = [f for f in sorted({os.path.dirname(p) for p in all_files() if re.match(r"shared/\w+/\w+\.c$", p)}) if f not in table]
+        missing = [f for f in sorted({os.path.dirname(p) for p in checkout.files() if re.match(r"shared/\w+/\w+\.c$", p)}) if f not in table]
         missing += [f for f in PROCESSES if f not in table]
         return "".join("doc/architecture.md: no row for %s\n" % folder for folder in missing)
 
@@ -122,7 +119,7 @@ def jobs():
         return lambda: "".join("%s:%s\n" % (path, line) for line in check(path, table))
 
     yield "style folders", whole
-    for path in all_files():
+    for path in checkout.files():
         if path.endswith(TEXTS):
             yield "style " + path, of(path)
 

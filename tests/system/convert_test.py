@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
 # runs alone: measures times
+# needs faults
 """Upgrades to a binary with another layout of the segment: everybody stands still for a moment, nothing is lost."""
 import os
 import shutil
