@@ -177,6 +177,23 @@ class Kept(unittest.TestCase):
             for conn in conns:
                 conn.close()
 
+    def test_one_worker_less_and_more_again(self):
+        """The one that leaves is waited for; meanwhile its sibling takes what comes in at its socket."""
+        with Server(workers=2) as server:
+            conns, gone = self.crowd(server), server.child("worker/1")
+            server.proc.send_signal(signal.SIGTTOU)
+            server.wait_log(r"op=leave connections=\d+")
+            server.proc.send_signal(signal.SIGTTIN)
+            server.wait_log(r"op=workers before=1 now=2")
+            more = [Conn(server) for _ in range(30)]
+            self.assertEqual({conn.beat() for conn in more}, {(200, PROMISE)})
+            self.assertTrue(roster.alive(gone))
+            self.assertEqual({status for status, _ in [conn.beat() for conn in conns]}, {200})
+            server.wait_replaced("worker/1", gone)
+            self.assertEqual({conn.beat() for conn in more}, {(200, PROMISE)})
+            for conn in conns + more:
+                conn.close()
+
     def test_a_worker_that_leaves_is_stopped(self):
         """Idle connections do not keep the whole server from stopping."""
         for number in (signal.SIGTERM, signal.SIGQUIT):
