@@ -87,9 +87,8 @@ enum instance_flag {
 /* Key in the table: hash of the service's name, ip, datum port (max(port, 0)), cluster name, ephemeral. */
 struct instance {
 	struct table_link link;
-	uint64_t beat; /* unlogged: beat word (health.h) */
-	uint64_t
-	        sender; /* registry_sender() of its owner, else of the last beat, which stores it unlogged; 0: unknown */
+	uint64_t beat;   /* unlogged: beat word (health.h) */
+	uint64_t sender; /* registry_sender() of its owner, else of the last beat, which stores it unlogged; 0: unknown */
 	uint64_t id;
 	uint64_t stamp;
 	uint64_t revision;

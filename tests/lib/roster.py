@@ -251,6 +251,16 @@ class Server:
             if own:
                 conn.close()
 
+    @contextlib.contextmanager
+    def from_source(self, n, timeout=10):
+        """A connection from the n-th loopback address: another client to the server."""
+        conn = http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout,
+                                          source_address=("127.9.%d.%d" % (n // 250, n % 250 + 1), 0))
+        try:
+            yield conn
+        finally:
+            conn.close()
+
     def register(self, service, ip, port, conn=None, **more):
         query = dict({"serviceName": service, "ip": ip, "port": port}, **more)
         reply = self.request("POST", "/v1/ns/instance", query, conn=conn)

@@ -94,6 +94,23 @@ class Convert(unittest.TestCase):
             self.assertEqual(server.beat("load", "10.0.0.1", 80), 10200)
             server.binary = OTHER   # its layout is there for the check at the end
 
+    def test_the_brake_knows_who_has_beaten(self):
+        """An upgrade that cuts the node off: nobody beats after it, and the sources are those of before."""
+        quick = '{"preserved.heart.beat.timeout":"5000","preserved.ip.delete.timeout":"15000"}'
+        up = Upgradable()
+        with up.server as server:
+            for n in range(120):
+                with server.from_source(n) as conn:
+                    server.register("s", "10.4.0.%d" % (n + 1), 80, conn=conn, metadata=quick)
+                    self.assertEqual(server.beat("s", "10.4.0.%d" % (n + 1), 80, conn=conn), 10200)
+            up.replace(OTHER)
+            self.assertIn("result=done", up.ask())
+            server.wait_log(r"op=brake state=holding lost=\d+", 30)
+            seen = server.request("GET", "/v1/ns/operator/brake").json
+            self.assertEqual((seen["state"], seen["sources"], seen["removed"]), ("holding", 120, 0))
+            self.assertEqual(server.metrics()["instanceCount"], 120)
+            server.binary = OTHER
+
     def test_way_back(self):
         """The new image ends before the commit: the old one goes on, with its children, connections and segment."""
         up = Upgradable()
