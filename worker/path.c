@@ -29,7 +29,7 @@ static bool has_refused_byte(struct str raw)
 		if (contains(raw, refused[i]))
 			return true;
 	for (size_t i = 0; i < raw.n; i++)
-		if ((unsigned char)raw.p[i] >= 0x80)
+		if ((unsigned char)raw.p[i] >= 0x80 || raw.p[i] == '\0')
 			return true;
 	return false;
 }

@@ -97,6 +97,14 @@ static void cases(void **state)
 	}
 }
 
+static void zero_bytes(void **state)
+{
+	struct path path;
+
+	(void)state;
+	assert_int_equal(path_read(&arena, str_make("/a\0b", 4), &path), ERR_SYNTAX);
+}
+
 static void memory_runs_out(void **state)
 {
 	struct arena small;
@@ -111,7 +119,8 @@ static void memory_runs_out(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test(cases), cmocka_unit_test(memory_runs_out) };
+	const struct CMUnitTest tests[] = { cmocka_unit_test(cases), cmocka_unit_test(zero_bytes),
+		                            cmocka_unit_test(memory_runs_out) };
 	int failed;
 
 	arena_init(&arena, 0);
