@@ -58,14 +58,22 @@ static const char *read_text(const struct json_item *item, struct str *out)
 	return NULL;
 }
 
-/* 0 for null and for a blank string; a fraction is cut off. */
+/* No value: null, an empty string, the word null in a string. A string of blanks is an error. */
+static bool is_none(const struct json_item *item)
+{
+	if (item->kind != JSON_STRING)
+		return item->kind == JSON_NULL;
+	return item->text.n == 0 || str_eq(str_trim(item->text), STR("null"));
+}
+
+/* A fraction is cut off. */
 static const char *read_int(const struct json_item *item, int32_t *out)
 {
 	bool text = item->kind == JSON_STRING;
 	double number;
 
 	*out = 0;
-	if (item->kind == JSON_NULL || (text && str_is_blank(item->text)))
+	if (is_none(item))
 		return NULL;
 	if (!text && item->kind != JSON_NUMBER)
 		return "an integer field is not a number";
@@ -80,23 +88,32 @@ static const char *read_int(const struct json_item *item, int32_t *out)
 static const char *read_double(const struct json_item *item, double *out)
 {
 	*out = 0;
-	if (item->kind == JSON_NULL || (item->kind == JSON_STRING && str_is_blank(item->text)))
+	if (is_none(item))
 		return NULL;
 	if (item->kind != JSON_NUMBER && item->kind != JSON_STRING)
 		return "a number field is not a number";
 	return java_parse_double(item->text, out) == 0 ? NULL : "a number field is not a number";
 }
 
+static bool is_word(struct str text, struct str lower, struct str title, struct str upper)
+{
+	return str_eq(text, lower) || str_eq(text, title) || str_eq(text, upper);
+}
+
 static const char *read_bool(const struct json_item *item, bool *out)
 {
-	struct str text = item->kind == JSON_STRING ? str_trim(item->text) : item->text;
+	struct str text = str_trim(item->text);
 	int64_t number;
 
-	*out = item->kind == JSON_TRUE || (item->kind == JSON_STRING && str_ieq(text, STR("true")));
-	if (*out || item->kind == JSON_FALSE || item->kind == JSON_NULL)
+	*out = item->kind == JSON_TRUE;
+	if (*out || item->kind == JSON_FALSE || is_none(item))
 		return NULL;
-	if (item->kind == JSON_STRING)
-		return text.n == 0 || str_ieq(text, STR("false")) ? NULL : "a boolean field is neither true nor false";
+	if (item->kind == JSON_STRING) {
+		*out = is_word(text, STR("true"), STR("True"), STR("TRUE"));
+		if (*out || is_word(text, STR("false"), STR("False"), STR("FALSE")))
+			return NULL;
+		return "a boolean field is neither true nor false";
+	}
 	if (item->kind != JSON_NUMBER || java_parse_long(text, &number) < 0)
 		return "a boolean field is neither true nor false";
 	*out = number != 0;

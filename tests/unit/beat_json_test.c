@@ -81,15 +81,12 @@ static void conversions(void **state)
 		const char *text;
 		int32_t port;
 	} ports[] = {
-		{ "{\"port\":\"81\"}", 81 },
-		{ "{\"port\":\" 81 \"}", 81 },
-		{ "{\"port\":null}", 0 },
-		{ "{\"port\":\"\"}", 0 },
-		{ "{\"port\":80.9}", 80 },
-		{ "{\"port\":-1}", -1 },
-		{ "{\"port\":2147483647}", INT32_MAX },
-		{ "{\"port\":1e3}", 1000 },
-		{ "{\"port\":1,\"port\":2}", 2 },
+		{ "{\"port\":\"81\"}", 81 },  { "{\"port\":\" 81 \"}", 81 },
+		{ "{\"port\":null}", 0 },     { "{\"port\":\"\"}", 0 },
+		{ "{\"port\":\"null\"}", 0 }, { "{\"port\":\" null \"}", 0 },
+		{ "{\"port\":\"+81\"}", 81 }, { "{\"port\":80.9}", 80 },
+		{ "{\"port\":-1}", -1 },      { "{\"port\":2147483647}", INT32_MAX },
+		{ "{\"port\":1e3}", 1000 },   { "{\"port\":1,\"port\":2}", 2 },
 	};
 
 	(void)state;
@@ -99,9 +96,16 @@ static void conversions(void **state)
 	assert_true(parse("{\"weight\":3}").weight == 3);
 	assert_true(parse("{\"weight\":-3}").weight == -3);
 	assert_true(parse("{\"weight\":null}").weight == 0);
+	assert_true(parse("{\"weight\":\"null\"}").weight == 0);
+	assert_true(parse("{\"weight\":\"\"}").weight == 0);
 	assert_false(parse("{\"ephemeral\":false}").ephemeral);
 	assert_false(parse("{\"ephemeral\":\"false\"}").ephemeral);
 	assert_false(parse("{\"ephemeral\":0}").ephemeral);
+	assert_false(parse("{\"ephemeral\":\"FALSE\"}").ephemeral);
+	assert_false(parse("{\"ephemeral\":\"null\"}").ephemeral);
+	assert_false(parse("{\"ephemeral\":\"\"}").ephemeral);
+	assert_true(parse("{\"ephemeral\":\" True \"}").ephemeral);
+	assert_true(parse("{\"ephemeral\":\"TRUE\"}").ephemeral);
 	assert_true(parse("{\"ephemeral\":\"true\"}").ephemeral);
 	assert_true(parse("{\"ephemeral\":1}").ephemeral);
 	assert_true(str_eq(parse("{\"ip\":5}").ip, STR("5")));
@@ -124,6 +128,12 @@ static void refused(void **state)
 		"{\"ip\":[1]}",
 		"{\"port\":\"x\"}",
 		"{\"port\":true}",
+		"{\"port\":\" \"}",
+		"{\"port\":\"80.0\"}",
+		"{\"port\":\"0x50\"}",
+		"{\"weight\":\" \"}",
+		"{\"ephemeral\":\" \"}",
+		"{\"ephemeral\":\"tRue\"}",
 		"{\"port\":2147483648}",
 		"{\"port\":1e400}",
 		"{\"port\":{}}",
