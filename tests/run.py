@@ -5,7 +5,7 @@
     run.py NAME ...     those whose name contains one of the words; @main: what tests/distro runs on another Debian
     run.py --list [NAME ...]
     run.py --needs [NAME ...]    what those suites need, a line each, for ./dev: "make BUILD TARGET", "install WORD", "clients KIND",
-                        "distro NAME"
+                        "distro NAME WORD" (the suites of that word there)
 
 A suite is a program that ends with a line "N passed, N failed", or a cmocka program. Suites that mostly wait run side
 by side; those that measure time or CPU run alone, after the others. Output goes to build/test-logs/SUITE.
@@ -24,6 +24,15 @@ PYTHON = sys.executable
 os.environ["PYTHONWARNINGS"] = "ignore::ResourceWarning"     # the output is read by people
 SIDE_BY_SIDE = 5
 LONG = ("upgrade_refused", "lint", "fault-campaign", "/time", "/restart", "/checks", "/brake")     # over 80 s
+
+
+def debian():
+    with open("/etc/os-release", encoding="utf-8") as f:
+        found = re.search(r"^VERSION_CODENAME=(\w+)$", f.read(), re.M)
+    return found[1] if found else "unknown"
+
+
+DEBIAN, IN_ROOT = debian(), os.path.exists("/etc/debian_chroot")       # the file: tests/distro/run
 
 
 class Suite:
@@ -78,32 +87,42 @@ def unit(build):
 
 
 def fuzz_seeds(build):
+    """build-clang is there for its warnings: they are errors."""
     targets = sorted(os.listdir(os.path.join(TOP, "tests", "fuzz", "seeds")))
     return Suite("fuzz-seeds/" + build, [PYTHON, "tests/fuzz/run.py", "--seeds", "--build", build],
-                 needs=["make %s tests/fuzz/%s_seeds" % (build, target) for target in targets], main=build == "build")
+                 needs=["make %s tests/fuzz/%s_seeds" % (build, target) for target in targets] + ["install clang"] * (build == "build-clang"),
+                 main=build in ("build", "build-clang"))
 
 
 def system():
     """One file, a suite with the plain and one with the sanitized binary. Its second line may say "# runs alone", the second or third
     "# needs WORD ...": packages by the words of ./dev, or faults, the build with crash points."""
+    faults = ["make build-faults rosterd", "make build-faults tests/fault/other_layout"]
     for path in sorted(glob.glob(os.path.join(TOP, "tests", "system", "*_test.py"))):
         name = os.path.basename(path)[:-len("_test.py")]
         with open(path, encoding="utf-8") as f:
             head = f.read(400)
         alone = "\n# runs alone" in head
         found = re.search(r"^# needs (.*)$", head, re.M)
-        needs = ["make build-faults all" if word == "faults" else "install " + word for word in (found[1].split() if found else ())]
+        needs = [line for word in (found[1].split() if found else ()) for line in (faults if word == "faults" else ["install " + word])]
         yield Suite("system/" + name, [PYTHON, path], binary("build"), alone=alone, needs=["make build all"] + needs, main=not alone)
         if not alone:
             yield Suite("system-asan/" + name, [PYTHON, path], binary("build-asan"), needs=["make build-asan all"] + needs)
 
 
+def lint():
+    """Judged by the tools of one release (HACKING.md). No other root can be made in a root."""
+    needs = ("make build-clang all", "make build-clang check", "install lint") if DEBIAN == "bookworm" else ("distro bookworm lint",)
+    if DEBIAN == "bookworm" or not IN_ROOT:
+        yield Suite("lint", ["./dev", "lint"], limit_s=900, needs=needs)
+
+
 def distro():
-    """The other Debian in a root of its own. None in such a root, which this file tells."""
-    if not os.path.exists("/etc/debian_chroot"):
-        with open("/etc/os-release", encoding="utf-8") as f:
-            other = "bookworm" if "VERSION_CODENAME=trixie\n" in f.read() else "trixie"
-        yield Suite("distro/" + other, ["./dev", "distro", other, "test", "@main"], alone=True, limit_s=900, needs=("distro " + other,))
+    """The other release, in a root of its own."""
+    other = "bookworm" if DEBIAN == "trixie" else "trixie"
+    if not IN_ROOT:
+        yield Suite("distro/" + other, ["./dev", "distro", other, "test", "@main"], alone=True, limit_s=900,
+                    needs=("distro %s @main" % other,))
 
 
 def binary(build):
@@ -114,6 +133,7 @@ def suites():
     found = []
     for build in ("build", "build-asan", "build-faults"):
         found += list(unit(build))
+    for build in ("build", "build-asan", "build-faults", "build-clang"):
         found.append(fuzz_seeds(build))
     for build in ("build", "build-asan"):
         found.append(Suite("conformance/" + build, [PYTHON, "tests/conformance/run.py"], binary(build),
@@ -127,7 +147,7 @@ def suites():
                            needs=("make build rosterd", "clients node", "clients java")))
     found.append(Suite("clients/connections", [PYTHON, "tests/clients/connections_test.py"], binary("build"),
                        needs=("make build rosterd", "clients java")))
-    found.append(Suite("lint", ["./dev", "lint"], limit_s=900, needs=("make build-clang all", "make build-clang check", "install lint")))
+    found += list(lint())
     found.append(Suite("fault-campaign", [PYTHON, "tests/fault/run.py", "--build", "build-faults", "--share"],
                        needs=("make build-faults tests/fault/campaign",)))
     found.append(Suite("package", [PYTHON, "tests/package_test.py"], needs=("make build rosterd", "install package")))
