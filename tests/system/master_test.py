@@ -191,7 +191,8 @@ class Files(unittest.TestCase):
             server.register("s", "10.0.0.1", 80)
             pid = server.child("worker/0")
             os.kill(pid, signal.SIGKILL)
-            self.assertEqual(uid_of(server.wait_replaced("worker/0", pid)), nobody)
+            pid = server.wait_replaced("worker/0", pid)
+            wait_until(lambda: uid_of(pid) == nobody, 5, "the successor gives its privileges up")
 
     def test_titles(self):
         with Server() as server:
