@@ -265,8 +265,7 @@ void exchange_run(struct connection *c)
 		enum next next;
 
 		/* An empty line does not begin a request: the connection is as idle behind it as it was before. */
-		at += head_check_skip(&c->head, in->data + at, in->len - at);
-		if (at == in->len)
+		if (in->data[at] == '\r' && (at += head_check_skip(&c->head, in->data + at, in->len - at)) == in->len)
 			break;
 		next = next_request(c, in->data + at, in->len - at, &piece);
 		if (next == NEXT_MORE) {
