@@ -28,7 +28,7 @@ static void print_flags(FILE *out, unsigned flags)
 
 static void print_route(FILE *out, const struct route *route)
 {
-	fprintf(out, "| %s | `" ROUTER_CONTEXT "%s` | ", route_method(route), route->path);
+	fprintf(out, "| %s | `/nacos%s` | ", route_method(route), route->path);
 	print_flags(out, route->flags);
 	fprintf(out, " | %s |\n", route->about);
 }
@@ -36,9 +36,9 @@ static void print_route(FILE *out, const struct route *route)
 void document_api(FILE *out)
 {
 	fputs("# Routes\n\n"
-	      "Printed by `rosterd --print-api` from the table of routes. Each path also works with one trailing slash. Under\n"
-	      "`/nacos/v1/ns` an unknown path and a wrong method are 501, elsewhere 404 and 500. HEAD works where GET does, except\n"
-	      "under `/nacos/v1/ns`.\n\n"
+	      "Printed by `rosterd --print-api` from the table of routes. Each path also works with one trailing slash. `/nacos`\n"
+	      "stands for `context.path`. Under `/nacos/v1/ns` an unknown path and a wrong method are 501, elsewhere 404 and 500.\n"
+	      "HEAD works where GET does, except under `/nacos/v1/ns`.\n\n"
 	      "- write: changes something; the others only read.\n"
 	      "- responsible: in a cluster of the real server only the server responsible for the service answers it and the others\n"
 	      "  forward. Here every node answers.\n"
@@ -52,5 +52,5 @@ void document_api(FILE *out)
 	      "Paths of the real server that are not served yet: 501, whatever the method.\n\n",
 	      out);
 	for (unsigned i = 0; i < later_count; i++)
-		fprintf(out, "- `" ROUTER_CONTEXT "%s`\n", later_paths[i]);
+		fprintf(out, "- `/nacos%s`\n", later_paths[i]);
 }

@@ -248,7 +248,7 @@ static int worker_init(struct worker *worker)
 		return ERR_IO;
 	if ((ret = list_cache_new(worker->proc->config.http_cache_bytes, &worker->list_cache)) < 0)
 		return ret;
-	if ((ret = router_new(routes, route_count, &worker->router)) < 0)
+	if ((ret = router_new(routes, route_count, str_of(worker->proc->config.context_path), &worker->router)) < 0)
 		return ret;
 	if ((ret = connection_pool_new(worker)) < 0)
 		return ret;

@@ -73,6 +73,7 @@ struct reply {
 	size_t length;
 	struct str allow;       /* unset: not said */
 	uint64_t retry_after_s; /* 0: not said */
+	struct str headers;     /* further ones, each with its line end */
 };
 
 /* ---- head ---------------------------------------------------------------------- */
@@ -199,6 +200,8 @@ static char *add_content_headers(char *at, const struct reply *reply)
 		at = add_u64(at, reply->retry_after_s);
 		at = ADD(at, CRLF);
 	}
+	if (reply->headers.n > 0)
+		at = add(at, reply->headers);
 	if (reply->chunked)
 		return ADD(at, "Transfer-Encoding: chunked" CRLF);
 	if (reply->status == 204) /* has no body and says nothing about its length */
@@ -231,7 +234,8 @@ static bool put_head(struct request *rq, struct reply *reply)
 		rq->close_after = true;
 	if (rq->http_1_0 || rq->method == METHOD_HEAD)
 		reply->chunked = false;
-	if (!buf_reserve(out, 640 + rq->origin.n + rq->cors_method.n + rq->cors_headers.n + reply->type.n + reply->allow.n))
+	if (!buf_reserve(out, 640 + rq->origin.n + rq->cors_method.n + rq->cors_headers.n + reply->type.n + reply->allow.n +
+	                              reply->headers.n))
 		return false;
 	at = add_status_line(out->data + out->len, status, reply->status);
 	at = add_filter_headers(at, rq, reply);
@@ -660,6 +664,30 @@ void reply_preflight(struct request *rq)
 		put_reply(rq, &granted, STR(""));
 	else
 		put_reply(rq, &refused, STR("Invalid CORS request"));
+}
+
+/* In the arena like format_text(). */
+__attribute__((format(printf, 2, 3))) static struct str text_of(struct request *rq, const char *format, ...)
+{
+	struct str text;
+	va_list args;
+
+	va_start(args, format);
+	text = format_text(rq, format, args);
+	va_end(args);
+	return text;
+}
+
+void reply_redirect(struct request *rq, struct str context)
+{
+	struct str query = str_is_set(rq->query) ? rq->query : STR("");
+	struct reply reply = { .status = 302, .kind = REPLY_EARLY };
+
+	reply.headers = text_of(rq, "Location: %.*s/%s%.*s" CRLF, (int)context.n, context.p, str_is_set(rq->query) ? "?" : "",
+	                        (int)query.n, query.p);
+	if (reply.headers.n == 0)
+		reply.status = 503;
+	put_reply(rq, &reply, STR(""));
 }
 
 void reply_container_page(struct request *rq, int status)

@@ -12,6 +12,8 @@ void reply_early_page(struct request *rq, int status, const char *format, ...) _
 /* The body without a content type and without the headers of the filter chain. */
 void reply_bare(struct request *rq, int status, struct str body);
 void reply_container_page(struct request *rq, int status);
+/* 302 from the context path, which a page with relative links cannot stand at, to the same with a slash and the query. */
+void reply_redirect(struct request *rq, struct str context);
 /* 200 to OPTIONS: no body, the methods in Allow; to "OPTIONS *" all of them. */
 void reply_options(struct request *rq, struct str methods);
 /* 200 with what was asked for, or 403 "Invalid CORS request": cors.h. */

@@ -22,6 +22,7 @@ struct router_entry {
 };
 
 struct router {
+	struct str context; /* context.path; empty for "/" */
 	unsigned mask;
 	struct router_entry entries[];
 };
@@ -38,7 +39,7 @@ static struct router_entry *entry_of(struct router *router, struct str path)
 	return &router->entries[at];
 }
 
-int router_new(const struct route *rows, unsigned count, struct router **router_r)
+int router_new(const struct route *rows, unsigned count, struct str context, struct router **router_r)
 {
 	unsigned size = 16;
 	struct router *router;
@@ -47,6 +48,7 @@ int router_new(const struct route *rows, unsigned count, struct router **router_
 		size *= 2;
 	if ((router = calloc(1, sizeof(*router) + size * sizeof(router->entries[0]))) == NULL)
 		return ERR_NOMEM;
+	router->context = str_eq(context, STR("/")) ? STR("") : context;
 	router->mask = size - 1;
 	for (unsigned i = 0; i < count; i++) {
 		struct router_entry *entry = entry_of(router, str_of(rows[i].path));
@@ -246,7 +248,7 @@ static bool refuse_path(struct request *rq, const struct path *path)
 /* A path that stands in the table means what it says; any other is looked at. */
 static int read_path(const struct router *router, struct request *rq, struct path *path_r)
 {
-	const struct str context = STR(ROUTER_CONTEXT);
+	struct str context = router->context;
 	bool known = false;
 
 	if (str_starts(rq->path, context))
@@ -273,7 +275,7 @@ static bool refuse_early(const struct router *router, struct request *rq)
 		reply_options(rq, STR(""));
 		return true;
 	}
-	if (!under(rq->plain, STR(ROUTER_CONTEXT))) {
+	if (!under(rq->plain, router->context)) {
 		reply_container_page(rq, 404);
 		return true;
 	}
@@ -328,7 +330,11 @@ void router_dispatch(const struct router *router, struct request *rq)
 
 	if (source_limit_stops(rq) || refuse_early(router, rq))
 		return;
-	path = str_make(rq->plain.p + sizeof(ROUTER_CONTEXT) - 1, rq->plain.n - (sizeof(ROUTER_CONTEXT) - 1));
+	path = str_make(rq->plain.p + router->context.n, rq->plain.n - router->context.n);
+	if (path.n == 0) {
+		reply_redirect(rq, router->context);
+		return;
+	}
 	rq->route = router_find(router, rq->method, path, &path_known);
 	naming = under(path, STR(NAMING));
 	if (rq->route == NULL && path_known && !naming && rq->method == METHOD_HEAD)

@@ -15,7 +15,7 @@ enum route_flag {
 
 struct route {
 	enum method method;
-	const char *path; /* after the context path "/nacos" */
+	const char *path; /* after context.path */
 	void (*handler)(struct request *rq);
 	unsigned flags;
 	const char *about; /* one line for doc/api.md */

@@ -52,6 +52,7 @@ struct config {
 	uint32_t listen_port;    /* listen.port: 8848; 0 = any */
 	uint32_t listen_backlog; /* listen.backlog */
 	char node_address[64];   /* node.address: shown to clients */
+	char context_path[200];  /* context.path: before every path of the API; "/": nothing */
 
 	/* segment */
 	char segment_dir[200];       /* segment.dir */

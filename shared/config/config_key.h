@@ -20,6 +20,7 @@ enum config_type {
 	CONFIG_PATH,     /* text: empty or absolute */
 	CONFIG_ADDRESS,  /* text: a literal IP address */
 	CONFIG_ORIGINS,  /* text: echo, off, or origins (SCHEME://HOST[:PORT]) with blanks between */
+	CONFIG_CONTEXT,  /* text: "/", or segments of a URL that each begin with a slash */
 	CONFIG_CHOICE,   /* one of the words in choices; the value is its index */
 	CONFIG_DURATION, /* number with ms, s, m, h or d; a bare number is milliseconds */
 	CONFIG_SIZE,     /* number with KiB, MiB or GiB; a bare number is bytes */

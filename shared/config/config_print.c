@@ -30,10 +30,18 @@ static bool is_number(const struct config_key *key)
 static const char *type_text(enum config_type type)
 {
 	static const char *const texts[CONFIG_TYPES] = {
-		[CONFIG_INT] = "number",           [CONFIG_BOOL] = "true or false", [CONFIG_TEXT] = "text",
-		[CONFIG_PATH] = "absolute path",   [CONFIG_ADDRESS] = "IP address", [CONFIG_CHOICE] = "word",
-		[CONFIG_DURATION] = "duration",    [CONFIG_SIZE] = "size",          [CONFIG_TRUSTED] = "list of texts",
-		[CONFIG_RANGES] = "list of texts", [CONFIG_ORIGINS] = "text",
+		[CONFIG_INT] = "number",
+		[CONFIG_BOOL] = "true or false",
+		[CONFIG_TEXT] = "text",
+		[CONFIG_PATH] = "absolute path",
+		[CONFIG_ADDRESS] = "IP address",
+		[CONFIG_ORIGINS] = "text",
+		[CONFIG_CONTEXT] = "path of a URL",
+		[CONFIG_CHOICE] = "word",
+		[CONFIG_DURATION] = "duration",
+		[CONFIG_SIZE] = "size",
+		[CONFIG_TRUSTED] = "list of texts",
+		[CONFIG_RANGES] = "list of texts",
 	};
 
 	return texts[type];

@@ -53,6 +53,11 @@ const struct config_key config_keys[] = {
 	{ "node.address", CONFIG_TEXT, FIELD(node_address), 1, LENGTH(node_address), "127.0.0.1", "", true,
 	  "Address under which this node is shown to clients, for instance by operator/servers.", NULL },
 
+	{ "context.path", CONFIG_CONTEXT, FIELD(context_path), 1, LENGTH(context_path), "/nacos", "", false,
+	  "What stands before every path: the API, the pages and the metrics move with it, as with server.servlet.contextPath of the "
+	  "original. Clients must be told the same. Letters, digits and -._~ between single slashes; \"/\": nothing.",
+	  NULL },
+
 	{ "segment.dir", CONFIG_PATH, FIELD(segment_dir), 0, LENGTH(segment_dir), "", "", false,
 	  "Folder of the file that holds the registry; a memory file system. Empty: runtime_dir when it is one, else a folder in "
 	  "/dev/shm.",

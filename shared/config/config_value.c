@@ -76,7 +76,8 @@ static void store_number(struct config *config, const struct config_key *key, ui
 
 static bool is_text(const struct config_key *key)
 {
-	return key->type == CONFIG_TEXT || key->type == CONFIG_PATH || key->type == CONFIG_ADDRESS || key->type == CONFIG_ORIGINS;
+	return key->type == CONFIG_TEXT || key->type == CONFIG_PATH || key->type == CONFIG_ADDRESS ||
+	       key->type == CONFIG_ORIGINS || key->type == CONFIG_CONTEXT;
 }
 
 /* How many items a list has stands right before its array (config.h). */
@@ -227,6 +228,46 @@ static bool are_origins(struct str text)
 	return true;
 }
 
+/* A byte that means itself in a URL, whoever reads it: nothing to be decoded, escaped or cut off. */
+static bool is_plain_in_url(char c)
+{
+	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+	       (c != '\0' && strchr("-._~", c) != NULL);
+}
+
+/* Takes "/segment" off the front of what begins with a slash. */
+static struct str take_segment(struct str *path)
+{
+	size_t n = 1;
+
+	while (n < path->n && path->p[n] != '/')
+		n++;
+	*path = str_make(path->p + n, path->n - n);
+	return str_make(path->p - (n - 1), n - 1);
+}
+
+/* NULL, or what is wrong. Requests are compared with it byte by byte, so it must have one spelling only. */
+static const char *context_refusal(struct str text)
+{
+	if (str_eq(text, STR("/")))
+		return NULL;
+	if (text.n == 0 || text.p[0] != '/')
+		return "does not begin with a slash";
+	while (text.n > 0) {
+		struct str segment = take_segment(&text);
+
+		if (segment.n == 0)
+			return text.n == 0 ? "ends with a slash" : "has an empty segment";
+		if (str_eq(segment, STR(".")) || str_eq(segment, STR("..")))
+			return "has a segment of dots";
+		for (size_t i = 0; i < segment.n; i++) {
+			if (!is_plain_in_url(segment.p[i]))
+				return "has another byte than letters, digits and -._~/";
+		}
+	}
+	return NULL;
+}
+
 static int set_text(struct config *config, const struct config_key *key, struct str text, char why[CONFIG_WHY])
 {
 	uint8_t address[16];
@@ -240,6 +281,8 @@ static int set_text(struct config *config, const struct config_key *key, struct 
 		return refuse(why, ERR_RANGE, "longer than %" PRIu64 " bytes", key->max);
 	if (key->type == CONFIG_PATH && text.n > 0 && text.p[0] != '/')
 		return refuse(why, ERR_SYNTAX, "not an absolute path");
+	if (key->type == CONFIG_CONTEXT && context_refusal(text) != NULL)
+		return refuse(why, ERR_SYNTAX, "%s", context_refusal(text));
 	if (key->type == CONFIG_ADDRESS && address_parse(text, address) < 0)
 		return refuse(why, ERR_SYNTAX, "not a literal IP address");
 	if (key->type == CONFIG_ORIGINS && !are_origins(text))
@@ -327,7 +370,7 @@ typedef int set_fn(struct config *, const struct config_key *, struct str, char[
 static set_fn *const setters[CONFIG_TYPES] = {
 	[CONFIG_INT] = set_number,   [CONFIG_BOOL] = set_bool,     [CONFIG_TEXT] = set_text,       [CONFIG_PATH] = set_text,
 	[CONFIG_ADDRESS] = set_text, [CONFIG_CHOICE] = set_choice, [CONFIG_DURATION] = set_number, [CONFIG_SIZE] = set_number,
-	[CONFIG_TRUSTED] = set_list, [CONFIG_RANGES] = set_list,   [CONFIG_ORIGINS] = set_text,
+	[CONFIG_TRUSTED] = set_list, [CONFIG_RANGES] = set_list,   [CONFIG_ORIGINS] = set_text,    [CONFIG_CONTEXT] = set_text,
 };
 
 int config_value_set(struct config *config, const struct config_key *key, struct str text, char why[CONFIG_WHY])

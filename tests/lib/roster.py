@@ -86,6 +86,7 @@ class Server:
         self.options = {"listen.port": "0", "listen.address": "127.0.0.1", "runtime_dir": self.folder + "/run",
                         "segment.dir": self.folder + "/seg", "segment.limit": "256MiB", "workers": "2",
                         "log.file": self.folder + "/log"}
+        self.context = options.get("context.path", "/nacos").rstrip("/")
         self.options.update({key.replace("__", "."): str(value) for key, value in options.items()})
         self.proc, self.port, self.push_port = None, 0, 0
         os.makedirs(self.folder + "/seg", mode=0o700, exist_ok=True)
@@ -235,10 +236,10 @@ class Server:
     # -- talking to it -------------------------------------------------------------
     @property
     def base(self):
-        return "http://127.0.0.1:%d/nacos" % self.port
+        return "http://127.0.0.1:%d%s" % (self.port, self.context)
 
     def request(self, method, path, query=None, headers=None, body=None, conn=None, timeout=HUNG_S):
-        target = "/nacos" + path
+        target = self.context + path
         if query:
             target += "?" + (query if isinstance(query, str) else urllib.parse.urlencode(query))
         own = conn is None
@@ -295,10 +296,10 @@ def alive(pid):
 class Subscriber:
     """A UDP socket that subscribes like a client and acknowledges what it gets."""
 
-    def __init__(self, server, service, agent="Nacos-Java-Client:v1.4.2", ack=True, **more):
+    def __init__(self, server, service, agent="Nacos-Java-Client:v1.4.2", ack=True, address="127.0.0.1", **more):
         self.server, self.service, self.agent, self.ack, self.more = server, service, agent, ack, more
         self.sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self.sock.bind(("127.0.0.1", 0))
+        self.sock.bind((address, 0))
         self.port = self.sock.getsockname()[1]
         self.packets = []
         self.poll()

@@ -13,7 +13,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(HERE), "conformance"))
 import roster  # noqa: E402
 import run as conformance  # noqa: E402
 
-ROW = re.compile(r"^\| ([A-Z]+) \| `/nacos(/[^`]+)` \|.*\|$", re.M)
+ROW = re.compile(r"^\| ([A-Z]+) \| `/nacos(/[^`]*)` \|.*\|$", re.M)
 
 
 def printed():

@@ -46,7 +46,7 @@ static int set_up(void **state)
 	f.proc.listen = &listen_set;
 	f.proc.index = 1;
 	f.worker.loop = ev_loop_new(EVFLAG_AUTO | EVFLAG_NOENV);
-	assert_int_equal(router_new(no_rows, 1, &f.worker.router), 0);
+	assert_int_equal(router_new(no_rows, 1, STR("/nacos"), &f.worker.router), 0);
 	assert_int_equal(connection_pool_new(&f.worker), 0);
 	assert_int_equal(accept_start(&f.worker), 0);
 	return 0;

@@ -98,7 +98,7 @@ static int set_up(void **state)
 	memset(big, 'b', sizeof(big));
 	f.worker.loop = ev_loop_new(EVFLAG_AUTO | EVFLAG_NOENV);
 	assert_non_null(f.worker.loop);
-	assert_int_equal(router_new(rows, COUNT(rows), &f.worker.router), 0);
+	assert_int_equal(router_new(rows, COUNT(rows), STR("/nacos"), &f.worker.router), 0);
 	assert_int_equal(connection_pool_new(&f.worker), 0);
 	client = -1;
 	return 0;

@@ -63,7 +63,7 @@ static void worker_begin(struct fixture *f)
 	config->http_idle_timeout_ms = config->http_write_timeout_ms = 60000;
 	f->worker.loop = ev_loop_new(EVFLAG_AUTO | EVFLAG_NOENV);
 	assert_non_null(f->worker.loop);
-	assert_int_equal(router_new(rows, COUNT(rows), &f->worker.router), 0);
+	assert_int_equal(router_new(rows, COUNT(rows), STR("/nacos"), &f->worker.router), 0);
 	assert_int_equal(connection_pool_new(&f->worker), 0);
 }
 

@@ -31,7 +31,7 @@ static int set_up(void **state)
 {
 	(void)state;
 	fixture_init(&f);
-	return router_new(rows, COUNT(rows), &router);
+	return router_new(rows, COUNT(rows), STR("/nacos"), &router);
 }
 
 static int tear_down(void **state)
@@ -81,7 +81,9 @@ static const struct {
 	{ METHOD_GET, "/nacos/v1/ns/INSTANCE", 501, JSON, "no such api" },
 	{ METHOD_GET, "/nacos/v1/nsx", 404, JSON, "\"message\":\"No message available\",\"path\":\"/nacos/v1/nsx\"" },
 	{ METHOD_GET, "/nacos/v1/zz", 404, JSON, "No message available" },
-	{ METHOD_GET, "/nacos", 404, JSON, "No message available" },
+	{ METHOD_GET, "/nacos", 302, "Location: /nacos/\r\n", "" },
+	{ METHOD_POST, "/nacos", 302, "Location: /nacos/\r\n", "" },
+	{ METHOD_HEAD, "/nacos", 302, "Location: /nacos/\r\n", "" },
 	{ METHOD_GET, "/nacos/", 404, JSON, "No message available" },
 	{ METHOD_GET, "/nacosx/v1/ns/instance", 404, HTML, "<html" },
 	{ METHOD_GET, "/", 404, HTML, "<html" },
@@ -161,6 +163,54 @@ static void test_head(void **state)
 	assert_string_equal(body_of(out), "");
 }
 
+static void test_redirect(void **state)
+{
+	struct request *rq = fixture_request(&f);
+
+	(void)state;
+	rq->path = STR("/nacos");
+	rq->query = STR("a=b");
+	router_dispatch(router, rq);
+	assert_true(has(fixture_out(&f), "Location: /nacos/?a=b\r\n"));
+}
+
+/* The same rows behind another context path. */
+static void test_context(void **state)
+{
+	static const struct {
+		const char *context, *path;
+		int status;
+	} all[] = {
+		{ "/", "/v1/ns/instance", 200 },
+		{ "/", "/v1/ns/instance/", 200 },
+		{ "/", "/nacos/v1/ns/instance", 404 },
+		{ "/", "/v1/ns/nosuch", 501 },
+		{ "/", "/", 404 },
+		{ "/", "*", 404 },
+		{ "/", "//v1/ns/instance", 500 },
+		{ "/registry", "/registry/v1/ns/instance", 200 },
+		{ "/registry", "/registry", 302 },
+		{ "/registry", "/registryx/v1/ns/instance", 404 },
+		{ "/registry", "/nacos/v1/ns/instance", 404 },
+		{ "/registry", "/v1/ns/instance", 404 },
+		{ "/a/b", "/a/b/v1/ns/instance/list", 200 },
+		{ "/a/b", "/a/b", 302 },
+		{ "/a/b", "/a", 404 },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(all); i++) {
+		char line[30];
+
+		router_free(&router);
+		assert_int_equal(router_new(rows, COUNT(rows), str_of(all[i].context), &router), 0);
+		snprintf(line, sizeof(line), "HTTP/1.1 %d ", all[i].status);
+		if (!has(dispatch(METHOD_GET, all[i].path), line))
+			fail_msg("%s under %s: %s", all[i].path, all[i].context, fixture_out(&f));
+	}
+	assert_true(has(dispatch(METHOD_GET, "/a/b/v1/ns/x"), "\"path\":\"/a/b/v1/ns/x\""));
+}
+
 static void test_preflight(void **state)
 {
 	struct request *rq = fixture_request(&f);
@@ -189,7 +239,7 @@ static void test_many(void **state)
 		snprintf(paths[i], sizeof(paths[i]), "/v1/p%u", i);
 		many[i] = (struct route){ .method = METHOD_GET, .path = paths[i], .handler = answer_route, .about = "" };
 	}
-	assert_int_equal(router_new(many, COUNT(many), &big), 0);
+	assert_int_equal(router_new(many, COUNT(many), STR("/nacos"), &big), 0);
 	for (unsigned i = 0; i < COUNT(many); i++)
 		assert_ptr_equal(router_find(big, METHOD_GET, str_of(paths[i]), &known), &many[i]);
 	assert_null(router_find(big, METHOD_POST, str_of(paths[0]), &known));
@@ -207,6 +257,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_cases, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_chain_headers, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_head, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_redirect, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_context, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_preflight, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_many, set_up, tear_down),
 	};
