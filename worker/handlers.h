@@ -34,6 +34,8 @@ void handle_operator_distro_server(struct request *rq);
 void handle_operator_distro_status(struct request *rq);
 void handle_operator_cluster_state(struct request *rq);
 void handle_operator_log(struct request *rq);
+/* handler_auth.c: 1.4 of the console's specification */
+void handle_login(struct request *rq);
 /* handler_brake.c: the node brake (doc/brake.md) */
 void handle_brake_get(struct request *rq);
 void handle_brake_release(struct request *rq);

@@ -419,10 +419,12 @@ static void put_large(struct request *rq, const struct reply *reply, struct str 
 	connection_write_through(rq->connection, pieces, count);
 }
 
-void reply_json(struct request *rq, struct str a, struct str b, struct str c)
+static void put_json(struct request *rq, struct str headers, struct str a, struct str b, struct str c)
 {
 	size_t total = a.n + b.n + c.n;
-	struct reply reply = { .status = 200, .type = STR("application/json"), .chunked = true, .length = total };
+	struct reply reply = {
+		.status = 200, .type = STR("application/json"), .chunked = true, .length = total, .headers = headers
+	};
 
 	if (!accepts_json(rq)) {
 		reply_caused(rq, 500, "Could not find acceptable representation");
@@ -441,6 +443,16 @@ void reply_json(struct request *rq, struct str a, struct str b, struct str c)
 	buf_str(rq->out, c);
 	if (reply.chunked)
 		buf_str(rq->out, total > 0 ? STR(CRLF "0" CRLF CRLF) : STR("0" CRLF CRLF));
+}
+
+void reply_json(struct request *rq, struct str a, struct str b, struct str c)
+{
+	put_json(rq, (struct str){ NULL, 0 }, a, b, c);
+}
+
+void reply_json_headers(struct request *rq, struct str headers, struct str body)
+{
+	put_json(rq, headers, body, (struct str){ NULL, 0 }, (struct str){ NULL, 0 });
 }
 
 /* Formatted into the request's arena; unset on refusal. */

@@ -100,6 +100,8 @@ void reply_text(struct request *rq, int status, struct str text);
 void reply_ok(struct request *rq); /* "ok" */
 /* application/json, chunked. `a` then `b` then `c` are written one after the other (any may be unset). */
 void reply_json(struct request *rq, struct str a, struct str b, struct str c);
+/* The same with further headers, each with its line end. */
+void reply_json_headers(struct request *rq, struct str headers, struct str body);
 /* 200 with a type of its own, chunked. */
 void reply_as(struct request *rq, struct str type, struct str body);
 /* Shape A: "caused: <message>;" with status 400 or 500. */
