@@ -12,7 +12,6 @@
 #include "worker/worker.h"
 
 #define LOAD_PERIOD_MS 1000U
-#define RAFT_PORT_OFFSET 1000U
 
 /* ---- load of the machine ------------------------------------------------------- */
 
@@ -138,32 +137,13 @@ void handle_operator_push_state(struct request *rq)
 
 /* ---- nodes ---------------------------------------------------------------------- */
 
-static void put_address(struct buf *b, const struct process *proc)
-{
-	buf_printf(b, "%s:%u", proc->config.node_address, (unsigned)proc->listen->port);
-}
-
-/* This node, as its cluster would see it. */
-static void put_member(struct buf *b, const struct process *proc)
-{
-	unsigned port = proc->listen->port;
-
-	BUF_LIT(b, "{\"ip\":");
-	json_string(b, str_of(proc->config.node_address));
-	buf_printf(b, ",\"port\":%u,\"state\":\"UP\",\"extendInfo\":{\"lastRefreshTime\":%" PRIu64 ",\"raftPort\":\"%u\"", port,
-	           clock_wall_ms(), port > RAFT_PORT_OFFSET ? port - RAFT_PORT_OFFSET : 0);
-	BUF_LIT(b, ",\"version\":\"" HANDLER_VERSION "\"},\"address\":\"");
-	put_address(b, proc);
-	BUF_LIT(b, "\",\"failAccessCnt\":0}");
-}
-
 static void answer_members(struct request *rq, const char *name)
 {
 	struct buf b;
 
 	buf_init(&b);
 	buf_printf(&b, "{\"%s\":[", name);
-	put_member(&b, rq->worker->proc);
+	handler_put_member(&b, rq->worker->proc);
 	BUF_LIT(&b, "]}");
 	handler_reply_buf(rq, &b);
 }
@@ -206,7 +186,7 @@ void handle_operator_distro_server(struct request *rq)
 	}
 	buf_init(&b);
 	BUF_LIT(&b, "{\"responsibleServer\":\"");
-	put_address(&b, rq->worker->proc);
+	handler_put_address(&b, rq->worker->proc);
 	BUF_LIT(&b, "\"}");
 	handler_reply_buf(rq, &b);
 }
@@ -227,7 +207,7 @@ void handle_operator_cluster_state(struct request *rq)
 
 	buf_init(&b);
 	BUF_LIT(&b, "{\"ip\":\"");
-	put_address(&b, rq->worker->proc);
+	handler_put_address(&b, rq->worker->proc);
 	BUF_LIT(&b, "\",\"term\":-1,\"leaderDueMs\":0,\"heartbeatDueMs\":0,\"state\":\"FOLLOWER\"}");
 	handler_reply_buf(rq, &b);
 }

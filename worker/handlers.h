@@ -34,8 +34,19 @@ void handle_operator_distro_server(struct request *rq);
 void handle_operator_distro_status(struct request *rq);
 void handle_operator_cluster_state(struct request *rq);
 void handle_operator_log(struct request *rq);
+/* handler_node.c: members and the old election, 1.6 and 7.3 of the cluster's specification */
+void handle_node_self(struct request *rq);
+void handle_node_health(struct request *rq);
+void handle_node_list(struct request *rq);
+void handle_node_simple(struct request *rq);
+void handle_raft_peer(struct request *rq);
+void handle_raft_leader(struct request *rq);
+void handle_raft_state(struct request *rq);
 /* handler_auth.c: 1.4 of the console's specification */
 void handle_login(struct request *rq);
+/* handler_pages.c */
+void handle_page_index(struct request *rq);
+void handle_page_api(struct request *rq);
 /* handler_brake.c: the node brake (doc/brake.md) */
 void handle_brake_get(struct request *rq);
 void handle_brake_release(struct request *rq);
@@ -75,6 +86,7 @@ void handle_health_update(struct request *rq);
 void handle_health_server(struct request *rq);
 /* handler_actuator.c, prometheus.c: metrics */
 void handle_actuator_health(struct request *rq);
+void handle_actuator_readiness(struct request *rq);
 void handle_actuator_prometheus(struct request *rq);
 /* handler_console.c */
 void handle_console_liveness(struct request *rq);
@@ -82,6 +94,7 @@ void handle_console_readiness(struct request *rq);
 void handle_console_state(struct request *rq);
 
 struct pattern;
+struct process;
 
 #define DEFAULT_CLUSTER STR("DEFAULT")
 #define HANDLER_VERSION "1.4.8" /* the protocol spoken, where clients and consoles ask for a version */
@@ -124,6 +137,10 @@ const char *handler_name_refusal(struct str name);
 bool handler_may_deregister(struct request *rq);
 /* Counts what registry_deregister() or registry_remove_service() took away for the source of the request. */
 void handler_count_departures(struct request *rq);
+
+/* "ip:port" of this node, and the node as its cluster would see it. handler_node.c */
+void handler_put_address(struct buf *b, const struct process *proc);
+void handler_put_member(struct buf *b, const struct process *proc);
 
 /* Load of the machine, read at most once a second. handler_operator.c */
 const struct host_load *handler_host_load(struct worker *worker);

@@ -8,7 +8,7 @@ libroster_a_SOURCES += \
 	worker/form.c worker/form.h worker/gate.c worker/gate.h worker/instance_guard.c worker/instance_guard.h \
 	worker/handler_auth.c worker/handler_beat.c worker/handler_brake.c worker/handler_catalog.c worker/handler_catalog_services.c worker/handler_cluster.c \
 	worker/handler_console.c worker/handler_instance.c worker/handler_list.c worker/handler_metadata.c \
-	worker/handler_legacy.c worker/handler_names.c worker/handler_namespaces.c worker/handler_operator.c worker/handler_service.c worker/handler_service_edit.c \
+	worker/handler_legacy.c worker/handler_names.c worker/handler_namespaces.c worker/handler_node.c worker/handler_pages.c worker/handler_operator.c worker/handler_service.c worker/handler_service_edit.c \
 	worker/handler_subscribers.c worker/handler_switches.c worker/handlers.h \
 	worker/migrate.c worker/migrate.h \
 	worker/head_check.c worker/head_check.h \
