@@ -147,6 +147,8 @@ def suites():
                            needs=("make build rosterd", "clients node", "clients java")))
     found.append(Suite("clients/connections", [PYTHON, "tests/clients/connections_test.py"], binary("build"),
                        needs=("make build rosterd", "clients java")))
+    found.append(Suite("clients/login", [PYTHON, "tests/clients/login_test.py"], binary("build"),
+                       needs=("make build rosterd", "clients java", "clients python")))
     found += list(lint())
     found.append(Suite("fault-campaign", [PYTHON, "tests/fault/run.py", "--build", "build-faults", "--share"],
                        needs=("make build-faults tests/fault/campaign",)))

@@ -1,4 +1,4 @@
-"""One running client program (node/driver.js or java Driver), driven by lines of JSON."""
+"""One running client program (node/driver.js, java Driver or python/driver.py), driven by lines of JSON."""
 import json
 import os
 import queue
@@ -13,22 +13,26 @@ sys.path.insert(0, os.path.join(os.path.dirname(HERE), "lib"))
 import roster  # noqa: E402
 
 
-def command(kind, server, namespace):
+def command(kind, server, namespace, context):
+    """Only the Java client can be told a context path."""
+    if kind == "python":
+        return [sys.executable, os.path.join(HERE, "python", "driver.py"), server, namespace]
     if kind == "node":
         return ["node", os.path.join(HERE, "node", "driver.js"), server, namespace]
     target = os.path.join(HERE, "java", "target")
     return ["java", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xmx192m", "-cp",
-            os.path.join(target, "classes") + ":" + os.path.join(target, "dependency", "*"), "Driver", server, namespace]
+            os.path.join(target, "classes") + ":" + os.path.join(target, "dependency", "*"), "Driver", server, namespace, context]
 
 
 class Client:
-    def __init__(self, kind, server, namespace=""):
+    def __init__(self, kind, server, namespace="", credentials=(), context="/nacos"):
         self.kind, self.next_id = kind, 0
         self.home = tempfile.TemporaryDirectory(prefix="roster-client-")
         env = dict(os.environ, HOME=self.home.name, JAVA_TOOL_OPTIONS="-Duser.home=" + self.home.name)
         self.errors = open(os.path.join(self.home.name, "stderr"), "wb")
-        self.proc = subprocess.Popen(command(kind, "127.0.0.1:%d" % server.port, namespace), stdin=subprocess.PIPE,
-                                     stdout=subprocess.PIPE, stderr=self.errors, env=env, cwd=self.home.name)
+        line = command(kind, "127.0.0.1:%d" % server.port, namespace, context)
+        self.proc = subprocess.Popen(line + list(credentials), stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                     stderr=self.errors, env=env, cwd=self.home.name)
         self.answers, self.hosts, self.lock = {}, [], threading.Condition()
         self.ready = False
         threading.Thread(target=self._read, daemon=True).start()

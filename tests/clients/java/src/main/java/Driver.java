@@ -105,6 +105,13 @@ public class Driver {
         if (args.length > 1 && !args[1].isEmpty()) {
             properties.put(PropertyKeyConst.NAMESPACE, args[1]);
         }
+        if (args.length > 2 && !args[2].isEmpty()) {
+            properties.put(PropertyKeyConst.CONTEXT_PATH, args[2]);
+        }
+        if (args.length > 4) {
+            properties.put(PropertyKeyConst.USERNAME, args[3]);
+            properties.put(PropertyKeyConst.PASSWORD, args[4]);
+        }
         naming = NamingFactory.createNamingService(properties);
         ExecutorService pool = Executors.newFixedThreadPool(8);
         say(line("event", "ready"));
