@@ -23,6 +23,11 @@ class Context(unittest.TestCase):
         self.assertEqual(server.request("GET", "/v1/ns/nosuch").json["message"],
                          "no such api:GET:%s/v1/ns/nosuch" % server.context)
         self.assertEqual(server.request("GET", "/v1/zz").json["path"], server.context + "/v1/zz")
+        # One meaning, several spellings.
+        if server.context:
+            server.context, plain = "/%%%02x%s" % (ord(server.context[1]), server.context[2:]), server.context
+            self.assertEqual(server.request("GET", "/v1/ns/instance/list", "serviceName=moved").status, 200)
+            server.context = plain
         # A limited URL is the whole one.
         for path, status in (("/v1/ns/instance", 200), (server.context + "/v1/ns/instance", 418)):
             if path == "/v1/ns/instance" and server.context == "":

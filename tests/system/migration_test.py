@@ -120,9 +120,9 @@ class Machine(roster.Server):
     def counter(self, name):
         return int(re.search(r"^%s (\d+)$" % name, self.request("GET", "/actuator/prometheus").text, re.M).group(1))
 
-    def subscribers(self, service):
+    def subscribers(self, service, **more):
         return self.request("GET", "/v1/ns/service/subscribers",
-                            {"serviceName": service, "pageNo": 1, "pageSize": 10}).json["subscribers"]
+                            dict({"serviceName": service, "pageNo": 1, "pageSize": 10}, **more)).json["subscribers"]
 
 
 def ask(networks, word, host, method, path, query=None, headers=None, body=None):
@@ -302,6 +302,8 @@ class Migration(unittest.TestCase):
             self.assertEqual(sender, (ROSTER, PORT))
             roster.wait_until(lambda: server.counter("roster_push_ok_total") == 1, 10, "the ACK came in")
         else:
+            rows = server.subscribers("pushed", detail="true")
+            self.assertEqual([(row["source"], row["push"], row["reason"]) for row in rows], [(NGINX, False, "untrusted")])
             roster.wait_until(lambda: server.counter("roster_push_rounds_total") > rounds, 10, "the change was looked at")
             self.assertEqual(server.counter("roster_push_total"), 0)
         subscriber.close()
