@@ -10,6 +10,7 @@ libroster_a_SOURCES += \
 	worker/handler_console.c worker/handler_instance.c worker/handler_list.c worker/handler_metadata.c \
 	worker/handler_legacy.c worker/handler_names.c worker/handler_namespaces.c worker/handler_node.c worker/handler_pages.c worker/handler_operator.c worker/handler_service.c worker/handler_service_edit.c \
 	worker/handler_subscribers.c worker/handler_switches.c worker/handlers.h \
+	worker/media.c worker/media.h \
 	worker/migrate.c worker/migrate.h \
 	worker/head_check.c worker/head_check.h \
 	worker/http_head.c worker/http_head.h \

@@ -3,7 +3,6 @@
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <sys/uio.h>
 #include <time.h>
 
@@ -12,6 +11,7 @@
 #include "shared/metrics/metrics.h"
 #include "shared/process/process.h"
 #include "worker/connection.h"
+#include "worker/media.h"
 #include "worker/cors.h"
 #include "worker/worker.h"
 
@@ -268,124 +268,11 @@ static void put_reply(struct request *rq, struct reply *reply, struct str body)
 	BUF_LIT(rq->out, "0" CRLF CRLF);
 }
 
-/* ---- what the client accepts ------------------------------------------------------ */
-
-struct media {
-	struct str type;  /* without parameters */
-	unsigned quality; /* thousandths */
-};
-
-static unsigned quality_of(struct str params)
-{
-	const char *p = params.n > 0 ? memmem(params.p, params.n, "q=", 2) : NULL;
-	char text[8] = { 0 };
-	size_t n;
-	double q;
-
-	if (p == NULL)
-		return 1000;
-	n = (size_t)(params.p + params.n - p - 2);
-	memcpy(text, p + 2, n < sizeof(text) - 1 ? n : sizeof(text) - 1);
-	q = strtod(text, NULL);
-	return q <= 0 ? 0 : q >= 1 ? 1000 : (unsigned)(q * 1000);
-}
-
-/* Takes the next element of an Accept value; false at the end. */
-static bool next_media(struct str *rest, struct media *media_r)
-{
-	const char *comma, *semicolon;
-	struct str item;
-
-	if (rest->n == 0)
-		return false;
-	comma = memchr(rest->p, ',', rest->n);
-	item = str_make(rest->p, comma == NULL ? rest->n : (size_t)(comma - rest->p));
-	*rest = comma == NULL ? str_make(rest->p + rest->n, 0) : str_make(comma + 1, rest->n - item.n - 1);
-	semicolon = item.n > 0 ? memchr(item.p, ';', item.n) : NULL;
-	media_r->quality = 1000;
-	if (semicolon != NULL) {
-		media_r->quality = quality_of(str_make(semicolon, (size_t)(item.p + item.n - semicolon)));
-		item.n = (size_t)(semicolon - item.p);
-	}
-	media_r->type = str_trim(item);
-	return true;
-}
-
-static bool accepts_anything(struct str accept)
-{
-	return accept.n == 0 || str_eq(accept, STR("*/*"));
-}
-
-static bool is_json_type(struct str type)
-{
-	static const struct str plus = STR("+json"), application = STR("application/");
-
-	return str_ieq(type, STR("application/json")) ||
-	       (type.n > plus.n + application.n && str_ieq(str_make(type.p, application.n), application) &&
-	        str_ieq(str_make(type.p + type.n - plus.n, plus.n), plus));
-}
-
-/* Fit to be written back: token / token, no wildcard. */
-static bool is_concrete(struct str type)
-{
-	unsigned slashes = 0;
-
-	for (size_t i = 0; i < type.n; i++) {
-		char c = type.p[i];
-
-		slashes += c == '/';
-		if (c <= ' ' || c == '*' || strchr("()<>@,;:\\\"[]?={}\x7f", c) != NULL)
-			return false;
-	}
-	return slashes == 1 && type.p[0] != '/' && type.p[type.n - 1] != '/';
-}
-
-/* The type of a text answer: the best of the concrete types accepted, else text/plain. */
+/* The type of a text answer: what the client likes best, or text/plain. */
 static void negotiate_text(const struct request *rq, struct reply *reply)
 {
-	struct str rest = rq->accept;
-	struct media media;
-	unsigned best = 0;
-
-	reply->type = STR("text/plain");
-	if (!accepts_anything(rest)) {
-		while (next_media(&rest, &media)) {
-			if (media.quality > best && is_concrete(media.type)) {
-				best = media.quality;
-				reply->type = media.type;
-			}
-		}
-	}
-	reply->charset = !is_json_type(reply->type);
-}
-
-static bool accepts_json(const struct request *rq)
-{
-	struct str rest = rq->accept;
-	struct media media;
-
-	if (accepts_anything(rest))
-		return true;
-	while (next_media(&rest, &media)) {
-		if (media.quality > 0 && (is_json_type(media.type) || str_ieq(media.type, STR("application/*")) ||
-		                          str_eq(media.type, STR("*/*")) || str_eq(media.type, STR("*"))))
-			return true;
-	}
-	return false;
-}
-
-static bool accepts_html(const struct request *rq)
-{
-	struct str rest = rq->accept;
-	struct media media;
-
-	if (accepts_anything(rest))
-		return false;
-	while (next_media(&rest, &media)) {
-		if (media.quality > 0 && str_ieq(media.type, STR("text/html")))
-			return true;
-	}
-	return false;
+	reply->type = media_concrete(rq->accept, STR("text/plain"));
+	reply->charset = !media_is_json(reply->type);
 }
 
 /* ---- answers of handlers ------------------------------------------------------------ */
@@ -426,7 +313,7 @@ static void put_json(struct request *rq, struct str headers, struct str a, struc
 		.status = 200, .type = STR("application/json"), .chunked = true, .length = total, .headers = headers
 	};
 
-	if (!accepts_json(rq)) {
+	if (!media_accepts_json(rq->accept)) {
 		reply_caused(rq, 500, "Could not find acceptable representation");
 		return;
 	}
@@ -630,7 +517,7 @@ static void error_page(struct request *rq, int status, struct str message, enum 
 	struct buf body;
 
 	buf_init(&body);
-	if (accepts_html(rq)) {
+	if (media_accepts_html(rq->accept)) {
 		reply.type = STR("text/html");
 		reply.charset = true;
 		reply.chunked = false;
