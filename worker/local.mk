@@ -34,11 +34,13 @@ libroster_a_SOURCES += \
 	worker/unpushed.c worker/unpushed.h
 
 if HAVE_CMOCKA
-check_PROGRAMS += tests/unit/accept_test tests/unit/chunked_test tests/unit/connection_test \
+check_PROGRAMS += tests/unit/media_test tests/unit/accept_test tests/unit/chunked_test tests/unit/connection_test \
 	tests/unit/bound_test tests/unit/head_check_test tests/unit/keep_alive_test tests/unit/params_test tests/unit/pattern_test \
 	tests/unit/reply_test tests/unit/router_test tests/unit/unpushed_test
 tests_unit_accept_test_SOURCES = tests/unit/accept_test.c tests/unit/http_fixture.h
 tests_unit_accept_test_LDADD = $(UNIT_LDADD)
+tests_unit_media_test_SOURCES = tests/unit/media_test.c
+tests_unit_media_test_LDADD = $(UNIT_LDADD)
 tests_unit_bound_test_SOURCES = tests/unit/bound_test.c tests/unit/http_fixture.h
 tests_unit_bound_test_LDADD = $(UNIT_LDADD)
 tests_unit_pattern_test_SOURCES = tests/unit/pattern_test.c
