@@ -23,7 +23,7 @@ class Count:
     """Counters of a server, asked over one connection that is there before anything is counted."""
 
     def __init__(self, server):
-        self.server, self.conn = server, http.client.HTTPConnection("127.0.0.1", server.port, timeout=10)
+        self.server, self.conn = server, http.client.HTTPConnection("127.0.0.1", server.port, timeout=roster.HUNG_S)
         self.before = self("roster_http_connections_total")
 
     def __call__(self, name):

@@ -227,20 +227,23 @@ class A38Configuration(unittest.TestCase):
         open(path, "w").write("limits: {metadata: 1000}\n")
         server.args = ["-c", path]
         with server:
-            pids = server.children()
+            pids, calm = server.children(), 0.0
+            for harmless in range(1, 4):
+                begun = time.monotonic()
+                self.assertIn("result=ok", self.reload(server, harmless))
+                calm = max(calm, time.monotonic() - begun)
 
             def refused(name, count):
                 begun = time.monotonic()
                 line = self.reload(server, count)
                 self.assertNotIn("result=ok", line, name)
                 self.assertLess(len(line), 1200, name)
-                self.assertLess(time.monotonic() - begun, 5.0, name)
+                self.assertLess(time.monotonic() - begun, 100 * calm, name)
                 self.assertNotRegex(line, r"[\x00-\x08\x0b-\x1f]")
                 server.register("s", "10.0.0.1", 80, metadata="k=" + "v" * 500)
                 self.assertEqual(ask(server, "POST", INSTANCE, {"serviceName": "s", "ip": "1.1.1.1", "port": 1,
                                                                 "metadata": "k=" + "v" * 1100}).status, 400, name)
-            count = 0
-            for count, (name, text) in enumerate(self.HOSTILE.items(), 1):
+            for count, (name, text) in enumerate(self.HOSTILE.items(), harmless + 1):
                 with self.subTest(name):
                     open(path, "wb").write(text if isinstance(text, bytes) else text.encode())
                     refused(name, count)

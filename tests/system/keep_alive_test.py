@@ -47,7 +47,7 @@ class Conn:
     """A connection that says what it wants to each time, as HttpURLConnection does."""
 
     def __init__(self, server, connection="keep-alive"):
-        self.http = http.client.HTTPConnection("127.0.0.1", server.port, timeout=10)
+        self.http = http.client.HTTPConnection("127.0.0.1", server.port, timeout=roster.HUNG_S)
         self.connection = connection
         self.http.connect()
         self.sock = self.http.sock
@@ -79,7 +79,7 @@ class Answers(unittest.TestCase):
     def setUpClass(cls):
         cls.server = Server()
         cls.server.__enter__()
-        conn = http.client.HTTPConnection("127.0.0.1", cls.server.port, timeout=10)
+        conn = http.client.HTTPConnection("127.0.0.1", cls.server.port, timeout=roster.HUNG_S)
         cls.server.register("one", "10.0.0.1", 80, conn=conn)
         for n in range(LARGE):
             cls.server.register("large", "10.1.%d.%d" % (n // 250, n % 250 + 1), 80, conn=conn)
@@ -102,7 +102,7 @@ class Answers(unittest.TestCase):
 
     def test_http_1_0(self):
         for connection, expected in (("keep-alive", True), ("close", False), (None, False)):
-            with socket.create_connection(("127.0.0.1", self.server.port), timeout=10) as s:
+            with socket.create_connection(("127.0.0.1", self.server.port), timeout=roster.HUNG_S) as s:
                 line = "Connection: %s\r\n" % connection if connection else ""
                 request = "GET %s/instance/list?serviceName=one HTTP/1.0\r\n%s\r\n" % (NS, line)
                 s.sendall(request.encode())

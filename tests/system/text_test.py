@@ -192,7 +192,7 @@ class Paths(Text):
     DOTS = ("/nacos/v1/ns/./instance/list", "/nacos/v1/ns/x/../instance/list", "/x/../nacos" + LIST, "/nacos/v1/ns/instance/list/..")
 
     def get(self, target):
-        conn = http.client.HTTPConnection("127.0.0.1", self.server.port, timeout=10)
+        conn = http.client.HTTPConnection("127.0.0.1", self.server.port, timeout=roster.HUNG_S)
         try:
             conn.putrequest("GET", target + "?serviceName=paths")
             conn.endheaders()
