@@ -32,7 +32,7 @@
 
 #define OUT_BYTES 65536
 #define REQUEST_MAX 1024
-#define WAIT_LAST_US 30000000 /* for answers that are still due at the end */
+#define WAIT_LAST_US 120000000 /* for answers that are still due at the end */
 
 static const char mark[] = "HTTP/1.1 "; /* the status follows */
 

@@ -280,8 +280,8 @@ class Files(unittest.TestCase):
     def test_descriptors_of_a_child(self):
         """A child holds what its role needs: only the pusher the UDP socket, only workers the listening ones."""
         with Server() as server:
-            inodes = {"udp": self.bound("udp", server.push_port), "tcp": self.bound("tcp", server.port)}
-            self.assertTrue(inodes["udp"] and inodes["tcp"])
+            # A line may be missing from the kernel's table when others open and close sockets meanwhile.
+            inodes = wait_until(lambda: self.bound_both(server), 5, "the sockets of the server")
             for role, held in (("worker/0", {"tcp"}), ("pusher", {"udp"}), ("keeper", set())):
                 pid = server.child(role)
                 mine = set()
@@ -289,6 +289,10 @@ class Files(unittest.TestCase):
                     mine.add(os.readlink("/proc/%d/fd/%s" % (pid, fd)))
                 found = {kind for kind, numbers in inodes.items() if mine & {"socket:[%s]" % n for n in numbers}}
                 self.assertEqual(found, held, role)
+
+    def bound_both(self, server):
+        inodes = {"udp": self.bound("udp", server.push_port), "tcp": self.bound("tcp", server.port)}
+        return inodes if all(inodes.values()) else None
 
     def bound(self, kind, port):
         lines = open("/proc/net/" + kind).read().splitlines()[1:]

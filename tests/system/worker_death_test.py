@@ -27,7 +27,8 @@ def kill(pid):
     os.kill(pid, signal.SIGSTOP)
     roster.wait_until(lambda: open("/proc/%d/stat" % pid).read().rsplit(")", 1)[1].split()[0] == "T", 5, "stopped", 0.0005)
     links = [os.readlink("/proc/%d/fd/%s" % (pid, fd)) for fd in os.listdir("/proc/%d/fd" % pid)]
-    tables = [open(table).read() for table in ("/proc/net/tcp", "/proc/net/tcp6")]
+    # Twice: a line may be missing when others open and close connections meanwhile.
+    tables = [open(table).read() for table in ("/proc/net/tcp", "/proc/net/tcp6") * 2]
     begin = time.monotonic()
     os.kill(pid, signal.SIGKILL)
     inodes = {link[len("socket:["):-1] for link in links if link.startswith("socket:[")}
