@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* audit.h - the check of the registry in slices, while it is being served.
  *
  * A pass looks at every shard, the office, and what belongs to none (registry_check_shard(), registry_check_rest()), one of

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* brake.h - the node brake: when too many sources fall silent at once, the node suspects itself.
  *
  * The evidence are sources, not instances: a source is where beats come from (an IPv4 address, or the /64 of an IPv6 address).

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* census.h - which sources send beats, and which of them fell silent: what the brake (brake.h) weighs.
  *
  * A row a source (registry.h: an IPv4 address, or the /64 of an IPv6 address, as a hash) in private memory: the instances that it

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* check_rule.h - the rules of active checks (specification 8.3) as pure functions: how often, when health flips, and
  * which addresses may be connected to. */
 #ifndef KEEPER_CHECK_RULE_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* check_table.h - what this process knows of persistent instances: services, their clusters, and in them the targets.
  *
  * A copy of the registry's, brought up to date service by service when its revision moved, plus what only checks know:

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* checks.h - active health checks of persistent instances (specification 8.3).
  *
  * A cluster with persistent instances has a run: all of its instances are checked once, by the cluster's checker. The first

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* cleanup.h - what is taken away without a client asking: empty services (specification 8.4),
  * the instances of removed services, ephemeral instances nobody spoke for while the node was down, and pages that are
  * nearly empty.

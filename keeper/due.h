@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* due.h - what comes next: a heap of objects that each embed one struct due.
  *
  * The heap owns only its array; an object is in at most one heap and knows its place, so that it can be moved or taken

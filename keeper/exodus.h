@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* exodus.h - the alarm when one source deregisters so much that consumers are left without providers.
  *
  * Workers count (shared/shm/departures.h); once a tick the keeper looks whether one source took more than brake.share

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* expiry.h - which service must be looked at, and when.
  *
  * One private heap a shard, ordered by the time on the health clock at which something in the

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* gone.h - from which sources instances were removed by expiry within the brake's period, and how many.
  *
  * A table in the segment (shared/shm/brake_state.h): what was removed must count for its source after the death of the keeper.

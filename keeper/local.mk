@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 libroster_a_SOURCES += keeper/main.c keeper/expiry.c keeper/expiry.h keeper/cleanup.c keeper/cleanup.h \
 	keeper/audit.c keeper/audit.h keeper/pulse.c keeper/pulse.h keeper/brake.c keeper/brake.h keeper/census.c keeper/census.h \
 	keeper/gone.c keeper/gone.h keeper/exodus.c keeper/exodus.h \

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The keeper: time. It moves the health clock, lets beats expire, checks persistent instances and takes away what is over.
  *
  * One wake-up a second, and those that checks ask for; the work of a tick is done in steps of a few milliseconds between

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* probe.h - one active check of one peer: connects, asks, and says what it found. Never blocks.
  *
  * probe_start() makes a probe, which belongs to the loop until done() was called, once, from the loop, never from inside

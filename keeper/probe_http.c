@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* GET, and a look at the status: 200 passes, 302 and 503 are soft failures, anything else is a hard one.
  *
  * The rest of the answer is read and thrown away, up to DRAIN_MOST, so that the peer is not cut off in the middle; it

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* probe_kind.h - what probe.c and the protocols agree on; for keeper/probe*.c only. */
 #ifndef KEEPER_PROBE_KIND_H
 #define KEEPER_PROBE_KIND_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Logs in, runs the command, and looks at one value when the command is the one that asks for read-only.
  *
  * libmariadb's calls in pieces: each wants some events of its descriptor and is gone on with when they came. They run on

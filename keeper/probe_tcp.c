@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Connected is all that is asked. */
 #include "keeper/probe_kind.h"
 

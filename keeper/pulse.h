@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* pulse.h - one beat of the node's own clock.
  *
  * The health clock moves on only while a client's beat could be heard: otherwise a node whose

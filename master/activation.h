@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* activation.h - sockets handed over by the service manager (LISTEN_FDS).
  *
  * Stream sockets become the listening sockets of worker 0, 1, ...; a datagram socket

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* arrival.h - the new image of the master, from its first statement until the old image's children have left.
  *
  * It finds the old children running and serving, adopts sockets, segment and descriptors, and starts its own workers

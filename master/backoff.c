@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 #include "master/backoff.h"
 
 uint32_t backoff_next_ms(struct backoff *backoff, int was_ready)

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* backoff.h - how long to wait before a child is started again.
  *
  * A child that was ready is replaced at once. One that dies before it was ready waits

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* convert.h - the registry goes over into a segment of another layout, and nobody notices more than a pause.
  *
  * The old image, when a trial of the new one said "another layout":

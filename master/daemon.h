@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* daemon.h - going into the background: the parent in the terminal waits until the
  * server is ready and leaves with 0, or with 1 when the start failed. */
 #ifndef MASTER_DAEMON_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* damage.h - when the segment is given up.
  *
  * Three ways lead there: the keeper's check condemns it in the header (keeper/audit.h); a child leaves with

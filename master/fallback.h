@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* fallback.h - calling the old binary back while an upgrade is not proven.
  *
  * From the first statement of main() until all new children serve, every end of the new image (SEGV, BUS, ILL, FPE, ABRT,

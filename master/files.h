@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* files.h - the runtime folder with the files that tell others where we are.
  *
  * pid and port appear once the server is ready, each by a rename, and go at the stop: as the account, never as root. */

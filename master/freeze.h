@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* freeze.h - everybody stands still: the master's side of shared/process/freeze.h.
  *
  * Between freeze_begin() and freeze_end() no child is started; one that dies is replaced afterwards. Who has not

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* handover.h - what one image of the master leaves to the next: a memfd that stays open across exec in place.
  *
  * The image that serves fills it, execs the new binary in the same process, and the new one reads it. Until the upgrade is

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 libroster_a_SOURCES += \
 	master/activation.c master/activation.h \
 	master/arrival.c master/arrival.h \

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* master.h - the master's context: everything hangs from here.
  *
  * The table of children is private memory: CHILDREN places of this image and, in an upgrade, as many of the

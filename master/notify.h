@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* notify.h - what the service manager is told; without one, nothing happens. */
 #ifndef MASTER_NOTIFY_H
 #define MASTER_NOTIFY_H

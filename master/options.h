@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* options.h - the command line of rosterd.
  *
  * The strings point into the argv given to options_parse(), which must stay (title.h

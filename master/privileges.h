@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* privileges.h - from root to `user`, in two steps, and what a child may not do.
  *
  * What the account may influence is opened as the account: log, runtime folder, segment. Root follows no path through a

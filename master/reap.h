@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* reap.h - what SIGCHLD says: who left, who was stopped, who goes on. */
 #ifndef MASTER_REAP_H
 #define MASTER_REAP_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* reload.h - SIGHUP: the whole new configuration or none of it; and the number of workers. */
 #ifndef MASTER_RELOAD_H
 #define MASTER_RELOAD_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* renew.h - exec of ourselves: same pid, same arguments, new memory.
  *
  * Also the command line of every image of this process: the first argument may say in which way it was called

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* roles.h - the table of roles: what the master starts, and how many of each.
  *
  * No role needs rights of its own: every socket was opened before the rights were dropped. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* signals.h - the table of signals of the master.
  *
  * Read from a signalfd: handlers of libev would be inherited by the children. All of the

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* sockets.h - every socket the server listens on, opened once, before the first fork.
  *
  * One SO_REUSEPORT socket for each worker there may ever be is bound at the start; only

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* spawn.h - forking children and the table of them. */
 #ifndef MASTER_SPAWN_H
 #define MASTER_SPAWN_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* start.h - the way from a configuration to a serving master. */
 #ifndef MASTER_START_H
 #define MASTER_START_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* stop.h - the end: all children leave in order, then the loop ends.
  *
  * Bounded (SIGTERM, SIGINT): who has not left after STOP_LIMIT_MS is killed. Not bounded

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* title.h - what ps shows: "roster: master", "roster: worker/0". */
 #ifndef MASTER_TITLE_H
 #define MASTER_TITLE_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* transfer.h - rosterd --export FILE and --import FILE: the registry of a stopped server to and from a snapshot.
  *
  * The way of a registry to another machine, over a reboot, or to another layout of the segment (export with the old binary,

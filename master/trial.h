@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* trial.h - a child runs the new binary before anything depends on it.
  *
  * It gets the handover page and the segment read-only (opened anew, so it holds no flock), the sockets without a reason to

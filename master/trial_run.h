@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* trial_run.h - what the new binary does as a trial (rosterd --trial=N, called by a running master only; trial.h).
  *
  * Reads the configuration, compares the keys that need a restart with those of the running server, looks at the inherited

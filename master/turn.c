@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 #include "master/turn.h"
 
 uint64_t turn_ms(uint64_t busy_since_ms, uint64_t child_resumed_ms, uint64_t master_resumed_ms, uint64_t now_ms)

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* turn.h - how long one turn of a child's loop has been going on.
  *
  * Times are CLOCK_MONOTONIC in ms. */

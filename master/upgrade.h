@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* upgrade.h - SIGUSR2: the same process goes on as another binary, and no client notices.
  *
  *     old image   begin -> trial (trial.h) -> fill the handover page -> exec in place

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* watch.h - who is ready, who is stuck, and whose socket needs a sitter.
  *
  * A listening socket without a ready, running and moving worker is an orphan: its bit on

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 #include "pusher/ack.h"
 
 /* Cursor with a sticky error, looked at once at the end. */

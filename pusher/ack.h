@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* ack.h - reads lastRefTime out of an acknowledgement (specification 9.5).
  *
  * A JSON object of which only the member lastRefTime counts, as a string or a number; blanks around are

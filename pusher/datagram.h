@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* datagram.h - the bytes of one push, shared by all subscribers that get the same ones.
  *
  * Counted references: the round that encoded them holds one, so does each delivery that may have to send

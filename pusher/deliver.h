@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* deliver.h - pushes on their way: send, wait for the ACK, send once more, give up.
  *
  * Why nothing is lost when the pusher dies, at whatever point:

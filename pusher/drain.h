@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* drain.h - takes changed services off the change queue when their merge delay is over.
  *
  * A private word remembers which shards may have some (all of them at start: a predecessor may have taken

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* encode.h - one push packet: text, then gzip when it is worth it (specification 9.4).
  *
  * The inner text D is the list reply a poll would get (shared/view/list.h), with cacheMillis of

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* inflight.h - pushes that wait: for their ACK, or for their turn (pacing).
  *
  * One entry a subscriber at most: a newer push replaces the older one. Found two ways, by subscriber and by

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 #include "pusher/latency.h"
 
 void latency_add(enum metric first_bucket, enum metric sum, uint64_t ms)

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* latency.h - puts a time into one of the histograms of shared/metrics/metrics.h (eight buckets and a sum). */
 #ifndef PUSHER_LATENCY_H
 #define PUSHER_LATENCY_H

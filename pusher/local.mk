@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 libroster_a_SOURCES += \
 	pusher/ack.c pusher/ack.h \
 	pusher/datagram.c pusher/datagram.h \

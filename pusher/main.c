@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* main.c - the pusher process: its loop and what wakes it (design: pusher).
  *
  * Woken by the change queue's eventfd, by ACKs, by the next due time, by signals, by the master's death. The

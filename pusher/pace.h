@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* pace.h - how fast one socket and one address may be sent to.
  *
  * A virtual clock a destination (the next datagram's scheduled time): a datagram may leave up to

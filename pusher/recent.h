@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* recent.h - the deliveries that left the in-flight table lately: what does an ACK mean that no push waits for?
  *
  * A client may acknowledge twice (the resend too, or two subscriptions of one socket that get the same bytes), or when a newer

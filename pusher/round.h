@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* round.h - one service's push to its whole audience, 64 subscribers a step.
  *
  * A service that nobody subscribed to is not looked at. Else it is read once; each distinct view of it (grouped or

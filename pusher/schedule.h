@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* schedule.h - what the pusher does next: one small step at a time, until nothing is due.
  *
  * Order within a turn: delayed datagrams and resends that are due, the round under way, else the next

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* tour.h - visits every subscriber of every service.
  *
  * Sweep: drops zombies of services that do not change (a change's round drops its own). Owed: also starts an

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* udp.h - the push socket: datagrams out and ACKs in, by the batch.
  *
  * The socket is made, bound and sized by the master and outlives the pusher, so ACKs that arrive while

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* zombies.h - subscribers to be dropped: neither polled nor acknowledged for push.subscriber_life.
  *
  * Collected while a list of subscribers is being read and dropped one batch later, so that the cursor never

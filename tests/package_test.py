@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
 """What a packager does: distribution archive, configure, make, check, install into a folder, run what was installed."""
 import glob
 import os

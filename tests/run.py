@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
 """Runs every suite and adds up: the last line is "N passed, N failed" over everything.
 
     run.py              all suites

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* accept.h - which listening sockets a worker accepts from: its own, and those of siblings that cannot.
  *
  * Every worker holds the SO_REUSEPORT socket of every worker. The master says on the board whose

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* doc/api.md, from the table of routes. */
 #include <string.h>
 

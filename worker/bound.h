@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* bound.h - parameters of the endpoints that the specification marks (S): bound by a framework there, with its
  * rules and its error texts (1.2).
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* chunked.h - a chunked body, decoded where it lies.
  *
  * Strict: sizes are hex digits without sign or blank, every line ends in CR LF, data is followed by

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* connection.h - client connections: bytes in, answers out.
  *
  * A connection reads once per wake-up, answers the whole requests it has got, http.pipeline of them at most, and writes

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* What the buffers of the connections hold together: http.memory. */
 #include "worker/connection_state.h"
 

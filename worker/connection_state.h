@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* connection_state.h - what connection.c, exchange.c and park.c share. */
 #ifndef WORKER_CONNECTION_STATE_H
 #define WORKER_CONNECTION_STATE_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 #include "worker/cors.h"
 
 static bool is_listed(const char *setting, struct str origin)

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* cors.h - which pages of other origins may read answers: http.cors.
  *
  * "echo", as 1.4.8: every origin may, but no browser gets past a preflight. "off": none may. Else a list of origins, which may

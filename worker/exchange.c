@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Requests out of the input buffer, answers into the output buffer; no system call but through
  * connection_flush(). */
 #include "worker/connection_state.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* form.h - the form in the body of a request (specification 1.2): is there one, and in which charset?
  *
  * The charset is the last `charset` parameter of the Content-Type, in any case, bare or in quotes; UTF-8 without one. It is

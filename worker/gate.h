@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* gate.h - who may pass: limited URLs, the status of the server (specification 1.3 steps 1 and 2, 1.6), operator.allow.
  *
  * A limited URL is compared with the path in any spelling, and with the query as it came. An operator's route is known by

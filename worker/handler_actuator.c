@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* What watches a server asks: /actuator/health here, /actuator/prometheus in prometheus.c. */
 #include "worker/handlers.h"
 #include "worker/worker.h"

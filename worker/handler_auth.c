@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Logging in while there are no users: everybody is let in, with a token that nobody looks at.
  *
  * Clients with credentials in their configuration ask this first, and some do nothing else before it succeeds. The token

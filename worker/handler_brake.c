@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The node brake as operators see it, and the count of deregistrations by source. What holds and why is the keeper's
  * (keeper/brake.h, keeper/exodus.h); here its state is shown, and an order to let go is left for its next tick. */
 #include <inttypes.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 #include "shared/codec/java.h"
 #include "shared/registry/settings.h"
 #include "shared/view/checker.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 #include "shared/codec/java.h"
 #include "shared/codec/json_write.h"
 #include "shared/registry/layout.h"

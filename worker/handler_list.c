@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 #include "shared/base/clock.h"
 #include "shared/view/list.h"
 #include "shared/view/metadata.h"

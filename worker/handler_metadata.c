@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* PUT and DELETE /instance/metadata/batch (specification 4.9). */
 #include "shared/codec/java.h"
 #include "shared/codec/json_read.h"

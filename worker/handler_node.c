@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* This node as the only member of its cluster, and as the leader of an election that nobody else took part in: what
  * consoles, operators and scripts ask to see who is up. */
 #include <inttypes.h>

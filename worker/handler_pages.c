@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The pages for people, and for health checks that ask for the console of the original. No script; links are relative, so
  * they hold under any context path and behind any proxy. */
 #include "worker/handlers.h"

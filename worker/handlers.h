@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* handlers.h - the handlers that the route table names, and what they share.
  *
  * Each reads its parameters in the order the specification checks them, calls the registry and

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* head_check.h - the strict look at a request head, before any parser sees it.
  *
  * The parser library lets through what proxies in front read differently (bare LF, folded lines, a

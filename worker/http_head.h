@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* http_head.h - a checked head becomes a request, with the help of the parser library (parser_library.h).
  *
  * head_check.h has found lines, known headers and the length of the body; the library judges the

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* instance_guard.h - what a client may do to instances: its own ones only (instances.owner), with timeouts that make sense
  * (instances.timeout_min, instances.timeout_max).
  *

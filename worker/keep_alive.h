@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* keep_alive.h - how long an idle connection is promised to stay, and the header lines that say so.
  *
  * HttpURLConnection, on which the Java clients stand, drops an idle connection after 5 s unless the server answers

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 #include "worker/later.h"
 
 const char *const later_paths[] = {

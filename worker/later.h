@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* later.h - paths of the real server that later stages will serve: users and rights, the group of servers.
  *
  * One answer for all of them, whatever the method: 501 "no such api", as under /v1/ns for what nobody knows. A client or

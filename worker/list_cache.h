@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* list_cache.h - rendered hosts arrays of one worker (design section 5).
  *
  * Key: segment epoch, service id, revision, agent group (grouped names or not), clusters text,

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 libroster_a_SOURCES += \
 	worker/accept.c worker/accept.h \
 	worker/bound.c worker/bound.h \

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The worker: client connections in, registry calls out. */
 #include "worker/worker.h"
 

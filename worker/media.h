@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* media.h - the media types that a client accepts (the value of its Accept header), as the framework of 1.4.8 reads them
  * (specification 1.1): an absent or empty value and the only star-slash-star accept anything. */
 #ifndef WORKER_MEDIA_H

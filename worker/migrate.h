@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* migrate.h - the open connections of a worker that leaves, to one that comes.
  *
  * For a change of the segment's layout: the old worker stands still (shared/process/freeze.h), so between its requests; the new

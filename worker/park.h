@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* park.h - requests that wait for their answer, by id (the calls of a handler are in request.h). */
 #ifndef WORKER_PARK_H
 #define WORKER_PARK_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* parser_library.h - llhttp where configure found it, http_parser elsewhere: the calls that differ, under one name.
  *
  * For http_head.c, and for the tests and benchmarks that measure it against the library. Methods, flags and error codes have the same

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* path.h - the path of a request target as 1.4.8 reads it: its container, and the firewall behind that.
  *
  * The container decodes each segment and takes parameters (";a=b"), empty segments and dots out of it; routes, limits and

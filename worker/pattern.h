@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* pattern.h - regular expressions that clients send.
  *
  * Compiled for one request, matched against whole service names. Both are bounded: length of the text, steps and

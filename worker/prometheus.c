@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* /actuator/prometheus: the text format 0.0.4, and doc/metrics.md from the same tables.
  *
  * Counters and histograms come from shared/metrics; what is read at the moment of the question is a row of `families`

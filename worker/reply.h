@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* reply.h - answers that no handler gives: of the router and of the connection. The handlers' are in request.h.
  *
  * "Early" answers come from before the end of the filter chain and lack its headers (specification 1.1);

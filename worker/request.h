@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* request.h - one HTTP request as a handler sees it, and how it answers.
  *
  * Written by worker/connection (socket, parser, head check, body) and worker/router (route, grouped

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* route_stats.h - what each route costs: requests, errors, latency, CPU.
  *
  * A worker counts into rows of its own in the segment (struct slot_route), readers add them up. Latency is from the

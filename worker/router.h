@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* router.h - from a request line to a handler: the filter chain of specification 1.3.
  *
  * Order: paths that mean nothing (400, HTML), TRACE (405), outside the context path (404, HTML), paths that could mean two

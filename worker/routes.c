@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 #include "worker/routes.h"
 
 #include "shared/shm/slot.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* routes.h - every route is a row: method, path, handler, flags.
  *
  * doc/api.md and the tests read the table too. A path also matches with one trailing slash. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* service_names.h - the services of a namespace, or of all, sorted: what lists of services begin with.
  *
  * Names are copied out of the segment, so no lock is held while they are looked at. Private to a request;

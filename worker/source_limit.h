@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* source_limit.h - what one source address may take of the server: limits.per_source, limits.connections_per_source.
  *
  * Off by default. The counts are over all workers (shared/process/sources.h); the address is the connection's, whatever

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The entry "batch": the whole object at once. What it does not name gets its default; the values are checked as those
  * of single entries. */
 #include "worker/switch_rows.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* switch_rows.h - the rows behind switch_table.h, for its two sources and their test only. */
 #ifndef WORKER_SWITCH_ROWS_H
 #define WORKER_SWITCH_ROWS_H

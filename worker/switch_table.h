@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* switch_table.h - the switches of specification 10 as rows: shown, set one by one, set as a batch.
  *
  * Works on a copy: load, set, store, and again when another worker stored meanwhile. Texts are views: of the copy, of the

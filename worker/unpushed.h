@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* unpushed.h - why a client that asked for pushes gets none: its list says so only by the short poll interval.
  *
  * Each is counted under its reason (roster_subscribe_refused_total), named in a debug line (one a second and reason in each

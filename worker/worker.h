@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* worker.h - the worker's context: everything hangs from here. */
 #ifndef WORKER_WORKER_H
 #define WORKER_WORKER_H

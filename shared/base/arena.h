@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* arena.h - scratch memory of one request, freed in one step.
  *
  * Process-private. The owner of the arena is the connection or the loop that made

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* buf.h - a growable byte buffer with a sticky error.
  *
  * Process-private, owned by whoever initialised it. Writers do not check each

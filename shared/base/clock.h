@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* clock.h - the only clocks.
  *
  * mono: CLOCK_MONOTONIC, for timers and for everything stored in the segment that

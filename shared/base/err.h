@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* err.h - the one list of error codes.
  *
  * Functions return 0 (or a count) or one of these negative codes. Mark them

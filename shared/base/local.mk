@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 libroster_a_SOURCES += shared/base/arena.c shared/base/arena.h shared/base/buf.c shared/base/buf.h shared/base/clock.c \
 	shared/base/clock.h shared/base/err.c shared/base/err.h shared/base/log.c shared/base/log.h shared/base/source.h shared/base/str.h
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* log.h - one line per decision, as key=value.
  *
  *     log_info("op=reload result=ok keys=%u", changed);

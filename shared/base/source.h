@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* source.h - what counts as one source of requests: the address a connection comes from, whatever is claimed in it.
  *
  * IPv4 counts by the whole address. IPv6 counts by its first 64 bits: everybody who has one address of such a network has

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* str.h - a view of bytes that somebody else owns.
  *
  * Not terminated by a zero byte; may hold one. {NULL, 0} means "absent" where a

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 #include "shared/codec/base64.h"
 
 #include <stdint.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* charset.h - texts of clients in other charsets than UTF-8: of the parameter `encoding`, of the Content-Type of a form.
  *
  * A list of our own, as long as clients need: the C library finds converters by name, and a client shall not choose the

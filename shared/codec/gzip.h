@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* gzip.h - one gzip member from one buffer (libdeflate). Process-private compressor. */
 #ifndef CODEC_GZIP_H
 #define CODEC_GZIP_H

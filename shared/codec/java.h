@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* java.h - numbers and booleans the way the Java server reads and prints them (spec 1.2, 7.5). */
 #ifndef CODEC_JAVA_H
 #define CODEC_JAVA_H

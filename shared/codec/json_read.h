@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* json_read.h - JSON of clients, read with yajl, within limits.
  *
  * One callback per value, in order, each text well-formed UTF-8: a byte that is none, and an escaped half of a surrogate

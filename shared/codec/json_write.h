@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* json_write.h - JSON text in the form the specification asks for (7.5).
  *
  * Strings: only the quote, the backslash and control characters are escaped (\b \t \n \f \r, others

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 libroster_a_SOURCES += shared/codec/base64.c shared/codec/base64.h
 libroster_a_SOURCES += shared/codec/charset.c shared/codec/charset.h
 libroster_a_SOURCES += shared/codec/gzip.c shared/codec/gzip.h

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 #include "shared/codec/url.h"
 
 /* One more than the digit's value; 0: not a hexadecimal digit. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* url.h - percent decoding and key=value lists of queries and forms (specification 1.2).
  *
  * '+' is a space. A '%' without two hexadecimal digits is an error in a query and in a single text; in a form it stands for

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* config.h - configuration: one struct, one table of keys, one YAML file.
  *
  * struct config is plain data without pointers: it is copied by fork and, at a reload,

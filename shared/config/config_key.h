@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* config_key.h - one row a configuration key, and the conversion between text and value.
  *
  * For shared/config and its tests only. A text is converted in one place whatever it came from:

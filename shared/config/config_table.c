@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 #include "shared/config/config_key.h"
 
 #define FIELD(member) offsetof(struct config, member), sizeof(((struct config *)NULL)->member)

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 libroster_a_SOURCES += shared/config/config.c shared/config/config.h shared/config/config_key.h \
 	shared/config/config_table.c shared/config/config_value.c shared/config/config_yaml.c shared/config/config_print.c \
 	shared/config/config_fixed.c

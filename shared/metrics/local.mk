@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 libroster_a_SOURCES += shared/metrics/metrics.c shared/metrics/metrics.h
 
 if HAVE_CMOCKA

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* metrics.h - counters: one row each, one word a process, added up by readers.
  *
  * Ids are indexes into slot->counters. A process only ever writes its own slot (relaxed stores). Words without a

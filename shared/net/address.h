@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* address.h - literal IP addresses as 16 bytes (IPv4 mapped into IPv6). No name resolution, ever. */
 #ifndef NET_ADDRESS_H
 #define NET_ADDRESS_H

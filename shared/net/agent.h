@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* agent.h - which client is it? (specification 1.5, 9.1) */
 #ifndef NET_AGENT_H
 #define NET_AGENT_H

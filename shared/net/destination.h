@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* destination.h - may a datagram be sent where a client claims? (design section 6)
  *
  * Yes when the claimed literal address equals the observed source; or both belong to this host

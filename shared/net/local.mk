@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 libroster_a_SOURCES += shared/net/address.c shared/net/address.h
 libroster_a_SOURCES += shared/net/agent.c shared/net/agent.h
 libroster_a_SOURCES += shared/net/destination.c shared/net/destination.h

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* document.h - pages of doc/ that the roles print from their tables (rosterd --print-api, --print-metrics).
  *
  * Here, because the master prints them and never includes another role's folder. */

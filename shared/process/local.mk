@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 libroster_a_SOURCES += shared/process/process.c shared/process/process.h shared/process/document.h \
 	shared/process/freeze.c shared/process/freeze.h \
 	shared/process/sandbox.c shared/process/sandbox.h shared/process/sandbox_table.c shared/process/sandbox_table.h \

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* process.h - what the master and a child agree on.
  *
  * The master opens sockets and the segment, forks, and the child enters its role with

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* sandbox.h - what a child may ask of the kernel.
  *
  * sandbox_enter() is the last thing before a role's entrance: from then on only the calls of the role's rows in

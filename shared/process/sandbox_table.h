@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* sandbox_table.h - one row a call that children may make: which roles, with which arguments, and what for.
  *
  * Several rows of one call are alternatives. The rows are sorted by what they are for, as a reader would ask. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* sources.h - how many requests and connections each source address has, counted over all workers.
  *
  * One mapping, made by the master before the first fork and inherited; it holds nothing that has to outlive the processes,

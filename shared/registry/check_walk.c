@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 #include "shared/registry/check_walk.h"
 
 #include <stdarg.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* check_walk.h - what the parts of registry_check() share; nobody else includes it.
  *
  * One struct check looks at one shard. It walks in holds of about `slice` objects: check_go_on() counts them and, when they

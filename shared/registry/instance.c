@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 #include "shared/registry/registry_internal.h"
 
 #include "shared/shm/blob.h"

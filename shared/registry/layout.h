@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* layout.h - how services, clusters, instances and subscribers lie in the segment.
  *
  * For shared/registry and its tests only; everybody else uses registry.h, which hands

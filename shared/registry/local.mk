@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 libroster_a_SOURCES += \
 	shared/registry/attach.c \
 	shared/registry/audience.c \

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* namespaces.h - the namespaces that were stored on purpose, in the office.
  *
  * Services need none of them: any name is a namespace for a service. They are rows for the console, kept across restarts

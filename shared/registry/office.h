@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* office.h - what lies at the root of shard 64: switches and namespaces. For shared/registry only.
  *
  * The office has no services: its root is no struct registry_root. */

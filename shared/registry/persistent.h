@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* persistent.h - what the active checks (specification 8.3) read of persistent instances, and how they set health.
  *
  * Same rules as registry.h. A look copies at most PERSISTENT_ROWS instances in one hold, cluster by cluster in order of

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* registry.h - every operation on services and instances. The only entrance for writes.
  *
  * Each call takes one shard lock at most, holds it for a bounded time and has happened

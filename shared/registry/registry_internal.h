@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* registry_internal.h - what the sources of shared/registry share; nobody else includes it.
  *
  * struct op is one hold of a shard by one operation. The pattern of a write:

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* settings.h - what is set on purpose for a service or a cluster (specification 5.1-5.4, 6.2).
  *
  * Settings live in the segment: they survive the death of every process, not a reboot. A change raises

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* snapshot.h - the whole registry as a stream of msgpack: for the change to another layout of the segment, and for
  * rosterd --export and --import.
  *

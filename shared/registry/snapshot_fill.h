@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* snapshot_fill.h - objects from saved fields, in a segment that nobody else uses; for snapshot_load.c.
  *
  * A service is one hold of its shard: begin, for each cluster its instances, end. An audience likewise. Each object is committed

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* snapshot_internal.h - kinds and keys of the stream, and the strict reader; for the sources of snapshot.h and their tests.
  *
  * A number here is never given another meaning. New fields of a map get the next free number below SNAPSHOT_MEMBERS. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* snapshot_pack.h - msgpack-c's packer writing into memory of a fixed size; for snapshot_save.c.
  *
  * Nothing here takes memory, so it may run under a lock. What does not fit is counted and not written: len > cap says

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* switches.h - the switches of specification 10, in the office.
  *
  * Set to the defaults in a new segment and kept across restarts. Read without a lock: each is one aligned word. Written

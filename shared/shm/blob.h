@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* blob.h - byte strings in the segment: names, metadata, texts.
  *
  * Up to 4,088 bytes fit in one object of the smallest fitting blob kind; longer ones are

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* brake_state.h - what the node brake (keeper/brake.h) remembers beyond the death of the keeper.
  *
  * Written by the keeper only, except `release` and `departures`, which workers write. Every word is stored whole, and none

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* departures.h - who takes instances away, and how fast: deregistrations by source address over a sliding period.
  *
  * A table in the segment, because the connections of one source go to all workers. Sets of DEPARTURES_WAYS places; a new

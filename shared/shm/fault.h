@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* fault.h - numbered crash points.
  *
  * FAULT("name") compiles to nothing unless configured with --enable-faults. There,

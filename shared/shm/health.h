@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* health.h - the health clock: milliseconds in which somebody could have heard a beat.
  *
  * 64-bit, in the segment header, advanced only by the keeper: min(elapsed, 1.25 s) a

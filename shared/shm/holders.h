@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* holders.h - who keeps the flock of a segment file: names for the text of a refused start.
  *
  * Two sources, because neither knows everything. /proc/locks knows the process that took the lock, which may be dead while

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 libroster_a_SOURCES += \
 	shared/shm/brake_state.h shared/shm/departures.c shared/shm/departures.h \
 	shared/shm/blob.c shared/shm/blob.h \

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* lock.h - taking and dropping a shard. The one file that names pthread_mutex_*.
  *
  * A lock is taken with a limit of LOCK_LIMIT_MS. When that passes, the waiter writes

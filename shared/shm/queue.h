@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* queue.h - the change queue: which services changed, per consumer.
  *
  * Each shard links its changed services into a list inside the same transaction as

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* ring.h - the event rings: every process appends, readers follow.
  *
  * Changes of state only, never a line per beat. Old events are overwritten; a reader

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* segment.h - the file in memory that outlives every process.
  *
  * Layout (all offsets from the base, everything little-endian fixed width):

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* segment_internal.h - what segment.c, segment_open.c and segment_limit.c share. */
 #ifndef SHM_SEGMENT_INTERNAL_H
 #define SHM_SEGMENT_INTERNAL_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* shard.h - one of 64 parts of the registry, with its lock, undo log and slabs.
  *
  * A service lives in the shard that its (namespace, group@@service) hashes to.

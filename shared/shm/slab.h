@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* slab.h - objects of few fixed sizes in 4 KiB pages owned by one shard.
  *
  * A page belongs to one shard (a byte in the owner table, taken by compare-and-swap)

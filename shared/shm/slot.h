@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* slot.h - what each process shows the others, and what the master tells them.
  *
  * One slot a process, padded to cache lines, written by its owner only (except

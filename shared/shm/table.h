@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* table.h - hash tables by linear hashing: no stall, no span longer than a page.
  *
  * Objects are chained through a struct table_link that must be their first member.

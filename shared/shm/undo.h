@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* undo.h - the undo log: what makes a kill -9 harmless.
  *
  * Before a word that others can already reach is changed under a lock, its old value

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* beat_json.h - the JSON body of a full beat (specification 4.7), read with yajl. */
 #ifndef VIEW_BEAT_JSON_H
 #define VIEW_BEAT_JSON_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* checker.h - the health checker of a cluster (specification 6.2): client JSON in, one canonical JSON text out.
  *
  * The text is what is stored, shown and read again: "type" first, then the fields of the type. Unknown fields are

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* instance_json.h - the full JSON of one instance: catalog and console, later between nodes (specification 6.1). */
 #ifndef VIEW_INSTANCE_JSON_H
 #define VIEW_INSTANCE_JSON_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* list.h - the reply of GET /instance/list, for workers and pushes alike (specification 4.6).
  *
  * Two steps: the hosts array depends on (service revision, agent group, clusters, healthyOnly) only

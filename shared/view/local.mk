@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 libroster_a_SOURCES += shared/view/list.c shared/view/list.h \
 	shared/view/metadata.c shared/view/metadata.h \
 	shared/view/beat_json.c shared/view/beat_json.h \

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* metadata.h - instance, service and cluster metadata: texts of clients in, msgpack in between, JSON out.
  *
  * Packed form: one msgpack map of string to string or nil, keys unique, in the order given (JSON) or in

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* selector.h - service selectors: none and label (specification 5.10).
  *
  * A label selector compares labels of a configuration database that a naming server alone does not have: all

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 #include "shared/view/subscription.h"
 
 /* Where the lowest version that is pushed to stands; nobody else is pushed to. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* subscription.h - who is pushed to (specification 9.1): agent kind and version against the switches. */
 #ifndef VIEW_SUBSCRIPTION_H
 #define VIEW_SUBSCRIPTION_H

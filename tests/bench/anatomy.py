@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What a request's CPU goes into: samples of the worker under one work, added up by part of the program. Needs perf."""
 
 import collections

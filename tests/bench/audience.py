@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Many subscribers of one service for scale.py: when the last datagram of a push came, and whether an ACK was lost.
 
 Each has an address of its own in 127/8; a few sockets hear all of them. A datagram's time is the kernel's, so that it does

@@ -1,3 +1,4 @@
+-- SPDX-License-Identifier: Apache-2.0
 -- Load for works.py: wrk ... -s bench.lua URL -- WORK BASE VERIFY COUNT
 --   WORK    one of `works` below
 --   BASE    number of the first new instance (register), of the first one to go (deregister)

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
 """What rosterd costs, beside the floor: a static-reply server on the same loop and parser, measured in the same run.
 
     bench.py --rosterd PATH --floor PATH [--quick] [--long] [--rounds N] [--only WORD ...] [--json FILE] [--plots FOLDER]

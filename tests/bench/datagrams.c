@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* datagrams - the least that so many datagrams cost: sendmmsg() of 64, nothing else.
  *
  *     datagrams COUNT BYTES ROUNDS PORT...

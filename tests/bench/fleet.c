@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* fleet - a fleet of instances that register, beat or leave, as fast as possible or at a steady rate.
  *
  *     fleet PORT register|beat|deregister [-n COUNT] [-p PER_SERVICE] [-x PREFIX] [-m METADATA] [-c CONNECTIONS]

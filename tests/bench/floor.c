@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* floor - the least a server on this loop and parser can spend on a request.
  *
  *     floor [--port N] [--bytes N] [--blind]

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The table of goals, and what a measured row looks like."""
 
 import os

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* heads - what http_head_parse() costs, without sockets: the parser library and what stands around it.
  *
  *     heads [COUNT [WORD]]

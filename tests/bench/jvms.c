@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* jvms - a fleet of Java clients: one instance each, a beat every 5 s, and connections as HttpURLConnection keeps them.
  *
  *     jvms PORT paced|skipped CLIENTS SECONDS

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 noinst_PROGRAMS += tests/bench/floor tests/bench/fleet tests/bench/jvms tests/bench/datagrams tests/bench/shards tests/bench/snapshot \
 	tests/bench/heads
 tests_bench_floor_SOURCES = tests/bench/floor.c

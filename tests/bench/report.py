@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Curves for doc/performance.md: data as measured, drawn by gnuplot as SVG."""
 
 import os

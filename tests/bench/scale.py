@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Size: large services, a million instances, memory, starts, a steady fleet, the idle server, pushes."""
 
 import os

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Servers under measurement for the benchmark: rosterd, the floor, any other one; what they cost; one client connection."""
 
 import os

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* shards - many processes on the shards alone: how often one waits for another.
  *
  *     shards PROCESSES SECONDS

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* How long the change to another layout stands still: a registry is saved to a memfd and loaded into a new segment.
  *
  *     tests/bench/snapshot [instances] [instances per service] [limit in ms]

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """CPU per request next to the floor: the same requests from wrk, in turns."""
 
 import re

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
 """Unmodified published clients against rosterd: the Node.js package and the Java client of the 1.4 line.
 
 CLIENT=node or CLIENT=java chooses who registers; the other side watches, so each run crosses the two.

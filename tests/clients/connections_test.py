@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
 """How many connections an unmodified Java provider makes in a minute of beats.
 
 HttpURLConnection keeps an idle connection for 5 s unless the server says better, and beats come every 5 s. (The Node.js client asks

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """One running client program (node/driver.js, java Driver or python/driver.py), driven by lines of JSON."""
 import json
 import os

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
 """Unmodified published clients that have credentials in their configuration, against a server without users: each logs in
 once, and not again and again, and works as without. Then one under another context path."""
 import os

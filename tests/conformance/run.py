@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
 """Plays the recorded exchanges of a real 1.4.8 server against rosterd.
 
 All of them but those that need users, which come later, and those in DIFFER: there Roster differs on purpose, each with

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* acts.h - operations on the registry as data: what the campaign kills, what prepares for it and what others do meanwhile.
  *
  * An act is small, fixed and the same in every process, so a number through a pipe is enough to say which one was answered.

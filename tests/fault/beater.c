@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* beater.c - instances that live: many connections that never stop beating, whatever happens to the server.
  *
  *     beater PORT SERVICES INSTANCES CONNECTIONS INTERVAL_MS [churn]

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* campaign.c - every operation of the registry is killed at every numbered crash point, alone and while others work.
  *
  *     campaign [--stride N] [--first] [OPERATION ...]

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
 """A server under full load whose processes are killed at random; nothing acknowledged may be lost, nobody who beats may expire.
 
     chaos.py [--seconds N] [--seed TEXT] [--pause S] [--points] [--verbose]

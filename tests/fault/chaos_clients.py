@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The clients of chaos.py: each function is the life of one process. They report counts and differences through a queue."""
 import collections
 import http.client

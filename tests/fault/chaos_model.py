@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What the clients of chaos.py know for sure, in memory that all of them share.
 
 One 64-bit word an instance: microseconds of CLOCK_MONOTONIC at which its state was settled, and 20 bits of state. Only the

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Who kills: at random times, random processes of one server, while others are stopped; the master, too, and everything at once.
 
 A dead master is started again with the same options, as a service manager would do it: at once, without a look at what is

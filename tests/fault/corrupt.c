@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Thousands of damaged segments: an attach, the check and every operation meet them, and nobody crashes, hangs or touches
  * what lies outside; and what is structure is noticed.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* corrupt.h - what the parts of the campaign of damaged segments share.
  *
  * A file with something of everything in it is made once (corrupt_content.c). corrupt_map.c says of each byte of it which

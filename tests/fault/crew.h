@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* crew.h - the others: processes that go on while one of them is killed.
  *
  * Two writers with services of their own and instances in the victim's service, and a taker of the change queue. All answer

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 # The campaign needs crash points (--enable-faults). Mutants are built on demand: the same campaign, and one rule of the undo log
 # broken in objects of their own, which stand before the library.
 EXTRA_DIST += tests/fault/run.py

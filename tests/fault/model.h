@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* model.h - what a registry should hold, in plain arrays of one process.
  *
  * No lock, no log, no reference: an act is applied by a few assignments, so that there is little to be wrong about. Acts of

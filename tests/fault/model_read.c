@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* model_read.c - the registry as a model, and what differs between two models. */
 #include "tests/fault/model.h"
 

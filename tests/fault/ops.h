@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* ops.h - the table of what is killed: each operation of the registry, in the states in which it does something different. */
 #ifndef TESTS_FAULT_OPS_H
 #define TESTS_FAULT_OPS_H

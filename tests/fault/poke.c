@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* poke FILE WHAT: damages a segment file, in use or not, in one of a few ways that a test can name.
  *
  *     table    the first chain of each table of services begins somewhere else

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* report.h - counts of the campaign and the table they end in. */
 #ifndef TESTS_FAULT_REPORT_H
 #define TESTS_FAULT_REPORT_H

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
 """The fault campaign: every operation killed at every crash point, and mutants that it has to notice. doc/fault-campaign.md.
 
     run.py --build FOLDER               everything: the campaign, which points of the sources it died at, the mutants

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Datagrams that claim to be ACKs. */
 #include "pusher/ack.h"
 #include "shared/base/arena.h"

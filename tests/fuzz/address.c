@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Addresses and ranges of push.trusted and of clients: what was read is written and read again the same. */
 #include "shared/net/address.h"
 #include "tests/fuzz/fuzz.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The JSON of a full beat. */
 #include "shared/base/arena.h"
 #include "shared/view/beat_json.h"

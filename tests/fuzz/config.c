@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The YAML file, from memory, and the same text as -o KEY=VALUE. */
 #include "shared/config/config_key.h"
 #include "tests/fuzz/fuzz.h"

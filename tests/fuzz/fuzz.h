@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* fuzz.h - one target a source, built twice: with libFuzzer (--enable-fuzz), and in every build with
  * seeds_main.c, which feeds it the files of seeds/TARGET.
  *

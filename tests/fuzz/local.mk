@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 # Each target twice: TARGET_seeds goes over its seeds in every build (make check, ./dev test);
 # TARGET is the libFuzzer program of --enable-fuzz (clang, ./dev fuzz).
 EXTRA_DIST += tests/fuzz/run.py tests/fuzz/seeds

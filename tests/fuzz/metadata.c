@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Metadata texts, two of them (a blank line between) for the batch changes; and packed forms that nobody packed. */
 #include "shared/base/arena.h"
 #include "tests/fuzz/fuzz.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* pairs.h - metadata as it is shown, checked against its packed form. */
 #ifndef FUZZ_PAIRS_H
 #define FUZZ_PAIRS_H

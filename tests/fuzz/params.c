@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Query strings and forms (a line end between), and the parameters that handlers take out of them. */
 #include <ctype.h>
 #include <math.h>

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
 """Fuzz targets.
 
     run.py --build FOLDER --seeds              every seed once through each target (any build)

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* seeds_main.c - runs a target once over each file named, and over each file of each folder named.
  *
  * Without arguments: over the seeds of the target the program is named after (make check). Each file has a

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Snapshots: a whole stream as it is, or (without its magic) the records of one, with the right start and checksum put around.
  * What loads is a clean registry, and its own snapshot loads again into the same numbers. */
 #include <sys/mman.h>

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
 """The files of the checkout: everything that .gitignore does not name. Asks no git: an unpacked archive of the sources will do.
 
     checkout.py [SUFFIX ...]     prints them, one a line

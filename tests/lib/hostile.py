@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What the suites of hostile input share: raw bytes, requests from other loopback addresses, counters, CPU time."""
 import http.client
 import json

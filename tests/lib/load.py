@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Load for tests that change the server under it: tests/system/hammer, read while it runs."""
 import os
 import re

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The harness of the black-box tests: starts a real rosterd in an empty folder on a free port, talks to it,
 waits for conditions (never for time), and ends it by its own process id.
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Bounds for times that hold on any machine and beside any neighbour.
 
 A test says what a server may take in pieces of work (tests/system/yardstick.c, about a millisecond each on a quiet machine of

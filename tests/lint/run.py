@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
 """clang-tidy, clang-format, shellcheck and the rules of the house over every source. Needs build-clang (./dev lint makes it).
 
     run.py              all files

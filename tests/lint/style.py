@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
 """The rules of the house that no tool knows. Each file is one check; the last line is "N passed, N failed".
 
     sizes       a function of at most 80 lines, a file of at most 700 (not in tests)
@@ -6,6 +7,7 @@
     locks       functions of pthread_mutex_*, and of its relatives, are named in shared/shm/lock.c only
     clocks      nothing waits by it, and it is read in shared/base only
     unfinished  no words that say so, in any file of text
+    license     each source file names it (SPDX) in its first three lines
 """
 import os
 import re
@@ -24,6 +26,8 @@ WALL_CLOCK = re.compile(r"\bCLOCK_REALTIME\w*|\bgettimeofday\s*\(|\btime\s*\(\s*
 UNFINISHED = re.compile(r"\b(?:TO" r"DO|FIX" r"ME|X" r"XX)\b")
 INCLUDE = re.compile(r'\s*#\s*include\s+"([^"]+)"')
 COMMENT = re.compile(r"/\*.*?\*/|//[^\n]*", re.S)
+LICENSE = "SPDX-License-Identifier: Apache-2.0"
+SOURCES = (".c", ".h", ".py", ".mk", ".am", ".ac", ".lua", ".js", ".java", "dev", "run", "setup")
 TEXTS = (".c", ".h", ".py", ".md", ".mk", ".am", ".ac", ".yaml", ".lua", ".js", ".java", ".service", ".socket", "dev", "run", "setup")
 
 
@@ -88,6 +92,8 @@ def direction(path, number, target, table):
 def check(path, table):
     text = read(path)
     found = ["%d: unfinished" % number for number, line in enumerate(text.splitlines(), 1) if UNFINISHED.search(line)]
+    if path.endswith(SOURCES) and not any(LICENSE in line for line in text.splitlines()[:3]):
+        found.append("1: no line with " + LICENSE)
     if not path.endswith((".c", ".h")) or not path.startswith(tuple(p + "/" for p in PROCESSES + ("shared",))):
         return found
     lines = text.splitlines()

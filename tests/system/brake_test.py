@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
 # needs curl
 """The node brake: most sources fall silent, health flips, nothing is removed; the ways in which it lets go; and the everyday
 deaths that it has nothing to do with."""

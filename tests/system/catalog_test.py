@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
 """Services, catalog, clusters and subscribers beyond the recorded cases: odd names, bad and slow expressions, pages."""
 import os
 import socket

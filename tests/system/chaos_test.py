@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
 # runs alone: two processors' worth of load for a minute
 """A share of tests/fault/chaos.py, half a minute of each kind: the whole server under load while its processes are killed."""
 import os

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
 # needs mariadb
 """Active checks of persistent instances against real peers: listening sockets, an HTTP server, MariaDB. Peers are stopped
 and started; health must follow within the times that the specification allows, and beats must not notice."""

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
 # runs alone: measures times
 # needs faults
 """Upgrades to a binary with another layout of the segment: everybody stands still for a moment, nothing is lost."""

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
 """A damaged segment: noticed at the start or by the keeper's check, set aside and not deleted; the node serves on."""
 import glob
 import os

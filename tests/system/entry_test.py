@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
 """What is asked before the first naming call: the pages, this node as a cluster of one, is it ready?"""
 import html.parser
 import http.client

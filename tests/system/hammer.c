@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* hammer.c - many keep-alive connections and a stream of new ones, with the slowest answer of each.
  *
  *     hammer PORT CONNECTIONS INTERVAL_MS NEW_INTERVAL_MS SECONDS REQUEST_TARGET

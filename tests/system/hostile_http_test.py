@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
 """Hostile input over HTTP: attack cases A-10 to A-14. What specification or recordings answer is answered so; the rest is 400."""
 import json
 import os

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
 """Hostile input on the UDP plane: attack cases A-22 to A-26."""
 import json
 import os

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
 """Hostile use of the registry and of its configuration: attack cases A-28, A-29, A-33, A-38."""
 import os
 import signal

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
 """The HTTP server over raw sockets: framing, pipelining, limits, smuggling, slow clients; and the limits of the registry."""
 import os
 import signal

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
 """What clients are told about how long an idle connection stays, on every kind of answer, and that it is kept."""
 import http.client
 import os

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
 """Expiry, the health clock, deaths of keeper and of everything: nothing lost, nothing expired that was beating."""
 import os
 import signal

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 noinst_PROGRAMS += tests/system/hammer
 tests_system_hammer_SOURCES = tests/system/hammer.c
 noinst_PROGRAMS += tests/system/overload

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
 """Nobody waits for whoever reads the log: standard error as something that takes nothing any more."""
 import contextlib
 import fcntl

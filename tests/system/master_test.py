@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
 # needs systemd
 """The master: start, signals, reload, children, files, privileges, systemd."""
 import os

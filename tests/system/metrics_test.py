@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
 # needs prometheus
 """/actuator/prometheus and /actuator/health: promtool reads the page, and each number moves with what it counts."""
 import http.client

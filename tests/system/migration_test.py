@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
 # needs nginx
 """doc/migration.md, word for word: its nginx and its configuration, in network namespaces that have its addresses.
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A plain model of the naming API, written from the specification and nothing else: every request has an expected answer.
 
 Model.answer(request) changes the model and returns an Answer; differs(answer.body, body) says where a real one differs.

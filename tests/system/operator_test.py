@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
 """Switches, gate, namespaces and the other operator routes, over several workers, a restart and refused sources."""
 import os
 import signal

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* overload.c - more than a server likes: crowds of connections, floods of requests.
  *
  *     overload idle PORT COUNT FIRST_SOURCE

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
 # runs alone
 """Overload: crowds, floods, slow clients, full memory, full disks, no descriptors. Each time: the others are served within a
 bound, memory stays within a bound, refusals say why, and everything is as before when the load has gone, without a restart.

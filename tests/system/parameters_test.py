@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
 """Parameters that are absent, empty, blank or of a wrong kind, and pages around the end: each route answers what 1.4.8 does.
 
 Two families of routes (specification 1.2): those that ask for a parameter say 400 `Param '<name>' is required.` when it is absent

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
 """Random sequences of API calls: the server and a plain model of the specification (model.py) give the same answers.
 
 Every answer is compared, status and body, and after every change the list of the service that it was about. A sequence

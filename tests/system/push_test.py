@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
 """Pushes over real sockets: merge, retry, restart of the pusher, destination policy, ten thousand subscribers."""
 import json
 import os

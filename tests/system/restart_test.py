@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
 """The whole server dies and starts again: what is still there, what time did meanwhile, who is pushed, who may start."""
 import os
 import re

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
 """Started by root for an account: what the account can lay into root's way, and what root then must not touch."""
 import os
 import pwd

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
 """The table of routes: each one is documented, shown by the metrics once it was asked, and tried by a case or a test."""
 import glob
 import os

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
 """What the children may do, and what other users of the machine can do to us: privileges, seccomp, files (A-37, A-38).
 
 What each call outside the table gives is tested in tests/unit/sandbox_test.c; that the tables suffice, by every other suite:

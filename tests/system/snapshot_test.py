@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
 """--export and --import: the registry of a stopped server, by way of a snapshot, in the segment of another."""
 import os
 import shutil

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
 """limits.per_source, limits.connections_per_source, limits.subscribers_per_source: what one address may take, over all
 workers; what it is told; and that others do not notice."""
 import http.client

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
 """Text is text: one meaning in several spellings (halves of surrogate pairs, charsets, percent signs, paths, addresses)."""
 import http.client
 import json

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
 # needs faketime faults
 """Time: processes that are stopped and continued, a lock whose holder is stopped, and a wall clock that is set. Nothing
 that beats expires, what does not beat expires afterwards, pushes keep coming.

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
 # needs systemd faults
 """Upgrades that must not happen: each kind of broken new binary, before and after the exec. The old one serves on."""
 import contextlib

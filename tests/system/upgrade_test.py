@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
 # runs alone: measures times
 """Twenty upgrades under load: no client notices."""
 import os

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
 # runs alone: measures times
 """A worker dies or is stopped under load: who notices, and for how long?"""
 import os

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* yardstick.c - what a millisecond is worth on this machine just now.
  *
  *     yardstick

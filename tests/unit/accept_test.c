@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Which sockets a worker accepts from, over the loopback. */
 #include "tests/unit/http_fixture.h"
 

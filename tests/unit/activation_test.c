@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Descriptors from number 3 on, as the service manager leaves them: each case in a child of its own. */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* address: literal addresses and ranges. */
 #include <setjmp.h>
 #include <stdarg.h>

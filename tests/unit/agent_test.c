@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* agent: type and version from the texts of real clients (specification 1.5), and who is pushed to (9.1). */
 #include <setjmp.h>
 #include <stdarg.h>

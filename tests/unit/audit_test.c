@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The check in slices: finds damage, is not misled by writers, ends, and says so in the header. */
 #include "keeper/audit.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* base64: the vectors of RFC 4648 section 10 without padding, and the two digits that differ from plain base64. */
 #include <setjmp.h>
 #include <stdarg.h>

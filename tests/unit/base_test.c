@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* arena, buf, str, log: the tools everything else stands on. */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* beat_json: what clients send (recorded), what the Java server converts, what is refused. */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Parameters of the endpoints marked (S): specification 1.2. */
 #include "tests/unit/http_fixture.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* When the node brake holds and lets go, over a segment that outlives keepers. */
 #include "keeper/brake.h"
 

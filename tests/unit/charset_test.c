@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* charset: names, texts, what cannot be read, and no more bytes than promised. */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The rules of active checks, and the heap of what comes next. */
 #include "keeper/check_rule.h"
 

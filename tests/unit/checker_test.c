@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Health checkers of clusters. */
 #include <setjmp.h>
 #include <stdarg.h>

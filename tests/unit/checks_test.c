@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The schedule of active checks against the real registry and a set clock; probes are only noted here. */
 #include "keeper/checks.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Each body is fed whole and byte by byte. */
 #include "tests/unit/http_fixture.h"
 

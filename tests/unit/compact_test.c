@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Nearly empty pages are emptied, and nothing that can be seen changes. */
 #include "registry_fixture.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Connections over a socket pair, with a small table of routes and a real loop. */
 #include "tests/unit/http_fixture.h"
 

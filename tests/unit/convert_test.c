@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Freeze and conversion with real children: a master and, in the same process, the one that would come by exec. */
 #include <arpa/inet.h>
 #include <dirent.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Counts by source over a sliding period, and the alarm that the keeper makes of them. */
 #include "shared/shm/departures.h"
 

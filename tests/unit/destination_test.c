@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* destination: where a datagram may go (design section 6). */
 #include <setjmp.h>
 #include <stdarg.h>

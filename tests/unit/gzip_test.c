@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* gzip: what is packed unpacks to the same, with the header the specification names. */
 #include <setjmp.h>
 #include <stdarg.h>

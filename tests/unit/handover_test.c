@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The page between two images of the master: who may read it, and what comes out again. */
 #include "master/handover.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Every head here is fed whole and byte by byte: the verdict must be the same. */
 #include "tests/unit/http_fixture.h"
 

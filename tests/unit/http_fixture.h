@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* http_fixture.h - a worker without a registry (of its segment there is the header only: connections hash their source with its
  * seed), and requests without a socket, for the HTTP tests. */
 #ifndef UNIT_HTTP_FIXTURE_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The full JSON of an instance. */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* java: numbers as a Java 17 prints and reads them (texts checked against one). */
 #include <math.h>
 #include <setjmp.h>

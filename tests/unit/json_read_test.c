@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* json_read: order and depth of values, the limits, and what yajl alone would let through. */
 #include <setjmp.h>
 #include <stdarg.h>

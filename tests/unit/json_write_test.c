@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* json_write: the escapes and numbers of specification 7.5, byte for byte. */
 #include <setjmp.h>
 #include <stdarg.h>

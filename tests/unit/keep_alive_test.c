@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* What idle clients are promised, by http.idle_timeout. */
 #include "tests/unit/http_fixture.h"
 

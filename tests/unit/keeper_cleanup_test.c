@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The keeper's work on a real registry in a segment of its own. */
 #include "keeper/cleanup.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The order and the bounds of visits, against a registry that is only a table here. */
 #include "keeper/brake.h"
 #include "keeper/expiry.h"

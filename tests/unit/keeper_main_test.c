@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* keeper_main() as a child, the way the master starts it. */
 #include "shared/process/process.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* media: Accept headers as clients send them, and what may be answered. */
 #include <setjmp.h>
 #include <stdarg.h>

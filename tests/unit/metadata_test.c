@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* metadata: the recorded forms, reserved keys, packed form and its corruption. */
 #include <setjmp.h>
 #include <stdarg.h>

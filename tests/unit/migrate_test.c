@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Connections from one worker to another, cut at every byte. */
 #include "tests/unit/http_fixture.h"
 

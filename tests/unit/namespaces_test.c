@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Namespaces at their edges: the table's growth, texts that are not there, a restart, what the check sees. Creating,
  * changing, removing and the limits: office_test.c. */
 #include "tests/unit/registry_fixture.h"

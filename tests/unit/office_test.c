@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 #include "tests/unit/registry_fixture.h"
 
 #include "shared/registry/namespaces.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Parameter rules of specification 1.2 and 2.2. */
 #include "tests/unit/http_fixture.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* path: what the container makes of it, and what the firewall says; the texts were recorded of a real 1.4.8. */
 #include <setjmp.h>
 #include <stdarg.h>

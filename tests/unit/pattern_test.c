@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Regular expressions of clients. */
 #include <setjmp.h>
 #include <stdarg.h>

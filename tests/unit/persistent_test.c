@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* What the active checks see and set, against the real registry. */
 #include "shared/registry/persistent.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Probes against sockets of this test: what a peer does, and what is said about it. */
 #include "keeper/probe.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* push_fixture.h - subscribers that are real sockets, around a registry in an anonymous segment. */
 #ifndef TESTS_PUSH_FIXTURE_H
 #define TESTS_PUSH_FIXTURE_H

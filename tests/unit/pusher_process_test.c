@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The pusher as a process of its own: many subscribers, stop, kill. The test is the client and the worker. */
 #include "push_fixture.h"
 

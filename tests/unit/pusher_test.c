@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The pusher without its process: schedule, round, tour and deliver on a real registry and real sockets, on a
  * clock that the test sets. */
 #include "push_fixture.h"

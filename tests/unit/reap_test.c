@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* What the log says of a child that died is one line, whatever the child left. */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Deliveries that left the in-flight table. */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* A process is killed at every numbered point of every operation (FAULTS=1), and at random times: whatever it
  * was doing has then happened wholly or not at all, and registry_check() finds nothing. */
 #include "tests/unit/registry_fixture.h"

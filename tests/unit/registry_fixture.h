@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* registry_fixture.h - a registry in an anonymous segment, for the registry's tests. */
 #ifndef TESTS_REGISTRY_FIXTURE_H
 #define TESTS_REGISTRY_FIXTURE_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* instances.owner: what the registry does with a bound origin. */
 #include "tests/unit/registry_fixture.h"
 

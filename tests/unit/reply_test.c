@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Heads and bodies as recorded (specification 1.1, 1.4). */
 #include "tests/unit/http_fixture.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 #include "shared/base/clock.h"
 #include "shared/shm/ring.h"
 #include "tests/unit/shm_common.h"

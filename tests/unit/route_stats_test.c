@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Counts, latency and CPU of routes; what several workers counted adds up. */
 #include "tests/unit/http_fixture.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Which handler, and which answer when there is none (specification 1.3, 1.4; recordings of http-surface). */
 #include "tests/unit/http_fixture.h"
 

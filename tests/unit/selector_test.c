@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Service selectors. */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Settings of services and clusters. */
 #include "tests/unit/registry_fixture.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* shm_common.h - what the tests of shared/shm share: an anonymous segment, a model that one
  * transaction changes as a whole, and ways to kill a process inside it.
  *

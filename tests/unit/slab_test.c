@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 #include "tests/unit/shm_common.h"
 
 static void test_every_kind(void **state)

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Snapshots: everything comes back, and nothing but a whole snapshot is taken. */
 #include "tests/unit/registry_fixture.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* What each source address has: the bucket of requests and the count of connections. */
 #include <setjmp.h>
 #include <stdarg.h>

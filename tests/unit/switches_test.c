@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The switches: every word fits one transaction, nothing of a refused change stays, no change is lost, all outlive
  * the processes. What one write does to words and texts: office_test.c. */
 #include "tests/unit/registry_fixture.h"

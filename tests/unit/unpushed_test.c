@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Why a client gets no pushes. */
 #include "tests/unit/http_fixture.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* url: percent decoding and pairs. */
 #include <setjmp.h>
 #include <stdarg.h>

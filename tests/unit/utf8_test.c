@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* utf8: well-formed or not, and the hash Java computes. */
 #include <setjmp.h>
 #include <stdarg.h>

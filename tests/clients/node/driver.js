@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Drives the published Node.js client: one JSON command a line on standard input, one JSON answer a line on
 // standard output, and {"event":"hosts"} lines for a subscription. Arguments: server address, namespace.
 'use strict';

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Drives the published Python client: JSON commands in, JSON answers out, one a line.
 
 driver.py SERVER NAMESPACE [USER PASSWORD]"""

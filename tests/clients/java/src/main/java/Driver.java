@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 import com.alibaba.nacos.api.PropertyKeyConst;
 import com.alibaba.nacos.api.naming.NamingFactory;
 import com.alibaba.nacos.api.naming.NamingService;
