@@ -541,8 +541,9 @@ class Full(Load):
         return True
 
     def test_log_to_a_full_device(self):
-        s = Server(**{"log.file": "/dev/full"})
-        s.stderr = open(s.folder + "/stderr", "ab")
+        """As standard error: a file of that kind is refused as log.file."""
+        s = Server(**{"log.file": ""})
+        s.stderr = open("/dev/full", "ab", buffering=0)
         s.proc = subprocess.Popen(s.command(), stdin=subprocess.DEVNULL, stdout=s.stderr, stderr=s.stderr)
         self.addCleanup(lambda: shutil.rmtree(s.folder, ignore_errors=True))
         try:
