@@ -16,7 +16,7 @@ from yardstick import Yardstick, best_of_three  # noqa: E402
 
 KILLS = 20
 # In pieces of work (tests/lib/yardstick.py):
-CALM = 60                   # the slowest request of the control run
+CALM = 40                   # the slowest request of the control run
 SLOWER = 20                 # what is allowed above it while workers die
 REPLACED = 50               # half of the successors are ready by then
 NOTICED = 400               # above the second after which a worker that stands still gets no new connections
