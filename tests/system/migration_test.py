@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-# needs nginx
+# needs nginx iproute2
 """doc/migration.md, word for word: its nginx and its configuration, in network namespaces that have its addresses.
 
 The fleet (10.1.0.0/16) reaches the machine of nginx (10.0.0.10), which also routes to the one of Roster (10.0.0.11) and

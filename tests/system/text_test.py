@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
+# needs iproute2
 """Text is text: one meaning in several spellings (halves of surrogate pairs, charsets, percent signs, paths, addresses)."""
 import http.client
 import json
