@@ -3,7 +3,8 @@
 """Runs every suite and adds up: the last line is "N passed, N failed" over everything.
 
     run.py              all suites
-    run.py NAME ...     those whose name contains one of the words; @main: what tests/distro runs on another Debian
+    run.py NAME ...     those whose name contains one of the words (unit/undo: in the plain build); @main: what tests/distro runs on
+                        another Debian
     run.py --list [NAME ...]
     run.py --needs [NAME ...]    what those suites need, a line each, for ./dev: "make BUILD TARGET", "install WORD", "clients KIND",
                         "distro NAME WORD" (the suites of that word there)
@@ -43,7 +44,7 @@ class Suite:
         self.needs, self.main = needs, main
 
     def matches(self, word):
-        return self.main if word == "@main" else word in self.name
+        return self.main if word == "@main" else word in self.name or word in self.name.replace("/build/", "/")
 
     def run(self):
         begin = time.monotonic()
