@@ -97,7 +97,7 @@ def fuzz_seeds(build):
 
 
 def system():
-    """One file, a suite with the plain and one with the sanitized binary. Its second line may say "# runs alone", the second or third
+    """One file, a suite with the plain and one with the sanitized binary. Its first lines may say "# runs alone" and
     "# needs WORD ...": packages by the words of ./dev, or faults, the build with crash points."""
     faults = ["make build-faults rosterd", "make build-faults tests/fault/other_layout"]
     for path in sorted(glob.glob(os.path.join(TOP, "tests", "system", "*_test.py"))):
