@@ -12,7 +12,7 @@ static const char *value_text(const struct config *config, const struct config_k
 	uint64_t wide;
 	uint32_t narrow;
 
-	if (key->type == CONFIG_TEXT || key->type == CONFIG_PATH || key->type == CONFIG_ADDRESS)
+	if (config_key_is_text(key))
 		return field;
 	if (key->type == CONFIG_BOOL)
 		return *(const bool *)field ? "true" : "false";

@@ -56,6 +56,13 @@ bool config_key_is_section(struct str name);
 /* Sets the field. A list takes its items separated by commas. On ERR_SYNTAX and ERR_RANGE
  * `why` says what is wrong and the field keeps its value. */
 int config_value_set(struct config *config, const struct config_key *key, struct str text, char why[CONFIG_WHY]) MUST_CHECK;
+/* The field holds the value as it was written. */
+static inline bool config_key_is_text(const struct config_key *key)
+{
+	return key->type == CONFIG_TEXT || key->type == CONFIG_PATH || key->type == CONFIG_ADDRESS ||
+	       key->type == CONFIG_ORIGINS || key->type == CONFIG_CONTEXT;
+}
+
 static inline bool config_key_is_list(const struct config_key *key)
 {
 	return key->type == CONFIG_TRUSTED || key->type == CONFIG_RANGES;

@@ -75,12 +75,6 @@ static void store_number(struct config *config, const struct config_key *key, ui
 	}
 }
 
-static bool is_text(const struct config_key *key)
-{
-	return key->type == CONFIG_TEXT || key->type == CONFIG_PATH || key->type == CONFIG_ADDRESS ||
-	       key->type == CONFIG_ORIGINS || key->type == CONFIG_CONTEXT;
-}
-
 /* How many items a list has stands right before its array (config.h). */
 static uint32_t list_count(const struct config *config, const struct config_key *key)
 {
@@ -99,7 +93,7 @@ bool config_value_equal(const struct config *a, const struct config *b, const st
 {
 	if (config_key_is_list(key) && list_count(a, key) != list_count(b, key))
 		return false;
-	if (is_text(key))
+	if (config_key_is_text(key))
 		return strncmp(field_const(a, key), field_const(b, key), key->size) == 0;
 	/* What is behind the end of a list is zero. */
 	return memcmp(field_const(a, key), field_const(b, key), key->size) == 0;

@@ -461,6 +461,28 @@ static void same_file(const char *name, void (*print)(FILE *out))
 	free(now);
 }
 
+/* Each line can be read again: one that cannot is the default to the new binary, which then refuses the upgrade. */
+static void test_fixed_text_of_each_key(void **state)
+{
+	struct config running, read;
+	struct config_error error;
+	char text[4096], *end;
+
+	(void)state;
+	config_defaults(&running);
+	config_defaults(&read);
+	assert_int_equal(config_override(&running, "context.path=/registry", &error), 0);
+	assert_int_equal(config_override(&running, "user=nobody", &error), 0);
+	assert_int_equal(config_fixed_text(&running, text, sizeof(text)), 0);
+	assert_null(config_fixed_change(text, &running));
+	for (char *line = text; (end = strchr(line, '\n')) != NULL; line = end + 1) {
+		*end = '\0';
+		assert_int_equal(config_override(&read, line, &error), 0);
+	}
+	assert_string_equal(read.context_path, "/registry");
+	assert_int_equal(config_differences(&running, &read), 0);
+}
+
 /* What two binaries compare: keys that need a restart, as text. */
 static void test_fixed_text(void **state)
 {
@@ -533,14 +555,23 @@ static void test_sample_is_the_defaults(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_defaults),         cmocka_unit_test(test_rows),
-		cmocka_unit_test(test_levels_match_log), cmocka_unit_test(test_overrides),
-		cmocka_unit_test(test_values),           cmocka_unit_test(test_files),
-		cmocka_unit_test(test_file_values),      cmocka_unit_test(test_file_error_changes_nothing),
-		cmocka_unit_test(test_file_too_long),    cmocka_unit_test(test_file_missing),
-		cmocka_unit_test(test_file_deep),        cmocka_unit_test(test_check),
-		cmocka_unit_test(test_differences),      cmocka_unit_test(test_fixed_text),
-		cmocka_unit_test(test_printed_files),    cmocka_unit_test(test_sample_is_the_defaults),
+		cmocka_unit_test(test_defaults),
+		cmocka_unit_test(test_rows),
+		cmocka_unit_test(test_levels_match_log),
+		cmocka_unit_test(test_overrides),
+		cmocka_unit_test(test_values),
+		cmocka_unit_test(test_files),
+		cmocka_unit_test(test_file_values),
+		cmocka_unit_test(test_file_error_changes_nothing),
+		cmocka_unit_test(test_file_too_long),
+		cmocka_unit_test(test_file_missing),
+		cmocka_unit_test(test_file_deep),
+		cmocka_unit_test(test_check),
+		cmocka_unit_test(test_differences),
+		cmocka_unit_test(test_fixed_text),
+		cmocka_unit_test(test_fixed_text_of_each_key),
+		cmocka_unit_test(test_printed_files),
+		cmocka_unit_test(test_sample_is_the_defaults),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
