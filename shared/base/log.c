@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
-#include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -28,9 +27,8 @@ static const struct {
 
 /* How to write without waiting. */
 enum sink {
-	SINK_WRITE, /* a file, or what was opened without waiting */
+	SINK_WRITE, /* a file, or what does not wait */
 	SINK_SEND,  /* a socket: journald */
-	SINK_POLL,  /* a terminal that cannot be opened again: only while it takes bytes */
 };
 
 static struct {
@@ -82,7 +80,8 @@ static void target_set(int fd, enum sink sink)
 	torn = false;
 }
 
-/* A descriptor that others share keeps its flags where that can be helped. */
+/* A descriptor that others share keeps its flags where that can be helped. To ask first whether it takes bytes is no help: a
+ * terminal with room for one byte says yes, and then waits for the rest. */
 static int stderr_open(enum sink *sink_r)
 {
 	struct stat st;
@@ -98,9 +97,8 @@ static int stderr_open(enum sink *sink_r)
 	fd = open("/proc/self/fd/2", O_WRONLY | O_APPEND | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
 	if (fd >= 0)
 		return fd;
-	flags = S_ISFIFO(st.st_mode) ? fcntl(STDERR_FILENO, F_GETFL) : -1;
-	if (flags < 0 || fcntl(STDERR_FILENO, F_SETFL, flags | O_NONBLOCK) < 0)
-		*sink_r = SINK_POLL;
+	if ((flags = fcntl(STDERR_FILENO, F_GETFL)) < 0 || fcntl(STDERR_FILENO, F_SETFL, flags | O_NONBLOCK) < 0)
+		return ERR_IO;
 	return STDERR_FILENO;
 }
 
@@ -174,18 +172,9 @@ static ssize_t sink_write(const char *bytes, size_t n)
 {
 	struct iovec piece = { (void *)(uintptr_t)bytes, n };
 	struct msghdr message = { .msg_iov = &piece, .msg_iovlen = 1 };
-	struct pollfd ready = { .fd = target.fd, .events = POLLOUT };
 
-	switch (target.sink) {
-	case SINK_SEND:
+	if (target.sink == SINK_SEND)
 		return sendmsg(target.fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
-	case SINK_POLL:
-		if (poll(&ready, 1, 0) <= 0)
-			return -1;
-		break;
-	case SINK_WRITE:
-		break;
-	}
 	return write(target.fd, bytes, n);
 }
 

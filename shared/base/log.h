@@ -27,8 +27,8 @@ enum log_level { LOG_LEVEL_ERROR, LOG_LEVEL_WARNING, LOG_LEVEL_INFO, LOG_LEVEL_D
 /* path: "" or "stderr" for standard error (journald reads it; <N> prefixes are
  * written when JOURNAL_STREAM is set); else a file, opened for appending.
  * Standard error stays as others share it: it is opened a second time to be written to
- * without waiting. Only a pipe of another account cannot be opened again; there the flag is set on
- * the shared one, since a server that stops is worse than a neighbour that gets EAGAIN.
+ * without waiting. Only a pipe or terminal of another account cannot be opened again; there the flag
+ * is set on the shared one, since a server that stops is worse than a neighbour that gets EAGAIN.
  * A file is a regular one with a single name, not reached by a link in its last part: ERR_RANGE else.
  * ERR_IO: cannot be opened. Both keep the previous target. */
 int log_open(const char *path, enum log_level level) MUST_CHECK;

@@ -143,8 +143,10 @@ class LogTest(unittest.TestCase):
                 self.play(kind)
 
     def test_not_ours_to_open(self):
-        """A server without rights cannot open the pipe of root a second time."""
-        self.play("a pipe", plain_account=True)
+        """A server without rights cannot open the pipe or the terminal of root a second time."""
+        for kind in ("a pipe", "a terminal"):
+            with self.subTest(kind):
+                self.play(kind, plain_account=True)
 
 
 if __name__ == "__main__":
