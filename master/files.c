@@ -32,16 +32,39 @@ static int look_at(const char *dir)
 }
 
 /* 0755 whatever the umask; heir: who gets it, NULL: nobody. One that is there already is left alone. */
-static int make(const char *dir, const struct privileges *heir)
+static int make(int parent, const char *dir, const struct privileges *heir)
 {
 	int fd, ret;
 
-	if (mkdir(dir, 0755) < 0)
+	if (mkdirat(parent, dir, 0755) < 0)
 		return errno == EEXIST ? 0 : ERR_IO;
-	if ((fd = open(dir, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)) < 0)
+	if ((fd = openat(parent, dir, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)) < 0)
 		return ERR_IO;
 	ret = fchmod(fd, 0755) < 0 || (heir != NULL && fchown(fd, heir->uid, heir->gid) < 0) ? ERR_IO : 0;
 	close(fd);
+	return ret;
+}
+
+/* As root, for the account. The folder above is reached once and without links: the account may own one further up, and exchange
+ * what stands in there at any time. */
+static int make_for(const struct privileges *heir, const char *dir)
+{
+	char path[PATH_BYTES], *name;
+	int parent, ret, saved;
+	size_t n = strlen(dir);
+
+	while (n > 1 && dir[n - 1] == '/')
+		n--;
+	snprintf(path, sizeof(path), "%.*s", (int)n, dir);
+	name = strrchr(path, '/') + 1; /* it is absolute */
+	name[-1] = '\0';
+	parent = privileges_open_unlinked(path[0] == '\0' ? "/" : path, O_PATH | O_DIRECTORY | O_CLOEXEC, 0);
+	if (parent < 0)
+		return ERR_IO;
+	ret = make(parent, name, heir);
+	saved = errno;
+	close(parent);
+	errno = saved;
 	return ret;
 }
 
@@ -53,13 +76,14 @@ int files_prepare(const char *runtime_dir, struct privileges *privileges)
 		return 0;
 	if (privileges_lower(privileges) < 0)
 		return ERR_IO;
-	if ((ret = make(runtime_dir, NULL)) < 0 && errno == EACCES && privileges->change) {
+	if ((ret = make(AT_FDCWD, runtime_dir, NULL)) < 0 && errno == EACCES && privileges->change) {
 		if (privileges_raise(privileges) < 0)
 			return ERR_IO;
-		/* The account cannot put anything else into its place: it may not write there. */
-		ret = make(runtime_dir, privileges);
+		ret = make_for(privileges, runtime_dir);
+		saved = errno;
 		if (privileges_lower(privileges) < 0)
 			return ERR_IO;
+		errno = saved;
 	}
 	if (ret == 0)
 		ret = look_at(runtime_dir);

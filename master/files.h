@@ -10,9 +10,10 @@
 #include "master/privileges.h"
 #include "shared/base/err.h"
 
-/* Makes the folder (mode 0755) if it is missing: as the account, or where that may not, as root and given to the account. One that
- * is there stays whose it is, and the account has to be able to write into it (ERR_IO, errno EACCES). "" is no folder. A
- * link, or what everybody may write to without the sticky bit (ERR_RANGE), is refused. With the rights of a start. */
+/* Makes the folder (mode 0755) if it is missing: as the account, or where that may not, as root and given to the account; then
+ * no part of the path may be a link (ELOOP). One that is there stays whose it is, and the account has to be able to write into
+ * it (ERR_IO, errno EACCES). "" is no folder. A link, or what everybody may write to without the sticky bit (ERR_RANGE), is
+ * refused. With the rights of a start. */
 int files_prepare(const char *runtime_dir, struct privileges *privileges) MUST_CHECK;
 int files_write(const char *runtime_dir, uint16_t port) MUST_CHECK;
 void files_remove(const char *runtime_dir);

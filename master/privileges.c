@@ -55,9 +55,16 @@ int privileges_raise(struct privileges *p)
 	return seteuid(0) < 0 || setegid(0) < 0 || setgroups((size_t)p->group_count, p->groups) < 0 ? ERR_IO : 0;
 }
 
+int privileges_open_unlinked(const char *path, int flags, mode_t mode)
+{
+	struct open_how how = { .flags = (uint64_t)flags, .resolve = RESOLVE_NO_SYMLINKS };
+
+	how.mode = (flags & O_CREAT) != 0 ? mode : 0;
+	return (int)syscall(SYS_openat2, AT_FDCWD, path, &how, sizeof(how));
+}
+
 int privileges_open(struct privileges *p, const char *path, int flags, mode_t mode)
 {
-	struct open_how how = { .flags = (uint64_t)flags, .mode = mode, .resolve = RESOLVE_NO_SYMLINKS };
 	int fd;
 
 	if (privileges_lower(p) < 0)
@@ -65,8 +72,7 @@ int privileges_open(struct privileges *p, const char *path, int flags, mode_t mo
 	fd = open(path, flags, mode);
 	if (fd >= 0 || errno != EACCES || !p->change || privileges_raise(p) < 0)
 		return fd;
-	how.mode = (flags & O_CREAT) != 0 ? mode : 0;
-	fd = (int)syscall(SYS_openat2, AT_FDCWD, path, &how, sizeof(how));
+	fd = privileges_open_unlinked(path, flags, mode);
 	if (privileges_lower(p) < 0) {
 		close(fd);
 		return -1;

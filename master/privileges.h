@@ -32,6 +32,8 @@ int privileges_raise(struct privileges *p) MUST_CHECK;
 /* open() as the account; the rights stay lowered. What the account may not reach is an operator's own file: it is opened with
  * the rights of the caller, if the path leads through no link that could have been laid for that. Negative: errno. */
 int privileges_open(struct privileges *p, const char *path, int flags, mode_t mode) MUST_CHECK;
+/* open() for root, where no part of the path may be a link: whoever owns a folder on the way could have laid it. -1: errno. */
+int privileges_open_unlinked(const char *path, int flags, mode_t mode) MUST_CHECK;
 /* For good. */
 int privileges_drop(const struct privileges *p) MUST_CHECK;
 /* In a child: dies with its master, shows its memory to nobody, gains nothing by exec.

@@ -138,6 +138,13 @@ class RootTest(unittest.TestCase):
         self.stage.before = self.stage.look()
         self.refused(self.stage.server(runtime_dir=self.stage.theirs + "/way/run"), "Permission denied")
 
+    def test_missing_folder_behind_a_link(self):
+        """As above, but there is nothing yet: root makes no folder there to give away."""
+        os.symlink(self.stage.roots, self.stage.theirs + "/way")
+        self.refused(self.stage.server(runtime_dir=self.stage.theirs + "/way/run"), "Too many levels of symbolic links")
+        self.refused(self.stage.server(runtime_dir=self.stage.theirs + "/way/run/"), "Too many levels of symbolic links")
+        self.assertFalse(os.path.exists(self.stage.roots + "/run"))
+
     def test_links_in_the_folder(self):
         run = self.stage.theirs + "/run"
         os.mkdir(run)
