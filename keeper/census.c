@@ -3,14 +3,17 @@
 
 #include <stdlib.h>
 #include <string.h>
+#define XXH_INLINE_ALL
+#include <xxhash.h>
 
 #define ROWS_SMALLEST 64U
 #define ROWS_SPARE 8U /* a table with fewer than one row in so many taken is given back */
 
-/* The row of the source, or the free one where it belongs. A source is a hash already. */
+/* The row of the source, or the free one where it belongs. A source is a hash already, but one without a secret: who has a
+ * network to choose addresses from could choose those that stand one behind the other. */
 static struct census_row *row_of(const struct census *c, uint32_t source)
 {
-	uint32_t at = source & (c->cap - 1);
+	uint32_t at = (uint32_t)XXH3_64bits_withSeed(&source, sizeof(source), c->seed) & (c->cap - 1);
 
 	while (c->rows[at].source != 0 && c->rows[at].source != source)
 		at = (at + 1) & (c->cap - 1);
@@ -20,7 +23,7 @@ static struct census_row *row_of(const struct census *c, uint32_t source)
 void census_free(struct census *c)
 {
 	free(c->rows);
-	*c = (struct census){ .rows = NULL };
+	*c = (struct census){ .seed = c->seed };
 }
 
 void census_clear(struct census *c)
@@ -34,7 +37,7 @@ void census_clear(struct census *c)
 
 static void grow(struct census *c)
 {
-	struct census larger = { .cap = c->cap == 0 ? ROWS_SMALLEST : c->cap * 2, .count = c->count };
+	struct census larger = { .seed = c->seed, .cap = c->cap == 0 ? ROWS_SMALLEST : c->cap * 2, .count = c->count };
 
 	larger.rows = calloc(larger.cap, sizeof(larger.rows[0]));
 	if (larger.rows == NULL)

@@ -26,6 +26,7 @@ struct census_row {
 };
 
 struct census {
+	uint64_t seed;           /* where a source stands in the table: a secret, kept by census_free() */
 	struct census_row *rows; /* owned; a power of two of them, at most half taken */
 	uint32_t cap;
 	struct census_count count;

@@ -198,6 +198,7 @@ static int keeper_init(struct keeper *k, struct process *proc)
 	cleanup_init(&k->cleanup, &k->reg, &proc->config, clock_mono_ms());
 	brake_init(&k->brake, proc->seg, &proc->config);
 	expiry_init(&k->expiry, &k->reg, &k->cleanup);
+	k->expiry.round.census.seed = proc->seg->header->seed;
 	k->expiry.brake = &k->brake;
 	audit_init(&k->audit, &k->reg, &proc->config, proc->ready_fd, clock_mono_ms());
 	k->signal_fd = process_signal_fd();

@@ -304,6 +304,25 @@ static void test_release_by_sources(void **state)
 	census_free(&census);
 }
 
+/* Hashes without a secret that all end alike: they do not stand one behind the other. */
+static void test_census_of_chosen_sources(void **state)
+{
+	struct census census = { .seed = 99 };
+	uint32_t run = 0, longest = 0;
+
+	(void)state;
+	for (uint32_t i = 1; i <= 20000; i++)
+		census_add(&census, i << 16 | 1, EXPIRE_HEARD);
+	assert_int_equal(census.count.sources, 20000);
+	for (uint32_t i = 0; i < census.cap; i++) {
+		run = census.rows[i].source != 0 ? run + 1 : 0;
+		longest = run > longest ? run : longest;
+	}
+	assert_in_range(longest, 1, 500);
+	census_free(&census);
+	assert_int_equal(census.seed, 99);
+}
+
 static void test_census_of_many(void **state)
 {
 	struct census census = { .rows = NULL };
@@ -499,6 +518,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_removals_of_one_source_do_not_pile_up, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_release_by_sources, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_census_of_many, setup, teardown),
+		cmocka_unit_test(test_census_of_chosen_sources),
 		cmocka_unit_test_setup_teardown(test_disabled, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_beats_return, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_time_is_over, setup, teardown),
