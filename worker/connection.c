@@ -239,6 +239,14 @@ static uint64_t phase_time_ms(const struct connection *c)
 	return 0;
 }
 
+/* Something of a request has come. The first half of an empty line is none yet: who sends such lines byte by byte gains no time. */
+static bool has_begun(const struct connection *c)
+{
+	bool half_line = c->in.len == 1 && c->in.data[0] == '\r' && c->head.empty < HEAD_EMPTY_MAX;
+
+	return c->in.len > 0 && !half_line;
+}
+
 static enum connection_phase phase_of(const struct connection *c)
 {
 	if (connection_pending(c))
@@ -249,7 +257,7 @@ static enum connection_phase phase_of(const struct connection *c)
 		return PHASE_LINGER;
 	if (c->head_done)
 		return PHASE_BODY;
-	if (c->in.len > 0)
+	if (has_begun(c))
 		return PHASE_HEAD;
 	return c->served == 0 ? PHASE_FIRST : PHASE_IDLE;
 }

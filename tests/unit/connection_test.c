@@ -653,6 +653,30 @@ static void test_empty_lines_are_idle(void **state)
 	assert_int_equal(f.slot.counters[METRIC_HTTP_TIMEOUTS], 0);
 }
 
+/* Each half of one neither: who sends them byte by byte has no more time than who sends nothing. */
+static void test_empty_lines_gain_no_time(void **state)
+{
+	static const char *const halves[] = { "\r", "\n", "\r", "\n" };
+
+	(void)state;
+	for (int idle = 0; idle < 2; idle++) {
+		uint64_t deadline_ms;
+
+		open_client(SOCK_STREAM);
+		answer_to(idle != 0 ? GET("ok") : "");
+		deadline_ms = f.worker.connections->deadline_ms;
+		assert_true(deadline_ms != 0);
+		for (size_t i = 0; i < COUNT(halves); i++) {
+			stand_still(2); /* another deadline would be a later one */
+			answer_to(halves[i]);
+			assert_int_equal(f.worker.connections->deadline_ms, deadline_ms);
+		}
+		answer_to(GET("ok"));
+		assert_int_equal(times("HTTP/1.1 200 "), 1);
+		close(client);
+	}
+}
+
 static void test_read_timeouts(void **state)
 {
 	(void)state;
@@ -868,6 +892,7 @@ int main(void)
 		TEST(test_close),
 		TEST(test_empty_lines),
 		TEST(test_empty_lines_are_idle),
+		TEST(test_empty_lines_gain_no_time),
 		TEST(test_promise),
 		TEST(test_promise_is_kept),
 		TEST(test_pipeline_is_one_write),
