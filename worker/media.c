@@ -21,7 +21,7 @@ static unsigned quality_of(struct str params)
 	n = (size_t)(params.p + params.n - p - 2);
 	memcpy(text, p + 2, n < sizeof(text) - 1 ? n : sizeof(text) - 1);
 	q = strtod(text, NULL);
-	return q <= 0 ? 0 : q >= 1 ? 1000 : (unsigned)(q * 1000);
+	return q >= 1 ? 1000 : q > 0 ? (unsigned)(q * 1000) : 0; /* "nan" is neither */
 }
 
 /* Takes the next element of an Accept value; false at the end. */

@@ -20,6 +20,7 @@ static const struct {
 	{ "text/html", "text/html", false, true },
 	{ "TEXT/HTML;q=0.5", "TEXT/HTML", false, true },
 	{ "text/html;q=0", "text/plain", false, false },
+	{ "text/html;q=nan", "text/plain", false, false },
 	{ "application/json;q=0, */*;q=0", "text/plain", false, false },
 	{ "text/html, image/gif, image/jpeg, *; q=.2, */*; q=.2", "text/html", true, true },
 	{ "application/*", "text/plain", true, false },
