@@ -264,18 +264,32 @@ void log_debug(const char *format, ...)
 	va_end(args);
 }
 
+/* Bytes that a terminal obeys: the control bytes, and those of U+0080 to U+009F, of which one stands for ESC [. */
+static bool is_control(struct str s, size_t i)
+{
+	unsigned char c = (unsigned char)s.p[i], before = i > 0 ? (unsigned char)s.p[i - 1] : 0;
+	unsigned char next = i + 1 < s.n ? (unsigned char)s.p[i + 1] : 0;
+
+	return c < ' ' || c == 0x7f || (c == 0xc2 && next >= 0x80 && next <= 0x9f) || (before == 0xc2 && c >= 0x80 && c <= 0x9f);
+}
+
+static bool is_continuation(char c)
+{
+	return ((unsigned char)c & 0xc0) == 0x80;
+}
+
 const char *log_quote(struct str s, char *out, size_t size)
 {
 	static const char hex[] = "0123456789abcdef";
-	size_t at = 0;
+	size_t at = 0, i;
 
 	if (size < 3)
 		return "";
 	out[at++] = '"';
-	for (size_t i = 0; i < s.n && at + 6 < size; i++) {
+	for (i = 0; i < s.n && at + 6 < size; i++) {
 		unsigned char c = (unsigned char)s.p[i];
 
-		if (c < ' ' || c == '"' || c == '\\' || c == 0x7f) {
+		if (is_control(s, i) || c == '"' || c == '\\') {
 			out[at++] = '\\';
 			out[at++] = 'x';
 			out[at++] = hex[c >> 4];
@@ -283,6 +297,12 @@ const char *log_quote(struct str s, char *out, size_t size)
 		} else {
 			out[at++] = (char)c;
 		}
+	}
+	/* Nothing but whole characters: those who read the log expect UTF-8. */
+	if (i < s.n && is_continuation(s.p[i]) && (unsigned char)out[at - 1] >= 0x80) {
+		while (is_continuation(out[at - 1]))
+			at--;
+		at -= (unsigned char)out[at - 1] >= 0x80;
 	}
 	out[at++] = '"';
 	out[at] = '\0';

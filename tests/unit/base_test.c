@@ -13,6 +13,7 @@
 #include "shared/base/buf.h"
 #include "shared/base/clock.h"
 #include "shared/base/log.h"
+#include "shared/codec/utf8.h"
 
 static void arena_grows_and_resets(void **state)
 {
@@ -105,6 +106,26 @@ static void log_writes_whole_lines(void **state)
 	unlink(path);
 }
 
+/* A terminal obeys none of it, and a reader that expects UTF-8 gets nothing else. */
+static void log_quotes_what_clients_say(void **state)
+{
+	char quoted[64];
+
+	(void)state;
+	assert_string_equal(log_quote(STR("\x1b[31m"), quoted, sizeof(quoted)), "\"\\x1b[31m\"");
+	assert_string_equal(log_quote(STR("\xc2\x9b"
+	                                  "31m"),
+	                              quoted, sizeof(quoted)),
+	                    "\"\\xc2\\x9b31m\"");
+	assert_string_equal(log_quote(STR("a\xc2\x85"), quoted, sizeof(quoted)), "\"a\\xc2\\x85\"");
+	assert_string_equal(log_quote(STR("\xc2\xa7\xe4\xb8\x96"), quoted, sizeof(quoted)), "\"\xc2\xa7\xe4\xb8\x96\"");
+	for (size_t size = 10; size < 16; size++) {
+		log_quote(STR("a\xe4\xb8\x96\xf0\x9f\x98\x80\xe4\xb8\x96\xe4\xb8\x96"), quoted, size);
+		assert_true(utf8_valid(str_of(quoted)));
+		assert_true(strlen(quoted) < size);
+	}
+}
+
 static void clock_can_be_set(void **state)
 {
 	(void)state;
@@ -118,9 +139,13 @@ static void clock_can_be_set(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(arena_grows_and_resets),      cmocka_unit_test(arena_keeps_its_limit),
-		cmocka_unit_test(buf_writes_numbers_and_text), cmocka_unit_test(str_trims_like_java),
-		cmocka_unit_test(log_writes_whole_lines),      cmocka_unit_test(clock_can_be_set),
+		cmocka_unit_test(arena_grows_and_resets),
+		cmocka_unit_test(arena_keeps_its_limit),
+		cmocka_unit_test(buf_writes_numbers_and_text),
+		cmocka_unit_test(str_trims_like_java),
+		cmocka_unit_test(log_writes_whole_lines),
+		cmocka_unit_test(log_quotes_what_clients_say),
+		cmocka_unit_test(clock_can_be_set),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
