@@ -13,6 +13,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -362,6 +363,25 @@ class Migration(unittest.TestCase):
                 found = fleet.request("GET", "/v1/ns/instance/list", {"serviceName": "moved"}).json["hosts"]
                 self.assertEqual(sorted(h["ip"] for h in found), want)
                 self.assertTrue(self.pushed(server, fleet))
+
+    def test_nobody_waits_for_the_copy(self):
+        """A Roster that stands still takes no beat from the old server: nginx reads the next request when the copy is answered."""
+        with Machine(self.networks, ROSTER) as server, Machine(self.networks, OLD) as old:
+            with Nginx(self.networks, self.nginx["mirror"]), self.networks.inside("fleet"):
+                conn = http.client.HTTPConnection(NGINX, PORT, timeout=20)     # the old server removes after 30 s
+                conn.connect()
+                stopped = [server.proc.pid] + server.children()
+                for pid in stopped:
+                    os.kill(pid, signal.SIGSTOP)
+                try:
+                    for number in range(4):
+                        conn.request("POST", "/nacos/v1/ns/instance?serviceName=beside&ip=10.1.3.%d&port=80" % number)
+                        self.assertEqual(conn.getresponse().read(), b"ok")
+                finally:
+                    for pid in stopped:
+                        os.kill(pid, signal.SIGCONT)
+                    conn.close()
+            self.assertEqual(len(old.hosts("beside")), 4)
 
     def test_the_page_has_no_other_blocks(self):
         self.assertEqual(sorted(self.nginx), ["mirror", "split"])
