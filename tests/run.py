@@ -171,7 +171,12 @@ def report(result):
 
 def main():
     words = [word for word in sys.argv[1:] if not word.startswith("-")]
-    chosen = [s for s in suites() if not words or any(s.matches(word) for word in words)]
+    every = list(suites())
+    for word in words:
+        if not any(s.matches(word) for s in every):
+            print("run.py: no suite is called like that: %s" % word, file=sys.stderr)
+            return 2
+    chosen = [s for s in every if not words or any(s.matches(word) for word in words)]
     if "--needs" in sys.argv:
         for line in sorted({line for suite in chosen for line in suite.needs}):
             print(line)
