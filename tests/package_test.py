@@ -34,12 +34,22 @@ class Package(unittest.TestCase):
             run("./configure -q --prefix=/usr --sysconfdir=/etc CFLAGS='-O1'", tree)
             run("make -s -j2", tree)
             run("make -s install DESTDIR=%s/root" % folder, tree)
-            for path in ("usr/sbin/rosterd", "etc/roster.yaml", "usr/lib/systemd/system/roster.service"):
+            for path in ("usr/sbin/rosterd", "etc/roster.yaml", "usr/lib/systemd/system/roster.service", "usr/lib/systemd/system/roster.socket",
+                         "usr/lib/sysusers.d/roster.conf", "usr/lib/sysctl.d/60-roster.conf", "etc/logrotate.d/roster"):
                 self.assertTrue(os.path.exists(os.path.join(folder, "root", path)), path)
+            with open(os.path.join(roster.TOP, "etc/roster.service"), encoding="utf-8") as unit:
+                with open(os.path.join(folder, "root/usr/lib/systemd/system/roster.service"), encoding="utf-8") as installed:
+                    self.assertEqual(installed.read(), unit.read())
             binary = os.path.join(folder, "root", "usr/sbin/rosterd")
             with roster.Server(binary=binary, args=["-c", os.path.join(folder, "root", "etc/roster.yaml")]) as server:
                 server.register("s", "10.0.0.1", 80)
                 self.assertEqual(len(server.hosts("s")), 1)
+
+    def test_unit_names_where_it_was_installed(self):
+        with tempfile.TemporaryDirectory(prefix="roster-package-") as folder:
+            run("%s/configure -q && make -s roster.service" % roster.TOP, folder)
+            with open(folder + "/roster.service", encoding="utf-8") as unit:
+                self.assertIn("ExecStart=/usr/local/sbin/rosterd -f -c /usr/local/etc/roster.yaml\n", unit.read())
 
     def test_check_without_cmocka_fails(self):
         """Nothing tested is no success. What pkg-config knows but cmocka is what the machine has."""

@@ -2,8 +2,6 @@
 libroster_a_SOURCES += shared/config/config.c shared/config/config.h shared/config/config_key.h \
 	shared/config/config_table.c shared/config/config_value.c shared/config/config_yaml.c shared/config/config_print.c \
 	shared/config/config_fixed.c
-EXTRA_DIST += etc/roster.socket etc/sysusers.d/roster.conf etc/sysctl.d/60-roster.conf \
-	etc/logrotate.d/roster
 
 if HAVE_CMOCKA
 check_PROGRAMS += tests/unit/config_test
