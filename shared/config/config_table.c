@@ -60,8 +60,8 @@ const struct config_key config_keys[] = {
 	  NULL },
 
 	{ "segment.dir", CONFIG_PATH, FIELD(segment_dir), 0, LENGTH(segment_dir), "", "", false,
-	  "Folder of the file that holds the registry; a memory file system. Empty: runtime_dir when it is one, else a folder in "
-	  "/dev/shm, one for all servers of an account: a second server on the machine needs its own.",
+	  "Folder of the file that holds the registry, on a memory file system; others may not write there. Empty: runtime_dir when it is one, else a "
+	  "folder in /dev/shm, one for all servers of an account: a second server on the machine needs its own.",
 	  NULL },
 	{ "segment.limit", CONFIG_SIZE, FIELD(segment_limit), 0, 64 * GIB, "0", "", false,
 	  "The most the registry may take; at least 4MiB. 0: 1GiB, or half of what is free when that is less.", NULL },
