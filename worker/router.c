@@ -72,7 +72,7 @@ const struct route *router_find(const struct router *router, enum method method,
 {
 	const struct router_entry *entry;
 
-	if (path.n > 1 && path.p[path.n - 1] == '/')
+	if (path.n > 1 && path.p[path.n - 1] == '/' && path.p[path.n - 2] != '/')
 		path.n--;
 	entry = entry_of((struct router *)router, path);
 	*path_known_r = str_is_set(entry->path);

@@ -188,7 +188,8 @@ class Paths(Text):
     CONTAINER = ("/nacos/v1/ns/instance%2flist", "/nacos/v1/ns/instance%5Clist", "/nacos/v1/ns/instance\\list", "/nacos/v1/ns/instance%00",
                  "/nacos/v1/ns/instance%", "/nacos/v1/ns/instance%zz", "/../nacos/v1/ns/instance/list", "/zz%2F")
     OUTSIDE = ("/zz%2e", "/zz;a", "/zz//a", "/NACOS" + LIST, "/nacos%20" + LIST, "/nacos/../zz")
-    FIREWALL = (("/nacos/v1/ns//instance/list", "//"), ("//nacos" + LIST, "//"), ("/nacos/v1/ns/instance;a=b/list", ";"),
+    FIREWALL = (("/nacos/v1/ns//instance/list", "//"), ("//nacos" + LIST, "//"), ("/nacos//", "//"),
+                ("/nacos/v1/ns/instance;a=b/list", ";"),
                 ("/nacos/v1/ns/instance/list%3b", "%3b"), ("/nacos/v1/ns/%2e/instance/list", "%2e"), ("/x/%2E./nacos" + LIST, "%2E"),
                 ("/nacos/v1/ns/%2569nstance/list", "%25"), ("/nacos/v1/ns/instance%0D%0aX", "%0a"))
     DOTS = ("/nacos/v1/ns/./instance/list", "/nacos/v1/ns/x/../instance/list", "/x/../nacos" + LIST, "/nacos/v1/ns/instance/list/..")

@@ -26,6 +26,7 @@ static const struct route rows[] = {
 	{ METHOD_GET, "/v1/ns/instance/list", answer_route, ROUTE_NAMING, "list" },
 	{ METHOD_GET, "/v1/ns/nothing", answer_nothing, ROUTE_NAMING, "nothing" },
 	{ METHOD_GET, "/v1/console/health/liveness", answer_route, 0, "liveness" },
+	{ METHOD_GET, "/", answer_route, 0, "page" },
 };
 
 static int set_up(void **state)
@@ -85,7 +86,8 @@ static const struct {
 	{ METHOD_GET, "/nacos", 302, "Location: /nacos/\r\n", "" },
 	{ METHOD_POST, "/nacos", 302, "Location: /nacos/\r\n", "" },
 	{ METHOD_HEAD, "/nacos", 302, "Location: /nacos/\r\n", "" },
-	{ METHOD_GET, "/nacos/", 404, JSON, "No message available" },
+	{ METHOD_GET, "/nacos/", 200, TEXT, "page" },
+	{ METHOD_GET, "/nacos//", 500, JSON, "URL contained a potentially malicious String \\\"//\\\"" },
 	{ METHOD_GET, "/nacosx/v1/ns/instance", 404, HTML, "<html" },
 	{ METHOD_GET, "/", 404, HTML, "<html" },
 	{ METHOD_GET, "*", 404, HTML, "<html" },
@@ -186,7 +188,8 @@ static void test_context(void **state)
 		{ "/", "/v1/ns/instance/", 200 },
 		{ "/", "/nacos/v1/ns/instance", 404 },
 		{ "/", "/v1/ns/nosuch", 501 },
-		{ "/", "/", 404 },
+		{ "/", "/", 200 },
+		{ "/", "//", 500 },
 		{ "/", "*", 404 },
 		{ "/", "//v1/ns/instance", 500 },
 		{ "/registry", "/registry/v1/ns/instance", 200 },
