@@ -76,11 +76,12 @@ class Pages(unittest.TestCase):
         """All routes, each as the node answers it."""
         printed = subprocess.run([roster.ROSTERD, "--print-api"], capture_output=True, text=True, check=True).stdout
         rows = re.findall(r"^\| ([A-Z]+) \| `/nacos(/[^`]*)` \|", printed, re.M)
-        with roster.Server(workers=1, **{"context.path": "/registry"}) as server:
-            text = server.request("GET", "/api.html").text
-        self.looks_right(text)
-        self.assertEqual(re.findall(r"<tr><td>([A-Z]+)</td><td>/registry(/[^<]*)</td>", text), rows)
-        self.assertEqual(re.findall(r"<li>/registry(/[^<]*)</li>", text), re.findall(r"^- `/nacos(/[^`]*)`$", printed, re.M))
+        for context, prefix in (("/registry", "/registry"), ("/", "")):
+            with roster.Server(workers=1, **{"context.path": context}) as server:
+                text = server.request("GET", "/api.html").text
+            self.looks_right(text)
+            self.assertEqual(re.findall(r"<tr><td>([A-Z]+)</td><td>%s(/[^<]*)</td>" % prefix, text), rows)
+            self.assertEqual(re.findall(r"<li>%s(/[^<]*)</li>" % prefix, text), re.findall(r"^- `/nacos(/[^`]*)`$", printed, re.M))
 
     def test_redirect(self):
         with roster.Server(workers=1) as server:

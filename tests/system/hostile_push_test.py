@@ -4,6 +4,7 @@
 import json
 import os
 import re
+import signal
 import socket
 import sys
 import unittest
@@ -95,6 +96,23 @@ class A22Reflection(unittest.TestCase):
             wait_until(lambda: claim(server, "other", "192.0.2.9", 42000) and
                        re.search(r"reason=untrusted .*skipped=[1-9]", server.log_text()), 10, "a line that says how many were left out")
             self.assertLess(len(re.findall("reason=untrusted", server.log_text())), 20)
+
+    def test_allowed_by_the_configuration_of_now(self):
+        def reason(name):
+            rows = server.request("GET", "/v1/ns/service/subscribers", {"serviceName": name, "detail": "true"}).json["subscribers"]
+            return [row.get("reason") for row in rows]
+        server = Server(workers=1, **{"push.delay": "10ms"})
+        server.args = ["-c", server.folder + "/roster.yaml"]
+        open(server.folder + "/roster.yaml", "w").close()
+        with server:
+            claim(server, "s", "192.0.2.7", 40000)
+            self.assertEqual(reason("s"), ["untrusted"])
+            with open(server.folder + "/roster.yaml", "w") as f:
+                f.write("push: {trusted: [\"127.0.0.1 192.0.2.0/24\"]}\n")
+            server.proc.send_signal(signal.SIGHUP)
+            wait_until(lambda: reason("s") == ["next_poll"], 10, "read again")
+            claim(server, "s", "192.0.2.7", 40000)
+            self.assertEqual(reason("s"), [None])
 
     def test_a_listed_source_may_claim_its_range_only(self):
         with Server(**{"push.delay": "50ms", "push.trusted": "127.0.0.3 192.0.2.0/24"}) as server:

@@ -180,6 +180,8 @@ class Push(unittest.TestCase):
             for n in range(100):
                 server.register("long", "10.0.0.%d" % n, 80, metadata='{"k":"%s"}' % os.urandom(60).hex())
             wait_until(lambda: sub.poll()["cacheMillis"] == 3000, 5, "the short poll interval")
+            shown = server.request("GET", "/v1/ns/service/subscribers", {"serviceName": "long", "detail": "true"}).json
+            self.assertEqual([(row["push"], row["reason"]) for row in shown["subscribers"]], [(False, "oversize")])
             while sub.receive(0.3) is not None:
                 pass
             server.register("long", "10.0.0.1", 81)

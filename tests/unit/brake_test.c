@@ -213,6 +213,28 @@ static void test_shapes(void **state)
 	}
 }
 
+/* Most sources are silent and most instances lost, but those of sources that live: no lost way, however it looks. */
+static void test_lost_instances_of_living_sources(void **state)
+{
+	struct census census = { .rows = NULL };
+	struct brake_sight sight;
+
+	(void)state;
+	for (uint32_t i = 0; i < 12; i++)
+		census_add(&census, THERE + i, EXPIRE_LOST);
+	for (uint32_t i = 0; i < 1000; i++)
+		census_add(&census, THERE + 12 + i / 100, EXPIRE_LOST);
+	for (uint32_t i = 0; i < 10; i++)
+		census_add(&census, THERE + 12 + i, EXPIRE_HEARD);
+	assert_int_equal(census.count.silent, 12);
+	assert_int_equal(census.count.carried, 12);
+	sight = sight_of(1022, 1012);
+	brake_weigh(&brake, &census, now, &sight.evidence);
+	assert_true(brake_asks(&brake, &sight));
+	assert_false(brake_judge(&brake, &sight)); /* 12 of 22 sources, with 12 of 1,022 instances */
+	census_free(&census);
+}
+
 static void test_resting(void **state)
 {
 	(void)state;
@@ -223,6 +245,10 @@ static void test_resting(void **state)
 	assert_false(judge_of(1000, 0, 111));
 	assert_int_equal(seg->brake->resting, 0);
 	assert_int_equal(seg->brake->sources, 10);
+	assert_false(judge(99, 0)); /* too few instances */
+	assert_int_equal(seg->brake->resting, 1);
+	assert_false(judge(100, 0));
+	assert_int_equal(seg->brake->resting, 0);
 	config.brake_enabled = false;
 	assert_false(judge(9, 0));
 	assert_int_equal(seg->brake->resting, 0); /* it is off */
@@ -513,6 +539,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_window_survives_the_keeper, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_when_it_engages, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_shapes, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_lost_instances_of_living_sources, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_resting, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_removed_sources_beyond_a_set, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_removals_of_one_source_do_not_pile_up, setup, teardown),
