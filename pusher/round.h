@@ -2,8 +2,9 @@
 /* round.h - one service's push to its whole audience, 64 subscribers a step.
  *
  * A service that nobody subscribed to is not looked at. Else it is read once; each distinct view of it (grouped or
- * bare names, clusters text) is encoded and packed once, under an R (lastRefTime) of its own: two subscriptions of one socket with
- * other clusters are two pushes with an ACK each. Between steps the caller reads ACKs, so that they do not pile up in the kernel, and stops while the socket takes no more.
+ * bare names, clusters text) is encoded and packed once, under an R (lastRefTime) of its own: two subscriptions of one socket
+ * with other clusters are two pushes with an ACK each. Between steps the caller reads ACKs, so that they do not pile up in the
+ * kernel, and stops while the socket takes no more.
  *
  * Two kinds: after a change, everybody alive gets the new state, except those it was sent to already
  * (by a tour, or because two changes were read at once). Owed (tour.h): only those behind and those

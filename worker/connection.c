@@ -239,7 +239,8 @@ static uint64_t phase_time_ms(const struct connection *c)
 	return 0;
 }
 
-/* Something of a request has come. The first half of an empty line is none yet: who sends such lines byte by byte gains no time. */
+/* Something of a request has come. The first half of an empty line is none yet: who sends such lines byte by byte gains no
+ * time. */
 static bool has_begun(const struct connection *c)
 {
 	bool half_line = c->in.len == 1 && c->in.data[0] == '\r' && c->head.empty < HEAD_EMPTY_MAX;

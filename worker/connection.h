@@ -8,7 +8,8 @@
  * more is read. All connections hang from worker->connections and free themselves.
  *
  * Times (http.*_timeout): a head has to be whole within its time; a body and an answer have to move
- * within theirs; an idle connection is closed, not before the time its client was told (worker/keep_alive.h). One timer each, re-armed only when it fires too early. */
+ * within theirs; an idle connection is closed, not before the time its client was told (worker/keep_alive.h). One timer each,
+ * re-armed only when it fires too early. */
 #ifndef WORKER_CONNECTION_H
 #define WORKER_CONNECTION_H
 

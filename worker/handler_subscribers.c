@@ -132,7 +132,8 @@ void handle_service_subscribers(struct request *rq)
 	BUF_LIT(&page.b, "{\"subscribers\":[");
 	for (uint32_t shard = 0; shard < SHARDS && ret >= 0; shard++)
 		ret = add_shard(&rq->worker->registry, &page, shard);
-	/* A page that begins exactly at the end is there, and empty; one that begins behind it, or ends before its begin, is not. */
+	/* A page that begins exactly at the end is there, and empty; one that begins behind it, or ends before its begin, is
+	 * not. */
 	if (ret < 0 || page.start > page.count || page.end < page.start) {
 		page.b.len = 0;
 		BUF_LIT(&page.b, "{\"subscribers\":[],\"count\":0}");

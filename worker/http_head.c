@@ -63,7 +63,8 @@ static void show(parser_state *parser, const char *data, size_t n)
 	parser_feed(parser, &callbacks, data, n);
 }
 
-/* In a path the library would only look for bytes that the strict check refuses; and llhttp for those over 0x7f too, which clients send. */
+/* In a path the library would only look for bytes that the strict check refuses; and llhttp for those over 0x7f too, which
+ * clients send. */
 static void show_request_line(parser_state *parser, const char *head, const struct head_check *hc, size_t line)
 {
 	const char *target = head + hc->target.at, *rest = target + hc->target.n;

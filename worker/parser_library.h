@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* parser_library.h - llhttp where configure found it, http_parser elsewhere: the calls that differ, under one name.
  *
- * For http_head.c, and for the tests and benchmarks that measure it against the library. Methods, flags and error codes have the same
- * names in both. Whether the connection persists has to be asked in on_headers_complete: behind the head llhttp forgets it. */
+ * For http_head.c, and for the tests and benchmarks that measure it against the library. Methods, flags and error codes have
+ * the same names in both. Whether the connection persists has to be asked in on_headers_complete: behind the head llhttp
+ * forgets it. */
 #ifndef WORKER_PARSER_LIBRARY_H
 #define WORKER_PARSER_LIBRARY_H
 

@@ -49,7 +49,8 @@ void log_warning(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void log_info(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void log_debug(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
-/* "text" with control bytes (U+0080 to U+009F too), quotes and backslashes as \xNN; cut to size between two characters. Returns out. */
+/* "text" with control bytes (U+0080 to U+009F too), quotes and backslashes as \xNN; cut to size between two characters. Returns
+ * out. */
 const char *log_quote(struct str s, char *out, size_t size);
 
 #endif

@@ -2,9 +2,9 @@
 /* url.h - percent decoding and key=value lists of queries and forms (specification 1.2).
  *
  * '+' is a space. A '%' without two hexadecimal digits is an error in a query and in a single text; in a form it stands for
- * itself, since the Go client sends forms without escapes, and "100%" is an ordinary text. Pairs lie in the arena; of a single text the view points into the
- * source where nothing had to be decoded. Of equal names the last wins; the caller adds the
- * query after the form, so that the query beats the form (design, answers of our own). */
+ * itself, since the Go client sends forms without escapes, and "100%" is an ordinary text. Pairs lie in the arena; of a single
+ * text the view points into the source where nothing had to be decoded. Of equal names the last wins; the caller adds the query
+ * after the form, so that the query beats the form (design, answers of our own). */
 #ifndef CODEC_URL_H
 #define CODEC_URL_H
 

@@ -354,8 +354,8 @@ struct expire_visit {
 	uint32_t flipped, removed;
 	uint32_t sign_count;
 	uint32_t held; /* would have been removed; like `beating` and `lost` of the whole visit, not of this hold */
-	/* Of the instances that have beaten since they were registered (all others are no evidence of anything), those left in place:
-	 * all, and those without a beat within their timeout that are to be removed within soon_ms. */
+	/* Of the instances that have beaten since they were registered (all others are no evidence of anything), those left in
+	 * place: all, and those without a beat within their timeout that are to be removed within soon_ms. */
 	uint32_t beating, lost;
 };
 

@@ -3,8 +3,9 @@
  *
  *     heads [COUNT [WORD]]
  *
- * Parses each head below (whose name contains WORD) COUNT times (a million) and prints a line "NAME: N.N ns" of CPU time a head. For a figure that no neighbour
- * disturbs, count instructions: valgrind --tool=callgrind, of two counts, and divide their difference. */
+ * Parses each head below (whose name contains WORD) COUNT times (a million) and prints a line "NAME: N.N ns" of CPU time a
+ * head. For a figure that no neighbour disturbs, count instructions: valgrind --tool=callgrind, of two counts, and divide their
+ * difference. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

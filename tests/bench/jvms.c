@@ -7,11 +7,12 @@
  * 5 s after the answer to the last one, as the published clients have it. HttpURLConnection keeps an idle connection as long as
  * "Keep-Alive: timeout=N" says, 5 s without it, and looks when it needs one: too old, it is closed and another made.
  *
- * paced: in real seconds; the first beats are spread over 5 s, those that fall due within 10 ms go out together. skipped: nobody waits
- * out the 5 s, each client goes on as if they were over: the server sees the same connections and beats, only denser.
+ * paced: in real seconds; the first beats are spread over 5 s, those that fall due within 10 ms go out together. skipped:
+ * nobody waits out the 5 s, each client goes on as if they were over: the server sees the same connections and beats, only
+ * denser.
  *
- * When all clients have had an answer, "begin" is printed, and SECONDS later "beats N bad N connections N seconds S p50_us N p99_us N
- * max_us N" of the time between; latencies count from the moment a beat was due. Over loopback only. */
+ * When all clients have had an answer, "begin" is printed, and SECONDS later "beats N bad N connections N seconds S p50_us N
+ * p99_us N max_us N" of the time between; latencies count from the moment a beat was due. Over loopback only. */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <inttypes.h>

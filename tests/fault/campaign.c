@@ -4,8 +4,9 @@
  *     campaign [--stride N] [--first] [OPERATION ...]
  *
  * Alone: the victim dies at point n; whoever repairs dies at point 1, the next at point 2, until one gets through. Attach: the
- * victim dies, and nobody is left; a master that attaches dies playing the logs, the next one gets further. Beside others: the victim dies while two writers and a taker of the change queue use the same lock and the same service; one of
- * them repairs, and one of the writers dies at a point of its own in the same round.
+ * victim dies, and nobody is left; a master that attaches dies playing the logs, the next one gets further. Beside others: the
+ * victim dies while two writers and a taker of the change queue use the same lock and the same service; one of them repairs,
+ * and one of the writers dies at a point of its own in the same round.
  *
  * Afterwards, at rest: registry_check() finds nothing; the registry equals the model in which the operation has happened
  * wholly (or up to one of its steps) or not at all, wholly if it was answered, and every answered act of the others has

@@ -8,6 +8,7 @@
     clocks      nothing waits by it, and it is read in shared/base only
     unfinished  no words that say so, in any file of text
     license     each source file names it (SPDX) in its first three lines
+    comments    of C: a line of at most 130 columns, which clang-format leaves to us
 """
 import os
 import re
@@ -20,6 +21,7 @@ import checkout  # noqa: E402
 PROCESSES = ("master", "worker", "pusher", "keeper")
 LINES_OF_A_FILE = 700
 LINES_OF_A_FUNCTION = 80
+COLUMNS_OF_A_COMMENT = 130
 LOCK_FILE = "shared/shm/lock.c"
 LOCK_CALL = re.compile(r"\bpthread_(?:mutex|mutexattr|rwlock|cond|spin)\w*_[a-z]+\s*\(")
 WALL_CLOCK = re.compile(r"\bCLOCK_REALTIME\w*|\bgettimeofday\s*\(|\btime\s*\(\s*(?:NULL|&|0)|\bev_(?:time|now|periodic)\b|\b\w+_timed(?:lock|wait)\b")
@@ -94,6 +96,9 @@ def check(path, table):
     found = ["%d: unfinished" % number for number, line in enumerate(text.splitlines(), 1) if UNFINISHED.search(line)]
     if path.endswith(SOURCES) and not any(LICENSE in line for line in text.splitlines()[:3]):
         found.append("1: no line with " + LICENSE)
+    if path.endswith((".c", ".h")):
+        found += ["%d: a comment of %d columns" % (number, len(line.expandtabs(8))) for number, line in enumerate(text.splitlines(), 1)
+                  if re.match(r"\s*(?:/\*|\*) ", line) and len(line.expandtabs(8)) > COLUMNS_OF_A_COMMENT]
     if not path.endswith((".c", ".h")) or not path.startswith(tuple(p + "/" for p in PROCESSES + ("shared",))):
         return found
     lines = text.splitlines()

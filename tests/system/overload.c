@@ -3,8 +3,8 @@
  *
  *     overload idle PORT COUNT FIRST_SOURCE
  *         COUNT connections, 2,500 from each address (127.1.0.1 + FIRST_SOURCE on: the kernel takes long to find a port when many
- *         of one address are taken), one request each; prints "open N failed N", then for each line of input sends one request on each
- *         and prints "answered N broken N slowest_us N"; ends with the input.
+ *         of one address are taken), one request each; prints "open N failed N", then for each line of input sends one request
+ *         on each and prints "answered N broken N slowest_us N"; ends with the input.
  *     overload flood PORT CONNECTIONS DEPTH SECONDS METHOD TARGET
  *         DEPTH requests ahead on each connection, all the time.
  *     overload storm PORT CONNECTIONS DEPTH SECONDS SERVICE
