@@ -2,6 +2,7 @@
 /* This node as the only member of its cluster, and as the leader of an election that nobody else took part in: what
  * consoles, operators and scripts ask to see who is up. */
 #include <inttypes.h>
+#include <stdio.h>
 
 #include "shared/base/clock.h"
 #include "shared/codec/json_write.h"
@@ -13,9 +14,20 @@
 
 /* ---- members ---------------------------------------------------------------------- */
 
+#define ADDRESS_SIZE (sizeof(((struct config *)NULL)->node_address) + 6)
+
+static struct str address_of(const struct process *proc, char text[ADDRESS_SIZE])
+{
+	int n = snprintf(text, ADDRESS_SIZE, "%s:%u", proc->config.node_address, (unsigned)proc->listen->port);
+
+	return str_make(text, (size_t)n);
+}
+
 void handler_put_address(struct buf *b, const struct process *proc)
 {
-	buf_printf(b, "%s:%u", proc->config.node_address, (unsigned)proc->listen->port);
+	char text[ADDRESS_SIZE];
+
+	json_string(b, address_of(proc, text));
 }
 
 void handler_put_member(struct buf *b, const struct process *proc)
@@ -26,9 +38,9 @@ void handler_put_member(struct buf *b, const struct process *proc)
 	json_string(b, str_of(proc->config.node_address));
 	buf_printf(b, ",\"port\":%u,\"state\":\"UP\",\"extendInfo\":{\"lastRefreshTime\":%" PRIu64 ",\"raftPort\":\"%u\"", port,
 	           clock_wall_ms(), port > RAFT_PORT_OFFSET ? port - RAFT_PORT_OFFSET : 0);
-	BUF_LIT(b, ",\"version\":\"" HANDLER_VERSION "\"},\"address\":\"");
+	BUF_LIT(b, ",\"version\":\"" HANDLER_VERSION "\"},\"address\":");
 	handler_put_address(b, proc);
-	BUF_LIT(b, "\",\"failAccessCnt\":0}");
+	BUF_LIT(b, ",\"failAccessCnt\":0}");
 }
 
 #define RESULT_BEGIN "{\"code\":200,\"message\":null,\"data\":"
@@ -55,17 +67,14 @@ void handle_node_list(struct request *rq)
 {
 	struct str keyword = bound_optional(rq, "keyword");
 	const struct process *proc = rq->worker->proc;
-	struct buf address, b;
+	char text[ADDRESS_SIZE];
+	struct buf b;
 
-	buf_init(&address);
 	buf_init(&b);
-	handler_put_address(&address, proc);
 	BUF_LIT(&b, RESULT_BEGIN "[");
-	if (str_is_blank(keyword) || str_starts(buf_view(&address), keyword))
+	if (str_is_blank(keyword) || str_starts(address_of(proc, text), keyword))
 		handler_put_member(&b, proc);
 	BUF_LIT(&b, "]}");
-	b.failed = b.failed || buf_failed(&address);
-	buf_free(&address);
 	handler_reply_buf(rq, &b);
 }
 
@@ -74,22 +83,23 @@ void handle_node_simple(struct request *rq)
 	struct buf b;
 
 	buf_init(&b);
-	BUF_LIT(&b, RESULT_BEGIN "[\"");
+	BUF_LIT(&b, RESULT_BEGIN "[");
 	handler_put_address(&b, rq->worker->proc);
-	BUF_LIT(&b, "\"]}");
+	BUF_LIT(&b, "]}");
 	handler_reply_buf(rq, &b);
 }
 
 /* ---- the old election ------------------------------------------------------------- */
 
-/* Elected once, by itself. Nothing counts down: the times are those after a reset. */
+/* Elected once, by itself. Nothing counts down: the times are those after a reset. operator/cluster/state shows what a 1.4.8
+ * keeps there, a follower of nobody, as recorded. */
 static void put_peer(struct buf *b, const struct process *proc)
 {
-	BUF_LIT(b, "{\"ip\":\"");
+	BUF_LIT(b, "{\"ip\":");
 	handler_put_address(b, proc);
-	BUF_LIT(b, "\",\"voteFor\":\"");
+	BUF_LIT(b, ",\"voteFor\":");
 	handler_put_address(b, proc);
-	BUF_LIT(b, "\",\"term\":1,\"leaderDueMs\":15000,\"heartbeatDueMs\":5000,\"state\":\"LEADER\"}");
+	BUF_LIT(b, ",\"term\":1,\"leaderDueMs\":15000,\"heartbeatDueMs\":5000,\"state\":\"LEADER\"}");
 }
 
 void handle_raft_peer(struct request *rq)

@@ -186,9 +186,9 @@ void handle_operator_distro_server(struct request *rq)
 		return;
 	}
 	buf_init(&b);
-	BUF_LIT(&b, "{\"responsibleServer\":\"");
+	BUF_LIT(&b, "{\"responsibleServer\":");
 	handler_put_address(&b, rq->worker->proc);
-	BUF_LIT(&b, "\"}");
+	buf_char(&b, '}');
 	handler_reply_buf(rq, &b);
 }
 
@@ -201,15 +201,16 @@ void handle_operator_server_status(struct request *rq)
 		reply_ok(rq);
 }
 
-/* The old election, which 1.4.8 shows but does not use: never a leader, never a vote. */
+/* The old election as 1.4.8 shows it here, though it does not use it: never a leader, never a vote. raft/peer leads
+ * (handler_node.c). */
 void handle_operator_cluster_state(struct request *rq)
 {
 	struct buf b;
 
 	buf_init(&b);
-	BUF_LIT(&b, "{\"ip\":\"");
+	BUF_LIT(&b, "{\"ip\":");
 	handler_put_address(&b, rq->worker->proc);
-	BUF_LIT(&b, "\",\"term\":-1,\"leaderDueMs\":0,\"heartbeatDueMs\":0,\"state\":\"FOLLOWER\"}");
+	BUF_LIT(&b, ",\"term\":-1,\"leaderDueMs\":0,\"heartbeatDueMs\":0,\"state\":\"FOLLOWER\"}");
 	handler_reply_buf(rq, &b);
 }
 

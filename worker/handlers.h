@@ -139,7 +139,7 @@ bool handler_may_deregister(struct request *rq);
 /* Counts what registry_deregister() or registry_remove_service() took away for the source of the request. */
 void handler_count_departures(struct request *rq);
 
-/* "ip:port" of this node, and the node as its cluster would see it. handler_node.c */
+/* "ip:port" of this node as a JSON string, and the node as its cluster would see it. handler_node.c */
 void handler_put_address(struct buf *b, const struct process *proc);
 void handler_put_member(struct buf *b, const struct process *proc);
 

@@ -94,6 +94,15 @@ class Pages(unittest.TestCase):
             self.assertIsNone(server.request("GET", "").headers["Content-Security-Policy"])
 
 
+def everything(value):
+    """All texts in it; one that holds JSON is looked into."""
+    if isinstance(value, str) and value.startswith("{"):
+        value = json.loads(value)
+    if isinstance(value, (dict, list)):
+        return [text for inner in (value.values() if isinstance(value, dict) else value) for text in everything(inner)]
+    return [value] if isinstance(value, str) else []
+
+
 class Node(unittest.TestCase):
     """One node, and it is up."""
     @classmethod
@@ -137,6 +146,16 @@ class Node(unittest.TestCase):
             self.is_self(members[0])
         for query in ("keyword=2.7", "keyword=192x", "keyword=%s0" % self.address):
             self.assertEqual(self.data("/v1/core/cluster/nodes", query), [])
+
+    def test_any_text_as_address(self):
+        """node.address is a text of the operator's: whatever it is, the answers are JSON."""
+        text = 'a "quoted" \\name'
+        with roster.Server(workers=1, **{"node.address": text}) as server:
+            server.register("s", "10.0.0.1", 80)
+            for path in ("/v1/core/cluster/nodes", "/v1/core/cluster/self", "/v1/core/cluster/simple/nodes", "/v1/ns/raft/peer",
+                         "/v1/ns/raft/leader", "/v1/ns/raft/state", "/v1/ns/operator/servers", "/v1/ns/operator/cluster/state",
+                         "/v1/ns/operator/distro/server?serviceName=s"):
+                self.assertIn("%s:%d" % (text, server.port), everything(server.request("GET", path).json), path)
 
     def test_simple_nodes(self):
         self.assertEqual(self.data("/v1/core/cluster/simple/nodes"), [self.address])
