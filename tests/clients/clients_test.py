@@ -61,6 +61,14 @@ class Clients(unittest.TestCase):
         self.assertEqual((host["weight"], host["metadata"]), (2.5, {"zone": "é/\"x\"", "version": "1.10"}))
         self.assertIs(host["healthy"], True)
 
+    def test_half_an_emoji(self):
+        """A text cut between the halves of an emoji: the Node.js client sends the half, and both read the list."""
+        node, other = sorted((self.one, self.two), key=lambda client: client.kind != "node")
+        node.call("register", service="cut", ip="10.2.1.1", port=80, metadata={"title": "x\ud83d"})
+        for client in (node, other):
+            self.assertEqual(self.listed(client, "cut", [("10.2.1.1", 80)])[0]["metadata"]["title"], "x\ufffd")
+        node.call("deregister", service="cut", ip="10.2.1.1", port=80)
+
     def test_groups_and_clusters_are_apart(self):
         self.one.call("register", service="same", group="G1", ip="10.3.0.1", port=80)
         self.one.call("register", service="same", group="G2", ip="10.3.0.2", port=80)
