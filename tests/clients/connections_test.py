@@ -7,7 +7,6 @@ for "Connection: close" with each request.)
 """
 import http.client
 import os
-import re
 import sys
 import unittest
 
@@ -28,8 +27,7 @@ class Count:
         self.before = self("roster_http_connections_total")
 
     def __call__(self, name):
-        page = self.server.request("GET", "/actuator/prometheus", conn=self.conn).text
-        return int(re.search(r"^%s (\d+)$" % name, page, re.M).group(1))
+        return self.server.counter(name, conn=self.conn)
 
     def connections(self):
         return self("roster_http_connections_total") - self.before

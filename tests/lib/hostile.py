@@ -71,8 +71,7 @@ def strict_json(reply):
 
 
 def counter(server, name):
-    text = server.request("GET", "/actuator/prometheus").text
-    return int(float(re.search(r"^%s (\S+)$" % re.escape(name), text, re.M).group(1)))
+    return server.counter(name)
 
 
 def cpu_seconds(pid):

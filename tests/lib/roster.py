@@ -285,6 +285,12 @@ class Server:
     def metrics(self):
         return self.request("GET", "/v1/ns/operator/metrics").json
 
+    def counter(self, name, **more):
+        """One figure of the page of metrics; name: with its labels, if it has any."""
+        page = self.request("GET", "/actuator/prometheus", **more).text
+        value = float(re.search(r"^%s (\S+)$" % re.escape(name), page, re.M).group(1))
+        return int(value) if value.is_integer() else value
+
 
 def alive(pid):
     """Running, not a zombie."""

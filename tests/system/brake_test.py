@@ -66,9 +66,7 @@ def count(server):
 
 def unhealthy(server):
     """As the console sees it: a list shows all as healthy when none is."""
-    page = server.request("GET", "/actuator/prometheus").text
-    number = lambda name: int(re.search(r"^%s (\d+)$" % name, page, re.M).group(1))  # noqa: E731
-    return count(server) - number("roster_healthy_instances")
+    return count(server) - server.counter("roster_healthy_instances")
 
 
 def metric(server, name):

@@ -3,7 +3,6 @@
 """A damaged segment: noticed at the start or by the keeper's check, set aside and not deleted; the node serves on."""
 import glob
 import os
-import re
 import signal
 import subprocess
 import sys
@@ -33,11 +32,6 @@ def overwrite(server, at, data):
     with open(segment(server), "r+b") as f:
         f.seek(at)
         f.write(data)
-
-
-def metric(server, name):
-    text = server.request("GET", "/actuator/prometheus").text
-    return float(re.search(r"^%s (\S+)$" % name, text, re.M).group(1))
 
 
 def fill(server, services=60):
@@ -175,20 +169,20 @@ class Damage(unittest.TestCase):
             poke(server, "bitmap")
             os.kill(server.child("worker/0"), signal.SIGABRT)
             server.wait_log(r"op=new-segment by=check result=waits", 30)
-            self.assertEqual(metric(server, "roster_segment_condemned"), 1)
-            self.assertGreater(metric(server, "roster_segment_corrupt_rules_total"), 0)
+            self.assertEqual(server.counter("roster_segment_condemned"), 1)
+            self.assertGreater(server.counter("roster_segment_corrupt_rules_total"), 0)
             self.assertEqual(asides(server), [])
 
     def test_passes_are_counted(self):
         with Server() as server:
             fill(server)
-            roster.wait_until(lambda: metric(server, "roster_segment_check_passes_total") >= 1, 20, "the first pass")
-            self.assertEqual(metric(server, "roster_segment_check_parts"), 66)
-            before = metric(server, "roster_segment_check_passes_total")
+            roster.wait_until(lambda: server.counter("roster_segment_check_passes_total") >= 1, 20, "the first pass")
+            self.assertEqual(server.counter("roster_segment_check_parts"), 66)
+            before = server.counter("roster_segment_check_passes_total")
             os.kill(server.child("worker/0"), signal.SIGABRT)
-            roster.wait_until(lambda: metric(server, "roster_segment_check_passes_total") > before, 20,
+            roster.wait_until(lambda: server.counter("roster_segment_check_passes_total") > before, 20,
                               "a pass after the crash of a worker")
-            self.assertEqual(metric(server, "roster_segment_corrupt_rules_total"), 0)
+            self.assertEqual(server.counter("roster_segment_corrupt_rules_total"), 0)
 
     def crash(self, server, times):
         for n in range(times):

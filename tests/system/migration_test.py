@@ -119,9 +119,6 @@ class Machine(roster.Server):
     def request(self, *args, **more):
         return ask(self.networks, "core", self.address, *args, **more)
 
-    def counter(self, name):
-        return int(re.search(r"^%s (\d+)$" % name, self.request("GET", "/actuator/prometheus").text, re.M).group(1))
-
     def subscribers(self, service, **more):
         return self.request("GET", "/v1/ns/service/subscribers",
                             dict({"serviceName": service, "pageNo": 1, "pageSize": 10}, **more)).json["subscribers"]

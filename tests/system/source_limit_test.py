@@ -4,7 +4,6 @@
 workers; what it is told; and that others do not notice."""
 import http.client
 import os
-import re
 import signal
 import socket
 import sys
@@ -27,10 +26,9 @@ def connect(server, source):
 def counter(server, name, source="127.0.0.1"):
     conn = connect(server, source)
     try:
-        text = server.request("GET", "/actuator/prometheus", conn=conn).text
+        return server.counter(name, conn=conn)
     finally:
         conn.close()
-    return int(float(re.search(r"^%s (\S+)$" % name, text, re.M).group(1)))
 
 
 def is_let_in(server, source):

@@ -121,11 +121,6 @@ def health(server, service):
     return {host["ip"]: host["healthy"] for host in server.hosts(service) if host["ip"] != "10.0.0.9"}
 
 
-def metric(server, name):
-    page = server.request("GET", "/actuator/prometheus").text
-    return int(re.search(r"^%s (\d+)$" % re.escape(name), page, re.M).group(1))
-
-
 def prepare(server, *ips):
     server.register("s", "10.0.0.9", 80, metadata=CALM)
     for ip in ips:
@@ -153,14 +148,14 @@ class ProcessesStopped(unittest.TestCase):
             with Watched(server, "s") as watched:
                 def beat_both():
                     return [server.beat("s", "10.0.0.1", 80, conn=conn), server.beat("s", "10.0.0.2", 80)]
-                wait_until(lambda: beat_both() and metric(server, "roster_keeper_ticks_total") > 1, 10, "the clock goes", 0.1)
+                wait_until(lambda: beat_both() and server.counter("roster_keeper_ticks_total") > 1, 10, "the clock goes", 0.1)
                 beat_both()
                 with Stopped(server.proc.pid, *pids):
                     let_pass(STOP_S)
                 # Nothing expired, and the connection lives.
                 self.assertEqual(health(server, "s"), {"10.0.0.1": True, "10.0.0.2": True})
                 self.assertEqual(server.beat("s", "10.0.0.1", 80, conn=conn), 10200)
-                self.assertEqual(metric(server, "roster_expiry_flips_total"), 0)
+                self.assertEqual(server.counter("roster_expiry_flips_total"), 0)
                 with Beats(server, "s", "10.0.0.1") as beats:
                     server.beat("s", "10.0.0.2", 80)
                     expires(self, server, "10.0.0.2", watched)
@@ -265,7 +260,7 @@ class LockHolderStopped(unittest.TestCase):
             if found:
                 self.assertEqual(code, 10200)
                 self.assertIn(len(server.hosts("lock")), (answered, answered + 1))
-                self.assertGreaterEqual(metric(server, "roster_lock_rollbacks_total"), 1)
+                self.assertGreaterEqual(server.counter("roster_lock_rollbacks_total"), 1)
             for pid in self.stopped(server):
                 os.kill(pid, signal.SIGCONT)
             self.assertEqual(server.beat("lock", "10.3.0.1", 80), 10200)
@@ -332,9 +327,9 @@ class WallClock(unittest.TestCase):
             self.assertEqual(beats.wrong, [])
             self.assertTrue(watched.rising(), watched.times)
             self.assertGreaterEqual(len(watched.times), 8)
-            self.assertEqual(metric(server, "roster_push_failed_total"), 0)
-            self.assertEqual(metric(server, "roster_push_retried_total"), 0)
-            self.assertEqual(metric(server, "roster_expiry_removals_total"), 4)
+            self.assertEqual(server.counter("roster_push_failed_total"), 0)
+            self.assertEqual(server.counter("roster_push_retried_total"), 0)
+            self.assertEqual(server.counter("roster_expiry_removals_total"), 4)
             kept.close()
             self.assertEqual(server.children(), pids)
             self.assertNotIn("op=kill", server.log_text())
@@ -343,7 +338,7 @@ class WallClock(unittest.TestCase):
         """Nobody served for an hour, says the wall clock: that is no reason to drop what was served a second ago."""
         with self.server as server:
             prepare(server, "10.0.0.1")
-            wait_until(lambda: metric(server, "roster_keeper_ticks_total") > 1, 10, "a tick")
+            wait_until(lambda: server.counter("roster_keeper_ticks_total") > 1, 10, "a tick")
             with Watched(server, "s") as watched:
                 server.register("s", "10.0.0.2", 80, metadata=CALM)
                 wait_within(lambda: "10.0.0.2" in watched.hosts, LATE_S, "a push")
