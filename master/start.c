@@ -332,7 +332,7 @@ void start_advance(struct master *m)
 	log_info("op=ready port=%u push_port=%u pid=%d workers=%u start_ms=%llu", m->sockets.listen.port, m->sockets.udp_port,
 	         (int)getpid(), m->workers, (unsigned long long)(clock_mono_ms() - m->started_ms));
 	notify_ready(m->workers, m->sockets.listen.port);
-	daemon_ready(&m->daemon_fd, m->config.log_file[0] == 0);
+	daemon_ready(&m->daemon_fd, log_is_stderr(m->config.log_file));
 	arrival_confirm(m);
 }
 

@@ -52,9 +52,9 @@ uint64_t log_take_lost(void)
 	return n;
 }
 
-static bool is_stderr(const char *path)
+bool log_is_stderr(const char *path)
 {
-	return path[0] == '\0' || strcmp(path, "stderr") == 0;
+	return path[0] == '\0' || strcmp(path, "stderr") == 0 || strcmp(path, "/dev/stderr") == 0;
 }
 
 /* O_NONBLOCK: a pipe in its place has nobody to wait for. */
@@ -109,13 +109,13 @@ int log_open(const char *path, enum log_level level)
 
 	if (strlen(path) >= sizeof(target.path))
 		return ERR_TOO_BIG;
-	fd = is_stderr(path) ? stderr_open(&sink) : file_open(path);
+	fd = log_is_stderr(path) ? stderr_open(&sink) : file_open(path);
 	if (fd < 0)
 		return fd;
 	target_set(fd, sink);
 	memcpy(target.path, path, strlen(path) + 1);
 	target.level = level;
-	target.journal = is_stderr(path) && getenv("JOURNAL_STREAM") != NULL;
+	target.journal = log_is_stderr(path) && getenv("JOURNAL_STREAM") != NULL;
 	return 0;
 }
 
@@ -123,7 +123,7 @@ int log_reopen(void)
 {
 	int fd;
 
-	if (is_stderr(target.path))
+	if (log_is_stderr(target.path))
 		return 0;
 	fd = file_open(target.path);
 	if (fd < 0)
@@ -134,7 +134,7 @@ int log_reopen(void)
 
 const char *log_open_error(int code)
 {
-	return code == ERR_RANGE ? "not a regular file with a single name" : strerror(errno);
+	return code == ERR_RANGE ? "not a regular file with a single name (empty: standard error)" : strerror(errno);
 }
 
 void log_set_level(enum log_level level)

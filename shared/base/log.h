@@ -24,7 +24,7 @@
 
 enum log_level { LOG_LEVEL_ERROR, LOG_LEVEL_WARNING, LOG_LEVEL_INFO, LOG_LEVEL_DEBUG };
 
-/* path: "" or "stderr" for standard error (journald reads it; <N> prefixes are
+/* path: "", "stderr" or "/dev/stderr" for standard error (journald reads it; <N> prefixes are
  * written when JOURNAL_STREAM is set); else a file, opened for appending.
  * Standard error stays as others share it: it is opened a second time to be written to
  * without waiting. Only a pipe or terminal of another account cannot be opened again; there the flag
@@ -34,6 +34,8 @@ enum log_level { LOG_LEVEL_ERROR, LOG_LEVEL_WARNING, LOG_LEVEL_INFO, LOG_LEVEL_D
 int log_open(const char *path, enum log_level level) MUST_CHECK;
 /* SIGUSR1: opens the same path again (after logrotate moved it). */
 int log_reopen(void) MUST_CHECK;
+/* Does such a path mean standard error? */
+bool log_is_stderr(const char *path);
 /* What one of these two says, for people; right after it. */
 const char *log_open_error(int code);
 void log_set_level(enum log_level level);

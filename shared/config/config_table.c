@@ -38,8 +38,8 @@ const struct config_key config_keys[] = {
 	  NULL },
 
 	{ "log.file", CONFIG_PATH, FIELD(log_file), 0, LENGTH(log_file), "", "", true,
-	  "Where log lines are appended; opened again on SIGUSR1. A regular file with a single name, opened as `user`. Empty: "
-	  "standard error, which is never waited for.",
+	  "Where log lines are appended; opened again on SIGUSR1. A regular file with a single name, opened as `user`. Empty, or "
+	  "/dev/stderr: standard error, which is never waited for.",
 	  NULL },
 	{ "log.level", CONFIG_CHOICE, FIELD(log_level), 0, 3, "info", "", true, "Lines less important than this are left out.",
 	  log_levels },

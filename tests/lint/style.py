@@ -29,8 +29,8 @@ UNFINISHED = re.compile(r"\b(?:TO" r"DO|FIX" r"ME|X" r"XX)\b")
 INCLUDE = re.compile(r'\s*#\s*include\s+"([^"]+)"')
 COMMENT = re.compile(r"/\*.*?\*/|//[^\n]*", re.S)
 LICENSE = "SPDX-License-Identifier: Apache-2.0"
-SOURCES = (".c", ".h", ".py", ".mk", ".am", ".ac", ".lua", ".js", ".java", "dev", "run", "setup")
-TEXTS = (".c", ".h", ".py", ".md", ".mk", ".am", ".ac", ".yaml", ".lua", ".js", ".java", ".service", ".socket", "dev", "run", "setup")
+SOURCES = (".c", ".h", ".py", ".mk", ".am", ".ac", ".lua", ".js", ".java", ".xml", "dev", "run", "setup")
+TEXTS = (".c", ".h", ".py", ".md", ".mk", ".am", ".ac", ".yaml", ".lua", ".js", ".java", ".xml", ".service", ".socket", "dev", "run", "setup")
 
 
 def read(path):

@@ -95,6 +95,8 @@ static void log_writes_whole_lines(void **state)
 	log_info("op=shown name=%s", log_quote(STR("a\"\n"), quoted, sizeof(quoted)));
 	assert_int_equal(log_open("/nonexistent/folder/log", LOG_LEVEL_INFO), ERR_IO);
 	assert_int_equal(log_reopen(), 0);
+	assert_int_equal(log_open("/dev/null", LOG_LEVEL_INFO), ERR_RANGE);
+	assert_int_equal(log_open("/dev/stderr", LOG_LEVEL_INFO), 0);
 	assert_int_equal(log_open("", LOG_LEVEL_INFO), 0);
 	f = fopen(path, "r");
 	assert_non_null(f);
