@@ -45,7 +45,8 @@ static void set_width(struct brake *b)
 
 	if (b->state->width_ms == width)
 		return;
-	clear_buckets(b->state);
+	if (b->state->width_ms != 0) /* in a new segment nothing was counted, and looking would give it memory */
+		clear_buckets(b->state);
 	FAULT("brake-cleared");
 	__atomic_store_n(&b->state->width_ms, width, __ATOMIC_RELEASE);
 }

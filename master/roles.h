@@ -14,7 +14,9 @@ struct role_row {
 	enum role role;
 	const char *name;
 	int (*entrance)(struct process *proc);
-	void (*prepare)(void); /* NULL, or what has to be done before the sandbox */
+	/* NULL, or what needs rights that the children give up: done once, by the master before the first fork, so that they
+	 * share the memory of it. */
+	void (*prepare)(void);
 	unsigned first_slot;   /* of bank 0; also the first place in the table of children */
 	unsigned most;         /* slots reserved; more than one: as many as `workers` says */
 	bool listens;          /* keeps the listening sockets */

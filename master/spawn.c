@@ -30,6 +30,9 @@ static void on_respawn(struct ev_loop *loop, ev_timer *timer, int revents)
 
 void spawn_init(struct master *m)
 {
+	for (unsigned i = 0; i < ROLE_ROWS; i++)
+		if (role_rows[i].prepare != NULL)
+			role_rows[i].prepare();
 	for (unsigned i = 0; i < CHILDREN_ALL; i++) {
 		struct child *child = &m->children[i];
 		unsigned place = i % CHILDREN;
@@ -135,8 +138,6 @@ static void enter_role(struct master *m, const struct child *child, pid_t master
 	FAULT_AT(child->role->name);
 	if (child->generation == 1) /* a successor has to get past the place */
 		fault_arm_from_environment(child->role->name);
-	if (child->role->prepare != NULL)
-		child->role->prepare();
 	if (m->config.sandbox_seccomp && sandbox_enter(proc->role) < 0) {
 		log_error("op=sandbox err=\"%s\"", strerror(errno));
 		_exit(EXIT_FAILURE);

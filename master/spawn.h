@@ -9,7 +9,7 @@
 struct child;
 struct master;
 
-/* Rows of all slots, before the first fork. */
+/* Rows of all slots, and what roles want prepared; before the first fork. */
 void spawn_init(struct master *m);
 /* Should there be one now? */
 bool spawn_is_wanted(const struct child *child);

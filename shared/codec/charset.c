@@ -16,7 +16,6 @@ struct charset {
 enum {
 	UTF_8,
 	GBK,
-	GB2312,
 	GB18030,
 	BIG5,
 	ISO_8859_1,
@@ -39,7 +38,6 @@ enum {
 static const struct charset charsets[CHARSETS] = {
 	[UTF_8] = { NULL, 1 },
 	[GBK] = { "GBK", 1 },
-	[GB2312] = { "GB2312", 1 },
 	[GB18030] = { "GB18030", 1 },
 	[BIG5] = { "BIG5", 1 },
 	[ISO_8859_1] = { "ISO-8859-1", 1 },
@@ -70,9 +68,9 @@ static const struct {
 	{ "CP936", GBK },
 	{ "MS936", GBK },
 	{ "WINDOWS-936", GBK },
-	{ "GB2312", GB2312 },
-	{ "EUC-CN", GB2312 },
-	{ "EUC_CN", GB2312 },
+	{ "GB2312", GBK }, /* a part of it; two signs differ in the C library's own, not in Java */
+	{ "EUC-CN", GBK },
+	{ "EUC_CN", GBK },
 	{ "GB18030", GB18030 },
 	{ "BIG5", BIG5 },
 	{ "ISO-8859-1", ISO_8859_1 },
