@@ -111,12 +111,8 @@ static int decode_values(struct request *rq, const struct charset *charset, unsi
 {
 	int ret = 0;
 
-	for (unsigned i = begin; i < end && ret == 0; i++) {
-		struct str *value = &rq->params[i].value;
-
-		ret = charset == charset_utf8 ? utf8_repair(&rq->arena, *value, value)
-		                              : charset_decode(&rq->arena, charset, *value, value);
-	}
+	for (unsigned i = begin; i < end && ret == 0; i++)
+		ret = charset_decode(&rq->arena, charset, rq->params[i].value, &rq->params[i].value);
 	return ret;
 }
 
