@@ -26,6 +26,7 @@ static const struct {
 	{ ERR_BUSY, "busy" },
 	{ ERR_NO_INSTANCE, "no such instance" },
 	{ ERR_OWNER, "registered from another address" },
+	{ ERR_GONE, "nobody waits for it" },
 };
 
 const char *err_str(int code)

@@ -28,6 +28,7 @@ enum err {
 	ERR_BUSY = -16,        /* somebody else owns it (flock, port) */
 	ERR_NO_INSTANCE = -17, /* the service exists, the instance does not */
 	ERR_OWNER = -18,       /* the instance belongs to another address */
+	ERR_GONE = -19,        /* nobody waits for the result any more: clean up and return */
 };
 
 /* Never NULL; "unknown error" for a code outside the list. */
