@@ -28,13 +28,13 @@ libroster_a_SOURCES += \
 	master/transfer.c master/transfer.h \
 	master/trial.c master/trial.h \
 	master/trial_run.c master/trial_run.h \
-	master/turn.c master/turn.h \
+	master/busy.c master/busy.h \
 	master/upgrade.c master/upgrade.h \
 	master/watch.c master/watch.h
 
 if HAVE_CMOCKA
 check_PROGRAMS += tests/unit/options_test tests/unit/backoff_test tests/unit/activation_test tests/unit/sockets_test \
-	tests/unit/turn_test tests/unit/handover_test
+	tests/unit/busy_test tests/unit/handover_test
 tests_unit_options_test_SOURCES = tests/unit/options_test.c
 tests_unit_options_test_LDADD = $(UNIT_LDADD)
 tests_unit_backoff_test_SOURCES = tests/unit/backoff_test.c
@@ -43,8 +43,8 @@ tests_unit_activation_test_SOURCES = tests/unit/activation_test.c
 tests_unit_activation_test_LDADD = $(UNIT_LDADD)
 tests_unit_sockets_test_SOURCES = tests/unit/sockets_test.c
 tests_unit_sockets_test_LDADD = $(UNIT_LDADD)
-tests_unit_turn_test_SOURCES = tests/unit/turn_test.c
-tests_unit_turn_test_LDADD = $(UNIT_LDADD)
+tests_unit_busy_test_SOURCES = tests/unit/busy_test.c
+tests_unit_busy_test_LDADD = $(UNIT_LDADD)
 tests_unit_handover_test_SOURCES = tests/unit/handover_test.c
 tests_unit_handover_test_LDADD = $(UNIT_LDADD)
 check_PROGRAMS += tests/unit/convert_test tests/unit/reap_test

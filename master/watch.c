@@ -9,7 +9,7 @@
 #include "master/spawn.h"
 #include "master/start.h"
 #include "master/stop.h"
-#include "master/turn.h"
+#include "master/busy.h"
 #include "shared/base/clock.h"
 #include "shared/base/log.h"
 #include "shared/shm/shard.h"
@@ -131,7 +131,7 @@ void watch_ring(struct master *m)
 static void check_turn(struct master *m, struct child *child, uint64_t now)
 {
 	uint64_t since = __atomic_load_n(&m->seg->slots[child->slot].busy_since_ms, __ATOMIC_RELAXED);
-	uint64_t turn = turn_ms(since, child->resumed_ms, m->resumed_ms, now);
+	uint64_t turn = busy_ms(since, child->resumed_ms, m->resumed_ms, now);
 	bool busy = turn > WATCH_BUSY_MS;
 
 	if (busy && !child->busy)
@@ -148,7 +148,7 @@ static void check_child(struct master *m, struct child *child, uint64_t now)
 	if (child->pid == 0 || child->stopped)
 		return;
 	check_turn(m, child, now);
-	age = turn_ms(child->forked_ms, child->resumed_ms, m->resumed_ms, now);
+	age = busy_ms(child->forked_ms, child->resumed_ms, m->resumed_ms, now);
 	if (!child->ready && !child->told && age > WATCH_START_MS)
 		kill_child(child, "not-ready", age);
 }

@@ -5,7 +5,6 @@
 #include <string.h>
 
 #include "pusher/ack.h"
-#include "pusher/latency.h"
 #include "shared/base/clock.h"
 #include "shared/base/log.h"
 #include "shared/config/config.h"
@@ -424,7 +423,7 @@ static void accept_ack(struct deliver *d, struct inflight_entry *entry, uint64_t
 	};
 	if (entry->counted) {
 		metric_add(METRIC_PUSH_OK, 1);
-		latency_add(METRIC_PUSH_ACK_BUCKET_0, METRIC_PUSH_ACK_MS_SUM, now_ms - entry->first_ms);
+		metric_observe(METRIC_TIME_PUSH_ACK, (now_ms - entry->first_ms) * 1000);
 		metric_cost_add(now_ms, now_ms - entry->first_ms);
 	}
 	forget(d, entry, true);

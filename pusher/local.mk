@@ -6,7 +6,6 @@ libroster_a_SOURCES += \
 	pusher/drain.c pusher/drain.h \
 	pusher/encode.c pusher/encode.h \
 	pusher/inflight.c pusher/inflight.h \
-	pusher/latency.c pusher/latency.h \
 	pusher/main.c \
 	pusher/pace.c pusher/pace.h \
 	pusher/recent.c pusher/recent.h \

@@ -4,7 +4,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "pusher/latency.h"
 #include "shared/base/clock.h"
 #include "shared/base/log.h"
 #include "shared/config/config.h"
@@ -252,8 +251,7 @@ static void finish(struct round *round)
 	zombies_drop(&round->zombies, round->reg, round->shard, round->config->push_subscriber_life_ms);
 	drop_views(round);
 	if (!round->owed && round->subscribers > 0)
-		latency_add(METRIC_PUSH_SEND_BUCKET_0, METRIC_PUSH_SEND_MS_SUM,
-		            now_ms > round->due_ms ? now_ms - round->due_ms : 0);
+		metric_observe(METRIC_TIME_PUSH_SEND, now_ms > round->due_ms ? (now_ms - round->due_ms) * 1000 : 0);
 	if (round->view.instance_cap > KEEP_INSTANCES) {
 		service_view_free(&round->view);
 		service_view_init(&round->view);

@@ -535,14 +535,15 @@ static void put_counter(struct page *page, enum metric id)
 
 static void put_histogram(struct page *page, const struct metric_histogram *histogram)
 {
-	uint64_t below = 0, ms = metric_sum(page->seg, histogram->sum);
+	uint64_t below = 0;
 
 	put_family(&page->b, histogram->name, HISTOGRAM, histogram->help);
 	for (unsigned i = 0; i < METRIC_BUCKETS; i++) {
 		below += metric_sum(page->seg, (enum metric)(histogram->first + i));
-		buf_printf(&page->b, "%s_bucket{le=\"%s\"} %" PRIu64 "\n", histogram->name, metric_bounds[i], below);
+		buf_printf(&page->b, "%s_bucket{le=\"%s\"} %" PRIu64 "\n", histogram->name, histogram->bounds[i], below);
 	}
-	buf_printf(&page->b, "%s_sum %" PRIu64 ".%03" PRIu64 "\n", histogram->name, ms / 1000, ms % 1000);
+	buf_printf(&page->b, "%s_sum ", histogram->name);
+	put_us(&page->b, metric_sum(page->seg, histogram->sum));
 	buf_printf(&page->b, "%s_count %" PRIu64 "\n", histogram->name, below);
 }
 
@@ -550,7 +551,7 @@ static void put_page(struct page *page)
 {
 	for (unsigned id = 0; id < METRICS; id++)
 		put_counter(page, (enum metric)id);
-	for (unsigned i = 0; i < METRIC_HISTOGRAMS; i++)
+	for (unsigned i = 0; i < METRIC_TIMES; i++)
 		put_histogram(page, &metric_histograms[i]);
 	for (size_t i = 0; i < FAMILIES; i++) {
 		put_family(&page->b, families[i].name, families[i].type, families[i].help);
@@ -622,7 +623,7 @@ void document_metrics(FILE *out)
 	for (unsigned id = 0; id < METRICS; id++)
 		if (metric_rows[id].name != NULL)
 			print_row(out, metric_rows[id].name, COUNTER, "", metric_rows[id].help);
-	for (unsigned i = 0; i < METRIC_HISTOGRAMS; i++)
+	for (unsigned i = 0; i < METRIC_TIMES; i++)
 		print_row(out, metric_histograms[i].name, HISTOGRAM, "le", metric_histograms[i].help);
 	for (size_t i = 0; i < FAMILIES; i++)
 		print_row(out, families[i].name, families[i].type, families[i].labels, families[i].help);

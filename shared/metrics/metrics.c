@@ -74,19 +74,29 @@ const struct metric_row metric_rows[METRICS] = {
 	[METRIC_TIMINGS_CLAMPED] = { "roster_timings_clamped_total",
 	                             "Timeouts in metadata brought within instances.timeout_min and timeout_max." },
 	[METRIC_OWNER_REFUSED] = { "roster_owner_refused_total", "Requests refused by instances.owner." },
+	[METRIC_TURN_LONG] = { "roster_long_turns_total", "Turns that used the processor for longer than 10 ms (op=long-turn)." },
 	[METRIC_LOG_LOST] = { "roster_log_lost_total",
 	                      "Lines that could not be written to the log, those of the master not counted." },
 };
 
-/* One bound for all: from a push on the same machine to the ACK that comes after the resend. */
-const uint64_t metric_bounds_ms[METRIC_BUCKETS - 1] = { 1, 5, 20, 100, 500, 2000, 10000 };
-const char *const metric_bounds[METRIC_BUCKETS] = { "0.001", "0.005", "0.02", "0.1", "0.5", "2", "10", "+Inf" };
+/* From a push on the same machine to the ACK that comes after the resend. */
+#define PUSH_BOUNDS \
+	{ 1000, 5000, 20000, 100000, 500000, 2000000, 10000000 }, \
+	{ \
+		"0.001", "0.005", "0.02", "0.1", "0.5", "2", "10", "+Inf" \
+	}
 
-const struct metric_histogram metric_histograms[METRIC_HISTOGRAMS] = {
-	{ "roster_push_ack_seconds", METRIC_PUSH_ACK_BUCKET_0, METRIC_PUSH_ACK_MS_SUM,
-	  "From the first datagram of a push to its ACK." },
-	{ "roster_push_send_seconds", METRIC_PUSH_SEND_BUCKET_0, METRIC_PUSH_SEND_MS_SUM,
-	  "From the end of the merge delay to the last datagram of the round." },
+const struct metric_histogram metric_histograms[METRIC_TIMES] = {
+	[METRIC_TIME_PUSH_ACK] = { "roster_push_ack_seconds", METRIC_PUSH_ACK_BUCKET_0, METRIC_PUSH_ACK_US_SUM, PUSH_BOUNDS,
+	                           "From the first datagram of a push to its ACK." },
+	[METRIC_TIME_PUSH_SEND] = { "roster_push_send_seconds", METRIC_PUSH_SEND_BUCKET_0, METRIC_PUSH_SEND_US_SUM, PUSH_BOUNDS,
+	                            "From the end of the merge delay to the last datagram of the round." },
+	[METRIC_TIME_TURN] = { "roster_turn_seconds",
+	                       METRIC_TURN_BUCKET_0,
+	                       METRIC_TURN_US_SUM,
+	                       { 100, 1000, 2000, 5000, 10000, 20000, 100000 },
+	                       { "0.0001", "0.001", "0.002", "0.005", "0.01", "0.02", "0.1", "+Inf" },
+	                       "How long one turn held its process: a request or a piece of one, a step of the pusher or the keeper." },
 };
 
 static struct slot *own;
@@ -101,6 +111,17 @@ void metric_add(enum metric id, uint64_t n)
 	/* One writer a word: no read-modify-write instruction is needed, only whole stores. */
 	if (own != NULL)
 		__atomic_store_n(&own->counters[id], own->counters[id] + n, __ATOMIC_RELAXED);
+}
+
+void metric_observe(enum metric_time time, uint64_t us)
+{
+	const struct metric_histogram *histogram = &metric_histograms[time];
+	unsigned i = 0;
+
+	while (i < METRIC_BUCKETS - 1 && us > histogram->bounds_us[i])
+		i++;
+	metric_add((enum metric)(histogram->first + i), 1);
+	metric_add(histogram->sum, us);
 }
 
 uint64_t metric_sum(const struct segment *seg, enum metric id)

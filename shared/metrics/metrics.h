@@ -66,14 +66,17 @@ enum metric {
 	METRIC_PUSH_SEND_ERRORS,
 	METRIC_PUSH_ZOMBIES,
 	METRIC_PUSH_PACED,
-	/* Latency of the ACK: a word a bucket, bounds in metric_bounds; and the sum. */
+	/* Histograms: a word a bucket, and the sum in microseconds. metric_observe(). */
 	METRIC_PUSH_ACK_BUCKET_0,
 	METRIC_PUSH_ACK_BUCKET_LAST = METRIC_PUSH_ACK_BUCKET_0 + METRIC_BUCKETS - 1,
-	METRIC_PUSH_ACK_MS_SUM,
-	/* Change to last datagram of the round, after the merge delay: same bounds. */
+	METRIC_PUSH_ACK_US_SUM,
 	METRIC_PUSH_SEND_BUCKET_0,
 	METRIC_PUSH_SEND_BUCKET_LAST = METRIC_PUSH_SEND_BUCKET_0 + METRIC_BUCKETS - 1,
-	METRIC_PUSH_SEND_MS_SUM,
+	METRIC_PUSH_SEND_US_SUM,
+	METRIC_TURN_BUCKET_0,
+	METRIC_TURN_BUCKET_LAST = METRIC_TURN_BUCKET_0 + METRIC_BUCKETS - 1,
+	METRIC_TURN_US_SUM,
+	METRIC_TURN_LONG,
 	/* Two windows of ACKs: metric_cost_add(). */
 	METRIC_PUSH_COST_0,
 	METRIC_PUSH_COST_LAST = METRIC_PUSH_COST_0 + 2 * METRIC_COST_WORDS - 1,
@@ -114,22 +117,29 @@ struct metric_row {
 
 extern const struct metric_row metric_rows[METRICS];
 
-/* Eight words from `first` on, each event raises one; `sum` in milliseconds. */
+/* Eight words from `first` on, each event raises one; `sum` in microseconds. */
 struct metric_histogram {
 	const char *name; /* "roster_push_ack_seconds" */
 	enum metric first, sum;
+	/* Upper bounds of the buckets, the last one excepted (no bound), and the same in seconds as text. */
+	uint64_t bounds_us[METRIC_BUCKETS - 1];
+	const char *bounds[METRIC_BUCKETS];
 	const char *help;
 };
 
-#define METRIC_HISTOGRAMS 2U
-extern const struct metric_histogram metric_histograms[METRIC_HISTOGRAMS];
-/* Upper bounds of the buckets, the last one excepted (no bound): in milliseconds, and in seconds as text. */
-extern const uint64_t metric_bounds_ms[METRIC_BUCKETS - 1];
-extern const char *const metric_bounds[METRIC_BUCKETS];
+enum metric_time {
+	METRIC_TIME_PUSH_ACK,  /* first datagram to ACK */
+	METRIC_TIME_PUSH_SEND, /* end of the merge delay to the last datagram of the round */
+	METRIC_TIME_TURN,      /* shared/process/turn.h */
+	METRIC_TIMES
+};
+
+extern const struct metric_histogram metric_histograms[METRIC_TIMES];
 
 /* The calling process's counters; set once after the fork. */
 void metrics_use(struct slot *slot);
 void metric_add(enum metric id, uint64_t n);
+void metric_observe(enum metric_time time, uint64_t us);
 /* Sum over all slots. */
 uint64_t metric_sum(const struct segment *seg, enum metric id);
 

@@ -12,7 +12,7 @@
 /* Words that are part of something else. */
 static bool hidden(unsigned id)
 {
-	for (unsigned i = 0; i < METRIC_HISTOGRAMS; i++)
+	for (unsigned i = 0; i < METRIC_TIMES; i++)
 		if ((id >= metric_histograms[i].first && id < metric_histograms[i].first + METRIC_BUCKETS) ||
 		    id == metric_histograms[i].sum)
 			return true;
@@ -45,11 +45,15 @@ static void test_rows(void **state)
 static void test_bounds(void **state)
 {
 	(void)state;
-	for (unsigned i = 0; i < METRIC_BUCKETS - 1; i++) {
-		assert_int_equal((uint64_t)(strtod(metric_bounds[i], NULL) * 1000 + 0.5), metric_bounds_ms[i]);
-		assert_true(i == 0 || metric_bounds_ms[i] > metric_bounds_ms[i - 1]);
+	for (unsigned h = 0; h < METRIC_TIMES; h++) {
+		const struct metric_histogram *histogram = &metric_histograms[h];
+
+		for (unsigned i = 0; i < METRIC_BUCKETS - 1; i++) {
+			assert_int_equal((uint64_t)(strtod(histogram->bounds[i], NULL) * 1e6 + 0.5), histogram->bounds_us[i]);
+			assert_true(i == 0 || histogram->bounds_us[i] > histogram->bounds_us[i - 1]);
+		}
+		assert_string_equal(histogram->bounds[METRIC_BUCKETS - 1], "+Inf");
 	}
-	assert_string_equal(metric_bounds[METRIC_BUCKETS - 1], "+Inf");
 }
 
 /* Seen is the window before the one of `now`, and nothing older. */

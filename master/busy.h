@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* turn.h - how long one turn of a child's loop has been going on.
+/* busy.h - how long one wake-up of a child's loop has been going on.
  *
  * Times are CLOCK_MONOTONIC in ms. */
-#ifndef MASTER_TURN_H
-#define MASTER_TURN_H
+#ifndef MASTER_BUSY_H
+#define MASTER_BUSY_H
 
 #include <stdint.h>
 
 /* 0 when idle. Parts that somebody else is to blame for (the child was stopped, or the master
  * stood still) do not count. */
-uint64_t turn_ms(uint64_t busy_since_ms, uint64_t child_resumed_ms, uint64_t master_resumed_ms, uint64_t now_ms);
+uint64_t busy_ms(uint64_t busy_since_ms, uint64_t child_resumed_ms, uint64_t master_resumed_ms, uint64_t now_ms);
 
 #endif

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "master/turn.h"
+#include "master/busy.h"
 
-uint64_t turn_ms(uint64_t busy_since_ms, uint64_t child_resumed_ms, uint64_t master_resumed_ms, uint64_t now_ms)
+uint64_t busy_ms(uint64_t busy_since_ms, uint64_t child_resumed_ms, uint64_t master_resumed_ms, uint64_t now_ms)
 {
 	uint64_t since = busy_since_ms;
 

@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "shared/process/turn.h"
+
+#include <inttypes.h>
+#include <time.h>
+
+#include "shared/base/log.h"
+#include "shared/metrics/metrics.h"
+
+#define MARK_US 1000U
+#define LOG_PERIOD_US 1000000U
+
+static uint64_t cpu_us(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &ts);
+	return (uint64_t)ts.tv_sec * 1000000 + (uint64_t)ts.tv_nsec / 1000;
+}
+
+void turn_begin(struct turn *turn, uint64_t now_us)
+{
+	turn->began_us = now_us;
+	if (turn->mark_us != 0 && now_us - turn->mark_us < MARK_US)
+		return;
+	turn->mark_us = now_us;
+	turn->mark_cpu_us = cpu_us();
+}
+
+static void note(struct turn *turn, uint64_t now_us, uint64_t used_us, const char *kind, struct str what)
+{
+	char name[300];
+
+	metric_add(METRIC_TURN_LONG, 1);
+	if (turn->logged_us != 0 && now_us - turn->logged_us < LOG_PERIOD_US) {
+		turn->skipped++;
+		return;
+	}
+	log_warning("op=long-turn kind=%s what=%s ms=%" PRIu64 " cpu_ms=%" PRIu64 " skipped=%" PRIu64, kind,
+	            log_quote(what, name, sizeof(name)), (now_us - turn->began_us) / 1000, used_us / 1000, turn->skipped);
+	turn->logged_us = now_us;
+	turn->skipped = 0;
+}
+
+bool turn_end(struct turn *turn, uint64_t now_us, const char *kind, struct str what)
+{
+	uint64_t us = now_us - turn->began_us, used_us;
+
+	metric_observe(METRIC_TIME_TURN, us);
+	if (us < TURN_LONG_US || (used_us = cpu_us() - turn->mark_cpu_us) < TURN_LONG_US)
+		return false;
+	note(turn, now_us, used_us, kind, what);
+	/* What this one used is not the next one's. */
+	turn->mark_us = 0;
+	return true;
+}
