@@ -10,6 +10,7 @@
 #include "shared/net/address.h"
 #include "worker/connection_state.h"
 #include "worker/http_head.h"
+#include "worker/long.h"
 #include "worker/park.h"
 #include "worker/reply.h"
 
@@ -17,6 +18,7 @@
 #define BUFFER_KEEP (8U * 1024U)       /* of a connection */
 #define POOL_KEEP (4U * 1024U * 1024U) /* of the worker */
 #define MOVED_ENOUGH (16U * 1024U)     /* bytes that earn a body or an answer its time again */
+#define SEND_MOST (2U * 1024U * 1024U) /* bytes in one turn: the other side may take them as fast as they are copied */
 #define LINGER_MS 2000U
 #define STOOD_STILL_MS 500U /* a timer that comes so late: the process was stopped, or the machine was */
 #define GRACE_MS 200U
@@ -38,6 +40,7 @@ int connection_pool_new(struct worker *worker)
 	buf_init(&pool->out);
 	http_head_init();
 	worker->pool = pool;
+	long_init(worker);
 	return 0;
 }
 
@@ -47,6 +50,7 @@ void connection_pool_free(struct worker *worker)
 
 	if (pool == NULL)
 		return;
+	long_free(worker);
 	connection_close_all(worker);
 	request_free(&pool->request);
 	buf_free(&pool->in);
@@ -85,6 +89,21 @@ static void unlink_from(struct connection *c)
 	count(c->worker, -1);
 }
 
+static void forget_request(struct connection *c)
+{
+	struct request *rq = c->request;
+
+	c->request = NULL;
+	if (rq == NULL)
+		return;
+	if (rq->work != NULL) {
+		long_abandon(rq, &c->in);
+	} else {
+		park_forget(rq);
+		request_free(&rq);
+	}
+}
+
 static void connection_close(struct connection *c)
 {
 	struct worker *worker = c->worker;
@@ -96,10 +115,7 @@ static void connection_close(struct connection *c)
 	source_limit_close(worker, &c->mark);
 	connection_forget_held(c);
 	close(c->fd);
-	if (c->request != NULL) {
-		park_forget(c->request);
-		request_free(&c->request);
-	}
+	forget_request(c);
 	buf_free(&c->in);
 	buf_free(&c->out);
 	/* Answers made for this socket must not go out on the next one. */
@@ -138,9 +154,25 @@ static bool keep_answers(struct connection *c)
 	return !buf_failed(&c->out);
 }
 
-/* Bytes sent; 0: the socket is full; -1: broken. */
-static ssize_t send_pieces(struct connection *c, struct iovec *pieces, int n)
+/* Shortens what is too much for one turn. Returns how many pieces are left. */
+static int cut_pieces(struct iovec *pieces, int n)
 {
+	size_t left = SEND_MOST;
+
+	for (int i = 0; i < n; i++) {
+		if (pieces[i].iov_len >= left) {
+			pieces[i].iov_len = left;
+			return i + 1;
+		}
+		left -= pieces[i].iov_len;
+	}
+	return n;
+}
+
+/* Bytes sent; 0: the socket is full; -1: broken. */
+static ssize_t send_pieces(struct connection *c, struct iovec *pieces, int given)
+{
+	int n = cut_pieces(pieces, given);
 	struct msghdr msg = { .msg_iov = pieces, .msg_iovlen = (size_t)n };
 	ssize_t sent;
 
@@ -202,6 +234,32 @@ void connection_write_through(struct connection *c, const struct iovec *pieces, 
 
 		buf_put(answers, (const char *)pieces[i].iov_base + gone, pieces[i].iov_len - gone);
 		left -= gone;
+	}
+}
+
+void connection_give(struct connection *c, struct buf *body)
+{
+	struct buf *answers = c->answers;
+	size_t before = answers->len - c->out_at;
+	struct iovec pieces[2] = { { answers->data + c->out_at, before }, { body->data, body->len } };
+	ssize_t sent = 0;
+
+	c->broken |= buf_failed(answers) || buf_failed(body);
+	if (!c->broken && (sent = send_pieces(c, pieces, 2)) < 0)
+		c->broken = true;
+	if (c->broken) {
+		buf_free(body);
+	} else if ((size_t)sent < before) {
+		c->out_at += (size_t)sent;
+		buf_put(answers, body->data, body->len);
+		buf_free(body);
+	} else {
+		buf_free(&c->out);
+		buf_reset(answers);
+		c->out = *body;
+		c->out_at = (size_t)sent - before;
+		c->answers = &c->out;
+		buf_init(body);
 	}
 }
 
@@ -567,8 +625,23 @@ void connection_refuse(struct worker *worker, int fd)
 void connection_answered(struct connection *c)
 {
 	c->answers = &c->out;
-	exchange_finish(c, c->request);
+	exchange_finish(c, c->request, clock_mono_us());
 	c->linger |= c->state == CONNECTION_ENDING && c->in.len > c->in_at;
+	step(c);
+}
+
+void connection_abort(struct connection *c)
+{
+	connection_close(c);
+}
+
+void connection_give_up(struct connection *c)
+{
+	forget_request(c);
+	c->in_at = 0;
+	buf_reset(&c->in);
+	c->answers = &c->out;
+	exchange_refuse(c, 503);
 	step(c);
 }
 

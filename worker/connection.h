@@ -20,6 +20,7 @@
 
 #include "shared/base/err.h"
 
+struct buf;
 struct connection;
 struct request;
 struct worker;
@@ -42,7 +43,14 @@ void connection_postpone_all(struct worker *worker, uint64_t ms);
 
 /* Writes what the answer buffer holds and then the pieces, without copying what the socket takes at once. */
 void connection_write_through(struct connection *connection, const struct iovec *pieces, int count);
+/* The same with a buffer of any length, which becomes the connection's own if the socket does not take all of it. Leaves *body
+ * empty. */
+void connection_give(struct connection *connection, struct buf *body);
 /* The parked request has its answer. */
 void connection_answered(struct connection *connection);
+/* Closes it at once, whatever it is doing. Frees it. */
+void connection_abort(struct connection *connection);
+/* Its parked request will not be answered: 503, and it ends. May free it. */
+void connection_give_up(struct connection *connection);
 
 #endif

@@ -81,7 +81,7 @@ void exchange_run(struct connection *connection);
 /* A page that refuses the request being read; the connection ends. */
 void exchange_refuse(struct connection *connection, int status);
 /* The parked request is answered: it is done with. */
-void exchange_finish(struct connection *connection, struct request *rq);
+void exchange_finish(struct connection *connection, struct request *rq, uint64_t now_us);
 void request_free(struct request **rq);
 
 /* False: broken. What the socket does not take moves to connection->out. */

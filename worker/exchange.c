@@ -5,14 +5,17 @@
 
 #include <stdlib.h>
 
+#include "shared/base/clock.h"
 #include "shared/metrics/metrics.h"
 #include "worker/http_head.h"
+#include "worker/long.h"
 #include "worker/park.h"
 #include "worker/reply.h"
 #include "worker/router.h"
 
 #define ANSWERS_HIGH (256U * 1024U) /* bytes of answers after which they are written before the next is made */
 #define BUFFER_KEEP (8U * 1024U)    /* a connection gives larger buffers back when they are empty */
+#define TURN_US 2000U               /* of pipelined requests, after which the other connections have their turn */
 #define ARENA_MAX (64U * 1024U * 1024U)
 
 enum next { NEXT_MORE, NEXT_REQUEST, NEXT_BAD };
@@ -133,6 +136,7 @@ static void address_request(struct connection *c, struct request *rq)
 	rq->worker = c->worker;
 	rq->connection = c;
 	rq->out = c->answers;
+	rq->view = &c->worker->view;
 	memcpy(rq->source, c->source, sizeof(rq->source));
 	rq->source_port = c->source_port;
 	rq->sender = c->sender;
@@ -149,9 +153,9 @@ void exchange_refuse(struct connection *c, int status)
 	c->linger = true;
 }
 
-void exchange_finish(struct connection *c, struct request *rq)
+void exchange_finish(struct connection *c, struct request *rq, uint64_t now_us)
 {
-	route_stats_answered(rq);
+	route_stats_answered(rq, now_us);
 	park_forget(rq);
 	c->state = !rq->keep_alive || rq->close_after ? CONNECTION_ENDING : CONNECTION_OPEN;
 	c->idle_ms = c->worker->proc->config.http_idle_timeout_ms;
@@ -159,33 +163,48 @@ void exchange_finish(struct connection *c, struct request *rq)
 	request_give_back(c->worker->pool, rq);
 }
 
-static void answer(struct connection *c, const char *head, struct str body)
+static void dispatch(struct request *rq)
 {
-	struct connection_pool *pool = c->worker->pool;
+	router_dispatch(rq->worker->router, rq);
+}
+
+/* Returns when it was over (clock_mono_us()), 0: it was not looked at. */
+static uint64_t answer(struct connection *c, const char *head, struct str body)
+{
+	struct worker *worker = c->worker;
+	struct connection_pool *pool = worker->pool;
 	struct request *rq = request_take(pool);
+	uint64_t now_us;
 	int status;
 
 	if (rq == NULL) {
 		exchange_refuse(c, 503);
-		return;
+		return 0;
 	}
 	metric_add(METRIC_HTTP_REQUESTS, 1);
 	address_request(c, rq);
 	if ((status = http_head_parse(head, &c->head, rq)) != 0) {
 		request_give_back(pool, rq);
 		exchange_refuse(c, status);
-		return;
+		return 0;
 	}
 	rq->body = body;
 	route_stats_begin(rq);
-	router_dispatch(c->worker->router, rq);
+	turn_begin(&worker->turn, rq->began_us);
+	if (body.n > LONG_BODY_BYTES)
+		long_start(rq, dispatch);
+	else
+		dispatch(rq);
 	route_stats_handled(rq);
+	now_us = clock_mono_us();
+	turn_end(&worker->turn, now_us, "request", rq->route != NULL ? str_of(rq->route->path) : rq->path);
 	if (rq->parked && !rq->answered) {
 		c->request = rq;
 		c->state = CONNECTION_PARKED;
 	} else {
-		exchange_finish(c, rq);
+		exchange_finish(c, rq, now_us);
 	}
+	return now_us;
 }
 
 /* ---- the input buffer ---------------------------------------------------------------- */
@@ -233,15 +252,15 @@ static void keep_rest(struct connection *c, struct buf *in, size_t at)
 		buf_free(in);
 }
 
-/* True: go on with the next request. After a number of them the other connections have their turn, however much this
- * one has sent ahead. */
-static bool may_go_on(struct connection *c, unsigned answers)
+/* True: go on with the next request. After a number of them, or some time, the other connections have their turn, however much
+ * this one has sent ahead. */
+static bool may_go_on(struct connection *c, unsigned answers, uint64_t us)
 {
 	const struct config *config = &c->worker->proc->config;
 
 	if (c->state != CONNECTION_OPEN || c->broken)
 		return false;
-	if (answers < config->http_pipeline && c->answers->len < ANSWERS_HIGH)
+	if (answers < config->http_pipeline && c->answers->len < ANSWERS_HIGH && us < TURN_US)
 		return true;
 	c->turn_over = true;
 	return false;
@@ -257,6 +276,7 @@ void exchange_run(struct connection *c)
 {
 	struct buf *in = c->in.len > 0 ? &c->in : &c->worker->pool->in;
 	size_t at = c->in_at;
+	uint64_t began_us = 0, now_us;
 	unsigned answers = 0;
 	bool more = true;
 
@@ -277,10 +297,12 @@ void exchange_run(struct connection *c)
 			exchange_refuse(c, piece.status);
 			break;
 		}
-		answer(c, in->data + at, piece.body);
+		now_us = answer(c, in->data + at, piece.body);
+		if (began_us == 0)
+			began_us = c->worker->turn.began_us;
 		at += piece.used;
 		next_begins(c);
-		more = may_go_on(c, ++answers);
+		more = may_go_on(c, ++answers, now_us - began_us);
 	}
 	if (c->state == CONNECTION_PARKED) {
 		keep_for_parked(c, in, at);

@@ -66,7 +66,7 @@ void handle_catalog_service(struct request *rq)
 	if (!handler_view(rq, &key, "service "))
 		return;
 	buf_init(&b);
-	put_service(&b, &rq->worker->view);
+	put_service(&b, rq->view);
 	handler_reply_buf(rq, &b);
 }
 
@@ -87,7 +87,7 @@ static int64_t clip(int64_t value, int64_t count)
 
 static bool find_cluster(struct request *rq, struct str name, struct page *page)
 {
-	const struct service_view *view = &rq->worker->view;
+	const struct service_view *view = rq->view;
 
 	for (page->cluster = 0; page->cluster < view->cluster_count; page->cluster++)
 		if (str_eq(view->clusters[page->cluster].name, name))
@@ -99,7 +99,7 @@ static bool find_cluster(struct request *rq, struct str name, struct page *page)
 /* The end may be before the start: a negative page is refused, as there. */
 static bool cut_page(struct request *rq, int32_t number, int32_t size, struct page *page)
 {
-	const struct service_view *view = &rq->worker->view;
+	const struct service_view *view = rq->view;
 	int64_t end = (int64_t)number * size;
 
 	page->count = 0;
@@ -113,10 +113,10 @@ static bool cut_page(struct request *rq, int32_t number, int32_t size, struct pa
 	return false;
 }
 
-static void put_page(struct buf *b, const struct worker *worker, const struct page *page)
+static void put_page(struct buf *b, const struct request *rq, const struct page *page)
 {
-	struct instance_json_clock now = { health_now(worker->registry.seg), clock_wall_ms() };
-	const struct service_view *view = &worker->view;
+	struct instance_json_clock now = { health_now(rq->worker->registry.seg), clock_wall_ms() };
+	const struct service_view *view = rq->view;
 	int64_t at = 0;
 
 	BUF_LIT(b, "{\"list\":[");
@@ -147,7 +147,7 @@ void handle_catalog_instances(struct request *rq)
 	if (!handler_view(rq, &key, "service ") || !find_cluster(rq, cluster, &page) || !cut_page(rq, number, size, &page))
 		return;
 	buf_init(&b);
-	put_page(&b, rq->worker, &page);
+	put_page(&b, rq, &page);
 	handler_reply_buf(rq, &b);
 }
 
@@ -158,14 +158,14 @@ void handle_catalog_instances(struct request *rq)
 
 void handle_catalog_rt(struct request *rq)
 {
-	const struct service_view *view = &rq->worker->view;
+	const struct service_view *view = rq->view;
 	struct service_key key;
 	struct buf b;
 	int ret;
 
 	if (!handler_required_service(rq, &key))
 		return;
-	if ((ret = registry_view(&rq->worker->registry, &key, &rq->worker->view)) < 0) {
+	if ((ret = registry_view(&rq->worker->registry, &key, rq->view)) < 0) {
 		reply_registry_error(rq, ret, key.name, STR(""));
 		return;
 	}

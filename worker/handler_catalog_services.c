@@ -79,14 +79,14 @@ static bool has_address(const struct service_view *view, const struct address *a
 	return false;
 }
 
-/* The service of that row in worker->view. 1, 0: gone meanwhile, or an error. */
+/* The service of that row in rq->view. 1, 0: gone meanwhile, or an error. */
 static int view_row(struct catalog *catalog, size_t row)
 {
-	struct worker *worker = catalog->rq->worker;
+	struct request *rq = catalog->rq;
 	struct service_key key = { catalog->ns, catalog->services.rows[row].name };
-	int ret = registry_view(&worker->registry, &key, &worker->view);
+	int ret = registry_view(&rq->worker->registry, &key, rq->view);
 
-	return ret < 0 ? ret : worker->view.stamp.found;
+	return ret < 0 ? ret : rq->view->stamp.found;
 }
 
 static int select_by_address(struct catalog *catalog)
@@ -98,7 +98,7 @@ static int select_by_address(struct catalog *catalog)
 	for (size_t i = 0; i < services->count; i++) {
 		if ((ret = view_row(catalog, i)) < 0)
 			return ret;
-		if (ret == 1 && has_address(&catalog->rq->worker->view, &catalog->address))
+		if (ret == 1 && has_address(catalog->rq->view, &catalog->address))
 			services->rows[kept++] = services->rows[i];
 	}
 	services->count = kept;
@@ -159,7 +159,7 @@ static uint32_t put_cluster(struct buf *b, const struct service_view *view, uint
 
 static int put_detail(struct buf *b, struct catalog *catalog, size_t row)
 {
-	const struct service_view *view = &catalog->rq->worker->view;
+	const struct service_view *view = catalog->rq->view;
 	int ret = view_row(catalog, row);
 	uint32_t at = 0;
 

@@ -94,9 +94,9 @@ static const struct cluster_view *find_cluster(const struct service_view *view, 
 /* Health is set by hand only where nothing checks it. */
 static bool may_set(struct request *rq, const struct service_key *key, struct str cluster)
 {
-	const struct service_view *view = &rq->worker->view;
+	const struct service_view *view = rq->view;
 	const struct cluster_view *found;
-	int ret = registry_view(&rq->worker->registry, key, &rq->worker->view);
+	int ret = registry_view(&rq->worker->registry, key, rq->view);
 
 	if (ret < 0) {
 		reply_registry_error(rq, ret, key->name, cluster);

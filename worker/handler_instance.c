@@ -201,7 +201,7 @@ static bool is_missing(int err)
 static bool patch_known(struct request *rq, const struct service_key *service, const struct instance_key *key)
 {
 	bool cluster_known;
-	int ret = registry_get(&rq->worker->registry, service, key, -1, &rq->worker->view, &cluster_known);
+	int ret = registry_get(&rq->worker->registry, service, key, -1, rq->view, &cluster_known);
 
 	if (is_missing(ret))
 		reply_caused(rq, 400, "instance not found");
@@ -291,7 +291,7 @@ static void answer_no_instance(struct request *rq, const struct service_key *ser
 
 void handle_instance_get(struct request *rq)
 {
-	struct service_view *view = &rq->worker->view;
+	struct service_view *view = rq->view;
 	struct service_key service;
 	struct instance_key key = { .ephemeral = true };
 	bool cluster_known = false;
@@ -353,7 +353,7 @@ static void answer_statuses(struct request *rq, const struct service_view *view)
 void handle_instance_statuses(struct request *rq)
 {
 	struct str text = request_param(rq, STR("key"));
-	struct service_view *view = &rq->worker->view;
+	struct service_view *view = rq->view;
 	struct service_key key;
 	const char *refusal;
 	int ret;

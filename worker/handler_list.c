@@ -20,6 +20,7 @@ struct list_request {
 	struct list_query query;
 	struct list_fields fields;
 	struct service_stamp stamp;
+	struct buf *hosts; /* where they are written, when they are not in the cache */
 };
 
 /* ---- parameters ---------------------------------------------------------------- */
@@ -114,7 +115,7 @@ static int render(struct request *rq, struct list_request *list, struct buf *hos
                   struct list_cache_entry *entry)
 {
 	struct worker *worker = rq->worker;
-	struct service_view *view = &worker->view;
+	struct service_view *view = rq->view;
 	uint8_t checksum[16];
 	bool fresh;
 	int ret;
@@ -156,10 +157,8 @@ static void give_back_large(struct worker *worker)
 {
 	if (worker->hosts.cap > KEEP_BYTES)
 		buf_free(&worker->hosts);
-	if (worker->view.text_cap > KEEP_BYTES) {
+	if (worker->view.text_cap > KEEP_BYTES)
 		service_view_free(&worker->view);
-		service_view_init(&worker->view);
-	}
 }
 
 /* ---- answers -------------------------------------------------------------------- */
@@ -167,6 +166,7 @@ static void give_back_large(struct worker *worker)
 static void answer(struct request *rq, struct list_request *list, const struct list_cache_entry *entry)
 {
 	struct str none = { NULL, 0 };
+	bool own = rq->work != NULL && entry->hosts.p != NULL && entry->hosts.p == list->hosts->data;
 	struct buf b;
 
 	list->fields.metadata_json = entry->metadata_json;
@@ -179,6 +179,8 @@ static void answer(struct request *rq, struct list_request *list, const struct l
 		reply_caused(rq, 503, "out of memory");
 	else if (entry->shape.empty || list->query.is_check)
 		reply_json(rq, buf_view(&b), none, none);
+	else if (own)
+		reply_json_buf(rq, STR(LIST_HEAD), list->hosts, buf_view(&b));
 	else
 		reply_json(rq, STR(LIST_HEAD), entry->hosts, buf_view(&b));
 	buf_free(&b);
@@ -197,8 +199,8 @@ static void answer_and_keep(struct request *rq, struct list_request *list, const
 {
 	struct list_cache_key key = cache_key(list);
 
-	answer(rq, list, entry);
 	list_cache_put(rq->worker->list_cache, &key, entry);
+	answer(rq, list, entry);
 }
 
 /* Only health has changed since an older entry: its hosts are moved. False: it has to be rendered. */
@@ -208,7 +210,7 @@ static bool answer_flipped(struct request *rq, struct list_request *list)
 	const struct list_cache_entry *older = list_cache_older(rq->worker->list_cache, &key);
 	uint64_t healthy[PIECES_MOST / 64];
 	struct list_cache_entry entry;
-	struct buf *hosts = &rq->worker->hosts;
+	struct buf *hosts = list->hosts;
 
 	if (older == NULL || older->piece_count == 0 || older->shape.empty || older->piece_count != list->stamp.instances)
 		return false;
@@ -233,7 +235,7 @@ static bool answer_flipped(struct request *rq, struct list_request *list)
 static void answer_rendered(struct request *rq, struct list_request *list)
 {
 	struct list_cache_entry entry = { .hosts = { NULL, 0 } };
-	struct buf *hosts = &rq->worker->hosts, metadata;
+	struct buf *hosts = list->hosts, metadata;
 	int ret;
 
 	metric_add(METRIC_LIST_CACHE_MISSES, 1);
@@ -251,7 +253,7 @@ static void answer_rendered(struct request *rq, struct list_request *list)
 	buf_free(&metadata);
 }
 
-static void answer_found(struct request *rq, struct list_request *list)
+static void answer_stamped(struct request *rq, struct list_request *list)
 {
 	struct list_cache_key key = cache_key(list);
 	struct list_cache_entry entry;
@@ -263,7 +265,44 @@ static void answer_found(struct request *rq, struct list_request *list)
 	}
 	if (!flips_are_moved(list) || !answer_flipped(rq, list))
 		answer_rendered(rq, list);
-	give_back_large(rq->worker);
+}
+
+/* Some time has passed, perhaps: what is told is of now. */
+static void answer_long(struct request *rq)
+{
+	struct list_request *list = rq->kept;
+	struct buf hosts;
+	int ret = registry_poll(&rq->worker->registry, &list->service, NULL, &list->stamp);
+
+	buf_init(&hosts);
+	list->hosts = &hosts;
+	list->fields.last_ref_time = clock_wall_ms();
+	if (ret < 0)
+		reply_registry_error(rq, ret, list->service.name, STR(""));
+	else if (!list->stamp.found)
+		answer_unknown(rq, list);
+	else
+		answer_stamped(rq, list);
+	buf_free(&hosts);
+}
+
+static void answer_found(struct request *rq, struct list_request *list)
+{
+	struct list_request *kept;
+
+	if (list->stamp.instances <= LONG_INSTANCES) {
+		list->hosts = &rq->worker->hosts;
+		answer_stamped(rq, list);
+		give_back_large(rq->worker);
+		return;
+	}
+	if ((kept = arena_alloc(&rq->arena, sizeof(*kept))) == NULL) {
+		reply_caused(rq, 503, "out of memory");
+		return;
+	}
+	*kept = *list;
+	rq->kept = kept;
+	long_start(rq, answer_long);
 }
 
 void handle_instance_list(struct request *rq)

@@ -177,7 +177,7 @@ static void change_named(struct batch *batch)
 
 static void change_kind(struct batch *batch, bool ephemeral)
 {
-	struct service_view *view = &batch->rq->worker->view;
+	struct service_view *view = batch->rq->view;
 	int ret = registry_view(&batch->rq->worker->registry, &batch->service, view);
 
 	if (ret < 0)

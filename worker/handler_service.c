@@ -151,7 +151,7 @@ static bool matches(const struct service_view *view, const struct selector *sele
 
 static int select_names(struct listing *list, const struct selector *selector)
 {
-	struct worker *worker = list->rq->worker;
+	struct request *rq = list->rq;
 	struct service_names *names = &list->names;
 	struct service_key key = list->scope;
 	size_t kept = 0;
@@ -159,9 +159,9 @@ static int select_names(struct listing *list, const struct selector *selector)
 
 	for (size_t i = 0; i < names->count; i++) {
 		key.name = names->rows[i].name;
-		if ((ret = registry_view(&worker->registry, &key, &worker->view)) < 0)
+		if ((ret = registry_view(&rq->worker->registry, &key, rq->view)) < 0)
 			return ret;
-		if (matches(&worker->view, selector))
+		if (matches(rq->view, selector))
 			names->rows[kept++] = names->rows[i];
 	}
 	names->count = kept;

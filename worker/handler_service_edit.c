@@ -206,7 +206,7 @@ static void put_service(struct buf *b, const struct service_view *view)
 
 bool handler_view(struct request *rq, const struct service_key *key, const char *unknown)
 {
-	struct service_view *view = &rq->worker->view;
+	struct service_view *view = rq->view;
 	int ret = registry_view(&rq->worker->registry, key, view);
 
 	if (ret < 0)
@@ -225,13 +225,13 @@ void handle_service_get(struct request *rq)
 	if (!handler_bound_service(rq, &key) || !handler_view(rq, &key, "service "))
 		return;
 	buf_init(&b);
-	put_service(&b, &rq->worker->view);
+	put_service(&b, rq->view);
 	handler_reply_buf(rq, &b);
 }
 
 void handle_service_checksum(struct request *rq)
 {
-	const struct service_view *view = &rq->worker->view;
+	const struct service_view *view = rq->view;
 	struct service_key key;
 	uint8_t checksum[16];
 	struct buf b;

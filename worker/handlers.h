@@ -115,7 +115,7 @@ static inline bool handler_service_key(struct request *rq, struct service_key *k
 /* The same without the format check: bound (absent is 500) or required (absent or empty is 400). False: answered. */
 bool handler_bound_service(struct request *rq, struct service_key *key_r);
 bool handler_required_service(struct request *rq, struct service_key *key_r);
-/* The service in worker->view; false: answered, an unknown one with 500 "<unknown><name>", and " is not found!" behind
+/* The service in rq->view; false: answered, an unknown one with 500 "<unknown><name>", and " is not found!" behind
  * "service ". */
 bool handler_view(struct request *rq, const struct service_key *key, const char *unknown);
 /* Metadata of any kind (2.6); false: answered. handler_metadata.c */
@@ -149,14 +149,10 @@ const struct host_load *handler_host_load(struct worker *worker);
 /* The datum key of 2.5. */
 void handler_put_datum_key(struct buf *b, struct str ip, int32_t port, struct str cluster);
 
-/* 503 when memory is short while the answer is made. */
+/* 503 when memory is short while the answer is made. Leaves *b empty. */
 static inline void handler_reply_buf(struct request *rq, struct buf *b)
 {
-	if (buf_failed(b))
-		reply_caused(rq, 503, "out of memory");
-	else
-		reply_json(rq, buf_view(b), (struct str){ NULL, 0 }, (struct str){ NULL, 0 });
-	buf_free(b);
+	reply_json_buf(rq, (struct str){ NULL, 0 }, b, (struct str){ NULL, 0 });
 }
 
 #endif

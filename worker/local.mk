@@ -18,6 +18,7 @@ libroster_a_SOURCES += \
 	worker/keep_alive.c worker/keep_alive.h \
 	worker/later.c worker/later.h \
 	worker/list_cache.c worker/list_cache.h \
+	worker/long.c worker/long.h \
 	worker/main.c worker/worker.h \
 	worker/params.c worker/request.h \
 	worker/park.c worker/park.h \
@@ -36,7 +37,7 @@ libroster_a_SOURCES += \
 
 if HAVE_CMOCKA
 check_PROGRAMS += tests/unit/media_test tests/unit/accept_test tests/unit/chunked_test tests/unit/connection_test \
-	tests/unit/bound_test tests/unit/head_check_test tests/unit/keep_alive_test tests/unit/params_test tests/unit/pattern_test \
+	tests/unit/bound_test tests/unit/head_check_test tests/unit/keep_alive_test tests/unit/long_test tests/unit/params_test tests/unit/pattern_test \
 	tests/unit/reply_test tests/unit/router_test tests/unit/unpushed_test
 tests_unit_accept_test_SOURCES = tests/unit/accept_test.c tests/unit/http_fixture.h
 tests_unit_accept_test_LDADD = $(UNIT_LDADD)
@@ -52,6 +53,8 @@ tests_unit_connection_test_SOURCES = tests/unit/connection_test.c tests/unit/htt
 tests_unit_connection_test_LDADD = $(UNIT_LDADD)
 tests_unit_head_check_test_SOURCES = tests/unit/head_check_test.c tests/unit/http_fixture.h
 tests_unit_head_check_test_LDADD = $(UNIT_LDADD)
+tests_unit_long_test_SOURCES = tests/unit/long_test.c tests/unit/http_fixture.h
+tests_unit_long_test_LDADD = $(UNIT_LDADD)
 tests_unit_keep_alive_test_SOURCES = tests/unit/keep_alive_test.c tests/unit/http_fixture.h
 tests_unit_keep_alive_test_LDADD = $(UNIT_LDADD)
 tests_unit_params_test_SOURCES = tests/unit/params_test.c tests/unit/http_fixture.h

@@ -15,6 +15,7 @@
 #include "worker/list_cache.h"
 #include "worker/router.h"
 
+#define SETTLE_MS 200U   /* before everybody stands still: long requests that are nearly ready */
 #define STOP_SECONDS 5.0 /* SIGTERM: requests in hand get this long */
 
 struct watchers {
@@ -57,10 +58,14 @@ static void take_over(struct worker *worker)
 /* Between two requests. Connections stay open; what clients send meanwhile waits in the kernel. */
 static void stand_still(struct worker *worker)
 {
-	uint64_t since_ms = clock_mono_ms();
+	uint64_t since_ms;
 
+	if (freeze_wanted(worker->proc))
+		long_settle(worker, SETTLE_MS, false);
+	since_ms = clock_mono_ms();
 	switch (freeze_here(worker->proc)) {
 	case FREEZE_GIVE:
+		long_settle(worker, 0, true);
 		give(worker); /* fall through */
 	case FREEZE_LEAVE:
 		_exit(EXIT_SUCCESS);

@@ -307,6 +307,20 @@ static void put_large(struct request *rq, const struct reply *reply, struct str 
 	connection_write_through(rq->connection, pieces, count);
 }
 
+/* Everything before the body. False: there is none to follow. */
+static bool begin_json(struct request *rq, struct reply *reply)
+{
+	if (!media_accepts_json(rq->accept)) {
+		reply_caused(rq, 500, "Could not find acceptable representation");
+		return false;
+	}
+	if (!put_head(rq, reply) || rq->method == METHOD_HEAD)
+		return false;
+	if (reply->chunked && reply->length > 0)
+		put_chunk_size(rq->out, reply->length);
+	return true;
+}
+
 static void put_json(struct request *rq, struct str headers, struct str a, struct str b, struct str c)
 {
 	size_t total = a.n + b.n + c.n;
@@ -314,14 +328,8 @@ static void put_json(struct request *rq, struct str headers, struct str a, struc
 		.status = 200, .type = STR("application/json"), .chunked = true, .length = total, .headers = headers
 	};
 
-	if (!media_accepts_json(rq->accept)) {
-		reply_caused(rq, 500, "Could not find acceptable representation");
+	if (!begin_json(rq, &reply))
 		return;
-	}
-	if (!put_head(rq, &reply) || rq->method == METHOD_HEAD)
-		return;
-	if (reply.chunked && total > 0)
-		put_chunk_size(rq->out, total);
 	if (total >= WRITE_THROUGH && rq->connection != NULL) {
 		put_large(rq, &reply, a, b, c);
 		return;
@@ -336,6 +344,31 @@ static void put_json(struct request *rq, struct str headers, struct str a, struc
 void reply_json(struct request *rq, struct str a, struct str b, struct str c)
 {
 	put_json(rq, (struct str){ NULL, 0 }, a, b, c);
+}
+
+/* b goes to the connection as it is: c and the end of the chunk are put behind it there. */
+static void give_json(struct request *rq, struct str a, struct buf *b, struct str c)
+{
+	struct reply reply = { .status = 200, .type = STR("application/json"), .chunked = true, .length = a.n + b->len + c.n };
+
+	if (!begin_json(rq, &reply))
+		return;
+	buf_str(rq->out, a);
+	buf_str(b, c);
+	if (reply.chunked)
+		BUF_LIT(b, CRLF "0" CRLF CRLF);
+	connection_give(rq->connection, b);
+}
+
+void reply_json_buf(struct request *rq, struct str a, struct buf *b, struct str c)
+{
+	if (buf_failed(b))
+		reply_caused(rq, 503, "out of memory");
+	else if (b->len >= WRITE_THROUGH && rq->connection != NULL)
+		give_json(rq, a, b, c);
+	else
+		put_json(rq, (struct str){ NULL, 0 }, a, buf_view(b), c);
+	buf_free(b);
 }
 
 void reply_json_headers(struct request *rq, struct str headers, struct str body)

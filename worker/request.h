@@ -20,6 +20,8 @@
 #include "shared/net/agent.h"
 
 struct charset;
+struct long_work;
+struct service_view;
 struct worker;
 struct connection;
 struct request;
@@ -69,7 +71,10 @@ struct request {
 	struct str service_name; /* grouped (specification 1.3 step 5); unset: absent; blank: as it was given */
 
 	struct arena arena;
-	struct buf *out; /* reply bytes go here (head and body) */
+	struct buf *out;           /* reply bytes go here (head and body) */
+	struct service_view *view; /* memory for a copy of a service; what is in it, until the handler returns (worker/long.h) */
+	struct long_work *work;    /* of a long request; NULL: it is none */
+	void *kept;                /* of the handler, in the arena: what the function of long_start() goes on with */
 	bool answered, parked, close_after;
 	int status; /* once answered */
 
@@ -101,6 +106,8 @@ void reply_text(struct request *rq, int status, struct str text);
 void reply_ok(struct request *rq); /* "ok" */
 /* application/json, chunked. `a` then `b` then `c` are written one after the other (any may be unset). */
 void reply_json(struct request *rq, struct str a, struct str b, struct str c);
+/* The same of a buffer that is given away, however long it is: "out of memory" if it has failed. Leaves *b empty. */
+void reply_json_buf(struct request *rq, struct str a, struct buf *b, struct str c);
 /* The same with further headers, each with its line end. */
 void reply_json_headers(struct request *rq, struct str headers, struct str body);
 /* 200 with a type of its own, chunked. */

@@ -75,10 +75,10 @@ void route_stats_handled(struct request *rq)
 		add(&row->cpu_ns, (cpu_ns() - rq->began_cpu_ns) * SAMPLE_EVERY);
 }
 
-void route_stats_answered(struct request *rq)
+void route_stats_answered(struct request *rq, uint64_t now_us)
 {
 	struct slot_route *row = row_of(rq);
-	uint64_t us = clock_mono_us() - rq->began_us;
+	uint64_t us = now_us - rq->began_us;
 	unsigned bucket = 0;
 
 	if (row == NULL)

@@ -24,7 +24,7 @@ struct route_stats {
 void route_stats_begin(struct request *rq);
 void route_stats_handled(struct request *rq);
 /* The answer is made, at once or later. */
-void route_stats_answered(struct request *rq);
+void route_stats_answered(struct request *rq, uint64_t now_us);
 
 /* Upper bounds of the buckets in seconds, as text. */
 extern const char *const route_stats_bounds[SLOT_ROUTE_BUCKETS];

@@ -10,6 +10,7 @@
 #include "worker/form.h"
 #include "worker/gate.h"
 #include "worker/later.h"
+#include "worker/long.h"
 #include "worker/path.h"
 #include "worker/reply.h"
 #include "worker/source_limit.h"
@@ -344,8 +345,12 @@ void router_dispatch(const struct router *router, struct request *rq)
 	}
 	if ((rq->route->flags & ROUTE_OPERATOR) != 0 && !gate_admits(rq))
 		return;
-	if (router_prepare(rq))
-		rq->route->handler(rq);
+	if (router_prepare(rq)) {
+		if ((rq->route->flags & ROUTE_LONG) != 0)
+			long_start(rq, rq->route->handler);
+		else
+			rq->route->handler(rq);
+	}
 	if (!rq->answered && !rq->parked)
 		reply_caused(rq, 500, "the handler gave no answer");
 }

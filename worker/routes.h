@@ -12,6 +12,7 @@ enum route_flag {
 	ROUTE_RESPONSIBLE = 2, /* D: forwarded in a cluster */
 	ROUTE_WRITE = 4,       /* right needed: write */
 	ROUTE_OPERATOR = 8,    /* only from the sources of operator.allow */
+	ROUTE_LONG = 16,       /* its work depends on how much is stored or asked for: worker/long.h */
 };
 
 struct route {

@@ -8,10 +8,12 @@
 
 #include "shared/net/destination.h"
 #include "shared/process/process.h"
+#include "shared/process/turn.h"
 #include "shared/registry/registry.h"
 #include "shared/registry/switches.h"
 #include "worker/gate.h"
 #include "worker/keep_alive.h"
+#include "worker/long.h"
 #include "worker/route_stats.h"
 #include "worker/unpushed.h"
 
@@ -43,7 +45,7 @@ struct worker {
 	struct destination_policy destinations;
 	struct unpushed_log unpushed;
 	struct keep_alive keep_alive; /* follows http.idle_timeout */
-	struct service_view view;     /* memory reused from request to request */
+	struct service_view view;     /* memory reused from request to request: request.view, but for long ones */
 	struct buf hosts;             /* the same, for a list that is not in list_cache */
 	struct list_cache *list_cache;
 	struct accept_set *accept;
@@ -53,6 +55,8 @@ struct worker {
 	struct connection_pool *pool; /* buffers that all connections share */
 	struct router *router;
 	struct parked parked;
+	struct long_lane lane;
+	struct turn turn;
 	uint64_t next_request_id;
 	uint64_t started_ms;
 	struct host_load host;

@@ -68,6 +68,8 @@ struct config {
 	uint64_t http_body_bytes; /* http.body */
 	uint64_t http_head_timeout_ms, http_body_timeout_ms, http_idle_timeout_ms, http_write_timeout_ms;
 	uint32_t http_requests;     /* http.requests: per connection, 0 = no limit */
+	uint32_t http_long_requests;
+	uint64_t http_long_wait_ms;
 	uint32_t http_pipeline;     /* http.pipeline: answers pending before reading stops */
 	uint32_t http_connections;  /* http.connections: per worker */
 	uint64_t http_memory_bytes; /* http.memory: per worker, 256 MiB */

@@ -96,6 +96,12 @@ const struct config_key config_keys[] = {
 	  "Answers of one connection that may be pending before reading from it stops; after so many the other connections have their "
 	  "turn.",
 	  NULL },
+	{ "http.long_requests", CONFIG_INT, FIELD(http_long_requests), 1, 1024, "8", "requests", true,
+	  "Requests that take longer than a turn (long lists, batches, pages of the catalog) and are worked on at the same time by one "
+	  "worker, in slices between all others; half of them for one source address. Further ones wait.",
+	  NULL },
+	{ "http.long_wait", CONFIG_DURATION, FIELD(http_long_wait_ms), 100, HOUR, "30s", "", true,
+	  "A long request that has waited so long for http.long_requests is answered 503.", NULL },
 	{ "http.connections", CONFIG_INT, FIELD(http_connections), 1, 1000000, "20000", "connections", true,
 	  "Connections of one worker. Not more than its file descriptors allow.", NULL },
 	{ "http.memory", CONFIG_SIZE, FIELD(http_memory_bytes), 0, 64 * GIB, "256MiB", "", true,

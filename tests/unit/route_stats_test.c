@@ -43,7 +43,7 @@ static void ask(const struct route *route, int status, uint64_t us)
 	rq->status = status;
 	route_stats_handled(rq);
 	clock_set_for_test(BEGIN_US + us, 1);
-	route_stats_answered(rq);
+	route_stats_answered(rq, clock_mono_us());
 }
 
 static void test_counts(void **state)

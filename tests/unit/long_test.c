@@ -1,0 +1,393 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* long: requests in slices. Who is served meanwhile, who waits, who is refused, and what becomes of the work of who has left. */
+#include "tests/unit/http_fixture.h"
+
+#include <ev.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "shared/base/clock.h"
+#include "shared/base/fiber.h"
+#include "worker/connection.h"
+#include "worker/connection_state.h"
+#include "worker/long.h"
+#include "worker/router.h"
+#include "worker/routes.h"
+
+#define CLIENTS 6
+#define H "Host: a\r\n"
+
+static struct fixture f;
+static struct {
+	int fd;
+	char got[4u << 20];
+	size_t n;
+	bool closed;
+} clients[CLIENTS];
+
+static char big[3u << 20];
+static unsigned begun, told, ended;
+static bool go; /* a work goes on until this is true */
+
+/* ---- handlers -------------------------------------------------------------------- */
+
+static void answer_ok(struct request *rq)
+{
+	reply_ok(rq);
+}
+
+/* Uses more than a slice between two pauses, so that each ends one. */
+static void spend_a_slice(void)
+{
+	uint64_t until_us = clock_mono_us() + LONG_SLICE_US + 100;
+
+	while (clock_mono_us() < until_us)
+		continue;
+}
+
+static void answer_when_told(struct request *rq)
+{
+	int ret = 0;
+
+	begun++;
+	assert_true(fiber_is_inside());
+	assert_ptr_not_equal(rq->view, &f.worker.view);
+	while (!go && ret == 0) {
+		spend_a_slice();
+		ret = fiber_pause();
+	}
+	ended++;
+	told += ret == ERR_GONE;
+	reply_text(rq, 200, ret == 0 ? STR("done") : STR("nobody"));
+}
+
+static void answer_long_buf(struct request *rq)
+{
+	struct buf b;
+
+	buf_init(&b);
+	buf_put(&b, big, sizeof(big));
+	reply_json_buf(rq, STR("<"), &b, STR(">"));
+	assert_null(b.data);
+}
+
+static void answer_nothing(struct request *rq)
+{
+	(void)rq;
+}
+
+static void answer_body(struct request *rq)
+{
+	reply_text(rq, 200, fiber_is_inside() ? STR("long") : STR("short"));
+}
+
+static const struct route rows[] = {
+	{ METHOD_GET, "/v1/ns/ok", answer_ok, ROUTE_NAMING, "" },
+	{ METHOD_GET, "/v1/ns/long", answer_when_told, ROUTE_NAMING | ROUTE_LONG, "" },
+	{ METHOD_GET, "/v1/ns/buf", answer_long_buf, ROUTE_NAMING | ROUTE_LONG, "" },
+	{ METHOD_GET, "/v1/ns/nothing", answer_nothing, ROUTE_NAMING | ROUTE_LONG, "" },
+	{ METHOD_PUT, "/v1/ns/body", answer_body, ROUTE_NAMING, "" },
+};
+
+/* ---- both ends --------------------------------------------------------------------- */
+
+static void open_client(unsigned n, uint8_t source)
+{
+	int pair[2];
+
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, pair), 0);
+	clients[n].fd = pair[0];
+	clients[n].n = 0;
+	clients[n].closed = false;
+	connection_open(&f.worker, pair[1], NULL);
+	f.worker.connections->source[15] = source;
+}
+
+static void get(unsigned n, const char *path)
+{
+	char text[200];
+	int len = snprintf(text, sizeof(text), "GET /nacos/v1/ns/%s HTTP/1.1\r\n" H "\r\n", path);
+
+	assert_int_equal(send(clients[n].fd, text, (size_t)len, MSG_NOSIGNAL), len);
+}
+
+static const char *take(unsigned n)
+{
+	ssize_t got;
+
+	while (!clients[n].closed &&
+	       (got = recv(clients[n].fd, clients[n].got + clients[n].n, sizeof(clients[n].got) - 1 - clients[n].n, 0)) >= 0) {
+		clients[n].closed = got == 0;
+		clients[n].n += (size_t)got;
+	}
+	clients[n].got[clients[n].n] = '\0';
+	return clients[n].got;
+}
+
+static void turn_once(void)
+{
+	ev_run(f.worker.loop, EVRUN_NOWAIT);
+}
+
+static void turn_until_told(unsigned n, const char *what)
+{
+	for (unsigned i = 0; i < 100000 && strstr(take(n), what) == NULL; i++)
+		turn_once();
+	assert_non_null(strstr(clients[n].got, what));
+}
+
+static int set_up(void **state)
+{
+	struct config *config = &f.proc.config;
+
+	(void)state;
+	fixture_init(&f);
+	config->http_head_timeout_ms = config->http_body_timeout_ms = 60000;
+	config->http_idle_timeout_ms = config->http_write_timeout_ms = 60000;
+	config->http_body_bytes = 1 << 20;
+	config->http_long_requests = 8;
+	config->http_long_wait_ms = 60000;
+	memset(big, 'b', sizeof(big));
+	f.worker.loop = ev_loop_new(EVFLAG_AUTO | EVFLAG_NOENV);
+	assert_non_null(f.worker.loop);
+	assert_int_equal(router_new(rows, sizeof(rows) / sizeof(rows[0]), STR("/nacos"), &f.worker.router), 0);
+	assert_int_equal(connection_pool_new(&f.worker), 0);
+	begun = told = ended = 0;
+	go = false;
+	for (unsigned n = 0; n < CLIENTS; n++)
+		clients[n].fd = -1;
+	return 0;
+}
+
+static int tear_down(void **state)
+{
+	(void)state;
+	connection_pool_free(&f.worker);
+	router_free(&f.worker.router);
+	ev_loop_destroy(f.worker.loop);
+	fixture_free(&f);
+	for (unsigned n = 0; n < CLIENTS; n++)
+		if (clients[n].fd >= 0)
+			close(clients[n].fd);
+	return 0;
+}
+
+/* ---- tests ------------------------------------------------------------------------------ */
+
+static void a_short_one_is_answered_at_once(void **state)
+{
+	(void)state;
+	go = true;
+	open_client(0, 1);
+	get(0, "long");
+	turn_once();
+	assert_non_null(strstr(take(0), "done"));
+	assert_int_equal(f.worker.parked.count, 0);
+	assert_int_equal(f.slot.counters[METRIC_LONG_REQUESTS], 0);
+	get(0, "nothing");
+	turn_until_told(0, "gave no answer");
+}
+
+/* While one is worked on, others are answered in the turn in which they come. */
+static void others_are_served_meanwhile(void **state)
+{
+	(void)state;
+	open_client(0, 1);
+	open_client(1, 2);
+	get(0, "long");
+	for (unsigned i = 1; i <= 20; i++) {
+		turn_once();
+		clients[1].n = 0;
+		get(1, "ok");
+		turn_once();
+		assert_non_null(strstr(take(1), "ok"));
+		assert_null(strstr(take(0), "done"));
+	}
+	assert_int_equal(begun, 1);
+	assert_int_equal(f.slot.counters[METRIC_LONG_REQUESTS], 1);
+	go = true;
+	turn_until_told(0, "done");
+	assert_null(f.worker.lane.first);
+}
+
+static void pipelined_answers_keep_their_order(void **state)
+{
+	(void)state;
+	open_client(0, 1);
+	get(0, "ok");
+	get(0, "long");
+	get(0, "ok");
+	for (unsigned i = 0; i < 10; i++)
+		turn_once();
+	assert_non_null(strstr(take(0), "\r\n\r\nok"));
+	assert_null(strstr(strstr(take(0), "\r\n\r\nok") + 5, "ok"));
+	go = true;
+	turn_until_told(0, "done");
+	turn_until_told(0, "doneHTTP/1.1 200 OK");
+	assert_non_null(strstr(strstr(clients[0].got, "done"), "\r\n\r\nok"));
+}
+
+/* Two places, so one for each source: the second of the same source waits, another source does not. */
+static void a_source_has_half_of_the_places(void **state)
+{
+	(void)state;
+	f.proc.config.http_long_requests = 2;
+	for (unsigned n = 0; n < 3; n++)
+		open_client(n, n < 2 ? 1 : 2);
+	get(0, "long");
+	turn_once();
+	get(1, "long");
+	for (unsigned i = 0; i < 5; i++)
+		turn_once();
+	assert_int_equal(begun, 1);
+	get(2, "long");
+	for (unsigned i = 0; i < 5; i++)
+		turn_once();
+	assert_int_equal(begun, 2);
+	assert_int_equal(f.worker.lane.active, 2);
+	go = true;
+	for (unsigned n = 0; n < 3; n++)
+		turn_until_told(n, "done");
+	assert_int_equal(begun, 3);
+	assert_int_equal(f.worker.lane.active, 0);
+}
+
+static void who_waits_too_long_is_told_the_limit(void **state)
+{
+	(void)state;
+	f.proc.config.http_long_requests = 1;
+	f.proc.config.http_long_wait_ms = 20;
+	open_client(0, 1);
+	open_client(1, 1);
+	get(0, "long");
+	turn_once();
+	get(1, "long");
+	turn_until_told(1, "503 Service Unavailable");
+	turn_until_told(1, "caused: http.long_requests reached: 1;");
+	assert_int_equal(f.slot.counters[METRIC_LONG_REFUSED], 1);
+	assert_int_equal(begun, 1);
+	go = true;
+	turn_until_told(0, "done");
+}
+
+static void work_for_nobody_ends(void **state)
+{
+	(void)state;
+	f.proc.config.http_long_requests = 1;
+	open_client(0, 1);
+	open_client(1, 1);
+	get(0, "long");
+	turn_once();
+	get(1, "long");
+	turn_once();
+	close(clients[0].fd);
+	clients[0].fd = -1;
+	for (unsigned i = 0; i < 100000 && told == 0; i++)
+		turn_once();
+	assert_int_equal(told, 1);
+	assert_int_equal(f.worker.connection_count, 1);
+	for (unsigned i = 0; i < 5; i++)
+		turn_once();
+	assert_int_equal(begun, 2);
+	go = true;
+	turn_until_told(1, "done");
+}
+
+/* Suspended and waiting ones; the sanitizers look whether everything was given back. */
+static void the_end_of_the_worker_ends_all(void **state)
+{
+	(void)state;
+	f.proc.config.http_long_requests = 4;
+	for (unsigned n = 0; n < 4; n++) {
+		open_client(n, 1);
+		get(n, "long");
+	}
+	for (unsigned i = 0; i < 6; i++)
+		turn_once();
+	assert_int_equal(begun, 2);
+	long_free(&f.worker);
+	assert_int_equal(told, 2);
+	assert_int_equal(ended, 2);
+	assert_int_equal(f.worker.connection_count, 0);
+	assert_int_equal(f.worker.parked.count, 0);
+	long_init(&f.worker);
+}
+
+/* Before everybody stands still: what is nearly ready becomes ready, the rest is refused. */
+static void settling_leaves_nobody_without_an_answer(void **state)
+{
+	(void)state;
+	f.proc.config.http_long_requests = 2;
+	for (unsigned n = 0; n < 3; n++) {
+		open_client(n, (uint8_t)n);
+		get(n, "long");
+	}
+	for (unsigned i = 0; i < 6; i++)
+		turn_once();
+	long_settle(&f.worker, 10, true);
+	assert_int_equal(f.worker.parked.count, 0);
+	for (unsigned n = 0; n < 3; n++)
+		turn_until_told(n, "503");
+	go = true;
+	open_client(3, 9);
+	get(3, "long");
+	long_settle(&f.worker, 1000, false);
+	turn_until_told(3, "done");
+}
+
+static void a_long_answer_is_given_away_whole(void **state)
+{
+	size_t body = 0;
+
+	(void)state;
+	open_client(0, 1);
+	get(0, "ok");
+	get(0, "buf");
+	turn_until_told(0, ">\r\n0\r\n\r\n");
+	assert_non_null(strstr(clients[0].got, "\r\n300002\r\n<b"));
+	for (size_t i = 0; i < clients[0].n; i++)
+		body += clients[0].got[i] == 'b' && clients[0].got[i + 1] != 'l';
+	assert_in_range(body, sizeof(big), sizeof(big) + 20);
+	clients[0].n = 0;
+	get(0, "ok");
+	turn_until_told(0, "\r\n\r\nok");
+	assert_in_range(f.worker.held_bytes, 0, 65536);
+}
+
+static void a_large_body_makes_a_long_request(void **state)
+{
+	char head[200];
+	int n;
+
+	(void)state;
+	for (unsigned i = 0; i < 2; i++) {
+		size_t bytes = LONG_BODY_BYTES + i;
+
+		open_client(i, 1);
+		n = snprintf(head, sizeof(head), "PUT /nacos/v1/ns/body HTTP/1.1\r\n" H "Content-Length: %zu\r\n\r\n", bytes);
+		assert_int_equal(send(clients[i].fd, head, (size_t)n, MSG_NOSIGNAL), n);
+		for (size_t sent = 0; sent < bytes;) {
+			ssize_t put = send(clients[i].fd, big, bytes - sent, MSG_NOSIGNAL);
+
+			sent += put > 0 ? (size_t)put : 0;
+			turn_once();
+		}
+		turn_until_told(i, i == 0 ? "short" : "long");
+	}
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(a_short_one_is_answered_at_once),      TEST(others_are_served_meanwhile),
+		TEST(pipelined_answers_keep_their_order),   TEST(a_source_has_half_of_the_places),
+		TEST(who_waits_too_long_is_told_the_limit), TEST(work_for_nobody_ends),
+		TEST(the_end_of_the_worker_ends_all),       TEST(settling_leaves_nobody_without_an_answer),
+		TEST(a_long_answer_is_given_away_whole),    TEST(a_large_body_makes_a_long_request),
+	};
+
+	return cmocka_run_group_tests_name("long", tests, NULL, NULL);
+}

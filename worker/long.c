@@ -1,0 +1,400 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "worker/long.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "shared/base/clock.h"
+#include "shared/base/fiber.h"
+#include "shared/metrics/metrics.h"
+#include "shared/process/turn.h"
+#include "worker/connection_state.h"
+#include "worker/park.h"
+#include "worker/routes.h"
+
+/* Less than this after a wake-up, and nobody else wanted anything. */
+#define QUIET_US 30U
+/* Memory of a view that is kept. */
+#define SPARE_BYTES (4U << 20)
+
+struct long_work {
+	struct long_work *next;
+	struct request *rq;
+	long_fn *fn;
+	struct fiber *fiber; /* NULL: waits for a place */
+	uint64_t id;         /* rising */
+	uint64_t since_ms, looked_ms;
+	bool gone;
+	struct service_view view;
+	struct buf in, sink; /* after long_abandon() */
+};
+
+/* ---- the lane ------------------------------------------------------------------ */
+
+static struct long_lane *lane_of(const struct request *rq)
+{
+	return &rq->worker->lane;
+}
+
+static void stay_awake(struct long_lane *lane)
+{
+	if (lane->first != NULL)
+		ev_idle_start(lane->worker->loop, &lane->busy);
+	else
+		ev_idle_stop(lane->worker->loop, &lane->busy);
+}
+
+static void append(struct long_lane *lane, struct long_work *work)
+{
+	work->id = ++lane->last_id;
+	*lane->last = work;
+	lane->last = &work->next;
+	lane->count++;
+	stay_awake(lane);
+}
+
+static void unlink_work(struct long_lane *lane, struct long_work *work)
+{
+	struct long_work **at = &lane->first;
+
+	while (*at != work)
+		at = &(*at)->next;
+	*at = work->next;
+	if (work->next == NULL)
+		lane->last = at;
+	lane->count--;
+	stay_awake(lane);
+}
+
+static void keep_spare(struct long_lane *lane, struct service_view *view)
+{
+	uint64_t bytes = view->text_cap + view->instance_cap * sizeof(view->instances[0]);
+
+	if (bytes > SPARE_BYTES || lane->spare.text_cap > 0)
+		service_view_free(view);
+	else
+		lane->spare = *view;
+}
+
+static void work_free(struct long_lane *lane, struct long_work *work)
+{
+	if (work->gone)
+		request_free(&work->rq);
+	keep_spare(lane, &work->view);
+	buf_free(&work->in);
+	buf_free(&work->sink);
+	free(work);
+}
+
+/* ---- one slice ------------------------------------------------------------------- */
+
+static void run(void *arg)
+{
+	struct long_work *work = arg;
+	struct request *rq = work->rq;
+
+	work->fn(rq);
+	if (!rq->answered && !work->gone)
+		reply_caused(rq, 500, "the handler gave no answer");
+}
+
+/* True: it has returned. */
+static bool slice(struct long_lane *lane, struct long_work *work)
+{
+	uint64_t before_us = clock_mono_us();
+	bool over = fiber_run(work->fiber, LONG_SLICE_US, work->gone);
+
+	lane->owed_us += clock_mono_us() - before_us;
+	if (over) {
+		work->fiber = NULL;
+		lane->active--;
+	}
+	return over;
+}
+
+/* The answer of a parked request is made, or there is nobody to answer. May free the connection. */
+static void finish(struct long_lane *lane, struct long_work *work)
+{
+	struct request *rq = work->rq;
+	bool gone = work->gone;
+
+	unlink_work(lane, work);
+	rq->work = NULL;
+	work_free(lane, work);
+	if (!gone)
+		request_complete(rq);
+}
+
+/* Answers go to the connection's own buffer: the worker's is used by others meanwhile. */
+static void find_out(struct long_work *work)
+{
+	if (!work->gone)
+		(void)request_resume(work->rq->worker, work->rq->id);
+}
+
+/* ---- places ------------------------------------------------------------------------ */
+
+static unsigned active_of_source(const struct long_lane *lane, const struct request *rq)
+{
+	unsigned n = 0;
+
+	for (const struct long_work *work = lane->first; work != NULL; work = work->next)
+		n += work->fiber != NULL && memcmp(work->rq->source, rq->source, sizeof(rq->source)) == 0;
+	return n;
+}
+
+static bool has_place(const struct long_lane *lane, const struct request *rq)
+{
+	uint64_t places = lane->worker->proc->config.http_long_requests;
+
+	return lane->active < places && active_of_source(lane, rq) < (places + 1) / 2;
+}
+
+static bool begin(struct long_lane *lane, struct long_work *work)
+{
+	work->view = lane->spare;
+	service_view_init(&lane->spare);
+	if ((work->fiber = fiber_new(run, work)) == NULL)
+		return false;
+	lane->active++;
+	return true;
+}
+
+/* One that has not begun. */
+static void refuse(struct long_lane *lane, struct long_work *work, bool late)
+{
+	find_out(work);
+	metric_add(METRIC_LONG_REFUSED, 1);
+	if (late)
+		reply_caused(work->rq, 503, "http.long_requests reached: %u", lane->worker->proc->config.http_long_requests);
+	else
+		reply_caused(work->rq, 503, "out of memory");
+	finish(lane, work);
+}
+
+/* Gives free places to those that have waited longest. Who came later has waited less: the rest need not be looked at. */
+static void fill_places(struct long_lane *lane, uint64_t now_ms)
+{
+	const struct config *config = &lane->worker->proc->config;
+	unsigned waiting = lane->count - lane->active;
+	struct long_work *work, *next;
+
+	for (work = lane->first; work != NULL && waiting > 0; work = next) {
+		next = work->next;
+		if (work->fiber != NULL)
+			continue;
+		waiting--;
+		if (now_ms - work->since_ms >= config->http_long_wait_ms)
+			refuse(lane, work, true);
+		else if (lane->active >= config->http_long_requests)
+			return;
+		else if (has_place(lane, work->rq) && !begin(lane, work))
+			refuse(lane, work, false);
+	}
+}
+
+/* The one behind the last: each has a slice in turn. */
+static struct long_work *next_work(struct long_lane *lane)
+{
+	struct long_work *first = NULL, *work;
+
+	for (work = lane->first; work != NULL; work = work->next) {
+		if (work->fiber == NULL)
+			continue;
+		if (work->id > lane->turn)
+			return work;
+		if (first == NULL)
+			first = work;
+	}
+	return first;
+}
+
+/* ---- in the loop --------------------------------------------------------------------- */
+
+/* A client that has closed, or shut its side, does not wait. */
+static bool has_left(struct long_work *work, uint64_t now_ms)
+{
+	char byte;
+
+	if (work->gone || now_ms - work->looked_ms < LONG_LOOK_MS)
+		return false;
+	work->looked_ms = now_ms;
+	return recv(work->rq->connection->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0;
+}
+
+static void go_on(struct long_lane *lane, struct long_work *work, uint64_t now_us)
+{
+	struct worker *worker = lane->worker;
+	struct str what = str_of(work->rq->route != NULL ? work->rq->route->path : "");
+	bool over;
+
+	lane->turn = work->id;
+	if (has_left(work, now_us / 1000))
+		connection_abort(work->rq->connection);
+	find_out(work);
+	turn_begin(&worker->turn, now_us);
+	over = slice(lane, work);
+	if (over)
+		finish(lane, work);
+	turn_end(&worker->turn, clock_mono_us(), "request", what);
+}
+
+/* After the events of this wake-up. `owed` is what long requests used and the others have not: while there are others, they
+ * have as much first. */
+static void on_after_poll(struct ev_loop *loop, ev_check *watcher, int events)
+{
+	struct long_lane *lane = watcher->data;
+	uint64_t now_us = clock_mono_us(), others_us = now_us - lane->worker->proc->woke_us - lane->inline_us;
+	struct long_work *work;
+
+	(void)loop;
+	(void)events;
+	lane->inline_us = 0;
+	lane->owed_us = others_us < QUIET_US || others_us >= lane->owed_us ? 0 : lane->owed_us - others_us;
+	if (lane->owed_us > 0 || lane->first == NULL)
+		return;
+	fill_places(lane, now_us / 1000);
+	if ((work = next_work(lane)) != NULL)
+		go_on(lane, work, now_us);
+}
+
+static void on_idle(struct ev_loop *loop, ev_idle *watcher, int events)
+{
+	(void)loop;
+	(void)watcher;
+	(void)events;
+}
+
+void long_init(struct worker *worker)
+{
+	struct long_lane *lane = &worker->lane;
+
+	*lane = (struct long_lane){ .worker = worker, .last = &lane->first };
+	service_view_init(&lane->spare);
+	ev_check_init(&lane->after_poll, on_after_poll);
+	ev_set_priority(&lane->after_poll, EV_MINPRI);
+	ev_idle_init(&lane->busy, on_idle);
+	lane->after_poll.data = lane;
+	ev_check_start(worker->loop, &lane->after_poll);
+}
+
+void long_free(struct worker *worker)
+{
+	struct long_lane *lane = &worker->lane;
+
+	if (lane->worker == NULL)
+		return;
+	while (lane->first != NULL) {
+		struct long_work *work = lane->first;
+		bool begun = work->fiber != NULL;
+
+		if (!work->gone)
+			connection_abort(work->rq->connection); /* one that has not begun is gone with it */
+		if (!begun)
+			continue;
+		while (!slice(lane, work))
+			continue;
+		finish(lane, work);
+	}
+	ev_check_stop(worker->loop, &lane->after_poll);
+	ev_idle_stop(worker->loop, &lane->busy);
+	service_view_free(&lane->spare);
+	fiber_free_spare();
+}
+
+/* ---- requests -------------------------------------------------------------------------- */
+
+static struct long_work *work_new(struct request *rq, long_fn *fn)
+{
+	struct long_work *work = calloc(1, sizeof(*work));
+
+	if (work == NULL)
+		return NULL;
+	work->rq = rq;
+	work->fn = fn;
+	work->since_ms = work->looked_ms = clock_mono_ms();
+	buf_init(&work->in);
+	buf_init(&work->sink);
+	service_view_init(&work->view);
+	return work;
+}
+
+/* Nobody else is being worked on, and the others have had their time: the first slice is now. */
+static void begin_now(struct long_lane *lane, struct long_work *work)
+{
+	if (!begin(lane, work)) {
+		reply_caused(work->rq, 503, "out of memory");
+	} else {
+		bool over = slice(lane, work);
+
+		lane->inline_us = lane->owed_us;
+		if (!over) {
+			metric_add(METRIC_LONG_REQUESTS, 1);
+			return;
+		}
+	}
+	unlink_work(lane, work);
+	work->rq->work = NULL;
+	work_free(lane, work);
+}
+
+void long_start(struct request *rq, long_fn *fn)
+{
+	struct long_lane *lane = lane_of(rq);
+	bool now = lane->first == NULL && lane->owed_us == 0;
+	struct long_work *work;
+
+	if (fiber_is_inside()) {
+		fn(rq);
+		return;
+	}
+	if ((work = work_new(rq, fn)) == NULL) {
+		reply_caused(rq, 503, "out of memory");
+		return;
+	}
+	request_park(rq);
+	if (rq->answered) {
+		free(work);
+		return;
+	}
+	rq->work = work;
+	rq->view = &work->view;
+	append(lane, work);
+	if (now)
+		begin_now(lane, work);
+	else
+		metric_add(METRIC_LONG_REQUESTS, 1);
+}
+
+void long_abandon(struct request *rq, struct buf *in)
+{
+	struct long_work *work = rq->work;
+
+	park_forget(rq);
+	work->gone = true;
+	work->in = *in;
+	buf_init(in);
+	rq->connection = NULL;
+	rq->out = &work->sink;
+	if (work->fiber == NULL)
+		finish(lane_of(rq), work);
+}
+
+void long_settle(struct worker *worker, uint64_t ms, bool refuse_rest)
+{
+	struct long_lane *lane = &worker->lane;
+	uint64_t until_ms = clock_mono_ms() + ms;
+	struct long_work *work, *next;
+
+	while (lane->first != NULL && clock_mono_ms() < until_ms) {
+		fill_places(lane, clock_mono_ms());
+		if ((work = next_work(lane)) != NULL)
+			go_on(lane, work, clock_mono_us());
+	}
+	for (work = refuse_rest ? lane->first : NULL; work != NULL; work = next) {
+		next = work->next;
+		if (!work->gone)
+			connection_give_up(work->rq->connection);
+	}
+}
