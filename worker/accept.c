@@ -9,12 +9,14 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "shared/base/clock.h"
 #include "shared/metrics/metrics.h"
 #include "worker/connection.h"
 #include "worker/reply.h"
 #include "worker/worker.h"
 
 #define ACCEPT_BURST 64      /* a wake-up; the others wait for what has come before them */
+#define ACCEPT_US 2000U      /* the same, when their first requests take long */
 #define REFUSED_AT_ONCE 256U /* over the limit: so many are told, the rest is closed */
 #define PAUSE_SECONDS 0.1
 
@@ -137,11 +139,14 @@ static int accept_one(struct worker *worker, int listen_fd)
 static void on_connection(struct ev_loop *loop, ev_io *watcher, int events)
 {
 	struct worker *worker = watcher->data;
+	uint64_t began_us;
 	int err = 0;
 
 	(void)loop;
 	(void)events;
-	for (int i = 0; i < ACCEPT_BURST && err == 0 && !worker->stopping && !worker->leaving; i++)
+	began_us = clock_mono_us();
+	for (int i = 0;
+	     i < ACCEPT_BURST && err == 0 && !worker->stopping && !worker->leaving && clock_mono_us() - began_us < ACCEPT_US; i++)
 		err = accept_one(worker, watcher->fd);
 	if (is_short(err))
 		pause_accepting(worker);

@@ -6,7 +6,10 @@
 #include <string.h>
 #include <xxhash.h>
 
+#include "shared/base/fiber.h"
+
 #define BUCKETS_MIN 256U
+#define COPY_BYTES (512U * 1024U) /* between two pauses */
 
 /* One allocation: the struct, then pieces, clusters, hosts and service metadata. */
 struct node {
@@ -108,17 +111,21 @@ static void grow(struct list_cache *cache)
 	}
 }
 
-static struct str append(char **at, struct str s)
+/* False: nobody waits for it any more. */
+static bool append(char **at, struct str s, struct str *copy_r)
 {
-	struct str copy = str_make(*at, s.n);
-
-	if (s.n > 0)
-		memcpy(*at, s.p, s.n);
+	*copy_r = str_make(*at, s.n);
+	for (size_t done = 0, n; done < s.n; done += n) {
+		n = s.n - done < COPY_BYTES ? s.n - done : COPY_BYTES;
+		memcpy(*at + done, s.p + done, n);
+		if (n == COPY_BYTES && fiber_pause() < 0)
+			return false;
+	}
 	*at += s.n;
-	return copy;
+	return true;
 }
 
-static void fill(struct node *node, const struct list_cache_key *key, const struct list_cache_entry *entry)
+static bool fill(struct node *node, const struct list_cache_key *key, const struct list_cache_entry *entry)
 {
 	char *at = node->text + entry->piece_count * sizeof(struct list_piece);
 
@@ -127,9 +134,8 @@ static void fill(struct node *node, const struct list_cache_key *key, const stru
 	node->entry.pieces = entry->piece_count > 0 ? (struct list_piece *)(void *)node->text : NULL;
 	if (entry->piece_count > 0)
 		memcpy(node->text, entry->pieces, entry->piece_count * sizeof(struct list_piece));
-	node->key.clusters = append(&at, key->clusters);
-	node->entry.hosts = append(&at, entry->hosts);
-	node->entry.metadata_json = append(&at, entry->metadata_json);
+	return append(&at, key->clusters, &node->key.clusters) && append(&at, entry->hosts, &node->entry.hosts) &&
+	       append(&at, entry->metadata_json, &node->entry.metadata_json);
 }
 
 int list_cache_new(uint64_t bytes, struct list_cache **cache_r)
@@ -186,48 +192,53 @@ const struct list_cache_entry *list_cache_older(struct list_cache *cache, const 
 	return node != NULL ? &node->entry : NULL;
 }
 
-/* The older revision's memory, when the new one fits and would not waste it. */
-static bool take_place(struct list_cache *cache, struct node *older, uint64_t bytes)
+/* A short one goes where an older revision stood, when it fits and would not waste it. Nothing pauses. */
+static bool take_place(struct list_cache *cache, struct node *older, uint64_t bytes, const struct list_cache_key *key,
+                       const struct list_cache_entry *entry)
 {
-	if (bytes > older->bytes || bytes < older->bytes / 2)
+	if (bytes > COPY_BYTES || bytes > older->bytes || bytes < older->bytes / 2)
 		return false;
 	unlink_age(cache, older);
 	link_newest(cache, older);
-	return true;
+	return fill(older, key, entry);
 }
 
-static struct node *add(struct list_cache *cache, uint64_t hash, uint64_t bytes)
+static void link_in(struct list_cache *cache, struct node *node)
 {
-	struct node *node = bytes > cache->max_bytes ? NULL : malloc(bytes), **at;
+	struct node **at;
 
-	if (node == NULL)
-		return NULL;
-	evict(cache, cache->max_bytes - bytes);
+	evict(cache, cache->max_bytes - node->bytes);
 	grow(cache);
-	node->hash = hash;
-	node->bytes = bytes;
-	at = bucket_of(cache, hash);
+	at = bucket_of(cache, node->hash);
 	node->chain = *at;
 	*at = node;
 	link_newest(cache, node);
-	cache->bytes += bytes;
+	cache->bytes += node->bytes;
 	cache->count++;
-	return node;
 }
 
+/* Made first, linked then: a long one is copied in slices, and others use the cache meanwhile. */
 void list_cache_put(struct list_cache *cache, const struct list_cache_key *key, const struct list_cache_entry *entry)
 {
 	uint64_t bytes = sizeof(struct node) + key->clusters.n + entry->hosts.n + entry->metadata_json.n +
 	                 entry->piece_count * sizeof(struct list_piece);
 	uint64_t hash = key_hash(key);
-	struct node *node = find(cache, key, hash);
+	struct node *older = find(cache, key, hash), *node;
 
-	if (node != NULL && !take_place(cache, node, bytes)) {
-		drop(cache, node);
-		node = NULL;
+	if (older != NULL && take_place(cache, older, bytes, key, entry))
+		return;
+	node = bytes > cache->max_bytes ? NULL : malloc(bytes);
+	if (node != NULL && !fill(node, key, entry)) {
+		free(node);
+		return;
 	}
-	if (node == NULL)
-		node = add(cache, hash, bytes);
-	if (node != NULL)
-		fill(node, key, entry);
+	if ((older = find(cache, key, hash)) != NULL)
+		drop(cache, older);
+	if (node == NULL || bytes > cache->max_bytes) {
+		free(node);
+		return;
+	}
+	node->hash = hash;
+	node->bytes = bytes;
+	link_in(cache, node);
 }

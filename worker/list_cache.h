@@ -34,12 +34,12 @@ struct list_cache_entry {
 int list_cache_new(uint64_t bytes, struct list_cache **cache_r) MUST_CHECK;
 void list_cache_free(struct list_cache **cache);
 void list_cache_resize(struct list_cache *cache, uint64_t bytes);
-/* False on a miss. The entry's texts are valid until the next put. */
+/* False on a miss. The entry's texts are valid until the next put or pause. */
 bool list_cache_get(struct list_cache *cache, const struct list_cache_key *key, struct list_cache_entry *entry_r);
 /* The entry of another revision of the same key; NULL: there is none. Valid until the next put. */
 const struct list_cache_entry *list_cache_older(struct list_cache *cache, const struct list_cache_key *key);
 /* Copies; takes the place of an older revision of the same key. No text of key or entry may be the cache's own. Does nothing
- * when it is too large. */
+ * when it is too large. May pause (shared/base/fiber.h) when it is long. */
 void list_cache_put(struct list_cache *cache, const struct list_cache_key *key, const struct list_cache_entry *entry);
 
 #endif
