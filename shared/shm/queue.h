@@ -28,7 +28,7 @@ enum change {
 	CHANGE_SETTINGS = 8, /* service or cluster settings: invalidates, does not push */
 };
 
-#define CHANGE_BITS 8 /* room in `pending` for those above */
+#define CHANGE_BITS 4 /* of those above; a link has room for 8 */
 
 /* Inside the linked object, one a consumer. */
 struct queue_link {
