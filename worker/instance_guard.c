@@ -11,6 +11,7 @@ struct origin guard_origin(const struct request *rq, enum cause cause)
 		.source = SOURCE_CLIENT,
 		.cause = (uint8_t)cause,
 		.bound = rq->worker->proc->config.instances_owner == OWNER_SOURCE && !gate_is_operator(rq),
+		.owns = rq->worker->proc->config.instances_owner == OWNER_SOURCE,
 		.sender = rq->sender,
 	};
 }

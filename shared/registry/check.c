@@ -19,7 +19,7 @@ struct service_sums {
 	struct service *s;
 	uint32_t soff, coff;
 	unsigned kind;
-	uint64_t instances, ephemeral, healthy, due_ms;
+	uint64_t instances, ephemeral, healthy, owned, owners, due_ms;
 	int64_t bytes;
 };
 
@@ -50,6 +50,10 @@ static void check_instance(struct check *check, uint32_t off, void *object, void
 	sums->instances++;
 	sums->ephemeral += key.ephemeral;
 	sums->healthy += (i->flags & INSTANCE_HEALTHY) != 0;
+	if (i->flags & INSTANCE_OWNED) {
+		sums->owned++;
+		sums->owners += i->sender;
+	}
 	sums->bytes += instance_bytes(&op->tx, i);
 	if (due_ms < sums->due_ms)
 		sums->due_ms = due_ms;
@@ -148,6 +152,8 @@ static void check_service(struct check *check, uint32_t off, struct service *s)
 	check_compare(check, "instances of a service", s->instances, sums.instances);
 	check_compare(check, "ephemeral instances of a service", s->ephemeral, sums.ephemeral);
 	check_compare(check, "healthy instances of a service", s->healthy, sums.healthy);
+	check_compare(check, "owned instances of a service", s->owned, sums.owned);
+	check_compare(check, "owners of a service", s->owners, sums.owners);
 	check_compare(check, "bytes of a service", s->bytes, (uint64_t)sums.bytes);
 	check->sums.bytes += s->bytes;
 	if (s->flags & SERVICE_REMOVED) {

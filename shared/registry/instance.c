@@ -258,6 +258,13 @@ static void count(struct op *op, struct service *s, struct cluster *c, const str
 	root_add(op, &op->root->healthy_count, healthy ? delta : 0);
 }
 
+/* An instance with an owner came (1), got one (1) or goes (-1). */
+static void count_owner(struct op *op, struct service *s, uint64_t sender, int delta)
+{
+	undo_set64(&op->tx, &s->owners, s->owners + (uint64_t)delta * sender);
+	undo_set32(&op->tx, &s->owned, s->owned + (uint32_t)delta);
+}
+
 static struct chain cluster_list(struct cluster *c, bool ephemeral)
 {
 	return (struct chain){ &c->first[ephemeral], &c->last[ephemeral], SLAB_INSTANCE, offsetof(struct instance, next) };
@@ -285,7 +292,7 @@ static int instance_limit(struct op *op, const struct service *s)
 static uint32_t flags_of(struct op *op, const struct instance_spec *spec)
 {
 	return (spec->key.ephemeral ? (uint32_t)INSTANCE_EPHEMERAL : 0) | (spec->enabled ? (uint32_t)INSTANCE_ENABLED : 0) |
-	       (spec->healthy ? (uint32_t)INSTANCE_HEALTHY : 0) | (op->origin.bound ? (uint32_t)INSTANCE_OWNED : 0) |
+	       (spec->healthy ? (uint32_t)INSTANCE_HEALTHY : 0) | (op->origin.owns ? (uint32_t)INSTANCE_OWNED : 0) |
 	       (uint32_t)op->origin.source << SOURCE_SHIFT;
 }
 
@@ -336,9 +343,20 @@ int instance_create(struct op *op, uint32_t soff, struct service *s, const struc
 	table_insert(&op->tx, &op->root->instances, off, key_instance_hash(op->reg, s->link.hash, &spec->key));
 	chain_append(op, cluster_list(c, spec->key.ephemeral), off);
 	count(op, s, c, i, 1);
+	if (i->flags & INSTANCE_OWNED)
+		count_owner(op, s, i->sender, 1);
 	instance_stamp(op, i, service_mark(op, soff, s, CHANGE_CONTENT));
 	op_note(op, EVENT_REGISTERED, s, i);
 	return op->tx.err;
+}
+
+/* Of nobody's instance the origin becomes the owner. */
+static bool takes_over(const struct op *op, const struct instance *i)
+{
+	uint64_t heard = __atomic_load_n(&i->sender, __ATOMIC_RELAXED);
+
+	return op->origin.owns && (i->flags & INSTANCE_OWNED) == 0 &&
+	       (op->origin.bound || sender_source(heard) == sender_source(op->origin.sender));
 }
 
 bool instance_replace(struct op *op, struct service *s, struct instance *i, const struct instance_spec *spec)
@@ -346,14 +364,17 @@ bool instance_replace(struct op *op, struct service *s, struct instance *i, cons
 	struct instance before = *i;
 	uint32_t keep = INSTANCE_EPHEMERAL | INSTANCE_HEALTHY | INSTANCE_MARKED | INSTANCE_IP_BLOB | INSTANCE_CONFIRMED |
 	                INSTANCE_METADATA_NULL | INSTANCE_OWNED;
-	uint32_t set = flags_of(op, spec) & ~(uint32_t)(INSTANCE_EPHEMERAL | INSTANCE_HEALTHY);
+	uint32_t set = flags_of(op, spec) & ~(uint32_t)(INSTANCE_EPHEMERAL | INSTANCE_HEALTHY | INSTANCE_OWNED);
+	uint32_t owned = takes_over(op, i) ? INSTANCE_OWNED : 0;
 
 	undo_set64(&op->tx, &i->weight, weight_bits(spec->weight));
 	undo_set32(&op->tx, (uint32_t *)&i->port, (uint32_t)spec->key.port);
-	undo_set32(&op->tx, &i->flags, (i->flags & keep) | set);
+	undo_set32(&op->tx, &i->flags, (i->flags & keep) | set | owned);
 	instance_set_app(op, s, i, spec->app);
-	if (op->origin.bound && (before.flags & INSTANCE_OWNED) == 0)
+	if (owned != 0) {
 		undo_set64(&op->tx, &i->sender, op->origin.sender);
+		count_owner(op, s, op->origin.sender, 1);
+	}
 	instance_touch(op, i);
 	instance_set_metadata(op, s, i, &spec->metadata);
 	return before.weight != i->weight || before.port != i->port ||
@@ -374,6 +395,8 @@ void registry_remove(struct op *op, uint32_t soff, struct service *s, uint32_t i
 	table_remove(&op->tx, &op->root->instances, ioff);
 	chain_remove(op, cluster_list(c, (i->flags & INSTANCE_EPHEMERAL) != 0), ioff);
 	count(op, s, c, i, -1);
+	if (i->flags & INSTANCE_OWNED)
+		count_owner(op, s, i->sender, -1);
 	service_account(op, s, -instance_bytes(&op->tx, i));
 	blob_free(&op->tx, i->metadata);
 	blob_free(&op->tx, i->app);

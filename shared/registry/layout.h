@@ -36,6 +36,7 @@ struct service {
 	uint64_t due_ms;     /* health clock: nothing in it can expire before; UINT64_MAX: nothing at all */
 	uint64_t due_new;    /* lowest bound set since the walk in progress began: a long walk takes several holds */
 	uint64_t bytes;      /* byte account: everything it owns */
+	uint64_t owners;     /* sum of the senders of its INSTANCE_OWNED instances: service_is_foreign() */
 	uint32_t next, prev; /* shard list, rising id; or the drain list */
 	uint32_t name;       /* blob */
 	uint16_t ns_len, name_len;
@@ -47,6 +48,8 @@ struct service {
 	uint32_t clusters;
 	uint32_t instances, ephemeral, healthy;
 	uint32_t checksum; /* blob of struct stored_checksum, 0: nobody has read the list yet */
+	uint32_t owned;    /* instances that are INSTANCE_OWNED */
+	uint32_t pad;
 	struct queue_link queue[QUEUE_CONSUMERS];
 };
 

@@ -435,6 +435,8 @@ static int checksum_op(struct op *op, void *arg)
 
 	if (service_find(op, p->service, p->place.hash, &s) == 0)
 		return ERR_NOT_FOUND;
+	if (service_is_foreign(op, s))
+		return ERR_OWNER;
 	if (s->id != p->id || s->content != p->stored.content)
 		return ERR_AGAIN;
 	/* Another one for the same list (PUT /service/checksum after a flip) is a change of the content: nobody may go on with
@@ -448,13 +450,19 @@ static int checksum_op(struct op *op, void *arg)
 	return 0;
 }
 
-int registry_store_checksum(struct registry *reg, const struct service_key *service, uint64_t id, uint64_t content,
-                            const uint8_t checksum[16])
+int registry_renew_checksum(struct registry *reg, struct origin origin, const struct service_key *service, uint64_t id,
+                            uint64_t content, const uint8_t checksum[16])
 {
 	struct checksum p = { .service = service, .place = key_place(reg, service), .id = id, .stored = { .content = content } };
 
 	memcpy(p.stored.md5, checksum, sizeof(p.stored.md5));
-	return op_run(reg, p.place.shard, reader, checksum_op, &p);
+	return op_run(reg, p.place.shard, origin, checksum_op, &p);
+}
+
+int registry_store_checksum(struct registry *reg, const struct service_key *service, uint64_t id, uint64_t content,
+                            const uint8_t checksum[16])
+{
+	return registry_renew_checksum(reg, reader, service, id, content, checksum);
 }
 
 /* ---- names ----------------------------------------------------------------- */

@@ -8,7 +8,7 @@
  *
  * Errors common to all: ERR_FULL (segment), ERR_LOCK, ERR_UNDO, ERR_CORRUPT,
  * ERR_LIMIT (reg->refused says which key and number), ERR_NOMEM, and ERR_OWNER of writes to
- * instances (origin.bound).
+ * instances and services (origin.bound).
  *
  * Writers: every operation takes an origin (who, which node, why). Every disappearance of
  * an instance goes through registry_remove() inside, every change of health through
@@ -31,10 +31,14 @@
 enum source { SOURCE_CLIENT, SOURCE_PEER, SOURCE_LEDGER, SOURCE_IMPORT };
 
 struct origin {
-	uint8_t source;  /* enum source */
-	uint8_t node;    /* 0 = here */
-	uint8_t cause;   /* enum cause (ring.h) */
-	bool bound;      /* only instances of `sender`, or of nobody: else ERR_OWNER. What it registers is its own from then on */
+	uint8_t source; /* enum source */
+	uint8_t node;   /* 0 = here */
+	uint8_t cause;  /* enum cause (ring.h) */
+	/* Ownership (instances.owner). bound: may write instances of `sender` and of nobody, and services in which nobody else
+	 * owns an instance; else ERR_OWNER. owns: what it registers anew belongs to `sender`. What somebody owns stays his,
+	 * whoever registers it again or changes it. What nobody owns is taken over by a registration; by one of an operator (not
+	 * bound) only if it was heard from his source last: who corrects an instance of others is not its owner. */
+	bool bound, owns;
 	uint64_t sender; /* registry_sender() of the client's address, 0: nobody's */
 };
 
@@ -158,7 +162,8 @@ int registry_update(struct registry *reg, struct origin origin, const struct ser
                     const struct instance_spec *spec) MUST_CHECK;
 
 /* 0 also when the service or the instance is unknown. Creates an unknown cluster only if
- * there is room; ERR_CLUSTER_NAME as specified. Marks changed when the service exists. */
+ * there is room; ERR_CLUSTER_NAME as specified. Marks changed when the service exists; for an unknown instance
+ * only if the origin may write the service. */
 int registry_deregister(struct registry *reg, struct origin origin, const struct service_key *service,
                         const struct instance_key *key) MUST_CHECK;
 
@@ -190,7 +195,7 @@ int registry_set_health(struct registry *reg, struct origin origin, const struct
 /* ---- writes: services ------------------------------------------------------ */
 
 /* Unlinks the name in one transaction (gone at once) and leaves the instances to
- * registry_drain(). ERR_NOT_FOUND. No push. */
+ * registry_drain(). ERR_NOT_FOUND. No push. Whether others own instances is one compare, however many there are. */
 int registry_remove_service(struct registry *reg, struct origin origin, const struct service_key *service) MUST_CHECK;
 
 /* ---- reads ----------------------------------------------------------------- */
@@ -282,6 +287,9 @@ int registry_health(struct registry *reg, const struct service_key *service, uin
 /* The first reader of a content revision stores its MD5 for everybody (specification 7.4). */
 int registry_store_checksum(struct registry *reg, const struct service_key *service, uint64_t id, uint64_t content,
                             const uint8_t checksum[16]) MUST_CHECK;
+/* The same as a write on the service, by who asks for it to be made anew. */
+int registry_renew_checksum(struct registry *reg, struct origin origin, const struct service_key *service, uint64_t id,
+                            uint64_t content, const uint8_t checksum[16]) MUST_CHECK;
 
 /* One instance, persistent before ephemeral unless only_kind >= 0 (0 persistent, 1 ephemeral).
  * ERR_NOT_FOUND: no service; ERR_NO_INSTANCE: no instance, *cluster_known_r says which text

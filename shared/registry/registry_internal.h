@@ -145,6 +145,10 @@ uint32_t service_find(struct op *op, const struct service_key *key, uint32_t has
 uint32_t service_create(struct op *op, const struct service_key *key, struct place place, struct service **s_r);
 /* The service behind a hint, or NULL when it is gone. */
 struct service *service_hinted(struct op *op, struct keeper_entry entry);
+/* The origin may not change it: somebody else owns an instance of it. Of n owned instances all belong to x when their senders add
+ * up to n times x. Half of a sender is a hash with a secret, so other senders do not add up to that but by a chance that guessing
+ * a sender has too. */
+bool service_is_foreign(const struct op *op, const struct service *s);
 /* New revision; what pushes or changes the list says `change`. Returns the revision. */
 uint64_t service_mark(struct op *op, uint32_t off, struct service *s, uint32_t change);
 void service_account(struct op *op, struct service *s, int64_t delta);

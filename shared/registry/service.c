@@ -119,6 +119,11 @@ void service_lower_due(struct op *op, struct service *s, uint64_t due_ms)
 	}
 }
 
+bool service_is_foreign(const struct op *op, const struct service *s)
+{
+	return op->origin.bound && s->owners != s->owned * op->origin.sender;
+}
+
 /* ---- life ------------------------------------------------------------------ */
 
 static int service_limit(struct op *op)

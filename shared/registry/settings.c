@@ -60,6 +60,8 @@ static int update_op(struct op *op, void *arg)
 
 	if (soff == 0)
 		return ERR_NOT_FOUND;
+	if (service_is_foreign(op, s))
+		return ERR_OWNER;
 	apply(op, s, p->settings);
 	service_mark(op, soff, s, CHANGE_SETTINGS);
 	return 0;
@@ -76,6 +78,8 @@ static int cluster_op(struct op *op, void *arg)
 
 	if (soff == 0)
 		return ERR_NOT_FOUND;
+	if (service_is_foreign(op, s))
+		return ERR_OWNER;
 	if (cluster_find(op, s, p->cluster, &c) == 0 && op->tx.err == 0) {
 		if (!key_cluster_name_valid(p->cluster))
 			return ERR_CLUSTER_NAME;

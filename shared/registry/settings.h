@@ -4,7 +4,7 @@
  * Settings live in the segment: they survive the death of every process, not a reboot. A change raises
  * the service's revision (caches) and is queued as CHANGE_SETTINGS, which does not push. Same rules as
  * registry.h: one shard lock, wholly or not at all, ERR_FULL / ERR_LOCK / ERR_UNDO / ERR_CORRUPT /
- * ERR_LIMIT / ERR_NOMEM common to all. */
+ * ERR_LIMIT / ERR_NOMEM common to all, ERR_OWNER (origin.bound) to changes of what is there. */
 #ifndef REGISTRY_SETTINGS_H
 #define REGISTRY_SETTINGS_H
 

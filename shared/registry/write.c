@@ -172,6 +172,8 @@ static int deregister_op(struct op *op, void *arg)
 		op->reg->taken = 1;
 		return 0;
 	}
+	if (service_is_foreign(op, s))
+		return 0;
 	if (r->create_cluster && op->tx.err == 0 && cluster_find(op, s, r->key->cluster, &c) == 0 && op->tx.err == 0)
 		cluster_create(op, soff, s, r->key->cluster, &c);
 	service_mark(op, soff, s, CHANGE_CONTENT);
@@ -360,6 +362,8 @@ static int remove_service_op(struct op *op, void *arg)
 
 	if (soff == 0)
 		return ERR_NOT_FOUND;
+	if (service_is_foreign(op, s))
+		return ERR_OWNER;
 	op->reg->taken = s->instances;
 	service_remove(op, soff, s);
 	return 0;

@@ -44,7 +44,7 @@ enum slab_kind {
 /* Bytes of one object, multiples of SEGMENT_UNIT; shared/registry/layout.h asserts that
  * its structs fit. */
 #define SLAB_BYTES_TABLE 4096U
-#define SLAB_BYTES_SERVICE 160U
+#define SLAB_BYTES_SERVICE 176U
 #define SLAB_BYTES_CLUSTER 48U
 #define SLAB_BYTES_INSTANCE 112U
 #define SLAB_BYTES_AUDIENCE 48U

@@ -54,6 +54,12 @@ static struct instance_metadata metadata_of(unsigned n)
 	return metadata;
 }
 
+/* Every other one has an owner. */
+static struct origin origin_of(unsigned n)
+{
+	return (struct origin){ .cause = CAUSE_CLIENT, .owns = n % 2 == 0, .sender = (uint64_t)(n % 7 + 1) << 32 | n };
+}
+
 static void add(struct registry *reg, unsigned service, unsigned n)
 {
 	static const char *const clusters[] = { "DEFAULT", "east", "west" };
@@ -66,7 +72,7 @@ static void add(struct registry *reg, unsigned service, unsigned n)
 	snprintf(ip, sizeof(ip), n % 11 == 3 ? "a-host-name-%u.of.some.length.example" : "10.%u.0.%u", service, n % 250 + 1);
 	spec.key = (struct instance_key){ str_of(clusters[n % 3]), str_of(ip), (int32_t)(8000 + n), n % 4 != 0 };
 	spec.metadata = metadata_of(n);
-	must(registry_register(reg, client, &key, &spec), "register");
+	must(registry_register(reg, origin_of(n), &key, &spec), "register");
 	arena_reset(&arena);
 }
 

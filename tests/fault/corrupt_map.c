@@ -160,7 +160,7 @@ static void map_service(struct map *map, uint64_t at, const struct service *s)
 		FIELD(service, next),          FIELD(service, prev),     FIELD(service, name),      FIELD(service, ns_len),
 		FIELD(service, name_len),      FIELD(service, metadata), FIELD(service, selector),  FIELD(service, bytes),
 		FIELD(service, first_cluster), FIELD(service, clusters), FIELD(service, instances), FIELD(service, ephemeral),
-		FIELD(service, healthy),       FIELD(service, checksum),
+		FIELD(service, healthy),       FIELD(service, checksum), FIELD(service, owned),     FIELD(service, owners),
 	};
 	static const struct field live[] = { FIELD(service, link) };
 
@@ -199,6 +199,9 @@ static void map_instance(struct map *map, uint64_t at, const struct instance *i)
 	MUST(map, at, fields);
 	must(map, at + offsetof(struct instance, ip), ip < sizeof(i->ip) && ip != 4 ? ip + 1 : ip, ALL);
 	must(map, at + offsetof(struct instance, flags), 1, INSTANCE_EPHEMERAL | INSTANCE_HEALTHY | INSTANCE_IP_BLOB);
+	must(map, at + offsetof(struct instance, flags) + 1, 1, INSTANCE_OWNED >> 8);
+	if (i->flags & INSTANCE_OWNED) /* else it is who was heard last */
+		must(map, at + offsetof(struct instance, sender), 8, ALL);
 }
 
 static void map_audience(struct map *map, uint64_t at)

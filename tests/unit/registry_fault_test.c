@@ -110,6 +110,8 @@ static void mix_name(struct fixture *f, struct digest *d, const char *name)
 	service_find(&op, &key, place.hash, &s);
 	mix_number(d, s == NULL ? 0 : queue_link_pending(&s->queue[QUEUE_PUSHER]));
 	mix_number(d, s == NULL ? 0 : s->flags);
+	mix_number(d, s == NULL ? 0 : s->owned);
+	mix_number(d, s == NULL ? 0 : s->owners);
 	mix_number(d, op.root->drain_count);
 	mix_number(d, op.root->instances.count);
 	mix_number(d, op.tx.shard->slabs[SLAB_CLUSTER].objects);
@@ -216,6 +218,43 @@ static int replace(struct fixture *f, uint32_t budget)
 	spec.key = spec_for("1.1.1.1", 2).key;
 	spec.weight = 2;
 	return budget == 0 ? 0 : register_as(f, "g@@s", &spec);
+}
+
+/* With instances.owner: source. */
+
+static const struct origin owner = { .cause = CAUSE_CLIENT, .bound = true, .owns = true, .sender = 0x1234567800000009ULL };
+
+static void with_one_owned(struct fixture *f)
+{
+	struct service_key key = key_for("g@@s");
+	struct instance_spec spec = spec_for("1.1.1.2", 2);
+
+	with_three(f);
+	assert_int_equal(registry_register(&f->reg, owner, &key, &spec), 0);
+}
+
+static int register_owned(struct fixture *f, uint32_t budget)
+{
+	struct service_key key = key_for("g@@s");
+	struct instance_spec spec = rich_spec();
+
+	return budget == 0 ? 0 : registry_register(&f->reg, owner, &key, &spec);
+}
+
+static int take_over(struct fixture *f, uint32_t budget)
+{
+	struct service_key key = key_for("g@@s");
+	struct instance_spec spec = spec_for("1.1.1.1", 2);
+
+	return budget == 0 ? 0 : registry_register(&f->reg, owner, &key, &spec);
+}
+
+static int deregister_owned(struct fixture *f, uint32_t budget)
+{
+	struct service_key key = key_for("g@@s");
+	struct instance_spec spec = spec_for("1.1.1.2", 2);
+
+	return budget == 0 ? 0 : registry_deregister(&f->reg, owner, &key, &spec.key);
 }
 
 static int bad_cluster(struct fixture *f, uint32_t budget)
@@ -664,9 +703,12 @@ static const struct scenario scenarios[] = {
 	{ "register, new service", with_three, register_new, 1, 100 },
 	{ "register, new instance", with_three, register_more, 1, 80 },
 	{ "register, replace", with_three, replace, 1, 40 },
+	{ "register, owned", with_one_owned, register_owned, 1, 80 },
+	{ "register, taken over", with_one_owned, take_over, 1, 40 },
 	{ "register, bad cluster", with_three, bad_cluster, 1, 30 },
 	{ "register, table grows", with_sixty_four, register_more, 1, 90 },
 	{ "deregister", with_three, deregister, 1, 40 },
+	{ "deregister, owned", with_one_owned, deregister_owned, 1, 40 },
 	{ "deregister, table shrinks", with_seventeen_left, deregister, 1, 40 },
 	{ "deregister, unknown cluster", with_three, deregister_unknown, 1, 15 },
 	{ "beat", with_three, beat, 1, 1 },
