@@ -72,7 +72,7 @@ void handle_cluster_update(struct request *rq)
 		reply_caused(rq, 500, "errCode: 101, errMsg: Nacos deserialize failed.  ");
 		return;
 	}
-	ret = registry_update_cluster(&rq->worker->registry, handler_origin(CAUSE_OPERATOR), &key, cluster, &settings);
+	ret = registry_update_cluster(&rq->worker->registry, guard_service_origin(rq, CAUSE_OPERATOR), &key, cluster, &settings);
 	if (ret == ERR_NOT_FOUND)
 		reply_caused(rq, 500, "service not found:%.*s", (int)key.name.n, key.name.p);
 	else if (ret < 0)

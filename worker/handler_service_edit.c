@@ -7,6 +7,7 @@
 #include "shared/view/selector.h"
 #include "worker/bound.h"
 #include "worker/handlers.h"
+#include "worker/instance_guard.h"
 #include "worker/worker.h"
 
 /* ---- parameters ---------------------------------------------------------------- */
@@ -93,7 +94,7 @@ void handle_service_create(struct request *rq)
 	}
 	if (!read_metadata(rq, &settings.metadata) || !read_selector(rq, &settings.selector))
 		return;
-	ret = registry_create_service(&rq->worker->registry, handler_origin(CAUSE_OPERATOR), &key, &settings);
+	ret = registry_create_service(&rq->worker->registry, guard_service_origin(rq, CAUSE_OPERATOR), &key, &settings);
 	if (ret == ERR_EXISTS)
 		reply_exists(rq, key.name);
 	else if (ret < 0)
@@ -125,7 +126,7 @@ void handle_service_update(struct request *rq)
 	settings.threshold = java_lenient_float(threshold);
 	if (!read_metadata(rq, &settings.metadata) || !read_selector(rq, &settings.selector))
 		return;
-	ret = registry_update_service(&rq->worker->registry, handler_origin(CAUSE_OPERATOR), &key, &settings);
+	ret = registry_update_service(&rq->worker->registry, guard_service_origin(rq, CAUSE_OPERATOR), &key, &settings);
 	if (ret == ERR_NOT_FOUND)
 		reply_not_found(rq, key.name);
 	else if (ret < 0)
@@ -141,7 +142,7 @@ void handle_service_delete(struct request *rq)
 
 	if (!handler_bound_service(rq, &key) || !handler_may_deregister(rq))
 		return;
-	ret = registry_remove_service(&rq->worker->registry, handler_origin(CAUSE_OPERATOR), &key);
+	ret = registry_remove_service(&rq->worker->registry, guard_service_origin(rq, CAUSE_OPERATOR), &key);
 	if (ret == ERR_NOT_FOUND) {
 		reply_caused(rq, 400, "specified service not exist, serviceName : %.*s", (int)key.name.n, key.name.p);
 	} else if (ret < 0) {
@@ -241,7 +242,8 @@ void handle_service_checksum(struct request *rq)
 		return;
 	ret = list_checksum(view, checksum);
 	if (ret == 0)
-		ret = registry_store_checksum(&rq->worker->registry, &key, view->stamp.id, view->content, checksum);
+		ret = registry_renew_checksum(&rq->worker->registry, guard_service_origin(rq, CAUSE_OPERATOR), &key,
+		                              view->stamp.id, view->content, checksum);
 	if (ret < 0 && ret != ERR_AGAIN && ret != ERR_NOT_FOUND) {
 		reply_registry_error(rq, ret, key.name, STR(""));
 		return;

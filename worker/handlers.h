@@ -100,11 +100,6 @@ struct process;
 #define DEFAULT_CLUSTER STR("DEFAULT")
 #define HANDLER_VERSION "1.4.8" /* the protocol spoken, where clients and consoles ask for a version */
 
-static inline struct origin handler_origin(enum cause cause)
-{
-	return (struct origin){ .source = SOURCE_CLIENT, .node = 0, .cause = (uint8_t)cause };
-}
-
 /* Namespace and grouped service name, else answered. */
 static inline bool handler_service_key(struct request *rq, struct service_key *key_r)
 {

@@ -2,18 +2,33 @@
 #include "worker/instance_guard.h"
 
 #include "shared/metrics/metrics.h"
+#include "shared/process/process.h"
 #include "worker/gate.h"
+#include "worker/routes.h"
 #include "worker/worker.h"
 
-struct origin guard_origin(const struct request *rq, enum cause cause)
+static struct origin origin_of(const struct request *rq, enum route_flag right, enum cause cause)
 {
+	bool owns = rq->worker->proc->config.instances_owner == OWNER_SOURCE;
+
+	ROSTER_ASSERT((rq->route->flags & right) != 0);
 	return (struct origin){
 		.source = SOURCE_CLIENT,
 		.cause = (uint8_t)cause,
-		.bound = rq->worker->proc->config.instances_owner == OWNER_SOURCE && !gate_is_operator(rq),
-		.owns = rq->worker->proc->config.instances_owner == OWNER_SOURCE,
+		.bound = owns && !gate_is_operator(rq),
+		.owns = owns,
 		.sender = rq->sender,
 	};
+}
+
+struct origin guard_origin(const struct request *rq, enum cause cause)
+{
+	return origin_of(rq, ROUTE_INSTANCES, cause);
+}
+
+struct origin guard_service_origin(const struct request *rq, enum cause cause)
+{
+	return origin_of(rq, ROUTE_SERVICES, cause);
 }
 
 static bool clamp(const struct config *config, uint64_t *ms)

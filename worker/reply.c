@@ -13,6 +13,7 @@
 #include "shared/process/process.h"
 #include "worker/connection.h"
 #include "worker/media.h"
+#include "worker/routes.h"
 #include "worker/cors.h"
 #include "worker/worker.h"
 
@@ -475,7 +476,8 @@ void reply_registry_error(struct request *rq, int err, struct str service, struc
 		break;
 	case ERR_OWNER:
 		metric_add(METRIC_OWNER_REFUSED, 1);
-		reply_caused(rq, 403, "instances.owner: the instance was registered from another address");
+		reply_caused(rq, 403, "instances.owner: %s was registered from another address",
+		             (rq->route->flags & ROUTE_SERVICES) != 0 ? "an instance of the service" : "the instance");
 		break;
 	case ERR_FULL:
 		metric_add(METRIC_FULL_REFUSED, 1);

@@ -4,9 +4,9 @@
 #include "shared/shm/slot.h"
 #include "worker/handlers.h"
 
-#define NAMING_WRITE (ROUTE_NAMING | ROUTE_RESPONSIBLE | ROUTE_WRITE)
-#define OPERATOR_WRITE (ROUTE_NAMING | ROUTE_WRITE | ROUTE_OPERATOR)
-#define NAMESPACE_WRITE (ROUTE_WRITE | ROUTE_OPERATOR)
+#define NAMING_WRITE (ROUTE_NAMING | ROUTE_RESPONSIBLE | ROUTE_INSTANCES)
+#define SERVICE_WRITE (ROUTE_NAMING | ROUTE_SERVICES)
+#define OPERATOR_WRITE (ROUTE_NAMING | ROUTE_OPERATOR)
 
 /* Two names for the same. */
 #define BOTH(method, first, second, path, handler, flags, about) \
@@ -50,12 +50,11 @@ const struct route routes[] = {
 	{ METHOD_GET, "/v1/ns/raft/peer", handle_raft_peer, ROUTE_NAMING, "the old election: this node" },
 	{ METHOD_GET, "/v1/ns/operator/brake", handle_brake_get, ROUTE_NAMING, "the node brake (doc/brake.md)" },
 	{ METHOD_PUT, "/v1/ns/operator/brake", handle_brake_release, OPERATOR_WRITE, "let go what the node brake holds" },
-	{ METHOD_POST, "/v1/ns/service", handle_service_create, ROUTE_NAMING | ROUTE_WRITE, "create a service" },
-	{ METHOD_PUT, "/v1/ns/service", handle_service_update, ROUTE_NAMING | ROUTE_WRITE, "change the settings of a service" },
-	{ METHOD_DELETE, "/v1/ns/service", handle_service_delete, ROUTE_NAMING | ROUTE_WRITE,
-	  "remove a service with its instances" },
+	{ METHOD_POST, "/v1/ns/service", handle_service_create, SERVICE_WRITE, "create a service" },
+	{ METHOD_PUT, "/v1/ns/service", handle_service_update, SERVICE_WRITE, "change the settings of a service" },
+	{ METHOD_DELETE, "/v1/ns/service", handle_service_delete, SERVICE_WRITE, "remove a service with its instances" },
 	{ METHOD_GET, "/v1/ns/service", handle_service_get, ROUTE_NAMING, "one service and its clusters" },
-	{ METHOD_PUT, "/v1/ns/service/checksum", handle_service_checksum, ROUTE_NAMING | ROUTE_WRITE | ROUTE_LONG,
+	{ METHOD_PUT, "/v1/ns/service/checksum", handle_service_checksum, SERVICE_WRITE | ROUTE_LONG,
 	  "checksum of a service, made anew" },
 	{ METHOD_GET, "/v1/ns/service/names", handle_service_names, ROUTE_NAMING | ROUTE_LONG,
 	  "names of services that match an expression" },
@@ -70,8 +69,7 @@ const struct route routes[] = {
 	  "instances of a cluster in full, page by page" },
 	{ METHOD_GET, "/v1/ns/catalog/rt/service", handle_catalog_rt, ROUTE_NAMING | ROUTE_LONG,
 	  "times of the active checks of a service" },
-	{ METHOD_PUT, "/v1/ns/cluster", handle_cluster_update, ROUTE_NAMING | ROUTE_WRITE,
-	  "settings and health checker of a cluster" },
+	{ METHOD_PUT, "/v1/ns/cluster", handle_cluster_update, SERVICE_WRITE, "settings and health checker of a cluster" },
 	{ METHOD_PUT, "/v1/ns/health", handle_health_update, NAMING_WRITE, "set the health of an instance that nothing checks" },
 	{ METHOD_PUT, "/v1/ns/health/instance", handle_health_update, NAMING_WRITE, "the same" },
 	{ METHOD_GET, "/v1/ns/health/server", handle_health_server, ROUTE_NAMING, "a sign of life" },
@@ -90,9 +88,9 @@ const struct route routes[] = {
 	{ METHOD_GET, "/v1/core/cluster/nodes", handle_node_list, 0, "the nodes" },
 	{ METHOD_GET, "/v1/core/cluster/simple/nodes", handle_node_simple, 0, "addresses of the nodes that are up" },
 	{ METHOD_GET, "/v1/console/namespaces", handle_namespace_get, 0, "the namespaces, or one of them" },
-	{ METHOD_POST, "/v1/console/namespaces", handle_namespace_create, NAMESPACE_WRITE, "create a namespace" },
-	{ METHOD_PUT, "/v1/console/namespaces", handle_namespace_update, NAMESPACE_WRITE, "change the texts of a namespace" },
-	{ METHOD_DELETE, "/v1/console/namespaces", handle_namespace_delete, NAMESPACE_WRITE,
+	{ METHOD_POST, "/v1/console/namespaces", handle_namespace_create, ROUTE_OPERATOR, "create a namespace" },
+	{ METHOD_PUT, "/v1/console/namespaces", handle_namespace_update, ROUTE_OPERATOR, "change the texts of a namespace" },
+	{ METHOD_DELETE, "/v1/console/namespaces", handle_namespace_delete, ROUTE_OPERATOR,
 	  "remove a namespace, not its services" },
 	{ METHOD_GET, "/v1/console/server/state", handle_console_state, 0, "version and mode" },
 	{ METHOD_GET, "/v1/console/health/liveness", handle_console_liveness, 0, "is the process alive" },

@@ -138,7 +138,7 @@ const struct config_key config_keys[] = {
 
 	{ "operator.allow", CONFIG_RANGES, FIELD(operator_allow), 0, CONFIG_RANGES_MAX, "127.0.0.0/8,::1", "entries", true,
 	  "Sources that may change switches and log levels (PUT under operator) and namespaces (POST, PUT, DELETE): "
-	  "\"ADDRESS[/BITS]\". Others get 403.",
+	  "\"ADDRESS[/BITS]\". Others get 403. instances.owner does not bind them.",
 	  NULL },
 
 	{ "checks.concurrency", CONFIG_INT, FIELD(checks_concurrency), 1, 10000, "512", "checks", true,
@@ -174,7 +174,8 @@ const struct config_key config_keys[] = {
 	  NULL },
 	{ "instances.owner", CONFIG_CHOICE, FIELD(instances_owner), 0, OWNER_SOURCE, "none", "", true,
 	  "Who may change, beat and deregister an instance: everybody (none), or only the address that registered it and those of "
-	  "operator.allow (source; others get 403). Not behind a proxy.",
+	  "operator.allow (source; others get 403). A service, and the settings of it and its clusters, may then be changed and removed "
+	  "by those of operator.allow and by who owns all instances in it; an empty one is free. Not behind a proxy.",
 	  instance_owners },
 	{ "instances.timeout_min", CONFIG_DURATION, FIELD(instances_timeout_min_ms), 100, 5 * SECOND, "1s", "", true,
 	  "Shortest beat interval and timeout that metadata may set (preserved.heart.beat.interval, preserved.heart.beat.timeout, "

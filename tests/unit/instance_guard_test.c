@@ -3,12 +3,16 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <signal.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
 #include <cmocka.h>
 
 #include "shared/metrics/metrics.h"
 #include "shared/net/address.h"
 #include "worker/instance_guard.h"
+#include "worker/routes.h"
 #include "worker/worker.h"
 
 #define DAY (24U * 3600U * 1000U)
@@ -16,6 +20,10 @@
 static struct slot slot;
 static struct process proc = { .slot = &slot };
 static struct worker worker = { .proc = &proc };
+static const struct route instances_row = { .flags = ROUTE_NAMING | ROUTE_INSTANCES };
+static const struct route services_row = { .flags = ROUTE_NAMING | ROUTE_SERVICES };
+static const struct route operators_row = { .flags = ROUTE_NAMING | ROUTE_OPERATOR };
+static const struct route reading_row = { .flags = ROUTE_NAMING };
 static struct request rq = { .worker = &worker };
 
 static int set_up(void **state)
@@ -76,7 +84,15 @@ static struct origin from(const char *source)
 {
 	assert_int_equal(address_parse(str_of(source), rq.source), 0);
 	rq.sender = registry_sender(&worker.registry, rq.source);
+	rq.route = &instances_row;
 	return guard_origin(&rq, CAUSE_CLIENT);
+}
+
+static struct origin service_from(const char *source)
+{
+	(void)from(source);
+	rq.route = &services_row;
+	return guard_service_origin(&rq, CAUSE_OPERATOR);
 }
 
 static void origins(void **state)
@@ -85,18 +101,69 @@ static void origins(void **state)
 
 	(void)state;
 	one = from("10.0.0.1");
-	assert_false(one.bound);
+	assert_false(one.bound || one.owns);
 	assert_int_equal(one.sender, rq.sender);
 	proc.config.instances_owner = OWNER_SOURCE;
 	one = from("10.0.0.1");
 	same = from("::ffff:10.0.0.1");
 	other = from("10.0.0.2");
 	operator= from("127.0.0.1");
-	assert_true(one.bound && other.bound);
+	assert_true(one.bound && other.bound && one.owns && other.owns);
 	assert_true(one.sender != 0 && one.sender == same.sender && one.sender != other.sender);
-	assert_false(operator.bound);
+	assert_true(!operator.bound && operator.owns);
 	assert_int_equal(operator.sender, rq.sender);
 	assert_int_equal(one.cause, CAUSE_CLIENT);
+	one = service_from("10.0.0.1");
+	assert_true(one.bound && one.owns && one.sender == same.sender && one.cause == CAUSE_OPERATOR);
+	operator= service_from("127.0.0.1");
+	assert_true(!operator.bound && operator.owns);
+}
+
+/* How a child ends that asks for an origin as a handler of that row. */
+static int asks(const struct route *row, struct origin (*guard)(const struct request *rq, enum cause cause))
+{
+	int status;
+	pid_t child = fork();
+
+	assert_true(child >= 0);
+	if (child == 0) {
+		signal(SIGABRT, SIG_DFL);
+		rq.route = row;
+		(void)guard(&rq, CAUSE_CLIENT);
+		_exit(0);
+	}
+	assert_int_equal(waitpid(child, &status, 0), child);
+	return WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status);
+}
+
+static void no_origin_without_the_right(void **state)
+{
+	(void)state;
+	assert_int_equal(asks(&instances_row, guard_origin), 0);
+	assert_int_equal(asks(&services_row, guard_service_origin), 0);
+	assert_int_equal(asks(&services_row, guard_origin), SIGABRT);
+	assert_int_equal(asks(&instances_row, guard_service_origin), SIGABRT);
+	assert_int_equal(asks(&reading_row, guard_origin), SIGABRT);
+	assert_int_equal(asks(&reading_row, guard_service_origin), SIGABRT);
+	assert_int_equal(asks(&operators_row, guard_origin), SIGABRT);
+	assert_int_equal(asks(&operators_row, guard_service_origin), SIGABRT);
+}
+
+/* A row writes one kind of thing, or nothing. */
+static void rows_say_what_they_write(void **state)
+{
+	unsigned kinds[3] = { 0 };
+
+	(void)state;
+	for (unsigned i = 0; i < route_count; i++) {
+		unsigned writes = routes[i].flags & ROUTE_WRITES;
+
+		assert_int_equal(writes & (writes - 1), 0);
+		kinds[0] += writes == ROUTE_INSTANCES;
+		kinds[1] += writes == ROUTE_SERVICES;
+		kinds[2] += writes == ROUTE_OPERATOR;
+	}
+	assert_true(kinds[0] > 0 && kinds[1] > 0 && kinds[2] > 0);
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -107,6 +174,8 @@ int main(void)
 		TEST(each_is_clamped_by_itself),
 		TEST(limits_are_those_of_the_configuration),
 		TEST(origins),
+		TEST(no_origin_without_the_right),
+		TEST(rows_say_what_they_write),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
