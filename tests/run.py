@@ -16,6 +16,7 @@ import concurrent.futures
 import glob
 import os
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -51,14 +52,16 @@ class Suite:
         path = os.path.join(LOGS, self.name.replace("/", "-"))
         with open(path, "w+", errors="replace") as log:
             try:
-                done = subprocess.run(self.command, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, cwd=TOP,
-                                      env=dict(os.environ, **self.env), timeout=self.limit_s)
-                code = done.returncode
+                process = subprocess.Popen(self.command, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, cwd=TOP,
+                                           env=dict(os.environ, **self.env), start_new_session=True)
+                code = wait(process, self.limit_s)
             except OSError as error:
                 log.write("\n%s\n" % error)
                 code = -1
-            except subprocess.TimeoutExpired:
-                log.write("\ntimed out after %d s\n" % self.limit_s)
+            if code is None:
+                os.killpg(process.pid, signal.SIGKILL)      # the group that it leads: begun above, not reaped yet
+                process.wait()
+                log.write("\nhangs: not over within %d s of a machine of its own\n" % self.limit_s)
                 code = -1
             log.seek(0)
             text = log.read()
@@ -68,6 +71,22 @@ class Suite:
         if passed + failed == 0:
             failed = 1
         return self, passed, failed, time.monotonic() - begin, path, text
+
+
+def wait(process, limit_s):
+    """Its exit code; None: it hangs. A second in which n tasks share a core counts as the n-th part of one, so that neighbours
+    do not make a hanging suite of a slow one."""
+    used, last = 0.0, time.monotonic()
+    while used < limit_s:
+        try:
+            return process.wait(1)
+        except subprocess.TimeoutExpired:
+            now = time.monotonic()
+            with open("/proc/loadavg") as file:
+                runnable = int(file.read().split()[3].split("/")[0])
+            used += (now - last) / max(1, runnable / os.cpu_count())
+            last = now
+    return None
 
 
 def count(text):
