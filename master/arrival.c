@@ -241,7 +241,8 @@ static void arrive(struct master *m)
 /* The others stand still since before the exec. */
 static void thaw(struct master *m)
 {
-	convert_clean(m->seg);
+	if (segment_sweep_beside(m->seg))
+		log_info("op=convert what=leftover path=%s.new result=removed", m->seg->path);
 	m->freeze.active = true;
 	m->freeze.born = true; /* no limit runs */
 	m->freeze.begun_ms = clock_mono_ms();
@@ -343,9 +344,16 @@ void arrival_child_died(struct master *m, const struct child *child, const char 
 {
 	char why[128];
 
-	if (m->upgrade.step != UPGRADE_ARRIVING || child->elder || m->state == MASTER_STOPPING)
+	if (child->elder || m->state == MASTER_STOPPING)
 		return;
 	snprintf(why, sizeof(why), "its %s ended, %s=%d", child->name, how, number);
+	arrival_failed(m, why);
+}
+
+void arrival_failed(struct master *m, const char *why)
+{
+	if (m->upgrade.step != UPGRADE_ARRIVING)
+		return;
 	arrival_record(m);
 	fallback_now(why);
 }

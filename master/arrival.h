@@ -40,6 +40,8 @@ void arrival_advance(struct master *m);
 bool arrival_blocks(const struct child *child);
 /* One of our own died: does not return while there is a way back. */
 void arrival_child_died(struct master *m, const struct child *child, const char *how, int number);
+/* This image cannot serve: does not return while there is a way back. */
+void arrival_failed(struct master *m, const char *why);
 /* Keeps the handover page true. */
 void arrival_record(struct master *m);
 

@@ -20,8 +20,6 @@
 #include "shared/registry/registry.h"
 #include "shared/registry/snapshot.h"
 
-#define SUFFIX ".new"
-
 void convert_init(struct convert *c)
 {
 	*c = (struct convert){ .state = CONVERT_NONE, .snapshot_fd = -1 };
@@ -200,38 +198,30 @@ int convert_open(const struct segment_config *config, int snapshot_fd, struct se
                  struct segment_report *report_r)
 {
 	struct segment_config beside = *config;
-	char name[64];
 	int ret;
 
-	snprintf(name, sizeof(name), "%.50s%s", config->name, SUFFIX);
-	beside.name = name;
-	beside.forget = true;
+	beside.held = beside.later = true;
 	if ((ret = segment_open(&beside, segment_r, report_r)) < 0)
 		return ret;
-	if ((ret = load(*segment_r, snapshot_fd, report_r)) < 0 && segment_unlink(*segment_r) < 0)
-		log_warning("op=convert what=unlink path=%s err=\"%s\"", (*segment_r)->path, strerror(errno));
+	if ((ret = load(*segment_r, snapshot_fd, report_r)) < 0)
+		segment_discard(*segment_r);
 	return ret;
 }
 
 int convert_commit(struct master *m)
 {
 	struct convert *c = &m->convert;
-	char path[sizeof(m->seg->path)];
-	size_t n = strlen(m->seg->path), suffix = strlen(SUFFIX);
 
-	if (c->snapshot_fd < 0 || n <= suffix || strcmp(m->seg->path + n - suffix, SUFFIX) != 0)
+	if (c->snapshot_fd < 0)
 		return 0;
-	memcpy(path, m->seg->path, n - suffix);
-	path[n - suffix] = 0;
-	if (rename(m->seg->path, path) < 0) {
-		log_error("op=convert what=rename path=%s err=\"%s\"", path, strerror(errno));
+	if (segment_commit(m->seg) < 0) {
+		log_error("op=convert what=rename path=%s err=\"%s\"", m->seg->path, strerror(errno));
 		return ERR_IO;
 	}
-	memcpy(m->seg->path, path, sizeof(path));
 	close(c->snapshot_fd);
 	c->snapshot_fd = -1;
 	convert_close_adopt(c);
-	log_info("op=convert result=committed path=%s", path);
+	log_info("op=convert result=committed path=%s", m->seg->path);
 	freeze_end(m);
 	return 0;
 }
@@ -244,13 +234,4 @@ void convert_close_adopt(struct convert *c)
 		c->adopt.fds[i] = -1;
 	}
 	c->adopt.workers = 0;
-}
-
-void convert_clean(const struct segment *seg)
-{
-	char path[sizeof(seg->path) + sizeof(SUFFIX)];
-
-	snprintf(path, sizeof(path), "%s%s", seg->path, SUFFIX);
-	if (unlink(path) == 0)
-		log_info("op=convert what=leftover path=%s result=removed", path);
 }

@@ -11,11 +11,12 @@
  * The new image:
  *
  *     m->convert.snapshot_fd, m->convert.adopt     as inherited, set before the segment is opened
- *     convert_open()              makes <segment>.new and loads it, in the place of segment_open(). On error the file is
- *                                 removed, the old segment is as it was: go back to the old image
+ *     convert_open()              makes <segment>.new and loads it, in the place of segment_open() (segment.h, held and later).
+ *                                 On error the file is removed, the old segment is as it was: go back to the old image
  *     freeze_born(m)              before the first fork: children start, say that they are ready, and wait
  *     convert_commit(m)           when all are ready (start_advance()): <segment>.new becomes <segment>, the children go on;
- *                                 the workers ask their predecessors for the connections. No way back from here.
+ *                                 the workers ask their predecessors for the connections. No way back from here. A stop before
+ *                                 that commits too: the next start is one of the new binary
  *     the old pusher and keeper get SIGTERM; old workers leave when they have given their connections
  *
  * Until the commit a crash of the new image costs nothing: the old file, the old children and their connections are
@@ -74,7 +75,5 @@ int convert_open(const struct segment_config *config, int snapshot_fd, struct se
 int convert_commit(struct master *m) MUST_CHECK;
 /* Descriptors of predecessors: in children that do not need them. */
 void convert_close_adopt(struct convert *c);
-/* A file that a conversion left when everything was killed; before it is in the way. */
-void convert_clean(const struct segment *seg);
 
 #endif

@@ -9,7 +9,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "shared/shm/fault.h"
+
 #define PATH_BYTES 256
+#define FRESH "%s/.%s.new" /* until it is whole */
 
 static const char *const names[] = { "pid", "port" };
 
@@ -100,13 +103,14 @@ static int write_number(const char *dir, const char *name, unsigned long number)
 	int n = snprintf(text, sizeof(text), "%lu\n", number);
 
 	snprintf(path, sizeof(path), "%s/%s", dir, name);
-	snprintf(fresh, sizeof(fresh), "%s/.%s.new", dir, name);
+	snprintf(fresh, sizeof(fresh), FRESH, dir, name);
 	/* Never into a file, link or pipe that somebody else has laid there. */
 	unlink(fresh);
 	int fd = open(fresh, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0644);
 	if (fd < 0)
 		return ERR_IO;
 	bool written = write(fd, text, (size_t)n) == n;
+	FAULT_AT("files-fresh");
 	if (close(fd) < 0 || !written || rename(fresh, path) < 0) {
 		unlink(fresh);
 		return ERR_IO;
@@ -134,6 +138,8 @@ void files_remove(const char *runtime_dir)
 		return;
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
 		snprintf(path, sizeof(path), "%s/%s", runtime_dir, names[i]);
+		unlink(path);
+		snprintf(path, sizeof(path), FRESH, runtime_dir, names[i]);
 		unlink(path);
 	}
 }

@@ -156,8 +156,8 @@ static int use_segment(struct master *m, const struct segment_report *report)
 	m->origin = report->origin;
 	m->stale = report->stale;
 	log_segment(m->seg, report);
-	if (m->convert.snapshot_fd < 0)
-		convert_clean(m->seg);
+	if (report->leftover)
+		log_info("op=segment-open what=leftover path=%s.new result=removed", m->seg->path);
 	if (m->convert.snapshot_fd < 0 && report->origin != SEGMENT_ATTACHED && (ret = registry_format(m->seg)) < 0)
 		return fail("registry-format", err_str(ret));
 	health_attach(m->seg, clock_mono_ms());
@@ -208,10 +208,8 @@ static int open_segment(struct master *m)
 		return ret;
 	if (privileges_lower(&m->privileges) < 0)
 		return fail("privileges", strerror(errno));
-	if (m->convert.snapshot_fd >= 0)
-		ret = convert_open(&config, m->convert.snapshot_fd, &m->seg, &report);
-	else
-		ret = segment_open(&config, &m->seg, &report);
+	config.later = true;
+	ret = segment_open(&config, &m->seg, &report);
 	if (privileges_raise(&m->privileges) < 0)
 		return fail("privileges", strerror(errno));
 	if (ret < 0)
@@ -310,6 +308,18 @@ static int make_loop(struct master *m)
 	return 0;
 }
 
+/* The last step before the children: from here on somebody may change what is in it. */
+static int commit_segment(struct master *m)
+{
+	bool fresh = m->seg->pending;
+
+	if (segment_commit(m->seg) < 0)
+		return fail("segment-commit", strerror(errno));
+	if (fresh)
+		log_info("op=segment-commit path=%s", m->seg->path);
+	return 0;
+}
+
 static bool all_ready(const struct master *m)
 {
 	for (unsigned i = 0; i < CHILDREN; i++)
@@ -323,7 +333,8 @@ void start_advance(struct master *m)
 	if (m->state != MASTER_STARTING || !all_ready(m) || !arrival_is_proven(m))
 		return;
 	if (convert_commit(m) < 0) {
-		stop_failed(m, "the converted segment cannot be put in place");
+		arrival_failed(m, "the converted segment cannot be put in its place");
+		stop_failed(m, "the converted segment cannot be put in its place");
 		return;
 	}
 	m->state = MASTER_SERVING;
@@ -344,14 +355,13 @@ static void forget(const struct master *m)
 
 static int serve(struct master *m)
 {
-	int (*const fresh[])(struct master *) = { open_files, open_segment, open_sockets, make_loop, NULL };
+	int (*const fresh[])(struct master *) = { open_files, open_segment, open_sockets, make_loop, commit_segment, NULL };
 	int (*const handed_over[])(struct master *) = { open_files, arrival_adopt, make_loop, NULL };
 	bool arriving = m->options->handover_fd >= 0;
 
 	for (int (*const *step)(struct master *) = arriving ? handed_over : fresh; *step != NULL; step++) {
 		if ((*step)(m) < 0) {
-			if (!arriving) /* else the segment is in use */
-				forget(m);
+			segment_discard(m->seg);
 			return EXIT_FAILURE;
 		}
 	}
@@ -362,6 +372,7 @@ static int serve(struct master *m)
 	spawn_wanted(m);
 	ev_run(m->loop, 0);
 	files_remove(m->config.runtime_dir);
+	segment_discard(m->seg);
 	if (m->renew)
 		renew_exec(m);
 	forget(m);

@@ -64,6 +64,9 @@ void stop_begin(struct master *m, int signal_number, bool bounded)
 	}
 	/* They leave in order, with what they have in hand. */
 	convert_cancel(m);
+	/* Or it is the new image: loaded, and its children are about to go on in it. */
+	if (convert_commit(m) < 0)
+		m->failed = true;
 	freeze_end(m);
 	log_info("op=stop signal=%d bounded=%d children=%u", signal_number, bounded, spawn_count_running(m));
 	notify_stopping();

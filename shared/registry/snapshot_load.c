@@ -9,6 +9,7 @@
 #include "shared/registry/snapshot_internal.h"
 #include "shared/registry/switches.h"
 #include "shared/shm/blob.h"
+#include "shared/shm/fault.h"
 #include "shared/shm/health.h"
 #include "shared/shm/shard.h"
 
@@ -357,6 +358,7 @@ static void load_service(struct load *load)
 	struct snapshot_map map;
 	uint64_t clusters = read_fields(&load->r, &map, FIELDS(service_fields), &in);
 
+	FAULT_AT("load-service");
 	if (load->r.err == 0)
 		fill_service(&load->f, &in);
 	fail_ours(load);

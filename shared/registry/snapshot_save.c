@@ -12,6 +12,7 @@
 #include "shared/registry/snapshot_internal.h"
 #include "shared/registry/snapshot_pack.h"
 #include "shared/registry/switches.h"
+#include "shared/shm/fault.h"
 #include "shared/shm/shard.h"
 
 #define HOLD_BYTES 262144U /* packed in one hold of a lock */
@@ -494,6 +495,7 @@ static void save_all(struct save *save)
 	save_office(save);
 	for (uint32_t shard = 0; shard < SHARDS; shard++)
 		walk_shard(save, &services, shard);
+	FAULT_AT("save-services");
 	for (uint32_t shard = 0; shard < SHARDS; shard++)
 		walk_shard(save, &audiences, shard);
 	if (save->err == 0)

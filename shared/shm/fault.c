@@ -70,7 +70,9 @@ void fault_arm_from_environment(const char *role)
 
 static void end_by(const char *how)
 {
-	if (strcmp(how, "segv") == 0)
+	if (strcmp(how, "kill") == 0)
+		raise(SIGKILL);
+	else if (strcmp(how, "segv") == 0)
 		raise(SIGSEGV);
 	else if (strcmp(how, "abort") == 0)
 		abort();

@@ -11,7 +11,9 @@
  * of its own, N on average, and so for the other roles: every generation dies at another place.
  *
  * FAULT_AT("name") is a place of its own that ends in another way: ROSTER_FAULT_AT=name=segv (or abort, exit,
- * hang). Names: trial, upgrade-begin, upgrade-adopt, upgrade-prove, and the role of each child. */
+ * hang, kill). Names: trial, upgrade-begin, upgrade-adopt, upgrade-prove, and the role of each child; on the way of a new file
+ * into the place of an old one: segment-made, load-service, segment-whole, segment-two-names, segment-renamed, newfile-empty,
+ * save-services, newfile-whole, newfile-named, files-fresh. */
 #ifndef SHM_FAULT_H
 #define SHM_FAULT_H
 

@@ -9,7 +9,7 @@ libroster_a_SOURCES += \
 	shared/shm/queue.c shared/shm/queue.h \
 	shared/shm/ring.c shared/shm/ring.h \
 	shared/shm/segment.c shared/shm/segment.h shared/shm/segment_internal.h \
-	shared/shm/segment_limit.c shared/shm/segment_open.c \
+	shared/shm/segment_limit.c shared/shm/segment_open.c shared/shm/segment_replace.c \
 	shared/shm/shard.h \
 	shared/shm/slab.c shared/shm/slab.h \
 	shared/shm/slot.h \
@@ -23,6 +23,7 @@ check_PROGRAMS += tests/unit/lock_test
 check_PROGRAMS += tests/unit/queue_test
 check_PROGRAMS += tests/unit/ring_test
 check_PROGRAMS += tests/unit/segment_test
+check_PROGRAMS += tests/unit/segment_replace_test
 check_PROGRAMS += tests/unit/slab_test
 check_PROGRAMS += tests/unit/table_test
 check_PROGRAMS += tests/unit/undo_test
@@ -36,8 +37,10 @@ tests_unit_queue_test_SOURCES = tests/unit/queue_test.c tests/unit/shm_common.h
 tests_unit_queue_test_LDADD = $(UNIT_LDADD)
 tests_unit_ring_test_SOURCES = tests/unit/ring_test.c tests/unit/shm_common.h
 tests_unit_ring_test_LDADD = $(UNIT_LDADD)
-tests_unit_segment_test_SOURCES = tests/unit/segment_test.c tests/unit/shm_common.h
+tests_unit_segment_test_SOURCES = tests/unit/segment_test.c tests/unit/segment_place.h tests/unit/shm_common.h
 tests_unit_segment_test_LDADD = $(UNIT_LDADD)
+tests_unit_segment_replace_test_SOURCES = tests/unit/segment_replace_test.c tests/unit/segment_place.h tests/unit/shm_common.h
+tests_unit_segment_replace_test_LDADD = $(UNIT_LDADD)
 tests_unit_slab_test_SOURCES = tests/unit/slab_test.c tests/unit/shm_common.h
 tests_unit_slab_test_LDADD = $(UNIT_LDADD)
 tests_unit_table_test_SOURCES = tests/unit/table_test.c tests/unit/shm_common.h

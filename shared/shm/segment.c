@@ -186,6 +186,7 @@ struct segment *segment_handle(void *base, const struct segment_layout *layout, 
 	seg->bytes = layout->bytes;
 	seg->pages = layout->pages;
 	seg->fd = fd;
+	seg->old_fd = -1;
 	seg->wake_fd[0] = -1;
 	seg->wake_fd[1] = -1;
 	return seg;

@@ -30,9 +30,14 @@
  *
  * Damage: an attach looks at the header (seal, ranges), the logs, the owners, every page
  * descriptor and, through config.damaged, the roots; the keeper checks the rest in slices
- * (keeper/audit.h). A file that fails is renamed to NAME.aside.N, the two newest are kept,
+ * (keeper/audit.h). A file that fails gets the name NAME.aside.N, the two newest are kept,
  * and a new one is made. attach_tries counts attaches that died at it: after
- * SEGMENT_TRIES the file is set aside unread. */
+ * SEGMENT_TRIES the file is set aside unread.
+ *
+ * Replacing: a new file is always made and filled as NAME.new, under the flock of the file NAME (an
+ * empty one, if there was none), and gets its name by one rename: segment_commit(). Until then
+ * whatever was there stays as it was, and whoever fails leaves it so. Death: NAME.new is removed by the
+ * next start; doc/shared-memory.md has the steps. */
 #ifndef SHM_SEGMENT_H
 #define SHM_SEGMENT_H
 
@@ -121,7 +126,10 @@ struct segment {
 	uint64_t probes; /* steps of the table look-up in work (table.c): bounds chains that run in a circle */
 	int fd;          /* holds the flock; inherited by children */
 	int wake_fd[2];  /* eventfd a consumer (queue.h); -1 where nobody listens */
-	char path[256];
+	bool pending;    /* made, but still NAME.new */
+	bool aside;      /* pending: the file in its place is to be kept */
+	int old_fd;      /* pending: that file, with its flock; -1: somebody else holds it */
+	char path[256];  /* of the name it has or will have */
 };
 
 struct segment_config {
@@ -131,17 +139,20 @@ struct segment_config {
 	uint64_t limit_bytes;  /* 0 = min(1 GiB, half of what is free) */
 	uint64_t max_age_ms;   /* not served for longer: attached_stale is set */
 	uint64_t lock_wait_ms; /* for the flock of a predecessor; 10 s */
-	bool forget;           /* start empty, old file removed */
+	bool forget;           /* start empty, in the place of what is there */
+	bool held;             /* as forget; the caller holds the flock already, by a descriptor of its own (upgrade) */
+	bool later;            /* a new one stays NAME.new until the caller's segment_commit() or segment_discard() */
 	bool only_attach;      /* make none and set none aside: ERR_NOT_FOUND */
 	/* Asked after the logs were played, nobody else mapping it: NULL, or what is wrong with the content. */
 	const char *(*damaged)(struct segment *seg);
 };
 
-enum segment_origin { SEGMENT_NEW, SEGMENT_ATTACHED, SEGMENT_SET_ASIDE /* old one renamed, new made */ };
+enum segment_origin { SEGMENT_NEW, SEGMENT_ATTACHED, SEGMENT_SET_ASIDE /* new made, the old one kept aside */ };
 
 struct segment_report {
 	enum segment_origin origin;
 	bool stale;           /* attached, but older than max_age: drop ephemeral instances */
+	bool leftover;        /* a NAME.new was there, of somebody who died, and was removed */
 	unsigned rolled_back; /* locks whose log was played */
 	char why[320];        /* for the log: why set aside, or why refused */
 };
@@ -149,9 +160,17 @@ struct segment_report {
 /* Master only. Opens or makes the file (mode 0600, no links followed), checks size
  * against the file system and every parent cgroup's memory limit, takes the flock,
  * maps, validates, plays logs, makes locks. On error report_r->why says which
- * number stands against which. ERR_BUSY: the flock did not come free in time; why names
- * the processes that hold it. */
+ * number stands against which, and the file that was there is as it was. ERR_BUSY: the flock did not come
+ * free in time; why names the processes that hold it. */
 int segment_open(const struct segment_config *config, struct segment **segment_r, struct segment_report *report_r) MUST_CHECK;
+
+/* A segment made with config.later: gives it its name, and the file that had it another one (aside) or none. Does nothing to
+ * one that has its name. ERR_IO: errno, nothing has changed. */
+int segment_commit(struct segment *seg) MUST_CHECK;
+/* Or removes it: what was there is as it was. Does nothing to NULL, and to one that has its name. The mapping stays. */
+void segment_discard(struct segment *seg);
+/* Upgrade: removes the NAME.new of an image that went no further; true when there was one. */
+bool segment_sweep_beside(const struct segment *seg);
 
 /* Upgrade (master/upgrade.h): the file behind fd is in use by other processes. Both check it as a start does (magic,
  * fingerprint, boot, sizes, backing) and leave locks and logs alone, because others hold them. ERR_RANGE: another layout;

@@ -39,8 +39,23 @@ struct segment_cgroups {
 
 /* The smallest room that any parent cgroup leaves (limit - used - 20 %); UINT64_MAX: no limit. */
 uint64_t segment_cgroup_room(const struct segment_cgroups *cgroups, char *where, size_t size);
-/* Length of a new segment on the file system of dir_fd: as asked, or chosen when asked is 0. ERR_RANGE
- * with both numbers in why. */
-int segment_choose_bytes(int dir_fd, uint64_t asked, uint64_t *bytes_r, char *why, size_t size) MUST_CHECK;
+/* Length of a new segment on the file system of dir_fd: as asked, or chosen when asked is 0. given_back: what the change to it
+ * frees. ERR_RANGE with both numbers in why. */
+int segment_choose_bytes(int dir_fd, uint64_t asked, uint64_t given_back, uint64_t *bytes_r, char *why, size_t size) MUST_CHECK;
+
+/* ---- segment_replace.c: a new file in the place of an old one. Who calls one of these holds the flock of the file `name`, which
+ * so belongs to nobody else, nor do NAME.new and NAME.aside.N. */
+
+/* Has the file one name only? Takes back a second one that was given by who died in segment_commit(). */
+bool segment_single_name(int dir_fd, const char *name, int fd) MUST_CHECK;
+/* Removes what a death left: NAME.new (true), and files set aside beyond those that are kept. */
+bool segment_sweep(int dir_fd, const char *name);
+/* Bytes of the file system that the change will free: those of the file that goes, or, where it is set aside, of the oldest
+ * one that was. */
+uint64_t segment_given_back(int dir_fd, const char *name, bool aside);
+/* Makes NAME.new, empty and locked, in the place of a leftover. -1: errno. */
+int segment_open_beside(int dir_fd, const char *name);
+/* Removes NAME.new, and the file `name` when it is empty. old_fd: that file; -1: leave it alone. */
+void segment_drop_beside(int dir_fd, const char *name, int old_fd);
 
 #endif

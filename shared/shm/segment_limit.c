@@ -148,7 +148,7 @@ static uint64_t least_of(uint64_t a, uint64_t b)
 	return a < b ? a : b;
 }
 
-int segment_choose_bytes(int dir_fd, uint64_t asked, uint64_t *bytes_r, char *why, size_t size)
+int segment_choose_bytes(int dir_fd, uint64_t asked, uint64_t given_back, uint64_t *bytes_r, char *why, size_t size)
 {
 	struct statvfs fs;
 	uint64_t free_bytes, fs_room, cgroup_room, bytes;
@@ -158,7 +158,7 @@ int segment_choose_bytes(int dir_fd, uint64_t asked, uint64_t *bytes_r, char *wh
 		snprintf(why, size, "the file system of the segment does not answer");
 		return ERR_IO;
 	}
-	free_bytes = (uint64_t)fs.f_bavail * fs.f_frsize;
+	free_bytes = (uint64_t)fs.f_bavail * fs.f_frsize + given_back;
 	fs_room = free_bytes - free_bytes / MARGIN;
 	cgroup_room = segment_cgroup_room(&real_cgroups, where, sizeof(where));
 	bytes = asked != 0 ? asked : least_of(least_of(SEGMENT_BYTES_DEFAULT, free_bytes / 2), cgroup_room);

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "shared/shm/segment.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/magic.h>
@@ -17,6 +16,7 @@
 #include <unistd.h>
 
 #include "shared/base/clock.h"
+#include "shared/shm/fault.h"
 #include "shared/shm/health.h"
 #include "shared/shm/holders.h"
 #include "shared/shm/lock.h"
@@ -27,8 +27,6 @@
 #include "shared/shm/slot.h"
 #include "shared/shm/undo.h"
 
-#define ASIDE_KEPT 2U
-#define ASIDE_INFIX ".aside."
 #define FLOCK_POLL_MS 20U
 #define HEALTH_BITS 48 /* of a beat's time */
 #define STAMP_BITS 53
@@ -41,7 +39,8 @@ struct opening {
 	struct segment_report *report;
 	char dir[200];
 	int dir_fd;
-	int fd;
+	int fd;     /* the file that becomes the segment */
+	int old_fd; /* the one that is there, with its flock; -1: it is fd, or the caller holds it */
 	struct segment *seg;
 };
 
@@ -133,20 +132,24 @@ static int choose_dir(struct opening *o, bool make)
 
 /* ---- the file and its flock ------------------------------------------------ */
 
-static int open_file(struct opening *o, int flags)
+static int refuse_alien(struct opening *o)
 {
+	return refuse(o->report, ERR_IO, "%.60s/%.40s is not a private file of user %u", o->dir, o->config->name,
+	              (unsigned)geteuid());
+}
+
+static int open_file(struct opening *o)
+{
+	int flags = o->config->only_attach ? 0 : O_CREAT;
 	struct stat st;
 
-	if (!o->config->only_attach)
-		flags |= O_CREAT;
 	o->fd = openat(o->dir_fd, o->config->name, O_RDWR | O_NOFOLLOW | O_CLOEXEC | flags, 0600);
 	if (o->fd < 0 && errno == ENOENT && o->config->only_attach)
 		return refuse(o->report, ERR_NOT_FOUND, "there is none");
 	if (o->fd < 0 || fstat(o->fd, &st) < 0)
 		return refuse(o->report, ERR_IO, "%.60s/%.40s: %s", o->dir, o->config->name, strerror(errno));
-	if (!S_ISREG(st.st_mode) || st.st_uid != geteuid() || st.st_nlink > 1 || (st.st_mode & 077) != 0)
-		return refuse(o->report, ERR_IO, "%.60s/%.40s is not a private file of user %u", o->dir, o->config->name,
-		              (unsigned)geteuid());
+	if (!S_ISREG(st.st_mode) || st.st_uid != geteuid() || (st.st_mode & 077) != 0)
+		return refuse_alien(o);
 	return 0;
 }
 
@@ -181,7 +184,7 @@ static int lock_file(struct opening *o)
 	int ret;
 
 	for (;;) {
-		if ((ret = open_file(o, 0)) < 0)
+		if ((ret = open_file(o)) < 0)
 			return ret;
 		while (flock(o->fd, LOCK_EX | LOCK_NB) < 0) {
 			if (errno != EWOULDBLOCK && errno != EINTR)
@@ -192,66 +195,10 @@ static int lock_file(struct opening *o)
 			waited += FLOCK_POLL_MS;
 		}
 		if (is_current(o))
-			return 0;
+			return segment_single_name(o->dir_fd, o->config->name, o->fd) ? 0 : refuse_alien(o);
 		close(o->fd);
 		o->fd = -1;
 	}
-}
-
-/* ---- setting aside --------------------------------------------------------- */
-
-/* The number behind "<name>.aside.", 0 for any other file. */
-static unsigned long aside_number(const struct opening *o, const char *file)
-{
-	size_t n = strlen(o->config->name);
-
-	if (strncmp(file, o->config->name, n) != 0 || strncmp(file + n, ASIDE_INFIX, strlen(ASIDE_INFIX)) != 0)
-		return 0;
-	return strtoul(file + n + strlen(ASIDE_INFIX), NULL, 10);
-}
-
-/* Calls for each set-aside file; with keep_from > 0 the ones numbered below are removed. */
-static unsigned long aside_scan(const struct opening *o, unsigned long keep_from)
-{
-	int fd = openat(o->dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
-	unsigned long newest = 0;
-	struct dirent *entry;
-
-	if (dir == NULL) {
-		if (fd >= 0)
-			close(fd);
-		return 0;
-	}
-	while ((entry = readdir(dir)) != NULL) {
-		unsigned long n = aside_number(o, entry->d_name);
-
-		newest = n > newest ? n : newest;
-		if (n != 0 && n < keep_from)
-			unlinkat(o->dir_fd, entry->d_name, 0);
-	}
-	closedir(dir);
-	return newest;
-}
-
-static int set_aside(struct opening *o)
-{
-	unsigned long number = aside_scan(o, 0) + 1;
-	char name[256];
-	int ret;
-
-	snprintf(name, sizeof(name), "%.200s%s%lu", o->config->name, ASIDE_INFIX, number);
-	if (renameat(o->dir_fd, o->config->name, o->dir_fd, name) < 0)
-		return refuse(o->report, ERR_IO, "setting aside to %.80s: %s", name, strerror(errno));
-	if (number > ASIDE_KEPT - 1)
-		aside_scan(o, number - (ASIDE_KEPT - 1));
-	close(o->fd);
-	o->fd = -1;
-	if ((ret = open_file(o, O_EXCL)) < 0)
-		return ret;
-	if (flock(o->fd, LOCK_EX | LOCK_NB) < 0)
-		return refuse(o->report, ERR_BUSY, "another server took %.60s/%.40s", o->dir, o->config->name);
-	return 0;
 }
 
 /* ---- mapping --------------------------------------------------------------- */
@@ -268,7 +215,7 @@ static int map(struct opening *o, const struct segment_layout *layout)
 		munmap(base, layout->bytes);
 		return ERR_NOMEM;
 	}
-	snprintf(o->seg->path, sizeof(o->seg->path), "%.190s/%.60s", o->dir, o->config->name);
+	snprintf(o->seg->path, sizeof(o->seg->path), "%.199s/%.55s", o->dir, o->config->name);
 	return 0;
 }
 
@@ -282,18 +229,20 @@ static void unmap(struct opening *o)
 	o->seg = NULL;
 }
 
-static int make_new(struct opening *o)
+/* Into the empty file that o->fd is. */
+static int make_new(struct opening *o, bool aside)
 {
 	struct segment_layout layout;
-	uint64_t bytes;
+	uint64_t bytes, given_back;
 	char why[sizeof(o->report->why)];
 	int ret;
 
-	if ((ret = segment_choose_bytes(o->dir_fd, o->config->limit_bytes, &bytes, why, sizeof(why))) < 0)
+	given_back = segment_given_back(o->dir_fd, o->config->name, aside);
+	if ((ret = segment_choose_bytes(o->dir_fd, o->config->limit_bytes, given_back, &bytes, why, sizeof(why))) < 0)
 		return refuse(o->report, ret, "%s", why);
 	if ((ret = segment_layout(bytes, &layout)) < 0)
 		return refuse(o->report, ret, "segment.limit %llu MiB cannot be laid out", (unsigned long long)(bytes >> 20));
-	if (ftruncate(o->fd, 0) < 0 || ftruncate(o->fd, (off_t)bytes) < 0)
+	if (ftruncate(o->fd, (off_t)bytes) < 0)
 		return refuse(o->report, ERR_IO, "ftruncate: %s", strerror(errno));
 	if (posix_fallocate(o->fd, 0, (off_t)layout.descs) != 0)
 		return refuse(o->report, ERR_FULL, "the file system refuses the first %llu KiB",
@@ -306,6 +255,23 @@ static int make_new(struct opening *o)
 		unmap(o);
 		return refuse(o->report, ret, "the file system refuses the first pages");
 	}
+	FAULT_AT("segment-made");
+	return 0;
+}
+
+/* Beside what is there, which stays as it is until segment_commit(). */
+static int make_beside(struct opening *o, bool aside)
+{
+	int ret;
+
+	o->old_fd = o->fd;
+	if ((o->fd = segment_open_beside(o->dir_fd, o->config->name)) < 0)
+		return refuse(o->report, ERR_IO, "%.60s/%.40s.new: %s", o->dir, o->config->name, strerror(errno));
+	if ((ret = make_new(o, aside)) < 0)
+		return ret;
+	o->seg->old_fd = o->old_fd;
+	o->seg->aside = aside;
+	o->seg->pending = true;
 	return 0;
 }
 
@@ -461,43 +427,67 @@ static int attach_only(struct opening *o, bool none)
 
 static int attach_or_make(struct opening *o)
 {
+	char text[sizeof(o->report->why)];
 	const char *why;
 	struct stat st;
 	int ret;
 
+	o->report->origin = SEGMENT_NEW;
+	if (o->config->held)
+		return make_beside(o, false);
 	if (fstat(o->fd, &st) < 0)
 		return refuse(o->report, ERR_IO, "fstat: %s", strerror(errno));
-	o->report->origin = SEGMENT_NEW;
 	if (o->config->only_attach)
 		return attach_only(o, st.st_size == 0);
+	o->report->leftover = segment_sweep(o->dir_fd, o->config->name);
 	if (st.st_size == 0 || o->config->forget)
-		return make_new(o);
+		return make_beside(o, false);
 	if ((ret = attach(o, &why)) < 0 || why == NULL)
 		return ret;
-	if ((ret = set_aside(o)) < 0 || (ret = make_new(o)) < 0)
-		return ret;
+	if ((ret = make_beside(o, true)) < 0) {
+		memcpy(text, o->report->why, sizeof(text));
+		return refuse(o->report, ret, "%.200s; the old segment stays, and cannot be used: %s", text, why);
+	}
 	o->report->origin = SEGMENT_SET_ASIDE;
-	refuse(o->report, 0, "the old segment was set aside: %s", why);
+	refuse(o->report, 0, "the old segment is set aside: %s", why);
 	return 0;
+}
+
+static int commit_now(struct opening *o)
+{
+	if (o->seg == NULL || o->config->later || segment_commit(o->seg) == 0)
+		return 0;
+	return refuse(o->report, ERR_IO, "%.60s/%.40s cannot be put in its place: %s", o->dir, o->config->name, strerror(errno));
+}
+
+/* Nothing has happened: what was made goes, and so does what was there to be locked. */
+static void give_up(struct opening *o)
+{
+	if (o->old_fd >= 0 || (o->config->held && o->dir_fd >= 0))
+		segment_drop_beside(o->dir_fd, o->config->name, o->old_fd);
+	unmap(o);
+	if (o->fd >= 0)
+		close(o->fd);
+	if (o->old_fd >= 0)
+		close(o->old_fd);
 }
 
 int segment_open(const struct segment_config *config, struct segment **segment_r, struct segment_report *report_r)
 {
-	struct opening o = { .config = config, .report = report_r, .dir_fd = -1, .fd = -1 };
+	struct opening o = { .config = config, .report = report_r, .dir_fd = -1, .fd = -1, .old_fd = -1 };
 	int ret;
 
 	memset(report_r, 0, sizeof(*report_r));
-	if ((ret = choose_dir(&o, !config->only_attach)) == 0 && (ret = lock_file(&o)) == 0)
-		ret = attach_or_make(&o);
+	if ((ret = choose_dir(&o, !config->only_attach)) == 0 && (config->held || (ret = lock_file(&o)) == 0) &&
+	    (ret = attach_or_make(&o)) == 0)
+		ret = commit_now(&o);
+	if (ret < 0)
+		give_up(&o);
 	if (o.dir_fd >= 0)
 		close(o.dir_fd);
-	if (ret < 0) {
-		if (o.fd >= 0)
-			close(o.fd);
-		return ret;
-	}
-	*segment_r = o.seg;
-	return 0;
+	if (ret == 0)
+		*segment_r = o.seg;
+	return ret;
 }
 
 /* ---- upgrade --------------------------------------------------------------- */
@@ -534,7 +524,7 @@ int segment_adopt(int fd, const char *path, struct segment **segment_r, char *wh
 {
 	struct segment_report report = { .why = "" };
 	struct segment_config config = { .name = "" };
-	struct opening o = { .config = &config, .report = &report, .fd = fd, .dir_fd = -1 };
+	struct opening o = { .config = &config, .report = &report, .fd = fd, .dir_fd = -1, .old_fd = -1 };
 	struct segment_layout layout;
 	const char *what = foreign(&o, &layout);
 	int ret;
@@ -553,7 +543,7 @@ int segment_adopt(int fd, const char *path, struct segment **segment_r, char *wh
 int segment_check_config(const struct segment_config *config, char *why, unsigned why_size)
 {
 	struct segment_report report = { .why = "" };
-	struct opening o = { .config = config, .report = &report, .dir_fd = -1, .fd = -1 };
+	struct opening o = { .config = config, .report = &report, .dir_fd = -1, .fd = -1, .old_fd = -1 };
 	uint64_t bytes;
 	struct stat st;
 	int ret = choose_dir(&o, false);
@@ -562,7 +552,7 @@ int segment_check_config(const struct segment_config *config, char *why, unsigne
 	if (ret == 0 && fstatat(o.dir_fd, config->name, &st, AT_SYMLINK_NOFOLLOW) == 0 && st.st_size > 0)
 		ret = 0; /* a running server has its memory already */
 	else if (ret == 0)
-		ret = segment_choose_bytes(o.dir_fd, config->limit_bytes, &bytes, why, why_size);
+		ret = segment_choose_bytes(o.dir_fd, config->limit_bytes, 0, &bytes, why, why_size);
 	if (o.dir_fd >= 0)
 		close(o.dir_fd);
 	return ret;
