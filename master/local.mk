@@ -12,6 +12,7 @@ libroster_a_SOURCES += \
 	master/handover.c master/handover.h \
 	master/inspect.c master/inspect.h \
 	master/master.h \
+	master/newfile.c master/newfile.h \
 	master/notify.c master/notify.h \
 	master/options.c master/options.h \
 	master/privileges.c master/privileges.h \
@@ -34,7 +35,7 @@ libroster_a_SOURCES += \
 
 if HAVE_CMOCKA
 check_PROGRAMS += tests/unit/options_test tests/unit/backoff_test tests/unit/activation_test tests/unit/sockets_test \
-	tests/unit/busy_test tests/unit/handover_test
+	tests/unit/busy_test tests/unit/handover_test tests/unit/newfile_test
 tests_unit_options_test_SOURCES = tests/unit/options_test.c
 tests_unit_options_test_LDADD = $(UNIT_LDADD)
 tests_unit_backoff_test_SOURCES = tests/unit/backoff_test.c
@@ -45,6 +46,8 @@ tests_unit_sockets_test_SOURCES = tests/unit/sockets_test.c
 tests_unit_sockets_test_LDADD = $(UNIT_LDADD)
 tests_unit_busy_test_SOURCES = tests/unit/busy_test.c
 tests_unit_busy_test_LDADD = $(UNIT_LDADD)
+tests_unit_newfile_test_SOURCES = tests/unit/newfile_test.c
+tests_unit_newfile_test_LDADD = $(UNIT_LDADD)
 tests_unit_handover_test_SOURCES = tests/unit/handover_test.c
 tests_unit_handover_test_LDADD = $(UNIT_LDADD)
 check_PROGRAMS += tests/unit/convert_test tests/unit/reap_test

@@ -8,19 +8,21 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "master/newfile.h"
 #include "master/options.h"
 #include "master/privileges.h"
 #include "master/start.h"
 #include "shared/base/err.h"
 #include "shared/registry/registry.h"
 #include "shared/registry/snapshot.h"
+#include "shared/shm/fault.h"
 #include "shared/shm/segment.h"
 
 struct transfer {
 	const struct options *options;
 	struct segment_config config;
 	struct config keys; /* config points into it */
-	int fd;
+	struct privileges privileges;
 	struct registry reg;
 	struct segment *seg; /* its mapping is never given back, so neither is the handle */
 };
@@ -43,11 +45,10 @@ static int fail_snapshot(const char *path, int err, const struct snapshot_report
 	return fail(path, why);
 }
 
-/* Configuration, then the file; from there on with the rights of the server. False: said why. */
-static bool prepare(struct transfer *t, const struct options *options, int flags)
+/* False: said why. */
+static bool prepare(struct transfer *t, const struct options *options)
 {
 	struct config_error error = { .text = "" };
-	struct privileges privileges;
 	char why[256] = "";
 
 	t->options = options;
@@ -56,10 +57,8 @@ static bool prepare(struct transfer *t, const struct options *options, int flags
 		return false;
 	}
 	t->config = start_segment_config(&t->keys, options->forget);
-	if (privileges_find(&privileges, t->keys.user, why, sizeof(why)) < 0)
+	if (privileges_find(&t->privileges, t->keys.user, why, sizeof(why)) < 0)
 		return fail("user", why) == EXIT_SUCCESS;
-	if ((t->fd = privileges_open(&privileges, options->snapshot_path, flags | O_CLOEXEC, 0600)) < 0)
-		return fail(options->snapshot_path, strerror(errno)) == EXIT_SUCCESS;
 	return true;
 }
 
@@ -79,7 +78,7 @@ static void say(const char *what, const struct transfer *t, const struct snapsho
 	       (unsigned long long)report->subscribers, (unsigned long long)report->bytes);
 }
 
-static int export(struct transfer *t)
+static int export(struct transfer *t, struct newfile *file)
 {
 	struct segment_report segment_report;
 	struct snapshot_report report;
@@ -89,9 +88,9 @@ static int export(struct transfer *t)
 	if (!open_segment(t, &segment_report))
 		return EXIT_FAILURE;
 	registry_init(&t->reg, t->seg);
-	if ((ret = snapshot_save(&t->reg, t->fd, &report)) < 0)
+	if ((ret = snapshot_save(&t->reg, file->fd, &report)) < 0)
 		return fail_snapshot(t->options->snapshot_path, ret, &report);
-	if (fsync(t->fd) < 0 && errno != EINVAL && errno != EROFS) /* a pipe has nothing to sync */
+	if (newfile_commit(file) < 0)
 		return fail(t->options->snapshot_path, strerror(errno));
 	say("exported", t, &report);
 	return EXIT_SUCCESS;
@@ -100,32 +99,47 @@ static int export(struct transfer *t)
 int transfer_export(const struct options *options)
 {
 	static struct transfer t;
+	struct newfile file;
 	int code;
 
-	if (!prepare(&t, options, O_WRONLY | O_CREAT | O_EXCL))
+	if (!prepare(&t, options))
 		return EXIT_FAILURE;
-	code = export(&t);
-	/* The rights may be gone by now: then the file stays, and no import takes it. */
-	if (code != EXIT_SUCCESS && unlink(options->snapshot_path) < 0)
-		fprintf(stderr, "rosterd: %s stays\n", options->snapshot_path);
+	if (newfile_open(&file, &t.privileges, options->snapshot_path, 0600) < 0)
+		return fail(options->snapshot_path, strerror(errno));
+	FAULT_AT("newfile-empty");
+	code = export(&t, &file);
+	if (code != EXIT_SUCCESS && !newfile_discard(&file))
+		fprintf(stderr, "rosterd: %s stays, and is not whole\n", options->snapshot_path);
 	return code;
 }
 
-static int import(struct transfer *t)
+/* Beside the registry that may be there. */
+static int load(struct transfer *t, int fd, struct snapshot_report *report_r)
 {
-	struct snapshot_report report;
-	int ret;
+	int ret = registry_format(t->seg);
 
-	if ((ret = registry_format(t->seg)) < 0)
-		return fail("segment", err_str(ret));
+	if (ret < 0)
+		return ret;
 	registry_init(&t->reg, t->seg);
-	if ((ret = snapshot_load(&t->reg, t->fd, &report)) == 0) {
-		say("imported", t, &report);
-		return EXIT_SUCCESS;
+	return snapshot_load(&t->reg, fd, report_r);
+}
+
+static int import(struct transfer *t, int fd)
+{
+	struct snapshot_report report = { .why = "" };
+	int ret = load(t, fd, &report);
+
+	if (ret < 0) {
+		segment_discard(t->seg);
+		return fail_snapshot(t->options->snapshot_path, ret, &report);
 	}
-	if (segment_unlink(t->seg) < 0)
-		fprintf(stderr, "rosterd: %s stays\n", t->seg->path);
-	return fail_snapshot(t->options->snapshot_path, ret, &report);
+	if (segment_commit(t->seg) < 0) {
+		ret = fail(t->seg->path, strerror(errno));
+		segment_discard(t->seg);
+		return ret;
+	}
+	say("imported", t, &report);
+	return EXIT_SUCCESS;
 }
 
 int transfer_import(const struct options *options)
@@ -133,17 +147,21 @@ int transfer_import(const struct options *options)
 	static struct transfer t;
 	struct segment_report segment_report;
 	struct snapshot_report report;
-	int ret;
+	int fd, ret;
 
-	if (!prepare(&t, options, O_RDONLY))
+	if (!prepare(&t, options))
 		return EXIT_FAILURE;
-	if ((ret = snapshot_verify(t.fd, &report)) < 0)
-		return fail_snapshot(options->snapshot_path, ret, &report);
-	if (lseek(t.fd, 0, SEEK_SET) < 0)
+	/* From here on with the rights of the server. */
+	if ((fd = privileges_open(&t.privileges, options->snapshot_path, O_RDONLY | O_CLOEXEC, 0)) < 0)
 		return fail(options->snapshot_path, strerror(errno));
+	if ((ret = snapshot_verify(fd, &report)) < 0)
+		return fail_snapshot(options->snapshot_path, ret, &report);
+	if (lseek(fd, 0, SEEK_SET) < 0)
+		return fail(options->snapshot_path, strerror(errno));
+	t.config.later = true;
 	if (!open_segment(&t, &segment_report))
 		return EXIT_FAILURE;
 	if (segment_report.origin == SEGMENT_ATTACHED)
 		return fail(t.seg->path, "holds a registry; --forget puts the imported one in its place");
-	return import(&t);
+	return import(&t, fd);
 }
