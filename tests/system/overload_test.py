@@ -6,7 +6,6 @@ bound, memory stays within a bound, refusals say why, and everything is as befor
 Bounds of time are pieces of work (tests/lib/yardstick.py): two to five times what is measured on a quiet machine.
 
 Full disks are small memory file systems in a mount namespace of this process (needs root, as in CI)."""
-import ctypes
 import http.client
 import os
 import re
@@ -16,11 +15,11 @@ import shutil
 import socket
 import subprocess
 import sys
-import tempfile
 import time
 import unittest
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "lib"))
+import disk  # noqa: E402
 import roster  # noqa: E402
 from roster import Server, Subscriber, wait_until  # noqa: E402
 from yardstick import TooSlow, Yardstick, best_of_three  # noqa: E402
@@ -410,31 +409,7 @@ class Audience(Load):
 class Full(Load):
     @classmethod
     def setUpClass(cls):
-        libc = ctypes.CDLL(None, use_errno=True)
-        cls.libc = libc
-        # New mount namespace, nothing of it goes back: CLONE_NEWNS; MS_REC | MS_PRIVATE.
-        if libc.unshare(0x20000) != 0 or libc.mount(b"none", b"/", None, 0x4000 | 0x40000, None) != 0:
-            raise AssertionError("a mount namespace needs root: %s" % os.strerror(ctypes.get_errno()))
-
-    def tmpfs(self, size):
-        """A folder on a memory file system of that size (KiB)."""
-        path = tempfile.mkdtemp(prefix="roster-test-")
-        if self.libc.mount(b"tmpfs", path.encode(), b"tmpfs", 0, b"size=%dk,mode=700" % size) != 0:
-            raise AssertionError("mount: %s" % os.strerror(ctypes.get_errno()))
-        self.addCleanup(lambda: (self.libc.umount2(path.encode(), 2), os.rmdir(path)))
-        return path
-
-    def stuff(self, path):
-        """Takes the last byte; returns the file to remove."""
-        name = path + "/ballast"
-        fd = os.open(name, os.O_WRONLY | os.O_CREAT)
-        try:
-            while True:
-                os.write(fd, b"x" * 4096)
-        except OSError:
-            return name
-        finally:
-            os.close(fd)
+        disk.own_mounts()
 
     def start_fails(self, **options):
         s = Server(check=False, **options)
@@ -512,11 +487,11 @@ class Full(Load):
 
     @best_of_three
     def test_log_disk_full(self):
-        disk = self.tmpfs(64)
-        s = type("LogElsewhere", (Server,), {"log_path": disk + "/log"})(
-            **{"log.level": "debug", "log.file": disk + "/log", "operator.allow": "10.0.0.1"})
+        small = disk.small(self, 64)
+        s = type("LogElsewhere", (Server,), {"log_path": small + "/log"})(
+            **{"log.level": "debug", "log.file": small + "/log", "operator.allow": "10.0.0.1"})
         with s:
-            ballast = self.stuff(disk)
+            ballast = disk.stuff(small)
             others = Innocents(s, 3, 40)
             # Each refusal of an operator's write is a line (debug); the source is not in operator.allow.
             conn = http.client.HTTPConnection("127.0.0.1", s.port, timeout=roster.HUNG_S)
@@ -554,24 +529,24 @@ class Full(Load):
             self.assertEqual(s.stop(), 0)
 
     def test_run_full_at_the_start(self):
-        run = self.tmpfs(9216)
+        run = disk.small(self, 9216)
         why = self.start_fails(**{"segment.dir": run, "segment.limit": "64MiB"})
         self.assertRegex(why, r"op=start what=segment why=\"segment.limit 64 MiB, but the file system has \d+ MiB free")
-        self.stuff(run)
+        disk.stuff(run)
         why = self.start_fails(**{"segment.dir": run, "segment.limit": "8MiB"})
         self.assertRegex(why, r"op=start what=segment why=\"segment.limit 8 MiB, but the file system has 0 MiB free")
 
     @best_of_three
     def test_run_full_while_serving(self):
         """segment.dir and runtime_dir on one full memory file system: refused is what needs room; nothing dies."""
-        run = self.tmpfs(20480)
+        run = disk.small(self, 20480)
         s = Server(**{"segment.dir": run, "runtime_dir": run, "segment.limit": "16MiB"})
         with s:
             s.register("innocent", "10.0.0.1", 80)
             found = fill(s, "some", 500)
             self.assertEqual(set(found), {200})
             children = s.children()
-            ballast = self.stuff(run)
+            ballast = disk.stuff(run)
             others = Innocents(s, 3, 40)
             found = fill(s, "many", 100000)
             self.assertEqual(found[-1], 503)
@@ -590,7 +565,7 @@ class Full(Load):
             self.assertEqual(len([c for c in s.children() if c in children]), len(children) - 1)
             # A restart over a file system that is full again: what is there is taken over.
             self.assertEqual(s.stop(), 0)
-            ballast = self.stuff(run)
+            ballast = disk.stuff(run)
             s.start()
             self.assertEqual(len(s.hosts("some")), 500)
             self.assertIn("No space left on device", s.log_text())
