@@ -305,10 +305,13 @@ class Start(Case):
 class Renewal(Case):
     """Found damaged while it serves: everybody leaves, and the next image of the master makes a new one."""
 
-    def condemned(self, server, **env):
-        """It starts over a sound segment, which then is damaged; returns when the master has ended."""
+    def condemned(self, server, folder=None, **env):
+        """It starts over a sound segment, which then is damaged; returns when the master has ended. folder: no room
+        is left there before."""
         server.options.update({"segment.check_period": "1s", "listen.port": str(roster.lasting_port())})
         self.lived(server, more=lambda s: [s.register("many%d" % n, "10.0.0.1", 80, metadata=CALM) for n in range(60)])
+        if folder:
+            disk.stuff(folder)
         server.binary, server.env = FAULTS, env
         server.start()
         subprocess.run([POKE, server.options["segment.dir"] + "/segment", "list"], check=True, stdin=subprocess.DEVNULL,
@@ -325,9 +328,7 @@ class Renewal(Case):
     def test_without_room(self):
         folder = disk.small(self, 32 << 10)
         server = self.server(**{"segment.dir": folder, "segment.limit": "16MiB"})
-        self.lived(server)
-        ballast = disk.stuff(folder)
-        self.assertEqual(self.condemned(server), 1)
+        self.assertEqual(self.condemned(server, folder), 1)
         inode = os.stat(folder + "/segment").st_ino
         for _ in range(3):
             code, said = self.start(server, SAME)
@@ -335,7 +336,7 @@ class Renewal(Case):
             self.assertIn("the old segment stays, and cannot be used: the check found it damaged", said)
         self.assertEqual(self.segments(server), ["segment"])
         self.assertEqual(os.stat(folder + "/segment").st_ino, inode)
-        os.unlink(ballast)
+        os.unlink(folder + "/ballast")
         self.renewed(server)
         self.assertEqual(os.stat(folder + "/segment.aside.1").st_ino, inode)
 
