@@ -198,7 +198,7 @@ static struct check_cluster *cluster_find(struct check_service *service, struct 
 /* A text that cannot be read checks nothing. */
 static int checker_set(struct check_cluster *cluster, struct str text)
 {
-	char why[128] = "", *copy = NULL;
+	char why[128] = "", quoted[160], *copy = NULL;
 	int ret;
 
 	if (text.n > 0) {
@@ -213,8 +213,8 @@ static int checker_set(struct check_cluster *cluster, struct str text)
 	ret = checker_parse(&cluster->arena, str_make(copy, text.n), &cluster->checker, why, sizeof(why));
 	if (ret < 0) {
 		cluster->checker = (struct checker){ .type = CHECKER_NONE };
-		log_warning("op=check-cluster cluster=%.*s result=not-checked err=\"%s\" why=\"%s\"", (int)cluster->name_len,
-		            cluster->name, err_str(ret), why);
+		log_warning("op=check-cluster cluster=%.*s result=not-checked err=\"%s\" why=%s", (int)cluster->name_len,
+		            cluster->name, err_str(ret), log_quote(str_of(why), quoted, sizeof(quoted)));
 	}
 	return 0;
 }

@@ -42,7 +42,7 @@ struct str bound_namespace(struct request *rq)
 
 static int shown(struct str text)
 {
-	return (int)(text.n < TEXT_SHOWN ? text.n : TEXT_SHOWN);
+	return (int)str_cut(text, TEXT_SHOWN).n;
 }
 
 static struct str without_blanks(struct request *rq, struct str text)

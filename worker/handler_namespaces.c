@@ -181,8 +181,7 @@ static void answer_detail(struct request *rq)
 	else
 		ret = namespaces_get(&rq->worker->registry, id, &copy);
 	if (ret == ERR_NOT_FOUND) {
-		reply_caused(rq, 500, "namespace %.*s is not stored", (int)(id.n < NAMESPACES_ID_MAX ? id.n : NAMESPACES_ID_MAX),
-		             id.p);
+		reply_caused(rq, 500, "namespace %.*s is not stored", (int)str_cut(id, NAMESPACES_ID_MAX).n, id.p);
 		return;
 	}
 	if (ret < 0) {

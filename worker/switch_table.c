@@ -290,7 +290,7 @@ int switch_refuse(struct switch_refusal *refusal, int status, const char *format
 
 static int shown(struct str text)
 {
-	return (int)(text.n < SWITCH_SHOWN ? text.n : SWITCH_SHOWN);
+	return (int)str_cut(text, SWITCH_SHOWN).n;
 }
 
 static int bad_number(struct switch_refusal *refusal, struct str value)

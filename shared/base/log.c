@@ -194,7 +194,7 @@ static bool line_finish(char *line, size_t len, int n)
 	const size_t room = LOG_LINE - 1 - len;
 
 	if (n > 0)
-		len += (size_t)n < room ? (size_t)n : room - 1;
+		len += (size_t)n < room ? (size_t)n : str_whole(str_make(line + len, room - 1)).n;
 	line[len++] = '\n';
 	line[0] = '\n';
 	return torn ? log_write_raw(line, len) : log_write_raw(line + 1, len - 1);
@@ -273,20 +273,15 @@ static bool is_control(struct str s, size_t i)
 	return c < ' ' || c == 0x7f || (c == 0xc2 && next >= 0x80 && next <= 0x9f) || (before == 0xc2 && c >= 0x80 && c <= 0x9f);
 }
 
-static bool is_continuation(char c)
-{
-	return ((unsigned char)c & 0xc0) == 0x80;
-}
-
 const char *log_quote(struct str s, char *out, size_t size)
 {
 	static const char hex[] = "0123456789abcdef";
-	size_t at = 0, i;
+	size_t at = 0;
 
 	if (size < 3)
 		return "";
 	out[at++] = '"';
-	for (i = 0; i < s.n && at + 6 < size; i++) {
+	for (size_t i = 0; i < s.n && at + 6 < size; i++) {
 		unsigned char c = (unsigned char)s.p[i];
 
 		if (is_control(s, i) || c == '"' || c == '\\') {
@@ -298,12 +293,8 @@ const char *log_quote(struct str s, char *out, size_t size)
 			out[at++] = (char)c;
 		}
 	}
-	/* Nothing but whole characters: those who read the log expect UTF-8. */
-	if (i < s.n && is_continuation(s.p[i]) && (unsigned char)out[at - 1] >= 0x80) {
-		while (is_continuation(out[at - 1]))
-			at--;
-		at -= (unsigned char)out[at - 1] >= 0x80;
-	}
+	/* Those who read the log expect UTF-8, also of a text that was cut before. */
+	at = str_whole(str_make(out, at)).n;
 	out[at++] = '"';
 	out[at] = '\0';
 	return out;

@@ -49,6 +49,31 @@ static inline bool str_starts(struct str s, struct str prefix)
 	return s.n >= prefix.n && (prefix.n == 0 || memcmp(s.p, prefix.p, prefix.n) == 0);
 }
 
+/* Without the part of a UTF-8 character at the end that a cut left there. */
+static inline struct str str_whole(struct str s)
+{
+	for (size_t back = 1; back <= 3 && back <= s.n; back++) {
+		unsigned char c = (unsigned char)s.p[s.n - back];
+		size_t length = c >= 0xf0 ? 4 : c >= 0xe0 ? 3 : c >= 0xc0 ? 2 : 1;
+
+		if ((c & 0xc0) != 0x80)
+			return length > back ? (struct str){ s.p, s.n - back } : s;
+	}
+	return s;
+}
+
+/* A UTF-8 text of at most `most` bytes, whole characters only: whoever cuts a text to a size does it with this. */
+static inline struct str str_cut(struct str s, size_t most)
+{
+	return s.n > most ? str_whole((struct str){ s.p, most }) : s;
+}
+
+/* What snprintf() has cut, in place. */
+static inline void str_end_whole(char *zero_terminated)
+{
+	zero_terminated[str_whole(str_of(zero_terminated)).n] = '\0';
+}
+
 /* Does the byte stand twice in a row? */
 static inline bool str_has_double(struct str s, char c)
 {

@@ -260,11 +260,13 @@ static int refuse(const char *reason, char *why, size_t why_size)
 /* The text recorded of the Java server, as far as one line of source goes. */
 static int refuse_word(struct str text, struct str word, char *why, size_t why_size)
 {
-	if (why != NULL && why_size > 0)
+	if (why != NULL && why_size > 0) {
 		snprintf(why, why_size,
 		         "Unrecognized token '%.*s': was expecting (JSON String, Number, Array, Object or token 'null', "
 		         "'true' or 'false')\n at [Source: (String)\"%.*s\"; line: 1, column: %zu]",
 		         (int)word.n, word.p, (int)text.n, text.p, (size_t)(word.p - text.p) + word.n + 1);
+		str_end_whole(why);
+	}
 	return ERR_SYNTAX;
 }
 
@@ -283,11 +285,15 @@ static yajl_handle open_parser(struct reader *reader, yajl_alloc_funcs *memory)
 
 static int run_parser(struct reader *reader, char *why, size_t why_size)
 {
-	yajl_alloc_funcs memory;
-	yajl_handle parser = open_parser(reader, &memory);
 	const unsigned char *p = (const unsigned char *)reader->text.p;
-	yajl_status status = yajl_parse(parser, p, reader->text.n);
+	yajl_alloc_funcs memory;
+	yajl_handle parser;
+	yajl_status status;
 
+	if (setjmp(reader->no_memory) != 0)
+		return ERR_NOMEM;
+	parser = open_parser(reader, &memory);
+	status = yajl_parse(parser, p, reader->text.n);
 	if (status == yajl_status_ok)
 		status = yajl_complete_parse(parser);
 	if (status == yajl_status_ok)
@@ -309,7 +315,5 @@ int json_read(struct arena *arena, struct str text, struct json_limits limits, j
 		return ERR_NOMEM;
 	if ((word = unknown_word(text)).n > 0)
 		return refuse_word(text, word, why, why_size);
-	if (setjmp(reader.no_memory) != 0)
-		return ERR_NOMEM;
 	return run_parser(&reader, why, why_size);
 }

@@ -17,7 +17,7 @@ static uint32_t copy_cut(const struct tx *tx, uint32_t off, char *out, uint32_t 
 {
 	uint32_t n = copy_text(tx, off, out, size);
 
-	return n < size ? n : size;
+	return n <= size ? n : (uint32_t)str_whole(str_make(out, size)).n;
 }
 
 static void subscriber_copy(const struct tx *tx, uint32_t off, const struct subscriber *sub, struct subscriber_view *out)

@@ -106,11 +106,10 @@ int op_run(struct registry *reg, uint32_t shard, struct origin origin, op_fn *fn
 
 static void note_ip(struct ring_event *event, struct str ip)
 {
-	size_t n = ip.n < sizeof(event->ip) ? ip.n : sizeof(event->ip);
-
+	ip = str_cut(ip, sizeof(event->ip));
 	memset(event->ip, 0, sizeof(event->ip));
-	if (n > 0)
-		memcpy(event->ip, ip.p, n);
+	if (ip.n > 0)
+		memcpy(event->ip, ip.p, ip.n);
 }
 
 void op_note(struct op *op, enum event_kind kind, const struct service *s, const struct instance *i)

@@ -132,7 +132,7 @@ void ring_append(struct ring *ring, const struct ring_event *event, struct str n
 	slot->event = *event;
 	FAULT("ring-half");
 	if (text != NULL) {
-		text->len = name.n < RING_NAME_BYTES ? name.n : RING_NAME_BYTES;
+		text->len = str_cut(name, RING_NAME_BYTES).n;
 		if (text->len > 0)
 			memcpy(text->text, name.p, text->len);
 		FAULT("ring-named");

@@ -107,6 +107,38 @@ class HalfPairs(Text):
         self.assertEqual(self.list("none"), [])
 
 
+class Sizes(Text):
+    """What is shown up to a size ends with a whole character, wherever the size falls."""
+
+    @staticmethod
+    def long(begin):
+        return "xyz"[:begin] + "😀" * 60
+
+    def test_subscribers(self):
+        for begin in range(4):
+            text, name = self.long(begin), "sizes%d" % begin
+            query = {"serviceName": name, "udpPort": 40000, "clientIP": "127.0.0.1", "app": text}
+            agent = ("Nacos-Java-Client:v1.4.8" + text).encode().decode("latin-1")
+            self.assertEqual(ask(self.server, "GET", INSTANCE + "/list", query, headers={"User-Agent": agent}).status, 200)
+            shown = strict_json(ask(self.server, "GET", "/v1/ns/service/subscribers", {"serviceName": name}))["subscribers"][0]
+            self.assertEqual(shown["app"], "xyz"[:begin] + "😀" * ((128 - begin) // 4))
+            self.assertEqual(shown["agent"], "Nacos-Java-Client:v1.4.8" + "xyz"[:begin] + "😀" * ((104 - begin) // 4))
+
+    def test_bad_values(self):
+        for begin in range(4):
+            text = self.long(begin)
+            shown = "xyz"[:begin] + "😀" * ((100 - begin) // 4)
+            for method, path, query, want in (
+                    ("GET", "/v1/ns/catalog/instances", {"serviceName": "s", "clusterName": "c", "pageNo": text, "pageSize": 1},
+                     'For input string: "%s"' % shown),
+                    ("PUT", "/v1/ns/operator/switches", {"entry": "clientBeatInterval", "value": text},
+                     'For input string: "%s"' % shown),
+                    ("GET", "/v1/console/namespaces", {"show": "all", "namespaceId": text},
+                     "namespace %s is not stored" % ("xyz"[:begin] + "😀" * ((128 - begin) // 4)))):
+                reply = ask(self.server, method, path, query, source="127.0.0.9")
+                self.assertIn(want, reply.body.decode("utf-8"), path)
+
+
 class Forms(Text):
     def send(self, method, path, body, charset=None, query=None):
         kind = FORM["Content-Type"] + ("; charset=" + charset if charset is not None else "")

@@ -80,6 +80,66 @@ static void str_trims_like_java(void **state)
 	assert_false(str_starts(STR("Nac"), STR("Nacos")));
 }
 
+/* Two, three and four bytes, cut at every place: what is left is well-formed, and as long as it can be. */
+static void texts_are_cut_between_characters(void **state)
+{
+	static const struct {
+		const char *text;
+		size_t most, kept;
+	} rows[] = {
+		{ "abc", 3, 3 },
+		{ "abc", 2, 2 },
+		{ "", 0, 0 },
+		{ "a\xc3\xa9", 3, 3 },
+		{ "a\xc3\xa9", 2, 1 },
+		{ "\xe4\xb8\x96\xe4\xb8\x96", 6, 6 },
+		{ "\xe4\xb8\x96\xe4\xb8\x96", 5, 3 },
+		{ "\xe4\xb8\x96\xe4\xb8\x96", 4, 3 },
+		{ "\xe4\xb8\x96\xe4\xb8\x96", 3, 3 },
+		{ "\xe4\xb8\x96", 2, 0 },
+		{ "\xf0\x9f\x98\x80z", 4, 4 },
+		{ "\xf0\x9f\x98\x80z", 3, 0 },
+		{ "x\xf0\x9f\x98\x80", 4, 1 },
+		{ "\x80\x80\x80\x80\x80", 4, 4 }, /* none to begin with: nothing to be saved */
+	};
+	char text[8];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+		assert_int_equal(str_cut(str_of(rows[i].text), rows[i].most).n, rows[i].kept);
+	assert_int_equal(str_whole((struct str){ NULL, 0 }).n, 0);
+	memcpy(text, "abcde\xe4\xb8", 8);
+	str_end_whole(text);
+	assert_string_equal(text, "abcde");
+}
+
+/* Whatever stands where a long line ends. */
+static void log_lines_are_cut_between_characters(void **state)
+{
+	char path[] = "/tmp/roster-log-XXXXXX", line[4096], text[4096];
+	int fd = mkstemp(path);
+	FILE *f;
+
+	(void)state;
+	assert_true(fd >= 0);
+	close(fd);
+	assert_int_equal(log_open(path, LOG_LEVEL_INFO), 0);
+	for (size_t i = 0; i + 4 < sizeof(text); i += 4)
+		memcpy(text + i, "\xf0\x9f\x98\x80", 5);
+	for (int i = 0; i < 4; i++)
+		log_info("%.*s%s", i, "abc", text);
+	assert_int_equal(log_open("", LOG_LEVEL_INFO), 0);
+	f = fopen(path, "r");
+	assert_non_null(f);
+	for (int i = 0; i < 4; i++) {
+		assert_non_null(fgets(line, sizeof(line), f));
+		assert_true(strlen(line) > 2000);
+		assert_true(utf8_valid(str_of(line)));
+	}
+	fclose(f);
+	unlink(path);
+}
+
 static void log_writes_whole_lines(void **state)
 {
 	char path[] = "/tmp/roster-log-XXXXXX", line[4096] = "", quoted[64];
@@ -126,6 +186,8 @@ static void log_quotes_what_clients_say(void **state)
 		assert_true(utf8_valid(str_of(quoted)));
 		assert_true(strlen(quoted) < size);
 	}
+	/* Cut by somebody else before. */
+	assert_string_equal(log_quote(STR("a\xe4\xb8"), quoted, sizeof(quoted)), "\"a\"");
 }
 
 static void clock_can_be_set(void **state)
@@ -145,7 +207,9 @@ int main(void)
 		cmocka_unit_test(arena_keeps_its_limit),
 		cmocka_unit_test(buf_writes_numbers_and_text),
 		cmocka_unit_test(str_trims_like_java),
+		cmocka_unit_test(texts_are_cut_between_characters),
 		cmocka_unit_test(log_writes_whole_lines),
+		cmocka_unit_test(log_lines_are_cut_between_characters),
 		cmocka_unit_test(log_quotes_what_clients_say),
 		cmocka_unit_test(clock_can_be_set),
 	};

@@ -2,6 +2,7 @@
 /* Parameters of the endpoints marked (S): specification 1.2. */
 #include "tests/unit/http_fixture.h"
 
+#include "shared/codec/utf8.h"
 #include "worker/bound.h"
 #include "worker/router.h"
 
@@ -124,6 +125,31 @@ static void floats(void **state)
 	         "java.lang.NumberFormatException: For input string: \"x\";caused: For input string: \"x\";");
 }
 
+/* A bad value is shown up to a size, and never half of a character: the answer is UTF-8. */
+static void bad_values_are_cut(void **state)
+{
+	char query[8 + 3 * 4 * 40], want[400] = "";
+	int32_t number;
+	float real;
+	bool yes;
+
+	(void)state;
+	for (size_t begin = 0; begin < 4; begin++) {
+		snprintf(query, sizeof(query), "n=%.*s", (int)begin, "xyz");
+		snprintf(want, sizeof(want), "%.*s", (int)begin, "xyz");
+		for (size_t i = 0; i < 40; i++)
+			strcat(query, "%F0%9F%98%80");
+		for (size_t i = 0; i < (100 - begin) / 4; i++)
+			strcat(want, "\xf0\x9f\x98\x80");
+		assert_false(bound_int(with_query(query), "n", &number));
+		assert_true(has(fixture_out(&f), want) && utf8_valid(str_of(fixture_out(&f))));
+		assert_false(bound_float(with_query(query), "n", &real));
+		assert_true(has(fixture_out(&f), want) && utf8_valid(str_of(fixture_out(&f))));
+		assert_false(bound_bool(with_query(query), "n", &yes));
+		assert_true(has(fixture_out(&f), want) && utf8_valid(str_of(fixture_out(&f))));
+	}
+}
+
 /* The empty one is the default, a blank one is a name. */
 static void namespaces(void **state)
 {
@@ -141,6 +167,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(numbers, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(booleans, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(floats, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(bad_values_are_cut, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(namespaces, set_up, tear_down),
 	};
 

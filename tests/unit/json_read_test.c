@@ -9,6 +9,7 @@
 #include <cmocka.h>
 
 #include "shared/codec/json_read.h"
+#include "shared/codec/utf8.h"
 
 static struct arena arena;
 static char trace[1000];
@@ -138,6 +139,12 @@ static void reasons(void **state)
 	                         "'true' or 'false')\n at [Source: (String)\"xx\"; line: 1, column: 3]");
 	assert_int_equal(read_text("xx", why, 8), ERR_SYNTAX);
 	assert_string_equal(why, "Unrecog");
+	/* The text of the client is cut where a character ends. */
+	for (size_t size = sizeof(why) - 40; size > 100; size--) {
+		assert_int_equal(read_text("x\xe4\xb8\x96\xf0\x9f\x98\x80\xe4\xb8\x96\xe4\xb8\x96\xc3\xa9\xc3\xa9", why, size),
+		                 ERR_SYNTAX);
+		assert_true(utf8_valid(str_of(why)));
+	}
 }
 
 /* Every point at which memory may run out, in a text that makes yajl decode, grow and nest. */

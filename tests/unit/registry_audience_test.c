@@ -138,6 +138,30 @@ static void waiting_follows_the_service(void **state)
 	assert_clean(f);
 }
 
+/* A long agent, application or address is shown up to a size, and never half of a character. */
+static void long_texts_are_cut_between_characters(void **state)
+{
+	struct fixture *f = *state;
+	struct subscriber_view out;
+	char text[3 + 300] = "xyz", name[16];
+
+	for (size_t n = 3; n < sizeof(text); n++)
+		text[n] = "\xf0\x9f\x98\x80"[(n - 3) % 4];
+	for (size_t begin = 0; begin < 4; begin++) {
+		struct subscriber_spec sub = sub_for(5000);
+		size_t part = (sizeof(out.agent) - begin) % 4; /* of a character, where the size ends */
+
+		sub.agent = sub.app = sub.address_text = str_make(text + 3 - begin, 300 + begin);
+		snprintf(name, sizeof(name), "g@@s%zu", begin);
+		poll_as(f, name, &sub);
+		assert_int_equal(subscribers(f, name, &out, 1), 1);
+		assert_int_equal(out.agent_len, sizeof(out.agent) - part);
+		assert_int_equal(out.app_len, sizeof(out.app) - part);
+		assert_int_equal(out.address_text_len, sizeof(out.address_text) - part);
+	}
+	assert_clean(f);
+}
+
 /* Each source counts for itself, over all shards; who leaves makes room. */
 static void sources_are_counted(void **state)
 {
@@ -442,10 +466,19 @@ static void a_removed_service_is_not_pushed(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(a_poll_subscribes_and_renews),    TEST(keys_of_subscribers),        TEST(a_claim_does_not_degrade),
-		TEST(waiting_follows_the_service),     TEST(sources_are_counted),        TEST(limits_spare_the_stamp),
-		TEST(a_cursor_reads_in_order),         TEST(audiences_of_a_shard),       TEST(deliveries_are_noted),
-		TEST(an_audience_goes_with_its_last),  TEST(the_first_of_a_shard_wakes), TEST(changes_come_in_order_and_merge),
+		TEST(a_poll_subscribes_and_renews),
+		TEST(keys_of_subscribers),
+		TEST(a_claim_does_not_degrade),
+		TEST(waiting_follows_the_service),
+		TEST(long_texts_are_cut_between_characters),
+		TEST(sources_are_counted),
+		TEST(limits_spare_the_stamp),
+		TEST(a_cursor_reads_in_order),
+		TEST(audiences_of_a_shard),
+		TEST(deliveries_are_noted),
+		TEST(an_audience_goes_with_its_last),
+		TEST(the_first_of_a_shard_wakes),
+		TEST(changes_come_in_order_and_merge),
 		TEST(a_removed_service_is_not_pushed),
 	};
 

@@ -650,6 +650,20 @@ static void events_tell_what_happened(void **state)
 	assert_int_equal(missed, 0);
 }
 
+/* The address in an event has a size; it ends with a whole character. */
+static void events_show_whole_characters(void **state)
+{
+	struct fixture *f = *state;
+	struct ring_event event;
+	uint64_t cursor = 0, missed = 0;
+
+	add(f, "g@@s", "x\xf0\x9f\x98\x80\xf0\x9f\x98\x80\xf0\x9f\x98\x80\xf0\x9f\x98\x80\xf0\x9f\x98\x80\xf0\x9f\x98\x80", 80);
+	while (ring_next(f->seg->events, &cursor, &event, NULL, NULL, &missed))
+		continue;
+	assert_int_equal(event.kind, EVENT_REGISTERED);
+	assert_int_equal(strnlen(event.ip, sizeof(event.ip)), 21);
+}
+
 /* ---- log entries ------------------------------------------------------------- */
 
 /* The table of registry_internal.h, with chains and new pages. */
@@ -748,6 +762,7 @@ int main(void)
 		cmocka_unit_test(full_refuses_and_serves),
 		TEST(removal_is_immediate),
 		TEST(events_tell_what_happened),
+		TEST(events_show_whole_characters),
 		TEST(operations_fit_the_log),
 		TEST(the_longest_metadata_fits_the_log),
 		TEST(switches_have_their_defaults),

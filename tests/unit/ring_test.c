@@ -59,19 +59,24 @@ static void test_names(void **state)
 {
 	struct ring *ring = ring_new(SLOTS, true);
 	struct reader reader = { 0 };
-	char longer[RING_NAME_BYTES + 9];
+	char longer[RING_NAME_BYTES + 9], twice[RING_NAME_BYTES + 9] = "n";
 
 	(void)state;
 	memset(longer, 'n', sizeof(longer));
+	for (size_t i = 1; i + 1 < sizeof(twice); i += 2)
+		memcpy(twice + i, "\xc3\xa9", 2);
 	append(ring, 1, STR("G@@orders"));
 	append(ring, 2, str_make(longer, sizeof(longer)));
 	append(ring, 3, STR(""));
+	append(ring, 4, str_make(twice, sizeof(twice) - 1));
 	assert_true(next(ring, &reader));
 	assert_true(str_eq(reader.name, STR("G@@orders")));
 	assert_true(next(ring, &reader));
 	assert_int_equal(reader.name.n, RING_NAME_BYTES);
 	assert_true(next(ring, &reader));
 	assert_int_equal(reader.name.n, 0);
+	assert_true(next(ring, &reader));
+	assert_int_equal(reader.name.n, RING_NAME_BYTES - 1); /* whole characters */
 	free(ring);
 }
 

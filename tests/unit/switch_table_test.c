@@ -3,11 +3,13 @@
 
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
 
+#include "shared/codec/utf8.h"
 #include "worker/switch_rows.h"
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
@@ -151,6 +153,26 @@ static void test_accepted(void **state)
 	}
 }
 
+/* What is wrong is shown up to a size, and never half of a character. */
+static void test_bad_values_end_whole(void **state)
+{
+	static const char *const entries[] = { "clientBeatInterval", "overriddenServerStatus", "pushVersion", "batch" };
+	struct table *t = *state;
+	char value[400];
+
+	for (size_t i = 0; i < COUNT(entries); i++) {
+		for (size_t begin = 0; begin < 4; begin++) {
+			size_t n = (size_t)snprintf(value, sizeof(value), "%.*s", (int)begin, "xyz");
+
+			while (n < 300)
+				n += (size_t)snprintf(value + n, sizeof(value) - n, "\xf0\x9f\x98\x80");
+			strcpy(value + n, ":1.2.3");
+			assert_true(set(t, entries[i], value) < 0);
+			assert_true(utf8_valid(str_of(t->refusal.text)) && utf8_valid(str_of(t->refusal.cause)));
+		}
+	}
+}
+
 /* Names of the answer are no entries. */
 static void test_unknown(void **state)
 {
@@ -277,6 +299,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_defaults, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_accepted, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_bad_values_end_whole, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_unknown, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_refused, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_batch_keeps_standalone, set_up, tear_down),
