@@ -15,8 +15,9 @@
 #include "worker/list_cache.h"
 #include "worker/router.h"
 
-#define SETTLE_MS 200U   /* before everybody stands still: long requests that are nearly ready */
-#define STOP_SECONDS 5.0 /* SIGTERM: requests in hand get this long */
+#define SETTLE_MS 200U             /* before everybody stands still: long requests that are nearly ready */
+#define STOP_SECONDS 5.0           /* SIGTERM: requests in hand get this long */
+#define SOURCE_BYTES (64ULL << 20) /* limits.subscriber_bytes_per_source in a large segment */
 
 struct watchers {
 	struct worker *worker;
@@ -153,6 +154,17 @@ static void leave(struct worker *worker)
 		ev_break(worker->loop, EVBREAK_ALL);
 }
 
+/* Limits that go by the size of the segment unless they are set. */
+static void share_segment(struct registry_limits *limits, const struct segment *seg)
+{
+	uint64_t bytes = (uint64_t)seg->pages * SEGMENT_PAGE;
+
+	if (limits->subscriber_bytes == 0)
+		limits->subscriber_bytes = bytes / 2;
+	if (limits->subscriber_bytes_per_source == 0)
+		limits->subscriber_bytes_per_source = bytes / 4 < SOURCE_BYTES ? bytes / 4 : SOURCE_BYTES;
+}
+
 static void configure(struct worker *worker)
 {
 	const struct config *config = &worker->proc->config;
@@ -168,7 +180,11 @@ static void configure(struct worker *worker)
 		.name_bytes = config->limit_name_bytes,
 		.clusters_per_service = config->limit_clusters_per_service,
 		.namespaces = config->limit_namespaces,
+		.service_bytes = config->limit_service_bytes,
+		.subscriber_bytes = config->limit_subscriber_bytes,
+		.subscriber_bytes_per_source = config->limit_subscriber_bytes_per_source,
 	};
+	share_segment(&worker->registry.limits, worker->registry.seg);
 	destination_init(&worker->destinations, config);
 	keep_alive_init(&worker->keep_alive, config->http_idle_timeout_ms);
 }

@@ -453,6 +453,8 @@ static const struct family families[] = {
 	{ "roster_push_queue_services", GAUGE, "", "Changed services that wait for the pusher, the merge delay included.",
 	  put_stat, STAT(queued) },
 	{ "roster_registry_bytes", GAUGE, "", "Bytes of all services with their clusters and instances.", put_stat, STAT(bytes) },
+	{ "roster_subscriber_bytes", GAUGE, "", "Bytes of all subscribers with their texts and the names they wait for.",
+	  put_stat, STAT(subscriber_bytes) },
 	{ "roster_segment_bytes", GAUGE, "", "Reserve of the segment: segment.limit.", put_header, HEADER(bytes) },
 	{ "roster_segment_pages", GAUGE, "", "Pages of 4 KiB in the reserve.", put_pages, 0 },
 	{ "roster_segment_backed_pages", GAUGE, "", "Pages that have memory.", put_header, HEADER(backed) },

@@ -27,6 +27,8 @@ static const struct {
 	[UNPUSHED_SOURCE_LIMIT] = { "source_limit", METRIC_SUBSCRIBE_SOURCE_LIMIT },
 	[UNPUSHED_SERVICE_LIMIT] = { "service_limit", METRIC_SUBSCRIBE_SERVICE_LIMIT },
 	[UNPUSHED_NODE_LIMIT] = { "node_limit", METRIC_SUBSCRIBE_NODE_LIMIT },
+	[UNPUSHED_SOURCE_BYTES] = { "source_bytes", METRIC_SUBSCRIBE_SOURCE_BYTES },
+	[UNPUSHED_NODE_BYTES] = { "node_bytes", METRIC_SUBSCRIBE_NODE_BYTES },
 	[UNPUSHED_NAME_LIMIT] = { "name_limit", METRIC_SUBSCRIBE_NAME_LIMIT },
 	[UNPUSHED_FULL] = { "full", METRIC_SUBSCRIBE_FULL },
 };
@@ -68,6 +70,8 @@ enum unpushed unpushed_of_error(int err, const char *key)
 		{ "limits.subscribers_per_source", UNPUSHED_SOURCE_LIMIT },
 		{ "limits.subscribers_per_service", UNPUSHED_SERVICE_LIMIT },
 		{ "limits.subscribers", UNPUSHED_NODE_LIMIT },
+		{ "limits.subscriber_bytes_per_source", UNPUSHED_SOURCE_BYTES },
+		{ "limits.subscriber_bytes", UNPUSHED_NODE_BYTES },
 	};
 
 	if (err != ERR_LIMIT)

@@ -199,6 +199,11 @@ const struct config_key config_keys[] = {
 	  "Most services of this node. 0: no limit.", NULL },
 	{ "limits.clusters_per_service", CONFIG_INT, FIELD(limit_clusters_per_service), 0, 1000000, "1024", "clusters", true,
 	  "Most clusters of one service. 0: no limit.", NULL },
+	{ "limits.service_bytes", CONFIG_SIZE, FIELD(limit_service_bytes), 0, 64 * GIB, "0", "", true,
+	  "Most memory of all services with their clusters, instances and metadata (roster_registry_bytes). 0: what segment.limit "
+	  "leaves. There is no such limit by source: one address registers whole fleets (a proxy, a synchronisation, a console), and "
+	  "an instance belongs to whoever beats for it.",
+	  NULL },
 	{ "limits.subscribers", CONFIG_INT, FIELD(limit_subscribers), 0, 1000000000, "1000000", "subscribers", true,
 	  "Most subscribers of this node. 0: no limit.", NULL },
 	{ "limits.subscribers_per_service", CONFIG_INT, FIELD(limit_subscribers_per_service), 0, 1000000000, "200000",
@@ -206,6 +211,15 @@ const struct config_key config_keys[] = {
 	{ "limits.subscribers_per_source", CONFIG_INT, FIELD(limit_subscribers_per_source), 0, 1000000000, "100000",
 	  "subscribers", true,
 	  "Most subscribers that one source address asked for (IPv6: one /64). Further ones get their lists and no push. 0: no limit.",
+	  NULL },
+	{ "limits.subscriber_bytes", CONFIG_SIZE, FIELD(limit_subscriber_bytes), 0, 64 * GIB, "0", "", true,
+	  "Most memory of all subscribers with their texts and the names they wait for (roster_subscriber_bytes). 0: half of the "
+	  "segment, so that the other half is left for instances.",
+	  NULL },
+	{ "limits.subscriber_bytes_per_source", CONFIG_SIZE, FIELD(limit_subscriber_bytes_per_source), 0, 64 * GIB, "0", "", true,
+	  "Most memory of the subscribers of one source address, counted with each of them the name it waits for: about 450 bytes as "
+	  "clients in the field subscribe. Further ones get their lists and no push. 0: 64MiB, or a quarter of the segment when that "
+	  "is less.",
 	  NULL },
 	{ "limits.per_source", CONFIG_INT, FIELD(limit_per_source), 0, 100000, "0", "requests/s", true,
 	  "Requests of one source address (IPv6: one /64), over all its connections and all workers. More: 429 with Retry-After. The "

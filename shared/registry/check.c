@@ -274,6 +274,7 @@ struct audience_sums {
 	struct audience *a;
 	uint32_t aoff;
 	uint64_t last_id;
+	uint64_t bytes; /* of the audience itself */
 };
 
 static struct str text_of(const struct tx *tx, uint32_t blob)
@@ -301,12 +302,18 @@ static void check_subscriber(struct check *check, uint32_t off, void *object, vo
 {
 	struct audience_sums *sums = owner;
 	const struct subscriber *sub = object;
+	uint64_t bytes = subscriber_bytes(&check->op.tx, sub);
 	uint32_t columns[SOURCE_ROWS];
 
 	check->sums.subscribers++;
+	check->sums.subscriber_bytes += bytes;
 	source_columns(check->op.reg, sub->source, columns);
-	for (uint32_t row = 0; row < SOURCE_ROWS; row++)
-		check->sums.sources[row][columns[row]]++;
+	for (uint32_t row = 0; row < SOURCE_ROWS; row++) {
+		struct source_cell *cell = &check->sums.sources[row][columns[row]];
+
+		cell->subscribers++;
+		cell->units += (uint32_t)((bytes + sums->bytes) / SEGMENT_UNIT);
+	}
 	if (sub->audience != sums->aoff || sub->id <= sums->last_id)
 		check_broken(check, "subscriber %u hangs in the wrong place", off);
 	sums->last_id = sub->id;
@@ -328,12 +335,13 @@ static void check_audience(struct check *check, uint32_t off, void *object, void
 {
 	uint64_t *last_id = owner;
 	struct audience *a = object, *found;
-	struct audience_sums sums = { a, off, 0 };
+	struct audience_sums sums = { a, off, 0, audience_bytes(&check->op.tx, a) };
 	struct chain list = { &a->first, &a->last, SLAB_SUBSCRIBER, offsetof(struct subscriber, next) };
 	struct service_key key;
 	struct service *s;
 
 	check->sums.audiences++;
+	check->sums.subscriber_bytes += sums.bytes;
 	if (a->id <= *last_id)
 		check_broken(check, "ids of audiences do not rise at %u", off);
 	*last_id = a->id;
@@ -364,6 +372,7 @@ static void check_audiences(struct check *check)
 		return;
 	check_compare(check, "table of subscribers", root->subscribers.count, check->sums.subscribers);
 	check_compare(check, "subscribers", root->subscriber_count, check->sums.subscribers);
+	check_compare(check, "bytes of subscribers", root->subscriber_bytes, check->sums.subscriber_bytes);
 	check_compare(check, "waiting audiences", root->waiting_count, check->sums.waiting);
 	if (memcmp(root->sources, check->sums.sources, sizeof(root->sources)) != 0)
 		check_broken(check, "counts of subscribers by source");

@@ -19,9 +19,9 @@
 /* Sums over what was reached, to be compared with what is stored. */
 struct sums {
 	uint64_t services, draining, instances, ephemeral, healthy, bytes, drained;
-	uint64_t audiences, waiting, subscribers;
+	uint64_t audiences, waiting, subscribers, subscriber_bytes;
 	uint64_t pending[QUEUE_CONSUMERS];
-	uint32_t sources[SOURCE_ROWS][SOURCE_COLUMNS];
+	struct source_cell sources[SOURCE_ROWS][SOURCE_COLUMNS];
 };
 
 struct check {

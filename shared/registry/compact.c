@@ -8,13 +8,16 @@
 static const struct origin mover = { 0 };
 
 /* What is moved: the instances and the texts of services. The rest stands still, because others keep references to it. */
-static const enum slab_kind movable[] = { SLAB_INSTANCE, SLAB_BLOB32,  SLAB_BLOB48,  SLAB_BLOB64,
-	                                  SLAB_BLOB128,  SLAB_BLOB256, SLAB_BLOB512, SLAB_BLOB1K };
+static bool is_movable(enum slab_kind kind)
+{
+	/* A text of several chunks stays: its chunks are whole pages but the last. */
+	return kind == SLAB_INSTANCE || (kind >= SLAB_BLOB32 && kind < SLAB_BLOB4K);
+}
 
 bool registry_wasteful(struct registry *reg, uint32_t shard)
 {
-	for (size_t i = 0; i < sizeof(movable) / sizeof(movable[0]); i++) {
-		if (slab_wasteful(reg->seg, shard, movable[i]))
+	for (enum slab_kind kind = SLAB_NONE + 1; kind < SLAB_KINDS; kind++) {
+		if (is_movable(kind) && slab_wasteful(reg->seg, shard, kind))
 			return true;
 	}
 	return false;
@@ -37,14 +40,14 @@ static void *copy_to(struct op *op, uint32_t off, enum slab_kind kind, uint32_t 
 	return new;
 }
 
-/* 1: moved. A text of several chunks stays: its chunks are whole pages but the last. */
+/* 1: moved. */
 static int move_blob(struct op *op, struct service *s, uint32_t *field)
 {
 	enum slab_kind kind = *field == 0 ? SLAB_NONE : slab_kind_at(&op->tx, *field);
 	uint32_t old = *field, new;
 	int ret;
 
-	if (kind < SLAB_BLOB32 || kind >= SLAB_BLOB4K || copy_to(op, old, kind, &new) == NULL)
+	if (kind < SLAB_BLOB32 || !is_movable(kind) || copy_to(op, old, kind, &new) == NULL)
 		return op->tx.err;
 	undo_set32(&op->tx, field, new);
 	undo_set64(&op->tx, &s->revision, undo_next_revision(&op->tx));

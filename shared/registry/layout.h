@@ -152,10 +152,15 @@ enum subscriber_flag {
 	SUBSCRIBER_GROUPED = 2, /* Java >= 1.0: grouped names */
 };
 
-/* How many subscribers of a shard came from a source: a counter in each row, by different bits of the hash of the source; the
- * smaller sum over all shards is the number. Never too low; too high only for who shares both counters with others. */
+/* What the subscribers of a source take in a shard: a cell in each row, by different bits of the hash of the source; the
+ * smaller sum over all shards is the number. Never too low; too high only for who shares both cells with others. */
 #define SOURCE_ROWS 2U
 #define SOURCE_COLUMNS 256U
+
+struct source_cell { /* one word of the log */
+	uint32_t subscribers;
+	uint32_t units; /* SEGMENT_UNIT: themselves, their texts, and their audience, which each may be the last one to keep */
+};
 
 /* At the root of each shard. The counts are of services that still have their name. */
 struct registry_root {
@@ -169,7 +174,8 @@ struct registry_root {
 	uint64_t bytes;                         /* sum of the services' accounts, draining ones included */
 	uint64_t last_service_id;               /* highest id in the list; read without the lock as a hint */
 	uint64_t stale_attach, stale_before_ms; /* registry_drop_stale(): begun at that attach, with that health clock */
-	uint32_t sources[SOURCE_ROWS][SOURCE_COLUMNS];
+	uint64_t subscriber_bytes;              /* audiences and subscribers, with their texts */
+	struct source_cell sources[SOURCE_ROWS][SOURCE_COLUMNS];
 };
 
 /* What an overrides blob holds: struct overrides of registry.h in fixed width. */

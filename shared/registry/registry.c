@@ -49,6 +49,7 @@ void registry_stats(struct registry *reg, struct registry_stats *stats_r)
 		stats_r->waiting += peek(&root->waiting_count);
 		stats_r->draining += peek(&root->drain_count);
 		stats_r->bytes += peek(&root->bytes);
+		stats_r->subscriber_bytes += peek(&root->subscriber_bytes);
 		stats_r->queued += peek(&root->queue[QUEUE_PUSHER].count);
 	}
 }

@@ -50,9 +50,12 @@ struct registry_limits {
 	uint64_t services;              /* limits.services */
 	uint64_t subscribers;           /* limits.subscribers */
 	uint64_t subscribers_per_service;
-	uint64_t subscribers_per_source; /* limits.subscribers_per_source */
-	uint64_t metadata_bytes;         /* limits.metadata: packed, one object */
-	uint64_t name_bytes;             /* limits.name: namespace, service, cluster, ip, app, agent, clusters text */
+	uint64_t subscribers_per_source;      /* limits.subscribers_per_source */
+	uint64_t subscriber_bytes;            /* limits.subscriber_bytes: with their texts and names */
+	uint64_t subscriber_bytes_per_source; /* limits.subscriber_bytes_per_source */
+	uint64_t service_bytes;               /* limits.service_bytes: services with all they hold */
+	uint64_t metadata_bytes;              /* limits.metadata: packed, one object */
+	uint64_t name_bytes;                  /* limits.name: namespace, service, cluster, ip, app, agent, clusters text */
 	uint64_t clusters_per_service;
 	uint64_t namespaces; /* limits.namespaces: rows of namespaces.h */
 };
@@ -311,8 +314,9 @@ typedef void registry_service_fn(const struct service_row *row, void *arg);
 int registry_services(struct registry *reg, struct str ns, registry_service_fn *fn, void *arg) MUST_CHECK;
 
 struct registry_stats {
-	uint64_t services, instances, ephemeral, healthy, subscribers, waiting, draining, bytes;
-	uint64_t queued; /* services in the change lists of the pusher */
+	uint64_t services, instances, ephemeral, healthy, subscribers, waiting, draining;
+	uint64_t bytes, subscriber_bytes; /* of services with all they hold; of subscribers and the names they wait for */
+	uint64_t queued;                  /* services in the change lists of the pusher */
 };
 void registry_stats(struct registry *reg, struct registry_stats *stats_r);
 

@@ -151,6 +151,7 @@ struct service *service_hinted(struct op *op, struct keeper_entry entry);
 bool service_is_foreign(const struct op *op, const struct service *s);
 /* New revision; what pushes or changes the list says `change`. Returns the revision. */
 uint64_t service_mark(struct op *op, uint32_t off, struct service *s, uint32_t change);
+/* More than limits.service_bytes: ERR_LIMIT in op->tx.err. */
 void service_account(struct op *op, struct service *s, int64_t delta);
 void service_lower_due(struct op *op, struct service *s, uint64_t due_ms);
 /* Unlinks the name: gone at once, drained later. */
@@ -240,13 +241,20 @@ bool audience_exists(struct op *op, const struct service_key *key, uint32_t hash
 uint32_t audience_after(struct op *op, uint64_t after);
 uint32_t subscriber_find(struct op *op, uint32_t aoff, const struct audience *a, const struct subscriber_spec *spec,
                          struct subscriber **sub_r);
+/* Bytes of segment that it takes with its texts. */
+uint64_t audience_bytes(const struct tx *tx, const struct audience *a);
+uint64_t subscriber_bytes(const struct tx *tx, const struct subscriber *sub);
 
 /* ---- subscriber_source.c --------------------------------------------------- */
 
-/* Of the source of a subscriber that comes (1) or goes (-1); logged. */
-void source_count(struct op *op, const uint8_t source[16], int change);
+struct source_use {
+	uint64_t subscribers, bytes;
+};
+
+/* Of the source of a subscriber that comes (1) or goes (-1), with what it takes; logged. */
+void source_count(struct op *op, const uint8_t source[16], int change, uint64_t bytes);
 /* Its subscribers on the node, as far as they can be told apart. */
-uint64_t source_subscribers(const struct registry *reg, const uint8_t source[16]);
+struct source_use source_subscribers(const struct registry *reg, const uint8_t source[16]);
 void source_columns(const struct registry *reg, const uint8_t source[16], uint32_t columns_r[SOURCE_ROWS]);
 
 /* ---- read.c ---------------------------------------------------------------- */

@@ -100,10 +100,27 @@ uint64_t service_mark(struct op *op, uint32_t off, struct service *s, uint32_t c
 	return revision;
 }
 
+/* What a client stores has to fit; the checksum that a reader leaves (no cause) may take what is there. */
+static void bytes_add(struct op *op, int64_t delta)
+{
+	uint64_t limit = op->reg->limits.service_bytes, sum = 0;
+
+	root_add(op, &op->root->bytes, delta);
+	if (limit == 0 || delta <= 0 || op->origin.cause == CAUSE_NONE)
+		return;
+	for (uint32_t shard = 0; shard < SHARDS; shard++) {
+		const struct registry_root *root = (const struct registry_root *)op->reg->seg->shards[shard].root;
+
+		sum += __atomic_load_n(&root->bytes, __ATOMIC_RELAXED);
+	}
+	if (sum > limit)
+		undo_fail(&op->tx, key_refuse(op->reg, "limits.service_bytes", limit));
+}
+
 void service_account(struct op *op, struct service *s, int64_t delta)
 {
 	root_add(op, &s->bytes, delta);
-	root_add(op, &op->root->bytes, delta);
+	bytes_add(op, delta);
 }
 
 void service_lower_due(struct op *op, struct service *s, uint64_t due_ms)
@@ -176,7 +193,7 @@ uint32_t service_create(struct op *op, const struct service_key *key, struct pla
 	chain_append(op, shard_list(op), off);
 	undo_set64(&op->tx, &root->last_service_id, (*s_r)->id);
 	root_add(op, &root->service_count, 1);
-	root_add(op, &root->bytes, (int64_t)(*s_r)->bytes);
+	bytes_add(op, (int64_t)(*s_r)->bytes);
 	if (audience_exists(op, key, place.hash))
 		root_add(op, &root->waiting_count, -1);
 	op_note(op, EVENT_SERVICE_CREATED, *s_r, NULL);

@@ -489,6 +489,7 @@ void fill_audience(struct fill *f, const struct saved_audience *in)
 	*f->a = (struct audience){ .name = name, .ns_len = (uint16_t)in->ns.n, .name_len = (uint16_t)in->name.n };
 	f->a->id = id_for(f, in->id, last_audience_id(f));
 	audience_link(f, &key, place.hash);
+	f->op.root->subscriber_bytes += audience_bytes(&f->op.tx, f->a);
 	commit(f);
 }
 
@@ -564,7 +565,8 @@ void fill_subscriber(struct fill *f, const struct saved_subscriber *in)
 	subscriber_store(f, in, sub);
 	if (f->err != 0)
 		return;
-	source_count(&f->op, sub->source, 1);
+	f->op.root->subscriber_bytes += subscriber_bytes(&f->op.tx, sub);
+	source_count(&f->op, sub->source, 1, subscriber_bytes(&f->op.tx, sub) + audience_bytes(&f->op.tx, f->a));
 	subscriber_link(f, off, key_subscriber_hash(f->reg, f->a->id, &spec));
 	commit(f);
 }

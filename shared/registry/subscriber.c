@@ -81,6 +81,36 @@ uint32_t subscriber_find(struct op *op, uint32_t aoff, const struct audience *a,
 	return 0;
 }
 
+uint64_t audience_bytes(const struct tx *tx, const struct audience *a)
+{
+	return slab_object_bytes(SLAB_AUDIENCE) + (uint64_t)blob_bytes(tx, a->name);
+}
+
+uint64_t subscriber_bytes(const struct tx *tx, const struct subscriber *sub)
+{
+	return slab_object_bytes(SLAB_SUBSCRIBER) + (uint64_t)(blob_bytes(tx, sub->agent) + blob_bytes(tx, sub->clusters) +
+	                                                       blob_bytes(tx, sub->app) + blob_bytes(tx, sub->address_text));
+}
+
+static uint64_t text_bytes(struct str text)
+{
+	return text.n == 0 ? 0 : blob_cost((uint32_t)text.n);
+}
+
+/* What its source is charged, before it is there: subscriber_bytes() and audience_bytes(). */
+static uint64_t bytes_wanted(const struct service_key *service, const struct subscriber_spec *spec)
+{
+	return slab_object_bytes(SLAB_SUBSCRIBER) + text_bytes(spec->agent) + text_bytes(spec->clusters) + text_bytes(spec->app) +
+	       text_bytes(spec->address_text) + slab_object_bytes(SLAB_AUDIENCE) +
+	       blob_cost((uint32_t)(service->ns.n + 1 + service->name.n));
+}
+
+/* The source of a subscriber that comes (1) or goes (-1), or gets another source. */
+static void count_source(struct op *op, const struct audience *a, const struct subscriber *sub, int change)
+{
+	source_count(op, sub->source, change, subscriber_bytes(&op->tx, sub) + audience_bytes(&op->tx, a));
+}
+
 static struct chain audience_list(struct op *op)
 {
 	return (struct chain){ &op->root->first_audience, &op->root->last_audience, SLAB_AUDIENCE,
@@ -119,38 +149,48 @@ static uint32_t audience_create(struct op *op, const struct subscription *p, boo
 	table_insert(&op->tx, &op->root->audiences, off, p->place.hash);
 	chain_append(op, audience_list(op), off);
 	root_add(op, &op->root->waiting_count, waiting ? 1 : 0);
+	root_add(op, &op->root->subscriber_bytes, (int64_t)audience_bytes(&op->tx, *a_r));
 	return op->tx.err != 0 ? 0 : off;
 }
 
-static uint64_t all_subscribers(const struct op *op)
+static struct source_use all_subscribers(const struct op *op)
 {
-	uint64_t sum = 0;
+	struct source_use sum = { 0, 0 };
 
 	for (uint32_t shard = 0; shard < SHARDS; shard++) {
 		const struct registry_root *root = (const struct registry_root *)op->reg->seg->shards[shard].root;
 
-		sum += __atomic_load_n(&root->subscriber_count, __ATOMIC_RELAXED);
+		sum.subscribers += __atomic_load_n(&root->subscriber_count, __ATOMIC_RELAXED);
+		sum.bytes += __atomic_load_n(&root->subscriber_bytes, __ATOMIC_RELAXED);
 	}
 	return sum;
 }
 
-static int subscriber_limit(struct op *op, uint32_t count, const struct subscriber_spec *spec)
+static bool exceeds(uint64_t used, uint64_t more, uint64_t limit)
+{
+	return limit != 0 && used + more > limit;
+}
+
+static int subscriber_limit(struct op *op, uint32_t count, const struct service_key *service, const struct subscriber_spec *spec)
 {
 	const struct registry_limits *limits = &op->reg->limits;
-	uint64_t sum;
+	uint64_t bytes = bytes_wanted(service, spec);
+	struct source_use use = all_subscribers(op);
 
-	if (limits->subscribers_per_service != 0 && count >= limits->subscribers_per_service)
+	if (exceeds(count, 1, limits->subscribers_per_service))
 		return key_refuse(op->reg, "limits.subscribers_per_service", limits->subscribers_per_service);
-	if (limits->subscribers == 0 && limits->subscribers_per_source == 0)
-		return 0;
-	sum = all_subscribers(op);
-	if (limits->subscribers != 0 && sum >= limits->subscribers)
+	if (exceeds(use.subscribers, 1, limits->subscribers))
 		return key_refuse(op->reg, "limits.subscribers", limits->subscribers);
-	/* A source has no more than all together: mostly there is nothing to add up. */
-	if (limits->subscribers_per_source == 0 || sum < limits->subscribers_per_source ||
-	    source_subscribers(op->reg, spec->source) < limits->subscribers_per_source)
+	if (exceeds(use.bytes, bytes, limits->subscriber_bytes))
+		return key_refuse(op->reg, "limits.subscriber_bytes", limits->subscriber_bytes);
+	if (limits->subscribers_per_source == 0 && limits->subscriber_bytes_per_source == 0)
 		return 0;
-	return key_refuse(op->reg, "limits.subscribers_per_source", limits->subscribers_per_source);
+	use = source_subscribers(op->reg, spec->source);
+	if (exceeds(use.subscribers, 1, limits->subscribers_per_source))
+		return key_refuse(op->reg, "limits.subscribers_per_source", limits->subscribers_per_source);
+	if (exceeds(use.bytes, bytes, limits->subscriber_bytes_per_source))
+		return key_refuse(op->reg, "limits.subscriber_bytes_per_source", limits->subscriber_bytes_per_source);
+	return 0;
 }
 
 static uint32_t blob_or_none(struct op *op, struct str text)
@@ -198,7 +238,8 @@ static int subscriber_create(struct op *op, const struct subscription *p, uint32
 	if (op->root->subscriber_count == 0)
 		op->announce |= 1U << QUEUE_PUSHER;
 	root_add(op, &op->root->subscriber_count, 1);
-	source_count(op, sub->source, 1);
+	root_add(op, &op->root->subscriber_bytes, (int64_t)subscriber_bytes(&op->tx, sub));
+	count_source(op, a, sub, 1);
 	return op->tx.err;
 }
 
@@ -237,13 +278,13 @@ static int subscribe_op(struct op *op, void *arg)
 			uint8_t flags = sub->flags | SUBSCRIBER_PUSH;
 
 			undo_set_bytes(&op->tx, &sub->flags, &flags, sizeof(flags));
-			source_count(op, sub->source, -1);
-			source_count(op, p->spec->source, 1);
+			count_source(op, a, sub, -1);
 			undo_set_bytes(&op->tx, sub->source, p->spec->source, sizeof(sub->source));
+			count_source(op, a, sub, 1);
 		}
 		return 0;
 	}
-	if ((ret = subscriber_limit(op, aoff == 0 ? 0 : a->count, p->spec)) < 0)
+	if ((ret = subscriber_limit(op, aoff == 0 ? 0 : a->count, p->service, p->spec)) < 0)
 		return ret;
 	if (aoff == 0 && op->tx.err == 0)
 		aoff = audience_create(op, p, s == NULL, &a);
@@ -366,6 +407,7 @@ static void audience_remove(struct op *op, uint32_t aoff, struct audience *a)
 		root_add(op, &op->root->waiting_count, -1);
 	table_remove(&op->tx, &op->root->audiences, aoff);
 	chain_remove(op, audience_list(op), aoff);
+	root_add(op, &op->root->subscriber_bytes, -(int64_t)audience_bytes(&op->tx, a));
 	blob_free(&op->tx, a->name);
 	slab_free(&op->tx, aoff);
 }
@@ -379,13 +421,14 @@ static void subscriber_remove(struct op *op, uint32_t off, struct subscriber *su
 		return;
 	table_remove(&op->tx, &op->root->subscribers, off);
 	chain_remove(op, subscriber_list(a), off);
+	root_add(op, &op->root->subscriber_bytes, -(int64_t)subscriber_bytes(&op->tx, sub));
+	count_source(op, a, sub, -1);
 	blob_free(&op->tx, sub->agent);
 	blob_free(&op->tx, sub->clusters);
 	blob_free(&op->tx, sub->app);
 	blob_free(&op->tx, sub->address_text);
 	slab_free(&op->tx, off);
 	root_add(op, &op->root->subscriber_count, -1);
-	source_count(op, sub->source, -1);
 	undo_set32(&op->tx, &a->count, a->count - 1);
 	if (a->count == 0)
 		audience_remove(op, aoff, a);

@@ -12,33 +12,37 @@ void source_columns(const struct registry *reg, const uint8_t source[16], uint32
 		columns_r[row] = (uint32_t)(hash >> (row * 32)) % SOURCE_COLUMNS;
 }
 
-void source_count(struct op *op, const uint8_t source[16], int change)
+void source_count(struct op *op, const uint8_t source[16], int change, uint64_t bytes)
 {
-	uint32_t columns[SOURCE_ROWS];
+	uint32_t columns[SOURCE_ROWS], units = (uint32_t)(bytes / SEGMENT_UNIT);
 
 	source_columns(op->reg, source, columns);
 	for (uint32_t row = 0; row < SOURCE_ROWS; row++) {
-		uint32_t *count = &op->root->sources[row][columns[row]];
+		struct source_cell *cell = &op->root->sources[row][columns[row]];
+		struct source_cell new = { cell->subscribers + (uint32_t)change, cell->units + (change > 0 ? units : -units) };
 
-		undo_set32(&op->tx, count, *count + (uint32_t)change);
+		undo_set_bytes(&op->tx, cell, &new, sizeof(new));
 	}
 }
 
-uint64_t source_subscribers(const struct registry *reg, const uint8_t source[16])
+struct source_use source_subscribers(const struct registry *reg, const uint8_t source[16])
 {
+	struct source_use least = { UINT64_MAX, UINT64_MAX };
 	uint32_t columns[SOURCE_ROWS];
-	uint64_t least = UINT64_MAX;
 
 	source_columns(reg, source, columns);
 	for (uint32_t row = 0; row < SOURCE_ROWS; row++) {
-		uint64_t sum = 0;
+		struct source_use sum = { 0, 0 };
 
 		for (uint32_t shard = 0; shard < SHARDS; shard++) {
 			const struct registry_root *root = (const struct registry_root *)reg->seg->shards[shard].root;
+			const struct source_cell *cell = &root->sources[row][columns[row]];
 
-			sum += __atomic_load_n(&root->sources[row][columns[row]], __ATOMIC_RELAXED);
+			sum.subscribers += __atomic_load_n(&cell->subscribers, __ATOMIC_RELAXED);
+			sum.bytes += (uint64_t)__atomic_load_n(&cell->units, __ATOMIC_RELAXED) * SEGMENT_UNIT;
 		}
-		least = sum < least ? sum : least;
+		least.subscribers = sum.subscribers < least.subscribers ? sum.subscribers : least.subscribers;
+		least.bytes = sum.bytes < least.bytes ? sum.bytes : least.bytes;
 	}
 	return least;
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* blob.h - byte strings in the segment: names, metadata, texts.
  *
- * Up to 4,088 bytes fit in one object of the smallest fitting blob kind; longer ones are
- * chains of page-sized chunks, published by the one reference to the first.
+ * Up to 4,088 bytes fit in one object of the smallest fitting blob kind (doc/shared-memory.md has the
+ * waste of each); longer ones are chains of page-sized chunks, published by the one reference to the first.
  * Written once, never changed; a new value is a new blob and a logged reference.
  * limits.metadata keeps a chain within what one transaction may free (UNDO_FREES). */
 #ifndef SHM_BLOB_H

@@ -19,7 +19,7 @@
 
 #define UNDO_ENTRIES 256U
 #define UNDO_FREES 80U /* objects one transaction may free: the longest blob and 20 more */
-#define SHARD_ROOT_BYTES 4096U
+#define SHARD_ROOT_BYTES 5632U
 
 #define UNDO_PLACE ((1ULL << 40) - 1)
 

@@ -39,6 +39,8 @@ static const struct kind_row kinds[SLAB_KINDS] = {
 	[SLAB_BLOB256] = KIND_ROW(256U),
 	[SLAB_BLOB512] = KIND_ROW(512U),
 	[SLAB_BLOB1K] = KIND_ROW(1024U),
+	[SLAB_BLOB1360] = KIND_ROW(1360U),
+	[SLAB_BLOB2K] = KIND_ROW(2048U),
 	[SLAB_BLOB4K] = KIND_ROW(4096U),
 };
 
@@ -83,6 +85,8 @@ static const char *const kind_names[SLAB_KINDS] = {
 	[SLAB_BLOB256] = "blob256",
 	[SLAB_BLOB512] = "blob512",
 	[SLAB_BLOB1K] = "blob1k",
+	[SLAB_BLOB1360] = "blob1360",
+	[SLAB_BLOB2K] = "blob2k",
 	[SLAB_BLOB4K] = "blob4k",
 };
 

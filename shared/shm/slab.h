@@ -37,6 +37,8 @@ enum slab_kind {
 	SLAB_BLOB256,
 	SLAB_BLOB512,
 	SLAB_BLOB1K,
+	SLAB_BLOB1360, /* three a page */
+	SLAB_BLOB2K,
 	SLAB_BLOB4K,
 	SLAB_KINDS
 };

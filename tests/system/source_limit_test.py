@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""limits.per_source, limits.connections_per_source, limits.subscribers_per_source: what one address may take, over all
-workers; what it is told; and that others do not notice."""
+"""limits.per_source, limits.connections_per_source, limits.subscribers_per_source, limits.subscriber_bytes_per_source: what one
+address may take, over all workers; what it is told; and that others do not notice."""
 import http.client
 import os
 import signal
@@ -158,6 +158,70 @@ class Subscribers(unittest.TestCase):
             self.assertEqual(counter(s, 'roster_subscribe_refused_total{reason="source_limit"}'), 10)
             self.assertEqual(counter(s, "roster_subscribers"), 41)
             wait_until(lambda: self.poll(s, "127.0.0.2", "late", 50000) == 10000, 30, "room when the silent ones are dropped")
+
+
+class Bytes(unittest.TestCase):
+    """Subscribers with the longest texts there may be, from one address, as fast as it can, within the limits of the default."""
+
+    def flood(self, s, source, count, text):
+        """Pipelined polls, each with another port: how many became subscribers (the list tells by its poll interval)."""
+        head = "GET /nacos/v1/ns/instance/list?serviceName=s%d&udpPort=%d&clientIP=%s&app=%s HTTP/1.1\r\n" \
+               "Host: x\r\nUser-Agent: Nacos-Java-Client:v1.4.8%s\r\n\r\n"
+        taken = 0
+        with socket.create_connection(("127.0.0.1", s.port), roster.HUNG_S, source_address=(source, 0)) as sock:
+            for first in range(0, count, 20):
+                batch = range(first, min(first + 20, count))
+                sock.sendall("".join(head % (n % 50, 2000 + n, source, text, text[:-24]) for n in batch).encode())
+                raw = b""
+                while raw.count(b'"cacheMillis":') < len(batch):
+                    more = sock.recv(1 << 20)
+                    self.assertTrue(more, raw[-300:])
+                    raw += more
+                taken += raw.count(b'"cacheMillis":10000')
+        return taken
+
+    def test_one_source_leaves_room(self):
+        text = "a" * 1017
+        with Server(workers=1, **{"segment.limit": "64MiB", "push.subscriber_life": "10m", "log.level": "debug"}) as s:
+            taken = self.flood(s, "127.0.0.2", 8000, text)
+            limit = 64 << 20 >> 2
+            used = counter(s, "roster_subscriber_bytes")
+            self.assertGreater(taken, 1000)
+            self.assertEqual(counter(s, 'roster_subscribe_refused_total{reason="source_bytes"}'), 8000 - taken)
+            self.assertLessEqual(used, limit)
+            self.assertGreater(used, limit * 0.8)
+            # Three texts of 1,017 bytes share a page.
+            self.assertGreater(taken, used / (2 * 4096 + 144) * 2.5)
+            s.wait_log(r"op=subscribe result=refused reason=source_bytes source=127\.0\.0\.2")
+            # Others subscribe and register, and so does the flood's own source.
+            for source in ("127.0.0.2", "127.0.0.3"):
+                conn = connect(s, source)
+                reply = s.request("POST", "/v1/ns/instance", {"serviceName": "mine", "ip": "10.0.0.1", "port": 80,
+                                                              "metadata": "k=" + "v" * 50000}, conn=conn)
+                self.assertEqual((reply.status, reply.text), (200, "ok"))
+                conn.close()
+            self.assertEqual(self.flood(s, "127.0.0.3", 100, text), 100)
+            # All of them together have half of the segment.
+            taken = [self.flood(s, "127.0.1.%d" % n, 8000, text) for n in range(1, 4)]
+            self.assertLessEqual(counter(s, "roster_subscriber_bytes"), 32 << 20)
+            self.assertEqual(taken[-1], 0)
+            self.assertGreater(counter(s, 'roster_subscribe_refused_total{reason="node_bytes"}'), 8000)
+            s.register("mine", "10.0.0.2", 80, metadata="k=" + "v" * 50000)
+
+    def test_services_have_a_limit_of_their_own(self):
+        with Server(workers=1, **{"limits.service_bytes": "1MiB"}) as s:
+            s.register("mine", "10.0.0.1", 80)
+            place = {"serviceName": "s", "ip": "10.0.0.1", "metadata": "k=" + "v" * 50000}
+            answers = [s.request("POST", "/v1/ns/instance", dict(place, port=n)) for n in range(1, 30)]
+            refused = [a for a in answers if a.status != 200]
+            self.assertGreater(len(refused), 5)
+            self.assertEqual({(a.status, a.text) for a in refused}, {(503, "caused: limits.service_bytes reached: 1048576;")})
+            self.assertLessEqual(counter(s, "roster_registry_bytes"), 1 << 20)
+            self.assertEqual(counter(s, "roster_limit_refused_total"), len(refused))
+            self.assertEqual(s.beat("mine", "10.0.0.1", 80), 10200)
+            self.assertEqual(len(s.hosts("mine")), 1)
+            s.request("DELETE", "/v1/ns/instance", {"serviceName": "s", "ip": "10.0.0.1", "port": 1})
+            self.assertEqual(s.request("POST", "/v1/ns/instance", dict(place, port=1)).text, "ok")
 
 
 if __name__ == "__main__":

@@ -12,7 +12,8 @@ static int open_blobs(void **state)
 
 static void test_lengths(void **state)
 {
-	static const uint32_t lengths[] = { 0, 1, 23, 24, 25, 56, 57, 1016, 1017, 4087, 4088, 4089, 8176, 8177, BLOB_MAX_BYTES };
+	static const uint32_t lengths[] = { 0,    1,    23,   24,   25,   56,   57,   1016, 1017,          1352,
+		                            1353, 2040, 2041, 4087, 4088, 4089, 8176, 8177, BLOB_MAX_BYTES };
 	static char out[BLOB_MAX_BYTES];
 	struct segment *seg = *state;
 	struct tx tx = take(seg);
@@ -123,6 +124,27 @@ static void test_cost(void **state)
 	assert_int_equal(blob_cost(8176), 8192);
 }
 
+/* No text takes more than twice its bytes; one just above 1,016 of them less than one and a half times. Pages of texts are
+ * full to the last hundredth. */
+static void test_waste_is_bounded(void **state)
+{
+	(void)state;
+	for (uint32_t len = 24; len <= 2 * 4088; len++)
+		assert_in_range(blob_cost(len), len + 8, 2 * (len + 8));
+	for (uint32_t len = 1017; len <= 2040; len++)
+		assert_in_range(blob_cost(len), len + 8, (len + 8) * 151 / 100);
+	assert_int_equal(blob_cost(1017), 1360);
+	assert_int_equal(blob_cost(1353), 2048);
+	assert_int_equal(blob_cost(2041), 4096);
+	for (int kind = SLAB_BLOB32; kind < SLAB_KINDS; kind++) {
+		uint32_t bytes = slab_object_bytes((enum slab_kind)kind);
+
+		assert_in_range(SEGMENT_PAGE / bytes * bytes, SEGMENT_PAGE * 99 / 100, SEGMENT_PAGE);
+		if (kind > SLAB_BLOB32)
+			assert_true(bytes > slab_object_bytes((enum slab_kind)(kind - 1)));
+	}
+}
+
 /* ---- crash campaign: a long text is replaced by another ------------------------ */
 
 struct root {
@@ -176,6 +198,7 @@ int main(void)
 		ROW(test_longest_leaves_room_in_the_log),
 		ROW(test_endless_chain),
 		ROW(test_cost),
+		ROW(test_waste_is_bounded),
 		ROW(test_killed_anywhere),
 	};
 

@@ -198,6 +198,74 @@ static void sources_are_counted(void **state)
 	assert_clean(f);
 }
 
+/* What the subscribers of a source take, over all shards; and all of them together, where a name counts once. */
+static void bytes_are_counted(void **state)
+{
+	static char text[1017];
+	struct fixture *f = *state;
+	struct subscriber_spec sub = sub_for(5000);
+	const uint64_t each = SLAB_BYTES_SUBSCRIBER + 4 * 1360, name_bytes = SLAB_BYTES_AUDIENCE + 32;
+	struct subscriber_view out[2];
+	struct service_stamp stamp;
+	struct service_key key;
+	char name[16];
+
+	memset(text, 'a', sizeof(text));
+	sub.agent = sub.clusters = sub.app = sub.address_text = str_make(text, sizeof(text));
+	memset(sub.source, 5, sizeof(sub.source));
+	f->reg.limits = (struct registry_limits){ .subscriber_bytes_per_source = 10 * (each + name_bytes) };
+	for (int n = 0; n < 10; n++) {
+		snprintf(name, sizeof(name), "g@@s%d", n);
+		poll_as(f, name, &sub);
+	}
+	assert_int_equal(stats_of(f).subscriber_bytes, 10 * (each + name_bytes));
+	key = key_for("g@@t");
+	assert_int_equal(registry_poll(&f->reg, &key, &sub, &stamp), ERR_LIMIT);
+	assert_string_equal(f->reg.refused.key, "limits.subscriber_bytes_per_source");
+	sub.agent = sub.clusters = sub.app = sub.address_text = STR("");
+	assert_int_equal(registry_poll(&f->reg, &key, &sub, &stamp), ERR_LIMIT);
+	/* Others are not refused for its sake. */
+	memset(sub.source, 6, sizeof(sub.source));
+	key = key_for("g@@s3");
+	assert_int_equal(registry_poll(&f->reg, &key, &sub, &stamp), 0);
+	assert_int_equal(stats_of(f).subscriber_bytes, 10 * (each + name_bytes) + SLAB_BYTES_SUBSCRIBER);
+	assert_clean(f);
+	/* One of the first source's goes, so another may come. */
+	assert_int_equal(subscribers(f, "g@@s3", out, 2), 2);
+	assert_int_equal(registry_unsubscribe(&f->reg, registry_shard_of(&f->reg, &key),
+	                                      &(struct keeper_entry){ .id = out[0].id, .off = out[0].off }, 1),
+	                 0);
+	memset(sub.source, 5, sizeof(sub.source));
+	key = key_for("g@@t");
+	assert_int_equal(registry_poll(&f->reg, &key, &sub, &stamp), 0);
+	/* All together. */
+	f->reg.limits = (struct registry_limits){ .subscriber_bytes = stats_of(f).subscriber_bytes + 100 };
+	key = key_for("g@@u");
+	assert_int_equal(registry_poll(&f->reg, &key, &sub, &stamp), ERR_LIMIT);
+	assert_string_equal(f->reg.refused.key, "limits.subscriber_bytes");
+	assert_true(stamp.epoch != 0);
+	assert_clean(f);
+}
+
+/* A poll that may be pushed to takes over from one that merely claimed the address, and is charged for it. */
+static void bytes_go_with_the_source(void **state)
+{
+	struct fixture *f = *state;
+	struct subscriber_spec sub = sub_for(5000);
+
+	sub.push = false;
+	memset(sub.source, 5, sizeof(sub.source));
+	poll_as(f, "g@@s", &sub);
+	sub.push = true;
+	memset(sub.source, 6, sizeof(sub.source));
+	poll_as(f, "g@@s", &sub);
+	assert_int_equal(stats_of(f).subscribers, 1);
+	assert_int_equal(source_subscribers(&f->reg, (const uint8_t[16]){ 5, 5, 5, 5, 5, 5, 5, 5, 5, 5, 5, 5, 5, 5, 5, 5 }).bytes,
+	                 0);
+	assert_int_equal(source_subscribers(&f->reg, sub.source).bytes, stats_of(f).subscriber_bytes);
+	assert_clean(f);
+}
+
 static void limits_spare_the_stamp(void **state)
 {
 	struct fixture *f = *state;
@@ -472,6 +540,8 @@ int main(void)
 		TEST(waiting_follows_the_service),
 		TEST(long_texts_are_cut_between_characters),
 		TEST(sources_are_counted),
+		TEST(bytes_are_counted),
+		TEST(bytes_go_with_the_source),
 		TEST(limits_spare_the_stamp),
 		TEST(a_cursor_reads_in_order),
 		TEST(audiences_of_a_shard),

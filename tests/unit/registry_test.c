@@ -561,6 +561,37 @@ static void limits_refuse_with_their_key(void **state)
 	assert_clean(f);
 }
 
+/* What a client stores has to fit; what is there is changed, beaten, read and removed as before. */
+static void bytes_of_services_are_limited(void **state)
+{
+	struct fixture *f = *state;
+	struct service_key key = key_for("g@@s"), other = key_for("g@@t");
+	struct instance_spec spec = spec_for("1.1.1.1", 80);
+	struct beat_result result;
+	uint64_t bytes;
+
+	add(f, "g@@s", "1.1.1.1", 80);
+	bytes = stats_of(f).bytes;
+	f->reg.limits = (struct registry_limits){ .service_bytes = bytes };
+	assert_int_equal(registry_register(&f->reg, client, &other, &spec), ERR_LIMIT);
+	assert_string_equal(f->reg.refused.key, "limits.service_bytes");
+	assert_int_equal(f->reg.refused.limit, bytes);
+	assert_false(stamp_of(f, "g@@t").found);
+	assert_int_equal(registry_register(&f->reg, client, &key, &spec), 0); /* nothing more */
+	spec.metadata.packed = STR("\x81\xa1k\xa1v");
+	assert_int_equal(registry_register(&f->reg, client, &key, &spec), ERR_LIMIT);
+	assert_int_equal(registry_beat(&f->reg, client, &key, &spec.key, &result), 0);
+	assert_int_equal(registry_store_checksum(&f->reg, &key, stamp_of(f, "g@@s").id, stamp_of(f, "g@@s").revision,
+	                                         (const uint8_t[16]){ 1 }),
+	                 0);
+	assert_in_range(stats_of(f).bytes, bytes + 1, bytes + 48);
+	assert_int_equal(registry_deregister(&f->reg, client, &key, &spec.key), 0);
+	spec.metadata.packed = (struct str){ NULL, 0 };
+	f->reg.limits.service_bytes = stats_of(f).bytes + SLAB_BYTES_INSTANCE;
+	assert_int_equal(registry_register(&f->reg, client, &key, &spec), 0);
+	assert_clean(f);
+}
+
 static void full_refuses_and_serves(void **state)
 {
 	struct fixture small, *f = &small;
@@ -759,6 +790,7 @@ int main(void)
 		TEST(a_beat_revives),
 		TEST(a_beat_leaves_persistent_ones_alone),
 		TEST(limits_refuse_with_their_key),
+		TEST(bytes_of_services_are_limited),
 		cmocka_unit_test(full_refuses_and_serves),
 		TEST(removal_is_immediate),
 		TEST(events_tell_what_happened),

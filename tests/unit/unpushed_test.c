@@ -45,6 +45,8 @@ static void errors(void **state)
 	assert_string_equal(unpushed_word(unpushed_of_error(ERR_LIMIT, "limits.subscribers")), "node_limit");
 	assert_string_equal(unpushed_word(unpushed_of_error(ERR_LIMIT, "limits.subscribers_per_service")), "service_limit");
 	assert_string_equal(unpushed_word(unpushed_of_error(ERR_LIMIT, "limits.subscribers_per_source")), "source_limit");
+	assert_string_equal(unpushed_word(unpushed_of_error(ERR_LIMIT, "limits.subscriber_bytes_per_source")), "source_bytes");
+	assert_string_equal(unpushed_word(unpushed_of_error(ERR_LIMIT, "limits.subscriber_bytes")), "node_bytes");
 	assert_string_equal(unpushed_word(unpushed_of_error(ERR_LIMIT, "limits.name")), "name_limit");
 	assert_string_equal(unpushed_word(unpushed_of_error(ERR_FULL, "")), "full");
 }
