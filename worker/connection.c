@@ -182,6 +182,7 @@ static ssize_t send_pieces(struct connection *c, struct iovec *pieces, int given
 	if (sent < 0)
 		return errno == EAGAIN || errno == EWOULDBLOCK ? 0 : -1;
 	c->moved += (uint64_t)sent;
+	c->passed += (uint64_t)sent;
 	return sent;
 }
 
@@ -406,17 +407,15 @@ static void end(struct connection *c)
 
 /* ---- memory ------------------------------------------------------------------------ */
 
-/* Of an answer that has begun to go out there is nothing to be said any more. */
 static void cut_off(struct connection *c)
 {
-	metric_add(METRIC_HTTP_MEMORY_REFUSED, 1);
-	if (c->state != CONNECTION_OPEN || connection_pending(c)) {
+	if (c->cut == CUT_CLOSED) {
 		connection_close(c);
 		return;
 	}
+	c->cut = CUT_NOT;
+	buf_reset(&c->worker->pool->in); /* what has just come belongs to the request that is refused */
 	exchange_refuse(c, 503);
-	c->in_at = 0;
-	buf_free(&c->in);
 	step(c);
 }
 
@@ -431,6 +430,10 @@ static void step(struct connection *c)
 {
 	bool waiting;
 
+	if (c->cut != CUT_NOT) {
+		cut_off(c);
+		return;
+	}
 	if (connection_pending(c))
 		c->broken |= !connection_flush(c);
 	if (c->state == CONNECTION_OPEN && !connection_pending(c))
@@ -448,7 +451,8 @@ static void step(struct connection *c)
 		return;
 	}
 	connection_count_held(c);
-	if (connection_holds_too_much(c)) {
+	connection_make_room(c);
+	if (c->cut != CUT_NOT) {
 		cut_off(c);
 		return;
 	}
@@ -487,6 +491,7 @@ static ssize_t receive(struct connection *c)
 		return -1;
 	in->len += (size_t)n;
 	c->moved += (uint64_t)n;
+	c->passed += (uint64_t)n;
 	return n;
 }
 

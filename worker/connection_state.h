@@ -19,6 +19,13 @@ enum connection_state {
 	CONNECTION_LINGER, /* our side is shut; reads and forgets, so that the answer is not lost by a reset */
 };
 
+/* Cut off by http.memory. */
+enum connection_cut {
+	CUT_NOT,
+	CUT_REFUSED, /* 503 at its next turn */
+	CUT_CLOSED,  /* an answer has begun to go out: there is nothing to be said any more */
+};
+
 /* What the timer waits for. */
 enum connection_phase { PHASE_NONE, PHASE_FIRST, PHASE_IDLE, PHASE_HEAD, PHASE_BODY, PHASE_WRITE, PHASE_LINGER };
 
@@ -50,7 +57,13 @@ struct connection {
 	size_t out_at;
 	struct buf *answers; /* where answers go: the pool's buffer, or out while it holds something */
 
+	uint64_t passed; /* bytes received and sent, ever */
+	enum connection_cut cut;
+	/* connection_memory.c */
 	uint64_t held_bytes; /* of in and out, as counted in the worker's */
+	unsigned held_class; /* of struct worker's held; 0: none */
+	struct connection *held_before, *held_after;
+	uint64_t progress_ms, progress_at; /* when, and at how many bytes passed, its client last made progress */
 
 	struct request *request; /* parked */
 	uint32_t served;
@@ -90,8 +103,8 @@ bool connection_flush(struct connection *connection);
 /* connection_memory.c: the sizes of its buffers have changed; they are freed with the connection. */
 void connection_count_held(struct connection *connection);
 void connection_forget_held(struct connection *connection);
-/* All connections together hold more than http.memory, and this one has a part in it. */
-bool connection_holds_too_much(const struct connection *connection);
+/* More than http.memory: frees what the worst of all connections hold, and sets their `cut`; this one may be among them. */
+void connection_make_room(struct connection *connection);
 
 static inline bool connection_pending(const struct connection *connection)
 {

@@ -114,7 +114,8 @@ static void request_as_sent(const struct connection *c, struct buf *b)
 
 static bool can_go_over(const struct connection *c)
 {
-	return !c->broken && (c->state == CONNECTION_OPEN || (c->state == CONNECTION_ENDING && connection_pending(c)));
+	return !c->broken && c->cut == CUT_NOT &&
+	       (c->state == CONNECTION_OPEN || (c->state == CONNECTION_ENDING && connection_pending(c)));
 }
 
 static bool send_one(const struct connection *c, int fd, struct buf *in)

@@ -36,6 +36,13 @@ struct host_load {
 	float cpu, load, mem;
 };
 
+/* Connections that hold much, by the time of their last progress (worker/connection_memory.c). */
+struct held_list {
+	struct connection *first, *last;
+};
+
+#define HELD_CLASSES 24U
+
 struct worker {
 	struct process *proc;
 	struct ev_loop *loop;
@@ -51,8 +58,10 @@ struct worker {
 	struct accept_set *accept;
 	struct connection *connections; /* all open ones */
 	uint32_t connection_count;
-	uint64_t held_bytes;          /* buffers of all connections: http.memory */
-	struct connection_pool *pool; /* buffers that all connections share */
+	uint64_t held_bytes; /* buffers of all connections: http.memory */
+	struct held_list held[HELD_CLASSES];
+	uint64_t held_logged_ms, held_skipped; /* log lines of who was cut off */
+	struct connection_pool *pool;          /* buffers that all connections share */
 	struct router *router;
 	struct parked parked;
 	struct long_lane lane;

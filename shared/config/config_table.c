@@ -105,8 +105,9 @@ const struct config_key config_keys[] = {
 	{ "http.connections", CONFIG_INT, FIELD(http_connections), 1, 1000000, "20000", "connections", true,
 	  "Connections of one worker. Not more than its file descriptors allow.", NULL },
 	{ "http.memory", CONFIG_SIZE, FIELD(http_memory_bytes), 0, 64 * GIB, "256MiB", "", true,
-	  "Memory of one worker for requests that are not whole yet and answers that clients have not taken, all together. Who "
-	  "needs more is cut off, with 503 if no answer has begun. 0: no limit.",
+	  "Memory of one worker for requests that are not whole yet and answers that clients have not taken, all together. When it "
+	  "is reached, whoever holds most for longest while its client takes or sends next to nothing is cut off, with 503 if no "
+	  "answer has begun. 0: no limit.",
 	  NULL },
 	{ "http.list_cache", CONFIG_SIZE, FIELD(http_cache_bytes), 0, 4 * GIB, "16MiB", "", true,
 	  "Memory of one worker for list answers that have not changed. 0: no cache.", NULL },

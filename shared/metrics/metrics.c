@@ -13,7 +13,7 @@ const struct metric_row metric_rows[METRICS] = {
 	                                "Pauses of 100 ms before the next connection, for want of descriptors or memory." },
 	[METRIC_HTTP_TIMEOUTS] = { "roster_http_timeouts_total", "Connections closed by one of the http timeouts." },
 	[METRIC_HTTP_MEMORY_REFUSED] = { "roster_http_memory_refused_total",
-	                                 "Connections cut off because http.memory was reached." },
+	                                 "Connections cut off because http.memory was reached: who held most for longest without progress." },
 	[METRIC_LONG_REQUESTS] = { "roster_long_requests_total", "Requests that were worked on in more than one turn." },
 	[METRIC_LONG_REFUSED] = { "roster_long_refused_total",
 	                          "Long requests answered 503: they waited http.long_wait for one of http.long_requests." },

@@ -7,6 +7,7 @@ Bounds of time are pieces of work (tests/lib/yardstick.py): two to five times wh
 
 Full disks are small memory file systems in a mount namespace of this process (needs root, as in CI)."""
 import http.client
+import json
 import os
 import re
 import resource
@@ -15,6 +16,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import threading
 import time
 import unittest
 
@@ -255,6 +257,61 @@ class Slow(Load):
         self.assertLess(peak - before, 32 * MIB + 24 * MIB)
         self.memory_back(s, before, 16 * MIB)
         self.assertEqual(len(s.hosts("large")), 1500)
+
+
+class Drip:
+    """Readers of a long list that take a few bytes now and then."""
+    def __init__(self, port):
+        self.port, self.socks, self.over = port, [], threading.Event()
+        self.thread = threading.Thread(target=self.read)
+        self.thread.start()
+
+    def add(self, count):
+        for _ in range(count):
+            sock = socket.socket()
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
+            sock.settimeout(HUNG_S)
+            sock.connect(("127.0.0.1", self.port))
+            sock.sendall(b"GET /nacos/v1/ns/instance/list?serviceName=large HTTP/1.1\r\nHost: x\r\n\r\n")
+            assert sock.recv(1) == b"H"
+            self.socks.append(sock)
+
+    def read(self):
+        while not self.over.wait(0.02):
+            for sock in list(self.socks):
+                try:
+                    sock.recv(256, socket.MSG_DONTWAIT)
+                except OSError:
+                    pass
+
+    def end(self):
+        self.over.set()
+        self.thread.join()
+        for sock in self.socks:
+            sock.close()
+
+
+class Hogs(Load):
+    def test_who_holds_most_for_longest_is_cut(self):
+        """More slow readers of a long list than http.memory has room for: whoever takes the list as it comes gets it whole."""
+        s = self.server(workers=1, **{"http.memory": "64MiB", "http.write_timeout": "10m"})
+        self.assertEqual(set(fill(s, "large", 18000)), {200})
+        slow = Drip(s.port)
+        self.addCleanup(slow.end)
+        slow.add(20)
+        for n in range(6):
+            slow.add(4)
+            conn = http.client.HTTPConnection("127.0.0.1", s.port, timeout=HUNG_S)
+            conn.request("GET", "/nacos/v1/ns/instance/list?serviceName=large")
+            answer = conn.getresponse()
+            body = answer.read()        # IncompleteRead when it is cut
+            conn.close()
+            self.assertEqual((answer.status, len(json.loads(body)["hosts"])), (200, 18000))
+        cut = counter(s, "roster_http_memory_refused_total")
+        self.assertGreaterEqual(cut, 6)         # the kernel holds a part of each list, how much is its business
+        self.assertLessEqual(cut, 44)
+        s.wait_log(r"op=cut-connection cause=http\.memory source=127\.0\.0\.1 held=\d{7,} still_ms=\d+ waits_for=reader")
+        say("lists of %.1f MiB: 6 of 6 whole, %d of 44 slow readers cut off", len(body) / MIB, cut)
 
 
 def fill(server, service, count, first=0):

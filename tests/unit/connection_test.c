@@ -112,6 +112,7 @@ static int tear_down(void **state)
 	router_free(&f.worker.router);
 	ev_loop_destroy(f.worker.loop);
 	fixture_free(&f);
+	clock_set_for_test(0, 0);
 	if (client >= 0)
 		close(client);
 	return 0;
@@ -555,6 +556,138 @@ static void test_memory(void **state)
 	assert_true(has(got, "HTTP/1.1 200 "));
 }
 
+/* A reader that takes nothing yet: its descriptor. */
+static int slow_reader(void)
+{
+	open_client(SOCK_STREAM);
+	say(GET("big"));
+	for (unsigned i = 0; i < 10; i++)
+		ev_run(f.worker.loop, EVRUN_NOWAIT);
+	return client;
+}
+
+static bool is_cut(int fd)
+{
+	struct pollfd at = { .fd = fd, .events = POLLRDHUP };
+
+	return poll(&at, 1, 0) == 1 && (at.revents & (POLLRDHUP | POLLHUP)) != 0;
+}
+
+static void take_some(int fd, size_t n)
+{
+	static char some[BIG];
+
+	while (n > 0) {
+		ssize_t done = recv(fd, some, n, 0);
+
+		n -= done > 0 ? (size_t)done : 0;
+		ev_run(f.worker.loop, EVRUN_NOWAIT);
+	}
+}
+
+/* Who has held most for longest without progress goes; who comes now is served whole. */
+static void test_memory_cuts_the_hog(void **state)
+{
+	int readers[3];
+
+	(void)state;
+	clock_set_for_test(1000000, 0);
+	f.proc.config.http_write_timeout_ms = 600000;
+	for (unsigned i = 0; i < 3; i++) {
+		readers[i] = slow_reader();
+		clock_set_for_test(2000000 + i * 1000000, 0);
+	}
+	f.proc.config.http_memory_bytes = f.worker.held_bytes + 50000;
+	take_some(readers[0], BIG / 4); /* progress */
+	take_some(readers[2], 100);     /* none */
+	clock_set_for_test(9000000, 0);
+	open_client(SOCK_STREAM);
+	answer_to(GET("big"));
+	assert_int_equal(times("HTTP/1.1 200 OK"), 1);
+	assert_in_range(got_n, BIG, BIG + 4096);
+	assert_int_equal(f.slot.counters[METRIC_HTTP_MEMORY_REFUSED], 1);
+	assert_false(is_cut(readers[0]));
+	assert_true(is_cut(readers[1]));
+	assert_false(is_cut(readers[2]));
+	close(client);
+	close(readers[1]);
+	readers[1] = slow_reader();
+	take_some(readers[2], 3000); /* still none */
+	clock_set_for_test(10000000, 0);
+	open_client(SOCK_STREAM);
+	answer_to(GET("big"));
+	assert_int_equal(times("HTTP/1.1 200 OK"), 1);
+	assert_in_range(got_n, BIG, BIG + 4096);
+	assert_int_equal(f.slot.counters[METRIC_HTTP_MEMORY_REFUSED], 2);
+	assert_false(is_cut(readers[0]));
+	assert_false(is_cut(readers[1]));
+	assert_true(is_cut(readers[2]));
+	for (unsigned i = 0; i < 3; i++)
+		close(readers[i]);
+}
+
+/* One that sends a body by the byte is told; what it had sent does not get into the next request of anybody. */
+static void test_memory_cuts_a_sender(void **state)
+{
+	int sender;
+
+	(void)state;
+	clock_set_for_test(1000000, 0);
+	f.proc.config.http_write_timeout_ms = 600000;
+	open_client(SOCK_STREAM);
+	sender = client;
+	say("PUT /nacos/v1/ns/echo HTTP/1.1\r\n" H "Content-Length: 99000\r\n\r\n");
+	for (unsigned i = 0; i < 20; i++) {
+		run();
+		put(big, 4000);
+	}
+	run();
+	f.proc.config.http_memory_bytes = 600000;
+	clock_set_for_test(60000000, 0);
+	put(big, 100);
+	run();
+	put(big, 100); /* not read yet when it is cut */
+	open_client(SOCK_STREAM);
+	answer_to(GET("big"));
+	assert_int_equal(times("HTTP/1.1 200 OK"), 1);
+	assert_in_range(got_n, BIG, BIG + 4096);
+	answer_to(GET("echo?a=me"));
+	assert_int_equal(times("HTTP/1.1 200 OK"), 1);
+	assert_int_equal(f.slot.counters[METRIC_HTTP_MEMORY_REFUSED], 1);
+	close(client);
+	client = sender;
+	got_n = 0;
+	closed = false;
+	run_and_take();
+	assert_true(has(got, "HTTP/1.1 503 "));
+	assert_int_equal(times("HTTP/1.1 "), 1);
+}
+
+/* A request that waits for its answer means nothing any more once its connection is cut. */
+static void test_memory_cuts_a_parked_one(void **state)
+{
+	uint64_t id;
+	int waiting;
+
+	(void)state;
+	clock_set_for_test(1000000, 0);
+	open_client(SOCK_STREAM);
+	say(GET("later"));
+	run();
+	id = parked_id;
+	waiting = client;
+	assert_non_null(request_resume(&f.worker, id));
+	f.proc.config.http_memory_bytes = 550000;
+	clock_set_for_test(60000000, 0);
+	open_client(SOCK_STREAM);
+	answer_to(GET("big"));
+	assert_int_equal(times("HTTP/1.1 200 OK"), 1);
+	assert_null(request_resume(&f.worker, id));
+	assert_true(is_cut(waiting));
+	assert_int_equal(f.worker.connection_count, 1);
+	close(waiting);
+}
+
 /* However much one has sent ahead, another waits for a few of its answers only. */
 static void test_turns(void **state)
 {
@@ -905,6 +1038,9 @@ int main(void)
 		TEST(test_requests_limit),
 		TEST(test_slow_reader),
 		TEST(test_memory),
+		TEST(test_memory_cuts_the_hog),
+		TEST(test_memory_cuts_a_sender),
+		TEST(test_memory_cuts_a_parked_one),
 		TEST(test_turns),
 		TEST(test_write_timeout),
 		TEST(test_read_timeouts),

@@ -304,6 +304,28 @@ static void many_go_over_a_parked_one_is_closed(void **state)
 	assert_int_equal(new.worker.connection_count, 0);
 }
 
+/* Of one that http.memory has just cut off nothing is left that could go over. */
+static void one_that_is_cut_off_is_closed(void **state)
+{
+	int other;
+
+	(void)state;
+	restart();
+	put(PUT("Content-Length: 90000"), strlen(PUT("Content-Length: 90000")));
+	put(big, 60000);
+	settle(&old, false);
+	assert_in_range(old.worker.held_bytes, 60000, 200000);
+	other = open_client();
+	settle(&old, false);
+	old.proc.config.http_memory_bytes = 50000;
+	connection_make_room(old.worker.connections); /* the other */
+	assert_int_equal(old.worker.held_bytes, 0);
+	hand_over(1);
+	settle(&new, true);
+	assert_true(closed);
+	close(other);
+}
+
 /* The old worker's configuration has promised a minute; the new one has another. */
 static void promised_time_goes_over(void **state)
 {
@@ -367,6 +389,7 @@ int main(void)
 		TEST(an_answer_that_ends_the_connection),
 		TEST(many_go_over_a_parked_one_is_closed),
 		TEST(promised_time_goes_over),
+		TEST(one_that_is_cut_off_is_closed),
 		TEST(broken_streams),
 	};
 
