@@ -74,13 +74,6 @@ static void replace(struct master *m, struct child *child, bool was_ready)
 	spawn_after(child, delay);
 }
 
-/* A worker that was taken away: its socket ends when nobody is left to answer there. */
-static void retire_socket(struct master *m, const struct child *child)
-{
-	if (child->role->listens && child->index >= m->workers && m->state != MASTER_STOPPING)
-		sockets_silence(&m->sockets, child->index);
-}
-
 static void child_died(struct master *m, struct child *child, const siginfo_t *info)
 {
 	bool was_ready = child->ready;
@@ -91,7 +84,6 @@ static void child_died(struct master *m, struct child *child, const siginfo_t *i
 	__atomic_store_n(&m->seg->slots[child->slot].state, SLOT_FREE, __ATOMIC_RELEASE);
 	child->pid = 0;
 	child->ready = child->stopped = child->busy = false;
-	retire_socket(m, child);
 	damage_note_death(m, child, info);
 	if (child->role->listens && !child->elder)
 		sources_clear(m->sources, child->index);

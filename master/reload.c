@@ -71,11 +71,9 @@ static void set_workers(struct master *m, unsigned count)
 		struct child *child = &m->children[i];
 
 		ev_timer_stop(m->loop, &child->respawn);
-		if (child->pid == 0) {
-			sockets_silence(&m->sockets, i);
+		if (child->pid == 0)
 			continue;
-		}
-		child->told = true; /* siblings accept what still comes in there, until it has left */
+		child->told = true; /* from now on siblings accept what comes in at its socket */
 		spawn_signal(child, SIGUSR2);
 		if (child->stopped)
 			spawn_signal(child, SIGCONT);

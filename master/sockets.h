@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* sockets.h - every socket the server listens on, opened once, before the first fork.
  *
- * One SO_REUSEPORT socket for each worker there may ever be is bound at the start; only
- * those of running workers listen. So every child holds all of them: siblings can accept
+ * One SO_REUSEPORT socket for each worker there may ever be is bound at the start; it listens
+ * from its worker's first start until the server stops. So every child holds all of them: siblings can accept
  * for a dead worker, also for one that was added later, and shutdown() in the master ends
  * the listening of a socket in every process at once, without closing it.
+ *
+ * A worker that is taken away leaves its socket to its siblings (watch.h): a socket that ends takes with it every
+ * connection that waits in its queue, and those whose handshake is under way, which no process can see.
  *
  * A service manager's single socket that nobody may bind beside (no ReusePort=, or owned by another
  * user) is shared: all workers accept from it. */
@@ -40,8 +43,7 @@ int sockets_open(struct sockets *s, const struct config *config, const struct ac
 int sockets_adopted(struct sockets *s) MUST_CHECK;
 /* Worker n's socket begins to listen; nothing to do if it does. */
 int sockets_listen(struct sockets *s, unsigned worker) MUST_CHECK;
-/* Stops listening for every holder; connections nobody accepted are reset (or move to a
- * sibling's socket with net.ipv4.tcp_migrate_req=1). */
+/* The server stops: no listening for any holder; connections nobody accepted are reset. */
 void sockets_silence(struct sockets *s, unsigned worker);
 void sockets_close_listening(struct sockets *s);
 void sockets_close_udp(struct sockets *s);

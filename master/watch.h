@@ -3,8 +3,10 @@
  *
  * A listening socket without a ready, running and moving worker is an orphan: its bit on
  * the board is set and every worker gets a notice, so siblings accept from it until the
- * successor is ready. A child whose loop turns too long is killed; so is the owner of a
- * lock others wait for, when it is our own child and really holds the lock. */
+ * successor is ready; that of a worker that was taken away, until there is one more again.
+ *
+ * A child whose loop turns too long is killed; so is the owner of a lock others wait for, when it is our own child and
+ * really holds the lock. */
 #ifndef MASTER_WATCH_H
 #define MASTER_WATCH_H
 
