@@ -225,6 +225,11 @@ static void keeper_deinit(struct keeper *k)
 		close(k->signal_fd);
 }
 
+void keeper_prepare(void)
+{
+	probe_prepare();
+}
+
 int keeper_main(struct process *proc)
 {
 	static struct keeper keeper; /* 64 shards: too large for a stack */

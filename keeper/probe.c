@@ -105,6 +105,13 @@ void probe_renew(struct probe *probe)
 
 /* ---- life ------------------------------------------------------------------ */
 
+void probe_prepare(void)
+{
+	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)
+		if (kinds[i] != NULL && kinds[i]->prepare != NULL)
+			kinds[i]->prepare();
+}
+
 static void release(struct probe *probe)
 {
 	ev_io_stop(probe->loop, &probe->io);

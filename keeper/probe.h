@@ -45,6 +45,8 @@ struct probe;
 
 typedef void probe_done_fn(void *arg, const struct probe_result *result);
 
+/* Before the process gives up the right to map code: what the protocols would load when they are first used. */
+void probe_prepare(void);
 /* An error means that this system could not: no memory, no descriptor, no port. */
 int probe_start(struct ev_loop *loop, const struct probe_order *order, probe_done_fn *done, void *arg,
                 struct probe **probe_r) MUST_CHECK;

@@ -272,4 +272,4 @@ static void end(struct probe *probe)
 	buf_free(&((struct http_probe *)probe)->request);
 }
 
-const struct probe_kind probe_http = { sizeof(struct http_probe), begin, step, end };
+const struct probe_kind probe_http = { sizeof(struct http_probe), begin, step, end, NULL };

@@ -2,15 +2,22 @@
 /* Logs in, runs the command, and looks at one value when the command is the one that asks for read-only.
  *
  * libmariadb's calls in pieces: each wants some events of its descriptor and is gone on with when they came. They run on
- * stacks of their own, which are only unwound by going on: a call that is given up is told that its time is over. */
+ * stacks of their own, which are only unwound by going on: a call that is given up is told that its time is over.
+ *
+ * A peer names the way to log in, and the library looks for a module of that name, before it looks into the list of
+ * those that are allowed; a name may have slashes. So all modules of the list are loaded before the first check, and after
+ * that the folder of modules is one in which there is nothing. */
 #include "keeper/probe_kind.h"
 
+#include <dlfcn.h>
 #include <errmsg.h>
 #include <errno.h>
 #include <mysql.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/socket.h>
 
+#include "shared/base/log.h"
 #include "shared/net/address.h"
 
 #define ROWS_MOST 16U             /* read to the end; a longer answer is cut off */
@@ -18,6 +25,14 @@
 #define UNWIND_MOST 8U
 #define READ_ONLY_COMMAND "show global variables where variable_name='read_only'"
 #define READ_ONLY_COLUMN 1U
+/* Not those that hand over the password as it is. */
+#define LOGINS "mysql_native_password,client_ed25519,caching_sha2_password"
+#define NO_FOLDER "/dev/null" /* no file, wherever ".." would lead */
+#define CRYPTO_LOAD_CONFIG 0x40
+#define LOGIN_MODULE 2 /* a type of modules */
+
+/* Its header includes one that Debian does not install. Finds a module, loads it before if need be. */
+struct st_mysql_client_plugin *mysql_client_find_plugin(MYSQL *mysql, const char *name, int type);
 
 enum stage { STAGE_CONNECT, STAGE_QUERY, STAGE_ROWS };
 
@@ -143,7 +158,8 @@ static void judge(struct mysql_probe *my, struct probe_result result)
 static bool after_connect(struct mysql_probe *my)
 {
 	if (!my->ok) {
-		judge(my, failure(my));
+		if (!my->judged)
+			judge(my, failure(my));
 		return true;
 	}
 	probe_renew(&my->probe);
@@ -238,13 +254,16 @@ static void set_options(MYSQL *mysql)
 {
 	static const unsigned protocol = MYSQL_PROTOCOL_TCP, seconds = 1, no = 0;
 	static const unsigned long packet = PACKET_MOST;
+	static const my_bool unverified = 0;
 
 	mysql_optionsv(mysql, MYSQL_OPT_NONBLOCK, NULL);
 	mysql_optionsv(mysql, MYSQL_OPT_PROTOCOL, &protocol);
 	mysql_optionsv(mysql, MYSQL_OPT_LOCAL_INFILE, &no);
 	mysql_optionsv(mysql, MYSQL_OPT_MAX_ALLOWED_PACKET, &packet);
-	/* Not those that hand over the password as it is. */
-	mysql_optionsv(mysql, MARIADB_OPT_RESTRICTED_AUTH, "mysql_native_password,client_ed25519,caching_sha2_password");
+	mysql_optionsv(mysql, MARIADB_OPT_RESTRICTED_AUTH, LOGINS);
+	mysql_optionsv(mysql, MYSQL_PLUGIN_DIR, NO_FOLDER);
+	/* The library's newer versions insist on TLS otherwise. */
+	mysql_optionsv(mysql, MYSQL_OPT_SSL_VERIFY_SERVER_CERT, &unverified);
 	/* The shortest it knows; the probe's own limit comes first. */
 	mysql_optionsv(mysql, MYSQL_OPT_CONNECT_TIMEOUT, &seconds);
 	mysql_optionsv(mysql, MYSQL_OPT_READ_TIMEOUT, &seconds);
@@ -261,6 +280,12 @@ static int begin(struct probe *probe, const struct probe_order *order)
 	my->mysql = mysql_init(NULL);
 	if (my->user == NULL || my->password == NULL || my->command == NULL || my->mysql == NULL)
 		return ERR_NOMEM;
+	/* The library would ask the system for the name of our own account, and tell it the peer. */
+	if (my->user[0] == '\0') {
+		judge(my, wrong_answer("no user"));
+		probe->at_once = true;
+		return 0;
+	}
 	set_options(my->mysql);
 	address_text(order->address, my->host);
 	my->port = order->port;
@@ -292,4 +317,39 @@ static void end(struct probe *probe)
 	free(my->command);
 }
 
-const struct probe_kind probe_mysql = { sizeof(struct mysql_probe), begin, step, end };
+/* ---- modules --------------------------------------------------------------- */
+
+static void load_login(MYSQL *mysql, const char *name)
+{
+	if (mysql_client_find_plugin(mysql, name, LOGIN_MODULE) == NULL)
+		log_warning("op=check-modules name=%s err=\"%s\"", name, mysql_error(mysql));
+}
+
+/* Where the library's hashes are OpenSSL's: the configuration of that may name modules too. */
+static void load_crypto(void)
+{
+	int (*init)(uint64_t options, const void *settings);
+	void *symbol = dlsym(RTLD_DEFAULT, "OPENSSL_init_crypto");
+
+	if (symbol == NULL)
+		return;
+	memcpy(&init, &symbol, sizeof(init));
+	if (init(CRYPTO_LOAD_CONFIG, NULL) != 1)
+		log_warning("op=check-modules name=openssl result=failed");
+}
+
+/* The first mysql_init() also asks for the port that services call "mysql". */
+static void prepare(void)
+{
+	MYSQL *mysql = mysql_init(NULL);
+	char names[] = LOGINS, *rest = NULL;
+
+	if (mysql == NULL)
+		return;
+	for (char *name = strtok_r(names, ",", &rest); name != NULL; name = strtok_r(NULL, ",", &rest))
+		load_login(mysql, name);
+	mysql_close(mysql);
+	load_crypto();
+}
+
+const struct probe_kind probe_mysql = { sizeof(struct mysql_probe), begin, step, end, prepare };

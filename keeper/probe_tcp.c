@@ -25,4 +25,4 @@ static void end(struct probe *probe)
 	(void)probe;
 }
 
-const struct probe_kind probe_tcp = { sizeof(struct probe), begin, step, end };
+const struct probe_kind probe_tcp = { sizeof(struct probe), begin, step, end, NULL };

@@ -5,7 +5,7 @@
  * name. No charset with states (ISO-2022, UTF-7) is in it.
  *
  * A converter is a module that the C library maps into the process at the first use, once for all texts: charset_load()
- * does that for all of them, in the master before it forks: workers may map no code, and share the memory. What cannot be
+ * does that for all of them, in the master before it forks: children may map no code, and share the memory. What cannot be
  * opened is unknown. Not thread-safe. */
 #ifndef CODEC_CHARSET_H
 #define CODEC_CHARSET_H

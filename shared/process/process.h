@@ -63,6 +63,8 @@ struct process {
 int worker_main(struct process *proc);
 int pusher_main(struct process *proc);
 int keeper_main(struct process *proc);
+/* In the master, before the first fork: modules that the keeper uses and may not map itself. */
+void keeper_prepare(void);
 
 /* The first call of a child, made by the master's fork: last words, name in the log, counters,
  * report of stuck locks. proc must outlive everything. */

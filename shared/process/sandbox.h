@@ -9,6 +9,9 @@
  * one that says no. Calls that are younger than the table (Linux 5.1 and later: SANDBOX_YOUNG) fail with ENOSYS, so that
  * libc takes the older way. A call of another architecture (int 0x80, x32) kills the process.
  *
+ * The refusal is a signal (SIGSYS), and who blocks that is killed after all: nothing of ours does, but libc blocks all
+ * signals where it starts threads and processes. What it may ask then has a row with the answer of the filter.
+ *
  * The master has no filter: filters survive exec, and it execs itself. Not thread-safe; one call a process, after the fork. */
 #ifndef PROCESS_SANDBOX_H
 #define PROCESS_SANDBOX_H

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* sandbox_table.h - one row a call that children may make: which roles, with which arguments, and what for.
+/* sandbox_table.h - one row a call that children may make: which roles, with which arguments, and what for; and one
+ * a call that libc makes although it may not.
  *
  * Several rows of one call are alternatives. The rows are sorted by what they are for, as a reader would ask. */
 #ifndef PROCESS_SANDBOX_TABLE_H
@@ -26,7 +27,9 @@ struct sandbox_row {
 	int call; /* SCMP_SYS(); negative where the architecture has none: the row is left out */
 	unsigned roles;
 	struct sandbox_limit limits[SANDBOX_LIMITS];
-	bool expected; /* known and refused all the same: EACCES, neither counted nor logged */
+	/* 0: the call is made. An errno: libc is known to ask, and the filter itself answers with it: not counted, not
+	 * logged, and no signal. */
+	int answer;
 };
 
 extern const struct sandbox_row sandbox_rows[];

@@ -237,7 +237,7 @@ static int teardown(void **state)
 static const struct checker checkers[] = {
 	{ .type = CHECKER_TCP },
 	{ .type = CHECKER_HTTP },
-	{ .type = CHECKER_MYSQL },
+	{ .type = CHECKER_MYSQL, .user = { "probe", 5 } },
 };
 
 static void test_nobody_listens(void **state)
@@ -565,6 +565,23 @@ static void test_mysql_nonsense(void **state)
 	}
 }
 
+/* Our own account's name is nobody's business: no connection is made. */
+static void test_mysql_without_a_user(void **state)
+{
+	static const struct checker nameless = { .type = CHECKER_MYSQL };
+	struct peer peer = { .answer = NULL };
+	struct outcome outcome;
+
+	(void)state;
+	peer_open(&peer, AF_INET);
+	outcome = run(&nameless, "127.0.0.1", peer.port);
+	assert_result(&outcome, CHECK_REFUSED, PROBE_RT_MAX);
+	assert_string_equal(outcome.result.why, "no user");
+	ev_run(loop, EVRUN_NOWAIT);
+	assert_int_equal(peer.accepted, 0);
+	peer_close(&peer);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -582,6 +599,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_http_ipv6_host, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_http_rest, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_mysql_nonsense, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_mysql_without_a_user, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
