@@ -6,64 +6,113 @@
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
-#define ROWS_SMALLEST 64U
+#define ROWS_SMALLEST 16U
 #define ROWS_SPARE 8U /* a table with fewer than one row in so many taken is given back */
+#define PART_SOURCES (CENSUS_SOURCES / CENSUS_PARTS)
 
-/* The row of the source, or the free one where it belongs. A source is a hash already, but one without a secret: who has a
- * network to choose addresses from could choose those that stand one behind the other. */
-static struct census_row *row_of(const struct census *c, uint32_t source)
+/* ---- a part ------------------------------------------------------------------ */
+
+/* A source is a hash already, but one without a secret: who has a network to choose addresses from could choose those that
+ * stand one behind the other. */
+static uint64_t hash_of(const struct census *c, uint32_t source)
 {
-	uint32_t at = (uint32_t)XXH3_64bits_withSeed(&source, sizeof(source), c->seed) & (c->cap - 1);
-
-	while (c->rows[at].source != 0 && c->rows[at].source != source)
-		at = (at + 1) & (c->cap - 1);
-	return &c->rows[at];
+	return XXH3_64bits_withSeed(&source, sizeof(source), c->seed);
 }
 
-void census_free(struct census *c)
+static struct census_part *part_of(const struct census *c, uint64_t hash)
 {
-	free(c->rows);
-	*c = (struct census){ .seed = c->seed };
+	return (struct census_part *)&c->parts[hash >> 32 & (CENSUS_PARTS - 1)];
 }
 
-void census_clear(struct census *c)
+/* The row of the source, or the free one where it belongs; the part has rows. */
+static struct census_row *row_of(const struct census_part *part, uint64_t hash, uint32_t source)
 {
-	if (c->cap > ROWS_SMALLEST && c->count.sources < c->cap / ROWS_SPARE)
-		census_free(c);
-	else if (c->cap > 0)
-		memset(c->rows, 0, c->cap * sizeof(c->rows[0]));
-	c->count = (struct census_count){ .sources = 0 };
+	uint32_t at = (uint32_t)hash & (part->cap - 1);
+
+	while (part->rows[at].source != 0 && part->rows[at].source != source)
+		at = (at + 1) & (part->cap - 1);
+	return &part->rows[at];
 }
 
-static void grow(struct census *c)
+static void give_back(struct census_part *part)
 {
-	struct census larger = { .seed = c->seed, .cap = c->cap == 0 ? ROWS_SMALLEST : c->cap * 2, .count = c->count };
+	free(part->rows);
+	*part = (struct census_part){ .round = part->round };
+}
 
+/* The first source of this round. */
+static void renew(struct census *c, struct census_part *part)
+{
+	if (part->cap > ROWS_SMALLEST && part->sources < part->cap / ROWS_SPARE)
+		give_back(part);
+	else if (part->cap > 0)
+		memset(part->rows, 0, part->cap * sizeof(part->rows[0]));
+	part->sources = 0;
+	part->round = c->round;
+}
+
+static void grow(const struct census *c, struct census_part *part)
+{
+	struct census_part larger = *part;
+
+	larger.cap = part->cap == 0 ? ROWS_SMALLEST : part->cap * 2;
 	larger.rows = calloc(larger.cap, sizeof(larger.rows[0]));
 	if (larger.rows == NULL)
 		return;
-	for (uint32_t i = 0; i < c->cap; i++) {
-		if (c->rows[i].source != 0)
-			*row_of(&larger, c->rows[i].source) = c->rows[i];
+	for (uint32_t i = 0; i < part->cap; i++) {
+		const struct census_row *row = &part->rows[i];
+
+		if (row->source != 0)
+			*row_of(&larger, hash_of(c, row->source), row->source) = *row;
 	}
-	free(c->rows);
-	*c = larger;
+	free(part->rows);
+	*part = larger;
+}
+
+/* ---- all of it --------------------------------------------------------------- */
+
+void census_free(struct census *c)
+{
+	for (uint32_t i = 0; i < CENSUS_PARTS; i++)
+		free(c->parts[i].rows);
+	*c = (struct census){ .seed = c->seed };
+}
+
+/* Parts that had no source in the round that ends would keep their memory until they have one. */
+void census_clear(struct census *c)
+{
+	unsigned left = CENSUS_GIVE_BACK;
+
+	for (uint32_t i = 0; i < CENSUS_PARTS && left > 0; i++) {
+		if (c->parts[i].rows == NULL || c->parts[i].round == c->round)
+			continue;
+		give_back(&c->parts[i]);
+		left--;
+	}
+	c->round++;
+	c->count = (struct census_count){ .sources = 0 };
 }
 
 static struct census_row *row_for(struct census *c, uint32_t source)
 {
-	struct census_row *row = c->cap == 0 ? NULL : row_of(c, source);
+	uint64_t hash = hash_of(c, source);
+	struct census_part *part = part_of(c, hash);
+	struct census_row *row;
 
+	if (part->round != c->round)
+		renew(c, part);
+	row = part->cap == 0 ? NULL : row_of(part, hash, source);
 	if (row != NULL && row->source == source)
 		return row;
-	if (c->count.sources >= CENSUS_SOURCES)
+	if (part->sources >= PART_SOURCES)
 		return NULL;
-	if (c->count.sources * 2 >= c->cap)
-		grow(c);
-	if (c->count.sources * 2 >= c->cap)
+	if (part->sources * 2 >= part->cap)
+		grow(c, part);
+	if (part->sources * 2 >= part->cap)
 		return NULL;
-	row = row_of(c, source);
+	row = row_of(part, hash, source);
 	row->source = source;
+	part->sources++;
 	c->count.sources++;
 	return row;
 }
@@ -89,7 +138,9 @@ void census_add(struct census *c, uint32_t source, enum expire_state state)
 
 const struct census_row *census_find(const struct census *c, uint32_t source)
 {
-	const struct census_row *row = c->cap == 0 ? NULL : row_of(c, source);
+	uint64_t hash = hash_of(c, source);
+	const struct census_part *part = part_of(c, hash);
+	const struct census_row *row = part->round != c->round || part->cap == 0 ? NULL : row_of(part, hash, source);
 
 	return row != NULL && row->source == source ? row : NULL;
 }

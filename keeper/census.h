@@ -4,7 +4,10 @@
  * A row a source (registry.h: an IPv4 address, or the /64 of an IPv6 address, as a hash) in private memory: the instances that it
  * beats for, by what a visit found. It grows with the sources to CENSUS_SOURCES of them, 24 MiB; sources beyond that are left
  * out with their instances, so shares are those of the sources that came first, which is as good as a draw. The same when memory
- * is refused. Clearing and growing touch every row once and hold no lock. */
+ * is refused.
+ *
+ * The rows are in CENSUS_PARTS tables that grow, are emptied and are given back one by one, each when its turn comes. So no
+ * call touches more than the 96 KiB of one table, except census_clear(), which gives up to CENSUS_GIVE_BACK of them back. */
 #ifndef KEEPER_CENSUS_H
 #define KEEPER_CENSUS_H
 
@@ -13,6 +16,8 @@
 #include "shared/registry/registry.h"
 
 #define CENSUS_SOURCES 1048576U
+#define CENSUS_PARTS 256U
+#define CENSUS_GIVE_BACK 16U
 
 /* A source is silent when none of its instances is heard and at least one is lost. */
 struct census_count {
@@ -25,11 +30,17 @@ struct census_row {
 	uint32_t heard, lost;
 };
 
-struct census {
-	uint64_t seed;           /* where a source stands in the table: a secret, kept by census_free() */
+struct census_part {
 	struct census_row *rows; /* owned; a power of two of them, at most half taken */
-	uint32_t cap;
+	uint32_t cap, sources;
+	uint32_t round; /* of the census, when it was written to: rows of another one are over */
+};
+
+struct census {
+	uint64_t seed;  /* where a source stands: a secret, kept by census_free() */
+	uint32_t round; /* raised by census_clear() */
 	struct census_count count;
+	struct census_part parts[CENSUS_PARTS];
 };
 
 void census_free(struct census *c);

@@ -74,7 +74,7 @@ static struct brake_sight sight_of(uint64_t instances, uint64_t lost)
 static bool judge_of(uint64_t instances, uint64_t lost, uint32_t each)
 {
 	struct brake_sight sight = sight_of(instances, lost);
-	struct census census = { .rows = NULL };
+	struct census census = { .seed = 0 };
 	bool holds;
 
 	for (uint32_t i = 0; i < instances; i++)
@@ -193,7 +193,7 @@ static const struct {
 static void test_shapes(void **state)
 {
 	for (size_t i = 0; i < sizeof(shapes) / sizeof(shapes[0]); i++) {
-		struct census census = { .rows = NULL };
+		struct census census = { .seed = 0 };
 		uint64_t quiet = (uint64_t)shapes[i].silent * shapes[i].each + (shapes[i].heavy_silent ? shapes[i].heavy : 0);
 		struct brake_sight sight;
 
@@ -216,7 +216,7 @@ static void test_shapes(void **state)
 /* Most sources are silent and most instances lost, but those of sources that live: no lost way, however it looks. */
 static void test_lost_instances_of_living_sources(void **state)
 {
-	struct census census = { .rows = NULL };
+	struct census census = { .seed = 0 };
 	struct brake_sight sight;
 
 	(void)state;
@@ -258,7 +258,7 @@ static void test_resting(void **state)
 static void test_removed_sources_beyond_a_set(void **state)
 {
 	struct expire_sign sign = { .state = EXPIRE_REMOVED };
-	struct census census = { .rows = NULL };
+	struct census census = { .seed = 0 };
 	struct brake_evidence evidence;
 
 	(void)state;
@@ -292,7 +292,7 @@ static void test_removed_sources_beyond_a_set(void **state)
 static void test_removals_of_one_source_do_not_pile_up(void **state)
 {
 	struct expire_sign sign = { 5, EXPIRE_REMOVED };
-	struct census census = { .rows = NULL };
+	struct census census = { .seed = 0 };
 	struct brake_evidence evidence;
 
 	(void)state;
@@ -307,7 +307,7 @@ static void test_removals_of_one_source_do_not_pile_up(void **state)
 
 static void test_release_by_sources(void **state)
 {
-	struct census census = { .rows = NULL };
+	struct census census = { .seed = 0 };
 	struct brake_sight sight;
 
 	(void)state;
@@ -340,35 +340,75 @@ static void test_census_of_chosen_sources(void **state)
 	for (uint32_t i = 1; i <= 20000; i++)
 		census_add(&census, i << 16 | 1, EXPIRE_HEARD);
 	assert_int_equal(census.count.sources, 20000);
-	for (uint32_t i = 0; i < census.cap; i++) {
-		run = census.rows[i].source != 0 ? run + 1 : 0;
-		longest = run > longest ? run : longest;
+	for (uint32_t p = 0; p < CENSUS_PARTS; p++) {
+		const struct census_part *part = &census.parts[p];
+
+		assert_in_range(part->sources, 1, 500);
+		run = 0;
+		for (uint32_t i = 0; i < part->cap; i++) {
+			run = part->rows[i].source != 0 ? run + 1 : 0;
+			longest = run > longest ? run : longest;
+		}
 	}
 	assert_in_range(longest, 1, 500);
 	census_free(&census);
 	assert_int_equal(census.seed, 99);
 }
 
+static uint32_t rows_of(const struct census *census)
+{
+	uint32_t sum = 0;
+
+	for (uint32_t p = 0; p < CENSUS_PARTS; p++)
+		sum += census->parts[p].cap;
+	return sum;
+}
+
 static void test_census_of_many(void **state)
 {
-	struct census census = { .rows = NULL };
+	static struct census census;
 
 	(void)state;
-	for (uint32_t i = 0; i < 100000; i++) {
+	for (uint32_t i = 0; i < 100000; i++)
 		census_add(&census, 1 + i * 2654435761U % 50021, i % 2 != 0 ? EXPIRE_LOST : EXPIRE_QUIET);
-		assert_true(census.count.sources * 2 <= census.cap);
-	}
 	assert_int_equal(census.count.instances, 100000);
-	for (uint32_t i = 0; i < census.cap; i++) {
-		if (census.rows[i].source != 0)
-			assert_ptr_equal(census_find(&census, census.rows[i].source), &census.rows[i]);
+	for (uint32_t p = 0; p < CENSUS_PARTS; p++) {
+		const struct census_part *part = &census.parts[p];
+
+		assert_true(part->sources * 2 <= part->cap);
+		for (uint32_t i = 0; i < part->cap; i++) {
+			if (part->rows[i].source != 0)
+				assert_ptr_equal(census_find(&census, part->rows[i].source), &part->rows[i]);
+		}
 	}
 	assert_null(census_find(&census, 1234567));
 	census_clear(&census);
 	assert_int_equal(census.count.sources, 0);
-	census_add(&census, 7, EXPIRE_HEARD);
-	census_clear(&census);
-	assert_int_equal(census.cap, 0); /* given back: it was nearly empty */
+	assert_null(census_find(&census, 1));
+	/* What nobody uses any more is given back, some of it in each round. */
+	for (unsigned i = 0; i < 2 + CENSUS_PARTS / CENSUS_GIVE_BACK; i++) {
+		census_add(&census, 7, EXPIRE_HEARD);
+		census_clear(&census);
+	}
+	assert_in_range(rows_of(&census), 1, 64);
+	census_free(&census);
+}
+
+/* More sources than it takes, and no table is larger than one step may touch. */
+static void test_census_of_too_many(void **state)
+{
+	static struct census census;
+	uint64_t sources;
+
+	(void)state;
+	for (uint32_t i = 1; i <= CENSUS_SOURCES + CENSUS_SOURCES / 8; i++)
+		census_add(&census, i, EXPIRE_LOST);
+	sources = census.count.sources;
+	assert_in_range(sources, CENSUS_SOURCES - CENSUS_SOURCES / 64, CENSUS_SOURCES);
+	assert_int_equal(census.count.silent, sources);
+	assert_int_equal(census.count.instances, sources);
+	for (uint32_t p = 0; p < CENSUS_PARTS; p++)
+		assert_true(census.parts[p].cap * sizeof(struct census_row) <= 96 * 1024);
 	census_free(&census);
 }
 
@@ -479,7 +519,7 @@ static void die_judging(uint64_t instances, uint64_t lost)
 static void test_killed_while_a_source_is_noted(void **state)
 {
 	const struct expire_sign sign = { 5, EXPIRE_REMOVED }, same_set = { 5 + BRAKE_GONE_SETS, EXPIRE_REMOVED };
-	struct census census = { .rows = NULL };
+	struct census census = { .seed = 0 };
 	struct brake_evidence evidence;
 	pid_t child;
 	int status;
@@ -545,6 +585,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_removals_of_one_source_do_not_pile_up, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_release_by_sources, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_census_of_many, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_census_of_too_many, setup, teardown),
 		cmocka_unit_test(test_census_of_chosen_sources),
 		cmocka_unit_test_setup_teardown(test_disabled, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_beats_return, setup, teardown),
