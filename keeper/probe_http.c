@@ -6,6 +6,7 @@
 #include "keeper/probe_kind.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <sys/socket.h>
 
 #include "shared/base/buf.h"
@@ -15,6 +16,7 @@
 #define DRAIN_MOST 65536U
 #define DRAIN_ONCE 4096U
 #define NAME_MOST 128U
+#define HEADER_SHORTEST 3U /* "a:b", whatever stands between them */
 
 struct http_probe {
 	struct probe probe;
@@ -88,14 +90,69 @@ static bool next_header(struct str *list, struct str *name_r, struct str *value_
 	return false;
 }
 
-static bool has_header(struct str list, struct str wanted)
+/* The list is read once and found by name: it may have a thousand headers. */
+struct header {
+	struct str name, value;
+	bool again; /* the name comes once more behind it */
+};
+
+struct headers {
+	struct header *list;
+	uint32_t count, mask;
+	uint32_t *places; /* by a hash of the name: number in the list, plus one; 0: free */
+};
+
+static uint32_t hash_of(struct str name)
 {
+	uint32_t hash = 2166136261U;
+
+	for (size_t i = 0; i < name.n; i++)
+		hash = (hash ^ (uint8_t)((unsigned char)name.p[i] | 0x20)) * 16777619U;
+	return hash;
+}
+
+static uint32_t *place_of(const struct headers *h, struct str name)
+{
+	uint32_t at = hash_of(name) & h->mask;
+
+	while (h->places[at] != 0 && !str_ieq(h->list[h->places[at] - 1].name, name))
+		at = (at + 1) & h->mask;
+	return &h->places[at];
+}
+
+static bool has_header(const struct headers *h, struct str name)
+{
+	return *place_of(h, name) != 0;
+}
+
+static void free_headers(struct headers *h)
+{
+	free(h->list);
+	free(h->places);
+}
+
+static int read_headers(struct headers *h, struct str text)
+{
+	uint32_t most = (uint32_t)text.n / HEADER_SHORTEST + 1, places = 2;
 	struct str name, value;
 
-	while (next_header(&list, &name, &value))
-		if (str_ieq(name, wanted))
-			return true;
-	return false;
+	while (places < 2 * most)
+		places *= 2;
+	*h = (struct headers){ .list = calloc(most, sizeof(h->list[0])), .mask = places - 1 };
+	h->places = calloc(places, sizeof(h->places[0]));
+	if (h->list == NULL || h->places == NULL) {
+		free_headers(h);
+		return ERR_NOMEM;
+	}
+	while (next_header(&text, &name, &value)) {
+		uint32_t *place = place_of(h, name);
+
+		if (*place != 0)
+			h->list[*place - 1].again = true;
+		h->list[h->count] = (struct header){ .name = name, .value = value };
+		*place = ++h->count;
+	}
+	return 0;
 }
 
 static void put_path(struct buf *b, struct str path)
@@ -121,42 +178,47 @@ static void put_host(struct buf *b, const struct probe_order *order)
 }
 
 /* Of a name that comes twice the last one counts. */
-static void put_headers(struct buf *b, struct str list)
+static void put_headers(struct buf *b, const struct headers *h)
 {
-	struct str name, value;
-
-	while (next_header(&list, &name, &value)) {
-		if (has_header(list, name))
+	for (uint32_t i = 0; i < h->count; i++) {
+		if (h->list[i].again)
 			continue;
-		buf_str(b, name);
+		buf_str(b, h->list[i].name);
 		BUF_LIT(b, ": ");
-		buf_str(b, value);
+		buf_str(b, h->list[i].value);
 		BUF_LIT(b, "\r\n");
 	}
 }
 
-static void write_request(struct buf *b, const struct probe_order *order)
+static int write_request(struct buf *b, const struct probe_order *order)
 {
-	struct str headers = order->checker->headers;
+	struct headers headers;
+	int ret = read_headers(&headers, order->checker->headers);
 
+	if (ret < 0)
+		return ret;
 	BUF_LIT(b, "GET ");
 	put_path(b, order->checker->path);
 	BUF_LIT(b, " HTTP/1.1\r\n");
-	if (!has_header(headers, STR("host")))
+	if (!has_header(&headers, STR("host")))
 		put_host(b, order);
-	if (!has_header(headers, STR("user-agent")))
+	if (!has_header(&headers, STR("user-agent")))
 		BUF_LIT(b, "User-Agent: VIPServer\r\n");
-	put_headers(b, headers);
+	put_headers(b, &headers);
 	BUF_LIT(b, "Connection: close\r\n\r\n");
+	free_headers(&headers);
+	return buf_failed(b) ? ERR_NOMEM : 0;
 }
 
 static int begin(struct probe *probe, const struct probe_order *order)
 {
 	struct http_probe *http = (struct http_probe *)probe;
 
+	int ret;
+
 	buf_init(&http->request);
-	write_request(&http->request, order);
-	return buf_failed(&http->request) ? ERR_NOMEM : probe_connect(probe, order);
+	ret = write_request(&http->request, order);
+	return ret < 0 ? ret : probe_connect(probe, order);
 }
 
 /* ---- answer ---------------------------------------------------------------- */
