@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "keeper/audit.h"
 
+#include <string.h>
+
 #include "shared/base/clock.h"
 #include "shared/base/log.h"
 #include "shared/config/config.h"
@@ -23,7 +25,11 @@ static void begin(struct audit *a)
 {
 	a->wishes = wishes(a);
 	a->running = peek(&a->reg->seg->header->damaged_ms) == 0;
-	a->shard = a->tries = a->steps = a->broken = a->lines = 0;
+	a->waiting = false;
+	memset(a->left, true, sizeof(a->left));
+	a->shard = a->done = 0;
+	a->tries = a->steps = a->broken = a->lines = 0;
+	a->again_ms = 0;
 	a->began_us = clock_mono_us();
 	__atomic_store_n(&a->reg->seg->header->check_shard, 0, __ATOMIC_RELAXED);
 }
@@ -46,8 +52,10 @@ void audit_tick(struct audit *a, uint64_t mono_ms)
 {
 	bool due = a->period_ms != 0 && mono_ms >= a->next_ms;
 
+	a->waiting = false;
 	if (due)
 		a->next_ms = mono_ms + a->period_ms;
+	due = due || (a->again_ms != 0 && mono_ms >= a->again_ms);
 	if (!a->running && (due || wishes(a) != a->wishes))
 		begin(a);
 }
@@ -74,27 +82,27 @@ static void found(struct audit *a, unsigned broken)
 	segment_condemn(seg);
 }
 
-/* The slice for the next try; the last one cannot be disturbed. */
-static uint32_t slice_of(const struct audit *a)
-{
-	return a->tries + 1 >= AUDIT_TRIES ? UINT32_MAX : AUDIT_SLICE << 2 * a->tries;
-}
-
 static void check_shard(struct audit *a)
 {
-	int ret = registry_check_shard(a->reg, a->shard, slice_of(a), say, a);
+	uint32_t slice = a->tries == 0 ? AUDIT_SLICE : 2 * AUDIT_SLICE;
+	int ret = registry_check_shard(a->reg, a->shard, slice, say, a);
 
-	if (ret == ERR_AGAIN) {
-		a->tries++;
+	if (ret == ERR_AGAIN)
 		return;
-	}
 	if (ret == ERR_CORRUPT)
 		say("a shard's lock is lost", a);
 	else if (ret < 0) /* no memory, or its holder is stuck: the next pass looks again */
 		log_warning("op=check-segment shard=%u err=\"%s\"", a->shard, err_str(ret));
 	found(a, ret == ERR_CORRUPT ? 1 : ret > 0 ? (unsigned)ret : 0);
-	a->tries = 0;
-	a->shard++;
+	a->left[a->shard] = false;
+	a->done++;
+}
+
+/* It begins anew in a while, with all of them: what was found of the others is a minute old then. */
+static void leave_out(struct audit *a)
+{
+	log_info("op=check-segment result=incomplete left=%u note=\"written to all the time\"", SHARDS_ALL - a->done);
+	a->again_ms = clock_mono_ms() + AUDIT_AGAIN_MS;
 }
 
 static void finish(struct audit *a)
@@ -108,23 +116,51 @@ static void finish(struct audit *a)
 	if (a->broken > 0)
 		a->wishes = wishes(a);
 	__atomic_fetch_add(&seg->header->check_passes, 1, __ATOMIC_RELAXED);
-	if (a->broken == 0) {
+	if (a->broken == 0 && a->done < SHARDS_ALL)
+		leave_out(a);
+	else if (a->broken == 0)
 		log_debug("op=check-segment result=clean steps=%u us=%llu", a->steps, us);
+	if (a->broken == 0)
 		return;
-	}
 	log_error("op=check-segment result=damaged broken=%u steps=%u us=%llu", a->broken, a->steps, us);
 	process_wake(a->master_fd);
 }
 
-bool audit_step(struct audit *a)
+/* The fiber. */
+static void sweep(void *arg)
 {
-	if (!a->running)
+	struct audit *a = arg;
+
+	for (a->shard = 0; a->shard < SHARDS_ALL; a->shard++) {
+		if (!a->left[a->shard])
+			continue;
+		check_shard(a);
+		if (fiber_pause() < 0)
+			return;
+	}
+	a->waiting = a->done < SHARDS_ALL && ++a->tries < AUDIT_TRIES;
+	if (!a->waiting)
+		finish(a);
+}
+
+bool audit_step(struct audit *a, struct slice *slice)
+{
+	if (!a->running || a->waiting)
 		return false;
 	a->steps++;
-	if (a->shard < SHARDS_ALL)
-		check_shard(a);
-	else
-		finish(a);
-	__atomic_store_n(&a->reg->seg->header->check_shard, a->shard + !a->running, __ATOMIC_RELAXED);
-	return a->running;
+	slice->kind = "audit";
+	if (a->fiber == NULL && (a->fiber = fiber_new(sweep, a)) == NULL)
+		a->waiting = true; /* no memory: again with the next tick */
+	else if (fiber_run(a->fiber, SLICE_US, false))
+		a->fiber = NULL;
+	(void)slice_spent(slice, a->shard, 0);
+	__atomic_store_n(&a->reg->seg->header->check_shard, a->done + !a->running, __ATOMIC_RELAXED);
+	return a->running && !a->waiting;
+}
+
+void audit_free(struct audit *a)
+{
+	while (a->fiber != NULL && !fiber_run(a->fiber, 0, true))
+		;
+	a->fiber = NULL;
 }

@@ -1,11 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* audit.h - the check of the registry in slices, while it is being served.
  *
- * A pass looks at every shard, the office, and what belongs to none (registry_check_shard(), registry_check_rest()), one of
- * them a step, each in holds of AUDIT_SLICE objects. Somebody wrote in between: the same shard again with slices four times
- * as long, at last in one hold; so a pass ends after at most AUDIT_STEPS_MAX steps, whatever the traffic. The steps follow
- * each other without waiting, between the other work of a tick: in all about half a second at a million instances, where a
- * hold is a quarter of a millisecond.
+ * A pass looks at every shard, the office, and what belongs to none (registry_check_shard(), registry_check_rest()). It runs on
+ * a stack of its own (shared/base/fiber.h) and stands still between two holds whenever a slice (slice.h) is over; a hold is
+ * AUDIT_SLICE objects, a quarter of a millisecond. In all it takes about half a second at a million instances, between the other
+ * work of a tick.
+ *
+ * Somebody wrote in a shard between two holds: what was found of it is void, and it is left for the next sweep, which goes
+ * through the shards that are left, with the next tick. From the second one on the holds are twice as long; a shard that fits into one
+ * cannot be disturbed. There is no hold over a whole shard of any size: it would be as long as the shard is large. So after
+ * AUDIT_TRIES sweeps a pass ends without those shards that were written to all the time, says how many these are, and the
+ * next one begins AUDIT_AGAIN_MS later. A pass ends after AUDIT_TRIES ticks at the latest, whatever the traffic.
  *
  * A pass begins at the start of the keeper, which is after each attach; every segment.check_period; and when somebody
  * distrusts the content: the master after the crash of a child (header->check_wanted), whoever met an impossible
@@ -20,11 +25,13 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "keeper/slice.h"
+#include "shared/base/fiber.h"
 #include "shared/registry/registry.h"
 
 #define AUDIT_SLICE 1024U
-#define AUDIT_TRIES 6U /* of one shard, the last in one hold */
-#define AUDIT_STEPS_MAX (AUDIT_TRIES * 65U + 1U)
+#define AUDIT_TRIES 30U
+#define AUDIT_AGAIN_MS 60000U
 #define AUDIT_LINES 20U
 
 struct config;
@@ -33,20 +40,26 @@ struct audit {
 	struct registry *reg;
 	int master_fd; /* woken when the segment is condemned; -1: nobody */
 	uint64_t period_ms, next_ms;
-	uint64_t wishes; /* check_wanted and corrupt, when the pass began */
+	uint64_t again_ms; /* CLOCK_MONOTONIC: what was left out is looked at; 0: nothing was */
+	uint64_t wishes;   /* check_wanted and corrupt, when the pass began */
 	bool running;
-	uint32_t shard; /* SHARDS_ALL: what belongs to none */
-	unsigned tries; /* of this shard so far */
+	bool waiting; /* for the next tick */
+	struct fiber *fiber;
+	bool left[SHARDS_ALL]; /* not yet looked at, or disturbed */
+	uint32_t shard;        /* in work; SHARDS_ALL: what belongs to none */
+	uint32_t done;         /* shards */
+	unsigned tries;        /* sweeps that were disturbed */
 	uint64_t began_us;
 	unsigned steps, broken, lines;
 };
 
 /* Begins a pass. */
 void audit_init(struct audit *a, struct registry *reg, const struct config *config, int master_fd, uint64_t mono_ms);
+void audit_free(struct audit *a);
 void audit_configure(struct audit *a, const struct config *config, uint64_t mono_ms);
-/* Once a tick: begins a pass if one is due or wanted. */
+/* Once a tick: begins a pass if one is due or wanted, or the next sweep. */
 void audit_tick(struct audit *a, uint64_t mono_ms);
-/* True: there is more to do. */
-bool audit_step(struct audit *a);
+/* One slice. True: there is more to do now. */
+bool audit_step(struct audit *a, struct slice *slice);
 
 #endif

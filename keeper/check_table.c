@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "shared/base/fiber.h"
 #include "shared/base/log.h"
 #include "shared/net/address.h"
 #include "shared/registry/layout.h"
@@ -11,6 +12,7 @@
 #define BUCKETS_SMALLEST 64U
 #define TARGETS_SMALLEST 4U
 #define CHECKER_ARENA 65536U
+#define PIECE 256U /* targets between two pauses */
 
 /* ---- runs ------------------------------------------------------------------ */
 
@@ -75,6 +77,13 @@ static void target_free(struct check_table *table, struct check_target *target)
 	free(target);
 }
 
+/* Who is given up goes on to the end all the same: what is half taken apart cannot be left. */
+static void breathe(uint32_t done)
+{
+	if (done % PIECE == PIECE - 1)
+		(void)!fiber_pause();
+}
+
 /* Where the id stands, or would stand. */
 static uint32_t target_place(const struct check_cluster *cluster, uint64_t id)
 {
@@ -121,7 +130,8 @@ static int target_sync(struct check_cluster *cluster, const struct persistent_ro
 
 	if ((target == NULL || target->id != row->id) && (target = target_insert(cluster, at, row->id)) == NULL)
 		return ERR_NOMEM;
-	target->seen = true;
+	cluster->seen_targets += target->seen != cluster->seen;
+	target->seen = cluster->seen;
 	target->off = row->off;
 	target->port = row->port;
 	target->literal =
@@ -131,25 +141,30 @@ static int target_sync(struct check_cluster *cluster, const struct persistent_ro
 	return 0;
 }
 
-/* Targets that were not seen go. */
+/* Targets that were not seen go. While it pauses the places between those kept and the rest mean nothing. */
 static void targets_keep(struct check_table *table, struct check_cluster *cluster)
 {
 	uint32_t kept = 0, before_turn = 0;
+	bool running = cluster->running;
 
+	if (cluster->seen_targets == cluster->count)
+		return;
+	run_remove(table, cluster);
 	for (uint32_t i = 0; i < cluster->count; i++) {
 		struct check_target *target = cluster->targets[i];
 
-		if (!target->seen) {
+		if (target->seen == cluster->seen) {
+			before_turn += i < cluster->turn;
+			cluster->targets[kept++] = target;
+		} else {
 			target_free(table, target);
-			continue;
 		}
-		before_turn += i < cluster->turn;
-		cluster->targets[kept++] = target;
+		breathe(i);
 	}
 	cluster->count = kept;
 	cluster->turn = before_turn;
-	if (cluster->turn >= cluster->count)
-		run_remove(table, cluster);
+	if (running && cluster->turn < cluster->count)
+		run_append(table, cluster);
 }
 
 /* ---- clusters -------------------------------------------------------------- */
@@ -157,8 +172,10 @@ static void targets_keep(struct check_table *table, struct check_cluster *cluste
 static void cluster_free(struct check_table *table, struct check_cluster *cluster)
 {
 	run_remove(table, cluster);
-	for (uint32_t i = 0; i < cluster->count; i++)
+	for (uint32_t i = 0; i < cluster->count; i++) {
 		target_free(table, cluster->targets[i]);
+		breathe(i);
+	}
 	arena_free(&cluster->arena);
 	free(cluster->targets);
 	free(cluster->checker_text);
@@ -228,7 +245,9 @@ static int cluster_sync(struct check_service *service, const struct persistent_l
 
 	if (new && (cluster = cluster_new(service, name)) == NULL)
 		return ERR_NOMEM;
-	cluster->seen = true;
+	if (cluster->seen != service->look)
+		cluster->seen_targets = 0;
+	cluster->seen = service->look;
 	cluster->check_port = look->check_port;
 	cluster->use_instance_port = look->use_instance_port;
 	if (new || !str_eq(str_make(cluster->checker_text, cluster->checker_len), text))
@@ -251,22 +270,13 @@ static void clusters_keep(struct check_table *table, struct check_service *servi
 	struct check_cluster **link = &service->clusters, *cluster;
 
 	while ((cluster = *link) != NULL) {
-		if (cluster->seen) {
+		if (cluster->seen == service->look) {
 			targets_keep(table, cluster);
 			link = &cluster->next;
 		} else {
 			*link = cluster->next;
 			cluster_free(table, cluster);
 		}
-	}
-}
-
-static void unsee(struct check_service *service)
-{
-	for (struct check_cluster *cluster = service->clusters; cluster != NULL; cluster = cluster->next) {
-		cluster->seen = false;
-		for (uint32_t i = 0; i < cluster->count; i++)
-			cluster->targets[i]->seen = false;
 	}
 }
 
@@ -277,6 +287,8 @@ int check_table_sync(struct check_table *table, struct registry *reg, struct che
 	int ret;
 
 	memset(look, 0, offsetof(struct persistent_look, name));
+	/* What is new has the number 0. */
+	service->look += service->look == UINT32_MAX ? 2 : 1;
 	look->service = (struct keeper_entry){ service->id, service->off };
 	look->revision = service->revision;
 	do {
@@ -284,11 +296,11 @@ int check_table_sync(struct check_table *table, struct registry *reg, struct che
 
 		if ((ret = registry_look_persistent(reg, service->shard, look)) < 0 || look->unchanged)
 			return ret;
-		if (first) {
+		if (first)
 			seen = look->seen;
-			unsee(service);
-		}
 		if (look->name_len > 0 && (ret = cluster_sync(service, look)) < 0)
+			return ret;
+		if ((ret = fiber_pause()) < 0)
 			return ret;
 	} while (!look->done);
 	if (look->cut)
@@ -302,30 +314,47 @@ int check_table_sync(struct check_table *table, struct registry *reg, struct che
 
 static uint32_t bucket_of(const struct check_table *table, uint32_t shard, uint64_t id)
 {
-	return (uint32_t)((id * 64 + shard) * 0x9e3779b97f4a7c15ULL >> 32) & (table->bucket_count - 1);
+	uint32_t hash = (uint32_t)((id * 64 + shard) * 0x9e3779b97f4a7c15ULL >> 32), at = hash & (2 * table->level - 1);
+
+	return at < table->bucket_count ? at : hash & (table->level - 1);
 }
 
-static int rehash(struct check_table *table)
+static int room_for_bucket(struct check_table *table)
 {
-	struct check_service **old = table->buckets, *service, *next;
-	uint32_t old_count = table->bucket_count, bucket;
-	uint32_t count = old_count == 0 ? BUCKETS_SMALLEST : old_count * 2;
-	struct check_service **buckets = calloc(count, sizeof(buckets[0]));
+	uint32_t cap = table->bucket_cap == 0 ? BUCKETS_SMALLEST : table->bucket_cap * 2;
+	struct check_service **buckets = table->buckets;
 
-	if (buckets == NULL)
+	if (table->bucket_count < table->bucket_cap)
+		return 0;
+	if ((buckets = realloc(buckets, cap * sizeof(buckets[0]))) == NULL)
 		return ERR_NOMEM;
 	table->buckets = buckets;
-	table->bucket_count = count;
-	for (uint32_t i = 0; i < old_count; i++) {
-		for (service = old[i]; service != NULL; service = next) {
-			next = service->next;
-			bucket = bucket_of(table, service->shard, service->id);
-			service->next = buckets[bucket];
-			buckets[bucket] = service;
-		}
-	}
-	free(old);
+	table->bucket_cap = cap;
 	return 0;
+}
+
+/* Those of the bucket that is split that belong to the new one. */
+static void split(struct check_table *table)
+{
+	uint32_t new = table->bucket_count++;
+	struct check_service **link, *service;
+
+	table->buckets[new] = NULL;
+	if (new == 0) {
+		table->level = 1;
+		return;
+	}
+	if (new == 2 * table->level)
+		table->level = new;
+	for (link = &table->buckets[new - table->level]; (service = *link) != NULL;) {
+		if (bucket_of(table, service->shard, service->id) != new) {
+			link = &service->next;
+			continue;
+		}
+		*link = service->next;
+		service->next = table->buckets[new];
+		table->buckets[new] = service;
+	}
 }
 
 struct check_service *check_table_learn(struct check_table *table, uint32_t shard, struct keeper_entry entry, bool *new_r)
@@ -335,7 +364,9 @@ struct check_service *check_table_learn(struct check_table *table, uint32_t shar
 
 	*new_r = false;
 	/* Without memory for more buckets the chains get longer. */
-	if (table->count >= table->bucket_count && rehash(table) < 0 && table->bucket_count == 0)
+	if (table->count >= table->bucket_count && room_for_bucket(table) == 0)
+		split(table);
+	if (table->bucket_count == 0)
 		return NULL;
 	bucket = bucket_of(table, shard, entry.id);
 	for (service = table->buckets[bucket]; service != NULL; service = service->next) {
@@ -394,5 +425,5 @@ void check_table_free(struct check_table *table)
 	}
 	free(table->buckets);
 	table->buckets = NULL;
-	table->bucket_count = table->count = 0;
+	table->bucket_count = table->bucket_cap = table->count = 0;
 }

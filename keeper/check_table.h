@@ -2,7 +2,12 @@
 /* check_table.h - what this process knows of persistent instances: services, their clusters, and in them the targets.
  *
  * A copy of the registry's, brought up to date service by service when its revision moved, plus what only checks know:
- * counts, response times, probes under way. All of it is owned by the table and lost with the process. */
+ * counts, response times, probes under way. All of it is owned by the table and lost with the process.
+ *
+ * A service may have 200,000 targets: what goes through all of them, bringing it up to date or forgetting it, pauses in a fiber
+ * (shared/base/fiber.h) every few hundred. Meanwhile the ends of its probes may come and runs may go on; only that fiber adds
+ * targets, clusters and services to forget, and what it is taking apart is out of the list of runs. Other services may be
+ * learned. */
 #ifndef KEEPER_CHECK_TABLE_H
 #define KEEPER_CHECK_TABLE_H
 
@@ -22,7 +27,7 @@ struct check_target {
 	uint8_t address[16];
 	bool literal; /* else the text is no address: it is not resolved */
 	bool healthy, confirmed;
-	bool seen; /* by the look under way */
+	uint32_t seen; /* number of the last look that saw it */
 	struct check_counts counts;
 	struct probe *probe; /* NULL: none is under way */
 	struct check_cluster *cluster;
@@ -38,7 +43,8 @@ struct check_cluster {
 	struct checker checker;
 	int32_t check_port;
 	bool use_instance_port;
-	bool seen;
+	uint32_t seen;          /* number of the last look that saw it */
+	uint32_t seen_targets;  /* by that one */
 	bool fresh;             /* not yet scheduled */
 	uint64_t registered_ms; /* health clock: the first registration, as far as known */
 	struct check_rt rt;
@@ -56,13 +62,16 @@ struct check_service {
 	void *owner;                /* of the table: for the end of a probe */
 	uint64_t id, revision;
 	uint32_t shard, off;
-	bool quiet; /* nothing in it is checked: in the heap of those that are only looked at */
+	uint32_t look; /* number of the last one */
+	bool quiet;    /* nothing in it is checked: in the heap of those that are only looked at */
 	struct check_cluster *clusters;
 };
 
 struct check_table {
-	struct check_service **buckets; /* owned */
-	uint32_t bucket_count, count;
+	/* Owned. One bucket is split for each service that is added: chains stay short, and no call moves more than one. */
+	struct check_service **buckets;
+	uint32_t bucket_count, bucket_cap, count;
+	uint32_t level;  /* the largest power of two that is not above the number of the last one */
 	uint32_t probes; /* under way */
 	/* Clusters with a run in work, in turns. */
 	struct check_cluster *run_first, *run_last;
@@ -76,9 +85,10 @@ void check_table_init(struct check_table *table);
 void check_table_free(struct check_table *table);
 /* The service, made if it is new (*new_r); NULL: no memory. */
 struct check_service *check_table_learn(struct check_table *table, uint32_t shard, struct keeper_entry entry, bool *new_r);
-/* Its due must be in no heap. */
+/* Its due must be in no heap. Pauses. */
 void check_table_forget(struct check_table *table, struct check_service *service);
-/* Brings the service up to date. ERR_NOT_FOUND: it is gone. After any other error what was known stays. */
+/* Brings the service up to date. Pauses; ERR_GONE: given up. ERR_NOT_FOUND: it is gone. After any other error what was known
+ * stays. */
 int check_table_sync(struct check_table *table, struct registry *reg, struct check_service *service) MUST_CHECK;
 
 void check_table_run(struct check_table *table, struct check_cluster *cluster);

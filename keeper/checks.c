@@ -90,11 +90,11 @@ static void conclude(struct checks *c, struct check_target *target, const struct
 
 static void arm(struct checks *c, uint64_t ms)
 {
-	ev_timer_stop(c->loop, &c->turn);
+	ev_timer_stop(c->loop, &c->timer);
 	if (ms == UINT64_MAX)
 		return;
-	ev_timer_set(&c->turn, (double)ms / 1000.0, 0.);
-	ev_timer_start(c->loop, &c->turn);
+	ev_timer_set(&c->timer, (double)ms / 1000.0, 0.);
+	ev_timer_start(c->loop, &c->timer);
 }
 
 static void on_done(void *arg, const struct probe_result *result)
@@ -113,7 +113,7 @@ static void on_done(void *arg, const struct probe_result *result)
 static void begin(struct checks *c, struct check_target *target, int64_t port)
 {
 	const struct check_cluster *cluster = target->cluster;
-	struct probe_order order = { .checker = &cluster->checker, .port = (uint16_t)port };
+	struct probe_order order = { .checker = &cluster->checker, .port = (uint16_t)port, .pace = &c->pace };
 	const struct probe_result unmade = { .verdict = CHECK_UNMADE };
 
 	memcpy(order.address, target->address, sizeof(order.address));
@@ -188,12 +188,14 @@ static void forget(struct checks *c, struct check_service *service)
 	check_table_forget(&c->table, service);
 }
 
-static void visit(struct checks *c, struct check_service *service, uint64_t now_ms)
+static void visit(struct checks *c, struct check_service *service)
 {
 	int ret = check_table_sync(&c->table, c->reg, service);
-	uint64_t due_ms = UINT64_MAX;
+	uint64_t due_ms = UINT64_MAX, now_ms = clock_mono_ms();
 	bool quiet = true;
 
+	if (ret == ERR_GONE)
+		return;
 	if (ret < 0 && ret != ERR_NOT_FOUND) {
 		log_warning("op=check-look shard=%u service=%#llx err=\"%s\"", service->shard, (unsigned long long)service->id,
 		            err_str(ret));
@@ -214,14 +216,54 @@ static void visit(struct checks *c, struct check_service *service, uint64_t now_
 	schedule(c, service, due_ms > now_ms ? due_ms : now_ms + CHECKS_RETRY_MS, quiet);
 }
 
-static bool visit_due(struct checks *c, struct due_heap *heap, uint64_t now_ms)
+static bool is_due(const struct due_heap *heap, uint64_t until_ms)
 {
-	struct due *first = due_first(heap);
+	const struct due *first = due_first(heap);
 
-	if (first == NULL || first->at_ms > now_ms)
+	return first != NULL && first->at_ms <= until_ms;
+}
+
+static bool visit_due(struct checks *c, struct due_heap *heap, uint64_t until_ms)
+{
+	struct check_service *service = (struct check_service *)due_first(heap);
+	uint32_t shard;
+	uint64_t id;
+
+	if (!is_due(heap, until_ms))
 		return false;
-	visit(c, (struct check_service *)first, now_ms);
+	shard = service->shard;
+	id = service->id;
+	c->looking = service;
+	visit(c, service);
+	c->looking = NULL;
+	(void)slice_spent(&c->slice, shard, id);
 	return true;
+}
+
+/* The fiber: services that are due, one after the other. */
+static void look_at_due(void *arg)
+{
+	struct checks *c = arg;
+
+	while (visit_due(c, &c->busy, clock_mono_ms()) || visit_due(c, &c->quiet, c->quiet_ms)) {
+		if (fiber_pause() < 0)
+			return;
+	}
+}
+
+static void look(struct checks *c, uint64_t now_ms)
+{
+	if (c->looks == NULL && !is_due(&c->busy, now_ms) && !is_due(&c->quiet, c->quiet_ms))
+		return;
+	if (c->looks == NULL && (c->looks = fiber_new(look_at_due, c)) == NULL) {
+		/* No memory for its stack: one service a step, however large. */
+		(void)(visit_due(c, &c->busy, now_ms) || visit_due(c, &c->quiet, c->quiet_ms));
+		return;
+	}
+	if (fiber_run(c->looks, CHECKS_LOOK_US, false))
+		c->looks = NULL;
+	else if (c->looking != NULL)
+		(void)slice_spent(&c->slice, c->looking->shard, c->looking->id);
 }
 
 static bool has_room(const struct checks *c)
@@ -234,7 +276,7 @@ static uint64_t wait_ms(const struct checks *c, uint64_t now_ms)
 {
 	const struct due *first = due_first(&c->busy);
 
-	if (c->enabled && has_room(c))
+	if (c->enabled && (c->looks != NULL || has_room(c) || is_due(&c->quiet, c->quiet_ms)))
 		return 0;
 	if (!c->enabled || first == NULL)
 		return UINT64_MAX;
@@ -243,24 +285,34 @@ static uint64_t wait_ms(const struct checks *c, uint64_t now_ms)
 
 uint64_t checks_step(struct checks *c)
 {
-	uint64_t end_us = clock_mono_us() + CHECKS_STEP_US, now_ms = clock_mono_ms();
-	bool more = c->enabled;
+	uint64_t now_ms = clock_mono_ms();
+	bool over = !c->enabled;
 
-	while (more && clock_mono_us() < end_us) {
-		more = visit_due(c, &c->busy, now_ms);
-		if (has_room(c)) {
-			check(c, check_table_next(&c->table));
-			more = true;
-		}
+	slice_begin(&c->slice, "check");
+	if (c->enabled)
+		look(c, now_ms);
+	while (!over && has_room(c)) {
+		struct check_target *target = check_table_next(&c->table);
+		const struct check_service *service = target->cluster->service;
+
+		check(c, target);
+		over = slice_spent(&c->slice, service->shard, service->id);
 	}
 	return wait_ms(c, now_ms);
 }
 
-static void on_turn(struct ev_loop *loop, ev_timer *w, int events)
+static void on_timer(struct ev_loop *loop, ev_timer *w, int events)
 {
+	struct checks *c = w->data;
+	char what[SLICE_WHAT];
+
 	(void)loop;
 	(void)events;
-	arm(w->data, checks_step(w->data));
+	if (c->turn != NULL)
+		turn_begin(c->turn, clock_mono_us());
+	arm(c, checks_step(c));
+	if (c->turn != NULL)
+		(void)turn_end(c->turn, clock_mono_us(), c->slice.kind, slice_what(&c->slice, what));
 }
 
 /* ---- outside --------------------------------------------------------------- */
@@ -284,14 +336,18 @@ void checks_learn(struct checks *c, uint32_t shard, struct keeper_entry entry)
 
 void checks_tick(struct checks *c)
 {
-	uint64_t end_us = clock_mono_us() + CHECKS_STEP_US, now_ms = clock_mono_ms();
+	uint64_t now_ms = clock_mono_ms();
 	bool enabled = switches(c)->health_check != 0, moved = enabled != c->enabled;
 
 	c->enabled = enabled;
-	while (enabled && clock_mono_us() < end_us && visit_due(c, &c->quiet, now_ms))
-		moved = true;
-	if (moved)
+	c->quiet_ms = now_ms;
+	if (moved || (enabled && is_due(&c->quiet, now_ms)))
 		arm(c, wait_ms(c, now_ms));
+}
+
+void checks_measure(struct checks *c, struct turn *turn)
+{
+	c->turn = c->pace.turn = turn;
 }
 
 void checks_configure(struct checks *c)
@@ -316,14 +372,17 @@ void checks_init(struct checks *c, struct registry *reg, const struct config *co
 		c->random = clock_mono_us() | 1;
 	check_table_init(&c->table);
 	checks_configure(c);
-	ev_init(&c->turn, on_turn);
-	ev_set_priority(&c->turn, PROBE_PRIORITY);
-	c->turn.data = c;
+	ev_init(&c->timer, on_timer);
+	ev_set_priority(&c->timer, PROBE_PRIORITY);
+	c->timer.data = c;
 }
 
 void checks_free(struct checks *c)
 {
-	ev_timer_stop(c->loop, &c->turn);
+	ev_timer_stop(c->loop, &c->timer);
+	while (c->looks != NULL && !fiber_run(c->looks, SLICE_US, true))
+		;
+	c->looks = NULL;
 	check_table_free(&c->table);
 	due_free(&c->busy);
 	due_free(&c->quiet);

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "keeper/cleanup.h"
 
-#include "shared/base/clock.h"
 #include "shared/base/log.h"
 #include "shared/metrics/metrics.h"
 
@@ -71,10 +70,9 @@ typedef int shard_fn(struct registry *reg, uint32_t shard, uint32_t budget);
 
 /* Shard by shard to its end: the registry remembers where it was in one shard only. An error
  * leaves the shard alone until its bit is set again. */
-static bool step(struct cleanup *c, uint64_t *bits, shard_fn *fn, const char *what)
+static bool step(struct cleanup *c, uint64_t *bits, shard_fn *fn, const char *what, struct slice *slice)
 {
-	uint64_t end_us = clock_mono_us() + CLEANUP_STEP_US;
-
+	slice->kind = what;
 	while (*bits != 0) {
 		uint32_t shard = (uint32_t)__builtin_ctzll(*bits);
 		int left = fn(c->reg, shard, CLEANUP_BUDGET);
@@ -83,7 +81,7 @@ static bool step(struct cleanup *c, uint64_t *bits, shard_fn *fn, const char *wh
 			log_warning("op=%s shard=%u err=\"%s\"", what, shard, err_str(left));
 		if (left <= 0)
 			*bits &= *bits - 1;
-		if (clock_mono_us() >= end_us)
+		if (slice_spent(slice, shard, 0))
 			break;
 	}
 	return *bits != 0;
@@ -94,9 +92,9 @@ void cleanup_begin_drain(struct cleanup *c)
 	c->draining = UINT64_MAX;
 }
 
-bool cleanup_drain_step(struct cleanup *c)
+bool cleanup_drain_step(struct cleanup *c, struct slice *slice)
 {
-	return step(c, &c->draining, registry_drain, "drain");
+	return step(c, &c->draining, registry_drain, "drain", slice);
 }
 
 void cleanup_begin_compact(struct cleanup *c, uint64_t mono_ms)
@@ -117,9 +115,9 @@ static int compact(struct registry *reg, uint32_t shard, uint32_t budget)
 	return ret;
 }
 
-bool cleanup_compact_step(struct cleanup *c)
+bool cleanup_compact_step(struct cleanup *c, struct slice *slice)
 {
-	return step(c, &c->wasteful, compact, "compact");
+	return step(c, &c->wasteful, compact, "compact", slice);
 }
 
 static uint64_t ephemeral_count(struct cleanup *c)
@@ -136,11 +134,11 @@ void cleanup_begin_stale(struct cleanup *c)
 	c->ephemeral_before = ephemeral_count(c);
 }
 
-bool cleanup_stale_step(struct cleanup *c)
+bool cleanup_stale_step(struct cleanup *c, struct slice *slice)
 {
 	uint64_t left;
 
-	if (step(c, &c->stale, registry_drop_stale, "drop-stale"))
+	if (step(c, &c->stale, registry_drop_stale, "drop-stale", slice))
 		return true;
 	left = ephemeral_count(c);
 	/* What clients registered meanwhile is not told apart: the number is for people. */

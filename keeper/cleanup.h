@@ -3,7 +3,7 @@
  * the instances of removed services, ephemeral instances nobody spoke for while the node was down, and pages that are
  * nearly empty.
  *
- * Everything is done in steps of a few milliseconds; a step that returns true wants to go on.
+ * Everything is done in steps of one slice (slice.h); a step that returns true wants to go on.
  * Process-private; a new keeper begins counting empty runs anew. */
 #ifndef KEEPER_CLEANUP_H
 #define KEEPER_CLEANUP_H
@@ -11,12 +11,12 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "keeper/slice.h"
 #include "shared/config/config.h"
 #include "shared/registry/registry.h"
 
-#define CLEANUP_EMPTY_RUNS 5U /* a service goes in its fifth empty run in a row */
-#define CLEANUP_BUDGET 256U   /* instances a hold */
-#define CLEANUP_STEP_US 5000U
+#define CLEANUP_EMPTY_RUNS 5U     /* a service goes in its fifth empty run in a row */
+#define CLEANUP_BUDGET 64U        /* instances a hold: each is a transaction */
 #define CLEANUP_COMPACT_MS 10000U /* from look to look for nearly empty pages */
 
 struct cleanup {
@@ -49,14 +49,14 @@ bool cleanup_judge(struct cleanup *c, uint32_t shard, struct keeper_entry servic
 
 /* Once a tick: look into every shard again. */
 void cleanup_begin_drain(struct cleanup *c);
-bool cleanup_drain_step(struct cleanup *c);
+bool cleanup_drain_step(struct cleanup *c, struct slice *slice);
 
 /* Once a tick; looks every CLEANUP_COMPACT_MS. */
 void cleanup_begin_compact(struct cleanup *c, uint64_t mono_ms);
-bool cleanup_compact_step(struct cleanup *c);
+bool cleanup_compact_step(struct cleanup *c, struct slice *slice);
 
 /* A stale start: before the first expiry. */
 void cleanup_begin_stale(struct cleanup *c);
-bool cleanup_stale_step(struct cleanup *c);
+bool cleanup_stale_step(struct cleanup *c, struct slice *slice);
 
 #endif

@@ -76,6 +76,7 @@ static void all_due(struct expiry_shard *s)
 	for (uint32_t i = 0; i < s->count; i++)
 		s->heap[i].due_ms = 0;
 	s->again = s->visiting;
+	s->all = false;
 }
 
 /* ---- what the registry hints at -------------------------------------------- */
@@ -105,19 +106,17 @@ static int pull(struct expiry *e, uint32_t shard)
 	return n;
 }
 
-/* True: there are more new services to pull. */
+/* True: there are perhaps more new services to pull. */
 static bool pull_new(struct expiry *e, uint32_t shard)
 {
 	struct expiry_shard *s = &e->shards[shard];
 	/* Read before the pull: what comes in during it moves the hint again. */
 	uint64_t last_id = registry_last_id(e->reg, shard);
-	int n = PULL;
+	int n;
 
 	if (last_id == s->last_id)
 		return false;
-	/* In one go: the registry remembers the place in one shard only. */
-	for (unsigned i = 0; i < EXPIRY_TURN_HOLDS && n == PULL; i++)
-		n = pull(e, shard);
+	n = pull(e, shard);
 	if (n < 0)
 		failed(e, shard, "expiry-pull", n);
 	else if (n < PULL)
@@ -125,13 +124,13 @@ static bool pull_new(struct expiry *e, uint32_t shard)
 	return n == PULL;
 }
 
+/* True: one hold of it was done, and there is more. */
 static bool follow_hints(struct expiry *e, uint32_t shard)
 {
 	struct expiry_shard *s = &e->shards[shard];
 	uint64_t lowered = registry_due_lowered(e->reg, shard);
 
-	if (lowered != s->lowered)
-		all_due(s);
+	s->all = s->all || lowered != s->lowered;
 	s->lowered = lowered;
 	s->fresh = pull_new(e, shard);
 	return s->fresh;
@@ -144,8 +143,10 @@ static void visit_begin(struct expiry *e, struct expiry_shard *s)
 	s->current = heap_pop(s);
 	s->visiting = true;
 	s->again = false;
-	s->counting = s->current.round != e->round.number;
-	s->current.round = e->round.number;
+	/* A second pass counts nothing. */
+	s->counting = !e->removing && s->current.round != e->round.number;
+	if (s->counting)
+		s->current.round = e->round.number;
 	s->visit = (struct expire_visit){ .budget = EXPIRY_BUDGET, .due_ms = UINT64_MAX };
 	s->visit.service = (struct keeper_entry){ .id = s->current.id, .off = s->current.off };
 	/* At time 0 no beat is old: the visit only counts the instances, for the cleanup. */
@@ -237,18 +238,35 @@ static void hold(struct expiry *e, uint32_t shard)
 		visit_end(e, shard);
 }
 
-/* False: nothing is left to do in the shard in this tick. */
-static bool turn(struct expiry *e, uint32_t shard)
+/* What a piece of a shard's turn came to. */
+enum piece { PIECE_NONE, PIECE_PULL, PIECE_HOLD };
+
+/* PIECE_NONE: nothing is left to do in the shard in this pass. */
+static enum piece piece(struct expiry *e, uint32_t shard)
 {
 	struct expiry_shard *s = &e->shards[shard];
-	bool more = s->fresh && !s->skip && follow_hints(e, shard);
 
-	for (unsigned i = 0; i < EXPIRY_TURN_HOLDS && !s->skip; i++) {
-		if (!s->visiting && (s->count == 0 || s->heap[0].due_ms > e->limit_ms))
-			return more;
-		hold(e, shard);
-	}
-	return !s->skip;
+	if (!s->skip && s->fresh && follow_hints(e, shard))
+		return PIECE_PULL;
+	if (s->skip)
+		return PIECE_NONE;
+	if (s->all)
+		all_due(s);
+	if (!s->visiting && (s->count == 0 || s->heap[0].due_ms > e->limit_ms))
+		return PIECE_NONE;
+	hold(e, shard);
+	return s->skip ? PIECE_NONE : PIECE_HOLD;
+}
+
+/* New services are pulled in one go, though in many slices: the registry remembers the place in one shard only. */
+static void next_turn(struct expiry *e, enum piece done)
+{
+	e->quiet = done == PIECE_NONE ? e->quiet + 1 : 0;
+	e->holds += done == PIECE_HOLD;
+	if (done != PIECE_NONE && e->holds < EXPIRY_TURN_HOLDS)
+		return;
+	e->cursor = (e->cursor + 1) % SHARDS;
+	e->holds = 0;
 }
 
 /* ---- rounds of the count of sources ----------------------------------------- */
@@ -318,19 +336,25 @@ static void judge_pass(struct expiry *e)
 	e->limit_ms = e->now_ms + 1;
 }
 
-static void begin_first_pass(struct expiry *e)
+static void begin_first_pass(struct expiry *e, uint64_t now_ms)
 {
+	e->now_ms = e->limit_ms = now_ms;
 	e->removing = e->brake == NULL;
-	e->partial = false;
+	e->over = e->partial = false;
 	e->held = 0;
-	e->late = 0;
+	e->quiet = e->holds = 0;
+	e->start = (e->start + 1) % SHARDS;
+	e->cursor = e->start;
+	for (uint32_t i = 0; i < SHARDS; i++) {
+		e->shards[i].fresh = true;
+		e->shards[i].skip = false;
+	}
 }
 
 /* Every shard was quiet. True: the first pass goes on, or there is a second one. */
 static bool next_pass(struct expiry *e)
 {
-	if (e->over)
-		return false;
+	e->quiet = e->holds = 0;
 	if (!e->removing && count_again(e))
 		return true;
 	if (!e->removing)
@@ -362,42 +386,36 @@ void expiry_free(struct expiry *e)
 
 void expiry_begin(struct expiry *e, uint64_t health_ms, bool judge)
 {
-	e->now_ms = health_ms;
-	e->limit_ms = health_ms;
+	if (!e->over && !e->removing && judge == e->judge)
+		return;
 	e->judge = judge;
-	if (e->over || e->removing) {
-		begin_first_pass(e);
-	} else if (++e->late >= EXPIRY_LATE_TICKS) {
-		e->partial = true;
-		e->late = 0;
-		judge_pass(e);
-	}
-	e->over = false;
-	e->cursor = (e->cursor + 1) % SHARDS;
-	for (uint32_t i = 0; i < SHARDS; i++) {
-		e->shards[i].fresh = true;
-		e->shards[i].skip = false;
-	}
+	begin_first_pass(e, health_ms);
 }
 
-bool expiry_step(struct expiry *e)
+bool expiry_step(struct expiry *e, struct slice *slice)
 {
-	uint64_t end_us = clock_mono_us() + EXPIRY_STEP_US;
-	unsigned quiet = 0;
+	if (e->over)
+		return false;
+	if (e->quiet >= SHARDS) {
+		slice->kind = "brake";
+		return next_pass(e);
+	}
+	while (e->quiet < SHARDS) {
+		uint32_t shard = e->cursor;
+		enum piece done = piece(e, shard);
 
-	while (quiet < SHARDS) {
-		quiet = turn(e, e->cursor) ? 0 : quiet + 1;
-		e->cursor = (e->cursor + 1) % SHARDS;
-		if (clock_mono_us() >= end_us)
+		next_turn(e, done);
+		if (slice_spent(slice, shard, done == PIECE_HOLD ? e->shards[shard].visit.service.id : 0))
 			break;
 	}
-	return quiet < SHARDS || next_pass(e);
+	return true;
 }
 
 void expiry_visit_all(struct expiry *e)
 {
 	for (uint32_t i = 0; i < SHARDS; i++)
-		all_due(&e->shards[i]);
+		e->shards[i].all = true;
+	e->quiet = 0;
 }
 
 uint64_t expiry_count(const struct expiry *e)

@@ -7,15 +7,21 @@
  * was lowered makes the whole shard be visited; and no service is left alone for longer than
  * EXPIRY_VISIT_MAX_MS, so a hint that was missed costs seconds, never an instance.
  *
- * expiry_begin() once a tick, then expiry_step() until it returns false. Shards take turns of
- * EXPIRY_TURN_HOLDS holds, each of at most EXPIRY_BUDGET instances: a large service or shard
- * delays the others by a turn, not by its size. Everything is lost with the process and
- * found again by the next one.
+ * expiry_begin() once a tick, then expiry_step() until it returns false: a slice (slice.h) each, whatever there is to do. Shards
+ * take turns of EXPIRY_TURN_HOLDS holds, each of at most EXPIRY_BUDGET instances: a large service or shard delays the others by
+ * a turn, not by its size. Whatever concerns every service of the node (a run of the cleanup, a count of the sources) is a mark
+ * that each shard follows when its turn comes. Everything is lost with the process and found again by the next one.
  *
  * With a brake (brake.h) a tick has two passes: the first flips and counts, in all services that are due, then the
  * brake judges, and only then a second one removes, in those where something is to be removed. So nothing is removed in the
- * tick that finds most of the node silent, nor by a new keeper that has not seen it all. A first pass that is not over
- * after EXPIRY_LATE_TICKS is judged by what it saw.
+ * tick that finds most of the node silent, nor by a new keeper that has not seen it all. That holds over slices, because
+ *   a pass has one time, that of its begin, and ends when all that was due then was visited; what is visited is not due again
+ *     in it, so it ends, except that it may be asked once to go through all services;
+ *   a first pass is never cut short: ticks that come meanwhile only make the clock go on, and what they would have begun is
+ *     begun after it. On a node so busy that a pass takes ten ticks, flips and removals are ten ticks late, not unjudged;
+ *   a second pass ends with its tick: what is left waits for the next judgement. It goes by the time of the first one, so
+ *     that nothing becomes old enough in between; a beat in between counts.
+ * The switch healthCheckEnabled, when it moves, ends a pass of either kind: a new one begins.
  *
  * The brake weighs sources (census.h). They are counted in rounds: each service adds what its first visit in the round found, and
  * the round is over once every service was visited, which the usual visits do in EXPIRY_VISIT_MAX_MS. When the brake asks for
@@ -30,14 +36,13 @@
 
 #include "keeper/brake.h"
 #include "keeper/cleanup.h"
+#include "keeper/slice.h"
 #include "shared/registry/registry.h"
 #include "shared/shm/segment.h"
 
 #define EXPIRY_BUDGET 256U
 #define EXPIRY_TURN_HOLDS 32U
-#define EXPIRY_STEP_US 5000U
 #define EXPIRY_VISIT_MAX_MS 10000U
-#define EXPIRY_LATE_TICKS 10U
 
 /* A service with persistent instances was visited. */
 typedef void expiry_persistent_fn(void *arg, uint32_t shard, struct keeper_entry service);
@@ -56,8 +61,9 @@ struct expiry_shard {
 	uint32_t count, cap;
 	uint64_t pulled_id;        /* services up to this one are known */
 	uint64_t last_id, lowered; /* hints of the registry as last seen */
-	bool fresh;                /* the hints are not yet looked at in this tick */
-	bool skip;                 /* failed in this tick */
+	bool fresh;                /* the hints are not yet looked at in this pass */
+	bool all;                  /* every service of the shard is due */
+	bool skip;                 /* failed in this pass */
 	bool again;                /* a bound moved while `current` was visited */
 	bool visiting;
 	bool counting;               /* this visit is the first one in the round */
@@ -71,13 +77,12 @@ struct expiry {
 	expiry_persistent_fn *persistent; /* NULL: nobody wants to know */
 	void *persistent_arg;
 	struct brake *brake; /* NULL: one pass */
-	uint64_t now_ms;     /* of this tick */
+	uint64_t now_ms;     /* when the first pass began */
 	uint64_t limit_ms;   /* what is due until then is visited in this pass */
 	bool judge;          /* switch healthCheckEnabled: off, services are only looked at */
 	bool removing;       /* the second pass, or the only one */
 	bool over;           /* nothing is left in this tick */
 	bool partial;        /* something was left out in this pass */
-	uint32_t late;       /* ticks that this pass has lasted */
 	uint64_t beating;    /* of all services */
 	uint64_t lost;       /* of all services */
 	uint64_t held;       /* of those visited in the first pass */
@@ -91,16 +96,19 @@ struct expiry {
 	bool fresh;                     /* that one was asked for; with so many lost and removed: */
 	uint64_t fresh_lost, fresh_removed;
 	struct expire_sign signs[EXPIRY_BUDGET]; /* of one hold */
-	uint32_t cursor;                         /* shard whose turn is next */
+	uint32_t start;                          /* shard whose turn comes first in a pass: moves from pass to pass */
+	uint32_t cursor;                         /* shard whose turn it is */
+	uint32_t holds;                          /* of its turn so far */
+	uint32_t quiet;                          /* shards in a row with nothing left to do in this pass */
 	struct expiry_shard shards[SHARDS];
 };
 
 void expiry_init(struct expiry *e, struct registry *reg, struct cleanup *cleanup);
 void expiry_free(struct expiry *e);
 void expiry_begin(struct expiry *e, uint64_t health_ms, bool judge);
-/* Works for some milliseconds. True: there is more for this tick. */
-bool expiry_step(struct expiry *e);
-/* Every service is due at once (a run of the cleanup). */
+/* One slice. True: there is more for this tick. */
+bool expiry_step(struct expiry *e, struct slice *slice);
+/* Every service is due at once (a run of the cleanup): in the pass that goes on. */
 void expiry_visit_all(struct expiry *e);
 /* Services known. */
 uint64_t expiry_count(const struct expiry *e);

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 libroster_a_SOURCES += keeper/main.c keeper/expiry.c keeper/expiry.h keeper/cleanup.c keeper/cleanup.h \
-	keeper/audit.c keeper/audit.h keeper/pulse.c keeper/pulse.h keeper/brake.c keeper/brake.h keeper/census.c keeper/census.h \
+	keeper/audit.c keeper/audit.h keeper/pulse.c keeper/pulse.h keeper/slice.c keeper/slice.h keeper/brake.c keeper/brake.h keeper/census.c keeper/census.h \
 	keeper/gone.c keeper/gone.h keeper/exodus.c keeper/exodus.h \
 	keeper/checks.c keeper/checks.h keeper/check_rule.c keeper/check_rule.h \
 	keeper/check_table.c keeper/check_table.h keeper/due.c keeper/due.h \
@@ -9,7 +9,8 @@ libroster_a_SOURCES += keeper/main.c keeper/expiry.c keeper/expiry.h keeper/clea
 if HAVE_CMOCKA
 check_PROGRAMS += tests/unit/keeper_expiry_test tests/unit/keeper_cleanup_test tests/unit/keeper_pulse_test \
 	tests/unit/keeper_main_test tests/unit/check_rule_test tests/unit/checks_test tests/unit/probe_test \
-	tests/unit/brake_test tests/unit/departures_test
+	tests/unit/brake_test tests/unit/departures_test tests/unit/keeper_turns_test \
+	tests/unit/slice_test
 tests_unit_keeper_expiry_test_SOURCES = tests/unit/keeper_expiry_test.c
 tests_unit_keeper_expiry_test_LDADD = $(UNIT_LDADD)
 tests_unit_keeper_cleanup_test_SOURCES = tests/unit/keeper_cleanup_test.c
@@ -18,6 +19,10 @@ tests_unit_keeper_pulse_test_SOURCES = tests/unit/keeper_pulse_test.c
 tests_unit_keeper_pulse_test_LDADD = $(UNIT_LDADD)
 tests_unit_keeper_main_test_SOURCES = tests/unit/keeper_main_test.c
 tests_unit_keeper_main_test_LDADD = $(UNIT_LDADD)
+tests_unit_keeper_turns_test_SOURCES = tests/unit/keeper_turns_test.c
+tests_unit_keeper_turns_test_LDADD = $(UNIT_LDADD)
+tests_unit_slice_test_SOURCES = tests/unit/slice_test.c
+tests_unit_slice_test_LDADD = $(UNIT_LDADD)
 tests_unit_check_rule_test_SOURCES = tests/unit/check_rule_test.c
 tests_unit_check_rule_test_LDADD = $(UNIT_LDADD)
 tests_unit_checks_test_SOURCES = tests/unit/checks_test.c tests/unit/registry_fixture.h

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The keeper: time. It moves the health clock, lets beats expire, checks persistent instances and takes away what is over.
  *
- * One wake-up a second, and those that checks ask for; the work of a tick is done in steps of a few milliseconds between
- * looks at signals and the clock. It holds no state that its successor could not find again; what the brake
- * must not forget is in the segment. */
+ * One wake-up a second, and those that checks ask for. A tick moves the clock, looks at a few numbers and only notes what is
+ * to be done; the work follows in steps of one slice (slice.h), of each kind in turns, and between two steps timers and signals
+ * are looked at: so whatever is stored, the next tick is late by one step at most. Ticks, steps and probes are turns
+ * (shared/process/turn.h). It holds no state that its successor could not find again; what the brake must not forget is in the
+ * segment. */
 #include "shared/process/process.h"
 
 #include <ev.h>
@@ -18,9 +20,11 @@
 #include "keeper/exodus.h"
 #include "keeper/expiry.h"
 #include "keeper/pulse.h"
+#include "keeper/slice.h"
 #include "shared/base/clock.h"
 #include "shared/base/log.h"
 #include "shared/process/freeze.h"
+#include "shared/process/turn.h"
 #include "shared/registry/switches.h"
 #include "shared/shm/health.h"
 
@@ -33,7 +37,10 @@ struct keeper {
 	struct brake brake;
 	struct checks checks;
 	struct audit audit;
-	bool stale; /* old ephemeral instances are still being dropped */
+	bool stale;    /* old ephemeral instances are still being dropped */
+	unsigned todo; /* bit a job: has work left in this tick */
+	unsigned job;  /* whose step was the last one */
+	struct turn turn;
 	int signal_fd;
 	ev_timer tick;
 	ev_idle work; /* runs while a tick has work left */
@@ -44,41 +51,82 @@ struct keeper {
 
 /* ---- work ------------------------------------------------------------------ */
 
-static bool drop_stale(struct keeper *k)
+static bool stale_step(struct keeper *k, struct slice *slice)
 {
-	k->stale = cleanup_stale_step(&k->cleanup);
+	k->stale = cleanup_stale_step(&k->cleanup, slice);
 	/* Not before: if this process died on the way, its successor would not know that it has to go on. */
 	if (!k->stale)
 		process_ready(k->proc);
-	return true;
+	return k->stale;
+}
+
+static bool expire_step(struct keeper *k, struct slice *slice)
+{
+	return expiry_step(&k->expiry, slice);
+}
+
+static bool drain_step(struct keeper *k, struct slice *slice)
+{
+	return cleanup_drain_step(&k->cleanup, slice);
+}
+
+static bool compact_step(struct keeper *k, struct slice *slice)
+{
+	return cleanup_compact_step(&k->cleanup, slice);
+}
+
+static bool check_step(struct keeper *k, struct slice *slice)
+{
+	return audit_step(&k->audit, slice);
+}
+
+/* One slice; true: it has more to do in this tick. */
+typedef bool job_fn(struct keeper *k, struct slice *slice);
+
+enum job { JOB_STALE, JOB_EXPIRE, JOB_DRAIN, JOB_COMPACT, JOB_AUDIT, JOBS };
+
+static job_fn *const jobs[JOBS] = {
+	[JOB_STALE] = stale_step,     [JOB_EXPIRE] = expire_step, [JOB_DRAIN] = drain_step,
+	[JOB_COMPACT] = compact_step, [JOB_AUDIT] = check_step,
+};
+
+/* While old instances are dropped, nothing else is done. */
+static void plan(struct keeper *k)
+{
+	k->todo = k->stale ? 1U << JOB_STALE : ((1U << JOBS) - 1) & ~(1U << JOB_STALE);
+	ev_idle_start(k->loop, &k->work);
+}
+
+static void end_turn(struct keeper *k, const struct slice *slice)
+{
+	char what[SLICE_WHAT];
+
+	(void)turn_end(&k->turn, clock_mono_us(), slice->kind, slice_what(slice, what));
 }
 
 static void on_work(struct ev_loop *loop, ev_idle *w, int events)
 {
 	struct keeper *k = w->data;
-	bool more;
+	struct slice slice;
 
 	(void)events;
-	if (k->stale) {
-		more = drop_stale(k);
-	} else {
-		more = expiry_step(&k->expiry);
-		more = cleanup_drain_step(&k->cleanup) || more;
-		more = cleanup_compact_step(&k->cleanup) || more;
-		more = audit_step(&k->audit) || more;
-	}
-	if (!more)
+	do
+		k->job = (k->job + 1) % JOBS;
+	while ((k->todo & 1U << k->job) == 0);
+	turn_begin(&k->turn, clock_mono_us());
+	slice_begin(&slice, "work");
+	if (!jobs[k->job](k, &slice))
+		k->todo &= ~(1U << k->job);
+	end_turn(k, &slice);
+	if (k->todo == 0)
 		ev_idle_stop(loop, w);
 }
 
-static void on_tick(struct ev_loop *loop, ev_timer *w, int events)
+static void begin_work(struct keeper *k)
 {
-	struct keeper *k = w->data;
 	struct segment *seg = k->proc->seg;
 	struct registry_stats stats;
 
-	(void)events;
-	pulse_tick(seg);
 	registry_stats(&k->reg, &stats);
 	exodus_tick(seg, &k->proc->config, stats.instances, clock_mono_ms());
 	expiry_begin(&k->expiry, health_now(seg), switches_of(seg)->health_check != 0);
@@ -88,7 +136,21 @@ static void on_tick(struct ev_loop *loop, ev_timer *w, int events)
 	cleanup_begin_compact(&k->cleanup, clock_mono_ms());
 	checks_tick(&k->checks);
 	audit_tick(&k->audit, clock_mono_ms());
-	ev_idle_start(loop, &k->work);
+	plan(k);
+}
+
+static void on_tick(struct ev_loop *loop, ev_timer *w, int events)
+{
+	struct keeper *k = w->data;
+	struct slice slice;
+
+	(void)loop;
+	(void)events;
+	turn_begin(&k->turn, clock_mono_us());
+	slice_begin(&slice, "tick");
+	pulse_tick(k->proc->seg);
+	begin_work(k);
+	end_turn(k, &slice);
 }
 
 static void on_persistent(void *arg, uint32_t shard, struct keeper_entry service)
@@ -208,6 +270,7 @@ static int keeper_init(struct keeper *k, struct process *proc)
 	if (k->loop == NULL)
 		return ERR_NOMEM;
 	checks_init(&k->checks, &k->reg, &proc->config, k->loop);
+	checks_measure(&k->checks, &k->turn);
 	k->expiry.persistent = on_persistent;
 	k->expiry.persistent_arg = &k->checks;
 	start_watchers(k);
@@ -217,10 +280,12 @@ static int keeper_init(struct keeper *k, struct process *proc)
 static void keeper_deinit(struct keeper *k)
 {
 	expiry_free(&k->expiry);
+	audit_free(&k->audit);
 	if (k->checks.loop != NULL)
 		checks_free(&k->checks);
 	if (k->loop != NULL)
 		ev_loop_destroy(k->loop);
+	fiber_free_spare();
 	if (k->signal_fd >= 0)
 		close(k->signal_fd);
 }

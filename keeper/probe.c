@@ -3,7 +3,9 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "keeper/probe_kind.h"
@@ -122,7 +124,7 @@ static void release(struct probe *probe)
 	free(probe);
 }
 
-static void step(struct probe *probe, int events)
+static void finish_or_wait(struct probe *probe, int events)
 {
 	probe_done_fn *done = probe->done;
 	void *arg = probe->arg;
@@ -134,10 +136,45 @@ static void step(struct probe *probe, int events)
 	done(arg, &result);
 }
 
+static void step(struct probe *probe, int events)
+{
+	struct turn *turn = probe->pace == NULL ? NULL : probe->pace->turn;
+	char peer[PROBE_PEER]; /* the probe may be gone at the end */
+
+	if (turn == NULL) {
+		finish_or_wait(probe, events);
+		return;
+	}
+	memcpy(peer, probe->peer, sizeof(peer));
+	turn_begin(turn, clock_mono_us());
+	finish_or_wait(probe, events);
+	(void)turn_end(turn, clock_mono_us(), "probe", str_of(peer));
+}
+
+/* Many are ready in this iteration of the loop, and timers are to be looked at before all of them are through. */
+static bool has_to_wait(const struct probe *probe)
+{
+	struct probe_pace *pace = probe->pace;
+	uint64_t now_us = clock_mono_us();
+
+	if (pace == NULL)
+		return false;
+	if (pace->iteration != ev_iteration(probe->loop)) {
+		pace->iteration = ev_iteration(probe->loop);
+		pace->began_us = now_us;
+	}
+	return now_us - pace->began_us >= PROBE_TURN_US;
+}
+
 static void on_io(struct ev_loop *loop, ev_io *w, int events)
 {
+	struct probe *probe = w->data;
+
+	/* What is known without the descriptor would not be told again. */
+	if (!probe->at_once && has_to_wait(probe))
+		return;
 	(void)loop;
-	step(w->data, events & (EV_READ | EV_WRITE));
+	step(probe, events & (EV_READ | EV_WRITE));
 }
 
 /* What the descriptor is ready for, of what it waits for. */
@@ -179,6 +216,14 @@ static void watch(struct probe *probe)
 	ev_timer_again(probe->loop, &probe->limit);
 }
 
+static void name_peer(struct probe *probe, const struct probe_order *order)
+{
+	char text[ADDRESS_TEXT];
+
+	address_text(order->address, text);
+	snprintf(probe->peer, sizeof(probe->peer), "%s:%u", text, order->port);
+}
+
 int probe_start(struct ev_loop *loop, const struct probe_order *order, probe_done_fn *done, void *arg, struct probe **probe_r)
 {
 	const struct probe_kind *kind = kinds[order->checker->type];
@@ -188,8 +233,9 @@ int probe_start(struct ev_loop *loop, const struct probe_order *order, probe_don
 	*probe_r = NULL;
 	if (probe == NULL)
 		return ERR_NOMEM;
-	*probe = (struct probe){ .kind = kind, .loop = loop, .fd = -1, .done = done, .arg = arg };
+	*probe = (struct probe){ .kind = kind, .loop = loop, .fd = -1, .done = done, .arg = arg, .pace = order->pace };
 	probe->began_us = clock_mono_us();
+	name_peer(probe, order);
 	watch(probe);
 	if ((ret = kind->begin(probe, order)) < 0) {
 		release(probe);

@@ -6,7 +6,8 @@
  *
  * Time: PROBE_LIMIT_MS to be connected and as much again for the answer. A process that was stopped looks whether the
  * answer is there before it says that it came too late. Watchers have the priority PROBE_PRIORITY: everything else
- * in the loop goes first.
+ * in the loop goes first. Each step of a probe is a turn (shared/process/turn.h); probes whose answers are there at the same time
+ * share PROBE_TURN_US of one iteration of the loop, and the rest is found ready again by the next one.
  *
  * A peer is not trusted: what is read of it is bounded, redirects are not followed, nothing is resolved, no local file
  * is sent. It is the registrar's choice, so it learns no more than it must. */
@@ -19,10 +20,14 @@
 
 #include "keeper/check_rule.h"
 #include "shared/base/err.h"
+#include "shared/net/address.h"
+#include "shared/process/turn.h"
 #include "shared/view/checker.h"
 
 #define PROBE_LIMIT_MS 500U
 #define PROBE_PRIORITY (-1)
+#define PROBE_TURN_US 2000U
+#define PROBE_PEER (ADDRESS_TEXT + 8U)
 
 /* Which response time to reckon with (specification 8.3). */
 enum probe_rt { PROBE_RT_MEASURED, PROBE_RT_TWICE, PROBE_RT_MAX };
@@ -35,10 +40,18 @@ struct probe_result {
 	int detail;      /* errno, status or error number; 0: none */
 };
 
+/* Of all probes of a loop. */
+struct probe_pace {
+	struct turn *turn;  /* NULL: nobody measures */
+	unsigned iteration; /* of the loop: its first probe began when? */
+	uint64_t began_us;
+};
+
 struct probe_order {
 	const struct checker *checker; /* TCP, HTTP or MYSQL; used during probe_start() only */
 	uint8_t address[16];
 	uint16_t port;
+	struct probe_pace *pace; /* NULL: none; outlives the probe */
 };
 
 struct probe;

@@ -22,6 +22,8 @@ struct probe {
 	uint64_t began_us;
 	probe_done_fn *done;
 	void *arg;
+	struct probe_pace *pace;
+	char peer[PROBE_PEER]; /* for the log */
 };
 
 struct probe_kind {

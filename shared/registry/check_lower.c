@@ -3,6 +3,7 @@
 
 #include <stdio.h>
 
+#include "shared/base/fiber.h"
 #include "shared/shm/health.h"
 #include "shared/shm/shard.h"
 
@@ -86,7 +87,7 @@ unsigned registry_check_rest(struct registry *reg, slab_say_fn *say, void *arg)
 	struct segment *seg = reg->seg;
 	unsigned found = check_header(seg, say, arg);
 
-	for (uint64_t page = 0, backed = segment_backed(seg); page < backed;)
+	for (uint64_t page = 0, backed = segment_backed(seg); page < backed && fiber_pause() == 0;)
 		found += slab_check_free(seg, &page, PAGES_PIECE, say, arg);
 	found += check_ring(seg, seg->events, "segment: impossible words in the ring of events", say, arg);
 	found += check_ring(seg, seg->removed, "segment: impossible words in the ring of removed instances", say, arg);

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <time.h>
 
+#include "shared/base/fiber.h"
 #include "shared/shm/blob.h"
 #include "shared/shm/shard.h"
 
@@ -69,14 +70,16 @@ static void breathe(struct check *check)
 {
 	struct registry *reg = check->op.reg;
 	const struct timespec breath = { 0, BREATH_NS };
+	bool gone;
 
 	op_end(&check->op);
 	nanosleep(&breath, NULL);
+	gone = fiber_pause() < 0;
 	check->err = op_begin(&check->op, reg, check->shard, (struct origin){ 0 });
 	check->held = check->err == 0;
 	check->op.tx.shard = &reg->seg->shards[check->shard];
 	check->left = check->slice;
-	check->disturbed = !check->held || check->changes != check->op.tx.shard->changes;
+	check->disturbed = gone || !check->held || check->changes != check->op.tx.shard->changes;
 }
 
 bool check_go_on(struct check *check, uint32_t n)

@@ -482,9 +482,10 @@ uint32_t registry_shard_of(const struct registry *reg, const struct service_key 
 unsigned registry_check(struct registry *reg, slab_say_fn *say, void *arg);
 /* One shard, SHARD_OFFICE included, in holds of about `slice` objects with a breath between them. ERR_AGAIN: somebody
  * wrote in between, nothing was reported; call again with a larger slice (UINT32_MAX: one hold, never disturbed). Takes
- * memory before the lock; reports after it. ERR_CORRUPT: the lock is lost for ever (lock.h). */
+ * memory before the lock; reports after it. ERR_CORRUPT: the lock is lost for ever (lock.h). In a fiber (shared/base/fiber.h) it
+ * pauses at each breath; ERR_AGAIN also when the fiber is given up. */
 int registry_check_shard(struct registry *reg, uint32_t shard, uint32_t slice, slab_say_fn *say, void *arg) MUST_CHECK;
-/* What belongs to no shard: header, free pages, rings. Takes no lock. */
+/* What belongs to no shard: header, free pages, rings. Takes no lock; pauses in a fiber. */
 unsigned registry_check_rest(struct registry *reg, slab_say_fn *say, void *arg);
 /* For segment_config.damaged: the roots of all shards and of the office, the ends of their lists and the shapes of their
  * tables. Takes no lock. NULL, or what is wrong. */

@@ -38,14 +38,20 @@ static int teardown(void **state)
 	return fixture_teardown(state);
 }
 
+/* To the end of the pass: a tick whenever it waits for one. Returns the ticks. */
 static unsigned run(struct audit *a)
 {
-	unsigned steps = 1;
+	unsigned ticks = 0;
+	struct slice slice;
 
-	while (audit_step(a))
-		steps++;
-	assert_in_range(steps, 1, AUDIT_STEPS_MAX);
-	return steps;
+	for (; a->running && ticks <= AUDIT_TRIES; ticks++) {
+		audit_tick(a, 1);
+		do
+			slice_begin(&slice, "test");
+		while (audit_step(a, &slice));
+	}
+	assert_in_range(ticks, 1, AUDIT_TRIES);
+	return ticks;
 }
 
 static bool master_woken(void)
@@ -72,15 +78,17 @@ static struct service *service_of(struct fixture *f, const char *name, uint32_t 
 static void a_clean_pass(void **state)
 {
 	struct fixture *f = *state;
+	struct slice slice;
 	struct audit a;
 
 	audit_init(&a, &f->reg, &config, master_fd, 1000);
-	assert_int_equal(run(&a), SHARDS_ALL + 1);
+	assert_int_equal(run(&a), 1);
 	assert_int_equal(f->seg->header->check_passes, 1);
 	assert_int_equal(f->seg->header->check_shard, SHARDS_ALL + 1);
 	assert_int_equal(f->seg->header->damaged_ms, 0);
 	assert_false(master_woken());
-	assert_false(audit_step(&a));
+	assert_false(audit_step(&a, &slice));
+	audit_free(&a);
 }
 
 static void passes_begin_when_due_or_wanted(void **state)
@@ -116,6 +124,7 @@ static void passes_begin_when_due_or_wanted(void **state)
 static void damage_condemns(void **state)
 {
 	struct fixture *f = *state;
+	struct slice slice;
 	struct audit a;
 	uint32_t shard;
 
@@ -130,7 +139,7 @@ static void damage_condemns(void **state)
 	audit_tick(&a, 2000);
 	assert_false(a.running);
 	audit_init(&a, &f->reg, &config, master_fd, 1000);
-	assert_false(audit_step(&a));
+	assert_false(audit_step(&a, &slice));
 }
 
 static void a_lost_lock_condemns(void **state)
@@ -185,6 +194,105 @@ static void writers_disturb_and_are_not_blamed(void **state)
 	assert_int_equal(registry_check_shard(&f->reg, shard, 1, fixture_say, NULL), 0);
 }
 
+#define LARGE 60000
+
+/* By the real clock: slices end. */
+static int setup_large(void **state)
+{
+	struct fixture *f;
+
+	if (fixture_setup(state) != 0)
+		return -1;
+	f = *state;
+	config_defaults(&config);
+	master_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+	clock_set_for_test(0, 0);
+	f->seg->header->health_mono_ms = clock_mono_ms();
+	for (int n = 0; n < LARGE; n++) {
+		char ip[32];
+
+		snprintf(ip, sizeof(ip), "10.0.%d.%d", n >> 8, n & 255);
+		add(f, "g@@large", ip, 80);
+	}
+	return master_fd < 0 ? -1 : 0;
+}
+
+static bool step_once(struct audit *a)
+{
+	struct slice slice;
+
+	slice_begin(&slice, "test");
+	return audit_step(a, &slice);
+}
+
+/* To the end of a sweep. In each of its slices that ends inside the large shard somebody writes there. Returns how many did. */
+static unsigned disturbed_sweep(struct fixture *f, struct audit *a, uint32_t shard)
+{
+	struct service_key key = key_for("g@@large");
+	struct instance_key at = spec_for("10.0.0.1", 80).key;
+	unsigned slices = 0;
+
+	audit_tick(a, 1);
+	while (step_once(a)) {
+		if (a->shard != shard || !a->left[shard])
+			continue;
+		slices++;
+		assert_int_equal(registry_set_health(&f->reg, client, &key, &at, slices % 2 == 0), 0);
+	}
+	return slices;
+}
+
+/* A shard that is too large for one hold and always written to: the others are looked at, the pass ends, and says so. */
+static void what_is_always_written_to_is_left_out(void **state)
+{
+	struct fixture *f = *state;
+	struct service_key key = key_for("g@@large");
+	uint32_t shard = registry_shard_of(&f->reg, &key);
+	unsigned sweeps = 0;
+	struct audit a;
+
+	config.segment_check_ms = 0;
+	audit_init(&a, &f->reg, &config, master_fd, 1000);
+	while (a.running) {
+		assert_true(disturbed_sweep(f, &a, shard) > 0);
+		assert_int_equal(a.done, SHARDS_ALL - 1);
+		assert_true(++sweeps <= AUDIT_TRIES);
+	}
+	assert_int_equal(sweeps, AUDIT_TRIES);
+	assert_int_equal(f->seg->header->check_passes, 1);
+	assert_int_equal(f->seg->header->damaged_ms, 0);
+	assert_int_equal(f->seg->header->check_shard, SHARDS_ALL);
+	/* Again in a while, though no period asks for it; and now nobody disturbs. */
+	audit_tick(&a, a.again_ms - 1);
+	assert_false(a.running);
+	audit_tick(&a, a.again_ms);
+	assert_true(a.running);
+	assert_int_equal(run(&a), 1);
+	assert_int_equal(f->seg->header->check_shard, SHARDS_ALL + 1);
+	assert_int_equal(a.again_ms, 0);
+	audit_free(&a);
+}
+
+/* In the middle of a shard: nothing is held, nothing is left behind. */
+static void given_up_in_the_middle(void **state)
+{
+	struct fixture *f = *state;
+	struct service_key key = key_for("g@@large");
+	uint32_t shard = registry_shard_of(&f->reg, &key);
+	struct audit a;
+
+	audit_init(&a, &f->reg, &config, master_fd, 1000);
+	do
+		assert_true(step_once(&a));
+	while (a.shard != shard);
+	assert_non_null(a.fiber);
+	audit_free(&a);
+	assert_null(a.fiber);
+	assert_int_equal(f->seg->header->damaged_ms, 0);
+	add(f, "g@@large", "10.9.9.9", 80);
+	assert_clean(f);
+}
+
 static void free_pages_and_rings_are_looked_at(void **state)
 {
 	struct fixture *f = *state;
@@ -225,13 +333,20 @@ static void circles_end(void **state)
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define LARGE_TEST(name) cmocka_unit_test_setup_teardown(name, setup_large, teardown)
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(a_clean_pass),         TEST(passes_begin_when_due_or_wanted),    TEST(damage_condemns),
-		TEST(a_lost_lock_condemns), TEST(writers_disturb_and_are_not_blamed), TEST(free_pages_and_rings_are_looked_at),
+		TEST(a_clean_pass),
+		TEST(passes_begin_when_due_or_wanted),
+		TEST(damage_condemns),
+		TEST(a_lost_lock_condemns),
+		TEST(writers_disturb_and_are_not_blamed),
+		TEST(free_pages_and_rings_are_looked_at),
 		TEST(circles_end),
+		LARGE_TEST(what_is_always_written_to_is_left_out),
+		LARGE_TEST(given_up_in_the_middle),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -210,7 +210,7 @@ static void test_nothing_to_do(void **state)
 	(void)state;
 	assert_true(checks_step(&world->checks) == UINT64_MAX);
 	checks_tick(&world->checks);
-	assert_false(ev_is_active(&world->checks.turn));
+	assert_false(ev_is_active(&world->checks.timer));
 }
 
 /* 2 to 7 s, then by the normalized response time: quicker and quicker while answers are quick. */
@@ -221,7 +221,7 @@ static void test_intervals(void **state)
 	(void)state;
 	put("s", "10.0.0.1", 80, "DEFAULT", true);
 	learn("s");
-	assert_true(ev_is_active(&world->checks.turn));
+	assert_true(ev_is_active(&world->checks.timer));
 	run_until(begin + 60000, CHECK_PASSED, true);
 	first = noted[0].at_ms - begin;
 	assert_in_range(first, 2000, 6999);
@@ -286,13 +286,13 @@ static void test_switch(void **state)
 	checks_tick(&world->checks);
 	learn("s");
 	assert_true(checks_step(&world->checks) == UINT64_MAX);
-	assert_false(ev_is_active(&world->checks.turn));
+	assert_false(ev_is_active(&world->checks.timer));
 	set_clock(begin + 60000);
 	checks_tick(&world->checks);
 	assert_true(checks_step(&world->checks) == UINT64_MAX);
 	switches->health_check = 1;
 	checks_tick(&world->checks);
-	assert_true(ev_is_active(&world->checks.turn));
+	assert_true(ev_is_active(&world->checks.timer));
 	run_until(world->now_ms + 7000, CHECK_PASSED, true);
 	assert_true(noted_count >= 1);
 	/* Off in the middle: what is under way ends, no more begins. */
@@ -301,7 +301,7 @@ static void test_switch(void **state)
 	switches->health_check = 0;
 	checks_tick(&world->checks);
 	assert_int_equal(answer_all(CHECK_PASSED), 1);
-	assert_false(ev_is_active(&world->checks.turn));
+	assert_false(ev_is_active(&world->checks.timer));
 }
 
 /* ---- what comes of it ------------------------------------------------------ */
@@ -425,7 +425,7 @@ static void test_addresses_and_ports(void **state)
 static void test_checkers(void **state)
 {
 	uint64_t begin = world->now_ms;
-	unsigned n;
+	unsigned n, looked = 0;
 
 	(void)state;
 	put("s", "10.0.0.1", 80, "DEFAULT", true);
@@ -440,14 +440,20 @@ static void test_checkers(void **state)
 	run_until(world->now_ms + 7000, CHECK_PASSED, true);
 	n = noted_count;
 	/* Nothing is waited for now: only the tick looks. */
-	ev_timer_stop(world->loop, &world->checks.turn);
+	ev_timer_stop(world->loop, &world->checks.timer);
 	assert_true(checks_step(&world->checks) == UINT64_MAX);
 	for (unsigned i = 0; i < 10; i++) {
 		set_clock(world->now_ms + 1000);
 		checks_tick(&world->checks);
+		if (ev_is_active(&world->checks.timer)) {
+			ev_timer_stop(world->loop, &world->checks.timer);
+			looked++;
+			assert_true(checks_step(&world->checks) == UINT64_MAX);
+		}
 	}
+	assert_true(looked > 0);
 	assert_int_equal(noted_count, n);
-	assert_false(ev_is_active(&world->checks.turn));
+	assert_false(ev_is_active(&world->checks.timer));
 	set_checker("s", "DEFAULT", "{\"type\":\"MYSQL\",\"user\":\"u\",\"pwd\":\"p\",\"cmd\":\"c\"}", 80, true);
 	for (unsigned i = 0; i < 10; i++) {
 		set_clock(world->now_ms + 1000);
@@ -552,7 +558,7 @@ static void test_bound_and_turns(void **state)
 	assert_true(small);
 	while (noted_count < 2001) {
 		assert_true(answer_all(CHECK_PASSED) > 0);
-		assert_true(ev_is_active(&world->checks.turn));
+		assert_true(ev_is_active(&world->checks.timer));
 		while (checks_step(&world->checks) == 0)
 			;
 	}
@@ -603,6 +609,88 @@ static void test_changes_during_a_run(void **state)
 	assert_int_equal(seen[200], 1);
 }
 
+#define LARGE 50000U
+
+/* The steps of one look at the service, by the real clock: a step ends when its time is over. */
+static unsigned steps_of_a_look(struct check_service *service)
+{
+	unsigned steps = 0;
+
+	assert_int_equal(due_set(&world->checks.busy, &service->due, 0), 0);
+	do {
+		(void)checks_step(&world->checks);
+		steps++;
+		answer_all(CHECK_PASSED); /* while it stands still */
+	} while (world->checks.looks != NULL);
+	return steps;
+}
+
+/* A service is looked at in many steps, others come and are answered between them; and half of it goes. */
+static void test_a_large_service_takes_many_steps(void **state)
+{
+	struct check_service *service;
+	struct check_cluster *cluster;
+	char ip[32];
+
+	(void)state;
+	clock_set_for_test(0, 0);
+	for (unsigned i = 0; i < LARGE; i++) {
+		snprintf(ip, sizeof(ip), "10.%u.%u.%u", i >> 16, i >> 8 & 255, i & 255);
+		put("large", ip, 80, "DEFAULT", true);
+	}
+	put("small", "10.9.9.9", 80, "DEFAULT", true);
+	learn("large");
+	service = (struct check_service *)due_first(&world->checks.busy);
+	learn("small");
+	assert_true(steps_of_a_look(service) > 2);
+	cluster = service->clusters;
+	assert_int_equal(cluster->count, LARGE);
+	assert_int_equal(world->checks.table.count, 2);
+	for (unsigned i = 0; i < LARGE; i += 2) {
+		snprintf(ip, sizeof(ip), "10.%u.%u.%u", i >> 16, i >> 8 & 255, i & 255);
+		drop("large", ip, 80);
+	}
+	cluster->due_ms = 0; /* a run is in work meanwhile */
+	assert_true(steps_of_a_look(service) > 2);
+	assert_int_equal(cluster->count, LARGE / 2);
+	assert_true(cluster->turn < cluster->count);
+	for (uint32_t i = 1; i < cluster->count; i++)
+		assert_true(cluster->targets[i - 1]->id < cluster->targets[i]->id);
+	/* Left standing in the middle of the next one. */
+	drop("large", "10.0.0.1", 80);
+	assert_int_equal(due_set(&world->checks.busy, &service->due, 0), 0);
+	(void)checks_step(&world->checks);
+	assert_non_null(world->checks.looks);
+}
+
+/* The table of services grows by one bucket a service. */
+static void test_many_services(void **state)
+{
+	struct check_table *table = &world->checks.table;
+	bool new;
+
+	(void)state;
+	for (uint64_t id = 1; id <= 20000; id++) {
+		assert_non_null(check_table_learn(table, (uint32_t)(id % 64), (struct keeper_entry){ id, 1 }, &new));
+		assert_true(new);
+		assert_true(table->bucket_count >= table->count && table->bucket_count <= table->bucket_cap);
+	}
+	for (uint64_t id = 1; id <= 20000; id++) {
+		struct check_service *service =
+		        check_table_learn(table, (uint32_t)(id % 64), (struct keeper_entry){ id, 1 }, &new);
+
+		assert_false(new);
+		assert_int_equal(service->id, id);
+		if (id % 2 == 0)
+			check_table_forget(table, service);
+	}
+	assert_int_equal(table->count, 10000);
+	for (uint64_t id = 1; id <= 20000; id++) {
+		check_table_learn(table, (uint32_t)(id % 64), (struct keeper_entry){ id, 1 }, &new);
+		assert_int_equal(new, id % 2 == 0);
+	}
+}
+
 static void test_descriptors(void **state)
 {
 	(void)state;
@@ -630,6 +718,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_marked_and_ephemeral_are_left_alone, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_bound_and_turns, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_changes_during_a_run, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_a_large_service_takes_many_steps, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_many_services, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_descriptors, setup, teardown),
 	};
 

@@ -101,7 +101,7 @@ int registry_expire(struct registry *reg, uint32_t shard, struct expire_visit *v
 	assert_int_equal(f->shard, shard);
 	order[holds++ % 100000] = shard;
 	if (holds == stop_at_hold)
-		clock_set_for_test(1000 + EXPIRY_STEP_US, 1000);
+		clock_set_for_test(1000 + SLICE_US, 1000);
 	f->holds++;
 	f->last_now_ms = visit->now_ms;
 	if (f->error != 0)
@@ -186,11 +186,34 @@ static int teardown(void **state)
 	return 0;
 }
 
+/* One slice of it. */
+static bool step(void)
+{
+	struct slice slice;
+
+	slice_begin(&slice, "test");
+	return expiry_step(&expiry, &slice);
+}
+
+/* The first pass, up to the judgement. The clock stands still, so that is one slice. */
+static void first_pass(void)
+{
+	assert_true(step());
+	assert_int_equal(expiry.quiet, SHARDS);
+}
+
+/* Without a brake there is nothing to be judged. */
+static void only_pass(void)
+{
+	first_pass();
+	assert_false(step());
+}
+
 static void tick(uint64_t ms)
 {
 	now += ms;
 	expiry_begin(&expiry, now, true);
-	assert_false(expiry_step(&expiry));
+	only_pass();
 }
 
 /* ---- tests ----------------------------------------------------------------- */
@@ -301,8 +324,8 @@ static void test_lowered_during_a_visit(void **state)
 	large->size = 2 * EXPIRY_TURN_HOLDS * EXPIRY_BUDGET;
 	stop_at_hold = 3;
 	expiry_begin(&expiry, now, true);
-	assert_true(expiry_step(&expiry));
-	assert_int_equal(large->holds, EXPIRY_TURN_HOLDS); /* the clock is looked at between turns */
+	assert_true(step());
+	assert_int_equal(large->holds, 3); /* the clock is looked at after each hold */
 	lowered[1]++;
 	tick(1000);
 	assert_int_equal(large->visits, 1);
@@ -356,12 +379,12 @@ static void test_switched_off(void **state)
 
 	(void)state;
 	expiry_begin(&expiry, now, false);
-	assert_false(expiry_step(&expiry));
+	only_pass();
 	assert_int_equal(f->visits, 1);
 	assert_int_equal(f->last_now_ms, 0);
 	now += 1000;
 	expiry_begin(&expiry, now, false);
-	assert_false(expiry_step(&expiry));
+	only_pass();
 	assert_int_equal(f->visits, 1);
 }
 
@@ -393,7 +416,7 @@ static void whole_tick(uint64_t ms)
 {
 	now += ms;
 	expiry_begin(&expiry, now, true);
-	while (expiry_step(&expiry))
+	while (step())
 		;
 }
 
@@ -416,19 +439,23 @@ static void test_removes_in_a_second_pass(void **state)
 
 	(void)state;
 	expiry_begin(&expiry, now, true);
-	assert_true(expiry_step(&expiry));
+	first_pass();
 	assert_int_equal(some->overdue, 100);
 	assert_int_equal(others->visits, 1);
 	assert_int_equal(expiry.lost, 100);
 	assert_int_equal(expiry.beating, 300);
-	assert_false(expiry_step(&expiry));
+	assert_true(step()); /* the judgement */
+	assert_true(expiry.removing);
+	assert_int_equal(some->overdue, 100);
+	first_pass();
 	assert_int_equal(some->overdue, 0);
+	assert_false(step());
 	assert_int_equal(expiry.lost, 0);
 	assert_int_equal(expiry.beating, 200);
 	assert_int_equal(brake_window(&brake, now), 100);
 	/* Over is over. */
 	holds = 0;
-	assert_false(expiry_step(&expiry));
+	assert_false(step());
 	assert_int_equal(holds, 0);
 }
 
@@ -631,22 +658,102 @@ static void test_sources_are_counted_in_rounds(void **state)
 	assert_int_equal(seg->brake->sources, 7);
 }
 
-/* A first pass that never ends must not keep what is dead for ever. */
-static void test_a_late_pass_is_judged(void **state)
+/* Slices so short that a pass takes many ticks: it is not cut short, nothing goes before everything was seen, and all of it is
+ * judged by one time. */
+static void test_a_pass_over_many_ticks(void **state)
 {
 	struct fake *f = fake_add(1, 0), *large = fake_add(2, 0);
+	uint64_t began = now + 1000;
+	unsigned ticks = 0;
 
 	(void)state;
-	large->size = 200 * EXPIRY_LATE_TICKS * EXPIRY_TURN_HOLDS * EXPIRY_BUDGET;
+	large->size = 200 * EXPIRY_BUDGET;
 	f->overdue = 10;
-	for (unsigned i = 0; i <= EXPIRY_LATE_TICKS; i++) {
+	for (; large->visits == 0; ticks++) {
 		assert_int_equal(f->overdue, 10);
 		expiry_begin(&expiry, now += 1000, true);
 		clock_set_for_test(1000, 1000);
 		stop_at_hold = holds + 2;
-		assert_true(expiry_step(&expiry));
+		assert_true(step());
 	}
+	assert_true(ticks > 50);
+	assert_int_equal(large->last_now_ms, began);
+	assert_int_equal(f->visits, 1);
+	assert_int_equal(f->overdue, 10);
+	while (step())
+		;
 	assert_int_equal(f->overdue, 0);
+	/* The hints of the meantime are followed by the next pass. */
+	lowered[1]++;
+	whole_tick(1000);
+	assert_int_equal(f->last_now_ms, now);
+}
+
+/* Most of the node is silent, and a look at it takes many ticks: a new keeper holds at the end of it, and has removed nothing. */
+static void test_holds_after_a_look_of_many_ticks(void **state)
+{
+	unsigned ticks = 0;
+
+	(void)state;
+	for (uint32_t i = 0; i < 200; i++)
+		fake_beating(i % SHARDS, 5, 0);
+	for (; !brake_holds(&brake); ticks++) {
+		assert_true(ticks < 1000);
+		expiry_begin(&expiry, now += 1000, true);
+		for (unsigned i = 0; i < 2; i++) {
+			clock_set_for_test(1000, 1000);
+			stop_at_hold = holds + 1;
+			(void)step();
+		}
+		for (uint32_t i = 0; i < 200; i++)
+			assert_int_equal(fakes[i].overdue, 5);
+	}
+	assert_true(ticks > 100);
+	assert_int_equal(brake_window(&brake, now), 0);
+}
+
+/* A second pass that is not over with its tick goes no further: what was found since is judged first. */
+static void test_a_second_pass_ends_with_its_tick(void **state)
+{
+	struct fake *first = fake_beating(1, 60, 0), *second = fake_beating(2, 20, 0), *rest = fake_beating(3, 0, 100);
+
+	(void)state;
+	rest->due_ms = UINT64_MAX; /* not in the second pass */
+	expiry_begin(&expiry, now, true);
+	first_pass();
+	assert_true(step());
+	assert_true(expiry.removing);
+	stop_at_hold = holds + 1;
+	assert_true(step());
+	clock_set_for_test(1000, 1000);
+	assert_int_equal(first->overdue + second->overdue, first->overdue == 0 ? 20 : 60);
+	rest->overdue = 100;
+	rest->heard = 0;
+	rest->due_ms = 0;
+	first->due_ms = second->due_ms = 0;
+	whole_tick(EXPIRY_VISIT_MAX_MS);
+	assert_true(brake_holds(&brake));
+	assert_int_equal(rest->overdue, 100);
+	assert_int_equal(first->overdue + second->overdue, first->overdue == 0 ? 20 : 60);
+}
+
+/* Going through every service is left to the turns of the shards. */
+static void test_visiting_all_is_only_noted(void **state)
+{
+	(void)state;
+	for (uint32_t i = 0; i < 2000; i++)
+		fake_add(i % SHARDS, UINT64_MAX);
+	tick(0);
+	expiry_begin(&expiry, now += 1000, true);
+	expiry_visit_all(&expiry);
+	for (uint32_t i = 0; i < SHARDS; i++)
+		assert_true(expiry.shards[i].heap[0].due_ms > now);
+	stop_at_hold = holds + 100;
+	assert_true(step());
+	clock_set_for_test(1000, 1000);
+	only_pass();
+	for (uint32_t i = 0; i < 2000; i++)
+		assert_int_equal(fakes[i].visits, 2);
 }
 
 /* ---- empty services -------------------------------------------------------- */
@@ -656,7 +763,7 @@ static void run_tick(uint64_t mono_ms)
 	expiry_begin(&expiry, now += 1000, true);
 	if (cleanup_begin_run(&cleanup, mono_ms))
 		expiry_visit_all(&expiry);
-	assert_false(expiry_step(&expiry));
+	only_pass();
 }
 
 static void test_fifth_empty_run_removes(void **state)
@@ -706,7 +813,10 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_rests_with_few_sources, setup_brake, teardown_brake),
 		cmocka_unit_test_setup_teardown(test_a_new_keeper_knows_whose_were_removed, setup_brake, teardown_brake),
 		cmocka_unit_test_setup_teardown(test_sources_are_counted_in_rounds, setup_brake, teardown_brake),
-		cmocka_unit_test_setup_teardown(test_a_late_pass_is_judged, setup_brake, teardown_brake),
+		cmocka_unit_test_setup_teardown(test_a_pass_over_many_ticks, setup_brake, teardown_brake),
+		cmocka_unit_test_setup_teardown(test_holds_after_a_look_of_many_ticks, setup_brake, teardown_brake),
+		cmocka_unit_test_setup_teardown(test_a_second_pass_ends_with_its_tick, setup_brake, teardown_brake),
+		cmocka_unit_test_setup_teardown(test_visiting_all_is_only_noted, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_fifth_empty_run_removes, setup, teardown),
 	};
 
