@@ -7,10 +7,10 @@
  * work of a tick.
  *
  * Somebody wrote in a shard between two holds: what was found of it is void, and it is left for the next sweep, which goes
- * through the shards that are left, with the next tick. From the second one on the holds are twice as long; a shard that fits into one
- * cannot be disturbed. There is no hold over a whole shard of any size: it would be as long as the shard is large. So after
- * AUDIT_TRIES sweeps a pass ends without those shards that were written to all the time, says how many these are, and the
- * next one begins AUDIT_AGAIN_MS later. A pass ends after AUDIT_TRIES ticks at the latest, whatever the traffic.
+ * through the shards that are left, with the next tick. From the second one on the holds are twice as long; a shard that fits
+ * into one cannot be disturbed. There is no hold over a whole shard of any size: it would be as long as the shard is large. So
+ * after AUDIT_TRIES sweeps a pass ends without those shards that were written to all the time, says how many these are, and
+ * the next one begins AUDIT_AGAIN_MS later. A pass ends after AUDIT_TRIES ticks at the latest, whatever the traffic.
  *
  * A pass begins at the start of the keeper, which is after each attach; every segment.check_period; and when somebody
  * distrusts the content: the master after the crash of a child (header->check_wanted), whoever met an impossible

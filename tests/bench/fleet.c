@@ -2,12 +2,13 @@
 /* fleet - a fleet of instances that register, beat or leave, as fast as possible or at a steady rate.
  *
  *     fleet PORT register|beat|deregister [-n COUNT] [-p PER_SERVICE] [-x PREFIX] [-m METADATA] [-c CONNECTIONS]
- *           [-d DEPTH] [-r RATE] [-s SECONDS] [-k KEEP] [-b 1]
+ *           [-d DEPTH] [-r RATE] [-s SECONDS] [-k KEEP] [-b 1] [-a ADDRESSES]
  *
  * Instance i of COUNT is 10.a.b.c:8080 in service PREFIX-(i / PER_SERVICE). register goes through them in order, once;
  * beat (light beats) and deregister in a scattered order, because a fleet has none: deregister once, beat for SECONDS.
  * -k N: one instance of N is left out of a deregistration. -m: escaped JSON. -b 1: answers are polled for, without sleeping:
- * waking a sleeper is charged to the server, and the slower the server, the more often one sleeps.
+ * waking a sleeper is charged to the server, and the slower the server, the more often one sleeps. -a: the connections
+ * come from so many loopback addresses in turns, else from one.
  *
  * RATE 0: each connection keeps DEPTH requests (32) under way. Else the k-th request is due at k / RATE, is sent then whatever
  * the server does, and its latency counts from there, so that a server that stands still is not asked less.
@@ -49,7 +50,7 @@ struct connection {
 
 static struct {
 	enum kind kind;
-	uint64_t count, per_service, rate, keep, connections, depth;
+	uint64_t count, per_service, rate, keep, connections, depth, addresses;
 	double seconds;
 	bool busy;
 	const char *prefix, *metadata;
@@ -273,6 +274,15 @@ static void run(void)
 
 /* ---- begin and end ------------------------------------------------------------ */
 
+static bool bind_source(const struct connection *c)
+{
+	uint64_t n = fleet.addresses == 0 ? 0 : (uint64_t)(c - fleet.all) % fleet.addresses;
+	struct sockaddr_in source = { .sin_family = AF_INET,
+		                      .sin_addr = { htonl((uint32_t)(0x7f090000U | n / 250 << 8 | (n % 250 + 1))) } };
+
+	return fleet.addresses == 0 || bind(c->fd, (const struct sockaddr *)&source, sizeof(source)) == 0;
+}
+
 static void open_connection(struct connection *c, const struct sockaddr_in *server)
 {
 	struct epoll_event event = { .events = EPOLLIN, .data.ptr = c };
@@ -282,7 +292,7 @@ static void open_connection(struct connection *c, const struct sockaddr_in *serv
 	c->out = malloc(OUT_BYTES);
 	c->in = malloc(IN_BYTES);
 	c->due_us = malloc(QUEUE * sizeof(c->due_us[0]));
-	if (c->fd < 0 || c->out == NULL || c->in == NULL || c->due_us == NULL ||
+	if (c->fd < 0 || c->out == NULL || c->in == NULL || c->due_us == NULL || !bind_source(c) ||
 	    connect(c->fd, (const struct sockaddr *)server, sizeof(*server)) != 0)
 		die("fleet: connect");
 	setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
@@ -306,7 +316,7 @@ static bool parse(int argc, char **argv)
 	static const char *const kinds[] = { "register", "beat", "deregister" };
 	int option;
 
-	while ((option = getopt(argc, argv, "n:p:x:m:c:d:r:s:k:b:")) != -1) {
+	while ((option = getopt(argc, argv, "n:p:x:m:c:d:r:s:k:b:a:")) != -1) {
 		uint64_t number = optarg != NULL ? strtoull(optarg, NULL, 10) : 0;
 
 		switch (option) {
@@ -327,6 +337,9 @@ static bool parse(int argc, char **argv)
 			break;
 		case 'd':
 			fleet.depth = number;
+			break;
+		case 'a':
+			fleet.addresses = number;
 			break;
 		case 'r':
 			fleet.rate = number;

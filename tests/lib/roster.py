@@ -27,6 +27,8 @@ import urllib.parse
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 ROSTERD = os.environ.get("ROSTERD", os.path.join(TOP, "build", "rosterd"))
 SANITIZED = "asan" in os.path.basename(os.path.dirname(ROSTERD))
+LONG_TURN_MS = 10                       # of the processor, and what a build with sanitizers may take
+LONG_TURN_SANITIZED_MS = 100
 HUNG_S = 180 if SANITIZED else 60       # no wait ends earlier: it only ends what hangs, on the slowest machine too
 JAVA = {"User-Agent": "Nacos-Java-Client:v1.4.2"}
 
@@ -77,13 +79,16 @@ class Reply:
 
 
 class Server:
-    """A running rosterd. with Server(workers=2, **{"push.delay": "100ms"}) as s: ..."""
+    """A running rosterd. with Server(workers=2, **{"push.delay": "100ms"}) as s: ...
 
-    def __init__(self, folder=None, args=(), env=None, check=True, binary=None, **options):
+    When it ends, the test fails if one of its processes was outside of its sandbox, or held its loop for too long (op=long-turn).
+    long_turns: the test provokes that on purpose."""
+
+    def __init__(self, folder=None, args=(), env=None, check=True, binary=None, long_turns=False, **options):
         self.own_folder = folder is None
         self.folder = folder or tempfile.mkdtemp(prefix="roster-test-", dir=os.environ.get("ROSTER_TEST_TMP"))
         self.args, self.env, self.check = list(args), env or {}, check
-        self.binary = binary or ROSTERD
+        self.binary, self.long_turns = binary or ROSTERD, long_turns
         self.options = {"listen.port": "0", "listen.address": "127.0.0.1", "runtime_dir": self.folder + "/run",
                         "segment.dir": self.folder + "/seg", "segment.limit": "256MiB", "workers": "2",
                         "log.file": self.folder + "/log"}
@@ -158,7 +163,7 @@ class Server:
                 if code not in (0, None):
                     raise AssertionError("rosterd left with %r" % code)
                 self.registry_check()
-            self.report_sanitizer()
+            self.report_log()
         except BaseException:
             if self.proc and self.proc.poll() is None:
                 self.kill_all()
@@ -171,7 +176,7 @@ class Server:
             if self.own_folder:
                 shutil.rmtree(self.folder, ignore_errors=True)
 
-    def report_sanitizer(self):
+    def report_log(self):
         for name in ("stderr", "log"):
             path = os.path.join(self.folder, name)
             if os.path.exists(path):
@@ -181,6 +186,9 @@ class Server:
                 # A child asked the kernel for what its role has no row for: the table lacks it, or something is wrong.
                 if "op=sandbox-refused" in text:
                     raise AssertionError("outside the sandbox: %s" % set(re.findall(r"op=sandbox-refused .*", text)))
+                turns = long_turns(text, "asan" in os.path.basename(os.path.dirname(self.binary)))
+                if turns and not self.long_turns:
+                    raise AssertionError("turns that were too long:\n" + "\n".join(turns))
 
     def dump(self):
         for name in ("log", "stderr"):
@@ -290,6 +298,12 @@ class Server:
         page = self.request("GET", "/actuator/prometheus", **more).text
         value = float(re.search(r"^%s (\S+)$" % re.escape(name), page, re.M).group(1))
         return int(value) if value.is_integer() else value
+
+
+def long_turns(text, sanitized=False):
+    """The lines of a log that name a turn which used the processor for too long."""
+    limit = LONG_TURN_SANITIZED_MS if sanitized else LONG_TURN_MS
+    return [match.group(0) for match in re.finditer(r"\S+ op=long-turn .* cpu_ms=(\d+) .*", text) if int(match.group(1)) >= limit]
 
 
 def alive(pid):
