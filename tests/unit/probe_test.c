@@ -399,6 +399,60 @@ static void test_tcp(void **state)
 	}
 }
 
+static unsigned slow_calls;
+
+static void on_slow_done(void *arg, const struct probe_result *result)
+{
+	uint64_t until_us = clock_mono_us() + PROBE_TURN_US;
+
+	(void)arg;
+	assert_int_equal(result->verdict, CHECK_PASSED);
+	slow_calls++;
+	while (clock_mono_us() < until_us)
+		;
+}
+
+static void on_timer(struct ev_loop *l, ev_timer *w, int events)
+{
+	(void)l;
+	(void)events;
+	++*(unsigned *)w->data;
+}
+
+/* All are ready at the same time: one has its turn, then the timers of the loop, and so on. */
+static void test_many_are_ready(void **state)
+{
+	struct checker checker = { .type = CHECKER_TCP };
+	struct probe_pace pace = { .turn = NULL };
+	struct peer peer = { .closes = true };
+	struct probe *probes[5];
+	unsigned ticks = 0;
+	ev_timer timer;
+
+	(void)state;
+	slow_calls = 0;
+	peer_open(&peer, AF_INET);
+	ev_io_stop(loop, &peer.io); /* accepted by the system */
+	ev_timer_init(&timer, on_timer, 0., 0.0001);
+	timer.data = &ticks;
+	ev_timer_start(loop, &timer);
+	for (unsigned i = 0; i < 5; i++) {
+		struct probe_order order = order_for(&checker, "127.0.0.1", peer.port);
+
+		order.pace = &pace;
+		assert_int_equal(probe_start(loop, &order, on_slow_done, NULL, &probes[i]), 0);
+	}
+	for (unsigned done = 0; slow_calls < 5; done = slow_calls) {
+		unsigned before = ticks;
+
+		ev_run(loop, EVRUN_ONCE);
+		assert_true(slow_calls <= done + 1);
+		assert_true(ticks > before || slow_calls == done);
+	}
+	ev_timer_stop(loop, &timer);
+	peer_close(&peer);
+}
+
 static void test_unreachable(void **state)
 {
 	struct outcome outcome;
@@ -636,6 +690,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_lack_of_ours, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_stopped_process, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_tcp, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_many_are_ready, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_unreachable, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_http_status, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_http_request, setup, teardown),
