@@ -180,6 +180,16 @@ int fiber_pause(void)
 	return fiber->gone ? ERR_GONE : 0;
 }
 
+int fiber_rest(void)
+{
+	struct fiber *fiber = current;
+
+	if (fiber == NULL)
+		return 0;
+	leave(fiber);
+	return fiber->gone ? ERR_GONE : 0;
+}
+
 bool fiber_is_inside(void)
 {
 	return current != NULL;

@@ -36,6 +36,9 @@ bool fiber_run(struct fiber *fiber, uint64_t slice_us, bool gone);
 /* 0, perhaps after other work was done; ERR_GONE: give up, clean up and return. Cheap (a look at the clock). */
 int fiber_pause(void) MUST_CHECK;
 
+/* The same, but its slice is over here whatever the clock says: what it waits for is done by others. */
+int fiber_rest(void) MUST_CHECK;
+
 /* True within a fiber. */
 bool fiber_is_inside(void);
 

@@ -8,79 +8,8 @@
 #include "shared/codec/java.h"
 #include "shared/codec/json_write.h"
 #include "shared/registry/layout.h"
+#include "shared/view/breath.h"
 #include "shared/view/metadata.h"
-
-/* ---- candidates ---------------------------------------------------------------- */
-
-#define PICK_INLINE 16U
-
-/* The clusters asked for, in the order asked; first[c] is where cluster c's instances begin. */
-struct pick {
-	uint32_t *first; /* cluster_count + 1 */
-	uint32_t *order; /* at most cluster_count */
-	uint32_t count;
-	uint32_t room[2 * PICK_INLINE + 1];
-	uint32_t *heap;
-};
-
-static bool pick_init(struct pick *pick, const struct service_view *view)
-{
-	uint32_t clusters = view->cluster_count, at = 0;
-
-	pick->count = 0;
-	pick->heap = NULL;
-	pick->first = pick->room;
-	if (clusters > PICK_INLINE) {
-		pick->heap = malloc((2 * (size_t)clusters + 1) * sizeof(uint32_t));
-		if (pick->heap == NULL)
-			return false;
-		pick->first = pick->heap;
-	}
-	pick->order = pick->first + clusters + 1;
-	for (uint32_t c = 0; c < clusters; c++) {
-		while (at < view->instance_count && view->instances[at].cluster < c)
-			at++;
-		pick->first[c] = at;
-	}
-	pick->first[clusters] = view->instance_count;
-	return true;
-}
-
-/* A name asked for twice counts once: a reply must not be multiplied by its request. */
-static void pick_add(struct pick *pick, const struct service_view *view, struct str name)
-{
-	for (uint32_t c = 0; c < view->cluster_count; c++) {
-		if (!str_eq(view->clusters[c].name, name))
-			continue;
-		for (uint32_t i = 0; i < pick->count; i++) {
-			if (pick->order[i] == c)
-				return;
-		}
-		pick->order[pick->count++] = c;
-		return;
-	}
-}
-
-static void pick_clusters(struct pick *pick, const struct service_view *view, struct str text)
-{
-	bool named = false;
-
-	while (text.n > 0) {
-		const char *comma = memchr(text.p, ',', text.n);
-		size_t n = comma != NULL ? (size_t)(comma - text.p) : text.n;
-
-		if (n > 0) {
-			named = true;
-			pick_add(pick, view, str_make(text.p, n));
-		}
-		n += comma != NULL;
-		text = str_make(text.p + n, text.n - n);
-	}
-	if (named)
-		return;
-	for (uint32_t c = 0; c < view->cluster_count; c++)
-		pick->order[pick->count++] = c;
-}
 
 /* ---- hosts --------------------------------------------------------------------- */
 
@@ -160,68 +89,83 @@ struct hosts_writer {
 	const struct service_view *view;
 	const struct pick *pick;
 	struct str service;
+	size_t end; /* where b has to end */
 	uint32_t shown;
 	struct list_piece *pieces; /* NULL: nobody asks */
+	struct breath breath;
 };
 
-static void put_piece(struct hosts_writer *w, uint32_t at, bool shown_healthy)
+static int put_piece(struct hosts_writer *w, uint32_t at, bool shown_healthy)
 {
-	size_t begin = w->b->len;
-	uint32_t health = put_host(w->b, w->view, &w->view->instances[at], shown_healthy, w->service);
+	size_t begin, from = w->b->len;
+	uint32_t health;
 
+	if (w->shown++ > 0)
+		buf_char(w->b, ',');
+	begin = w->b->len;
+	health = put_host(w->b, w->view, &w->view->instances[at], shown_healthy, w->service);
 	if (w->pieces != NULL)
 		w->pieces[at] = (struct list_piece){ (uint32_t)begin, (uint32_t)(w->b->len - begin), health };
+	return w->b->len > w->end ? ERR_TOO_BIG : breathe(&w->breath, w->b->len - from);
+}
+
+static bool is_of_group(const struct instance_view *instance, bool healthy)
+{
+	return (instance->flags & INSTANCE_ENABLED) != 0 && ((instance->flags & INSTANCE_HEALTHY) != 0) == healthy;
 }
 
 /* One group of hosts: those whose true health is `healthy`, shown as `shown_healthy`. */
-static void put_group(struct hosts_writer *w, bool healthy, bool shown_healthy)
+static int put_group(struct hosts_writer *w, bool healthy, bool shown_healthy)
 {
+	int ret = 0;
+
 	for (uint32_t i = 0; i < w->pick->count; i++) {
 		uint32_t c = w->pick->order[i];
 
-		for (uint32_t at = w->pick->first[c]; at < w->pick->first[c + 1]; at++) {
-			const struct instance_view *instance = &w->view->instances[at];
-
-			if ((instance->flags & INSTANCE_ENABLED) == 0 || ((instance->flags & INSTANCE_HEALTHY) != 0) != healthy)
-				continue;
-			if (w->shown++ > 0)
-				buf_char(w->b, ',');
-			put_piece(w, at, shown_healthy);
-		}
+		for (uint32_t at = w->pick->first[c]; at < w->pick->first[c + 1] && ret == 0; at++)
+			ret = is_of_group(&w->view->instances[at], healthy) ? put_piece(w, at, shown_healthy)
+			                                                    : breathe(&w->breath, 4);
 	}
+	return ret;
 }
 
 struct tally {
 	uint32_t candidates, healthy;
 };
 
-static struct tally count_candidates(const struct service_view *view, const struct pick *pick)
+static int count_candidates(const struct service_view *view, const struct pick *pick, struct tally *tally_r)
 {
-	struct tally tally = { 0, 0 };
+	struct breath breath = { 0 };
 
+	*tally_r = (struct tally){ 0, 0 };
 	for (uint32_t i = 0; i < pick->count; i++) {
 		uint32_t c = pick->order[i];
 
-		tally.candidates += pick->first[c + 1] - pick->first[c];
-		for (uint32_t at = pick->first[c]; at < pick->first[c + 1]; at++)
-			tally.healthy += (view->instances[at].flags & INSTANCE_HEALTHY) != 0;
+		tally_r->candidates += pick->first[c + 1] - pick->first[c];
+		for (uint32_t at = pick->first[c]; at < pick->first[c + 1]; at++) {
+			tally_r->healthy += (view->instances[at].flags & INSTANCE_HEALTHY) != 0;
+			if (breathe(&breath, 4) < 0)
+				return ERR_GONE;
+		}
 	}
-	return tally;
+	return 0;
 }
 
 /* Specification 4.6 steps 6 and 8. */
-static void put_hosts(struct hosts_writer *w, struct tally tally, bool healthy_only)
+static int put_hosts(struct hosts_writer *w, struct tally tally, bool healthy_only)
 {
+	bool protect = (float)tally.healthy / (float)tally.candidates <= w->view->threshold;
+	int ret = 0;
+
 	buf_char(w->b, '[');
-	if ((float)tally.healthy / (float)tally.candidates <= w->view->threshold) {
-		put_group(w, true, true);
-		put_group(w, false, true);
-	} else {
-		if (!healthy_only)
-			put_group(w, false, false);
-		put_group(w, true, true);
-	}
+	if (protect)
+		ret = put_group(w, true, true);
+	else if (!healthy_only)
+		ret = put_group(w, false, false);
+	if (ret == 0)
+		ret = put_group(w, !protect, true);
 	buf_char(w->b, ']');
+	return ret;
 }
 
 static void hex(const uint8_t in[16], char out[33])
@@ -235,7 +179,7 @@ static void hex(const uint8_t in[16], char out[33])
 	out[32] = '\0';
 }
 
-static int shape_checksum(const struct service_view *view, struct list_shape *shape, bool *fresh_r, uint8_t checksum_r[16])
+int list_shape_checksum(const struct service_view *view, struct list_shape *shape, bool *fresh_r, uint8_t checksum_r[16])
 {
 	int ret = 0;
 
@@ -249,30 +193,42 @@ static int shape_checksum(const struct service_view *view, struct list_shape *sh
 	return ret;
 }
 
-int list_hosts(const struct service_view *view, const struct list_query *query, struct buf *b, struct list_shape *shape_r,
-               bool *fresh_checksum_r, uint8_t checksum_r[16], struct list_piece *pieces)
+int list_hosts_picked(const struct service_view *view, const struct pick *pick, const struct list_query *query, struct buf *b,
+                      struct list_shape *shape_r, struct list_piece *pieces)
 {
-	struct hosts_writer w = { .b = b, .view = view, .pieces = pieces };
+	struct hosts_writer w = { .b = b, .view = view, .pick = pick, .pieces = pieces };
 	struct tally tally;
-	struct pick pick;
-	int ret;
+	int ret = count_candidates(view, pick, &tally);
 
-	if ((ret = shape_checksum(view, shape_r, fresh_checksum_r, checksum_r)) < 0)
+	if (ret < 0)
 		return ret;
-	if (!pick_init(&pick, view))
-		return ERR_NOMEM;
-	pick_clusters(&pick, view, query->clusters);
-	tally = count_candidates(view, &pick);
-	w.pick = &pick;
+	w.end = query->most == 0 ? SIZE_MAX : b->len + query->most;
 	w.service = query->grouped ? view->name : list_bare_name(view->name);
 	if (pieces != NULL)
 		memset(pieces, 0, view->instance_count * sizeof(pieces[0]));
 	if (tally.candidates > 0)
-		put_hosts(&w, tally, query->healthy_only);
-	free(pick.heap);
+		ret = put_hosts(&w, tally, query->healthy_only);
 	shape_r->empty = tally.candidates == 0;
 	shape_r->hosts = w.shown;
-	return buf_failed(b) ? ERR_NOMEM : 0;
+	if (ret == 0 && buf_failed(b))
+		ret = ERR_NOMEM;
+	return ret;
+}
+
+int list_hosts(const struct service_view *view, const struct list_query *query, struct buf *b, struct list_shape *shape_r,
+               bool *fresh_checksum_r, uint8_t checksum_r[16], struct list_piece *pieces)
+{
+	struct pick pick;
+	int ret;
+
+	*fresh_checksum_r = false;
+	ret = pick_make(&pick, view, query->clusters);
+	if (ret == 0)
+		ret = list_hosts_picked(view, &pick, query, b, shape_r, pieces);
+	if (ret == 0)
+		ret = list_shape_checksum(view, shape_r, fresh_checksum_r, checksum_r);
+	pick_free(&pick);
+	return ret;
 }
 
 /* ---- flips --------------------------------------------------------------------- */
@@ -484,12 +440,15 @@ static void put_cluster(struct buf *b, const struct cluster_view *cluster)
 	BUF_LIT(b, ",\"sitegroup\":\"\"}");
 }
 
-static void put_service(struct buf *b, const struct service_view *view, const struct map_slot *slots)
+static int put_service(struct buf *b, const struct service_view *view, const struct map_slot *slots, struct breath *breath)
 {
 	uint32_t invalid = 0;
+	int ret = 0;
 
-	for (uint32_t i = 0; i < view->instance_count; i++)
+	for (uint32_t i = 0; i < view->instance_count && ret == 0; i++) {
 		invalid += (view->instances[i].flags & INSTANCE_HEALTHY) == 0;
+		ret = breathe(breath, 4);
+	}
 	BUF_LIT(b, "{\"invalidIPCount\":");
 	buf_u64(b, invalid);
 	BUF_LIT(b, ",\"name\":");
@@ -499,12 +458,14 @@ static void put_service(struct buf *b, const struct service_view *view, const st
 	BUF_LIT(b, ",\"owners\":[],\"protectThreshold\":");
 	json_float(b, view->threshold);
 	BUF_LIT(b, ",\"clusters\":[");
-	for (uint32_t i = 0; i < view->cluster_count; i++) {
+	for (uint32_t i = 0; i < view->cluster_count && ret == 0; i++) {
 		if (i > 0)
 			buf_char(b, ',');
 		put_cluster(b, &view->clusters[slots[i].index]);
+		ret = breathe(breath, 256);
 	}
 	BUF_LIT(b, "]}");
+	return ret;
 }
 
 struct sort_key {
@@ -521,12 +482,20 @@ static unsigned utf16_rank(char c)
 	return u == 0xee || u == 0xef ? u + 0x10 : u;
 }
 
-static int compare_keys(const void *a, const void *b, void *texts)
+struct sorting {
+	const char *texts;
+	struct breath *breath;
+};
+
+/* Sorting cannot be given up in the middle: who asks for it will ask again afterwards. */
+static int compare_keys(const void *a, const void *b, void *arg)
 {
+	const struct sorting *sorting = arg;
 	const struct sort_key *x = a, *y = b;
-	const char *p = (const char *)texts + x->at, *q = (const char *)texts + y->at;
+	const char *p = sorting->texts + x->at, *q = sorting->texts + y->at;
 	uint32_t n = x->n < y->n ? x->n : y->n;
 
+	(void)!breathe(sorting->breath, 16 + n);
 	for (uint32_t i = 0; i < n; i++) {
 		if (p[i] != q[i])
 			return utf16_rank(p[i]) < utf16_rank(q[i]) ? -1 : 1;
@@ -581,53 +550,78 @@ static void put_line(struct buf *b, const struct service_view *view, const struc
 	buf_char(b, ',');
 }
 
-static int put_instances(struct buf *b, const struct service_view *view)
+static int put_sorted(struct buf *b, const struct service_view *view, struct sort_key *keys, struct buf *texts,
+                      struct breath *breath)
+{
+	struct sorting sorting = { .breath = breath };
+	int ret = 0;
+
+	for (uint32_t i = 0; i < view->instance_count && ret == 0; i++) {
+		keys[i].at = texts->len;
+		put_sort_text(texts, view, &view->instances[i]);
+		keys[i].n = (uint32_t)(texts->len - keys[i].at);
+		keys[i].index = i;
+		ret = breathe(breath, 2 * (size_t)keys[i].n);
+	}
+	if (ret == 0 && buf_failed(texts))
+		ret = ERR_NOMEM;
+	sorting.texts = texts->data;
+	if (ret == 0 && view->instance_count > 1)
+		qsort_r(keys, view->instance_count, sizeof(*keys), compare_keys, &sorting);
+	for (uint32_t i = 0; i < view->instance_count && ret == 0; i++) {
+		put_line(b, view, &view->instances[keys[i].index]);
+		ret = breathe(breath, keys[i].n);
+	}
+	return ret;
+}
+
+static int put_instances(struct buf *b, const struct service_view *view, struct breath *breath)
 {
 	struct sort_key *keys = malloc(((size_t)view->instance_count + 1) * sizeof(*keys));
 	struct buf texts;
 	int ret = ERR_NOMEM;
 
 	buf_init(&texts);
-	if (keys == NULL)
-		goto done;
-	for (uint32_t i = 0; i < view->instance_count; i++) {
-		keys[i].at = texts.len;
-		put_sort_text(&texts, view, &view->instances[i]);
-		keys[i].n = (uint32_t)(texts.len - keys[i].at);
-		keys[i].index = i;
-	}
-	if (buf_failed(&texts))
-		goto done;
-	if (view->instance_count > 1)
-		qsort_r(keys, view->instance_count, sizeof(*keys), compare_keys, texts.data);
-	for (uint32_t i = 0; i < view->instance_count; i++)
-		put_line(b, view, &view->instances[keys[i].index]);
-	ret = 0;
-done:
+	if (keys != NULL)
+		ret = put_sorted(b, view, keys, &texts, breath);
 	buf_free(&texts);
 	free(keys);
+	return ret;
+}
+
+static int sum_up(const struct buf *text, uint8_t out[16], struct breath *breath)
+{
+	MD5_CTX md5;
+	int ret = 0;
+
+	MD5Init(&md5);
+	for (size_t at = 0; at < text->len && ret == 0; at += BREATH_WEIGHT) {
+		size_t n = text->len - at < BREATH_WEIGHT ? text->len - at : BREATH_WEIGHT;
+
+		MD5Update(&md5, (const uint8_t *)text->data + at, n);
+		ret = breathe(breath, n);
+	}
+	MD5Final(out, &md5);
 	return ret;
 }
 
 int list_checksum(const struct service_view *view, uint8_t out[16])
 {
 	struct map_slot *slots = map_order(view);
+	struct breath breath = { 0 };
 	struct buf text;
-	MD5_CTX md5;
 	int ret;
 
 	if (slots == NULL)
 		return ERR_NOMEM;
 	buf_init(&text);
-	put_service(&text, view, slots);
-	ret = put_instances(&text, view);
+	ret = put_service(&text, view, slots, &breath);
+	if (ret == 0)
+		ret = put_instances(&text, view, &breath);
 	if (ret == 0 && buf_failed(&text))
 		ret = ERR_NOMEM;
-	if (ret == 0) {
-		MD5Init(&md5);
-		MD5Update(&md5, (const uint8_t *)text.data, text.len);
-		MD5Final(out, &md5);
-	}
+	if (ret == 0)
+		ret = sum_up(&text, out, &breath);
 	buf_free(&text);
 	free(slots);
 	return ret;

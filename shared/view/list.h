@@ -2,7 +2,10 @@
 /* list.h - the reply of GET /instance/list, for workers and pushes alike (specification 4.6).
  *
  * Two steps: the hosts array depends on (service revision, agent group, clusters, healthyOnly) only
- * and may be cached; the rest of the reply is written per request. */
+ * and may be cached; the rest of the reply is written per request.
+ *
+ * What takes long for a large service comes to pauses (fiber.h): the array and the checksum. In a fiber that was told to give up
+ * they return ERR_GONE. The view and the buffers belong to the caller throughout. */
 #ifndef VIEW_LIST_H
 #define VIEW_LIST_H
 
@@ -13,12 +16,14 @@
 #include "shared/base/err.h"
 #include "shared/base/str.h"
 #include "shared/registry/registry.h"
+#include "shared/view/pick.h"
 
 struct list_query {
 	struct str clusters; /* verbatim; "" = all */
 	bool healthy_only;
 	bool grouped; /* names for Java >= 1.0 */
 	bool is_check;
+	size_t most; /* bytes of the array, beyond which it is given up: ERR_TOO_BIG; 0: no limit */
 };
 
 /* What a rendered list needs beside the array itself. */
@@ -38,6 +43,12 @@ struct list_piece {
  * none; *fresh_checksum_r says so and the caller stores it. pieces: room for one an instance of the view, or NULL. */
 int list_hosts(const struct service_view *view, const struct list_query *query, struct buf *b, struct list_shape *shape_r,
                bool *fresh_checksum_r, uint8_t checksum_r[16], struct list_piece *pieces) MUST_CHECK;
+/* The array alone, of clusters that are known already; query->clusters is not looked at, nor is the checksum filled in. */
+int list_hosts_picked(const struct service_view *view, const struct pick *pick, const struct list_query *query, struct buf *b,
+                      struct list_shape *shape_r, struct list_piece *pieces) MUST_CHECK;
+/* The checksum alone, as list_hosts() does it. */
+int list_shape_checksum(const struct service_view *view, struct list_shape *shape, bool *fresh_r,
+                        uint8_t checksum_r[16]) MUST_CHECK;
 /* The same array after flips and nothing else, put together from its pieces: of all clusters, not only the healthy ones.
  * Bit n of healthy[n / 64] is the n-th instance. Moves the pieces along. */
 int list_flipped(struct str hosts, struct list_piece *pieces, uint32_t count, const uint64_t *healthy, float threshold,
@@ -62,7 +73,7 @@ void list_reply_unknown(struct buf *b, const struct list_fields *fields);
 /* Service part of group@@service for agents below Java 1.0. */
 struct str list_bare_name(struct str grouped);
 
-/* MD5 of specification 7.4. ERR_NOMEM. */
+/* MD5 of specification 7.4. ERR_NOMEM, ERR_GONE. */
 int list_checksum(const struct service_view *view, uint8_t out[16]) MUST_CHECK;
 /* instanceId text (2.5), escaped for a JSON string, without the quotes. */
 void list_instance_id(struct buf *b, const struct service_view *view, const struct instance_view *instance);

@@ -65,6 +65,32 @@ static void works_take_turns(void **state)
 	assert_int_equal(a.done, 5);
 }
 
+static void rest_thrice(void *arg)
+{
+	struct work *work = arg;
+
+	while (work->done < 3 && work->said == 0) {
+		work->done++;
+		work->said = fiber_rest();
+	}
+}
+
+/* However long the slice is. */
+static void a_rest_ends_the_slice(void **state)
+{
+	struct work work = { .said = 0 };
+	struct fiber *fiber = fiber_new(rest_thrice, &work);
+
+	(void)state;
+	assert_int_equal(fiber_rest(), 0);
+	for (unsigned i = 1; i <= 2; i++) {
+		assert_false(fiber_run(fiber, 60000000, false));
+		assert_int_equal(work.done, i);
+	}
+	assert_true(fiber_run(fiber, 0, true));
+	assert_int_equal(work.said, ERR_GONE);
+}
+
 static void a_work_that_nobody_waits_for_is_told(void **state)
 {
 	struct work work = { .steps = 5 };
@@ -185,6 +211,7 @@ int main(void)
 		cmocka_unit_test(a_pause_without_a_fiber_is_nothing),
 		cmocka_unit_test(short_work_ends_in_one_run),
 		cmocka_unit_test(works_take_turns),
+		cmocka_unit_test(a_rest_ends_the_slice),
 		cmocka_unit_test(a_work_that_nobody_waits_for_is_told),
 		cmocka_unit_test(a_sort_stands_still_in_its_middle),
 		cmocka_unit_test(stacks_are_large_and_their_own),

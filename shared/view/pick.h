@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* pick.h - which clusters of a service a `clusters` text asks for (specification 4.6), in its normal form.
+ *
+ * The order asked for is the order in which hosts are shown, so it stays. Left out is what shows nothing: names the service
+ * does not have, a name asked for again, clusters without instances. A text without any name asks for all. Two texts with equal
+ * picks have the same hosts.
+ *
+ * The time is linear in text and clusters (times a logarithm), whatever is asked: names are looked up in a sorted table.
+ * Belongs to one view: void when that is filled anew. */
+#ifndef VIEW_PICK_H
+#define VIEW_PICK_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "shared/base/err.h"
+#include "shared/base/str.h"
+#include "shared/registry/registry.h"
+
+struct pick {
+	uint32_t *first; /* where the instances of each cluster of the view begin, and their end: cluster_count + 1 */
+	uint32_t *order; /* the clusters picked */
+	uint32_t count;
+};
+
+/* Pauses (fiber.h). ERR_NOMEM, ERR_GONE. Whatever it returns, pick_free() may follow. */
+int pick_make(struct pick *pick, const struct service_view *view, struct str text) MUST_CHECK;
+void pick_free(struct pick *pick);
+bool pick_same(const struct pick *a, const struct pick *b);
+
+#endif
