@@ -17,19 +17,32 @@ struct list {
 	uint32_t first, last;
 };
 
+/* The tables grow by one bucket an entry (linear hashing), so that no single call has many to move: bucket `split` of the
+ * first `base` ones is the next to be divided, those before it are. by_key has one entry of each key only; the others of
+ * that key hang on it. */
 struct inflight {
 	struct inflight_entry *entries;
-	uint32_t *by_sub, *by_key; /* capacity buckets each */
-	uint32_t capacity, count, free;
+	uint32_t *by_sub, *by_key; /* room for capacity buckets each */
+	uint32_t capacity, count;
+	uint32_t free;  /* chained by next */
+	uint32_t fresh; /* never used, from here on */
+	uint32_t base, split;
 	uint64_t seed;
 	uint32_t delayed;
 	uint64_t tick; /* of the wheel: everything before it has been given out */
 	struct list lists[LIST_WHEEL + WHEEL_SLOTS];
 };
 
+static uint32_t bucket_of(const struct inflight *f, uint64_t hash)
+{
+	uint32_t bucket = (uint32_t)hash & (f->base - 1);
+
+	return bucket < f->split ? (uint32_t)hash & (2 * f->base - 1) : bucket;
+}
+
 static uint32_t sub_bucket(const struct inflight *f, uint8_t shard, uint64_t sub_id)
 {
-	return (uint32_t)XXH3_64bits_withSeed(&sub_id, sizeof sub_id, f->seed + shard) & (f->capacity - 1);
+	return bucket_of(f, XXH3_64bits_withSeed(&sub_id, sizeof sub_id, f->seed + shard));
 }
 
 static uint32_t key_bucket(const struct inflight *f, const uint8_t address[16], uint16_t port, uint64_t key)
@@ -39,7 +52,7 @@ static uint32_t key_bucket(const struct inflight *f, const uint8_t address[16], 
 	memcpy(text, address, 16);
 	memcpy(text + 16, &key, 8);
 	memcpy(text + 24, &port, 2);
-	return (uint32_t)XXH3_64bits_withSeed(text, sizeof text, f->seed) & (f->capacity - 1);
+	return bucket_of(f, XXH3_64bits_withSeed(text, sizeof text, f->seed));
 }
 
 static uint32_t index_of(const struct inflight *f, const struct inflight_entry *entry)
@@ -47,19 +60,16 @@ static uint32_t index_of(const struct inflight *f, const struct inflight_entry *
 	return (uint32_t)(entry - f->entries);
 }
 
-static void hash_link(struct inflight *f, uint32_t i)
+static void link_sub(struct inflight *f, uint32_t i)
 {
 	struct inflight_entry *entry = &f->entries[i];
-	uint32_t *sub = &f->by_sub[sub_bucket(f, entry->shard, entry->sub_id)];
-	uint32_t *key = &f->by_key[key_bucket(f, entry->address, entry->port, entry->key)];
+	uint32_t *bucket = &f->by_sub[sub_bucket(f, entry->shard, entry->sub_id)];
 
-	entry->next_sub = *sub;
-	*sub = i;
-	entry->next_key = *key;
-	*key = i;
+	entry->next_sub = *bucket;
+	*bucket = i;
 }
 
-static void hash_unlink(struct inflight *f, uint32_t i)
+static void unlink_sub(struct inflight *f, uint32_t i)
 {
 	struct inflight_entry *entry = &f->entries[i];
 	uint32_t *link = &f->by_sub[sub_bucket(f, entry->shard, entry->sub_id)];
@@ -67,10 +77,82 @@ static void hash_unlink(struct inflight *f, uint32_t i)
 	while (*link != i)
 		link = &f->entries[*link].next_sub;
 	*link = entry->next_sub;
-	link = &f->by_key[key_bucket(f, entry->address, entry->port, entry->key)];
-	while (*link != i)
+}
+
+/* The place that points to the entry of by_key with that key, or the end of its bucket. */
+static uint32_t *key_link(struct inflight *f, const uint8_t address[16], uint16_t port, uint64_t key)
+{
+	uint32_t *link = &f->by_key[key_bucket(f, address, port, key)];
+
+	while (*link != NONE) {
+		const struct inflight_entry *entry = &f->entries[*link];
+
+		if (entry->key == key && entry->port == port && memcmp(entry->address, address, 16) == 0)
+			break;
 		link = &f->entries[*link].next_key;
+	}
+	return link;
+}
+
+static void link_key(struct inflight *f, uint32_t i)
+{
+	struct inflight_entry *entry = &f->entries[i];
+	uint32_t *link = key_link(f, entry->address, entry->port, entry->key);
+
+	entry->next_key = entry->next_same = entry->prev_same = NONE;
+	if (*link == NONE) {
+		*link = i;
+		return;
+	}
+	entry->prev_same = *link;
+	entry->next_same = f->entries[*link].next_same;
+	f->entries[*link].next_same = i;
+	if (entry->next_same != NONE)
+		f->entries[entry->next_same].prev_same = i;
+}
+
+/* The first of its key hands its place over. */
+static void unlink_key(struct inflight *f, uint32_t i)
+{
+	struct inflight_entry *entry = &f->entries[i];
+	uint32_t *link;
+
+	if (entry->next_same != NONE)
+		f->entries[entry->next_same].prev_same = entry->prev_same;
+	if (entry->prev_same != NONE) {
+		f->entries[entry->prev_same].next_same = entry->next_same;
+		return;
+	}
+	link = key_link(f, entry->address, entry->port, entry->key);
 	*link = entry->next_key;
+	if (entry->next_same != NONE) {
+		f->entries[entry->next_same].next_key = entry->next_key;
+		*link = entry->next_same;
+	}
+}
+
+/* Divides the next bucket of either table. */
+static void split_bucket(struct inflight *f)
+{
+	uint32_t from = f->split, to = f->base + f->split, sub = f->by_sub[from], key = f->by_key[from], next;
+
+	f->by_sub[from] = f->by_sub[to] = f->by_key[from] = f->by_key[to] = NONE;
+	if (++f->split == f->base) {
+		f->base *= 2;
+		f->split = 0;
+	}
+	for (; sub != NONE; sub = next) {
+		next = f->entries[sub].next_sub;
+		link_sub(f, sub);
+	}
+	for (; key != NONE; key = next) {
+		const struct inflight_entry *entry = &f->entries[key];
+		uint32_t *bucket = &f->by_key[key_bucket(f, entry->address, entry->port, entry->key)];
+
+		next = entry->next_key;
+		f->entries[key].next_key = *bucket;
+		*bucket = key;
+	}
 }
 
 static void list_append(struct inflight *f, unsigned number, uint32_t i)
@@ -125,47 +207,37 @@ static void list_leave(struct inflight *f, uint32_t i)
 	entry->list = LIST_NONE;
 }
 
-/* Chains the free entries of [from, capacity) and fills the buckets again. */
-static void rehash(struct inflight *f, uint32_t from)
+static int resize(uint32_t **at, uint32_t count)
 {
-	uint32_t i;
+	uint32_t *new = realloc(*at, count * sizeof(*new));
 
-	memset(f->by_sub, 0xff, f->capacity * sizeof *f->by_sub);
-	memset(f->by_key, 0xff, f->capacity * sizeof *f->by_key);
-	for (i = 0; i < from; i++) {
-		if (f->entries[i].sub_id != 0)
-			hash_link(f, i);
-	}
-	for (i = f->capacity; i-- > from;) {
-		memset(&f->entries[i], 0, sizeof f->entries[i]);
-		f->entries[i].next = f->free;
-		f->free = i;
-	}
+	if (new == NULL)
+		return ERR_NOMEM;
+	*at = new;
+	return 0;
 }
 
-static int resize(struct inflight *f, uint32_t capacity)
+static int make_room(struct inflight *f, uint32_t capacity)
 {
 	struct inflight_entry *entries = realloc(f->entries, capacity * sizeof *entries);
-	uint32_t *by_sub, *by_key;
-	uint32_t old = f->capacity;
 
 	if (entries == NULL)
 		return ERR_NOMEM;
 	f->entries = entries;
-	by_sub = malloc(capacity * sizeof *by_sub);
-	by_key = malloc(capacity * sizeof *by_key);
-	if (by_sub == NULL || by_key == NULL) {
-		free(by_sub);
-		free(by_key);
+	if (resize(&f->by_sub, capacity) < 0 || resize(&f->by_key, capacity) < 0)
 		return ERR_NOMEM;
-	}
-	free(f->by_sub);
-	free(f->by_key);
-	f->by_sub = by_sub;
-	f->by_key = by_key;
 	f->capacity = capacity;
-	rehash(f, old);
 	return 0;
+}
+
+/* With nothing in it. */
+static void empty(struct inflight *f)
+{
+	f->free = NONE;
+	f->fresh = f->split = 0;
+	f->base = CAPACITY_MIN;
+	memset(f->by_sub, 0xff, CAPACITY_MIN * sizeof *f->by_sub);
+	memset(f->by_key, 0xff, CAPACITY_MIN * sizeof *f->by_key);
 }
 
 int inflight_new(uint64_t seed, struct inflight **inflight_r)
@@ -176,10 +248,11 @@ int inflight_new(uint64_t seed, struct inflight **inflight_r)
 	if (f == NULL)
 		return ERR_NOMEM;
 	f->seed = seed;
-	f->free = NONE;
 	memset(f->lists, 0xff, sizeof f->lists);
-	if ((ret = resize(f, CAPACITY_MIN)) < 0)
+	if ((ret = make_room(f, CAPACITY_MIN)) < 0)
 		inflight_free(&f);
+	else
+		empty(f);
 	*inflight_r = f;
 	return ret;
 }
@@ -208,20 +281,17 @@ int inflight_reserve(struct inflight *f, uint32_t more)
 
 	while (capacity - f->count < more && capacity < UINT32_MAX / 2)
 		capacity *= 2;
-	return capacity == f->capacity ? 0 : resize(f, capacity);
+	return capacity == f->capacity ? 0 : make_room(f, capacity);
 }
 
 void inflight_trim(struct inflight *f)
 {
 	if (f->count > 0 || f->capacity == CAPACITY_MIN)
 		return;
-	f->free = NONE;
-	f->capacity = 0;
-	if (resize(f, CAPACITY_MIN) == 0)
-		return;
-	/* Refused to shrink: the old arrays are all still there and at least this long. */
-	f->capacity = CAPACITY_MIN;
-	rehash(f, 0);
+	/* Refused to shrink: what is there is at least as long. */
+	if (make_room(f, CAPACITY_MIN) < 0)
+		f->capacity = CAPACITY_MIN;
+	empty(f);
 }
 
 struct inflight_entry *inflight_find(struct inflight *f, uint8_t shard, uint64_t sub_id)
@@ -233,38 +303,39 @@ struct inflight_entry *inflight_find(struct inflight *f, uint8_t shard, uint64_t
 	return i == NONE ? NULL : &f->entries[i];
 }
 
-static bool same_key(const struct inflight_entry *entry, const uint8_t address[16], uint16_t port, uint64_t key)
-{
-	return entry->key == key && entry->port == port && memcmp(entry->address, address, 16) == 0;
-}
-
-static struct inflight_entry *first_match(struct inflight *f, uint32_t i, const uint8_t address[16], uint16_t port, uint64_t key)
-{
-	while (i != NONE && !same_key(&f->entries[i], address, port, key))
-		i = f->entries[i].next_key;
-	return i == NONE ? NULL : &f->entries[i];
-}
-
 struct inflight_entry *inflight_match(struct inflight *f, const uint8_t address[16], uint16_t port, uint64_t key)
 {
-	return first_match(f, f->by_key[key_bucket(f, address, port, key)], address, port, key);
+	uint32_t i = *key_link(f, address, port, key);
+
+	return i == NONE ? NULL : &f->entries[i];
 }
 
 struct inflight_entry *inflight_match_next(struct inflight *f, const struct inflight_entry *entry)
 {
-	return first_match(f, entry->next_key, entry->address, entry->port, entry->key);
+	return entry->next_same == NONE ? NULL : &f->entries[entry->next_same];
+}
+
+static uint32_t take_free(struct inflight *f)
+{
+	uint32_t i = f->free;
+
+	if (i == NONE)
+		return f->fresh++;
+	f->free = f->entries[i].next;
+	return i;
 }
 
 struct inflight_entry *inflight_add(struct inflight *f, const struct inflight_entry *fields)
 {
-	uint32_t i = f->free;
+	uint32_t i = take_free(f);
 	struct inflight_entry *entry = &f->entries[i];
 
-	f->free = entry->next;
 	*entry = *fields;
 	entry->list = LIST_NONE;
-	hash_link(f, i);
-	f->count++;
+	if (++f->count > f->base + f->split && f->base + f->split < f->capacity)
+		split_bucket(f);
+	link_sub(f, i);
+	link_key(f, i);
 	return entry;
 }
 
@@ -273,7 +344,8 @@ void inflight_remove(struct inflight *f, struct inflight_entry *entry)
 	uint32_t i = index_of(f, entry);
 
 	list_leave(f, i);
-	hash_unlink(f, i);
+	unlink_sub(f, i);
+	unlink_key(f, i);
 	memset(entry, 0, sizeof *entry);
 	entry->next = f->free;
 	f->free = i;

@@ -8,9 +8,9 @@
  * Time: the wait for an ACK is the same for all, so a first-in first-out list is the whole timer: the
  * oldest send stands first. Delayed entries stand in a wheel of 512 slots of 4 ms.
  *
- * Entries live in one array that grows by doubling; a pointer to an entry is good until the next
- * inflight_reserve(). About 110 bytes an entry, hash buckets included. Process-private: what must outlive
- * the process stands in the subscribers themselves (deliver.h). */
+ * Entries live in one array that grows by doubling, its tables bucket by bucket: no call takes long, however many there are,
+ * or share a key. A pointer to an entry is good until the next inflight_reserve(). About 120 bytes an entry, hash buckets
+ * included. Process-private: what must outlive the process stands in the subscribers themselves (deliver.h). */
 #ifndef PUSHER_INFLIGHT_H
 #define PUSHER_INFLIGHT_H
 
@@ -39,7 +39,7 @@ struct inflight_entry {
 	bool counted; /* stands for its key in the counters (total, failed) */
 	/* private */
 	uint16_t list;
-	uint32_t next, prev, next_sub, next_key;
+	uint32_t next, prev, next_sub, next_key, next_same, prev_same;
 };
 
 /* The seed makes bucket choice unpredictable to those who choose addresses. */

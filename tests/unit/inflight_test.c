@@ -152,6 +152,39 @@ static void test_many(void **state)
 	inflight_free(&f);
 }
 
+/* All of one key, among others: none is looked for among the others of its key. The order of sending is the worst one. */
+static void test_many_of_one_key(void **state)
+{
+	enum { MANY = 100000 };
+	struct inflight *f = make();
+	struct inflight_entry *entry, *next;
+	unsigned left = 0;
+	uint64_t id;
+
+	(void)state;
+	for (id = 1; id <= MANY; id++)
+		inflight_wait(f, add(f, id, id % 100 == 0 ? (uint16_t)id : 4000, 7));
+	for (id = 1; id <= MANY / 2; id++) {
+		assert_int_equal(inflight_oldest(f)->sub_id, id);
+		inflight_remove(f, inflight_oldest(f));
+	}
+	/* What one ACK clears; the others stay. */
+	for (entry = inflight_match(f, address, 4000, 7); entry != NULL; entry = next, left++) {
+		next = inflight_match_next(f, entry);
+		assert_int_equal(entry->port, 4000);
+		inflight_remove(f, entry);
+	}
+	assert_int_equal(inflight_count(f) + left, MANY / 2);
+	assert_true(left >= MANY / 2 - MANY / 200);
+	for (id = MANY / 2 + 1; id <= MANY; id++) {
+		entry = inflight_find(f, (uint8_t)(id % 64), id);
+		assert_true((entry != NULL) == (id % 100 == 0 && (uint16_t)id != 4000));
+		if (entry != NULL)
+			assert_int_equal(inflight_match(f, address, (uint16_t)id, 7)->port, (uint16_t)id);
+	}
+	inflight_free(&f);
+}
+
 static void test_datagrams(void **state)
 {
 	struct datagrams set;
@@ -186,6 +219,7 @@ int main(void)
 		cmocka_unit_test(test_waits_in_order),
 		cmocka_unit_test(test_wheel),
 		cmocka_unit_test(test_many),
+		cmocka_unit_test(test_many_of_one_key),
 		cmocka_unit_test(test_datagrams),
 	};
 
