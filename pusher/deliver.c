@@ -14,6 +14,8 @@
 
 /* Pacing may move a datagram this far into the future; further is left owed. */
 #define DELAY_LIMIT_MS (INFLIGHT_DELAY_MAX_MS - 10)
+/* What is due is sent and given up for so long at a time. */
+#define DUE_MS 2U
 
 int deliver_init(struct deliver *d, struct registry *reg, const struct config *config, int fd, uint32_t overflow)
 {
@@ -48,8 +50,10 @@ static void drop_first_out(struct deliver *d, unsigned n)
 {
 	unsigned i;
 
-	for (i = 0; i < n; i++)
+	for (i = 0; i < n; i++) {
+		d->out_bytes -= d->out[i].datagram->len;
 		datagram_release(&d->datagrams, &d->out[i].datagram);
+	}
 	d->out_count -= n;
 	memmove(d->out, d->out + n, d->out_count * sizeof d->out[0]);
 }
@@ -85,6 +89,11 @@ void deliver_free(struct deliver *d)
 bool deliver_resend_owed(const struct subscriber_view *sub)
 {
 	return sub->push_key != 0 && sub->sent_revision > sub->acked_revision && sub->tries < 2;
+}
+
+void deliver_owe(struct deliver *d, uint8_t shard)
+{
+	d->owed |= 1ULL << shard;
 }
 
 /* ---- marks in the segment -------------------------------------------------------- */
@@ -251,7 +260,8 @@ static void put_out(struct deliver *d, const struct deliver_item *item)
 {
 	d->out[d->out_count] = *item;
 	(void)datagram_hold(item->datagram);
-	if (++d->out_count == UDP_BATCH)
+	d->out_bytes += item->datagram->len;
+	if (++d->out_count == UDP_BATCH || d->out_bytes >= DELIVER_OUT_BYTES)
 		(void)deliver_flush(d);
 }
 
@@ -281,20 +291,21 @@ void deliver_push(struct deliver *d, uint8_t shard, const struct subscriber_view
 
 	/* Room for all that stands in the batch, so that nothing can be refused after it was sent. */
 	if (d->out_count == UDP_BATCH || inflight_reserve(d->inflight, UDP_BATCH + 1) < 0) {
-		d->owed = true;
+		deliver_owe(d, shard);
 		return;
 	}
 	memcpy(item.address, sub->address, 16);
 	wait_ms = reserve_pace(d, sub->address, sub->port);
 	if (wait_ms == PACE_REFUSED)
-		d->owed = true;
+		deliver_owe(d, shard);
 	else if (wait_ms > 0)
 		delay_new(d, &item, wait_ms);
 	else
 		put_out(d, &item);
 }
 
-void deliver_oversize(struct deliver *d, uint8_t shard, const struct subscriber_view *sub, uint64_t key, uint64_t revision)
+void deliver_unsent(struct deliver *d, uint8_t shard, const struct subscriber_view *sub, uint64_t key, uint64_t revision,
+                    uint32_t why)
 {
 	struct inflight_entry *old = inflight_find(d->inflight, shard, sub->id);
 	struct delivery delivery = {
@@ -303,12 +314,12 @@ void deliver_oversize(struct deliver *d, uint8_t shard, const struct subscriber_
 		.revision = revision,
 		.key = key,
 		.at_ms = clock_mono_ms(),
-		.tries = REGISTRY_TRIES_OVERSIZE,
+		.tries = why,
 	};
 
 	if (old != NULL)
 		forget(d, old, false);
-	metric_add(METRIC_PUSH_OVERSIZE, 1);
+	metric_add(why == REGISTRY_TRIES_VIEWS ? METRIC_PUSH_VIEWS_REFUSED : METRIC_PUSH_OVERSIZE, 1);
 	mark_runs(d, registry_mark_sent, &delivery, &shard, 1);
 }
 
@@ -356,7 +367,7 @@ static void expire(struct deliver *d, struct inflight_entry *entry, uint64_t now
 		give_up(d, entry);
 	} else if (entry->datagram == NULL) {
 		/* Its bytes are gone: the tour sends the state of now, as the second try. */
-		d->owed = true;
+		deliver_owe(d, entry->shard);
 		forget(d, entry, false);
 	} else if ((wait_ms = reserve_pace(d, entry->address, entry->port)) == 0) {
 		send_held(d, entry);
@@ -381,6 +392,8 @@ bool deliver_due(struct deliver *d)
 	if (!deliver_flush(d))
 		return false;
 	for (n = 0; n < UDP_BATCH && d->blocked == UDP_SENT; n++) {
+		if (n > 0 && clock_mono_ms() - now_ms >= DUE_MS)
+			return deliver_flush(d);
 		if ((entry = inflight_due(d->inflight, now_ms)) != NULL)
 			send_held(d, entry);
 		else if ((entry = inflight_oldest(d->inflight)) != NULL && wait_end(d, entry) <= now_ms)
@@ -443,38 +456,65 @@ static enum metric stray_of(const struct deliver *d, const uint8_t address[16], 
 	return datagrams_live(&d->datagrams, key) ? METRIC_PUSH_ACK_FOREIGN : METRIC_PUSH_ACK_UNKNOWN;
 }
 
-static void on_datagram(void *arg, const uint8_t address[16], uint16_t port, struct str text)
+/* Those in flight that it acknowledges, `most` at most. Returns how many. */
+static unsigned clear(struct deliver *d, const struct deliver_ack *ack, unsigned most)
 {
-	struct deliver *d = arg;
-	uint64_t now_ms = clock_mono_ms(), key;
-	struct inflight_entry *entry;
-	struct inflight_entry *next;
-	bool found = false;
+	uint64_t now_ms = clock_mono_ms();
+	struct inflight_entry *entry, *next;
+	unsigned n = 0;
 
-	if (ack_parse(text, &key) < 0)
-		key = 0;
-	for (entry = inflight_match(d->inflight, address, port, key); entry != NULL; entry = next) {
+	for (entry = inflight_match(d->inflight, ack->address, ack->port, ack->key); entry != NULL && n < most; entry = next) {
 		next = inflight_match_next(d->inflight, entry);
 		/* One that still waits for its turn was not sent: the ACK means another of the same socket. */
 		if (entry->tries == 0)
 			continue;
 		accept_ack(d, entry, now_ms);
-		found = true;
+		n++;
 	}
-	if (!found)
-		metric_add(stray_of(d, address, port, key), 1);
+	return n;
+}
+
+static void clear_rest(struct deliver *d)
+{
+	unsigned left = DELIVER_ACK_SHARE, n;
+
+	for (; d->rest_first < d->rest_count && left > 0; left -= n) {
+		struct deliver_ack *ack = &d->rest[d->rest_first];
+
+		n = clear(d, ack, left);
+		if (n == 0 && !ack->begun)
+			metric_add(stray_of(d, ack->address, ack->port, ack->key), 1);
+		ack->begun |= n > 0;
+		d->rest_first += n < left;
+	}
+	if (d->rest_first == d->rest_count)
+		d->rest_first = d->rest_count = 0;
+	if (d->acked_count > 0)
+		flush_acked(d);
+}
+
+static void on_datagram(void *arg, const uint8_t address[16], uint16_t port, struct str text)
+{
+	struct deliver *d = arg;
+	struct deliver_ack *ack = &d->rest[d->rest_count++];
+
+	*ack = (struct deliver_ack){ .port = port };
+	memcpy(ack->address, address, 16);
+	if (ack_parse(text, &ack->key) < 0)
+		ack->key = 0;
 }
 
 unsigned deliver_receive(struct deliver *d)
 {
-	uint32_t lost;
-	unsigned n = udp_receive(&d->udp, on_datagram, d, &lost);
+	uint32_t lost = 0;
+	unsigned n = UDP_BATCH;
 
-	if (d->acked_count > 0)
-		flush_acked(d);
+	if (d->rest_count == 0)
+		n = udp_receive(&d->udp, on_datagram, d, &lost);
+	clear_rest(d);
 	if (lost > 0)
 		metric_add(METRIC_PUSH_RXQ_OVERFLOW, lost);
-	return n;
+	return d->rest_count > 0 ? UDP_BATCH : n;
 }
 
 /* ---- after a death ---------------------------------------------------------------- */

@@ -18,7 +18,7 @@
  *     sent carries the `changed` it was read with. A subscriber is behind exactly if sent_revision < changed.
  *
  * What was not sent for want of memory, because a socket's pace is used up for a second, or because a lock could
- * not be had, is not forgotten either: deliver->owed asks for a tour over all audiences (tour.h), which
+ * not be had, is not forgotten either: deliver->owed asks for a tour over the audiences of the shard (tour.h), which
  * sends to everybody behind.
  *
  * A newer push replaces an older one in flight to the same subscriber: the older is neither acknowledged nor
@@ -44,6 +44,17 @@
 struct config;
 
 #define DELIVER_KEEP_BYTES (64ULL << 20)
+/* The batch leaves with so many bytes too: the kernel copies them, 64 of the largest for 3 ms. */
+#define DELIVER_OUT_BYTES (1U << 20)
+/* Deliveries that a batch of ACKs clears at a time: one ACK may mean all subscriptions of its socket. */
+#define DELIVER_ACK_SHARE 512U
+
+struct deliver_ack {
+	uint8_t address[16];
+	uint16_t port;
+	bool begun; /* some of its deliveries are cleared */
+	uint64_t key;
+};
 
 struct deliver_item {
 	struct datagram *datagram; /* a reference of its own */
@@ -66,11 +77,14 @@ struct deliver {
 	struct datagrams datagrams;
 	struct deliver_item out[UDP_BATCH]; /* about to be sent, in order */
 	unsigned out_count;
+	size_t out_bytes;
 	struct delivery acked[2 * UDP_BATCH];
 	uint8_t acked_shard[2 * UDP_BATCH];
 	unsigned acked_count;
+	struct deliver_ack rest[UDP_BATCH]; /* received ACKs; before rest_first: done with */
+	unsigned rest_count, rest_first;
 	enum udp_result blocked; /* UDP_SENT: go on; UDP_FULL, UDP_SHORT: see udp.h */
-	bool owed;               /* somebody is behind and no queue knows: tour */
+	uint64_t owed;           /* shards in which somebody is behind and no queue knows: tour */
 };
 
 int deliver_init(struct deliver *d, struct registry *reg, const struct config *config, int fd, uint32_t overflow) MUST_CHECK;
@@ -80,14 +94,16 @@ void deliver_free(struct deliver *d);
  * the wheel (pacing) or is left owed. The batch leaves when full; call deliver_flush() at the end. */
 void deliver_push(struct deliver *d, uint8_t shard, const struct subscriber_view *sub, struct datagram *datagram,
                   uint64_t revision, uint8_t tries);
-/* Stored as dealt with: its client cannot read it. */
-void deliver_oversize(struct deliver *d, uint8_t shard, const struct subscriber_view *sub, uint64_t key, uint64_t revision);
+/* Stored as dealt with, and why nothing is sent: REGISTRY_TRIES_OVERSIZE, REGISTRY_TRIES_VIEWS. Counted. */
+void deliver_unsent(struct deliver *d, uint8_t shard, const struct subscriber_view *sub, uint64_t key, uint64_t revision,
+                    uint32_t why);
 /* False when the socket takes no more: deliver->blocked. */
 bool deliver_flush(struct deliver *d);
 /* The socket may be writable again. */
 void deliver_unblock(struct deliver *d);
 
-/* Reads and applies at most one batch of ACKs. Returns how many datagrams were there. */
+/* Reads and applies at most one batch of ACKs. Returns how many datagrams were there; UDP_BATCH: there may be
+ * more, or more to do. */
 unsigned deliver_receive(struct deliver *d);
 /* Delayed ones whose time has come and resends, at most a batch, and gives up what waited twice. True: more. */
 bool deliver_due(struct deliver *d);
@@ -97,6 +113,8 @@ uint64_t deliver_next(const struct deliver *d);
 /* A predecessor's delivery of which no ACK is known comes back into flight (see above). */
 void deliver_recover(struct deliver *d, uint8_t shard, const struct subscriber_view *sub);
 
+/* Somebody of that shard is to be found by a tour. */
+void deliver_owe(struct deliver *d, uint8_t shard);
 /* The resend of a delivery is still owed to it, by what the segment says. */
 bool deliver_resend_owed(const struct subscriber_view *sub);
 

@@ -1,46 +1,61 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "pusher/encode.h"
 
+#include "shared/base/fiber.h"
 #include "shared/codec/gzip.h"
 #include "shared/codec/json_write.h"
-#include "shared/view/list.h"
+#include "shared/view/breath.h"
 #include "shared/view/metadata.h"
 
 #define LEVEL_SMALL 6
 #define LEVEL_FAST 1
-/* Above the first, level 6 would hold everybody up; above the second nothing fits whatever the level. */
-#define FAST_FROM (1U << 20)
-#define HOPELESS_FROM (16U << 20)
 #define KEEP_BYTES (1U << 20)
+/* Tried at a time; a packet from PIECES_LONG of them on gets a slice of its own for the whole. */
+#define PIECE_BYTES (128U << 10)
+#define PIECES_LONG 4U
+/* What a piece costs more than it would as a part of the whole, at least. */
+#define PIECE_OVERHEAD 512U
 
-int encoder_init(struct encoder *encoder)
+int packers_init(struct packers *packers)
 {
 	int ret;
 
-	encoder->small = encoder->fast = NULL;
+	packers->small = packers->fast = NULL;
+	if ((ret = gzip_new(LEVEL_SMALL, &packers->small)) < 0)
+		return ret;
+	return gzip_new(LEVEL_FAST, &packers->fast);
+}
+
+void packers_free(struct packers *packers)
+{
+	gzip_free(&packers->small);
+	gzip_free(&packers->fast);
+}
+
+void encoder_init(struct encoder *encoder, const struct packers *packers)
+{
+	*encoder = (struct encoder){ .packers = packers };
 	buf_init(&encoder->hosts);
 	buf_init(&encoder->metadata);
 	buf_init(&encoder->data);
 	buf_init(&encoder->packet);
 	buf_init(&encoder->packed);
-	if ((ret = gzip_new(LEVEL_SMALL, &encoder->small)) < 0)
-		return ret;
-	return gzip_new(LEVEL_FAST, &encoder->fast);
+	buf_init(&encoder->escaped);
 }
 
 void encoder_free(struct encoder *encoder)
 {
-	gzip_free(&encoder->small);
-	gzip_free(&encoder->fast);
 	buf_free(&encoder->hosts);
 	buf_free(&encoder->metadata);
 	buf_free(&encoder->data);
 	buf_free(&encoder->packet);
 	buf_free(&encoder->packed);
+	buf_free(&encoder->escaped);
+	pick_free(&encoder->pick);
 }
 
 /* One giant service must not leave the pusher giant. */
-static void reuse(struct buf *b)
+static void trim(struct buf *b)
 {
 	if (b->cap > KEEP_BYTES) {
 		buf_free(b);
@@ -49,54 +64,162 @@ static void reuse(struct buf *b)
 	buf_reset(b);
 }
 
-static void write_packet(struct buf *b, struct str data, uint64_t key)
+void encoder_forget(struct encoder *encoder)
 {
-	reuse(b);
-	BUF_LIT(b, "{\"type\":\"dom\",\"data\":\"");
-	json_escape(b, data);
-	BUF_LIT(b, "\",\"lastRefTime\":");
-	buf_u64(b, key);
-	BUF_LIT(b, "}");
+	pick_free(&encoder->pick);
+	encoder->known = false;
+	trim(&encoder->hosts);
+	trim(&encoder->metadata);
+	trim(&encoder->data);
+	trim(&encoder->packet);
+	trim(&encoder->packed);
+	trim(&encoder->escaped);
+}
+
+/* ---- packing --------------------------------------------------------------------- */
+
+/* ERR_TOO_BIG: the whole would be too long, or take too long. A text that has much to say again from more than a piece before
+ * seems longer than it is, which matters little as long as there is time: the room for error shrinks with the length. */
+static int try_pieces(struct encoder *encoder, struct str text)
+{
+	size_t most = ENCODE_BYTES_MAX + (ENCODE_TEXT_MAX - text.n) / 16, sum = 0;
+	int ret;
+
+	for (size_t at = 0; at < text.n; at += PIECE_BYTES) {
+		size_t n = text.n - at < PIECE_BYTES ? text.n - at : PIECE_BYTES;
+
+		buf_reset(&encoder->packed);
+		if ((ret = gzip_pack(encoder->packers->fast, text.p + at, n, &encoder->packed)) < 0)
+			return ret;
+		sum += encoder->packed.len;
+		most += PIECE_OVERHEAD;
+		if (sum > most)
+			return ERR_TOO_BIG;
+		if ((ret = fiber_pause()) < 0)
+			return ret;
+	}
+	return text.n < PIECES_LONG * PIECE_BYTES ? 0 : fiber_rest();
+}
+
+static int pack(struct encoder *encoder, bool fast, struct str *bytes_r)
+{
+	struct str text = buf_view(&encoder->packet);
+	bool small = !fast && text.n <= ENCODE_SMALL_MAX;
+	int ret = text.n > PIECE_BYTES ? try_pieces(encoder, text) : 0;
+
+	if (ret < 0)
+		return ret;
+	buf_reset(&encoder->packed);
+	ret = gzip_pack(small ? encoder->packers->small : encoder->packers->fast, text.p, text.n, &encoder->packed);
+	*bytes_r = buf_view(&encoder->packed);
+	return ret;
+}
+
+/* D is `escaped` and, to be escaped here, data. */
+static int finish_packet(struct encoder *encoder, struct str escaped, struct str data, uint64_t key, bool fast,
+                         struct str *bytes_r)
+{
+	struct buf *packet = &encoder->packet;
+	int ret = 0;
+
+	buf_reset(packet);
+	BUF_LIT(packet, "{\"type\":\"dom\",\"data\":\"");
+	buf_str(packet, escaped);
+	json_escape(packet, data);
+	BUF_LIT(packet, "\",\"lastRefTime\":");
+	buf_u64(packet, key);
+	BUF_LIT(packet, "}");
+	if (buf_failed(packet))
+		return ERR_NOMEM;
+	if (packet->len > ENCODE_TEXT_MAX)
+		return ERR_TOO_BIG;
+	*bytes_r = buf_view(packet);
+	if (packet->len >= ENCODE_GZIP_MIN)
+		ret = pack(encoder, fast, bytes_r);
+	if (ret == 0 && bytes_r->n > ENCODE_BYTES_MAX)
+		ret = ERR_TOO_BIG;
+	return ret;
 }
 
 int encode_packet(struct encoder *encoder, struct str data, uint64_t key, bool fast, struct str *bytes_r)
 {
-	struct buf *packet = &encoder->packet;
+	if (data.n > ENCODE_TEXT_MAX)
+		return ERR_TOO_BIG;
+	return finish_packet(encoder, STR(""), data, key, fast, bytes_r);
+}
+
+/* ---- hosts ----------------------------------------------------------------------- */
+
+static int escape_hosts(struct encoder *encoder)
+{
+	struct breath breath = { 0 };
+	struct str hosts = buf_view(&encoder->hosts);
+	int ret = 0;
+
+	json_escape(&encoder->escaped, STR(LIST_HEAD));
+	for (size_t at = 0; at < hosts.n && ret == 0; at += BREATH_WEIGHT) {
+		size_t n = hosts.n - at < BREATH_WEIGHT ? hosts.n - at : BREATH_WEIGHT;
+
+		json_escape(&encoder->escaped, str_make(hosts.p + at, n));
+		ret = encoder->escaped.len > ENCODE_TEXT_MAX ? ERR_TOO_BIG : breathe(&breath, n);
+	}
+	buf_reset(&encoder->hosts);
+	return ret;
+}
+
+static int render(struct encoder *encoder, const struct encode_job *job, struct encode_checksum *checksum_r)
+{
+	struct list_query query = { .grouped = job->grouped, .most = ENCODE_TEXT_MAX };
 	int ret;
 
-	if (data.n > HOPELESS_FROM)
-		return ERR_TOO_BIG;
-	write_packet(packet, data, key);
-	if (buf_failed(packet))
-		return ERR_NOMEM;
-	*bytes_r = buf_view(packet);
-	if (packet->len >= ENCODE_GZIP_MIN) {
-		reuse(&encoder->packed);
-		ret = gzip_pack(fast || packet->len > FAST_FROM ? encoder->fast : encoder->small, packet->data, packet->len,
-		                &encoder->packed);
-		if (ret < 0)
-			return ret;
-		*bytes_r = buf_view(&encoder->packed);
-	}
-	return bytes_r->n > ENCODE_BYTES_MAX ? ERR_TOO_BIG : 0;
+	buf_reset(&encoder->hosts);
+	buf_reset(&encoder->escaped);
+	ret = list_hosts_picked(job->view, &encoder->pick, &query, &encoder->hosts, &encoder->shape, NULL);
+	if (ret == 0 && !encoder->shape.empty)
+		ret = escape_hosts(encoder);
+	if (ret == 0)
+		ret = list_shape_checksum(job->view, &encoder->shape, &checksum_r->fresh, checksum_r->md5);
+	return ret == 0 && buf_failed(&encoder->escaped) ? ERR_NOMEM : ret;
 }
+
+/* Into encoder->escaped and ->shape, unless they stand there. */
+static int hosts_for(struct encoder *encoder, const struct encode_job *job, struct encode_checksum *checksum_r)
+{
+	struct pick pick;
+	int ret = pick_make(&pick, job->view, job->clusters);
+
+	if (ret == 0 && encoder->known && encoder->grouped == job->grouped && pick_same(&pick, &encoder->pick)) {
+		pick_free(&pick);
+		return encoder->fate;
+	}
+	pick_free(&encoder->pick);
+	encoder->pick = pick;
+	encoder->grouped = job->grouped;
+	if (ret == 0)
+		ret = render(encoder, job, checksum_r);
+	encoder->fate = ret;
+	encoder->known = ret == 0 || ret == ERR_TOO_BIG;
+	return ret;
+}
+
+/* ---- D --------------------------------------------------------------------------- */
 
 static int write_known(struct encoder *encoder, const struct encode_job *job, struct list_fields *fields,
                        struct encode_checksum *checksum_r)
 {
 	struct list_query query = { .clusters = job->clusters, .grouped = job->grouped };
-	struct list_shape shape;
-	int ret;
+	int ret = hosts_for(encoder, job, checksum_r);
 
-	reuse(&encoder->hosts);
-	reuse(&encoder->metadata);
-	metadata_json(&encoder->metadata, job->view->metadata);
-	fields->metadata_json = buf_view(&encoder->metadata);
-	ret = list_hosts(job->view, &query, &encoder->hosts, &shape, &checksum_r->fresh, checksum_r->md5, NULL);
 	if (ret < 0)
 		return ret;
-	list_reply(&encoder->data, &query, &shape, buf_view(&encoder->hosts), fields);
-	return buf_failed(&encoder->hosts) || buf_failed(&encoder->metadata) ? ERR_NOMEM : 0;
+	buf_reset(&encoder->metadata);
+	metadata_json(&encoder->metadata, job->view->metadata);
+	fields->metadata_json = buf_view(&encoder->metadata);
+	if (encoder->shape.empty)
+		list_reply(&encoder->data, &query, &encoder->shape, STR(""), fields);
+	else
+		list_reply_tail(&encoder->data, &encoder->shape, fields);
+	return buf_failed(&encoder->metadata) ? ERR_NOMEM : 0;
 }
 
 static void write_disabled(struct buf *b, const struct encode_job *job)
@@ -121,19 +244,22 @@ int encode_push(struct encoder *encoder, const struct encode_job *job, struct st
 		.last_ref_time = job->wall_ms,
 		.metadata_json = STR("{}"),
 	};
+	struct str escaped = STR("");
 	int ret = 0;
 
 	checksum_r->fresh = false;
-	reuse(&encoder->data);
-	if (!job->view->stamp.found)
+	buf_reset(&encoder->data);
+	if (!job->view->stamp.found) {
 		list_reply_unknown(&encoder->data, &fields);
-	else if (job->view->stamp.disabled)
+	} else if (job->view->stamp.disabled) {
 		write_disabled(&encoder->data, job);
-	else
+	} else {
 		ret = write_known(encoder, job, &fields, checksum_r);
+		escaped = buf_view(&encoder->escaped);
+	}
 	if (ret < 0)
 		return ret;
 	if (buf_failed(&encoder->data))
 		return ERR_NOMEM;
-	return encode_packet(encoder, buf_view(&encoder->data), job->key, job->fast, bytes_r);
+	return finish_packet(encoder, escaped, buf_view(&encoder->data), job->key, job->fast, bytes_r);
 }

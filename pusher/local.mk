@@ -10,13 +10,15 @@ libroster_a_SOURCES += \
 	pusher/pace.c pusher/pace.h \
 	pusher/recent.c pusher/recent.h \
 	pusher/round.c pusher/round.h \
+	pusher/rounds.c pusher/rounds.h \
 	pusher/schedule.c pusher/schedule.h \
 	pusher/tour.c pusher/tour.h \
 	pusher/udp.c pusher/udp.h \
+	pusher/views.c pusher/views.h \
 	pusher/zombies.c pusher/zombies.h
 
 if HAVE_CMOCKA
-check_PROGRAMS += tests/unit/ack_test tests/unit/recent_test tests/unit/pace_test tests/unit/inflight_test tests/unit/encode_test \
+check_PROGRAMS += tests/unit/ack_test tests/unit/recent_test tests/unit/pace_test tests/unit/inflight_test tests/unit/encode_test tests/unit/views_test tests/unit/rounds_test \
 	tests/unit/pusher_test tests/unit/pusher_process_test
 tests_unit_ack_test_SOURCES = tests/unit/ack_test.c
 tests_unit_ack_test_LDADD = $(UNIT_LDADD)
@@ -28,6 +30,10 @@ tests_unit_inflight_test_SOURCES = tests/unit/inflight_test.c
 tests_unit_inflight_test_LDADD = $(UNIT_LDADD)
 tests_unit_encode_test_SOURCES = tests/unit/encode_test.c
 tests_unit_encode_test_LDADD = $(UNIT_LDADD)
+tests_unit_rounds_test_SOURCES = tests/unit/rounds_test.c tests/unit/push_fixture.h
+tests_unit_rounds_test_LDADD = $(UNIT_LDADD)
+tests_unit_views_test_SOURCES = tests/unit/views_test.c
+tests_unit_views_test_LDADD = $(UNIT_LDADD)
 tests_unit_pusher_test_SOURCES = tests/unit/pusher_test.c tests/unit/push_fixture.h
 tests_unit_pusher_test_LDADD = $(UNIT_LDADD)
 tests_unit_pusher_process_test_SOURCES = tests/unit/pusher_process_test.c tests/unit/push_fixture.h

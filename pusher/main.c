@@ -2,7 +2,7 @@
 /* main.c - the pusher process: its loop and what wakes it (design: pusher).
  *
  * Woken by the change queue's eventfd, by ACKs, by the next due time, by signals, by the master's death. The
- * work itself is schedule.h. On SIGTERM the round under way is finished; what is still owed stands in the
+ * work itself is schedule.h. On SIGTERM the rounds under way are finished; what is still owed stands in the
  * segment and is made by the next pusher. */
 #include <errno.h>
 #include <ev.h>

@@ -1,52 +1,68 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "pusher/round.h"
 
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "shared/base/clock.h"
+#include "shared/base/fiber.h"
 #include "shared/base/log.h"
+#include "shared/base/source.h"
 #include "shared/config/config.h"
 #include "shared/metrics/metrics.h"
+#include "shared/net/address.h"
 #include "shared/net/agent.h"
 #include "shared/registry/layout.h"
 #include "shared/shm/health.h"
 
 /* A view larger than this is given back after its round. */
 #define KEEP_INSTANCES 4096U
+#define LOG_PERIOD_MS 1000U
+/* Of a round that ends with the process. */
+#define LAST_SLICE_US 1000000U
 
-int round_init(struct round *round, struct registry *reg, struct deliver *deliver, const struct config *config)
+int round_tools_init(struct round_tools *tools, struct registry *reg, struct deliver *deliver, const struct config *config)
 {
-	memset(round, 0, sizeof *round);
-	round->reg = reg;
-	round->deliver = deliver;
-	round->config = config;
-	round->switches = switches_of(reg->seg);
+	*tools = (struct round_tools){
+		.reg = reg,
+		.deliver = deliver,
+		.config = config,
+		.switches = switches_of(reg->seg),
+	};
+	return packers_init(&tools->packers);
+}
+
+void round_tools_free(struct round_tools *tools)
+{
+	packers_free(&tools->packers);
+}
+
+struct round *round_new(struct round_tools *tools)
+{
+	struct round *round = calloc(1, sizeof(*round));
+
+	if (round == NULL)
+		return NULL;
+	round->tools = tools;
 	service_view_init(&round->view);
-	return encoder_init(&round->encoder);
+	encoder_init(&round->encoder, &tools->packers);
+	views_init(&round->views, tools->reg->seg->header->seed);
+	return round;
 }
 
-static void drop_view(struct round *round, struct round_view *view)
+void round_free(struct round **round_p)
 {
-	datagram_release(&round->deliver->datagrams, &view->datagram);
-	free(view->clusters);
-	view->clusters = NULL;
-}
+	struct round *round = *round_p;
 
-static void drop_views(struct round *round)
-{
-	unsigned i;
-
-	for (i = 0; i < round->view_count; i++)
-		drop_view(round, &round->views[i]);
-	round->view_count = round->next_view = 0;
-}
-
-void round_free(struct round *round)
-{
-	drop_views(round);
+	*round_p = NULL;
+	if (round == NULL)
+		return;
+	while (round->fiber != NULL)
+		(void)round_step(round, LAST_SLICE_US, true);
 	service_view_free(&round->view);
 	encoder_free(&round->encoder);
+	free(round);
 }
 
 /* ---- views ----------------------------------------------------------------------- */
@@ -56,37 +72,9 @@ static bool is_grouped(const struct subscriber_view *sub)
 	return (sub->flags & SUBSCRIBER_GROUPED) != 0;
 }
 
-static struct round_view *find_view(struct round *round, const struct subscriber_view *sub)
+static struct str clusters_of(const struct subscriber_view *sub)
 {
-	unsigned i;
-
-	for (i = 0; i < round->view_count; i++) {
-		struct round_view *view = &round->views[i];
-
-		if (view->grouped == is_grouped(sub) && view->clusters_len == sub->clusters_len &&
-		    memcmp(view->clusters, sub->clusters, sub->clusters_len) == 0)
-			return view;
-	}
-	return NULL;
-}
-
-/* A free place, or the oldest one's. */
-static struct round_view *place_view(struct round *round, const struct subscriber_view *sub)
-{
-	char *clusters = malloc(sub->clusters_len + 1);
-	struct round_view *view;
-
-	if (clusters == NULL)
-		return NULL;
-	if (round->view_count < ROUND_VIEWS) {
-		view = &round->views[round->view_count++];
-	} else {
-		view = &round->views[round->next_view++ % ROUND_VIEWS];
-		drop_view(round, view);
-	}
-	memcpy(clusters, sub->clusters, sub->clusters_len);
-	*view = (struct round_view){ NULL, clusters, sub->clusters_len, is_grouped(sub) };
-	return view;
+	return str_make(sub->clusters, sub->clusters_len);
 }
 
 static void store_checksum(struct round *round, const struct encode_checksum *checksum)
@@ -99,53 +87,71 @@ static void store_checksum(struct round *round, const struct encode_checksum *ch
 	memcpy(view->checksum, checksum->md5, sizeof view->checksum);
 	view->has_checksum = true;
 	/* Only a shortcut for other readers: not being stored costs them the computation. */
-	if (registry_store_checksum(round->reg, &key, view->stamp.id, view->content, checksum->md5) < 0)
+	if (registry_store_checksum(round->tools->reg, &key, view->stamp.id, view->content, checksum->md5) < 0)
 		log_debug("op=store-checksum result=refused");
 }
 
-static int encode_view(struct round *round, struct round_view *view)
+/* NULL with 0: no datagram can hold it. */
+static int encode_view(struct round *round, struct str clusters, bool grouped, struct datagram **datagram_r)
 {
+	struct round_tools *tools = round->tools;
 	struct encode_job job = {
 		.view = &round->view,
 		.name = name_copy_key(&round->name).name,
-		.clusters = str_make(view->clusters, view->clusters_len),
-		.grouped = view->grouped,
+		.clusters = clusters,
+		.grouped = grouped,
 		.fast = round->fast,
-		.cache_ms = __atomic_load_n(&round->switches->push_cache_ms, __ATOMIC_RELAXED),
-		.wall_ms = clock_wall_ms(),
-		.key = stamp_next(round->reg->seg), /* R */
+		.cache_ms = __atomic_load_n(&tools->switches->push_cache_ms, __ATOMIC_RELAXED),
+		.wall_ms = round->wall_ms,
+		.key = stamp_next(tools->reg->seg), /* R */
 	};
 	struct encode_checksum checksum;
 	struct str bytes;
 	int ret = encode_push(&round->encoder, &job, &bytes, &checksum);
 
+	*datagram_r = NULL;
 	store_checksum(round, &checksum);
 	if (ret == ERR_TOO_BIG)
 		return 0;
 	if (ret < 0)
 		return ret;
-	view->datagram = datagram_new(&round->deliver->datagrams, job.key, bytes);
-	return view->datagram == NULL ? ERR_NOMEM : 0;
+	*datagram_r = datagram_new(&tools->deliver->datagrams, job.key, bytes);
+	return *datagram_r == NULL ? ERR_NOMEM : 0;
 }
 
-/* NULL: no memory; the subscriber stays owed. */
-static struct round_view *view_for(struct round *round, const struct subscriber_view *sub)
+static struct push_view *make_view(struct round *round, const struct subscriber_view *sub, uint64_t source)
 {
-	struct round_view *view = find_view(round, sub);
+	struct datagrams *datagrams = &round->tools->deliver->datagrams;
+	struct push_view *view;
+	struct datagram *datagram;
 
-	if (view != NULL || (view = place_view(round, sub)) == NULL)
-		return view;
-	if (encode_view(round, view) == 0)
-		return view;
-	/* Undone: a half-made view must not be found by the next one. */
-	drop_view(round, view);
-	*view = round->views[--round->view_count];
-	return NULL;
+	if (encode_view(round, clusters_of(sub), is_grouped(sub), &datagram) < 0)
+		return NULL;
+	view = views_add(&round->views, clusters_of(sub), is_grouped(sub), source, datagram);
+	if (view == NULL)
+		datagram_release(datagrams, &datagram);
+	return view;
+}
+
+static void log_refused(struct round *round, const struct subscriber_view *sub, enum views_refusal why)
+{
+	struct round_tools *tools = round->tools;
+	uint64_t now_ms = clock_mono_ms();
+	char name[300], text[ADDRESS_TEXT];
+	bool all = why == VIEWS_TOO_MANY;
+
+	if (round->refused++ > 0 || (tools->logged_ms != 0 && now_ms - tools->logged_ms < LOG_PERIOD_MS))
+		return;
+	tools->logged_ms = now_ms;
+	log_warning("op=push-views result=refused limit=%s most=%" PRIu64 " service=%s source=%s",
+	            all ? "push.views" : "push.views_per_source",
+	            all ? tools->config->push_views : tools->config->push_views_source,
+	            log_quote(name_copy_key(&round->name).name, name, sizeof(name)), address_text(sub->source, text));
 }
 
 /* ---- subscribers ------------------------------------------------------------------ */
 
-static bool fits(const struct subscriber_view *sub, const struct round_view *view)
+static bool fits(const struct subscriber_view *sub, const struct push_view *view)
 {
 	return view->datagram != NULL && (sub->agent_kind != AGENT_GO || view->datagram->len <= ENCODE_BYTES_GO);
 }
@@ -158,7 +164,7 @@ bool round_owes(const struct subscriber_view *sub, uint64_t changed)
 /* 0: nothing to send; else which try it is. */
 static uint8_t try_for(struct round *round, const struct subscriber_view *sub, bool zombie)
 {
-	const struct inflight_entry *entry = inflight_find(round->deliver->inflight, round->shard, sub->id);
+	const struct inflight_entry *entry = inflight_find(round->tools->deliver->inflight, round->shard, sub->id);
 
 	if (entry != NULL && (entry->revision >= round->changed || zombie))
 		return 0;
@@ -170,113 +176,244 @@ static uint8_t try_for(struct round *round, const struct subscriber_view *sub, b
 	return !zombie && sub->push_key == 0 ? 1 : 0;
 }
 
-static void send_to(struct round *round, const struct subscriber_view *sub, uint8_t tries)
-{
-	struct round_view *view;
-
-	if (sub->clusters_len > sizeof sub->clusters) {
-		deliver_oversize(round->deliver, round->shard, sub, stamp_next(round->reg->seg), round->changed);
-		return;
-	}
-	if ((view = view_for(round, sub)) == NULL)
-		round->deliver->owed = true;
-	else if (fits(sub, view))
-		deliver_push(round->deliver, round->shard, sub, view->datagram, round->changed, tries);
-	else
-		deliver_oversize(round->deliver, round->shard, sub, stamp_next(round->reg->seg), round->changed);
-}
-
 /* The switch pushEnabled also holds for those that subscribed before it was turned off. */
 static bool may_push(const struct round *round, const struct subscriber_view *sub)
 {
-	return (sub->flags & SUBSCRIBER_PUSH) != 0 && __atomic_load_n(&round->switches->push, __ATOMIC_RELAXED) != 0;
+	return (sub->flags & SUBSCRIBER_PUSH) != 0 && __atomic_load_n(&round->tools->switches->push, __ATOMIC_RELAXED) != 0;
 }
 
-static void consider(struct round *round, const struct subscriber_view *sub, uint64_t health_ms)
+static void leave_out(struct round *round, const struct subscriber_view *sub, uint32_t why)
 {
-	bool zombie = zombies_is_one(sub, health_ms, round->config->push_subscriber_life_ms);
+	deliver_unsent(round->tools->deliver, round->shard, sub, stamp_next(round->tools->reg->seg), round->changed, why);
+}
+
+static void refuse_view(struct round *round, const struct subscriber_view *sub, enum views_refusal why)
+{
+	log_refused(round, sub, why);
+	leave_out(round, sub, REGISTRY_TRIES_VIEWS);
+}
+
+static void send_view(struct round *round, const struct subscriber_view *sub, const struct push_view *view, uint8_t tries)
+{
+	if (view == NULL)
+		deliver_owe(round->tools->deliver, round->shard); /* no memory */
+	else if (fits(sub, view))
+		deliver_push(round->tools->deliver, round->shard, sub, view->datagram, round->changed, tries);
+	else
+		leave_out(round, sub, REGISTRY_TRIES_OVERSIZE);
+}
+
+/* False: its view was made, with a pause; the subscriber is to be read again. */
+static bool send_to(struct round *round, const struct subscriber_view *sub, uint8_t tries)
+{
+	struct views_limits limits = { round->tools->config->push_views, round->tools->config->push_views_source };
+	uint64_t slices = round->slices, source;
+	enum views_refusal why;
+	struct push_view *view;
+
+	if (sub->clusters_len > sizeof sub->clusters) {
+		leave_out(round, sub, REGISTRY_TRIES_OVERSIZE);
+		return true;
+	}
+	view = views_find(&round->views, clusters_of(sub), is_grouped(sub));
+	if (view == NULL) {
+		source = source_hash(round->views.seed, sub->source);
+		if ((why = views_may_add(&round->views, &limits, clusters_of(sub), source)) != VIEWS_OK) {
+			refuse_view(round, sub, why);
+			return true;
+		}
+		view = make_view(round, sub, source);
+		if (view != NULL && round->slices != slices)
+			return false;
+	}
+	send_view(round, sub, view, tries);
+	return true;
+}
+
+static bool consider(struct round *round, const struct subscriber_view *sub)
+{
+	uint64_t life_ms = round->tools->config->push_subscriber_life_ms;
+	bool zombie = zombies_is_one(sub, health_now(round->tools->reg->seg), life_ms);
 	uint8_t tries = may_push(round, sub) ? try_for(round, sub, zombie) : 0;
 
 	if (tries > 0)
-		send_to(round, sub, tries);
-	else if (zombie && zombies_may_drop(round->deliver, round->shard, sub))
+		return send_to(round, sub, tries);
+	if (zombie && zombies_may_drop(round->tools->deliver, round->shard, sub))
 		zombies_add(&round->zombies, sub);
+	return true;
 }
 
 /* ---- the round -------------------------------------------------------------------- */
 
-/* Who subscribes after the change has read it, so that a service without an audience need not be copied. */
-static bool has_audience(struct round *round, const struct service_key *key)
+static void drop_zombies(struct round *round)
 {
-	struct audience_cursor probe = { 0 };
-
-	return registry_subscribers(round->reg, key, &probe, round->batch, 1) != 0;
+	zombies_drop(&round->zombies, round->tools->reg, round->shard, round->tools->config->push_subscriber_life_ms);
 }
 
-void round_begin(struct round *round, const struct round_start *start)
+/* Those behind `last`; without it, the ones that were to be read at `begin`. */
+static void read_again(struct round *round, const struct audience_cursor *begin, const struct subscriber_view *last)
 {
-	struct service_key key;
-	int ret;
+	round->cursor = *begin;
+	if (last != NULL)
+		round->cursor = (struct audience_cursor){ .id = last->id, .off = last->off };
+}
 
-	round->name = *start->name;
-	round->shard = start->shard;
-	key = name_copy_key(&round->name);
-	if (!has_audience(round, &key)) {
-		metric_add(METRIC_PUSH_ROUNDS, 1);
-		return;
+/* Each is considered by what was read after the last pause. */
+static int visit(struct round *round, const struct audience_cursor *begin, int n)
+{
+	const struct subscriber_view *last = NULL;
+	uint64_t slices = round->slices;
+	int i, ret;
+
+	for (i = 0; i < n; i++) {
+		bool done = consider(round, &round->batch[i]);
+
+		last = done ? &round->batch[i] : last;
+		round->subscribers += done;
+		if ((ret = fiber_pause()) < 0)
+			return ret;
+		if (round->slices != slices) {
+			read_again(round, begin, last);
+			break;
+		}
 	}
-	if ((ret = registry_view(round->reg, &key, &round->view)) < 0) {
-		log_warning("op=push-round shard=%u err=\"%s\"", start->shard, err_str(ret));
-		round->deliver->owed = true;
-		return;
+	return 0;
+}
+
+static int visit_batch(struct round *round)
+{
+	struct service_key key = name_copy_key(&round->name);
+	struct audience_cursor begin = round->cursor;
+	int n = registry_subscribers(round->tools->reg, &key, &round->cursor, round->batch, ROUND_BATCH);
+
+	drop_zombies(round);
+	if (n < 0) {
+		log_warning("op=push-audience shard=%u err=\"%s\"", round->shard, err_str(n));
+		return n;
 	}
-	if (start->owed && !round->view.stamp.found)
-		return; /* removed meanwhile: there is no state to catch up with */
-	round->changed = start->changed;
-	if (round->view.stamp.found && round->view.changed > round->changed)
+	n = visit(round, &begin, n);
+	(void)deliver_flush(round->tools->deliver);
+	return n;
+}
+
+static int visit_all(struct round *round)
+{
+	uint64_t slices;
+	int ret = 0;
+
+	while (ret == 0 && !round->cursor.end) {
+		slices = round->slices;
+		ret = visit_batch(round);
+		/* A batch is a slice, unless it took more than one. */
+		if (ret == 0 && !round->cursor.end && round->slices == slices)
+			ret = fiber_rest();
+	}
+	return ret;
+}
+
+static int read_service(struct round *round, const struct service_key *key)
+{
+	struct registry *reg = round->tools->reg;
+	struct service_stamp stamp;
+	int ret = registry_poll(reg, key, NULL, &stamp);
+
+	if (ret < 0)
+		return ret;
+	round->instances = stamp.instances;
+	round->waiting = round->instances > KEEP_INSTANCES;
+	if (round->waiting && (ret = fiber_rest()) < 0)
+		return ret;
+	round->wall_ms = clock_wall_ms();
+	ret = registry_view(reg, key, &round->view);
+	if (ret == 0 && round->view.stamp.found && round->view.changed > round->changed)
 		round->changed = round->view.changed;
-	round->due_ms = start->due_ms;
-	round->owed = start->owed;
-	round->fast = start->fast;
-	round->subscribers = 0;
-	memset(&round->cursor, 0, sizeof round->cursor);
-	round->active = true;
-	metric_add(METRIC_PUSH_ROUNDS, 1);
+	return ret;
 }
 
-static void finish(struct round *round)
+static void observe(const struct round *round)
 {
-	uint64_t now_ms = clock_mono_ms();
+	uint64_t now_ms = clock_mono_ms(), due_ms = round->due_ms;
 
-	zombies_drop(&round->zombies, round->reg, round->shard, round->config->push_subscriber_life_ms);
-	drop_views(round);
 	if (!round->owed && round->subscribers > 0)
-		metric_observe(METRIC_TIME_PUSH_SEND, now_ms > round->due_ms ? (now_ms - round->due_ms) * 1000 : 0);
+		metric_observe(METRIC_TIME_PUSH_SEND, now_ms > due_ms ? (now_ms - due_ms) * 1000 : 0);
+}
+
+static int push_all(struct round *round)
+{
+	struct service_key key = name_copy_key(&round->name);
+	int ret = read_service(round, &key);
+
+	if (ret < 0) {
+		if (ret != ERR_GONE)
+			log_warning("op=push-round shard=%u err=\"%s\"", round->shard, err_str(ret));
+		return ret;
+	}
+	if (round->owed && !round->view.stamp.found)
+		return 0; /* removed meanwhile: there is no state to catch up with */
+	metric_add(METRIC_PUSH_ROUNDS, 1);
+	ret = visit_all(round);
+	if (ret == 0)
+		observe(round);
+	return ret;
+}
+
+static void run(void *arg)
+{
+	struct round *round = arg;
+
+	if (push_all(round) < 0)
+		deliver_owe(round->tools->deliver, round->shard);
+	drop_zombies(round);
+	views_clear(&round->views, &round->tools->deliver->datagrams);
+	encoder_forget(&round->encoder);
 	if (round->view.instance_cap > KEEP_INSTANCES) {
 		service_view_free(&round->view);
 		service_view_init(&round->view);
 	}
-	round->active = false;
 }
 
-void round_step(struct round *round)
+/* Who subscribes after the change has read it, so that a service without an audience need not be copied. */
+static bool has_audience(struct round *round)
 {
 	struct service_key key = name_copy_key(&round->name);
-	uint64_t health_ms = health_now(round->reg->seg);
-	int i, n = 0;
+	struct audience_cursor probe = { 0 };
 
-	if (!round->cursor.end)
-		n = registry_subscribers(round->reg, &key, &round->cursor, round->batch, ROUND_BATCH);
-	if (n < 0) {
-		log_warning("op=push-audience shard=%u err=\"%s\"", round->shard, err_str(n));
-		round->deliver->owed = true;
+	return registry_subscribers(round->tools->reg, &key, &probe, round->batch, 1) != 0;
+}
+
+bool round_begin(struct round *round, const struct round_start *start)
+{
+	round->name = *start->name;
+	round->shard = start->shard;
+	round->owed = start->owed;
+	round->fast = start->fast;
+	round->due_ms = start->due_ms;
+	round->changed = start->changed;
+	if (!has_audience(round)) {
+		metric_add(METRIC_PUSH_ROUNDS, 1);
+		return false;
 	}
-	zombies_drop(&round->zombies, round->reg, round->shard, round->config->push_subscriber_life_ms);
-	for (i = 0; i < n; i++)
-		consider(round, &round->batch[i], health_ms);
-	if (n > 0)
-		round->subscribers += (uint64_t)n;
-	(void)deliver_flush(round->deliver);
-	if (n <= 0)
-		finish(round);
+	round->used_us = round->slices = round->subscribers = round->refused = 0;
+	round->instances = 0;
+	round->waiting = false;
+	round->zombies.count = 0;
+	memset(&round->cursor, 0, sizeof round->cursor);
+	round->fiber = fiber_new(run, round);
+	if (round->fiber == NULL)
+		deliver_owe(round->tools->deliver, round->shard);
+	return round->fiber != NULL;
+}
+
+bool round_step(struct round *round, uint64_t slice_us, bool gone)
+{
+	uint64_t begun_us = clock_mono_us();
+	bool over;
+
+	round->slices++;
+	over = fiber_run(round->fiber, slice_us, gone);
+	/* One more, for a clock that stands still. */
+	round->used_us += clock_mono_us() - begun_us + 1;
+	if (over)
+		round->fiber = NULL;
+	return over;
 }

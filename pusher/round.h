@@ -1,16 +1,22 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* round.h - one service's push to its whole audience, 64 subscribers a step.
+/* round.h - one service's push to its whole audience, in slices.
  *
  * A service that nobody subscribed to is not looked at. Else it is read once; each distinct view of it (grouped or
  * bare names, clusters text) is encoded and packed once, under an R (lastRefTime) of its own: two subscriptions of one socket
- * with other clusters are two pushes with an ACK each. Between steps the caller reads ACKs, so that they do not pile up in the
- * kernel, and stops while the socket takes no more.
+ * with other clusters are two pushes with an ACK each. How many views there may be: views.h. Who asks for one more is not
+ * pushed to and told so by its next poll (REGISTRY_TRIES_VIEWS), as is who could not read what it would get.
+ *
+ * A round is a fiber (fiber.h): a slice ends when its time is over, or with a batch of 64 subscribers. Between slices the caller
+ * reads ACKs, so that they do not pile up in the kernel, stops while the socket takes no more, and gives others their turns.
+ * Everything that a round works with is its own, but for the batch of datagrams (deliver.h), which the caller sends first.
+ * Subscribers that were read before a pause are read again: what was sent to them may have been acknowledged or sent again.
  *
  * Two kinds: after a change, everybody alive gets the new state, except those it was sent to already
  * (by a tour, or because two changes were read at once). Owed (tour.h): only those behind and those
  * whose resend is owed.
  *
- * A change during the round relinks the service in the change queue and starts the next merge. */
+ * A change during the round relinks the service in the change queue and starts the next merge; its round begins when this one is
+ * over (rounds.h). */
 #ifndef PUSHER_ROUND_H
 #define PUSHER_ROUND_H
 
@@ -19,59 +25,73 @@
 
 #include "pusher/deliver.h"
 #include "pusher/encode.h"
+#include "pusher/views.h"
 #include "pusher/zombies.h"
 #include "shared/registry/registry.h"
 #include "shared/registry/switches.h"
 
 #define ROUND_BATCH 64U
-#define ROUND_VIEWS 32U
+#define ROUND_SLICE_US 2000U
 
 struct config;
+struct fiber;
 
-struct round_view {
-	struct datagram *datagram; /* NULL: no datagram can hold it */
-	char *clusters;            /* own copy */
-	uint32_t clusters_len;
-	bool grouped;
-};
-
-struct round {
+/* What all rounds share. */
+struct round_tools {
 	struct registry *reg;
 	struct deliver *deliver;
 	const struct config *config;
 	const struct switches *switches;
-	struct encoder encoder;
-	struct service_view view;
-
-	bool active, owed, fast;
-	uint8_t shard;
-	struct name_copy name;
-	uint64_t changed;     /* of the state being sent */
-	uint64_t due_ms;      /* end of the merge delay, CLOCK_MONOTONIC */
-	uint64_t subscribers; /* seen in this round */
-	struct audience_cursor cursor;
-	struct zombies zombies;
-	struct subscriber_view batch[ROUND_BATCH];
-	struct round_view views[ROUND_VIEWS];
-	unsigned view_count, next_view;
+	struct packers packers;
+	uint64_t logged_ms; /* when views were last said to be too many */
 };
 
-int round_init(struct round *round, struct registry *reg, struct deliver *deliver, const struct config *config) MUST_CHECK;
-void round_free(struct round *round);
+int round_tools_init(struct round_tools *tools, struct registry *reg, struct deliver *deliver,
+                     const struct config *config) MUST_CHECK;
+void round_tools_free(struct round_tools *tools);
 
 struct round_start {
 	const struct name_copy *name;
 	uint8_t shard;
 	uint64_t changed; /* as the queue or the tour saw it */
-	uint64_t due_ms;
+	uint64_t due_ms;  /* end of the merge delay, CLOCK_MONOTONIC */
 	bool owed;
 	bool fast; /* more services wait: pack quickly */
 };
 
-/* Reads the service. On an error (logged) there is no round; deliver->owed asks for a tour. */
-void round_begin(struct round *round, const struct round_start *start);
-/* One batch. Clears active at the end. */
-void round_step(struct round *round);
+struct round {
+	struct round_tools *tools;
+	struct fiber *fiber;
+	struct encoder encoder;
+	struct service_view view;
+	struct views views;
+
+	struct name_copy name;
+	uint8_t shard;
+	bool owed, fast;
+	uint64_t due_ms;
+	uint64_t changed; /* of the state being sent */
+	uint64_t wall_ms; /* when it was read */
+	uint64_t used_us; /* by its slices */
+	uint64_t slices;
+	uint32_t instances;   /* of the service, before it is read */
+	bool waiting;         /* for memory: not to be stepped, see rounds.h */
+	uint64_t subscribers; /* seen in this round */
+	uint64_t refused;     /* of them for want of views */
+	struct audience_cursor cursor;
+	struct zombies zombies;
+	struct subscriber_view batch[ROUND_BATCH];
+};
+
+/* Memory for rounds, one after the other. NULL: there is none. */
+struct round *round_new(struct round_tools *tools);
+/* Also in the middle of one: what is left stands in the segment. */
+void round_free(struct round **round);
+
+/* False: there is nothing to do, or no memory to do it (deliver->owed asks for a tour). */
+bool round_begin(struct round *round, const struct round_start *start);
+/* One slice. True: it is over. `gone`: it is to end at once; whoever was not sent to stays behind. */
+bool round_step(struct round *round, uint64_t slice_us, bool gone);
 
 /* The owed kind would send something to it. */
 bool round_owes(const struct subscriber_view *sub, uint64_t changed);

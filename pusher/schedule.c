@@ -9,6 +9,7 @@
 #include "shared/shm/fault.h"
 
 #define RECEIVE_BATCHES 32U
+#define RECEIVE_US 2000U
 #define OWED_RETRY_MS 1000U
 
 static uint64_t next_sweep(const struct schedule *s)
@@ -26,25 +27,19 @@ int schedule_init(struct schedule *s, struct registry *reg, const struct config 
 	s->reg = reg;
 	s->config = config;
 	if ((ret = deliver_init(&s->deliver, reg, config, udp_fd, overflow)) < 0 ||
-	    (ret = round_init(&s->round, reg, &s->deliver, config)) < 0)
+	    (ret = rounds_init(&s->rounds, reg, &s->deliver, config)) < 0)
 		return ret;
 	drain_init(&s->drain, reg, config);
-	tour_init(&s->tour, &s->round);
+	tour_init(&s->tour, &s->rounds);
+	tour_begin(&s->tour, false, UINT64_MAX);
 	s->sweep_at_ms = s->owed_at_ms = UINT64_MAX;
-	if (tour_recover(&s->tour) > 0) {
-		s->sweep_at_ms = next_sweep(s);
-		s->owed_at_ms = 0;
-		s->owed_shards = UINT64_MAX;
-		s->starting = true;
-	}
-	/* ACKs that waited in the socket count before anything is sent again. */
-	schedule_receive(s);
+	s->recovering = true;
 	return 0;
 }
 
 void schedule_free(struct schedule *s)
 {
-	round_free(&s->round);
+	rounds_free(&s->rounds);
 	deliver_free(&s->deliver);
 }
 
@@ -60,26 +55,50 @@ void schedule_reload(struct schedule *s)
 	drain_reload(&s->drain);
 }
 
-void schedule_receive(struct schedule *s)
+static void read_acks(struct schedule *s)
 {
-	unsigned n;
+	uint64_t end_us = clock_mono_us() + RECEIVE_US;
 
-	for (n = 0; n < RECEIVE_BATCHES && deliver_receive(&s->deliver) == UDP_BATCH; n++)
-		;
+	s->kind = "acks";
+	if (s->unread == 0)
+		s->unread = RECEIVE_BATCHES;
+	do {
+		s->unread = deliver_receive(&s->deliver) == UDP_BATCH ? s->unread - 1 : 0;
+	} while (s->unread > 0 && clock_mono_us() < end_us);
 }
+
+static void recover(struct schedule *s)
+{
+	s->kind = "recover";
+	tour_recover(&s->tour);
+	s->recovering = s->tour.active;
+	if (s->recovering)
+		return;
+	if (s->tour.subscribers > 0) {
+		s->sweep_at_ms = next_sweep(s);
+		s->owed_at_ms = 0;
+		s->owed_shards = UINT64_MAX;
+		s->starting = true;
+	}
+	/* ACKs that waited in the socket count before anything is sent again. */
+	read_acks(s);
+}
+
+/* ---- what is to do --------------------------------------------------------------- */
 
 static bool begin_changed(struct schedule *s)
 {
 	struct changed_service changed;
 	struct round_start start = { .name = &changed.name };
 
-	if (!drain_next(&s->drain, &changed, &start.shard))
+	if (s->stopping || !rounds_have_room(&s->rounds) || !drain_next(&s->drain, &changed, &start.shard))
 		return false;
 	FAULT("push-taken");
 	start.changed = changed.changed;
 	start.due_ms = changed.changed_at_ms + s->config->push_delay_ms;
 	start.fast = drain_is_long(&s->drain);
-	round_begin(&s->round, &start);
+	rounds_begin(&s->rounds, &start);
+	s->kind = "changed";
 	return true;
 }
 
@@ -119,34 +138,82 @@ static void step_tour(struct schedule *s)
 
 static void note_owed(struct schedule *s)
 {
-	if (!s->deliver.owed)
+	if (s->deliver.owed == 0)
 		return;
-	s->deliver.owed = false;
-	s->owed_shards = UINT64_MAX;
+	s->owed_shards |= s->deliver.owed;
+	s->deliver.owed = 0;
 	if (s->owed_at_ms == UINT64_MAX)
 		s->owed_at_ms = clock_mono_ms() + OWED_RETRY_MS;
 }
 
-/* One step; false: nothing is due. */
+static bool tour_is_due(struct schedule *s)
+{
+	return !s->stopping && rounds_have_room_for_owed(&s->rounds) && (s->tour.active || begin_tour(s));
+}
+
+/* A slice of a round, or a batch of the tour. */
+static bool go_on(struct schedule *s)
+{
+	bool tour = tour_is_due(s);
+
+	if (tour && (s->rounds.count == 0 || s->steps % 4 == 1)) {
+		s->kind = "tour";
+		step_tour(s);
+	} else if (rounds_step(&s->rounds)) {
+		s->kind = "round";
+		s->what = s->rounds.what;
+	} else {
+		return false;
+	}
+	(void)deliver_receive(&s->deliver);
+	return true;
+}
+
+/* False: nothing is due. */
 static bool step(struct schedule *s)
 {
 	/* Not while stopping: resends stand in the segment. */
 	bool more = s->stopping ? false : deliver_due(&s->deliver);
 
+	if (more)
+		s->kind = "due";
 	if (!deliver_flush(&s->deliver))
 		return false;
-	if (s->round.active)
-		round_step(&s->round);
-	else if (s->stopping)
-		return false;
-	else if (begin_changed(s))
-		return true;
-	else if (s->tour.active || begin_tour(s))
-		step_tour(s);
+	/* The first tour has to know which shards have queued services. */
+	if (s->steps++ % 2 == 0 || s->starting)
+		more |= begin_changed(s) || go_on(s);
 	else
-		return more;
-	(void)deliver_receive(&s->deliver);
-	return true;
+		more |= go_on(s) || begin_changed(s);
+	return more;
+}
+
+static bool timed_step(struct schedule *s)
+{
+	bool more = true;
+
+	s->kind = NULL;
+	s->what = STR("");
+	turn_begin(&s->turn, clock_mono_us());
+	if (s->recovering)
+		recover(s);
+	else if (s->unread > 0)
+		read_acks(s);
+	else
+		more = step(s);
+	if (s->kind != NULL)
+		(void)turn_end(&s->turn, clock_mono_us(), s->kind, s->what);
+	note_owed(s);
+	return more;
+}
+
+void schedule_receive(struct schedule *s)
+{
+	if (s->recovering)
+		return;
+	s->what = STR("");
+	turn_begin(&s->turn, clock_mono_us());
+	read_acks(s);
+	(void)turn_end(&s->turn, clock_mono_us(), s->kind, s->what);
 }
 
 bool schedule_run(struct schedule *s)
@@ -158,8 +225,7 @@ bool schedule_run(struct schedule *s)
 	if (deliver_next(&s->deliver) <= clock_mono_ms())
 		schedule_receive(s);
 	do {
-		more = step(s);
-		note_owed(s);
+		more = timed_step(s);
 	} while (more && clock_mono_ms() < end_ms);
 	if (!more && s->deliver.blocked == UDP_SENT) {
 		inflight_trim(s->deliver.inflight);
@@ -179,6 +245,8 @@ uint64_t schedule_wait(const struct schedule *s)
 	uint64_t at_ms =
 	        earlier(earlier(drain_due(&s->drain), deliver_next(&s->deliver)), earlier(s->sweep_at_ms, s->owed_at_ms));
 
+	if (s->recovering)
+		return 0;
 	if (at_ms == UINT64_MAX)
 		return UINT64_MAX;
 	return at_ms > now_ms ? at_ms - now_ms : 0;
@@ -186,5 +254,5 @@ uint64_t schedule_wait(const struct schedule *s)
 
 bool schedule_is_over(const struct schedule *s)
 {
-	return s->stopping && !s->round.active && s->deliver.out_count == 0;
+	return s->stopping && s->rounds.count == 0 && s->deliver.out_count == 0;
 }

@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* schedule.h - what the pusher does next: one small step at a time, until nothing is due.
  *
- * Order within a turn: delayed datagrams and resends that are due, the round under way, else the next
- * changed service, else the tour under way. ACKs are read after each step that sent. After SCHEDULE_TURN_MS the
- * loop gets its turn (signals, the socket), then it goes on.
+ * A step is: delayed datagrams and resends that are due, and then a changed service whose round begins, a slice of a round
+ * (rounds.h), or a batch of the tour under way; these three alternate while there are several. No step is to take more than 5 ms,
+ * whatever is stored and whoever subscribes (shared/process/turn.h). ACKs are read after each step that sent. After
+ * SCHEDULE_TURN_MS the loop gets its turn (signals, the socket), then it goes on.
+ *
+ * First of all what a predecessor left behind is taken over, in steps too; nothing is sent or read from the socket before.
  *
  * Nothing here wakes an idle process: the sweep is only planned while there may be subscribers, that
  * is at start if there are some, and after a change. */
@@ -15,10 +18,11 @@
 
 #include "pusher/deliver.h"
 #include "pusher/drain.h"
-#include "pusher/round.h"
+#include "pusher/rounds.h"
 #include "pusher/tour.h"
+#include "shared/process/turn.h"
 
-#define SCHEDULE_TURN_MS 20U
+#define SCHEDULE_TURN_MS 5U
 #define SCHEDULE_SWEEP_MS 20000U /* at most; twice push.subscriber_life if that is less */
 
 struct schedule {
@@ -26,23 +30,29 @@ struct schedule {
 	const struct config *config;
 	struct deliver deliver;
 	struct drain drain;
-	struct round round;
+	struct rounds rounds;
 	struct tour tour;
+	struct turn turn;
+	const char *kind; /* of the step under way, as in the log; NULL: nothing was done */
+	struct str what;
+	unsigned steps;       /* for alternating */
+	unsigned unread;      /* batches of ACKs that may still be read before the next step */
 	uint64_t sweep_at_ms; /* UINT64_MAX: not planned */
 	uint64_t owed_at_ms;
 	uint64_t owed_shards;
-	bool starting; /* the first owed tour is still to come */
-	bool stopping; /* only the round under way is finished */
+	bool recovering; /* a predecessor's deliveries are being taken over */
+	bool starting;   /* the first owed tour is still to come */
+	bool stopping;   /* only the rounds under way are finished */
 };
 
-/* Also takes over what a predecessor left behind. overflow: see udp_init(). */
+/* overflow: see udp_init(). */
 int schedule_init(struct schedule *s, struct registry *reg, const struct config *config, int udp_fd,
                   uint32_t overflow) MUST_CHECK;
 void schedule_free(struct schedule *s);
 
 void schedule_wake(struct schedule *s, uint64_t rings);
 void schedule_reload(struct schedule *s);
-/* The socket is readable: reads ACKs, bounded. */
+/* The socket is readable: reads ACKs, bounded by time; schedule_run() goes on with the rest. */
 void schedule_receive(struct schedule *s);
 /* True: there is more to do now, but others may want their turn. */
 bool schedule_run(struct schedule *s);

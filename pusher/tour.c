@@ -12,13 +12,13 @@
 /* A predecessor's push that had both its datagrams still counts if its wait is not over for long. */
 #define RECENT_WAITS 2U
 
-void tour_init(struct tour *tour, struct round *round)
+void tour_init(struct tour *tour, struct rounds *rounds)
 {
 	memset(tour, 0, sizeof *tour);
-	tour->reg = round->reg;
-	tour->deliver = round->deliver;
-	tour->config = round->config;
-	tour->round = round;
+	tour->reg = rounds->tools.reg;
+	tour->deliver = rounds->tools.deliver;
+	tour->config = rounds->tools.config;
+	tour->rounds = rounds;
 }
 
 static void next_shard(struct tour *tour)
@@ -78,7 +78,7 @@ static void begin_owed(struct tour *tour)
 	};
 
 	tour->inside = false;
-	round_begin(tour->round, &start);
+	rounds_begin(tour->rounds, &start);
 }
 
 static bool needs_round(const struct tour *tour, const struct subscriber_view *sub, bool zombie)
@@ -114,6 +114,8 @@ void tour_step(struct tour *tour)
 	uint64_t health_ms = health_now(tour->reg->seg);
 	int i, n;
 
+	if (!rounds_have_room_for_owed(tour->rounds))
+		return;
 	if (!tour->inside) {
 		next_audience(tour);
 		return;
@@ -138,23 +140,19 @@ static bool recoverable(const struct tour *tour, const struct subscriber_view *s
 	       (sub->tries == 2 && clock_mono_ms() - sub->sent_at_ms < RECENT_WAITS * tour->config->push_ack_wait_ms);
 }
 
-uint64_t tour_recover(struct tour *tour)
+void tour_recover(struct tour *tour)
 {
 	int i, n;
 
-	tour_begin(tour, false, UINT64_MAX);
-	while (tour->active) {
-		if (!tour->inside) {
-			next_audience(tour);
-			continue;
-		}
-		n = read_batch(tour);
-		for (i = 0; i < n; i++) {
-			if (recoverable(tour, &tour->batch[i]))
-				deliver_recover(tour->deliver, (uint8_t)tour->shard, &tour->batch[i]);
-		}
-		tour->subscribers += (uint64_t)n;
-		tour->inside = n > 0;
+	if (!tour->inside) {
+		next_audience(tour);
+		return;
 	}
-	return tour->subscribers;
+	n = read_batch(tour);
+	for (i = 0; i < n; i++) {
+		if (recoverable(tour, &tour->batch[i]))
+			deliver_recover(tour->deliver, (uint8_t)tour->shard, &tour->batch[i]);
+	}
+	tour->subscribers += (uint64_t)n;
+	tour->inside = n > 0;
 }

@@ -4,7 +4,7 @@
  * Sweep: drops zombies of services that do not change (a change's round drops its own). Owed: also starts an
  * owed round for each service with somebody behind; done at start, and when something could not be sent
  * (deliver.h). One batch of subscribers a step; a tour holds no lock between steps and may be interrupted by
- * rounds at any of them.
+ * rounds at any of them. It waits while the rounds it begins have no place (rounds.h).
  *
  * tour_recover() is the start's first look: deliveries of the predecessor come back into flight. */
 #ifndef PUSHER_TOUR_H
@@ -14,14 +14,14 @@
 #include <stdint.h>
 
 #include "pusher/deliver.h"
-#include "pusher/round.h"
+#include "pusher/rounds.h"
 #include "pusher/zombies.h"
 #include "shared/registry/registry.h"
 
 struct tour {
 	struct registry *reg;
 	struct deliver *deliver;
-	struct round *round;
+	struct rounds *rounds;
 	const struct config *config;
 	bool active, owed;
 	uint64_t shards; /* left to visit, bit by bit */
@@ -35,11 +35,11 @@ struct tour {
 	struct subscriber_view batch[ROUND_BATCH];
 };
 
-void tour_init(struct tour *tour, struct round *round);
+void tour_init(struct tour *tour, struct rounds *rounds);
 void tour_begin(struct tour *tour, bool owed, uint64_t shards);
 /* One batch; may begin a round. Clears active at the end. */
 void tour_step(struct tour *tour);
-/* Everything at once. Returns how many subscribers there are. */
-uint64_t tour_recover(struct tour *tour);
+/* One batch of it, after tour_begin() over all shards. Clears active at the end; tour->subscribers says how many there are. */
+void tour_recover(struct tour *tour);
 
 #endif

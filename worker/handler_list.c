@@ -89,7 +89,7 @@ static int poll_service(struct request *rq, struct list_request *list)
 	int ret = registry_poll(&rq->worker->registry, &list->service, subscribe ? &sub : NULL, &list->stamp);
 
 	list->fields.cache_ms = switches->cache_ms;
-	if (ret == 0 && subscribe && sub.push && !list->stamp.oversize)
+	if (ret == 0 && subscribe && sub.push && !list->stamp.unsent)
 		list->fields.cache_ms = switches->push_cache_ms;
 	if (subscribe && (ret == ERR_LIMIT || ret == ERR_FULL)) {
 		metric_add(ret == ERR_LIMIT ? METRIC_LIMIT_REFUSED : METRIC_FULL_REFUSED, 1);

@@ -37,6 +37,8 @@ static const char *reason_of(struct worker *worker, const struct subscriber_view
 		return destination_allowed(&worker->destinations, sub->address, sub->port, sub->source)
 		               ? "next_poll"
 		               : unpushed_word(unpushed_of_claim(sub->address, sub->port));
+	if (sub->tries == REGISTRY_TRIES_VIEWS)
+		return "views";
 	return sub->tries == REGISTRY_TRIES_OVERSIZE ? "oversize" : NULL;
 }
 

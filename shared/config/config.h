@@ -82,6 +82,8 @@ struct config {
 	uint64_t push_ack_wait_ms;        /* push.ack_wait: 10 s */
 	uint64_t push_rate;               /* push.rate: datagrams/s to one socket */
 	uint64_t push_rate_address;       /* push.rate_address: to one address; 200,000 */
+	uint64_t push_views;              /* push.views: rendered of one service in one round, 256 */
+	uint64_t push_views_source;       /* push.views_per_source: of them, for one source; 32 */
 	uint64_t push_receive_buffer;     /* push.receive_buffer: bytes, 8 MiB */
 	uint64_t push_subscriber_life_ms; /* push.subscriber_life: 10 s */
 	uint32_t push_trusted_count;

@@ -126,6 +126,12 @@ const struct config_key config_keys[] = {
 	  "Most datagrams to one subscriber's socket.", NULL },
 	{ "push.rate_address", CONFIG_INT, FIELD(push_rate_address), 1, 10000000, "200000", "datagrams/s", true,
 	  "Most datagrams to one address.", NULL },
+	{ "push.views", CONFIG_INT, FIELD(push_views), 1, 4096, "256", "texts", true,
+	  "Most different clusters texts of one service that a change is rendered for. Who asked for one more is not pushed to; its "
+	  "polls tell it to poll more often. The empty text is always rendered and not counted.",
+	  NULL },
+	{ "push.views_per_source", CONFIG_INT, FIELD(push_views_source), 1, 4096, "32", "texts", true,
+	  "Most of them that one source address asked for first (IPv6: one /64).", NULL },
 	{ "push.receive_buffer", CONFIG_SIZE, FIELD(push_receive_buffer), 64 * KIB, GIB, "8MiB", "", false,
 	  "Receive buffer of the UDP socket: thousands of ACKs come at once. Without CAP_NET_ADMIN it is cut to net.core.rmem_max, "
 	  "unless roster.socket opens it.",

@@ -40,6 +40,8 @@ const struct metric_row metric_rows[METRICS] = {
 	[METRIC_PUSH_FAILED] = { "roster_push_failed_total", "Pushes given up without an ACK." },
 	[METRIC_PUSH_RETRIED] = { "roster_push_retried_total", "Pushes sent a second time." },
 	[METRIC_PUSH_OVERSIZE] = { "roster_push_oversize_total", "Pushes not sent because the client could not read them." },
+	[METRIC_PUSH_VIEWS_REFUSED] = { "roster_push_views_refused_total", "Pushes not sent because of push.views or "
+	                                                                   "push.views_per_source." },
 	[METRIC_PUSH_BYTES] = { "roster_push_bytes_total", "Bytes of datagrams sent." },
 	[METRIC_PUSH_ROUNDS] = { "roster_push_rounds_total", "Changed services taken for pushing." },
 	[METRIC_PUSH_ACK_REPEATED] = { "roster_push_ack_repeated_total",

@@ -212,11 +212,13 @@ struct service_stamp {
 	uint64_t revision; /* local order only; never shown */
 	uint32_t clusters, instances, healthy;
 	float threshold;
-	bool oversize; /* registry_poll() with a subscriber: its last push was too long for its client */
+	bool unsent; /* registry_poll() with a subscriber: its last push was not sent, by REGISTRY_TRIES_OVERSIZE or _VIEWS */
 };
 
 /* In the tries of a delivery: not sent because its client could not read it; nothing is owed. */
 #define REGISTRY_TRIES_OVERSIZE 256U
+/* Not sent because too many different views of its service were asked for (push.views, push.views_per_source). */
+#define REGISTRY_TRIES_VIEWS 257U
 
 struct subscriber_spec {
 	struct str agent; /* text as sent */

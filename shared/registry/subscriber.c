@@ -255,9 +255,11 @@ static bool subscriber_renew(struct subscriber *sub, const struct subscriber_spe
 	return pushed || !spec->push;
 }
 
-static bool is_oversize(const struct subscriber *sub)
+static bool is_unsent(const struct subscriber *sub)
 {
-	return __atomic_load_n(&sub->tries, __ATOMIC_RELAXED) == REGISTRY_TRIES_OVERSIZE;
+	uint64_t tries = __atomic_load_n(&sub->tries, __ATOMIC_RELAXED);
+
+	return tries == REGISTRY_TRIES_OVERSIZE || tries == REGISTRY_TRIES_VIEWS;
 }
 
 static int subscribe_op(struct op *op, void *arg)
@@ -273,7 +275,7 @@ static int subscribe_op(struct op *op, void *arg)
 	service_stamp_of(op, s, p->stamp);
 	aoff = audience_find(op, p->service, p->place.hash, &a);
 	if (aoff != 0 && subscriber_find(op, aoff, a, p->spec, &sub) != 0) {
-		p->stamp->oversize = is_oversize(sub);
+		p->stamp->unsent = is_unsent(sub);
 		if (!subscriber_renew(sub, p->spec, op->now_ms)) {
 			uint8_t flags = sub->flags | SUBSCRIBER_PUSH;
 
@@ -310,7 +312,7 @@ static bool renewed(struct op *op, const struct subscription *p)
 
 	if (aoff == 0 || subscriber_find(op, aoff, a, p->spec, &sub) == 0)
 		return false;
-	p->stamp->oversize = is_oversize(sub);
+	p->stamp->unsent = is_unsent(sub);
 	return subscriber_renew(sub, p->spec, op->now_ms);
 }
 

@@ -33,6 +33,13 @@ static void run(void)
 static void start(void)
 {
 	assert_int_equal(schedule_init(&schedule, &f.reg, &config, udp_fd, 0), 0);
+	assert_int_equal(schedule_wait(&schedule), 0);
+	/* What a predecessor left is taken over, and nothing is sent yet. */
+	schedule.stopping = true;
+	while (schedule_run(&schedule))
+		;
+	schedule.stopping = false;
+	assert_false(schedule.recovering);
 }
 
 static void restart(void)
@@ -142,7 +149,10 @@ static void test_change_during_round(void **state)
 	schedule_wake(&schedule, 1);
 	assert_true(drain_next(&schedule.drain, &changed, &begin.shard));
 	begin.changed = changed.changed;
-	round_begin(&schedule.round, &begin);
+	rounds_begin(&schedule.rounds, &begin);
+	schedule.rounds.slice_us = 0;
+	assert_true(rounds_step(&schedule.rounds));
+	assert_int_equal(schedule.rounds.count, 1);
 	add(&f, "G@@s", "10.0.0.2", 80);
 	run();
 	client_read(&c, &push);
@@ -411,6 +421,46 @@ static void test_shared_socket_same_bytes(void **state)
 	close(silent.fd);
 }
 
+/* One ACK for all subscriptions of a socket: in shares, and everything is read in the end. */
+static void test_one_ack_for_many(void **state)
+{
+	enum { MANY = DELIVER_ACK_SHARE * 2 + 100 };
+	struct client c = client_open(), d = subscribe("G@@s");
+	char agent[64];
+	unsigned got = 0;
+
+	(void)state;
+	config.push_rate = 1000000;
+	for (unsigned i = 0; i < MANY; i++) {
+		struct subscriber_spec spec = subscriber_for("127.0.0.1", c.port, "");
+
+		snprintf(agent, sizeof agent, "Nacos-Java-Client:v1.4.2.%u", i);
+		spec.agent = str_of(agent);
+		poll_as(&f.reg, "G@@s", &spec);
+	}
+	add(&f, "G@@s", "10.0.0.1", 80);
+	pass_ms(1000);
+	run();
+	for (; client_readable(&c, 0); got++)
+		client_read(&c, &push);
+	assert_true(got > 0);
+	assert_int_equal(inflight_count(schedule.deliver.inflight), MANY + 1);
+	client_ack(&c, &push);
+	client_ack(&c, &push);
+	client_read(&d, &push);
+	client_ack(&d, &push);
+	assert_int_equal(deliver_receive(&schedule.deliver), UDP_BATCH);
+	assert_int_equal(inflight_count(schedule.deliver.inflight), MANY + 1 - DELIVER_ACK_SHARE);
+	assert_int_equal(deliver_receive(&schedule.deliver), UDP_BATCH);
+	run();
+	assert_int_equal(inflight_count(schedule.deliver.inflight), 0);
+	assert_int_equal(metric(METRIC_PUSH_OK), 2);
+	assert_int_equal(metric(METRIC_PUSH_ACK_REPEATED), 1);
+	assert_int_equal(metric(METRIC_PUSH_ACK_UNKNOWN) + metric(METRIC_PUSH_ACK_FOREIGN), 0);
+	close(c.fd);
+	close(d.fd);
+}
+
 /* The datagram of an older push is still out to somebody: an ACK of it from one that got a newer one is late, not foreign. */
 static void test_late_acks_are_not_foreign(void **state)
 {
@@ -510,7 +560,7 @@ static bool is_oversize(const char *name, const struct subscriber_spec *spec)
 	struct service_stamp stamp;
 
 	assert_int_equal(registry_poll(&f.reg, &key, spec, &stamp), 0);
-	return stamp.oversize;
+	return stamp.unsent;
 }
 
 /* The worker gives such a subscriber the short poll interval, until it fits again. */
@@ -550,7 +600,7 @@ static void test_no_audience(void **state)
 	pass_ms(1000);
 	run();
 	assert_int_equal(metric(METRIC_PUSH_ROUNDS), 1);
-	assert_int_equal(schedule.round.view.instance_cap, 0);
+	assert_int_equal(schedule.rounds.spare->view.instance_cap, 0);
 	/* And the next one, with an audience, is pushed. */
 	struct subscriber_spec spec = subscriber_for("127.0.0.1", c.port, "");
 	poll_as(&f.reg, "G@@s", &spec);
@@ -607,6 +657,7 @@ static void test_pace(void **state)
 
 	(void)state;
 	config.push_rate = 100;
+	config.push_views = config.push_views_source = 1000;
 	for (unsigned i = 0; i < 60; i++) {
 		snprintf(clusters, sizeof clusters, "c%u", i);
 		struct subscriber_spec spec = subscriber_for("127.0.0.1", c.port, clusters);
@@ -644,6 +695,7 @@ static void test_pace_refused_is_owed(void **state)
 
 	(void)state;
 	config.push_rate = 100;
+	config.push_views = config.push_views_source = 1000;
 	config.push_ack_wait_ms = 60000;
 	for (unsigned i = 0; i < MANY; i++) {
 		snprintf(clusters, sizeof clusters, "c%03u", i);
@@ -862,6 +914,7 @@ int main(void)
 		CASE(test_foreign_and_unknown_acks),
 		CASE(test_shared_socket),
 		CASE(test_shared_socket_same_bytes),
+		CASE(test_one_ack_for_many),
 		CASE(test_late_acks_are_not_foreign),
 		CASE(test_go_reads_4024),
 		CASE(test_poll_knows_oversize),

@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "pusher/views.h"
+
+#include <stdlib.h>
+#include <string.h>
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
+#define CAP_FIRST 8U
+#define NONE UINT32_MAX
+
+void views_init(struct views *views, uint64_t seed)
+{
+	*views = (struct views){ .seed = seed };
+}
+
+void views_clear(struct views *views, struct datagrams *datagrams)
+{
+	for (uint32_t i = 0; i < views->count; i++) {
+		datagram_release(datagrams, &views->list[i].datagram);
+		free(views->list[i].clusters);
+	}
+	free(views->list);
+	free(views->buckets);
+	views_init(views, views->seed);
+}
+
+static uint64_t hash_of(const struct views *views, struct str clusters, bool grouped)
+{
+	return XXH3_64bits_withSeed(clusters.p, clusters.n, views->seed + grouped);
+}
+
+struct push_view *views_find(struct views *views, struct str clusters, bool grouped)
+{
+	uint64_t hash = hash_of(views, clusters, grouped);
+	uint32_t i = views->cap == 0 ? NONE : views->buckets[hash & (views->cap - 1)];
+
+	for (; i != NONE; i = views->list[i].next) {
+		struct push_view *view = &views->list[i];
+
+		if (view->hash == hash && view->grouped == grouped &&
+		    str_eq(str_make(view->clusters, view->clusters_len), clusters))
+			return view;
+	}
+	return NULL;
+}
+
+static uint32_t of_source(const struct views *views, uint64_t source)
+{
+	uint32_t n = 0;
+
+	for (uint32_t i = 0; i < views->count; i++)
+		n += views->list[i].clusters_len > 0 && views->list[i].source == source;
+	return n;
+}
+
+enum views_refusal views_may_add(const struct views *views, const struct views_limits *limits, struct str clusters,
+                                 uint64_t source)
+{
+	if (clusters.n == 0)
+		return VIEWS_OK;
+	if (views->counted >= limits->all)
+		return VIEWS_TOO_MANY;
+	return of_source(views, source) >= limits->per_source ? VIEWS_SOURCE : VIEWS_OK;
+}
+
+static void link_view(struct views *views, uint32_t i)
+{
+	uint32_t *bucket = &views->buckets[views->list[i].hash & (views->cap - 1)];
+
+	views->list[i].next = *bucket;
+	*bucket = i;
+}
+
+static bool grow(struct views *views)
+{
+	uint32_t cap = views->cap == 0 ? CAP_FIRST : 2 * views->cap;
+	struct push_view *list = realloc(views->list, cap * sizeof(*list));
+	uint32_t *buckets;
+
+	if (list == NULL)
+		return false;
+	views->list = list;
+	if ((buckets = realloc(views->buckets, cap * sizeof(*buckets))) == NULL)
+		return false;
+	views->buckets = buckets;
+	views->cap = cap;
+	memset(buckets, 0xff, cap * sizeof(*buckets));
+	for (uint32_t i = 0; i < views->count; i++)
+		link_view(views, i);
+	return true;
+}
+
+struct push_view *views_add(struct views *views, struct str clusters, bool grouped, uint64_t source, struct datagram *datagram)
+{
+	struct push_view *view;
+	char *text;
+
+	if ((views->count == views->cap && !grow(views)) || (text = malloc(clusters.n + 1)) == NULL)
+		return NULL;
+	if (clusters.n > 0)
+		memcpy(text, clusters.p, clusters.n);
+	view = &views->list[views->count];
+	*view = (struct push_view){
+		.datagram = datagram,
+		.clusters = text,
+		.clusters_len = (uint32_t)clusters.n,
+		.grouped = grouped,
+		.source = source,
+		.hash = hash_of(views, clusters, grouped),
+	};
+	link_view(views, views->count++);
+	views->counted += clusters.n > 0;
+	return view;
+}

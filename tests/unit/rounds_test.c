@@ -1,0 +1,324 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* rounds: whose turn it is, on a real registry and real sockets. A slice is over at its first pause; the clock is the test's. */
+#include "push_fixture.h"
+
+#include "pusher/rounds.h"
+#include "pusher/schedule.h"
+#include "shared/config/config.h"
+
+static struct fixture f;
+static struct config config;
+static struct schedule schedule;
+static struct rounds *rounds = &schedule.rounds;
+static int udp_fd;
+static uint16_t udp_port;
+static uint64_t mono_us;
+static struct push push;
+
+static void pass_ms(uint64_t ms)
+{
+	mono_us += ms * 1000;
+	clock_set_for_test(mono_us, FIXTURE_WALL_US + mono_us - FIXTURE_MONO_US);
+	f.seg->header->health_ms += ms;
+	f.seg->header->health_mono_ms = mono_us / 1000;
+}
+
+static int setup(void **state)
+{
+	(void)state;
+	fixture_open(&f, FIXTURE_BYTES);
+	mono_us = FIXTURE_MONO_US;
+	config_defaults(&config);
+	config.push_views = config.push_views_source = 1000;
+	config.push_rate = 1000000;
+	metrics_use(&f.seg->slots[0]);
+	memset(f.seg->slots[0].counters, 0, sizeof f.seg->slots[0].counters);
+	udp_fd = udp_open("127.0.0.1", &udp_port);
+	assert_int_equal(schedule_init(&schedule, &f.reg, &config, udp_fd, 0), 0);
+	schedule.recovering = false;
+	rounds->slice_us = 0;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	schedule_free(&schedule);
+	assert_clean(&f);
+	assert_int_equal(schedule.deliver.datagrams.count, 0);
+	close(udp_fd);
+	fixture_close(&f);
+	return 0;
+}
+
+static void subscribe(const struct client *c, const char *name, const char *clusters)
+{
+	struct subscriber_spec spec = subscriber_for("127.0.0.1", c->port, clusters);
+
+	poll_as(&f.reg, name, &spec);
+}
+
+/* With so many subscribers, each of another text. */
+static void make_service(const struct client *c, const char *name, unsigned subscribers)
+{
+	char clusters[32];
+
+	add(&f, name, "10.0.0.1", 80);
+	for (unsigned i = 0; i < subscribers; i++) {
+		snprintf(clusters, sizeof clusters, "DEFAULT,%u", i);
+		subscribe(c, name, clusters);
+	}
+}
+
+static void begin(const char *name)
+{
+	struct service_key key = key_for(name);
+	struct name_copy copy = { .ns_len = (uint32_t)key.ns.n, .name_len = (uint32_t)key.name.n };
+	struct round_start start = { .name = &copy, .shard = (uint8_t)registry_shard_of(&f.reg, &key) };
+
+	memcpy(copy.text, key.ns.p, key.ns.n);
+	memcpy(copy.text + key.ns.n + 1, key.name.p, key.name.n);
+	rounds_begin(rounds, &start);
+}
+
+static void step(void)
+{
+	assert_true(rounds_step(rounds));
+	assert_true(deliver_flush(&schedule.deliver));
+}
+
+static bool under_way(const char *name)
+{
+	for (unsigned i = 0; i < rounds->count; i++) {
+		if (str_eq(name_copy_key(&rounds->places[i].round->name).name, str_of(name)))
+			return true;
+	}
+	return false;
+}
+
+/* The small one does not wait for the large ones. */
+static void test_small_before_large(void **state)
+{
+	struct client c = client_open();
+
+	(void)state;
+	make_service(&c, "G@@a", 40);
+	make_service(&c, "G@@b", 40);
+	make_service(&c, "G@@small", 1);
+	begin("G@@a");
+	begin("G@@b");
+	for (unsigned i = 0; i < 10; i++)
+		step();
+	assert_true(under_way("G@@a") && under_way("G@@b"));
+	begin("G@@small");
+	for (unsigned i = 0; i < 6; i++)
+		step();
+	assert_false(under_way("G@@small"));
+	assert_true(under_way("G@@a") && under_way("G@@b"));
+	while (rounds_step(rounds))
+		;
+	assert_int_equal(rounds->count, 0);
+	close(c.fd);
+}
+
+/* However many small ones come: every second slice is the oldest's. */
+static void test_oldest_goes_on(void **state)
+{
+	struct client c = client_open();
+	char name[16];
+	unsigned n;
+
+	(void)state;
+	make_service(&c, "G@@old", 20);
+	for (unsigned i = 0; i < 200; i++) {
+		snprintf(name, sizeof name, "G@@n%u", i);
+		make_service(&c, name, 1);
+	}
+	begin("G@@old");
+	for (n = 0; n < 200 && under_way("G@@old"); n++) {
+		snprintf(name, sizeof name, "G@@n%u", n);
+		if (rounds_have_room(rounds))
+			begin(name);
+		step();
+	}
+	assert_in_range(n, 20, 60);
+	close(c.fd);
+}
+
+/* Its next round begins when this one is over: a state is never sent after a newer one. */
+static void test_one_round_a_service(void **state)
+{
+	struct client c = client_open();
+	uint64_t key;
+
+	(void)state;
+	make_service(&c, "G@@s", 1);
+	begin("G@@s");
+	step();
+	assert_int_equal(rounds->count, 1);
+	add(&f, "G@@s", "10.0.0.2", 80);
+	begin("G@@s");
+	assert_int_equal(rounds->count, 1);
+	assert_true(rounds->places[0].again);
+	while (rounds_step(rounds))
+		assert_true(deliver_flush(&schedule.deliver));
+	client_read(&c, &push);
+	assert_null(strstr(push.text, "10.0.0.2"));
+	key = push.key;
+	client_read(&c, &push);
+	assert_non_null(strstr(push.text, "10.0.0.2"));
+	assert_true(push.key > key);
+	assert_false(client_readable(&c, 0));
+	close(c.fd);
+}
+
+/* A service that a tour found, while it has a round: the tour comes again. */
+static void test_owed_service_with_a_round(void **state)
+{
+	struct client c = client_open();
+	struct service_key key = key_for("G@@s");
+	struct round_start start = { .owed = true, .shard = (uint8_t)registry_shard_of(&f.reg, &key) };
+
+	(void)state;
+	make_service(&c, "G@@s", 2);
+	begin("G@@s");
+	start.name = &rounds->places[0].round->name;
+	rounds_begin(rounds, &start);
+	assert_int_equal(rounds->count, 1);
+	assert_false(rounds->places[0].again);
+	assert_int_equal(schedule.deliver.owed, 1ULL << start.shard);
+	close(c.fd);
+}
+
+/* All places taken: the one that has used most leaves, and a tour finds who was not sent to. */
+static void test_longest_gives_its_place(void **state)
+{
+	struct client c = client_open(), late = client_open();
+	char name[16];
+	unsigned got = 0;
+
+	(void)state;
+	for (unsigned i = 0; i < ROUNDS_MOST; i++) {
+		snprintf(name, sizeof name, "G@@s%u", i);
+		make_service(i == 5 ? &late : &c, name, 40);
+		begin(name);
+	}
+	for (unsigned i = 0; i < 2 * ROUNDS_MOST; i++)
+		step();
+	assert_int_equal(rounds->count, ROUNDS_MOST);
+	assert_false(rounds_have_room(rounds));
+	step();
+	assert_int_equal(rounds->count, ROUNDS_MOST);
+	rounds->places[5].round->used_us = ROUNDS_LONG_US + 1;
+	assert_false(rounds_have_room(rounds));
+	step();
+	assert_int_equal(rounds->count, ROUNDS_MOST - 1);
+	assert_false(under_way("G@@s5"));
+	assert_true(rounds_have_room(rounds));
+	assert_int_not_equal(schedule.deliver.owed, 0);
+	while (schedule_run(&schedule))
+		;
+	pass_ms(1000);
+	while (schedule_run(&schedule))
+		;
+	for (; client_readable(&late, 0); got++)
+		client_read(&late, &push);
+	assert_int_equal(got, 40);
+	close(c.fd);
+	close(late.fd);
+}
+
+/* What is known of a subscriber is what was read after the last pause. */
+static void test_read_again_after_a_pause(void **state)
+{
+	struct client c = client_open(), d = client_open();
+	static struct subscriber_view subs[2];
+	struct service_view view;
+	struct audience_cursor cursor = { 0 };
+	struct service_key key = key_for("G@@s");
+	struct delivery sent;
+
+	(void)state;
+	add(&f, "G@@s", "10.0.0.1", 80);
+	subscribe(&c, "G@@s", "DEFAULT");
+	subscribe(&d, "G@@s", "DEFAULT,x");
+	add(&f, "G@@s", "10.0.0.2", 80);
+	assert_int_equal(registry_subscribers(&f.reg, &key, &cursor, subs, 2), 2);
+	service_view_init(&view);
+	assert_int_equal(registry_view(&f.reg, &key, &view), 0);
+	begin("G@@s");
+	step();
+	assert_int_equal(rounds->count, 1);
+	/* Meanwhile the second one has got all there is. */
+	sent = (struct delivery){
+		.id = subs[1].id, .off = subs[1].off, .revision = view.changed, .key = 7, .at_ms = 1, .tries = 2
+	};
+	assert_int_equal(registry_mark_sent(&f.reg, registry_shard_of(&f.reg, &key), &sent, 1), 0);
+	while (rounds_step(rounds))
+		assert_true(deliver_flush(&schedule.deliver));
+	client_read(&c, &push);
+	assert_false(client_readable(&d, 0));
+	service_view_free(&view);
+	close(c.fd);
+	close(d.fd);
+}
+
+/* Views of all rounds together are bounded: who would be too much waits for the others. */
+static void test_large_ones_wait(void **state)
+{
+	struct client c = client_open();
+	char ip[32];
+
+	(void)state;
+	for (unsigned i = 0; i < 4200; i++) {
+		snprintf(ip, sizeof ip, "10.1.%u.%u", i / 250, i % 250);
+		add(&f, "G@@a", ip, 80);
+		add(&f, "G@@b", ip, 80);
+	}
+	subscribe(&c, "G@@a", "");
+	subscribe(&c, "G@@b", "");
+	begin("G@@a");
+	step();
+	assert_true(rounds->places[0].round->waiting);
+	step();
+	assert_false(rounds->places[0].round->waiting);
+	begin("G@@b");
+	/* As if the first one had them all. */
+	rounds->places[0].round->instances = ROUNDS_INSTANCES;
+	for (unsigned i = 0; i < 6; i++)
+		step();
+	assert_true(rounds->places[1].round->waiting);
+	assert_int_equal(rounds->places[1].round->view.instance_cap, 0);
+	while (rounds_step(rounds))
+		assert_true(deliver_flush(&schedule.deliver));
+	close(c.fd);
+}
+
+/* The end of the process in the middle of rounds: teardown() looks for what was left. */
+static void test_end_in_the_middle(void **state)
+{
+	struct client c = client_open();
+
+	(void)state;
+	make_service(&c, "G@@a", 10);
+	make_service(&c, "G@@b", 10);
+	begin("G@@a");
+	begin("G@@b");
+	for (unsigned i = 0; i < 5; i++)
+		step();
+	assert_int_equal(rounds->count, 2);
+	close(c.fd);
+}
+
+#define CASE(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		CASE(test_small_before_large),        CASE(test_oldest_goes_on),          CASE(test_one_round_a_service),
+		CASE(test_owed_service_with_a_round), CASE(test_longest_gives_its_place), CASE(test_read_again_after_a_pause),
+		CASE(test_large_ones_wait),           CASE(test_end_in_the_middle),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
