@@ -88,7 +88,9 @@ class Fresh:
     """A connection with one request, sent at once or later; the answer ends it."""
 
     def __init__(self, server):
-        self.sock = socket.create_connection(("127.0.0.1", server.port), timeout=roster.HUNG_S)
+        self.sock = socket.socket()
+        self.sock.settimeout(roster.HUNG_S)
+        self.failed = self.sock.connect_ex(("127.0.0.1", server.port))
 
     def send(self):
         with contextlib.suppress(OSError):      # the reader sees it again
@@ -96,8 +98,11 @@ class Fresh:
         return self
 
     def status(self):
-        """The status of the answer; None: reset, or closed without one."""
+        """The status of the answer; None: reset, or closed without one; less than 0: not even connected, and why."""
         got = b""
+        if self.failed:
+            self.sock.close()
+            return -self.failed
         try:
             while piece := self.sock.recv(65536):
                 got += piece
