@@ -31,9 +31,6 @@
 #define CRYPTO_LOAD_CONFIG 0x40
 #define LOGIN_MODULE 2 /* a type of modules */
 
-/* Its header includes one that Debian does not install. Finds a module, loads it before if need be. */
-struct st_mysql_client_plugin *mysql_client_find_plugin(MYSQL *mysql, const char *name, int type);
-
 enum stage { STAGE_CONNECT, STAGE_QUERY, STAGE_ROWS };
 
 struct mysql_probe {
