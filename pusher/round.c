@@ -87,7 +87,7 @@ static void store_checksum(struct round *round, const struct encode_checksum *ch
 	memcpy(view->checksum, checksum->md5, sizeof view->checksum);
 	view->has_checksum = true;
 	/* Only a shortcut for other readers: not being stored costs them the computation. */
-	if (registry_store_checksum(round->tools->reg, &key, view->stamp.id, view->content, checksum->md5) < 0)
+	if (!view->loose && registry_store_checksum(round->tools->reg, &key, view->stamp.id, view->content, checksum->md5) < 0)
 		log_debug("op=store-checksum result=refused");
 }
 
@@ -255,7 +255,7 @@ static void read_again(struct round *round, const struct audience_cursor *begin,
 {
 	round->cursor = *begin;
 	if (last != NULL)
-		round->cursor = (struct audience_cursor){ .id = last->id, .off = last->off };
+		round->cursor = (struct audience_cursor){ .at = { .off = last->off, .id = last->id } };
 }
 
 /* Each is considered by what was read after the last pause. */

@@ -15,10 +15,7 @@
 static void put_cluster(struct buf *b, const struct service_view *view, uint32_t index)
 {
 	const struct cluster_view *cluster = &view->clusters[index];
-	uint32_t at = 0;
 
-	while (at < view->instance_count && view->instances[at].cluster != index)
-		at++;
 	BUF_LIT(b, "{\"serviceName\":");
 	json_string(b, view->name);
 	BUF_LIT(b, ",\"name\":");
@@ -29,7 +26,7 @@ static void put_cluster(struct buf *b, const struct service_view *view, uint32_t
 	           cluster->use_instance_port ? "true" : "false");
 	metadata_json(b, cluster->metadata);
 	buf_printf(b, ",\"sitegroup\":\"\",\"defCkport\":%d,\"empty\":%s,\"defIPPort\":%d}", cluster->check_port,
-	           at == view->instance_count ? "true" : "false", cluster->check_port);
+	           cluster->instances == 0 ? "true" : "false", cluster->check_port);
 }
 
 static void put_service(struct buf *b, const struct service_view *view)
@@ -63,7 +60,7 @@ void handle_catalog_service(struct request *rq)
 		reply_caused(rq, 500, "service null is not found!");
 		return;
 	}
-	if (!handler_view(rq, &key, "service "))
+	if (!handler_settings(rq, &key, "service "))
 		return;
 	buf_init(&b);
 	put_service(&b, rq->view);
@@ -73,9 +70,7 @@ void handle_catalog_service(struct request *rq)
 /* ---- GET /catalog/instances ----------------------------------------------------------- */
 
 struct page {
-	int64_t start, end; /* clipped to [0, count] */
-	uint32_t cluster;   /* index in the view */
-	int64_t count;
+	int64_t start, end; /* as they follow from number and size, then clipped to [0, count] */
 };
 
 static int64_t clip(int64_t value, int64_t count)
@@ -85,51 +80,46 @@ static int64_t clip(int64_t value, int64_t count)
 	return value < count ? value : count;
 }
 
-static bool find_cluster(struct request *rq, struct str name, struct page *page)
-{
-	const struct service_view *view = rq->view;
-
-	for (page->cluster = 0; page->cluster < view->cluster_count; page->cluster++)
-		if (str_eq(view->clusters[page->cluster].name, name))
-			return true;
-	reply_caused(rq, 500, "cluster %.*s is not found!", (int)name.n, name.p);
-	return false;
-}
-
 /* The end may be before the start: a negative page is refused, as there. */
-static bool cut_page(struct request *rq, int32_t number, int32_t size, struct page *page)
+static bool cut_page(struct request *rq, struct str cluster, struct page *page)
 {
 	const struct service_view *view = rq->view;
-	int64_t end = (int64_t)number * size;
+	int64_t count;
 
-	page->count = 0;
-	for (uint32_t i = 0; i < view->instance_count; i++)
-		page->count += view->instances[i].cluster == page->cluster;
-	page->start = clip((int64_t)(number - (int64_t)1) * size, page->count);
-	page->end = end < page->count ? end : page->count;
+	if (view->cluster_count == 0) {
+		reply_caused(rq, 500, "cluster %.*s is not found!", (int)cluster.n, cluster.p);
+		return false;
+	}
+	count = (int64_t)view->clusters[0].instances;
+	page->start = clip(page->start, count);
+	page->end = page->end < count ? page->end : count;
 	if (page->end >= page->start)
 		return true;
 	reply_caused(rq, 400, "fromIndex(%lld) > toIndex(%lld)", (long long)page->start, (long long)page->end);
 	return false;
 }
 
-static void put_page(struct buf *b, const struct request *rq, const struct page *page)
+static bool copy_page(struct request *rq, const struct service_key *key, struct str cluster, const struct page *page)
+{
+	uint64_t from = page->start > 0 ? (uint64_t)page->start : 0, to = page->end > 0 ? (uint64_t)page->end : 0;
+	int ret = registry_page(&rq->worker->registry, key, cluster, from, to, rq->view);
+
+	return handler_viewed(rq, ret, key, "service ");
+}
+
+static void put_page(struct buf *b, const struct request *rq)
 {
 	struct instance_json_clock now = { health_now(rq->worker->registry.seg), clock_wall_ms() };
 	const struct service_view *view = rq->view;
-	int64_t at = 0;
 
 	BUF_LIT(b, "{\"list\":[");
-	for (uint32_t i = 0; i < view->instance_count && at < page->end; i++) {
-		if (view->instances[i].cluster != page->cluster)
-			continue;
-		if (at > page->start)
+	for (uint32_t i = 0; i < view->instance_count; i++) {
+		if (i > 0)
 			buf_char(b, ',');
-		if (at++ >= page->start)
-			instance_json(b, view, &view->instances[i], now);
+		instance_json(b, view, &view->instances[i], now);
 	}
 	BUF_LIT(b, "],\"count\":");
-	buf_i64(b, page->count);
+	buf_u64(b, view->clusters[0].instances);
 	buf_char(b, '}');
 }
 
@@ -144,10 +134,11 @@ void handle_catalog_instances(struct request *rq)
 	if (!handler_bound_service(rq, &key) || !bound_text(rq, "clusterName", &cluster) || !bound_int(rq, "pageNo", &number) ||
 	    !bound_int(rq, "pageSize", &size))
 		return;
-	if (!handler_view(rq, &key, "service ") || !find_cluster(rq, cluster, &page) || !cut_page(rq, number, size, &page))
+	page = (struct page){ (number - (int64_t)1) * size, (int64_t)number * size };
+	if (!copy_page(rq, &key, cluster, &page) || !cut_page(rq, cluster, &page))
 		return;
 	buf_init(&b);
-	put_page(&b, rq, &page);
+	put_page(&b, rq);
 	handler_reply_buf(rq, &b);
 }
 
@@ -165,7 +156,7 @@ void handle_catalog_rt(struct request *rq)
 
 	if (!handler_required_service(rq, &key))
 		return;
-	if ((ret = registry_view(&rq->worker->registry, &key, rq->view)) < 0) {
+	if ((ret = registry_settings(&rq->worker->registry, &key, rq->view)) < 0) {
 		reply_registry_error(rq, ret, key.name, STR(""));
 		return;
 	}

@@ -83,31 +83,21 @@ void handle_cluster_update(struct request *rq)
 
 /* ---- PUT /health ---------------------------------------------------------------- */
 
-static const struct cluster_view *find_cluster(const struct service_view *view, struct str name)
-{
-	for (uint32_t i = 0; i < view->cluster_count; i++)
-		if (str_eq(view->clusters[i].name, name))
-			return &view->clusters[i];
-	return NULL;
-}
-
 /* Health is set by hand only where nothing checks it. */
 static bool may_set(struct request *rq, const struct service_key *key, struct str cluster)
 {
 	const struct service_view *view = rq->view;
-	const struct cluster_view *found;
-	int ret = registry_view(&rq->worker->registry, key, rq->view);
+	int ret = registry_page(&rq->worker->registry, key, cluster, 0, 0, rq->view);
 
 	if (ret < 0) {
 		reply_registry_error(rq, ret, key->name, cluster);
 		return false;
 	}
-	found = view->stamp.found ? find_cluster(view, cluster) : NULL;
-	if (found == NULL) {
+	if (!view->stamp.found || view->cluster_count == 0) {
 		reply_caused(rq, 500, "no such service or cluster");
 		return false;
 	}
-	if (!str_starts(found->checker, STR("{\"type\":\"NONE\""))) {
+	if (!str_starts(view->clusters[0].checker, STR("{\"type\":\"NONE\""))) {
 		reply_caused(rq, 400, "health check is still working, service: %.*s", (int)key->name.n, key->name.p);
 		return false;
 	}

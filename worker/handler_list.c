@@ -136,7 +136,8 @@ static int render(struct request *rq, struct list_request *list, struct buf *hos
 		return ret;
 	metadata_json(metadata, view->metadata);
 	/* Only a saving for the next reader: if it cannot be stored, he makes it again. */
-	if (fresh && registry_store_checksum(&worker->registry, &list->service, view->stamp.id, view->content, checksum) < 0)
+	if (fresh && !view->loose &&
+	    registry_store_checksum(&worker->registry, &list->service, view->stamp.id, view->content, checksum) < 0)
 		fresh = false;
 	return buf_failed(metadata) ? ERR_NOMEM : 0;
 }
@@ -248,7 +249,10 @@ static void answer_rendered(struct request *rq, struct list_request *list)
 	} else {
 		entry.hosts = buf_view(hosts);
 		entry.metadata_json = buf_view(&metadata);
-		answer_and_keep(rq, list, &entry);
+		if (rq->view->loose)
+			answer(rq, list, &entry);
+		else
+			answer_and_keep(rq, list, &entry);
 	}
 	buf_free(&metadata);
 }

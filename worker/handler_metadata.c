@@ -130,7 +130,7 @@ static void put_updated(struct batch *batch, struct str ip, int32_t port, struct
 	buf_free(&key);
 }
 
-static int set_metadata(struct batch *batch, const struct instance_view *instance)
+static int set_metadata(struct batch *batch, const struct instance_key *key, const struct instance_view *instance)
 {
 	struct instance_metadata metadata;
 	int ret;
@@ -139,7 +139,7 @@ static int set_metadata(struct batch *batch, const struct instance_view *instanc
 	if ((ret = change_packed(batch, instance->metadata, &metadata)) < 0)
 		return ret;
 	guard_timings(batch->rq, &metadata);
-	return registry_set_metadata(&batch->rq->worker->registry, guard_origin(batch->rq, CAUSE_CLIENT), &batch->service,
+	return registry_set_metadata(&batch->rq->worker->registry, guard_origin(batch->rq, CAUSE_CLIENT), &batch->service, key,
 	                             instance->id, instance->revision, &metadata);
 }
 
@@ -153,7 +153,7 @@ static void change_one(struct batch *batch, const struct instance_key *key)
 		ret = registry_get(&batch->rq->worker->registry, &batch->service, key, key->ephemeral, &batch->one,
 		                   &cluster_known);
 		if (ret == 0)
-			ret = set_metadata(batch, &batch->one.instances[0]);
+			ret = set_metadata(batch, key, &batch->one.instances[0]);
 	}
 	if (ret == 0)
 		put_updated(batch, key->ip, key->port, key->cluster, key->ephemeral);
@@ -190,7 +190,7 @@ static void change_kind(struct batch *batch, bool ephemeral)
 
 		if (((instance->flags & INSTANCE_EPHEMERAL) != 0) != ephemeral)
 			continue;
-		ret = set_metadata(batch, instance);
+		ret = set_metadata(batch, &key, instance);
 		if (ret == 0)
 			put_updated(batch, key.ip, key.port, key.cluster, ephemeral);
 		else if (ret == ERR_AGAIN)

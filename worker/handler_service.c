@@ -159,7 +159,11 @@ static int select_names(struct listing *list, const struct selector *selector)
 
 	for (size_t i = 0; i < names->count; i++) {
 		key.name = names->rows[i].name;
-		if ((ret = registry_view(&rq->worker->registry, &key, rq->view)) < 0)
+		if (selector->on == SELECT_SERVICE)
+			ret = registry_settings(&rq->worker->registry, &key, rq->view);
+		else
+			ret = registry_view(&rq->worker->registry, &key, rq->view);
+		if (ret < 0)
 			return ret;
 		if (matches(rq->view, selector))
 			names->rows[kept++] = names->rows[i];

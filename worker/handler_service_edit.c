@@ -205,10 +205,9 @@ static void put_service(struct buf *b, const struct service_view *view)
 	BUF_LIT(b, "]}");
 }
 
-bool handler_view(struct request *rq, const struct service_key *key, const char *unknown)
+bool handler_viewed(struct request *rq, int ret, const struct service_key *key, const char *unknown)
 {
-	struct service_view *view = rq->view;
-	int ret = registry_view(&rq->worker->registry, key, view);
+	const struct service_view *view = rq->view;
 
 	if (ret < 0)
 		reply_registry_error(rq, ret, key->name, STR(""));
@@ -218,12 +217,22 @@ bool handler_view(struct request *rq, const struct service_key *key, const char 
 	return ret == 0 && view->stamp.found;
 }
 
+bool handler_view(struct request *rq, const struct service_key *key, const char *unknown)
+{
+	return handler_viewed(rq, registry_view(&rq->worker->registry, key, rq->view), key, unknown);
+}
+
+bool handler_settings(struct request *rq, const struct service_key *key, const char *unknown)
+{
+	return handler_viewed(rq, registry_settings(&rq->worker->registry, key, rq->view), key, unknown);
+}
+
 void handle_service_get(struct request *rq)
 {
 	struct service_key key;
 	struct buf b;
 
-	if (!handler_bound_service(rq, &key) || !handler_view(rq, &key, "service "))
+	if (!handler_bound_service(rq, &key) || !handler_settings(rq, &key, "service "))
 		return;
 	buf_init(&b);
 	put_service(&b, rq->view);
@@ -241,7 +250,7 @@ void handle_service_checksum(struct request *rq)
 	if (!handler_required_service(rq, &key) || !handler_view(rq, &key, "serviceName not found: "))
 		return;
 	ret = list_checksum(view, checksum);
-	if (ret == 0)
+	if (ret == 0 && !view->loose)
 		ret = registry_renew_checksum(&rq->worker->registry, guard_service_origin(rq, CAUSE_OPERATOR), &key,
 		                              view->stamp.id, view->content, checksum);
 	if (ret < 0 && ret != ERR_AGAIN && ret != ERR_NOT_FOUND) {

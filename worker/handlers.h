@@ -113,6 +113,10 @@ bool handler_required_service(struct request *rq, struct service_key *key_r);
 /* The service in rq->view; false: answered, an unknown one with 500 "<unknown><name>", and " is not found!" behind
  * "service ". */
 bool handler_view(struct request *rq, const struct service_key *key, const char *unknown);
+/* The same without its instances. */
+bool handler_settings(struct request *rq, const struct service_key *key, const char *unknown);
+/* The same after a copy: what registry_view() or one like it returned. */
+bool handler_viewed(struct request *rq, int ret, const struct service_key *key, const char *unknown);
 /* Metadata of any kind (2.6); false: answered. handler_metadata.c */
 bool handler_parse_metadata(struct request *rq, struct str text, struct instance_metadata *metadata_r);
 /* Group part of group@@service. */

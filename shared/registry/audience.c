@@ -42,83 +42,95 @@ static void subscriber_copy(const struct tx *tx, uint32_t off, const struct subs
 	out->address_text_len = copy_cut(tx, sub->address_text, out->address_text, sizeof(out->address_text));
 }
 
-/* Ids rise along the list: when the one at the cursor is gone, the next higher one follows. */
-static uint32_t resume(struct op *op, uint32_t aoff, const struct audience *a, const struct audience_cursor *cursor)
+static bool is_member(const void *object, uint32_t owner)
 {
-	const struct subscriber *sub = cursor->id == 0 ? NULL : slab_try(&op->tx, cursor->off, SLAB_SUBSCRIBER);
-	uint32_t off = a->first;
+	return ((const struct subscriber *)object)->audience == owner;
+}
 
-	if (sub != NULL && sub->id == cursor->id && sub->audience == aoff)
-		return sub->next;
-	for (uint64_t left = op_most(op, SLAB_SUBSCRIBER, a->count); off != 0 && cursor->id != 0; left--) {
-		if (left == 0 || (sub = subscriber_at(op, off)) == NULL) {
-			undo_fail(&op->tx, ERR_CORRUPT);
-			return 0;
-		}
-		if (sub->id > cursor->id)
+static bool subscriber_seek(struct op *op, uint32_t aoff, struct audience *a, struct registry_cursor *cursor, uint32_t *off_r)
+{
+	const struct seek_list list = {
+		.chain = { &a->first, &a->last, SLAB_SUBSCRIBER, offsetof(struct subscriber, next) },
+		.id = offsetof(struct subscriber, id),
+		.listed = is_member,
+		.owner = aoff,
+	};
+
+	return seek_after(op, &list, cursor, off_r);
+}
+
+struct audience_piece {
+	const struct service_key *service;
+	struct place place;
+	struct audience_cursor *cursor;
+	struct subscriber_view *out;
+	uint32_t max, count;
+};
+
+/* False: the place is not found yet, in this hold. */
+static bool copy_piece(struct op *op, struct audience_piece *piece)
+{
+	struct registry_cursor *at = &piece->cursor->at;
+	struct audience *a;
+	uint32_t aoff = audience_find(op, piece->service, piece->place.hash, &a), off = 0;
+
+	if (aoff != 0 && !subscriber_seek(op, aoff, a, at, &off))
+		return false;
+	while (off != 0 && piece->count < piece->max) {
+		const struct subscriber *sub = subscriber_at(op, off);
+
+		if (sub == NULL)
 			break;
+		if (sub->id <= at->id) { /* a list that runs in a circle has no end */
+			undo_fail(&op->tx, ERR_CORRUPT);
+			break;
+		}
+		subscriber_copy(&op->tx, off, sub, &piece->out[piece->count++]);
+		*at = (struct registry_cursor){ .shard = piece->place.shard, .off = off, .id = sub->id };
 		off = sub->next;
 	}
-	return off;
+	piece->cursor->end = off == 0;
+	return true;
 }
 
 int registry_subscribers(struct registry *reg, const struct service_key *service, struct audience_cursor *cursor,
                          struct subscriber_view *out, uint32_t max)
 {
-	struct place place = key_place(reg, service);
-	struct op op;
-	struct audience *a;
-	uint32_t aoff, off, count = 0;
-	int ret;
+	struct audience_piece piece = { service, key_place(reg, service), cursor, out, max, 0 };
+	bool found = cursor->end;
+	int ret = 0;
 
-	if (cursor->end)
-		return 0;
-	if ((ret = op_begin(&op, reg, place.shard, reader)) < 0)
-		return ret;
-	aoff = audience_find(&op, service, place.hash, &a);
-	off = aoff == 0 ? 0 : resume(&op, aoff, a, cursor);
-	while (off != 0 && count < max) {
-		const struct subscriber *sub = subscriber_at(&op, off);
+	while (!found && ret == 0) {
+		struct op op;
 
-		if (sub == NULL)
-			break;
-		if (sub->id <= cursor->id) { /* a list that runs in a circle has no end */
-			undo_fail(&op.tx, ERR_CORRUPT);
-			break;
-		}
-		subscriber_copy(&op.tx, off, sub, &out[count++]);
-		cursor->id = sub->id;
-		cursor->off = off;
-		off = sub->next;
+		if ((ret = op_begin(&op, reg, piece.place.shard, reader)) < 0)
+			return ret;
+		found = copy_piece(&op, &piece);
+		ret = op.tx.err;
+		op_end(&op);
 	}
-	cursor->end = off == 0;
-	ret = op.tx.err;
-	op_end(&op);
-	return ret < 0 ? ret : (int)count;
+	return ret < 0 ? ret : (int)piece.count;
 }
 
 /* ---- audiences of a shard -------------------------------------------------- */
 
-uint32_t audience_after(struct op *op, uint64_t after)
+static bool is_any(const void *object, uint32_t owner)
 {
-	const struct registry_cursor *cursor = &op->reg->audience_cursor;
-	const struct audience *a = after == 0 || cursor->id != after || cursor->shard != op->tx.shard->index
-	                                   ? NULL
-	                                   : slab_try(&op->tx, cursor->off, SLAB_AUDIENCE);
-	uint32_t off = op->root->first_audience;
+	(void)object;
+	(void)owner;
+	return true;
+}
 
-	if (a != NULL && a->id == after)
-		return a->next;
-	for (uint64_t left = op_most(op, SLAB_AUDIENCE, op->root->audiences.count); off != 0; left--) {
-		if (left == 0 || (a = audience_at(op, off)) == NULL) {
-			undo_fail(&op->tx, ERR_CORRUPT);
-			return 0;
-		}
-		if (a->id > after)
-			break;
-		off = a->next;
-	}
-	return off;
+bool audience_seek(struct op *op, struct registry_cursor *cursor, uint32_t *off_r)
+{
+	struct registry_root *root = op->root;
+	const struct seek_list list = {
+		.chain = { &root->first_audience, &root->last_audience, SLAB_AUDIENCE, offsetof(struct audience, next) },
+		.id = offsetof(struct audience, id),
+		.listed = is_any,
+	};
+
+	return seek_after(op, &list, cursor, off_r);
 }
 
 static void entry_fill(struct op *op, const struct audience *a, struct audience_entry *entry_r)
@@ -134,27 +146,41 @@ static void entry_fill(struct op *op, const struct audience *a, struct audience_
 	entry_r->service_changed = service_find(op, &key, a->link.hash, &s) == 0 ? 0 : s->changed;
 }
 
+/* 1: filled; 0: there is none; ERR_AGAIN: not found yet, in this hold. */
+static int entry_next(struct op *op, struct audience_entry *entry)
+{
+	const struct audience *a;
+	uint32_t off;
+
+	if (!audience_seek(op, &entry->at, &off))
+		return ERR_AGAIN;
+	a = off == 0 ? NULL : audience_at(op, off);
+	if (a == NULL)
+		return 0;
+	if (a->id <= entry->at.id) { /* a list that runs in a circle has no end */
+		undo_fail(&op->tx, ERR_CORRUPT);
+		return 0;
+	}
+	entry_fill(op, a, entry);
+	entry->at = (struct registry_cursor){ .shard = op->tx.shard->index, .off = off, .id = a->id };
+	return 1;
+}
+
 int registry_audience_after(struct registry *reg, uint32_t shard, uint64_t after, struct audience_entry *entry_r)
 {
-	struct op op;
-	const struct audience *a = NULL;
-	uint32_t off;
-	int ret = op_begin(&op, reg, shard, reader);
+	int ret = ERR_AGAIN;
 
-	if (ret < 0)
-		return ret;
-	off = audience_after(&op, after);
-	if (off != 0)
-		a = audience_at(&op, off);
-	if (a != NULL && a->id <= after) {
-		undo_fail(&op.tx, ERR_CORRUPT); /* a list that runs in a circle has no end */
-	} else if (a != NULL) {
-		entry_fill(&op, a, entry_r);
-		reg->audience_cursor = (struct registry_cursor){ shard, off, a->id };
-		ret = 1;
+	if (entry_r->at.shard != shard || entry_r->at.id != after)
+		entry_r->at = (struct registry_cursor){ .shard = shard, .id = after };
+	while (ret == ERR_AGAIN) {
+		struct op op;
+
+		if ((ret = op_begin(&op, reg, shard, reader)) < 0)
+			return ret;
+		ret = entry_next(&op, entry_r);
+		if (op.tx.err != 0)
+			ret = op.tx.err;
+		op_end(&op);
 	}
-	if (op.tx.err != 0)
-		ret = op.tx.err;
-	op_end(&op);
 	return ret;
 }

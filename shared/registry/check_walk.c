@@ -11,7 +11,6 @@
 
 #define UNITS_IN_PAGE (SEGMENT_PAGE / SEGMENT_UNIT)
 #define BREATH_NS 50000L /* between two holds: long enough for one who waits to wake up */
-#define ID_COUNTER ((1ULL << 48) - 1)
 
 /* ---- findings -------------------------------------------------------------- */
 
@@ -49,7 +48,7 @@ static bool is_possible(const struct check *check, uint64_t id)
 	const struct segment *seg = check->op.reg->seg;
 	uint64_t node = id >> 56;
 
-	return (id & ID_COUNTER) <= seg->shards[check->shard].next_id && (node == 0 || node == (seg->header->node & 0xff));
+	return undo_id_number(id) <= seg->shards[check->shard].next_id && (node == 0 || node == (seg->header->node & 0xff));
 }
 
 void check_id(struct check *check, const char *what, uint64_t id)

@@ -12,31 +12,47 @@ static const struct origin by_age = { .cause = CAUSE_STALE };
 
 /* ---- which services -------------------------------------------------------- */
 
-int registry_services_after(struct registry *reg, uint32_t shard, uint64_t after, struct keeper_entry *out, uint32_t max)
+/* False: the place is not found yet, in this hold. */
+static bool list_services(struct op *op, struct registry_cursor *cursor, struct keeper_entry *out, uint32_t max, uint32_t *count)
 {
-	struct op op;
-	uint32_t off, count = 0;
-	int ret = op_begin(&op, reg, shard, (struct origin){ 0 });
+	uint32_t off;
 
-	if (ret < 0)
-		return ret;
-	off = service_after(&op, after);
-	while (off != 0 && count < max) {
-		const struct service *s = service_at(&op, off);
+	if (!service_seek(op, cursor, &off))
+		return false;
+	while (off != 0 && *count < max) {
+		const struct service *s = service_at(op, off);
 
 		if (s == NULL)
 			break;
-		if (s->id <= after) { /* a list that runs in a circle has no end */
-			undo_fail(&op.tx, ERR_CORRUPT);
+		if (s->id <= cursor->id) { /* a list that runs in a circle has no end */
+			undo_fail(&op->tx, ERR_CORRUPT);
 			break;
 		}
-		after = s->id;
-		out[count++] = (struct keeper_entry){ s->id, off };
-		reg->service_cursor = (struct registry_cursor){ shard, off, s->id };
+		out[(*count)++] = (struct keeper_entry){ s->id, off };
+		*cursor = (struct registry_cursor){ .shard = op->tx.shard->index, .off = off, .id = s->id };
 		off = s->next;
 	}
-	ret = op.tx.err;
-	op_end(&op);
+	return true;
+}
+
+int registry_services_after(struct registry *reg, uint32_t shard, uint64_t after, struct keeper_entry *out, uint32_t max)
+{
+	struct registry_cursor *cursor = &reg->service_cursor;
+	bool found = false;
+	uint32_t count = 0;
+	int ret = 0;
+
+	if (cursor->shard != shard || cursor->id != after)
+		*cursor = (struct registry_cursor){ .shard = shard, .id = after };
+	while (!found && ret == 0) {
+		struct op op;
+
+		if ((ret = op_begin(&op, reg, shard, (struct origin){ 0 })) < 0)
+			return ret;
+		found = list_services(&op, cursor, out, max, &count);
+		ret = op.tx.err;
+		op_end(&op);
+	}
 	return ret < 0 ? ret : (int)count;
 }
 
@@ -291,7 +307,7 @@ static bool stale_service(struct op *op, uint32_t soff, struct service *s, uint3
 			registry_remove(op, soff, s, ioff, at);
 		*ret = op->tx.entries > 0 || op->tx.err != 0 ? op_commit(op) : 0;
 	}
-	*inside = (struct registry_cursor){ op->tx.shard->index, w.off, w.off == 0 ? 0 : w.i->id };
+	*inside = (struct registry_cursor){ .shard = op->tx.shard->index, .off = w.off, .id = w.off == 0 ? 0 : w.i->id };
 	return w.off == 0;
 }
 
@@ -321,7 +337,7 @@ int registry_drop_stale(struct registry *reg, uint32_t shard, uint32_t budget)
 		}
 	}
 	s = off == 0 ? NULL : service_at(&op, off);
-	*cursor = (struct registry_cursor){ shard, off, s == NULL ? 0 : s->id };
+	*cursor = (struct registry_cursor){ .shard = shard, .off = off, .id = s == NULL ? 0 : s->id };
 	if (ret == 0)
 		ret = op.tx.err;
 	op_end(&op);

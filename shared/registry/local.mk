@@ -23,6 +23,8 @@ libroster_a_SOURCES += \
 	shared/registry/registry.c \
 	shared/registry/registry.h \
 	shared/registry/registry_internal.h \
+	shared/registry/scan.c \
+	shared/registry/scan.h \
 	shared/registry/service.c \
 	shared/registry/settings.c \
 	shared/registry/settings.h \
@@ -38,6 +40,7 @@ libroster_a_SOURCES += \
 	shared/registry/subscriber_source.c \
 	shared/registry/switches.c \
 	shared/registry/switches.h \
+	shared/registry/view.c \
 	shared/registry/write.c
 
 if HAVE_CMOCKA
@@ -62,7 +65,10 @@ tests_unit_namespaces_test_SOURCES = tests/unit/namespaces_test.c tests/unit/reg
 tests_unit_namespaces_test_LDADD = $(UNIT_LDADD)
 tests_unit_switches_test_SOURCES = tests/unit/switches_test.c tests/unit/registry_fixture.h
 tests_unit_switches_test_LDADD = $(UNIT_LDADD)
-check_PROGRAMS += tests/unit/persistent_test tests/unit/compact_test tests/unit/registry_owner_test tests/unit/snapshot_test
+check_PROGRAMS += tests/unit/persistent_test tests/unit/compact_test tests/unit/registry_owner_test tests/unit/snapshot_test \
+	tests/unit/view_test
+tests_unit_view_test_SOURCES = tests/unit/view_test.c tests/unit/registry_fixture.h
+tests_unit_view_test_LDADD = $(UNIT_LDADD)
 tests_unit_compact_test_SOURCES = tests/unit/compact_test.c tests/unit/registry_fixture.h
 tests_unit_compact_test_LDADD = $(UNIT_LDADD)
 tests_unit_registry_owner_test_SOURCES = tests/unit/registry_owner_test.c tests/unit/registry_fixture.h

@@ -200,6 +200,63 @@ void chain_replace(struct op *op, struct chain chain, uint32_t old, uint32_t new
 	undo_set32(&op->tx, next == NULL ? chain.last : &next->prev, new);
 }
 
+static uint64_t id_of(const struct seek_list *list, const uint8_t *object)
+{
+	uint64_t id;
+
+	memcpy(&id, object + list->id, sizeof(id));
+	return id;
+}
+
+static const struct pair *standing(const struct op *op, const struct seek_list *list, uint32_t off, uint64_t id)
+{
+	const uint8_t *object = id == 0 ? NULL : slab_try(&op->tx, off, list->chain.kind);
+
+	if (object == NULL || id_of(list, object) != id || !list->listed(object, list->owner))
+		return NULL;
+	return (const struct pair *)(object + list->chain.link);
+}
+
+/* New objects come at the end, and who follows a list is mostly near it. */
+static bool seek_back(struct op *op, const struct seek_list *list, struct registry_cursor *cursor, uint32_t *off_r)
+{
+	const struct pair *links = standing(op, list, cursor->back_off, cursor->back_id);
+	uint32_t found = links == NULL ? 0 : cursor->back_off;
+	uint64_t id = links == NULL ? UINT64_MAX : cursor->back_id;
+
+	for (unsigned n = 0; n < SEEK_STEPS; n++) {
+		uint32_t off = links == NULL ? *list->chain.last : links->prev;
+		const uint8_t *object = off == 0 ? NULL : slab_at(&op->tx, off, list->chain.kind);
+
+		if (off != 0 && (object == NULL || id_of(list, object) >= id)) { /* or it runs in a circle */
+			undo_fail(&op->tx, ERR_CORRUPT);
+			found = 0;
+			object = NULL;
+		}
+		if (object == NULL || (id = id_of(list, object)) <= cursor->id) {
+			cursor->back_id = 0;
+			*off_r = found;
+			return true;
+		}
+		links = (const struct pair *)(object + list->chain.link);
+		found = off;
+	}
+	cursor->back_off = found;
+	cursor->back_id = id;
+	return false;
+}
+
+bool seek_after(struct op *op, const struct seek_list *list, struct registry_cursor *cursor, uint32_t *off_r)
+{
+	const struct pair *links = standing(op, list, cursor->off, cursor->id);
+
+	if (links == NULL && cursor->id != 0)
+		return seek_back(op, list, cursor, off_r);
+	cursor->back_id = 0;
+	*off_r = links == NULL ? *list->chain.first : links->next;
+	return true;
+}
+
 void root_add(struct op *op, uint64_t *counter, int64_t delta)
 {
 	if (delta != 0)

@@ -1,15 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "shared/registry/registry_internal.h"
+#include "shared/registry/scan.h"
 
 #include <stdlib.h>
 
+#include "shared/base/fiber.h"
 #include "shared/shm/blob.h"
-#include "shared/shm/health.h"
 #include "shared/shm/shard.h"
 
-#define PIECE 4096U      /* instances copied in one hold */
-#define TRIES 2U         /* before the lock is held throughout */
-#define MORE_ROOM 1      /* a copy that found its buffers too small */
 #define NAMES_PIECE 512U /* services looked at in one hold */
 #define NAMES_BYTES 65536U
 
@@ -30,390 +27,60 @@ void service_stamp_of(const struct op *op, const struct service *s, struct servi
 	memcpy(&stamp_r->threshold, &s->threshold, sizeof(stamp_r->threshold));
 }
 
-/* ---- memory of a view ------------------------------------------------------ */
+/* ---- health ---------------------------------------------------------------- */
 
-struct need {
-	uint64_t text, clusters, instances;
+struct health {
+	const struct service_key *service;
+	uint64_t id, content;
+	uint32_t count, n; /* wanted, found */
+	uint64_t *healthy;
+	struct scan scan;
 };
 
-void service_view_init(struct service_view *view)
+static int health_begin(struct health *h, struct op *op, struct place place, struct service **s_r)
 {
-	*view = (struct service_view){ .text = NULL };
-}
+	uint32_t soff = service_find(op, h->service, place.hash, s_r);
 
-void service_view_free(struct service_view *view)
-{
-	free(view->text);
-	free(view->clusters);
-	free(view->instances);
-	service_view_init(view);
-}
-
-static bool has_room(const struct service_view *view, const struct need *need)
-{
-	return view->text_cap >= need->text && view->cluster_cap >= need->clusters && view->instance_cap >= need->instances;
-}
-
-static int grow(void **at, uint32_t *cap, uint64_t need, size_t size)
-{
-	uint64_t want = need + need / 8 + 16;
-	void *new;
-
-	if (*cap >= need)
-		return 0;
-	if (want > UINT32_MAX || (new = realloc(*at, want * size)) == NULL)
-		return ERR_NOMEM;
-	*at = new;
-	*cap = (uint32_t)want;
+	if (soff == 0 || (*s_r)->id != h->id || (*s_r)->content != h->content || (*s_r)->instances != h->count)
+		return op->tx.err != 0 ? op->tx.err : ERR_AGAIN;
+	memset(h->healthy, 0, (h->count + 63) / 64 * sizeof(h->healthy[0]));
+	scan_begin(&h->scan, op, h->service, soff, *s_r, WALK_ALL, 0);
 	return 0;
 }
 
-/* Outside the lock. What was copied before is void. */
-static int make_room(struct service_view *view, const struct need *need)
+static int health_piece(struct health *h, struct op *op, bool first, struct service_stamp *stamp_r)
 {
-	int ret = grow((void **)&view->text, &view->text_cap, need->text, 1);
-
-	if (ret == 0)
-		ret = grow((void **)&view->clusters, &view->cluster_cap, need->clusters, sizeof(view->clusters[0]));
-	if (ret == 0)
-		ret = grow((void **)&view->instances, &view->instance_cap, need->instances, sizeof(view->instances[0]));
-	return ret;
-}
-
-/* Texts are blobs, at most as long as what they cost; else an address in the row or "DEFAULT". */
-static bool need_of(const struct op *op, const struct service *s, struct need *need_r)
-{
-	uint64_t rows = slab_object_bytes(SLAB_SERVICE) +
-	                (uint64_t)s->clusters * (slab_object_bytes(SLAB_CLUSTER) - DEFAULT_CLUSTER.n) +
-	                (uint64_t)s->instances * (slab_object_bytes(SLAB_INSTANCE) - sizeof(((struct instance *)0)->ip));
-
-	*need_r = (struct need){ s->bytes > rows ? s->bytes - rows : 0, s->clusters, s->instances };
-	/* Memory is taken for what is stored, not for what a damaged count says. */
-	return s->bytes <= op->reg->seg->bytes && s->clusters == op_most(op, SLAB_CLUSTER, s->clusters) &&
-	       s->instances == op_most(op, SLAB_INSTANCE, s->instances);
-}
-
-/* ---- copying --------------------------------------------------------------- */
-
-static struct str put(struct op *op, struct service_view *view, struct str text)
-{
-	char *at = view->text + view->text_len;
-
-	if (!str_is_set(text))
-		return text;
-	if (text.n > view->text_cap - view->text_len) {
-		undo_fail(&op->tx, ERR_CORRUPT);
-		return (struct str){ NULL, 0 };
-	}
-	if (text.n > 0)
-		memcpy(at, text.p, text.n);
-	view->text_len += (uint32_t)text.n;
-	return str_make(at, text.n);
-}
-
-static struct str put_blob(struct op *op, struct service_view *view, uint32_t off)
-{
-	char *at = view->text + view->text_len;
-	uint32_t room = view->text_cap - view->text_len, n;
-
-	if (off == 0)
-		return (struct str){ NULL, 0 };
-	n = blob_copy(&op->tx, off, at, room);
-	if (n > room) {
-		undo_fail(&op->tx, ERR_CORRUPT);
-		return (struct str){ NULL, 0 };
-	}
-	view->text_len += n;
-	return str_make(at, n);
-}
-
-static void copy_cluster(struct op *op, const struct cluster *c, struct service_view *view)
-{
-	struct cluster_view *out = &view->clusters[view->cluster_count++];
-	struct check_settings check;
-
-	cluster_check(&op->tx, c, &check);
-	*out = (struct cluster_view){
-		.name = put(op, view, cluster_name(&op->tx, c)),
-		.metadata = put_blob(op, view, c->metadata),
-		.checker = put(op, view, check.checker),
-		.check_port = check.port,
-		.use_instance_port = check.use_instance_port,
-	};
-}
-
-static void copy_instance(struct op *op, const struct instance *i, uint32_t cluster, struct service_view *view)
-{
-	struct instance_view *out = &view->instances[view->instance_count++];
-
-	*out = (struct instance_view){
-		.id = i->id,
-		.revision = i->revision,
-		.beat_ms = beat_ms(i->beat),
-		.ip = put(op, view, instance_ip(&op->tx, i)),
-		.port = i->port,
-		.flags = i->flags,
-		.metadata = put_blob(op, view, i->metadata),
-		.app = i->flags & INSTANCE_APP_DEFAULT ? DEFAULT_APP : put_blob(op, view, i->app),
-		.ident = (int64_t)i->ident - 1,
-		.cluster = cluster,
-	};
-	memcpy(&out->weight, &i->weight, sizeof(out->weight));
-}
-
-/* False: none is known for this content. */
-static bool checksum_of(struct op *op, const struct service *s, uint8_t md5[16])
-{
-	struct stored_checksum stored = { 0 };
-
-	if (s->checksum == 0 || blob_copy(&op->tx, s->checksum, (char *)&stored, sizeof(stored)) != sizeof(stored))
-		return false;
-	memcpy(md5, stored.md5, sizeof(stored.md5));
-	return stored.content == s->content;
-}
-
-static void copy_settings(struct op *op, const struct service *s, struct service_view *view)
-{
-	struct str name;
-
-	service_stamp_of(op, s, &view->stamp);
-	view->text_len = 0;
-	view->cluster_count = 0;
-	view->instance_count = 0;
-	view->changed = s->changed;
-	view->content = s->content;
-	view->has_checksum = checksum_of(op, s, view->checksum);
-	memcpy(&view->threshold, &s->threshold, sizeof(view->threshold));
-	name = put_blob(op, view, s->name);
-	if (name.n != (size_t)s->ns_len + 1 + s->name_len) {
-		undo_fail(&op->tx, ERR_CORRUPT);
-		return;
-	}
-	view->ns = str_make(name.p, s->ns_len);
-	view->name = str_make(name.p + s->ns_len + 1, s->name_len);
-	view->metadata = put_blob(op, view, s->metadata);
-	view->selector = put_blob(op, view, s->selector);
-}
-
-static void copy_clusters(struct op *op, const struct service *s, struct service_view *view)
-{
-	uint32_t off = s->first_cluster;
-
-	for (uint32_t left = s->clusters; off != 0; left--) {
-		const struct cluster *c = left == 0 ? NULL : cluster_at(op, off);
-
-		if (c == NULL) {
-			undo_fail(&op->tx, ERR_CORRUPT);
-			return;
-		}
-		copy_cluster(op, c, view);
-		off = c->next;
-	}
-}
-
-static void copy_piece(struct op *op, struct walk *w, uint32_t most, struct service_view *view)
-{
-	for (; w->off != 0 && most > 0 && op->tx.err == 0; most--) {
-		if (view->instance_count >= view->instance_cap) {
-			undo_fail(&op->tx, ERR_CORRUPT);
-			return;
-		}
-		copy_instance(op, w->i, w->cluster_index, view);
-		walk_next(op, w);
-	}
-}
-
-/* The rest of a long service, one piece a hold, as long as its revision stays. The walk's
- * references are good because every change would have moved the revision. */
-static int copy_rest(struct op *op, const struct service_key *key, struct place place, struct walk *w, struct service_view *view)
-{
-	struct registry *reg = op->reg;
+	const struct instance *i;
 	struct service *s;
-	int ret = op->tx.err;
+	int ret = first ? health_begin(h, op, key_place(op->reg, h->service), &s) : scan_return(&h->scan, op, &s);
 
-	while (ret == 0 && w->off != 0) {
-		op_end(op);
-		if ((ret = op_begin(op, reg, place.shard, reader)) < 0)
-			return ret;
-		if (service_find(op, key, place.hash, &s) == 0 || s->id != view->stamp.id ||
-		    s->revision != view->stamp.revision) {
-			ret = ERR_AGAIN;
-			break;
-		}
-		copy_piece(op, w, PIECE, view);
-		ret = op->tx.err;
+	if (ret < 0 || h->scan.moved)
+		return ret == ERR_CORRUPT ? ret : ERR_AGAIN;
+	while (h->n <= h->count && (i = scan_next(&h->scan, op)) != NULL) {
+		if (h->n < h->count && (i->flags & INSTANCE_HEALTHY) != 0)
+			h->healthy[h->n / 64] |= 1ULL << h->n % 64;
+		h->n++;
 	}
-	op_end(op);
-	return ret;
-}
-
-static int copy_whole(struct registry *reg, const struct service_key *key, bool one_hold, struct service_view *view,
-                      struct need *need_r)
-{
-	struct place place = key_place(reg, key);
-	struct op op;
-	struct service *s;
-	struct walk w;
-	int ret = op_begin(&op, reg, place.shard, reader);
-
-	if (ret < 0)
-		return ret;
-	if (service_find(&op, key, place.hash, &s) == 0) {
-		ret = op.tx.err;
-		service_stamp_of(&op, NULL, &view->stamp);
-		view->cluster_count = view->instance_count = 0;
-		op_end(&op);
-		return ret;
-	}
-	if (!need_of(&op, s, need_r)) {
-		op_end(&op);
-		return ERR_CORRUPT;
-	}
-	if (!has_room(view, need_r)) {
-		op_end(&op);
-		return MORE_ROOM;
-	}
-	copy_settings(&op, s, view);
-	copy_clusters(&op, s, view);
-	walk_first(&op, s, WALK_ALL, &w);
-	copy_piece(&op, &w, one_hold ? UINT32_MAX : PIECE, view);
-	return copy_rest(&op, key, place, &w, view);
-}
-
-int registry_view(struct registry *reg, const struct service_key *service, struct service_view *view)
-{
-	struct need need = { 0 };
-	int ret;
-
-	for (unsigned tries = 0;;) {
-		ret = copy_whole(reg, service, tries >= TRIES, view, &need);
-		if (ret == MORE_ROOM)
-			ret = make_room(view, &need);
-		else if (ret == ERR_AGAIN)
-			tries++;
-		else
-			break;
-		if (ret < 0 && ret != ERR_AGAIN)
-			break;
-	}
-	if (ret < 0)
-		view->stamp.found = false;
-	return ret;
-}
-
-/* ---- health ---------------------------------------------------------------- */
-
-static int copy_health(struct op *op, const struct service *s, uint64_t *healthy)
-{
-	uint32_t n = 0;
-	struct walk w;
-
-	memset(healthy, 0, (s->instances + 63) / 64 * sizeof(healthy[0]));
-	for (walk_first(op, s, WALK_ALL, &w); w.off != 0 && n < s->instances; walk_next(op, &w), n++) {
-		if (w.i->flags & INSTANCE_HEALTHY)
-			healthy[n / 64] |= 1ULL << n % 64;
-	}
-	if (w.off != 0 || n != s->instances)
+	if (op->tx.err == 0 && (h->n > h->count || (h->scan.end && h->n != h->count)))
 		undo_fail(&op->tx, ERR_CORRUPT);
+	service_stamp_of(op, s, stamp_r);
 	return op->tx.err;
 }
 
 int registry_health(struct registry *reg, const struct service_key *service, uint64_t id, uint64_t content, uint32_t count,
                     uint64_t *healthy, struct service_stamp *stamp_r)
 {
-	struct place place = key_place(reg, service);
+	struct health h = { .service = service, .id = id, .content = content, .count = count, .healthy = healthy };
+	uint32_t shard = registry_shard_of(reg, service);
 	struct op op;
-	struct service *s;
-	int ret = op_begin(&op, reg, place.shard, reader);
+	int ret = count > REGISTRY_HEALTH_MOST ? ERR_AGAIN : 0;
 
-	if (ret < 0)
-		return ret;
-	if (service_find(&op, service, place.hash, &s) == 0 || s->id != id || s->content != content || s->instances != count ||
-	    count > PIECE)
-		ret = ERR_AGAIN;
-	else
-		ret = copy_health(&op, s, healthy);
-	if (ret == 0)
-		service_stamp_of(&op, s, stamp_r);
-	op_end(&op);
-	return ret;
-}
-
-/* ---- one instance ---------------------------------------------------------- */
-
-static int get_find(struct op *op, uint32_t soff, const struct service *s, const struct instance_key *key, int only_kind,
-                    struct instance **i_r)
-{
-	struct instance_key kind = *key;
-
-	for (int k = 0; k < 2 && op->tx.err == 0; k++) {
-		kind.ephemeral = k == 1;
-		if ((only_kind < 0 || only_kind == k) && instance_find_exact(op, soff, s, &kind, i_r) != 0)
-			return 0;
+	for (bool first = true; ret == 0 && !h.scan.end; first = false) {
+		if ((ret = op_begin(&op, reg, shard, reader)) < 0)
+			return ret;
+		ret = health_piece(&h, &op, first, stamp_r);
+		op_end(&op);
 	}
-	return op->tx.err != 0 ? op->tx.err : ERR_NO_INSTANCE;
-}
-
-static int get_copy(struct op *op, const struct service *s, const struct instance *i, struct service_view *view,
-                    struct need *need_r)
-{
-	const struct cluster *c = cluster_at(op, i->cluster);
-
-	if (c == NULL)
-		return op->tx.err;
-	*need_r = (struct need){
-		.text = (uint64_t)(blob_bytes(&op->tx, s->name) + blob_bytes(&op->tx, s->metadata) +
-		                   blob_bytes(&op->tx, s->selector) + cluster_bytes(&op->tx, c) + instance_bytes(&op->tx, i)),
-		.clusters = 1,
-		.instances = 1,
-	};
-	if (!has_room(view, need_r))
-		return MORE_ROOM;
-	copy_settings(op, s, view);
-	copy_cluster(op, c, view);
-	copy_instance(op, i, 0, view);
-	return op->tx.err;
-}
-
-static int get_once(struct registry *reg, const struct service_key *service, const struct instance_key *key, int only_kind,
-                    struct service_view *view, bool *cluster_known_r, struct need *need_r)
-{
-	struct place place = key_place(reg, service);
-	struct op op;
-	struct service *s;
-	struct instance *i;
-	struct cluster *c;
-	uint32_t soff;
-	int ret = op_begin(&op, reg, place.shard, reader);
-
-	if (ret < 0)
-		return ret;
-	soff = service_find(&op, service, place.hash, &s);
-	if (soff == 0) {
-		ret = op.tx.err != 0 ? op.tx.err : ERR_NOT_FOUND;
-	} else if ((ret = get_find(&op, soff, s, key, only_kind, &i)) == 0) {
-		*cluster_known_r = true;
-		ret = get_copy(&op, s, i, view, need_r);
-	} else if (cluster_find(&op, s, key->cluster, &c) != 0) {
-		*cluster_known_r = c->count[0] + c->count[1] > 0;
-	}
-	op_end(&op);
-	return ret;
-}
-
-int registry_get(struct registry *reg, const struct service_key *service, const struct instance_key *key, int only_kind,
-                 struct service_view *view, bool *cluster_known_r)
-{
-	struct need need = { 0 };
-	int ret;
-
-	*cluster_known_r = false;
-	while ((ret = get_once(reg, service, key, only_kind, view, cluster_known_r, &need)) == MORE_ROOM) {
-		if ((ret = make_room(view, &need)) < 0)
-			break;
-	}
-	if (ret < 0)
-		view->stamp.found = false;
 	return ret;
 }
 
@@ -441,7 +108,7 @@ static int checksum_op(struct op *op, void *arg)
 		return ERR_AGAIN;
 	/* Another one for the same list (PUT /service/checksum after a flip) is a change of the content: nobody may go on with
 	 * the old one. */
-	if (checksum_of(op, s, known) && memcmp(known, stored.md5, sizeof(known)) != 0) {
+	if (service_checksum(op, s, known) && memcmp(known, stored.md5, sizeof(known)) != 0) {
 		stored.content = undo_next_revision(&op->tx);
 		undo_set64(&op->tx, &s->revision, stored.content);
 		undo_set64(&op->tx, &s->content, stored.content);
@@ -477,7 +144,7 @@ struct name_head {
 struct names {
 	char bytes[NAMES_BYTES];
 	uint32_t len;
-	uint64_t after; /* id of the last service looked at */
+	struct registry_cursor at; /* the last service looked at */
 	bool end;
 };
 
@@ -505,31 +172,36 @@ static bool names_add(struct op *op, const struct service *s, struct str ns, str
 	return true;
 }
 
+static void names_fill(struct op *op, uint32_t off, struct str ns, struct names *names)
+{
+	const struct service *s;
+
+	for (uint32_t n = 0; off != 0 && n < NAMES_PIECE && op->tx.err == 0; n++) {
+		if ((s = service_at(op, off)) == NULL)
+			break;
+		if (s->id <= names->at.id) { /* a list that runs in a circle has no end */
+			undo_fail(&op->tx, ERR_CORRUPT);
+			break;
+		}
+		if (!names_add(op, s, ns, names))
+			break;
+		names->at = (struct registry_cursor){ .shard = op->tx.shard->index, .off = off, .id = s->id };
+		off = s->next;
+	}
+	names->end = off == 0;
+}
+
 static int names_copy(struct registry *reg, uint32_t shard, struct str ns, struct names *names)
 {
 	struct op op;
-	struct service *s;
 	uint32_t off;
 	int ret = op_begin(&op, reg, shard, reader);
 
 	if (ret < 0)
 		return ret;
 	names->len = 0;
-	off = service_after(&op, names->after);
-	for (uint32_t n = 0; off != 0 && n < NAMES_PIECE && op.tx.err == 0; n++) {
-		if ((s = service_at(&op, off)) == NULL)
-			break;
-		if (s->id <= names->after) { /* a list that runs in a circle has no end */
-			undo_fail(&op.tx, ERR_CORRUPT);
-			break;
-		}
-		if (!names_add(&op, s, ns, names))
-			break;
-		names->after = s->id;
-		reg->service_cursor = (struct registry_cursor){ shard, off, s->id };
-		off = s->next;
-	}
-	names->end = off == 0;
+	if (service_seek(&op, &names->at, &off))
+		names_fill(&op, off, ns, names);
 	ret = op.tx.err;
 	op_end(&op);
 	return ret;
@@ -560,10 +232,13 @@ int registry_services(struct registry *reg, struct str ns, registry_service_fn *
 	for (uint32_t shard = 0; shard < SHARDS && ret == 0; shard++) {
 		const struct registry_root *root = (const struct registry_root *)reg->seg->shards[shard].root;
 
-		names->after = 0;
+		names->at = (struct registry_cursor){ .shard = shard };
 		names->end = __atomic_load_n(&root->service_count, __ATOMIC_RELAXED) == 0;
-		while (!names->end && (ret = names_copy(reg, shard, ns, names)) == 0)
+		while (!names->end && (ret = names_copy(reg, shard, ns, names)) == 0) {
 			names_tell(names, fn, arg);
+			if ((ret = fiber_pause()) < 0)
+				break;
+		}
 	}
 	free(names);
 	return ret;

@@ -77,8 +77,11 @@ struct registry {
 	/* Where walks in pieces go on: hints of this process, checked against the id. */
 	struct registry_cursor {
 		uint32_t shard, off;
-		uint64_t id;
-	} service_cursor, audience_cursor, stale_cursor, instance_cursor;
+		uint64_t id; /* the last one seen, 0: none */
+		/* It is gone, and the search for its successor, from the end of the list, has come to here; 0: it begins. */
+		uint32_t back_off;
+		uint64_t back_id;
+	} service_cursor, stale_cursor, instance_cursor;
 	struct compact_cursor {
 		uint32_t shard, off, inside_off;
 		uint64_t id, inside_id; /* 0: begin */
@@ -174,10 +177,11 @@ int registry_deregister(struct registry *reg, struct origin origin, const struct
 int registry_patch(struct registry *reg, struct origin origin, const struct service_key *service, const struct instance_key *key,
                    const struct instance_patch *patch) MUST_CHECK;
 
-/* Replaces the metadata of the instance `id` if its revision is still `revision`;
- * ERR_AGAIN when it changed meanwhile, ERR_NO_INSTANCE when it is gone. */
-int registry_set_metadata(struct registry *reg, struct origin origin, const struct service_key *service, uint64_t id,
-                          uint64_t revision, const struct instance_metadata *metadata) MUST_CHECK;
+/* Replaces the metadata of an instance if it is still the one with this id, and its revision still `revision`; ERR_AGAIN when
+ * it changed meanwhile, ERR_NO_INSTANCE when it is gone. */
+int registry_set_metadata(struct registry *reg, struct origin origin, const struct service_key *service,
+                          const struct instance_key *key, uint64_t id, uint64_t revision,
+                          const struct instance_metadata *metadata) MUST_CHECK;
 
 struct beat_result {
 	bool has_interval; /* the instance's metadata names one */
@@ -258,13 +262,19 @@ struct cluster_view {
 	struct str checker; /* unset: TCP */
 	int32_t check_port;
 	bool use_instance_port;
+	uint64_t instances; /* of either kind, whether they were copied or not */
 };
 
-/* A consistent copy of one service: all fields belong to one revision. Instances come
- * cluster by cluster (order of creation), persistent before ephemeral. Reused from call to
- * call; owned by the caller. */
+/* A copy of one service. Instances come cluster by cluster (order of creation), persistent before ephemeral. Reused from call
+ * to call; owned by the caller, in a fiber by that work alone: between two holds others run.
+ *
+ * Mostly all fields belong to one revision. A *loose* one is of a service that changed while it was copied, again and again:
+ * each instance in it was there when the copy began and when it was reached, none is there twice, and none is missing but those
+ * that went meanwhile. Its stamp, `changed` and `content` are those of the begin, so who compares later sees that there is
+ * something newer; and nothing made of it may be kept under a revision, where others would take it for that revision's. */
 struct service_view {
 	struct service_stamp stamp;
+	bool loose;
 	struct str ns, name;
 	uint64_t changed, content;
 	bool has_checksum;
@@ -282,11 +292,19 @@ struct service_view {
 
 void service_view_init(struct service_view *view);
 void service_view_free(struct service_view *view);
-/* 0 with view->stamp.found == false when unknown. Copies in pieces of 4,096 instances with
- * the revision compared at the end; after two failed tries the lock is held throughout. */
+/* 0 with view->stamp.found == false when unknown. Each copies in holds of at most 512 objects and about 128 KiB of text and lets
+ * others run in between (fiber_pause(): ERR_GONE). The revision is compared in each hold; after two tries in vain the copy is
+ * loose. A service that is removed during a loose copy is unknown. */
 int registry_view(struct registry *reg, const struct service_key *service, struct service_view *view) MUST_CHECK;
-/* Which instances are healthy, in the order of registry_view(): bit n of healthy[n / 64]. One hold. ERR_AGAIN: the service
- * is another one, its content is another revision, it has not `count` instances, or more than can be looked at in one hold. */
+/* The same without instances: what is set for the service and its clusters, and how many instances each has. */
+int registry_settings(struct registry *reg, const struct service_key *service, struct service_view *view) MUST_CHECK;
+/* The service, one cluster and its instances [from, to), as far as there are any. cluster_count 0: it has no such cluster. */
+int registry_page(struct registry *reg, const struct service_key *service, struct str cluster, uint64_t from, uint64_t to,
+                  struct service_view *view) MUST_CHECK;
+/* Which instances are healthy, in the order of registry_view(): bit n of healthy[n / 64]. In a few holds, of one revision, and
+ * without letting others run in between. ERR_AGAIN: the service is another one or changes just now, its content is another
+ * revision, it has not `count` instances, or these are more than REGISTRY_HEALTH_MOST. */
+#define REGISTRY_HEALTH_MOST 4096U
 int registry_health(struct registry *reg, const struct service_key *service, uint64_t id, uint64_t content, uint32_t count,
                     uint64_t *healthy, struct service_stamp *stamp_r) MUST_CHECK;
 /* The first reader of a content revision stores its MD5 for everybody (specification 7.4). */
@@ -302,8 +320,8 @@ int registry_renew_checksum(struct registry *reg, struct origin origin, const st
 int registry_get(struct registry *reg, const struct service_key *service, const struct instance_key *key, int only_kind,
                  struct service_view *view, bool *cluster_known_r) MUST_CHECK;
 
-/* Names of all services of a namespace, unsorted, one shard at a time: fn(name, arg) is
- * called outside every lock. Returns ERR_* or 0. */
+/* Names of all services of a namespace, unsorted, one shard at a time: fn(name, arg) is called outside every lock. Others run
+ * in between (fiber_pause()): ERR_GONE. Returns ERR_* or 0. */
 typedef void registry_name_fn(struct str name, void *arg);
 int registry_names(struct registry *reg, struct str ns, registry_name_fn *fn, void *arg) MUST_CHECK;
 
@@ -440,15 +458,16 @@ struct subscriber_view {
 /* Subscribers of a name, in order of subscription, resumed by cursor (zero to begin).
  * Returns how many were written (0: end). Only the pusher may keep off beside id. */
 struct audience_cursor {
-	uint64_t id;
-	uint32_t off;
+	struct registry_cursor at;
 	bool end;
 };
 int registry_subscribers(struct registry *reg, const struct service_key *service, struct audience_cursor *cursor,
                          struct subscriber_view *out, uint32_t max) MUST_CHECK;
 
-/* Audiences of a shard with id > after (pusher start, sweep). Returns 1 or 0 at the end. */
+/* Audiences of a shard with id > after (pusher start, sweep). Returns 1 or 0 at the end. What the last call wrote to *entry_r, or
+ * zeros, is where this one begins to look. */
 struct audience_entry {
+	struct registry_cursor at;
 	struct name_copy name;
 	uint64_t id;
 	uint32_t count;

@@ -104,6 +104,17 @@ void chain_remove(struct op *op, struct chain chain, uint32_t off);
 void chain_replace(struct op *op, struct chain chain, uint32_t old, uint32_t new);
 void root_add(struct op *op, uint64_t *counter, int64_t delta);
 
+/* A chain whose ids rise, and how to know that an object (with the right id) is still in it. */
+struct seek_list {
+	struct chain chain;
+	uint32_t id; /* distance of the id from the object's start */
+	bool (*listed)(const void *object, uint32_t owner);
+	uint32_t owner;
+};
+#define SEEK_STEPS 1024U
+/* The first object behind cursor->id, 0: none. False: it needs another hold, go on with the cursor as it is. */
+bool seek_after(struct op *op, const struct seek_list *list, struct registry_cursor *cursor, uint32_t *off_r);
+
 /* Sets a blob field: unset text is 0, an equal text stays. Returns bytes won or lost. */
 int64_t field_set(struct op *op, uint32_t *field, struct str text);
 int64_t blob_bytes(const struct tx *tx, uint32_t off);
@@ -158,8 +169,8 @@ void service_lower_due(struct op *op, struct service *s, uint64_t due_ms);
 void service_remove(struct op *op, uint32_t off, struct service *s);
 /* The last step of a drain: no cluster is left. */
 void service_free(struct op *op, uint32_t off, struct service *s);
-/* First service of the shard's list whose id is above `after` (hint: reg->service_cursor). */
-uint32_t service_after(struct op *op, uint64_t after);
+/* seek_after() for the shard's list of services. */
+bool service_seek(struct op *op, struct registry_cursor *cursor, uint32_t *off_r);
 
 /* ---- cluster.c ------------------------------------------------------------- */
 
@@ -237,8 +248,8 @@ struct subscriber *subscriber_at(struct op *op, uint32_t off);
 uint32_t audience_find(struct op *op, const struct service_key *key, uint32_t hash, struct audience **a_r);
 /* The audience of a service's name by that name, for the count of waiting ones. */
 bool audience_exists(struct op *op, const struct service_key *key, uint32_t hash);
-/* First audience of the shard's list whose id is above `after` (hint: reg->audience_cursor). */
-uint32_t audience_after(struct op *op, uint64_t after);
+/* seek_after() for the shard's list of audiences. */
+bool audience_seek(struct op *op, struct registry_cursor *cursor, uint32_t *off_r);
 uint32_t subscriber_find(struct op *op, uint32_t aoff, const struct audience *a, const struct subscriber_spec *spec,
                          struct subscriber **sub_r);
 /* Bytes of segment that it takes with its texts. */
@@ -257,8 +268,10 @@ void source_count(struct op *op, const uint8_t source[16], int change, uint64_t 
 struct source_use source_subscribers(const struct registry *reg, const uint8_t source[16]);
 void source_columns(const struct registry *reg, const uint8_t source[16], uint32_t columns_r[SOURCE_ROWS]);
 
-/* ---- read.c ---------------------------------------------------------------- */
+/* ---- read.c, view.c -------------------------------------------------------- */
 
 void service_stamp_of(const struct op *op, const struct service *s, struct service_stamp *stamp_r);
+/* False: none is known for this content. */
+bool service_checksum(struct op *op, const struct service *s, uint8_t md5[16]);
 
 #endif

@@ -55,27 +55,19 @@ static struct chain drain_list(struct op *op)
 	return (struct chain){ &op->root->first_drain, &op->root->last_drain, SLAB_SERVICE, offsetof(struct service, next) };
 }
 
-uint32_t service_after(struct op *op, uint64_t after)
+static bool is_listed(const void *object, uint32_t owner)
 {
-	struct registry_cursor *cursor = &op->reg->service_cursor;
-	struct service *s = NULL;
-	uint32_t off = op->root->last_service;
-	uint64_t left = op_most(op, SLAB_SERVICE, op->root->service_count) + 1;
+	const struct service *s = object;
 
-	if (cursor->shard == op->tx.shard->index && cursor->id == after)
-		s = service_hinted(op, (struct keeper_entry){ cursor->id, cursor->off });
-	if (s != NULL)
-		return s->next;
-	if (after == 0)
-		return op->root->first_service;
-	/* New ones are at the end: from there to the last that is known. */
-	for (uint32_t found = 0; left-- > 0; off = s->prev) {
-		if (off == 0 || (s = service_at(op, off)) == NULL || s->id <= after)
-			return found;
-		found = off;
-	}
-	undo_fail(&op->tx, ERR_CORRUPT);
-	return 0;
+	(void)owner;
+	return (s->flags & SERVICE_REMOVED) == 0;
+}
+
+bool service_seek(struct op *op, struct registry_cursor *cursor, uint32_t *off_r)
+{
+	const struct seek_list list = { shard_list(op), offsetof(struct service, id), is_listed, 0 };
+
+	return seek_after(op, &list, cursor, off_r);
 }
 
 /* ---- numbers --------------------------------------------------------------- */

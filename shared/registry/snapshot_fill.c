@@ -12,7 +12,6 @@
 	(INSTANCE_EPHEMERAL | INSTANCE_ENABLED | INSTANCE_HEALTHY | INSTANCE_MARKED | INSTANCE_METADATA_NULL | \
 	 INSTANCE_CONFIRMED | 0xff000000U)
 #define CHANGES_KNOWN (CHANGE_CONTENT | CHANGE_HEALTH | CHANGE_REMOVED | CHANGE_SETTINGS)
-#define ID_COUNTER ((1ULL << 48) - 1)
 #define SET_SIZE 256U
 #define SET_KEEP 65536U
 
@@ -201,7 +200,7 @@ static void bound(struct fill *f, uint64_t value, uint64_t most, const char *why
 
 static void bound_common(struct fill *f, uint64_t id, uint64_t revision, uint64_t stamp)
 {
-	bound(f, id & ID_COUNTER, f->last_id, "an id above the highest");
+	bound(f, undo_id_number(id), f->last_id, "an id above the highest");
 	bound(f, revision, f->revision, "a revision above the highest");
 	bound(f, stamp, f->stamp, "a stamp above the clock");
 }
@@ -472,7 +471,7 @@ void fill_audience(struct fill *f, const struct saved_audience *in)
 	struct place place;
 	uint32_t name;
 
-	bound(f, in->id & ID_COUNTER, f->last_id, "an id above the highest");
+	bound(f, undo_id_number(in->id), f->last_id, "an id above the highest");
 	if (!begin(f, &key, &place) || !ready(f))
 		return;
 	if (audience_find(&f->op, &key, place.hash, &found) != 0) {
@@ -547,7 +546,7 @@ void fill_subscriber(struct fill *f, const struct saved_subscriber *in)
 	struct subscriber *sub;
 	uint32_t off;
 
-	bound(f, in->id & ID_COUNTER, f->last_id, "an id above the highest");
+	bound(f, undo_id_number(in->id), f->last_id, "an id above the highest");
 	bound(f, in->sent > in->acked ? in->sent : in->acked, f->revision, "a revision above the highest");
 	if (!ready(f))
 		return;

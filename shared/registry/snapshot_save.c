@@ -366,10 +366,9 @@ static void pack_audience(struct save *save, struct op *op, const struct audienc
 
 /* One kind of object in one shard: services or audiences, both in lists of rising ids. */
 struct walker {
-	uint32_t (*after)(struct op *op, uint64_t after);
+	bool (*seek)(struct op *op, struct registry_cursor *cursor, uint32_t *off_r);
 	/* Packs the object and returns its id; the next one and the members packed go through the pointers. */
 	uint64_t (*pack)(struct save *save, struct op *op, uint32_t off, uint32_t *next_r, uint64_t *members_r);
-	struct registry_cursor *(*cursor)(struct registry *reg);
 	uint64_t *(*members)(struct snapshot_report *report);
 };
 
@@ -397,16 +396,6 @@ static uint64_t walk_audience(struct save *save, struct op *op, uint32_t off, ui
 	return a->id;
 }
 
-static struct registry_cursor *service_cursor(struct registry *reg)
-{
-	return &reg->service_cursor;
-}
-
-static struct registry_cursor *audience_cursor(struct registry *reg)
-{
-	return &reg->audience_cursor;
-}
-
 static uint64_t *instances_of(struct snapshot_report *report)
 {
 	return &report->instances;
@@ -417,13 +406,16 @@ static uint64_t *subscribers_of(struct snapshot_report *report)
 	return &report->subscribers;
 }
 
-static const struct walker services = { service_after, walk_service, service_cursor, instances_of };
-static const struct walker audiences = { audience_after, walk_audience, audience_cursor, subscribers_of };
+static const struct walker services = { service_seek, walk_service, instances_of };
+static const struct walker audiences = { audience_seek, walk_audience, subscribers_of };
 
 /* One hold. Returns 0 at the end of the shard, else how much room the next object needs (1: as much as there is). */
-static size_t walk_hold(struct save *save, const struct walker *w, struct op *op, uint64_t *after)
+static size_t walk_hold(struct save *save, const struct walker *w, struct op *op, struct registry_cursor *cursor)
 {
-	uint32_t off = w->after(op, *after);
+	uint32_t off;
+
+	if (!w->seek(op, cursor, &off))
+		return 1;
 
 	while (off != 0 && op->tx.err == 0) {
 		size_t before = save->pack.len;
@@ -439,10 +431,9 @@ static size_t walk_hold(struct save *save, const struct walker *w, struct op *op
 			save->pack.len = before;
 			return needed;
 		}
-		*w->cursor(save->reg) = (struct registry_cursor){ op->tx.shard->index, off, id };
+		*cursor = (struct registry_cursor){ .shard = op->tx.shard->index, .off = off, .id = id };
 		*w->members(save->report) += members;
 		save->report->services += w == &services;
-		*after = id;
 		off = next;
 	}
 	return 0;
@@ -450,7 +441,7 @@ static size_t walk_hold(struct save *save, const struct walker *w, struct op *op
 
 static void walk_shard(struct save *save, const struct walker *w, uint32_t shard)
 {
-	uint64_t after = 0;
+	struct registry_cursor cursor = { .shard = shard };
 	size_t room = 1;
 
 	while (room > 0 && save->err == 0) {
@@ -461,7 +452,7 @@ static void walk_shard(struct save *save, const struct walker *w, uint32_t shard
 			fail(save, ret, "a shard cannot be locked");
 			return;
 		}
-		room = walk_hold(save, w, &op, &after);
+		room = walk_hold(save, w, &op, &cursor);
 		if (op.tx.err != 0)
 			fail(save, op.tx.err, "a reference is impossible");
 		op_end(&op);

@@ -299,29 +299,6 @@ int registry_set_health(struct registry *reg, struct origin origin, const struct
 	return op_run(reg, e.place.shard, origin, health_op, &e);
 }
 
-/* Batches come in the order of a view: the next one is the neighbour of the last. */
-static uint32_t find_by_id(struct op *op, uint32_t soff, const struct service *s, uint64_t id, struct instance **i_r)
-{
-	struct registry_cursor *cursor = &op->reg->instance_cursor;
-	const struct instance *last = slab_try(&op->tx, cursor->off, SLAB_INSTANCE);
-	struct walk w = { .off = 0 };
-
-	if (last != NULL && last->id == cursor->id && last->service == soff && cursor->shard == op->tx.shard->index) {
-		walk_at(op, s, WALK_ALL, cursor->off, &w);
-		if (w.off != 0)
-			walk_next(op, &w);
-	}
-	if (w.off == 0 || w.i->id != id) {
-		walk_first(op, s, WALK_ALL, &w);
-		while (w.off != 0 && w.i->id != id)
-			walk_next(op, &w);
-	}
-	if (w.off != 0)
-		*cursor = (struct registry_cursor){ op->tx.shard->index, w.off, id };
-	*i_r = w.i;
-	return w.off;
-}
-
 static int metadata_op(struct op *op, void *arg)
 {
 	const struct edit *e = arg;
@@ -329,7 +306,7 @@ static int metadata_op(struct op *op, void *arg)
 	struct instance *i;
 	uint32_t soff = service_find(op, e->service, e->place.hash, &s);
 
-	if (soff == 0 || find_by_id(op, soff, s, e->id, &i) == 0)
+	if (soff == 0 || instance_find_exact(op, soff, s, e->key, &i) == 0 || i->id != e->id)
 		return ERR_NO_INSTANCE;
 	if (i->revision != e->revision)
 		return ERR_AGAIN;
@@ -341,11 +318,17 @@ static int metadata_op(struct op *op, void *arg)
 	return 0;
 }
 
-int registry_set_metadata(struct registry *reg, struct origin origin, const struct service_key *service, uint64_t id,
-                          uint64_t revision, const struct instance_metadata *metadata)
+int registry_set_metadata(struct registry *reg, struct origin origin, const struct service_key *service,
+                          const struct instance_key *key, uint64_t id, uint64_t revision,
+                          const struct instance_metadata *metadata)
 {
 	struct edit e = {
-		.service = service, .place = key_place(reg, service), .id = id, .revision = revision, .metadata = metadata
+		.service = service,
+		.key = key,
+		.place = key_place(reg, service),
+		.id = id,
+		.revision = revision,
+		.metadata = metadata,
 	};
 	int ret = key_check_metadata(reg, metadata);
 

@@ -100,6 +100,11 @@ static inline uint32_t undo_id_shard(uint64_t id)
 {
 	return (uint32_t)(id >> 48) & 0xff;
 }
+/* The counter in an id. A shard's counter begins above all that a loaded snapshot brought along. */
+static inline uint64_t undo_id_number(uint64_t id)
+{
+	return id & ((1ULL << 48) - 1);
+}
 
 /* For slab.c: remembers a reference to free after the commit. */
 void undo_push_free(struct tx *tx, uint32_t off);

@@ -225,8 +225,10 @@ static int set_metadata(struct bed *bed, const struct act *act, struct service_v
 	for (uint32_t n = 0; ret == 0 && n < view->instance_count; n++) {
 		const struct instance_view *i = &view->instances[n];
 
-		if (i->port == act->number && str_eq(i->ip, key.ip) && str_eq(view->clusters[i->cluster].name, key.cluster))
-			return registry_set_metadata(&bed->reg, client, &service, i->id, i->revision, &metadata);
+		if (i->port != act->number || !str_eq(i->ip, key.ip) || !str_eq(view->clusters[i->cluster].name, key.cluster))
+			continue;
+		key.ephemeral = (i->flags & INSTANCE_EPHEMERAL) != 0;
+		return registry_set_metadata(&bed->reg, client, &service, &key, i->id, i->revision, &metadata);
 	}
 	return ret < 0 ? ret : ERR_NO_INSTANCE;
 }

@@ -239,7 +239,7 @@ static void audience(struct registry *reg, uint32_t shard, const struct audience
 static void pusher_shard(struct registry *reg, uint32_t shard)
 {
 	struct changed_service changed;
-	struct audience_entry entry;
+	struct audience_entry entry = { .id = 0 };
 	uint64_t wait_ms, after = 0;
 	unsigned turns = 0;
 

@@ -334,7 +334,7 @@ static void audiences_of_a_shard(void **state)
 {
 	struct fixture *f = *state;
 	struct subscriber_spec sub = sub_for(5000);
-	struct audience_entry entry;
+	struct audience_entry entry = { .id = 0 };
 	unsigned seen = 0, served = 0;
 	char name[32];
 

@@ -57,7 +57,8 @@ static void strangers_change_nothing(void **state)
 	assert_int_equal(registry_update(&f->reg, bound(f, other), &key, &light), ERR_OWNER);
 	assert_int_equal(registry_patch(&f->reg, bound(f, other), &key, &spec.key, &patch), ERR_OWNER);
 	assert_int_equal(registry_set_health(&f->reg, bound(f, other), &key, &spec.key, false), ERR_OWNER);
-	assert_int_equal(registry_set_metadata(&f->reg, bound(f, other), &key, id, view.instances[0].revision, &metadata),
+	assert_int_equal(registry_set_metadata(&f->reg, bound(f, other), &key, &spec.key, id, view.instances[0].revision,
+	                                       &metadata),
 	                 ERR_OWNER);
 	assert_int_equal(registry_beat(&f->reg, bound(f, other), &key, &spec.key, &beat), ERR_OWNER);
 	assert_int_equal(registry_deregister(&f->reg, bound(f, other), &key, &spec.key), ERR_OWNER);

@@ -397,14 +397,17 @@ static void set_metadata_needs_the_revision(void **state)
 		add(f, "g@@s", "1.1.1.1", port);
 	view_of(f, "g@@s", &view);
 	for (uint32_t n = 0; n < view.instance_count; n++) {
-		assert_int_equal(registry_set_metadata(&f->reg, client, &key, view.instances[n].id, view.instances[n].revision,
-		                                       &metadata),
-		                 0);
-		assert_int_equal(registry_set_metadata(&f->reg, client, &key, view.instances[n].id, view.instances[n].revision,
-		                                       &metadata),
-		                 ERR_AGAIN);
+		const struct instance_view *i = &view.instances[n];
+		struct instance_key wanted = { STR("DEFAULT"), i->ip, i->port, true };
+
+		assert_int_equal(registry_set_metadata(&f->reg, client, &key, &wanted, i->id, i->revision, &metadata), 0);
+		assert_int_equal(registry_set_metadata(&f->reg, client, &key, &wanted, i->id, i->revision, &metadata), ERR_AGAIN);
+		assert_int_equal(registry_set_metadata(&f->reg, client, &key, &wanted, 12345, i->revision, &metadata),
+		                 ERR_NO_INSTANCE);
+		wanted.ephemeral = false;
+		assert_int_equal(registry_set_metadata(&f->reg, client, &key, &wanted, i->id, i->revision, &metadata),
+		                 ERR_NO_INSTANCE);
 	}
-	assert_int_equal(registry_set_metadata(&f->reg, client, &key, 12345, 1, &metadata), ERR_NO_INSTANCE);
 	view_of(f, "g@@s", &after);
 	for (uint32_t n = 0; n < after.instance_count; n++)
 		assert_true(str_eq(after.instances[n].metadata, metadata.packed));

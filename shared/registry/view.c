@@ -1,0 +1,588 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Copies of services: whole, settings only, a page of a cluster, one instance. */
+#include "shared/registry/scan.h"
+
+#include <stdlib.h>
+
+#include "shared/base/fiber.h"
+#include "shared/shm/blob.h"
+#include "shared/shm/health.h"
+
+#define VIEW_STEP 2U           /* steps of a hold (scan.h) that an object costs which is copied */
+#define VIEW_BYTES 131072U     /* of text copied in one hold, and what the last object has beyond */
+#define VIEW_BYTES_LEAST 4096U /* of a view's memory for texts */
+#define VIEW_TRIES 2U          /* for a copy of one revision; the next one takes what it meets */
+
+static const struct origin reader = { 0 };
+
+/* ---- memory of a view ------------------------------------------------------ */
+
+void service_view_init(struct service_view *view)
+{
+	*view = (struct service_view){ .text = NULL };
+}
+
+void service_view_free(struct service_view *view)
+{
+	free(view->text);
+	free(view->clusters);
+	free(view->instances);
+	service_view_init(view);
+}
+
+/* What the next hold needs; texts are those already copied and what did not fit behind them. */
+struct need {
+	uint64_t text, clusters, instances;
+};
+
+static bool has_room(const struct service_view *view, const struct need *need)
+{
+	return view->text_cap >= need->text && view->cluster_cap >= need->clusters && view->instance_cap >= need->instances;
+}
+
+static int grow(void **at, uint32_t *cap, uint64_t need, size_t size)
+{
+	uint64_t want = need + need / 8 + 16;
+	void *new;
+
+	if (*cap >= need)
+		return 0;
+	if (want > UINT32_MAX || (new = realloc(*at, want * size)) == NULL)
+		return ERR_NOMEM;
+	*at = new;
+	*cap = (uint32_t)want;
+	return 0;
+}
+
+/* Texts that point into the old memory point to the same bytes in the new one; others, which are constants, stay. */
+struct move {
+	const char *from, *to;
+	size_t bytes;
+};
+
+static void follow(const struct move *move, struct str *text)
+{
+	if (text->p != NULL && (uintptr_t)text->p - (uintptr_t)move->from <= move->bytes)
+		text->p = move->to + (text->p - move->from);
+}
+
+static void follow_all(const struct move *move, struct service_view *view)
+{
+	follow(move, &view->ns);
+	follow(move, &view->name);
+	follow(move, &view->metadata);
+	follow(move, &view->selector);
+	for (uint32_t n = 0; n < view->cluster_count; n++) {
+		follow(move, &view->clusters[n].name);
+		follow(move, &view->clusters[n].metadata);
+		follow(move, &view->clusters[n].checker);
+	}
+	for (uint32_t n = 0; n < view->instance_count; n++) {
+		follow(move, &view->instances[n].ip);
+		follow(move, &view->instances[n].metadata);
+		follow(move, &view->instances[n].app);
+	}
+}
+
+static int grow_text(struct service_view *view, uint64_t need)
+{
+	uint64_t want = need + need / 8 + 16, twice = 2 * (uint64_t)view->text_cap;
+	char *new;
+
+	if (view->text_cap >= need)
+		return 0;
+	want = want < VIEW_BYTES_LEAST ? VIEW_BYTES_LEAST : want;
+	want = want < twice && view->text_len > 0 ? twice : want;
+	if (want > UINT32_MAX || (new = malloc(want)) == NULL)
+		return ERR_NOMEM;
+	if (view->text_len > 0) {
+		memcpy(new, view->text, view->text_len);
+		follow_all(&(struct move){ view->text, new, view->text_len }, view);
+	}
+	free(view->text);
+	view->text = new;
+	view->text_cap = (uint32_t)want;
+	return 0;
+}
+
+/* Outside the lock. */
+static int make_room(struct service_view *view, const struct need *need)
+{
+	int ret = grow_text(view, need->text);
+
+	if (ret == 0)
+		ret = grow((void **)&view->clusters, &view->cluster_cap, need->clusters, sizeof(view->clusters[0]));
+	if (ret == 0)
+		ret = grow((void **)&view->instances, &view->instance_cap, need->instances, sizeof(view->instances[0]));
+	return ret;
+}
+
+static void forget(struct service_view *view)
+{
+	view->text_len = 0;
+	view->cluster_count = view->instance_count = 0;
+	view->has_checksum = view->loose = false;
+}
+
+/* ---- one object ------------------------------------------------------------ */
+
+/* The copy of something: what is short is said in need->text, and nothing of that object counts. */
+struct out {
+	struct op *op;
+	struct service_view *view;
+	struct need *need;
+};
+
+static bool is_short(const struct out *out)
+{
+	return out->need->text > out->view->text_cap;
+}
+
+/* Place for n bytes, or NULL. */
+static char *place_for(struct out *out, uint64_t n)
+{
+	struct service_view *view = out->view;
+	uint64_t end = (is_short(out) ? out->need->text : view->text_len) + n;
+
+	if (end > view->text_cap) {
+		out->need->text = end;
+		return NULL;
+	}
+	view->text_len += (uint32_t)n;
+	return view->text + end - n;
+}
+
+static struct str put(struct out *out, struct str text)
+{
+	char *at;
+
+	if (!str_is_set(text) || (at = place_for(out, text.n)) == NULL)
+		return (struct str){ NULL, 0 };
+	if (text.n > 0)
+		memcpy(at, text.p, text.n);
+	return str_make(at, text.n);
+}
+
+static struct str put_blob(struct out *out, uint32_t off)
+{
+	struct service_view *view = out->view;
+	uint32_t room = is_short(out) ? 0 : view->text_cap - view->text_len, n;
+	char *at;
+
+	if (off == 0)
+		return (struct str){ NULL, 0 };
+	n = blob_copy(&out->op->tx, off, view->text + view->text_len, room);
+	at = place_for(out, n);
+	return at == NULL ? (struct str){ NULL, 0 } : str_make(at, n);
+}
+
+/* False: no room. */
+static bool copy_cluster(struct out *out, const struct cluster *c)
+{
+	struct service_view *view = out->view;
+	struct cluster_view *at = &view->clusters[view->cluster_count];
+	const struct tx *tx = &out->op->tx;
+	uint32_t text_len = view->text_len;
+	struct check_settings check;
+
+	cluster_check(tx, c, &check);
+	*at = (struct cluster_view){
+		.name = put(out, cluster_name(tx, c)),
+		.metadata = put_blob(out, c->metadata),
+		.checker = put(out, check.checker),
+		.check_port = check.port,
+		.use_instance_port = check.use_instance_port,
+		.instances = (uint64_t)c->count[0] + c->count[1],
+	};
+	if (is_short(out)) {
+		view->text_len = text_len;
+		return false;
+	}
+	view->cluster_count++;
+	return true;
+}
+
+static bool copy_instance(struct out *out, const struct instance *i, uint32_t cluster)
+{
+	struct service_view *view = out->view;
+	struct instance_view *at = &view->instances[view->instance_count];
+	uint32_t text_len = view->text_len;
+
+	*at = (struct instance_view){
+		.id = i->id,
+		.revision = i->revision,
+		.beat_ms = beat_ms(i->beat),
+		.ip = put(out, instance_ip(&out->op->tx, i)),
+		.port = i->port,
+		.flags = i->flags,
+		.metadata = put_blob(out, i->metadata),
+		.app = i->flags & INSTANCE_APP_DEFAULT ? DEFAULT_APP : put_blob(out, i->app),
+		.ident = (int64_t)i->ident - 1,
+		.cluster = cluster,
+	};
+	memcpy(&at->weight, &i->weight, sizeof(at->weight));
+	if (is_short(out)) {
+		view->text_len = text_len;
+		return false;
+	}
+	view->instance_count++;
+	return true;
+}
+
+bool service_checksum(struct op *op, const struct service *s, uint8_t md5[16])
+{
+	struct stored_checksum stored = { 0 };
+
+	if (s->checksum == 0 || blob_copy(&op->tx, s->checksum, (char *)&stored, sizeof(stored)) != sizeof(stored))
+		return false;
+	memcpy(md5, stored.md5, sizeof(stored.md5));
+	return stored.content == s->content;
+}
+
+/* The first thing of every copy. */
+static bool copy_settings(struct out *out, const struct service *s)
+{
+	struct service_view *view = out->view;
+	struct str name;
+
+	forget(view);
+	service_stamp_of(out->op, s, &view->stamp);
+	view->changed = s->changed;
+	view->content = s->content;
+	view->has_checksum = service_checksum(out->op, s, view->checksum);
+	memcpy(&view->threshold, &s->threshold, sizeof(view->threshold));
+	name = put_blob(out, s->name);
+	view->metadata = put_blob(out, s->metadata);
+	view->selector = put_blob(out, s->selector);
+	if (is_short(out)) {
+		view->text_len = 0;
+		return false;
+	}
+	if (name.n != (size_t)s->ns_len + 1 + s->name_len) {
+		undo_fail(&out->op->tx, ERR_CORRUPT);
+		return true;
+	}
+	view->ns = str_make(name.p, s->ns_len);
+	view->name = str_make(name.p + s->ns_len + 1, s->name_len);
+	return true;
+}
+
+/* ---- a service ------------------------------------------------------------- */
+
+enum part { PART_ALL, PART_SETTINGS, PART_PAGE };
+
+/* What a hold, or the begin of one, comes to; or an error. */
+enum step {
+	OVER, /* there is nothing more to copy */
+	MORE, /* in another hold, perhaps with more memory */
+	WORK, /* copy->s is to be copied from */
+};
+
+struct copy {
+	struct registry *reg;
+	const struct service_key *key;
+	struct service_view *view;
+	struct need need;
+	enum part part;
+	bool one_revision; /* or none: ERR_AGAIN */
+	bool begun;
+	uint32_t clusters;     /* still to be copied */
+	uint32_t last;         /* the last cluster that was copied, 0: none */
+	struct str cluster;    /* of a page */
+	uint64_t from, to, at; /* of its instances, and the number of the next one */
+	struct scan scan;
+	/* in a hold */
+	struct op op;
+	struct service *s;
+	uint64_t most; /* length of the texts at which it ends */
+};
+
+static struct out out_of(struct copy *copy)
+{
+	return (struct out){ &copy->op, copy->view, &copy->need };
+}
+
+static int unknown(struct copy *copy)
+{
+	forget(copy->view);
+	service_stamp_of(&copy->op, NULL, &copy->view->stamp);
+	return OVER;
+}
+
+/* Texts are blobs, at most as long as what they cost; else an address in the row or "DEFAULT". Memory is taken for what is
+ * stored, not for what a damaged count says. What turns out to be too little grows in work. */
+static int size_up(struct copy *copy)
+{
+	const struct service *s = copy->s;
+	uint64_t rows = slab_object_bytes(SLAB_SERVICE) +
+	                (uint64_t)s->clusters * (slab_object_bytes(SLAB_CLUSTER) - DEFAULT_CLUSTER.n) +
+	                (uint64_t)s->instances * (slab_object_bytes(SLAB_INSTANCE) - sizeof(((struct instance *)0)->ip));
+	bool all = copy->part == PART_ALL;
+
+	if (s->bytes > copy->reg->seg->bytes || s->clusters != op_most(&copy->op, SLAB_CLUSTER, s->clusters) ||
+	    s->instances != op_most(&copy->op, SLAB_INSTANCE, s->instances))
+		return ERR_CORRUPT;
+	copy->need = (struct need){
+		.text = all && s->bytes > rows ? s->bytes - rows : 1,
+		.clusters = copy->part == PART_PAGE ? 1 : s->clusters,
+		.instances = all ? s->instances : 0,
+	};
+	return has_room(copy->view, &copy->need) ? WORK : MORE;
+}
+
+/* The one cluster, and how many of its instances are wanted. */
+static int begin_page(struct copy *copy, uint32_t soff)
+{
+	struct out out = out_of(copy);
+	struct cluster *c;
+	uint32_t coff = cluster_find(&copy->op, copy->s, copy->cluster, &c);
+	uint64_t count, to;
+
+	if (coff == 0)
+		return OVER;
+	count = (uint64_t)c->count[0] + c->count[1];
+	to = copy->to < count ? copy->to : count;
+	copy->need.instances = copy->from < to ? to - copy->from : 0;
+	if (!has_room(copy->view, &copy->need) || !copy_cluster(&out, c))
+		return MORE;
+	copy->to = to;
+	if (copy->need.instances == 0)
+		return OVER;
+	scan_begin(&copy->scan, &copy->op, copy->key, soff, copy->s, WALK_ALL, coff);
+	return WORK;
+}
+
+static int begin(struct copy *copy)
+{
+	struct out out = out_of(copy);
+	uint32_t soff = service_find(&copy->op, copy->key, key_place(copy->reg, copy->key).hash, &copy->s);
+	int ret;
+
+	if (soff == 0)
+		return unknown(copy);
+	if ((ret = size_up(copy)) != WORK)
+		return ret;
+	if (!copy_settings(&out, copy->s))
+		return MORE;
+	if (copy->part == PART_PAGE) {
+		ret = begin_page(copy, soff);
+	} else {
+		scan_begin(&copy->scan, &copy->op, copy->key, soff, copy->s, WALK_ALL, 0);
+		copy->clusters = copy->s->clusters;
+	}
+	copy->begun = ret == WORK;
+	return ret;
+}
+
+/* In the state that the service is in now. */
+static int go_on(struct copy *copy)
+{
+	int ret = scan_return(&copy->scan, &copy->op, &copy->s);
+
+	if (ret == ERR_NOT_FOUND && !copy->one_revision)
+		return unknown(copy); /* there was a moment without it */
+	if (ret == ERR_NOT_FOUND || (ret == 0 && copy->scan.moved && copy->one_revision))
+		return ERR_AGAIN;
+	if (copy->scan.moved) {
+		copy->view->loose = true;
+		copy->view->has_checksum = false;
+	}
+	return ret < 0 ? ret : WORK;
+}
+
+/* Clusters stay where they are as long as their service, and new ones come last. */
+static void copy_clusters(struct copy *copy)
+{
+	struct out out = out_of(copy);
+	const struct cluster *c = copy->last == 0 ? NULL : cluster_at(&copy->op, copy->last);
+	uint32_t off = c == NULL ? copy->s->first_cluster : c->next;
+
+	while (copy->clusters > 0 && copy->scan.steps >= VIEW_STEP && copy->view->text_len < copy->most) {
+		c = cluster_at(&copy->op, off);
+		if (c == NULL || copy->view->cluster_count >= copy->view->cluster_cap) {
+			undo_fail(&copy->op.tx, ERR_CORRUPT);
+			return;
+		}
+		if (!copy_cluster(&out, c))
+			return;
+		copy->scan.steps -= VIEW_STEP;
+		copy->clusters--;
+		copy->last = off;
+		off = c->next;
+	}
+}
+
+static bool wanted(const struct copy *copy)
+{
+	return copy->part == PART_ALL || copy->at >= copy->from;
+}
+
+static void copy_instances(struct copy *copy)
+{
+	struct out out = out_of(copy);
+	struct service_view *view = copy->view;
+	struct scan *scan = &copy->scan;
+	struct instance *i;
+
+	while (copy->at < copy->to && view->text_len < copy->most && (i = scan_next(scan, &copy->op)) != NULL) {
+		if (wanted(copy) && view->instance_count >= view->instance_cap) {
+			undo_fail(&copy->op.tx, ERR_CORRUPT);
+			return;
+		}
+		if (wanted(copy) && !copy_instance(&out, i, copy->part == PART_PAGE ? 0 : scan->cluster_index)) {
+			scan_step_back(scan);
+			return;
+		}
+		if (wanted(copy))
+			scan->steps -= scan->steps < VIEW_STEP - 1 ? scan->steps : VIEW_STEP - 1;
+		copy->at++;
+	}
+}
+
+static bool is_over(const struct copy *copy)
+{
+	return copy->clusters == 0 && (copy->part == PART_SETTINGS || copy->at >= copy->to || copy->scan.end);
+}
+
+static int hold(struct copy *copy)
+{
+	int ret = op_begin(&copy->op, copy->reg, key_place(copy->reg, copy->key).shard, reader);
+
+	if (ret < 0)
+		return ret;
+	copy->most = (uint64_t)copy->view->text_len + VIEW_BYTES;
+	ret = copy->begun ? go_on(copy) : begin(copy);
+	if (ret == WORK && copy->op.tx.err == 0) {
+		copy_clusters(copy);
+		if (copy->clusters == 0 && copy->part != PART_SETTINGS)
+			copy_instances(copy);
+		ret = is_over(copy) ? OVER : MORE;
+	}
+	if (copy->op.tx.err != 0)
+		ret = copy->op.tx.err;
+	op_end(&copy->op);
+	return ret;
+}
+
+static int pass(struct copy *copy)
+{
+	int ret;
+
+	copy->begun = false;
+	copy->last = copy->clusters = 0;
+	copy->at = 0;
+	while ((ret = hold(copy)) == MORE) {
+		if ((ret = make_room(copy->view, &copy->need)) < 0 || (ret = fiber_pause()) < 0)
+			break;
+	}
+	return ret;
+}
+
+static int run(struct copy *copy)
+{
+	uint64_t to = copy->to;
+	int ret = ERR_AGAIN;
+
+	for (unsigned tries = 0; ret == ERR_AGAIN && tries <= VIEW_TRIES; tries++) {
+		copy->to = to;
+		copy->one_revision = tries < VIEW_TRIES;
+		ret = pass(copy);
+	}
+	if (ret < 0)
+		copy->view->stamp.found = false;
+	return ret;
+}
+
+int registry_view(struct registry *reg, const struct service_key *service, struct service_view *view)
+{
+	struct copy copy = { .reg = reg, .key = service, .view = view, .part = PART_ALL, .to = UINT64_MAX };
+
+	return run(&copy);
+}
+
+int registry_settings(struct registry *reg, const struct service_key *service, struct service_view *view)
+{
+	struct copy copy = { .reg = reg, .key = service, .view = view, .part = PART_SETTINGS };
+
+	return run(&copy);
+}
+
+int registry_page(struct registry *reg, const struct service_key *service, struct str cluster, uint64_t from, uint64_t to,
+                  struct service_view *view)
+{
+	struct copy copy = {
+		.reg = reg, .key = service, .view = view, .part = PART_PAGE, .cluster = cluster, .from = from, .to = to
+	};
+
+	return run(&copy);
+}
+
+/* ---- one instance ---------------------------------------------------------- */
+
+static int get_find(struct op *op, uint32_t soff, const struct service *s, const struct instance_key *key, int only_kind,
+                    struct instance **i_r)
+{
+	struct instance_key kind = *key;
+
+	for (int k = 0; k < 2 && op->tx.err == 0; k++) {
+		kind.ephemeral = k == 1;
+		if ((only_kind < 0 || only_kind == k) && instance_find_exact(op, soff, s, &kind, i_r) != 0)
+			return 0;
+	}
+	return op->tx.err != 0 ? op->tx.err : ERR_NO_INSTANCE;
+}
+
+static int get_copy(struct op *op, const struct service *s, const struct instance *i, struct service_view *view,
+                    struct need *need)
+{
+	struct out out = { op, view, need };
+	const struct cluster *c = cluster_at(op, i->cluster);
+
+	if (c == NULL)
+		return op->tx.err;
+	if (!has_room(view, need) || !copy_settings(&out, s) || !copy_cluster(&out, c) || !copy_instance(&out, i, 0))
+		return op->tx.err != 0 ? op->tx.err : MORE;
+	return op->tx.err;
+}
+
+static int get_once(struct registry *reg, const struct service_key *service, const struct instance_key *key, int only_kind,
+                    struct service_view *view, bool *cluster_known_r, struct need *need)
+{
+	struct place place = key_place(reg, service);
+	struct op op;
+	struct service *s;
+	struct instance *i;
+	struct cluster *c;
+	uint32_t soff;
+	int ret = op_begin(&op, reg, place.shard, reader);
+
+	if (ret < 0)
+		return ret;
+	soff = service_find(&op, service, place.hash, &s);
+	if (soff == 0) {
+		ret = op.tx.err != 0 ? op.tx.err : ERR_NOT_FOUND;
+	} else if ((ret = get_find(&op, soff, s, key, only_kind, &i)) == 0) {
+		*cluster_known_r = true;
+		ret = get_copy(&op, s, i, view, need);
+	} else if (cluster_find(&op, s, key->cluster, &c) != 0) {
+		*cluster_known_r = c->count[0] + c->count[1] > 0;
+	}
+	op_end(&op);
+	return ret;
+}
+
+int registry_get(struct registry *reg, const struct service_key *service, const struct instance_key *key, int only_kind,
+                 struct service_view *view, bool *cluster_known_r)
+{
+	struct need need = { 1, 1, 1 };
+	int ret;
+
+	*cluster_known_r = false;
+	while ((ret = get_once(reg, service, key, only_kind, view, cluster_known_r, &need)) == MORE) {
+		if ((ret = make_room(view, &need)) < 0)
+			break;
+	}
+	if (ret < 0)
+		view->stamp.found = false;
+	return ret;
+}
