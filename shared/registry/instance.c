@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "shared/registry/registry_internal.h"
+#include "shared/registry/lookup.h"
 
 #include "shared/shm/blob.h"
 #include "shared/shm/fault.h"
@@ -9,8 +9,6 @@
 #define WEIGHT_MAX 10000.0
 #define WEIGHT_MIN 0.01
 #define SOURCE_SHIFT 24
-/* Numbers looked at in one pass for the smallest free snowflake id: 32 KiB of stack. */
-#define IDENT_WINDOW 262144U
 
 struct instance *instance_at(struct op *op, uint32_t off)
 {
@@ -202,41 +200,6 @@ uint32_t instance_find_exact(struct op *op, uint32_t soff, const struct service 
 	return 0;
 }
 
-/* ---- snowflake numbers ------------------------------------------------------ */
-
-static uint32_t first_clear(const uint64_t *bits, uint32_t words)
-{
-	for (uint32_t w = 0; w < words; w++) {
-		if (bits[w] != UINT64_MAX)
-			return w * 64 + (uint32_t)__builtin_ctzll(~bits[w]);
-	}
-	return words * 64;
-}
-
-/* Smallest number that no instance of the kind has, plus one. Of n instances one of 0..n is free. */
-static uint32_t ident_next(struct op *op, const struct service *s, bool ephemeral)
-{
-	uint64_t bits[IDENT_WINDOW / 64];
-	uint32_t instances = ephemeral ? s->ephemeral : s->instances - s->ephemeral;
-	struct walk w;
-
-	for (uint32_t base = 0;; base += IDENT_WINDOW) {
-		uint32_t span = instances - base < IDENT_WINDOW ? instances - base + 1 : IDENT_WINDOW;
-		uint32_t words = (span + 63) / 64, found;
-
-		memset(bits, 0, words * sizeof(bits[0]));
-		for (walk_first(op, s, ephemeral ? WALK_EPHEMERAL : WALK_PERSISTENT, &w); w.off != 0; walk_next(op, &w)) {
-			uint32_t number = w.i->ident - 1 - base;
-
-			if (w.i->ident != 0 && number < words * 64)
-				bits[number / 64] |= 1ULL << number % 64;
-		}
-		found = first_clear(bits, words);
-		if (found < words * 64 || op->tx.err != 0 || instances - base < IDENT_WINDOW)
-			return base + found + 1;
-	}
-}
-
 /* ---- counts ---------------------------------------------------------------- */
 
 static void count(struct op *op, struct service *s, struct cluster *c, const struct instance *i, int delta)
@@ -297,7 +260,7 @@ static uint32_t flags_of(struct op *op, const struct instance_spec *spec)
 }
 
 static void instance_fill(struct op *op, uint32_t soff, struct service *s, uint32_t coff, struct instance *i,
-                          const struct instance_spec *spec)
+                          const struct instance_spec *spec, uint32_t ident)
 {
 	*i = (struct instance){
 		.beat = beat_word(op->now_ms, op->origin.node),
@@ -308,22 +271,23 @@ static void instance_fill(struct op *op, uint32_t soff, struct service *s, uint3
 		.service = soff,
 		.cluster = coff,
 		.sender = op->origin.sender,
+		.ident = ident,
 	};
 	ip_set(op, i, spec->key.ip);
-	if (spec->metadata.snowflake)
-		i->ident = ident_next(op, s, spec->key.ephemeral);
 	service_account(op, s, (int64_t)slab_object_bytes(SLAB_INSTANCE) + blob_bytes(&op->tx, ip_blob(i)));
 	instance_set_app(op, s, i, spec->app);
 	instance_set_metadata(op, s, i, &spec->metadata);
 }
 
-int instance_create(struct op *op, uint32_t soff, struct service *s, const struct instance_spec *spec)
+int instance_create(struct op *op, uint32_t soff, struct service *s, const struct instance_spec *spec, struct idents *idents)
 {
 	struct cluster *c;
 	struct instance *i;
-	uint32_t off, coff;
+	uint32_t off, coff, ident = 0;
 	int ret = instance_limit(op, s);
 
+	if (ret == 0 && spec->metadata.snowflake)
+		ret = ident_next(op, s, spec->key.ephemeral, idents, &ident);
 	if (ret < 0)
 		return ret;
 	coff = cluster_find(op, s, spec->key.cluster, &c);
@@ -332,7 +296,7 @@ int instance_create(struct op *op, uint32_t soff, struct service *s, const struc
 	off = coff == 0 ? 0 : slab_alloc(&op->tx, SLAB_INSTANCE);
 	if (off == 0 || (i = instance_at(op, off)) == NULL)
 		return op->tx.err;
-	instance_fill(op, soff, s, coff, i, spec);
+	instance_fill(op, soff, s, coff, i, spec, ident);
 	if (op->tx.err != 0)
 		return op->tx.err;
 	/* There is something to check now: the keeper shall look at the service within a tick. */

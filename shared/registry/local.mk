@@ -13,6 +13,8 @@ libroster_a_SOURCES += \
 	shared/registry/keeper.c \
 	shared/registry/key.c \
 	shared/registry/layout.h \
+	shared/registry/lookup.c \
+	shared/registry/lookup.h \
 	shared/registry/namespaces.c \
 	shared/registry/namespaces.h \
 	shared/registry/office.h \
@@ -66,7 +68,11 @@ tests_unit_namespaces_test_LDADD = $(UNIT_LDADD)
 tests_unit_switches_test_SOURCES = tests/unit/switches_test.c tests/unit/registry_fixture.h
 tests_unit_switches_test_LDADD = $(UNIT_LDADD)
 check_PROGRAMS += tests/unit/persistent_test tests/unit/compact_test tests/unit/registry_owner_test tests/unit/snapshot_test \
-	tests/unit/view_test
+	tests/unit/view_test tests/unit/hold_test tests/unit/lookup_test
+tests_unit_lookup_test_SOURCES = tests/unit/lookup_test.c tests/unit/registry_fixture.h
+tests_unit_lookup_test_LDADD = $(UNIT_LDADD)
+tests_unit_hold_test_SOURCES = tests/unit/hold_test.c tests/unit/registry_fixture.h
+tests_unit_hold_test_LDADD = $(UNIT_LDADD)
 tests_unit_view_test_SOURCES = tests/unit/view_test.c tests/unit/registry_fixture.h
 tests_unit_view_test_LDADD = $(UNIT_LDADD)
 tests_unit_compact_test_SOURCES = tests/unit/compact_test.c tests/unit/registry_fixture.h

@@ -157,13 +157,15 @@ struct instance_patch {
 /* ---- writes: instances ----------------------------------------------------- */
 
 /* Creates service and cluster as needed; replaces an entry with the same datum key: id and
- * health stay, beat = now. ERR_SERVICE_NAME, ERR_CLUSTER_NAME. Always marks changed. */
+ * health stay, beat = now. ERR_SERVICE_NAME, ERR_CLUSTER_NAME. Always marks changed.
+ * A snowflake number in a service of many instances is looked for before, in several holds, and others run in between
+ * (fiber_pause()): ERR_GONE; ERR_AGAIN: a thousand registrations came in between, time and again. */
 int registry_register(struct registry *reg, struct origin origin, const struct service_key *service,
                       const struct instance_spec *spec) MUST_CHECK;
 
 /* PUT by Java >= 1.0: ERR_NOT_FOUND without the service, ERR_NO_INSTANCE without an equal
- * instance (ip, port, kind; port 0 of the new one matches any; cluster ignored, specification 2.5);
- * else as registry_register(). */
+ * instance (ip, port, kind; port 0 of the new one matches any; cluster ignored, specification 2.5), which is looked for in the
+ * same way among many instances (port 0) or clusters; else as registry_register(). */
 int registry_update(struct registry *reg, struct origin origin, const struct service_key *service,
                     const struct instance_spec *spec) MUST_CHECK;
 

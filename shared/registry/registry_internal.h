@@ -218,7 +218,10 @@ uint32_t instance_find(struct op *op, uint32_t soff, const struct service *s, co
 /* Same datum key and the very port (negative ports share a datum key). */
 uint32_t instance_find_exact(struct op *op, uint32_t soff, const struct service *s, const struct instance_key *key,
                              struct instance **i_r);
-int instance_create(struct op *op, uint32_t soff, struct service *s, const struct instance_spec *spec) MUST_CHECK;
+/* ERR_AGAIN: idents_read() (lookup.h) has to look first. */
+struct idents;
+int instance_create(struct op *op, uint32_t soff, struct service *s, const struct instance_spec *spec,
+                    struct idents *idents) MUST_CHECK;
 /* True when any field differs from before. */
 bool instance_replace(struct op *op, struct service *s, struct instance *i, const struct instance_spec *spec);
 void instance_set_app(struct op *op, struct service *s, struct instance *i, struct str app);

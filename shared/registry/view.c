@@ -11,7 +11,8 @@
 #define VIEW_STEP 2U           /* steps of a hold (scan.h) that an object costs which is copied */
 #define VIEW_BYTES 131072U     /* of text copied in one hold, and what the last object has beyond */
 #define VIEW_BYTES_LEAST 4096U /* of a view's memory for texts */
-#define VIEW_TRIES 2U          /* for a copy of one revision; the next one takes what it meets */
+#define TOUCH_BYTES 4096U
+#define VIEW_TRIES 2U /* for a copy of one revision; the next one takes what it meets */
 
 static const struct origin reader = { 0 };
 
@@ -115,6 +116,25 @@ static int make_room(struct service_view *view, const struct need *need)
 	if (ret == 0)
 		ret = grow((void **)&view->instances, &view->instance_cap, need->instances, sizeof(view->instances[0]));
 	return ret;
+}
+
+static void touch(char *from, size_t bytes, const char *end)
+{
+	for (; bytes > 0 && from < end; from += TOUCH_BYTES, bytes -= bytes < TOUCH_BYTES ? bytes : TOUCH_BYTES)
+		*(volatile char *)from = 0;
+}
+
+/* What the next hold may write to is there before the lock is taken: memory that is used for the first time has to be cleared,
+ * two megabytes at once where pages are large. */
+static void touch_room(struct service_view *view)
+{
+	char *instances = (char *)view->instances;
+
+	if (view->text != NULL)
+		touch(view->text + view->text_len, VIEW_BYTES + BLOB_MAX_BYTES, view->text + view->text_cap);
+	if (instances != NULL)
+		touch(instances + view->instance_count * sizeof(view->instances[0]), SCAN_STEPS * sizeof(view->instances[0]),
+		      instances + view->instance_cap * sizeof(view->instances[0]));
 }
 
 static void forget(struct service_view *view)
@@ -286,6 +306,7 @@ struct copy {
 	enum part part;
 	bool one_revision; /* or none: ERR_AGAIN */
 	bool begun;
+	bool unused;           /* some of the memory is */
 	uint32_t clusters;     /* still to be copied */
 	uint32_t last;         /* the last cluster that was copied, 0: none */
 	struct str cluster;    /* of a page */
@@ -446,9 +467,11 @@ static bool is_over(const struct copy *copy)
 
 static int hold(struct copy *copy)
 {
-	int ret = op_begin(&copy->op, copy->reg, key_place(copy->reg, copy->key).shard, reader);
+	int ret;
 
-	if (ret < 0)
+	if (copy->unused)
+		touch_room(copy->view);
+	if ((ret = op_begin(&copy->op, copy->reg, key_place(copy->reg, copy->key).shard, reader)) < 0)
 		return ret;
 	copy->most = (uint64_t)copy->view->text_len + VIEW_BYTES;
 	ret = copy->begun ? go_on(copy) : begin(copy);
@@ -468,10 +491,12 @@ static int pass(struct copy *copy)
 {
 	int ret;
 
+	forget(copy->view);
 	copy->begun = false;
 	copy->last = copy->clusters = 0;
 	copy->at = 0;
 	while ((ret = hold(copy)) == MORE) {
+		copy->unused |= !has_room(copy->view, &copy->need);
 		if ((ret = make_room(copy->view, &copy->need)) < 0 || (ret = fiber_pause()) < 0)
 			break;
 	}

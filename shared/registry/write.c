@@ -1,7 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "shared/registry/registry_internal.h"
+#include "shared/registry/lookup.h"
+
+#include <stdlib.h>
 
 #include "shared/shm/shard.h"
+
+#define LOOKS_MOST 8U /* outside of the hold that writes, before a registration gives up with ERR_AGAIN */
 
 /* ---- register, update ------------------------------------------------------ */
 
@@ -11,52 +15,23 @@ struct registration {
 	struct place place;
 	bool must_exist;   /* PUT of Java >= 1.0 */
 	bool service_only; /* the cluster name is bad: only the service comes to be */
+	/* What was found outside of the hold that writes; `look` is what it asked for with ERR_AGAIN. */
+	enum { LOOK_EQUAL, LOOK_IDENTS } look;
+	struct keeper_entry equal;
+	struct idents idents;
 };
 
-/* "Equal" of specification 2.5, the new entry on the left: its port 0 matches any. */
-static bool equal_in(struct op *op, const struct service *s, const struct instance_key *key)
+static int put(struct op *op, uint32_t soff, struct service *s, struct registration *r)
 {
-	struct walk w;
-
-	for (walk_first(op, s, key->ephemeral ? WALK_EPHEMERAL : WALK_PERSISTENT, &w); w.off != 0; walk_next(op, &w)) {
-		if (str_eq(instance_ip(&op->tx, w.i), key->ip))
-			return true;
-	}
-	return false;
-}
-
-static bool equal_exists(struct op *op, uint32_t soff, const struct service *s, const struct instance_key *key)
-{
-	struct instance_key other = *key;
-	struct instance *i;
-	uint32_t left = s->clusters;
-
-	if (instance_find_exact(op, soff, s, key, &i) != 0)
-		return true;
-	if (key->port == 0)
-		return equal_in(op, s, key);
-	for (uint32_t off = s->first_cluster; off != 0 && left > 0; left--) {
-		const struct cluster *c = cluster_at(op, off);
-
-		if (c == NULL)
-			return false;
-		other.cluster = cluster_name(&op->tx, c);
-		if (instance_find_exact(op, soff, s, &other, &i) != 0)
-			return true;
-		off = c->next;
-	}
-	return false;
-}
-
-static int put(struct op *op, uint32_t soff, struct service *s, const struct instance_spec *spec)
-{
+	const struct instance_spec *spec = r->spec;
 	struct instance *i;
 	bool edited;
 
 	if (!spec->key.ephemeral)
 		undo_set32(&op->tx, &s->flags, s->flags | SERVICE_EXPLICIT);
+	r->look = LOOK_IDENTS;
 	if (instance_find(op, soff, s, &spec->key, &i) == 0)
-		return op->tx.err != 0 ? op->tx.err : instance_create(op, soff, s, spec);
+		return op->tx.err != 0 ? op->tx.err : instance_create(op, soff, s, spec, &r->idents);
 	if (instance_is_foreign(op, i))
 		return ERR_OWNER;
 	edited = instance_replace(op, s, i, spec);
@@ -68,16 +43,16 @@ static int put(struct op *op, uint32_t soff, struct service *s, const struct ins
 
 static int register_op(struct op *op, void *arg)
 {
-	const struct registration *r = arg;
+	struct registration *r = arg;
 	struct service *s;
 	uint32_t soff = service_find(op, r->service, r->place.hash, &s);
+	int ret = 0;
 
-	if (r->must_exist) {
-		if (soff == 0)
-			return ERR_NOT_FOUND;
-		if (!equal_exists(op, soff, s, &r->spec->key))
-			return ERR_NO_INSTANCE;
-	}
+	r->look = LOOK_EQUAL;
+	if (r->must_exist)
+		ret = soff == 0 ? ERR_NOT_FOUND : equal_here(op, soff, s, &r->spec->key, &r->equal);
+	if (ret < 0)
+		return ret;
 	if (r->service_only && soff != 0)
 		return ERR_CLUSTER_NAME;
 	if (soff == 0 && op->tx.err == 0)
@@ -85,7 +60,7 @@ static int register_op(struct op *op, void *arg)
 	if (soff == 0 || op->tx.err != 0)
 		return op->tx.err;
 	if (!r->service_only)
-		return put(op, soff, s, r->spec);
+		return put(op, soff, s, r);
 	if (!r->spec->key.ephemeral)
 		undo_set32(&op->tx, &s->flags, s->flags | SERVICE_EXPLICIT);
 	return 0;
@@ -113,6 +88,24 @@ static int check_spec(struct registry *reg, const struct service_key *service, c
 	return ret;
 }
 
+/* The service may become another one between a look and the hold after it, and so again. */
+static int put_and_look(struct registry *reg, struct origin origin, struct registration *r)
+{
+	int ret = op_run(reg, r->place.shard, origin, register_op, r);
+
+	for (unsigned looks = 0; ret == ERR_AGAIN && looks < LOOKS_MOST; looks++) {
+		if (r->look == LOOK_EQUAL)
+			ret = equal_find(reg, r->service, &r->spec->key, &r->equal);
+		else
+			ret = idents_read(reg, r->service, r->spec->key.ephemeral, &r->idents);
+		/* Without the service there is nothing to look for: the hold makes a new one. */
+		if (ret == 0 || (ret == ERR_NOT_FOUND && !r->must_exist))
+			ret = op_run(reg, r->place.shard, origin, register_op, r);
+	}
+	free(r->idents.taken);
+	return ret;
+}
+
 static int put_run(struct registry *reg, struct origin origin, struct registration *r)
 {
 	int ret = check_spec(reg, r->service, r->spec);
@@ -121,7 +114,7 @@ static int put_run(struct registry *reg, struct origin origin, struct registrati
 		return ret;
 	r->place = key_place(reg, r->service);
 	r->service_only = !key_cluster_name_valid(r->spec->key.cluster);
-	ret = op_run(reg, r->place.shard, origin, register_op, r);
+	ret = put_and_look(reg, origin, r);
 	return ret == 0 && r->service_only ? ERR_CLUSTER_NAME : ret;
 }
 

@@ -19,12 +19,18 @@
 
 static lock_stuck_fn *stuck_fn;
 static void *stuck_arg;
+static lock_watch_fn *watch_fn;
 static uint32_t self_pid; /* getpid() is a system call; this is not */
 
 void lock_on_stuck(lock_stuck_fn *fn, void *arg)
 {
 	stuck_fn = fn;
 	stuck_arg = arg;
+}
+
+void lock_watch_for_test(lock_watch_fn *fn)
+{
+	watch_fn = fn;
 }
 
 static void forked(void)
@@ -178,6 +184,8 @@ int lock_take(struct segment *seg, uint32_t shard, struct tx *tx_r)
 	__atomic_store_n(&s->owner, own_pid(), __ATOMIC_RELAXED);
 	FAULT("lock-owned");
 	tx_r->shard = s;
+	if (watch_fn != NULL)
+		watch_fn(true);
 	if (rc == EOWNERDEAD && (rc = recover(tx_r)) != 0) {
 		tx_r->shard = NULL;
 		return rc;
@@ -194,6 +202,8 @@ void lock_drop(struct tx *tx)
 	if (tx->entries > 0 || tx->frees > 0 || tx->pages > 0)
 		undo_rollback(tx);
 	tx->shard = NULL;
+	if (watch_fn != NULL)
+		watch_fn(false);
 	FAULT("lock-before-drop");
 	__atomic_store_n(&shard->owner, 0, __ATOMIC_RELAXED);
 	FAULT("lock-disowned");

@@ -12,6 +12,8 @@
 #ifndef SHM_LOCK_H
 #define SHM_LOCK_H
 
+#include <stdbool.h>
+
 #include "shared/base/err.h"
 #include "shared/shm/segment.h"
 #include "shared/shm/undo.h"
@@ -36,5 +38,9 @@ int lock_probe(lock_probe_fn *before, void *arg) MUST_CHECK;
  * the master). NULL: only wait. */
 typedef void lock_stuck_fn(uint32_t shard, uint32_t owner_pid, void *arg);
 void lock_on_stuck(lock_stuck_fn *fn, void *arg);
+
+/* For tests that measure how long holds are: called right after a lock was taken and right before it is dropped. NULL: nobody. */
+typedef void lock_watch_fn(bool taken);
+void lock_watch_for_test(lock_watch_fn *fn);
 
 #endif
