@@ -390,19 +390,26 @@ static void check_tables(struct check *check)
 	check_table(check, &root->subscribers, SLAB_SUBSCRIBER);
 }
 
+struct namespace_sums {
+	uint64_t bytes, last_number;
+};
+
 static void check_namespace(struct check *check, uint32_t off, void *object, void *owner)
 {
 	struct tx *tx = &check->op.tx;
 	struct namespace *row = object, *found;
 	struct str id = blob_view(tx, row->id);
-	uint64_t *bytes = owner;
+	struct namespace_sums *sums = owner;
 
+	if (row->number <= sums->last_number)
+		check_broken(check, "numbers of namespaces do not rise at %u", off);
+	sums->last_number = row->number;
 	if (row->id == 0 || row->name == 0)
 		check_broken(check, "namespace %u has no id or no name", off);
 	check_reach_blob(check, row->id, "namespace id");
 	check_reach_blob(check, row->name, "namespace name");
 	check_reach_blob(check, row->about, "namespace description");
-	*bytes += id.n + blob_len(tx, row->name) + (row->about == 0 ? 0 : blob_len(tx, row->about));
+	sums->bytes += id.n + blob_len(tx, row->name) + (row->about == 0 ? 0 : blob_len(tx, row->about));
 	if (row->link.hash != namespaces_hash(check->op.reg, id) || namespaces_find(&check->op, id, &found) != off)
 		check_broken(check, "namespace %u is not found by its id", off);
 }
@@ -410,13 +417,13 @@ static void check_namespace(struct check *check, uint32_t off, void *object, voi
 static void check_office(struct check *check)
 {
 	struct office *office = office_of(check->op.reg->seg);
-	uint64_t bytes = 0;
+	struct namespace_sums sums = { 0, 0 };
 
 	check_reach_blob(check, office->masters, "masters");
 	check_reach_blob(check, office->limited, "limited URLs");
 	check_reach_blob(check, office->status, "status");
-	check_list(check, "namespaces", office_chain(office), office->namespaces.count, check_namespace, &bytes);
-	check_compare(check, "bytes of namespaces", office->namespace_bytes, bytes);
+	check_list(check, "namespaces", office_chain(office), office->namespaces.count, check_namespace, &sums);
+	check_compare(check, "bytes of namespaces", office->namespace_bytes, sums.bytes);
 	check_table(check, &office->namespaces, SLAB_NAMESPACE);
 }
 

@@ -100,26 +100,37 @@ static void blob(struct moving *m, uint32_t *field)
 	m->budget -= m->budget > 0;
 }
 
-static void settings(struct moving *m)
+/* Room for more in this hold. */
+static bool may_go_on(const struct moving *m)
 {
-	uint32_t off = m->s->first_cluster;
+	return m->budget > 0 && m->err == 0 && !op_is_long(m->op);
+}
 
-	blob(m, &m->s->name);
-	blob(m, &m->s->metadata);
-	blob(m, &m->s->selector);
-	blob(m, &m->s->checksum);
-	for (uint32_t left = m->s->clusters; off != 0 && left > 0 && m->err == 0; left--) {
+/* Clusters stay where they are as long as their service. True: through with all of them. */
+static bool settings(struct moving *m, struct compact_cursor *cursor)
+{
+	uint32_t off = cursor->cluster_off != 0 ? cursor->cluster_off : m->s->first_cluster;
+
+	if (cursor->cluster_off == 0) {
+		blob(m, &m->s->name);
+		blob(m, &m->s->metadata);
+		blob(m, &m->s->selector);
+		blob(m, &m->s->checksum);
+	}
+	for (uint32_t left = m->s->clusters; off != 0 && left > 0 && may_go_on(m); left--) {
 		struct cluster *c = cluster_at(m->op, off);
 
 		if (c == NULL) {
 			m->err = ERR_CORRUPT;
-			return;
+			break;
 		}
 		blob(m, &c->name);
 		blob(m, &c->metadata);
 		blob(m, &c->check);
 		off = c->next;
 	}
+	cursor->cluster_off = off;
+	return off == 0 && m->err == 0;
 }
 
 static uint32_t instance_all(struct moving *m, uint32_t off)
@@ -148,7 +159,7 @@ static void instances(struct moving *m, struct compact_cursor *cursor)
 		walk_at(m->op, m->s, WALK_ALL, cursor->inside_off, &w);
 	else
 		walk_first(m->op, m->s, WALK_ALL, &w);
-	while (w.off != 0 && m->budget > 0 && m->err == 0) {
+	while (w.off != 0 && may_go_on(m)) {
 		w.off = instance_all(m, w.off);
 		if (m->err < 0 || (w.i = instance_at(m->op, w.off)) == NULL)
 			break;
@@ -170,16 +181,15 @@ static void go_to(struct compact_cursor *cursor, struct op *op, uint32_t off)
 
 static void work(struct moving *m, struct compact_cursor *cursor)
 {
-	while (cursor->id != 0 && m->budget > 0 && m->err == 0) {
+	while (cursor->id != 0 && may_go_on(m)) {
 		m->s = service_hinted(m->op, (struct keeper_entry){ cursor->id, cursor->off });
 		if (m->s == NULL) { /* removed meanwhile: the next pass sees the rest */
 			cursor->id = 0;
 			return;
 		}
-		if (cursor->inside_id == 0)
-			settings(m);
-		if (m->err == 0)
-			instances(m, cursor);
+		if (cursor->inside_id == 0 && !settings(m, cursor))
+			return;
+		instances(m, cursor);
 		if (m->err == 0 && cursor->inside_id == 0)
 			go_to(cursor, m->op, m->s->next);
 	}

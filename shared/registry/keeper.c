@@ -156,7 +156,7 @@ static int expire(struct op *op, uint32_t soff, struct service *s, struct expire
 	/* Instances that came while the visit took several holds are few beside those that were there. */
 	if (visit->seen > 2 * op_most(op, SLAB_INSTANCE, s->instances) + VISIT_SPARE)
 		return ERR_CORRUPT;
-	for (uint32_t n = 0; n < visit->budget && w.off != 0 && ret == 0; n++) {
+	for (uint32_t n = 0; n < visit->budget && w.off != 0 && ret == 0 && !op_is_long(op); n++) {
 		uint32_t ioff = w.off;
 		struct instance *i = w.i;
 		uint64_t due_ms;
@@ -230,7 +230,7 @@ int registry_drain(struct registry *reg, uint32_t shard, uint32_t budget)
 		return 0;
 	if ((ret = op_begin(&op, reg, shard, by_removal)) < 0)
 		return ret;
-	while (budget-- > 0 && op.root->first_drain != 0 && ret == 0) {
+	while (budget-- > 0 && op.root->first_drain != 0 && ret == 0 && !op_is_long(&op)) {
 		if ((s = service_at(&op, op.root->first_drain)) != NULL)
 			drain_step(&op, op.root->first_drain, s);
 		ret = op_commit(&op);
@@ -296,7 +296,7 @@ static bool stale_service(struct op *op, uint32_t soff, struct service *s, uint3
 		op->reg->stale_steps = 0;
 	if (op->reg->stale_steps > 2 * op_most(op, SLAB_INSTANCE, s->instances) + VISIT_SPARE)
 		*ret = ERR_CORRUPT;
-	while (w.off != 0 && *budget > 0 && *ret == 0) {
+	while (w.off != 0 && *budget > 0 && *ret == 0 && !op_is_long(op)) {
 		uint32_t ioff = w.off;
 		struct instance *at = w.i;
 
@@ -325,7 +325,7 @@ int registry_drop_stale(struct registry *reg, uint32_t shard, uint32_t budget)
 	ret = stale_begin(&op);
 	at = (struct keeper_entry){ cursor->id, cursor->off };
 	off = cursor->shard == shard && service_hinted(&op, at) != NULL ? cursor->off : op.root->first_service;
-	while (off != 0 && budget > 0 && ret == 0) {
+	while (off != 0 && budget > 0 && ret == 0 && !op_is_long(&op)) {
 		budget--;
 		if ((s = service_at(&op, off)) == NULL || !stale_service(&op, off, s, &budget, &ret))
 			break;

@@ -3,12 +3,12 @@
 
 #include <stdlib.h>
 
+#include "shared/base/fiber.h"
 #include "shared/registry/office.h"
 #include "shared/shm/blob.h"
 #include "shared/shm/fault.h"
 
-#define COPY_TRIES 4U /* other writers may add while memory is taken */
-#define COPY_SPARE 65536U
+#define PIECE_BYTES 65536U /* copied in one hold */
 
 struct head {                     /* of one row in a copy; not aligned there */
 	uint32_t id, name, about; /* lengths; about UINT32_MAX: unset */
@@ -73,6 +73,7 @@ static int create_op(struct op *op, void *arg)
 	const struct namespace_row *wanted = arg;
 	struct office *office = office_of(op->reg->seg);
 	uint64_t limit = op->reg->limits.namespaces;
+	const struct namespace *last = office->last_namespace == 0 ? NULL : row_at(op, office->last_namespace);
 	struct namespace *row;
 	uint32_t off;
 
@@ -83,7 +84,11 @@ static int create_op(struct op *op, void *arg)
 	off = slab_alloc(&op->tx, SLAB_NAMESPACE);
 	if (off == 0 || (row = row_at(op, off)) == NULL)
 		return op->tx.err;
-	*row = (struct namespace){ .id = blob_new(&op->tx, wanted->id), .name = blob_new(&op->tx, wanted->name) };
+	*row = (struct namespace){
+		.id = blob_new(&op->tx, wanted->id),
+		.name = blob_new(&op->tx, wanted->name),
+		.number = last == NULL ? 1 : last->number + 1,
+	};
 	if (str_is_set(wanted->about))
 		row->about = blob_new(&op->tx, wanted->about);
 	if (op->tx.err != 0)
@@ -195,72 +200,76 @@ int namespaces_get(struct registry *reg, struct str id, struct namespace_copy *c
 }
 
 /* Rows one after the other: head, id, name, description. */
-struct copy {
-	char *bytes;
-	size_t size, len;
+struct piece {
+	size_t len;
+	bool end;
+	struct registry_cursor at; /* the last one copied */
+	char bytes[PIECE_BYTES];
 };
 
-static bool copy_row(struct op *op, const struct namespace *row, struct copy *copy)
+static bool copy_row(struct op *op, const struct namespace *row, struct piece *piece)
 {
-	char *head_at = copy->bytes + copy->len, *at = head_at + sizeof(struct head);
+	char *head_at = piece->bytes + piece->len, *at = head_at + sizeof(struct head);
 	struct head head;
 
-	if (copy->size - copy->len < sizeof(head) + text_bytes(op, row))
+	if (sizeof(piece->bytes) - piece->len < sizeof(head) + NAMESPACES_ID_MAX + 2 * NAMESPACES_TEXT_MAX)
 		return false;
 	head.id = (uint32_t)copy_text(op, row->id, &at).n;
 	head.name = (uint32_t)copy_text(op, row->name, &at).n;
 	head.about = row->about == 0 ? UINT32_MAX : (uint32_t)copy_text(op, row->about, &at).n;
+	if (op->tx.err != 0)
+		return false;
 	memcpy(head_at, &head, sizeof(head));
-	copy->len = (size_t)(at - copy->bytes);
-	return op->tx.err == 0;
+	piece->len = (size_t)(at - piece->bytes);
+	return true;
 }
 
-/* ERR_AGAIN: more than the memory holds. */
-static int copy_all(struct registry *reg, struct copy *copy)
+static bool is_any(const void *object, uint32_t owner)
 {
-	const struct office *office = office_of(reg->seg);
+	(void)object;
+	(void)owner;
+	return true;
+}
+
+static void copy_rows(struct op *op, struct office *office, struct piece *piece)
+{
+	const struct seek_list list = { office_chain(office), offsetof(struct namespace, number), is_any, 0 };
+	uint32_t off;
+
+	if (!seek_after(op, &list, &piece->at, &off))
+		return;
+	while (off != 0) {
+		const struct namespace *row = row_at(op, off);
+
+		if (row == NULL || row->number <= piece->at.id) { /* or a list that runs in a circle */
+			undo_fail(&op->tx, ERR_CORRUPT);
+			return;
+		}
+		if (!copy_row(op, row, piece))
+			return;
+		piece->at = (struct registry_cursor){ .off = off, .id = row->number };
+		off = row->next;
+	}
+	piece->end = true;
+}
+
+static int copy_piece(struct registry *reg, struct piece *piece)
+{
 	struct op op;
 	int ret = op_begin(&op, reg, SHARD_OFFICE, (struct origin){ 0 });
-	uint64_t left;
-	uint32_t off;
 
 	if (ret < 0)
 		return ret;
-	copy->len = 0;
-	off = office->first_namespace;
-	for (left = op_most(&op, SLAB_NAMESPACE, office->namespaces.count); off != 0 && ret == 0; left--) {
-		const struct namespace *row = left == 0 ? NULL : row_at(&op, off);
-
-		if (row == NULL)
-			undo_fail(&op.tx, ERR_CORRUPT);
-		if (row == NULL || !copy_row(&op, row, copy))
-			ret = op.tx.err != 0 ? op.tx.err : ERR_AGAIN;
-		else
-			off = row->next;
-	}
+	piece->len = 0;
+	copy_rows(&op, office_of(reg->seg), piece);
+	ret = op.tx.err;
 	op_end(&op);
 	return ret;
 }
 
-/* Memory is taken before the lock, as much as is needed now and some more. */
-static int copy_out(struct registry *reg, struct copy *copy)
+static void tell(const struct piece *piece, namespaces_fn *fn, void *arg)
 {
-	const struct office *office = office_of(reg->seg);
-	uint64_t count = __atomic_load_n(&office->namespaces.count, __ATOMIC_RELAXED);
-	uint64_t bytes = __atomic_load_n(&office->namespace_bytes, __ATOMIC_RELAXED);
-
-	copy->size = count * sizeof(struct head) + bytes + COPY_SPARE;
-	if (copy->size > reg->seg->bytes * 2)
-		return ERR_CORRUPT;
-	free(copy->bytes);
-	if ((copy->bytes = malloc(copy->size)) == NULL)
-		return ERR_NOMEM;
-	return copy_all(reg, copy);
-}
-
-static void tell(const struct copy *copy, namespaces_fn *fn, void *arg)
-{
-	const char *at = copy->bytes, *end = copy->bytes + copy->len;
+	const char *at = piece->bytes, *end = piece->bytes + piece->len;
 
 	while (at < end) {
 		struct namespace_row row;
@@ -281,13 +290,19 @@ static void tell(const struct copy *copy, namespaces_fn *fn, void *arg)
 
 int namespaces_each(struct registry *reg, namespaces_fn *fn, void *arg)
 {
-	struct copy copy = { .bytes = NULL };
-	int ret = ERR_AGAIN;
+	struct piece *piece = malloc(sizeof(*piece));
+	int ret = piece == NULL ? ERR_NOMEM : 0;
 
-	for (unsigned tries = 0; ret == ERR_AGAIN && tries < COPY_TRIES; tries++)
-		ret = copy_out(reg, &copy);
-	if (ret == 0)
-		tell(&copy, fn, arg);
-	free(copy.bytes);
+	if (ret == 0) {
+		piece->end = false;
+		piece->at = (struct registry_cursor){ .id = 0 };
+	}
+	while (ret == 0 && !piece->end) {
+		if ((ret = copy_piece(reg, piece)) < 0)
+			break;
+		tell(piece, fn, arg);
+		ret = fiber_pause();
+	}
+	free(piece);
 	return ret;
 }

@@ -29,7 +29,8 @@ int namespaces_update(struct registry *reg, const struct namespace_row *row) MUS
 int namespaces_remove(struct registry *reg, struct str id) MUST_CHECK;
 /* ERR_NOT_FOUND. */
 int namespaces_get(struct registry *reg, struct str id, struct namespace_copy *copy_r) MUST_CHECK;
-/* All, of one moment, in order of creation; fn is called outside the lock. */
+/* All that are there throughout, in order of creation; fn is called outside the lock. Others run in between (fiber_pause()):
+ * ERR_GONE. */
 typedef void namespaces_fn(const struct namespace_row *row, void *arg);
 int namespaces_each(struct registry *reg, namespaces_fn *fn, void *arg) MUST_CHECK;
 

@@ -25,6 +25,7 @@ struct namespace
 	uint32_t id, name;   /* blobs */
 	uint32_t about;      /* blob, 0: null */
 	uint32_t pad;
+	uint64_t number; /* rises along the list: one more than the last one had */
 };
 
 _Static_assert(sizeof(struct office) <= SHARD_ROOT_BYTES, "the office fits its place");

@@ -85,6 +85,7 @@ struct registry {
 	struct compact_cursor {
 		uint32_t shard, off, inside_off;
 		uint64_t id, inside_id; /* 0: begin */
+		uint32_t cluster_off;   /* in its settings; 0: begin */
 	} compact_cursor;
 	uint64_t stale_steps; /* in the service at stale_cursor: bounds a list that has no end */
 };
@@ -370,7 +371,7 @@ struct expire_visit {
 	/* in */
 	struct keeper_entry service;
 	uint64_t now_ms;    /* health clock */
-	uint32_t budget;    /* instances to look at in this hold */
+	uint32_t budget;    /* instances to look at in this hold, at most: many removals of long texts end it before */
 	bool hold_removals; /* the brake: flip, but remove nothing */
 	uint64_t soon_ms;   /* for `lost` */
 	/* Room for `budget` of them, or NULL: what the instances that have beaten say about their sources, of this hold. */
@@ -401,7 +402,7 @@ int registry_expire(struct registry *reg, uint32_t shard, struct expire_visit *v
  * shard again. */
 uint64_t registry_due_lowered(struct registry *reg, uint32_t shard);
 uint64_t registry_last_id(struct registry *reg, uint32_t shard);
-/* Frees up to `budget` instances of removed services. Returns how many services are left to drain. */
+/* Frees up to `budget` instances of removed services, fewer if they have long texts. Returns how many services are left to drain. */
 int registry_drain(struct registry *reg, uint32_t shard, uint32_t budget) MUST_CHECK;
 /* Removes the service `id` if it still has no instance; 0, ERR_AGAIN (has some), ERR_NOT_FOUND. */
 int registry_remove_empty(struct registry *reg, struct origin origin, uint32_t shard, struct keeper_entry service) MUST_CHECK;
@@ -477,7 +478,7 @@ struct audience_entry {
 };
 int registry_audience_after(struct registry *reg, uint32_t shard, uint64_t after, struct audience_entry *entry_r) MUST_CHECK;
 
-/* What became of datagrams; applied under one hold. Unlogged words. */
+/* What became of datagrams. Unlogged words. */
 struct delivery {
 	uint64_t id;
 	uint32_t off;
@@ -489,7 +490,7 @@ struct delivery {
 int registry_mark_sent(struct registry *reg, uint32_t shard, const struct delivery *d, uint32_t count) MUST_CHECK;
 /* Also renews the subscriber (seen = now of the health clock). */
 int registry_mark_acked(struct registry *reg, uint32_t shard, const struct delivery *d, uint32_t count) MUST_CHECK;
-/* Drops subscribers (pusher only). An audience without subscribers goes with the last one. */
+/* Drops subscribers (pusher only), each in a transaction of its own. An audience without subscribers goes with the last one. */
 int registry_unsubscribe(struct registry *reg, uint32_t shard, const struct keeper_entry *subs, uint32_t count) MUST_CHECK;
 /* The same, but leaves those alone that polled or acknowledged at or after `since_ms` (health clock), as the lock sees
  * it. Returns how many were dropped. */

@@ -27,6 +27,7 @@
 
 #define OP_PAGES 64U         /* backed before an operation that may allocate */
 #define OP_NOTES 3U          /* events of one transaction */
+#define OP_WORK 4096U        /* words logged, after which a hold of many transactions ends: some 100 removals, or 10 long texts */
 #define NAME_MAX_BYTES 1024U /* namespace; group@@service: both fit a struct name_copy */
 #define TEXT_MAX_BYTES 4064U /* any other text: one chunk with what stands before it, so that a view is enough */
 #define CONSUMERS_IN_USE 1U  /* of QUEUE_CONSUMERS */
@@ -89,6 +90,12 @@ static inline uint64_t op_most(const struct op *op, enum slab_kind kind, uint64_
 	uint64_t most = slab_most(op->reg->seg, kind);
 
 	return count < most ? count : most;
+}
+
+/* Of a hold with many small transactions: this was enough. */
+static inline bool op_is_long(const struct op *op)
+{
+	return op->tx.work >= OP_WORK;
 }
 
 /* Doubly linked lists: a {next, prev} pair inside the objects, {first, last} at the owner. */

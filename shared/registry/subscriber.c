@@ -6,6 +6,9 @@
 #include "shared/shm/health.h"
 #include "shared/shm/shard.h"
 
+#define MARKS_PIECE 256U /* deliveries marked in one hold */
+#define DROPS_PIECE 256U /* subscribers looked at in one hold, to be dropped */
+
 struct audience *audience_at(struct op *op, uint32_t off)
 {
 	struct audience *a = slab_at(&op->tx, off, SLAB_AUDIENCE);
@@ -351,7 +354,29 @@ static struct subscriber *subscriber_hinted(struct op *op, uint64_t id, uint32_t
 	return sub != NULL && sub->id == id ? sub : NULL;
 }
 
-static int mark(struct registry *reg, uint32_t shard, const struct delivery *d, uint32_t count, bool acked)
+static void mark_acked(struct subscriber *sub, const struct delivery *d, uint64_t now_ms)
+{
+	uint64_t revision = sub->push_key == d->key ? sub->sent_revision : d->revision;
+
+	if (revision > sub->acked_revision)
+		__atomic_store_n(&sub->acked_revision, revision, __ATOMIC_RELAXED);
+	FAULT("delivery-acked");
+	__atomic_store_n(&sub->seen_ms, now_ms, __ATOMIC_RELAXED);
+	FAULT("delivery-seen");
+}
+
+static void mark_sent(struct subscriber *sub, const struct delivery *d)
+{
+	__atomic_store_n(&sub->sent_revision, d->revision, __ATOMIC_RELAXED);
+	FAULT("delivery-sent");
+	__atomic_store_n(&sub->push_key, d->key, __ATOMIC_RELAXED);
+	FAULT("delivery-key");
+	__atomic_store_n(&sub->sent_at_ms, d->at_ms, __ATOMIC_RELAXED);
+	__atomic_store_n(&sub->tries, d->tries, __ATOMIC_RELAXED);
+	FAULT("delivery-tries");
+}
+
+static int mark_piece(struct registry *reg, uint32_t shard, const struct delivery *d, uint32_t count, bool acked)
 {
 	uint64_t now_ms = health_now(reg->seg);
 	struct op op;
@@ -362,28 +387,22 @@ static int mark(struct registry *reg, uint32_t shard, const struct delivery *d, 
 	for (uint32_t n = 0; n < count; n++) {
 		struct subscriber *sub = subscriber_hinted(&op, d[n].id, d[n].off);
 
-		if (sub == NULL)
-			continue;
-		if (acked) {
-			uint64_t revision = sub->push_key == d[n].key ? sub->sent_revision : d[n].revision;
-
-			if (revision > sub->acked_revision)
-				__atomic_store_n(&sub->acked_revision, revision, __ATOMIC_RELAXED);
-			FAULT("delivery-acked");
-			__atomic_store_n(&sub->seen_ms, now_ms, __ATOMIC_RELAXED);
-			FAULT("delivery-seen");
-			continue;
-		}
-		__atomic_store_n(&sub->sent_revision, d[n].revision, __ATOMIC_RELAXED);
-		FAULT("delivery-sent");
-		__atomic_store_n(&sub->push_key, d[n].key, __ATOMIC_RELAXED);
-		FAULT("delivery-key");
-		__atomic_store_n(&sub->sent_at_ms, d[n].at_ms, __ATOMIC_RELAXED);
-		__atomic_store_n(&sub->tries, d[n].tries, __ATOMIC_RELAXED);
-		FAULT("delivery-tries");
+		if (sub != NULL && acked)
+			mark_acked(sub, &d[n], now_ms);
+		else if (sub != NULL)
+			mark_sent(sub, &d[n]);
 	}
 	op_end(&op);
 	return 0;
+}
+
+static int mark(struct registry *reg, uint32_t shard, const struct delivery *d, uint32_t count, bool acked)
+{
+	int ret = 0;
+
+	for (uint32_t n = 0; n < count && ret == 0; n += MARKS_PIECE)
+		ret = mark_piece(reg, shard, d + n, count - n < MARKS_PIECE ? count - n : MARKS_PIECE, acked);
+	return ret;
 }
 
 int registry_mark_sent(struct registry *reg, uint32_t shard, const struct delivery *d, uint32_t count)
@@ -436,26 +455,39 @@ static void subscriber_remove(struct op *op, uint32_t off, struct subscriber *su
 		audience_remove(op, aoff, a);
 }
 
-int registry_unsubscribe_silent(struct registry *reg, uint32_t shard, const struct keeper_entry *subs, uint32_t count,
-                                uint64_t since_ms)
+/* One hold: adds to *dropped; returns how many were looked at. */
+static int drop_piece(struct registry *reg, uint32_t shard, const struct keeper_entry *subs, uint32_t count, uint64_t since_ms,
+                      int *dropped)
 {
 	struct op op;
+	uint32_t n;
 	int ret = op_begin(&op, reg, shard, (struct origin){ 0 });
-	int dropped = 0;
 
 	if (ret < 0)
 		return ret;
-	for (uint32_t n = 0; n < count && ret == 0; n++) {
+	for (n = 0; n < count && n < DROPS_PIECE && ret == 0 && !op_is_long(&op); n++) {
 		struct subscriber *sub = subscriber_hinted(&op, subs[n].id, subs[n].off);
 
 		if (sub == NULL || sub->seen_ms >= since_ms)
 			continue;
 		subscriber_remove(&op, subs[n].off, sub);
 		ret = op_commit(&op);
-		dropped += ret == 0;
+		*dropped += ret == 0;
 	}
 	op_end(&op);
-	return ret < 0 ? ret : dropped;
+	return ret < 0 ? ret : (int)n;
+}
+
+int registry_unsubscribe_silent(struct registry *reg, uint32_t shard, const struct keeper_entry *subs, uint32_t count,
+                                uint64_t since_ms)
+{
+	int dropped = 0, looked = 0;
+
+	for (uint32_t n = 0; n < count; n += (uint32_t)looked) {
+		if ((looked = drop_piece(reg, shard, subs + n, count - n, since_ms, &dropped)) < 0)
+			return looked;
+	}
+	return dropped;
 }
 
 int registry_unsubscribe(struct registry *reg, uint32_t shard, const struct keeper_entry *subs, uint32_t count)

@@ -58,6 +58,7 @@
 #define SHARDS_ALL 65U
 #define SEGMENT_GROW_PAGES 256U /* backed in steps of 1 MiB */
 #define SEGMENT_TRIES 3U        /* attaches that may die at one file */
+#define SEGMENT_TAKEN 96U       /* pages of one transaction that are remembered: the longest text and all it comes with */
 #define SEGMENT_QUEUE_AT 2048U  /* struct queue_words, behind the header in the first page */
 
 struct page_desc;
@@ -123,13 +124,14 @@ struct segment {
 	uint64_t data_off; /* of data, in bytes from base */
 	uint64_t bytes;
 	uint32_t pages;
-	uint64_t probes; /* steps of the table look-up in work (table.c): bounds chains that run in a circle */
-	int fd;          /* holds the flock; inherited by children */
-	int wake_fd[2];  /* eventfd a consumer (queue.h); -1 where nobody listens */
-	bool pending;    /* made, but still NAME.new */
-	bool aside;      /* pending: the file in its place is to be kept */
-	int old_fd;      /* pending: that file, with its flock; -1: somebody else holds it */
-	char path[256];  /* of the name it has or will have */
+	uint64_t probes;               /* steps of the table look-up in work (table.c): bounds chains that run in a circle */
+	uint32_t taken[SEGMENT_TAKEN]; /* pages of the transaction in work (slab.c): what its roll-back gives back */
+	int fd;                        /* holds the flock; inherited by children */
+	int wake_fd[2];                /* eventfd a consumer (queue.h); -1 where nobody listens */
+	bool pending;                  /* made, but still NAME.new */
+	bool aside;                    /* pending: the file in its place is to be kept */
+	int old_fd;                    /* pending: that file, with its flock; -1: somebody else holds it */
+	char path[256];                /* of the name it has or will have */
 };
 
 struct segment_config {

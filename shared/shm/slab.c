@@ -281,13 +281,16 @@ static bool page_take(struct tx *tx, uint32_t *page_r)
 
 	if (hint > backed)
 		hint = 0;
-	tx->pages++; /* before the swap: a roll-back then looks for it in any case */
+	tx->pages++;
 	if (!page_claim(tx, hint, backed, page_r) && !page_claim(tx, 0, hint, page_r)) {
 		/* Whatever the hint said, there is none: the next segment_ensure() grows. */
+		tx->pages--;
 		__atomic_store_n(&header->free_hint, 0, __ATOMIC_RELAXED);
 		return false;
 	}
 	FAULT("page-owned");
+	if (tx->pages <= SEGMENT_TAKEN)
+		tx->seg->taken[tx->pages - 1] = *page_r;
 	__atomic_store_n(&header->page_hint, (uint64_t)*page_r + 1, __ATOMIC_RELAXED);
 	__atomic_fetch_sub(&header->free_hint, 1, __ATOMIC_RELAXED);
 	FAULT("page-counted");
@@ -460,6 +463,22 @@ void slab_give_back(struct tx *tx, uint32_t off)
 
 	if (page_of(tx, off, &page) && tx->seg->descs[page].kind == SLAB_NONE)
 		page_return(tx, page);
+}
+
+void slab_untake(struct tx *tx)
+{
+	if (mutant_is(MUTANT_NO_SWEEP))
+		return;
+	if (tx->pages > SEGMENT_TAKEN) {
+		slab_sweep(tx);
+		return;
+	}
+	for (unsigned n = 0; n < tx->pages; n++) {
+		uint32_t page = tx->seg->taken[n];
+
+		if (tx->seg->owners[page] == owner_mark(tx) && tx->seg->descs[page].kind == SLAB_NONE)
+			page_return(tx, page);
+	}
 }
 
 unsigned slab_sweep(struct tx *tx)

@@ -51,7 +51,7 @@ enum slab_kind {
 #define SLAB_BYTES_INSTANCE 112U
 #define SLAB_BYTES_AUDIENCE 48U
 #define SLAB_BYTES_SUBSCRIBER 144U
-#define SLAB_BYTES_NAMESPACE 32U
+#define SLAB_BYTES_NAMESPACE 48U
 
 #define SLAB_BINS 4U /* by fullness: up to 1/4, 1/2, 3/4, below full; full pages hang nowhere */
 
@@ -120,7 +120,9 @@ enum slab_kind slab_kind_at(const struct tx *tx, uint32_t off);
  * return of its page if that became empty. */
 void slab_release(struct tx *tx, uint32_t off);
 void slab_give_back(struct tx *tx, uint32_t off);
-/* Every roll-back: gives back pages that are owned but unused. Returns how many. */
+/* Roll-back of a transaction of this process: gives back the pages that it took. */
+void slab_untake(struct tx *tx);
+/* Roll-back after a death: gives back pages that are owned but unused. Returns how many. Looks at the owners of all pages. */
 unsigned slab_sweep(struct tx *tx);
 
 /* Whole-shard check: bitmaps against used, bins against fullness, counts, owners.

@@ -75,6 +75,7 @@ static bool append(struct tx *tx, const uint64_t *word)
 	entry->at = entry_sealed(at, entry->old, tx->entries);
 	FAULT("undo-entry");
 	tx->entries++;
+	tx->work++;
 	state_store(tx);
 	FAULT("undo-count");
 	if (tx->entries > tx->most)
@@ -214,7 +215,7 @@ int undo_commit(struct tx *tx)
 
 void undo_rollback(struct tx *tx)
 {
-	bool sweep = tx->pages > 0;
+	struct tx took = *tx;
 
 	restore(tx);
 	if (mutant_is(MUTANT_KEEPS_FREES)) {
@@ -225,8 +226,7 @@ void undo_rollback(struct tx *tx)
 	FAULT("rollback-before-store");
 	state_store(tx);
 	FAULT("rollback-after-store");
-	if (sweep)
-		slab_sweep(tx);
+	slab_untake(&took);
 }
 
 uint64_t undo_next_revision(struct tx *tx)

@@ -71,8 +71,9 @@ struct tx {
 	uint16_t entries; /* mirror of the count in the state word */
 	uint16_t frees;
 	uint16_t most;  /* largest entries seen since lock_take: for the tests */
-	uint16_t pages; /* taken in this transaction: a roll-back sweeps them */
+	uint16_t pages; /* taken in this transaction: a roll-back gives them back */
 	bool drain;     /* phase of the state word */
+	uint32_t work;  /* words logged since lock_take(), those of committed transactions too: what a hold has cost so far */
 };
 
 void undo_set64(struct tx *tx, uint64_t *word, uint64_t value);
