@@ -82,13 +82,25 @@ static void found(struct audit *a, unsigned broken)
 	segment_condemn(seg);
 }
 
+/* All that can be said of a shard which is written to all the time: it still is one of those left out. */
+static void check_beside_writers(struct audit *a, uint32_t slice)
+{
+	int ret = registry_check_busy(a->reg, a->shard, slice, say, a);
+
+	if (ret > 0)
+		found(a, (unsigned)ret);
+}
+
 static void check_shard(struct audit *a)
 {
 	uint32_t slice = a->tries == 0 ? AUDIT_SLICE : 2 * AUDIT_SLICE;
 	int ret = registry_check_shard(a->reg, a->shard, slice, say, a);
 
-	if (ret == ERR_AGAIN)
+	if (ret == ERR_AGAIN) {
+		if (a->tries + 1 == AUDIT_TRIES)
+			check_beside_writers(a, slice);
 		return;
+	}
 	if (ret == ERR_CORRUPT)
 		say("a shard's lock is lost", a);
 	else if (ret < 0) /* no memory, or its holder is stuck: the next pass looks again */

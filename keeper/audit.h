@@ -3,14 +3,14 @@
  *
  * A pass looks at every shard, the office, and what belongs to none (registry_check_shard(), registry_check_rest()). It runs on
  * a stack of its own (shared/base/fiber.h) and stands still between two holds whenever a slice (slice.h) is over; a hold is
- * AUDIT_SLICE objects, a quarter of a millisecond. In all it takes about half a second at a million instances, between the other
+ * AUDIT_SLICE objects, a quarter of a millisecond. In all it takes about a second at a million instances, between the other
  * work of a tick.
  *
  * Somebody wrote in a shard between two holds: what was found of it is void, and it is left for the next sweep, which goes
  * through the shards that are left, with the next tick. From the second one on the holds are twice as long; a shard that fits
- * into one cannot be disturbed. There is no hold over a whole shard of any size: it would be as long as the shard is large. So
- * after AUDIT_TRIES sweeps a pass ends without those shards that were written to all the time, says how many these are, and
- * the next one begins AUDIT_AGAIN_MS later. A pass ends after AUDIT_TRIES ticks at the latest, whatever the traffic.
+ * into one cannot be disturbed. There is no hold over a whole shard of any size: it would be as long as the shard is large. The
+ * last of AUDIT_TRIES sweeps goes on beside the writers and leaves out sums only (registry_check_busy()); the pass says how many
+ * shards these are, and the next one begins AUDIT_AGAIN_MS later. A pass ends after AUDIT_TRIES ticks at the latest, whatever the traffic.
  *
  * A pass begins at the start of the keeper, which is after each attach; every segment.check_period; and when somebody
  * distrusts the content: the master after the crash of a child (header->check_wanted), whoever met an impossible
@@ -29,7 +29,7 @@
 #include "shared/base/fiber.h"
 #include "shared/registry/registry.h"
 
-#define AUDIT_SLICE 1024U
+#define AUDIT_SLICE 512U
 #define AUDIT_TRIES 30U
 #define AUDIT_AGAIN_MS 60000U
 #define AUDIT_LINES 20U

@@ -17,6 +17,7 @@
 
 struct service_sums {
 	struct service *s;
+	uint64_t identity, moved; /* of the service; of the check, when the sums began */
 	uint32_t soff, coff;
 	unsigned kind;
 	uint64_t instances, ephemeral, healthy, owned, owners, due_ms;
@@ -80,6 +81,14 @@ static void check_settings(struct check *check, const struct cluster *c)
 		check_broken(check, "settings of the checks of a cluster");
 }
 
+/* A cluster stays where it is as long as its service, unless that is being drained. */
+static bool cluster_stands(const struct check *check, const struct service_sums *sums, const struct cluster *c)
+{
+	return check->moved == sums->moved ||
+	       (check_stands(check, sums->moved, sums->soff, SLAB_SERVICE, sums->identity) &&
+	        slab_try(&check->op.tx, sums->coff, SLAB_CLUSTER) == c && c->service == sums->soff);
+}
+
 static void check_cluster(struct check *check, struct service_sums *sums, struct cluster *c)
 {
 	if (c->service != sums->soff)
@@ -93,6 +102,8 @@ static void check_cluster(struct check *check, struct service_sums *sums, struct
 			              offsetof(struct instance, next) };
 
 		check_list(check, "instances of a cluster", list, c->count[sums->kind], check_instance, sums);
+		if (check->disturbed || !cluster_stands(check, sums, c))
+			return;
 	}
 }
 
@@ -123,17 +134,18 @@ static void check_clusters(struct check *check, struct service_sums *sums)
 		}
 		sums->coff = off;
 		check_cluster(check, sums, c);
-		if (!check_go_on(check, 1))
+		if (!check_go_on(check, 0) || !cluster_stands(check, sums, c))
 			return;
 		off = c->next;
 	}
-	check_compare(check, "clusters", sums->s->clusters, seen);
+	if (check->moved == sums->moved)
+		check_compare(check, "clusters", sums->s->clusters, seen);
 }
 
 /* What a service owns; the same for one with a name and one being drained. */
 static void check_service(struct check *check, uint32_t off, struct service *s)
 {
-	struct service_sums sums = { .s = s, .soff = off, .due_ms = UINT64_MAX };
+	struct service_sums sums = { .s = s, .soff = off, .moved = check->moved, .due_ms = UINT64_MAX };
 	struct tx *tx = &check->op.tx;
 	struct service_key key;
 
@@ -146,8 +158,9 @@ static void check_service(struct check *check, uint32_t off, struct service *s)
 	check_checksum(check, s);
 	sums.bytes = (int64_t)slab_object_bytes(SLAB_SERVICE) + blob_bytes(tx, s->name) + blob_bytes(tx, s->metadata) +
 	             blob_bytes(tx, s->selector) + blob_bytes(tx, s->checksum);
+	sums.identity = check_identity(SLAB_SERVICE, s);
 	check_clusters(check, &sums);
-	if (check->disturbed)
+	if (check->disturbed || check->moved != sums.moved)
 		return;
 	check_compare(check, "instances of a service", s->instances, sums.instances);
 	check_compare(check, "ephemeral instances of a service", s->ephemeral, sums.ephemeral);
@@ -217,6 +230,23 @@ static void check_draining(struct check *check, uint32_t off, void *object, void
 	check_service(check, off, s);
 }
 
+/* The one that the walk stood at was removed: it goes on at the next one. */
+static void check_services_after(struct check *check, struct chain live, uint64_t *last_id)
+{
+	bool through = check->disturbed;
+
+	while (!through) {
+		struct registry_cursor cursor = { .shard = check->shard, .id = *last_id };
+		uint32_t off;
+
+		while (!service_seek(&check->op, &cursor, &off)) {
+			if (!check_go_on(check, SEEK_STEPS))
+				return;
+		}
+		through = check_list_from(check, "services", live, off, check_live, last_id) || check->disturbed;
+	}
+}
+
 static void check_services(struct check *check)
 {
 	struct registry_root *root = check->op.root;
@@ -224,9 +254,10 @@ static void check_services(struct check *check)
 	struct chain draining = { &root->first_drain, &root->last_drain, SLAB_SERVICE, offsetof(struct service, next) };
 	uint64_t last_id = 0;
 
-	check_list(check, "services", live, root->service_count, check_live, &last_id);
+	if (!check_list(check, "services", live, root->service_count, check_live, &last_id))
+		check_services_after(check, live, &last_id);
 	check_list(check, "draining services", draining, root->drain_count, check_draining, NULL);
-	if (check->disturbed)
+	if (check->disturbed || check->moved > 0)
 		return;
 	if (root->last_service_id < last_id)
 		check_broken(check, "last service id");
@@ -246,6 +277,8 @@ static void check_queue(struct check *check, uint32_t consumer)
 	uint32_t off = list->first, prev = 0;
 	uint64_t seen = 0;
 
+	uint64_t moved = check->moved;
+
 	if (check->disturbed)
 		return;
 	while (off != 0) {
@@ -258,14 +291,15 @@ static void check_queue(struct check *check, uint32_t consumer)
 		}
 		seen++;
 		prev = off;
-		if (!check_go_on(check, 1))
+		if (!check_go_on(check, 1) || check->moved != moved)
 			return;
 		off = s->queue[consumer].next;
 	}
 	if (list->last != prev)
 		check_broken(check, "change queue %u: last", consumer);
 	check_compare(check, "change queue", list->count, seen);
-	check_compare(check, "pending services", check->sums.pending[consumer], seen);
+	if (moved == 0)
+		check_compare(check, "pending services", check->sums.pending[consumer], seen);
 }
 
 /* ---- audiences ------------------------------------------------------------- */
@@ -337,6 +371,7 @@ static void check_audience(struct check *check, uint32_t off, void *object, void
 	struct audience *a = object, *found;
 	struct audience_sums sums = { a, off, 0, audience_bytes(&check->op.tx, a) };
 	struct chain list = { &a->first, &a->last, SLAB_SUBSCRIBER, offsetof(struct subscriber, next) };
+	uint64_t moved = check->moved, identity = check_identity(SLAB_AUDIENCE, a);
 	struct service_key key;
 	struct service *s;
 
@@ -349,7 +384,7 @@ static void check_audience(struct check *check, uint32_t off, void *object, void
 		check_broken(check, "audience %u is empty", off);
 	check_id(check, "audience", a->id);
 	check_list(check, "subscribers", list, a->count, check_subscriber, &sums);
-	if (check->disturbed)
+	if (check->disturbed || !check_stands(check, moved, off, SLAB_AUDIENCE, identity))
 		return;
 	check_reach_blob(check, a->name, "audience name");
 	if (!key_of(&check->op.tx, a->name, a->ns_len, a->name_len, &key)) {
@@ -361,14 +396,31 @@ static void check_audience(struct check *check, uint32_t off, void *object, void
 	check->sums.waiting += service_find(&check->op, &key, a->link.hash, &s) == 0;
 }
 
+static void check_audiences_after(struct check *check, struct chain list, uint64_t *last_id)
+{
+	bool through = check->disturbed;
+
+	while (!through) {
+		struct registry_cursor cursor = { .shard = check->shard, .id = *last_id };
+		uint32_t off;
+
+		while (!audience_seek(&check->op, &cursor, &off)) {
+			if (!check_go_on(check, SEEK_STEPS))
+				return;
+		}
+		through = check_list_from(check, "audiences", list, off, check_audience, last_id) || check->disturbed;
+	}
+}
+
 static void check_audiences(struct check *check)
 {
 	struct registry_root *root = check->op.root;
 	struct chain list = { &root->first_audience, &root->last_audience, SLAB_AUDIENCE, offsetof(struct audience, next) };
 	uint64_t last_id = 0;
 
-	check_list(check, "audiences", list, root->audiences.count, check_audience, &last_id);
-	if (check->disturbed)
+	if (!check_list(check, "audiences", list, root->audiences.count, check_audience, &last_id))
+		check_audiences_after(check, list, &last_id);
+	if (check->disturbed || check->moved > 0)
 		return;
 	check_compare(check, "table of subscribers", root->subscribers.count, check->sums.subscribers);
 	check_compare(check, "subscribers", root->subscriber_count, check->sums.subscribers);
@@ -423,7 +475,8 @@ static void check_office(struct check *check)
 	check_reach_blob(check, office->limited, "limited URLs");
 	check_reach_blob(check, office->status, "status");
 	check_list(check, "namespaces", office_chain(office), office->namespaces.count, check_namespace, &sums);
-	check_compare(check, "bytes of namespaces", office->namespace_bytes, sums.bytes);
+	if (check->moved == 0)
+		check_compare(check, "bytes of namespaces", office->namespace_bytes, sums.bytes);
 	check_table(check, &office->namespaces, SLAB_NAMESPACE);
 }
 
@@ -437,14 +490,18 @@ static void check_shard(struct check *check)
 }
 
 /* Memory is taken before the lock. */
-static int begin(struct check *check, struct registry *reg, uint32_t shard, uint32_t slice)
+static int begin(struct check *check, struct registry *reg, uint32_t shard, uint32_t slice, bool busy)
 {
 	int ret;
 
 	check->shard = shard;
+	check->busy = busy;
 	check->slice = check->left = slice;
 	check->marked_pages = segment_backed(reg->seg);
 	check->marks = calloc(check->marked_pages + 1, UNITS_IN_PAGE / 8);
+	/* Memory that is used for the first time has to be cleared: not under the lock. */
+	for (uint64_t at = 0; check->marks != NULL && at < check->marked_pages * (UNITS_IN_PAGE / 8); at += SEGMENT_PAGE)
+		*(volatile uint8_t *)(check->marks + at) = 0;
 	ret = op_begin(&check->op, reg, shard, (struct origin){ 0 });
 	check->held = ret == 0;
 	if (ret == 0)
@@ -452,10 +509,10 @@ static int begin(struct check *check, struct registry *reg, uint32_t shard, uint
 	return ret;
 }
 
-int registry_check_shard(struct registry *reg, uint32_t shard, uint32_t slice, slab_say_fn *say, void *arg)
+static int run(struct registry *reg, uint32_t shard, uint32_t slice, bool busy, slab_say_fn *say, void *arg)
 {
 	struct check *check = calloc(1, sizeof(*check));
-	int ret = check == NULL ? ERR_NOMEM : begin(check, reg, shard, slice);
+	int ret = check == NULL ? ERR_NOMEM : begin(check, reg, shard, slice, busy);
 
 	if (ret == 0) {
 		if (shard == SHARD_OFFICE)
@@ -473,6 +530,16 @@ int registry_check_shard(struct registry *reg, uint32_t shard, uint32_t slice, s
 		free(check->marks);
 	free(check);
 	return ret;
+}
+
+int registry_check_shard(struct registry *reg, uint32_t shard, uint32_t slice, slab_say_fn *say, void *arg)
+{
+	return run(reg, shard, slice, false, say, arg);
+}
+
+int registry_check_busy(struct registry *reg, uint32_t shard, uint32_t slice, slab_say_fn *say, void *arg)
+{
+	return run(reg, shard, slice, true, say, arg);
 }
 
 unsigned registry_check(struct registry *reg, slab_say_fn *say, void *arg)

@@ -8,14 +8,16 @@
 #include "shared/shm/shard.h"
 
 #define BUCKETS_PIECE 256U
-#define PAGES_PIECE 4096U /* looked at without a lock */
+#define PAGES_PIECE 4096U   /* looked at without a lock */
+#define OWNERS_PIECE 16384U /* of all pages, of which a shard has about one in so many as there are shards */
+#define BINS_PIECE 256U
 
 /* ---- a shard --------------------------------------------------------------- */
 
 void check_table(struct check *check, const struct table *table, enum slab_kind kind)
 {
 	struct tx *tx = &check->op.tx;
-	uint64_t seen = 0;
+	uint64_t seen = 0, moved = check->moved;
 
 	if (check->disturbed)
 		return;
@@ -30,24 +32,54 @@ void check_table(struct check *check, const struct table *table, enum slab_kind 
 		if (!check_go_on(check, BUCKETS_PIECE))
 			return;
 	}
-	check_compare(check, "objects of a table", table->count, seen);
+	if (check->moved == moved)
+		check_compare(check, "objects of a table", table->count, seen);
 }
 
-/* In one hold, like a roll-back's sweep: it looks at descriptors only. */
-void check_slabs(struct check *check)
+static void check_counts(struct check *check)
 {
-	const struct shard *shard = &check->op.reg->seg->shards[check->shard];
+	const struct shard *shard = check->op.tx.shard;
 
-	if (check->disturbed)
-		return;
-	check->broken += slab_check(&check->op.tx, check_collect, check);
 	for (unsigned kind = SLAB_TABLE; kind < SLAB_KINDS; kind++) {
 		if (shard->slabs[kind].objects != check->reached[kind])
 			check_broken(check, "objects of kind %u: %llu taken, %llu reached", kind,
 			             (unsigned long long)shard->slabs[kind].objects, (unsigned long long)check->reached[kind]);
 	}
-	if (shard->state != 0)
-		check_broken(check, "state of the log is %#llx and nobody is at work", (unsigned long long)shard->state);
+}
+
+/* Nobody wrote while the totals were made. */
+static void check_bins(struct check *check, struct slab_totals *totals)
+{
+	struct slab_bin_walk walk = { .kind = 0 };
+	uint64_t moved = check->moved;
+
+	check->broken += slab_check_totals(&check->op.tx, totals, check_collect, check);
+	while (walk.kind < SLAB_KINDS) {
+		check->broken += slab_check_bins(&check->op.tx, &walk, BINS_PIECE, totals, check_collect, check);
+		if (!check_go_on(check, BINS_PIECE) || check->moved != moved)
+			return;
+	}
+}
+
+void check_slabs(struct check *check)
+{
+	struct slab_totals totals = { .objects = { 0 } };
+	uint64_t page = 0, moved = check->moved;
+
+	if (check->disturbed)
+		return;
+	if (check->op.tx.shard->state != 0)
+		check_broken(check, "state of the log is %#llx and nobody is at work",
+		             (unsigned long long)check->op.tx.shard->state);
+	if (moved == 0)
+		check_counts(check);
+	while (page < segment_backed(check->op.reg->seg)) {
+		check->broken += slab_check_pages(&check->op.tx, &page, OWNERS_PIECE, &totals, check_collect, check);
+		if (!check_go_on(check, OWNERS_PIECE / SHARDS))
+			return;
+	}
+	if (check->moved == moved)
+		check_bins(check, &totals);
 }
 
 /* ---- what belongs to no shard ------------------------------------------------ */

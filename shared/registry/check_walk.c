@@ -3,9 +3,11 @@
 
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <time.h>
 
 #include "shared/base/fiber.h"
+#include "shared/registry/office.h"
 #include "shared/shm/blob.h"
 #include "shared/shm/shard.h"
 
@@ -65,11 +67,20 @@ void check_kept_id(struct check *check, const char *what, uint64_t id)
 
 /* ---- holds ----------------------------------------------------------------- */
 
+/* From here on the check is of a state that nobody saw as a whole. */
+static void go_along(struct check *check)
+{
+	check->changes = check->op.tx.shard->changes;
+	check->moved++;
+	free(check->marks);
+	check->marks = NULL;
+}
+
 static void breathe(struct check *check)
 {
 	struct registry *reg = check->op.reg;
 	const struct timespec breath = { 0, BREATH_NS };
-	bool gone;
+	bool gone, changed;
 
 	op_end(&check->op);
 	nanosleep(&breath, NULL);
@@ -78,18 +89,52 @@ static void breathe(struct check *check)
 	check->held = check->err == 0;
 	check->op.tx.shard = &reg->seg->shards[check->shard];
 	check->left = check->slice;
-	check->disturbed = gone || !check->held || check->changes != check->op.tx.shard->changes;
+	changed = check->changes != check->op.tx.shard->changes;
+	check->disturbed = gone || !check->held || (changed && !check->busy);
+	if (changed && !check->disturbed)
+		go_along(check);
+}
+
+static void count(struct check *check, uint32_t n)
+{
+	check->left -= check->left > n ? n : check->left;
 }
 
 bool check_go_on(struct check *check, uint32_t n)
 {
 	if (check->disturbed)
 		return false;
-	if (check->left > n)
-		check->left -= n;
-	else
+	count(check, n);
+	if (check->left == 0)
 		breathe(check);
 	return !check->disturbed;
+}
+
+uint64_t check_identity(enum slab_kind kind, const void *object)
+{
+	const struct service *s = object;
+
+	switch (kind) {
+	case SLAB_SERVICE:
+		return s->id << 1 | ((s->flags & SERVICE_REMOVED) != 0);
+	case SLAB_INSTANCE:
+		return ((const struct instance *)object)->id;
+	case SLAB_AUDIENCE:
+		return ((const struct audience *)object)->id;
+	case SLAB_SUBSCRIBER:
+		return ((const struct subscriber *)object)->id;
+	case SLAB_NAMESPACE:
+		return ((const struct namespace *)object)->number;
+	default:
+		return 0;
+	}
+}
+
+bool check_stands(const struct check *check, uint64_t moved, uint32_t off, enum slab_kind kind, uint64_t identity)
+{
+	const void *object = check->moved == moved ? NULL : slab_try(&check->op.tx, off, kind);
+
+	return check->moved == moved || (object != NULL && check_identity(kind, object) == identity);
 }
 
 /* ---- reaching -------------------------------------------------------------- */
@@ -104,6 +149,7 @@ void *check_reach(struct check *check, uint32_t off, enum slab_kind kind, const 
 		return NULL;
 	}
 	check->reached[kind]++;
+	count(check, kind == SLAB_BLOB4K ? 2 : 1); /* a page of its own is in no cache */
 	if (check->marks == NULL || unit / UNITS_IN_PAGE >= check->marked_pages)
 		return object;
 	if (check->marks[unit / 8] >> unit % 8 & 1) {
@@ -128,32 +174,75 @@ void check_reach_blob(struct check *check, uint32_t off, const char *what)
 	}
 }
 
-void check_list(struct check *check, const char *what, struct chain list, uint64_t count, check_each_fn *each, void *owner)
+struct listing {
+	const char *what;
+	struct chain list;
+	check_each_fn *each;
+	void *owner;
+	uint64_t most, seen;
+	uint32_t prev;
+	bool linked; /* prev is what the next one points back to */
+};
+
+/* One object, and where to go on; 0: the end, or it is broken. False: it is gone. */
+static bool check_one(struct check *check, struct listing *l, uint32_t *off)
 {
-	uint64_t most = op_most(&check->op, list.kind, count), seen = 0;
-	uint32_t off = *list.first, prev = 0;
+	enum slab_kind kind = l->list.kind;
+	uint8_t *object = l->seen > l->most ? NULL : check_reach(check, *off, kind, l->what);
+	uint64_t moved = check->moved, identity = object == NULL ? 0 : check_identity(kind, object);
+	uint32_t links[2], at = *off;
+
+	*off = 0;
+	if (object == NULL) {
+		check_broken(check, "%s: list broken after %llu", l->what, (unsigned long long)l->seen);
+		l->linked = false;
+		return true;
+	}
+	memcpy(links, object + l->list.link, sizeof(links));
+	if (l->linked && links[1] != l->prev)
+		check_broken(check, "%s: %u points back to %u instead of %u", l->what, at, links[1], l->prev);
+	l->seen++;
+	l->each(check, at, object, l->owner);
+	if (!check_go_on(check, 0) || !check_stands(check, moved, at, kind, identity))
+		return false;
+	memcpy(links, object + l->list.link, sizeof(links));
+	l->prev = at;
+	l->linked = true;
+	*off = links[0];
+	return true;
+}
+
+static bool walk_list(struct check *check, struct listing *l, uint32_t off)
+{
+	while (off != 0) {
+		if (!check_one(check, l, &off))
+			return false;
+	}
+	return true;
+}
+
+bool check_list(struct check *check, const char *what, struct chain list, uint64_t count, check_each_fn *each, void *owner)
+{
+	struct listing l = { what, list, each, owner, slab_most(check->op.reg->seg, list.kind), 0, 0, true };
+	uint64_t moved = check->moved;
 
 	if (check->disturbed)
-		return;
-	while (off != 0) {
-		uint8_t *object = seen > most ? NULL : check_reach(check, off, list.kind, what);
-		uint32_t links[2];
+		return true;
+	if (!check->busy)
+		l.most = op_most(&check->op, list.kind, count);
+	if (!walk_list(check, &l, *list.first))
+		return false;
+	if (!l.linked || check->moved != moved)
+		return true;
+	check_compare(check, what, count, l.seen);
+	if (*list.last != l.prev)
+		check_broken(check, "%s: last is %u instead of %u", what, *list.last, l.prev);
+	return true;
+}
 
-		if (object == NULL) {
-			check_broken(check, "%s: list broken after %llu", what, (unsigned long long)seen);
-			return;
-		}
-		memcpy(links, object + list.link, sizeof(links));
-		if (links[1] != prev)
-			check_broken(check, "%s: %u points back to %u instead of %u", what, off, links[1], prev);
-		seen++;
-		each(check, off, object, owner);
-		if (!check_go_on(check, 1))
-			return;
-		prev = off;
-		off = links[0];
-	}
-	check_compare(check, what, count, seen);
-	if (*list.last != prev)
-		check_broken(check, "%s: last is %u instead of %u", what, *list.last, prev);
+bool check_list_from(struct check *check, const char *what, struct chain list, uint32_t off, check_each_fn *each, void *owner)
+{
+	struct listing l = { what, list, each, owner, slab_most(check->op.reg->seg, list.kind), 0, 0, false };
+
+	return check->disturbed || walk_list(check, &l, off);
 }

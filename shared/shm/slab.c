@@ -506,10 +506,6 @@ unsigned slab_sweep(struct tx *tx)
 
 /* ---- attach ---------------------------------------------------------------- */
 
-struct totals {
-	uint64_t objects[SLAB_KINDS], pages[SLAB_KINDS], binned[SLAB_KINDS][SLAB_BINS];
-};
-
 static uint32_t bits_set(const struct page_desc *desc)
 {
 	uint32_t used = 0;
@@ -532,7 +528,7 @@ static bool neighbour_agrees(const struct segment *seg, uint64_t page, uint32_t 
 	return other->kind == desc->kind && other->bin == desc->bin && (ahead ? other->prev : other->next) == page + 1;
 }
 
-static const char *owned_damaged(const struct segment *seg, uint64_t page, struct totals *totals)
+static const char *owned_damaged(const struct segment *seg, uint64_t page, struct slab_totals *totals)
 {
 	const struct page_desc *desc = &seg->descs[page];
 	uint32_t used = bits_set(desc);
@@ -565,7 +561,7 @@ static bool is_blank(const struct page_desc *desc)
 }
 
 /* Heads of empty bins are 0; the others were met as pages without predecessor. */
-static bool slab_agrees(const struct slab *slab, const struct totals *totals, uint32_t kind)
+static bool slab_agrees(const struct slab *slab, const struct slab_totals *totals, uint32_t kind)
 {
 	for (uint32_t bin = 0; bin < SLAB_BINS; bin++)
 		if ((slab->bins[bin] == 0) != (totals->binned[kind][bin] == 0))
@@ -575,7 +571,7 @@ static bool slab_agrees(const struct slab *slab, const struct totals *totals, ui
 
 const char *slab_damaged(const struct segment *seg)
 {
-	static struct totals totals[SHARDS_ALL];
+	static struct slab_totals totals[SHARDS_ALL];
 	const char *why = NULL;
 
 	memset(totals, 0, sizeof(totals));
@@ -622,8 +618,7 @@ struct check {
 	slab_say_fn *say;
 	void *arg;
 	unsigned broken;
-	uint64_t objects[SLAB_KINDS], pages[SLAB_KINDS];
-	uint64_t binned[SLAB_KINDS][SLAB_BINS];
+	struct slab_totals *totals;
 };
 
 static void broken(struct check *check, const char *what, uint64_t where, uint64_t found, uint64_t expected)
@@ -659,54 +654,110 @@ static void check_page(struct check *check, uint32_t page)
 		broken(check, "bits beyond the objects of page", page, beyond, 0);
 	if (desc->bin != bin_for(row, (uint32_t)used))
 		broken(check, "bin of page", page, desc->bin, bin_for(row, (uint32_t)used));
-	check->objects[desc->kind] += used;
-	check->pages[desc->kind]++;
+	if (!neighbour_agrees(check->tx->seg, page, desc->next, true) ||
+	    !neighbour_agrees(check->tx->seg, page, desc->prev, false))
+		broken(check, "neighbours of page", page, desc->next, desc->prev);
+	check->totals->objects[desc->kind] += used;
+	check->totals->pages[desc->kind]++;
 	if (desc->bin < SLAB_BINS)
-		check->binned[desc->kind][desc->bin]++;
+		check->totals->binned[desc->kind][desc->bin]++;
+}
+
+unsigned slab_check_pages(const struct tx *tx, uint64_t *page, uint32_t most, struct slab_totals *totals, slab_say_fn *say,
+                          void *arg)
+{
+	struct check check = { .tx = tx, .say = say, .arg = arg, .totals = totals };
+	uint64_t backed = segment_backed(tx->seg), end = backed - *page < most ? backed : *page + most;
+
+	for (; *page < end; (*page)++) {
+		const uint8_t *at = memchr(tx->seg->owners + *page, owner_mark(tx), end - *page);
+
+		if (at == NULL)
+			break;
+		*page = (uint64_t)(at - tx->seg->owners);
+		check_page(&check, (uint32_t)*page);
+	}
+	*page = end;
+	return check.broken;
+}
+
+/* One page of a bin's list. */
+static void check_listed(struct check *check, struct slab_bin_walk *walk)
+{
+	const struct segment *seg = check->tx->seg;
+	const struct page_desc *desc;
+
+	walk->over = true;
+	if (walk->link > seg->pages || seg->owners[walk->link - 1] != owner_mark(check->tx) ||
+	    walk->seen >= check->totals->binned[walk->kind][walk->bin]) {
+		broken(check, "link in bin", walk->bin, walk->link, 0);
+		return;
+	}
+	desc = &seg->descs[walk->link - 1];
+	if (desc->kind != walk->kind || desc->bin != walk->bin || desc->prev != walk->prev) {
+		broken(check, "listed page", walk->link - 1, desc->kind, walk->kind);
+		return;
+	}
+	walk->over = false;
+	walk->seen++;
+	walk->prev = walk->link;
+	walk->link = desc->next;
 }
 
 /* With right back links and the right length, the list holds each page of the bin once. */
-static void check_bin(struct check *check, uint32_t kind, uint32_t bin)
+static void check_bin(struct check *check, struct slab_bin_walk *walk, uint32_t *most)
 {
-	const struct segment *seg = check->tx->seg;
-	uint64_t expected = check->binned[kind][bin], seen = 0;
-	uint32_t prev = 0;
+	uint64_t expected = check->totals->binned[walk->kind][walk->bin];
 
-	for (uint32_t link = check->tx->shard->slabs[kind].bins[bin]; link != 0; seen++) {
-		const struct page_desc *desc;
+	if (!walk->begun)
+		walk->link = check->tx->shard->slabs[walk->kind].bins[walk->bin];
+	walk->begun = true;
+	for (; walk->link != 0 && !walk->over && *most > 0; (*most)--)
+		check_listed(check, walk);
+	if (walk->link != 0 && !walk->over)
+		return;
+	if (!walk->over && walk->seen != expected)
+		broken(check, "pages in bin", walk->bin, walk->seen, expected);
+	*walk = (struct slab_bin_walk){ walk->kind, walk->bin + 1, .begun = false };
+	if (walk->bin == SLAB_BINS)
+		*walk = (struct slab_bin_walk){ walk->kind + 1, 0, .begun = false };
+}
 
-		if (link > seg->pages || seg->owners[link - 1] != owner_mark(check->tx) || seen > expected) {
-			broken(check, "link in bin", bin, link, 0);
-			return;
-		}
-		desc = &seg->descs[link - 1];
-		if (desc->kind != kind || desc->bin != bin || desc->prev != prev) {
-			broken(check, "listed page", link - 1, desc->kind, kind);
-			return;
-		}
-		prev = link;
-		link = desc->next;
+unsigned slab_check_bins(const struct tx *tx, struct slab_bin_walk *walk, uint32_t most, struct slab_totals *totals,
+                         slab_say_fn *say, void *arg)
+{
+	struct check check = { .tx = tx, .say = say, .arg = arg, .totals = totals };
+
+	while (walk->kind < SLAB_KINDS && most > 0)
+		check_bin(&check, walk, &most);
+	return check.broken;
+}
+
+unsigned slab_check_totals(const struct tx *tx, struct slab_totals *totals, slab_say_fn *say, void *arg)
+{
+	struct check check = { .tx = tx, .say = say, .arg = arg, .totals = totals };
+	const struct slab *slabs = tx->shard->slabs;
+
+	for (uint32_t kind = 0; kind < SLAB_KINDS; kind++) {
+		if (slabs[kind].objects != totals->objects[kind])
+			broken(&check, "objects of kind", kind, slabs[kind].objects, totals->objects[kind]);
+		if (slabs[kind].pages != totals->pages[kind])
+			broken(&check, "pages of kind", kind, slabs[kind].pages, totals->pages[kind]);
 	}
-	if (seen != expected)
-		broken(check, "pages in bin", bin, seen, expected);
+	return check.broken;
 }
 
 unsigned slab_check(const struct tx *tx, slab_say_fn *say, void *arg)
 {
-	struct check check = { .tx = tx, .say = say, .arg = arg };
-	const struct slab *slabs = tx->shard->slabs;
+	struct slab_totals totals = { .objects = { 0 } };
+	struct slab_bin_walk walk = { .kind = 0 };
+	uint64_t page = 0;
+	unsigned found = 0;
 
-	for (uint64_t page = 0, backed = segment_backed(tx->seg); page < backed; page++) {
-		if (tx->seg->owners[page] == owner_mark(tx))
-			check_page(&check, (uint32_t)page);
-	}
-	for (uint32_t kind = 0; kind < SLAB_KINDS; kind++) {
-		if (slabs[kind].objects != check.objects[kind])
-			broken(&check, "objects of kind", kind, slabs[kind].objects, check.objects[kind]);
-		if (slabs[kind].pages != check.pages[kind])
-			broken(&check, "pages of kind", kind, slabs[kind].pages, check.pages[kind]);
-		for (uint32_t bin = 0; bin < SLAB_BINS; bin++)
-			check_bin(&check, kind, bin);
-	}
-	return check.broken;
+	while (page < segment_backed(tx->seg))
+		found += slab_check_pages(tx, &page, UINT32_MAX, &totals, say, arg);
+	found += slab_check_totals(tx, &totals, say, arg);
+	while (walk.kind < SLAB_KINDS)
+		found += slab_check_bins(tx, &walk, UINT32_MAX, &totals, say, arg);
+	return found;
 }

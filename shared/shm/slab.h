@@ -133,6 +133,23 @@ typedef void slab_say_fn(const char *text, void *arg);
 const char *slab_damaged(const struct segment *seg);
 unsigned slab_check(const struct tx *tx, slab_say_fn *say, void *arg);
 
+/* The same in pieces. First pages from *page on, `most` of the segment's at a time, each with its neighbours; then, if nobody wrote
+ * since, what they add up to, and the lists, with at most `most` pages of them at a time, until walk->kind is SLAB_KINDS. */
+struct slab_totals {
+	uint64_t objects[SLAB_KINDS], pages[SLAB_KINDS], binned[SLAB_KINDS][SLAB_BINS];
+};
+struct slab_bin_walk {
+	uint32_t kind, bin;
+	uint32_t link, prev; /* the page to look at, and the one before it */
+	uint64_t seen;
+	bool begun, over;
+};
+unsigned slab_check_pages(const struct tx *tx, uint64_t *page, uint32_t most, struct slab_totals *totals, slab_say_fn *say,
+                          void *arg);
+unsigned slab_check_totals(const struct tx *tx, struct slab_totals *totals, slab_say_fn *say, void *arg);
+unsigned slab_check_bins(const struct tx *tx, struct slab_bin_walk *walk, uint32_t most, struct slab_totals *totals,
+                         slab_say_fn *say, void *arg);
+
 /* Without any lock: up to `pages` pages from *page on that have no owner have a blank descriptor. */
 unsigned slab_check_free(const struct segment *seg, uint64_t *page, uint32_t pages, slab_say_fn *say, void *arg);
 

@@ -9,6 +9,7 @@
 
 #include <time.h>
 
+#include "keeper/audit.h"
 #include "shared/registry/namespaces.h"
 #include "shared/registry/office.h"
 #include "shared/registry/persistent.h"
@@ -616,7 +617,7 @@ static void look_at_persistent_ones(void)
 static void check_every_shard(void)
 {
 	for (uint32_t shard = 0; shard < SHARDS_ALL; shard++)
-		assert_int_equal(registry_check_shard(&bed.f.reg, shard, 1024, fixture_say, NULL), 0);
+		assert_int_equal(registry_check_shard(&bed.f.reg, shard, AUDIT_SLICE, fixture_say, NULL), 0);
 }
 
 /* ---- pusher, office ------------------------------------------------------------ */
