@@ -12,6 +12,8 @@
 #define DAY (24U * HOUR)
 /* The name of a service is copied out together with its namespace: struct name_copy. */
 #define NAME_MAX_BYTES 1023U
+/* REGISTRY_CLUSTERS_MOST of shared/registry/registry.h (the test compares). */
+#define CLUSTERS_MOST 4096U
 /* The longest chain one transaction can free: BLOB_MAX_BYTES of shared/shm/blob.h (the test compares). */
 #define METADATA_MAX_BYTES (60U * 4088U)
 
@@ -204,8 +206,8 @@ const struct config_key config_keys[] = {
 	  true, "Most instances of one service. 0: no limit.", NULL },
 	{ "limits.services", CONFIG_INT, FIELD(limit_services), 0, 1000000000, "1000000", "services", true,
 	  "Most services of this node. 0: no limit.", NULL },
-	{ "limits.clusters_per_service", CONFIG_INT, FIELD(limit_clusters_per_service), 0, 1000000, "1024", "clusters", true,
-	  "Most clusters of one service. 0: no limit.", NULL },
+	{ "limits.clusters_per_service", CONFIG_INT, FIELD(limit_clusters_per_service), 1, CLUSTERS_MOST, "1024", "clusters",
+	  true, "Most clusters of one service.", NULL },
 	{ "limits.service_bytes", CONFIG_SIZE, FIELD(limit_service_bytes), 0, 64 * GIB, "0", "", true,
 	  "Most memory of all services with their clusters, instances and metadata (roster_registry_bytes). 0: what segment.limit "
 	  "leaves. There is no such limit by source: one address registers whole fleets (a proxy, a synchronisation, a console), and "

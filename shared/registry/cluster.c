@@ -69,7 +69,9 @@ uint32_t cluster_create(struct op *op, uint32_t soff, struct service *s, struct 
 	uint32_t off, blob = 0, *link;
 
 	*c_r = NULL;
-	if (limit != 0 && s->clusters >= limit) {
+	if (limit == 0 || limit > REGISTRY_CLUSTERS_MOST)
+		limit = REGISTRY_CLUSTERS_MOST;
+	if (s->clusters >= limit) {
 		undo_fail(&op->tx, key_refuse(op->reg, "limits.clusters_per_service", limit));
 		return 0;
 	}

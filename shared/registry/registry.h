@@ -42,6 +42,8 @@ struct origin {
 	uint64_t sender; /* registry_sender() of the client's address, 0: nobody's */
 };
 
+#define REGISTRY_CLUSTERS_MOST 4096U
+
 /* Numbers of the configuration; 0 means no limit. Read at each call, so that a
  * reload may change them in place. */
 struct registry_limits {
@@ -56,8 +58,8 @@ struct registry_limits {
 	uint64_t service_bytes;               /* limits.service_bytes: services with all they hold */
 	uint64_t metadata_bytes;              /* limits.metadata: packed, one object */
 	uint64_t name_bytes;                  /* limits.name: namespace, service, cluster, ip, app, agent, clusters text */
-	uint64_t clusters_per_service;
-	uint64_t namespaces; /* limits.namespaces: rows of namespaces.h */
+	uint64_t clusters_per_service;        /* never more than REGISTRY_CLUSTERS_MOST: a cluster is looked for in a list */
+	uint64_t namespaces;                  /* limits.namespaces: rows of namespaces.h */
 };
 
 struct refusal {
@@ -402,7 +404,7 @@ int registry_expire(struct registry *reg, uint32_t shard, struct expire_visit *v
  * shard again. */
 uint64_t registry_due_lowered(struct registry *reg, uint32_t shard);
 uint64_t registry_last_id(struct registry *reg, uint32_t shard);
-/* Frees up to `budget` instances of removed services, fewer if they have long texts. Returns how many services are left to drain. */
+/* Frees up to `budget` instances of removed services, fewer if they have long texts. Returns how many services are left. */
 int registry_drain(struct registry *reg, uint32_t shard, uint32_t budget) MUST_CHECK;
 /* Removes the service `id` if it still has no instance; 0, ERR_AGAIN (has some), ERR_NOT_FOUND. */
 int registry_remove_empty(struct registry *reg, struct origin origin, uint32_t shard, struct keeper_entry service) MUST_CHECK;
@@ -508,9 +510,9 @@ unsigned registry_check(struct registry *reg, slab_say_fn *say, void *arg);
  * and a fiber_pause() between them. ERR_AGAIN: somebody wrote in between, or the fiber is given up; nothing was reported. Takes
  * memory before the lock; reports after it. ERR_CORRUPT: the lock is lost for ever (lock.h). */
 int registry_check_shard(struct registry *reg, uint32_t shard, uint32_t slice, slab_say_fn *say, void *arg) MUST_CHECK;
-/* The same where somebody writes all the time: goes on in what is there then. Every object is looked at with its neighbours and its
- * key, services as a whole if nobody wrote meanwhile; sums over the shard are not compared. The rest of a list whose object went
- * away just when the check stood at it is left out. ERR_AGAIN: the fiber is given up. */
+/* The same where somebody writes all the time: goes on in what is there then. Every object is looked at with its neighbours and
+ * its key, services as a whole if nobody wrote meanwhile; sums over the shard are not compared. Of a list whose object went away
+ * just when the check stood at it the rest is left out. ERR_AGAIN: the fiber is given up. */
 int registry_check_busy(struct registry *reg, uint32_t shard, uint32_t slice, slab_say_fn *say, void *arg) MUST_CHECK;
 /* What belongs to no shard: header, free pages, rings. Takes no lock; pauses in a fiber. */
 unsigned registry_check_rest(struct registry *reg, slab_say_fn *say, void *arg);

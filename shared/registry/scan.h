@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* scan.h - goes through the instances of one service in bounded holds, whatever others do to it in between. For shared/registry only.
+/* scan.h - goes through the instances of one service in bounded holds, whatever others do to it in between. For shared/registry
+ * only.
  *
  *     ret = scan_begin(&scan, &op, ...)            in the first hold
  *     while ((i = scan_next(&scan, &op)) != NULL)  ... SCAN_STEPS steps a hold at most

@@ -133,8 +133,9 @@ typedef void slab_say_fn(const char *text, void *arg);
 const char *slab_damaged(const struct segment *seg);
 unsigned slab_check(const struct tx *tx, slab_say_fn *say, void *arg);
 
-/* The same in pieces. First pages from *page on, `most` of the segment's at a time, each with its neighbours; then, if nobody wrote
- * since, what they add up to, and the lists, with at most `most` pages of them at a time, until walk->kind is SLAB_KINDS. */
+/* The same in pieces. First pages from *page on, `most` of the segment's at a time, each with its neighbours; then, if nobody
+ * wrote since, what they add up to, and the lists, with at most `most` pages of them at a time, until walk->kind is
+ * SLAB_KINDS. */
 struct slab_totals {
 	uint64_t objects[SLAB_KINDS], pages[SLAB_KINDS], binned[SLAB_KINDS][SLAB_BINS];
 };

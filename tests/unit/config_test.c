@@ -11,6 +11,7 @@
 
 #include "shared/base/log.h"
 #include "shared/config/config_key.h"
+#include "shared/registry/registry.h"
 #include "shared/shm/blob.h"
 
 /* ---- the rows -------------------------------------------------------------- */
@@ -66,6 +67,7 @@ static void test_rows(void **state)
 			assert_int_not_equal(config_keys[j].off, k->off);
 	}
 	assert_int_equal(config_key_find(STR("limits.metadata"))->max, BLOB_MAX_BYTES);
+	assert_int_equal(config_key_find(STR("limits.clusters_per_service"))->max, REGISTRY_CLUSTERS_MOST);
 	assert_null(config_key_find(STR("listen")));
 	assert_true(config_key_is_section(STR("listen")));
 	assert_false(config_key_is_section(STR("liste")));

@@ -28,7 +28,7 @@
 
 #define SERVICES 60000U
 #define INSTANCES 200000U /* limits.instances_per_service */
-#define CLUSTERS 1024U    /* limits.clusters_per_service */
+#define CLUSTERS 4096U    /* the most that limits.clusters_per_service may be */
 #define LONG_TEXTS 1000U  /* instances with long metadata */
 #define SUBSCRIBERS 10000U
 #define NAMESPACES 10000U
@@ -261,7 +261,7 @@ static void page_deep(void)
 
 static void page_of_the_last_cluster(void)
 {
-	assert_int_equal(registry_page(&bed.f.reg, named("g@@wide"), STR("cluster-1023"), 0, 10, &bed.view), 0);
+	assert_int_equal(registry_page(&bed.f.reg, named("g@@wide"), STR("cluster-4095"), 0, 10, &bed.view), 0);
 	assert_int_equal(bed.view.instance_count, 1);
 }
 
@@ -362,14 +362,14 @@ static void services_of_a_shard(void)
 
 static void register_in_the_last_cluster(void)
 {
-	put_one("g@@wide", "cluster-1023", bed.fresh++, true, 100);
+	put_one("g@@wide", "cluster-4095", bed.fresh++, true, 100);
 }
 
 static void register_in_one_cluster_too_many(void)
 {
 	named("g@@wide");
 	name_ip(bed.fresh++);
-	bed.spec.key.cluster = STR("cluster-1024");
+	bed.spec.key.cluster = STR("cluster-4096");
 	assert_int_equal(registry_register(&bed.f.reg, client, &bed.key, &bed.spec), ERR_LIMIT);
 }
 
@@ -463,7 +463,7 @@ static void settings_of_the_last_cluster(void)
 	if (stamp_of(&bed.f, "g@@wide-settings").clusters == 0)
 		fill_clusters("g@@wide-settings", 10);
 	longest_ns = 0;
-	assert_int_equal(registry_update_cluster(&bed.f.reg, operator, named("g@@wide-settings"), STR("cluster-1023"), &settings),
+	assert_int_equal(registry_update_cluster(&bed.f.reg, operator, named("g@@wide-settings"), STR("cluster-4095"), &settings),
 	                 0);
 }
 
@@ -704,11 +704,11 @@ static const struct row {
 } rows[] = {
 	{ "registry_view: 200,000 instances", view_big },
 	{ "registry_view: metadata at its limit", view_long },
-	{ "registry_view: 1,024 clusters", view_wide },
-	{ "registry_settings: 1,024 clusters", settings_wide },
+	{ "registry_view: 4,096 clusters", view_wide },
+	{ "registry_settings: 4,096 clusters", settings_wide },
 	{ "registry_page: late in 200,000 instances", page_deep },
-	{ "registry_page: the last of 1,024 clusters", page_of_the_last_cluster },
-	{ "registry_get: none of 1,024 clusters", get_in_unknown_cluster },
+	{ "registry_page: the last of 4,096 clusters", page_of_the_last_cluster },
+	{ "registry_get: none of 4,096 clusters", get_in_unknown_cluster },
 	{ "registry_get: the longest metadata", get_with_the_longest_metadata },
 	{ "registry_health: as many as it takes", health_of_4096 },
 	{ "registry_services: all", all_services },
@@ -717,27 +717,27 @@ static const struct row {
 	{ "registry_subscribers: the place is lost", subscribers_from_a_lost_place },
 	{ "registry_audience_after: the place is lost", audiences_of_a_shard },
 	{ "registry_services_after: the place is lost", services_of_a_shard },
-	{ "registry_register: in the last of 1,024 clusters", register_in_the_last_cluster },
+	{ "registry_register: in the last of 4,096 clusters", register_in_the_last_cluster },
 	{ "registry_register: one cluster too many", register_in_one_cluster_too_many },
 	{ "registry_register: a number among 200,000 instances", register_with_a_number },
 	{ "registry_register: the longest metadata, made, replaced, removed", register_with_the_longest_metadata },
 	{ "registry_update: any port, none of 200,000 instances", update_with_any_port },
-	{ "registry_update: any of 1,024 clusters", update_in_any_cluster },
+	{ "registry_update: any of 4,096 clusters", update_in_any_cluster },
 	{ "registry_patch: the longest metadata", patch_the_longest_metadata },
 	{ "registry_set_metadata: the last of 200,000 instances", set_metadata_of_the_last },
-	{ "registry_deregister: none of 1,024 clusters", deregister_from_an_unknown_cluster },
+	{ "registry_deregister: none of 4,096 clusters", deregister_from_an_unknown_cluster },
 	{ "registry_set_health, registry_beat", beat_and_health },
 	{ "registry_store_checksum", store_checksum },
-	{ "registry_update_cluster: the last of 1,024", settings_of_the_last_cluster },
+	{ "registry_update_cluster: the last of 4,096", settings_of_the_last_cluster },
 	{ "registry_create_service, registry_update_service", settings_of_a_service },
 	{ "registry_remove_service", remove_a_big_service },
-	{ "registry_drain: long texts, 1,024 clusters", drain_of_long_texts },
+	{ "registry_drain: long texts, 4,096 clusters", drain_of_long_texts },
 	{ "registry_expire: nothing is due", expire_with_nothing_due },
 	{ "registry_expire: all flip", expire_flips },
 	{ "registry_expire: all go", expire_removes },
 	{ "registry_expire: all go, with long texts", expire_removes_long_texts },
 	{ "registry_compact", compact },
-	{ "registry_look_persistent: 1,024 clusters", look_at_persistent_ones },
+	{ "registry_look_persistent: 4,096 clusters", look_at_persistent_ones },
 	{ "registry_check_shard", check_every_shard },
 	{ "registry_take_changed", take_changed },
 	{ "registry_mark_sent, registry_mark_acked: 4,096 at once", deliveries },

@@ -1,0 +1,265 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <stdio.h>
+#include <string.h>
+
+#include "shared/shm/slab_internal.h"
+
+#define FREE_LOOKS 3U
+
+/* ---- attach ---------------------------------------------------------------- */
+
+static uint32_t bits_set(const struct page_desc *desc)
+{
+	uint32_t used = 0;
+
+	for (uint32_t word = 0; word < 4; word++)
+		used += (uint32_t)__builtin_popcountll(desc->bitmap[word]);
+	return used;
+}
+
+/* The neighbour in the bin is a page of the same shard, kind and bin that points back. */
+static bool neighbour_agrees(const struct segment *seg, uint64_t page, uint32_t link, bool ahead)
+{
+	const struct page_desc *desc = &seg->descs[page], *other;
+
+	if (link == 0)
+		return true;
+	if (link > segment_backed(seg) || seg->owners[link - 1] != seg->owners[page])
+		return false;
+	other = &seg->descs[link - 1];
+	return other->kind == desc->kind && other->bin == desc->bin && (ahead ? other->prev : other->next) == page + 1;
+}
+
+static const char *owned_damaged(const struct segment *seg, uint64_t page, struct slab_totals *totals)
+{
+	const struct page_desc *desc = &seg->descs[page];
+	uint32_t used = bits_set(desc);
+	const struct slab *slab;
+
+	if (desc->kind == SLAB_NONE || desc->kind >= SLAB_KINDS)
+		return "a page has an owner and no kind";
+	slab = &seg->shards[seg->owners[page] - 1].slabs[desc->kind];
+	if (used == 0 || used != desc->used || desc->bin != slab_bin_for(&slab_kinds[desc->kind], used))
+		return "a page's bitmap and counts contradict each other";
+	for (uint32_t word = 0; word < 4; word++)
+		if ((desc->bitmap[word] & ~slab_word_mask(&slab_kinds[desc->kind], word)) != 0)
+			return "a page's bitmap has bits beyond its objects";
+	totals += seg->owners[page] - 1;
+	totals->objects[desc->kind] += used;
+	totals->pages[desc->kind]++;
+	if (desc->bin >= SLAB_BINS)
+		return desc->next == 0 && desc->prev == 0 ? NULL : "a full page is listed";
+	totals->binned[desc->kind][desc->bin]++;
+	if (!neighbour_agrees(seg, page, desc->next, true) || !neighbour_agrees(seg, page, desc->prev, false) ||
+	    (desc->prev == 0 && slab->bins[desc->bin] != page + 1))
+		return "a list of pages is broken";
+	return NULL;
+}
+
+static bool is_blank(const struct page_desc *desc)
+{
+	return desc->kind == SLAB_NONE && desc->used == 0 && desc->bin == 0 && desc->next == 0 && desc->prev == 0 &&
+	       bits_set(desc) == 0;
+}
+
+/* Heads of empty bins are 0; the others were met as pages without predecessor. */
+static bool slab_agrees(const struct slab *slab, const struct slab_totals *totals, uint32_t kind)
+{
+	for (uint32_t bin = 0; bin < SLAB_BINS; bin++)
+		if ((slab->bins[bin] == 0) != (totals->binned[kind][bin] == 0))
+			return false;
+	return slab->objects == totals->objects[kind] && slab->pages == totals->pages[kind];
+}
+
+const char *slab_damaged(const struct segment *seg)
+{
+	static struct slab_totals totals[SHARDS_ALL];
+	const char *why = NULL;
+
+	memset(totals, 0, sizeof(totals));
+	for (uint64_t page = 0, backed = segment_backed(seg); page < backed && why == NULL; page++) {
+		if (seg->owners[page] != 0)
+			why = owned_damaged(seg, page, totals);
+		else if (!is_blank(&seg->descs[page]))
+			why = "a free page is described as used";
+	}
+	for (uint32_t shard = 0; shard < SHARDS_ALL && why == NULL; shard++)
+		for (uint32_t kind = 0; kind < SLAB_KINDS && why == NULL; kind++)
+			if (!slab_agrees(&seg->shards[shard].slabs[kind], &totals[shard], kind))
+				why = "the counts of a shard's objects are wrong";
+	return why;
+}
+
+unsigned slab_check_free(const struct segment *seg, uint64_t *page, uint32_t pages, slab_say_fn *say, void *arg)
+{
+	uint64_t backed = segment_backed(seg);
+	unsigned found = 0;
+	char text[64];
+
+	for (; *page < backed && pages > 0; (*page)++, pages--) {
+		bool wrong = true;
+
+		/* Whoever takes or returns it at this moment is done at the next look. */
+		for (unsigned look = 0; look < FREE_LOOKS && wrong; look++)
+			wrong = __atomic_load_n(&seg->owners[*page], __ATOMIC_ACQUIRE) == 0 && !is_blank(&seg->descs[*page]) &&
+			        __atomic_load_n(&seg->owners[*page], __ATOMIC_ACQUIRE) == 0;
+		if (!wrong)
+			continue;
+		found++;
+		snprintf(text, sizeof(text), "slab: free page %llu is described as used", (unsigned long long)*page);
+		if (say != NULL)
+			say(text, arg);
+	}
+	return found;
+}
+
+/* ---- check ----------------------------------------------------------------- */
+
+struct check {
+	const struct tx *tx;
+	slab_say_fn *say;
+	void *arg;
+	unsigned broken;
+	struct slab_totals *totals;
+};
+
+static void broken(struct check *check, const char *what, uint64_t where, uint64_t found, uint64_t expected)
+{
+	char text[160];
+
+	check->broken++;
+	if (check->say == NULL)
+		return;
+	snprintf(text, sizeof(text), "slab: shard %u: %s %llu: %llu, expected %llu", check->tx->shard->index, what,
+	         (unsigned long long)where, (unsigned long long)found, (unsigned long long)expected);
+	check->say(text, check->arg);
+}
+
+static void check_page(struct check *check, uint32_t page)
+{
+	const struct page_desc *desc = &check->tx->seg->descs[page];
+	const struct slab_kind_row *row;
+	uint64_t used = 0, beyond = 0;
+
+	if (desc->kind == SLAB_NONE || desc->kind >= SLAB_KINDS) {
+		broken(check, "page owned but unused", page, desc->kind, 0);
+		return;
+	}
+	row = &slab_kinds[desc->kind];
+	for (uint32_t word = 0; word < 4; word++) {
+		used += (uint64_t)__builtin_popcountll(desc->bitmap[word]);
+		beyond |= desc->bitmap[word] & ~slab_word_mask(row, word);
+	}
+	if (desc->used != used || used == 0)
+		broken(check, "objects of page", page, desc->used, used);
+	if (beyond != 0)
+		broken(check, "bits beyond the objects of page", page, beyond, 0);
+	if (desc->bin != slab_bin_for(row, (uint32_t)used))
+		broken(check, "bin of page", page, desc->bin, slab_bin_for(row, (uint32_t)used));
+	if (!neighbour_agrees(check->tx->seg, page, desc->next, true) ||
+	    !neighbour_agrees(check->tx->seg, page, desc->prev, false))
+		broken(check, "neighbours of page", page, desc->next, desc->prev);
+	check->totals->objects[desc->kind] += used;
+	check->totals->pages[desc->kind]++;
+	if (desc->bin < SLAB_BINS)
+		check->totals->binned[desc->kind][desc->bin]++;
+}
+
+unsigned slab_check_pages(const struct tx *tx, uint64_t *page, uint32_t most, struct slab_totals *totals, slab_say_fn *say,
+                          void *arg)
+{
+	struct check check = { .tx = tx, .say = say, .arg = arg, .totals = totals };
+	uint64_t backed = segment_backed(tx->seg), end = backed - *page < most ? backed : *page + most;
+
+	for (; *page < end; (*page)++) {
+		const uint8_t *at = memchr(tx->seg->owners + *page, slab_owner_mark(tx), end - *page);
+
+		if (at == NULL)
+			break;
+		*page = (uint64_t)(at - tx->seg->owners);
+		check_page(&check, (uint32_t)*page);
+	}
+	*page = end;
+	return check.broken;
+}
+
+/* One page of a bin's list. */
+static void check_listed(struct check *check, struct slab_bin_walk *walk)
+{
+	const struct segment *seg = check->tx->seg;
+	const struct page_desc *desc;
+
+	walk->over = true;
+	if (walk->link > seg->pages || seg->owners[walk->link - 1] != slab_owner_mark(check->tx) ||
+	    walk->seen >= check->totals->binned[walk->kind][walk->bin]) {
+		broken(check, "link in bin", walk->bin, walk->link, 0);
+		return;
+	}
+	desc = &seg->descs[walk->link - 1];
+	if (desc->kind != walk->kind || desc->bin != walk->bin || desc->prev != walk->prev) {
+		broken(check, "listed page", walk->link - 1, desc->kind, walk->kind);
+		return;
+	}
+	walk->over = false;
+	walk->seen++;
+	walk->prev = walk->link;
+	walk->link = desc->next;
+}
+
+/* With right back links and the right length, the list holds each page of the bin once. */
+static void check_bin(struct check *check, struct slab_bin_walk *walk, uint32_t *most)
+{
+	uint64_t expected = check->totals->binned[walk->kind][walk->bin];
+
+	if (!walk->begun)
+		walk->link = check->tx->shard->slabs[walk->kind].bins[walk->bin];
+	walk->begun = true;
+	for (; walk->link != 0 && !walk->over && *most > 0; (*most)--)
+		check_listed(check, walk);
+	if (walk->link != 0 && !walk->over)
+		return;
+	if (!walk->over && walk->seen != expected)
+		broken(check, "pages in bin", walk->bin, walk->seen, expected);
+	*walk = (struct slab_bin_walk){ walk->kind, walk->bin + 1, .begun = false };
+	if (walk->bin == SLAB_BINS)
+		*walk = (struct slab_bin_walk){ walk->kind + 1, 0, .begun = false };
+}
+
+unsigned slab_check_bins(const struct tx *tx, struct slab_bin_walk *walk, uint32_t most, struct slab_totals *totals,
+                         slab_say_fn *say, void *arg)
+{
+	struct check check = { .tx = tx, .say = say, .arg = arg, .totals = totals };
+
+	while (walk->kind < SLAB_KINDS && most > 0)
+		check_bin(&check, walk, &most);
+	return check.broken;
+}
+
+unsigned slab_check_totals(const struct tx *tx, struct slab_totals *totals, slab_say_fn *say, void *arg)
+{
+	struct check check = { .tx = tx, .say = say, .arg = arg, .totals = totals };
+	const struct slab *slabs = tx->shard->slabs;
+
+	for (uint32_t kind = 0; kind < SLAB_KINDS; kind++) {
+		if (slabs[kind].objects != totals->objects[kind])
+			broken(&check, "objects of kind", kind, slabs[kind].objects, totals->objects[kind]);
+		if (slabs[kind].pages != totals->pages[kind])
+			broken(&check, "pages of kind", kind, slabs[kind].pages, totals->pages[kind]);
+	}
+	return check.broken;
+}
+
+unsigned slab_check(const struct tx *tx, slab_say_fn *say, void *arg)
+{
+	struct slab_totals totals = { .objects = { 0 } };
+	struct slab_bin_walk walk = { .kind = 0 };
+	uint64_t page = 0;
+	unsigned found = 0;
+
+	while (page < segment_backed(tx->seg))
+		found += slab_check_pages(tx, &page, UINT32_MAX, &totals, say, arg);
+	found += slab_check_totals(tx, &totals, say, arg);
+	while (walk.kind < SLAB_KINDS)
+		found += slab_check_bins(tx, &walk, UINT32_MAX, &totals, say, arg);
+	return found;
+}

@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* slab_internal.h - what slab.c and its check know of a page; nobody else includes it. */
+#ifndef SHM_SLAB_INTERNAL_H
+#define SHM_SLAB_INTERNAL_H
+
+#include "shared/shm/shard.h"
+#include "shared/shm/slab.h"
+#include "shared/shm/undo.h"
+
+struct slab_kind_row {
+	uint16_t bytes;
+	uint16_t units;    /* bytes / SEGMENT_UNIT */
+	uint16_t capacity; /* objects a page */
+	uint32_t inverse;  /* (unit * inverse) >> 16 == unit / units, exact for unit < 256 */
+};
+
+extern const struct slab_kind_row slab_kinds[SLAB_KINDS];
+
+static inline uint8_t slab_owner_mark(const struct tx *tx)
+{
+	return (uint8_t)(tx->shard->index + 1);
+}
+
+/* SLAB_BINS: not listed. */
+static inline uint16_t slab_bin_for(const struct slab_kind_row *row, uint32_t used)
+{
+	if (used == 0 || used >= row->capacity)
+		return SLAB_BINS;
+	return (uint16_t)((used * 4 - 1) / row->capacity);
+}
+
+/* The objects of a page in a word of its bitmap. */
+static inline uint64_t slab_word_mask(const struct slab_kind_row *row, uint32_t word)
+{
+	uint32_t bits = row->capacity > word * 64 ? row->capacity - word * 64 : 0;
+
+	return bits >= 64 ? UINT64_MAX : (1ULL << bits) - 1;
+}
+
+#endif
