@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "shared/base/clock.h"
+#include "shared/registry/layout.h"
 #include "shared/registry/namespaces.h"
 #include "shared/registry/persistent.h"
 #include "shared/registry/settings.h"

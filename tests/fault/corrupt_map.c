@@ -168,8 +168,8 @@ static void map_service(struct map *map, uint64_t at, const struct service *s)
 	MUST(map, at, fields);
 	if ((s->flags & SERVICE_REMOVED) == 0)
 		MUST(map, at, live);
-	if (s->instances > 0) /* else nothing is found by it */
-		must(map, at + offsetof(struct service, id), 8, ALL);
+	/* Nothing is found by it: of the lower half a number that rises still, and was given out, is as good as another. */
+	must(map, at + offsetof(struct service, id) + 4, 4, ALL);
 	for (unsigned c = 0; c < QUEUE_CONSUMERS; c++) {
 		uint64_t link = at + offsetof(struct service, queue) + c * sizeof(struct queue_link);
 		bool pending = queue_link_pending(&s->queue[c]) != 0;
