@@ -1,12 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-libroster_a_SOURCES += shared/base/arena.c shared/base/arena.h shared/base/buf.c shared/base/buf.h shared/base/clock.c \
-	shared/base/clock.h shared/base/err.c shared/base/err.h \
-	shared/base/fiber.c shared/base/fiber.h shared/base/log.c shared/base/log.h shared/base/source.h shared/base/str.h
+libroster_a_SOURCES += shared/base/arena.c shared/base/arena.h shared/base/buf.c shared/base/buf.h shared/base/breath.h \
+	shared/base/clock.c shared/base/clock.h shared/base/err.c shared/base/err.h shared/base/fiber.c shared/base/fiber.h \
+	shared/base/hash.c shared/base/hash.h shared/base/log.c shared/base/log.h shared/base/sort.c shared/base/sort.h shared/base/source.h \
+	shared/base/str.h
 
 if HAVE_CMOCKA
-check_PROGRAMS += tests/unit/base_test tests/unit/fiber_test
+check_PROGRAMS += tests/unit/base_test tests/unit/fiber_test tests/unit/sort_test
 tests_unit_base_test_SOURCES = tests/unit/base_test.c
 tests_unit_base_test_LDADD = $(UNIT_LDADD)
 tests_unit_fiber_test_SOURCES = tests/unit/fiber_test.c
 tests_unit_fiber_test_LDADD = $(UNIT_LDADD)
+tests_unit_sort_test_SOURCES = tests/unit/sort_test.c
+tests_unit_sort_test_LDADD = $(UNIT_LDADD)
 endif

@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "shared/base/sort.h"
+
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "shared/base/breath.h"
+
+#define COMPARE_WEIGHT 64U /* two rows that are not in the cache */
+
+struct sorter {
+	sort_compare_fn *compare;
+	size_t bytes; /* of a row */
+	struct breath breath;
+};
+
+/* From [left, right) and [right, end), each in order, to `to`. */
+static int merge(struct sorter *s, const char *left, const char *right, const char *end, char *to)
+{
+	const char *a = left, *b = right;
+	int ret = 0;
+
+	while ((a < right || b < end) && ret == 0) {
+		const char **from = b == end || (a < right && s->compare(a, b) <= 0) ? &a : &b;
+
+		memcpy(to, *from, s->bytes);
+		*from += s->bytes;
+		to += s->bytes;
+		ret = breathe(&s->breath, s->bytes + COMPARE_WEIGHT);
+	}
+	return ret;
+}
+
+/* Pairs of runs of that many bytes become runs of twice as many. */
+static int merge_runs(struct sorter *s, const char *from, char *to, size_t all, size_t run)
+{
+	int ret = 0;
+
+	for (size_t at = 0; at < all && ret == 0; at += 2 * run) {
+		size_t middle = all - at > run ? at + run : all, end = all - at > 2 * run ? at + 2 * run : all;
+
+		ret = merge(s, from + at, from + middle, from + end, to + at);
+	}
+	return ret;
+}
+
+static int copy_back(struct sorter *s, char *rows, const char *from, size_t all)
+{
+	int ret = 0;
+
+	for (size_t at = 0; at < all && ret == 0; at += BREATH_WEIGHT) {
+		size_t n = all - at < BREATH_WEIGHT ? all - at : BREATH_WEIGHT;
+
+		memcpy(rows + at, from + at, n);
+		ret = breathe(&s->breath, n);
+	}
+	return ret;
+}
+
+int sort_rows(void *rows, size_t count, size_t row_bytes, sort_compare_fn *compare)
+{
+	struct sorter s = { .compare = compare, .bytes = row_bytes };
+	char *from = rows, *to, *other;
+	int ret = 0;
+
+	if (count < 2)
+		return 0;
+	if ((to = other = reallocarray(NULL, count, row_bytes)) == NULL)
+		return ERR_NOMEM;
+	for (size_t run = row_bytes, all = count * row_bytes; run < all && ret == 0; run *= 2) {
+		char *done = to;
+
+		ret = merge_runs(&s, from, to, all, run);
+		to = from;
+		from = done;
+	}
+	if (ret == 0 && from == other)
+		ret = copy_back(&s, rows, other, count * row_bytes);
+	free(other);
+	return ret;
+}
