@@ -4,8 +4,10 @@
 #include <errno.h>
 #include <iconv.h>
 
+#include "shared/base/fiber.h"
 #include "shared/codec/utf8.h"
 
+#define PIECE 16384U /* bytes written between two pauses */
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
 struct charset {
@@ -141,28 +143,54 @@ bool charset_in_forms(const struct charset *charset)
 	return charset->unit == 1;
 }
 
+struct decoding {
+	const struct charset *charset;
+	iconv_t cd;
+	char *in, *at;
+	size_t in_left, room;
+};
+
+/* Goes on until about so many bytes are written. What stops it is the room given, so it ends between two characters. */
+static void decode_piece(struct decoding *d, size_t most)
+{
+	iconv(d->cd, NULL, NULL, NULL, NULL); /* whatever the text before left in it */
+	while (d->in_left > 0 && most >= 3) {
+		size_t room = most, skip, written;
+		bool done = iconv(d->cd, &d->in, &d->in_left, &d->at, &room) != (size_t)-1;
+		int why = errno;
+
+		written = most - room;
+		d->room -= written;
+		most = room;
+		if (done || why == E2BIG || most < 3)
+			return;
+		skip = why == EINVAL || d->in_left < d->charset->unit ? d->in_left : d->charset->unit;
+		memcpy(d->at, "\xef\xbf\xbd", 3);
+		d->at += 3;
+		d->room -= 3;
+		most -= 3;
+		d->in_left -= skip;
+		d->in += skip;
+	}
+}
+
+/* Between two pieces others use the same converter: none of those in the table has a state there. */
 int charset_decode(struct arena *arena, const struct charset *charset, struct str text, struct str *out_r)
 {
-	size_t room = text.n * 3 + 8, in_left = text.n;
-	char *out, *at, *in = (char *)text.p;
-	iconv_t cd;
+	struct decoding d = { .charset = charset, .in = (char *)text.p, .in_left = text.n, .room = text.n * 3 + 8 };
+	size_t before = text.n + 1;
+	char *out;
 
-	if (charset == charset_utf8 || text.n == 0 || !open_converter(charset, &cd))
+	if (charset == charset_utf8 || text.n == 0 || !open_converter(charset, &d.cd))
 		return utf8_repair(arena, text, out_r);
-	if ((out = at = arena_alloc(arena, room)) == NULL)
+	if ((out = d.at = arena_alloc(arena, d.room)) == NULL)
 		return ERR_NOMEM;
-	iconv(cd, NULL, NULL, NULL, NULL); /* whatever the text before left in it */
-	while (in_left > 0 && iconv(cd, &in, &in_left, &at, &room) == (size_t)-1) {
-		size_t skip = errno == EINVAL || in_left < charset->unit ? in_left : charset->unit;
-
-		if (errno == E2BIG || room < 3)
-			break;
-		memcpy(at, "\xef\xbf\xbd", 3);
-		at += 3;
-		room -= 3;
-		in_left -= skip;
-		in += skip;
+	while (d.in_left > 0 && d.in_left < before && d.room >= 3) {
+		before = d.in_left;
+		decode_piece(&d, d.room < PIECE ? d.room : PIECE);
+		if (fiber_pause() < 0)
+			return ERR_GONE;
 	}
-	*out_r = str_make(out, (size_t)(at - out));
+	*out_r = str_make(out, (size_t)(d.at - out));
 	return 0;
 }

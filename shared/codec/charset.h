@@ -26,7 +26,7 @@ const struct charset *charset_find(struct str name);
 /* Are '&', '=', '%' and '+' these bytes and no others? Only then can a form be cut before it is converted. */
 bool charset_in_forms(const struct charset *charset);
 /* The text in well-formed UTF-8; what cannot be read becomes U+FFFD. At most three bytes for one. Points into the source
- * or the arena. ERR_NOMEM. */
+ * or the arena. Pauses (fiber.h). ERR_NOMEM, ERR_GONE. */
 int charset_decode(struct arena *arena, const struct charset *charset, struct str text, struct str *out_r) MUST_CHECK;
 
 #endif

@@ -6,7 +6,11 @@
 #include <stdio.h>
 #include <yajl/yajl_parse.h>
 
+#include "shared/base/breath.h"
 #include "shared/codec/utf8.h"
+
+#define PIECE 65536U   /* bytes handed to yajl between two pauses */
+#define WORD_MAX 1024U /* of an unknown word, looked at */
 
 struct reader {
 	struct arena *arena;
@@ -16,6 +20,9 @@ struct reader {
 	void *arg;
 	const char *stopped; /* why a callback ended it */
 	struct str key;
+	size_t fed;    /* bytes that yajl has */
+	size_t before; /* of them, before the piece in which the last value ended */
+	bool whole;    /* the first value has ended */
 	unsigned depth, keys;
 	uint64_t objects; /* bit d: the container at depth d is an object */
 	jmp_buf no_memory;
@@ -74,6 +81,8 @@ static int report(struct reader *reader, enum json_kind kind, struct str text)
 	struct json_item item = { kind, reader->depth, in_object ? reader->key : (struct str){ NULL, 0 }, text };
 	const char *why = reader->fn(reader->arg, &item);
 
+	reader->before = reader->fed;
+	reader->whole = reader->depth == 0 && kind != JSON_OBJECT && kind != JSON_ARRAY;
 	return why == NULL ? 1 : stop(reader, why);
 }
 
@@ -119,6 +128,7 @@ static int on_key(void *ctx, const unsigned char *p, size_t n)
 	if (++reader->keys > reader->limits.keys)
 		return stop(reader, "too many names");
 	reader->key = kept(reader, p, n);
+	reader->before = reader->fed;
 	return 1;
 }
 
@@ -150,6 +160,7 @@ static int on_end(void *ctx)
 	struct reader *reader = ctx;
 
 	reader->depth--;
+	reader->whole = reader->depth == 0;
 	return 1;
 }
 
@@ -185,42 +196,39 @@ static int32_t escaped_unit(const char *p, const char *end)
 	return unit;
 }
 
-/* Where the first half of a surrogate pair without its other half is escaped; NULL: nowhere. */
-static const char *half_pair(const char *p, const char *end)
+/* Length of the escape at p; *half_r: it is half of a surrogate pair, without its other half. */
+static size_t escape_length(const char *p, const char *end, bool *half_r)
 {
-	while (p < end && (p = memchr(p, '\\', (size_t)(end - p))) != NULL) {
-		int32_t unit = escaped_unit(p, end);
+	int32_t unit = escaped_unit(p, end), low;
 
-		if (unit >= 0xdc00 && unit <= 0xdfff)
-			return p;
-		if (unit >= 0xd800 && unit <= 0xdbff) {
-			int32_t low = escaped_unit(p + 6, end);
-
-			if (low < 0xdc00 || low > 0xdfff)
-				return p;
-			p += 6;
-		}
-		p += unit >= 0 ? 6 : 2;
-	}
-	return NULL;
+	*half_r = unit >= 0xdc00 && unit <= 0xdfff;
+	if (unit < 0xd800 || unit > 0xdbff)
+		return unit >= 0 ? 6 : 2;
+	low = escaped_unit(p + 6, end);
+	*half_r = low < 0xdc00 || low > 0xdfff;
+	return *half_r ? 6 : 12;
 }
 
 /* Clients cut texts between the halves of an emoji. yajl would make a question mark of one, or bytes that are not UTF-8;
  * here it becomes what a broken byte becomes, an escape of the same length. */
 static int repair_escapes(struct arena *arena, struct str text, struct str *out_r)
 {
-	const char *half = half_pair(text.p, text.p + text.n);
-	char *p, *end;
+	const char *end = text.p + text.n, *p = text.p, *next;
+	struct breath breath = { 0 };
+	bool half;
 
 	*out_r = text;
-	if (half == NULL)
-		return 0;
-	*out_r = arena_copy(arena, text);
-	if ((p = (char *)out_r->p) == NULL)
-		return ERR_NOMEM;
-	end = p + text.n;
-	for (p += half - text.p; p != NULL; p = (char *)half_pair(p + 6, end))
-		memcpy(p + 2, "fffd", 4);
+	while (p < end && (next = memchr(p, '\\', (size_t)(end - p))) != NULL) {
+		size_t n = escape_length(next, end, &half);
+
+		if (half && out_r->p == text.p && (*out_r = arena_copy(arena, text)).p == NULL)
+			return ERR_NOMEM;
+		if (half)
+			memcpy((char *)out_r->p + (next - text.p) + 2, "fffd", 4);
+		if (breathe(&breath, (size_t)(next - p) / 16 + n) < 0)
+			return ERR_GONE;
+		p = next + n;
+	}
 	return 0;
 }
 
@@ -237,7 +245,8 @@ static struct str unknown_word(struct str text)
 	size_t n = 0;
 
 	if (s.n > 0 && is_letter(s.p[0])) {
-		while (n < s.n && (is_letter(s.p[n]) || (s.p[n] >= '0' && s.p[n] <= '9') || s.p[n] == '_' || s.p[n] == '$'))
+		while (n < s.n && n < WORD_MAX &&
+		       (is_letter(s.p[n]) || (s.p[n] >= '0' && s.p[n] <= '9') || s.p[n] == '_' || s.p[n] == '$'))
 			n++;
 	}
 	s.n = n;
@@ -264,7 +273,8 @@ static int refuse_word(struct str text, struct str word, char *why, size_t why_s
 		snprintf(why, why_size,
 		         "Unrecognized token '%.*s': was expecting (JSON String, Number, Array, Object or token 'null', "
 		         "'true' or 'false')\n at [Source: (String)\"%.*s\"; line: 1, column: %zu]",
-		         (int)word.n, word.p, (int)text.n, text.p, (size_t)(word.p - text.p) + word.n + 1);
+		         (int)word.n, word.p, (int)(text.n < WORD_MAX ? text.n : WORD_MAX), text.p,
+		         (size_t)(word.p - text.p) + word.n + 1);
 		str_end_whole(why);
 	}
 	return ERR_SYNTAX;
@@ -283,17 +293,41 @@ static yajl_handle open_parser(struct reader *reader, yajl_alloc_funcs *memory)
 	return parser;
 }
 
+/* In pieces, with a pause behind each. yajl decodes a text in one go when it has all of it. */
+static int feed(struct reader *reader, yajl_handle parser, yajl_status *status_r)
+{
+	const unsigned char *p = (const unsigned char *)reader->text.p;
+
+	*status_r = yajl_status_ok;
+	while (reader->fed < reader->text.n && *status_r == yajl_status_ok && !reader->whole) {
+		size_t left = reader->text.n - reader->fed, n = left < PIECE ? left : PIECE, at = reader->fed;
+
+		reader->fed += n;
+		*status_r = yajl_parse(parser, p + at, n);
+		if (*status_r == yajl_status_ok && !reader->whole && reader->fed - reader->before > JSON_TEXT_MAX)
+			return ERR_TOO_BIG;
+		if (n < left && fiber_pause() < 0)
+			return ERR_GONE;
+	}
+	return 0;
+}
+
 static int run_parser(struct reader *reader, char *why, size_t why_size)
 {
 	const unsigned char *p = (const unsigned char *)reader->text.p;
 	yajl_alloc_funcs memory;
 	yajl_handle parser;
 	yajl_status status;
+	int ret;
 
 	if (setjmp(reader->no_memory) != 0)
 		return ERR_NOMEM;
 	parser = open_parser(reader, &memory);
-	status = yajl_parse(parser, p, reader->text.n);
+	ret = feed(reader, parser, &status);
+	if (ret == ERR_TOO_BIG)
+		(void)refuse("a text is too long", why, why_size);
+	if (ret < 0)
+		return ret;
 	if (status == yajl_status_ok)
 		status = yajl_complete_parse(parser);
 	if (status == yajl_status_ok)
@@ -308,11 +342,12 @@ int json_read(struct arena *arena, struct str text, struct json_limits limits, j
 {
 	struct reader reader = { .arena = arena, .limits = limits, .fn = fn, .arg = arg };
 	struct str word;
+	int ret;
 
 	if (str_is_blank(text))
 		return refuse("no content", why, why_size);
-	if (utf8_repair(arena, text, &text) < 0 || repair_escapes(arena, text, &reader.text) < 0)
-		return ERR_NOMEM;
+	if ((ret = utf8_repair(arena, text, &text)) < 0 || (ret = repair_escapes(arena, text, &reader.text)) < 0)
+		return ret;
 	if ((word = unknown_word(text)).n > 0)
 		return refuse_word(text, word, why, why_size);
 	return run_parser(&reader, why, why_size);

@@ -32,7 +32,12 @@ struct json_limits {
 	unsigned keys;  /* names in all objects together */
 };
 
-/* 0, ERR_SYNTAX (why says it), ERR_NOMEM. why may be NULL. */
+/* A text in it, or a number or the blank between two values, may be this long in the source: longer ones, which nothing stores,
+ * could not be read in pieces. */
+#define JSON_TEXT_MAX (512U * 1024U)
+
+/* 0, ERR_SYNTAX (why says it), ERR_TOO_BIG (JSON_TEXT_MAX, for about one piece more), ERR_NOMEM. why may be NULL. Long ones are
+ * read with pauses (fiber.h), the callbacks may make some: ERR_GONE. */
 int json_read(struct arena *arena, struct str text, struct json_limits limits, json_item_fn *fn, void *arg, char *why,
               size_t why_size) MUST_CHECK;
 

@@ -1,6 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "shared/codec/url.h"
 
+#include "shared/base/fiber.h"
+
+#define PIECE 65536U /* bytes read between two pauses */
+
 /* One more than the digit's value; 0: not a hexadecimal digit. */
 static const unsigned char hex_digits[256] = {
 	['0'] = 1,  ['1'] = 2,  ['2'] = 3,  ['3'] = 4,  ['4'] = 5,  ['5'] = 6,  ['6'] = 7,  ['7'] = 8,
@@ -29,7 +33,7 @@ static bool needs_decoding(struct str text, bool plus_is_space)
 
 int url_decode(struct arena *arena, struct str text, bool plus_is_space, struct str *out_r)
 {
-	const char *p = text.p, *end = text.p + text.n;
+	const char *p = text.p, *end = text.p + text.n, *paused = p;
 	char *out, *to;
 
 	if (!needs_decoding(text, plus_is_space)) {
@@ -39,6 +43,11 @@ int url_decode(struct arena *arena, struct str text, bool plus_is_space, struct 
 	if ((out = to = arena_alloc(arena, text.n)) == NULL)
 		return ERR_NOMEM;
 	while (p < end) {
+		if ((size_t)(p - paused) >= PIECE) {
+			if (fiber_pause() < 0)
+				return ERR_GONE;
+			paused = p;
+		}
 		if (*p == '%') {
 			int byte = escaped_byte(p, end);
 
@@ -67,23 +76,33 @@ static const unsigned char marks[256] = {
 
 struct pair_reader {
 	const char *p, *end;
-	char *out; /* where the next decoded byte goes: there are no more of them than of source */
-	bool broken;
+	const char *piece; /* where to pause */
+	char *out;         /* where the next decoded byte goes: there are no more of them than of source */
+	bool broken, gone;
 };
+
+/* Others run; the next piece begins at p. */
+static const char *pause_at(struct pair_reader *r, const char *p)
+{
+	r->gone |= fiber_pause() < 0;
+	return r->piece = (size_t)(r->end - p) > PIECE ? p + PIECE : r->end;
+}
 
 /* Decodes up to the first byte with one of the marks; each byte is looked at once. */
 static struct str read_until(struct pair_reader *r, unsigned stop)
 {
-	const char *p = r->p, *end = r->end;
+	const char *p = r->p, *end = r->end, *piece = r->piece;
 	char *begin = r->out, *out = begin;
 	unsigned mark = 0;
 
 	while (p < end) {
-		while (p < end && (mark = marks[(unsigned char)*p]) == 0)
+		while (p < piece && (mark = marks[(unsigned char)*p]) == 0)
 			*out++ = *p++;
-		if (p == end || (mark & stop) != 0)
+		if (p == end || (p < piece && (mark & stop) != 0))
 			break;
-		if (*p == '%') {
+		if (p >= piece) {
+			piece = pause_at(r, p);
+		} else if (*p == '%') {
 			int byte = escaped_byte(p, end);
 
 			r->broken |= byte < 0;
@@ -129,9 +148,12 @@ static int read_pairs(struct arena *arena, struct str text, bool strict, struct 
 		return 0;
 	r.p = text.p;
 	r.end = text.p + text.n;
+	r.piece = text.n > PIECE ? r.p + PIECE : r.end;
 	if ((r.out = arena_alloc(arena, text.n)) == NULL)
 		return ERR_NOMEM;
 	while (r.p < r.end) {
+		if (r.p >= r.piece)
+			pause_at(&r, r.p);
 		if (skip_nameless(&r))
 			continue;
 		if (count == max)
@@ -140,6 +162,8 @@ static int read_pairs(struct arena *arena, struct str text, bool strict, struct 
 		if (r.broken && strict)
 			return ERR_SYNTAX;
 	}
+	if (r.gone)
+		return ERR_GONE;
 	return (int)count;
 }
 

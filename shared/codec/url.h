@@ -4,7 +4,8 @@
  * '+' is a space. A '%' without two hexadecimal digits is an error in a query and in a single text; in a form it stands for
  * itself, since the Go client sends forms without escapes, and "100%" is an ordinary text. Pairs lie in the arena; of a single
  * text the view points into the source where nothing had to be decoded. Of equal names the last wins; the caller adds the query
- * after the form, so that the query beats the form (design, answers of our own). */
+ * after the form, so that the query beats the form (design, answers of our own). Long texts are read with pauses (fiber.h):
+ * ERR_GONE. */
 #ifndef CODEC_URL_H
 #define CODEC_URL_H
 

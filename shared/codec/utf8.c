@@ -4,6 +4,11 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "shared/base/breath.h"
+
+#define PIECE 65536U      /* bytes looked at between two pauses */
+#define REPAIR_WEIGHT 16U /* of a byte that is none */
+
 /* Rows of table 3-7 of the Unicode standard: first byte, range of the second, bytes that follow. */
 static const struct {
 	uint8_t first, last, low, high, more;
@@ -30,12 +35,13 @@ static size_t sequence_length(const unsigned char *p, size_t n)
 	return 0;
 }
 
-bool utf8_valid(struct str s)
+/* Goes on at *at, which begins a character, as far as `until` or into the character there. False: it is not well-formed. */
+static bool skip_valid(struct str s, size_t *at, size_t until)
 {
 	const unsigned char *p = (const unsigned char *)s.p;
-	size_t i = 0, length;
+	size_t i = *at, length;
 
-	while (i < s.n) {
+	while (i < until) {
 		uint64_t word;
 
 		if (i + 8 <= s.n) { /* eight ASCII bytes at once */
@@ -53,7 +59,29 @@ bool utf8_valid(struct str s)
 			return false;
 		i += length;
 	}
+	*at = i;
 	return true;
+}
+
+bool utf8_valid(struct str s)
+{
+	size_t i = 0;
+
+	return skip_valid(s, &i, s.n);
+}
+
+/* 1: the whole text is well-formed, 0: it is not, ERR_GONE. */
+static int look(struct str s)
+{
+	size_t i = 0;
+
+	while (skip_valid(s, &i, s.n - i > PIECE ? i + PIECE : s.n)) {
+		if (i == s.n)
+			return 1;
+		if (fiber_pause() < 0)
+			return ERR_GONE;
+	}
+	return 0;
 }
 
 /* How many bytes Java replaces by one U+FFFD where no sequence begins: as far as they could be one; a surrogate as a whole. */
@@ -75,15 +103,20 @@ static size_t malformed_length(const unsigned char *p, size_t n)
 int utf8_repair(struct arena *arena, struct str s, struct str *out_r)
 {
 	const unsigned char *p = (const unsigned char *)s.p;
+	struct breath breath = { 0 };
 	char *out, *at;
+	int ret = look(s);
 
 	*out_r = s;
-	if (utf8_valid(s))
-		return 0;
+	if (ret != 0)
+		return ret < 0 ? ret : 0;
 	if ((out = at = arena_alloc(arena, 3 * s.n)) == NULL)
 		return ERR_NOMEM;
 	for (size_t i = 0; i < s.n;) {
 		size_t length = p[i] < 0x80 ? 1 : sequence_length(p + i, s.n - i);
+
+		if (breathe(&breath, length > 0 ? length : REPAIR_WEIGHT) < 0)
+			return ERR_GONE;
 
 		memcpy(at, length > 0 ? s.p + i : "\xef\xbf\xbd", length > 0 ? length : 3);
 		at += length > 0 ? length : 3;
