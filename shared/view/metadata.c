@@ -3,15 +3,17 @@
 
 #include <msgpack/pack.h>
 #include <stdint.h>
-#include <xxhash.h>
 
+#include "shared/base/breath.h"
+#include "shared/base/hash.h"
 #include "shared/codec/java.h"
 #include "shared/codec/json_read.h"
 #include "shared/codec/json_write.h"
 #include "shared/codec/utf8.h"
 
 #define KEYS_MAX 1000U
-#define LINEAR_MAX 16U /* pairs looked through one by one for a double key */
+#define LINEAR_MAX 16U /* pairs looked through one by one for a key */
+#define PAIR_WEIGHT 64U
 
 /* ---- the packed form, reading ---------------------------------------------- */
 
@@ -119,7 +121,8 @@ struct pairs {
 	struct arena *arena;
 	struct metadata_pair *at;
 	size_t count, cap;
-	bool no_memory;
+	int err; /* sticky */
+	struct breath breath;
 };
 
 static void pairs_add(struct pairs *pairs, struct str key, struct str value)
@@ -129,7 +132,7 @@ static void pairs_add(struct pairs *pairs, struct str key, struct str value)
 		struct metadata_pair *grown = arena_alloc(pairs->arena, cap * sizeof(*grown));
 
 		if (grown == NULL) {
-			pairs->no_memory = true;
+			pairs->err = ERR_NOMEM;
 			return;
 		}
 		if (pairs->count > 0)
@@ -146,53 +149,86 @@ static void pairs_unpack(struct pairs *pairs, struct str packed)
 	struct cursor c = cursor_open(packed, &count);
 	struct metadata_pair pair;
 
-	for (; count > 0 && take_pair(&c, &pair); count--)
+	for (; count > 0 && pairs->err == 0 && take_pair(&c, &pair); count--) {
 		pairs_add(pairs, pair.key, pair.value);
+		if (breathe(&pairs->breath, PAIR_WEIGHT) < 0)
+			pairs->err = ERR_GONE;
+	}
 }
 
-static size_t find_linear(const struct metadata_pair *pairs, size_t count, struct str key)
+/* Where the keys of some pairs stand; a few are looked through. */
+struct key_table {
+	const struct metadata_pair *pairs;
+	size_t count;
+	uint32_t *slots; /* index plus one, 0: free; NULL: they are few */
+	size_t mask;
+};
+
+/* For `most` pairs, without any. */
+static int keys_begin(struct key_table *keys, struct arena *arena, const struct metadata_pair *pairs, size_t most)
 {
-	for (size_t i = 0; i < count; i++) {
-		if (str_eq(pairs[i].key, key))
-			return i;
-	}
-	return count;
-}
+	size_t size = 64;
 
-/* Of equal keys the last value, in the first one's place. With many pairs over a table of indexes. */
-static int drop_doubles(struct arena *arena, struct metadata_pair *pairs, size_t *count)
-{
-	size_t kept = 0, mask = 0;
-	uint32_t *table = NULL;
-
-	if (*count > LINEAR_MAX) {
-		for (mask = 64; mask < *count * 2; mask *= 2)
-			;
-		if ((table = arena_alloc(arena, mask * sizeof(*table))) == NULL)
-			return ERR_NOMEM;
-		memset(table, 0, mask * sizeof(*table));
-		mask--;
-	}
-	for (size_t i = 0; i < *count; i++) {
-		size_t at, slot = 0;
-
-		if (table == NULL) {
-			at = find_linear(pairs, kept, pairs[i].key);
-		} else {
-			slot = XXH3_64bits(pairs[i].key.p, pairs[i].key.n) & mask;
-			while (table[slot] != 0 && !str_eq(pairs[table[slot] - 1].key, pairs[i].key))
-				slot = (slot + 1) & mask;
-			at = table[slot] != 0 ? table[slot] - 1 : kept;
-		}
-		pairs[at].value = pairs[i].value;
-		if (at < kept)
-			continue;
-		pairs[kept++].key = pairs[i].key;
-		if (table != NULL)
-			table[slot] = (uint32_t)kept;
-	}
-	*count = kept;
+	*keys = (struct key_table){ .pairs = pairs };
+	if (most <= LINEAR_MAX)
+		return 0;
+	while (size < most * 2)
+		size *= 2;
+	if ((keys->slots = arena_alloc(arena, size * sizeof(*keys->slots))) == NULL)
+		return ERR_NOMEM;
+	memset(keys->slots, 0, size * sizeof(*keys->slots));
+	keys->mask = size - 1;
 	return 0;
+}
+
+/* The index of that key, or count; *slot_r is where it stands, or would. */
+static size_t keys_find(const struct key_table *keys, struct str key, size_t *slot_r)
+{
+	size_t slot;
+
+	*slot_r = 0;
+	if (keys->slots == NULL) {
+		for (size_t i = 0; i < keys->count; i++) {
+			if (str_eq(keys->pairs[i].key, key))
+				return i;
+		}
+		return keys->count;
+	}
+	slot = hash_text(key, 0) & keys->mask;
+	while (keys->slots[slot] != 0 && !str_eq(keys->pairs[keys->slots[slot] - 1].key, key))
+		slot = (slot + 1) & keys->mask;
+	*slot_r = slot;
+	return keys->slots[slot] != 0 ? keys->slots[slot] - 1 : keys->count;
+}
+
+/* The next pair, pairs[count], is one more. */
+static void keys_add(struct key_table *keys, size_t slot)
+{
+	keys->count++;
+	if (keys->slots != NULL)
+		keys->slots[slot] = (uint32_t)keys->count;
+}
+
+/* Of equal keys the last value, in the first one's place. */
+static int drop_doubles(struct pairs *pairs)
+{
+	struct metadata_pair *all = pairs->at;
+	struct key_table keys;
+	size_t slot;
+	int ret = keys_begin(&keys, pairs->arena, all, pairs->count);
+
+	for (size_t i = 0; i < pairs->count && ret == 0; i++) {
+		size_t at = keys_find(&keys, all[i].key, &slot);
+
+		all[at].value = all[i].value;
+		if (at == keys.count) {
+			all[at].key = all[i].key;
+			keys_add(&keys, slot);
+		}
+		ret = breathe(&pairs->breath, PAIR_WEIGHT + all[i].key.n);
+	}
+	pairs->count = keys.count;
+	return ret;
 }
 
 /* ---- packing --------------------------------------------------------------- */
@@ -298,9 +334,9 @@ static int finish_pairs(struct pairs *pairs, struct instance_metadata *metadata_
 {
 	int ret;
 
-	if (pairs->no_memory)
-		return ERR_NOMEM;
-	if ((ret = drop_doubles(pairs->arena, pairs->at, &pairs->count)) < 0)
+	if (pairs->err < 0)
+		return pairs->err;
+	if ((ret = drop_doubles(pairs)) < 0)
 		return ret;
 	return finish(pairs->arena, pairs->at, pairs->count, metadata_r);
 }
@@ -423,9 +459,9 @@ static int parse_pieces(struct arena *arena, struct str text, struct instance_me
 		ret = split_pieces(&pairs, text);
 	if (ret < 0)
 		return ret;
-	if (pairs.no_memory)
-		return ERR_NOMEM;
-	if ((ret = drop_doubles(arena, pairs.at, &pairs.count)) < 0)
+	if (pairs.err < 0)
+		return pairs.err;
+	if ((ret = drop_doubles(&pairs)) < 0)
 		return ret;
 	if (pairs.count > 1 && (ret = java_order(&pairs)) < 0)
 		return ret;
@@ -456,17 +492,24 @@ int metadata_merge(struct arena *arena, struct str old, struct str change, struc
 
 int metadata_without(struct arena *arena, struct str old, struct str change, struct instance_metadata *metadata_r)
 {
-	struct pairs all = { .arena = arena };
-	size_t doomed, kept = 0;
+	struct pairs doomed = { .arena = arena }, pairs = { .arena = arena };
+	struct key_table keys;
+	size_t kept = 0, slot;
+	int ret;
 
-	pairs_unpack(&all, change);
-	doomed = all.count;
-	pairs_unpack(&all, old);
-	if (all.no_memory)
-		return ERR_NOMEM;
-	for (size_t i = doomed; i < all.count; i++) {
-		if (find_linear(all.at, doomed, all.at[i].key) == doomed)
-			all.at[doomed + kept++] = all.at[i];
+	pairs_unpack(&doomed, change);
+	pairs_unpack(&pairs, old);
+	ret = doomed.err < 0 ? doomed.err : pairs.err;
+	if (ret == 0)
+		ret = keys_begin(&keys, arena, doomed.at, doomed.count);
+	for (size_t i = 0; i < doomed.count && ret == 0; i++) { /* packed ones are unique */
+		(void)keys_find(&keys, doomed.at[i].key, &slot);
+		keys_add(&keys, slot);
 	}
-	return finish(arena, all.at == NULL ? NULL : all.at + doomed, kept, metadata_r);
+	for (size_t i = 0; i < pairs.count && ret == 0; i++) {
+		if (keys_find(&keys, pairs.at[i].key, &slot) == keys.count)
+			pairs.at[kept++] = pairs.at[i];
+		ret = breathe(&pairs.breath, PAIR_WEIGHT + pairs.at[i].key.n);
+	}
+	return ret < 0 ? ret : finish(arena, pairs.at, kept, metadata_r);
 }
