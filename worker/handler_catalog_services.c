@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "shared/base/breath.h"
 #include "shared/codec/java.h"
 #include "shared/codec/json_write.h"
 #include "shared/registry/layout.h"
@@ -27,8 +28,12 @@ struct catalog {
 	struct pattern *pattern; /* NULL: all names */
 	struct arena scratch;    /* texts for the pattern */
 	struct service_names services;
+	struct breath breath;
 	int err;
 };
+
+#define ROW_WEIGHT 1024U /* of a look at one service */
+#define HOST_WEIGHT 64U  /* of a look at one instance in memory */
 
 /* ---- which services -------------------------------------------------------------------- */
 
@@ -68,15 +73,20 @@ static struct address read_address(struct str text)
 	return address;
 }
 
-static bool has_address(const struct service_view *view, const struct address *address)
+/* 1, 0 or an error. */
+static int has_address(struct catalog *catalog, const struct service_view *view)
 {
-	for (uint32_t i = 0; i < view->instance_count; i++) {
+	const struct address *address = &catalog->address;
+	int ret = 0;
+
+	for (uint32_t i = 0; i < view->instance_count && ret == 0; i++) {
 		const struct instance_view *instance = &view->instances[i];
 
 		if (str_eq(without_brackets(instance->ip), address->ip) && (address->any_port || instance->port == address->port))
-			return true;
+			return 1;
+		ret = breathe(&catalog->breath, HOST_WEIGHT);
 	}
-	return false;
+	return ret;
 }
 
 /* The service of that row in rq->view. 1, 0: gone meanwhile, or an error. */
@@ -96,10 +106,15 @@ static int select_by_address(struct catalog *catalog)
 	int ret;
 
 	for (size_t i = 0; i < services->count; i++) {
-		if ((ret = view_row(catalog, i)) < 0)
-			return ret;
-		if (ret == 1 && has_address(catalog->rq->view, &catalog->address))
+		if (services->rows[i].instances == 0)
+			continue;
+		ret = view_row(catalog, i);
+		if (ret == 1)
+			ret = has_address(catalog, catalog->rq->view);
+		if (ret == 1)
 			services->rows[kept++] = services->rows[i];
+		if (ret < 0 || (ret = breathe(&catalog->breath, ROW_WEIGHT)) < 0)
+			return ret;
 	}
 	services->count = kept;
 	return 0;
@@ -141,20 +156,24 @@ static void put_host(struct buf *b, const struct instance_view *instance)
 	buf_printf(b, ",\"enabled\":%s}", instance->flags & INSTANCE_ENABLED ? "true" : "false");
 }
 
-/* Instances come cluster by cluster. */
-static uint32_t put_cluster(struct buf *b, const struct service_view *view, uint32_t cluster, uint32_t at)
+/* Instances come cluster by cluster; *at goes on to the next one. */
+static int put_cluster(struct buf *b, struct catalog *catalog, uint32_t cluster, uint32_t *at)
 {
-	uint32_t first = at;
+	const struct service_view *view = catalog->rq->view;
+	uint32_t first = *at;
+	int ret = 0;
 
 	json_string(b, view->clusters[cluster].name);
 	BUF_LIT(b, ":{\"hosts\":[");
-	for (; at < view->instance_count && view->instances[at].cluster == cluster; at++) {
-		if (at > first)
+	for (; *at < view->instance_count && view->instances[*at].cluster == cluster && ret == 0; ++*at) {
+		if (*at > first)
 			buf_char(b, ',');
-		put_host(b, &view->instances[at]);
+		put_host(b, &view->instances[*at]);
+		if ((ret = handler_answer_fits(catalog->rq, b)) == 0)
+			ret = breathe(&catalog->breath, HOST_WEIGHT + view->instances[*at].metadata.n);
 	}
 	BUF_LIT(b, "]}");
-	return at;
+	return ret;
 }
 
 static int put_detail(struct buf *b, struct catalog *catalog, size_t row)
@@ -170,15 +189,15 @@ static int put_detail(struct buf *b, struct catalog *catalog, size_t row)
 	BUF_LIT(b, ",\"groupName\":");
 	json_string(b, handler_group_of(view->name));
 	BUF_LIT(b, ",\"clusterMap\":{");
-	for (uint32_t c = 0; c < view->cluster_count; c++) {
+	for (uint32_t c = 0; c < view->cluster_count && ret >= 0; c++) {
 		if (c > 0)
 			buf_char(b, ',');
-		at = put_cluster(b, view, c, at);
+		ret = put_cluster(b, catalog, c, &at);
 	}
 	BUF_LIT(b, "},\"metadata\":");
 	metadata_json(b, view->metadata);
 	BUF_LIT(b, "},");
-	return 0;
+	return ret < 0 ? ret : 0;
 }
 
 /* All when they fit into one page, whatever page is asked for; a page of none holds one. With instances pages
@@ -204,19 +223,31 @@ static int put_rows(struct buf *b, struct catalog *catalog, size_t start, size_t
 {
 	int ret = 0;
 
-	for (size_t i = start; i < end && ret >= 0; i++)
+	for (size_t i = start; i < end && ret >= 0; i++) {
 		ret = catalog->with_instances ? put_detail(b, catalog, i) : put_counts(b, catalog, i);
+		if (ret >= 0)
+			ret = handler_answer_fits(catalog->rq, b);
+		if (ret >= 0)
+			ret = breathe(&catalog->breath, ROW_WEIGHT);
+	}
 	if (b->len > 0 && b->data[b->len - 1] == ',')
 		b->len--;
 	return ret;
 }
 
-static int put_services(struct buf *b, struct catalog *catalog)
+static uint64_t rows_of(const struct catalog *catalog, size_t start, size_t end)
 {
-	size_t start, end;
+	uint64_t rows = end - start;
+
+	for (size_t i = start; i < end && catalog->with_instances; i++)
+		rows += catalog->services.rows[i].instances;
+	return rows;
+}
+
+static int put_services(struct buf *b, struct catalog *catalog, size_t start, size_t end)
+{
 	int ret;
 
-	cut_page(catalog, &start, &end);
 	buf_str(b, catalog->with_instances ? STR("[") : STR("{\"serviceList\":["));
 	ret = put_rows(b, catalog, start, end);
 	buf_char(b, ']');
@@ -225,24 +256,38 @@ static int put_services(struct buf *b, struct catalog *catalog)
 	return ret;
 }
 
+static void answer_page(struct catalog *catalog)
+{
+	size_t start, end;
+	struct buf b;
+	int ret;
+
+	cut_page(catalog, &start, &end);
+	if (!handler_page_fits(catalog->rq, rows_of(catalog, start, end)))
+		return;
+	buf_init(&b);
+	ret = put_services(&b, catalog, start, end);
+	if (ret == 0)
+		handler_reply_buf(catalog->rq, &b);
+	else
+		reply_registry_error(catalog->rq, ret, STR(""), STR(""));
+	buf_free(&b);
+}
+
 static void answer(struct catalog *catalog)
 {
 	struct registry *reg = &catalog->rq->worker->registry;
 	int ret = service_names_read(&catalog->services, reg, catalog->ns, keep, catalog);
-	struct buf b;
 
-	if (ret == 0)
-		ret = catalog->err;
-	if (ret == 0 && catalog->by_address)
-		ret = select_by_address(catalog);
-	buf_init(&b);
-	if (ret == 0)
-		ret = put_services(&b, catalog);
-	if (ret == 0) {
-		handler_reply_buf(catalog->rq, &b);
+	if (catalog->err < 0) {
+		handler_pattern_failed(catalog->rq, catalog->err);
 	} else {
-		buf_free(&b);
-		handler_pattern_failed(catalog->rq, ret);
+		if (ret == 0 && catalog->by_address)
+			ret = select_by_address(catalog);
+		if (ret == 0)
+			answer_page(catalog);
+		else
+			reply_registry_error(catalog->rq, ret, STR(""), STR(""));
 	}
 	service_names_free(&catalog->services);
 }

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include <stdlib.h>
-
+#include "shared/base/breath.h"
 #include "shared/codec/json_write.h"
 #include "shared/view/list.h"
 #include "worker/handlers.h"
@@ -64,90 +63,116 @@ static int compare_doms(const void *a, const void *b)
 	return order != 0 ? order : compare_texts(x->name, y->name);
 }
 
-/* Bare names; the same one of two groups of a namespace counts once. */
-static void make_bare(struct service_names *names)
-{
-	size_t kept = 0;
+struct doms {
+	struct request *rq;
+	struct service_names names;
+	struct breath breath;
+	struct buf b;
+};
 
-	for (size_t i = 0; i < names->count; i++)
+#define DOM_WEIGHT 64U
+
+/* Bare names; the same one of two groups of a namespace counts once. */
+static int make_bare(struct doms *doms)
+{
+	struct service_names *names = &doms->names;
+	size_t kept = 0;
+	int ret = 0;
+
+	for (size_t i = 0; i < names->count && ret == 0; i++) {
 		names->rows[i].name = list_bare_name(names->rows[i].name);
-	if (names->count > 1)
-		qsort(names->rows, names->count, sizeof(names->rows[0]), compare_doms);
-	for (size_t i = 0; i < names->count; i++) {
+		ret = breathe(&doms->breath, DOM_WEIGHT);
+	}
+	if (ret == 0)
+		ret = service_names_sort(names, compare_doms);
+	for (size_t i = 0; i < names->count && ret == 0; i++) {
 		if (kept == 0 || compare_doms(&names->rows[kept - 1], &names->rows[i]) != 0)
 			names->rows[kept++] = names->rows[i];
+		ret = breathe(&doms->breath, DOM_WEIGHT);
 	}
 	names->count = kept;
+	return ret;
 }
 
-/* The names of one namespace from row `at` on; returns the row behind. */
-static size_t put_namespace(struct buf *b, const struct service_names *names, size_t at)
+/* The names of one namespace from row *at on, which becomes the row behind. */
+static int put_namespace(struct doms *doms, size_t *at)
 {
-	struct str ns = names->rows[at].ns;
-	size_t i;
+	const struct service_names *names = &doms->names;
+	struct str ns = names->rows[*at].ns;
+	size_t first = *at;
+	int ret = 0;
 
-	for (i = at; i < names->count && str_eq(names->rows[i].ns, ns); i++) {
-		if (i > at)
-			buf_char(b, ',');
-		json_string(b, names->rows[i].name);
+	for (; *at < names->count && ret == 0 && str_eq(names->rows[*at].ns, ns); ++*at) {
+		if (*at > first)
+			buf_char(&doms->b, ',');
+		json_string(&doms->b, names->rows[*at].name);
+		if ((ret = handler_answer_fits(doms->rq, &doms->b)) == 0)
+			ret = breathe(&doms->breath, DOM_WEIGHT + names->rows[*at].name.n);
 	}
-	return i;
+	return ret;
 }
 
-static void put_all(struct buf *b, const struct service_names *names)
+static int put_all(struct doms *doms)
 {
-	buf_char(b, '{');
-	for (size_t i = 0; i < names->count;) {
+	int ret = 0;
+
+	buf_char(&doms->b, '{');
+	for (size_t i = 0; i < doms->names.count && ret == 0;) {
 		if (i > 0)
-			buf_char(b, ',');
-		json_string(b, names->rows[i].ns);
-		BUF_LIT(b, ":[");
-		i = put_namespace(b, names, i);
-		buf_char(b, ']');
+			buf_char(&doms->b, ',');
+		json_string(&doms->b, doms->names.rows[i].ns);
+		BUF_LIT(&doms->b, ":[");
+		ret = put_namespace(doms, &i);
+		buf_char(&doms->b, ']');
 	}
-	buf_char(b, '}');
+	buf_char(&doms->b, '}');
+	return ret;
 }
 
-static void put_public(struct buf *b, const struct service_names *names)
+static int put_public(struct doms *doms)
 {
+	const struct service_names *names = &doms->names;
 	size_t i = 0;
+	int ret = 0;
 
-	while (i < names->count && !str_eq(names->rows[i].ns, STR("public")))
-		i++;
-	buf_char(b, '[');
-	if (i < names->count)
-		put_namespace(b, names, i);
-	buf_char(b, ']');
+	for (; i < names->count && ret == 0 && !str_eq(names->rows[i].ns, STR("public")); i++)
+		ret = breathe(&doms->breath, DOM_WEIGHT);
+	buf_char(&doms->b, '[');
+	if (i < names->count && ret == 0)
+		ret = put_namespace(doms, &i);
+	buf_char(&doms->b, ']');
+	return ret;
 }
 
-static void answer_doms(struct request *rq, const struct service_names *names)
+static int put_doms(struct doms *doms)
 {
-	bool only_public = rq->agent.kind == AGENT_DNS && rq->agent.has_version && rq->agent.version <= AGENT_VERSION(1, 0, 1);
-	struct buf b;
+	const struct agent *agent = &doms->rq->agent;
+	bool only_public = agent->kind == AGENT_DNS && agent->has_version && agent->version <= AGENT_VERSION(1, 0, 1);
+	int ret = make_bare(doms);
 
-	buf_init(&b);
-	BUF_LIT(&b, "{\"count\":");
-	buf_u64(&b, names->count);
-	BUF_LIT(&b, ",\"doms\":");
-	if (only_public)
-		put_public(&b, names);
-	else
-		put_all(&b, names);
-	buf_char(&b, '}');
-	handler_reply_buf(rq, &b);
+	if (ret < 0)
+		return ret;
+	BUF_LIT(&doms->b, "{\"count\":");
+	buf_u64(&doms->b, doms->names.count);
+	BUF_LIT(&doms->b, ",\"doms\":");
+	ret = only_public ? put_public(doms) : put_all(doms);
+	buf_char(&doms->b, '}');
+	return ret;
 }
 
 /* responsibleOnly changes nothing: one node is responsible for all. */
 void handle_legacy_names(struct request *rq)
 {
-	struct service_names names;
-	int ret = service_names_read(&names, &rq->worker->registry, (struct str){ NULL, 0 }, NULL, NULL);
+	struct doms doms = { .rq = rq };
+	int ret = service_names_read(&doms.names, &rq->worker->registry, (struct str){ NULL, 0 }, NULL, NULL);
 
-	if (ret < 0) {
+	buf_init(&doms.b);
+	if (ret == 0)
+		ret = put_doms(&doms);
+	if (ret == 0)
+		handler_reply_buf(rq, &doms.b);
+	else
 		reply_registry_error(rq, ret, STR(""), STR(""));
-	} else {
-		make_bare(&names);
-		answer_doms(rq, &names);
-	}
-	service_names_free(&names);
+	buf_free(&doms.b);
+	service_names_free(&doms.names);
 }

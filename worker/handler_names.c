@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <stdlib.h>
 
+#include "shared/base/breath.h"
+#include "shared/base/sort.h"
 #include "shared/codec/json_read.h"
 #include "shared/codec/json_write.h"
 #include "shared/codec/url.h"
@@ -50,9 +52,14 @@ struct names {
 	struct request *rq;
 	struct pattern *pattern; /* NULL: all */
 	struct service_names services;
-	struct str *bare; /* room for as many as there are services */
+	struct str *bare;     /* room for as many as there are services */
+	struct arena scratch; /* texts for the pattern */
+	int pattern_err;
+	struct breath breath;
 	struct buf b;
 };
+
+#define NAME_WEIGHT 64U
 
 static int compare_texts(const void *a, const void *b)
 {
@@ -65,61 +72,81 @@ static int compare_texts(const void *a, const void *b)
 	return x->n < y->n ? -1 : x->n > y->n;
 }
 
-/* Bare names in [begin, end) that match: how many, or an error. Different groups may hold the same. */
-static int64_t pick_names(struct names *names, size_t begin, size_t end)
+/* Bare names in [begin, end) that match. Different groups may hold the same. */
+static int pick_names(struct names *names, size_t begin, size_t end, size_t *count_r)
 {
 	size_t count = 0;
 
 	for (size_t i = begin; i < end; i++) {
 		struct str name = names->services.rows[i].name;
-		int ret = names->pattern == NULL ? 1 : handler_pattern_service(names->pattern, &names->services.arena, name);
+		int ret = 1;
 
+		arena_reset(&names->scratch);
+		if (names->pattern != NULL)
+			ret = handler_pattern_service(names->pattern, &names->scratch, name);
 		if (ret < 0)
-			return ret;
+			names->pattern_err = ret;
 		if (ret == 1)
 			names->bare[count++] = list_bare_name(name);
+		if (ret < 0 || (ret = breathe(&names->breath, NAME_WEIGHT + name.n)) < 0)
+			return ret;
 	}
-	if (count > 1)
-		qsort(names->bare, count, sizeof(names->bare[0]), compare_texts);
-	return (int64_t)count;
+	*count_r = count;
+	return sort_rows(names->bare, count, sizeof(names->bare[0]), compare_texts);
 }
 
 static int put_namespace(struct names *names, size_t begin, size_t end)
 {
-	int64_t count = pick_names(names, begin, end);
+	size_t count;
+	int ret = pick_names(names, begin, end, &count);
 
-	if (count < 0)
-		return (int)count;
+	if (ret < 0)
+		return ret;
 	json_string(&names->b, names->services.rows[begin].ns);
 	BUF_LIT(&names->b, ":[");
-	for (int64_t i = 0; i < count; i++) {
-		if (i > 0 && str_eq(names->bare[i], names->bare[i - 1]))
-			continue;
-		if (i > 0)
-			buf_char(&names->b, ',');
-		json_string(&names->b, names->bare[i]);
+	for (size_t i = 0; i < count && ret == 0; i++) {
+		if (i == 0 || !str_eq(names->bare[i], names->bare[i - 1])) {
+			if (i > 0)
+				buf_char(&names->b, ',');
+			json_string(&names->b, names->bare[i]);
+		}
+		if ((ret = handler_answer_fits(names->rq, &names->b)) == 0)
+			ret = breathe(&names->breath, NAME_WEIGHT + names->bare[i].n);
 	}
 	buf_char(&names->b, ']');
-	return 0;
+	return ret;
+}
+
+/* The row behind the namespace of that one, or an error. */
+static int64_t end_of_namespace(struct names *names, size_t begin)
+{
+	const struct service_names *services = &names->services;
+	size_t end = begin;
+	int ret;
+
+	for (; end < services->count && str_eq(services->rows[end].ns, services->rows[begin].ns); end++) {
+		if ((ret = breathe(&names->breath, NAME_WEIGHT)) < 0)
+			return ret;
+	}
+	return (int64_t)end;
 }
 
 /* The count is that of the namespaces, as there. */
 static int put_names(struct names *names)
 {
-	const struct service_names *services = &names->services;
-	size_t begin = 0, end;
-	unsigned count = 0;
+	int64_t begin = 0, end, count = (int64_t)names->services.count;
+	unsigned namespaces = 0;
 	int ret = 0;
 
 	BUF_LIT(&names->b, "{\"services\":{");
-	for (; begin < services->count && ret == 0; begin = end, count++) {
-		for (end = begin; end < services->count && str_eq(services->rows[end].ns, services->rows[begin].ns); end++)
-			continue;
-		if (count > 0)
+	for (; begin < count && ret == 0; begin = end, namespaces++) {
+		if ((end = end_of_namespace(names, (size_t)begin)) < 0)
+			return (int)end;
+		if (namespaces > 0)
 			buf_char(&names->b, ',');
-		ret = put_namespace(names, begin, end);
+		ret = put_namespace(names, (size_t)begin, (size_t)end);
 	}
-	buf_printf(&names->b, "},\"count\":%u}", count);
+	buf_printf(&names->b, "},\"count\":%u}", namespaces);
 	return ret;
 }
 
@@ -128,16 +155,19 @@ static void answer_names(struct names *names)
 	int ret = ERR_NOMEM;
 
 	buf_init(&names->b);
+	arena_init(&names->scratch, 0);
 	names->bare = reallocarray(NULL, names->services.count + 1, sizeof(names->bare[0]));
 	if (names->bare != NULL)
 		ret = put_names(names);
 	free(names->bare);
-	if (ret == 0) {
+	arena_free(&names->scratch);
+	if (ret == 0)
 		handler_reply_buf(names->rq, &names->b);
-		return;
-	}
+	else if (names->pattern_err < 0)
+		handler_pattern_failed(names->rq, names->pattern_err);
+	else
+		reply_registry_error(names->rq, ret, STR(""), STR(""));
 	buf_free(&names->b);
-	handler_pattern_failed(names->rq, ret);
 }
 
 static struct str between_any(struct request *rq, struct str text)

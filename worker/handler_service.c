@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "shared/base/breath.h"
 #include "shared/codec/java.h"
 #include "shared/codec/json_read.h"
 #include "shared/codec/json_write.h"
@@ -23,7 +24,38 @@ struct listing {
 	int32_t page, size;
 	uint32_t total; /* names in the namespace, before the filters */
 	struct service_names names;
+	struct breath breath;
 };
+
+#define ROW_WEIGHT 1024U /* of a look at one service */
+#define NAME_WEIGHT 64U  /* of one in memory */
+
+/* ---- limits of an answer --------------------------------------------------------- */
+
+static int refuse(struct request *rq, const char *key, uint64_t limit)
+{
+	rq->worker->registry.refused = (struct refusal){ key, limit };
+	return ERR_LIMIT;
+}
+
+bool handler_page_fits(struct request *rq, uint64_t rows)
+{
+	uint64_t most = rq->worker->proc->config.limit_page;
+
+	if (rows <= most)
+		return true;
+	reply_registry_error(rq, refuse(rq, "limits.page", most), STR(""), STR(""));
+	return false;
+}
+
+int handler_answer_fits(struct request *rq, const struct buf *b)
+{
+	uint64_t most = rq->worker->proc->config.http_memory_bytes;
+
+	return most == 0 || b->len <= most ? 0 : refuse(rq, "http.memory", most);
+}
+
+/* ---- which names ----------------------------------------------------------------- */
 
 static bool in_group(const struct service_row *row, void *arg)
 {
@@ -136,17 +168,22 @@ static bool has_pair(struct str packed, const struct selector *selector)
 	return str_is_set(value) && str_eq(value, selector->value);
 }
 
-static bool matches(const struct service_view *view, const struct selector *selector)
+/* 1, 0 or an error. */
+static int matches(struct listing *list, const struct selector *selector)
 {
+	const struct service_view *view = list->rq->view;
+	int ret = 0;
+
 	if (!view->stamp.found)
-		return false;
+		return 0;
 	if (selector->on == SELECT_SERVICE)
 		return has_pair(view->metadata, selector);
-	for (uint32_t i = 0; i < view->instance_count; i++) {
+	for (uint32_t i = 0; i < view->instance_count && ret == 0; i++) {
 		if (has_pair(view->instances[i].metadata, selector))
-			return true;
+			return 1;
+		ret = breathe(&list->breath, NAME_WEIGHT + view->instances[i].metadata.n);
 	}
-	return false;
+	return ret;
 }
 
 static int select_names(struct listing *list, const struct selector *selector)
@@ -163,10 +200,12 @@ static int select_names(struct listing *list, const struct selector *selector)
 			ret = registry_settings(&rq->worker->registry, &key, rq->view);
 		else
 			ret = registry_view(&rq->worker->registry, &key, rq->view);
-		if (ret < 0)
-			return ret;
-		if (matches(rq->view, selector))
+		if (ret == 0)
+			ret = matches(list, selector);
+		if (ret == 1)
 			names->rows[kept++] = names->rows[i];
+		if (ret < 0 || (ret = breathe(&list->breath, ROW_WEIGHT)) < 0)
+			return ret;
 	}
 	names->count = kept;
 	return 0;
@@ -174,26 +213,46 @@ static int select_names(struct listing *list, const struct selector *selector)
 
 /* ---- answer ------------------------------------------------------------------------ */
 
-static void put_page(struct buf *b, const struct listing *list, size_t start, size_t end)
+static int put_page(struct buf *b, struct listing *list, size_t start, size_t end)
 {
+	int ret = 0;
+
 	BUF_LIT(b, "{\"doms\":[");
-	for (size_t i = start; i < end; i++) {
+	for (size_t i = start; i < end && ret == 0; i++) {
 		struct str name = list->names.rows[i].name;
 
 		if (i > start)
 			buf_char(b, ',');
 		json_string(b, str_make(name.p + list->prefix.n, name.n - list->prefix.n));
+		if ((ret = handler_answer_fits(list->rq, b)) == 0)
+			ret = breathe(&list->breath, NAME_WEIGHT + name.n);
 	}
 	BUF_LIT(b, "],\"count\":");
 	buf_u64(b, list->names.count);
 	buf_char(b, '}');
+	return ret;
 }
 
-static void answer_page(struct request *rq, const struct listing *list)
+static void answer_rows(struct request *rq, struct listing *list, size_t start, size_t end)
+{
+	struct buf b;
+	int ret;
+
+	if (!handler_page_fits(rq, end - start))
+		return;
+	buf_init(&b);
+	ret = put_page(&b, list, start, end);
+	if (ret == 0)
+		handler_reply_buf(rq, &b);
+	else
+		reply_registry_error(rq, ret, STR(""), STR(""));
+	buf_free(&b);
+}
+
+static void answer_page(struct request *rq, struct listing *list)
 {
 	int64_t count = (int64_t)list->names.count;
 	int64_t start = ((int64_t)list->page - 1) * list->size, end;
-	struct buf b;
 
 	if (start < 0)
 		start = 0;
@@ -206,9 +265,7 @@ static void answer_page(struct request *rq, const struct listing *list)
 		reply_caused(rq, 400, "fromIndex(%d) > toIndex(%d)", (int)start, (int)end);
 		return;
 	}
-	buf_init(&b);
-	put_page(&b, list, (size_t)start, (size_t)end);
-	handler_reply_buf(rq, &b);
+	answer_rows(rq, list, (size_t)start, (size_t)end);
 }
 
 static struct str group_prefix(struct request *rq)

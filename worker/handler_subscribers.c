@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "shared/base/fiber.h"
 #include "shared/codec/java.h"
 #include "shared/codec/json_write.h"
 #include "shared/net/address.h"
@@ -12,9 +13,9 @@
 /* One page of all subscribers that match, written while they are counted. */
 struct page {
 	struct str ns, group, name;
-	int64_t start, end, count;
+	int64_t start, end, count, rows;
 	bool detail;
-	struct worker *worker;
+	struct request *rq;
 	struct buf b;
 };
 
@@ -45,7 +46,7 @@ static const char *reason_of(struct worker *worker, const struct subscriber_view
 /* Ours: 1.x does not show it. */
 static void put_detail(struct page *page, const struct subscriber_view *sub)
 {
-	const char *why = reason_of(page->worker, sub);
+	const char *why = reason_of(page->rq->worker, sub);
 	struct buf *b = &page->b;
 	char text[ADDRESS_TEXT];
 
@@ -84,18 +85,31 @@ static void put_subscriber(struct page *page, struct str ns, struct str name, co
 	buf_char(b, '}');
 }
 
+/* Counted all, shown those of the page. */
+static int add_batch(struct page *page, const struct service_key *key, const struct subscriber_view *batch, int n)
+{
+	for (int i = 0; i < n; i++, page->count++) {
+		if (page->count < page->start || page->count >= page->end)
+			continue;
+		if (!handler_page_fits(page->rq, (uint64_t)++page->rows))
+			return ERR_LIMIT;
+		put_subscriber(page, key->ns, key->name, &batch[i]);
+	}
+	return handler_answer_fits(page->rq, &page->b);
+}
+
 static int add_audience(struct registry *reg, struct page *page, const struct service_key *key)
 {
 	struct audience_cursor cursor = { 0 };
 	struct subscriber_view batch[BATCH];
-	int n;
+	int n, ret = 0;
 
-	while ((n = registry_subscribers(reg, key, &cursor, batch, BATCH)) > 0) {
-		for (int i = 0; i < n; i++, page->count++)
-			if (page->count >= page->start && page->count < page->end)
-				put_subscriber(page, key->ns, key->name, &batch[i]);
+	while (ret == 0 && (n = registry_subscribers(reg, key, &cursor, batch, BATCH)) != 0) {
+		ret = n < 0 ? n : add_batch(page, key, batch, n);
+		if (ret == 0)
+			ret = fiber_pause();
 	}
-	return n;
+	return ret;
 }
 
 static int add_shard(struct registry *reg, struct page *page, uint32_t shard)
@@ -106,10 +120,30 @@ static int add_shard(struct registry *reg, struct page *page, uint32_t shard)
 	while ((ret = registry_audience_after(reg, shard, entry.id, &entry)) == 1) {
 		struct service_key key = name_copy_key(&entry.name);
 
-		if (matches(page, key.ns, key.name) && (ret = add_audience(reg, page, &key)) < 0)
+		ret = matches(page, key.ns, key.name) ? add_audience(reg, page, &key) : 0;
+		if (ret < 0 || (ret = fiber_pause()) < 0)
 			return ret;
 	}
 	return ret;
+}
+
+/* A page that begins exactly at the end is there, and empty; one that begins behind it, or ends before its begin, is not. */
+static void answer(struct request *rq, struct page *page, int ret)
+{
+	if (ret == ERR_LIMIT) {
+		if (!rq->answered)
+			reply_registry_error(rq, ret, STR(""), STR(""));
+		return;
+	}
+	if (ret < 0 || page->start > page->count || page->end < page->start) {
+		page->b.len = 0;
+		BUF_LIT(&page->b, "{\"subscribers\":[],\"count\":0}");
+	} else {
+		BUF_LIT(&page->b, "],\"count\":");
+		buf_i64(&page->b, page->count);
+		buf_char(&page->b, '}');
+	}
+	handler_reply_buf(rq, &page->b);
 }
 
 void handle_service_subscribers(struct request *rq)
@@ -129,20 +163,11 @@ void handle_service_subscribers(struct request *rq)
 	page.start = (number - 1) * size > 0 ? (number - 1) * size : 0;
 	page.end = page.start + size;
 	page.detail = str_ieq(request_optional(rq, "detail", STR("")), STR("true"));
-	page.worker = rq->worker;
+	page.rq = rq;
 	buf_init(&page.b);
 	BUF_LIT(&page.b, "{\"subscribers\":[");
 	for (uint32_t shard = 0; shard < SHARDS && ret >= 0; shard++)
 		ret = add_shard(&rq->worker->registry, &page, shard);
-	/* A page that begins exactly at the end is there, and empty; one that begins behind it, or ends before its begin, is
-	 * not. */
-	if (ret < 0 || page.start > page.count || page.end < page.start) {
-		page.b.len = 0;
-		BUF_LIT(&page.b, "{\"subscribers\":[],\"count\":0}");
-	} else {
-		BUF_LIT(&page.b, "],\"count\":");
-		buf_i64(&page.b, page.count);
-		buf_char(&page.b, '}');
-	}
-	handler_reply_buf(rq, &page.b);
+	answer(rq, &page, ret);
+	buf_free(&page.b);
 }

@@ -130,6 +130,12 @@ bool handler_pattern(struct request *rq, struct str text, struct pattern **patte
 int handler_pattern_service(struct pattern *pattern, struct arena *arena, struct str name);
 void handler_pattern_failed(struct request *rq, int err);
 
+/* limits.page: may a page have so many rows? False: answered. handler_service.c */
+bool handler_page_fits(struct request *rq, uint64_t rows);
+/* http.memory: an answer that is longer could not be kept for its client. 0, or ERR_LIMIT for reply_registry_error(). Called now
+ * and then while it is made, so that it does not grow to what would be thrown away. */
+int handler_answer_fits(struct request *rq, const struct buf *b) MUST_CHECK;
+
 /* Format of a grouped name (2.2): NULL, or what is wrong with it. */
 const char *handler_name_refusal(struct str name);
 

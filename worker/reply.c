@@ -8,6 +8,7 @@
 #include <time.h>
 
 #include "shared/base/clock.h"
+#include "shared/codec/json_read.h"
 #include "shared/codec/json_write.h"
 #include "shared/metrics/metrics.h"
 #include "shared/process/process.h"
@@ -448,7 +449,13 @@ void reply_empty(struct request *rq, int status)
 /* Too long or too big is the client's fault; a full node is not. */
 static int limit_status(const char *key)
 {
-	return strcmp(key, "limits.name") == 0 || strcmp(key, "limits.metadata") == 0 ? 400 : 503;
+	static const char *const keys[] = { "limits.name", "limits.metadata", "limits.page" };
+
+	for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++) {
+		if (strcmp(key, keys[i]) == 0)
+			return 400;
+	}
+	return 503;
 }
 
 static void reply_limit(struct request *rq)
@@ -473,6 +480,9 @@ void reply_registry_error(struct request *rq, int err, struct str service, struc
 		break;
 	case ERR_LIMIT:
 		reply_limit(rq);
+		break;
+	case ERR_TOO_BIG:
+		reply_caused(rq, 400, "a text is longer than %u bytes", JSON_TEXT_MAX);
 		break;
 	case ERR_OWNER:
 		metric_add(METRIC_OWNER_REFUSED, 1);

@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "shared/base/sort.h"
+
 #define ROWS_FIRST 256U
 
 struct reading {
@@ -65,6 +67,11 @@ static int compare_rows(const void *a, const void *b)
 	return order != 0 ? order : compare_bytes(x->name, y->name);
 }
 
+int service_names_sort(struct service_names *names, sort_compare_fn *compare)
+{
+	return sort_rows(names->rows, names->count, sizeof(names->rows[0]), compare);
+}
+
 int service_names_read(struct service_names *names, struct registry *reg, struct str ns, service_keep_fn *keep, void *arg)
 {
 	struct reading reading = { .names = names, .keep = keep, .arg = arg };
@@ -75,8 +82,8 @@ int service_names_read(struct service_names *names, struct registry *reg, struct
 	ret = registry_services(reg, ns, on_row, &reading);
 	if (ret == 0)
 		ret = reading.err;
-	if (ret == 0 && names->count > 1)
-		qsort(names->rows, names->count, sizeof(names->rows[0]), compare_rows);
+	if (ret == 0)
+		ret = service_names_sort(names, compare_rows);
 	return ret;
 }
 

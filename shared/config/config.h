@@ -118,7 +118,7 @@ struct config {
 	/* limits */
 	uint64_t limit_instances, limit_instances_per_service, limit_services, limit_clusters_per_service;
 	uint64_t limit_subscribers, limit_subscribers_per_service;
-	uint64_t limit_namespaces;
+	uint64_t limit_namespaces, limit_page;
 	uint64_t limit_service_bytes, limit_subscriber_bytes, limit_subscriber_bytes_per_source; /* 0: see config_table.c */
 	/* by source address (shared/base/source.h) */
 	uint64_t limit_per_source, limit_per_source_burst, limit_connections_per_source, limit_subscribers_per_source;

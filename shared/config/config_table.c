@@ -243,6 +243,10 @@ const struct config_key config_keys[] = {
 	  NULL },
 	{ "limits.namespaces", CONFIG_INT, FIELD(limit_namespaces), 0, 100000, "10000", "namespaces", true,
 	  "Most namespaces stored by the console. 0: no limit. Any other name may be used by services all the same.", NULL },
+	{ "limits.page", CONFIG_INT, FIELD(limit_page), 1, 1000000000, "100000", "rows", true,
+	  "Most rows of one page, however large a pageSize was asked for; an instance shown within its service is a row too. A page "
+	  "that would have more is refused with 400. Some clients ask for all services at once.",
+	  NULL },
 	{ "limits.metadata", CONFIG_SIZE, FIELD(limit_metadata_bytes), 1, METADATA_MAX_BYTES, "64KiB", "", true,
 	  "Longest metadata of one object, packed. Clients in the field use up to 8KiB.", NULL },
 	{ "limits.name", CONFIG_SIZE, FIELD(limit_name_bytes), 1, NAME_MAX_BYTES, "1023", "", true,

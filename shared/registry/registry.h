@@ -330,7 +330,8 @@ int registry_get(struct registry *reg, const struct service_key *service, const 
 typedef void registry_name_fn(struct str name, void *arg);
 int registry_names(struct registry *reg, struct str ns, registry_name_fn *fn, void *arg) MUST_CHECK;
 
-/* The same with the number of instances; ns unset: of all namespaces. */
+/* The same with the number of instances; ns unset: of all namespaces. Both pause between two holds (fiber.h), and fn may:
+ * ERR_GONE. */
 struct service_row {
 	struct str ns, name;
 	uint32_t instances; /* of any kind */
