@@ -24,7 +24,7 @@ static bool read_checker(struct request *rq, struct str text, struct str *checke
 	else if (ret == ERR_RANGE)
 		reply_caused(rq, 400, "path and headers of a health checker are one line each");
 	else if (ret < 0)
-		reply_caused(rq, 503, "out of memory");
+		reply_registry_error(rq, ret, STR(""), STR(""));
 	return ret == 0;
 }
 

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "shared/base/breath.h"
 #include "shared/codec/java.h"
 #include "shared/codec/json_write.h"
 #include "shared/registry/layout.h"
@@ -329,13 +330,16 @@ static struct service_key split_key(struct str text)
 	return (struct service_key){ str_make(text.p, (size_t)(at - text.p)), name };
 }
 
+#define STATUS_WEIGHT 128U
+
 static void answer_statuses(struct request *rq, const struct service_view *view)
 {
+	struct breath breath = { 0 };
 	struct buf b;
 
 	buf_init(&b);
 	BUF_LIT(&b, "{\"ips\":[");
-	for (uint32_t i = 0; i < view->instance_count; i++) {
+	for (uint32_t i = 0; i < view->instance_count && breathe(&breath, STATUS_WEIGHT) == 0; i++) {
 		const struct instance_view *instance = &view->instances[i];
 
 		if (i > 0)

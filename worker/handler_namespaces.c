@@ -25,11 +25,13 @@ static bool is_word(char c)
 
 static bool is_valid_id(struct str id)
 {
+	if (id.n == 0 || id.n > NAMESPACES_ID_MAX)
+		return false;
 	for (size_t i = 0; i < id.n; i++) {
 		if (!is_word(id.p[i]))
 			return false;
 	}
-	return id.n > 0 && id.n <= NAMESPACES_ID_MAX;
+	return true;
 }
 
 /* A random one (version 4), lower case. False: the kernel gave no random bytes. */

@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "worker/request.h"
 
+#include "shared/base/fiber.h"
 #include "shared/codec/charset.h"
 #include "shared/codec/java.h"
 #include "shared/codec/utf8.h"
+
+#define TEXT_LONG 65536U
 
 /* The bytes of the value, read again as the charset that `encoding` names. */
 static struct str reread(struct request *rq, struct str value)
@@ -13,11 +16,17 @@ static struct str reread(struct request *rq, struct str value)
 	return value;
 }
 
+/* Whoever asks for a long text goes through it, more than once: others run before. Absent to those for whom nobody waits. */
+static struct str found(struct str value)
+{
+	return value.n > TEXT_LONG && fiber_pause() < 0 ? (struct str){ NULL, 0 } : value;
+}
+
 struct str request_param(const struct request *rq, struct str name)
 {
 	for (unsigned i = rq->param_count; i > 0; i--) {
 		if (str_eq(rq->params[i - 1].name, name))
-			return rq->params[i - 1].value;
+			return found(rq->params[i - 1].value);
 	}
 	return (struct str){ NULL, 0 };
 }

@@ -41,7 +41,7 @@ static struct str without_blanks(struct arena *arena, struct str text)
 	if (p == NULL)
 		return (struct str){ NULL, 0 };
 	for (size_t i = 0; i < text.n; i++)
-		if (strchr(" \t\n\v\f\r", text.p[i]) == NULL || text.p[i] == '\0')
+		if (text.p[i] != ' ' && (text.p[i] < '\t' || text.p[i] > '\r'))
 			p[n++] = text.p[i];
 	return str_make(p, n);
 }
