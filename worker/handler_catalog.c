@@ -87,7 +87,7 @@ static bool cut_page(struct request *rq, struct str cluster, struct page *page)
 	int64_t count;
 
 	if (view->cluster_count == 0) {
-		reply_caused(rq, 500, "cluster %.*s is not found!", (int)cluster.n, cluster.p);
+		reply_caused(rq, 500, "cluster %.*s is not found!", reply_shown(cluster), cluster.p);
 		return false;
 	}
 	count = (int64_t)view->clusters[0].instances;

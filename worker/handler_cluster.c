@@ -48,7 +48,7 @@ static bool service_exists(struct request *rq, const struct service_key *key)
 	if (ret < 0)
 		reply_registry_error(rq, ret, key->name, STR(""));
 	else if (!stamp.found)
-		reply_caused(rq, 500, "service not found:%.*s", (int)key->name.n, key->name.p);
+		reply_caused(rq, 500, "service not found:%.*s", reply_shown(key->name), key->name.p);
 	return ret == 0 && stamp.found;
 }
 
@@ -74,7 +74,7 @@ void handle_cluster_update(struct request *rq)
 	}
 	ret = registry_update_cluster(&rq->worker->registry, guard_service_origin(rq, CAUSE_OPERATOR), &key, cluster, &settings);
 	if (ret == ERR_NOT_FOUND)
-		reply_caused(rq, 500, "service not found:%.*s", (int)key.name.n, key.name.p);
+		reply_caused(rq, 500, "service not found:%.*s", reply_shown(key.name), key.name.p);
 	else if (ret < 0)
 		reply_registry_error(rq, ret, key.name, cluster);
 	else
@@ -98,7 +98,7 @@ static bool may_set(struct request *rq, const struct service_key *key, struct st
 		return false;
 	}
 	if (!str_starts(view->clusters[0].checker, STR("{\"type\":\"NONE\""))) {
-		reply_caused(rq, 400, "health check is still working, service: %.*s", (int)key->name.n, key->name.p);
+		reply_caused(rq, 400, "health check is still working, service: %.*s", reply_shown(key->name), key->name.p);
 		return false;
 	}
 	return true;

@@ -130,7 +130,7 @@ static void reply_no_instance(struct request *rq, const struct instance_spec *sp
 	buf_put(&b, weight, n);
 	buf_printf(&b, "_%s_false_", spec->healthy ? "true" : "false");
 	buf_str(&b, spec->key.cluster);
-	reply_caused(rq, 500, "instance not exist: %.*s", (int)b.len, b.len > 0 ? b.data : "");
+	reply_caused(rq, 500, "instance not exist: %.*s", reply_shown(buf_view(&b)), b.len > 0 ? b.data : "");
 	buf_free(&b);
 }
 
@@ -140,8 +140,8 @@ static void update_instance(struct request *rq, const struct instance_request *i
 	int ret = registry_update(&rq->worker->registry, guard_origin(rq, CAUSE_CLIENT), service, &in->spec);
 
 	if (ret == ERR_NOT_FOUND) {
-		reply_caused(rq, 500, "service not found, namespace: %.*s, service: %.*s", (int)service->ns.n, service->ns.p,
-		             (int)service->name.n, service->name.p);
+		reply_caused(rq, 500, "service not found, namespace: %.*s, service: %.*s", reply_shown(service->ns),
+		             service->ns.p, reply_shown(service->name), service->name.p);
 	} else if (ret == ERR_NO_INSTANCE) {
 		reply_no_instance(rq, &in->spec);
 	} else if (ret < 0) {
@@ -286,8 +286,8 @@ static void answer_no_instance(struct request *rq, const struct service_key *ser
 	if (cluster_known)
 		reply_caused(rq, 500, "no matched ip found!");
 	else
-		reply_caused(rq, 500, "no ips found for cluster %.*s in service %.*s", (int)cluster.n, cluster.p,
-		             (int)service->name.n, service->name.p);
+		reply_caused(rq, 500, "no ips found for cluster %.*s in service %.*s", reply_shown(cluster), cluster.p,
+		             reply_shown(service->name), service->name.p);
 }
 
 void handle_instance_get(struct request *rq)
@@ -303,7 +303,7 @@ void handle_instance_get(struct request *rq)
 	key.cluster = request_optional(rq, "clusterName", DEFAULT_CLUSTER);
 	ret = registry_get(&rq->worker->registry, &service, &key, -1, view, &cluster_known);
 	if (ret == ERR_NOT_FOUND)
-		reply_caused(rq, 500, "no service %.*s found!", (int)service.name.n, service.name.p);
+		reply_caused(rq, 500, "no service %.*s found!", reply_shown(service.name), service.name.p);
 	else if (ret == ERR_NO_INSTANCE)
 		answer_no_instance(rq, &service, key.cluster, cluster_known);
 	else if (ret < 0)
@@ -374,7 +374,7 @@ void handle_instance_statuses(struct request *rq)
 	if ((ret = registry_view(&rq->worker->registry, &key, view)) < 0)
 		reply_registry_error(rq, ret, key.name, STR(""));
 	else if (!view->stamp.found)
-		reply_caused(rq, 500, "service: %.*s not found.", (int)key.name.n, key.name.p);
+		reply_caused(rq, 500, "service: %.*s not found.", reply_shown(key.name), key.name.p);
 	else
 		answer_statuses(rq, view);
 }

@@ -362,7 +362,7 @@ bool handler_parse_metadata(struct request *rq, struct str text, struct instance
 		ret = ERR_LIMIT;
 	}
 	if (ret == ERR_SYNTAX)
-		reply_caused(rq, 500, "metadata format incorrect:%.*s", (int)text.n, text.p);
+		reply_caused(rq, 500, "metadata format incorrect:%.*s", reply_shown(text), text.p);
 	else if (ret < 0)
 		reply_registry_error(rq, ret, STR(""), STR(""));
 	else

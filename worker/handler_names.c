@@ -21,7 +21,7 @@ bool handler_pattern(struct request *rq, struct str text, struct pattern **patte
 	int ret = pattern_new(text, pattern_r, why, sizeof(why));
 
 	if (ret == ERR_SYNTAX)
-		reply_caused(rq, 400, "%s: %.*s", why, (int)text.n, text.p);
+		reply_caused(rq, 400, "%s: %.*s", why, reply_shown(text), text.p);
 	else if (ret < 0)
 		reply_registry_error(rq, ret, STR(""), STR(""));
 	return ret == 0;
@@ -240,5 +240,5 @@ void handle_service_status(struct request *rq)
 	else if (!str_is_set(report.statuses) || !str_is_set(report.sender))
 		reply_caused(rq, 500, "statuses and clientIP are needed");
 	else
-		reply_caused(rq, 500, "ip: %.*s is not in serverlist", (int)report.sender.n, report.sender.p);
+		reply_caused(rq, 500, "ip: %.*s is not in serverlist", reply_shown(report.sender), report.sender.p);
 }

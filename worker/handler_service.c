@@ -149,7 +149,7 @@ static bool read_selector(struct listing *list, struct selector *selector)
 		return false;
 	}
 	if (!known_type(selector->type)) {
-		reply_caused(list->rq, 400, SELECTOR_NO_SUCH_TEXT "%.*s", (int)selector->type.n, selector->type.p);
+		reply_caused(list->rq, 400, SELECTOR_NO_SUCH_TEXT "%.*s", reply_shown(selector->type), selector->type.p);
 		return false;
 	}
 	if (!str_is_set(selector->expression)) {

@@ -57,7 +57,7 @@ static bool read_selector(struct request *rq, struct str *selector_r)
 		reply_caused(rq, 500, "not match any type of selector!");
 		break;
 	case SELECTOR_NO_SUCH:
-		reply_caused(rq, 400, SELECTOR_NO_SUCH_TEXT "%.*s", (int)selector_r->n, selector_r->p);
+		reply_caused(rq, 400, SELECTOR_NO_SUCH_TEXT "%.*s", reply_shown(*selector_r), selector_r->p);
 		break;
 	case SELECTOR_NO_EXPRESSION:
 		reply_caused(rq, 500, "the selector has no expression");
@@ -76,7 +76,7 @@ static bool read_selector(struct request *rq, struct str *selector_r)
 
 static void reply_exists(struct request *rq, struct str name)
 {
-	reply_caused(rq, 400, "specified service already exists, serviceName : %.*s", (int)name.n, name.p);
+	reply_caused(rq, 400, "specified service already exists, serviceName : %.*s", reply_shown(name), name.p);
 }
 
 void handle_service_create(struct request *rq)
@@ -105,7 +105,7 @@ void handle_service_create(struct request *rq)
 
 static void reply_not_found(struct request *rq, struct str name)
 {
-	reply_caused(rq, 500, "service %.*s not found!", (int)name.n, name.p);
+	reply_caused(rq, 500, "service %.*s not found!", reply_shown(name), name.p);
 }
 
 /* An unknown service comes before errors in the values. */
@@ -144,7 +144,7 @@ void handle_service_delete(struct request *rq)
 		return;
 	ret = registry_remove_service(&rq->worker->registry, guard_service_origin(rq, CAUSE_OPERATOR), &key);
 	if (ret == ERR_NOT_FOUND) {
-		reply_caused(rq, 400, "specified service not exist, serviceName : %.*s", (int)key.name.n, key.name.p);
+		reply_caused(rq, 400, "specified service not exist, serviceName : %.*s", reply_shown(key.name), key.name.p);
 	} else if (ret < 0) {
 		reply_registry_error(rq, ret, key.name, STR(""));
 	} else {
@@ -212,7 +212,7 @@ bool handler_viewed(struct request *rq, int ret, const struct service_key *key, 
 	if (ret < 0)
 		reply_registry_error(rq, ret, key->name, STR(""));
 	else if (!view->stamp.found)
-		reply_caused(rq, 500, "%s%.*s%s", unknown, (int)key->name.n, key->name.p,
+		reply_caused(rq, 500, "%s%.*s%s", unknown, reply_shown(key->name), key->name.p,
 		             strcmp(unknown, "service ") == 0 ? " is not found!" : "");
 	return ret == 0 && view->stamp.found;
 }

@@ -95,7 +95,7 @@ struct str request_namespace(struct request *rq)
 
 static bool bad_number(struct request *rq, struct str text)
 {
-	reply_caused(rq, 400, "For input string: \"%.*s\"", (int)text.n, text.n > 0 ? text.p : "");
+	reply_caused(rq, 400, "For input string: \"%.*s\"", reply_shown(text), text.n > 0 ? text.p : "");
 	return false;
 }
 

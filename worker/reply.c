@@ -471,12 +471,12 @@ void reply_registry_error(struct request *rq, int err, struct str service, struc
 {
 	switch (err) {
 	case ERR_SERVICE_NAME:
-		reply_caused(rq, 400, "dom name can only have these characters: 0-9a-zA-Z-._:, current: %.*s", (int)service.n,
-		             service.n > 0 ? service.p : "");
+		reply_caused(rq, 400, "dom name can only have these characters: 0-9a-zA-Z-._:, current: %.*s",
+		             reply_shown(service), service.n > 0 ? service.p : "");
 		break;
 	case ERR_CLUSTER_NAME:
-		reply_caused(rq, 400, "cluster name can only have these characters: 0-9a-zA-Z-, current: %.*s", (int)cluster.n,
-		             cluster.n > 0 ? cluster.p : "");
+		reply_caused(rq, 400, "cluster name can only have these characters: 0-9a-zA-Z-, current: %.*s",
+		             reply_shown(cluster), cluster.n > 0 ? cluster.p : "");
 		break;
 	case ERR_LIMIT:
 		reply_limit(rq);

@@ -9,7 +9,7 @@
 #include "shared/base/breath.h"
 #include "shared/codec/utf8.h"
 
-#define PIECE 65536U   /* bytes handed to yajl between two pauses */
+#define PIECE 16384U   /* bytes handed to yajl between two pauses */
 #define WORD_MAX 1024U /* of an unknown word, looked at */
 
 struct reader {

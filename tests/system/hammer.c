@@ -6,7 +6,7 @@
  * Each kept connection sends one request every INTERVAL_MS (never two at a time); every NEW_INTERVAL_MS one more
  * connection is opened for a single request. Prints a line "broken CLIENT_PORT AT_MS kept|new open|idle" for each connection
  * that the server broke (open: while a request waited for its answer), "slow CLIENT_PORT AT_MS TOOK_US kept|new
- * answered|unanswered" for each request over 200 ms, and at the end
+ * answered|unanswered" for each request over 200 ms, and at the end, which SIGTERM may bring earlier,
  *     requests N slowest_us N new N slowest_new_us N bad N closed N
  * where bad counts answers other than 200 and closed the kept connections whose answer said "Connection: close": these are
  * opened again at once, as a client does, and so are broken ones. Answers are told complete by Content-Length or by the last
@@ -16,6 +16,7 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <netinet/tcp.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -170,12 +171,19 @@ static void start_fresh(struct client *fresh)
 	exit(2);
 }
 
+static volatile sig_atomic_t told;
+
+static void on_signal(int signal)
+{
+	told = signal;
+}
+
 static void loop(struct client *kept, int count, struct client *fresh, uint64_t interval, uint64_t fresh_interval, uint64_t end)
 {
 	struct epoll_event events[256];
 	uint64_t next_fresh = now_us(), now;
 
-	while ((now = now_us()) < end) {
+	while ((now = now_us()) < end && told == 0) {
 		int n = epoll_wait(hammer.epoll, events, 256, 1);
 
 		for (int i = 0; i < n; i++)
@@ -237,6 +245,7 @@ int main(int argc, char **argv)
 		kept[i].next_us = hammer.begin_us + interval * (uint64_t)i / (uint64_t)count;
 		client_open(&kept[i]);
 	}
+	signal(SIGTERM, on_signal);
 	printf("started\n");
 	loop(kept, count, fresh, interval, strtoull(argv[4], NULL, 10) * 1000,
 	     hammer.begin_us + strtoull(argv[5], NULL, 10) * 1000000);
