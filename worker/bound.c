@@ -5,7 +5,8 @@
 
 #include "shared/codec/java.h"
 
-#define TEXT_SHOWN 100U /* of a bad value */
+#define TEXT_SHOWN 100U   /* of a bad value */
+#define NUMBER_LONG 4096U /* longer is none, whatever blanks are in it */
 
 static void refuse(struct request *rq, const char *type, const char *exception, const char *cause)
 {
@@ -47,7 +48,7 @@ static int shown(struct str text)
 
 static struct str without_blanks(struct request *rq, struct str text)
 {
-	char *p = arena_alloc(&rq->arena, text.n + 1);
+	char *p = text.n <= NUMBER_LONG ? arena_alloc(&rq->arena, text.n + 1) : NULL;
 	size_t n = 0;
 
 	if (p == NULL)

@@ -428,7 +428,7 @@ static bool is_idle(const struct connection *c)
 /* Everything that can be done now, then wait for what comes next. May free the connection. */
 static void step(struct connection *c)
 {
-	bool waiting;
+	bool ran, waiting;
 
 	if (c->cut != CUT_NOT) {
 		cut_off(c);
@@ -436,7 +436,8 @@ static void step(struct connection *c)
 	}
 	if (connection_pending(c))
 		c->broken |= !connection_flush(c);
-	if (c->state == CONNECTION_OPEN && !connection_pending(c))
+	ran = c->state == CONNECTION_OPEN && !connection_pending(c);
+	if (ran)
 		exchange_run(c);
 	if (c->broken || !connection_flush(c)) {
 		connection_close(c);
@@ -456,7 +457,8 @@ static void step(struct connection *c)
 		cut_off(c);
 		return;
 	}
-	waiting = c->state == CONNECTION_OPEN && c->turn_over && c->in.len > 0;
+	/* Nobody looked at the input when the rest of an answer went out only now. */
+	waiting = c->state == CONNECTION_OPEN && c->in.len > 0 && (c->turn_over || !ran);
 	watch(c, &c->reader, c->state == CONNECTION_OPEN && !connection_pending(c) && !waiting);
 	watch(c, &c->writer, connection_pending(c) || waiting);
 	set_deadline(c);

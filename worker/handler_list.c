@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "shared/base/clock.h"
+#include "shared/base/fiber.h"
 #include "shared/view/list.h"
 #include "shared/view/metadata.h"
 #include "shared/view/subscription.h"
@@ -9,6 +10,8 @@
 
 /* What grew beyond this for one large service is given back after use. */
 #define KEEP_BYTES (4U << 20)
+/* Of a list from the cache, between two pauses. */
+#define COPY_BYTES (256U << 10)
 /* A longer list is rendered anew after a flip: it is more than registry_health() looks at in one hold. */
 #define PIECES_MOST 4096U
 
@@ -257,16 +260,47 @@ static void answer_rendered(struct request *rq, struct list_request *list)
 	buf_free(&metadata);
 }
 
+/* A long one is copied in slices. */
+static void answer_copied(struct request *rq, struct list_request *list, const struct list_cache_entry *held)
+{
+	struct list_cache_entry entry = *held;
+	int ret = 0;
+
+	buf_reset(list->hosts);
+	if (!buf_reserve(list->hosts, held->hosts.n))
+		ret = ERR_NOMEM;
+	for (size_t at = 0, n; at < held->hosts.n && ret == 0; at += n) {
+		n = held->hosts.n - at < COPY_BYTES ? held->hosts.n - at : COPY_BYTES;
+		buf_put(list->hosts, held->hosts.p + at, n);
+		ret = fiber_pause();
+	}
+	entry.hosts = buf_view(list->hosts);
+	if (ret == 0)
+		answer(rq, list, &entry);
+	else
+		reply_registry_error(rq, ret, list->service.name, STR(""));
+}
+
+static bool answer_cached(struct request *rq, struct list_request *list)
+{
+	const struct list_cache_key key = cache_key(list);
+	const struct list_cache_entry *held = list_cache_hold(rq->worker->list_cache, &key);
+
+	if (held == NULL)
+		return false;
+	metric_add(METRIC_LIST_CACHE_HITS, 1);
+	if (held->hosts.n > COPY_BYTES && rq->work != NULL)
+		answer_copied(rq, list, held);
+	else
+		answer(rq, list, held);
+	list_cache_release(held);
+	return true;
+}
+
 static void answer_stamped(struct request *rq, struct list_request *list)
 {
-	struct list_cache_key key = cache_key(list);
-	struct list_cache_entry entry;
-
-	if (list_cache_get(rq->worker->list_cache, &key, &entry)) {
-		metric_add(METRIC_LIST_CACHE_HITS, 1);
-		answer(rq, list, &entry);
+	if (answer_cached(rq, list))
 		return;
-	}
 	if (!flips_are_moved(list) || !answer_flipped(rq, list))
 		answer_rendered(rq, list);
 }
@@ -294,7 +328,7 @@ static void answer_found(struct request *rq, struct list_request *list)
 {
 	struct list_request *kept;
 
-	if (list->stamp.instances <= LONG_INSTANCES) {
+	if (list->stamp.instances <= LONG_INSTANCES && list->stamp.bytes <= LONG_STORED_BYTES) {
 		list->hosts = &rq->worker->hosts;
 		answer_stamped(rq, list);
 		give_back_large(rq->worker);

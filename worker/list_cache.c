@@ -2,6 +2,7 @@
 #include "worker/list_cache.h"
 
 #include <assert.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include <xxhash.h>
@@ -17,6 +18,8 @@ struct node {
 	struct node *newer, *older;
 	uint64_t hash;
 	uint64_t bytes;
+	unsigned held; /* by so many */
+	bool dropped;  /* not in the cache any more; goes with the last one who holds it */
 	struct list_cache_key key;
 	struct list_cache_entry entry;
 	_Alignas(struct list_piece) char text[];
@@ -83,7 +86,10 @@ static void drop(struct list_cache *cache, struct node *node)
 	unlink_age(cache, node);
 	cache->bytes -= node->bytes;
 	cache->count--;
-	free(node);
+	if (node->held == 0)
+		free(node);
+	else
+		node->dropped = true;
 }
 
 static void evict(struct list_cache *cache, uint64_t max_bytes)
@@ -185,6 +191,26 @@ bool list_cache_get(struct list_cache *cache, const struct list_cache_key *key, 
 	return true;
 }
 
+const struct list_cache_entry *list_cache_hold(struct list_cache *cache, const struct list_cache_key *key)
+{
+	struct list_cache_entry entry;
+	struct node *node;
+
+	if (!list_cache_get(cache, key, &entry))
+		return NULL;
+	node = cache->newest;
+	node->held++;
+	return &node->entry;
+}
+
+void list_cache_release(const struct list_cache_entry *entry)
+{
+	struct node *node = (struct node *)(void *)((char *)entry - offsetof(struct node, entry));
+
+	if (--node->held == 0 && node->dropped)
+		free(node);
+}
+
 const struct list_cache_entry *list_cache_older(struct list_cache *cache, const struct list_cache_key *key)
 {
 	const struct node *node = find(cache, key, key_hash(key));
@@ -196,7 +222,7 @@ const struct list_cache_entry *list_cache_older(struct list_cache *cache, const 
 static bool take_place(struct list_cache *cache, struct node *older, uint64_t bytes, const struct list_cache_key *key,
                        const struct list_cache_entry *entry)
 {
-	if (bytes > COPY_BYTES || bytes > older->bytes || bytes < older->bytes / 2)
+	if (bytes > COPY_BYTES || bytes > older->bytes || bytes < older->bytes / 2 || older->held > 0)
 		return false;
 	unlink_age(cache, older);
 	link_newest(cache, older);

@@ -36,6 +36,9 @@ void list_cache_free(struct list_cache **cache);
 void list_cache_resize(struct list_cache *cache, uint64_t bytes);
 /* False on a miss. The entry's texts are valid until the next put or pause. */
 bool list_cache_get(struct list_cache *cache, const struct list_cache_key *key, struct list_cache_entry *entry_r);
+/* The entry, which stays as it is until list_cache_release(), whatever others do to the cache meanwhile. NULL: a miss. */
+const struct list_cache_entry *list_cache_hold(struct list_cache *cache, const struct list_cache_key *key);
+void list_cache_release(const struct list_cache_entry *entry);
 /* The entry of another revision of the same key; NULL: there is none. Valid until the next put. */
 const struct list_cache_entry *list_cache_older(struct list_cache *cache, const struct list_cache_key *key);
 /* Copies; takes the place of an older revision of the same key. No text of key or entry may be the cache's own. Does nothing

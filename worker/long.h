@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* long.h - requests that may take longer than a turn: they are worked on in slices, between the turns of all others.
  *
- * A route with ROUTE_LONG, a list of many instances and a large body run in a fiber (shared/base/fiber.h). One that ends in its
- * first slice is answered like any other. Else the request is parked (park.h), and the loop gives one slice to one long request
- * after each look at the sockets, in turns. While other requests come too, all long ones together get half of the time.
+ * A route with ROUTE_LONG, a list of many instances or of much metadata, and a large body run in a fiber (shared/base/fiber.h). One
+ * that ends in its first slice is answered like any other. Else the request is parked (park.h), and the loop gives one slice to one
+ * long request after each look at the sockets, in turns. While other requests come too, all long ones together get half of the time.
  *
  * At most http.long_requests are worked on at once, half of them for one source address; further ones wait, first come first
  * served, and are answered 503 after http.long_wait. A client that goes away meanwhile is noticed at the next look at its socket
@@ -26,8 +26,9 @@
 
 #define LONG_SLICE_US 2000U
 #define LONG_LOOK_MS 100U
-#define LONG_BODY_BYTES 65536U /* a request with a longer body is a long one */
-#define LONG_INSTANCES 2048U   /* so is the list of a service with more */
+#define LONG_BODY_BYTES 65536U       /* a request with a longer body is a long one */
+#define LONG_INSTANCES 2048U         /* so is the list of a service with more, */
+#define LONG_STORED_BYTES (1U << 20) /* or of one that takes more: 500 bytes an instance */
 
 struct buf;
 struct request;
@@ -41,10 +42,10 @@ struct long_lane {
 	struct worker *worker;
 	struct long_work *first; /* in order of arrival: those with a fiber and those that wait */
 	struct long_work **last;
-	uint64_t turn;      /* of the one that had the last slice */
-	unsigned count, active;    /* all; those with a fiber */
-	uint64_t owed_us;   /* time of long requests that the others have not had yet */
-	uint64_t inline_us; /* the part of it in this wake-up */
+	uint64_t turn;          /* of the one that had the last slice */
+	unsigned count, active; /* all; those with a fiber */
+	uint64_t owed_us;       /* time of long requests that the others have not had yet */
+	uint64_t inline_us;     /* the part of it in this wake-up */
 	uint64_t last_id;
 	struct service_view spare; /* memory of a view, for the next one */
 	ev_check after_poll;

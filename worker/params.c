@@ -70,7 +70,7 @@ static bool has_second_part(struct str name)
 
 bool request_any_service(struct request *rq, struct str *name_r)
 {
-	return required(rq, "serviceName", rq->service_name, name_r);
+	return required(rq, "serviceName", found(rq->service_name), name_r);
 }
 
 bool request_service(struct request *rq, struct str *name_r)

@@ -14,8 +14,10 @@
 #include "worker/path.h"
 #include "worker/reply.h"
 #include "worker/source_limit.h"
+#include "worker/worker.h"
 
 #define NAMING "/v1/ns"
+#define NAME_LONG 65536U
 
 /* One path and its rows by method. */
 struct router_entry {
@@ -174,6 +176,14 @@ static bool read_params(struct request *rq)
 	return (count = decode_params(rq, (unsigned)in_form, charset)) == 0 || params_failed(rq, count);
 }
 
+/* Nothing has such a name. It comes in a form only, and would be gone through again and again. */
+static bool refuse_name(struct request *rq)
+{
+	rq->worker->registry.refused = (struct refusal){ "limits.name", rq->worker->registry.limits.name_bytes };
+	reply_registry_error(rq, ERR_LIMIT, STR(""), STR(""));
+	return false;
+}
+
 static bool has_group(struct str name)
 {
 	return str_has_double(name, '@');
@@ -184,6 +194,8 @@ static bool join_group(struct request *rq, struct str name)
 	struct str group = request_param(rq, STR("groupName"));
 	char *p;
 
+	if (group.n > NAME_LONG)
+		return refuse_name(rq);
 	if (str_is_blank(group))
 		group = STR("DEFAULT_GROUP");
 	if ((p = arena_alloc(&rq->arena, group.n + 2 + name.n)) == NULL)
@@ -201,11 +213,13 @@ static bool group_service(struct request *rq)
 	struct str name = request_param(rq, STR("serviceName"));
 	struct str dom;
 
-	if (str_is_blank(name)) {
+	if (name.n <= NAME_LONG && str_is_blank(name)) {
 		dom = request_param(rq, STR("dom"));
 		if (str_is_set(dom))
 			name = dom;
 	}
+	if (name.n > NAME_LONG)
+		return refuse_name(rq);
 	if (!str_is_blank(name)) {
 		name = str_trim(name);
 		if (!has_group(name))

@@ -386,6 +386,8 @@ static int set_limited(struct arena *arena, struct switch_state *state, struct s
 
 	if (value.n == 0)
 		return 0;
+	if (value.n > SWITCHES_TEXT_MAX)
+		return ERR_TOO_BIG;
 	buf_init(&b);
 	while (ret == 0 && next_part(&rest, ',', &pair))
 		ret = add_limited(&b, pair, refusal);

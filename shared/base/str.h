@@ -77,9 +77,13 @@ static inline void str_end_whole(char *zero_terminated)
 /* Does the byte stand twice in a row? */
 static inline bool str_has_double(struct str s, char c)
 {
-	for (size_t i = 1; i < s.n; i++) {
-		if (s.p[i] == c && s.p[i - 1] == c)
+	const char *p = s.p, *end = s.p + s.n;
+
+	while (s.n > 1 && (p = memchr(p, c, (size_t)(end - p))) != NULL) {
+		if (++p < end && *p == c)
 			return true;
+		if (p >= end)
+			break;
 	}
 	return false;
 }

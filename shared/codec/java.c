@@ -132,6 +132,8 @@ static bool number_text(struct str s, char out[NUMBER_TEXT_MAX])
 	size_t sign, n;
 
 	s = str_trim(s);
+	if (s.n > NUMBER_TEXT_MAX)
+		return false;
 	sign = s.n > 0 && (s.p[0] == '-' || s.p[0] == '+');
 	n = number_length(str_make(s.p + sign, s.n - sign));
 	if (n == 0 || sign + n >= NUMBER_TEXT_MAX)

@@ -21,6 +21,7 @@ void service_stamp_of(const struct op *op, const struct service *s, struct servi
 	stamp_r->disabled = (s->flags & SERVICE_DISABLED) != 0;
 	stamp_r->id = s->id;
 	stamp_r->revision = s->revision;
+	stamp_r->bytes = s->bytes;
 	stamp_r->clusters = s->clusters;
 	stamp_r->instances = s->instances;
 	stamp_r->healthy = s->healthy;

@@ -219,6 +219,7 @@ struct service_stamp {
 	uint64_t epoch; /* of the segment */
 	uint64_t id;
 	uint64_t revision; /* local order only; never shown */
+	uint64_t bytes;    /* that it takes: rows and texts of all that belongs to it */
 	uint32_t clusters, instances, healthy;
 	float threshold;
 	bool unsent; /* registry_poll() with a subscriber: its last push was not sent, by REGISTRY_TRIES_OVERSIZE or _VIEWS */
