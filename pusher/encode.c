@@ -4,7 +4,7 @@
 #include "shared/base/fiber.h"
 #include "shared/codec/gzip.h"
 #include "shared/codec/json_write.h"
-#include "shared/view/breath.h"
+#include "shared/base/breath.h"
 #include "shared/view/metadata.h"
 
 #define LEVEL_SMALL 6

@@ -119,14 +119,7 @@ void reply_caused(struct request *rq, int status, const char *format, ...) __att
 #define REPLY_SHOWN_MAX 65536U
 static inline int reply_shown(struct str text)
 {
-	size_t n = text.n;
-
-	if (n > REPLY_SHOWN_MAX) {
-		n = REPLY_SHOWN_MAX;
-		while (n > 0 && (text.p[n] & 0xc0) == 0x80)
-			n--;
-	}
-	return (int)n;
+	return (int)str_cut(text, REPLY_SHOWN_MAX).n;
 }
 /* Two elements: "caused: a;caused: b;". */
 void reply_caused2(struct request *rq, int status, struct str a, struct str b);

@@ -8,7 +8,7 @@
 #include "shared/codec/java.h"
 #include "shared/codec/json_write.h"
 #include "shared/registry/layout.h"
-#include "shared/view/breath.h"
+#include "shared/base/breath.h"
 #include "shared/view/metadata.h"
 
 /* ---- hosts --------------------------------------------------------------------- */

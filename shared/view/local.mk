@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 libroster_a_SOURCES += shared/view/list.c shared/view/list.h \
-	shared/view/pick.c shared/view/pick.h shared/view/breath.h \
+	shared/view/pick.c shared/view/pick.h \
 	shared/view/metadata.c shared/view/metadata.h \
 	shared/view/beat_json.c shared/view/beat_json.h \
 	shared/view/instance_json.c shared/view/instance_json.h \

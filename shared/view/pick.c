@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "shared/view/breath.h"
+#include "shared/base/breath.h"
 
 #define TAKEN (1U << 31) /* in an entry of the sorted table: asked for already */
 
