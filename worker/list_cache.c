@@ -266,5 +266,7 @@ void list_cache_put(struct list_cache *cache, const struct list_cache_key *key, 
 	}
 	node->hash = hash;
 	node->bytes = bytes;
+	node->held = 0;
+	node->dropped = false;
 	link_in(cache, node);
 }

@@ -90,6 +90,89 @@ class Catalog(unittest.TestCase):
         self.assertEqual(self.page(dict(query, pageNo=-2147483648, pageSize=2)), ["p0", "p1"])
         self.ask("GET", "/catalog/services", {"namespaceId": "paged", "pageNo": 1}, 500)
 
+    def test_pages_of_limited_size(self):
+        """limits.page: what counts are the rows that a page has, not those asked for."""
+        with Server(workers=1, **{"limits.page": "5"}) as s:
+            def ask(path, query):
+                reply = s.request("GET", "/v1/ns" + path, query)
+                return reply.json if reply.status == 200 else (reply.status, reply.text)
+            refused, everything = (400, "caused: limits.page reached: 5;"), {"pageNo": 1, "pageSize": 2147483647}
+            for n in range(4):
+                s.register("s%d" % n, "10.0.0.1", 80)
+            before = s.counter("roster_limit_refused_total")
+            self.assertEqual(ask("/service/list", everything)["count"], 4)
+            self.assertEqual(ask("/catalog/services", everything)["count"], 4)
+            self.assertEqual(ask("/catalog/services", dict(everything, withInstances="true")), refused)    # 4 and their 4 instances
+            self.assertEqual(len(ask("/catalog/services", {"pageNo": 0, "pageSize": 2, "withInstances": "true"})), 2)
+            for n in range(4, 6):
+                s.register("s%d" % n, "10.0.0.1", 80)
+            for path in ("/service/list", "/catalog/services"):
+                self.assertEqual(ask(path, everything), refused, path)
+                self.assertEqual(ask(path, {"pageNo": 2, "pageSize": 5})["count"], 6, path)
+            for n in range(2, 7):
+                s.register("s0", "10.0.0.%d" % n, 80)
+            of_one = {"serviceName": "s0", "clusterName": "DEFAULT"}
+            self.assertEqual(ask("/catalog/instances", dict(of_one, **everything)), refused)
+            self.assertEqual(ask("/catalog/instances", dict(of_one, pageNo=2, pageSize=4))["count"], 6)
+            self.assertEqual(ask("/service/subscribers", {"serviceName": "s", "pageSize": 2147483647})["count"], 0)
+            sockets = [socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in range(6)]
+            for n, udp in enumerate(sockets):
+                udp.bind(("127.0.0.1", 0))
+                s.request("GET", "/v1/ns/instance/list", {"serviceName": "s%d" % n, "udpPort": udp.getsockname()[1],
+                                                          "clientIP": "127.0.0.1"}, headers=roster.JAVA)
+            self.assertEqual(ask("/service/subscribers", {"serviceName": "s", "pageSize": 2147483647}), refused)
+            self.assertEqual(ask("/service/subscribers", {"serviceName": "s", "pageNo": 2, "pageSize": 5})["count"], 6)
+            for udp in sockets:
+                udp.close()
+            self.assertEqual(s.counter("roster_limit_refused_total"), before + 5)
+
+    def test_answers_of_limited_length(self):
+        """http.memory: an answer that could not be kept is not made."""
+        with Server(workers=1, **{"http.memory": "64KiB"}) as s:
+            for n in range(20):
+                s.register("s%d" % n, "10.0.0.1", 80, metadata='{"k":"%s"}' % ("v" * 8000))
+            reply = s.request("GET", "/v1/ns/catalog/services", {"pageNo": 0, "pageSize": 20, "withInstances": "true"})
+            self.assertEqual((reply.status, reply.text), (503, "caused: http.memory reached: 65536;"))
+            reply = s.request("GET", "/v1/ns/catalog/services", {"pageNo": 0, "pageSize": 5, "withInstances": "true"})
+            self.assertEqual(len(reply.json), 5)
+
+    def test_instances_named_again(self):
+        """In a metadata batch: changed once, shown as often as named, unknown ones left out, persistent ones first."""
+        for n in (1, 2, 3):
+            self.server.register("batch", "10.0.2.%d" % n, 80, ephemeral=str(n != 2).lower())
+        before = self.server.counter("roster_push_total")
+        named = [(3, "true"), (9, "true"), (2, "false"), (3, "true"), (1, "true"), (2, "false"), (3, "false")]
+        instances = ",".join('{"ip":"10.0.2.%d","port":80,"ephemeral":"%s"}' % row for row in named)
+        reply = self.ask("PUT", "/instance/metadata/batch", {"serviceName": "batch", "metadata": '{"a":"1"}',
+                                                             "instances": "[%s]" % instances})
+        self.assertEqual(reply.json["updated"], ["10.0.2.%d:80:unknown:DEFAULT:%s" % row for row in (
+            (2, "persist"), (2, "persist"), (3, "ephemeral"), (3, "ephemeral"), (1, "ephemeral"))])
+        self.assertEqual({host["ip"]: host["metadata"] for host in self.server.hosts("batch")},
+                         {"10.0.2.%d" % n: {"a": "1"} for n in (1, 2, 3)})
+        self.assertEqual(self.server.counter("roster_push_total"), before)
+        # Many, of which most are doubled: none is lost when the table grows.
+        many = ",".join('{"ip":"10.0.2.%d","port":%d}' % (1 + n % 3, 80 + n % 1000) for n in range(20000))
+        reply = self.ask("PUT", "/instance/metadata/batch", {}, body="serviceName=batch&metadata=a=2&instances=[%s]" % many,
+                         headers={"Content-Type": "application/x-www-form-urlencoded"})
+        self.assertEqual(sorted(set(reply.json["updated"])), ["10.0.2.%d:80:unknown:DEFAULT:ephemeral" % n for n in (1, 3)])
+        self.assertEqual(len(reply.json["updated"]), sum(n % 3 != 1 and n % 1000 == 0 for n in range(20000)))
+
+    def test_errors_repeat_no_whole_body(self):
+        form = {"Content-Type": "application/x-www-form-urlencoded"}
+        for middle in ("\u20ac", "x"):
+            reply = self.ask("POST", "/instance", {}, 400, headers=form, body=(
+                "serviceName=long&ip=1.1.1.1&port=" + middle * 300000).encode())
+            text = reply.body.decode("utf-8")        # whole characters
+            self.assertTrue(text.startswith('caused: For input string: "' + middle * 100), text[:100])
+            self.assertTrue(text.endswith(middle + '";'), text[-100:])
+            self.assertIn(len(reply.body), range(65536, 65536 + 40))
+        reply = self.ask("POST", "/instance", {}, 400, headers=form, body=b"serviceName=" + b"a" * 70000 + b"&ip=1.1.1.1&port=80")
+        self.assertEqual(reply.text, "caused: limits.name reached: 1023;")
+        for text in ("x" * 600000, "\\u0041" * 100000):
+            reply = self.ask("POST", "/instance", {}, 400, headers=form, body=(
+                'serviceName=long&ip=1.1.1.1&port=80&metadata={"a":"%s"}' % text).encode())
+            self.assertEqual(reply.text, "caused: limits.metadata reached: 65536;")
+
     def test_instance_filter_of_odd_addresses(self):
         self.server.register("v6", "fd00::5", 80, namespaceId="addr")
         self.server.register("v4", "10.0.0.5", 81, namespaceId="addr")

@@ -80,6 +80,42 @@ static void test_older_entry_with_pieces(void **state)
 	list_cache_free(&cache);
 }
 
+/* Whatever becomes of it in the cache: replaced, thrown out, the cache itself gone. */
+static void test_what_is_held_stays(void **state)
+{
+	const struct list_cache_entry *first, *second, *again;
+	struct list_cache_key key = key_of(7, 3), newer = key_of(7, 4);
+	struct list_cache *cache;
+
+	(void)state;
+	assert_int_equal(list_cache_new(1 << 20, &cache), 0);
+	assert_null(list_cache_hold(cache, &key));
+	put(cache, key, "[1]");
+	assert_null(list_cache_hold(cache, &newer));
+	first = list_cache_hold(cache, &key);
+	again = list_cache_hold(cache, &key);
+	assert_ptr_equal(first, again);
+	put(cache, newer, "[2]"); /* would fit into its place */
+	assert_true(str_eq(first->hosts, STR("[1]")));
+	assert_true(has(cache, newer, "[2]"));
+	second = list_cache_hold(cache, &newer);
+	list_cache_release(again);
+	assert_true(str_eq(first->hosts, STR("[1]")));
+	list_cache_resize(cache, 0);
+	assert_true(str_eq(second->hosts, STR("[2]")));
+	list_cache_free(&cache);
+	assert_true(str_eq(first->hosts, STR("[1]")));
+	list_cache_release(first);
+	list_cache_release(second);
+	/* One that nobody holds any more is used again. */
+	assert_int_equal(list_cache_new(1 << 20, &cache), 0);
+	put(cache, key, "[1]");
+	list_cache_release(list_cache_hold(cache, &key));
+	put(cache, newer, "[2]");
+	assert_true(has(cache, newer, "[2]"));
+	list_cache_free(&cache);
+}
+
 static void test_every_part_of_the_key_counts(void **state)
 {
 	struct list_cache *cache;
@@ -184,6 +220,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_copies),
 		cmocka_unit_test(test_older_entry_with_pieces),
+		cmocka_unit_test(test_what_is_held_stays),
 		cmocka_unit_test(test_every_part_of_the_key_counts),
 		cmocka_unit_test(test_newer_revision_replaces),
 		cmocka_unit_test(test_least_recently_used_goes),

@@ -355,6 +355,26 @@ static void a_long_answer_is_given_away_whole(void **state)
 	assert_in_range(f.worker.held_bytes, 0, 65536);
 }
 
+/* However the pieces of an answer fall into the writes of a step, the request behind it is not forgotten. */
+static void long_answers_follow_each_other(void **state)
+{
+	unsigned seen = 0;
+	const char *at;
+
+	(void)state;
+	open_client(0, 1);
+	for (unsigned i = 0; i < 4; i++)
+		get(0, "buf");
+	for (unsigned i = 0; i < 4; i++) {
+		turn_until_told(0, ">\r\n0\r\n\r\n");
+		at = strstr(clients[0].got, ">\r\n0\r\n\r\n") + 8;
+		clients[0].n -= (size_t)(at - clients[0].got);
+		memmove(clients[0].got, at, clients[0].n + 1);
+		seen++;
+	}
+	assert_int_equal(seen, 4);
+}
+
 static void a_large_body_makes_a_long_request(void **state)
 {
 	char head[200];
@@ -387,6 +407,7 @@ int main(void)
 		TEST(who_waits_too_long_is_told_the_limit), TEST(work_for_nobody_ends),
 		TEST(the_end_of_the_worker_ends_all),       TEST(settling_leaves_nobody_without_an_answer),
 		TEST(a_long_answer_is_given_away_whole),    TEST(a_large_body_makes_a_long_request),
+		TEST(long_answers_follow_each_other),
 	};
 
 	return cmocka_run_group_tests_name("long", tests, NULL, NULL);
