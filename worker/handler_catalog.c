@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "shared/base/breath.h"
 #include "shared/base/clock.h"
 #include "shared/codec/json_write.h"
 #include "shared/shm/health.h"
@@ -29,8 +30,14 @@ static void put_cluster(struct buf *b, const struct service_view *view, uint32_t
 	           cluster->instances == 0 ? "true" : "false", cluster->check_port);
 }
 
-static void put_service(struct buf *b, const struct service_view *view)
+#define ROW_WEIGHT 512U /* of a cluster or an instance, its texts aside */
+
+static int put_service(struct buf *b, struct request *rq)
 {
+	const struct service_view *view = rq->view;
+	struct breath breath = { 0 };
+	int ret = 0;
+
 	BUF_LIT(b, "{\"service\":{\"name\":");
 	json_string(b, list_bare_name(view->name));
 	BUF_LIT(b, ",\"protectThreshold\":");
@@ -42,12 +49,15 @@ static void put_service(struct buf *b, const struct service_view *view)
 	BUF_LIT(b, ",\"metadata\":");
 	metadata_json(b, view->metadata);
 	BUF_LIT(b, "},\"clusters\":[");
-	for (uint32_t i = 0; i < view->cluster_count; i++) {
+	for (uint32_t i = 0; i < view->cluster_count && ret == 0; i++) {
 		if (i > 0)
 			buf_char(b, ',');
 		put_cluster(b, view, i);
+		if ((ret = handler_answer_fits(rq, b)) == 0)
+			ret = breathe(&breath, ROW_WEIGHT + view->clusters[i].metadata.n);
 	}
 	BUF_LIT(b, "]}");
+	return ret;
 }
 
 void handle_catalog_service(struct request *rq)
@@ -63,8 +73,7 @@ void handle_catalog_service(struct request *rq)
 	if (!handler_settings(rq, &key, "service "))
 		return;
 	buf_init(&b);
-	put_service(&b, rq->view);
-	handler_reply_buf(rq, &b);
+	handler_reply_made(rq, &b, put_service(&b, rq));
 }
 
 /* ---- GET /catalog/instances ----------------------------------------------------------- */
@@ -99,28 +108,35 @@ static bool cut_page(struct request *rq, struct str cluster, struct page *page)
 	return false;
 }
 
+/* Not more than one row above the limit, whatever is asked. */
 static bool copy_page(struct request *rq, const struct service_key *key, struct str cluster, const struct page *page)
 {
 	uint64_t from = page->start > 0 ? (uint64_t)page->start : 0, to = page->end > 0 ? (uint64_t)page->end : 0;
-	int ret = registry_page(&rq->worker->registry, key, cluster, from, to, rq->view);
+	uint64_t most = from + rq->worker->proc->config.limit_page + 1;
+	int ret = registry_page(&rq->worker->registry, key, cluster, from, to < most ? to : most, rq->view);
 
-	return handler_viewed(rq, ret, key, "service ");
+	return handler_viewed(rq, ret, key, "service ") && handler_page_fits(rq, rq->view->instance_count);
 }
 
-static void put_page(struct buf *b, const struct request *rq)
+static int put_page(struct buf *b, struct request *rq)
 {
 	struct instance_json_clock now = { health_now(rq->worker->registry.seg), clock_wall_ms() };
 	const struct service_view *view = rq->view;
+	struct breath breath = { 0 };
+	int ret = 0;
 
 	BUF_LIT(b, "{\"list\":[");
-	for (uint32_t i = 0; i < view->instance_count; i++) {
+	for (uint32_t i = 0; i < view->instance_count && ret == 0; i++) {
 		if (i > 0)
 			buf_char(b, ',');
 		instance_json(b, view, &view->instances[i], now);
+		if ((ret = handler_answer_fits(rq, b)) == 0)
+			ret = breathe(&breath, ROW_WEIGHT + view->instances[i].metadata.n);
 	}
 	BUF_LIT(b, "],\"count\":");
 	buf_u64(b, view->clusters[0].instances);
 	buf_char(b, '}');
+	return ret;
 }
 
 void handle_catalog_instances(struct request *rq)
@@ -138,8 +154,7 @@ void handle_catalog_instances(struct request *rq)
 	if (!copy_page(rq, &key, cluster, &page) || !cut_page(rq, cluster, &page))
 		return;
 	buf_init(&b);
-	put_page(&b, rq);
-	handler_reply_buf(rq, &b);
+	handler_reply_made(rq, &b, put_page(&b, rq));
 }
 
 /* ---- GET /catalog/rt/service ----------------------------------------------------------- */
@@ -150,6 +165,7 @@ void handle_catalog_instances(struct request *rq)
 void handle_catalog_rt(struct request *rq)
 {
 	const struct service_view *view = rq->view;
+	struct breath breath = { 0 };
 	struct service_key key;
 	struct buf b;
 	int ret;
@@ -166,11 +182,12 @@ void handle_catalog_rt(struct request *rq)
 	}
 	buf_init(&b);
 	BUF_LIT(&b, "{\"clusters\":[");
-	for (uint32_t i = 0; i < view->cluster_count; i++) {
+	for (uint32_t i = 0; i < view->cluster_count && ret == 0; i++) {
 		buf_printf(&b, "%s{\"name\":", i > 0 ? "," : "");
 		json_string(&b, view->clusters[i].name);
 		BUF_LIT(&b, "," RT_UNCHECKED);
+		ret = breathe(&breath, ROW_WEIGHT);
 	}
 	BUF_LIT(&b, "]}");
-	handler_reply_buf(rq, &b);
+	handler_reply_made(rq, &b, ret);
 }

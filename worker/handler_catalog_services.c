@@ -260,18 +260,12 @@ static void answer_page(struct catalog *catalog)
 {
 	size_t start, end;
 	struct buf b;
-	int ret;
 
 	cut_page(catalog, &start, &end);
 	if (!handler_page_fits(catalog->rq, rows_of(catalog, start, end)))
 		return;
 	buf_init(&b);
-	ret = put_services(&b, catalog, start, end);
-	if (ret == 0)
-		handler_reply_buf(catalog->rq, &b);
-	else
-		reply_registry_error(catalog->rq, ret, STR(""), STR(""));
-	buf_free(&b);
+	handler_reply_made(catalog->rq, &b, put_services(&b, catalog, start, end));
 }
 
 static void answer(struct catalog *catalog)

@@ -151,6 +151,15 @@ static void update_instance(struct request *rq, const struct instance_request *i
 	}
 }
 
+/* Of port 0 any instance of that address is meant, which is looked for among all. */
+static void update_any_port(struct request *rq)
+{
+	struct instance_request in;
+
+	if (read_instance(rq, &in))
+		update_instance(rq, &in);
+}
+
 /* Only Java clients from 1.0 on must name what exists; for all others PUT registers. */
 void handle_instance_update(struct request *rq)
 {
@@ -160,6 +169,8 @@ void handle_instance_update(struct request *rq)
 		return;
 	if (rq->agent.kind == AGENT_JAVA && !rq->agent.has_version)
 		reply_caused(rq, 500, "the version of the client cannot be read");
+	else if (agent_is_java1(&rq->agent) && in.spec.key.port == 0)
+		long_start(rq, update_any_port);
 	else if (agent_is_java1(&rq->agent))
 		update_instance(rq, &in);
 	else

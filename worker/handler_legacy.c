@@ -169,10 +169,6 @@ void handle_legacy_names(struct request *rq)
 	buf_init(&doms.b);
 	if (ret == 0)
 		ret = put_doms(&doms);
-	if (ret == 0)
-		handler_reply_buf(rq, &doms.b);
-	else
-		reply_registry_error(rq, ret, STR(""), STR(""));
-	buf_free(&doms.b);
+	handler_reply_made(rq, &doms.b, ret);
 	service_names_free(&doms.names);
 }

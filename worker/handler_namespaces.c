@@ -130,32 +130,36 @@ static void put_row(struct buf *b, struct str id, struct str name, unsigned type
 	buf_printf(b, ",\"quota\":200,\"configCount\":0,\"type\":%u", type);
 }
 
+struct list {
+	struct request *rq;
+	struct buf b;
+	int err;
+};
+
 static void on_row(const struct namespace_row *row, void *arg)
 {
-	struct buf *b = arg;
+	struct list *list = arg;
 
-	buf_char(b, ',');
-	put_row(b, row->id, row->name, 2);
-	buf_char(b, '}');
+	if (list->err < 0)
+		return;
+	buf_char(&list->b, ',');
+	put_row(&list->b, row->id, row->name, 2);
+	buf_char(&list->b, '}');
+	list->err = handler_answer_fits(list->rq, &list->b);
 }
 
 static void answer_list(struct request *rq)
 {
-	struct buf b;
+	struct list list = { .rq = rq };
 	int ret;
 
-	buf_init(&b);
-	BUF_LIT(&b, "{\"code\":200,\"message\":null,\"data\":[");
-	put_row(&b, STR(""), STR("public"), 0);
-	buf_char(&b, '}');
-	ret = namespaces_each(&rq->worker->registry, on_row, &b);
-	BUF_LIT(&b, "]}");
-	if (ret == 0) {
-		handler_reply_buf(rq, &b);
-	} else {
-		answer_failure(rq, ret);
-		buf_free(&b);
-	}
+	buf_init(&list.b);
+	BUF_LIT(&list.b, "{\"code\":200,\"message\":null,\"data\":[");
+	put_row(&list.b, STR(""), STR("public"), 0);
+	buf_char(&list.b, '}');
+	ret = namespaces_each(&rq->worker->registry, on_row, &list);
+	BUF_LIT(&list.b, "]}");
+	handler_reply_made(rq, &list.b, ret < 0 ? ret : list.err);
 }
 
 static void put_detail(struct buf *b, const struct namespace_row *row, unsigned type)

@@ -236,17 +236,11 @@ static int put_page(struct buf *b, struct listing *list, size_t start, size_t en
 static void answer_rows(struct request *rq, struct listing *list, size_t start, size_t end)
 {
 	struct buf b;
-	int ret;
 
 	if (!handler_page_fits(rq, end - start))
 		return;
 	buf_init(&b);
-	ret = put_page(&b, list, start, end);
-	if (ret == 0)
-		handler_reply_buf(rq, &b);
-	else
-		reply_registry_error(rq, ret, STR(""), STR(""));
-	buf_free(&b);
+	handler_reply_made(rq, &b, put_page(&b, list, start, end));
 }
 
 static void answer_page(struct request *rq, struct listing *list)

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "shared/base/breath.h"
 #include "shared/codec/java.h"
 #include "shared/codec/json_write.h"
 #include "shared/registry/settings.h"
@@ -169,9 +170,15 @@ struct str handler_checker_of(const struct cluster_view *cluster)
 	return cluster->checker.n > 0 ? cluster->checker : STR("{\"type\":\"TCP\"}");
 }
 
-static void put_clusters(struct buf *b, const struct service_view *view)
+#define CLUSTER_WEIGHT 512U /* its metadata aside */
+
+static int put_clusters(struct buf *b, struct request *rq)
 {
-	for (uint32_t i = 0; i < view->cluster_count; i++) {
+	const struct service_view *view = rq->view;
+	struct breath breath = { 0 };
+	int ret = 0;
+
+	for (uint32_t i = 0; i < view->cluster_count && ret == 0; i++) {
 		const struct cluster_view *cluster = &view->clusters[i];
 
 		if (i > 0)
@@ -183,11 +190,17 @@ static void put_clusters(struct buf *b, const struct service_view *view)
 		BUF_LIT(b, ",\"metadata\":");
 		metadata_json(b, cluster->metadata);
 		buf_char(b, '}');
+		if ((ret = handler_answer_fits(rq, b)) == 0)
+			ret = breathe(&breath, CLUSTER_WEIGHT + cluster->metadata.n);
 	}
+	return ret;
 }
 
-static void put_service(struct buf *b, const struct service_view *view)
+static int put_service(struct buf *b, struct request *rq)
 {
+	const struct service_view *view = rq->view;
+	int ret;
+
 	BUF_LIT(b, "{\"name\":");
 	json_string(b, list_bare_name(view->name));
 	BUF_LIT(b, ",\"namespaceId\":");
@@ -201,8 +214,9 @@ static void put_service(struct buf *b, const struct service_view *view)
 	BUF_LIT(b, ",\"groupName\":");
 	json_string(b, handler_group_of(view->name));
 	BUF_LIT(b, ",\"clusters\":[");
-	put_clusters(b, view);
+	ret = put_clusters(b, rq);
 	BUF_LIT(b, "]}");
+	return ret;
 }
 
 bool handler_viewed(struct request *rq, int ret, const struct service_key *key, const char *unknown)
@@ -235,8 +249,7 @@ void handle_service_get(struct request *rq)
 	if (!handler_bound_service(rq, &key) || !handler_settings(rq, &key, "service "))
 		return;
 	buf_init(&b);
-	put_service(&b, rq->view);
-	handler_reply_buf(rq, &b);
+	handler_reply_made(rq, &b, put_service(&b, rq));
 }
 
 void handle_service_checksum(struct request *rq)

@@ -160,4 +160,14 @@ static inline void handler_reply_buf(struct request *rq, struct buf *b)
 	reply_json_buf(rq, (struct str){ NULL, 0 }, b, (struct str){ NULL, 0 });
 }
 
+/* The same, unless an error came up while it was made, which is answered then. Leaves *b empty. */
+static inline void handler_reply_made(struct request *rq, struct buf *b, int ret)
+{
+	if (ret == 0)
+		handler_reply_buf(rq, b);
+	else
+		reply_registry_error(rq, ret, (struct str){ "", 0 }, (struct str){ "", 0 });
+	buf_free(b);
+}
+
 #endif
