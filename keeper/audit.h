@@ -10,7 +10,8 @@
  * through the shards that are left, with the next tick. From the second one on the holds are twice as long; a shard that fits
  * into one cannot be disturbed. There is no hold over a whole shard of any size: it would be as long as the shard is large. The
  * last of AUDIT_TRIES sweeps goes on beside the writers and leaves out sums only (registry_check_busy()); the pass says how many
- * shards these are, and the next one begins AUDIT_AGAIN_MS later. A pass ends after AUDIT_TRIES ticks at the latest, whatever the traffic.
+ * shards these are, and the next one begins AUDIT_AGAIN_MS later. A pass ends after AUDIT_TRIES ticks at the latest, whatever
+ * the traffic.
  *
  * A pass begins at the start of the keeper, which is after each attach; every segment.check_period; and when somebody
  * distrusts the content: the master after the crash of a child (header->check_wanted), whoever met an impossible

@@ -114,8 +114,8 @@ void reply_json_headers(struct request *rq, struct str headers, struct str body)
 void reply_as(struct request *rq, struct str type, struct str body);
 /* Shape A: "caused: <message>;" with status 400 or 500. */
 void reply_caused(struct request *rq, int status, const char *format, ...) __attribute__((format(printf, 3, 4)));
-/* For "%.*s" of a text of the client in a message: as much of it as a request line may hold, in whole characters. What the C library
- * does not print costs it more than what it does. */
+/* For "%.*s" of a text of the client in a message: as much of it as a request line may hold, in whole characters. What the C
+ * library does not print costs it more than what it does. */
 #define REPLY_SHOWN_MAX 65536U
 static inline int reply_shown(struct str text)
 {

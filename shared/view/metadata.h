@@ -16,8 +16,8 @@
 #include "shared/base/str.h"
 #include "shared/registry/registry.h"
 
-/* ERR_SYNTAX: answer 500 "metadata format incorrect:<text>"; ERR_TOO_BIG: longer than anything that can be stored. Memory from the
- * arena. This one, merge and without pause (fiber.h): ERR_GONE. */
+/* ERR_SYNTAX: answer 500 "metadata format incorrect:<text>"; ERR_TOO_BIG: longer than anything that can be stored. Memory
+ * from the arena. This one, merge and without pause (fiber.h): ERR_GONE. */
 int metadata_parse(struct arena *arena, struct str text, struct instance_metadata *metadata_r) MUST_CHECK;
 /* From pairs a JSON reader collected (beats). value unset: null. */
 struct metadata_pair {

@@ -126,7 +126,9 @@ class Server:
         return code
 
     def kill_all(self):
-        """SIGKILL to the master and every child, as a power cut of the process table."""
+        """SIGKILL to the master and every child, as a power cut of the process table: the master stands still first, or it would
+        put somebody in the place of a child that went before it."""
+        os.kill(self.proc.pid, signal.SIGSTOP)
         pids = self.children() + [self.proc.pid]
         for pid in pids:
             with contextlib.suppress(ProcessLookupError):

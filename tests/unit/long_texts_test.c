@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Long texts are read in pieces: each reader pauses often enough, says the same as without pauses, and gives up when nobody waits. */
+/* Long texts are read in pieces: each reader pauses often enough, says the same as without pauses, and gives up when nobody
+ * waits. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
