@@ -8,6 +8,7 @@
 #include <time.h>
 
 #include "shared/base/clock.h"
+#include "shared/base/fiber.h"
 #include "shared/codec/json_read.h"
 #include "shared/codec/json_write.h"
 #include "shared/metrics/metrics.h"
@@ -366,10 +367,10 @@ void reply_json_buf(struct request *rq, struct str a, struct buf *b, struct str 
 {
 	if (buf_failed(b))
 		reply_caused(rq, 503, "out of memory");
-	else if (b->len >= WRITE_THROUGH && rq->connection != NULL)
-		give_json(rq, a, b, c);
-	else
+	else if (b->len < WRITE_THROUGH || rq->connection == NULL)
 		put_json(rq, (struct str){ NULL, 0 }, a, buf_view(b), c);
+	else if (fiber_pause() == 0) /* sending takes a turn of its own */
+		give_json(rq, a, b, c);
 	buf_free(b);
 }
 

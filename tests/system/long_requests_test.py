@@ -28,7 +28,7 @@ from routes_test import original, routes  # noqa: E402
 
 TOOLS = os.path.join(os.path.dirname(roster.ROSTERD), "tests", "system")
 BEAT = "/nacos/v1/ns/instance/beat?serviceName=innocent&ip=10.0.0.1&port=80"
-BOUND = 60               # pieces of work, of a millisecond on a quiet machine, that the slowest beat may take
+BOUND = 40               # pieces of work, of a millisecond on a quiet machine, that the slowest beat may take
 MOMENT_S = 0.3           # enough beats, and pieces of work to compare them with
 SHARE = 10 if SANITIZED else 1
 SERVICES, LARGE, CLUSTERS = 100_000 // SHARE, 200_000 // SHARE, 1024
