@@ -42,6 +42,7 @@ struct keeper {
 	unsigned job;  /* whose step was the last one */
 	struct turn turn;
 	int signal_fd;
+	int exit_code;
 	ev_timer tick;
 	ev_idle work; /* runs while a tick has work left */
 	ev_io signals;
@@ -139,6 +140,12 @@ static void begin_work(struct keeper *k)
 	plan(k);
 }
 
+static void stop(struct keeper *k)
+{
+	process_stopping(k->proc);
+	ev_break(k->loop, EVBREAK_ALL);
+}
+
 static void on_tick(struct ev_loop *loop, ev_timer *w, int events)
 {
 	struct keeper *k = w->data;
@@ -151,6 +158,11 @@ static void on_tick(struct ev_loop *loop, ev_timer *w, int events)
 	pulse_tick(k->proc->seg);
 	begin_work(k);
 	end_turn(k, &slice);
+	if (k->checks.pace.modules_wanted) {
+		log_info("op=keeper-modules result=leaves");
+		k->exit_code = EXIT_MODULES;
+		stop(k);
+	}
 }
 
 static void on_persistent(void *arg, uint32_t shard, struct keeper_entry service)
@@ -183,12 +195,6 @@ static void on_notice(struct ev_loop *loop, ev_io *w, int events)
 }
 
 /* ---- signals and the master ------------------------------------------------ */
-
-static void stop(struct keeper *k)
-{
-	process_stopping(k->proc);
-	ev_break(k->loop, EVBREAK_ALL);
-}
 
 static void reload(struct keeper *k)
 {
@@ -290,9 +296,9 @@ static void keeper_deinit(struct keeper *k)
 		close(k->signal_fd);
 }
 
-void keeper_prepare(void)
+void keeper_load_modules(void)
 {
-	probe_prepare();
+	probe_load_modules();
 }
 
 int keeper_main(struct process *proc)
@@ -312,5 +318,5 @@ int keeper_main(struct process *proc)
 	stand_still(&keeper);
 	ev_run(keeper.loop, 0);
 	keeper_deinit(&keeper);
-	return EXIT_SUCCESS;
+	return keeper.exit_code;
 }

@@ -107,11 +107,11 @@ void probe_renew(struct probe *probe)
 
 /* ---- life ------------------------------------------------------------------ */
 
-void probe_prepare(void)
+void probe_load_modules(void)
 {
 	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)
-		if (kinds[i] != NULL && kinds[i]->prepare != NULL)
-			kinds[i]->prepare();
+		if (kinds[i] != NULL && kinds[i]->load_modules != NULL)
+			kinds[i]->load_modules();
 }
 
 static void release(struct probe *probe)

@@ -45,6 +45,7 @@ struct probe_pace {
 	struct turn *turn;  /* NULL: nobody measures */
 	unsigned iteration; /* of the loop: its first probe began when? */
 	uint64_t began_us;
+	bool modules_wanted; /* a probe could not begin without probe_load_modules() */
 };
 
 struct probe_order {
@@ -58,9 +59,10 @@ struct probe;
 
 typedef void probe_done_fn(void *arg, const struct probe_result *result);
 
-/* Before the process gives up the right to map code: what the protocols would load when they are first used. */
-void probe_prepare(void);
-/* An error means that this system could not: no memory, no descriptor, no port. */
+/* Before the process gives up the right to map code: what MySQL would load when it is first used, some 2 MB. Few servers check by
+ * MySQL, so that a keeper does without until it meets such a check, and then leaves for one that has them (EXIT_MODULES). */
+void probe_load_modules(void);
+/* An error means that this system could not: no memory, no descriptor, no port, no modules. */
 int probe_start(struct ev_loop *loop, const struct probe_order *order, probe_done_fn *done, void *arg,
                 struct probe **probe_r) MUST_CHECK;
 /* done() will not be called. NULL is allowed; clears *probe. */

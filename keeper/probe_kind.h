@@ -35,8 +35,8 @@ struct probe_kind {
 	bool (*step)(struct probe *probe, int events, struct probe_result *result_r);
 	/* Frees what begin() and step() made, the descriptor excepted. */
 	void (*end)(struct probe *probe);
-	/* NULL, or its part of probe_prepare(). */
-	void (*prepare)(void);
+	/* NULL, or its part of probe_load_modules(). */
+	void (*load_modules)(void);
 };
 
 extern const struct probe_kind probe_tcp, probe_http, probe_mysql;

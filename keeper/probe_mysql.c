@@ -6,7 +6,7 @@
  *
  * A peer names the way to log in, and the library looks for a module of that name, before it looks into the list of
  * those that are allowed; a name may have slashes. So all modules of the list are loaded before the first check, and after
- * that the folder of modules is one in which there is nothing. */
+ * that the folder of modules is one in which there is nothing (probe_load_modules()). */
 #include "keeper/probe_kind.h"
 
 #include <dlfcn.h>
@@ -267,10 +267,17 @@ static void set_options(MYSQL *mysql)
 	mysql_optionsv(mysql, MYSQL_OPT_WRITE_TIMEOUT, &seconds);
 }
 
+static bool modules_loaded;
+
 static int begin(struct probe *probe, const struct probe_order *order)
 {
 	struct mysql_probe *my = (struct mysql_probe *)probe;
 
+	if (!modules_loaded) {
+		if (order->pace != NULL)
+			order->pace->modules_wanted = true;
+		return ERR_AGAIN;
+	}
 	my->user = copy(order->checker->user);
 	my->password = copy(order->checker->pwd);
 	my->command = copy(order->checker->cmd);
@@ -336,11 +343,12 @@ static void load_crypto(void)
 }
 
 /* The first mysql_init() also asks for the port that services call "mysql". */
-static void prepare(void)
+static void load_modules(void)
 {
 	MYSQL *mysql = mysql_init(NULL);
 	char names[] = LOGINS, *rest = NULL;
 
+	modules_loaded = true;
 	if (mysql == NULL)
 		return;
 	for (char *name = strtok_r(names, ",", &rest); name != NULL; name = strtok_r(NULL, ",", &rest))
@@ -349,4 +357,4 @@ static void prepare(void)
 	load_crypto();
 }
 
-const struct probe_kind probe_mysql = { sizeof(struct mysql_probe), begin, step, end, prepare };
+const struct probe_kind probe_mysql = { sizeof(struct mysql_probe), begin, step, end, load_modules };

@@ -42,6 +42,7 @@ struct child {
 	bool told;     /* to leave, and how it leaves is no surprise */
 	bool killed;   /* SIGKILL sent by us */
 	bool disabled; /* left with EXIT_NO_RESPAWN */
+	bool modules;  /* one of them left with EXIT_MODULES */
 	uint64_t forked_ms;
 	uint64_t resumed_ms; /* continued after a stop; turns begin anew */
 	struct backoff backoff;

@@ -33,7 +33,8 @@ static void log_death(struct master *m, const struct child *child, const siginfo
 {
 	char words[2 * SLOT_LAST_WORDS];
 	bool exited = info->si_code == CLD_EXITED;
-	bool expected = child->told && ((exited && info->si_status == 0) || child->killed);
+	bool expected = (child->told && ((exited && info->si_status == 0) || child->killed)) ||
+	                (exited && info->si_status == EXIT_MODULES);
 	void (*say)(const char *format, ...) = expected ? log_info : log_warning;
 
 	say("op=child-exit name=%s pid=%d %s=%d ready=%d lived_ms=%llu last_words=%s", child->name, (int)child->pid,
@@ -53,18 +54,22 @@ static bool obey_exit_code(struct master *m, struct child *child, int code)
 		return true;
 	case EXIT_NEW_SEGMENT:
 		return damage_told(m, child->name);
+	case EXIT_MODULES:
+		child->modules = true;
+		return false;
 	default:
 		return false;
 	}
 }
 
+/* was_ready: or it went for a reason, which is no sign that the next one fails too. */
 static void replace(struct master *m, struct child *child, bool was_ready)
 {
 	uint32_t delay;
 
 	if (!spawn_is_wanted(child))
 		return;
-	delay = backoff_next_ms(&child->backoff, was_ready || child->told);
+	delay = backoff_next_ms(&child->backoff, was_ready);
 	if (m->state == MASTER_STARTING && child->backoff.failures >= REAP_START_TRIES) {
 		stop_failed(m, "a child dies before it is ready");
 		return;
@@ -87,14 +92,15 @@ static void child_died(struct master *m, struct child *child, const siginfo_t *i
 	damage_note_death(m, child, info);
 	if (child->role->listens && !child->elder)
 		sources_clear(m->sources, child->index);
-	arrival_child_died(m, child, info->si_code == CLD_EXITED ? "exit" : "signal", info->si_status);
+	if (code != EXIT_MODULES)
+		arrival_child_died(m, child, info->si_code == CLD_EXITED ? "exit" : "signal", info->si_status);
 	arrival_record(m);
 	if (m->state != MASTER_STOPPING && obey_exit_code(m, child, code))
 		return;
 	if (child->elder)
 		spawn_wanted(m); /* it may have been in the way of its successor */
 	else
-		replace(m, child, was_ready);
+		replace(m, child, was_ready || child->told || code == EXIT_MODULES);
 }
 
 static void child_stopped(struct master *m, struct child *child, bool stopped)

@@ -4,10 +4,10 @@
 #include "shared/codec/charset.h"
 
 const struct role_row role_rows[ROLE_ROWS] = {
-	/* role        name      entrance     prepare         first slot       most         listens pushes busy   stop */
-	{ ROLE_WORKER, "worker", worker_main, charset_load, 0, WORKERS_MAX, true, false, 5000, 0 },
-	{ ROLE_PUSHER, "pusher", pusher_main, NULL, WORKERS_MAX, 1, false, true, 10000, 1 },
-	{ ROLE_KEEPER, "keeper", keeper_main, keeper_prepare, WORKERS_MAX + 1, 1, false, false, 10000, 1 },
+	/* role        name      entrance     prepare       modules first slot          most         listens pushes busy   stop */
+	{ ROLE_WORKER, "worker", worker_main, charset_load, NULL, 0, WORKERS_MAX, true, false, 5000, 0 },
+	{ ROLE_PUSHER, "pusher", pusher_main, NULL, NULL, WORKERS_MAX, 1, false, true, 10000, 1 },
+	{ ROLE_KEEPER, "keeper", keeper_main, NULL, keeper_load_modules, WORKERS_MAX + 1, 1, false, false, 10000, 1 },
 };
 
 const struct role_row *role_of_place(unsigned place)

@@ -17,6 +17,9 @@ struct role_row {
 	/* NULL, or what needs rights that the children give up: done once, by the master before the first fork, so that they
 	 * share the memory of it. */
 	void (*prepare)(void);
+	/* NULL, or code that few servers ever need and no filter lets in: loaded in a child of the role, before its filter, once
+	 * one has left with EXIT_MODULES. */
+	void (*load_modules)(void);
 	unsigned first_slot;   /* of bank 0; also the first place in the table of children */
 	unsigned most;         /* slots reserved; more than one: as many as `workers` says */
 	bool listens;          /* keeps the listening sockets */

@@ -138,6 +138,8 @@ static void enter_role(struct master *m, const struct child *child, pid_t master
 	FAULT_AT(child->role->name);
 	if (child->generation == 1) /* a successor has to get past the place */
 		fault_arm_from_environment(child->role->name);
+	if (child->modules && child->role->load_modules != NULL)
+		child->role->load_modules();
 	if (m->config.sandbox_seccomp && sandbox_enter(proc->role) < 0) {
 		log_error("op=sandbox err=\"%s\"", strerror(errno));
 		_exit(EXIT_FAILURE);

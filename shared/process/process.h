@@ -23,6 +23,7 @@ enum role { ROLE_MASTER, ROLE_WORKER, ROLE_PUSHER, ROLE_KEEPER, ROLES };
 
 #define EXIT_NO_RESPAWN 64  /* configuration or environment is wrong: do not start me again */
 #define EXIT_NEW_SEGMENT 65 /* the segment cannot be repaired: set it aside and start anew */
+#define EXIT_MODULES 66     /* start me again, with the modules of my role */
 
 struct listen_set {
 	int fds[WORKERS_MAX]; /* SO_REUSEPORT socket of worker n, -1: none */
@@ -63,8 +64,8 @@ struct process {
 int worker_main(struct process *proc);
 int pusher_main(struct process *proc);
 int keeper_main(struct process *proc);
-/* In the master, before the first fork: modules that the keeper uses and may not map itself. */
-void keeper_prepare(void);
+/* In a keeper that left with EXIT_MODULES, before its filter: what it uses and may not map itself behind it. */
+void keeper_load_modules(void);
 
 /* The first call of a child, made by the master's fork: last words, name in the log, counters,
  * report of stuck locks. proc must outlive everything. */

@@ -40,6 +40,17 @@ def check(server, service, port, **more):
     server.register(service, "127.0.0.1", port, ephemeral="false")
 
 
+def first_check(server):
+    """A keeper has no modules until it meets such a check; then one with modules takes its place. Its pid and what it maps."""
+    without = server.child("keeper")
+    before = code(without)
+    assert not [name for name in before if name.endswith((SHA2 + ".so", ED25519 + ".so"))], before
+    check(server, "first", roster.lasting_port())
+    server.wait_replaced("keeper", without, 60)
+    keeper = server.child("keeper")
+    return keeper, code(keeper)
+
+
 class Logins(unittest.TestCase):
     def peers(self, rows, key=None):
         peers = [Peer(greeting, login, judge, key=key) for greeting, login, judge in rows]
@@ -57,9 +68,9 @@ class Logins(unittest.TestCase):
 
     def test_of_the_list(self):
         peers = self.peers(GOOD, Key())
-        with Server(workers=1) as server:
-            keeper = server.child("keeper")
-            before = code(keeper)
+        # The first hash and the first key of a process cost OpenSSL some milliseconds in one call.
+        with Server(workers=1, long_turns=True) as server:
+            keeper, before = first_check(server)
             self.assertTrue({SHA2 + ".so", ED25519 + ".so"} <= {os.path.basename(name) for name in before}, before)
             for n, peer in enumerate(peers):
                 check(server, "s%d" % n, peer.port)
@@ -75,8 +86,7 @@ class Logins(unittest.TestCase):
     def test_of_the_peers_choice(self):
         """A name that is no way of a check, in the greeting or later: the check fails, and no file of that name is opened for it."""
         with tempfile.TemporaryDirectory(prefix="roster-test-") as folder, Server(workers=1) as server:
-            keeper = server.child("keeper")
-            before = code(keeper)
+            keeper, before = first_check(server)
             module = next(name for name in before if name.endswith(SHA2 + ".so"))
             shutil.copy(module, folder + "/evil.so")
             names = NAMES + ("../" * 20 + folder[1:] + "/evil",)
@@ -84,7 +94,7 @@ class Logins(unittest.TestCase):
             for n, peer in enumerate(peers):
                 check(server, "s%d" % n, peer.port)
             wait_until(lambda: all(peer.outcomes for peer in peers), 60, "everybody was asked")
-            wait_until(lambda: server.counter("roster_checks_failed_total") >= len(peers), 60, "all have failed")
+            wait_until(lambda: server.counter("roster_checks_failed_total") > len(peers), 60, "all have failed")
             self.assertEqual({outcome for peer in peers for outcome in peer.outcomes} - {"hung up", "refused"}, set())
             self.assertEqual((server.child("keeper"), code(keeper)), (keeper, before))
             self.assertEqual(server.counter("roster_sandbox_refused_total"), 0)
@@ -108,8 +118,7 @@ class Logins(unittest.TestCase):
             file.write("openssl_conf = init\n[init]\nproviders = list\n[list]\ndefault = on\nlegacy = on\n[on]\nactivate = 1\n")
             file.flush()
             with Server(workers=1, env={"OPENSSL_CONF": file.name}) as server:
-                keeper = server.child("keeper")
-                before = code(keeper)
+                keeper, before = first_check(server)
                 self.assertIn("legacy.so", {os.path.basename(name) for name in before})
                 check(server, "s", peer.port)
                 wait_until(lambda: "SELECT 1" in peer.outcomes, 60, "logged in")

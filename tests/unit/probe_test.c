@@ -701,5 +701,6 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_mysql_without_a_user, setup, teardown),
 	};
 
+	probe_load_modules();
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
