@@ -497,7 +497,7 @@ static int pass(struct copy *copy)
 	copy->at = 0;
 	while ((ret = hold(copy)) == MORE) {
 		copy->unused |= !has_room(copy->view, &copy->need);
-		if ((ret = make_room(copy->view, &copy->need)) < 0 || (ret = fiber_pause()) < 0)
+		if ((ret = make_room(copy->view, &copy->need)) < 0 || (copy->begun && (ret = fiber_pause()) < 0))
 			break;
 	}
 	return ret;
