@@ -99,12 +99,29 @@ static void register_instance(struct request *rq, const struct instance_request 
 	reply_ok(rq);
 }
 
-void handle_instance_register(struct request *rq)
+/* The smallest free number is looked for among all instances of the service. */
+static void register_numbered(struct request *rq)
 {
 	struct instance_request in;
 
 	if (read_instance(rq, &in))
 		register_instance(rq, &in);
+}
+
+static void start_register(struct request *rq, const struct instance_request *in)
+{
+	if (in->spec.metadata.snowflake)
+		long_start(rq, register_numbered);
+	else
+		register_instance(rq, in);
+}
+
+void handle_instance_register(struct request *rq)
+{
+	struct instance_request in;
+
+	if (read_instance(rq, &in))
+		start_register(rq, &in);
 }
 
 void handler_put_datum_key(struct buf *b, struct str ip, int32_t port, struct str cluster)
@@ -174,7 +191,7 @@ void handle_instance_update(struct request *rq)
 	else if (agent_is_java1(&rq->agent))
 		update_instance(rq, &in);
 	else
-		register_instance(rq, &in);
+		start_register(rq, &in);
 }
 
 /* ---- DELETE ---------------------------------------------------------------------- */
