@@ -97,7 +97,7 @@ static int pick_names(struct names *names, size_t begin, size_t end, size_t *cou
 
 static int put_namespace(struct names *names, size_t begin, size_t end)
 {
-	size_t count;
+	size_t count = 0;
 	int ret = pick_names(names, begin, end, &count);
 
 	if (ret < 0)
