@@ -15,15 +15,18 @@
 
 /* Less than this after a wake-up, and nobody else wanted anything. */
 #define QUIET_US 30U
+/* In one turn, for places and refusals. */
+#define FILL_US 500U
 /* Memory of a view that is kept. */
 #define SPARE_BYTES (4U << 20)
 
 struct long_work {
-	struct long_work *next;
+	struct long_work *next, *before;
+	struct long_list *list; /* the one it is in */
 	struct request *rq;
 	long_fn *fn;
 	struct fiber *fiber; /* NULL: waits for a place */
-	uint64_t id;         /* rising */
+	uint64_t id;         /* rising, in the order in which they began */
 	uint64_t since_ms, looked_ms;
 	bool gone;
 	struct service_view view;
@@ -39,30 +42,39 @@ static struct long_lane *lane_of(const struct request *rq)
 
 static void stay_awake(struct long_lane *lane)
 {
-	if (lane->first != NULL)
+	if (lane->count > 0)
 		ev_idle_start(lane->worker->loop, &lane->busy);
 	else
 		ev_idle_stop(lane->worker->loop, &lane->busy);
 }
 
+static void leave(struct long_work *work)
+{
+	struct long_list *list = work->list;
+
+	*(work->before != NULL ? &work->before->next : &list->first) = work->next;
+	*(work->next != NULL ? &work->next->before : &list->last) = work->before;
+}
+
+static void join(struct long_list *list, struct long_work *work)
+{
+	work->list = list;
+	work->next = NULL;
+	work->before = list->last;
+	*(list->last != NULL ? &list->last->next : &list->first) = work;
+	list->last = work;
+}
+
 static void append(struct long_lane *lane, struct long_work *work)
 {
-	work->id = ++lane->last_id;
-	*lane->last = work;
-	lane->last = &work->next;
+	join(&lane->waiting, work);
 	lane->count++;
 	stay_awake(lane);
 }
 
 static void unlink_work(struct long_lane *lane, struct long_work *work)
 {
-	struct long_work **at = &lane->first;
-
-	while (*at != work)
-		at = &(*at)->next;
-	*at = work->next;
-	if (work->next == NULL)
-		lane->last = at;
+	leave(work);
 	lane->count--;
 	stay_awake(lane);
 }
@@ -108,7 +120,7 @@ static bool slice(struct long_lane *lane, struct long_work *work)
 	lane->owed_us += clock_mono_us() - before_us;
 	if (over) {
 		work->fiber = NULL;
-		lane->active--;
+		lane->active_count--;
 	}
 	return over;
 }
@@ -135,20 +147,20 @@ static void find_out(struct long_work *work)
 
 /* ---- places ------------------------------------------------------------------------ */
 
-static unsigned active_of_source(const struct long_lane *lane, const struct request *rq)
+static bool is_same_source(const struct long_work *a, const struct long_work *b)
 {
-	unsigned n = 0;
-
-	for (const struct long_work *work = lane->first; work != NULL; work = work->next)
-		n += work->fiber != NULL && memcmp(work->rq->source, rq->source, sizeof(rq->source)) == 0;
-	return n;
+	return memcmp(a->rq->source, b->rq->source, sizeof(a->rq->source)) == 0;
 }
 
-static bool has_place(const struct long_lane *lane, const struct request *rq)
+static bool has_place(const struct long_lane *lane, const struct long_work *asks)
 {
-	uint64_t places = lane->worker->proc->config.http_long_requests;
+	uint64_t places = lane->worker->proc->config.http_long_requests, of_source = 0;
 
-	return lane->active < places && active_of_source(lane, rq) < (places + 1) / 2;
+	if (lane->active_count >= places)
+		return false;
+	for (const struct long_work *work = lane->active.first; work != NULL; work = work->next)
+		of_source += is_same_source(work, asks);
+	return of_source < (places + 1) / 2;
 }
 
 static bool begin(struct long_lane *lane, struct long_work *work)
@@ -157,7 +169,10 @@ static bool begin(struct long_lane *lane, struct long_work *work)
 	service_view_init(&lane->spare);
 	if ((work->fiber = fiber_new(run, work)) == NULL)
 		return false;
-	lane->active++;
+	leave(work);
+	join(&lane->active, work);
+	work->id = ++lane->last_id;
+	lane->active_count++;
 	return true;
 }
 
@@ -173,41 +188,63 @@ static void refuse(struct long_lane *lane, struct long_work *work, bool late)
 	finish(lane, work);
 }
 
-/* Gives free places to those that have waited longest. Who came later has waited less: the rest need not be looked at. */
-static void fill_places(struct long_lane *lane, uint64_t now_ms)
+/* Who has waited too long, oldest first; NULL: nobody. */
+static struct long_work *next_late(const struct long_lane *lane, uint64_t now_ms)
 {
-	const struct config *config = &lane->worker->proc->config;
-	unsigned waiting = lane->count - lane->active;
-	struct long_work *work, *next;
+	struct long_work *work = lane->aside.first != NULL ? lane->aside.first : lane->waiting.first;
 
-	for (work = lane->first; work != NULL && waiting > 0; work = next) {
-		next = work->next;
-		if (work->fiber != NULL)
-			continue;
-		waiting--;
-		if (now_ms - work->since_ms >= config->http_long_wait_ms)
-			refuse(lane, work, true);
-		else if (lane->active >= config->http_long_requests)
-			return;
-		else if (has_place(lane, work->rq) && !begin(lane, work))
+	return work != NULL && now_ms - work->since_ms >= lane->worker->proc->config.http_long_wait_ms ? work : NULL;
+}
+
+/* Who has waited longest of those who may have a place; NULL: nobody. */
+static struct long_work *next_waiting(struct long_lane *lane)
+{
+	struct long_work *aside = lane->aside.first, *work;
+
+	if (lane->active_count >= lane->worker->proc->config.http_long_requests)
+		return NULL;
+	if (aside != NULL && has_place(lane, aside))
+		return aside;
+	while ((work = lane->waiting.first) != NULL) {
+		bool is_full = aside != NULL && is_same_source(aside, work);
+
+		if (!is_full && has_place(lane, work))
+			return work;
+		/* Two sources have their half, and a place is free: http.long_requests is smaller than it was. */
+		if (!is_full && aside != NULL)
+			return NULL;
+		leave(work);
+		join(&lane->aside, work);
+		aside = lane->aside.first;
+	}
+	return NULL;
+}
+
+/* Refusals take time too: what is left of them is done after the next look at the sockets. */
+static void fill_places(struct long_lane *lane)
+{
+	uint64_t now_us = clock_mono_us(), until_us = now_us + FILL_US;
+	struct long_work *work;
+
+	while (now_us < until_us && (work = next_late(lane, now_us / 1000)) != NULL) {
+		refuse(lane, work, true);
+		now_us = clock_mono_us();
+	}
+	while (now_us < until_us && (work = next_waiting(lane)) != NULL) {
+		if (!begin(lane, work))
 			refuse(lane, work, false);
+		now_us = clock_mono_us();
 	}
 }
 
 /* The one behind the last: each has a slice in turn. */
-static struct long_work *next_work(struct long_lane *lane)
+static struct long_work *next_work(const struct long_lane *lane)
 {
-	struct long_work *first = NULL, *work;
+	struct long_work *work = lane->active.first;
 
-	for (work = lane->first; work != NULL; work = work->next) {
-		if (work->fiber == NULL)
-			continue;
-		if (work->id > lane->turn)
-			return work;
-		if (first == NULL)
-			first = work;
-	}
-	return first;
+	while (work != NULL && work->id <= lane->turn)
+		work = work->next;
+	return work != NULL ? work : lane->active.first;
 }
 
 /* ---- in the loop --------------------------------------------------------------------- */
@@ -252,9 +289,9 @@ static void on_after_poll(struct ev_loop *loop, ev_check *watcher, int events)
 	(void)events;
 	lane->inline_us = 0;
 	lane->owed_us = others_us < QUIET_US || others_us >= lane->owed_us ? 0 : lane->owed_us - others_us;
-	if (lane->owed_us > 0 || lane->first == NULL)
+	if (lane->owed_us > 0 || lane->count == 0)
 		return;
-	fill_places(lane, now_us / 1000);
+	fill_places(lane);
 	if ((work = next_work(lane)) != NULL)
 		go_on(lane, work, now_us);
 }
@@ -270,7 +307,7 @@ void long_init(struct worker *worker)
 {
 	struct long_lane *lane = &worker->lane;
 
-	*lane = (struct long_lane){ .worker = worker, .last = &lane->first };
+	*lane = (struct long_lane){ .worker = worker };
 	service_view_init(&lane->spare);
 	ev_check_init(&lane->after_poll, on_after_poll);
 	ev_set_priority(&lane->after_poll, EV_MINPRI);
@@ -279,14 +316,22 @@ void long_init(struct worker *worker)
 	ev_check_start(worker->loop, &lane->after_poll);
 }
 
+/* NULL: there is none. */
+static struct long_work *first_of(const struct long_lane *lane)
+{
+	const struct long_list *list = lane->active.first != NULL ? &lane->active : &lane->aside;
+
+	return list->first != NULL ? list->first : lane->waiting.first;
+}
+
 void long_free(struct worker *worker)
 {
 	struct long_lane *lane = &worker->lane;
+	struct long_work *work;
 
 	if (lane->worker == NULL)
 		return;
-	while (lane->first != NULL) {
-		struct long_work *work = lane->first;
+	while ((work = first_of(lane)) != NULL) {
 		bool begun = work->fiber != NULL;
 
 		if (!work->gone)
@@ -342,7 +387,7 @@ static void begin_now(struct long_lane *lane, struct long_work *work)
 void long_start(struct request *rq, long_fn *fn)
 {
 	struct long_lane *lane = lane_of(rq);
-	bool now = lane->first == NULL && lane->owed_us == 0;
+	bool now = lane->count == 0 && lane->owed_us == 0;
 	struct long_work *work;
 
 	if (fiber_is_inside()) {
@@ -381,20 +426,31 @@ void long_abandon(struct request *rq, struct buf *in)
 		finish(lane_of(rq), work);
 }
 
-void long_settle(struct worker *worker, uint64_t ms, bool refuse_rest)
+static void refuse_all(struct long_list *list)
 {
-	struct long_lane *lane = &worker->lane;
-	uint64_t until_ms = clock_mono_ms() + ms;
-	struct long_work *work, *next;
+	struct long_work *next;
 
-	while (lane->first != NULL && clock_mono_ms() < until_ms) {
-		fill_places(lane, clock_mono_ms());
-		if ((work = next_work(lane)) != NULL)
-			go_on(lane, work, clock_mono_us());
-	}
-	for (work = refuse_rest ? lane->first : NULL; work != NULL; work = next) {
+	for (struct long_work *work = list->first; work != NULL; work = next) {
 		next = work->next;
 		if (!work->gone)
 			connection_give_up(work->rq->connection);
 	}
+}
+
+void long_settle(struct worker *worker, uint64_t ms, bool refuse_rest)
+{
+	struct long_lane *lane = &worker->lane;
+	uint64_t until_ms = clock_mono_ms() + ms;
+	struct long_work *work;
+
+	while (lane->count > 0 && clock_mono_ms() < until_ms) {
+		fill_places(lane);
+		if ((work = next_work(lane)) != NULL)
+			go_on(lane, work, clock_mono_us());
+	}
+	if (!refuse_rest)
+		return;
+	refuse_all(&lane->active);
+	refuse_all(&lane->aside);
+	refuse_all(&lane->waiting);
 }

@@ -38,15 +38,20 @@ struct long_work;
 
 typedef void long_fn(struct request *rq);
 
-/* Embedded in the worker. */
+/* In order of arrival. */
+struct long_list {
+	struct long_work *first, *last;
+};
+
+/* Embedded in the worker. However many wait, nothing goes through all of them: while a place is free, one source at most has its
+ * half of the places, and those of it that were met on the way stand aside, before all who wait. */
 struct long_lane {
 	struct worker *worker;
-	struct long_work *first; /* in order of arrival: those with a fiber and those that wait */
-	struct long_work **last;
-	uint64_t turn;          /* of the one that had the last slice */
-	unsigned count, active; /* all; those with a fiber */
-	uint64_t owed_us;       /* time of long requests that the others have not had yet */
-	uint64_t inline_us;     /* the part of it in this wake-up */
+	struct long_list active, aside, waiting; /* those with a fiber; of one source, which had its half; the others */
+	uint64_t turn;                           /* of the one that had the last slice */
+	unsigned count, active_count;            /* all; those with a fiber */
+	uint64_t owed_us;                        /* time of long requests that the others have not had yet */
+	uint64_t inline_us;                      /* the part of it in this wake-up */
 	uint64_t last_id;
 	struct service_view spare; /* memory of a view, for the next one */
 	ev_check after_poll;

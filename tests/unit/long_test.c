@@ -26,6 +26,10 @@ static struct {
 	bool closed;
 } clients[CLIENTS];
 
+#define CROWD 400U
+static int crowd[CROWD];
+static unsigned crowd_count;
+
 static char big[3u << 20];
 static unsigned begun, told, ended;
 static bool go; /* a work goes on until this is true */
@@ -62,6 +66,14 @@ static void answer_when_told(struct request *rq)
 	reply_text(rq, 200, ret == 0 ? STR("done") : STR("nobody"));
 }
 
+/* Uses next to nothing, again and again. */
+static void answer_rested(struct request *rq)
+{
+	while (!go && fiber_rest() == 0)
+		continue;
+	reply_ok(rq);
+}
+
 static void answer_long_buf(struct request *rq)
 {
 	struct buf b;
@@ -85,6 +97,7 @@ static void answer_body(struct request *rq)
 static const struct route rows[] = {
 	{ METHOD_GET, "/v1/ns/ok", answer_ok, ROUTE_NAMING, "" },
 	{ METHOD_GET, "/v1/ns/long", answer_when_told, ROUTE_NAMING | ROUTE_LONG, "" },
+	{ METHOD_GET, "/v1/ns/rest", answer_rested, ROUTE_NAMING | ROUTE_LONG, "" },
 	{ METHOD_GET, "/v1/ns/buf", answer_long_buf, ROUTE_NAMING | ROUTE_LONG, "" },
 	{ METHOD_GET, "/v1/ns/nothing", answer_nothing, ROUTE_NAMING | ROUTE_LONG, "" },
 	{ METHOD_PUT, "/v1/ns/body", answer_body, ROUTE_NAMING, "" },
@@ -170,6 +183,8 @@ static int tear_down(void **state)
 	for (unsigned n = 0; n < CLIENTS; n++)
 		if (clients[n].fd >= 0)
 			close(clients[n].fd);
+	while (crowd_count > 0)
+		close(crowd[--crowd_count]);
 	return 0;
 }
 
@@ -208,7 +223,7 @@ static void others_are_served_meanwhile(void **state)
 	assert_int_equal(f.slot.counters[METRIC_LONG_REQUESTS], 1);
 	go = true;
 	turn_until_told(0, "done");
-	assert_null(f.worker.lane.first);
+	assert_int_equal(f.worker.lane.count, 0);
 }
 
 static void pipelined_answers_keep_their_order(void **state)
@@ -245,12 +260,12 @@ static void a_source_has_half_of_the_places(void **state)
 	for (unsigned i = 0; i < 5; i++)
 		turn_once();
 	assert_int_equal(begun, 2);
-	assert_int_equal(f.worker.lane.active, 2);
+	assert_int_equal(f.worker.lane.active_count, 2);
 	go = true;
 	for (unsigned n = 0; n < 3; n++)
 		turn_until_told(n, "done");
 	assert_int_equal(begun, 3);
-	assert_int_equal(f.worker.lane.active, 0);
+	assert_int_equal(f.worker.lane.active_count, 0);
 }
 
 static void who_waits_too_long_is_told_the_limit(void **state)
@@ -269,6 +284,59 @@ static void who_waits_too_long_is_told_the_limit(void **state)
 	assert_int_equal(begun, 1);
 	go = true;
 	turn_until_told(0, "done");
+}
+
+/* All of one source. */
+static void open_crowd(unsigned from, unsigned to)
+{
+	static const char text[] = "GET /nacos/v1/ns/rest HTTP/1.1\r\n" H "\r\n";
+
+	for (unsigned i = from; i < to; i++) {
+		int pair[2];
+
+		assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, pair), 0);
+		connection_open(&f.worker, pair[1], NULL);
+		f.worker.connections->source[15] = 1;
+		assert_int_equal(send(pair[0], text, sizeof(text) - 1, MSG_NOSIGNAL), sizeof(text) - 1);
+		crowd[crowd_count++] = pair[0];
+		turn_once();
+	}
+}
+
+static uint64_t cpu_of_turns(unsigned n)
+{
+	clock_t begin = clock();
+
+	for (unsigned i = 0; i < n; i++)
+		turn_once();
+	return (uint64_t)(clock() - begin);
+}
+
+/* A source that has its half of the places, and many that wait behind it: a turn costs what it costs with a few. */
+static void a_crowd_that_waits_costs_nothing(void **state)
+{
+	uint64_t few, many;
+
+	(void)state;
+	open_crowd(0, 8);
+	few = cpu_of_turns(500);
+	open_crowd(8, CROWD);
+	many = cpu_of_turns(500);
+	assert_int_equal(f.worker.lane.active_count, 4);
+	assert_int_equal(f.worker.lane.count, CROWD);
+	assert_in_range(many, 0, 8 * few + 1000);
+}
+
+static void a_crowd_is_not_refused_in_one_turn(void **state)
+{
+	(void)state;
+	open_crowd(0, CROWD);
+	f.proc.config.http_long_wait_ms = 0;
+	turn_once();
+	assert_in_range(f.slot.counters[METRIC_LONG_REFUSED], 1, CROWD - 5);
+	for (unsigned i = 0; i < 100000 && f.slot.counters[METRIC_LONG_REFUSED] < CROWD - 4; i++)
+		turn_once();
+	assert_int_equal(f.slot.counters[METRIC_LONG_REFUSED], CROWD - 4);
 }
 
 static void work_for_nobody_ends(void **state)
@@ -406,6 +474,7 @@ int main(void)
 		TEST(pipelined_answers_keep_their_order),   TEST(a_source_has_half_of_the_places),
 		TEST(who_waits_too_long_is_told_the_limit), TEST(work_for_nobody_ends),
 		TEST(the_end_of_the_worker_ends_all),       TEST(settling_leaves_nobody_without_an_answer),
+		TEST(a_crowd_that_waits_costs_nothing),     TEST(a_crowd_is_not_refused_in_one_turn),
 		TEST(a_long_answer_is_given_away_whole),    TEST(a_large_body_makes_a_long_request),
 		TEST(long_answers_follow_each_other),
 	};
