@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "worker/long.h"
 
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 
 #include "shared/base/clock.h"
 #include "shared/base/fiber.h"
@@ -17,6 +17,8 @@
 #define QUIET_US 30U
 /* In one turn, for places and refusals. */
 #define FILL_US 500U
+/* At those that wait, in one turn. */
+#define LOOKS 16U
 /* Memory of a view that is kept. */
 #define SPARE_BYTES (4U << 20)
 
@@ -48,10 +50,12 @@ static void stay_awake(struct long_lane *lane)
 		ev_idle_stop(lane->worker->loop, &lane->busy);
 }
 
-static void leave(struct long_work *work)
+static void leave(struct long_lane *lane, struct long_work *work)
 {
 	struct long_list *list = work->list;
 
+	if (lane->look == work)
+		lane->look = work->next;
 	*(work->before != NULL ? &work->before->next : &list->first) = work->next;
 	*(work->next != NULL ? &work->next->before : &list->last) = work->before;
 }
@@ -74,7 +78,7 @@ static void append(struct long_lane *lane, struct long_work *work)
 
 static void unlink_work(struct long_lane *lane, struct long_work *work)
 {
-	leave(work);
+	leave(lane, work);
 	lane->count--;
 	stay_awake(lane);
 }
@@ -169,7 +173,7 @@ static bool begin(struct long_lane *lane, struct long_work *work)
 	service_view_init(&lane->spare);
 	if ((work->fiber = fiber_new(run, work)) == NULL)
 		return false;
-	leave(work);
+	leave(lane, work);
 	join(&lane->active, work);
 	work->id = ++lane->last_id;
 	lane->active_count++;
@@ -213,7 +217,7 @@ static struct long_work *next_waiting(struct long_lane *lane)
 		/* Two sources have their half, and a place is free: http.long_requests is smaller than it was. */
 		if (!is_full && aside != NULL)
 			return NULL;
-		leave(work);
+		leave(lane, work);
 		join(&lane->aside, work);
 		aside = lane->aside.first;
 	}
@@ -249,15 +253,33 @@ static struct long_work *next_work(const struct long_lane *lane)
 
 /* ---- in the loop --------------------------------------------------------------------- */
 
-/* A client that has closed, or shut its side, does not wait. */
+/* A client that has closed, or shut its side, does not wait; whatever it sent before that is still to be read. */
 static bool has_left(struct long_work *work, uint64_t now_ms)
 {
-	char byte;
+	struct pollfd look = { .events = POLLRDHUP };
 
 	if (work->gone || now_ms - work->looked_ms < LONG_LOOK_MS)
 		return false;
 	work->looked_ms = now_ms;
-	return recv(work->rq->connection->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0;
+	look.fd = work->rq->connection->fd;
+	return poll(&look, 1, 0) > 0;
+}
+
+/* Of those that wait some at a time: who has left needs no place, and others its connection. */
+static void look_at_waiting(struct long_lane *lane, uint64_t now_ms)
+{
+	for (unsigned n = 0; n < LOOKS; n++) {
+		struct long_work *work = lane->look;
+
+		if (work == NULL) {
+			lane->look_aside = !lane->look_aside;
+			lane->look = lane->look_aside ? lane->aside.first : lane->waiting.first;
+			return;
+		}
+		lane->look = work->next;
+		if (has_left(work, now_ms))
+			connection_abort(work->rq->connection);
+	}
 }
 
 static void go_on(struct long_lane *lane, struct long_work *work, uint64_t now_us)
@@ -291,6 +313,7 @@ static void on_after_poll(struct ev_loop *loop, ev_check *watcher, int events)
 	lane->owed_us = others_us < QUIET_US || others_us >= lane->owed_us ? 0 : lane->owed_us - others_us;
 	if (lane->owed_us > 0 || lane->count == 0)
 		return;
+	look_at_waiting(lane, now_us / 1000);
 	fill_places(lane);
 	if ((work = next_work(lane)) != NULL)
 		go_on(lane, work, now_us);

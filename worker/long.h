@@ -8,7 +8,8 @@
  *
  * At most http.long_requests are worked on at once, half of them for one source address; further ones wait, first come first
  * served, and are answered 503 after http.long_wait. A client that goes away meanwhile is noticed at the next look at its socket
- * (every LONG_LOOK_MS): its work is told by ERR_GONE from fiber_pause(), and what it still answers goes nowhere.
+ * (every LONG_LOOK_MS; of those that wait, some at a time): its work is told by ERR_GONE from fiber_pause(), and what it still
+ * answers goes nowhere.
  *
  * A handler that runs so:
  *  - uses rq->view, never a view of the worker; buffers of its own; no text of the list cache across a pause;
@@ -53,6 +54,8 @@ struct long_lane {
 	uint64_t owed_us;                        /* time of long requests that the others have not had yet */
 	uint64_t inline_us;                      /* the part of it in this wake-up */
 	uint64_t last_id;
+	struct long_work *look; /* the next one that waits whose client is looked for */
+	bool look_aside;
 	struct service_view spare; /* memory of a view, for the next one */
 	ev_check after_poll;
 	ev_idle busy; /* keeps the loop from sleeping */

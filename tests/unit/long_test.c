@@ -362,6 +362,45 @@ static void work_for_nobody_ends(void **state)
 	turn_until_told(1, "done");
 }
 
+/* It has sent more before it went. */
+static void who_pipelined_and_left_is_noticed(void **state)
+{
+	(void)state;
+	open_client(0, 1);
+	get(0, "long");
+	turn_once();
+	get(0, "ok");
+	close(clients[0].fd);
+	clients[0].fd = -1;
+	for (unsigned i = 0; i < 1000 && told == 0; i++)
+		turn_once();
+	assert_int_equal(told, 1);
+	assert_int_equal(f.worker.connection_count, 0);
+}
+
+/* While it waits behind others that go on. */
+static void who_waited_and_left_is_noticed(void **state)
+{
+	(void)state;
+	f.proc.config.http_long_requests = 2;
+	for (unsigned n = 0; n < 4; n++) {
+		open_client(n, 1);
+		get(n, "long");
+		turn_once();
+	}
+	for (unsigned n = 1; n < 4; n++) {
+		close(clients[n].fd);
+		clients[n].fd = -1;
+	}
+	for (unsigned i = 0; i < 1000 && f.worker.connection_count > 1; i++)
+		turn_once();
+	assert_int_equal(f.worker.connection_count, 1);
+	assert_int_equal(f.worker.lane.count, 1);
+	assert_int_equal(begun, 1);
+	go = true;
+	turn_until_told(0, "done");
+}
+
 /* Suspended and waiting ones; the sanitizers look whether everything was given back. */
 static void the_end_of_the_worker_ends_all(void **state)
 {
@@ -473,6 +512,7 @@ int main(void)
 		TEST(a_short_one_is_answered_at_once),      TEST(others_are_served_meanwhile),
 		TEST(pipelined_answers_keep_their_order),   TEST(a_source_has_half_of_the_places),
 		TEST(who_waits_too_long_is_told_the_limit), TEST(work_for_nobody_ends),
+		TEST(who_pipelined_and_left_is_noticed),    TEST(who_waited_and_left_is_noticed),
 		TEST(the_end_of_the_worker_ends_all),       TEST(settling_leaves_nobody_without_an_answer),
 		TEST(a_crowd_that_waits_costs_nothing),     TEST(a_crowd_is_not_refused_in_one_turn),
 		TEST(a_long_answer_is_given_away_whole),    TEST(a_large_body_makes_a_long_request),
