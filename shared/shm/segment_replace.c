@@ -15,6 +15,7 @@
 #define BESIDE ".new"
 #define ASIDE_KEPT 2U
 #define ASIDE_INFIX ".aside."
+#define ASIDE_DIGITS 9U
 #define NAME_BYTES 256
 
 /* ---- files that were set aside ------------------------------------------------ */
@@ -28,14 +29,18 @@ struct asides {
 	uint64_t bytes; /* of those below */
 };
 
-/* The number behind "<name>.aside.", 0 for any other file. */
+/* The number behind "<name>.aside.", 0 for any other file: a copy that somebody packed ("segment.aside.3.gz") is his. */
 static unsigned long aside_number(const char *name, const char *file)
 {
 	size_t n = strlen(name);
+	const char *digits;
 
 	if (strncmp(file, name, n) != 0 || strncmp(file + n, ASIDE_INFIX, strlen(ASIDE_INFIX)) != 0)
 		return 0;
-	return strtoul(file + n + strlen(ASIDE_INFIX), NULL, 10);
+	digits = file + n + strlen(ASIDE_INFIX);
+	if (strlen(digits) > ASIDE_DIGITS || strspn(digits, "0123456789") != strlen(digits))
+		return 0;
+	return strtoul(digits, NULL, 10);
 }
 
 static void aside_look(int dir_fd, const char *file, unsigned long number, struct asides *asides)

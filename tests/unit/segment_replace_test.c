@@ -77,6 +77,30 @@ static void test_sweeps_what_a_death_left(void **state)
 	assert_int_equal(count_files(place, ".other", false), 1);
 }
 
+/* Copies that somebody made of files set aside are his, whatever follows the number, and do not count. */
+static void test_other_names_are_left_alone(void **state)
+{
+	static const char *const names[] = { ".aside.1.gz", ".aside.2 copy", ".aside.", ".aside.-3",
+		                             ".aside.18446744073709551615" };
+	struct place *place = *state;
+	char path[sizeof(place->path) + 32];
+
+	assert_int_equal(open_it(place), 0);
+	for (unsigned i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		snprintf(path, sizeof(path), "%s%s", place->path, names[i]);
+		close(open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
+	}
+	reopen(place, SEGMENT_ATTACHED);
+	assert_int_equal(count_files(place, ".aside.", false), 5);
+	snprintf(path, sizeof(path), "%s.aside.1", place->path);
+	segment_close_for_test(&place->seg);
+	assert_int_equal(truncate(place->path, 4096), 0);
+	assert_int_equal(open_it(place), 0);
+	assert_int_equal(segment_commit(place->seg), 0);
+	assert_int_equal(access(path, F_OK), 0);
+	assert_int_equal(count_files(place, ".aside.", false), 6);
+}
+
 /* Set aside, but nothing has taken its place: it is not aside. A name that somebody else gave it is none of ours. */
 static void test_second_name(void **state)
 {
@@ -103,6 +127,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		ROW(test_beside_until_the_commit),
 		ROW(test_sweeps_what_a_death_left),
+		ROW(test_other_names_are_left_alone),
 		ROW(test_second_name),
 	};
 
