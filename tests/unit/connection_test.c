@@ -34,6 +34,17 @@ static void answer_ok(struct request *rq)
 	reply_ok(rq);
 }
 
+#define SLOW_US 1200U
+
+static void answer_slowly(struct request *rq)
+{
+	uint64_t until_us = clock_mono_us() + SLOW_US;
+
+	while (clock_mono_us() < until_us)
+		continue;
+	reply_ok(rq);
+}
+
 static void answer_echo(struct request *rq)
 {
 	reply_text(rq, 200, request_optional(rq, "a", STR("none")));
@@ -63,6 +74,7 @@ static void answer_bad(struct request *rq)
 
 static const struct route rows[] = {
 	{ METHOD_GET, "/v1/ns/ok", answer_ok, ROUTE_NAMING, "" },
+	{ METHOD_GET, "/v1/ns/slow", answer_slowly, ROUTE_NAMING, "" },
 	{ METHOD_GET, "/v1/ns/echo", answer_echo, ROUTE_NAMING, "" },
 	{ METHOD_PUT, "/v1/ns/echo", answer_echo, ROUTE_NAMING, "" },
 	{ METHOD_GET, "/v1/ns/big", answer_big, ROUTE_NAMING, "" },
@@ -716,6 +728,62 @@ static void test_turns(void **state)
 	assert_int_equal(times("HTTP/1.1 200 OK"), 201);
 }
 
+/* Few answers that take long end a turn, too. */
+static void test_turns_end_by_the_clock(void **state)
+{
+	char many[40 * sizeof(GET("slow"))];
+	size_t n = 0;
+	int first;
+
+	(void)state;
+	f.proc.config.http_pipeline = 1000;
+	for (unsigned i = 0; i < 40; i++)
+		n += (size_t)snprintf(many + n, sizeof(many) - n, "%s", GET("slow"));
+	open_client(SOCK_STREAM);
+	first = client;
+	put(many, n);
+	open_client(SOCK_STREAM);
+	say(GET("echo?a=me"));
+	ev_run(f.worker.loop, EVRUN_NOWAIT);
+	ev_run(f.worker.loop, EVRUN_NOWAIT);
+	take();
+	assert_true(has(got, "\r\n\r\nme"));
+	assert_in_range(f.slot.counters[METRIC_HTTP_REQUESTS], 2, 10);
+	close(client);
+	client = first;
+	answer_to(GET("ok"));
+	assert_int_equal(f.slot.counters[METRIC_HTTP_REQUESTS], 42);
+}
+
+/* Of two that stood still for as long, the one that holds more. */
+static void test_memory_cuts_who_holds_more(void **state)
+{
+	int large, small;
+
+	(void)state;
+	clock_set_for_test(1000000, 0);
+	f.proc.config.http_write_timeout_ms = f.proc.config.http_body_timeout_ms = 600000;
+	open_client(SOCK_STREAM);
+	small = client;
+	say("PUT /nacos/v1/ns/echo HTTP/1.1\r\n" H "Content-Length: 99000\r\n\r\n");
+	for (unsigned i = 0; i < 10; i++) {
+		run();
+		put(big, 4000);
+	}
+	run();
+	large = slow_reader();
+	f.proc.config.http_memory_bytes = f.worker.held_bytes + 50000;
+	clock_set_for_test(9000000, 0);
+	open_client(SOCK_STREAM);
+	answer_to(GET("big"));
+	assert_int_equal(times("HTTP/1.1 200 OK"), 1);
+	assert_int_equal(f.slot.counters[METRIC_HTTP_MEMORY_REFUSED], 1);
+	assert_true(is_cut(large));
+	assert_false(is_cut(small));
+	close(large);
+	close(small);
+}
+
 static void test_write_timeout(void **state)
 {
 	time_t end = time(NULL) + HUNG_S;
@@ -1042,6 +1110,8 @@ int main(void)
 		TEST(test_memory_cuts_a_sender),
 		TEST(test_memory_cuts_a_parked_one),
 		TEST(test_turns),
+		TEST(test_turns_end_by_the_clock),
+		TEST(test_memory_cuts_who_holds_more),
 		TEST(test_write_timeout),
 		TEST(test_read_timeouts),
 		TEST(test_idle_timeout),

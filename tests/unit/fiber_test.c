@@ -104,6 +104,29 @@ static void a_work_that_nobody_waits_for_is_told(void **state)
 	assert_int_equal(work.done, 1);
 }
 
+static void note_what_is_said(void *arg)
+{
+	int *said = arg;
+
+	for (unsigned i = 0; i < 3; i++)
+		said[i] = fiber_pause();
+}
+
+/* Also by those that it comes to when the caller does not say so again. */
+static void every_pause_says_so_from_then_on(void **state)
+{
+	int said[3] = { 1, 1, 1 };
+	struct fiber *fiber = fiber_new(note_what_is_said, said);
+
+	(void)state;
+	assert_false(fiber_run(fiber, 0, false));
+	assert_false(fiber_run(fiber, 0, true));
+	assert_false(fiber_run(fiber, 0, false));
+	assert_true(fiber_run(fiber, 0, false));
+	for (unsigned i = 0; i < 3; i++)
+		assert_int_equal(said[i], ERR_GONE);
+}
+
 static int compare_slowly(const void *a, const void *b)
 {
 	const uint32_t *x = a, *y = b;
@@ -213,6 +236,7 @@ int main(void)
 		cmocka_unit_test(works_take_turns),
 		cmocka_unit_test(a_rest_ends_the_slice),
 		cmocka_unit_test(a_work_that_nobody_waits_for_is_told),
+		cmocka_unit_test(every_pause_says_so_from_then_on),
 		cmocka_unit_test(a_sort_stands_still_in_its_middle),
 		cmocka_unit_test(stacks_are_large_and_their_own),
 		cmocka_unit_test(too_deep_a_stack_ends_the_process),
