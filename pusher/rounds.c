@@ -56,7 +56,11 @@ static struct rounds_place *place_of(struct rounds *rounds, const struct round_s
 
 bool rounds_have_room_for_owed(const struct rounds *rounds)
 {
-	return rounds->count < ROUNDS_MOST / 2;
+	unsigned owed = 0;
+
+	for (unsigned i = 0; i < rounds->count; i++)
+		owed += rounds->places[i].round->owed;
+	return rounds->count < ROUNDS_MOST && owed < ROUNDS_MOST / 2;
 }
 
 bool rounds_have_room(struct rounds *rounds)

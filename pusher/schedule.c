@@ -148,7 +148,7 @@ static void note_owed(struct schedule *s)
 
 static bool tour_is_due(struct schedule *s)
 {
-	return !s->stopping && rounds_have_room_for_owed(&s->rounds) && (s->tour.active || begin_tour(s));
+	return !s->stopping && (s->tour.active || begin_tour(s)) && tour_may_go_on(&s->tour);
 }
 
 /* A slice of a round, or a batch of the tour. */

@@ -109,12 +109,17 @@ static bool visit(struct tour *tour, const struct subscriber_view *sub, uint64_t
 	return false;
 }
 
+bool tour_may_go_on(const struct tour *tour)
+{
+	return tour->active && (!tour->owed || rounds_have_room_for_owed(tour->rounds));
+}
+
 void tour_step(struct tour *tour)
 {
 	uint64_t health_ms = health_now(tour->reg->seg);
 	int i, n;
 
-	if (!rounds_have_room_for_owed(tour->rounds))
+	if (!tour_may_go_on(tour))
 		return;
 	if (!tour->inside) {
 		next_audience(tour);

@@ -4,7 +4,7 @@
  * Sweep: drops zombies of services that do not change (a change's round drops its own). Owed: also starts an
  * owed round for each service with somebody behind; done at start, and when something could not be sent
  * (deliver.h). One batch of subscribers a step; a tour holds no lock between steps and may be interrupted by
- * rounds at any of them. It waits while the rounds it begins have no place (rounds.h).
+ * rounds at any of them. One that begins rounds waits while there is no place for them (rounds.h); a sweep begins none.
  *
  * tour_recover() is the start's first look: deliveries of the predecessor come back into flight. */
 #ifndef PUSHER_TOUR_H
@@ -37,6 +37,8 @@ struct tour {
 
 void tour_init(struct tour *tour, struct rounds *rounds);
 void tour_begin(struct tour *tour, bool owed, uint64_t shards);
+/* There is one, and it need not wait. */
+bool tour_may_go_on(const struct tour *tour);
 /* One batch; may begin a round. Clears active at the end. */
 void tour_step(struct tour *tour);
 /* One batch of it, after tour_begin() over all shards. Clears active at the end; tour->subscribers says how many there are. */

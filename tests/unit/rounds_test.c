@@ -228,6 +228,40 @@ static void test_longest_gives_its_place(void **state)
 	close(late.fd);
 }
 
+/* Services that change all the time leave places for those that a tour finds, and keep no sweep waiting. */
+static void test_tours_go_on_beside_changes(void **state)
+{
+	struct client c = client_open(), behind = client_open();
+	char name[16];
+	bool got = false;
+
+	(void)state;
+	make_service(&behind, "G@@behind", 1);
+	add(&f, "G@@behind", "10.0.0.2", 80);
+	for (unsigned i = 0; i < ROUNDS_MOST - 2; i++) {
+		snprintf(name, sizeof name, "G@@s%u", i);
+		make_service(&c, name, 40);
+		begin(name);
+	}
+	tour_begin(&schedule.tour, true, UINT64_MAX);
+	for (unsigned i = 0; i < 2000 && !got; i++) {
+		tour_step(&schedule.tour);
+		step();
+		for (unsigned n = 0; n < ROUNDS_MOST - 2; n++) {
+			snprintf(name, sizeof name, "G@@s%u", n);
+			begin(name);
+		}
+		got = client_readable(&behind, 0);
+	}
+	assert_true(got);
+	tour_begin(&schedule.tour, false, UINT64_MAX);
+	for (unsigned i = 0; i < 2000 && schedule.tour.active; i++)
+		tour_step(&schedule.tour);
+	assert_false(schedule.tour.active);
+	close(c.fd);
+	close(behind.fd);
+}
+
 /* What is known of a subscriber is what was read after the last pause. */
 static void test_read_again_after_a_pause(void **state)
 {
@@ -316,8 +350,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		CASE(test_small_before_large),        CASE(test_oldest_goes_on),          CASE(test_one_round_a_service),
-		CASE(test_owed_service_with_a_round), CASE(test_longest_gives_its_place), CASE(test_read_again_after_a_pause),
-		CASE(test_large_ones_wait),           CASE(test_end_in_the_middle),
+		CASE(test_owed_service_with_a_round), CASE(test_longest_gives_its_place), CASE(test_tours_go_on_beside_changes),
+		CASE(test_read_again_after_a_pause),  CASE(test_large_ones_wait),         CASE(test_end_in_the_middle),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
