@@ -50,7 +50,5 @@ bool turn_end(struct turn *turn, uint64_t now_us, const char *kind, struct str w
 	if (us < TURN_LONG_US || (used_us = cpu_us() - turn->mark_cpu_us) < TURN_LONG_US)
 		return false;
 	note(turn, now_us, used_us, kind, what);
-	/* What this one used is not the next one's. */
-	turn->mark_us = 0;
 	return true;
 }
