@@ -7,7 +7,7 @@
 #include "shared/base/log.h"
 #include "shared/config/config_key.h"
 
-#define SEGMENT_LIMIT_LOWEST (4ULL * 1024 * 1024)
+#define SEGMENT_LIMIT_LOWEST (8ULL * 1024 * 1024) /* SEGMENT_BYTES_MIN of shared/shm */
 
 void config_defaults(struct config *config)
 {
@@ -82,7 +82,7 @@ static bool segment_too_small(const struct config *config)
 
 static const struct rule rules[] = {
 	{ "http.line", "more than http.head", line_above_head },
-	{ "segment.limit", "less than 4MiB", segment_too_small },
+	{ "segment.limit", "less than 8MiB", segment_too_small },
 };
 
 int config_check(const struct config *config, struct config_error *error_r)

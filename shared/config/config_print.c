@@ -176,7 +176,7 @@ static void print_doc_head(FILE *out)
 	      "- An entry of `push.trusted` is `SOURCE[/BITS] CLAIMED[/BITS]`: clients that poll from SOURCE may have pushes sent to\n"
 	      "  addresses in CLAIMED.\n"
 	      "- An entry of `operator.allow` and `checks.refuse` is `ADDRESS[/BITS]`. The empty `operator.allow` refuses everybody.\n"
-	      "- `http.line` is at most `http.head`; `segment.limit` is 0 or at least 4 MiB.\n\n"
+	      "- `http.line` is at most `http.head`; `segment.limit` is 0 or at least 8 MiB.\n\n"
 	      "| Key | Type and range | Default | Change by | Meaning |\n"
 	      "|---|---|---|---|---|\n",
 	      out);

@@ -66,7 +66,7 @@ const struct config_key config_keys[] = {
 	  "folder in /dev/shm, one for all servers of an account: a second server on the machine needs its own.",
 	  NULL },
 	{ "segment.limit", CONFIG_SIZE, FIELD(segment_limit), 0, 64 * GIB, "0", "", false,
-	  "The most the registry may take; at least 4MiB. 0: 1GiB, or half of what is free when that is less.", NULL },
+	  "The most the registry may take; at least 8MiB. 0: 1GiB, or half of what is free when that is less.", NULL },
 	{ "segment.max_age", CONFIG_DURATION, FIELD(segment_max_age_ms), SECOND, 30 * DAY, "10m", "", false,
 	  "Nobody served for longer than this: ephemeral instances of the segment are dropped at the start.", NULL },
 	{ "segment.check_period", CONFIG_DURATION, FIELD(segment_check_ms), 0, 30 * DAY, "10m", "", true,

@@ -396,9 +396,11 @@ static void test_check(void **state)
 	assert_string_equal(error.text, "http.line: more than http.head");
 	set(&c, "http.line=8KiB");
 	assert_int_equal(config_check(&c, &error), 0);
-	set(&c, "segment.limit=1MiB");
+	set(&c, "segment.limit=7MiB");
 	assert_int_equal(config_check(&c, &error), ERR_RANGE);
-	assert_string_equal(error.text, "segment.limit: less than 4MiB");
+	assert_string_equal(error.text, "segment.limit: less than 8MiB");
+	set(&c, "segment.limit=8MiB");
+	assert_int_equal(config_check(&c, &error), 0);
 }
 
 static void test_differences(void **state)
