@@ -131,6 +131,11 @@ static int import(struct transfer *t, int fd)
 
 	if (ret < 0) {
 		segment_discard(t->seg);
+		if (ret == ERR_FULL)
+			snprintf(
+			        report.why, sizeof(report.why),
+			        "the segment is full: it has %llu MiB (segment.limit) or its file system no more room; nothing was changed",
+			        (unsigned long long)t->seg->bytes >> 20);
 		return fail_snapshot(t->options->snapshot_path, ret, &report);
 	}
 	if (segment_commit(t->seg) < 0) {

@@ -128,7 +128,7 @@ class Import(Case):
         before = self.lived(server)
         done = self.tool(server, "--import", snapshot, "--forget")
         self.assertEqual(done.returncode, 1, done.stdout)
-        self.assertIn("full", done.stderr)
+        self.assertIn("full: it has 8 MiB (segment.limit)", done.stderr)
         self.assertEqual(self.segments(server), ["segment"])
         self.serves(server, before)
 
