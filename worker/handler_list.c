@@ -172,7 +172,12 @@ static void answer(struct request *rq, struct list_request *list, const struct l
 	struct str none = { NULL, 0 };
 	bool own = rq->work != NULL && entry->hosts.p != NULL && entry->hosts.p == list->hosts->data;
 	struct buf b;
+	int ret = handler_bytes_fit(rq, entry->hosts.n);
 
+	if (ret < 0) {
+		reply_registry_error(rq, ret, list->service.name, STR(""));
+		return;
+	}
 	list->fields.metadata_json = entry->metadata_json;
 	buf_init(&b);
 	if (entry->shape.empty || list->query.is_check)

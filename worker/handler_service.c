@@ -48,11 +48,16 @@ bool handler_page_fits(struct request *rq, uint64_t rows)
 	return false;
 }
 
-int handler_answer_fits(struct request *rq, const struct buf *b)
+int handler_bytes_fit(struct request *rq, uint64_t bytes)
 {
 	uint64_t most = rq->worker->proc->config.http_memory_bytes;
 
-	return most == 0 || b->len <= most ? 0 : refuse(rq, "http.memory", most);
+	return most == 0 || bytes <= most ? 0 : refuse(rq, "http.memory", most);
+}
+
+int handler_answer_fits(struct request *rq, const struct buf *b)
+{
+	return handler_bytes_fit(rq, b->len);
 }
 
 /* ---- which names ----------------------------------------------------------------- */

@@ -135,6 +135,7 @@ bool handler_page_fits(struct request *rq, uint64_t rows);
 /* http.memory: an answer that is longer could not be kept for its client. 0, or ERR_LIMIT for reply_registry_error(). Called now
  * and then while it is made, so that it does not grow to what would be thrown away. */
 int handler_answer_fits(struct request *rq, const struct buf *b) MUST_CHECK;
+int handler_bytes_fit(struct request *rq, uint64_t bytes) MUST_CHECK;
 
 /* Format of a grouped name (2.2): NULL, or what is wrong with it. */
 const char *handler_name_refusal(struct str name);

@@ -135,6 +135,14 @@ class Catalog(unittest.TestCase):
             self.assertEqual((reply.status, reply.text), (503, "caused: http.memory reached: 65536;"))
             reply = s.request("GET", "/v1/ns/catalog/services", {"pageNo": 0, "pageSize": 5, "withInstances": "true"})
             self.assertEqual(len(reply.json), 5)
+            for n in range(10):
+                s.register("l", "10.0.0.%d" % n, 80, metadata='{"k":"%s"}' % ("v" * 8000))
+                reply = s.request("GET", "/v1/ns/instance/list", {"serviceName": "l"})
+                if n < 7:
+                    self.assertEqual(len(reply.json["hosts"]), n + 1)
+            for _ in range(2):
+                reply = s.request("GET", "/v1/ns/instance/list", {"serviceName": "l"})
+                self.assertEqual((reply.status, reply.text), (503, "caused: http.memory reached: 65536;"))
 
     def test_instances_named_again(self):
         """In a metadata batch: changed once, shown as often as named, unknown ones left out, persistent ones first."""
