@@ -501,11 +501,12 @@ static const struct family families[] = {
 	{ "roster_process_starts_total", COUNTER, "process", "How often the process was started; more than 1: it died.",
 	  put_processes, PROCESS_STARTS },
 	{ "roster_process_connections", GAUGE, "process", "Client connections open.", put_processes, PROCESS_CONNECTIONS },
-	{ "roster_process_turns_total", COUNTER, "process", "Turns of the loop: from a wake-up to the next wait.", put_processes,
-	  PROCESS_TURNS },
-	{ "roster_process_busy_seconds_total", COUNTER, "process", "Time spent in turns.", put_processes, PROCESS_BUSY },
+	{ "roster_process_turns_total", COUNTER, "process", "Rounds of the loop: from a look at the sockets to the next.",
+	  put_processes, PROCESS_TURNS },
+	{ "roster_process_busy_seconds_total", COUNTER, "process", "Time spent in them.", put_processes, PROCESS_BUSY },
 	{ "roster_process_turn_max_seconds", GAUGE, "process",
-	  "The longest turn since the process was started: what came in meanwhile waited.", put_processes, PROCESS_BUSY_MAX },
+	  "The longest of them since the process was started, the time included in which a busy machine did not let it run.",
+	  put_processes, PROCESS_BUSY_MAX },
 	{ "roster_route_seconds", HISTOGRAM, "method, route, le",
 	  "From the head of a request to its answer. Routes never asked for are left out; route none: no such route.",
 	  put_route_latency, 0 },
@@ -596,11 +597,34 @@ static void print_head(FILE *out)
 	      "`GET /nacos/actuator/prometheus` answers in the text format 0.0.4 of Prometheus. It is open to everybody who reaches\n"
 	      "the port, as all of the API is without authentication (the real server leaves it off until it is configured);\n"
 	      "names of services and addresses of instances are not in it. Any worker answers for the whole node, without taking a\n"
-	      "lock. Counters begin at zero when rosterd starts, and go on when one of its processes dies; those of locks, references\n"
-	      "and attaches are as old as the segment.\n\n"
+	      "lock. Counters begin at zero when rosterd starts and at an upgrade to another layout of the segment, and go on when one\n"
+	      "of its processes dies; those of locks, references and attaches are as old as the segment.\n\n"
 	      "`GET /nacos/actuator/health` answers `{\"status\":\"UP\"}`.\n\n"
 	      "| Name | Type | Labels | Meaning |\n"
 	      "|---|---|---|---|\n",
+	      out);
+}
+
+static void print_turns(FILE *out)
+{
+	fputs("\n## Long turns\n\n"
+	      "A process does one thing at a time: a request or a slice of a long one (worker), a slice of a round (pusher), a slice of\n"
+	      "expiry or check (keeper). Such a *turn* is meant to be over within 10 ms, because all others wait meanwhile. One that used\n"
+	      "the processor for longer is counted in `roster_long_turns_total` and logged, one line a second and process:\n\n"
+	      "    warning worker/0[812]: op=long-turn kind=request what=\"/v1/ns/catalog/services\" ms=58 cpu_ms=21 skipped=0\n\n"
+	      "| field | meaning |\n"
+	      "|---|---|\n"
+	      "| `kind`, `what` | worker: `request` and the route, without `context.path`. Pusher: `round` and the service, else what it did |\n"
+	      "| | for all of them (`changed`, `acks`, `due`, `tour`, `recover`). Keeper: `expiry`, `brake`, `audit`, `drain`, `compact`, |\n"
+	      "| | `drop-stale`, `check`, `probe`, with the shard and the number of the service that took longest |\n"
+	      "| `ms`, `cpu_ms` | the time that passed, and how long the processor worked on it |\n"
+	      "| `skipped` | long turns since the last line that were not logged |\n\n"
+	      "A line now and then is harmless: somebody waited for `ms`. Many of them for one route or service are a bug that we want to\n"
+	      "hear of, with the line and with what was stored and asked; until then `limits.page`, `limits.instances_per_service` and\n"
+	      "`limits.per_source` bound who can cause them. A process that does not come back to its sockets for seconds is killed\n"
+	      "and replaced (`op=child-busy`, then `op=kill ... why=busy`).\n\n"
+	      "`roster_turn_seconds` and `roster_process_turn_max_seconds` are about the time that passed. On a machine that is busy with other\n"
+	      "programs they show values above 10 ms without any long turn: then look at `system_load_average_1m`, not at Roster.\n",
 	      out);
 }
 
@@ -629,5 +653,6 @@ void document_metrics(FILE *out)
 		print_row(out, metric_histograms[i].name, HISTOGRAM, "le", metric_histograms[i].help);
 	for (size_t i = 0; i < FAMILIES; i++)
 		print_row(out, families[i].name, families[i].type, families[i].labels, families[i].help);
+	print_turns(out);
 	print_nacos(out);
 }

@@ -99,17 +99,17 @@ const struct config_key config_keys[] = {
 	  "turn.",
 	  NULL },
 	{ "http.long_requests", CONFIG_INT, FIELD(http_long_requests), 1, 1024, "8", "requests", true,
-	  "Requests that take longer than a turn (long lists, batches, pages of the catalog) and are worked on at the same time by one "
-	  "worker, in slices between all others; half of them for one source address. Further ones wait.",
+	  "Requests that take longer than a turn (long lists, batches, pages of the catalog) and that one worker works on at the same "
+	  "time, in slices between all others; half of them (rounded up) for one source address. Further ones wait.",
 	  NULL },
 	{ "http.long_wait", CONFIG_DURATION, FIELD(http_long_wait_ms), 100, HOUR, "30s", "", true,
-	  "A long request that has waited so long for http.long_requests is answered 503.", NULL },
+	  "A long request that has waited this long for its turn (http.long_requests) is answered 503.", NULL },
 	{ "http.connections", CONFIG_INT, FIELD(http_connections), 1, 1000000, "20000", "connections", true,
 	  "Connections of one worker. Not more than its file descriptors allow.", NULL },
 	{ "http.memory", CONFIG_SIZE, FIELD(http_memory_bytes), 0, 64 * GIB, "256MiB", "", true,
 	  "Memory of one worker for requests that are not whole yet and answers that clients have not taken, all together. When it "
-	  "is reached, whoever holds most for longest while its client takes or sends next to nothing is cut off, with 503 if no "
-	  "answer has begun. 0: no limit.",
+	  "is reached, the connection is cut off that has held most for longest while its client takes or sends next to nothing, with "
+	  "503 if no answer has begun. An answer that is longer by itself is refused with 503. 0: no limit.",
 	  NULL },
 	{ "http.list_cache", CONFIG_SIZE, FIELD(http_cache_bytes), 0, 4 * GIB, "16MiB", "", true,
 	  "Memory of one worker for list answers that have not changed. 0: no cache.", NULL },
@@ -129,11 +129,12 @@ const struct config_key config_keys[] = {
 	{ "push.rate_address", CONFIG_INT, FIELD(push_rate_address), 1, 10000000, "200000", "datagrams/s", true,
 	  "Most datagrams to one address.", NULL },
 	{ "push.views", CONFIG_INT, FIELD(push_views), 1, 4096, "256", "texts", true,
-	  "Most different clusters texts of one service that a change is rendered for. Who asked for one more is not pushed to; its "
-	  "polls tell it to poll more often. The empty text is always rendered and not counted.",
+	  "Most different texts of the parameter clusters, of one service, that a change is pushed for (each is a list of its own to "
+	  "render). Who asked for one more gets no push and is told to poll at the short interval. The empty text is always pushed "
+	  "for and not counted.",
 	  NULL },
 	{ "push.views_per_source", CONFIG_INT, FIELD(push_views_source), 1, 4096, "32", "texts", true,
-	  "Most of them that one source address asked for first (IPv6: one /64).", NULL },
+	  "Most of push.views for texts that one source address was the first to ask for (IPv6: one /64).", NULL },
 	{ "push.receive_buffer", CONFIG_SIZE, FIELD(push_receive_buffer), 64 * KIB, GIB, "8MiB", "", false,
 	  "Receive buffer of the UDP socket: thousands of ACKs come at once. Without CAP_NET_ADMIN it is cut to net.core.rmem_max, "
 	  "unless roster.socket opens it.",
@@ -184,7 +185,9 @@ const struct config_key config_keys[] = {
 	{ "instances.owner", CONFIG_CHOICE, FIELD(instances_owner), 0, OWNER_SOURCE, "none", "", true,
 	  "Who may change, beat and deregister an instance: everybody (none), or only the address that registered it and those of "
 	  "operator.allow (source; others get 403). A service, and the settings of it and its clusters, may then be changed and removed "
-	  "by those of operator.allow and by who owns all instances in it; an empty one is free. Not behind a proxy.",
+	  "by those of operator.allow and by who owns all instances in it; an empty one is free. What was registered before the key was "
+	  "set, or came by an import or an upgrade to another layout, is nobody's until it is registered again; a beat does not do. "
+	  "Not behind a proxy.",
 	  instance_owners },
 	{ "instances.timeout_min", CONFIG_DURATION, FIELD(instances_timeout_min_ms), 100, 5 * SECOND, "1s", "", true,
 	  "Shortest beat interval and timeout that metadata may set (preserved.heart.beat.interval, preserved.heart.beat.timeout, "
@@ -209,9 +212,8 @@ const struct config_key config_keys[] = {
 	{ "limits.clusters_per_service", CONFIG_INT, FIELD(limit_clusters_per_service), 1, CLUSTERS_MOST, "1024", "clusters",
 	  true, "Most clusters of one service.", NULL },
 	{ "limits.service_bytes", CONFIG_SIZE, FIELD(limit_service_bytes), 0, 64 * GIB, "0", "", true,
-	  "Most memory of all services with their clusters, instances and metadata (roster_registry_bytes). 0: what segment.limit "
-	  "leaves. There is no such limit by source: one address registers whole fleets (a proxy, a synchronisation, a console), and "
-	  "an instance belongs to whoever beats for it.",
+	  "Most memory of all services with their clusters, instances and metadata (roster_registry_bytes). 0: no limit but "
+	  "segment.limit. There is no such limit by source: one address registers whole fleets (a proxy, a synchronisation, a console).",
 	  NULL },
 	{ "limits.subscribers", CONFIG_INT, FIELD(limit_subscribers), 0, 1000000000, "1000000", "subscribers", true,
 	  "Most subscribers of this node. 0: no limit.", NULL },
@@ -226,9 +228,9 @@ const struct config_key config_keys[] = {
 	  "segment, so that the other half is left for instances.",
 	  NULL },
 	{ "limits.subscriber_bytes_per_source", CONFIG_SIZE, FIELD(limit_subscriber_bytes_per_source), 0, 64 * GIB, "0", "", true,
-	  "Most memory of the subscribers of one source address, counted with each of them the name it waits for: about 450 bytes as "
-	  "clients in the field subscribe. Further ones get their lists and no push. 0: 64MiB, or a quarter of the segment when that "
-	  "is less.",
+	  "Most memory of the subscribers of one source address (IPv6: one /64): about 450 bytes each as clients in the field subscribe, "
+	  "the name it waits for included, even if others wait for it too. Further ones get their lists and no push. 0: 64MiB, or a "
+	  "quarter of the segment when that is less.",
 	  NULL },
 	{ "limits.per_source", CONFIG_INT, FIELD(limit_per_source), 0, 100000, "0", "requests/s", true,
 	  "Requests of one source address (IPv6: one /64), over all its connections and all workers. More: 429 with Retry-After. The "
@@ -245,7 +247,8 @@ const struct config_key config_keys[] = {
 	  "Most namespaces stored by the console. 0: no limit. Any other name may be used by services all the same.", NULL },
 	{ "limits.page", CONFIG_INT, FIELD(limit_page), 1, 1000000000, "100000", "rows", true,
 	  "Most rows of one page, however large a pageSize was asked for; an instance shown within its service is a row too. A page "
-	  "that would have more is refused with 400. Some clients ask for all services at once.",
+	  "that would have more is refused with 400. Some clients ask for all services of a namespace at once: raise it when there are "
+	  "more.",
 	  NULL },
 	{ "limits.metadata", CONFIG_SIZE, FIELD(limit_metadata_bytes), 1, METADATA_MAX_BYTES, "64KiB", "", true,
 	  "Longest metadata of one object, packed. Clients in the field use up to 8KiB.", NULL },
