@@ -133,7 +133,9 @@ static void a_view_belongs_to_one_revision(void **state)
 		churn(f);
 	for (unsigned n = 0; n < 60; n++) {
 		view_of(f, "g@@long", &view);
-		assert_int_equal(view.instance_count, view.stamp.instances);
+		/* A loose one may have missed what came or went in its middle. */
+		if (!view.loose)
+			assert_int_equal(view.instance_count, view.stamp.instances);
 		assert_in_range(view.instance_count, 9000, 9001);
 		for (uint32_t i = 0; i < view.instance_count; i++)
 			assert_true(view.instances[i].revision <= view.stamp.revision);
