@@ -3,6 +3,7 @@
 #include "shared/base/fiber.h"
 #include "shared/view/list.h"
 #include "shared/view/metadata.h"
+#include "shared/view/pick.h"
 #include "shared/view/subscription.h"
 #include "worker/handlers.h"
 #include "worker/list_cache.h"
@@ -24,6 +25,7 @@ struct list_request {
 	struct list_fields fields;
 	struct service_stamp stamp;
 	struct buf *hosts; /* where they are written, when they are not in the cache */
+	struct str picked; /* the key of the cache: clusters as they came, and once the service is read their normal form */
 };
 
 /* ---- parameters ---------------------------------------------------------------- */
@@ -37,7 +39,7 @@ static bool read_list(struct request *rq, struct list_request *list)
 {
 	if (!handler_service_key(rq, &list->service))
 		return false;
-	list->query.clusters = request_optional(rq, "clusters", STR(""));
+	list->query.clusters = list->picked = request_optional(rq, "clusters", STR(""));
 	list->client_ip = request_optional(rq, "clientIP", STR(""));
 	if (!request_int(rq, request_optional(rq, "udpPort", STR("0")), &list->udp_port))
 		return false;
@@ -112,8 +114,20 @@ static bool flips_are_moved(const struct list_request *list)
 	return list->query.clusters.n == 0 && !list->query.healthy_only;
 }
 
-/* Renders from a fresh copy of the service, whose revision may be newer than the stamp. 0 with
- * list->stamp.found == false when it has gone meanwhile. */
+/* A fresh copy of the service, whose revision may be newer than the stamp; list->stamp.found == false when it has gone meanwhile.
+ * normal: memory for the normal form of the clusters. */
+static int read_service(struct request *rq, struct list_request *list, struct buf *normal)
+{
+	int ret = registry_view(&rq->worker->registry, &list->service, rq->view);
+
+	if (ret < 0)
+		return ret;
+	list->stamp = rq->view->stamp;
+	if (list->stamp.found && list->query.clusters.n > 0 && (ret = pick_normal(rq->view, list->query.clusters, normal)) == 0)
+		list->picked = buf_view(normal);
+	return ret;
+}
+
 static int render(struct request *rq, struct list_request *list, struct buf *hosts, struct buf *metadata,
                   struct list_cache_entry *entry)
 {
@@ -123,11 +137,6 @@ static int render(struct request *rq, struct list_request *list, struct buf *hos
 	bool fresh;
 	int ret;
 
-	if ((ret = registry_view(&worker->registry, &list->service, view)) < 0)
-		return ret;
-	list->stamp = view->stamp;
-	if (!view->stamp.found)
-		return 0;
 	entry->content = view->content;
 	if (flips_are_moved(list) && view->instance_count <= PIECES_MOST) {
 		entry->piece_count = view->instance_count;
@@ -151,7 +160,7 @@ static struct list_cache_key cache_key(const struct list_request *list)
 		.epoch = list->stamp.epoch,
 		.service_id = list->stamp.id,
 		.revision = list->stamp.revision,
-		.clusters = list->query.clusters,
+		.clusters = list->picked,
 		.grouped = list->grouped,
 		.healthy_only = list->query.healthy_only,
 	};
@@ -241,30 +250,6 @@ static bool answer_flipped(struct request *rq, struct list_request *list)
 	return true;
 }
 
-static void answer_rendered(struct request *rq, struct list_request *list)
-{
-	struct list_cache_entry entry = { .hosts = { NULL, 0 } };
-	struct buf *hosts = list->hosts, metadata;
-	int ret;
-
-	metric_add(METRIC_LIST_CACHE_MISSES, 1);
-	buf_reset(hosts);
-	buf_init(&metadata);
-	if ((ret = render(rq, list, hosts, &metadata, &entry)) < 0) {
-		reply_registry_error(rq, ret, list->service.name, STR(""));
-	} else if (!list->stamp.found) {
-		answer_unknown(rq, list);
-	} else {
-		entry.hosts = buf_view(hosts);
-		entry.metadata_json = buf_view(&metadata);
-		if (rq->view->loose)
-			answer(rq, list, &entry);
-		else
-			answer_and_keep(rq, list, &entry);
-	}
-	buf_free(&metadata);
-}
-
 /* A long one is copied in slices. */
 static void answer_copied(struct request *rq, struct list_request *list, const struct list_cache_entry *held)
 {
@@ -302,12 +287,51 @@ static bool answer_cached(struct request *rq, struct list_request *list)
 	return true;
 }
 
+static void answer_rendered(struct request *rq, struct list_request *list)
+{
+	struct list_cache_entry entry = { .hosts = { NULL, 0 } };
+	struct buf *hosts = list->hosts, metadata;
+	int ret;
+
+	metric_add(METRIC_LIST_CACHE_MISSES, 1);
+	buf_reset(hosts);
+	buf_init(&metadata);
+	if ((ret = render(rq, list, hosts, &metadata, &entry)) < 0) {
+		reply_registry_error(rq, ret, list->service.name, STR(""));
+	} else {
+		entry.hosts = buf_view(hosts);
+		entry.metadata_json = buf_view(&metadata);
+		if (rq->view->loose)
+			answer(rq, list, &entry);
+		else
+			answer_and_keep(rq, list, &entry);
+	}
+	buf_free(&metadata);
+}
+
+/* Other clusters that pick the same have the same hosts: they are kept once, under the normal form. */
+static void answer_read(struct request *rq, struct list_request *list)
+{
+	struct buf normal;
+	int ret;
+
+	buf_init(&normal);
+	if ((ret = read_service(rq, list, &normal)) < 0)
+		reply_registry_error(rq, ret, list->service.name, STR(""));
+	else if (!list->stamp.found)
+		answer_unknown(rq, list);
+	else if (list->query.clusters.n == 0 || rq->view->loose || str_eq(list->picked, list->query.clusters) ||
+	         !answer_cached(rq, list))
+		answer_rendered(rq, list);
+	buf_free(&normal);
+}
+
 static void answer_stamped(struct request *rq, struct list_request *list)
 {
 	if (answer_cached(rq, list))
 		return;
 	if (!flips_are_moved(list) || !answer_flipped(rq, list))
-		answer_rendered(rq, list);
+		answer_read(rq, list);
 }
 
 /* Some time has passed, perhaps: what is told is of now. */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "worker/long.h"
 
+#include <inttypes.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,6 +20,8 @@
 #define FILL_US 500U
 /* At those that wait, in one turn. */
 #define LOOKS 16U
+/* What is held for a copy of a service: the copy, and what is written and sorted from it, about twice as much. */
+#define TEXTS_OF_VIEW 3U
 /* Memory of a view that is kept. */
 #define SPARE_BYTES (4U << 20)
 
@@ -31,6 +34,7 @@ struct long_work {
 	uint64_t id;         /* rising, in the order in which they began */
 	uint64_t since_ms, looked_ms;
 	bool gone;
+	uint64_t held_bytes; /* about: its part of the lane's */
 	struct service_view view;
 	struct buf in, sink; /* after long_abandon() */
 };
@@ -95,6 +99,7 @@ static void keep_spare(struct long_lane *lane, struct service_view *view)
 
 static void work_free(struct long_lane *lane, struct long_work *work)
 {
+	lane->held_bytes -= work->held_bytes;
 	if (work->gone)
 		request_free(&work->rq);
 	keep_spare(lane, &work->view);
@@ -115,12 +120,23 @@ static void run(void *arg)
 		reply_caused(rq, 500, "the handler gave no answer");
 }
 
+static void count_held(struct long_lane *lane, struct long_work *work)
+{
+	const struct service_view *view = &work->view;
+	uint64_t held = TEXTS_OF_VIEW * (view->text_cap + view->instance_cap * sizeof(view->instances[0]) +
+	                                 view->cluster_cap * sizeof(view->clusters[0]));
+
+	lane->held_bytes += held - work->held_bytes;
+	work->held_bytes = held;
+}
+
 /* True: it has returned. */
 static bool slice(struct long_lane *lane, struct long_work *work)
 {
 	uint64_t before_us = clock_mono_us();
 	bool over = fiber_run(work->fiber, LONG_SLICE_US, work->gone);
 
+	count_held(lane, work);
 	lane->owed_us += clock_mono_us() - before_us;
 	if (over) {
 		work->fiber = NULL;
@@ -186,7 +202,7 @@ static void refuse(struct long_lane *lane, struct long_work *work, bool late)
 	find_out(work);
 	metric_add(METRIC_LONG_REFUSED, 1);
 	if (late)
-		reply_caused(work->rq, 503, "http.long_requests reached: %u", lane->worker->proc->config.http_long_requests);
+		reply_caused(work->rq, 503, "http.long_wait reached: %" PRIu64, lane->worker->proc->config.http_long_wait_ms);
 	else
 		reply_caused(work->rq, 503, "out of memory");
 	finish(lane, work);
@@ -241,11 +257,15 @@ static void fill_places(struct long_lane *lane)
 	}
 }
 
-/* The one behind the last: each has a slice in turn. */
+/* The one behind the last: each has a slice in turn. While all together hold more than http.memory only the oldest goes on, until
+ * it gives back what it holds. */
 static struct long_work *next_work(const struct long_lane *lane)
 {
+	uint64_t most = lane->worker->proc->config.http_memory_bytes;
 	struct long_work *work = lane->active.first;
 
+	if (most != 0 && lane->held_bytes > most)
+		return work;
 	while (work != NULL && work->id <= lane->turn)
 		work = work->next;
 	return work != NULL ? work : lane->active.first;
@@ -294,9 +314,10 @@ static void go_on(struct long_lane *lane, struct long_work *work, uint64_t now_u
 	find_out(work);
 	turn_begin(&worker->turn, now_us);
 	over = slice(lane, work);
+	/* What the end of this one begins, such as the next request of its connection, are turns of their own. */
+	turn_end(&worker->turn, clock_mono_us(), "request", what);
 	if (over)
 		finish(lane, work);
-	turn_end(&worker->turn, clock_mono_us(), "request", what);
 }
 
 /* After the events of this wake-up. `owed` is what long requests used and the others have not: while there are others, they

@@ -7,7 +7,8 @@
  * ones together get half of the time.
  *
  * At most http.long_requests are worked on at once, half of them for one source address; further ones wait, first come first
- * served, and are answered 503 after http.long_wait. A client that goes away meanwhile is noticed at the next look at its socket
+ * served, and are answered 503 after http.long_wait. What they hold together is not much more than http.memory: beyond that only
+ * the oldest goes on. A client that goes away meanwhile is noticed at the next look at its socket
  * (every LONG_LOOK_MS; of those that wait, some at a time): its work is told by ERR_GONE from fiber_pause(), and what it still
  * answers goes nowhere.
  *
@@ -52,6 +53,7 @@ struct long_lane {
 	uint64_t turn;                           /* of the one that had the last slice */
 	unsigned count, active_count;            /* all; those with a fiber */
 	uint64_t owed_us;                        /* time of long requests that the others have not had yet */
+	uint64_t held_bytes;                     /* about: views of all works, and what is made of them */
 	uint64_t inline_us;                      /* the part of it in this wake-up */
 	uint64_t last_id;
 	struct long_work *look; /* the next one that waits whose client is looked for */

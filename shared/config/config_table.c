@@ -100,7 +100,8 @@ const struct config_key config_keys[] = {
 	  NULL },
 	{ "http.long_requests", CONFIG_INT, FIELD(http_long_requests), 1, 1024, "8", "requests", true,
 	  "Requests that take longer than a turn (long lists, batches, pages of the catalog) and that one worker works on at the same "
-	  "time, in slices between all others; half of them (rounded up) for one source address. Further ones wait.",
+	  "time, in slices between all others; half of them (rounded up) for one source address. Further ones wait. While what they "
+	  "hold is more than http.memory (counted apart from the connections), only the oldest goes on.",
 	  NULL },
 	{ "http.long_wait", CONFIG_DURATION, FIELD(http_long_wait_ms), 100, HOUR, "30s", "", true,
 	  "A long request that has waited this long for its turn (http.long_requests) is answered 503.", NULL },

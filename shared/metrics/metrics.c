@@ -16,7 +16,7 @@ const struct metric_row metric_rows[METRICS] = {
 	                                 "Connections cut off because http.memory was reached: who held most for longest without progress." },
 	[METRIC_LONG_REQUESTS] = { "roster_long_requests_total", "Requests that were worked on in more than one turn." },
 	[METRIC_LONG_REFUSED] = { "roster_long_refused_total",
-	                          "Long requests answered 503: they waited http.long_wait for one of http.long_requests." },
+	                          "Long requests answered 503: they waited http.long_wait for one of http.long_requests, or found no memory." },
 	[METRIC_HTTP_4XX] = { "roster_http_4xx_total", "Answers with a status from 400 to 499." },
 	[METRIC_HTTP_5XX] = { "roster_http_5xx_total", "Answers with a status from 500 to 599." },
 	[METRIC_BEATS] = { "roster_beats_total", "Beats of clients." },

@@ -145,6 +145,31 @@ void pick_free(struct pick *pick)
 	*pick = (struct pick){ .first = NULL };
 }
 
+static void put_names(struct buf *b, const struct pick *pick, const struct service_view *view)
+{
+	for (uint32_t i = 0; i < pick->count; i++) {
+		if (i > 0)
+			buf_char(b, ',');
+		buf_str(b, view->clusters[pick->order[i]].name);
+	}
+	if (pick->count == 0)
+		buf_char(b, ' ');
+}
+
+int pick_normal(const struct service_view *view, struct str text, struct buf *normal_r)
+{
+	struct pick pick;
+	int ret;
+
+	if (!has_name(text))
+		return 0;
+	ret = pick_make(&pick, view, text);
+	if (ret == 0)
+		put_names(normal_r, &pick, view);
+	pick_free(&pick);
+	return ret == 0 && buf_failed(normal_r) ? ERR_NOMEM : ret;
+}
+
 bool pick_same(const struct pick *a, const struct pick *b)
 {
 	return a->count == b->count && (a->count == 0 || memcmp(a->order, b->order, a->count * sizeof(a->order[0])) == 0);

@@ -13,6 +13,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "shared/base/buf.h"
 #include "shared/base/err.h"
 #include "shared/base/str.h"
 #include "shared/registry/registry.h"
@@ -26,6 +27,9 @@ struct pick {
 /* Pauses (fiber.h). ERR_NOMEM, ERR_GONE. Whatever it returns, pick_free() may follow. */
 int pick_make(struct pick *pick, const struct service_view *view, struct str text) MUST_CHECK;
 void pick_free(struct pick *pick);
+/* The text in its normal form, a key for what was rendered: the names picked, with commas; nothing for all; a blank, which no
+ * cluster is called, for none. Never longer than the text, but for that blank. ERR_NOMEM, ERR_GONE. */
+int pick_normal(const struct service_view *view, struct str text, struct buf *normal_r) MUST_CHECK;
 bool pick_same(const struct pick *a, const struct pick *b);
 
 #endif

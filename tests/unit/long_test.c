@@ -3,6 +3,7 @@
 #include "tests/unit/http_fixture.h"
 
 #include <ev.h>
+#include <stdlib.h>
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
@@ -84,6 +85,24 @@ static void answer_long_buf(struct request *rq)
 	assert_null(b.data);
 }
 
+/* Holds a megabyte, and counts its slices; the last digit of the query is its number. */
+static unsigned slices_of[CLIENTS];
+
+static void answer_holding(struct request *rq)
+{
+	unsigned number = (unsigned)(rq->query.p[rq->query.n - 1] - '0');
+	int ret = 0;
+
+	rq->view->text = malloc(1 << 20);
+	rq->view->text_cap = 1 << 20;
+	while (!go && ret == 0) {
+		slices_of[number]++;
+		spend_a_slice();
+		ret = fiber_pause();
+	}
+	reply_text(rq, 200, STR("done"));
+}
+
 static void answer_nothing(struct request *rq)
 {
 	(void)rq;
@@ -98,6 +117,7 @@ static const struct route rows[] = {
 	{ METHOD_GET, "/v1/ns/ok", answer_ok, ROUTE_NAMING, "" },
 	{ METHOD_GET, "/v1/ns/long", answer_when_told, ROUTE_NAMING | ROUTE_LONG, "" },
 	{ METHOD_GET, "/v1/ns/rest", answer_rested, ROUTE_NAMING | ROUTE_LONG, "" },
+	{ METHOD_GET, "/v1/ns/hold", answer_holding, ROUTE_NAMING | ROUTE_LONG, "" },
 	{ METHOD_GET, "/v1/ns/buf", answer_long_buf, ROUTE_NAMING | ROUTE_LONG, "" },
 	{ METHOD_GET, "/v1/ns/nothing", answer_nothing, ROUTE_NAMING | ROUTE_LONG, "" },
 	{ METHOD_PUT, "/v1/ns/body", answer_body, ROUTE_NAMING, "" },
@@ -279,7 +299,7 @@ static void who_waits_too_long_is_told_the_limit(void **state)
 	turn_once();
 	get(1, "long");
 	turn_until_told(1, "503 Service Unavailable");
-	turn_until_told(1, "caused: http.long_requests reached: 1;");
+	turn_until_told(1, "caused: http.long_wait reached: 20;");
 	assert_int_equal(f.slot.counters[METRIC_LONG_REFUSED], 1);
 	assert_int_equal(begun, 1);
 	go = true;
@@ -482,6 +502,70 @@ static void long_answers_follow_each_other(void **state)
 	assert_int_equal(seen, 4);
 }
 
+/* All begin, for what they will hold is not known before; then one goes on at a time. */
+static void who_holds_too_much_goes_on_alone(void **state)
+{
+	unsigned held[2];
+
+	(void)state;
+	f.proc.config.http_memory_bytes = 4 << 20;
+	memset(slices_of, 0, sizeof(slices_of));
+	for (unsigned n = 0; n < 2; n++) {
+		open_client(n, (uint8_t)n);
+		get(n, n == 0 ? "hold?n=0" : "hold?n=1");
+		turn_once();
+		turn_once();
+	}
+	memcpy(held, slices_of, sizeof(held));
+	for (unsigned i = 0; i < 10; i++)
+		turn_once();
+	assert_true(slices_of[0] > held[0] + 5);
+	assert_int_equal(slices_of[1], held[1]);
+	f.proc.config.http_memory_bytes = 0;
+	for (unsigned i = 0; i < 10; i++)
+		turn_once();
+	assert_true(slices_of[1] > held[1]);
+	go = true;
+	for (unsigned n = 0; n < 2; n++)
+		turn_until_told(n, "done");
+	assert_int_equal(f.worker.lane.held_bytes, 0);
+}
+
+/* A wake-up in which others took so long. True: a long request had a slice. */
+static bool had_a_slice(uint64_t others_us)
+{
+	unsigned before = slices_of[0];
+
+	f.proc.woke_us = clock_mono_us() - others_us;
+	turn_once();
+	return slices_of[0] > before;
+}
+
+/* While others come too, long requests have no slice before those had as much time. */
+static void others_have_half_of_the_time(void **state)
+{
+	bool slice = false;
+
+	(void)state;
+	open_client(0, 1);
+	get(0, "hold?n=0");
+	turn_once();
+	assert_in_range(f.worker.lane.owed_us, LONG_SLICE_US, UINT64_MAX);
+	f.worker.lane.owed_us = 3600000000;
+	assert_false(had_a_slice(1000000));
+	assert_false(had_a_slice(1000000));
+	assert_in_range(f.worker.lane.owed_us, 1, 3598000000);
+	assert_true(had_a_slice(3600000000));
+	/* Nobody else wanted anything. */
+	for (unsigned i = 0; i < 1000 && !slice; i++) {
+		f.worker.lane.owed_us = 3600000000;
+		slice = had_a_slice(0);
+	}
+	assert_true(slice);
+	go = true;
+	turn_until_told(0, "done");
+}
+
 static void a_large_body_makes_a_long_request(void **state)
 {
 	char head[200];
@@ -516,6 +600,7 @@ int main(void)
 		TEST(the_end_of_the_worker_ends_all),       TEST(settling_leaves_nobody_without_an_answer),
 		TEST(a_crowd_that_waits_costs_nothing),     TEST(a_crowd_is_not_refused_in_one_turn),
 		TEST(a_long_answer_is_given_away_whole),    TEST(a_large_body_makes_a_long_request),
+		TEST(who_holds_too_much_goes_on_alone),     TEST(others_have_half_of_the_time),
 		TEST(long_answers_follow_each_other),
 	};
 

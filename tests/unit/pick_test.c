@@ -159,12 +159,35 @@ static void test_time_is_linear(void **state)
 	assert_true(many < 80 * few);
 }
 
+static void test_text_of_the_normal_form(void **state)
+{
+	static const struct {
+		const char *text, *normal;
+	} rows[] = {
+		{ "", "" },   { ",,", "" },      { "a", "a" }, { "b,a", "b,a" }, { ",a,,a,", "a" },
+		{ "c", " " }, { "nobody", " " }, { " ", " " }, { "c,b", "b" },   { "d,x,a,d", "d,a" },
+	};
+	struct service_view view = small_view();
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		char again[64];
+		struct buf b;
+
+		buf_init(&b);
+		assert_int_equal(pick_normal(&view, str_of(rows[i].text), &b), 0);
+		assert_true(str_eq(buf_view(&b), str_of(rows[i].normal)));
+		snprintf(again, sizeof(again), "%s", picked(&view, rows[i].normal));
+		assert_string_equal(again, picked(&view, rows[i].text));
+		buf_free(&b);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_normal_form),
-		cmocka_unit_test(test_where_instances_begin),
-		cmocka_unit_test(test_same),
+		cmocka_unit_test(test_normal_form),    cmocka_unit_test(test_where_instances_begin),
+		cmocka_unit_test(test_same),           cmocka_unit_test(test_text_of_the_normal_form),
 		cmocka_unit_test(test_time_is_linear),
 	};
 
