@@ -18,7 +18,7 @@
 #define BUFFER_KEEP (8U * 1024U)       /* of a connection */
 #define POOL_KEEP (4U * 1024U * 1024U) /* of the worker */
 #define MOVED_ENOUGH (16U * 1024U)     /* bytes that earn a body or an answer its time again */
-#define SEND_MOST (2U * 1024U * 1024U) /* bytes in one turn: the other side may take them as fast as they are copied */
+#define SEND_MOST (1024U * 1024U)      /* bytes in one write: the other side may take them as fast as they are copied */
 #define LINGER_MS 2000U
 #define STOOD_STILL_MS 500U /* a timer that comes so late: the process was stopped, or the machine was */
 #define GRACE_MS 200U

@@ -87,11 +87,14 @@ static void unlink_work(struct long_lane *lane, struct long_work *work)
 	stay_awake(lane);
 }
 
+static uint64_t view_bytes(const struct service_view *view)
+{
+	return view->text_cap + view->instance_cap * sizeof(view->instances[0]);
+}
+
 static void keep_spare(struct long_lane *lane, struct service_view *view)
 {
-	uint64_t bytes = view->text_cap + view->instance_cap * sizeof(view->instances[0]);
-
-	if (bytes > SPARE_BYTES || lane->spare.text_cap > 0)
+	if (view_bytes(view) > SPARE_BYTES || lane->spare.text_cap > 0)
 		service_view_free(view);
 	else
 		lane->spare = *view;
@@ -110,6 +113,30 @@ static void work_free(struct long_lane *lane, struct long_work *work)
 
 /* ---- one slice ------------------------------------------------------------------- */
 
+/* A block of that many bytes becomes shorter piece by piece: the kernel takes a while for the pages of a large one. */
+static void *shrink(void *block, size_t bytes)
+{
+	bool gone = false; /* makes no difference here */
+	void *shorter;
+
+	while (bytes > SPARE_BYTES) {
+		bytes -= SPARE_BYTES / 2;
+		if ((shorter = realloc(block, bytes)) == NULL)
+			break;
+		block = shorter;
+		gone |= fiber_pause() < 0;
+	}
+	return block;
+}
+
+/* Others run while large memory is given back. */
+static void give_back(struct service_view *view)
+{
+	view->text = shrink(view->text, view->text_cap);
+	view->instances = shrink(view->instances, view->instance_cap * sizeof(view->instances[0]));
+	service_view_free(view);
+}
+
 static void run(void *arg)
 {
 	struct long_work *work = arg;
@@ -118,6 +145,8 @@ static void run(void *arg)
 	work->fn(rq);
 	if (!rq->answered && !work->gone)
 		reply_caused(rq, 500, "the handler gave no answer");
+	if (view_bytes(&work->view) > SPARE_BYTES)
+		give_back(&work->view);
 }
 
 static void count_held(struct long_lane *lane, struct long_work *work)

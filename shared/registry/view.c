@@ -57,14 +57,15 @@ static int grow(void **at, uint32_t *cap, uint64_t need, size_t size)
 
 /* Texts that point into the old memory point to the same bytes in the new one; others, which are constants, stay. */
 struct move {
-	const char *from, *to;
+	uintptr_t from; /* nothing is there any more */
+	const char *to;
 	size_t bytes;
 };
 
 static void follow(const struct move *move, struct str *text)
 {
-	if (text->p != NULL && (uintptr_t)text->p - (uintptr_t)move->from <= move->bytes)
-		text->p = move->to + (text->p - move->from);
+	if (text->p != NULL && (uintptr_t)text->p - move->from <= move->bytes)
+		text->p = move->to + ((uintptr_t)text->p - move->from);
 }
 
 static void follow_all(const struct move *move, struct service_view *view)
@@ -85,22 +86,22 @@ static void follow_all(const struct move *move, struct service_view *view)
 	}
 }
 
+/* The pages of a large block are moved, not copied: that would take milliseconds. */
 static int grow_text(struct service_view *view, uint64_t need)
 {
+	uintptr_t old; /* a number: behind realloc() it is no pointer any more */
 	uint64_t want = need + need / 8 + 16, twice = 2 * (uint64_t)view->text_cap;
 	char *new;
 
 	if (view->text_cap >= need)
 		return 0;
+	memcpy(&old, &view->text, sizeof(old));
 	want = want < VIEW_BYTES_LEAST ? VIEW_BYTES_LEAST : want;
 	want = want < twice && view->text_len > 0 ? twice : want;
-	if (want > UINT32_MAX || (new = malloc(want)) == NULL)
+	if (want > UINT32_MAX || (new = realloc(view->text, want)) == NULL)
 		return ERR_NOMEM;
-	if (view->text_len > 0) {
-		memcpy(new, view->text, view->text_len);
-		follow_all(&(struct move){ view->text, new, view->text_len }, view);
-	}
-	free(view->text);
+	if (view->text_len > 0)
+		follow_all(&(struct move){ old, new, view->text_len }, view);
 	view->text = new;
 	view->text_cap = (uint32_t)want;
 	return 0;
