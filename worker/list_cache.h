@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* list_cache.h - rendered hosts arrays of one worker (design section 5).
  *
- * Key: segment epoch, service id, revision, agent group (grouped names or not), clusters in their normal form (shared/view/pick.h:
- * the order asked for shows, so it stays), healthyOnly. A text that is asked with is looked for as it came first: most are in that
- * form already. Only a revision number read under the lock makes an entry
+ * Key: segment epoch, service id, revision, agent group (grouped names or not), clusters in their normal form
+ * (shared/view/pick.h: the order asked for shows, so it stays), healthyOnly. A text that is asked with is looked for as it came
+ * first: most are in that form already. Only a revision number read under the lock makes an entry
  * fresh. An entry knows where each instance stands in its hosts: when only health has changed since (the content is the
  * same), the array is put together anew from its pieces instead of being rendered. At most http.list_cache bytes, least
  * recently used out. Process-private. */

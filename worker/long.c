@@ -505,7 +505,7 @@ static void refuse_all(struct long_list *list)
 
 	for (struct long_work *work = list->first; work != NULL; work = next) {
 		next = work->next;
-		if (!work->gone)
+		if (!work->gone && !work->rq->answered)
 			connection_give_up(work->rq->connection);
 	}
 }
