@@ -103,6 +103,15 @@ static void answer_holding(struct request *rq)
 	reply_text(rq, 200, STR("done"));
 }
 
+/* Answers at the end of its slice, and holds so much that giving it back takes more. */
+static void answer_fat(struct request *rq)
+{
+	rq->view->text = malloc(64 << 20);
+	rq->view->text_cap = 64 << 20;
+	spend_a_slice();
+	reply_text(rq, 200, STR("fat"));
+}
+
 static void answer_nothing(struct request *rq)
 {
 	(void)rq;
@@ -117,6 +126,7 @@ static const struct route rows[] = {
 	{ METHOD_GET, "/v1/ns/ok", answer_ok, ROUTE_NAMING, "" },
 	{ METHOD_GET, "/v1/ns/long", answer_when_told, ROUTE_NAMING | ROUTE_LONG, "" },
 	{ METHOD_GET, "/v1/ns/rest", answer_rested, ROUTE_NAMING | ROUTE_LONG, "" },
+	{ METHOD_GET, "/v1/ns/fat", answer_fat, ROUTE_NAMING | ROUTE_LONG, "" },
 	{ METHOD_GET, "/v1/ns/hold", answer_holding, ROUTE_NAMING | ROUTE_LONG, "" },
 	{ METHOD_GET, "/v1/ns/buf", answer_long_buf, ROUTE_NAMING | ROUTE_LONG, "" },
 	{ METHOD_GET, "/v1/ns/nothing", answer_nothing, ROUTE_NAMING | ROUTE_LONG, "" },
@@ -566,6 +576,29 @@ static void others_have_half_of_the_time(void **state)
 	turn_until_told(0, "done");
 }
 
+/* The answer is made, the work is not over: the request stays until it is. */
+static void memory_is_given_back_behind_the_answer(void **state)
+{
+	(void)state;
+	open_client(0, 1);
+	get(0, "fat");
+	turn_once();
+	assert_int_equal(f.slot.counters[METRIC_LONG_REQUESTS], 1); /* not over with its first slice */
+	get(0, "ok");
+	turn_until_told(0, "\r\n\r\nok");
+	assert_non_null(strstr(clients[0].got, "fat"));
+	assert_int_equal(f.worker.lane.active_count, 0);
+	assert_int_equal(f.worker.parked.count, 0);
+	/* The connection goes in its middle. */
+	get(0, "fat");
+	turn_once();
+	close(clients[0].fd);
+	clients[0].fd = -1;
+	for (unsigned i = 0; i < 100000 && f.worker.connection_count > 0; i++)
+		turn_once();
+	assert_int_equal(f.worker.lane.count, 0);
+}
+
 static void a_large_body_makes_a_long_request(void **state)
 {
 	char head[200];
@@ -600,8 +633,8 @@ int main(void)
 		TEST(the_end_of_the_worker_ends_all),       TEST(settling_leaves_nobody_without_an_answer),
 		TEST(a_crowd_that_waits_costs_nothing),     TEST(a_crowd_is_not_refused_in_one_turn),
 		TEST(a_long_answer_is_given_away_whole),    TEST(a_large_body_makes_a_long_request),
-		TEST(who_holds_too_much_goes_on_alone),     TEST(others_have_half_of_the_time),
-		TEST(long_answers_follow_each_other),
+		TEST(who_holds_too_much_goes_on_alone),     TEST(memory_is_given_back_behind_the_answer),
+		TEST(others_have_half_of_the_time),         TEST(long_answers_follow_each_other),
 	};
 
 	return cmocka_run_group_tests_name("long", tests, NULL, NULL);
