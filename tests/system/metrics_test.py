@@ -245,5 +245,23 @@ class Metrics(unittest.TestCase):
         self.assertEqual(names, set(re.findall(r"`(\w+)`", "".join(re.findall(r"^\| (`[^|]*`) \|[^|]*\|$", printed, re.M)))))
 
 
+class Lists(unittest.TestCase):
+    def test_texts_that_pick_the_same(self):
+        """Names that are doubled, or that nobody has, make another text of the answer and no other list to be rendered and kept."""
+        with Server(workers=1) as server:
+            for n in range(3):
+                server.register("s", "10.0.0.%d" % n, 80, clusterName="c%d" % n)
+            for texts, lists in ((["c1,c0", "c1,c0,", "c1,x,c0", ",c1,c1,c0,c1", "y,c1,,c0,z"], 1), (["c0,c1", "c0,c1,c0"], 1),
+                                 (["x", "y,z", "nobody"], 1), (["", ",", ",,,"], 1)):
+                before = server.counter("roster_list_cache_misses_total")
+                for text in texts * 2:
+                    reply = server.request("GET", "/v1/ns/instance/list", {"serviceName": "s", "clusters": text}).json
+                    self.assertEqual(reply["clusters"], text)
+                    names = [host["clusterName"] for host in reply["hosts"]]
+                    known = list(dict.fromkeys(name for name in text.split(",") if name))
+                    self.assertEqual(names, [name for name in known if name in ("c0", "c1", "c2")] if known else ["c0", "c1", "c2"])
+                self.assertEqual(server.counter("roster_list_cache_misses_total") - before, lists, texts)
+
+
 if __name__ == "__main__":
     roster.main()
