@@ -47,20 +47,12 @@ void handle_legacy_beat(struct request *rq)
 
 /* ---- allDomNames -------------------------------------------------------------------------- */
 
-static int compare_texts(struct str a, struct str b)
-{
-	size_t n = a.n < b.n ? a.n : b.n;
-	int order = n > 0 ? memcmp(a.p, b.p, n) : 0;
-
-	return order != 0 ? order : (a.n > b.n) - (a.n < b.n);
-}
-
 static int compare_doms(const void *a, const void *b)
 {
 	const struct service_row *x = a, *y = b;
-	int order = compare_texts(x->ns, y->ns);
+	int order = str_compare(x->ns, y->ns);
 
-	return order != 0 ? order : compare_texts(x->name, y->name);
+	return order != 0 ? order : str_compare(x->name, y->name);
 }
 
 struct doms {

@@ -63,13 +63,7 @@ struct names {
 
 static int compare_texts(const void *a, const void *b)
 {
-	const struct str *x = a, *y = b;
-	size_t n = x->n < y->n ? x->n : y->n;
-	int order = n > 0 ? memcmp(x->p, y->p, n) : 0;
-
-	if (order != 0)
-		return order;
-	return x->n < y->n ? -1 : x->n > y->n;
+	return str_compare(*(const struct str *)a, *(const struct str *)b);
 }
 
 /* Bare names in [begin, end) that match. Different groups may hold the same. */

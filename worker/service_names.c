@@ -49,22 +49,13 @@ static void on_row(const struct service_row *row, void *arg)
 	names->rows[names->count++] = (struct service_row){ reading->ns, name, row->instances };
 }
 
-static int compare_bytes(struct str x, struct str y)
-{
-	int order = memcmp(x.p, y.p, x.n < y.n ? x.n : y.n);
-
-	if (order != 0)
-		return order;
-	return x.n < y.n ? -1 : x.n > y.n;
-}
-
 /* Service names are ASCII by rule, so byte order is the order of UTF-16 units. */
 static int compare_rows(const void *a, const void *b)
 {
 	const struct service_row *x = a, *y = b;
-	int order = x->ns.p == y->ns.p ? 0 : compare_bytes(x->ns, y->ns);
+	int order = x->ns.p == y->ns.p ? 0 : str_compare(x->ns, y->ns);
 
-	return order != 0 ? order : compare_bytes(x->name, y->name);
+	return order != 0 ? order : str_compare(x->name, y->name);
 }
 
 int service_names_sort(struct service_names *names, sort_compare_fn *compare)

@@ -38,6 +38,15 @@ static inline bool str_eq(struct str a, struct str b)
 	return a.n == b.n && (a.n == 0 || memcmp(a.p, b.p, a.n) == 0);
 }
 
+/* In the order of their bytes, a text before what it begins: less than 0, 0, more than 0. */
+static inline int str_compare(struct str a, struct str b)
+{
+	size_t n = a.n < b.n ? a.n : b.n;
+	int order = n > 0 ? memcmp(a.p, b.p, n) : 0;
+
+	return order != 0 ? order : (a.n > b.n) - (a.n < b.n);
+}
+
 /* ASCII letters compare without case. */
 static inline bool str_ieq(struct str a, struct str b)
 {

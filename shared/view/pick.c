@@ -14,21 +14,11 @@ struct names {
 	struct breath breath;
 };
 
-static int compare_texts(struct str a, struct str b)
-{
-	size_t n = a.n < b.n ? a.n : b.n;
-	int order = n > 0 ? memcmp(a.p, b.p, n) : 0;
-
-	if (order != 0)
-		return order;
-	return a.n < b.n ? -1 : a.n > b.n;
-}
-
 static int compare_names(const void *a, const void *b, void *arg)
 {
 	const struct cluster_view *clusters = arg;
 
-	return compare_texts(clusters[*(const uint32_t *)a].name, clusters[*(const uint32_t *)b].name);
+	return str_compare(clusters[*(const uint32_t *)a].name, clusters[*(const uint32_t *)b].name);
 }
 
 static uint32_t *find_name(const struct names *names, struct str name)
@@ -37,7 +27,7 @@ static uint32_t *find_name(const struct names *names, struct str name)
 
 	while (low < high) {
 		uint32_t middle = low + (high - low) / 2;
-		int order = compare_texts(name, names->view->clusters[names->sorted[middle] & ~TAKEN].name);
+		int order = str_compare(name, names->view->clusters[names->sorted[middle] & ~TAKEN].name);
 
 		if (order == 0)
 			return &names->sorted[middle];

@@ -10,6 +10,7 @@
 #include <unistd.h>
 #include <cmocka.h>
 
+#include "shared/base/breath.h"
 #include "shared/base/fiber.h"
 
 struct work {
@@ -127,6 +128,30 @@ static void every_pause_says_so_from_then_on(void **state)
 		assert_int_equal(said[i], ERR_GONE);
 }
 
+/* Looks at the clock once for so much weight, not more often and not less. */
+static void weigh(void *arg)
+{
+	struct work *work = arg;
+	struct breath breath = { 0 };
+
+	for (; work->done < work->steps && work->said == 0; work->done++)
+		work->said = breathe(&breath, BREATH_WEIGHT / 4);
+}
+
+static void loops_breathe_by_weight(void **state)
+{
+	struct work work = { .steps = 12 };
+	struct fiber *fiber = fiber_new(weigh, &work);
+
+	(void)state;
+	for (unsigned i = 0; i < 3; i++) {
+		assert_false(fiber_run(fiber, 0, false));
+		assert_int_equal(work.done, 4 * i + 3);
+	}
+	assert_true(fiber_run(fiber, 0, true));
+	assert_int_equal(work.said, ERR_GONE);
+}
+
 static int compare_slowly(const void *a, const void *b)
 {
 	const uint32_t *x = a, *y = b;
@@ -237,6 +262,7 @@ int main(void)
 		cmocka_unit_test(a_rest_ends_the_slice),
 		cmocka_unit_test(a_work_that_nobody_waits_for_is_told),
 		cmocka_unit_test(every_pause_says_so_from_then_on),
+		cmocka_unit_test(loops_breathe_by_weight),
 		cmocka_unit_test(a_sort_stands_still_in_its_middle),
 		cmocka_unit_test(stacks_are_large_and_their_own),
 		cmocka_unit_test(too_deep_a_stack_ends_the_process),
