@@ -67,7 +67,7 @@ struct config {
 	uint32_t http_headers;    /* http.headers: count */
 	uint64_t http_body_bytes; /* http.body */
 	uint64_t http_head_timeout_ms, http_body_timeout_ms, http_idle_timeout_ms, http_write_timeout_ms;
-	uint32_t http_requests;     /* http.requests: per connection, 0 = no limit */
+	uint32_t http_requests; /* http.requests: per connection, 0 = no limit */
 	uint32_t http_long_requests;
 	uint64_t http_long_wait_ms;
 	uint32_t http_pipeline;     /* http.pipeline: answers pending before reading stops */

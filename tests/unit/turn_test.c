@@ -36,6 +36,7 @@ static void work_for(uint64_t us)
 		clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
 	} while ((uint64_t)(now.tv_sec - begin.tv_sec) * 1000000 + (uint64_t)now.tv_nsec / 1000 - (uint64_t)begin.tv_nsec / 1000 <
 	         us);
+	(void)x;
 }
 
 static uint64_t turns(void)
