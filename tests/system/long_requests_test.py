@@ -457,7 +457,9 @@ class LongRequests(unittest.TestCase):
                         slow.append(str(error))
         text_ = self.server.log_text()
         self.assertEqual(re.findall(r".*op=(?:kill|child-busy|child-end).*", text_), [])
-        self.assertEqual((slow, self.long, re.findall(r".*op=long-turn.*", text_)), ([], [], []))
+        self.assertEqual(slow, [])
+        if not SANITIZED:          # else the harness looks, with a longer time
+            self.assertEqual((self.long, re.findall(r".*op=long-turn.*", text_)), ([], []))
 
 
 if __name__ == "__main__":
