@@ -37,7 +37,10 @@ def request(method, path, agent="Nacos-Java-Client:v1.4.2", **query):
 
 def answer(stream):
     """(head, body) of one."""
-    head = b"".join(iter(stream.readline, b"\r\n"))
+    head = b""
+    while (line := stream.readline()) != b"\r\n":
+        assert line, "the connection ended within an answer: %r" % head
+        head += line
     length = re.search(rb"(?i)content-length: *(\d+)", head)
     if length:
         return head, stream.read(int(length.group(1)))
