@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 libroster_a_SOURCES += \
 	pusher/ack.c pusher/ack.h \
+	pusher/costs.c pusher/costs.h \
 	pusher/datagram.c pusher/datagram.h \
 	pusher/deliver.c pusher/deliver.h \
 	pusher/drain.c pusher/drain.h \
@@ -15,6 +16,7 @@ libroster_a_SOURCES += \
 	pusher/tour.c pusher/tour.h \
 	pusher/udp.c pusher/udp.h \
 	pusher/views.c pusher/views.h \
+	pusher/waiting.c pusher/waiting.h \
 	pusher/zombies.c pusher/zombies.h
 
 if HAVE_CMOCKA

@@ -360,8 +360,10 @@ static int push_all(struct round *round)
 static void run(void *arg)
 {
 	struct round *round = arg;
+	int ret = push_all(round);
 
-	if (push_all(round) < 0)
+	round->cut = ret == ERR_GONE;
+	if (ret < 0 && !round->cut)
 		deliver_owe(round->tools->deliver, round->shard);
 	drop_zombies(round);
 	views_clear(&round->views, &round->tools->deliver->datagrams);
@@ -373,12 +375,16 @@ static void run(void *arg)
 }
 
 /* Who subscribes after the change has read it, so that a service without an audience need not be copied. */
-static bool has_audience(struct round *round)
+bool round_is_needed(struct round_tools *tools, const struct name_copy *name)
 {
-	struct service_key key = name_copy_key(&round->name);
+	struct service_key key = name_copy_key(name);
 	struct audience_cursor probe = { 0 };
+	struct subscriber_view sub;
 
-	return registry_subscribers(round->tools->reg, &key, &probe, round->batch, 1) != 0;
+	if (registry_subscribers(tools->reg, &key, &probe, &sub, 1) != 0)
+		return true;
+	metric_add(METRIC_PUSH_ROUNDS, 1);
+	return false;
 }
 
 bool round_begin(struct round *round, const struct round_start *start)
@@ -389,13 +395,9 @@ bool round_begin(struct round *round, const struct round_start *start)
 	round->fast = start->fast;
 	round->due_ms = start->due_ms;
 	round->changed = start->changed;
-	if (!has_audience(round)) {
-		metric_add(METRIC_PUSH_ROUNDS, 1);
-		return false;
-	}
 	round->used_us = round->slices = round->subscribers = round->refused = 0;
 	round->instances = 0;
-	round->waiting = false;
+	round->waiting = round->cut = false;
 	round->zombies.count = 0;
 	memset(&round->cursor, 0, sizeof round->cursor);
 	round->fiber = fiber_new(run, round);
@@ -406,13 +408,13 @@ bool round_begin(struct round *round, const struct round_start *start)
 
 bool round_step(struct round *round, uint64_t slice_us, bool gone)
 {
-	uint64_t begun_us = clock_mono_us();
+	uint64_t begun_us = clock_cpu_us();
 	bool over;
 
 	round->slices++;
 	over = fiber_run(round->fiber, slice_us, gone);
-	/* One more, for a clock that stands still. */
-	round->used_us += clock_mono_us() - begun_us + 1;
+	/* One more, so that each slice counts. */
+	round->used_us += clock_cpu_us() - begun_us + 1;
 	if (over)
 		round->fiber = NULL;
 	return over;

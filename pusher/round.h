@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* round.h - one service's push to its whole audience, in slices.
  *
- * A service that nobody subscribed to is not looked at. Else it is read once; each distinct view of it (grouped or
+ * A service that nobody subscribed to gets none (round_is_needed). Else it is read once; each distinct view of it (grouped or
  * bare names, clusters text) is encoded and packed once, under an R (lastRefTime) of its own: two subscriptions of one socket
  * with other clusters are two pushes with an ACK each. How many views there may be: views.h. Who asks for one more is not
  * pushed to and told so by its next poll (REGISTRY_TRIES_VIEWS), as is who could not read what it would get.
@@ -72,10 +72,11 @@ struct round {
 	uint64_t due_ms;
 	uint64_t changed; /* of the state being sent */
 	uint64_t wall_ms; /* when it was read */
-	uint64_t used_us; /* by its slices */
+	uint64_t used_us; /* of the processor, by its slices */
 	uint64_t slices;
 	uint32_t instances;   /* of the service, before it is read */
 	bool waiting;         /* for memory: not to be stepped, see rounds.h */
+	bool cut;             /* it ended as it was told to, with somebody left over perhaps */
 	uint64_t subscribers; /* seen in this round */
 	uint64_t refused;     /* of them for want of views */
 	struct audience_cursor cursor;
@@ -88,9 +89,12 @@ struct round *round_new(struct round_tools *tools);
 /* Also in the middle of one: what is left stands in the segment. */
 void round_free(struct round **round);
 
-/* False: there is nothing to do, or no memory to do it (deliver->owed asks for a tour). */
+/* Somebody subscribes to the service. */
+bool round_is_needed(struct round_tools *tools, const struct name_copy *name);
+/* False: no memory (deliver->owed asks for a tour). */
 bool round_begin(struct round *round, const struct round_start *start);
-/* One slice. True: it is over. `gone`: it is to end at once; whoever was not sent to stays behind. */
+/* One slice. True: it is over. `gone`: it is to end at once (round->cut); whoever was not sent to stays behind, and the caller
+ * sees to it that they are found. */
 bool round_step(struct round *round, uint64_t slice_us, bool gone);
 
 /* The owed kind would send something to it. */

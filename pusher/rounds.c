@@ -2,6 +2,8 @@
 #include "pusher/rounds.h"
 
 #include <string.h>
+#define XXH_INLINE_ALL
+#include <xxhash.h>
 
 int rounds_init(struct rounds *rounds, struct registry *reg, struct deliver *deliver, const struct config *config)
 {
@@ -30,64 +32,159 @@ static struct round *take(struct rounds *rounds)
 
 void rounds_free(struct rounds *rounds)
 {
+	waiting_clear(&rounds->waiting);
 	while (rounds->count > 0)
 		round_free(&rounds->places[--rounds->count].round);
 	round_free(&rounds->spare);
 	round_tools_free(&rounds->tools);
 }
 
-static bool is_of(const struct round *round, const struct round_start *start)
+static uint64_t hash_of(const struct rounds *rounds, const struct name_copy *name)
 {
-	struct service_key a = name_copy_key(&round->name), b = name_copy_key(start->name);
+	size_t n = (size_t)name->ns_len + 1 + name->name_len;
 
-	return round->shard == start->shard && str_eq(a.name, b.name) && str_eq(a.ns, b.ns);
+	return XXH3_64bits_withSeed(name->text, n, rounds->tools.reg->seg->header->seed);
 }
 
-static struct rounds_place *place_of(struct rounds *rounds, const struct round_start *start)
+/* 64 bits under a secret seed stand for the service. */
+static struct rounds_place *place_of(struct rounds *rounds, uint64_t hash)
 {
 	for (unsigned i = 0; i < rounds->count; i++) {
-		if (is_of(rounds->places[i].round, start))
+		if (rounds->places[i].hash == hash)
 			return &rounds->places[i];
 	}
 	return NULL;
 }
 
-/* ---- beginning ------------------------------------------------------------------- */
+static uint64_t cost_of(const struct rounds_place *place)
+{
+	return place->round->used_us > place->cost_us ? place->round->used_us : place->cost_us;
+}
 
-bool rounds_have_room_for_owed(const struct rounds *rounds)
+static unsigned count_owed(const struct rounds *rounds)
 {
 	unsigned owed = 0;
 
 	for (unsigned i = 0; i < rounds->count; i++)
 		owed += rounds->places[i].round->owed;
-	return rounds->count < ROUNDS_MOST && owed < ROUNDS_MOST / 2;
+	return owed;
 }
 
-bool rounds_have_room(struct rounds *rounds)
+static unsigned count_dear(const struct rounds *rounds)
 {
-	struct rounds_place *longest = &rounds->places[0];
+	unsigned dear = 0;
 
-	if (rounds->count < ROUNDS_MOST)
-		return true;
+	for (unsigned i = 0; i < rounds->count; i++)
+		dear += cost_of(&rounds->places[i]) > ROUNDS_DEAR_US;
+	return dear;
+}
+
+bool rounds_have_room_for_owed(const struct rounds *rounds)
+{
+	return rounds->count < ROUNDS_MOST && count_owed(rounds) < ROUNDS_MOST / 2;
+}
+
+static bool has_place_for(const struct rounds *rounds, uint64_t cost_us)
+{
+	if (rounds->count == ROUNDS_MOST || rounds->count - count_owed(rounds) >= ROUNDS_MOST - ROUNDS_FOR_OWED)
+		return false;
+	return cost_us <= ROUNDS_DEAR_US || count_dear(rounds) < ROUNDS_MOST / 2;
+}
+
+static void ask_to_leave(struct rounds *rounds, uint64_t cost_us)
+{
+	uint64_t most_us = 2 * cost_us > ROUNDS_DEAR_US ? 2 * cost_us : ROUNDS_DEAR_US;
+	struct rounds_place *costliest = NULL;
+
 	for (unsigned i = 0; i < rounds->count; i++) {
-		struct rounds_place *place = &rounds->places[i];
-
-		if (place->leaving)
-			return false;
-		if (place->round->used_us > longest->round->used_us)
-			longest = place;
+		if (rounds->places[i].leaving)
+			return;
+		if (i > 0 && cost_of(&rounds->places[i]) > most_us) {
+			costliest = &rounds->places[i];
+			most_us = cost_of(costliest);
+		}
 	}
-	/* What a change meanwhile asks for the tour finds, too. */
-	longest->leaving = longest->round->used_us > ROUNDS_LONG_US;
-	return false;
+	if (costliest != NULL)
+		costliest->leaving = true;
 }
 
-static void begin_after(struct rounds *rounds, struct rounds_place *place, const struct round_start *start)
+/* ---- beginning ------------------------------------------------------------------- */
+
+static void begin_round(struct rounds *rounds, const struct round_start *start, uint64_t hash)
 {
-	if (start->owed) {
+	struct round *round = take(rounds);
+
+	if (round == NULL)
 		deliver_owe(rounds->tools.deliver, start->shard);
-		return;
+	else if (round_begin(round, start))
+		rounds->places[rounds->count++] = (struct rounds_place){
+			.round = round,
+			.hash = hash,
+			.cost_us = costs_of(&rounds->costs, hash),
+		};
+	else
+		keep(rounds, round);
+}
+
+/* Who waits: first or cheapest, in turns, and the other one if there is no place for that. */
+static uint32_t next_begin(struct rounds *rounds)
+{
+	const struct waiting *waiting = &rounds->waiting;
+	uint32_t cheapest = waiting_cheapest(waiting);
+
+	if (cheapest == WAITING_NONE)
+		return WAITING_NONE;
+	if (rounds->begun % 2 == 1 && has_place_for(rounds, waiting->list[0].cost_us))
+		return 0;
+	if (has_place_for(rounds, waiting->list[cheapest].cost_us))
+		return cheapest;
+	ask_to_leave(rounds, waiting->list[cheapest].cost_us);
+	return WAITING_NONE;
+}
+
+static void fill_places(struct rounds *rounds)
+{
+	struct waiting_service service;
+	uint32_t at;
+
+	while ((at = next_begin(rounds)) != WAITING_NONE) {
+		rounds->begun++;
+		service = waiting_take(&rounds->waiting, at);
+		begin_round(rounds, &service.start, service.hash);
+		waiting_release(&service);
 	}
+}
+
+bool rounds_have_room(const struct rounds *rounds)
+{
+	const struct waiting *waiting = &rounds->waiting;
+
+	return waiting->count < WAITING_MOST || waiting->list[waiting_dearest(waiting)].cost_us > ROUNDS_DEAR_US;
+}
+
+static void add_waiting(struct rounds *rounds, const struct round_start *start, uint64_t hash)
+{
+	struct waiting *waiting = &rounds->waiting;
+	uint32_t cost_us = costs_of(&rounds->costs, hash);
+	struct waiting_service dearest;
+
+	if (waiting->count == WAITING_MOST) {
+		uint32_t at = waiting_dearest(waiting);
+
+		if (waiting->list[at].cost_us <= cost_us) {
+			deliver_owe(rounds->tools.deliver, start->shard);
+			return;
+		}
+		dearest = waiting_take(waiting, at);
+		deliver_owe(rounds->tools.deliver, dearest.start.shard);
+		waiting_release(&dearest);
+	}
+	if (!waiting_add(waiting, start, hash, cost_us))
+		deliver_owe(rounds->tools.deliver, start->shard);
+}
+
+static void begin_after(struct rounds_place *place, const struct round_start *start)
+{
 	if (!place->again)
 		place->due_ms = start->due_ms;
 	place->again = true;
@@ -95,21 +192,29 @@ static void begin_after(struct rounds *rounds, struct rounds_place *place, const
 	place->fast = start->fast;
 }
 
+static void begin_owed(struct rounds *rounds, const struct round_start *start, uint64_t hash)
+{
+	if (place_of(rounds, hash) != NULL || waiting_find(&rounds->waiting, hash) != WAITING_NONE)
+		deliver_owe(rounds->tools.deliver, start->shard);
+	else
+		begin_round(rounds, start, hash);
+}
+
 void rounds_begin(struct rounds *rounds, const struct round_start *start)
 {
-	struct rounds_place *place = place_of(rounds, start);
-	struct round *round;
+	uint64_t hash = hash_of(rounds, start->name);
+	struct rounds_place *place = place_of(rounds, hash);
+	uint32_t at = waiting_find(&rounds->waiting, hash);
 
-	if (place != NULL) {
-		begin_after(rounds, place, start);
-		return;
-	}
-	if ((round = take(rounds)) == NULL)
-		deliver_owe(rounds->tools.deliver, start->shard);
-	else if (round_begin(round, start))
-		rounds->places[rounds->count++] = (struct rounds_place){ .round = round };
-	else
-		keep(rounds, round);
+	if (start->owed)
+		begin_owed(rounds, start, hash);
+	else if (place != NULL)
+		begin_after(place, start);
+	else if (at != WAITING_NONE)
+		waiting_renew(&rounds->waiting, at, start);
+	else if (round_is_needed(&rounds->tools, start->name))
+		add_waiting(rounds, start, hash);
+	fill_places(rounds);
 }
 
 /* ---- turns ----------------------------------------------------------------------- */
@@ -128,6 +233,13 @@ static bool may_go_on(struct rounds *rounds, struct round *round)
 	return !round->waiting;
 }
 
+static bool is_cheaper(const struct rounds_place *a, const struct rounds_place *b)
+{
+	uint64_t a_us = cost_of(a), b_us = cost_of(b);
+
+	return a_us != b_us ? a_us < b_us : a->round->used_us < b->round->used_us;
+}
+
 /* Who is to leave does so first. */
 static unsigned next_turn(struct rounds *rounds)
 {
@@ -141,33 +253,34 @@ static unsigned next_turn(struct rounds *rounds)
 			return i;
 		if (!may_go_on(rounds, place->round) || (oldest && best < rounds->count))
 			continue;
-		if (best == rounds->count || place->round->used_us < rounds->places[best].round->used_us)
+		if (best == rounds->count || is_cheaper(place, &rounds->places[best]))
 			best = i;
 	}
 	return best;
 }
 
-/* Over: the next round of its service takes the place, behind the others. */
+/* Its service waits for the next one if it changed meanwhile, or if somebody was left over. */
 static void end_of(struct rounds *rounds, unsigned i)
 {
 	struct rounds_place place = rounds->places[i];
+	struct round *round = place.round;
+	bool over = round->cut && !round->owed;
 	struct round_start start = {
-		.name = &place.round->name,
-		.shard = place.round->shard,
-		.changed = place.changed,
-		.due_ms = place.due_ms,
-		.fast = place.fast,
+		.name = &round->name,
+		.shard = round->shard,
+		.changed = place.again ? place.changed : round->changed,
+		.due_ms = over ? round->due_ms : place.due_ms,
+		.fast = place.again ? place.fast : round->fast,
 	};
 
 	rounds->count--;
 	memmove(&rounds->places[i], &rounds->places[i + 1], (rounds->count - i) * sizeof(place));
-	/* Who left his place gets the next one by a tour. */
-	if (place.again && place.leaving)
-		deliver_owe(rounds->tools.deliver, start.shard);
-	if (place.again && !place.leaving && round_begin(place.round, &start))
-		rounds->places[rounds->count++] = (struct rounds_place){ .round = place.round };
-	else
-		keep(rounds, place.round);
+	costs_note(&rounds->costs, place.hash, round->used_us, !round->cut && !round->owed);
+	if (round->cut && round->owed)
+		deliver_owe(rounds->tools.deliver, round->shard);
+	if (over || (place.again && round_is_needed(&rounds->tools, &round->name)))
+		add_waiting(rounds, &start, place.hash);
+	keep(rounds, round);
 }
 
 static void note_name(struct rounds *rounds, const struct round *round)
@@ -184,6 +297,7 @@ bool rounds_step(struct rounds *rounds)
 	struct rounds_place *place;
 	unsigned i;
 
+	fill_places(rounds);
 	if (rounds->count == 0)
 		return false;
 	i = next_turn(rounds);

@@ -1,14 +1,25 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* rounds.h - the rounds under way, and whose turn it is.
+/* rounds.h - the rounds under way, whose turn it is, and who gets a place.
  *
- * Each step is a slice of one round. Every second slice goes to the round that has used the least time so far, so that a
- * small service waits for one slice of others, however many large ones are pushed; the slices between go to the oldest round,
- * so that none waits for ever.
+ * How much work a service is, others choose (its instances, who subscribes, with which texts), and so is how many services are
+ * that much work. Whoever is little work must not wait for them, so all is done in the order of what it costs: what a round has
+ * used, or what those of its service took of late if that is more (costs.h). And so that nobody waits for ever, every second time
+ * it is the oldest one's turn:
  *
- * A service has one round at a time: two would send its states in the wrong order. One that changes during its round gets the
- * next one as soon as that is over, in the same place. There are ROUNDS_MOST places, and those found by a tour take half of
- * them at most. When a changed service finds none free, the round that has used the most time gives its place up (if that is
- * more than ROUNDS_LONG_US): whoever was not sent to yet stays behind, and a tour goes on with them.
+ *   - Each step is a slice of one round: every second one of the cheapest, those between of the oldest.
+ *   - There are ROUNDS_MOST places; all other changed services wait (waiting.h). Places go to the cheapest and to the one that
+ *     has waited longest, in turns. Half of them at most go to those that cost more than ROUNDS_DEAR_US; two, to those found by a
+ *     tour only, which have half of all places at most.
+ *   - When the cheapest one that waits finds none, the costliest round gives its place up if it costs that much and more than
+ *     twice as much, but never the oldest. Its service waits again; who was sent to already is not sent to again. (One that a
+ *     tour had found is left to the next tour.)
+ *   - When too many wait, the costliest are left to a tour.
+ *
+ * So a small change waits for one or two slices, whatever else there is, unless all the others are as small. Costs are times of
+ * the processor: a neighbour of this process makes nobody dear.
+ *
+ * A service has one round at a time: two would send its states in the wrong order. One that changes during its round waits for
+ * the next one as soon as that is over.
  *
  * Memory: a round takes about 100 KB, and what its view takes (200 bytes an instance or so), its texts (views.h) and its packet
  * (encode.h). Views of all rounds under way have ROUNDS_INSTANCES instances at most, or one of them has more than that alone;
@@ -19,16 +30,21 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "pusher/costs.h"
 #include "pusher/round.h"
+#include "pusher/waiting.h"
 
 #define ROUNDS_MOST 16U
-#define ROUNDS_LONG_US 50000U
+#define ROUNDS_FOR_OWED 2U
+#define ROUNDS_DEAR_US 4000U
 #define ROUNDS_INSTANCES 400000U
 
 struct rounds_place {
 	struct round *round;
-	bool leaving; /* its place is wanted */
-	bool again;   /* changed meanwhile; as in round_start: */
+	uint64_t hash;    /* of its service */
+	uint32_t cost_us; /* as it was known at the beginning */
+	bool leaving;     /* its place is wanted */
+	bool again;       /* changed meanwhile; as in round_start: */
 	bool fast;
 	uint64_t changed, due_ms;
 };
@@ -37,9 +53,11 @@ struct rounds {
 	struct round_tools tools;
 	struct rounds_place places[ROUNDS_MOST]; /* the oldest first */
 	unsigned count;
+	struct waiting waiting;
+	struct costs costs;
 	struct round *spare; /* for the next one; NULL: none */
 	uint64_t slice_us;
-	unsigned turn;
+	unsigned turn, begun; /* for alternating */
 	char last[sizeof(((struct name_copy *)0)->text)];
 	struct str what; /* whose slice the last step was */
 };
@@ -48,13 +66,13 @@ int rounds_init(struct rounds *rounds, struct registry *reg, struct deliver *del
 /* Ends them where they are. */
 void rounds_free(struct rounds *rounds);
 
-/* A place for a changed service. False: there will be one. */
-bool rounds_have_room(struct rounds *rounds);
+/* For one more changed service. False: there will be room. */
+bool rounds_have_room(const struct rounds *rounds);
 /* A place for one more that a tour found. */
 bool rounds_have_room_for_owed(const struct rounds *rounds);
-/* There is a place. If its service has a round already, it gets another one after that, or (owed) another tour. */
+/* There is room. If its service has a round already, it gets another one after that, or (owed) another tour. */
 void rounds_begin(struct rounds *rounds, const struct round_start *start);
-/* One slice of one of them. False: there is none. */
+/* One slice of one of them. False: there is none, and nobody waits. */
 bool rounds_step(struct rounds *rounds);
 
 #endif

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* schedule.h - what the pusher does next: one small step at a time, until nothing is due.
  *
- * A step is: delayed datagrams and resends that are due, and then a changed service whose round begins, a slice of a round
- * (rounds.h), or a batch of the tour under way; these three alternate while there are several. No step is to take more than 5 ms,
- * whatever is stored and whoever subscribes (shared/process/turn.h). ACKs are read after each step that sent. After
- * SCHEDULE_TURN_MS the loop gets its turn (signals, the socket), then it goes on.
+ * A step is: delayed datagrams and resends that are due, and then a batch of changed services whose rounds may begin, a slice
+ * of a round (rounds.h), or a batch of the tour under way; these three alternate while there are several. No step is to take
+ * more than 5 ms, whatever is stored and whoever subscribes (shared/process/turn.h). ACKs are read after each step that sent.
+ * After SCHEDULE_TURN_MS the loop gets its turn (signals, the socket), then it goes on.
  *
  * First of all what a predecessor left behind is taken over, in steps too; nothing is sent or read from the socket before.
  *

@@ -43,3 +43,8 @@ void clock_set_for_test(uint64_t mono_us, uint64_t wall_us)
 	test_mono_us = mono_us;
 	test_wall_us = wall_us;
 }
+
+uint64_t clock_cpu_us(void)
+{
+	return read_us(CLOCK_THREAD_CPUTIME_ID);
+}

@@ -5,7 +5,8 @@
  * is compared within one boot. boot: CLOCK_BOOTTIME, the same and the time of a suspended
  * machine. wall: CLOCK_REALTIME, for answers and logs only.
  * The time of beats is the health clock of shared/shm/health.h, not these.
- * Tests may set them (clock_set_for_test; boot follows mono); zero gives the real clocks back. */
+ * cpu: what this thread has used of a processor, for what its work costs whoever runs beside it.
+ * Tests may set them, but for cpu (clock_set_for_test; boot follows mono); zero gives the real clocks back. */
 #ifndef BASE_CLOCK_H
 #define BASE_CLOCK_H
 
@@ -16,6 +17,7 @@ uint64_t clock_mono_us(void);
 uint64_t clock_boot_ms(void);
 uint64_t clock_wall_ms(void);
 uint64_t clock_wall_us(void);
+uint64_t clock_cpu_us(void);
 void clock_set_for_test(uint64_t mono_us, uint64_t wall_us);
 
 #endif

@@ -2,21 +2,13 @@
 #include "shared/process/turn.h"
 
 #include <inttypes.h>
-#include <time.h>
 
+#include "shared/base/clock.h"
 #include "shared/base/log.h"
 #include "shared/metrics/metrics.h"
 
 #define MARK_US 1000U
 #define LOG_PERIOD_US 1000000U
-
-static uint64_t cpu_us(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &ts);
-	return (uint64_t)ts.tv_sec * 1000000 + (uint64_t)ts.tv_nsec / 1000;
-}
 
 void turn_begin(struct turn *turn, uint64_t now_us)
 {
@@ -24,7 +16,7 @@ void turn_begin(struct turn *turn, uint64_t now_us)
 	if (turn->mark_us != 0 && now_us - turn->mark_us < MARK_US)
 		return;
 	turn->mark_us = now_us;
-	turn->mark_cpu_us = cpu_us();
+	turn->mark_cpu_us = clock_cpu_us();
 }
 
 static void note(struct turn *turn, uint64_t now_us, uint64_t used_us, const char *kind, struct str what)
@@ -47,7 +39,7 @@ bool turn_end(struct turn *turn, uint64_t now_us, const char *kind, struct str w
 	uint64_t us = now_us - turn->began_us, used_us;
 
 	metric_observe(METRIC_TIME_TURN, us);
-	if (us < TURN_LONG_US || (used_us = cpu_us() - turn->mark_cpu_us) < TURN_LONG_US)
+	if (us < TURN_LONG_US || (used_us = clock_cpu_us() - turn->mark_cpu_us) < TURN_LONG_US)
 		return false;
 	note(turn, now_us, used_us, kind, what);
 	return true;

@@ -6,6 +6,9 @@
 #include "pusher/schedule.h"
 #include "shared/config/config.h"
 
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
 static struct fixture f;
 static struct config config;
 static struct schedule schedule;
@@ -193,8 +196,85 @@ static void test_owed_service_with_a_round(void **state)
 	close(c.fd);
 }
 
-/* All places taken: the one that has used most leaves, and a tour finds who was not sent to. */
-static void test_longest_gives_its_place(void **state)
+static uint64_t hash_of(const char *name)
+{
+	struct service_key key = key_for(name);
+	char text[64];
+	int n = snprintf(text, sizeof text, "%.*s%c%s", (int)key.ns.n, key.ns.p, 0, name);
+
+	return XXH3_64bits_withSeed(text, (size_t)n, f.seg->header->seed);
+}
+
+static bool waits(const char *name)
+{
+	return waiting_find(&rounds->waiting, hash_of(name)) != WAITING_NONE;
+}
+
+/* As if its last round had taken so long. */
+static void remember(const char *name, uint64_t us)
+{
+	costs_note(&rounds->costs, hash_of(name), us, true);
+}
+
+/* However many large ones changed before: known by their last rounds, they have half of the places and wait for the others. */
+static void test_known_large_ones_wait(void **state)
+{
+	struct client c = client_open();
+	char name[16];
+	unsigned n;
+
+	(void)state;
+	make_service(&c, "G@@small", 1);
+	remember("G@@small", 100);
+	for (unsigned i = 0; i < 100; i++) {
+		snprintf(name, sizeof name, "G@@s%u", i);
+		make_service(&c, name, 40);
+		remember(name, 20 * ROUNDS_DEAR_US);
+		begin(name);
+	}
+	assert_int_equal(rounds->count, ROUNDS_MOST / 2);
+	assert_int_equal(rounds->waiting.count, 100 - ROUNDS_MOST / 2);
+	for (unsigned i = 0; i < 100; i++)
+		step();
+	begin("G@@small");
+	assert_true(under_way("G@@small"));
+	for (n = 0; n < 8 && under_way("G@@small"); n++)
+		step();
+	assert_false(under_way("G@@small"));
+	/* None waits for ever. */
+	for (n = 0; n < 20000 && rounds->count > 0; n++)
+		step();
+	assert_int_equal(rounds->count + rounds->waiting.count, 0);
+	close(c.fd);
+}
+
+/* The last of a long queue of large ones does not wait until they have places. */
+static void test_queue_is_emptied_at_once(void **state)
+{
+	struct client c = client_open(), small = client_open();
+	char name[16];
+	unsigned n;
+
+	(void)state;
+	for (unsigned i = 0; i < 100; i++) {
+		snprintf(name, sizeof name, "G@@s%u", i);
+		make_service(&c, name, 20);
+		remember(name, 20 * ROUNDS_DEAR_US);
+	}
+	make_service(&small, "G@@small", 1);
+	remember("G@@small", 100);
+	/* All are in the queue since they were made. */
+	pass_ms(config.push_delay_ms);
+	schedule_wake(&schedule, 1);
+	for (n = 0; n < 2 && !client_readable(&small, 0); n++)
+		(void)schedule_run(&schedule);
+	assert_true(client_readable(&small, 0));
+	close(c.fd);
+	close(small.fd);
+}
+
+/* No place is free: the one that has used most leaves, but not the oldest. Who was left over is sent to later, nobody twice. */
+static void test_costliest_gives_its_place(void **state)
 {
 	struct client c = client_open(), late = client_open();
 	char name[16];
@@ -206,29 +286,108 @@ static void test_longest_gives_its_place(void **state)
 		make_service(i == 5 ? &late : &c, name, 40);
 		begin(name);
 	}
-	for (unsigned i = 0; i < 2 * ROUNDS_MOST; i++)
+	assert_int_equal(rounds->count, ROUNDS_MOST - ROUNDS_FOR_OWED);
+	assert_int_equal(rounds->waiting.count, ROUNDS_FOR_OWED);
+	for (unsigned i = 0; i < 4 * ROUNDS_MOST; i++)
 		step();
-	assert_int_equal(rounds->count, ROUNDS_MOST);
-	assert_false(rounds_have_room(rounds));
+	assert_true(under_way("G@@s0") && under_way("G@@s5") && waits("G@@s14"));
+	rounds->places[0].round->used_us = 900 * ROUNDS_DEAR_US;
+	rounds->places[5].round->used_us = 200 * ROUNDS_DEAR_US;
 	step();
-	assert_int_equal(rounds->count, ROUNDS_MOST);
-	rounds->places[5].round->used_us = ROUNDS_LONG_US + 1;
-	assert_false(rounds_have_room(rounds));
-	step();
-	assert_int_equal(rounds->count, ROUNDS_MOST - 1);
+	assert_true(under_way("G@@s0"));
 	assert_false(under_way("G@@s5"));
-	assert_true(rounds_have_room(rounds));
-	assert_int_not_equal(schedule.deliver.owed, 0);
-	while (schedule_run(&schedule))
-		;
-	pass_ms(1000);
-	while (schedule_run(&schedule))
-		;
+	step();
+	assert_true(waits("G@@s5") && under_way("G@@s14"));
+	assert_true(costs_of(&rounds->costs, hash_of("G@@s5")) > 200 * ROUNDS_DEAR_US);
+	while (rounds_step(rounds))
+		assert_true(deliver_flush(&schedule.deliver));
 	for (; client_readable(&late, 0); got++)
 		client_read(&late, &push);
 	assert_int_equal(got, 40);
+	assert_int_equal(schedule.deliver.owed, 0);
 	close(c.fd);
 	close(late.fd);
+}
+
+/* A tour's that leaves is found by the next tour. */
+static void test_owed_one_gives_its_place(void **state)
+{
+	struct client c = client_open();
+	struct name_copy copy = { 0 };
+	struct service_key key = key_for("G@@owed");
+	struct round_start start = { .name = &copy, .owed = true, .shard = (uint8_t)registry_shard_of(&f.reg, &key) };
+	char name[16];
+
+	(void)state;
+	make_service(&c, "G@@owed", 40);
+	make_service(&c, "G@@s0", 40);
+	begin("G@@s0");
+	copy = rounds->places[0].round->name;
+	memcpy(copy.text + copy.ns_len + 1, "G@@owed", 7);
+	copy.name_len = 7;
+	rounds_begin(rounds, &start);
+	for (unsigned i = 1; i < ROUNDS_MOST; i++) {
+		snprintf(name, sizeof name, "G@@s%u", i);
+		make_service(&c, name, 40);
+		begin(name);
+	}
+	assert_int_equal(rounds->count, ROUNDS_MOST - 1);
+	assert_true(rounds->places[1].round->owed);
+	rounds->places[1].round->used_us = 200 * ROUNDS_DEAR_US;
+	for (unsigned i = 0; i < 3; i++)
+		step();
+	assert_false(under_way("G@@owed") || waits("G@@owed"));
+	assert_int_equal(schedule.deliver.owed, 1ULL << start.shard);
+	close(c.fd);
+}
+
+/* Too many wait: the costliest are left to a tour. When all are cheap, the others stay in the queue. */
+static void test_waiting_is_bounded(void **state)
+{
+	struct client c = client_open();
+	unsigned most = WAITING_MOST + ROUNDS_MOST;
+	char name[16];
+
+	(void)state;
+	for (unsigned i = 0; i <= most; i++) {
+		snprintf(name, sizeof name, "G@@s%u", i);
+		make_service(&c, name, 1);
+	}
+	for (unsigned i = 0; rounds->waiting.count < WAITING_MOST; i++) {
+		snprintf(name, sizeof name, "G@@s%u", i);
+		remember(name, i == 100 ? 2 * ROUNDS_DEAR_US : 100);
+		assert_true(rounds_have_room(rounds));
+		begin(name);
+	}
+	assert_true(waits("G@@s100") && rounds_have_room(rounds));
+	snprintf(name, sizeof name, "G@@s%u", most);
+	remember(name, 100);
+	begin(name);
+	assert_true(waits(name) && !waits("G@@s100"));
+	assert_int_not_equal(schedule.deliver.owed, 0);
+	assert_false(rounds_have_room(rounds));
+	close(c.fd);
+}
+
+static void test_costs(void **state)
+{
+	static struct costs costs;
+
+	(void)state;
+	assert_int_equal(costs_of(&costs, 5), COSTS_GUESS_US);
+	costs_note(&costs, 5, 100, false);
+	assert_int_equal(costs_of(&costs, 5), COSTS_GUESS_US);
+	costs_note(&costs, 6, 100, true);
+	assert_int_equal(costs_of(&costs, 6), 100);
+	costs_note(&costs, 6, 9000, false);
+	assert_int_equal(costs_of(&costs, 6), 9000);
+	costs_note(&costs, 6, 10, false);
+	assert_int_equal(costs_of(&costs, 6), 9000);
+	costs_note(&costs, 6, 10, true);
+	assert_int_equal(costs_of(&costs, 6), 4500);
+	/* Another service of the same place. */
+	costs_note(&costs, 6 + (7ULL << 32), 3, true);
+	assert_int_equal(costs_of(&costs, 6), COSTS_GUESS_US);
 }
 
 /* Services that change all the time leave places for those that a tour finds, and keep no sweep waiting. */
@@ -352,9 +511,20 @@ static void test_end_in_the_middle(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		CASE(test_small_before_large),        CASE(test_oldest_goes_on),          CASE(test_one_round_a_service),
-		CASE(test_owed_service_with_a_round), CASE(test_longest_gives_its_place), CASE(test_tours_go_on_beside_changes),
-		CASE(test_read_again_after_a_pause),  CASE(test_large_ones_wait),         CASE(test_end_in_the_middle),
+		CASE(test_small_before_large),
+		CASE(test_oldest_goes_on),
+		CASE(test_one_round_a_service),
+		CASE(test_owed_service_with_a_round),
+		CASE(test_known_large_ones_wait),
+		CASE(test_queue_is_emptied_at_once),
+		CASE(test_costliest_gives_its_place),
+		CASE(test_owed_one_gives_its_place),
+		CASE(test_waiting_is_bounded),
+		CASE(test_costs),
+		CASE(test_tours_go_on_beside_changes),
+		CASE(test_read_again_after_a_pause),
+		CASE(test_large_ones_wait),
+		CASE(test_end_in_the_middle),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
