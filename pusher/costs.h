@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* costs.h - what the rounds of each service took of late, to say what the next one will.
  *
- * A table of COSTS_ENTRIES, by the seeded hash of the service: the newest of a place stays, who was displaced is unknown again. A
- * round that takes less than the one before lowers the figure by half only, so that one which is dear now and then counts as dear.
- * Process-private; 64 KB. */
+ * A table of COSTS_ENTRIES, by the seeded hash of the service: the newest of a place stays, who was displaced is unknown again.
+ * A round that takes less than the one before lowers the figure by half only, so that one which is dear now and then counts as
+ * dear. Process-private; 64 KB. */
 #ifndef PUSHER_COSTS_H
 #define PUSHER_COSTS_H
 

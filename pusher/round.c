@@ -119,18 +119,44 @@ static int encode_view(struct round *round, struct str clusters, bool grouped, s
 	return *datagram_r == NULL ? ERR_NOMEM : 0;
 }
 
-static struct push_view *make_view(struct round *round, const struct subscriber_view *sub, uint64_t source)
+static int make_view(struct round *round, const struct view_wish *wish, struct push_view **view_r)
 {
 	struct datagrams *datagrams = &round->tools->deliver->datagrams;
-	struct push_view *view;
 	struct datagram *datagram;
+	int ret = encode_view(round, wish->clusters, wish->grouped, &datagram);
 
-	if (encode_view(round, clusters_of(sub), is_grouped(sub), &datagram) < 0)
-		return NULL;
-	view = views_add(&round->views, clusters_of(sub), is_grouped(sub), source, datagram);
-	if (view == NULL)
+	if (ret < 0)
+		return ret;
+	*view_r = views_add(&round->views, wish, datagram);
+	if (*view_r == NULL)
 		datagram_release(datagrams, &datagram);
-	return view;
+	return *view_r == NULL ? ERR_NOMEM : 0;
+}
+
+/* What is refused because of its source is not looked at any further. */
+static int make_wish(struct round *round, const struct subscriber_view *sub, const struct views_limits *limits,
+                     struct view_wish *wish_r, enum views_refusal *why_r)
+{
+	struct views *views = &round->views;
+	struct pick pick;
+	int ret;
+
+	*wish_r = (struct view_wish){
+		.clusters = clusters_of(sub),
+		.grouped = is_grouped(sub),
+		.source = source_hash(views->seed, sub->source),
+	};
+	wish_r->one = sub->clusters_len == 0 || pick_is_one(&round->view, wish_r->clusters);
+	*why_r = !wish_r->one && views_source_is_full(views, limits, wish_r->source) ? VIEWS_SOURCE : VIEWS_OK;
+	if (wish_r->one || *why_r != VIEWS_OK)
+		return 0;
+	if ((ret = pick_make(&pick, &round->view, wish_r->clusters)) == 0) {
+		wish_r->plain = pick.plain;
+		wish_r->pick = views_pick(views, &pick, wish_r->grouped);
+		*why_r = views_may_add(views, limits, wish_r);
+	}
+	pick_free(&pick);
+	return ret;
 }
 
 static void log_refused(struct round *round, const struct subscriber_view *sub, enum views_refusal why)
@@ -195,21 +221,28 @@ static void refuse_view(struct round *round, const struct subscriber_view *sub, 
 
 static void send_view(struct round *round, const struct subscriber_view *sub, const struct push_view *view, uint8_t tries)
 {
-	if (view == NULL)
-		deliver_owe(round->tools->deliver, round->shard); /* no memory */
-	else if (fits(sub, view))
+	if (fits(sub, view))
 		deliver_push(round->tools->deliver, round->shard, sub, view->datagram, round->changed, tries);
 	else
 		leave_out(round, sub, REGISTRY_TRIES_OVERSIZE);
+}
+
+/* Left behind. When the round is to end, the next pause says so. */
+static void fail_view(struct round *round, int err)
+{
+	if (err != ERR_GONE)
+		deliver_owe(round->tools->deliver, round->shard); /* no memory */
 }
 
 /* False: its view was made, with a pause; the subscriber is to be read again. */
 static bool send_to(struct round *round, const struct subscriber_view *sub, uint8_t tries)
 {
 	struct views_limits limits = { round->tools->config->push_views, round->tools->config->push_views_source };
-	uint64_t slices = round->slices, source;
+	uint64_t slices = round->slices;
 	enum views_refusal why;
+	struct view_wish wish;
 	struct push_view *view;
+	int ret;
 
 	if (sub->clusters_len > sizeof sub->clusters) {
 		leave_out(round, sub, REGISTRY_TRIES_OVERSIZE);
@@ -217,13 +250,16 @@ static bool send_to(struct round *round, const struct subscriber_view *sub, uint
 	}
 	view = views_find(&round->views, clusters_of(sub), is_grouped(sub));
 	if (view == NULL) {
-		source = source_hash(round->views.seed, sub->source);
-		if ((why = views_may_add(&round->views, &limits, clusters_of(sub), source)) != VIEWS_OK) {
+		ret = make_wish(round, sub, &limits, &wish, &why);
+		if (ret == 0 && why != VIEWS_OK) {
 			refuse_view(round, sub, why);
 			return true;
 		}
-		view = make_view(round, sub, source);
-		if (view != NULL && round->slices != slices)
+		if (ret < 0 || (ret = make_view(round, &wish, &view)) < 0) {
+			fail_view(round, ret);
+			return true;
+		}
+		if (round->slices != slices)
 			return false;
 	}
 	send_view(round, sub, view, tries);

@@ -45,23 +45,56 @@ struct push_view *views_find(struct views *views, struct str clusters, bool grou
 	return NULL;
 }
 
-static uint32_t of_source(const struct views *views, uint64_t source)
+uint64_t views_pick(const struct views *views, const struct pick *pick, bool grouped)
+{
+	if (pick->count == 0)
+		return 0;
+	return XXH3_64bits_withSeed(pick->order, pick->count * sizeof(pick->order[0]), views->seed + grouped) | 1;
+}
+
+bool views_source_is_full(const struct views *views, const struct views_limits *limits, uint64_t source)
 {
 	uint32_t n = 0;
 
 	for (uint32_t i = 0; i < views->count; i++)
-		n += views->list[i].clusters_len > 0 && views->list[i].source == source;
+		n += views->list[i].counted && views->list[i].source == source;
+	return n >= limits->per_source;
+}
+
+/* A pick that shows nothing is no list to render. */
+static bool is_new_pick(const struct views *views, const struct view_wish *wish)
+{
+	if (wish->one || wish->pick == 0)
+		return false;
+	for (uint32_t i = 0; i < views->count; i++) {
+		if (views->list[i].counted && views->list[i].pick == wish->pick)
+			return false;
+	}
+	return true;
+}
+
+static uint32_t texts_of(const struct views *views, uint64_t pick)
+{
+	uint32_t n = 0;
+
+	for (uint32_t i = 0; i < views->count; i++)
+		n += views->list[i].counted && !views->list[i].plain && views->list[i].pick == pick;
 	return n;
 }
 
-enum views_refusal views_may_add(const struct views *views, const struct views_limits *limits, struct str clusters,
-                                 uint64_t source)
+enum views_refusal views_may_add(const struct views *views, const struct views_limits *limits, const struct view_wish *wish)
 {
-	if (clusters.n == 0)
+	if (wish->one)
 		return VIEWS_OK;
-	if (views->counted >= limits->all)
+	if (views_source_is_full(views, limits, wish->source))
+		return VIEWS_SOURCE;
+	if (is_new_pick(views, wish) && views->picks >= limits->all)
 		return VIEWS_TOO_MANY;
-	return of_source(views, source) >= limits->per_source ? VIEWS_SOURCE : VIEWS_OK;
+	if (wish->plain)
+		return VIEWS_OK;
+	if (views->texts >= VIEWS_TEXTS * limits->all || texts_of(views, wish->pick) >= limits->all)
+		return VIEWS_TOO_MANY;
+	return VIEWS_OK;
 }
 
 static void link_view(struct views *views, uint32_t i)
@@ -91,8 +124,9 @@ static bool grow(struct views *views)
 	return true;
 }
 
-struct push_view *views_add(struct views *views, struct str clusters, bool grouped, uint64_t source, struct datagram *datagram)
+struct push_view *views_add(struct views *views, const struct view_wish *wish, struct datagram *datagram)
 {
+	struct str clusters = wish->clusters;
 	struct push_view *view;
 	char *text;
 
@@ -105,11 +139,16 @@ struct push_view *views_add(struct views *views, struct str clusters, bool group
 		.datagram = datagram,
 		.clusters = text,
 		.clusters_len = (uint32_t)clusters.n,
-		.grouped = grouped,
-		.source = source,
-		.hash = hash_of(views, clusters, grouped),
+		.grouped = wish->grouped,
+		.counted = !wish->one,
+		.plain = wish->plain,
+		.source = wish->source,
+		.hash = hash_of(views, clusters, wish->grouped),
+		.pick = wish->pick,
 	};
+	views->picks += is_new_pick(views, wish);
+	views->texts += !wish->one && !wish->plain;
+	views->bytes += datagram != NULL ? datagram->len : 0;
 	link_view(views, views->count++);
-	views->counted += clusters.n > 0;
 	return view;
 }

@@ -1,10 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* views.h - the views of one service that a round has rendered: one for each distinct `clusters` text, grouped or bare names.
+/* views.h - the views of one service that a round has made: one for each distinct `clusters` text, grouped or bare names.
  *
- * How many there are is the choice of those who subscribe, and each costs the time of rendering and packing and the memory of a
- * datagram. So a round renders at most push.views of them, and at most push.views_per_source for what one source asked for
- * first; the text "" (all clusters, what nearly everybody asks for) is always rendered and not counted. A text that somebody
- * else has asked for costs nothing more: a fleet behind one address is not hurt.
+ * How many there are is the choice of those who subscribe, and each costs time and the memory of a datagram. Texts are as many
+ * as one likes to invent; what can be shown is the pick (shared/view/pick.h). So the limits are:
+ *
+ *   - The text "" (what nearly everybody asks for) and the name of one cluster are always pushed for, and not counted: all
+ *     clusters, each for itself, are one list. No other texts, however many, take that away.
+ *   - push.views different picks of others, in any order of names. Each is a list to render.
+ *   - Texts that say more than their pick (an unknown name, a doubled one, a comma too many): push.views of one pick, since each
+ *     costs the packing of a list that stands there already; and VIEWS_TEXTS times push.views of all picks, which is more than
+ *     one pick can use up, so that those of one pick, or of none, do not take the room of the rest.
+ *   - push.views_per_source of all that is counted, for what one source asked for first. A text that somebody else has asked for
+ *     costs nothing more: a fleet behind one address is not hurt.
  *
  * Found by hash under the seed of the segment; who chooses texts does not choose buckets. Process-private, of one round. */
 #ifndef PUSHER_VIEWS_H
@@ -16,14 +23,28 @@
 #include "pusher/datagram.h"
 #include "shared/base/err.h"
 #include "shared/base/str.h"
+#include "shared/view/pick.h"
+
+#define VIEWS_TEXTS 4U
+
+/* What a subscriber asks for. */
+struct view_wish {
+	struct str clusters;
+	bool grouped;
+	uint64_t source; /* source_hash() */
+	bool one;        /* "", or the name of one cluster; else: */
+	bool plain;      /* as of the pick */
+	uint64_t pick;   /* views_pick(); 0: no clusters */
+};
 
 struct push_view {
 	struct datagram *datagram; /* NULL: no datagram can hold it */
 	char *clusters;            /* own copy */
 	uint32_t clusters_len;
 	bool grouped;
-	uint64_t source; /* who asked for it first: source_hash() */
-	uint64_t hash;
+	bool counted, plain;
+	uint64_t source; /* who asked for it first */
+	uint64_t hash, pick;
 	uint32_t next; /* of the bucket */
 };
 
@@ -32,7 +53,9 @@ struct views {
 	struct push_view *list;
 	uint32_t *buckets; /* cap of them */
 	uint32_t count, cap;
-	uint32_t counted; /* without "" */
+	uint32_t picks; /* different ones */
+	uint32_t texts; /* not plain */
+	uint64_t bytes; /* of the datagrams */
 };
 
 struct views_limits {
@@ -47,10 +70,12 @@ void views_clear(struct views *views, struct datagrams *datagrams);
 
 /* Valid until the next views_add(). NULL: there is none. */
 struct push_view *views_find(struct views *views, struct str clusters, bool grouped);
-/* Of a text that is not there: may a view of it be rendered for this source? */
-enum views_refusal views_may_add(const struct views *views, const struct views_limits *limits, struct str clusters,
-                                 uint64_t source);
+/* Stands for the clusters that are picked, and their order. */
+uint64_t views_pick(const struct views *views, const struct pick *pick, bool grouped);
+bool views_source_is_full(const struct views *views, const struct views_limits *limits, uint64_t source);
+/* Of a text that is not there: may a view of it be made? */
+enum views_refusal views_may_add(const struct views *views, const struct views_limits *limits, const struct view_wish *wish);
 /* Takes the caller's reference of the datagram. NULL: no memory; the reference stays the caller's. */
-struct push_view *views_add(struct views *views, struct str clusters, bool grouped, uint64_t source, struct datagram *datagram);
+struct push_view *views_add(struct views *views, const struct view_wish *wish, struct datagram *datagram);
 
 #endif

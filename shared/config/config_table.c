@@ -129,13 +129,14 @@ const struct config_key config_keys[] = {
 	  "Most datagrams to one subscriber's socket.", NULL },
 	{ "push.rate_address", CONFIG_INT, FIELD(push_rate_address), 1, 10000000, "200000", "datagrams/s", true,
 	  "Most datagrams to one address.", NULL },
-	{ "push.views", CONFIG_INT, FIELD(push_views), 1, 4096, "256", "texts", true,
-	  "Most different texts of the parameter clusters, of one service, that a change is pushed for (each is a list of its own to "
-	  "render). Who asked for one more gets no push and is told to poll at the short interval. The empty text is always pushed "
-	  "for and not counted.",
+	{ "push.views", CONFIG_INT, FIELD(push_views), 1, 4096, "256", "lists", true,
+	  "Most different lists of one service that a change is pushed as: choices of clusters, by the parameter clusters. As many "
+	  "texts may differ in what is not shown (unknown and doubled names) for one choice, four times as many for all. Who asked "
+	  "for one more gets no push and is told to poll at the short interval. The empty text and the name of one cluster are "
+	  "always pushed for and not counted.",
 	  NULL },
 	{ "push.views_per_source", CONFIG_INT, FIELD(push_views_source), 1, 4096, "32", "texts", true,
-	  "Most of push.views for texts that one source address was the first to ask for (IPv6: one /64).", NULL },
+	  "Most of what push.views counts for texts that one source address was the first to ask for (IPv6: one /64).", NULL },
 	{ "push.receive_buffer", CONFIG_SIZE, FIELD(push_receive_buffer), 64 * KIB, GIB, "8MiB", "", false,
 	  "Receive buffer of the UDP socket: thousands of ACKs come at once. Without CAP_NET_ADMIN it is cut to net.core.rmem_max, "
 	  "unless roster.socket opens it.",

@@ -97,6 +97,16 @@ static int find_begins(struct pick *pick, const struct service_view *view, struc
 	return 0;
 }
 
+/* Names that differ and stand in the text: if they and the commas between are as long as the text, there is nothing else. */
+static bool is_plain(const struct pick *pick, const struct service_view *view, struct str text)
+{
+	size_t n = pick->count > 0 ? pick->count - 1 : 0;
+
+	for (uint32_t i = 0; i < pick->count; i++)
+		n += view->clusters[pick->order[i]].name.n;
+	return n == text.n;
+}
+
 static int fill(struct pick *pick, struct names *names, struct str text)
 {
 	uint32_t clusters = names->view->cluster_count;
@@ -120,13 +130,16 @@ int pick_make(struct pick *pick, const struct service_view *view, struct str tex
 {
 	uint32_t clusters = view->cluster_count;
 	struct names names = { .view = view };
+	int ret;
 
 	*pick = (struct pick){ .first = malloc((3 * (size_t)clusters + 1) * sizeof(uint32_t)) };
 	if (pick->first == NULL)
 		return ERR_NOMEM;
 	pick->order = pick->first + clusters + 1;
 	names.sorted = pick->order + clusters;
-	return fill(pick, &names, text);
+	ret = fill(pick, &names, text);
+	pick->plain = ret == 0 && is_plain(pick, view, text);
+	return ret;
 }
 
 void pick_free(struct pick *pick)
@@ -163,4 +176,13 @@ int pick_normal(const struct service_view *view, struct str text, struct buf *no
 bool pick_same(const struct pick *a, const struct pick *b)
 {
 	return a->count == b->count && (a->count == 0 || memcmp(a->order, b->order, a->count * sizeof(a->order[0])) == 0);
+}
+
+bool pick_is_one(const struct service_view *view, struct str text)
+{
+	for (uint32_t c = 0; c < view->cluster_count; c++) {
+		if (str_eq(view->clusters[c].name, text))
+			return true;
+	}
+	return false;
 }

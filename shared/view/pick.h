@@ -5,6 +5,8 @@
  * does not have, a name asked for again, clusters without instances. A text without any name asks for all. Two texts with equal
  * picks have the same hosts.
  *
+ * Of the texts with one pick, one is plain: it names the clusters picked and nothing else.
+ *
  * The time is linear in text and clusters (times a logarithm), whatever is asked: names are looked up in a sorted table.
  * Belongs to one view: void when that is filled anew. */
 #ifndef VIEW_PICK_H
@@ -22,6 +24,7 @@ struct pick {
 	uint32_t *first; /* where the instances of each cluster of the view begin, and their end: cluster_count + 1 */
 	uint32_t *order; /* the clusters picked */
 	uint32_t count;
+	bool plain;
 };
 
 /* Pauses (fiber.h). ERR_NOMEM, ERR_GONE. Whatever it returns, pick_free() may follow. */
@@ -31,5 +34,7 @@ void pick_free(struct pick *pick);
  * cluster is called, for none. Never longer than the text, but for that blank. ERR_NOMEM, ERR_GONE. */
 int pick_normal(const struct service_view *view, struct str text, struct buf *normal_r) MUST_CHECK;
 bool pick_same(const struct pick *a, const struct pick *b);
+/* The text is the name of a cluster, with instances or without. */
+bool pick_is_one(const struct service_view *view, struct str text);
 
 #endif

@@ -139,6 +139,16 @@ class Honest:
         self.sub.close()
 
 
+def reasons(server, service):
+    """{why: how many} of the subscribers of a service; None: pushed to."""
+    got = {}
+    rows = server.request("GET", "/v1/ns/service/subscribers", {"serviceName": service, "detail": "true", "pageNo": "1",
+                                                                "pageSize": "100000"}).json["subscribers"]
+    for row in rows:
+        got[row.get("reason")] = got.get(row.get("reason"), 0) + 1
+    return got
+
+
 class HostileSubscribers(unittest.TestCase):
     @contextlib.contextmanager
     def attack(self, what, **options):
@@ -162,15 +172,6 @@ class HostileSubscribers(unittest.TestCase):
             yield server, judge
             honest.close()
 
-    def reasons(self, server, service):
-        """{why: how many} of the subscribers of a service; None: pushed to."""
-        got = {}
-        rows = server.request("GET", "/v1/ns/service/subscribers", {"serviceName": service, "detail": "true", "pageNo": "1",
-                                                                    "pageSize": "100000"}).json["subscribers"]
-        for row in rows:
-            got[row.get("reason")] = got.get(row.get("reason"), 0) + 1
-        return got
-
     @best_of_three
     def test_many_texts_of_a_large_service(self):
         """400 texts for a service that comes later, with 50,000 instances."""
@@ -178,7 +179,7 @@ class HostileSubscribers(unittest.TestCase):
             sink.subscribe(server, "large", [("DEFAULT,c%d" % n, "Nacos-Java-Client:v1.4.2") for n in range(400)])
             fill(server, "large", LARGE)
             judge(["large"])
-            wait_until(lambda: self.reasons(server, "large").get("views") == 400 - 32, 20, "who is not pushed to is told")
+            wait_until(lambda: reasons(server, "large").get("views") == 400 - 32, 20, "who is not pushed to is told")
 
     @best_of_three
     def test_many_texts_of_many_sources(self):
@@ -188,7 +189,7 @@ class HostileSubscribers(unittest.TestCase):
                 sink.subscribe(server, "sources", [("DEFAULT,s%dc%d" % (n, k), "Nacos-Java-Client:v1.4.2") for k in range(40)], "127.0.1.%d" % (n + 1))
             fill(server, "sources", 3000)
             judge(["sources"])
-            wait_until(lambda: self.reasons(server, "sources").get("views") == 20 * 40 - 256, 20, "who is not pushed to is told")
+            wait_until(lambda: reasons(server, "sources").get("views") == 20 * 40 - 256, 20, "who is not pushed to is told")
 
     @best_of_three
     def test_many_texts_on_one_port(self):
@@ -220,7 +221,7 @@ class HostileSubscribers(unittest.TestCase):
             sink.subscribe(server, "orders", texts[32:], "127.0.0.9")
             fill(server, "orders", 20480, sorted(names))
             judge(["orders"], "000")
-            self.assertEqual(self.reasons(server, "orders").get("views", 0), 0)
+            self.assertEqual(reasons(server, "orders").get("views", 0), 0)
 
     @best_of_three
     def test_many_services(self):
@@ -241,16 +242,16 @@ class Limits(unittest.TestCase):
         """A fleet behind one address with a few texts: all are pushed, whatever push.views_per_source says about one more text. Who is
         beyond polls at the short interval, is shown, counted and named; and is pushed again when there is room."""
         with Server(**{"push.delay": "50ms", "push.views_per_source": "2", "push.views": "3"}) as server:
-            fleet = [Subscriber(server, "s", clusters=text) for text in ("", "A", "B") for _ in range(10)]
-            beyond, other = Subscriber(server, "s", clusters="C"), Subscriber(server, "s", clusters="A,B")
+            fleet = [Subscriber(server, "s", clusters=text) for text in ("", "A", "B", "C") for _ in range(10)]
+            beyond, other = Subscriber(server, "s", clusters="D"), Subscriber(server, "s", clusters="A,B")
             server.register("s", "10.0.0.1", 80, clusterName="A")
             for sub in fleet:
-                sub.wait_for(lambda d, sub=sub: len(d["hosts"]) == (sub.more["clusters"] != "B"), 5, "pushed")
+                sub.wait_for(lambda d, sub=sub: len(d["hosts"]) == (sub.more["clusters"] in ("", "A")), 5, "pushed")
             wait_until(lambda: server.counter("roster_push_views_refused_total") == 2, 10, "counted")
             self.assertEqual((beyond.poll()["cacheMillis"], fleet[0].poll()["cacheMillis"]), (3000, 10000))
             shown = server.request("GET", "/v1/ns/service/subscribers", {"serviceName": "s", "detail": "true", "pageSize": "100"}).json["subscribers"]
             self.assertEqual({row["clusters"]: (row["push"], row.get("reason")) for row in shown},
-                             {"": (True, None), "A": (True, None), "B": (True, None), "C": (False, "views"), "A,B": (False, "views")})
+                             {"": (True, None), "A": (True, None), "B": (True, None), "C": (True, None), "D": (False, "views"), "A,B": (False, "views")})
             server.wait_log(r'warning pusher.*op=push-views result=refused limit=push\.views_per_source most=2 service="DEFAULT_GROUP@@s" '
                             r'source=127\.0\.0\.1')
             self.assertIsNone(beyond.receive(0))
@@ -258,6 +259,26 @@ class Limits(unittest.TestCase):
                 sub.close()
             other.close()
             beyond.close()
+
+    def test_texts_that_name_nothing_take_nobodys_push(self):
+        """8 sources with 32 texts each of nothing real, then 8 with one cluster and invented names: who names real clusters, also with
+        a name that is none, is pushed to."""
+        wishes = ("", "A", "B", "A,B", "B,A", "B,gone", "A,B,gone")
+        with Server(**{"push.delay": "50ms", "push.subscriber_life": "600s"}) as server, Sink() as sink:
+            for n in range(8):
+                for text in ("x%dc%d", "A,y%dc%d"):
+                    sink.subscribe(server, "popular", [(text % (n, k), "Nacos-Java-Client:v1.4.2") for k in range(32)],
+                                   "127.0.%d.%d" % (1 + (text[0] == "A"), n + 1))
+            honest = [Subscriber(server, "popular", clusters=text) for text in wishes]
+            fill(server, "popular", 2, ("A", "B"))
+            for sub in honest:
+                sub.wait_for(lambda d, sub=sub: len(d["hosts"]) == (2 if sub.more["clusters"] in ("", "A,B", "B,A", "A,B,gone") else 1), 10, "pushed")
+            server.register("popular", "10.0.0.9", 80, clusterName="A")
+            for sub in honest[:2]:
+                sub.wait_for(lambda d, sub=sub: any(host["ip"] == "10.0.0.9" for host in d["hosts"]), 10, "pushed again")
+            self.assertEqual(reasons(server, "popular"), {None: 16 * 32 + len(wishes)})
+            for sub in honest:
+                sub.close()
 
     def test_a_view_that_no_datagram_holds_is_rendered_once(self):
         """A hundred times as many texts that pick the same hosts, too many for a datagram: not ten times the pusher's time."""

@@ -71,6 +71,30 @@ static void test_normal_form(void **state)
 		assert_string_equal(picked(&view, rows[i].text), rows[i].expected);
 }
 
+/* One text of those with a pick is plain. The name of one cluster is that, with instances or without. */
+static void test_plain_and_one(void **state)
+{
+	static const struct {
+		const char *text;
+		bool plain, one;
+	} rows[] = {
+		{ "", false, false },     { ",", false, false },     { "a", true, true },     { "c", false, true },
+		{ "x", false, false },    { "a,", false, false },    { "a,b", true, false },  { "b,a", true, false },
+		{ "a,b,d", true, false }, { "a,b,a", false, false }, { "a,x", false, false }, { "a,c", false, false },
+		{ "a,,b", false, false }, { "ab", false, false },
+	};
+	struct service_view view = small_view();
+	struct pick pick;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		assert_int_equal(pick_make(&pick, &view, str_of(rows[i].text)), 0);
+		assert_int_equal(pick.plain, rows[i].plain);
+		assert_int_equal(pick_is_one(&view, str_of(rows[i].text)), rows[i].one);
+		pick_free(&pick);
+	}
+}
+
 static void test_where_instances_begin(void **state)
 {
 	struct service_view view = small_view();
@@ -186,8 +210,11 @@ static void test_text_of_the_normal_form(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_normal_form),    cmocka_unit_test(test_where_instances_begin),
-		cmocka_unit_test(test_same),           cmocka_unit_test(test_text_of_the_normal_form),
+		cmocka_unit_test(test_normal_form),
+		cmocka_unit_test(test_plain_and_one),
+		cmocka_unit_test(test_where_instances_begin),
+		cmocka_unit_test(test_same),
+		cmocka_unit_test(test_text_of_the_normal_form),
 		cmocka_unit_test(test_time_is_linear),
 	};
 
