@@ -119,18 +119,31 @@ static int encode_view(struct round *round, struct str clusters, bool grouped, s
 	return *datagram_r == NULL ? ERR_NOMEM : 0;
 }
 
+/* Until rounds.h lets it go on. */
+static int await_memory(struct round *round)
+{
+	round->full = round->views.bytes > ROUND_VIEW_BYTES;
+	round->waiting = round->full;
+	return round->full ? fiber_rest() : 0;
+}
+
 static int make_view(struct round *round, const struct view_wish *wish, struct push_view **view_r)
 {
 	struct datagrams *datagrams = &round->tools->deliver->datagrams;
 	struct datagram *datagram;
-	int ret = encode_view(round, wish->clusters, wish->grouped, &datagram);
+	int ret = await_memory(round);
 
+	if (ret == 0)
+		ret = encode_view(round, wish->clusters, wish->grouped, &datagram);
 	if (ret < 0)
 		return ret;
 	*view_r = views_add(&round->views, wish, datagram);
-	if (*view_r == NULL)
+	if (*view_r == NULL) {
 		datagram_release(datagrams, &datagram);
-	return *view_r == NULL ? ERR_NOMEM : 0;
+		return ERR_NOMEM;
+	}
+	round->tools->view_bytes += datagram != NULL ? datagram->len : 0;
+	return 0;
 }
 
 /* What is refused because of its source is not looked at any further. */
@@ -148,6 +161,8 @@ static int make_wish(struct round *round, const struct subscriber_view *sub, con
 	};
 	wish_r->one = sub->clusters_len == 0 || pick_is_one(&round->view, wish_r->clusters);
 	*why_r = !wish_r->one && views_source_is_full(views, limits, wish_r->source) ? VIEWS_SOURCE : VIEWS_OK;
+	if (wish_r->one)
+		*why_r = views_may_add(views, limits, wish_r);
 	if (wish_r->one || *why_r != VIEWS_OK)
 		return 0;
 	if ((ret = pick_make(&pick, &round->view, wish_r->clusters)) == 0) {
@@ -162,17 +177,23 @@ static int make_wish(struct round *round, const struct subscriber_view *sub, con
 static void log_refused(struct round *round, const struct subscriber_view *sub, enum views_refusal why)
 {
 	struct round_tools *tools = round->tools;
+	const struct {
+		const char *limit;
+		uint64_t most;
+	} rows[] = {
+		[VIEWS_TOO_MANY] = { "push.views", tools->config->push_views },
+		[VIEWS_SOURCE] = { "push.views_per_source", tools->config->push_views_source },
+		[VIEWS_TOO_LONG] = { "bytes", VIEWS_BYTES },
+	};
 	uint64_t now_ms = clock_mono_ms();
 	char name[300], text[ADDRESS_TEXT];
-	bool all = why == VIEWS_TOO_MANY;
 
 	if (round->refused++ > 0 || (tools->logged_ms != 0 && now_ms - tools->logged_ms < LOG_PERIOD_MS))
 		return;
 	tools->logged_ms = now_ms;
-	log_warning("op=push-views result=refused limit=%s most=%" PRIu64 " service=%s source=%s",
-	            all ? "push.views" : "push.views_per_source",
-	            all ? tools->config->push_views : tools->config->push_views_source,
-	            log_quote(name_copy_key(&round->name).name, name, sizeof(name)), address_text(sub->source, text));
+	log_warning("op=push-views result=refused limit=%s most=%" PRIu64 " service=%s source=%s", rows[why].limit,
+	            rows[why].most, log_quote(name_copy_key(&round->name).name, name, sizeof(name)),
+	            address_text(sub->source, text));
 }
 
 /* ---- subscribers ------------------------------------------------------------------ */
@@ -402,6 +423,7 @@ static void run(void *arg)
 	if (ret < 0 && !round->cut)
 		deliver_owe(round->tools->deliver, round->shard);
 	drop_zombies(round);
+	round->tools->view_bytes -= round->views.bytes;
 	views_clear(&round->views, &round->tools->deliver->datagrams);
 	encoder_forget(&round->encoder);
 	if (round->view.instance_cap > KEEP_INSTANCES) {
@@ -433,7 +455,7 @@ bool round_begin(struct round *round, const struct round_start *start)
 	round->changed = start->changed;
 	round->used_us = round->slices = round->subscribers = round->refused = 0;
 	round->instances = 0;
-	round->waiting = round->cut = false;
+	round->waiting = round->full = round->cut = false;
 	round->zombies.count = 0;
 	memset(&round->cursor, 0, sizeof round->cursor);
 	round->fiber = fiber_new(run, round);

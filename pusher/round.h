@@ -32,6 +32,8 @@
 
 #define ROUND_BATCH 64U
 #define ROUND_SLICE_US 2000U
+/* Of views; a round with more than that may have to wait before its next one. */
+#define ROUND_VIEW_BYTES (1U << 20)
 
 struct config;
 struct fiber;
@@ -43,7 +45,8 @@ struct round_tools {
 	const struct config *config;
 	const struct switches *switches;
 	struct packers packers;
-	uint64_t logged_ms; /* when views were last said to be too many */
+	uint64_t logged_ms;  /* when views were last said to be too many */
+	uint64_t view_bytes; /* of the datagrams that all rounds hold for their views */
 };
 
 int round_tools_init(struct round_tools *tools, struct registry *reg, struct deliver *deliver,
@@ -76,6 +79,7 @@ struct round {
 	uint64_t slices;
 	uint32_t instances;   /* of the service, before it is read */
 	bool waiting;         /* for memory: not to be stepped, see rounds.h */
+	bool full;            /* the memory is that of views, not of instances */
 	bool cut;             /* it ended as it was told to, with somebody left over perhaps */
 	uint64_t subscribers; /* seen in this round */
 	uint64_t refused;     /* of them for want of views */

@@ -219,17 +219,33 @@ void rounds_begin(struct rounds *rounds, const struct round_start *start)
 
 /* ---- turns ----------------------------------------------------------------------- */
 
-static bool may_go_on(struct rounds *rounds, struct round *round)
+static bool have_instances_room(const struct rounds *rounds, const struct round *round)
 {
 	uint64_t sum = 0;
 
-	if (!round->waiting)
-		return true;
 	for (unsigned i = 0; i < rounds->count; i++) {
-		if (!rounds->places[i].round->waiting)
+		if (!rounds->places[i].round->waiting || rounds->places[i].round->full)
 			sum += rounds->places[i].round->instances;
 	}
-	round->waiting = sum > 0 && sum + round->instances > ROUNDS_INSTANCES;
+	return sum == 0 || sum + round->instances <= ROUNDS_INSTANCES;
+}
+
+/* The oldest of those that are full does not wait: it ends some time, and gives back what it has. */
+static bool have_views_room(const struct rounds *rounds, const struct round *round)
+{
+	unsigned i = 0;
+
+	if (rounds->tools.view_bytes <= ROUNDS_VIEW_BYTES)
+		return true;
+	while (!rounds->places[i].round->full)
+		i++;
+	return rounds->places[i].round == round;
+}
+
+static bool may_go_on(const struct rounds *rounds, struct round *round)
+{
+	if (round->waiting)
+		round->waiting = !(round->full ? have_views_room(rounds, round) : have_instances_room(rounds, round));
 	return !round->waiting;
 }
 

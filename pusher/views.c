@@ -84,6 +84,10 @@ static uint32_t texts_of(const struct views *views, uint64_t pick)
 
 enum views_refusal views_may_add(const struct views *views, const struct views_limits *limits, const struct view_wish *wish)
 {
+	if (wish->clusters.n == 0)
+		return VIEWS_OK;
+	if (views->bytes >= VIEWS_BYTES)
+		return VIEWS_TOO_LONG;
 	if (wish->one)
 		return VIEWS_OK;
 	if (views_source_is_full(views, limits, wish->source))

@@ -10,6 +10,7 @@
  *   - Texts that say more than their pick (an unknown name, a doubled one, a comma too many): push.views of one pick, since each
  *     costs the packing of a list that stands there already; and VIEWS_TEXTS times push.views of all picks, which is more than
  *     one pick can use up, so that those of one pick, or of none, do not take the room of the rest.
+ *   - VIEWS_BYTES of datagrams, 256 of the longest; the text "" is pushed for all the same.
  *   - push.views_per_source of all that is counted, for what one source asked for first. A text that somebody else has asked for
  *     costs nothing more: a fleet behind one address is not hurt.
  *
@@ -26,6 +27,7 @@
 #include "shared/view/pick.h"
 
 #define VIEWS_TEXTS 4U
+#define VIEWS_BYTES (16U << 20)
 
 /* What a subscriber asks for. */
 struct view_wish {
@@ -62,7 +64,7 @@ struct views_limits {
 	uint64_t all, per_source;
 };
 
-enum views_refusal { VIEWS_OK, VIEWS_TOO_MANY, VIEWS_SOURCE };
+enum views_refusal { VIEWS_OK, VIEWS_TOO_MANY, VIEWS_SOURCE, VIEWS_TOO_LONG };
 
 void views_init(struct views *views, uint64_t seed);
 /* Releases the datagrams too; may be used again. */

@@ -113,6 +113,9 @@ static void test_small_before_large(void **state)
 	for (unsigned i = 0; i < 10; i++)
 		step();
 	assert_true(under_way("G@@a") && under_way("G@@b"));
+	/* More than a small one does, whatever machine this is. */
+	rounds->places[0].round->used_us += 1000000;
+	rounds->places[1].round->used_us += 1000000;
 	begin("G@@small");
 	for (unsigned i = 0; i < 6; i++)
 		step();
@@ -490,6 +493,50 @@ static void test_large_ones_wait(void **state)
 	close(c.fd);
 }
 
+static void pretend_views(struct round *round, uint64_t bytes)
+{
+	round->views.bytes += bytes;
+	rounds->tools.view_bytes += bytes;
+}
+
+/* So are the datagrams of their views: who has many waits, but for the oldest of those; who has few does not. */
+static void test_full_ones_wait(void **state)
+{
+	static const char *const names[] = { "G@@small", "G@@a", "G@@b" };
+	struct client c = client_open();
+	struct round *a, *b;
+	uint32_t views;
+
+	(void)state;
+	for (unsigned i = 0; i < 3; i++) {
+		make_service(&c, names[i], 40);
+		begin(names[i]);
+	}
+	while (rounds->places[1].round->views.count < 2 || rounds->places[2].round->views.count < 2)
+		step();
+	assert_int_equal(rounds->count, 3);
+	assert_true(rounds->tools.view_bytes > 0);
+	a = rounds->places[1].round;
+	b = rounds->places[2].round;
+	pretend_views(a, 2 * ROUND_VIEW_BYTES);
+	pretend_views(b, 2 * ROUND_VIEW_BYTES);
+	/* As if others had the rest. */
+	rounds->tools.view_bytes += ROUNDS_VIEW_BYTES;
+	while (!a->full || !b->full || !b->waiting)
+		step();
+	views = b->views.count;
+	while (under_way("G@@small") || under_way("G@@a")) {
+		assert_true(b->waiting && b->views.count == views);
+		step();
+	}
+	/* The oldest of the full ones now. */
+	while (under_way("G@@b"))
+		step();
+	rounds->tools.view_bytes -= ROUNDS_VIEW_BYTES;
+	assert_int_equal(rounds->tools.view_bytes, 0);
+	close(c.fd);
+}
+
 /* The end of the process in the middle of rounds: teardown() looks for what was left. */
 static void test_end_in_the_middle(void **state)
 {
@@ -524,6 +571,7 @@ int main(void)
 		CASE(test_tours_go_on_beside_changes),
 		CASE(test_read_again_after_a_pause),
 		CASE(test_large_ones_wait),
+		CASE(test_full_ones_wait),
 		CASE(test_end_in_the_middle),
 	};
 

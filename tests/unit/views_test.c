@@ -126,6 +126,22 @@ static void test_one_cluster_is_always_there(void **state)
 	assert_int_equal(views.picks, 5);
 }
 
+/* Datagrams of all texts but "" are bounded, whoever asks. */
+static void test_bytes_are_bounded(void **state)
+{
+	struct view_wish all = { .clusters = STR(""), .source = 1, .one = true };
+	struct view_wish one = { .clusters = STR("a"), .source = 1, .one = true };
+
+	(void)state;
+	views.bytes = VIEWS_BYTES - 1;
+	assert_int_equal(views_may_add(&views, &limits, &one), VIEWS_OK);
+	add_wish(&one);
+	assert_int_equal(views.bytes, VIEWS_BYTES + 4);
+	assert_int_equal(views_may_add(&views, &limits, &one), VIEWS_TOO_LONG);
+	assert_int_equal(ask("a,b", 1, true, 9), VIEWS_TOO_LONG);
+	assert_int_equal(views_may_add(&views, &limits, &all), VIEWS_OK);
+}
+
 /* Any number of texts that name nothing real: the pick they share, or none, is full, others are not; until all are too many. */
 static void test_texts_of_a_pick(void **state)
 {
@@ -166,6 +182,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_too_big_is_remembered, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_limit_of_a_source, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_one_cluster_is_always_there, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_bytes_are_bounded, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_texts_of_a_pick, setup, teardown),
 	};
 
