@@ -24,8 +24,8 @@
  * Memory: a round takes about 100 KB, and what its view takes (200 bytes an instance or so), its texts (views.h) and its packet
  * (encode.h). Views of all rounds under way have ROUNDS_INSTANCES instances at most, or one of them has more than that alone;
  * others wait. Their views have ROUNDS_VIEW_BYTES of datagrams together: beyond that, who has more than ROUND_VIEW_BYTES waits
- * before it makes one more, but for the oldest of them. So all have ROUNDS_VIEW_BYTES, a ROUND_VIEW_BYTES and a datagram each, and
- * the VIEWS_BYTES of one, at most: 65 MiB. A small one never waits for memory. */
+ * before it makes one more, but for the oldest of them. So all have ROUNDS_VIEW_BYTES, a ROUND_VIEW_BYTES and a datagram each,
+ * and the VIEWS_BYTES of one, at most: 65 MiB. A small one never waits for memory. */
 #ifndef PUSHER_ROUNDS_H
 #define PUSHER_ROUNDS_H
 

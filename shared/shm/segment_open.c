@@ -267,8 +267,8 @@ static int make_beside(struct opening *o, bool aside)
 	o->old_fd = o->fd;
 	if ((o->fd = segment_open_beside(o->dir_fd, o->config->name)) < 0)
 		return refuse(o->report, ERR_IO, "%.60s/%.40s.new: %s", o->dir, o->config->name, strerror(errno));
-	if ((ret = make_new(o, aside)) < 0)
-		return ret;
+	if ((ret = make_new(o, aside)) < 0 || o->seg == NULL)
+		return ret < 0 ? ret : ERR_IO;
 	o->seg->old_fd = o->old_fd;
 	o->seg->aside = aside;
 	o->seg->pending = true;

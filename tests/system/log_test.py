@@ -134,8 +134,10 @@ class LogTest(unittest.TestCase):
         wait_until(heard, LIMIT_S, "how many lines were lost")
         whole = re.compile(r"\d{4}-\d\d-\d\dT[\d:.]+Z (?:error|warning|info|debug) \S+\[\d+\]: op=\S+.*")
         # A terminal may take part of a line, and two processes may both end it: that leaves an empty one.
-        for line in filter(None, server.read().split("\n")[:-1]):
-            self.assertRegex(line, whole)
+        # The sanitizer says once what it thinks of fibers.
+        for line in server.read().split("\n")[:-1]:
+            if line and not (roster.SANITIZED and line.startswith("==")):
+                self.assertRegex(line, whole)
 
     def test_takes_nothing(self):
         for kind in KINDS:

@@ -48,6 +48,11 @@ def first_check(server):
     check(server, "first", roster.lasting_port())
     server.wait_replaced("keeper", without, 60)
     keeper = server.child("keeper")
+
+    def has_its_filter():
+        with open("/proc/%d/status" % keeper) as status:
+            return "Seccomp:\t2" in status.read()
+    wait_until(has_its_filter, 60, "modules are loaded before the filter")
     return keeper, code(keeper)
 
 

@@ -182,7 +182,9 @@ class Bytes(unittest.TestCase):
 
     def test_one_source_leaves_room(self):
         text = "a" * 1017
-        with Server(workers=1, **{"segment.limit": "64MiB", "push.subscriber_life": "10m", "log.level": "debug"}) as s:
+        # The segment grows in a file of a disk here, and the file system takes its time.
+        with Server(workers=1, long_turns=True,
+                    **{"segment.limit": "64MiB", "push.subscriber_life": "10m", "log.level": "debug"}) as s:
             taken = self.flood(s, "127.0.0.2", 8000, text)
             limit = 64 << 20 >> 2
             used = counter(s, "roster_subscriber_bytes")
