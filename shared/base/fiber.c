@@ -2,20 +2,14 @@
 #include "shared/base/fiber.h"
 
 #include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <ucontext.h>
 
 #include "shared/base/clock.h"
+#include "shared/base/sanitized.h"
 
-#if defined(__SANITIZE_ADDRESS__)
-#define TOLD 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define TOLD 1
-#endif
-#endif
-
-#ifdef TOLD
+#if SANITIZED
 #include <sanitizer/common_interface_defs.h>
 #endif
 
@@ -69,7 +63,7 @@ void fiber_free_spare(void)
 /* ---- changing stacks ----------------------------------------------------------- */
 
 /* The address sanitizer has to be told which stack is in use. */
-#ifdef TOLD
+#if SANITIZED
 static const void *caller_stack;
 static size_t caller_bytes;
 

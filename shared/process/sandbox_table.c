@@ -8,13 +8,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#if defined(__SANITIZE_ADDRESS__)
-#define SANITIZED 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define SANITIZED 1
-#endif
-#endif
+#include "shared/base/sanitized.h"
 
 #define WORKER SANDBOX_ROLE(ROLE_WORKER)
 #define PUSHER SANDBOX_ROLE(ROLE_PUSHER)
@@ -142,7 +136,7 @@ const struct sandbox_row sandbox_rows[] = {
 	/* What libc tries first and has an older way for. A refusal that comes as a signal kills who blocks all signals, as
 	 * whoever starts a thread does: so it is the filter that answers, for the older way of that too. */
 	ANSWERED(clone3, ALL, ENOSYS),
-#ifndef SANITIZED
+#if !SANITIZED
 	ANSWERED(clone, ALL, EPERM),
 #endif
 	ANSWERED(close_range, ALL, ENOSYS),
@@ -157,7 +151,7 @@ const struct sandbox_row sandbox_rows[] = {
 	ANY(pause, ALL),
 #endif
 
-#ifdef SANITIZED
+#if SANITIZED
 	/* The run-time of the sanitizers: reports, and the search for leaks at the end by a thread that looks into its parent. */
 	ANY(clone, ALL),
 	ANY(wait4, ALL),

@@ -26,6 +26,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "shared/base/sanitized.h"
 #include "shared/shm/slab.h"
 
 #define CHILD_SECONDS 60U
@@ -33,12 +34,6 @@
 #define GUARD_BYTES (1U << 20)
 #define CHANGES_MAX 4200U
 #define SLICE 64U
-
-#if defined(__SANITIZE_ADDRESS__)
-#define SANITIZED 1
-#else
-#define SANITIZED 0
-#endif
 
 static const struct {
 	const char *name;

@@ -10,6 +10,7 @@
 #include <time.h>
 
 #include "keeper/audit.h"
+#include "shared/base/sanitized.h"
 #include "shared/registry/namespaces.h"
 #include "shared/registry/office.h"
 #include "shared/registry/persistent.h"
@@ -17,11 +18,7 @@
 #include "shared/shm/blob.h"
 #include "shared/shm/lock.h"
 
-#if defined(__SANITIZE_ADDRESS__)
-#define SLOWER 10U
-#else
-#define SLOWER 1U
-#endif
+#define SLOWER (SANITIZED ? 10U : 1U)
 
 #define LIMIT_NS (1000000U * SLOWER)
 #define RUNS 3U

@@ -22,6 +22,7 @@
 #include <cmocka.h>
 
 #include "shared/base/log.h"
+#include "shared/base/sanitized.h"
 #include "shared/metrics/metrics.h"
 #include "shared/process/sandbox.h"
 #include "shared/process/sandbox_table.h"
@@ -92,7 +93,7 @@ static int no_other_programs(void)
 /* The run-time of the address sanitizer looks for leaks that way. */
 static int no_other_processes(void)
 {
-#ifndef __SANITIZE_ADDRESS__
+#if !SANITIZED
 	if (!REFUSED(ptrace(PTRACE_ATTACH, 1, NULL, NULL)))
 		return 1;
 	if (!REFUSED(syscall(SYS_process_vm_readv, 1, NULL, 0, NULL, 0, 0)))
@@ -216,7 +217,7 @@ static bool by_process_vm_writev(void)
 /* Opened to append, as the log is, by root: the place to write at is what it does not get. */
 static bool by_proc_mem(void)
 {
-#ifndef __SANITIZE_ADDRESS__
+#if !SANITIZED
 	int fd = open("/proc/self/mem", O_WRONLY | O_APPEND);
 	off_t at = (off_t)(uintptr_t) * (void **)&(int (*)(void)){ victim };
 	struct iovec piece = { (char[]){ '\xc3' }, 1 };
@@ -385,7 +386,7 @@ static const struct {
 	int error;
 } known_calls[] = {
 	{ "clone3", SYS_clone3, ENOSYS },
-#ifndef __SANITIZE_ADDRESS__
+#if !SANITIZED
 	{ "clone", SYS_clone, EPERM },
 #endif
 	{ "close_range", SYS_close_range, ENOSYS },
@@ -421,7 +422,7 @@ static int threads_are_refused(void)
 	pthread_t id;
 	int ret = pthread_create(&id, NULL, thread, NULL);
 
-#ifdef __SANITIZE_ADDRESS__
+#if SANITIZED
 	return ret == 0 ? pthread_join(id, NULL) : 1;
 #else
 	return ret == EPERM && slot->counters[METRIC_SANDBOX_REFUSED] == 0 ? 0 : 1;
