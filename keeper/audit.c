@@ -172,7 +172,5 @@ bool audit_step(struct audit *a, struct slice *slice)
 
 void audit_free(struct audit *a)
 {
-	while (a->fiber != NULL && !fiber_run(a->fiber, 0, true))
-		;
-	a->fiber = NULL;
+	fiber_end(&a->fiber);
 }

@@ -380,9 +380,7 @@ void checks_init(struct checks *c, struct registry *reg, const struct config *co
 void checks_free(struct checks *c)
 {
 	ev_timer_stop(c->loop, &c->timer);
-	while (c->looks != NULL && !fiber_run(c->looks, SLICE_US, true))
-		;
-	c->looks = NULL;
+	fiber_end(&c->looks);
 	check_table_free(&c->table);
 	due_free(&c->busy);
 	due_free(&c->quiet);

@@ -58,8 +58,7 @@ void round_free(struct round **round_p)
 	*round_p = NULL;
 	if (round == NULL)
 		return;
-	while (round->fiber != NULL)
-		(void)round_step(round, LAST_SLICE_US, true);
+	fiber_end(&round->fiber);
 	service_view_free(&round->view);
 	encoder_free(&round->encoder);
 	free(round);

@@ -259,11 +259,8 @@ static void answer_copied(struct request *rq, struct list_request *list, const s
 	buf_reset(list->hosts);
 	if (!buf_reserve(list->hosts, held->hosts.n))
 		ret = ERR_NOMEM;
-	for (size_t at = 0, n; at < held->hosts.n && ret == 0; at += n) {
-		n = held->hosts.n - at < COPY_BYTES ? held->hosts.n - at : COPY_BYTES;
-		buf_put(list->hosts, held->hosts.p + at, n);
-		ret = fiber_pause();
-	}
+	else if ((ret = fiber_copy(list->hosts->data, held->hosts.p, held->hosts.n, COPY_BYTES)) == 0)
+		list->hosts->len = held->hosts.n;
 	entry.hosts = buf_view(list->hosts);
 	if (ret == 0)
 		answer(rq, list, &entry);

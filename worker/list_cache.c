@@ -120,15 +120,11 @@ static void grow(struct list_cache *cache)
 /* False: nobody waits for it any more. */
 static bool append(char **at, struct str s, struct str *copy_r)
 {
-	*copy_r = str_make(*at, s.n);
-	for (size_t done = 0, n; done < s.n; done += n) {
-		n = s.n - done < COPY_BYTES ? s.n - done : COPY_BYTES;
-		memcpy(*at + done, s.p + done, n);
-		if (n == COPY_BYTES && fiber_pause() < 0)
-			return false;
-	}
+	char *copy = *at;
+
+	*copy_r = str_make(copy, s.n);
 	*at += s.n;
-	return true;
+	return fiber_copy(copy, s.p, s.n, COPY_BYTES) == 0;
 }
 
 static bool fill(struct node *node, const struct list_cache_key *key, const struct list_cache_entry *entry)
@@ -177,28 +173,16 @@ void list_cache_resize(struct list_cache *cache, uint64_t bytes)
 	evict(cache, bytes);
 }
 
-bool list_cache_get(struct list_cache *cache, const struct list_cache_key *key, struct list_cache_entry *entry_r)
+const struct list_cache_entry *list_cache_hold(struct list_cache *cache, const struct list_cache_key *key)
 {
 	struct node *node = find(cache, key, key_hash(key));
 
 	if (node == NULL || node->key.revision != key->revision)
-		return false;
+		return NULL;
 	if (node != cache->newest) {
 		unlink_age(cache, node);
 		link_newest(cache, node);
 	}
-	*entry_r = node->entry;
-	return true;
-}
-
-const struct list_cache_entry *list_cache_hold(struct list_cache *cache, const struct list_cache_key *key)
-{
-	struct list_cache_entry entry;
-	struct node *node;
-
-	if (!list_cache_get(cache, key, &entry))
-		return NULL;
-	node = cache->newest;
 	node->held++;
 	return &node->entry;
 }

@@ -35,8 +35,6 @@ struct list_cache_entry {
 int list_cache_new(uint64_t bytes, struct list_cache **cache_r) MUST_CHECK;
 void list_cache_free(struct list_cache **cache);
 void list_cache_resize(struct list_cache *cache, uint64_t bytes);
-/* False on a miss. The entry's texts are valid until the next put or pause. */
-bool list_cache_get(struct list_cache *cache, const struct list_cache_key *key, struct list_cache_entry *entry_r);
 /* The entry, which stays as it is until list_cache_release(), whatever others do to the cache meanwhile. NULL: a miss. */
 const struct list_cache_entry *list_cache_hold(struct list_cache *cache, const struct list_cache_key *key);
 void list_cache_release(const struct list_cache_entry *entry);

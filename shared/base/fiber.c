@@ -163,15 +163,20 @@ bool fiber_run(struct fiber *fiber, uint64_t slice_us, bool gone)
 	return true;
 }
 
+void fiber_end(struct fiber **fiber)
+{
+	while (*fiber != NULL && !fiber_run(*fiber, 0, true))
+		;
+	*fiber = NULL;
+}
+
 int fiber_pause(void)
 {
-	struct fiber *fiber = current;
-
-	if (fiber == NULL)
+	if (current == NULL)
 		return 0;
-	if (clock_mono_us() >= fiber->until_us)
-		leave(fiber);
-	return fiber->gone ? ERR_GONE : 0;
+	if (clock_mono_us() >= current->until_us)
+		return fiber_rest();
+	return current->gone ? ERR_GONE : 0;
 }
 
 int fiber_rest(void)
@@ -182,6 +187,20 @@ int fiber_rest(void)
 		return 0;
 	leave(fiber);
 	return fiber->gone ? ERR_GONE : 0;
+}
+
+int fiber_copy(void *to, const void *from, size_t n, size_t piece)
+{
+	int ret = 0;
+
+	for (; n >= piece && ret == 0; n -= piece) {
+		to = mempcpy(to, from, piece);
+		from = (const char *)from + piece;
+		ret = fiber_pause();
+	}
+	if (n > 0 && ret == 0)
+		memcpy(to, from, n);
+	return ret;
 }
 
 bool fiber_is_inside(void)

@@ -15,6 +15,7 @@
 #define BASE_FIBER_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "shared/base/err.h"
@@ -33,11 +34,17 @@ struct fiber *fiber_new(fiber_fn *fn, void *arg);
  * nobody waits for the work any more; every pause says so from now on, and still ends slices. Not within a fiber. */
 bool fiber_run(struct fiber *fiber, uint64_t slice_us, bool gone);
 
+/* Goes on with it until it has given up, in one call; NULL is allowed. Clears *fiber. */
+void fiber_end(struct fiber **fiber);
+
 /* 0, perhaps after other work was done; ERR_GONE: give up, clean up and return. Cheap (a look at the clock). */
 int fiber_pause(void) MUST_CHECK;
 
 /* The same, but its slice is over here whatever the clock says: what it waits for is done by others. */
 int fiber_rest(void) MUST_CHECK;
+
+/* memcpy() with a pause behind each `piece` bytes: what is shorter is copied at once. ERR_GONE: given up on the way. */
+int fiber_copy(void *to, const void *from, size_t n, size_t piece) MUST_CHECK;
 
 /* True within a fiber. */
 bool fiber_is_inside(void);

@@ -45,19 +45,6 @@ static int merge_runs(struct sorter *s, const char *from, char *to, size_t all, 
 	return ret;
 }
 
-static int copy_back(struct sorter *s, char *rows, const char *from, size_t all)
-{
-	int ret = 0;
-
-	for (size_t at = 0; at < all && ret == 0; at += BREATH_WEIGHT) {
-		size_t n = all - at < BREATH_WEIGHT ? all - at : BREATH_WEIGHT;
-
-		memcpy(rows + at, from + at, n);
-		ret = breathe(&s->breath, n);
-	}
-	return ret;
-}
-
 int sort_rows(void *rows, size_t count, size_t row_bytes, sort_compare_fn *compare)
 {
 	struct sorter s = { .compare = compare, .bytes = row_bytes };
@@ -76,7 +63,7 @@ int sort_rows(void *rows, size_t count, size_t row_bytes, sort_compare_fn *compa
 		from = done;
 	}
 	if (ret == 0 && from == other)
-		ret = copy_back(&s, rows, other, count * row_bytes);
+		ret = fiber_copy(rows, other, count * row_bytes, BREATH_WEIGHT);
 	free(other);
 	return ret;
 }

@@ -128,6 +128,25 @@ static void every_pause_says_so_from_then_on(void **state)
 		assert_int_equal(said[i], ERR_GONE);
 }
 
+/* One that has begun and pauses on its way out, one that has not begun, and none. */
+static void an_end_goes_through_all_pauses(void **state)
+{
+	int said[3] = { 1, 1, 1 };
+	struct work work = { .steps = 5 };
+	struct fiber *begun = fiber_new(note_what_is_said, said), *fresh = fiber_new(count_up, &work), *none = NULL;
+
+	(void)state;
+	assert_false(fiber_run(begun, 0, false));
+	fiber_end(&begun);
+	assert_null(begun);
+	for (unsigned i = 0; i < 3; i++)
+		assert_int_equal(said[i], ERR_GONE);
+	fiber_end(&fresh);
+	assert_null(fresh);
+	assert_int_equal(work.done, 1);
+	fiber_end(&none);
+}
+
 /* Looks at the clock once for so much weight, not more often and not less. */
 static void weigh(void *arg)
 {
@@ -262,6 +281,7 @@ int main(void)
 		cmocka_unit_test(a_rest_ends_the_slice),
 		cmocka_unit_test(a_work_that_nobody_waits_for_is_told),
 		cmocka_unit_test(every_pause_says_so_from_then_on),
+		cmocka_unit_test(an_end_goes_through_all_pauses),
 		cmocka_unit_test(loops_breathe_by_weight),
 		cmocka_unit_test(a_sort_stands_still_in_its_middle),
 		cmocka_unit_test(stacks_are_large_and_their_own),

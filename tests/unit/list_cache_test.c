@@ -25,13 +25,16 @@ static void put(struct list_cache *cache, struct list_cache_key key, const char 
 
 static bool has(struct list_cache *cache, struct list_cache_key key, const char *hosts)
 {
-	struct list_cache_entry entry;
+	const struct list_cache_entry *entry = list_cache_hold(cache, &key);
+	bool same;
 
-	if (!list_cache_get(cache, &key, &entry))
+	if (entry == NULL)
 		return false;
-	assert_int_equal(entry.shape.hosts, strlen(hosts));
-	assert_true(str_eq(entry.metadata_json, STR("{\"m\":\"1\"}")));
-	return str_eq(entry.hosts, str_of(hosts));
+	assert_int_equal(entry->shape.hosts, strlen(hosts));
+	assert_true(str_eq(entry->metadata_json, STR("{\"m\":\"1\"}")));
+	same = str_eq(entry->hosts, str_of(hosts));
+	list_cache_release(entry);
+	return same;
 }
 
 static void test_copies(void **state)
@@ -60,6 +63,7 @@ static void test_older_entry_with_pieces(void **state)
 	struct list_cache_entry entry = {
 		.hosts = STR("[1]"), .metadata_json = STR("{}"), .content = 9, .pieces = pieces, .piece_count = 2
 	};
+	const struct list_cache_entry *held;
 	struct list_cache *cache;
 
 	(void)state;
@@ -72,11 +76,13 @@ static void test_older_entry_with_pieces(void **state)
 	assert_true(entry.pieces != pieces);
 	assert_memory_equal(entry.pieces, pieces, sizeof(pieces));
 	list_cache_put(cache, &newer, &entry);
-	assert_false(list_cache_get(cache, &key, &entry));
-	assert_true(list_cache_get(cache, &newer, &entry));
-	assert_int_equal(entry.content, 9);
-	assert_true(str_eq(entry.hosts, STR("[1]")));
-	assert_memory_equal(entry.pieces, pieces, sizeof(pieces));
+	assert_null(list_cache_hold(cache, &key));
+	held = list_cache_hold(cache, &newer);
+	assert_non_null(held);
+	assert_int_equal(held->content, 9);
+	assert_true(str_eq(held->hosts, STR("[1]")));
+	assert_memory_equal(held->pieces, pieces, sizeof(pieces));
+	list_cache_release(held);
 	list_cache_free(&cache);
 }
 
