@@ -18,9 +18,6 @@
 
 /* A view larger than this is given back after its round. */
 #define KEEP_INSTANCES 4096U
-#define LOG_PERIOD_MS 1000U
-/* Of a round that ends with the process. */
-#define LAST_SLICE_US 1000000U
 
 int round_tools_init(struct round_tools *tools, struct registry *reg, struct deliver *deliver, const struct config *config)
 {
@@ -184,12 +181,10 @@ static void log_refused(struct round *round, const struct subscriber_view *sub, 
 		[VIEWS_SOURCE] = { "push.views_per_source", tools->config->push_views_source },
 		[VIEWS_TOO_LONG] = { "bytes", VIEWS_BYTES },
 	};
-	uint64_t now_ms = clock_mono_ms();
 	char name[300], text[ADDRESS_TEXT];
 
-	if (round->refused++ > 0 || (tools->logged_ms != 0 && now_ms - tools->logged_ms < LOG_PERIOD_MS))
+	if (round->refused++ > 0 || !log_may(&tools->log, clock_mono_ms(), NULL))
 		return;
-	tools->logged_ms = now_ms;
 	log_warning("op=push-views result=refused limit=%s most=%" PRIu64 " service=%s source=%s", rows[why].limit,
 	            rows[why].most, log_quote(name_copy_key(&round->name).name, name, sizeof(name)),
 	            address_text(sub->source, text));

@@ -27,6 +27,7 @@
 #include "pusher/encode.h"
 #include "pusher/views.h"
 #include "pusher/zombies.h"
+#include "shared/base/log.h"
 #include "shared/registry/registry.h"
 #include "shared/registry/switches.h"
 
@@ -45,8 +46,8 @@ struct round_tools {
 	const struct config *config;
 	const struct switches *switches;
 	struct packers packers;
-	uint64_t logged_ms;  /* when views were last said to be too many */
-	uint64_t view_bytes; /* of the datagrams that all rounds hold for their views */
+	struct log_limit log; /* of views that are too many */
+	uint64_t view_bytes;  /* of the datagrams that all rounds hold for their views */
 };
 
 int round_tools_init(struct round_tools *tools, struct registry *reg, struct deliver *deliver,

@@ -17,7 +17,6 @@
 
 #define HELD_FREE (16U * 1024U) /* a connection with no more than this is not to blame */
 #define PROGRESS_SHARE 16U      /* of what is held */
-#define LOG_PERIOD_MS 1000U
 
 /* 0: not to blame. */
 static unsigned class_of(uint64_t held)
@@ -103,19 +102,16 @@ static void note(const struct connection *c, uint64_t now_ms)
 {
 	struct worker *worker = c->worker;
 	char source[ADDRESS_TEXT];
+	uint64_t skipped;
 
 	metric_add(METRIC_HTTP_MEMORY_REFUSED, 1);
-	if (worker->held_logged_ms != 0 && now_ms - worker->held_logged_ms < LOG_PERIOD_MS) {
-		worker->held_skipped++;
+	if (!log_may(&worker->held_log, now_ms, &skipped))
 		return;
-	}
 	log_warning("op=cut-connection cause=http.memory source=%s held=%" PRIu64 " still_ms=%" PRIu64
 	            " waits_for=%s all=%" PRIu64 " limit=%" PRIu64 " skipped=%" PRIu64,
 	            address_text(c->source, source), c->held_bytes, now_ms - c->progress_ms,
 	            connection_pending(c) ? "reader" : "sender", worker->held_bytes, worker->proc->config.http_memory_bytes,
-	            worker->held_skipped);
-	worker->held_logged_ms = now_ms;
-	worker->held_skipped = 0;
+	            skipped);
 }
 
 /* Its memory is there for others at once; a parked request has views into the input, which goes with it. The end of the

@@ -10,8 +10,6 @@
 #include "worker/request.h"
 #include "worker/worker.h"
 
-#define LOG_PERIOD_MS 1000U
-
 static const struct {
 	const char *word;
 	enum metric metric;
@@ -84,18 +82,13 @@ enum unpushed unpushed_of_error(int err, const char *key)
 
 void unpushed_note(struct request *rq, enum unpushed reason, struct str service, struct str address, int32_t port)
 {
-	struct unpushed_log *log = &rq->worker->unpushed;
 	char name[200], claimed[100], source[ADDRESS_TEXT];
-	uint64_t now_ms = clock_mono_ms();
+	uint64_t skipped;
 
 	metric_add(rows[reason].metric, 1);
-	if (log->logged_ms[reason] != 0 && now_ms - log->logged_ms[reason] < LOG_PERIOD_MS) {
-		log->skipped[reason]++;
+	if (!log_may(&rq->worker->unpushed[reason], clock_mono_ms(), &skipped))
 		return;
-	}
 	log_debug("op=subscribe result=refused reason=%s source=%s claimed=%s port=%d service=%s skipped=%" PRIu64,
 	          rows[reason].word, address_text(rq->source, source), log_quote(address, claimed, sizeof(claimed)), port,
-	          log_quote(service, name, sizeof(name)), log->skipped[reason]);
-	log->logged_ms[reason] = now_ms;
-	log->skipped[reason] = 0;
+	          log_quote(service, name, sizeof(name)), skipped);
 }

@@ -34,10 +34,6 @@ enum unpushed {
 	UNPUSHED_REASONS
 };
 
-struct unpushed_log {
-	uint64_t logged_ms[UNPUSHED_REASONS], skipped[UNPUSHED_REASONS];
-};
-
 const char *unpushed_word(enum unpushed reason);
 enum metric unpushed_metric(enum unpushed reason);
 /* Of a claim that destination_allowed() does not allow. */

@@ -6,6 +6,7 @@
 #include <ev.h>
 #include <stdint.h>
 
+#include "shared/base/log.h"
 #include "shared/net/destination.h"
 #include "shared/process/process.h"
 #include "shared/process/turn.h"
@@ -50,18 +51,18 @@ struct worker {
 	const struct switches *switches;
 	struct gate gate; /* what follows from the texts of the switches */
 	struct destination_policy destinations;
-	struct unpushed_log unpushed;
-	struct keep_alive keep_alive; /* follows http.idle_timeout */
-	struct service_view view;     /* memory reused from request to request: request.view, but for long ones */
-	struct buf hosts;             /* the same, for a list that is not in list_cache */
+	struct log_limit unpushed[UNPUSHED_REASONS]; /* log lines of each */
+	struct keep_alive keep_alive;                /* follows http.idle_timeout */
+	struct service_view view;                    /* memory reused from request to request: request.view, but for long ones */
+	struct buf hosts;                            /* the same, for a list that is not in list_cache */
 	struct list_cache *list_cache;
 	struct accept_set *accept;
 	struct connection *connections; /* all open ones */
 	uint32_t connection_count;
 	uint64_t held_bytes; /* buffers of all connections: http.memory */
 	struct held_list held[HELD_CLASSES];
-	uint64_t held_logged_ms, held_skipped; /* log lines of who was cut off */
-	struct connection_pool *pool;          /* buffers that all connections share */
+	struct log_limit held_log;    /* who was cut off */
+	struct connection_pool *pool; /* buffers that all connections share */
 	struct router *router;
 	struct parked parked;
 	struct long_lane lane;

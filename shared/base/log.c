@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #define LOG_LINE 2048
+#define LIMIT_MS 1000U
 
 static const struct {
 	const char *name;
@@ -265,6 +266,18 @@ void log_debug(const char *format, ...)
 }
 
 /* Bytes that a terminal obeys: the control bytes, and those of U+0080 to U+009F, of which one stands for ESC [. */
+bool log_may(struct log_limit *limit, uint64_t now_ms, uint64_t *skipped_r)
+{
+	if (limit->at_ms != 0 && now_ms - limit->at_ms < LIMIT_MS) {
+		limit->skipped++;
+		return false;
+	}
+	if (skipped_r != NULL)
+		*skipped_r = limit->skipped;
+	*limit = (struct log_limit){ .at_ms = now_ms };
+	return true;
+}
+
 static bool is_control(struct str s, size_t i)
 {
 	unsigned char c = (unsigned char)s.p[i], before = i > 0 ? (unsigned char)s.p[i - 1] : 0;

@@ -46,6 +46,14 @@ uint64_t log_take_lost(void);
 /* The bytes as they are, to the same target under the same rule. Async-signal-safe. False: not written as a whole. */
 bool log_write_raw(const char *bytes, size_t n);
 
+/* A kind of lines that others can cause as often as they like. */
+struct log_limit {
+	uint64_t at_ms;   /* of the last one; 0: there was none */
+	uint64_t skipped; /* since then */
+};
+/* One a second: may this one be written? *skipped_r (NULL: not wanted): how many were not, since the last one. */
+bool log_may(struct log_limit *limit, uint64_t now_ms, uint64_t *skipped_r) MUST_CHECK;
+
 void log_error(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void log_warning(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void log_info(const char *format, ...) __attribute__((format(printf, 1, 2)));

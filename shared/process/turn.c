@@ -8,7 +8,6 @@
 #include "shared/metrics/metrics.h"
 
 #define MARK_US 1000U
-#define LOG_PERIOD_US 1000000U
 
 void turn_begin(struct turn *turn, uint64_t now_us)
 {
@@ -22,16 +21,13 @@ void turn_begin(struct turn *turn, uint64_t now_us)
 static void note(struct turn *turn, uint64_t now_us, uint64_t used_us, const char *kind, struct str what)
 {
 	char name[300];
+	uint64_t skipped;
 
 	metric_add(METRIC_TURN_LONG, 1);
-	if (turn->logged_us != 0 && now_us - turn->logged_us < LOG_PERIOD_US) {
-		turn->skipped++;
+	if (!log_may(&turn->log, now_us / 1000, &skipped))
 		return;
-	}
 	log_warning("op=long-turn kind=%s what=%s ms=%" PRIu64 " cpu_ms=%" PRIu64 " skipped=%" PRIu64, kind,
-	            log_quote(what, name, sizeof(name)), (now_us - turn->began_us) / 1000, used_us / 1000, turn->skipped);
-	turn->logged_us = now_us;
-	turn->skipped = 0;
+	            log_quote(what, name, sizeof(name)), (now_us - turn->began_us) / 1000, used_us / 1000, skipped);
 }
 
 bool turn_end(struct turn *turn, uint64_t now_us, const char *kind, struct str what)

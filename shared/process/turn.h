@@ -17,6 +17,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "shared/base/log.h"
 #include "shared/base/str.h"
 
 #define TURN_LONG_US 10000U
@@ -24,8 +25,7 @@
 struct turn {
 	uint64_t began_us;             /* CLOCK_MONOTONIC */
 	uint64_t mark_us, mark_cpu_us; /* both clocks, when the processor's was last read at a begin */
-	uint64_t logged_us;            /* 0: never */
-	uint64_t skipped;              /* lines since */
+	struct log_limit log;
 };
 
 void turn_begin(struct turn *turn, uint64_t now_us);

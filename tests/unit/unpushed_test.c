@@ -72,7 +72,7 @@ static void note(enum unpushed reason)
 /* All are counted, one a second is logged. */
 static void one_line_a_second(void **state)
 {
-	const struct unpushed_log *log = &f.worker.unpushed;
+	const struct log_limit *log = f.worker.unpushed;
 	const uint64_t begin_us = 1000000;
 
 	(void)state;
@@ -81,14 +81,14 @@ static void one_line_a_second(void **state)
 	for (int i = 0; i < 5; i++)
 		note(UNPUSHED_UNTRUSTED);
 	note(UNPUSHED_LOW_PORT);
-	assert_int_equal(log->skipped[UNPUSHED_UNTRUSTED], 4);
-	assert_int_equal(log->skipped[UNPUSHED_LOW_PORT], 0);
+	assert_int_equal(log[UNPUSHED_UNTRUSTED].skipped, 4);
+	assert_int_equal(log[UNPUSHED_LOW_PORT].skipped, 0);
 	clock_set_for_test(begin_us + 999000, begin_us);
 	note(UNPUSHED_UNTRUSTED);
-	assert_int_equal(log->skipped[UNPUSHED_UNTRUSTED], 5);
+	assert_int_equal(log[UNPUSHED_UNTRUSTED].skipped, 5);
 	clock_set_for_test(begin_us + 1000000, begin_us);
 	note(UNPUSHED_UNTRUSTED);
-	assert_int_equal(log->skipped[UNPUSHED_UNTRUSTED], 0);
+	assert_int_equal(log[UNPUSHED_UNTRUSTED].skipped, 0);
 	assert_int_equal(f.slot.counters[METRIC_SUBSCRIBE_UNTRUSTED], 7);
 	assert_int_equal(f.slot.counters[METRIC_SUBSCRIBE_LOW_PORT], 1);
 	clock_set_for_test(0, 0);
