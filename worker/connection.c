@@ -104,7 +104,7 @@ static void forget_request(struct connection *c)
 	}
 }
 
-static void connection_close(struct connection *c)
+void connection_close(struct connection *c)
 {
 	struct worker *worker = c->worker;
 
@@ -635,11 +635,6 @@ void connection_answered(struct connection *c)
 	exchange_finish(c, c->request, clock_mono_us());
 	c->linger |= c->state == CONNECTION_ENDING && c->in.len > c->in_at;
 	step(c);
-}
-
-void connection_abort(struct connection *c)
-{
-	connection_close(c);
 }
 
 void connection_give_up(struct connection *c)

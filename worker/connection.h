@@ -49,7 +49,7 @@ void connection_give(struct connection *connection, struct buf *body);
 /* The parked request has its answer. */
 void connection_answered(struct connection *connection);
 /* Closes it at once, whatever it is doing. Frees it. */
-void connection_abort(struct connection *connection);
+void connection_close(struct connection *connection);
 /* Its parked request will not be answered: 503, and it ends. May free it. */
 void connection_give_up(struct connection *connection);
 

@@ -89,7 +89,7 @@ static void unlink_work(struct long_lane *lane, struct long_work *work)
 
 static uint64_t view_bytes(const struct service_view *view)
 {
-	return view->text_cap + view->instance_cap * sizeof(view->instances[0]);
+	return view->text_cap + view->instance_cap * sizeof(view->instances[0]) + view->cluster_cap * sizeof(view->clusters[0]);
 }
 
 static void keep_spare(struct long_lane *lane, struct service_view *view)
@@ -151,9 +151,7 @@ static void run(void *arg)
 
 static void count_held(struct long_lane *lane, struct long_work *work)
 {
-	const struct service_view *view = &work->view;
-	uint64_t held = TEXTS_OF_VIEW * (view->text_cap + view->instance_cap * sizeof(view->instances[0]) +
-	                                 view->cluster_cap * sizeof(view->clusters[0]));
+	uint64_t held = TEXTS_OF_VIEW * view_bytes(&work->view);
 
 	lane->held_bytes += held - work->held_bytes;
 	work->held_bytes = held;
@@ -174,15 +172,21 @@ static bool slice(struct long_lane *lane, struct long_work *work)
 	return over;
 }
 
+/* It is done with; the request goes on without it. */
+static void part(struct long_lane *lane, struct long_work *work)
+{
+	unlink_work(lane, work);
+	work->rq->work = NULL;
+	work_free(lane, work);
+}
+
 /* The answer of a parked request is made, or there is nobody to answer. May free the connection. */
 static void finish(struct long_lane *lane, struct long_work *work)
 {
 	struct request *rq = work->rq;
 	bool gone = work->gone;
 
-	unlink_work(lane, work);
-	rq->work = NULL;
-	work_free(lane, work);
+	part(lane, work);
 	if (!gone)
 		request_complete(rq);
 }
@@ -327,7 +331,7 @@ static void look_at_waiting(struct long_lane *lane, uint64_t now_ms)
 		}
 		lane->look = work->next;
 		if (has_left(work, now_ms))
-			connection_abort(work->rq->connection);
+			connection_close(work->rq->connection);
 	}
 }
 
@@ -339,7 +343,7 @@ static void go_on(struct long_lane *lane, struct long_work *work, uint64_t now_u
 
 	lane->turn = work->id;
 	if (has_left(work, now_us / 1000))
-		connection_abort(work->rq->connection);
+		connection_close(work->rq->connection);
 	find_out(work);
 	turn_begin(&worker->turn, now_us);
 	over = slice(lane, work);
@@ -408,7 +412,7 @@ void long_free(struct worker *worker)
 		bool begun = work->fiber != NULL;
 
 		if (!work->gone)
-			connection_abort(work->rq->connection); /* one that has not begun is gone with it */
+			connection_close(work->rq->connection); /* one that has not begun is gone with it */
 		if (!begun)
 			continue;
 		while (!slice(lane, work))
@@ -452,9 +456,7 @@ static void begin_now(struct long_lane *lane, struct long_work *work)
 			return;
 		}
 	}
-	unlink_work(lane, work);
-	work->rq->work = NULL;
-	work_free(lane, work);
+	part(lane, work);
 }
 
 void long_start(struct request *rq, long_fn *fn)
