@@ -86,15 +86,9 @@ static inline void str_end_whole(char *zero_terminated)
 /* Does the byte stand twice in a row? */
 static inline bool str_has_double(struct str s, char c)
 {
-	const char *p = s.p, *end = s.p + s.n;
+	const char twice[2] = { c, c };
 
-	while (s.n > 1 && (p = memchr(p, c, (size_t)(end - p))) != NULL) {
-		if (++p < end && *p == c)
-			return true;
-		if (p >= end)
-			break;
-	}
-	return false;
+	return s.n > 1 && memmem(s.p, s.n, twice, sizeof(twice)) != NULL;
 }
 
 /* Cuts leading and trailing bytes up to U+0020, as Java's String.trim(). */
