@@ -53,8 +53,7 @@ static int put_service(struct buf *b, struct request *rq)
 		if (i > 0)
 			buf_char(b, ',');
 		put_cluster(b, view, i);
-		if ((ret = handler_answer_fits(rq, b)) == 0)
-			ret = breathe(&breath, ROW_WEIGHT + view->clusters[i].metadata.n);
+		ret = handler_go_on(rq, b, &breath, ROW_WEIGHT + view->clusters[i].metadata.n);
 	}
 	BUF_LIT(b, "]}");
 	return ret;
@@ -130,8 +129,7 @@ static int put_page(struct buf *b, struct request *rq)
 		if (i > 0)
 			buf_char(b, ',');
 		instance_json(b, view, &view->instances[i], now);
-		if ((ret = handler_answer_fits(rq, b)) == 0)
-			ret = breathe(&breath, ROW_WEIGHT + view->instances[i].metadata.n);
+		ret = handler_go_on(rq, b, &breath, ROW_WEIGHT + view->instances[i].metadata.n);
 	}
 	BUF_LIT(b, "],\"count\":");
 	buf_u64(b, view->clusters[0].instances);

@@ -169,8 +169,7 @@ static int put_cluster(struct buf *b, struct catalog *catalog, uint32_t cluster,
 		if (*at > first)
 			buf_char(b, ',');
 		put_host(b, &view->instances[*at]);
-		if ((ret = handler_answer_fits(catalog->rq, b)) == 0)
-			ret = breathe(&catalog->breath, HOST_WEIGHT + view->instances[*at].metadata.n);
+		ret = handler_go_on(catalog->rq, b, &catalog->breath, HOST_WEIGHT + view->instances[*at].metadata.n);
 	}
 	BUF_LIT(b, "]}");
 	return ret;
@@ -226,9 +225,7 @@ static int put_rows(struct buf *b, struct catalog *catalog, size_t start, size_t
 	for (size_t i = start; i < end && ret >= 0; i++) {
 		ret = catalog->with_instances ? put_detail(b, catalog, i) : put_counts(b, catalog, i);
 		if (ret >= 0)
-			ret = handler_answer_fits(catalog->rq, b);
-		if (ret >= 0)
-			ret = breathe(&catalog->breath, ROW_WEIGHT);
+			ret = handler_go_on(catalog->rq, b, &catalog->breath, ROW_WEIGHT);
 	}
 	if (b->len > 0 && b->data[b->len - 1] == ',')
 		b->len--;

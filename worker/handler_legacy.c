@@ -98,8 +98,7 @@ static int put_namespace(struct doms *doms, size_t *at)
 		if (*at > first)
 			buf_char(&doms->b, ',');
 		json_string(&doms->b, names->rows[*at].name);
-		if ((ret = handler_answer_fits(doms->rq, &doms->b)) == 0)
-			ret = breathe(&doms->breath, DOM_WEIGHT + names->rows[*at].name.n);
+		ret = handler_go_on(doms->rq, &doms->b, &doms->breath, DOM_WEIGHT + names->rows[*at].name.n);
 	}
 	return ret;
 }

@@ -248,9 +248,7 @@ static int set_metadata(struct batch *batch, const struct instance_key *key, con
 static void go_on(struct batch *batch)
 {
 	if (batch->err == 0)
-		batch->err = handler_answer_fits(batch->rq, &batch->updated);
-	if (batch->err == 0)
-		batch->err = breathe(&batch->breath, CHANGE_WEIGHT);
+		batch->err = handler_go_on(batch->rq, &batch->updated, &batch->breath, CHANGE_WEIGHT);
 }
 
 /* Reads, merges and writes back until nobody came in between. */
@@ -357,10 +355,8 @@ bool handler_parse_metadata(struct request *rq, struct str text, struct instance
 {
 	int ret = metadata_parse(&rq->arena, text, metadata_r);
 
-	if (ret == ERR_TOO_BIG) {
-		rq->worker->registry.refused = (struct refusal){ "limits.metadata", rq->worker->registry.limits.metadata_bytes };
-		ret = ERR_LIMIT;
-	}
+	if (ret == ERR_TOO_BIG)
+		ret = reply_note_limit(rq, "limits.metadata", rq->worker->registry.limits.metadata_bytes);
 	if (ret == ERR_SYNTAX)
 		reply_caused(rq, 500, "metadata format incorrect:%.*s", reply_shown(text), text.p);
 	else if (ret < 0)

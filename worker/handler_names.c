@@ -104,8 +104,7 @@ static int put_namespace(struct names *names, size_t begin, size_t end)
 				buf_char(&names->b, ',');
 			json_string(&names->b, names->bare[i]);
 		}
-		if ((ret = handler_answer_fits(names->rq, &names->b)) == 0)
-			ret = breathe(&names->breath, NAME_WEIGHT + names->bare[i].n);
+		ret = handler_go_on(names->rq, &names->b, &names->breath, NAME_WEIGHT + names->bare[i].n);
 	}
 	buf_char(&names->b, ']');
 	return ret;

@@ -32,19 +32,13 @@ struct listing {
 
 /* ---- limits of an answer --------------------------------------------------------- */
 
-static int refuse(struct request *rq, const char *key, uint64_t limit)
-{
-	rq->worker->registry.refused = (struct refusal){ key, limit };
-	return ERR_LIMIT;
-}
-
 bool handler_page_fits(struct request *rq, uint64_t rows)
 {
 	uint64_t most = rq->worker->proc->config.limit_page;
 
 	if (rows <= most)
 		return true;
-	reply_registry_error(rq, refuse(rq, "limits.page", most), STR(""), STR(""));
+	reply_registry_error(rq, reply_note_limit(rq, "limits.page", most), STR(""), STR(""));
 	return false;
 }
 
@@ -52,12 +46,19 @@ int handler_bytes_fit(struct request *rq, uint64_t bytes)
 {
 	uint64_t most = rq->worker->proc->config.http_memory_bytes;
 
-	return most == 0 || bytes <= most ? 0 : refuse(rq, "http.memory", most);
+	return most == 0 || bytes <= most ? 0 : reply_note_limit(rq, "http.memory", most);
 }
 
 int handler_answer_fits(struct request *rq, const struct buf *b)
 {
 	return handler_bytes_fit(rq, b->len);
+}
+
+int handler_go_on(struct request *rq, const struct buf *b, struct breath *breath, size_t weight)
+{
+	int ret = handler_answer_fits(rq, b);
+
+	return ret == 0 ? breathe(breath, weight) : ret;
 }
 
 /* ---- which names ----------------------------------------------------------------- */
@@ -229,8 +230,7 @@ static int put_page(struct buf *b, struct listing *list, size_t start, size_t en
 		if (i > start)
 			buf_char(b, ',');
 		json_string(b, str_make(name.p + list->prefix.n, name.n - list->prefix.n));
-		if ((ret = handler_answer_fits(list->rq, b)) == 0)
-			ret = breathe(&list->breath, NAME_WEIGHT + name.n);
+		ret = handler_go_on(list->rq, b, &list->breath, NAME_WEIGHT + name.n);
 	}
 	BUF_LIT(b, "],\"count\":");
 	buf_u64(b, list->names.count);

@@ -190,8 +190,7 @@ static int put_clusters(struct buf *b, struct request *rq)
 		BUF_LIT(b, ",\"metadata\":");
 		metadata_json(b, cluster->metadata);
 		buf_char(b, '}');
-		if ((ret = handler_answer_fits(rq, b)) == 0)
-			ret = breathe(&breath, CLUSTER_WEIGHT + cluster->metadata.n);
+		ret = handler_go_on(rq, b, &breath, CLUSTER_WEIGHT + cluster->metadata.n);
 	}
 	return ret;
 }

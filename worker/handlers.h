@@ -94,6 +94,7 @@ void handle_console_liveness(struct request *rq);
 void handle_console_readiness(struct request *rq);
 void handle_console_state(struct request *rq);
 
+struct breath;
 struct pattern;
 struct process;
 
@@ -136,6 +137,8 @@ bool handler_page_fits(struct request *rq, uint64_t rows);
  * and then while it is made, so that it does not grow to what would be thrown away. */
 int handler_answer_fits(struct request *rq, const struct buf *b) MUST_CHECK;
 int handler_bytes_fit(struct request *rq, uint64_t bytes) MUST_CHECK;
+/* A row of that weight (breath.h) was written to b, which still fits: others have their turn. ERR_LIMIT, ERR_GONE. */
+int handler_go_on(struct request *rq, const struct buf *b, struct breath *breath, size_t weight) MUST_CHECK;
 
 /* Format of a grouped name (2.2): NULL, or what is wrong with it. */
 const char *handler_name_refusal(struct str name);

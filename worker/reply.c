@@ -459,6 +459,12 @@ static int limit_status(const char *key)
 	return 503;
 }
 
+int reply_note_limit(struct request *rq, const char *key, uint64_t limit)
+{
+	rq->worker->registry.refused = (struct refusal){ key, limit };
+	return ERR_LIMIT;
+}
+
 static void reply_limit(struct request *rq)
 {
 	const struct refusal *refused = &rq->worker->registry.refused;

@@ -132,6 +132,8 @@ void reply_empty(struct request *rq, int status);
 /* An error of the registry that has no text of its own in the handler: 503 full or limit
  * ("caused: limits.instances reached: 1000000;"), 400 names (2.2, 2.3), texts and pages that are too long, 500 else. */
 void reply_registry_error(struct request *rq, int err, struct str service, struct str cluster);
+/* A limit was reached without asking the registry: returns ERR_LIMIT for reply_registry_error(), which says so. */
+int reply_note_limit(struct request *rq, const char *key, uint64_t limit) MUST_CHECK;
 
 /* ---- answering later ------------------------------------------------------------- */
 

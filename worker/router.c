@@ -179,8 +179,9 @@ static bool read_params(struct request *rq)
 /* Nothing has such a name. It comes in a form only, and would be gone through again and again. */
 static bool refuse_name(struct request *rq)
 {
-	rq->worker->registry.refused = (struct refusal){ "limits.name", rq->worker->registry.limits.name_bytes };
-	reply_registry_error(rq, ERR_LIMIT, STR(""), STR(""));
+	int ret = reply_note_limit(rq, "limits.name", rq->worker->registry.limits.name_bytes);
+
+	reply_registry_error(rq, ret, STR(""), STR(""));
 	return false;
 }
 
