@@ -4,8 +4,6 @@
 #include "shared/shm/blob.h"
 #include "shared/shm/shard.h"
 
-static const struct origin reader = { 0 };
-
 /* ---- subscribers of a name ------------------------------------------------- */
 
 static uint32_t copy_text(const struct tx *tx, uint32_t off, char *out, uint32_t size)
@@ -67,15 +65,16 @@ struct audience_piece {
 	uint32_t max, count;
 };
 
-/* False: the place is not found yet, in this hold. */
-static bool copy_piece(struct op *op, struct audience_piece *piece)
+/* ERR_AGAIN: the place is not found yet, in this hold. */
+static int copy_piece(struct op *op, void *arg)
 {
+	struct audience_piece *piece = arg;
 	struct registry_cursor *at = &piece->cursor->at;
 	struct audience *a;
 	uint32_t aoff = audience_find(op, piece->service, piece->place.hash, &a), off = 0;
 
 	if (aoff != 0 && !subscriber_seek(op, aoff, a, at, &off))
-		return false;
+		return ERR_AGAIN;
 	while (off != 0 && piece->count < piece->max) {
 		const struct subscriber *sub = subscriber_at(op, off);
 
@@ -90,36 +89,19 @@ static bool copy_piece(struct op *op, struct audience_piece *piece)
 		off = sub->next;
 	}
 	piece->cursor->end = off == 0;
-	return true;
+	return 0;
 }
 
 int registry_subscribers(struct registry *reg, const struct service_key *service, struct audience_cursor *cursor,
                          struct subscriber_view *out, uint32_t max)
 {
 	struct audience_piece piece = { service, key_place(reg, service), cursor, out, max, 0 };
-	bool found = cursor->end;
-	int ret = 0;
+	int ret = cursor->end ? 0 : op_read(reg, piece.place.shard, copy_piece, &piece);
 
-	while (!found && ret == 0) {
-		struct op op;
-
-		if ((ret = op_begin(&op, reg, piece.place.shard, reader)) < 0)
-			return ret;
-		found = copy_piece(&op, &piece);
-		ret = op.tx.err;
-		op_end(&op);
-	}
 	return ret < 0 ? ret : (int)piece.count;
 }
 
 /* ---- audiences of a shard -------------------------------------------------- */
-
-static bool is_any(const void *object, uint32_t owner)
-{
-	(void)object;
-	(void)owner;
-	return true;
-}
 
 bool audience_seek(struct op *op, struct registry_cursor *cursor, uint32_t *off_r)
 {
@@ -127,7 +109,6 @@ bool audience_seek(struct op *op, struct registry_cursor *cursor, uint32_t *off_
 	const struct seek_list list = {
 		.chain = { &root->first_audience, &root->last_audience, SLAB_AUDIENCE, offsetof(struct audience, next) },
 		.id = offsetof(struct audience, id),
-		.listed = is_any,
 	};
 
 	return seek_after(op, &list, cursor, off_r);
@@ -147,8 +128,9 @@ static void entry_fill(struct op *op, const struct audience *a, struct audience_
 }
 
 /* 1: filled; 0: there is none; ERR_AGAIN: not found yet, in this hold. */
-static int entry_next(struct op *op, struct audience_entry *entry)
+static int entry_next(struct op *op, void *arg)
 {
+	struct audience_entry *entry = arg;
 	const struct audience *a;
 	uint32_t off;
 
@@ -168,19 +150,7 @@ static int entry_next(struct op *op, struct audience_entry *entry)
 
 int registry_audience_after(struct registry *reg, uint32_t shard, uint64_t after, struct audience_entry *entry_r)
 {
-	int ret = ERR_AGAIN;
-
 	if (entry_r->at.shard != shard || entry_r->at.id != after)
 		entry_r->at = (struct registry_cursor){ .shard = shard, .id = after };
-	while (ret == ERR_AGAIN) {
-		struct op op;
-
-		if ((ret = op_begin(&op, reg, shard, reader)) < 0)
-			return ret;
-		ret = entry_next(&op, entry_r);
-		if (op.tx.err != 0)
-			ret = op.tx.err;
-		op_end(&op);
-	}
-	return ret;
+	return op_read(reg, shard, entry_next, entry_r);
 }

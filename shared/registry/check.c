@@ -230,20 +230,29 @@ static void check_draining(struct check *check, uint32_t off, void *object, void
 	check_service(check, off, s);
 }
 
-/* The one that the walk stood at was removed: it goes on at the next one. */
-static void check_services_after(struct check *check, struct chain live, uint64_t *last_id)
-{
-	bool through = check->disturbed;
+/* A list of a shard in which ids rise. */
+struct rising {
+	const char *what;
+	struct chain list;
+	bool (*seek)(struct op *op, struct registry_cursor *cursor, uint32_t *off_r);
+	check_each_fn *each; /* its owner is last_id */
+	uint64_t last_id;
+};
 
-	while (!through) {
-		struct registry_cursor cursor = { .shard = check->shard, .id = *last_id };
+/* When the one that the walk stood at was removed, it goes on at the next one. */
+static void check_rising(struct check *check, struct rising *rising, uint64_t count)
+{
+	bool through = check_list(check, rising->what, rising->list, count, rising->each, &rising->last_id);
+
+	while (!through && !check->disturbed) {
+		struct registry_cursor cursor = { .shard = check->shard, .id = rising->last_id };
 		uint32_t off;
 
-		while (!service_seek(&check->op, &cursor, &off)) {
+		while (!rising->seek(&check->op, &cursor, &off)) {
 			if (!check_go_on(check, SEEK_STEPS))
 				return;
 		}
-		through = check_list_from(check, "services", live, off, check_live, last_id) || check->disturbed;
+		through = check_list_from(check, rising->what, rising->list, off, rising->each, &rising->last_id);
 	}
 }
 
@@ -252,14 +261,13 @@ static void check_services(struct check *check)
 	struct registry_root *root = check->op.root;
 	struct chain live = { &root->first_service, &root->last_service, SLAB_SERVICE, offsetof(struct service, next) };
 	struct chain draining = { &root->first_drain, &root->last_drain, SLAB_SERVICE, offsetof(struct service, next) };
-	uint64_t last_id = 0;
+	struct rising services = { .what = "services", .list = live, .seek = service_seek, .each = check_live };
 
-	if (!check_list(check, "services", live, root->service_count, check_live, &last_id))
-		check_services_after(check, live, &last_id);
+	check_rising(check, &services, root->service_count);
 	check_list(check, "draining services", draining, root->drain_count, check_draining, NULL);
 	if (check->disturbed || check->moved > 0)
 		return;
-	if (root->last_service_id < last_id)
+	if (root->last_service_id < services.last_id)
 		check_broken(check, "last service id");
 	if (root->last_service_id != 0)
 		check_id(check, "last service", root->last_service_id);
@@ -396,30 +404,13 @@ static void check_audience(struct check *check, uint32_t off, void *object, void
 	check->sums.waiting += service_find(&check->op, &key, a->link.hash, &s) == 0;
 }
 
-static void check_audiences_after(struct check *check, struct chain list, uint64_t *last_id)
-{
-	bool through = check->disturbed;
-
-	while (!through) {
-		struct registry_cursor cursor = { .shard = check->shard, .id = *last_id };
-		uint32_t off;
-
-		while (!audience_seek(&check->op, &cursor, &off)) {
-			if (!check_go_on(check, SEEK_STEPS))
-				return;
-		}
-		through = check_list_from(check, "audiences", list, off, check_audience, last_id) || check->disturbed;
-	}
-}
-
 static void check_audiences(struct check *check)
 {
 	struct registry_root *root = check->op.root;
 	struct chain list = { &root->first_audience, &root->last_audience, SLAB_AUDIENCE, offsetof(struct audience, next) };
-	uint64_t last_id = 0;
+	struct rising audiences = { .what = "audiences", .list = list, .seek = audience_seek, .each = check_audience };
 
-	if (!check_list(check, "audiences", list, root->audiences.count, check_audience, &last_id))
-		check_audiences_after(check, list, &last_id);
+	check_rising(check, &audiences, root->audiences.count);
 	if (check->disturbed || check->moved > 0)
 		return;
 	check_compare(check, "table of subscribers", root->subscribers.count, check->sums.subscribers);

@@ -12,14 +12,22 @@ static const struct origin by_age = { .cause = CAUSE_STALE };
 
 /* ---- which services -------------------------------------------------------- */
 
-/* False: the place is not found yet, in this hold. */
-static bool list_services(struct op *op, struct registry_cursor *cursor, struct keeper_entry *out, uint32_t max, uint32_t *count)
+struct services_piece {
+	struct registry_cursor *cursor;
+	struct keeper_entry *out;
+	uint32_t max, count;
+};
+
+/* ERR_AGAIN: the place is not found yet, in this hold. */
+static int list_services(struct op *op, void *arg)
 {
+	struct services_piece *piece = arg;
+	struct registry_cursor *cursor = piece->cursor;
 	uint32_t off;
 
 	if (!service_seek(op, cursor, &off))
-		return false;
-	while (off != 0 && *count < max) {
+		return ERR_AGAIN;
+	while (off != 0 && piece->count < piece->max) {
 		const struct service *s = service_at(op, off);
 
 		if (s == NULL)
@@ -28,32 +36,23 @@ static bool list_services(struct op *op, struct registry_cursor *cursor, struct 
 			undo_fail(&op->tx, ERR_CORRUPT);
 			break;
 		}
-		out[(*count)++] = (struct keeper_entry){ s->id, off };
+		piece->out[piece->count++] = (struct keeper_entry){ s->id, off };
 		*cursor = (struct registry_cursor){ .shard = op->tx.shard->index, .off = off, .id = s->id };
 		off = s->next;
 	}
-	return true;
+	return 0;
 }
 
 int registry_services_after(struct registry *reg, uint32_t shard, uint64_t after, struct keeper_entry *out, uint32_t max)
 {
 	struct registry_cursor *cursor = &reg->service_cursor;
-	bool found = false;
-	uint32_t count = 0;
-	int ret = 0;
+	struct services_piece piece = { cursor, out, max, 0 };
+	int ret;
 
 	if (cursor->shard != shard || cursor->id != after)
 		*cursor = (struct registry_cursor){ .shard = shard, .id = after };
-	while (!found && ret == 0) {
-		struct op op;
-
-		if ((ret = op_begin(&op, reg, shard, (struct origin){ 0 })) < 0)
-			return ret;
-		found = list_services(&op, cursor, out, max, &count);
-		ret = op.tx.err;
-		op_end(&op);
-	}
-	return ret < 0 ? ret : (int)count;
+	ret = op_read(reg, shard, list_services, &piece);
+	return ret < 0 ? ret : (int)piece.count;
 }
 
 uint64_t registry_due_lowered(struct registry *reg, uint32_t shard)

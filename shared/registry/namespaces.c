@@ -224,47 +224,30 @@ static bool copy_row(struct op *op, const struct namespace *row, struct piece *p
 	return true;
 }
 
-static bool is_any(const void *object, uint32_t owner)
+/* Without rows and end: the place is not found yet, in this hold. */
+static int copy_rows(struct op *op, void *arg)
 {
-	(void)object;
-	(void)owner;
-	return true;
-}
-
-static void copy_rows(struct op *op, struct office *office, struct piece *piece)
-{
-	const struct seek_list list = { office_chain(office), offsetof(struct namespace, number), is_any, 0 };
+	struct piece *piece = arg;
+	const struct seek_list list = { office_chain(office_of(op->reg->seg)), offsetof(struct namespace, number), NULL, 0 };
 	uint32_t off;
 
+	piece->len = 0;
 	if (!seek_after(op, &list, &piece->at, &off))
-		return;
+		return 0;
 	while (off != 0) {
 		const struct namespace *row = row_at(op, off);
 
 		if (row == NULL || row->number <= piece->at.id) { /* or a list that runs in a circle */
 			undo_fail(&op->tx, ERR_CORRUPT);
-			return;
+			return 0;
 		}
 		if (!copy_row(op, row, piece))
-			return;
+			return 0;
 		piece->at = (struct registry_cursor){ .off = off, .id = row->number };
 		off = row->next;
 	}
 	piece->end = true;
-}
-
-static int copy_piece(struct registry *reg, struct piece *piece)
-{
-	struct op op;
-	int ret = op_begin(&op, reg, SHARD_OFFICE, (struct origin){ 0 });
-
-	if (ret < 0)
-		return ret;
-	piece->len = 0;
-	copy_rows(&op, office_of(reg->seg), piece);
-	ret = op.tx.err;
-	op_end(&op);
-	return ret;
+	return 0;
 }
 
 static void tell(const struct piece *piece, namespaces_fn *fn, void *arg)
@@ -298,7 +281,7 @@ int namespaces_each(struct registry *reg, namespaces_fn *fn, void *arg)
 		piece->at = (struct registry_cursor){ .id = 0 };
 	}
 	while (ret == 0 && !piece->end) {
-		if ((ret = copy_piece(reg, piece)) < 0)
+		if ((ret = op_read(reg, SHARD_OFFICE, copy_rows, piece)) < 0)
 			break;
 		tell(piece, fn, arg);
 		ret = fiber_pause();

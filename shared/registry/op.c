@@ -102,6 +102,23 @@ int op_run(struct registry *reg, uint32_t shard, struct origin origin, op_fn *fn
 	}
 }
 
+int op_read(struct registry *reg, uint32_t shard, op_fn *fn, void *arg)
+{
+	int ret = ERR_AGAIN;
+
+	while (ret == ERR_AGAIN) {
+		struct op op;
+
+		if ((ret = op_begin(&op, reg, shard, (struct origin){ 0 })) < 0)
+			return ret;
+		ret = fn(&op, arg);
+		if (op.tx.err != 0)
+			ret = op.tx.err;
+		op_end(&op);
+	}
+	return ret;
+}
+
 /* ---- events ---------------------------------------------------------------- */
 
 static void note_ip(struct ring_event *event, struct str ip)
@@ -212,7 +229,7 @@ static const struct pair *standing(const struct op *op, const struct seek_list *
 {
 	const uint8_t *object = id == 0 ? NULL : slab_try(&op->tx, off, list->chain.kind);
 
-	if (object == NULL || id_of(list, object) != id || !list->listed(object, list->owner))
+	if (object == NULL || id_of(list, object) != id || (list->listed != NULL && !list->listed(object, list->owner)))
 		return NULL;
 	return (const struct pair *)(object + list->chain.link);
 }

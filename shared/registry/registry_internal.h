@@ -79,6 +79,8 @@ void op_end(struct op *op);
 /* Commits what fn did if ret and the transaction are good, else rolls back; then op_end(). */
 int op_finish(struct op *op, int ret) MUST_CHECK;
 int op_run(struct registry *reg, uint32_t shard, struct origin origin, op_fn *fn, void *arg) MUST_CHECK;
+/* Reads: returns what fn returns, or the error of the transaction. fn goes on in another hold as long as it returns ERR_AGAIN. */
+int op_read(struct registry *reg, uint32_t shard, op_fn *fn, void *arg) MUST_CHECK;
 /* Pages are backed before the lock; a refusal only matters when none is left inside. */
 void op_room(struct segment *seg);
 /* The note of an event about an instance of the service, or about the service (i NULL). */
@@ -114,8 +116,8 @@ void root_add(struct op *op, uint64_t *counter, int64_t delta);
 /* A chain whose ids rise, and how to know that an object (with the right id) is still in it. */
 struct seek_list {
 	struct chain chain;
-	uint32_t id; /* distance of the id from the object's start */
-	bool (*listed)(const void *object, uint32_t owner);
+	uint32_t id;                                        /* distance of the id from the object's start */
+	bool (*listed)(const void *object, uint32_t owner); /* NULL: whoever has the id is */
 	uint32_t owner;
 };
 #define SEEK_STEPS 1024U

@@ -2,7 +2,7 @@
 /* scan.h - goes through the instances of one service in bounded holds, whatever others do to it in between. For shared/registry
  * only.
  *
- *     ret = scan_begin(&scan, &op, ...)            in the first hold
+ *     scan_begin(&scan, &op, ...)                  in the first hold
  *     while ((i = scan_next(&scan, &op)) != NULL)  ... SCAN_STEPS steps a hold at most
  *                                                  scan.end: that was all
  *     ret = scan_return(&scan, &op, &s)            in each further hold, then scan_next() again
