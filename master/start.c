@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -313,6 +314,7 @@ static int commit_segment(struct master *m)
 {
 	bool fresh = m->seg->pending;
 
+	(void)malloc_trim(0); /* of reading the configuration and of the probes: each child would keep it */
 	if (segment_commit(m->seg) < 0)
 		return fail("segment-commit", strerror(errno));
 	if (fresh)

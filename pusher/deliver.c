@@ -22,7 +22,6 @@ int deliver_init(struct deliver *d, struct registry *reg, const struct config *c
 	uint64_t seed = reg->seg->header->seed;
 	int ret;
 
-	memset(d, 0, sizeof *d);
 	d->reg = reg;
 	d->config = config;
 	datagrams_init(&d->datagrams, DELIVER_KEEP_BYTES);

@@ -87,6 +87,7 @@ struct deliver {
 	uint64_t owed;           /* shards in which somebody is behind and no queue knows: tour */
 };
 
+/* Zero before, as the whole schedule is (schedule.h). */
 int deliver_init(struct deliver *d, struct registry *reg, const struct config *config, int fd, uint32_t overflow) MUST_CHECK;
 void deliver_free(struct deliver *d);
 

@@ -12,7 +12,6 @@
 
 void drain_init(struct drain *drain, struct registry *reg, const struct config *config)
 {
-	memset(drain, 0, sizeof *drain);
 	drain->reg = reg;
 	drain->config = config;
 	drain->dirty = UINT64_MAX;

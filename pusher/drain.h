@@ -26,6 +26,7 @@ struct drain {
 	unsigned streak; /* services taken since none was due */
 };
 
+/* Zero before, as the whole schedule is (schedule.h). */
 void drain_init(struct drain *drain, struct registry *reg, const struct config *config);
 /* rings: what was read from the eventfd. */
 void drain_wake(struct drain *drain, uint64_t rings);

@@ -7,7 +7,6 @@
 
 int rounds_init(struct rounds *rounds, struct registry *reg, struct deliver *deliver, const struct config *config)
 {
-	memset(rounds, 0, sizeof(*rounds));
 	rounds->slice_us = ROUND_SLICE_US;
 	return round_tools_init(&rounds->tools, reg, deliver, config);
 }

@@ -65,6 +65,7 @@ struct rounds {
 	struct str what; /* whose slice the last step was */
 };
 
+/* Zero before, as the whole schedule is (schedule.h). */
 int rounds_init(struct rounds *rounds, struct registry *reg, struct deliver *deliver, const struct config *config) MUST_CHECK;
 /* Ends them where they are. */
 void rounds_free(struct rounds *rounds);

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "pusher/schedule.h"
 
-#include <string.h>
 
 #include "shared/base/clock.h"
 #include "shared/base/log.h"
@@ -26,7 +25,6 @@ int schedule_init(struct schedule *s, struct registry *reg, const struct config 
 {
 	int ret;
 
-	memset(s, 0, sizeof *s);
 	s->reg = reg;
 	s->config = config;
 	if ((ret = deliver_init(&s->deliver, reg, config, udp_fd, overflow)) < 0 ||

@@ -45,7 +45,8 @@ struct schedule {
 	bool stopping;   /* only the rounds under way are finished */
 };
 
-/* overflow: see udp_init(). */
+/* *s is zero, with all its parts: memory fresh from the kernel, of which only what is used is ever taken (400 KB of tables, most
+ * of them for many rounds and many datagrams at once). overflow: see udp_init(). */
 int schedule_init(struct schedule *s, struct registry *reg, const struct config *config, int udp_fd,
                   uint32_t overflow) MUST_CHECK;
 void schedule_free(struct schedule *s);

@@ -14,7 +14,6 @@
 
 void tour_init(struct tour *tour, struct rounds *rounds)
 {
-	memset(tour, 0, sizeof *tour);
 	tour->reg = rounds->tools.reg;
 	tour->deliver = rounds->tools.deliver;
 	tour->config = rounds->tools.config;

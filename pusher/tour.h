@@ -35,6 +35,7 @@ struct tour {
 	struct subscriber_view batch[ROUND_BATCH];
 };
 
+/* Zero before, as the whole schedule is (schedule.h). */
 void tour_init(struct tour *tour, struct rounds *rounds);
 void tour_begin(struct tour *tour, bool owed, uint64_t shards);
 /* There is one, and it need not wait. */

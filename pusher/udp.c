@@ -12,7 +12,6 @@ int udp_init(struct udp *udp, int fd, uint32_t overflow)
 	socklen_t len = sizeof own;
 	int on = 1;
 
-	memset(udp, 0, sizeof *udp);
 	udp->fd = fd;
 	udp->overflow = overflow;
 	if (getsockname(fd, (struct sockaddr *)&own, &len) < 0)

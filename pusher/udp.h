@@ -46,7 +46,8 @@ enum udp_result {
 	UDP_FAILED,   /* the first one not sent cannot be; errno says why */
 };
 
-/* overflow: what the metric says already, so that a restart counts nothing twice. */
+/* Zero before, as the whole schedule is (schedule.h). overflow: what the metric says already, so that a restart counts nothing
+ * twice. */
 int udp_init(struct udp *udp, int fd, uint32_t overflow) MUST_CHECK;
 /* In order; *sent_r were handed to the kernel. At most UDP_BATCH. */
 enum udp_result udp_send(struct udp *udp, const struct udp_out *out, unsigned count, unsigned *sent_r);

@@ -343,12 +343,10 @@ static void change_all(struct batch *batch)
 
 static void answer(struct batch *batch)
 {
-	if (batch->err == 0 && buf_failed(&batch->updated))
-		batch->err = ERR_NOMEM;
 	if (batch->err < 0)
 		reply_registry_error(batch->rq, batch->err, batch->service.name, STR(""));
 	else
-		reply_json(batch->rq, STR("{\"updated\":["), buf_view(&batch->updated), STR("]}"));
+		reply_json_buf(batch->rq, STR("{\"updated\":["), &batch->updated, STR("]}"));
 }
 
 bool handler_parse_metadata(struct request *rq, struct str text, struct instance_metadata *metadata_r)

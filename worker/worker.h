@@ -58,7 +58,7 @@ struct worker {
 	struct list_cache *list_cache;
 	struct accept_set *accept;
 	struct connection *connections; /* all open ones */
-	uint32_t connection_count;
+	uint32_t connection_count, connection_peak; /* now; the most since memory of closed ones was given back */
 	uint64_t held_bytes; /* buffers of all connections: http.memory */
 	struct held_list held[HELD_CLASSES];
 	struct log_limit held_log;    /* who was cut off */

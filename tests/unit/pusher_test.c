@@ -32,6 +32,7 @@ static void run(void)
 
 static void start(void)
 {
+	memset(&schedule, 0, sizeof(schedule));
 	assert_int_equal(schedule_init(&schedule, &f.reg, &config, udp_fd, 0), 0);
 	assert_int_equal(schedule_wait(&schedule), 0);
 	/* What a predecessor left is taken over, and nothing is sent yet. */

@@ -37,6 +37,7 @@ static int setup(void **state)
 	metrics_use(&f.seg->slots[0]);
 	memset(f.seg->slots[0].counters, 0, sizeof f.seg->slots[0].counters);
 	udp_fd = udp_open("127.0.0.1", &udp_port);
+	memset(&schedule, 0, sizeof(schedule));
 	assert_int_equal(schedule_init(&schedule, &f.reg, &config, udp_fd, 0), 0);
 	schedule.recovering = false;
 	rounds->slice_us = 0;
