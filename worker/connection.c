@@ -131,6 +131,7 @@ void connection_close(struct connection *c)
 	forget_request(c);
 	buf_free(&c->in);
 	buf_free(&c->out);
+	buf_free(&c->body);
 	/* Answers made for this socket must not go out on the next one. */
 	buf_reset(&worker->pool->out);
 	buf_reset(&worker->pool->in);
@@ -153,6 +154,12 @@ static void answers_gone(struct connection *c)
 		buf_free(c->answers);
 	buf_reset(c->answers);
 	c->answers = &pool->out;
+	if (c->body.len == 0)
+		return;
+	buf_free(&c->out);
+	c->out = c->body;
+	buf_init(&c->body);
+	c->answers = &c->out;
 }
 
 static bool keep_answers(struct connection *c)
@@ -266,8 +273,8 @@ void connection_give(struct connection *c, struct buf *body)
 		buf_free(body);
 	} else if ((size_t)sent < before) {
 		c->out_at += (size_t)sent;
-		buf_put(answers, body->data, body->len);
-		buf_free(body);
+		c->body = *body; /* no answer follows before all of it is gone: exchange.c */
+		buf_init(body);
 	} else {
 		buf_free(&c->out);
 		buf_reset(answers);

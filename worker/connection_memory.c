@@ -63,7 +63,7 @@ static void join(struct connection *c, unsigned row)
 
 void connection_count_held(struct connection *c)
 {
-	uint64_t held = c->in.cap + c->out.cap;
+	uint64_t held = c->in.cap + c->out.cap + c->body.cap;
 	unsigned row = class_of(held);
 
 	c->worker->held_bytes += held - c->held_bytes;
@@ -122,6 +122,7 @@ static void release(struct connection *c)
 	if (c->state != CONNECTION_PARKED)
 		buf_free(&c->in);
 	buf_free(&c->out);
+	buf_free(&c->body);
 	c->in_at = c->out_at = 0;
 	c->answers = &c->worker->pool->out;
 	connection_forget_held(c);

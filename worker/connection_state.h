@@ -56,11 +56,12 @@ struct connection {
 	struct buf out; /* what the client has not taken */
 	size_t out_at;
 	struct buf *answers; /* where answers go: the pool's buffer, or out while it holds something */
+	struct buf body;     /* of a long answer, behind out: it takes the place of out, uncopied, once that is gone */
 
 	uint64_t passed; /* bytes received and sent, ever */
 	enum connection_cut cut;
 	/* connection_memory.c */
-	uint64_t held_bytes; /* of in and out, as counted in the worker's */
+	uint64_t held_bytes; /* of in, out and body, as counted in the worker's */
 	unsigned held_class; /* of struct worker's held; 0: none */
 	struct connection *held_before, *held_after;
 	uint64_t progress_ms, progress_at; /* when, and at how many bytes passed, its client last made progress */

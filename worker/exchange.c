@@ -261,7 +261,7 @@ static bool may_go_on(struct connection *c, unsigned answers, uint64_t us)
 
 	if (c->state != CONNECTION_OPEN || c->broken)
 		return false;
-	if (answers < config->http_pipeline && c->answers->len < ANSWERS_HIGH && us < TURN_US)
+	if (c->body.len == 0 && answers < config->http_pipeline && c->answers->len < ANSWERS_HIGH && us < TURN_US)
 		return true;
 	c->turn_over = true;
 	return false;

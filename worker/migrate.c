@@ -126,14 +126,14 @@ static bool send_one(const struct connection *c, int fd, struct buf *in)
 		         (c->linger ? (uint32_t)MIGRATE_LINGER : 0),
 		.served = c->served,
 		.idle_ms = (uint32_t)c->idle_ms,
-		.out_bytes = c->out.len - c->out_at,
+		.out_bytes = c->out.len - c->out_at + c->body.len,
 	};
 
 	buf_reset(in);
 	request_as_sent(c, in);
 	head.in_bytes = in->len;
 	return !buf_failed(in) && send_head(fd, &head, c->fd) && write_all(fd, in->data, in->len) &&
-	       write_all(fd, c->out.data + c->out_at, c->out.len - c->out_at);
+	       write_all(fd, c->out.data + c->out_at, c->out.len - c->out_at) && write_all(fd, c->body.data, c->body.len);
 }
 
 int migrate_send(struct worker *worker, int fd)

@@ -492,6 +492,33 @@ static void a_long_answer_is_given_away_whole(void **state)
 	assert_in_range(f.worker.held_bytes, 0, 65536);
 }
 
+/* The socket takes not even the head: a large body is not copied behind it, and comes whole all the same. */
+static void a_long_answer_waits_for_a_full_socket(void **state)
+{
+	static char junk[4096];
+	struct connection *c;
+	size_t filled = 0;
+
+	(void)state;
+	open_client(0, 1);
+	c = f.worker.connections;
+	memset(junk, 'x', sizeof(junk));
+	for (ssize_t n; (n = send(c->fd, junk, filled < 100000 ? sizeof(junk) : 1, MSG_NOSIGNAL)) > 0;)
+		filled += (size_t)n;
+	get(0, "buf");
+	get(0, "ok");
+	for (unsigned i = 0; i < 1000 && c->body.len == 0; i++)
+		turn_once();
+	assert_in_range(c->body.len, sizeof(big), sizeof(big) + 20);
+	assert_in_range(c->out.len, 1, 2000);
+	assert_in_range(f.worker.held_bytes, sizeof(big), UINT32_MAX);
+	turn_until_told(0, "\r\n\r\nok");
+	assert_non_null(strstr(clients[0].got, "\r\n300002\r\n<bbb"));
+	assert_int_equal(strstr(clients[0].got, "HTTP/1.1 200") - clients[0].got, filled);
+	assert_non_null(strstr(clients[0].got, "b>\r\n0\r\n\r\nHTTP/1.1 200"));
+	assert_in_range(f.worker.held_bytes, 0, 65536);
+}
+
 /* However the pieces of an answer fall into the writes of a step, the request behind it is not forgotten. */
 static void long_answers_follow_each_other(void **state)
 {
@@ -627,15 +654,16 @@ static void a_large_body_makes_a_long_request(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(a_short_one_is_answered_at_once),      TEST(others_are_served_meanwhile),
-		TEST(pipelined_answers_keep_their_order),   TEST(a_source_has_half_of_the_places),
-		TEST(who_waits_too_long_is_told_the_limit), TEST(work_for_nobody_ends),
-		TEST(who_pipelined_and_left_is_noticed),    TEST(who_waited_and_left_is_noticed),
-		TEST(the_end_of_the_worker_ends_all),       TEST(settling_leaves_nobody_without_an_answer),
-		TEST(a_crowd_that_waits_costs_nothing),     TEST(a_crowd_is_not_refused_in_one_turn),
-		TEST(a_long_answer_is_given_away_whole),    TEST(a_large_body_makes_a_long_request),
-		TEST(who_holds_too_much_goes_on_alone),     TEST(memory_is_given_back_behind_the_answer),
-		TEST(others_have_half_of_the_time),         TEST(long_answers_follow_each_other),
+		TEST(a_short_one_is_answered_at_once),        TEST(others_are_served_meanwhile),
+		TEST(pipelined_answers_keep_their_order),     TEST(a_source_has_half_of_the_places),
+		TEST(who_waits_too_long_is_told_the_limit),   TEST(work_for_nobody_ends),
+		TEST(who_pipelined_and_left_is_noticed),      TEST(who_waited_and_left_is_noticed),
+		TEST(the_end_of_the_worker_ends_all),         TEST(settling_leaves_nobody_without_an_answer),
+		TEST(a_crowd_that_waits_costs_nothing),       TEST(a_crowd_is_not_refused_in_one_turn),
+		TEST(a_long_answer_is_given_away_whole),      TEST(a_long_answer_waits_for_a_full_socket),
+		TEST(a_large_body_makes_a_long_request),      TEST(who_holds_too_much_goes_on_alone),
+		TEST(memory_is_given_back_behind_the_answer), TEST(others_have_half_of_the_time),
+		TEST(long_answers_follow_each_other),
 	};
 
 	return cmocka_run_group_tests_name("long", tests, NULL, NULL);
