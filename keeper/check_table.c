@@ -4,15 +4,17 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "shared/base/breath.h"
 #include "shared/base/fiber.h"
 #include "shared/base/log.h"
+#include "shared/base/split.h"
 #include "shared/net/address.h"
 #include "shared/registry/layout.h"
 
 #define BUCKETS_SMALLEST 64U
 #define TARGETS_SMALLEST 4U
 #define CHECKER_ARENA 65536U
-#define PIECE 256U /* targets between two pauses */
+#define TARGET_WEIGHT 64U
 
 /* ---- runs ------------------------------------------------------------------ */
 
@@ -77,13 +79,6 @@ static void target_free(struct check_table *table, struct check_target *target)
 	free(target);
 }
 
-/* Who is given up goes on to the end all the same: what is half taken apart cannot be left. */
-static void breathe(uint32_t done)
-{
-	if (done % PIECE == PIECE - 1)
-		(void)!fiber_pause();
-}
-
 /* Where the id stands, or would stand. */
 static uint32_t target_place(const struct check_cluster *cluster, uint64_t id)
 {
@@ -146,6 +141,7 @@ static void targets_keep(struct check_table *table, struct check_cluster *cluste
 {
 	uint32_t kept = 0, before_turn = 0;
 	bool running = cluster->running;
+	struct breath breath = { 0 };
 
 	if (cluster->seen_targets == cluster->count)
 		return;
@@ -159,7 +155,7 @@ static void targets_keep(struct check_table *table, struct check_cluster *cluste
 		} else {
 			target_free(table, target);
 		}
-		breathe(i);
+		(void)!breathe(&breath, TARGET_WEIGHT); /* what is half taken apart cannot be left: to the end all the same */
 	}
 	cluster->count = kept;
 	cluster->turn = before_turn;
@@ -171,10 +167,12 @@ static void targets_keep(struct check_table *table, struct check_cluster *cluste
 
 static void cluster_free(struct check_table *table, struct check_cluster *cluster)
 {
+	struct breath breath = { 0 };
+
 	run_remove(table, cluster);
 	for (uint32_t i = 0; i < cluster->count; i++) {
 		target_free(table, cluster->targets[i]);
-		breathe(i);
+		(void)!breathe(&breath, TARGET_WEIGHT);
 	}
 	arena_free(&cluster->arena);
 	free(cluster->targets);
@@ -314,9 +312,7 @@ int check_table_sync(struct check_table *table, struct registry *reg, struct che
 
 static uint32_t bucket_of(const struct check_table *table, uint32_t shard, uint64_t id)
 {
-	uint32_t hash = (uint32_t)((id * 64 + shard) * 0x9e3779b97f4a7c15ULL >> 32), at = hash & (2 * table->level - 1);
-
-	return at < table->bucket_count ? at : hash & (table->level - 1);
+	return split_place((uint32_t)((id * 64 + shard) * 0x9e3779b97f4a7c15ULL >> 32), table->bucket_count);
 }
 
 static int room_for_bucket(struct check_table *table)
@@ -336,17 +332,11 @@ static int room_for_bucket(struct check_table *table)
 /* Those of the bucket that is split that belong to the new one. */
 static void split(struct check_table *table)
 {
-	uint32_t new = table->bucket_count++;
+	uint32_t from = table->bucket_count == 0 ? 0 : split_next(table->bucket_count), new = table->bucket_count++;
 	struct check_service **link, *service;
 
 	table->buckets[new] = NULL;
-	if (new == 0) {
-		table->level = 1;
-		return;
-	}
-	if (new == 2 * table->level)
-		table->level = new;
-	for (link = &table->buckets[new - table->level]; (service = *link) != NULL;) {
+	for (link = &table->buckets[from]; (service = *link) != NULL;) {
 		if (bucket_of(table, service->shard, service->id) != new) {
 			link = &service->next;
 			continue;

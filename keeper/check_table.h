@@ -68,10 +68,9 @@ struct check_service {
 };
 
 struct check_table {
-	/* Owned. One bucket is split for each service that is added: chains stay short, and no call moves more than one. */
+	/* Owned. One bucket is divided for each service that is added (split.h). */
 	struct check_service **buckets;
 	uint32_t bucket_count, bucket_cap, count;
-	uint32_t level;  /* the largest power of two that is not above the number of the last one */
 	uint32_t probes; /* under way */
 	/* Clusters with a run in work, in turns. */
 	struct check_cluster *run_first, *run_last;

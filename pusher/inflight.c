@@ -6,6 +6,8 @@
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
+#include "shared/base/split.h"
+
 #define NONE UINT32_MAX
 #define CAPACITY_MIN 256U
 #define WHEEL_SLOTS 512U
@@ -17,16 +19,14 @@ struct list {
 	uint32_t first, last;
 };
 
-/* The tables grow by one bucket an entry (linear hashing), so that no single call has many to move: bucket `split` of the
- * first `base` ones is the next to be divided, those before it are. by_key has one entry of each key only; the others of
- * that key hang on it. */
+/* The tables grow by one bucket an entry (split.h). by_key has one entry of each key only; the others of that key hang on it. */
 struct inflight {
 	struct inflight_entry *entries;
 	uint32_t *by_sub, *by_key; /* room for capacity buckets each */
 	uint32_t capacity, count;
-	uint32_t free;  /* chained by next */
-	uint32_t fresh; /* never used, from here on */
-	uint32_t base, split;
+	uint32_t free;    /* chained by next */
+	uint32_t fresh;   /* never used, from here on */
+	uint32_t buckets; /* in use, of either table */
 	uint64_t seed;
 	uint32_t delayed;
 	uint64_t tick; /* of the wheel: everything before it has been given out */
@@ -35,9 +35,7 @@ struct inflight {
 
 static uint32_t bucket_of(const struct inflight *f, uint64_t hash)
 {
-	uint32_t bucket = (uint32_t)hash & (f->base - 1);
-
-	return bucket < f->split ? (uint32_t)hash & (2 * f->base - 1) : bucket;
+	return split_place((uint32_t)hash, f->buckets);
 }
 
 static uint32_t sub_bucket(const struct inflight *f, uint8_t shard, uint64_t sub_id)
@@ -134,13 +132,9 @@ static void unlink_key(struct inflight *f, uint32_t i)
 /* Divides the next bucket of either table. */
 static void split_bucket(struct inflight *f)
 {
-	uint32_t from = f->split, to = f->base + f->split, sub = f->by_sub[from], key = f->by_key[from], next;
+	uint32_t from = split_next(f->buckets), to = f->buckets++, sub = f->by_sub[from], key = f->by_key[from], next;
 
 	f->by_sub[from] = f->by_sub[to] = f->by_key[from] = f->by_key[to] = NONE;
-	if (++f->split == f->base) {
-		f->base *= 2;
-		f->split = 0;
-	}
 	for (; sub != NONE; sub = next) {
 		next = f->entries[sub].next_sub;
 		link_sub(f, sub);
@@ -234,8 +228,8 @@ static int make_room(struct inflight *f, uint32_t capacity)
 static void empty(struct inflight *f)
 {
 	f->free = NONE;
-	f->fresh = f->split = 0;
-	f->base = CAPACITY_MIN;
+	f->fresh = 0;
+	f->buckets = CAPACITY_MIN;
 	memset(f->by_sub, 0xff, CAPACITY_MIN * sizeof *f->by_sub);
 	memset(f->by_key, 0xff, CAPACITY_MIN * sizeof *f->by_key);
 }
@@ -332,7 +326,7 @@ struct inflight_entry *inflight_add(struct inflight *f, const struct inflight_en
 
 	*entry = *fields;
 	entry->list = LIST_NONE;
-	if (++f->count > f->base + f->split && f->base + f->split < f->capacity)
+	if (++f->count > f->buckets && f->buckets < f->capacity)
 		split_bucket(f);
 	link_sub(f, i);
 	link_key(f, i);

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "pusher/schedule.h"
 
-
 #include "shared/base/clock.h"
 #include "shared/base/log.h"
 #include "shared/config/config.h"

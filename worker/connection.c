@@ -2,7 +2,6 @@
 #include "worker/connection.h"
 
 #include <errno.h>
-#include <malloc.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -19,7 +18,6 @@
 #define BUFFER_KEEP (8U * 1024U)       /* of a connection */
 #define POOL_KEEP (4U * 1024U * 1024U) /* of the worker */
 #define MOVED_ENOUGH (16U * 1024U)     /* bytes that earn a body or an answer its time again */
-#define CROWD 1024U                    /* connections, about 1 KB each */
 #define SEND_MOST (1024U * 1024U)      /* bytes in one write: the other side may take them as fast as they are copied */
 #define LINGER_MS 2000U
 #define STOOD_STILL_MS 500U /* a timer that comes so late: the process was stopped, or the machine was */
@@ -108,15 +106,6 @@ static void forget_request(struct connection *c)
 	}
 }
 
-/* Of a crowd that left, when half of it is gone: free() gives back only what nothing that lives longer lies behind. */
-static void give_memory_back(struct worker *worker)
-{
-	if (worker->connection_peak < CROWD || worker->connection_count > worker->connection_peak / 2)
-		return;
-	worker->connection_peak = worker->connection_count;
-	(void)malloc_trim(0);
-}
-
 void connection_close(struct connection *c)
 {
 	struct worker *worker = c->worker;
@@ -136,7 +125,7 @@ void connection_close(struct connection *c)
 	buf_reset(&worker->pool->out);
 	buf_reset(&worker->pool->in);
 	free(c);
-	give_memory_back(worker);
+	connection_crowd_left(worker);
 	if ((worker->stopping || worker->leaving) && worker->connection_count == 0)
 		ev_break(worker->loop, EVBREAK_ALL);
 }

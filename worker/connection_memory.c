@@ -9,6 +9,7 @@
 #include "worker/connection_state.h"
 
 #include <inttypes.h>
+#include <malloc.h>
 
 #include "shared/base/clock.h"
 #include "shared/base/log.h"
@@ -16,6 +17,7 @@
 #include "shared/net/address.h"
 
 #define HELD_FREE (16U * 1024U) /* a connection with no more than this is not to blame */
+#define CROWD 1024U             /* connections, about 1 KB each */
 #define PROGRESS_SHARE 16U      /* of what is held */
 
 /* 0: not to blame. */
@@ -147,4 +149,12 @@ void connection_make_room(struct connection *c)
 		if (hog != c)
 			ev_feed_event(worker->loop, &hog->writer, EV_WRITE);
 	}
+}
+
+void connection_crowd_left(struct worker *worker)
+{
+	if (worker->connection_peak < CROWD || worker->connection_count > worker->connection_peak / 2)
+		return;
+	worker->connection_peak = worker->connection_count;
+	(void)malloc_trim(0);
 }

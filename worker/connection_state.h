@@ -106,6 +106,9 @@ void connection_count_held(struct connection *connection);
 void connection_forget_held(struct connection *connection);
 /* More than http.memory: frees what the worst of all connections hold, and sets their `cut`; this one may be among them. */
 void connection_make_room(struct connection *connection);
+/* When half of a crowd has gone, what its connections took goes back to the system: free() gives back only what nothing that
+ * lives longer lies behind. */
+void connection_crowd_left(struct worker *worker);
 
 static inline bool connection_pending(const struct connection *connection)
 {

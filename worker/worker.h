@@ -57,9 +57,9 @@ struct worker {
 	struct buf hosts;                            /* the same, for a list that is not in list_cache */
 	struct list_cache *list_cache;
 	struct accept_set *accept;
-	struct connection *connections; /* all open ones */
+	struct connection *connections;             /* all open ones */
 	uint32_t connection_count, connection_peak; /* now; the most since memory of closed ones was given back */
-	uint64_t held_bytes; /* buffers of all connections: http.memory */
+	uint64_t held_bytes;                        /* buffers of all connections: http.memory */
 	struct held_list held[HELD_CLASSES];
 	struct log_limit held_log;    /* who was cut off */
 	struct connection_pool *pool; /* buffers that all connections share */

@@ -380,10 +380,10 @@ def main():
     """Entry of every test file: runs its cases and closes with the line the runner reads."""
     program = unittest.main(exit=False, verbosity=2, buffer=False)
     result = program.result
-    failed = len(result.failures) + len(result.errors)
-    if result.skipped:
-        failed += len(result.skipped)      # a missing tool is a failure, never a silent skip
-    print("%d passed, %d failed" % (result.testsRun - failed, failed))
+    bad = [case for case, _ in result.failures + result.errors + result.skipped]     # a missing tool is never a silent skip
+    failed = len(bad)
+    lost = {getattr(case, "test_case", case).id() for case in bad if isinstance(case, unittest.TestCase)}    # not: the end of a class
+    print("%d passed, %d failed" % (result.testsRun - len(lost), failed))
     sys.exit(1 if failed or result.testsRun == 0 else 0)
 
 

@@ -13,6 +13,7 @@
 #include "shared/base/buf.h"
 #include "shared/base/clock.h"
 #include "shared/base/log.h"
+#include "shared/base/split.h"
 #include "shared/codec/utf8.h"
 
 static void arena_grows_and_resets(void **state)
@@ -200,6 +201,29 @@ static void clock_can_be_set(void **state)
 	assert_true(clock_wall_ms() > 1600000000000ULL);
 }
 
+/* From 1 to 1,000 buckets: a hash is in a bucket that there is, and goes only from the one that is divided to the new one. */
+static void split_moves_one_bucket(void **state)
+{
+	uint32_t places[4096], moved = 0;
+
+	(void)state;
+	for (uint32_t i = 0; i < 4096; i++)
+		places[i] = split_place(i * 2654435761U, 1);
+	for (uint32_t buckets = 1; buckets < 1000; buckets++) {
+		uint32_t from = split_next(buckets);
+
+		assert_in_range(from, 0, buckets - 1);
+		for (uint32_t i = 0; i < 4096; i++) {
+			uint32_t place = split_place(i * 2654435761U, buckets + 1);
+
+			assert_true(place == places[i] || (places[i] == from && place == buckets));
+			moved += place != places[i];
+			places[i] = place;
+		}
+	}
+	assert_in_range(moved, 4096, UINT32_MAX);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -212,6 +236,7 @@ int main(void)
 		cmocka_unit_test(log_lines_are_cut_between_characters),
 		cmocka_unit_test(log_quotes_what_clients_say),
 		cmocka_unit_test(clock_can_be_set),
+		cmocka_unit_test(split_moves_one_bucket),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
