@@ -7,6 +7,7 @@
 #include <string.h>
 #include <xxhash.h>
 
+#include "shared/base/discard.h"
 #include "shared/base/fiber.h"
 
 #define BUCKETS_MIN 256U
@@ -87,7 +88,7 @@ static void drop(struct list_cache *cache, struct node *node)
 	cache->bytes -= node->bytes;
 	cache->count--;
 	if (node->held == 0)
-		free(node);
+		discard(node, node->bytes);
 	else
 		node->dropped = true;
 }
@@ -192,7 +193,7 @@ void list_cache_release(const struct list_cache_entry *entry)
 	struct node *node = (struct node *)(void *)((char *)entry - offsetof(struct node, entry));
 
 	if (--node->held == 0 && node->dropped)
-		free(node);
+		discard(node, node->bytes);
 }
 
 const struct list_cache_entry *list_cache_older(struct list_cache *cache, const struct list_cache_key *key)
@@ -239,13 +240,13 @@ void list_cache_put(struct list_cache *cache, const struct list_cache_key *key, 
 		return;
 	node = bytes > cache->max_bytes ? NULL : malloc(bytes);
 	if (node != NULL && !fill(node, key, entry)) {
-		free(node);
+		discard(node, bytes);
 		return;
 	}
 	if ((older = find(cache, key, hash)) != NULL)
 		drop(cache, older);
 	if (node == NULL || bytes > cache->max_bytes) {
-		free(node);
+		discard(node, bytes);
 		return;
 	}
 	node->hash = hash;

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "shared/base/clock.h"
+#include "shared/base/discard.h"
 #include "shared/base/fiber.h"
 #include "shared/metrics/metrics.h"
 #include "shared/process/turn.h"
@@ -48,7 +49,7 @@ static struct long_lane *lane_of(const struct request *rq)
 
 static void stay_awake(struct long_lane *lane)
 {
-	if (lane->count > 0)
+	if (lane->count > 0 || discard_is_pending())
 		ev_idle_start(lane->worker->loop, &lane->busy);
 	else
 		ev_idle_stop(lane->worker->loop, &lane->busy);
@@ -113,30 +114,6 @@ static void work_free(struct long_lane *lane, struct long_work *work)
 
 /* ---- one slice ------------------------------------------------------------------- */
 
-/* A block of that many bytes becomes shorter piece by piece: the kernel takes a while for the pages of a large one. */
-static void *shrink(void *block, size_t bytes)
-{
-	void *shorter;
-
-	while (bytes > SPARE_BYTES) {
-		bytes -= SPARE_BYTES / 2;
-		if ((shorter = realloc(block, bytes)) == NULL)
-			break;
-		block = shorter;
-		if (fiber_pause() < 0)
-			continue; /* nobody waits for it: in slices all the same */
-	}
-	return block;
-}
-
-/* Others run while large memory is given back. */
-static void give_back(struct service_view *view)
-{
-	view->text = shrink(view->text, view->text_cap);
-	view->instances = shrink(view->instances, view->instance_cap * sizeof(view->instances[0]));
-	service_view_free(view);
-}
-
 static void run(void *arg)
 {
 	struct long_work *work = arg;
@@ -145,8 +122,6 @@ static void run(void *arg)
 	work->fn(rq);
 	if (!rq->answered && !work->gone)
 		reply_caused(rq, 500, "the handler gave no answer");
-	if (view_bytes(&work->view) > SPARE_BYTES)
-		give_back(&work->view);
 }
 
 static void count_held(struct long_lane *lane, struct long_work *work)
@@ -363,6 +338,8 @@ static void on_after_poll(struct ev_loop *loop, ev_check *watcher, int events)
 
 	(void)loop;
 	(void)events;
+	discard_step();
+	stay_awake(lane);
 	lane->inline_us = 0;
 	lane->owed_us = others_us < QUIET_US || others_us >= lane->owed_us ? 0 : lane->owed_us - others_us;
 	if (lane->owed_us > 0 || lane->count == 0)
@@ -371,6 +348,13 @@ static void on_after_poll(struct ev_loop *loop, ev_check *watcher, int events)
 	fill_places(lane);
 	if ((work = next_work(lane)) != NULL)
 		go_on(lane, work, now_us);
+}
+
+static void on_discard(void *arg)
+{
+	struct long_lane *lane = arg;
+
+	ev_idle_start(lane->worker->loop, &lane->busy);
 }
 
 static void on_idle(struct ev_loop *loop, ev_idle *watcher, int events)
@@ -391,6 +375,7 @@ void long_init(struct worker *worker)
 	ev_idle_init(&lane->busy, on_idle);
 	lane->after_poll.data = lane;
 	ev_check_start(worker->loop, &lane->after_poll);
+	discard_on(on_discard, lane);
 }
 
 /* NULL: there is none. */
@@ -422,6 +407,7 @@ void long_free(struct worker *worker)
 	ev_check_stop(worker->loop, &lane->after_poll);
 	ev_idle_stop(worker->loop, &lane->busy);
 	service_view_free(&lane->spare);
+	discard_off();
 	fiber_free_spare();
 }
 

@@ -16,7 +16,9 @@
  *  - uses rq->view, never a view of the worker; buffers of its own; no text of the list cache across a pause;
  *  - comes to a fiber_pause() at least every millisecond of work, holding no lock, and gives up on ERR_GONE;
  *  - knows that everything may have changed behind a pause.
- * The request and its texts stay until it returns, even if the connection does not. */
+ * The request and its texts stay until it returns, even if the connection does not.
+ *
+ * The same loop gives back the memory of large answers and views, a piece a turn (shared/base/discard.h). */
 #ifndef WORKER_LONG_H
 #define WORKER_LONG_H
 

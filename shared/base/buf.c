@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "shared/base/discard.h"
+
 #define BUF_FIRST 1024U
 
 void buf_init(struct buf *b)
@@ -14,7 +16,7 @@ void buf_init(struct buf *b)
 
 void buf_free(struct buf *b)
 {
-	free(b->data);
+	discard(b->data, b->cap);
 	buf_init(b);
 }
 

@@ -32,9 +32,9 @@ struct json_limits {
 	unsigned keys;  /* names in all objects together */
 };
 
-/* A text in it, or a number or the blank between two values, may be this long in the source: longer ones, which nothing stores,
- * could not be read in pieces. */
-#define JSON_TEXT_MAX (512U * 1024U)
+/* A text in it, or a number or the blank between two values, may be this long in the source. Of a longer one every piece would
+ * take milliseconds, since yajl reads a text from its begin with each; and the longest that can be stored has 245,280 bytes. */
+#define JSON_TEXT_MAX (256U * 1024U)
 
 /* 0, ERR_SYNTAX (why says it), ERR_TOO_BIG (JSON_TEXT_MAX, for about one piece more), ERR_NOMEM. why may be NULL. Long ones are
  * read with pauses (fiber.h), the callbacks may make some: ERR_GONE. */

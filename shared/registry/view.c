@@ -4,6 +4,7 @@
 
 #include <stdlib.h>
 
+#include "shared/base/discard.h"
 #include "shared/base/fiber.h"
 #include "shared/shm/blob.h"
 #include "shared/shm/health.h"
@@ -25,9 +26,9 @@ void service_view_init(struct service_view *view)
 
 void service_view_free(struct service_view *view)
 {
-	free(view->text);
-	free(view->clusters);
-	free(view->instances);
+	discard(view->text, view->text_cap);
+	discard(view->clusters, view->cluster_cap * sizeof(view->clusters[0]));
+	discard(view->instances, view->instance_cap * sizeof(view->instances[0]));
 	service_view_init(view);
 }
 

@@ -12,6 +12,7 @@
 #include "shared/base/arena.h"
 #include "shared/base/buf.h"
 #include "shared/base/clock.h"
+#include "shared/base/discard.h"
 #include "shared/base/log.h"
 #include "shared/base/split.h"
 #include "shared/codec/utf8.h"
@@ -201,6 +202,37 @@ static void clock_can_be_set(void **state)
 	assert_true(clock_wall_ms() > 1600000000000ULL);
 }
 
+static void on_wake(void *arg)
+{
+	++*(unsigned *)arg;
+}
+
+/* Of two large blocks a piece at a time; a short one, and all when nobody wakes, at once. */
+static void discard_gives_back_in_pieces(void **state)
+{
+	const size_t bytes = 20U * DISCARD_PIECE_BYTES;
+	unsigned woken = 0, steps = 0;
+
+	(void)state;
+	discard(malloc(bytes), bytes);
+	assert_false(discard_is_pending());
+	discard_on(on_wake, &woken);
+	discard(NULL, 0);
+	discard(malloc(1000), 1000);
+	assert_false(discard_is_pending());
+	discard(malloc(bytes), bytes);
+	discard(malloc(bytes), bytes);
+	assert_int_equal(woken, 1);
+	for (; discard_is_pending(); steps++)
+		discard_step();
+	assert_in_range(steps, 2 * 18, 2 * 20);
+	discard_step();
+	discard(malloc(bytes), bytes);
+	assert_int_equal(woken, 2);
+	discard_off();
+	assert_false(discard_is_pending());
+}
+
 /* From 1 to 1,000 buckets: a hash is in a bucket that there is, and goes only from the one that is divided to the new one. */
 static void split_moves_one_bucket(void **state)
 {
@@ -236,6 +268,7 @@ int main(void)
 		cmocka_unit_test(log_lines_are_cut_between_characters),
 		cmocka_unit_test(log_quotes_what_clients_say),
 		cmocka_unit_test(clock_can_be_set),
+		cmocka_unit_test(discard_gives_back_in_pieces),
 		cmocka_unit_test(split_moves_one_bucket),
 	};
 

@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* discard.h - memory of large blocks goes back to the system piece by piece.
+ *
+ * free() of a block of 100 MB takes the kernel ten milliseconds and more: too long for one turn. Here such a block only joins a
+ * list, and the loop of the process gives back one piece of it a turn, by discard_step(). Where nobody said discard_on(), and for
+ * short blocks, it is free(). Process-private. */
+#ifndef BASE_DISCARD_H
+#define BASE_DISCARD_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#define DISCARD_PIECE_BYTES (2U << 20)
+
+/* wake: the list is no longer empty, so the loop is not to sleep. */
+void discard_on(void (*wake)(void *arg), void *arg);
+/* What is left is freed, all later ones at once. */
+void discard_off(void);
+
+/* A block of malloc() and the like, of that many bytes; NULL is allowed. */
+void discard(void *block, size_t bytes);
+
+bool discard_is_pending(void);
+/* Gives back a piece. */
+void discard_step(void);
+
+#endif
