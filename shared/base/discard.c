@@ -36,7 +36,7 @@ void discard(void *block, size_t bytes)
 {
 	struct rest *rest = block;
 
-	if (list.wake == NULL || bytes <= 2 * (size_t)DISCARD_PIECE_BYTES) {
+	if (block == NULL || list.wake == NULL || bytes <= 2 * (size_t)DISCARD_PIECE_BYTES) {
 		free(block);
 		return;
 	}

@@ -217,7 +217,7 @@ static void discard_gives_back_in_pieces(void **state)
 	discard(malloc(bytes), bytes);
 	assert_false(discard_is_pending());
 	discard_on(on_wake, &woken);
-	discard(NULL, 0);
+	discard(NULL, bytes);
 	discard(malloc(1000), 1000);
 	assert_false(discard_is_pending());
 	discard(malloc(bytes), bytes);
