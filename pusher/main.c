@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "pusher/schedule.h"
+#include "shared/base/discard.h"
 #include "shared/base/log.h"
 #include "shared/metrics/metrics.h"
 #include "shared/process/freeze.h"
@@ -66,10 +67,18 @@ static void plan(struct pusher *pusher, bool more)
 		set_due(pusher, (double)wait_ms / 1000 + 0.0005);
 }
 
+/* run() looks by itself. */
+static void on_discard(void *arg)
+{
+	(void)arg;
+}
+
 static void run(struct pusher *pusher)
 {
-	bool more = schedule_run(&pusher->schedule);
+	bool more;
 
+	discard_step();
+	more = schedule_run(&pusher->schedule) || discard_is_pending();
 	if (schedule_is_over(&pusher->schedule))
 		ev_break(pusher->loop, EVBREAK_ALL);
 	plan(pusher, more);
@@ -284,6 +293,7 @@ int pusher_main(struct process *proc)
 		free(pusher);
 		return EXIT_FAILURE;
 	}
+	discard_on(on_discard, pusher);
 	process_ready(proc);
 	stand_still(pusher);
 	run(pusher);
