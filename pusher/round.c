@@ -129,9 +129,7 @@ static int make_view(struct round *round, const struct view_wish *wish, struct p
 	struct datagram *datagram;
 	int ret = await_memory(round);
 
-	if (ret == 0)
-		ret = encode_view(round, wish->clusters, wish->grouped, &datagram);
-	if (ret < 0)
+	if (ret < 0 || (ret = encode_view(round, wish->clusters, wish->grouped, &datagram)) < 0)
 		return ret;
 	*view_r = views_add(&round->views, wish, datagram);
 	if (*view_r == NULL) {
