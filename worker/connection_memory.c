@@ -116,7 +116,7 @@ static void note(const struct connection *c, uint64_t now_ms)
 	            skipped);
 }
 
-/* Its memory is there for others at once; a parked request has views into the input, which goes with it. The end of the
+/* Its memory is there for others soon (discard.h); a parked request has views into the input, which goes with it. The end of the
  * connection has its own turn: whoever walks through the connections now finds all of them. */
 static void release(struct connection *c)
 {
@@ -153,7 +153,8 @@ void connection_make_room(struct connection *c)
 
 void connection_crowd_left(struct worker *worker)
 {
-	if (worker->connection_peak < CROWD || worker->connection_count > worker->connection_peak / 2)
+	if (worker->stopping || worker->leaving || worker->connection_peak < CROWD ||
+	    worker->connection_count > worker->connection_peak / 2)
 		return;
 	worker->connection_peak = worker->connection_count;
 	(void)malloc_trim(0);

@@ -198,7 +198,7 @@ static uint64_t answer(struct connection *c, const char *head, struct str body)
 	route_stats_handled(rq);
 	now_us = clock_mono_us();
 	turn_end(&worker->turn, now_us, "request", rq->route != NULL ? str_of(rq->route->path) : rq->path);
-	/* A long request may have its answer and still give memory back. */
+	/* A long request may have its answer and still be at its end. */
 	if (rq->parked && (!rq->answered || rq->work != NULL)) {
 		c->request = rq;
 		c->state = CONNECTION_PARKED;

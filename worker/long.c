@@ -333,13 +333,15 @@ static void go_on(struct long_lane *lane, struct long_work *work, uint64_t now_u
 static void on_after_poll(struct ev_loop *loop, ev_check *watcher, int events)
 {
 	struct long_lane *lane = watcher->data;
-	uint64_t now_us = clock_mono_us(), others_us = now_us - lane->worker->proc->woke_us - lane->inline_us;
+	uint64_t now_us, others_us;
 	struct long_work *work;
 
 	(void)loop;
 	(void)events;
 	discard_step();
 	stay_awake(lane);
+	now_us = clock_mono_us();
+	others_us = now_us - lane->worker->proc->woke_us - lane->inline_us;
 	lane->inline_us = 0;
 	lane->owed_us = others_us < QUIET_US || others_us >= lane->owed_us ? 0 : lane->owed_us - others_us;
 	if (lane->owed_us > 0 || lane->count == 0)
@@ -405,9 +407,9 @@ void long_free(struct worker *worker)
 		finish(lane, work);
 	}
 	ev_check_stop(worker->loop, &lane->after_poll);
-	ev_idle_stop(worker->loop, &lane->busy);
 	service_view_free(&lane->spare);
 	discard_off();
+	ev_idle_stop(worker->loop, &lane->busy);
 	fiber_free_spare();
 }
 

@@ -3,6 +3,9 @@
 
 #include <stdlib.h>
 
+#define SHARE 32U /* of all that is left, in one piece */
+#define SHORT_BYTES (2 * (size_t)DISCARD_PIECE_BYTES)
+
 /* At the begin of what is still there of a block. */
 struct rest {
 	struct rest *next;
@@ -12,7 +15,8 @@ struct rest {
 static struct {
 	void (*wake)(void *arg);
 	void *arg;
-	struct rest *first;
+	struct rest *first, *last;
+	size_t bytes;
 } list;
 
 void discard_on(void (*wake)(void *arg), void *arg)
@@ -29,21 +33,25 @@ void discard_off(void)
 		next = list.first->next;
 		free(list.first);
 	}
+	list.last = NULL;
 	list.wake = NULL;
+	list.bytes = 0;
 }
 
 void discard(void *block, size_t bytes)
 {
 	struct rest *rest = block;
 
-	if (block == NULL || list.wake == NULL || bytes <= 2 * (size_t)DISCARD_PIECE_BYTES) {
+	if (block == NULL || list.wake == NULL || bytes <= SHORT_BYTES) {
 		free(block);
 		return;
 	}
-	*rest = (struct rest){ list.first, bytes };
+	*rest = (struct rest){ NULL, bytes };
 	if (list.first == NULL)
 		list.wake(list.arg);
-	list.first = rest;
+	*(list.first == NULL ? &list.first : &list.last->next) = rest;
+	list.last = rest;
+	list.bytes += bytes;
 }
 
 bool discard_is_pending(void)
@@ -53,17 +61,22 @@ bool discard_is_pending(void)
 
 void discard_step(void)
 {
-	struct rest *rest = list.first, *shorter = NULL;
+	size_t piece = list.bytes / SHARE > DISCARD_PIECE_BYTES ? list.bytes / SHARE : DISCARD_PIECE_BYTES;
+	struct rest *rest = list.first, *next, *shorter = NULL;
 
 	if (rest == NULL)
 		return;
-	list.first = rest->next;
-	if (rest->bytes > 2 * (size_t)DISCARD_PIECE_BYTES)
-		shorter = realloc(rest, rest->bytes - DISCARD_PIECE_BYTES);
+	next = rest->next;
+	if (rest->bytes > SHORT_BYTES && rest->bytes > piece + sizeof(*rest))
+		shorter = realloc(rest, rest->bytes - piece);
 	if (shorter == NULL) {
+		list.bytes -= rest->bytes;
 		free(rest);
-		return;
+	} else {
+		shorter->bytes -= piece;
+		list.bytes -= piece;
 	}
-	shorter->bytes -= DISCARD_PIECE_BYTES;
-	list.first = shorter;
+	list.first = shorter != NULL ? shorter : next;
+	if (next == NULL)
+		list.last = shorter;
 }

@@ -2,8 +2,9 @@
 /* discard.h - memory of large blocks goes back to the system piece by piece.
  *
  * free() of a block of 100 MB takes the kernel ten milliseconds and more: too long for one turn. Here such a block only joins a
- * list, and the loop of the process gives back one piece of it a turn, by discard_step(). Where nobody said discard_on(), and for
- * short blocks, it is free(). Process-private. */
+ * list, and the loop of the process gives back one piece a turn, by discard_step(), of the oldest first: DISCARD_PIECE_BYTES, or
+ * more when much is left (1/32 of it), so that it does not grow while others make large blocks in each turn. Where nobody said
+ * discard_on(), and for short blocks, it is free(). Process-private. */
 #ifndef BASE_DISCARD_H
 #define BASE_DISCARD_H
 

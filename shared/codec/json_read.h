@@ -33,7 +33,8 @@ struct json_limits {
 };
 
 /* A text in it, or a number or the blank between two values, may be this long in the source. Of a longer one every piece would
- * take milliseconds, since yajl reads a text from its begin with each; and the longest that can be stored has 245,280 bytes. */
+ * take milliseconds, since yajl reads a text from its begin with each. limits.metadata allows 245,280 bytes at the most; a text
+ * of them that is full of escapes has to come in parts. */
 #define JSON_TEXT_MAX (256U * 1024U)
 
 /* 0, ERR_SYNTAX (why says it), ERR_TOO_BIG (JSON_TEXT_MAX, for about one piece more), ERR_NOMEM. why may be NULL. Long ones are
