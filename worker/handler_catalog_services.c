@@ -32,7 +32,7 @@ struct catalog {
 	int err;
 };
 
-#define ROW_WEIGHT 1024U /* of a look at one service */
+#define ROW_WEIGHT 8192U /* of a look at one service, whose pages may be cold */
 #define HOST_WEIGHT 64U  /* of a look at one instance in memory */
 
 /* ---- which services -------------------------------------------------------------------- */

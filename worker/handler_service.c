@@ -27,7 +27,7 @@ struct listing {
 	struct breath breath;
 };
 
-#define ROW_WEIGHT 1024U /* of a look at one service */
+#define ROW_WEIGHT 8192U /* of a look at one service, whose pages may be cold */
 #define NAME_WEIGHT 64U  /* of one in memory */
 
 /* ---- limits of an answer --------------------------------------------------------- */
