@@ -314,7 +314,6 @@ static int commit_segment(struct master *m)
 {
 	bool fresh = m->seg->pending;
 
-	(void)malloc_trim(0); /* of reading the configuration and of the probes: each child would keep it */
 	if (segment_commit(m->seg) < 0)
 		return fail("segment-commit", strerror(errno));
 	if (fresh)
@@ -371,6 +370,7 @@ static int serve(struct master *m)
 	watch_start(m);
 	if (arriving)
 		arrival_adopt_children(m);
+	(void)malloc_trim(0); /* of reading the configuration and of the probes: each child would keep it */
 	spawn_wanted(m);
 	ev_run(m->loop, 0);
 	files_remove(m->config.runtime_dir);

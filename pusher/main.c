@@ -67,12 +67,6 @@ static void plan(struct pusher *pusher, bool more)
 		set_due(pusher, (double)wait_ms / 1000 + 0.0005);
 }
 
-/* run() looks by itself. */
-static void on_discard(void *arg)
-{
-	(void)arg;
-}
-
 static void run(struct pusher *pusher)
 {
 	bool more;
@@ -293,7 +287,7 @@ int pusher_main(struct process *proc)
 		free(pusher);
 		return EXIT_FAILURE;
 	}
-	discard_on(on_discard, pusher);
+	discard_on(NULL, NULL);
 	process_ready(proc);
 	stand_still(pusher);
 	run(pusher);

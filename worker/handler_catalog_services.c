@@ -32,8 +32,7 @@ struct catalog {
 	int err;
 };
 
-#define ROW_WEIGHT 8192U /* of a look at one service, whose pages may be cold */
-#define HOST_WEIGHT 64U  /* of a look at one instance in memory */
+#define HOST_WEIGHT 64U /* of a look at one instance in memory */
 
 /* ---- which services -------------------------------------------------------------------- */
 
@@ -113,7 +112,7 @@ static int select_by_address(struct catalog *catalog)
 			ret = has_address(catalog, catalog->rq->view);
 		if (ret == 1)
 			services->rows[kept++] = services->rows[i];
-		if (ret < 0 || (ret = breathe(&catalog->breath, ROW_WEIGHT)) < 0)
+		if (ret < 0 || (ret = breathe(&catalog->breath, SERVICE_WEIGHT)) < 0)
 			return ret;
 	}
 	services->count = kept;
@@ -225,7 +224,7 @@ static int put_rows(struct buf *b, struct catalog *catalog, size_t start, size_t
 	for (size_t i = start; i < end && ret >= 0; i++) {
 		ret = catalog->with_instances ? put_detail(b, catalog, i) : put_counts(b, catalog, i);
 		if (ret >= 0)
-			ret = handler_go_on(catalog->rq, b, &catalog->breath, ROW_WEIGHT);
+			ret = handler_go_on(catalog->rq, b, &catalog->breath, SERVICE_WEIGHT);
 	}
 	if (b->len > 0 && b->data[b->len - 1] == ',')
 		b->len--;

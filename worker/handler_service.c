@@ -27,8 +27,7 @@ struct listing {
 	struct breath breath;
 };
 
-#define ROW_WEIGHT 8192U /* of a look at one service, whose pages may be cold */
-#define NAME_WEIGHT 64U  /* of one in memory */
+#define NAME_WEIGHT 64U /* of one in memory */
 
 /* ---- limits of an answer --------------------------------------------------------- */
 
@@ -210,7 +209,7 @@ static int select_names(struct listing *list, const struct selector *selector)
 			ret = matches(list, selector);
 		if (ret == 1)
 			names->rows[kept++] = names->rows[i];
-		if (ret < 0 || (ret = breathe(&list->breath, ROW_WEIGHT)) < 0)
+		if (ret < 0 || (ret = breathe(&list->breath, SERVICE_WEIGHT)) < 0)
 			return ret;
 	}
 	names->count = kept;

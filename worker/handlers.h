@@ -8,6 +8,7 @@
 
 #include <stdbool.h>
 
+#include "shared/base/breath.h"
 #include "shared/metrics/metrics.h"
 #include "shared/registry/registry.h"
 #include "worker/request.h"
@@ -94,7 +95,6 @@ void handle_console_liveness(struct request *rq);
 void handle_console_readiness(struct request *rq);
 void handle_console_state(struct request *rq);
 
-struct breath;
 struct pattern;
 struct process;
 
@@ -137,6 +137,8 @@ bool handler_page_fits(struct request *rq, uint64_t rows);
  * and then while it is made, so that it does not grow to what would be thrown away. */
 int handler_answer_fits(struct request *rq, const struct buf *b) MUST_CHECK;
 int handler_bytes_fit(struct request *rq, uint64_t bytes) MUST_CHECK;
+/* A look into the registry at one of many services, whose pages may be cold: every second time somebody looks at the clock. */
+#define SERVICE_WEIGHT (BREATH_WEIGHT / 2)
 /* A row of that weight (breath.h) was written to b, which still fits: others have their turn. ERR_LIMIT, ERR_GONE. */
 int handler_go_on(struct request *rq, const struct buf *b, struct breath *breath, size_t weight) MUST_CHECK;
 

@@ -13,6 +13,7 @@ struct rest {
 };
 
 static struct {
+	bool on;
 	void (*wake)(void *arg);
 	void *arg;
 	struct rest *first, *last;
@@ -21,6 +22,7 @@ static struct {
 
 void discard_on(void (*wake)(void *arg), void *arg)
 {
+	list.on = true;
 	list.wake = wake;
 	list.arg = arg;
 }
@@ -33,8 +35,8 @@ void discard_off(void)
 		next = list.first->next;
 		free(list.first);
 	}
+	list.on = false;
 	list.last = NULL;
-	list.wake = NULL;
 	list.bytes = 0;
 }
 
@@ -42,12 +44,12 @@ void discard(void *block, size_t bytes)
 {
 	struct rest *rest = block;
 
-	if (block == NULL || list.wake == NULL || bytes <= SHORT_BYTES) {
+	if (block == NULL || !list.on || bytes <= SHORT_BYTES) {
 		free(block);
 		return;
 	}
 	*rest = (struct rest){ NULL, bytes };
-	if (list.first == NULL)
+	if (list.first == NULL && list.wake != NULL)
 		list.wake(list.arg);
 	*(list.first == NULL ? &list.first : &list.last->next) = rest;
 	list.last = rest;

@@ -13,7 +13,7 @@
 
 #define DISCARD_PIECE_BYTES (2U << 20)
 
-/* wake: the list is no longer empty, so the loop is not to sleep. */
+/* wake: the list is no longer empty, so the loop is not to sleep. NULL: it asks discard_is_pending() after each of its turns. */
 void discard_on(void (*wake)(void *arg), void *arg);
 /* What is left is freed, all later ones at once. */
 void discard_off(void);

@@ -265,7 +265,6 @@ void log_debug(const char *format, ...)
 	va_end(args);
 }
 
-/* Bytes that a terminal obeys: the control bytes, and those of U+0080 to U+009F, of which one stands for ESC [. */
 bool log_may(struct log_limit *limit, uint64_t now_ms, uint64_t *skipped_r)
 {
 	if (limit->at_ms != 0 && now_ms - limit->at_ms < LIMIT_MS) {
@@ -278,6 +277,7 @@ bool log_may(struct log_limit *limit, uint64_t now_ms, uint64_t *skipped_r)
 	return true;
 }
 
+/* Bytes that a terminal obeys: the control bytes, and those of U+0080 to U+009F, of which one stands for ESC [. */
 static bool is_control(struct str s, size_t i)
 {
 	unsigned char c = (unsigned char)s.p[i], before = i > 0 ? (unsigned char)s.p[i - 1] : 0;

@@ -389,16 +389,15 @@ def main():
     """Entry of every test file: runs its cases and closes with the line the runner reads."""
     program = unittest.main(exit=False, verbosity=2, buffer=False)
     result = program.result
-    bad = [case for case, _ in result.failures + result.errors + result.skipped]     # a missing tool is never a silent skip
-    tried, whys = int(os.environ.get("ROSTER_TRIED", "0")) + 1, [why for _, why in result.failures + result.errors + result.skipped]
-    if bad and tried < TRIES and all("LongTurns: " in why and "During handling of the above" not in why for why in whys):
+    bad = result.failures + result.errors + result.skipped      # a missing tool is never a silent skip
+    tried = int(os.environ.get("ROSTER_TRIED", "0")) + 1
+    if bad and tried < TRIES and all("LongTurns: " in why and "During handling of the above" not in why for _, why in bad):
         print("once more: turns were too long", flush=True)
         sys.stderr.flush()
         os.execve(sys.executable, sys.orig_argv, dict(os.environ, ROSTER_TRIED=str(tried)))
-    failed = len(bad)
-    lost = {getattr(case, "test_case", case).id() for case in bad if isinstance(case, unittest.TestCase)}    # not: the end of a class
-    print("%d passed, %d failed" % (result.testsRun - len(lost), failed))
-    sys.exit(1 if failed or result.testsRun == 0 else 0)
+    lost = {getattr(case, "test_case", case).id() for case, _ in bad if isinstance(case, unittest.TestCase)}  # not: the end of a class
+    print("%d passed, %d failed" % (result.testsRun - len(lost), len(bad)))
+    sys.exit(1 if bad or result.testsRun == 0 else 0)
 
 
 __all__ = [name for name in dir() if not name.startswith("_")]

@@ -237,6 +237,10 @@ static void discard_gives_back_in_pieces(void **state)
 	discard(malloc(bytes), bytes);
 	assert_int_equal(woken, 3);
 	discard_off();
+	discard_on(NULL, NULL);
+	discard(malloc(bytes), bytes);
+	assert_true(discard_is_pending());
+	discard_off();
 	assert_false(discard_is_pending());
 }
 
