@@ -410,7 +410,8 @@ class Change(Load):
         if got["per_second"] * 30 < beats["per_second"]:
             raise TooSlow("%d changes/s, %d beats/s" % (got["per_second"], beats["per_second"]))
         self.assertGreaterEqual(len(gaps), 1)
-        self.assertTrue(all(gap > 0.9 for gap in gaps), gaps)
+        if min(gaps) <= 0.9:        # behind one that was late the next one is not; more often than that it would be the server
+            raise TooSlow("pushes %s s apart" % gaps)
         others.yardstick.judge(max(gaps) * 1e3 - 1000, 500, "the next push, after the merge delay")
         self.assertLess(peak - before, 32 * MIB)
         # The last push has the last state.
