@@ -51,6 +51,9 @@ class A22Reflection(unittest.TestCase):
                     reply = claim(server, "s", address, port)
                     self.assertEqual((reply.status, reply.json["cacheMillis"]), (200, 3000))
             self.assertEqual(refused(server), self.REASONS)
+            # Who subscribes while a change waits is pushed that one too.
+            wait_until(lambda: counter(server, "roster_push_rounds_total") > 0 and counter(server, "roster_push_queue_services") == 0, 5,
+                       "the first change taken")
             good = Subscriber(server, "s")
             before = counter(server, TOTAL)
             server.register("s", "10.0.0.2", 80)
