@@ -9,7 +9,7 @@
 #include "master/options.h"
 #include "master/privileges.h"
 #include "master/start.h"
-#include "master/transfer.h"
+#include "master/upgrade/transfer.h"
 #include "shared/process/document.h"
 #include "shared/registry/registry.h"
 #include "shared/shm/segment.h"

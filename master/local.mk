@@ -1,15 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 libroster_a_SOURCES += \
 	master/activation.c master/activation.h \
-	master/arrival.c master/arrival.h \
 	master/backoff.c master/backoff.h \
-	master/convert.c master/convert.h \
+	master/busy.c master/busy.h \
 	master/daemon.c master/daemon.h \
 	master/damage.c master/damage.h \
-	master/fallback.c master/fallback.h \
 	master/files.c master/files.h \
-	master/freeze.c master/freeze.h \
-	master/handover.c master/handover.h \
 	master/inspect.c master/inspect.h \
 	master/master.h \
 	master/newfile.c master/newfile.h \
@@ -26,33 +22,23 @@ libroster_a_SOURCES += \
 	master/start.c master/start.h \
 	master/stop.c master/stop.h \
 	master/title.c master/title.h \
-	master/transfer.c master/transfer.h \
-	master/trial.c master/trial.h \
-	master/trial_run.c master/trial_run.h \
-	master/busy.c master/busy.h \
-	master/upgrade.c master/upgrade.h \
 	master/watch.c master/watch.h
 
 if HAVE_CMOCKA
-check_PROGRAMS += tests/unit/options_test tests/unit/backoff_test tests/unit/activation_test tests/unit/sockets_test \
-	tests/unit/busy_test tests/unit/handover_test tests/unit/newfile_test
-tests_unit_options_test_SOURCES = tests/unit/options_test.c
-tests_unit_options_test_LDADD = $(UNIT_LDADD)
-tests_unit_backoff_test_SOURCES = tests/unit/backoff_test.c
-tests_unit_backoff_test_LDADD = $(UNIT_LDADD)
+check_PROGRAMS += tests/unit/activation_test tests/unit/backoff_test tests/unit/busy_test \
+	tests/unit/newfile_test tests/unit/options_test tests/unit/reap_test tests/unit/sockets_test
 tests_unit_activation_test_SOURCES = tests/unit/activation_test.c
 tests_unit_activation_test_LDADD = $(UNIT_LDADD)
-tests_unit_sockets_test_SOURCES = tests/unit/sockets_test.c
-tests_unit_sockets_test_LDADD = $(UNIT_LDADD)
+tests_unit_backoff_test_SOURCES = tests/unit/backoff_test.c
+tests_unit_backoff_test_LDADD = $(UNIT_LDADD)
 tests_unit_busy_test_SOURCES = tests/unit/busy_test.c
 tests_unit_busy_test_LDADD = $(UNIT_LDADD)
 tests_unit_newfile_test_SOURCES = tests/unit/newfile_test.c
 tests_unit_newfile_test_LDADD = $(UNIT_LDADD)
-tests_unit_handover_test_SOURCES = tests/unit/handover_test.c
-tests_unit_handover_test_LDADD = $(UNIT_LDADD)
-check_PROGRAMS += tests/unit/convert_test tests/unit/reap_test
+tests_unit_options_test_SOURCES = tests/unit/options_test.c
+tests_unit_options_test_LDADD = $(UNIT_LDADD)
 tests_unit_reap_test_SOURCES = tests/unit/reap_test.c
 tests_unit_reap_test_LDADD = $(UNIT_LDADD)
-tests_unit_convert_test_SOURCES = tests/unit/convert_test.c
-tests_unit_convert_test_LDADD = $(UNIT_LDADD)
+tests_unit_sockets_test_SOURCES = tests/unit/sockets_test.c
+tests_unit_sockets_test_LDADD = $(UNIT_LDADD)
 endif

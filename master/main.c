@@ -2,12 +2,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "master/fallback.h"
+#include "master/upgrade/fallback.h"
 #include "master/inspect.h"
 #include "master/master.h"
 #include "master/options.h"
 #include "master/title.h"
-#include "master/trial_run.h"
+#include "master/upgrade/trial_run.h"
 
 int main(int argc, char **argv)
 {

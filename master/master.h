@@ -14,13 +14,13 @@
 
 #include "master/activation.h"
 #include "master/backoff.h"
-#include "master/convert.h"
-#include "master/freeze.h"
+#include "master/upgrade/convert.h"
+#include "master/upgrade/freeze.h"
 #include "master/options.h"
 #include "master/privileges.h"
 #include "master/roles.h"
 #include "master/sockets.h"
-#include "master/upgrade.h"
+#include "master/upgrade/upgrade.h"
 #include "shared/config/config.h"
 #include "shared/shm/segment.h"
 
@@ -48,7 +48,7 @@ struct child {
 	struct backoff backoff;
 	ev_timer respawn;
 	int notice_fd;    /* eventfd, made at the first fork, kept for successors */
-	int handover_fd;  /* worker: our end of a pair, a new one for each fork (worker/handover.h); -1: none */
+	int handover_fd;  /* worker: our end of a pair, a new one for each fork (worker/http/migrate.h); -1: none */
 	int handover_end; /* the other, between the pair and the fork */
 };
 

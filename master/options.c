@@ -5,7 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "master/handover.h"
+#include "master/upgrade/handover.h"
 
 enum { LONG_FORGET = 256, LONG_PRINT, LONG_CHECK, LONG_API, LONG_METRICS, LONG_EXPORT, LONG_IMPORT, LONG_HANDOVER, LONG_TRIAL };
 

@@ -6,7 +6,7 @@
 #include <string.h>
 #include <sys/wait.h>
 
-#include "master/arrival.h"
+#include "master/upgrade/arrival.h"
 #include "master/damage.h"
 #include "master/master.h"
 #include "master/spawn.h"

@@ -6,7 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "master/handover.h"
+#include "master/upgrade/handover.h"
 #include "master/master.h"
 #include "shared/base/log.h"
 

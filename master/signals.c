@@ -11,7 +11,7 @@
 #include "master/reload.h"
 #include "master/spawn.h"
 #include "master/stop.h"
-#include "master/upgrade.h"
+#include "master/upgrade/upgrade.h"
 #include "shared/base/log.h"
 
 static void do_stop(struct master *m)

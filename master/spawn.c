@@ -10,8 +10,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "master/arrival.h"
-#include "master/fallback.h"
+#include "master/upgrade/arrival.h"
+#include "master/upgrade/fallback.h"
 #include "master/master.h"
 #include "master/title.h"
 #include "shared/base/clock.h"

@@ -12,9 +12,9 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "master/arrival.h"
+#include "master/upgrade/arrival.h"
 #include "master/daemon.h"
-#include "master/fallback.h"
+#include "master/upgrade/fallback.h"
 #include "master/files.h"
 #include "master/master.h"
 #include "master/notify.h"

@@ -3,7 +3,7 @@
 
 #include <signal.h>
 
-#include "master/arrival.h"
+#include "master/upgrade/arrival.h"
 #include "master/damage.h"
 #include "master/master.h"
 #include "master/spawn.h"

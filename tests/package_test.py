@@ -75,7 +75,7 @@ class Package(unittest.TestCase):
         """Every source in the tree is built or distributed by some local.mk."""
         listed = "".join(open(p).read() for p in glob.glob(roster.TOP + "/*/local.mk") + glob.glob(roster.TOP + "/*/*/local.mk")
                          + [roster.TOP + "/Makefile.am"])
-        for folder in ("master", "worker", "pusher", "keeper", "shared/*", "tests/unit", "tests/system", "tests/bench"):
+        for folder in ("master", "master/*", "worker", "worker/*", "pusher", "keeper", "shared/*", "tests/unit", "tests/system", "tests/bench"):
             for path in glob.glob(os.path.join(roster.TOP, folder, "*.[ch]")):
                 self.assertTrue(os.path.relpath(path, roster.TOP) in listed, path + " is in no local.mk")
 

@@ -9,11 +9,11 @@
 #include "shared/base/clock.h"
 #include "shared/base/log.h"
 #include "shared/process/freeze.h"
-#include "worker/accept.h"
-#include "worker/connection.h"
-#include "worker/migrate.h"
-#include "worker/list_cache.h"
-#include "worker/router.h"
+#include "worker/http/accept.h"
+#include "worker/http/connection.h"
+#include "worker/http/migrate.h"
+#include "worker/v1/list_cache.h"
+#include "worker/v1/router.h"
 
 #define SETTLE_MS 200U             /* before everybody stands still: long requests that are nearly ready */
 #define STOP_SECONDS 5.0           /* SIGTERM: requests in hand get this long */

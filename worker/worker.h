@@ -12,32 +12,32 @@
 #include "shared/process/turn.h"
 #include "shared/registry/registry.h"
 #include "shared/registry/switches.h"
-#include "worker/gate.h"
-#include "worker/keep_alive.h"
-#include "worker/long.h"
-#include "worker/route_stats.h"
-#include "worker/unpushed.h"
+#include "worker/v1/gate.h"
+#include "worker/http/keep_alive.h"
+#include "worker/http/long.h"
+#include "worker/metrics/route_stats.h"
+#include "worker/v1/unpushed.h"
 
-struct list_cache; /* worker/list_cache.h */
-struct accept_set; /* worker/accept.h */
+struct list_cache; /* worker/v1/list_cache.h */
+struct accept_set; /* worker/http/accept.h */
 struct connection;
-struct connection_pool; /* worker/connection.h */
-struct router;          /* worker/router.h */
+struct connection_pool; /* worker/http/connection.h */
+struct router;          /* worker/v1/router.h */
 
-/* Requests that a handler answers later, by rising id (worker/park.h). */
+/* Requests that a handler answers later, by rising id (worker/http/park.h). */
 struct parked {
 	struct request **rows;
 	uint32_t count, capacity;
 };
 
-/* Load of the machine for /operator/metrics, read at most once a second (worker/handler_operator.c). */
+/* Load of the machine for /operator/metrics, read at most once a second (worker/v1/handler_operator.c). */
 struct host_load {
 	uint64_t read_ms;     /* 0: never */
 	uint64_t busy, total; /* ticks of /proc/stat at that time */
 	float cpu, load, mem;
 };
 
-/* Connections that hold much, by the time of their last progress (worker/connection_memory.c). */
+/* Connections that hold much, by the time of their last progress (worker/http/memory.c). */
 struct held_list {
 	struct connection *first, *last;
 };

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* freeze.h - the whole server stands still for a moment: the child's side. master/freeze.h is the other.
+/* freeze.h - the whole server stands still for a moment: the child's side. master/upgrade/freeze.h is the other.
  *
  * The master writes a generation to board->frozen and wakes every child. A child comes here between two events of its
  * loop, says so in its slot (frozen_seen) and waits without touching the segment any more: nothing is read from its clients,

@@ -30,7 +30,7 @@ struct listen_set {
 	uint16_t port;        /* the real one, also when 0 was configured */
 };
 
-/* Where a new image's workers ask those of the old one for their connections (worker/handover.h): worker n asks n, n +
+/* Where a new image's workers ask those of the old one for their connections (worker/http/migrate.h): worker n asks n, n +
  * workers, and so on. */
 struct adopt_set {
 	int fds[WORKERS_MAX]; /* -1: none */
@@ -49,9 +49,9 @@ struct process {
 	struct listen_set *listen;
 	int udp_fd; /* pusher: bound to push.port */
 	uint16_t udp_port;
-	int alive_fd;                  /* reads EOF when the master dies */
-	int notice_fd;                 /* eventfd: the master changed the board (orphans, retired) */
-	int handover_fd;               /* worker: a successor may ask here for the connections (worker/handover.h); -1: nobody */
+	int alive_fd;    /* reads EOF when the master dies */
+	int notice_fd;   /* eventfd: the master changed the board (orphans, retired) */
+	int handover_fd; /* worker: a successor may ask here for the connections (worker/http/migrate.h); -1: nobody */
 	const struct adopt_set *adopt; /* worker: NULL, or whose connections to take over first */
 	int ready_fd;                  /* eventfd of the master: a slot's state changed, a lock is stuck; -1: nobody */
 	bool stale;                    /* keeper: the segment was older than segment.max_age */

@@ -174,7 +174,7 @@ void segment_discard(struct segment *seg);
 /* Upgrade: removes the NAME.new of an image that went no further; true when there was one. */
 bool segment_sweep_beside(const struct segment *seg);
 
-/* Upgrade (master/upgrade.h): the file behind fd is in use by other processes. Both check it as a start does (magic,
+/* Upgrade (master/upgrade/upgrade.h): the file behind fd is in use by other processes. Both check it as a start does (magic,
  * fingerprint, boot, sizes, backing) and leave locks and logs alone, because others hold them. ERR_RANGE: another layout;
  * ERR_CORRUPT: anything else; why says what.
  *

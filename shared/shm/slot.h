@@ -43,8 +43,8 @@ struct slot {
 	char last_words[SLOT_LAST_WORDS];              /* assert text; the master logs and clears it */
 };
 
-/* What one route cost one worker (worker/route_stats.h): SLOT_ROUTES of them for each place of each worker, apart from the
- * slots, because most are never touched. */
+/* What one route cost one worker (worker/metrics/route_stats.h): SLOT_ROUTES of them for each place of each worker, apart from
+ * the slots, because most are never touched. */
 struct slot_route {
 	uint64_t errors; /* answers with a status of 400 or more */
 	uint64_t us;     /* sum of the latencies */
@@ -61,7 +61,7 @@ struct board {
 	uint64_t workers; /* configured now */
 	uint64_t master_pid;
 	uint64_t started_ms; /* CLOCK_MONOTONIC */
-	/* Upgrades since the start (master/upgrade.h): by how they ended. */
+	/* Upgrades since the start (master/upgrade/upgrade.h): by how they ended. */
 	uint64_t upgrades_done, upgrades_refused, upgrades_back;
 	uint64_t frozen;    /* generation of a freeze: stand still and say so; 0: none */
 	uint64_t log_level; /* an operator asked for it (shared/process): config_generation << 8 | level + 1; 0: nobody */

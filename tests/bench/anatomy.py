@@ -21,8 +21,8 @@ PARTS = (
     ("event loop", r"^libev|^\[vdso\]"),
     ("lock and log", r"shared/shm/(lock|undo|fault)|pthread_mutex"),
     ("look-up", r"shared/(shm|registry)/"),
-    ("connection and framing", r"worker/(accept|connection|connection_memory|exchange|head_check|http_head|chunked|bound|park|migrate)\."),
-    ("route and parameters", r"worker/(router|routes|params|route_stats|source_limit|gate)\.|shared/net/"),
+    ("connection and framing", r"worker/http/(accept|connection|memory|exchange|head|head_check|chunked|park|migrate)\."),
+    ("route and parameters", r"worker/(v1/(router|routes|params|bound|gate)|metrics/route_stats|http/source_limit)\.|shared/net/"),
     ("handler and answer", r"worker/|shared/(view|codec|config|metrics)/|libyajl|libmsgpack"),
     ("memory and text", r""),
 )

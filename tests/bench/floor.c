@@ -23,7 +23,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "worker/parser_library.h"
+#include "worker/http/parser_library.h"
 
 #define BATCH 64 /* replies in one write */
 #define READ_BYTES 65536

@@ -11,7 +11,7 @@
 #include <string.h>
 #include <time.h>
 
-#include "worker/http_head.h"
+#include "worker/http/head.h"
 
 static const struct {
 	const char *name, *head;

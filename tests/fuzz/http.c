@@ -2,9 +2,9 @@
 /* Head check, head parser and chunked decoder: whole and in pieces, and against the parser library. */
 #include "shared/base/buf.h"
 #include "tests/fuzz/fuzz.h"
-#include "worker/chunked.h"
-#include "worker/http_head.h"
-#include "worker/parser_library.h"
+#include "worker/http/chunked.h"
+#include "worker/http/head.h"
+#include "worker/http/parser_library.h"
 
 #define BODY_MAX 4096U
 

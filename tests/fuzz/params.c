@@ -7,8 +7,8 @@
 #include "shared/codec/utf8.h"
 #include "shared/metrics/metrics.h"
 #include "tests/fuzz/fuzz.h"
-#include "worker/path.h"
-#include "worker/router.h"
+#include "worker/http/path.h"
+#include "worker/v1/router.h"
 #include "worker/worker.h"
 
 #define PARAMS_MAX 64

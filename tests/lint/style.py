@@ -25,7 +25,7 @@ LINES_OF_A_FUNCTION = 80
 COLUMNS_OF_A_COMMENT = 130
 LOCK_FILE = "shared/shm/lock.c"
 LOCK_CALL = re.compile(r"\bpthread_(?:mutex|mutexattr|rwlock|cond|spin)\w*_[a-z]+\s*\(")
-GUARD_FILE = "worker/instance_guard.c"
+GUARD_FILE = "worker/v1/instance_guard.c"
 ORIGIN = re.compile(r"\(struct origin\)\s*\{|\bstruct origin \w+\s*(?:=\s*\{|;)")
 WALL_CLOCK = re.compile(r"\bCLOCK_REALTIME\w*|\bgettimeofday\s*\(|\btime\s*\(\s*(?:NULL|&|0)|\bev_(?:time|now|periodic)\b|\b\w+_timed(?:lock|wait)\b")
 UNFINISHED = re.compile(r"\b(?:TO" r"DO|FIX" r"ME|X" r"XX)\b")
@@ -48,17 +48,17 @@ def may_include():
         cells = [cell.strip() for cell in line.strip().strip("|").split("|")]
         if len(cells) != 3 or not cells[2]:
             continue
-        folders = re.findall(r"`([a-z/]+)`", cells[0])
+        folders = re.findall(r"`([a-z0-9/]+)`", cells[0])
         if cells[2] == "nothing":
             allowed = set()
         elif cells[2].startswith("everything under shared"):
-            allowed = {"shared/"}
+            allowed = {"shared/"} | set(re.findall(r"`([a-z0-9/]+)`", cells[2]))
         elif re.fullmatch(r"[a-z]+(?:, [a-z]+)*", cells[2]):
             allowed = {"shared/" + name for name in cells[2].split(", ")}
         else:
             continue
         for folder in folders:
-            if folder.startswith("shared/") or folder in PROCESSES:
+            if folder.split("/")[0] in ("shared",) + PROCESSES:
                 table[folder] = allowed | {folder}
     return table
 
@@ -127,8 +127,8 @@ def jobs():
     table = may_include()
 
     def whole():
-        missing = [f for f in sorted({os.path.dirname(p) for p in checkout.files() if re.match(r"shared/\w+/\w+\.c$", p)}) if f not in table]
-        missing += [f for f in PROCESSES if f not in table]
+        top = "|".join(("shared",) + PROCESSES)
+        missing = [f for f in sorted({os.path.dirname(p) for p in checkout.files() if re.match(rf"(?:{top})/.*\.[ch]$", p)}) if f not in table]
         return "".join("doc/architecture.md: no row for %s\n" % folder for folder in missing)
 
     def of(path):

@@ -10,10 +10,10 @@
 #include <unistd.h>
 
 #include "shared/net/address.h"
-#include "worker/accept.h"
-#include "worker/connection.h"
-#include "worker/connection_state.h"
-#include "worker/router.h"
+#include "worker/http/accept.h"
+#include "worker/http/connection.h"
+#include "worker/http/connection_state.h"
+#include "worker/v1/router.h"
 
 #define SOCKETS 3
 

@@ -3,8 +3,8 @@
 #include "tests/unit/http_fixture.h"
 
 #include "shared/codec/utf8.h"
-#include "worker/bound.h"
-#include "worker/router.h"
+#include "worker/v1/bound.h"
+#include "worker/v1/router.h"
 
 static struct fixture f;
 

@@ -2,7 +2,7 @@
 /* Each body is fed whole and byte by byte. */
 #include "tests/unit/http_fixture.h"
 
-#include "worker/chunked.h"
+#include "worker/http/chunked.h"
 
 #define MAX_BODY 64
 

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "worker/gate.h"
+#include "worker/v1/gate.h"
 
 #include <stdlib.h>
 
 #include "shared/net/address.h"
 #include "tests/unit/http_fixture.h"
-#include "worker/routes.h"
+#include "worker/v1/routes.h"
 
 #define SEGMENT_BYTES (16U << 20)
 

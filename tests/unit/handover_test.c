@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The page between two images of the master: who may read it, and what comes out again. */
-#include "master/handover.h"
+#include "master/upgrade/handover.h"
 
 #include <fcntl.h>
 #include <setjmp.h>

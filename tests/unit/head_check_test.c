@@ -4,8 +4,8 @@
 
 #include <stdio.h>
 
-#include "worker/head_check.h"
-#include "worker/http_head.h"
+#include "worker/http/head_check.h"
+#include "worker/http/head.h"
 
 #define H "Host: a\r\n"
 #define GET "GET /nacos HTTP/1.1\r\n"

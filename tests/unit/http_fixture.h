@@ -14,7 +14,7 @@
 #include <cmocka.h>
 
 #include "shared/metrics/metrics.h"
-#include "worker/request.h"
+#include "worker/http/request.h"
 #include "worker/worker.h"
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))

@@ -11,8 +11,8 @@
 
 #include "shared/metrics/metrics.h"
 #include "shared/net/address.h"
-#include "worker/instance_guard.h"
-#include "worker/routes.h"
+#include "worker/v1/instance_guard.h"
+#include "worker/v1/routes.h"
 #include "worker/worker.h"
 
 #define DAY (24U * 3600U * 1000U)

@@ -2,7 +2,7 @@
 /* What idle clients are promised, by http.idle_timeout. */
 #include "tests/unit/http_fixture.h"
 
-#include "worker/keep_alive.h"
+#include "worker/http/keep_alive.h"
 
 static const struct {
 	uint64_t idle_ms;

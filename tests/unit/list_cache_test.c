@@ -8,7 +8,7 @@
 
 #include <cmocka.h>
 
-#include "worker/list_cache.h"
+#include "worker/v1/list_cache.h"
 
 static struct list_cache_key key_of(uint64_t id, uint64_t revision)
 {

@@ -11,11 +11,11 @@
 #include "shared/base/clock.h"
 #include "shared/base/discard.h"
 #include "shared/base/fiber.h"
-#include "worker/connection.h"
-#include "worker/connection_state.h"
-#include "worker/long.h"
-#include "worker/router.h"
-#include "worker/routes.h"
+#include "worker/http/connection.h"
+#include "worker/http/connection_state.h"
+#include "worker/http/long.h"
+#include "worker/v1/router.h"
+#include "worker/v1/routes.h"
 
 #define CLIENTS 6
 #define H "Host: a\r\n"

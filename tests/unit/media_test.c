@@ -7,7 +7,7 @@
 
 #include <cmocka.h>
 
-#include "worker/media.h"
+#include "worker/http/media.h"
 
 static const struct {
 	const char *accept;

@@ -11,9 +11,9 @@
 #include <unistd.h>
 
 #include "shared/base/clock.h"
-#include "worker/connection_state.h"
-#include "worker/migrate.h"
-#include "worker/router.h"
+#include "worker/http/connection_state.h"
+#include "worker/http/migrate.h"
+#include "worker/v1/router.h"
 
 #define H "Host: a\r\n"
 #define BIG (300U * 1024U)

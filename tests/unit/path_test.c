@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <cmocka.h>
 
-#include "worker/path.h"
+#include "worker/http/path.h"
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 

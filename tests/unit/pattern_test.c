@@ -9,7 +9,7 @@
 #include <cmocka.h>
 
 #include "shared/base/clock.h"
-#include "worker/pattern.h"
+#include "worker/v1/pattern.h"
 
 static const struct {
 	const char *text, *subject;

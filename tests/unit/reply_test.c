@@ -5,7 +5,7 @@
 #include <stdio.h>
 
 #include "shared/base/clock.h"
-#include "worker/reply.h"
+#include "worker/http/reply.h"
 
 #define VARY "Vary: Origin\r\nVary: Access-Control-Request-Method\r\nVary: Access-Control-Request-Headers\r\n"
 #define CSP "Content-Security-Policy: script-src 'self'\r\n"

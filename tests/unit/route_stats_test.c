@@ -4,8 +4,8 @@
 
 #include "shared/base/clock.h"
 #include "shared/shm/segment.h"
-#include "worker/route_stats.h"
-#include "worker/routes.h"
+#include "worker/metrics/route_stats.h"
+#include "worker/v1/routes.h"
 
 #define BEGIN_US 1000000U
 

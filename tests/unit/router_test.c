@@ -4,7 +4,7 @@
 
 #include <stdio.h>
 
-#include "worker/router.h"
+#include "worker/v1/router.h"
 
 static struct fixture f;
 static struct router *router;

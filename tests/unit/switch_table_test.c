@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "worker/switch_table.h"
+#include "worker/v1/switch_table.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -10,7 +10,7 @@
 #include <cmocka.h>
 
 #include "shared/codec/utf8.h"
-#include "worker/switch_rows.h"
+#include "worker/v1/switch_rows.h"
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 

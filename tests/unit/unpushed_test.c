@@ -5,7 +5,7 @@
 #include "shared/base/clock.h"
 #include "shared/net/address.h"
 #include "shared/net/destination.h"
-#include "worker/unpushed.h"
+#include "worker/v1/unpushed.h"
 
 static struct fixture f;
 

@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* arrival.h - the new image of the master, from its first statement until the old image's children have left.
+ *
+ * It finds the old children running and serving, adopts sockets, segment and descriptors, and starts its own workers
+ * beside them (in the other bank of slots). When these are ready, the one pusher and the one keeper of the old image are
+ * told to stop, and each is followed by its successor as soon as it has left: never two of them, and what they owe stands in
+ * the segment. When all are ready and the image has lived for ARRIVAL_PROVE_MS, the way back is given up and the old workers
+ * are told to leave. Until then anything unexpected calls the old binary back (fallback.h).
+ *
+ * The image that was called back goes the same way with the roles changed: its own children are there, those of the
+ * failed image are told to leave. */
+#ifndef MASTER_UPGRADE_ARRIVAL_H
+#define MASTER_UPGRADE_ARRIVAL_H
+
+#include <stdbool.h>
+
+#include "shared/base/err.h"
+
+struct child;
+struct master;
+
+#define ARRIVAL_PROVE_MS 1000U
+
+/* Before the configuration is read. ERR_SYNTAX: the option was given by hand; why says so. */
+int arrival_begin(struct master *m, char *why, unsigned why_size) MUST_CHECK;
+/* The image that was called back: the configuration it served with, whatever the file says by now. */
+int arrival_read_config(struct master *m) MUST_CHECK;
+/* Segment, sockets, descriptors; logs what failed. */
+int arrival_adopt(struct master *m) MUST_CHECK;
+/* After spawn_init() and with the loop made: the tables of children, and what comes next. */
+void arrival_adopt_children(struct master *m);
+
+/* False while this image has to prove itself. */
+bool arrival_is_proven(const struct master *m);
+/* Everybody serves: no way back from here. */
+void arrival_confirm(struct master *m);
+/* After each change among the children. */
+void arrival_advance(struct master *m);
+/* A role of one process, and the other image's is still there. */
+bool arrival_blocks(const struct child *child);
+/* One of our own died: does not return while there is a way back. */
+void arrival_child_died(struct master *m, const struct child *child, const char *how, int number);
+/* This image cannot serve: does not return while there is a way back. */
+void arrival_failed(struct master *m, const char *why);
+/* Keeps the handover page true. */
+void arrival_record(struct master *m);
+
+#endif

@@ -1,0 +1,237 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "master/upgrade/convert.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "master/master.h"
+#include "master/privileges.h"
+#include "master/spawn.h"
+#include "master/title.h"
+#include "shared/base/clock.h"
+#include "shared/base/log.h"
+#include "shared/registry/registry.h"
+#include "shared/registry/snapshot.h"
+
+void convert_init(struct convert *c)
+{
+	*c = (struct convert){ .state = CONVERT_NONE, .snapshot_fd = -1 };
+	for (unsigned i = 0; i < WORKERS_MAX; i++)
+		c->adopt.fds[i] = -1;
+}
+
+uint64_t convert_limit_ms(uint64_t instances)
+{
+	return 3000 + instances / 500;
+}
+
+/* ---- old image ---------------------------------------------------------------------- */
+
+static void finish(struct master *m, int err)
+{
+	convert_fn *done = m->convert.done;
+
+	if (err != 0)
+		convert_cancel(m);
+	if (done != NULL)
+		done(m, err);
+}
+
+static void on_limit(struct ev_loop *loop, ev_timer *timer, int revents)
+{
+	struct master *m = timer->data;
+
+	(void)loop;
+	(void)revents;
+	log_error("op=convert result=cancelled why=late ms=%llu", (unsigned long long)(clock_mono_ms() - m->convert.begun_ms));
+	finish(m, ERR_BUSY);
+}
+
+int convert_begin(struct master *m, convert_fn *done)
+{
+	struct convert *c = &m->convert;
+	struct registry_stats stats;
+	struct registry reg;
+
+	if (c->state != CONVERT_NONE || m->state != MASTER_SERVING || m->freeze.active)
+		return ERR_BUSY;
+	if ((c->snapshot_fd = memfd_create("roster-snapshot", MFD_CLOEXEC | MFD_ALLOW_SEALING)) < 0)
+		return ERR_IO;
+	c->state = CONVERT_FREEZING;
+	c->done = done;
+	c->begun_ms = clock_mono_ms();
+	registry_init(&reg, m->seg);
+	registry_stats(&reg, &stats); /* takes no lock */
+	ev_timer_init(&c->limit, on_limit, (double)convert_limit_ms(stats.instances) / 1000., 0.);
+	c->limit.data = m;
+	ev_now_update(m->loop);
+	ev_timer_start(m->loop, &c->limit);
+	freeze_begin(m);
+	return 0;
+}
+
+static void save(const struct master *m, pid_t master_pid) __attribute__((noreturn));
+static void save(const struct master *m, pid_t master_pid)
+{
+	struct snapshot_report report;
+	struct registry reg;
+	int ret;
+
+	if (!privileges_bind_child(master_pid))
+		_exit(EXIT_FAILURE);
+	title_set("snapshot");
+	log_set_process("snapshot");
+	registry_init(&reg, m->seg);
+	if ((ret = snapshot_save(&reg, m->convert.snapshot_fd, &report)) < 0) {
+		log_error("op=snapshot err=\"%s\" why=\"%s\"", err_str(ret), report.why);
+		_exit(EXIT_FAILURE);
+	}
+	log_info("op=snapshot services=%llu instances=%llu subscribers=%llu bytes=%llu ms=%llu",
+	         (unsigned long long)report.services, (unsigned long long)report.instances,
+	         (unsigned long long)report.subscribers, (unsigned long long)report.bytes,
+	         (unsigned long long)(clock_mono_ms() - m->convert.begun_ms));
+	_exit(EXIT_SUCCESS);
+}
+
+static void start_helper(struct master *m)
+{
+	pid_t master_pid = getpid();
+	pid_t pid = fork();
+
+	if (pid == 0)
+		save(m, master_pid);
+	if (pid < 0) {
+		log_error("op=convert what=fork err=\"%s\"", strerror(errno));
+		finish(m, ERR_IO);
+		return;
+	}
+	m->convert.helper = pid;
+	m->convert.state = CONVERT_SAVING;
+}
+
+static void helper_ended(struct master *m, const siginfo_t *info)
+{
+	const int seals = F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE;
+	struct convert *c = &m->convert;
+
+	c->helper = 0;
+	if (info->si_code != CLD_EXITED || info->si_status != EXIT_SUCCESS || fcntl(c->snapshot_fd, F_ADD_SEALS, seals) < 0 ||
+	    lseek(c->snapshot_fd, 0, SEEK_SET) < 0) {
+		log_error("op=convert result=cancelled why=snapshot code=%d status=%d", info->si_code, info->si_status);
+		finish(m, ERR_IO);
+		return;
+	}
+	c->state = CONVERT_SAVED;
+	ev_timer_stop(m->loop, &c->limit);
+	finish(m, 0);
+}
+
+void convert_advance(struct master *m)
+{
+	struct convert *c = &m->convert;
+	siginfo_t info = { 0 };
+
+	if (c->state == CONVERT_FREEZING && freeze_done(m))
+		start_helper(m);
+	if (c->helper > 0 && waitid(P_PID, (id_t)c->helper, &info, WEXITED | WNOHANG) == 0 && info.si_pid != 0)
+		helper_ended(m, &info);
+}
+
+/* Killed and waited for: it is dead by SIGKILL in a moment. */
+static void end_helper(struct convert *c)
+{
+	siginfo_t info;
+
+	if (c->helper <= 0)
+		return;
+	kill(c->helper, SIGKILL);
+	while (waitid(P_PID, (id_t)c->helper, &info, WEXITED) < 0 && errno == EINTR)
+		;
+	c->helper = 0;
+}
+
+void convert_cancel(struct master *m)
+{
+	struct convert *c = &m->convert;
+
+	if (c->state == CONVERT_NONE)
+		return;
+	end_helper(c);
+	ev_timer_stop(m->loop, &c->limit);
+	close(c->snapshot_fd);
+	c->snapshot_fd = -1;
+	c->state = CONVERT_NONE;
+	freeze_end(m);
+}
+
+/* ---- new image ---------------------------------------------------------------------- */
+
+static int load(struct segment *seg, int snapshot_fd, struct segment_report *report_r)
+{
+	struct snapshot_report report = { .why = "" };
+	uint64_t begun_ms = clock_mono_ms();
+	struct registry reg;
+	int ret = registry_format(seg);
+
+	registry_init(&reg, seg);
+	if (ret == 0)
+		ret = lseek(snapshot_fd, 0, SEEK_SET) < 0 ? ERR_IO : snapshot_load(&reg, snapshot_fd, &report);
+	if (ret < 0) {
+		snprintf(report_r->why, sizeof(report_r->why), "%s", report.why[0] != 0 ? report.why : err_str(ret));
+		return ret;
+	}
+	log_info("op=convert result=loaded services=%llu instances=%llu subscribers=%llu bytes=%llu ms=%llu",
+	         (unsigned long long)report.services, (unsigned long long)report.instances,
+	         (unsigned long long)report.subscribers, (unsigned long long)report.bytes,
+	         (unsigned long long)(clock_mono_ms() - begun_ms));
+	return 0;
+}
+
+int convert_open(const struct segment_config *config, int snapshot_fd, struct segment **segment_r,
+                 struct segment_report *report_r)
+{
+	struct segment_config beside = *config;
+	int ret;
+
+	beside.held = beside.later = true;
+	if ((ret = segment_open(&beside, segment_r, report_r)) < 0)
+		return ret;
+	if ((ret = load(*segment_r, snapshot_fd, report_r)) < 0)
+		segment_discard(*segment_r);
+	return ret;
+}
+
+int convert_commit(struct master *m)
+{
+	struct convert *c = &m->convert;
+
+	if (c->snapshot_fd < 0)
+		return 0;
+	if (segment_commit(m->seg) < 0) {
+		log_error("op=convert what=rename path=%s err=\"%s\"", m->seg->path, strerror(errno));
+		return ERR_IO;
+	}
+	close(c->snapshot_fd);
+	c->snapshot_fd = -1;
+	convert_close_adopt(c);
+	log_info("op=convert result=committed path=%s", m->seg->path);
+	freeze_end(m);
+	return 0;
+}
+
+void convert_close_adopt(struct convert *c)
+{
+	for (unsigned i = 0; i < WORKERS_MAX; i++) {
+		if (c->adopt.fds[i] >= 0)
+			close(c->adopt.fds[i]);
+		c->adopt.fds[i] = -1;
+	}
+	c->adopt.workers = 0;
+}

@@ -1,0 +1,19 @@
+# SPDX-License-Identifier: Apache-2.0
+libroster_a_SOURCES += \
+	master/upgrade/arrival.c master/upgrade/arrival.h \
+	master/upgrade/convert.c master/upgrade/convert.h \
+	master/upgrade/fallback.c master/upgrade/fallback.h \
+	master/upgrade/freeze.c master/upgrade/freeze.h \
+	master/upgrade/handover.c master/upgrade/handover.h \
+	master/upgrade/transfer.c master/upgrade/transfer.h \
+	master/upgrade/trial.c master/upgrade/trial.h \
+	master/upgrade/trial_run.c master/upgrade/trial_run.h \
+	master/upgrade/upgrade.c master/upgrade/upgrade.h
+
+if HAVE_CMOCKA
+check_PROGRAMS += tests/unit/convert_test tests/unit/handover_test
+tests_unit_convert_test_SOURCES = tests/unit/convert_test.c
+tests_unit_convert_test_LDADD = $(UNIT_LDADD)
+tests_unit_handover_test_SOURCES = tests/unit/handover_test.c
+tests_unit_handover_test_LDADD = $(UNIT_LDADD)
+endif

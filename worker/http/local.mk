@@ -1,0 +1,47 @@
+# SPDX-License-Identifier: Apache-2.0
+libroster_a_SOURCES += \
+	worker/http/accept.c worker/http/accept.h \
+	worker/http/chunked.c worker/http/chunked.h \
+	worker/http/connection.c worker/http/connection.h \
+	worker/http/connection_state.h \
+	worker/http/cors.c worker/http/cors.h \
+	worker/http/exchange.c \
+	worker/http/head.c worker/http/head.h \
+	worker/http/head_check.c worker/http/head_check.h \
+	worker/http/keep_alive.c worker/http/keep_alive.h \
+	worker/http/long.c worker/http/long.h \
+	worker/http/media.c worker/http/media.h \
+	worker/http/memory.c \
+	worker/http/migrate.c worker/http/migrate.h \
+	worker/http/park.c worker/http/park.h \
+	worker/http/parser_library.h \
+	worker/http/path.c worker/http/path.h \
+	worker/http/reply.c worker/http/reply.h \
+	worker/http/request.h \
+	worker/http/source_limit.c worker/http/source_limit.h
+
+if HAVE_CMOCKA
+check_PROGRAMS += tests/unit/accept_test tests/unit/chunked_test tests/unit/connection_test \
+	tests/unit/head_check_test tests/unit/keep_alive_test tests/unit/long_test tests/unit/media_test \
+	tests/unit/migrate_test tests/unit/path_test tests/unit/reply_test
+tests_unit_accept_test_SOURCES = tests/unit/accept_test.c tests/unit/http_fixture.h
+tests_unit_accept_test_LDADD = $(UNIT_LDADD)
+tests_unit_chunked_test_SOURCES = tests/unit/chunked_test.c tests/unit/http_fixture.h
+tests_unit_chunked_test_LDADD = $(UNIT_LDADD)
+tests_unit_connection_test_SOURCES = tests/unit/connection_test.c tests/unit/http_fixture.h
+tests_unit_connection_test_LDADD = $(UNIT_LDADD)
+tests_unit_head_check_test_SOURCES = tests/unit/head_check_test.c tests/unit/http_fixture.h
+tests_unit_head_check_test_LDADD = $(UNIT_LDADD)
+tests_unit_keep_alive_test_SOURCES = tests/unit/keep_alive_test.c tests/unit/http_fixture.h
+tests_unit_keep_alive_test_LDADD = $(UNIT_LDADD)
+tests_unit_long_test_SOURCES = tests/unit/long_test.c tests/unit/http_fixture.h
+tests_unit_long_test_LDADD = $(UNIT_LDADD)
+tests_unit_media_test_SOURCES = tests/unit/media_test.c
+tests_unit_media_test_LDADD = $(UNIT_LDADD)
+tests_unit_migrate_test_SOURCES = tests/unit/migrate_test.c tests/unit/http_fixture.h
+tests_unit_migrate_test_LDADD = $(UNIT_LDADD)
+tests_unit_path_test_SOURCES = tests/unit/path_test.c
+tests_unit_path_test_LDADD = $(UNIT_LDADD)
+tests_unit_reply_test_SOURCES = tests/unit/reply_test.c tests/unit/http_fixture.h
+tests_unit_reply_test_LDADD = $(UNIT_LDADD)
+endif

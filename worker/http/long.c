@@ -1,0 +1,519 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "worker/http/long.h"
+
+#include <inttypes.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "shared/base/clock.h"
+#include "shared/base/discard.h"
+#include "shared/base/fiber.h"
+#include "shared/metrics/metrics.h"
+#include "shared/process/turn.h"
+#include "worker/http/connection_state.h"
+#include "worker/http/park.h"
+#include "worker/v1/routes.h"
+
+/* Less than this after a wake-up, and nobody else wanted anything. */
+#define QUIET_US 30U
+/* In one turn, for places and refusals. */
+#define FILL_US 500U
+/* At those that wait, in one turn. */
+#define LOOKS 16U
+/* What is held for a copy of a service: the copy, and what is written and sorted from it, about twice as much. */
+#define TEXTS_OF_VIEW 3U
+/* Memory of a view that is kept. */
+#define SPARE_BYTES (4U << 20)
+
+struct long_work {
+	struct long_work *next, *before;
+	struct long_list *list; /* the one it is in */
+	struct request *rq;
+	long_fn *fn;
+	struct fiber *fiber; /* NULL: waits for a place */
+	uint64_t id;         /* rising, in the order in which they began */
+	uint64_t since_ms, looked_ms;
+	bool gone;
+	uint64_t held_bytes; /* about: its part of the lane's */
+	struct service_view view;
+	struct buf in, sink; /* after long_abandon() */
+};
+
+/* ---- the lane ------------------------------------------------------------------ */
+
+static struct long_lane *lane_of(const struct request *rq)
+{
+	return &rq->worker->lane;
+}
+
+static void stay_awake(struct long_lane *lane)
+{
+	if (lane->count > 0 || discard_is_pending())
+		ev_idle_start(lane->worker->loop, &lane->busy);
+	else
+		ev_idle_stop(lane->worker->loop, &lane->busy);
+}
+
+static void leave(struct long_lane *lane, struct long_work *work)
+{
+	struct long_list *list = work->list;
+
+	if (lane->look == work)
+		lane->look = work->next;
+	*(work->before != NULL ? &work->before->next : &list->first) = work->next;
+	*(work->next != NULL ? &work->next->before : &list->last) = work->before;
+}
+
+static void join(struct long_list *list, struct long_work *work)
+{
+	work->list = list;
+	work->next = NULL;
+	work->before = list->last;
+	*(list->last != NULL ? &list->last->next : &list->first) = work;
+	list->last = work;
+}
+
+static void append(struct long_lane *lane, struct long_work *work)
+{
+	join(&lane->waiting, work);
+	lane->count++;
+	stay_awake(lane);
+}
+
+static void unlink_work(struct long_lane *lane, struct long_work *work)
+{
+	leave(lane, work);
+	lane->count--;
+	stay_awake(lane);
+}
+
+static uint64_t view_bytes(const struct service_view *view)
+{
+	return view->text_cap + view->instance_cap * sizeof(view->instances[0]) + view->cluster_cap * sizeof(view->clusters[0]);
+}
+
+static void keep_spare(struct long_lane *lane, struct service_view *view)
+{
+	if (view_bytes(view) > SPARE_BYTES || lane->spare.text_cap > 0)
+		service_view_free(view);
+	else
+		lane->spare = *view;
+}
+
+static void work_free(struct long_lane *lane, struct long_work *work)
+{
+	lane->held_bytes -= work->held_bytes;
+	if (work->gone)
+		request_free(&work->rq);
+	keep_spare(lane, &work->view);
+	buf_free(&work->in);
+	buf_free(&work->sink);
+	free(work);
+}
+
+/* ---- one slice ------------------------------------------------------------------- */
+
+static void run(void *arg)
+{
+	struct long_work *work = arg;
+	struct request *rq = work->rq;
+
+	work->fn(rq);
+	if (!rq->answered && !work->gone)
+		reply_caused(rq, 500, "the handler gave no answer");
+}
+
+static void count_held(struct long_lane *lane, struct long_work *work)
+{
+	uint64_t held = TEXTS_OF_VIEW * view_bytes(&work->view);
+
+	lane->held_bytes += held - work->held_bytes;
+	work->held_bytes = held;
+}
+
+/* True: it has returned. */
+static bool slice(struct long_lane *lane, struct long_work *work)
+{
+	uint64_t before_us = clock_mono_us();
+	bool over = fiber_run(work->fiber, LONG_SLICE_US, work->gone);
+
+	count_held(lane, work);
+	lane->owed_us += clock_mono_us() - before_us;
+	if (over) {
+		work->fiber = NULL;
+		lane->active_count--;
+	}
+	return over;
+}
+
+/* It is done with; the request goes on without it. */
+static void part(struct long_lane *lane, struct long_work *work)
+{
+	unlink_work(lane, work);
+	work->rq->work = NULL;
+	work_free(lane, work);
+}
+
+/* The answer of a parked request is made, or there is nobody to answer. May free the connection. */
+static void finish(struct long_lane *lane, struct long_work *work)
+{
+	struct request *rq = work->rq;
+	bool gone = work->gone;
+
+	part(lane, work);
+	if (!gone)
+		request_complete(rq);
+}
+
+/* Answers go to the connection's own buffer: the worker's is used by others meanwhile. */
+static void find_out(struct long_work *work)
+{
+	if (!work->gone)
+		(void)request_resume(work->rq->worker, work->rq->id);
+}
+
+/* ---- places ------------------------------------------------------------------------ */
+
+static bool is_same_source(const struct long_work *a, const struct long_work *b)
+{
+	return memcmp(a->rq->source, b->rq->source, sizeof(a->rq->source)) == 0;
+}
+
+static bool has_place(const struct long_lane *lane, const struct long_work *asks)
+{
+	uint64_t places = lane->worker->proc->config.http_long_requests, of_source = 0;
+
+	if (lane->active_count >= places)
+		return false;
+	for (const struct long_work *work = lane->active.first; work != NULL; work = work->next)
+		of_source += is_same_source(work, asks);
+	return of_source < (places + 1) / 2;
+}
+
+static bool begin(struct long_lane *lane, struct long_work *work)
+{
+	work->view = lane->spare;
+	service_view_init(&lane->spare);
+	if ((work->fiber = fiber_new(run, work)) == NULL)
+		return false;
+	leave(lane, work);
+	join(&lane->active, work);
+	work->id = ++lane->last_id;
+	lane->active_count++;
+	return true;
+}
+
+/* One that has not begun. */
+static void refuse(struct long_lane *lane, struct long_work *work, bool late)
+{
+	find_out(work);
+	metric_add(METRIC_LONG_REFUSED, 1);
+	if (late)
+		reply_caused(work->rq, 503, "http.long_wait reached: %" PRIu64, lane->worker->proc->config.http_long_wait_ms);
+	else
+		reply_caused(work->rq, 503, "out of memory");
+	finish(lane, work);
+}
+
+/* Who has waited too long, oldest first; NULL: nobody. */
+static struct long_work *next_late(const struct long_lane *lane, uint64_t now_ms)
+{
+	struct long_work *work = lane->aside.first != NULL ? lane->aside.first : lane->waiting.first;
+
+	return work != NULL && now_ms - work->since_ms >= lane->worker->proc->config.http_long_wait_ms ? work : NULL;
+}
+
+/* Who has waited longest of those who may have a place; NULL: nobody. */
+static struct long_work *next_waiting(struct long_lane *lane)
+{
+	struct long_work *aside = lane->aside.first, *work;
+
+	if (lane->active_count >= lane->worker->proc->config.http_long_requests)
+		return NULL;
+	if (aside != NULL && has_place(lane, aside))
+		return aside;
+	while ((work = lane->waiting.first) != NULL) {
+		bool is_full = aside != NULL && is_same_source(aside, work);
+
+		if (!is_full && has_place(lane, work))
+			return work;
+		/* Two sources have their half, and a place is free: http.long_requests is smaller than it was. */
+		if (!is_full && aside != NULL)
+			return NULL;
+		leave(lane, work);
+		join(&lane->aside, work);
+		aside = lane->aside.first;
+	}
+	return NULL;
+}
+
+/* Refusals take time too: what is left of them is done after the next look at the sockets. */
+static void fill_places(struct long_lane *lane)
+{
+	uint64_t now_us = clock_mono_us(), until_us = now_us + FILL_US;
+	struct long_work *work;
+
+	while (now_us < until_us && (work = next_late(lane, now_us / 1000)) != NULL) {
+		refuse(lane, work, true);
+		now_us = clock_mono_us();
+	}
+	while (now_us < until_us && (work = next_waiting(lane)) != NULL) {
+		if (!begin(lane, work))
+			refuse(lane, work, false);
+		now_us = clock_mono_us();
+	}
+}
+
+/* The one behind the last: each has a slice in turn. While all together hold more than http.memory only the oldest goes on, until
+ * it gives back what it holds. */
+static struct long_work *next_work(const struct long_lane *lane)
+{
+	uint64_t most = lane->worker->proc->config.http_memory_bytes;
+	struct long_work *work = lane->active.first;
+
+	if (most != 0 && lane->held_bytes > most)
+		return work;
+	while (work != NULL && work->id <= lane->turn)
+		work = work->next;
+	return work != NULL ? work : lane->active.first;
+}
+
+/* ---- in the loop --------------------------------------------------------------------- */
+
+/* A client that has closed, or shut its side, does not wait; whatever it sent before that is still to be read. */
+static bool has_left(struct long_work *work, uint64_t now_ms)
+{
+	struct pollfd look = { .events = POLLRDHUP };
+
+	if (work->gone || now_ms - work->looked_ms < LONG_LOOK_MS)
+		return false;
+	work->looked_ms = now_ms;
+	look.fd = work->rq->connection->fd;
+	return poll(&look, 1, 0) > 0;
+}
+
+/* Of those that wait some at a time: who has left needs no place, and others its connection. */
+static void look_at_waiting(struct long_lane *lane, uint64_t now_ms)
+{
+	for (unsigned n = 0; n < LOOKS; n++) {
+		struct long_work *work = lane->look;
+
+		if (work == NULL) {
+			lane->look_aside = !lane->look_aside;
+			lane->look = lane->look_aside ? lane->aside.first : lane->waiting.first;
+			return;
+		}
+		lane->look = work->next;
+		if (has_left(work, now_ms))
+			connection_close(work->rq->connection);
+	}
+}
+
+static void go_on(struct long_lane *lane, struct long_work *work, uint64_t now_us)
+{
+	struct worker *worker = lane->worker;
+	struct str what = str_of(work->rq->route != NULL ? work->rq->route->path : "");
+	bool over;
+
+	lane->turn = work->id;
+	if (has_left(work, now_us / 1000))
+		connection_close(work->rq->connection);
+	find_out(work);
+	turn_begin(&worker->turn, now_us);
+	over = slice(lane, work);
+	/* What the end of this one begins, such as the next request of its connection, are turns of their own. */
+	turn_end(&worker->turn, clock_mono_us(), "request", what);
+	if (over)
+		finish(lane, work);
+}
+
+/* After the events of this wake-up. `owed` is what long requests used and the others have not: while there are others, they
+ * have as much first. */
+static void on_after_poll(struct ev_loop *loop, ev_check *watcher, int events)
+{
+	struct long_lane *lane = watcher->data;
+	uint64_t now_us, others_us;
+	struct long_work *work;
+
+	(void)loop;
+	(void)events;
+	discard_step();
+	stay_awake(lane);
+	now_us = clock_mono_us();
+	others_us = now_us - lane->worker->proc->woke_us - lane->inline_us;
+	lane->inline_us = 0;
+	lane->owed_us = others_us < QUIET_US || others_us >= lane->owed_us ? 0 : lane->owed_us - others_us;
+	if (lane->owed_us > 0 || lane->count == 0)
+		return;
+	look_at_waiting(lane, now_us / 1000);
+	fill_places(lane);
+	if ((work = next_work(lane)) != NULL)
+		go_on(lane, work, now_us);
+}
+
+static void on_discard(void *arg)
+{
+	struct long_lane *lane = arg;
+
+	ev_idle_start(lane->worker->loop, &lane->busy);
+}
+
+static void on_idle(struct ev_loop *loop, ev_idle *watcher, int events)
+{
+	(void)loop;
+	(void)watcher;
+	(void)events;
+}
+
+void long_init(struct worker *worker)
+{
+	struct long_lane *lane = &worker->lane;
+
+	*lane = (struct long_lane){ .worker = worker };
+	service_view_init(&lane->spare);
+	ev_check_init(&lane->after_poll, on_after_poll);
+	ev_set_priority(&lane->after_poll, EV_MINPRI);
+	ev_idle_init(&lane->busy, on_idle);
+	lane->after_poll.data = lane;
+	ev_check_start(worker->loop, &lane->after_poll);
+	discard_on(on_discard, lane);
+}
+
+/* NULL: there is none. */
+static struct long_work *first_of(const struct long_lane *lane)
+{
+	const struct long_list *list = lane->active.first != NULL ? &lane->active : &lane->aside;
+
+	return list->first != NULL ? list->first : lane->waiting.first;
+}
+
+void long_free(struct worker *worker)
+{
+	struct long_lane *lane = &worker->lane;
+	struct long_work *work;
+
+	if (lane->worker == NULL)
+		return;
+	while ((work = first_of(lane)) != NULL) {
+		bool begun = work->fiber != NULL;
+
+		if (!work->gone)
+			connection_close(work->rq->connection); /* one that has not begun is gone with it */
+		if (!begun)
+			continue;
+		while (!slice(lane, work))
+			continue;
+		finish(lane, work);
+	}
+	ev_check_stop(worker->loop, &lane->after_poll);
+	service_view_free(&lane->spare);
+	discard_off();
+	ev_idle_stop(worker->loop, &lane->busy);
+	fiber_free_spare();
+}
+
+/* ---- requests -------------------------------------------------------------------------- */
+
+static struct long_work *work_new(struct request *rq, long_fn *fn)
+{
+	struct long_work *work = calloc(1, sizeof(*work));
+
+	if (work == NULL)
+		return NULL;
+	work->rq = rq;
+	work->fn = fn;
+	work->since_ms = work->looked_ms = clock_mono_ms();
+	buf_init(&work->in);
+	buf_init(&work->sink);
+	service_view_init(&work->view);
+	return work;
+}
+
+/* Nobody else is being worked on, and the others have had their time: the first slice is now. */
+static void begin_now(struct long_lane *lane, struct long_work *work)
+{
+	if (!begin(lane, work)) {
+		reply_caused(work->rq, 503, "out of memory");
+	} else {
+		bool over = slice(lane, work);
+
+		lane->inline_us = lane->owed_us;
+		if (!over) {
+			metric_add(METRIC_LONG_REQUESTS, 1);
+			return;
+		}
+	}
+	part(lane, work);
+}
+
+void long_start(struct request *rq, long_fn *fn)
+{
+	struct long_lane *lane = lane_of(rq);
+	bool now = lane->count == 0 && lane->owed_us == 0;
+	struct long_work *work;
+
+	if (fiber_is_inside()) {
+		fn(rq);
+		return;
+	}
+	if ((work = work_new(rq, fn)) == NULL) {
+		reply_caused(rq, 503, "out of memory");
+		return;
+	}
+	request_park(rq);
+	if (rq->answered) {
+		free(work);
+		return;
+	}
+	rq->work = work;
+	rq->view = &work->view;
+	append(lane, work);
+	if (now)
+		begin_now(lane, work);
+	else
+		metric_add(METRIC_LONG_REQUESTS, 1);
+}
+
+void long_abandon(struct request *rq, struct buf *in)
+{
+	struct long_work *work = rq->work;
+
+	park_forget(rq);
+	work->gone = true;
+	work->in = *in;
+	buf_init(in);
+	rq->connection = NULL;
+	rq->out = &work->sink;
+	if (work->fiber == NULL)
+		finish(lane_of(rq), work);
+}
+
+static void refuse_all(struct long_list *list)
+{
+	struct long_work *next;
+
+	for (struct long_work *work = list->first; work != NULL; work = next) {
+		next = work->next;
+		if (!work->gone && !work->rq->answered)
+			connection_give_up(work->rq->connection);
+	}
+}
+
+void long_settle(struct worker *worker, uint64_t ms, bool refuse_rest)
+{
+	struct long_lane *lane = &worker->lane;
+	uint64_t until_ms = clock_mono_ms() + ms;
+	struct long_work *work;
+
+	while (lane->count > 0 && clock_mono_ms() < until_ms) {
+		fill_places(lane);
+		if ((work = next_work(lane)) != NULL)
+			go_on(lane, work, clock_mono_us());
+	}
+	if (!refuse_rest)
+		return;
+	refuse_all(&lane->active);
+	refuse_all(&lane->aside);
+	refuse_all(&lane->waiting);
+}

@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "worker/http/park.h"
+
+#include <stdlib.h>
+
+#include "worker/http/connection_state.h"
+
+/* Index of the first row with an id not below; ids rise, so the rows are sorted. */
+static uint32_t position(const struct parked *parked, uint64_t id)
+{
+	uint32_t low = 0, high = parked->count;
+
+	while (low < high) {
+		uint32_t middle = low + (high - low) / 2;
+
+		if (parked->rows[middle]->id < id)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low;
+}
+
+static bool make_room(struct parked *parked)
+{
+	uint32_t capacity = parked->capacity == 0 ? 16 : parked->capacity * 2;
+	struct request **rows;
+
+	if (parked->count < parked->capacity)
+		return true;
+	if ((rows = realloc(parked->rows, capacity * sizeof(rows[0]))) == NULL)
+		return false;
+	parked->rows = rows;
+	parked->capacity = capacity;
+	return true;
+}
+
+void request_park(struct request *rq)
+{
+	struct parked *parked = &rq->worker->parked;
+
+	rq->id = ++rq->worker->next_request_id;
+	if (!make_room(parked)) {
+		reply_caused(rq, 503, "out of memory");
+		return;
+	}
+	rq->parked = true;
+	parked->rows[parked->count++] = rq;
+}
+
+static struct request *find(struct parked *parked, uint64_t id, uint32_t *at_r)
+{
+	*at_r = position(parked, id);
+	return *at_r < parked->count && parked->rows[*at_r]->id == id ? parked->rows[*at_r] : NULL;
+}
+
+void park_forget(struct request *rq)
+{
+	struct parked *parked = &rq->worker->parked;
+	uint32_t at;
+
+	if (!rq->parked || find(parked, rq->id, &at) == NULL)
+		return;
+	parked->count--;
+	memmove(&parked->rows[at], &parked->rows[at + 1], (parked->count - at) * sizeof(parked->rows[0]));
+	rq->parked = false;
+}
+
+struct request *request_resume(struct worker *worker, uint64_t id)
+{
+	uint32_t at;
+	struct request *rq = find(&worker->parked, id, &at);
+
+	if (rq != NULL && rq->connection != NULL) {
+		/* Not the worker's buffer: other connections use it until this one is written. */
+		rq->connection->answers = &rq->connection->out;
+		rq->out = rq->connection->answers;
+		rq->close_after |= worker->stopping || worker->leaving; /* known since */
+	}
+	return rq;
+}
+
+void request_complete(struct request *rq)
+{
+	park_forget(rq);
+	connection_answered(rq->connection);
+}

@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "worker/metrics/route_stats.h"
+
+#include <time.h>
+
+#include "shared/base/clock.h"
+#include "worker/v1/routes.h"
+#include "worker/worker.h"
+
+#define SAMPLE_EVERY 64U
+
+static const uint32_t bounds_us[SLOT_ROUTE_BUCKETS - 1] = { 50, 100, 250, 1000, 5000, 25000, 1000000 };
+const char *const route_stats_bounds[SLOT_ROUTE_BUCKETS] = { "0.00005", "0.0001", "0.00025", "0.001",
+	                                                     "0.005",   "0.025",  "1",       "+Inf" };
+
+static uint64_t cpu_ns(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &ts);
+	return (uint64_t)ts.tv_sec * 1000000000U + (uint64_t)ts.tv_nsec;
+}
+
+/* From 1 to 127: 64 in the mean. */
+static uint32_t next_gap(struct route_stats *stats)
+{
+	uint32_t x = stats->random;
+
+	x ^= x << 13;
+	x ^= x >> 17;
+	x ^= x << 5;
+	stats->random = x;
+	return 1 + x % (2 * SAMPLE_EVERY - 1);
+}
+
+void route_stats_begin(struct request *rq)
+{
+	struct route_stats *stats = &rq->worker->route_stats;
+
+	rq->began_us = clock_mono_us();
+	if (stats->gap > 1) {
+		stats->gap--;
+		return;
+	}
+	if (stats->random != 0)
+		rq->began_cpu_ns = cpu_ns();
+	else
+		stats->random = (uint32_t)rq->began_us | 1; /* the first request of all stands for no others */
+	stats->gap = next_gap(stats);
+}
+
+static unsigned index_of(const struct route *route)
+{
+	return route >= routes && route < routes + route_count ? (unsigned)(route - routes) : ROUTE_STATS_OTHER;
+}
+
+static struct slot_route *row_of(const struct request *rq)
+{
+	const struct process *proc = rq->worker->proc;
+
+	return proc->seg == NULL ? NULL : &proc->seg->routes[slot_routes_at(proc->bank, proc->index) + index_of(rq->route)];
+}
+
+/* One writer: no read-modify-write instruction is needed, only whole stores. */
+static void add(uint64_t *word, uint64_t n)
+{
+	__atomic_store_n(word, *word + n, __ATOMIC_RELAXED);
+}
+
+void route_stats_handled(struct request *rq)
+{
+	struct slot_route *row;
+
+	if (rq->began_cpu_ns != 0 && (row = row_of(rq)) != NULL)
+		add(&row->cpu_ns, (cpu_ns() - rq->began_cpu_ns) * SAMPLE_EVERY);
+}
+
+void route_stats_answered(struct request *rq, uint64_t now_us)
+{
+	struct slot_route *row = row_of(rq);
+	uint64_t us = now_us - rq->began_us;
+	unsigned bucket = 0;
+
+	if (row == NULL)
+		return;
+	while (bucket < SLOT_ROUTE_BUCKETS - 1 && us > bounds_us[bucket])
+		bucket++;
+	add(&row->buckets[bucket], 1);
+	add(&row->us, us);
+	if (rq->status >= 400)
+		add(&row->errors, 1);
+}
+
+void route_stats_sum(const struct segment *seg, unsigned route, struct slot_route *sum_r)
+{
+	*sum_r = (struct slot_route){ .errors = 0 };
+	for (unsigned i = 0; i < SLOT_BANKS * WORKERS_MAX; i++) {
+		unsigned bank = i / WORKERS_MAX, worker = i % WORKERS_MAX;
+		const struct slot_route *row = &seg->routes[slot_routes_at(bank, worker) + route];
+
+		if (__atomic_load_n(&seg->slots[slot_of_worker(bank, worker)].generation, __ATOMIC_RELAXED) == 0)
+			continue; /* never ran: its page stays untouched */
+		sum_r->errors += __atomic_load_n(&row->errors, __ATOMIC_RELAXED);
+		sum_r->us += __atomic_load_n(&row->us, __ATOMIC_RELAXED);
+		sum_r->cpu_ns += __atomic_load_n(&row->cpu_ns, __ATOMIC_RELAXED);
+		for (unsigned b = 0; b < SLOT_ROUTE_BUCKETS; b++)
+			sum_r->buckets[b] += __atomic_load_n(&row->buckets[b], __ATOMIC_RELAXED);
+	}
+}
+
+uint64_t route_stats_requests(const struct slot_route *sum)
+{
+	uint64_t requests = 0;
+
+	for (unsigned b = 0; b < SLOT_ROUTE_BUCKETS; b++)
+		requests += sum->buckets[b];
+	return requests;
+}

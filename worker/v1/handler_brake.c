@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The node brake as operators see it, and the count of deregistrations by source. What holds and why is the keeper's
+ * (keeper/brake.h, keeper/exodus.h); here its state is shown, and an order to let go is left for its next tick. */
+#include <inttypes.h>
+
+#include "shared/base/clock.h"
+#include "shared/base/log.h"
+#include "shared/net/address.h"
+#include "shared/shm/brake_state.h"
+#include "shared/shm/health.h"
+#include "worker/v1/handlers.h"
+#include "worker/worker.h"
+
+static struct brake_state *state_of(const struct request *rq)
+{
+	return rq->worker->proc->seg->brake;
+}
+
+static uint64_t peek(const uint64_t *word)
+{
+	return __atomic_load_n(word, __ATOMIC_RELAXED);
+}
+
+/* ---- showing -------------------------------------------------------------------- */
+
+static void put_phase(struct buf *b, const struct request *rq)
+{
+	static const char *const names[] = { "open", "holding", "released" };
+	const struct config *config = &rq->worker->proc->config;
+	uint64_t word = peek(&state_of(rq)->state), since = brake_state_since(word), now = health_now(rq->worker->proc->seg);
+	uint64_t ms = now > since ? now - since : 0, left = config->brake_hold_ms > ms ? config->brake_hold_ms - ms : 0;
+
+	buf_printf(b, "\"state\":\"%s\"", names[brake_state_phase(word)]);
+	if (brake_state_phase(word) == BRAKE_HOLDING)
+		buf_printf(b, ",\"forMs\":%" PRIu64 ",\"leftMs\":%" PRIu64, ms, left);
+}
+
+static void put_numbers(struct buf *b, const struct request *rq)
+{
+	const struct config *config = &rq->worker->proc->config;
+	const struct brake_state *state = state_of(rq);
+
+	buf_printf(b, ",\"lost\":%" PRIu64 ",\"held\":%" PRIu64 ",\"removed\":%" PRIu64 ",\"instances\":%" PRIu64,
+	           peek(&state->lost), peek(&state->held), peek(&state->removed), peek(&state->instances));
+	buf_printf(b, ",\"beating\":%" PRIu64 ",\"sources\":%" PRIu64 ",\"silentSources\":%" PRIu64 ",\"carried\":%" PRIu64,
+	           peek(&state->beating), peek(&state->sources), peek(&state->silent), peek(&state->carried));
+	buf_printf(b, ",\"enabled\":%s,\"resting\":%s", config->brake_enabled ? "true" : "false",
+	           peek(&state->resting) != 0 ? "true" : "false");
+	buf_printf(b, ",\"minimum\":%u,\"minimumSources\":%u,\"share\":%u,\"periodMs\":%" PRIu64 ",\"holdMs\":%" PRIu64,
+	           (unsigned)config->brake_minimum, (unsigned)config->brake_minimum_sources, (unsigned)config->brake_share,
+	           config->brake_period_ms, config->brake_hold_ms);
+}
+
+/* Those that the alarm names. */
+static void put_sources(struct buf *b, const struct request *rq)
+{
+	const struct departures *departures = &state_of(rq)->departures;
+	uint64_t period_ms = rq->worker->proc->config.brake_period_ms, now_ms = clock_mono_ms();
+	char text[DEPARTURES_TEXT];
+	const char *comma = "";
+
+	for (unsigned i = 0; i < DEPARTURES; i++) {
+		const struct departures_source *source = &departures->sources[i];
+
+		if (peek(&source->alarm) == 0)
+			continue;
+		buf_printf(b, "%s{\"source\":\"%s\",\"deregistered\":%" PRIu64 "}", comma,
+		           departures_text(peek(&source->key), text), departures_count(source, now_ms, period_ms));
+		comma = ",";
+	}
+}
+
+void handle_brake_get(struct request *rq)
+{
+	struct buf b;
+
+	buf_init(&b);
+	buf_char(&b, '{');
+	put_phase(&b, rq);
+	put_numbers(&b, rq);
+	buf_printf(&b, ",\"deregister\":%" PRIu64 ",\"deregisterAlarms\":[", rq->worker->proc->config.brake_deregister);
+	put_sources(&b, rq);
+	BUF_LIT(&b, "]}");
+	handler_reply_buf(rq, &b);
+}
+
+/* ---- letting go ------------------------------------------------------------------- */
+
+/* The order names the holding that was seen; the keeper obeys at its next tick, or its successor does. */
+void handle_brake_release(struct request *rq)
+{
+	struct brake_state *state = state_of(rq);
+	uint64_t word = peek(&state->state);
+	char text[ADDRESS_TEXT];
+
+	if (brake_state_phase(word) != BRAKE_HOLDING) {
+		reply_caused(rq, 409, "the brake does not hold");
+		return;
+	}
+	__atomic_store_n(&state->release, word, __ATOMIC_RELAXED);
+	log_warning("op=brake-release source=%s", address_text(rq->source, text));
+	reply_ok(rq);
+}
+
+/* ---- deregistrations by source ------------------------------------------------------ */
+
+bool handler_may_deregister(struct request *rq)
+{
+	const struct config *config = &rq->worker->proc->config;
+
+	/* All zero: a unix socket. */
+	if (config->brake_deregister == 0 || address_is_zero(rq->source) ||
+	    departures_of(&state_of(rq)->departures, departures_key(rq->source), clock_mono_ms(), config->brake_period_ms) <
+	            config->brake_deregister)
+		return true;
+	metric_add(METRIC_DEREGISTER_REFUSED, 1);
+	reply_caused(rq, 429, "brake.deregister reached: %" PRIu64, config->brake_deregister);
+	return false;
+}
+
+void handler_count_departures(struct request *rq)
+{
+	uint32_t taken = rq->worker->registry.taken;
+
+	if (taken > 0 && !address_is_zero(rq->source))
+		departures_add(&state_of(rq)->departures, departures_key(rq->source), clock_mono_ms(),
+		               rq->worker->proc->config.brake_period_ms, taken);
+}

@@ -1,0 +1,191 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "shared/base/breath.h"
+#include "shared/base/clock.h"
+#include "shared/codec/json_write.h"
+#include "shared/shm/health.h"
+#include "shared/view/instance_json.h"
+#include "shared/view/list.h"
+#include "shared/view/metadata.h"
+#include "shared/view/selector.h"
+#include "worker/v1/bound.h"
+#include "worker/v1/handlers.h"
+#include "worker/worker.h"
+
+/* ---- GET /catalog/service ------------------------------------------------------------ */
+
+static void put_cluster(struct buf *b, const struct service_view *view, uint32_t index)
+{
+	const struct cluster_view *cluster = &view->clusters[index];
+
+	BUF_LIT(b, "{\"serviceName\":");
+	json_string(b, view->name);
+	BUF_LIT(b, ",\"name\":");
+	json_string(b, cluster->name);
+	BUF_LIT(b, ",\"healthChecker\":");
+	buf_str(b, handler_checker_of(cluster));
+	buf_printf(b, ",\"defaultPort\":80,\"defaultCheckPort\":80,\"useIPPort4Check\":%s,\"metadata\":",
+	           cluster->use_instance_port ? "true" : "false");
+	metadata_json(b, cluster->metadata);
+	buf_printf(b, ",\"sitegroup\":\"\",\"defCkport\":%d,\"empty\":%s,\"defIPPort\":%d}", cluster->check_port,
+	           cluster->instances == 0 ? "true" : "false", cluster->check_port);
+}
+
+#define ROW_WEIGHT 512U /* of a cluster or an instance, its texts aside */
+
+static int put_service(struct buf *b, struct request *rq)
+{
+	const struct service_view *view = rq->view;
+	struct breath breath = { 0 };
+	int ret = 0;
+
+	BUF_LIT(b, "{\"service\":{\"name\":");
+	json_string(b, list_bare_name(view->name));
+	BUF_LIT(b, ",\"protectThreshold\":");
+	json_float(b, view->threshold);
+	BUF_LIT(b, ",\"groupName\":");
+	json_string(b, handler_group_of(view->name));
+	BUF_LIT(b, ",\"selector\":");
+	buf_str(b, view->selector.n > 0 ? view->selector : SELECTOR_NONE);
+	BUF_LIT(b, ",\"metadata\":");
+	metadata_json(b, view->metadata);
+	BUF_LIT(b, "},\"clusters\":[");
+	for (uint32_t i = 0; i < view->cluster_count && ret == 0; i++) {
+		if (i > 0)
+			buf_char(b, ',');
+		put_cluster(b, view, i);
+		ret = handler_go_on(rq, b, &breath, ROW_WEIGHT + view->clusters[i].metadata.n);
+	}
+	BUF_LIT(b, "]}");
+	return ret;
+}
+
+void handle_catalog_service(struct request *rq)
+{
+	struct service_key key = { bound_namespace(rq), rq->service_name };
+	struct buf b;
+
+	/* The one bound name that may be absent: then it is looked for all the same. */
+	if (!str_is_set(key.name)) {
+		reply_caused(rq, 500, "service null is not found!");
+		return;
+	}
+	if (!handler_settings(rq, &key, "service "))
+		return;
+	buf_init(&b);
+	handler_reply_made(rq, &b, put_service(&b, rq));
+}
+
+/* ---- GET /catalog/instances ----------------------------------------------------------- */
+
+struct page {
+	int64_t start, end; /* as they follow from number and size, then clipped to [0, count] */
+};
+
+static int64_t clip(int64_t value, int64_t count)
+{
+	if (value < 0)
+		return 0;
+	return value < count ? value : count;
+}
+
+/* The end may be before the start: a negative page is refused, as there. */
+static bool cut_page(struct request *rq, struct str cluster, struct page *page)
+{
+	const struct service_view *view = rq->view;
+	int64_t count;
+
+	if (view->cluster_count == 0) {
+		reply_caused(rq, 500, "cluster %.*s is not found!", reply_shown(cluster), cluster.p);
+		return false;
+	}
+	count = (int64_t)view->clusters[0].instances;
+	page->start = clip(page->start, count);
+	page->end = page->end < count ? page->end : count;
+	if (page->end >= page->start)
+		return true;
+	reply_caused(rq, 400, "fromIndex(%lld) > toIndex(%lld)", (long long)page->start, (long long)page->end);
+	return false;
+}
+
+/* Not more than one row above the limit, whatever is asked. */
+static bool copy_page(struct request *rq, const struct service_key *key, struct str cluster, const struct page *page)
+{
+	uint64_t from = page->start > 0 ? (uint64_t)page->start : 0, to = page->end > 0 ? (uint64_t)page->end : 0;
+	uint64_t most = from + rq->worker->proc->config.limit_page + 1;
+	int ret = registry_page(&rq->worker->registry, key, cluster, from, to < most ? to : most, rq->view);
+
+	return handler_viewed(rq, ret, key, "service ") && handler_page_fits(rq, rq->view->instance_count);
+}
+
+static int put_page(struct buf *b, struct request *rq)
+{
+	struct instance_json_clock now = { health_now(rq->worker->registry.seg), clock_wall_ms() };
+	const struct service_view *view = rq->view;
+	struct breath breath = { 0 };
+	int ret = 0;
+
+	BUF_LIT(b, "{\"list\":[");
+	for (uint32_t i = 0; i < view->instance_count && ret == 0; i++) {
+		if (i > 0)
+			buf_char(b, ',');
+		instance_json(b, view, &view->instances[i], now);
+		ret = handler_go_on(rq, b, &breath, ROW_WEIGHT + view->instances[i].metadata.n);
+	}
+	BUF_LIT(b, "],\"count\":");
+	buf_u64(b, view->clusters[0].instances);
+	buf_char(b, '}');
+	return ret;
+}
+
+void handle_catalog_instances(struct request *rq)
+{
+	struct service_key key;
+	struct str cluster;
+	struct page page;
+	int32_t number, size;
+	struct buf b;
+
+	if (!handler_bound_service(rq, &key) || !bound_text(rq, "clusterName", &cluster) || !bound_int(rq, "pageNo", &number) ||
+	    !bound_int(rq, "pageSize", &size))
+		return;
+	page = (struct page){ (number - (int64_t)1) * size, (int64_t)number * size };
+	if (!copy_page(rq, &key, cluster, &page) || !cut_page(rq, cluster, &page))
+		return;
+	buf_init(&b);
+	handler_reply_made(rq, &b, put_page(&b, rq));
+}
+
+/* ---- GET /catalog/rt/service ----------------------------------------------------------- */
+
+/* The times of a cluster that was not checked yet. */
+#define RT_UNCHECKED "\"checkRTBest\":9223372036854775807,\"checkRTWorst\":0,\"checkRTNormalized\":2000}"
+
+void handle_catalog_rt(struct request *rq)
+{
+	const struct service_view *view = rq->view;
+	struct breath breath = { 0 };
+	struct service_key key;
+	struct buf b;
+	int ret;
+
+	if (!handler_required_service(rq, &key))
+		return;
+	if ((ret = registry_settings(&rq->worker->registry, &key, rq->view)) < 0) {
+		reply_registry_error(rq, ret, key.name, STR(""));
+		return;
+	}
+	if (!view->stamp.found) {
+		reply_caused(rq, 400, "request service doesn't exist");
+		return;
+	}
+	buf_init(&b);
+	BUF_LIT(&b, "{\"clusters\":[");
+	for (uint32_t i = 0; i < view->cluster_count && ret == 0; i++) {
+		buf_printf(&b, "%s{\"name\":", i > 0 ? "," : "");
+		json_string(&b, view->clusters[i].name);
+		BUF_LIT(&b, "," RT_UNCHECKED);
+		ret = breathe(&breath, ROW_WEIGHT);
+	}
+	BUF_LIT(&b, "]}");
+	handler_reply_made(rq, &b, ret);
+}

@@ -1,0 +1,398 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "shared/base/clock.h"
+#include "shared/base/fiber.h"
+#include "shared/view/list.h"
+#include "shared/view/metadata.h"
+#include "shared/view/pick.h"
+#include "shared/view/subscription.h"
+#include "worker/v1/handlers.h"
+#include "worker/v1/list_cache.h"
+#include "worker/worker.h"
+
+/* What grew beyond this for one large service is given back after use. */
+#define KEEP_BYTES (4U << 20)
+/* Of a list from the cache, between two pauses. */
+#define COPY_BYTES (256U << 10)
+/* A longer list is rendered anew after a flip: it is more than registry_health() looks at in one hold. */
+#define PIECES_MOST 4096U
+
+struct list_request {
+	struct service_key service;
+	struct str client_ip, app, env;
+	int32_t udp_port;
+	bool grouped;
+	struct list_query query;
+	struct list_fields fields;
+	struct service_stamp stamp;
+	struct buf *hosts; /* where they are written, when they are not in the cache */
+	struct str picked; /* the key of the cache: clusters as they came, and once the service is read their normal form */
+};
+
+/* ---- parameters ---------------------------------------------------------------- */
+
+static bool is_true(struct request *rq, const char *name)
+{
+	return str_ieq(request_optional(rq, name, STR("")), STR("true"));
+}
+
+static bool read_list(struct request *rq, struct list_request *list)
+{
+	if (!handler_service_key(rq, &list->service))
+		return false;
+	list->query.clusters = list->picked = request_optional(rq, "clusters", STR(""));
+	list->client_ip = request_optional(rq, "clientIP", STR(""));
+	if (!request_int(rq, request_optional(rq, "udpPort", STR("0")), &list->udp_port))
+		return false;
+	list->env = request_optional(rq, "env", STR(""));
+	list->query.is_check = is_true(rq, "isCheck");
+	list->query.healthy_only = is_true(rq, "healthyOnly");
+	list->app = request_optional(rq, "app", STR(""));
+	list->grouped = agent_is_java1(&rq->agent);
+	list->query.grouped = list->grouped;
+	return true;
+}
+
+/* ---- subscription -------------------------------------------------------------- */
+
+static void refuse(struct request *rq, const struct list_request *list, enum unpushed reason)
+{
+	unpushed_note(rq, reason, list->service.name, list->client_ip, list->udp_port);
+}
+
+/* No name resolution: an address that is none cannot be pushed to, and is not subscribed. */
+static bool subscriber_of(struct request *rq, const struct list_request *list, struct subscriber_spec *sub)
+{
+	if (list->udp_port <= 0 || !subscription_agent_can_push(&rq->agent, rq->worker->switches))
+		return false;
+	*sub = (struct subscriber_spec){
+		.agent = rq->agent.text,
+		.agent_kind = (uint8_t)rq->agent.kind,
+		.agent_version = rq->agent.version,
+		.grouped = list->grouped,
+		.clusters = list->query.clusters,
+		.app = list->app,
+		.address_text = list->client_ip,
+		.port = (uint16_t)list->udp_port,
+	};
+	if (list->udp_port > UINT16_MAX ||
+	    !destination_claimed(&rq->worker->destinations, list->client_ip, rq->source, sub->address)) {
+		refuse(rq, list, list->udp_port > UINT16_MAX ? UNPUSHED_BAD_PORT : UNPUSHED_UNRESOLVABLE);
+		return false;
+	}
+	memcpy(sub->source, rq->source, sizeof(sub->source));
+	/* A claim outside the policy is stored and shown, but not pushed to. */
+	sub->push = destination_allowed(&rq->worker->destinations, sub->address, sub->port, rq->source);
+	return true;
+}
+
+/* One lock: the stamp, and the subscription. Who is not pushed to gets the short poll interval. */
+static int poll_service(struct request *rq, struct list_request *list)
+{
+	const struct switches *switches = rq->worker->switches;
+	struct subscriber_spec sub;
+	bool subscribe = subscriber_of(rq, list, &sub);
+	int ret = registry_poll(&rq->worker->registry, &list->service, subscribe ? &sub : NULL, &list->stamp);
+
+	list->fields.cache_ms = switches->cache_ms;
+	if (ret == 0 && subscribe && sub.push && !list->stamp.unsent)
+		list->fields.cache_ms = switches->push_cache_ms;
+	if (subscribe && (ret == ERR_LIMIT || ret == ERR_FULL)) {
+		metric_add(ret == ERR_LIMIT ? METRIC_LIMIT_REFUSED : METRIC_FULL_REFUSED, 1);
+		refuse(rq, list, unpushed_of_error(ret, rq->worker->registry.refused.key));
+		ret = 0;
+	} else if (subscribe && !sub.push) {
+		refuse(rq, list, unpushed_of_claim(sub.address, sub.port));
+	}
+	return ret;
+}
+
+/* ---- hosts ---------------------------------------------------------------------- */
+
+/* The usual list: all clusters, healthy or not. */
+static bool flips_are_moved(const struct list_request *list)
+{
+	return list->query.clusters.n == 0 && !list->query.healthy_only;
+}
+
+/* A fresh copy of the service, whose revision may be newer than the stamp; list->stamp.found == false when it has gone meanwhile.
+ * normal: memory for the normal form of the clusters. */
+static int read_service(struct request *rq, struct list_request *list, struct buf *normal)
+{
+	int ret = registry_view(&rq->worker->registry, &list->service, rq->view);
+
+	if (ret < 0)
+		return ret;
+	list->stamp = rq->view->stamp;
+	if (list->stamp.found && list->query.clusters.n > 0 && (ret = pick_normal(rq->view, list->query.clusters, normal)) == 0)
+		list->picked = buf_view(normal);
+	return ret;
+}
+
+static int render(struct request *rq, struct list_request *list, struct buf *hosts, struct buf *metadata,
+                  struct list_cache_entry *entry)
+{
+	struct worker *worker = rq->worker;
+	struct service_view *view = rq->view;
+	uint8_t checksum[16];
+	bool fresh;
+	int ret;
+
+	entry->content = view->content;
+	if (flips_are_moved(list) && view->instance_count <= PIECES_MOST) {
+		entry->piece_count = view->instance_count;
+		entry->pieces = arena_alloc(&rq->arena, entry->piece_count * sizeof(entry->pieces[0]));
+	}
+	if (entry->pieces == NULL)
+		entry->piece_count = 0;
+	if ((ret = list_hosts(view, &list->query, hosts, &entry->shape, &fresh, checksum, entry->pieces)) < 0)
+		return ret;
+	metadata_json(metadata, view->metadata);
+	/* Only a saving for the next reader: if it cannot be stored, he makes it again. */
+	if (fresh && !view->loose &&
+	    registry_store_checksum(&worker->registry, &list->service, view->stamp.id, view->content, checksum) < 0)
+		fresh = false;
+	return buf_failed(metadata) ? ERR_NOMEM : 0;
+}
+
+static struct list_cache_key cache_key(const struct list_request *list)
+{
+	return (struct list_cache_key){
+		.epoch = list->stamp.epoch,
+		.service_id = list->stamp.id,
+		.revision = list->stamp.revision,
+		.clusters = list->picked,
+		.grouped = list->grouped,
+		.healthy_only = list->query.healthy_only,
+	};
+}
+
+static void give_back_large(struct worker *worker)
+{
+	if (worker->hosts.cap > KEEP_BYTES)
+		buf_free(&worker->hosts);
+	if (worker->view.text_cap > KEEP_BYTES)
+		service_view_free(&worker->view);
+}
+
+/* ---- answers -------------------------------------------------------------------- */
+
+static void answer(struct request *rq, struct list_request *list, const struct list_cache_entry *entry)
+{
+	struct str none = { NULL, 0 };
+	bool own = rq->work != NULL && entry->hosts.p != NULL && entry->hosts.p == list->hosts->data;
+	struct buf b;
+	int ret = handler_bytes_fit(rq, entry->hosts.n);
+
+	if (ret < 0) {
+		reply_registry_error(rq, ret, list->service.name, STR(""));
+		return;
+	}
+	list->fields.metadata_json = entry->metadata_json;
+	buf_init(&b);
+	if (entry->shape.empty || list->query.is_check)
+		list_reply(&b, &list->query, &entry->shape, entry->hosts, &list->fields);
+	else
+		list_reply_tail(&b, &entry->shape, &list->fields);
+	if (buf_failed(&b))
+		reply_caused(rq, 503, "out of memory");
+	else if (entry->shape.empty || list->query.is_check)
+		reply_json(rq, buf_view(&b), none, none);
+	else if (own)
+		reply_json_buf(rq, STR(LIST_HEAD), list->hosts, buf_view(&b));
+	else
+		reply_json(rq, STR(LIST_HEAD), entry->hosts, buf_view(&b));
+	buf_free(&b);
+}
+
+static void answer_unknown(struct request *rq, const struct list_request *list)
+{
+	struct buf b;
+
+	buf_init(&b);
+	list_reply_unknown(&b, &list->fields);
+	handler_reply_buf(rq, &b);
+}
+
+static void answer_and_keep(struct request *rq, struct list_request *list, const struct list_cache_entry *entry)
+{
+	struct list_cache_key key = cache_key(list);
+
+	list_cache_put(rq->worker->list_cache, &key, entry);
+	answer(rq, list, entry);
+}
+
+/* Only health has changed since an older entry: its hosts are moved. False: it has to be rendered. */
+static bool answer_flipped(struct request *rq, struct list_request *list)
+{
+	struct list_cache_key key = cache_key(list);
+	const struct list_cache_entry *older = list_cache_older(rq->worker->list_cache, &key);
+	uint64_t healthy[PIECES_MOST / 64];
+	struct list_cache_entry entry;
+	struct buf *hosts = list->hosts;
+
+	if (older == NULL || older->piece_count == 0 || older->shape.empty || older->piece_count != list->stamp.instances)
+		return false;
+	entry = *older;
+	entry.pieces = arena_alloc(&rq->arena, entry.piece_count * sizeof(entry.pieces[0]));
+	entry.metadata_json = arena_copy(&rq->arena, older->metadata_json);
+	if (entry.pieces == NULL || entry.metadata_json.p == NULL)
+		return false;
+	memcpy(entry.pieces, older->pieces, entry.piece_count * sizeof(entry.pieces[0]));
+	if (registry_health(&rq->worker->registry, &list->service, list->stamp.id, entry.content, entry.piece_count, healthy,
+	                    &list->stamp) < 0)
+		return false;
+	buf_reset(hosts);
+	if (list_flipped(older->hosts, entry.pieces, entry.piece_count, healthy, list->stamp.threshold, hosts) < 0)
+		return false;
+	entry.hosts = buf_view(hosts);
+	answer_and_keep(rq, list, &entry);
+	metric_add(METRIC_LIST_CACHE_FLIPPED, 1);
+	return true;
+}
+
+/* A long one is copied in slices. */
+static void answer_copied(struct request *rq, struct list_request *list, const struct list_cache_entry *held)
+{
+	struct list_cache_entry entry = *held;
+	int ret = 0;
+
+	buf_reset(list->hosts);
+	if (!buf_reserve(list->hosts, held->hosts.n))
+		ret = ERR_NOMEM;
+	else if ((ret = fiber_copy(list->hosts->data, held->hosts.p, held->hosts.n, COPY_BYTES)) == 0)
+		list->hosts->len = held->hosts.n;
+	entry.hosts = buf_view(list->hosts);
+	if (ret == 0)
+		answer(rq, list, &entry);
+	else
+		reply_registry_error(rq, ret, list->service.name, STR(""));
+}
+
+static bool answer_cached(struct request *rq, struct list_request *list)
+{
+	const struct list_cache_key key = cache_key(list);
+	const struct list_cache_entry *held = list_cache_hold(rq->worker->list_cache, &key);
+
+	if (held == NULL)
+		return false;
+	metric_add(METRIC_LIST_CACHE_HITS, 1);
+	if (held->hosts.n > COPY_BYTES && rq->work != NULL)
+		answer_copied(rq, list, held);
+	else
+		answer(rq, list, held);
+	list_cache_release(held);
+	return true;
+}
+
+static void answer_rendered(struct request *rq, struct list_request *list)
+{
+	struct list_cache_entry entry = { .hosts = { NULL, 0 } };
+	struct buf *hosts = list->hosts, metadata;
+	int ret;
+
+	metric_add(METRIC_LIST_CACHE_MISSES, 1);
+	buf_reset(hosts);
+	buf_init(&metadata);
+	if ((ret = render(rq, list, hosts, &metadata, &entry)) < 0) {
+		reply_registry_error(rq, ret, list->service.name, STR(""));
+	} else {
+		entry.hosts = buf_view(hosts);
+		entry.metadata_json = buf_view(&metadata);
+		if (rq->view->loose)
+			answer(rq, list, &entry);
+		else
+			answer_and_keep(rq, list, &entry);
+	}
+	buf_free(&metadata);
+}
+
+/* Other clusters that pick the same have the same hosts: they are kept once, under the normal form. */
+static void answer_read(struct request *rq, struct list_request *list)
+{
+	struct buf normal;
+	int ret;
+
+	buf_init(&normal);
+	if ((ret = read_service(rq, list, &normal)) < 0)
+		reply_registry_error(rq, ret, list->service.name, STR(""));
+	else if (!list->stamp.found)
+		answer_unknown(rq, list);
+	else if (list->query.clusters.n == 0 || rq->view->loose || str_eq(list->picked, list->query.clusters) ||
+	         !answer_cached(rq, list))
+		answer_rendered(rq, list);
+	buf_free(&normal);
+}
+
+static void answer_stamped(struct request *rq, struct list_request *list)
+{
+	if (answer_cached(rq, list))
+		return;
+	if (!flips_are_moved(list) || !answer_flipped(rq, list))
+		answer_read(rq, list);
+}
+
+/* Some time has passed, perhaps: what is told is of now. */
+static void answer_long(struct request *rq)
+{
+	struct list_request *list = rq->kept;
+	struct buf hosts;
+	int ret = registry_poll(&rq->worker->registry, &list->service, NULL, &list->stamp);
+
+	buf_init(&hosts);
+	list->hosts = &hosts;
+	list->fields.last_ref_time = clock_wall_ms();
+	if (ret < 0)
+		reply_registry_error(rq, ret, list->service.name, STR(""));
+	else if (!list->stamp.found)
+		answer_unknown(rq, list);
+	else
+		answer_stamped(rq, list);
+	buf_free(&hosts);
+}
+
+static void answer_found(struct request *rq, struct list_request *list)
+{
+	struct list_request *kept;
+
+	if (list->stamp.instances <= LONG_INSTANCES && list->stamp.bytes <= LONG_STORED_BYTES) {
+		list->hosts = &rq->worker->hosts;
+		answer_stamped(rq, list);
+		give_back_large(rq->worker);
+		return;
+	}
+	if ((kept = arena_alloc(&rq->arena, sizeof(*kept))) == NULL) {
+		reply_caused(rq, 503, "out of memory");
+		return;
+	}
+	*kept = *list;
+	rq->kept = kept;
+	long_start(rq, answer_long);
+}
+
+void handle_instance_list(struct request *rq)
+{
+	struct list_request list;
+	int ret;
+
+	memset(&list, 0, sizeof(list));
+	if (!read_list(rq, &list))
+		return;
+	metric_add(METRIC_LISTS, 1);
+	if ((ret = poll_service(rq, &list)) < 0) {
+		reply_registry_error(rq, ret, list.service.name, STR(""));
+		return;
+	}
+	list.fields.name = list.service.name;
+	list.fields.dom = list.grouped ? list.service.name : list_bare_name(list.service.name);
+	list.fields.clusters = list.query.clusters;
+	list.fields.env = list.env;
+	list.fields.last_ref_time = clock_wall_ms();
+	if (!list.stamp.found)
+		answer_unknown(rq, &list);
+	else if (list.stamp.disabled)
+		reply_caused(rq, 500, "service is disabled now.");
+	else if (rq->agent.kind == AGENT_JAVA && !rq->agent.has_version)
+		reply_caused(rq, 500, "the version of the client cannot be read");
+	else
+		answer_found(rq, &list);
+}

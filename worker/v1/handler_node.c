@@ -1,0 +1,145 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* This node as the only member of its cluster, and as the leader of an election that nobody else took part in: what
+ * consoles, operators and scripts ask to see who is up. */
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "shared/base/clock.h"
+#include "shared/codec/json_write.h"
+#include "worker/v1/bound.h"
+#include "worker/v1/handlers.h"
+#include "worker/worker.h"
+
+#define RAFT_PORT_OFFSET 1000U
+
+/* ---- members ---------------------------------------------------------------------- */
+
+#define ADDRESS_SIZE (sizeof(((struct config *)NULL)->node_address) + 6)
+
+static struct str address_of(const struct process *proc, char text[ADDRESS_SIZE])
+{
+	int n = snprintf(text, ADDRESS_SIZE, "%s:%u", proc->config.node_address, (unsigned)proc->listen->port);
+
+	return str_make(text, (size_t)n);
+}
+
+void handler_put_address(struct buf *b, const struct process *proc)
+{
+	char text[ADDRESS_SIZE];
+
+	json_string(b, address_of(proc, text));
+}
+
+void handler_put_member(struct buf *b, const struct process *proc)
+{
+	unsigned port = proc->listen->port;
+
+	BUF_LIT(b, "{\"ip\":");
+	json_string(b, str_of(proc->config.node_address));
+	buf_printf(b, ",\"port\":%u,\"state\":\"UP\",\"extendInfo\":{\"lastRefreshTime\":%" PRIu64 ",\"raftPort\":\"%u\"", port,
+	           clock_wall_ms(), port > RAFT_PORT_OFFSET ? port - RAFT_PORT_OFFSET : 0);
+	BUF_LIT(b, ",\"version\":\"" HANDLER_VERSION "\"},\"address\":");
+	handler_put_address(b, proc);
+	BUF_LIT(b, ",\"failAccessCnt\":0}");
+}
+
+#define RESULT_BEGIN "{\"code\":200,\"message\":null,\"data\":"
+
+void handle_node_self(struct request *rq)
+{
+	struct buf b;
+
+	buf_init(&b);
+	BUF_LIT(&b, RESULT_BEGIN);
+	handler_put_member(&b, rq->worker->proc);
+	buf_char(&b, '}');
+	handler_reply_buf(rq, &b);
+}
+
+void handle_node_health(struct request *rq)
+{
+	reply_json(rq, STR(RESULT_BEGIN "\"UP\"}"), (struct str){ NULL, 0 }, (struct str){ NULL, 0 });
+}
+
+/* `keyword` is the beginning of an address, blank for all. Page and withInstances are sent by the console and not looked at,
+ * there neither. */
+void handle_node_list(struct request *rq)
+{
+	struct str keyword = bound_optional(rq, "keyword");
+	const struct process *proc = rq->worker->proc;
+	char text[ADDRESS_SIZE];
+	struct buf b;
+
+	buf_init(&b);
+	BUF_LIT(&b, RESULT_BEGIN "[");
+	if (str_is_blank(keyword) || str_starts(address_of(proc, text), keyword))
+		handler_put_member(&b, proc);
+	BUF_LIT(&b, "]}");
+	handler_reply_buf(rq, &b);
+}
+
+void handle_node_simple(struct request *rq)
+{
+	struct buf b;
+
+	buf_init(&b);
+	BUF_LIT(&b, RESULT_BEGIN "[");
+	handler_put_address(&b, rq->worker->proc);
+	BUF_LIT(&b, "]}");
+	handler_reply_buf(rq, &b);
+}
+
+/* ---- the old election ------------------------------------------------------------- */
+
+/* Elected once, by itself. Nothing counts down: the times are those after a reset. operator/cluster/state shows what a 1.4.8
+ * keeps there, a follower of nobody, as recorded. */
+static void put_peer(struct buf *b, const struct process *proc)
+{
+	BUF_LIT(b, "{\"ip\":");
+	handler_put_address(b, proc);
+	BUF_LIT(b, ",\"voteFor\":");
+	handler_put_address(b, proc);
+	BUF_LIT(b, ",\"term\":1,\"leaderDueMs\":15000,\"heartbeatDueMs\":5000,\"state\":\"LEADER\"}");
+}
+
+void handle_raft_peer(struct request *rq)
+{
+	struct buf b;
+
+	buf_init(&b);
+	put_peer(&b, rq->worker->proc);
+	handler_reply_buf(rq, &b);
+}
+
+/* The leader is a text that holds JSON, there too. */
+void handle_raft_leader(struct request *rq)
+{
+	struct buf peer, b;
+
+	buf_init(&peer);
+	buf_init(&b);
+	put_peer(&peer, rq->worker->proc);
+	BUF_LIT(&b, "{\"leader\":");
+	json_string(&b, buf_view(&peer));
+	buf_char(&b, '}');
+	b.failed = b.failed || buf_failed(&peer);
+	buf_free(&peer);
+	handler_reply_buf(rq, &b);
+}
+
+void handle_raft_state(struct request *rq)
+{
+	struct registry_stats stats;
+	struct buf b;
+
+	registry_stats(&rq->worker->registry, &stats);
+	buf_init(&b);
+	buf_printf(&b, "{\"services\":%" PRIu64 ",\"peers\":[", (uint64_t)stats.services);
+	put_peer(&b, rq->worker->proc);
+	BUF_LIT(&b, "]}");
+	if (buf_failed(&b))
+		reply_caused(rq, 503, "out of memory");
+	else
+		reply_as(rq, STR("application/json;charset=UTF-8"), buf_view(&b));
+	buf_free(&b);
+}

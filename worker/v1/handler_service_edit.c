@@ -1,0 +1,278 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "shared/base/breath.h"
+#include "shared/codec/java.h"
+#include "shared/codec/json_write.h"
+#include "shared/registry/settings.h"
+#include "shared/view/list.h"
+#include "shared/view/metadata.h"
+#include "shared/view/selector.h"
+#include "worker/v1/bound.h"
+#include "worker/v1/handlers.h"
+#include "worker/v1/instance_guard.h"
+#include "worker/worker.h"
+
+/* ---- parameters ---------------------------------------------------------------- */
+
+/* Endpoints bound by Spring: absent is 500, empty is taken. The format is not checked (2.2). */
+bool handler_bound_service(struct request *rq, struct service_key *key_r)
+{
+	if (!str_is_set(rq->service_name)) {
+		reply_missing(rq, "serviceName", "String");
+		return false;
+	}
+	*key_r = (struct service_key){ bound_namespace(rq), rq->service_name };
+	return true;
+}
+
+/* Helper rules: absent or empty is 400. */
+bool handler_required_service(struct request *rq, struct service_key *key_r)
+{
+	key_r->ns = request_namespace(rq);
+	return request_any_service(rq, &key_r->name);
+}
+
+static bool read_metadata(struct request *rq, struct str *packed_r)
+{
+	struct instance_metadata metadata;
+
+	if (!handler_parse_metadata(rq, request_optional(rq, "metadata", STR("")), &metadata))
+		return false;
+	*packed_r = metadata.packed;
+	return true;
+}
+
+static bool read_selector(struct request *rq, struct str *selector_r)
+{
+	char why[200] = "";
+
+	switch (selector_parse(&rq->arena, request_optional(rq, "selector", STR("")), selector_r, why, sizeof(why))) {
+	case SELECTOR_OK:
+		return true;
+	case SELECTOR_JSON:
+		reply_caused2(rq, 500, STR("errCode: 101, errMsg: Nacos deserialize failed.  "), str_of(why));
+		break;
+	case SELECTOR_NO_TYPE:
+		reply_caused(rq, 500, "the selector has no type");
+		break;
+	case SELECTOR_UNKNOWN:
+		reply_caused(rq, 500, "not match any type of selector!");
+		break;
+	case SELECTOR_NO_SUCH:
+		reply_caused(rq, 400, SELECTOR_NO_SUCH_TEXT "%.*s", reply_shown(*selector_r), selector_r->p);
+		break;
+	case SELECTOR_NO_EXPRESSION:
+		reply_caused(rq, 500, "the selector has no expression");
+		break;
+	case SELECTOR_EXPRESSION:
+		reply_caused(rq, 500, "parse expression failed!");
+		break;
+	case SELECTOR_MEMORY:
+		reply_caused(rq, 503, "out of memory");
+		break;
+	}
+	return false;
+}
+
+/* ---- writes ---------------------------------------------------------------------- */
+
+static void reply_exists(struct request *rq, struct str name)
+{
+	reply_caused(rq, 400, "specified service already exists, serviceName : %.*s", reply_shown(name), name.p);
+}
+
+void handle_service_create(struct request *rq)
+{
+	struct service_settings settings;
+	struct service_stamp stamp;
+	struct service_key key;
+	int ret;
+
+	if (!handler_bound_service(rq, &key) || !bound_float(rq, "protectThreshold", &settings.threshold))
+		return;
+	if (registry_poll(&rq->worker->registry, &key, NULL, &stamp) == 0 && stamp.found) {
+		reply_exists(rq, key.name);
+		return;
+	}
+	if (!read_metadata(rq, &settings.metadata) || !read_selector(rq, &settings.selector))
+		return;
+	ret = registry_create_service(&rq->worker->registry, guard_service_origin(rq, CAUSE_OPERATOR), &key, &settings);
+	if (ret == ERR_EXISTS)
+		reply_exists(rq, key.name);
+	else if (ret < 0)
+		reply_registry_error(rq, ret, key.name, STR(""));
+	else
+		reply_ok(rq);
+}
+
+static void reply_not_found(struct request *rq, struct str name)
+{
+	reply_caused(rq, 500, "service %.*s not found!", reply_shown(name), name.p);
+}
+
+/* An unknown service comes before errors in the values. */
+void handle_service_update(struct request *rq)
+{
+	struct service_settings settings;
+	struct service_stamp stamp;
+	struct service_key key;
+	struct str threshold;
+	int ret;
+
+	if (!handler_required_service(rq, &key) || !request_required(rq, "protectThreshold", &threshold))
+		return;
+	if (registry_poll(&rq->worker->registry, &key, NULL, &stamp) == 0 && !stamp.found) {
+		reply_not_found(rq, key.name);
+		return;
+	}
+	settings.threshold = java_lenient_float(threshold);
+	if (!read_metadata(rq, &settings.metadata) || !read_selector(rq, &settings.selector))
+		return;
+	ret = registry_update_service(&rq->worker->registry, guard_service_origin(rq, CAUSE_OPERATOR), &key, &settings);
+	if (ret == ERR_NOT_FOUND)
+		reply_not_found(rq, key.name);
+	else if (ret < 0)
+		reply_registry_error(rq, ret, key.name, STR(""));
+	else
+		reply_ok(rq);
+}
+
+void handle_service_delete(struct request *rq)
+{
+	struct service_key key;
+	int ret;
+
+	if (!handler_bound_service(rq, &key) || !handler_may_deregister(rq))
+		return;
+	ret = registry_remove_service(&rq->worker->registry, guard_service_origin(rq, CAUSE_OPERATOR), &key);
+	if (ret == ERR_NOT_FOUND) {
+		reply_caused(rq, 400, "specified service not exist, serviceName : %.*s", reply_shown(key.name), key.name.p);
+	} else if (ret < 0) {
+		reply_registry_error(rq, ret, key.name, STR(""));
+	} else {
+		handler_count_departures(rq);
+		reply_ok(rq);
+	}
+}
+
+/* ---- reads ----------------------------------------------------------------------- */
+
+struct str handler_group_of(struct str grouped)
+{
+	const char *at = grouped.n > 0 ? memmem(grouped.p, grouped.n, "@@", 2) : NULL;
+
+	if (at != NULL)
+		return str_make(grouped.p, (size_t)(at - grouped.p));
+	return grouped.n == 0 ? grouped : STR("DEFAULT_GROUP");
+}
+
+struct str handler_checker_of(const struct cluster_view *cluster)
+{
+	return cluster->checker.n > 0 ? cluster->checker : STR("{\"type\":\"TCP\"}");
+}
+
+#define CLUSTER_WEIGHT 512U /* its metadata aside */
+
+static int put_clusters(struct buf *b, struct request *rq)
+{
+	const struct service_view *view = rq->view;
+	struct breath breath = { 0 };
+	int ret = 0;
+
+	for (uint32_t i = 0; i < view->cluster_count && ret == 0; i++) {
+		const struct cluster_view *cluster = &view->clusters[i];
+
+		if (i > 0)
+			buf_char(b, ',');
+		BUF_LIT(b, "{\"name\":");
+		json_string(b, cluster->name);
+		BUF_LIT(b, ",\"healthChecker\":");
+		buf_str(b, handler_checker_of(cluster));
+		BUF_LIT(b, ",\"metadata\":");
+		metadata_json(b, cluster->metadata);
+		buf_char(b, '}');
+		ret = handler_go_on(rq, b, &breath, CLUSTER_WEIGHT + cluster->metadata.n);
+	}
+	return ret;
+}
+
+static int put_service(struct buf *b, struct request *rq)
+{
+	const struct service_view *view = rq->view;
+	int ret;
+
+	BUF_LIT(b, "{\"name\":");
+	json_string(b, list_bare_name(view->name));
+	BUF_LIT(b, ",\"namespaceId\":");
+	json_string(b, view->ns);
+	BUF_LIT(b, ",\"protectThreshold\":");
+	json_float(b, view->threshold);
+	BUF_LIT(b, ",\"metadata\":");
+	metadata_json(b, view->metadata);
+	BUF_LIT(b, ",\"selector\":");
+	buf_str(b, view->selector.n > 0 ? view->selector : SELECTOR_NONE);
+	BUF_LIT(b, ",\"groupName\":");
+	json_string(b, handler_group_of(view->name));
+	BUF_LIT(b, ",\"clusters\":[");
+	ret = put_clusters(b, rq);
+	BUF_LIT(b, "]}");
+	return ret;
+}
+
+bool handler_viewed(struct request *rq, int ret, const struct service_key *key, const char *unknown)
+{
+	const struct service_view *view = rq->view;
+
+	if (ret < 0)
+		reply_registry_error(rq, ret, key->name, STR(""));
+	else if (!view->stamp.found)
+		reply_caused(rq, 500, "%s%.*s%s", unknown, reply_shown(key->name), key->name.p,
+		             strcmp(unknown, "service ") == 0 ? " is not found!" : "");
+	return ret == 0 && view->stamp.found;
+}
+
+bool handler_view(struct request *rq, const struct service_key *key, const char *unknown)
+{
+	return handler_viewed(rq, registry_view(&rq->worker->registry, key, rq->view), key, unknown);
+}
+
+bool handler_settings(struct request *rq, const struct service_key *key, const char *unknown)
+{
+	return handler_viewed(rq, registry_settings(&rq->worker->registry, key, rq->view), key, unknown);
+}
+
+void handle_service_get(struct request *rq)
+{
+	struct service_key key;
+	struct buf b;
+
+	if (!handler_bound_service(rq, &key) || !handler_settings(rq, &key, "service "))
+		return;
+	buf_init(&b);
+	handler_reply_made(rq, &b, put_service(&b, rq));
+}
+
+void handle_service_checksum(struct request *rq)
+{
+	const struct service_view *view = rq->view;
+	struct service_key key;
+	uint8_t checksum[16];
+	struct buf b;
+	int ret;
+
+	if (!handler_required_service(rq, &key) || !handler_view(rq, &key, "serviceName not found: "))
+		return;
+	ret = list_checksum(view, checksum);
+	if (ret == 0 && !view->loose)
+		ret = registry_renew_checksum(&rq->worker->registry, guard_service_origin(rq, CAUSE_OPERATOR), &key,
+		                              view->stamp.id, view->content, checksum);
+	if (ret < 0 && ret != ERR_AGAIN && ret != ERR_NOT_FOUND) {
+		reply_registry_error(rq, ret, key.name, STR(""));
+		return;
+	}
+	buf_init(&b);
+	BUF_LIT(&b, "{\"checksum\":\"");
+	for (unsigned i = 0; i < sizeof(checksum); i++)
+		buf_printf(&b, "%02x", checksum[i]);
+	BUF_LIT(&b, "\"}");
+	handler_reply_buf(rq, &b);
+}

@@ -1,0 +1,173 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "shared/base/fiber.h"
+#include "shared/codec/java.h"
+#include "shared/codec/json_write.h"
+#include "shared/net/address.h"
+#include "shared/registry/layout.h"
+#include "shared/view/list.h"
+#include "worker/v1/handlers.h"
+#include "worker/worker.h"
+
+#define BATCH 8U
+
+/* One page of all subscribers that match, written while they are counted. */
+struct page {
+	struct str ns, group, name;
+	int64_t start, end, count, rows;
+	bool detail;
+	struct request *rq;
+	struct buf b;
+};
+
+static bool contains(struct str whole, struct str part)
+{
+	return part.n == 0 || (whole.n >= part.n && memmem(whole.p, whole.n, part.p, part.n) != NULL);
+}
+
+/* Fuzzy always (specification 5.9): the namespace begins with the asked one, group and name contain theirs. */
+static bool matches(const struct page *page, struct str ns, struct str name)
+{
+	return str_starts(ns, page->ns) && contains(list_bare_name(name), page->name) &&
+	       contains(handler_group_of(name), page->group);
+}
+
+/* Why it is not pushed to; NULL: it is. A claim is judged by the configuration of now, which its next poll will be. */
+static const char *reason_of(struct worker *worker, const struct subscriber_view *sub)
+{
+	if ((sub->flags & SUBSCRIBER_PUSH) == 0)
+		return destination_allowed(&worker->destinations, sub->address, sub->port, sub->source)
+		               ? "next_poll"
+		               : unpushed_word(unpushed_of_claim(sub->address, sub->port));
+	if (sub->tries == REGISTRY_TRIES_VIEWS)
+		return "views";
+	return sub->tries == REGISTRY_TRIES_OVERSIZE ? "oversize" : NULL;
+}
+
+/* Ours: 1.x does not show it. */
+static void put_detail(struct page *page, const struct subscriber_view *sub)
+{
+	const char *why = reason_of(page->rq->worker, sub);
+	struct buf *b = &page->b;
+	char text[ADDRESS_TEXT];
+
+	BUF_LIT(b, ",\"clusters\":");
+	json_string(b, str_make(sub->clusters,
+	                        sub->clusters_len < sizeof(sub->clusters) ? sub->clusters_len : sizeof(sub->clusters)));
+	buf_printf(b, ",\"source\":\"%s\",\"push\":%s", address_text(sub->source, text), why == NULL ? "true" : "false");
+	if (why != NULL)
+		buf_printf(b, ",\"reason\":\"%s\"", why);
+}
+
+static void put_subscriber(struct page *page, struct str ns, struct str name, const struct subscriber_view *sub)
+{
+	struct buf *b = &page->b;
+	char text[ADDRESS_TEXT];
+	struct str ip = str_make(sub->address_text, sub->address_text_len);
+
+	if (!address_is_zero(sub->address))
+		ip = str_of(address_text(sub->address, text));
+	if (page->count > page->start)
+		buf_char(b, ',');
+	BUF_LIT(b, "{\"addrStr\":\"");
+	json_escape(b, ip);
+	buf_printf(b, ":%u\",\"agent\":", sub->port);
+	json_string(b, str_make(sub->agent, sub->agent_len < sizeof(sub->agent) ? sub->agent_len : sizeof(sub->agent)));
+	BUF_LIT(b, ",\"app\":");
+	json_string(b, str_make(sub->app, sub->app_len < sizeof(sub->app) ? sub->app_len : sizeof(sub->app)));
+	BUF_LIT(b, ",\"ip\":");
+	json_string(b, ip);
+	BUF_LIT(b, ",\"namespaceId\":");
+	json_string(b, ns);
+	BUF_LIT(b, ",\"serviceName\":");
+	json_string(b, name);
+	if (page->detail)
+		put_detail(page, sub);
+	buf_char(b, '}');
+}
+
+/* Counted all, shown those of the page. */
+static int add_batch(struct page *page, const struct service_key *key, const struct subscriber_view *batch, int n)
+{
+	for (int i = 0; i < n; i++, page->count++) {
+		if (page->count < page->start || page->count >= page->end)
+			continue;
+		if (!handler_page_fits(page->rq, (uint64_t)++page->rows))
+			return ERR_LIMIT;
+		put_subscriber(page, key->ns, key->name, &batch[i]);
+	}
+	return handler_answer_fits(page->rq, &page->b);
+}
+
+static int add_audience(struct registry *reg, struct page *page, const struct service_key *key)
+{
+	struct audience_cursor cursor = { 0 };
+	struct subscriber_view batch[BATCH];
+	int n, ret = 0;
+
+	while (ret == 0 && (n = registry_subscribers(reg, key, &cursor, batch, BATCH)) != 0) {
+		ret = n < 0 ? n : add_batch(page, key, batch, n);
+		if (ret == 0)
+			ret = fiber_pause();
+	}
+	return ret;
+}
+
+static int add_shard(struct registry *reg, struct page *page, uint32_t shard)
+{
+	struct audience_entry entry = { .id = 0 };
+	int ret;
+
+	while ((ret = registry_audience_after(reg, shard, entry.id, &entry)) == 1) {
+		struct service_key key = name_copy_key(&entry.name);
+
+		ret = matches(page, key.ns, key.name) ? add_audience(reg, page, &key) : 0;
+		if (ret < 0 || (ret = fiber_pause()) < 0)
+			return ret;
+	}
+	return ret;
+}
+
+/* A page that begins exactly at the end is there, and empty; one that begins behind it, or ends before its begin, is not. */
+static void answer(struct request *rq, struct page *page, int ret)
+{
+	if (ret == ERR_LIMIT) {
+		if (!rq->answered)
+			reply_registry_error(rq, ret, STR(""), STR(""));
+		return;
+	}
+	if (ret < 0 || page->start > page->count || page->end < page->start) {
+		page->b.len = 0;
+		BUF_LIT(&page->b, "{\"subscribers\":[],\"count\":0}");
+	} else {
+		BUF_LIT(&page->b, "],\"count\":");
+		buf_i64(&page->b, page->count);
+		buf_char(&page->b, '}');
+	}
+	handler_reply_buf(rq, &page->b);
+}
+
+void handle_service_subscribers(struct request *rq)
+{
+	struct page page = { .count = 0 };
+	struct service_key key;
+	int64_t number, size;
+	int ret = 0;
+
+	if (!handler_required_service(rq, &key))
+		return;
+	number = java_lenient_int(request_optional(rq, "pageNo", STR("1")));
+	size = java_lenient_int(request_optional(rq, "pageSize", STR("1000")));
+	page.ns = key.ns;
+	page.group = handler_group_of(key.name);
+	page.name = list_bare_name(key.name);
+	page.start = (number - 1) * size > 0 ? (number - 1) * size : 0;
+	page.end = page.start + size;
+	page.detail = str_ieq(request_optional(rq, "detail", STR("")), STR("true"));
+	page.rq = rq;
+	buf_init(&page.b);
+	BUF_LIT(&page.b, "{\"subscribers\":[");
+	for (uint32_t shard = 0; shard < SHARDS && ret >= 0; shard++)
+		ret = add_shard(&rq->worker->registry, &page, shard);
+	answer(rq, &page, ret);
+	buf_free(&page.b);
+}

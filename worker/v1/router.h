@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* router.h - from a request line to a handler: the filter chain of specification 1.3.
+ *
+ * Order: paths that mean nothing (400, HTML), TRACE (405), outside the context path (404, HTML), paths that could mean two
+ * things (500; worker/http/path.h), preflight (200 or 403), the context path without its slash (302), the gate
+ * (worker/v1/gate.h), parameters, unknown route (501 under /v1/ns, 404 elsewhere, 500 for a wrong method elsewhere),
+ * grouped service name, handler. The table is hashed once at start; a look-up copies nothing. */
+#ifndef WORKER_V1_ROUTER_H
+#define WORKER_V1_ROUTER_H
+
+#include "worker/v1/routes.h"
+
+struct router;
+
+/* rows and the text of context (context.path) stay owned by the caller and must outlive the router. */
+int router_new(const struct route *rows, unsigned count, struct str context, struct router **router_r) MUST_CHECK;
+void router_free(struct router **router);
+/* The row of that method; NULL with *path_known_r when only the method is wrong. path: behind the context. */
+const struct route *router_find(const struct router *router, enum method method, struct str path, bool *path_known_r);
+/* Parameters, agent and grouped service name of rq; false: answered. */
+bool router_prepare(struct request *rq);
+/* Answers, or lets a handler answer or park. */
+void router_dispatch(const struct router *router, struct request *rq);
+
+#endif

@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "worker/v1/unpushed.h"
+
+#include <inttypes.h>
+
+#include "shared/base/clock.h"
+#include "shared/base/log.h"
+#include "shared/net/address.h"
+#include "shared/net/destination.h"
+#include "worker/http/request.h"
+#include "worker/worker.h"
+
+static const struct {
+	const char *word;
+	enum metric metric;
+} rows[UNPUSHED_REASONS] = {
+	[UNPUSHED_UNTRUSTED] = { "untrusted", METRIC_SUBSCRIBE_UNTRUSTED },
+	[UNPUSHED_BROADCAST] = { "broadcast", METRIC_SUBSCRIBE_BROADCAST },
+	[UNPUSHED_MULTICAST] = { "multicast", METRIC_SUBSCRIBE_MULTICAST },
+	[UNPUSHED_UNSPECIFIED] = { "unspecified", METRIC_SUBSCRIBE_UNSPECIFIED },
+	[UNPUSHED_UNSENDABLE] = { "unsendable", METRIC_SUBSCRIBE_UNSENDABLE },
+	[UNPUSHED_LOW_PORT] = { "low_port", METRIC_SUBSCRIBE_LOW_PORT },
+	[UNPUSHED_BAD_PORT] = { "bad_port", METRIC_SUBSCRIBE_BAD_PORT },
+	[UNPUSHED_UNRESOLVABLE] = { "unresolvable", METRIC_SUBSCRIBE_UNRESOLVABLE },
+	[UNPUSHED_SOURCE_LIMIT] = { "source_limit", METRIC_SUBSCRIBE_SOURCE_LIMIT },
+	[UNPUSHED_SERVICE_LIMIT] = { "service_limit", METRIC_SUBSCRIBE_SERVICE_LIMIT },
+	[UNPUSHED_NODE_LIMIT] = { "node_limit", METRIC_SUBSCRIBE_NODE_LIMIT },
+	[UNPUSHED_SOURCE_BYTES] = { "source_bytes", METRIC_SUBSCRIBE_SOURCE_BYTES },
+	[UNPUSHED_NODE_BYTES] = { "node_bytes", METRIC_SUBSCRIBE_NODE_BYTES },
+	[UNPUSHED_NAME_LIMIT] = { "name_limit", METRIC_SUBSCRIBE_NAME_LIMIT },
+	[UNPUSHED_FULL] = { "full", METRIC_SUBSCRIBE_FULL },
+};
+
+const char *unpushed_word(enum unpushed reason)
+{
+	return rows[reason].word;
+}
+
+enum metric unpushed_metric(enum unpushed reason)
+{
+	return rows[reason].metric;
+}
+
+enum unpushed unpushed_of_claim(const uint8_t address[16], uint16_t port)
+{
+	static const uint8_t broadcast[16] = { [10] = 0xff, 0xff, 0xff, 0xff, 0xff, 0xff };
+	static const uint8_t zero[16] = { [10] = 0xff, 0xff }, multicast[16] = { [10] = 0xff, 0xff, 0xe0 };
+
+	if (port < DESTINATION_PORT_MIN)
+		return UNPUSHED_LOW_PORT;
+	if (!address_is_unsendable(address))
+		return UNPUSHED_UNTRUSTED;
+	if (memcmp(address, broadcast, 16) == 0)
+		return UNPUSHED_BROADCAST;
+	if (address[0] == 0xff || address_in_range(address, multicast, 96 + 4))
+		return UNPUSHED_MULTICAST;
+	if (address_is_zero(address) || address_in_range(address, zero, 96 + 8))
+		return UNPUSHED_UNSPECIFIED;
+	return UNPUSHED_UNSENDABLE;
+}
+
+enum unpushed unpushed_of_error(int err, const char *key)
+{
+	static const struct {
+		const char *key;
+		enum unpushed reason;
+	} limits[] = {
+		{ "limits.subscribers_per_source", UNPUSHED_SOURCE_LIMIT },
+		{ "limits.subscribers_per_service", UNPUSHED_SERVICE_LIMIT },
+		{ "limits.subscribers", UNPUSHED_NODE_LIMIT },
+		{ "limits.subscriber_bytes_per_source", UNPUSHED_SOURCE_BYTES },
+		{ "limits.subscriber_bytes", UNPUSHED_NODE_BYTES },
+	};
+
+	if (err != ERR_LIMIT)
+		return UNPUSHED_FULL;
+	for (size_t i = 0; i < sizeof(limits) / sizeof(limits[0]); i++)
+		if (strcmp(limits[i].key, key) == 0)
+			return limits[i].reason;
+	return UNPUSHED_NAME_LIMIT;
+}
+
+void unpushed_note(struct request *rq, enum unpushed reason, struct str service, struct str address, int32_t port)
+{
+	char name[200], claimed[100], source[ADDRESS_TEXT];
+	uint64_t skipped;
+
+	metric_add(rows[reason].metric, 1);
+	if (!log_may(&rq->worker->unpushed[reason], clock_mono_ms(), &skipped))
+		return;
+	log_debug("op=subscribe result=refused reason=%s source=%s claimed=%s port=%d service=%s skipped=%" PRIu64,
+	          rows[reason].word, address_text(rq->source, source), log_quote(address, claimed, sizeof(claimed)), port,
+	          log_quote(service, name, sizeof(name)), skipped);
+}
