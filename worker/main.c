@@ -185,7 +185,7 @@ static void configure(struct worker *worker)
 		.subscriber_bytes_per_source = config->limit_subscriber_bytes_per_source,
 	};
 	share_segment(&worker->registry.limits, worker->registry.seg);
-	destination_init(&worker->destinations, config);
+	destination_init(&worker->destinations, config->push_trusted, config->push_trusted_count);
 	keep_alive_init(&worker->keep_alive, config->http_idle_timeout_ms);
 }
 

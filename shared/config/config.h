@@ -18,15 +18,9 @@
 #include <stdio.h>
 
 #include "shared/base/err.h"
+#include "shared/net/address.h"
 
-#define CONFIG_TRUSTED_MAX 32
 #define CONFIG_RANGES_MAX 32
-
-/* push.trusted: "SOURCE[/BITS] CLAIMED[/BITS]": that source may claim those addresses. */
-struct config_trusted {
-	uint8_t source[16], claimed[16];   /* IPv6 or IPv4 mapped */
-	uint8_t source_bits, claimed_bits; /* of 128 */
-};
 
 /* An item of a list of "ADDRESS[/BITS]". */
 struct config_range {
@@ -87,7 +81,7 @@ struct config {
 	uint64_t push_receive_buffer;     /* push.receive_buffer: bytes, 8 MiB */
 	uint64_t push_subscriber_life_ms; /* push.subscriber_life: 10 s */
 	uint32_t push_trusted_count;
-	struct config_trusted push_trusted[CONFIG_TRUSTED_MAX];
+	struct address_claim push_trusted[ADDRESS_CLAIMS_MAX]; /* "SOURCE[/BITS] CLAIMED[/BITS]" */
 
 	/* operator.allow: who may change switches, log levels and namespaces */
 	uint32_t operator_allow_count;

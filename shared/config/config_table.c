@@ -143,7 +143,7 @@ const struct config_key config_keys[] = {
 	  NULL },
 	{ "push.subscriber_life", CONFIG_DURATION, FIELD(push_subscriber_life_ms), 10, DAY, "10s", "", true,
 	  "A subscriber that neither polled nor acknowledged for this long gets no new push.", NULL },
-	{ "push.trusted", CONFIG_TRUSTED, FIELD(push_trusted), 0, CONFIG_TRUSTED_MAX, "", "entries", true,
+	{ "push.trusted", CONFIG_TRUSTED, FIELD(push_trusted), 0, ADDRESS_CLAIMS_MAX, "", "entries", true,
 	  "Sources that may ask for pushes to other addresses than their own, and to which: \"SOURCE[/BITS] CLAIMED[/BITS]\", for "
 	  "instance \"10.0.0.1 10.0.0.0/8\".",
 	  NULL },

@@ -309,13 +309,13 @@ static struct str first_word(struct str text, struct str *rest_r)
 
 static int add_trusted(struct config *config, const struct config_key *key, struct str item, char why[CONFIG_WHY])
 {
-	struct config_trusted entry = { 0 };
+	struct address_claim entry = { 0 };
 	struct str claimed, source = first_word(str_trim(item), &claimed);
 
 	if (address_parse_range(source, entry.source, &entry.source_bits) < 0 ||
 	    address_parse_range(claimed, entry.claimed, &entry.claimed_bits) < 0)
 		return refuse(why, ERR_SYNTAX, "not an entry like \"10.0.0.1 10.0.0.0/8\"");
-	((struct config_trusted *)field(config, key))[list_count(config, key)] = entry;
+	((struct address_claim *)field(config, key))[list_count(config, key)] = entry;
 	return 0;
 }
 

@@ -11,6 +11,13 @@
 #include "shared/base/str.h"
 
 #define ADDRESS_TEXT 64
+#define ADDRESS_CLAIMS_MAX 32 /* rows of push.trusted */
+
+/* That source may claim those addresses (push.trusted). */
+struct address_claim {
+	uint8_t source[16], claimed[16];   /* IPv6 or IPv4 mapped */
+	uint8_t source_bits, claimed_bits; /* of 128 */
+};
 
 /* Literal IPv4 or IPv6 (brackets and zone refused). ERR_SYNTAX. */
 int address_parse(struct str text, uint8_t out[16]) MUST_CHECK;

@@ -52,11 +52,11 @@ static void refresh_when_due(struct destination_policy *policy)
 		refresh(policy);
 }
 
-void destination_init(struct destination_policy *policy, const struct config *config)
+void destination_init(struct destination_policy *policy, const struct address_claim *trusted, unsigned count)
 {
 	memset(policy, 0, sizeof(*policy));
-	policy->trusted_count = config->push_trusted_count;
-	memcpy(policy->trusted, config->push_trusted, sizeof(policy->trusted));
+	policy->trusted_count = count;
+	memcpy(policy->trusted, trusted, count * sizeof(policy->trusted[0]));
 	refresh(policy);
 }
 
@@ -74,7 +74,7 @@ static bool is_local(const struct destination_policy *policy, const uint8_t addr
 static bool is_trusted(const struct destination_policy *policy, const uint8_t claimed[16], const uint8_t source[16])
 {
 	for (unsigned i = 0; i < policy->trusted_count; i++) {
-		const struct config_trusted *row = &policy->trusted[i];
+		const struct address_claim *row = &policy->trusted[i];
 
 		if (address_in_range(source, row->source, row->source_bits) &&
 		    address_in_range(claimed, row->claimed, row->claimed_bits))

@@ -11,7 +11,7 @@
 #include <stdint.h>
 
 #include "shared/base/str.h"
-#include "shared/config/config.h"
+#include "shared/net/address.h"
 
 #define DESTINATION_PORT_MIN 1024U
 
@@ -20,11 +20,12 @@ struct destination_policy {
 	unsigned local_count;
 	uint64_t refreshed_ms;
 	unsigned trusted_count;
-	struct config_trusted trusted[CONFIG_TRUSTED_MAX];
+	struct address_claim trusted[ADDRESS_CLAIMS_MAX];
 };
 
-/* Reads the interface addresses (again at most every 10 s, by destination_allowed itself). */
-void destination_init(struct destination_policy *policy, const struct config *config);
+/* Copies the claims that are allowed (ADDRESS_CLAIMS_MAX at most), and reads the interface addresses (again at most every
+ * 10 s, by destination_allowed itself). */
+void destination_init(struct destination_policy *policy, const struct address_claim *trusted, unsigned count);
 /* The address that a client means by its text. Loopback, and no text at all, are its own host: this one, or for a client of
  * another host the observed source. False: not a literal address. */
 bool destination_claimed(struct destination_policy *policy, struct str text, const uint8_t source[16], uint8_t claimed_r[16]);

@@ -72,7 +72,7 @@ static void check_values(const struct config *config)
 
 	for (unsigned i = 0; i < config_key_count; i++)
 		check_value(config, &config_keys[i]);
-	FUZZ_CHECK(config->push_trusted_count <= CONFIG_TRUSTED_MAX);
+	FUZZ_CHECK(config->push_trusted_count <= ADDRESS_CLAIMS_MAX);
 	for (unsigned i = 0; i < config->push_trusted_count; i++)
 		FUZZ_CHECK(config->push_trusted[i].source_bits <= 128 && config->push_trusted[i].claimed_bits <= 128);
 	if (config_check(config, &error) < 0)

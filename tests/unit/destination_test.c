@@ -12,7 +12,7 @@
 #include "shared/net/address.h"
 #include "shared/net/destination.h"
 
-static struct config config;
+static struct address_claim trusted[2];
 
 static void set(const char *text, uint8_t out[16])
 {
@@ -52,7 +52,7 @@ static void rules(void **state)
 	struct destination_policy policy;
 
 	(void)state;
-	destination_init(&policy, &config);
+	destination_init(&policy, trusted, 2);
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		if (allowed(&policy, rows[i].claimed, rows[i].port, rows[i].source) != rows[i].allowed)
 			fail_msg("%s:%u of %s", rows[i].claimed, rows[i].port, rows[i].source);
@@ -90,7 +90,7 @@ static void claims(void **state)
 	uint8_t source[16], claimed[16], want[16];
 
 	(void)state;
-	destination_init(&policy, &config);
+	destination_init(&policy, trusted, 2);
 	set("192.0.2.1", policy.local[policy.local_count++]);
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		set(rows[i].source, source);
@@ -112,7 +112,7 @@ static void interfaces_are_read_again(void **state)
 
 	(void)state;
 	clock_set_for_test(now * 1000, now * 1000);
-	destination_init(&policy, &config);
+	destination_init(&policy, trusted, 2);
 	assert_false(allowed(&policy, "192.0.2.1", 50000, "127.0.0.1"));
 	set("192.0.2.1", policy.local[0]);
 	policy.local_count = 1;
@@ -129,12 +129,10 @@ int main(void)
 	const struct CMUnitTest tests[] = { cmocka_unit_test(rules), cmocka_unit_test(claims),
 		                            cmocka_unit_test(interfaces_are_read_again) };
 
-	config.push_trusted_count = 2;
-	if (address_parse_range(STR("203.0.113.9"), config.push_trusted[0].source, &config.push_trusted[0].source_bits) < 0 ||
-	    address_parse_range(STR("198.51.100.0/24"), config.push_trusted[0].claimed, &config.push_trusted[0].claimed_bits) <
-	            0 ||
-	    address_parse_range(STR("203.0.113.10"), config.push_trusted[1].source, &config.push_trusted[1].source_bits) < 0 ||
-	    address_parse_range(STR("127.0.0.1"), config.push_trusted[1].claimed, &config.push_trusted[1].claimed_bits) < 0)
+	if (address_parse_range(STR("203.0.113.9"), trusted[0].source, &trusted[0].source_bits) < 0 ||
+	    address_parse_range(STR("198.51.100.0/24"), trusted[0].claimed, &trusted[0].claimed_bits) < 0 ||
+	    address_parse_range(STR("203.0.113.10"), trusted[1].source, &trusted[1].source_bits) < 0 ||
+	    address_parse_range(STR("127.0.0.1"), trusted[1].claimed, &trusted[1].claimed_bits) < 0)
 		return EXIT_FAILURE;
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
