@@ -4,21 +4,17 @@
 #include <errno.h>
 #include <malloc.h>
 #include <signal.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
 
+#include "shared/base/assert.h"
 #include "shared/base/clock.h"
 #include "shared/base/log.h"
 #include "shared/metrics/metrics.h"
 #include "shared/shm/lock.h"
 
 #define LARGE_BYTES (256 * 1024)
-
-/* Only for last words: an assert knows no context. */
-static struct process *current;
 
 static const int child_signals[] = { SIGTERM, SIGINT, SIGQUIT, SIGHUP, SIGUSR1, SIGUSR2 };
 
@@ -76,7 +72,7 @@ static void give_memory_back(void)
 void process_enter(struct process *proc)
 {
 	give_memory_back();
-	process_set_current(proc);
+	assert_leave_words(proc->slot->last_words, SLOT_LAST_WORDS);
 	log_set_process(proc->name);
 	metrics_use(proc->slot);
 	lock_on_stuck(report_stuck, proc);
@@ -171,19 +167,4 @@ void process_idle(struct process *proc)
 	proc->woke_us = 0;
 	if ((lost = log_take_lost()) != 0)
 		metric_add(METRIC_LOG_LOST, lost);
-}
-
-void process_set_current(struct process *proc)
-{
-	current = proc;
-}
-
-/* May run under a shard lock: into the slot only, the master logs it. */
-void process_assert_failed(const char *what, const char *file, int line)
-{
-	if (current != NULL && current->slot != NULL)
-		snprintf(current->slot->last_words, SLOT_LAST_WORDS, "assert %s at %s:%d", what, file, line);
-	else
-		log_error("assert %s at %s:%d", what, file, line);
-	abort();
 }

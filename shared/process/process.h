@@ -14,6 +14,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "shared/base/assert.h"
 #include "shared/base/log.h"
 #include "shared/config/config.h"
 #include "shared/shm/segment.h"
@@ -92,10 +93,5 @@ void process_busy(struct process *proc);
  * the operator's answer may be accepted in a turn that began before it. */
 void process_follow(struct process *proc);
 void process_idle(struct process *proc);
-
-/* Last words: ROSTER_ASSERT writes them into the slot, then aborts. Always on. */
-void process_assert_failed(const char *what, const char *file, int line) __attribute__((noreturn));
-void process_set_current(struct process *proc);
-#define ROSTER_ASSERT(condition) ((condition) ? (void)0 : process_assert_failed(#condition, __FILE__, __LINE__))
 
 #endif

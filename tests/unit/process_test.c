@@ -121,7 +121,7 @@ static void last_words_are_in_the_slot(void **state)
 		struct process proc = { .slot = slot, .ready_fd = -1 };
 
 		signal(SIGABRT, SIG_DFL);
-		process_set_current(&proc);
+		process_enter(&proc);
 		ROSTER_ASSERT(1 + 1 == 2);
 		ROSTER_ASSERT(pid == 4711);
 		_exit(0);
