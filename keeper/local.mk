@@ -2,6 +2,7 @@
 libroster_a_SOURCES += keeper/main.c keeper/expiry.c keeper/expiry.h keeper/cleanup.c keeper/cleanup.h \
 	keeper/audit.c keeper/audit.h keeper/pulse.c keeper/pulse.h keeper/slice.c keeper/slice.h keeper/brake.c keeper/brake.h keeper/census.c keeper/census.h \
 	keeper/gone.c keeper/gone.h keeper/exodus.c keeper/exodus.h \
+	keeper/keeper.h keeper/work.c keeper/work.h \
 	keeper/checks.c keeper/checks.h keeper/check_rule.c keeper/check_rule.h \
 	keeper/check_table.c keeper/check_table.h keeper/due.c keeper/due.h \
 	keeper/probe.c keeper/probe.h keeper/probe_kind.h keeper/probe_tcp.c keeper/probe_http.c keeper/probe_mysql.c
