@@ -4,10 +4,31 @@
 #include "shared/codec/charset.h"
 
 const struct role_row role_rows[ROLE_ROWS] = {
-	/* role        name      entrance     prepare       modules first slot          most         listens pushes busy   stop */
-	{ ROLE_WORKER, "worker", worker_main, charset_load, NULL, 0, WORKERS_MAX, true, false, 5000, 0 },
-	{ ROLE_PUSHER, "pusher", pusher_main, NULL, NULL, WORKERS_MAX, 1, false, true, 10000, 1 },
-	{ ROLE_KEEPER, "keeper", keeper_main, NULL, keeper_load_modules, WORKERS_MAX + 1, 1, false, false, 10000, 1 },
+	{ .role = ROLE_WORKER,
+	  .name = "worker",
+	  .entrance = worker_main,
+	  .prepare = charset_load,
+	  .first_slot = 0,
+	  .most = WORKERS_MAX,
+	  .listens = true,
+	  .busy_kill_ms = 5000,
+	  .stop_order = 0 },
+	{ .role = ROLE_PUSHER,
+	  .name = "pusher",
+	  .entrance = pusher_main,
+	  .first_slot = WORKERS_MAX,
+	  .most = 1,
+	  .pushes = true,
+	  .busy_kill_ms = 10000,
+	  .stop_order = 1 },
+	{ .role = ROLE_KEEPER,
+	  .name = "keeper",
+	  .entrance = keeper_main,
+	  .load_modules = keeper_load_modules,
+	  .first_slot = WORKERS_MAX + 1,
+	  .most = 1,
+	  .busy_kill_ms = 10000,
+	  .stop_order = 1 },
 };
 
 const struct role_row *role_of_place(unsigned place)

@@ -28,8 +28,8 @@ struct role_row {
 	unsigned stop_order;   /* told to stop when all with a lower number have left */
 };
 
-#define ROLE_ROWS 3U
-#define CHILDREN (WORKERS_MAX + 2U)
+#define ROLE_ROWS ((unsigned)ROLES - 1U)        /* all but the master */
+#define CHILDREN (WORKERS_MAX + ROLE_ROWS - 1U) /* one of each but the workers */
 #define CHILDREN_ALL (2U * CHILDREN)
 _Static_assert(CHILDREN <= SLOT_SECOND, "more children than slots");
 

@@ -13,7 +13,8 @@
 #define WORKER SANDBOX_ROLE(ROLE_WORKER)
 #define PUSHER SANDBOX_ROLE(ROLE_PUSHER)
 #define KEEPER SANDBOX_ROLE(ROLE_KEEPER)
-#define ALL (WORKER | PUSHER | KEEPER)
+/* Every child, whatever its role. */
+#define ALL (((1U << ROLES) - 1) & ~SANDBOX_ROLE(ROLE_MASTER))
 
 #define IS(argument, wanted) \
 	{ \
