@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The worker: client connections in, registry calls out. */
+/* The worker: client connections in, registry calls out.
+ *
+ * Here are its parts and what they do when the process starts, reloads, stands still, stops or leaves. */
 #include "worker/worker.h"
 
 #include <unistd.h>
