@@ -136,6 +136,7 @@ def lint():
     needs = ("make build-clang all", "make build-clang check", "install lint") if DEBIAN == "bookworm" else ("distro bookworm lint",)
     if DEBIAN == "bookworm" or not IN_ROOT:
         yield Suite("lint", ["./dev", "lint"], limit_s=900, needs=needs)
+    yield Suite("lint-rules", [PYTHON, "tests/lint/graph_test.py"], main=True)
 
 
 def distro():
