@@ -281,7 +281,8 @@ static unsigned decimal_text(const struct decimal *d, char *out)
 	return n;
 }
 
-unsigned java_double_text(double value, char out[JAVA_DOUBLE_TEXT])
+/* single: of a float, which needs fewer digits to read back the same. */
+static unsigned real_text(double value, bool single, char *out)
 {
 	double size = fabs(value);
 	char text[32];
@@ -291,43 +292,28 @@ unsigned java_double_text(double value, char out[JAVA_DOUBLE_TEXT])
 		return constant_text("NaN", out);
 	if (isinf(value))
 		return constant_text(value < 0 ? "-Infinity" : "Infinity", out);
-	if (size == 0 || (size >= 1e-3 && size < 1e7)) {
+	if (size == 0 || (size >= 1e-3 && size < (single ? 1e3 : 1e7))) {
 		uint32_t hundredths = (uint32_t)(size * 100 + 0.5);
 
-		/* Two decimals of at most 15 digits that read back the same are the shortest. */
-		if (hundredths / 100.0 == size)
+		/* Two decimals that read back the same are the shortest: at most 15 digits of a double, five of a float. */
+		if ((single ? (float)hundredths / 100.0f : hundredths / 100.0) == size)
 			return hundredths_text(hundredths, signbit(value), out);
 	}
-	for (int precision = 1; precision < 17; precision++) { /* Java writes two digits at least: 4.9E-324 */
+	for (int precision = 1; precision < (single ? 9 : 17); precision++) { /* Java writes two digits at least: 4.9E-324 */
 		snprintf(text, sizeof(text), "%.*e", precision, value);
-		if (strtod(text, NULL) == value)
+		if ((single ? strtof(text, NULL) : strtod(text, NULL)) == value)
 			break;
 	}
 	decimal_of(text, &d);
 	return decimal_text(&d, out);
 }
 
+unsigned java_double_text(double value, char out[JAVA_DOUBLE_TEXT])
+{
+	return real_text(value, false, out);
+}
+
 unsigned java_float_text(float value, char out[JAVA_DOUBLE_TEXT])
 {
-	float size = fabsf(value);
-	char text[32];
-	struct decimal d;
-
-	if (isnan(value))
-		return constant_text("NaN", out);
-	if (isinf(value))
-		return constant_text(value < 0 ? "-Infinity" : "Infinity", out);
-	if (size == 0 || (size >= 1e-3f && size < 1e3f)) {
-		uint32_t hundredths = (uint32_t)((double)size * 100 + 0.5);
-
-		if ((float)hundredths / 100.0f == size) /* five digits: exact within float's six */
-			return hundredths_text(hundredths, signbit(value), out);
-	}
-	for (int precision = 1; precision < 9; precision++) {
-		snprintf(text, sizeof(text), "%.*e", precision, (double)value);
-		if (strtof(text, NULL) == value)
-			break;
-	}
-	decimal_of(text, &d);
-	return decimal_text(&d, out);
+	return real_text((double)value, true, out);
 }
