@@ -5,26 +5,22 @@
 
 #include "shared/base/clock.h"
 #include "shared/base/log.h"
+#include "shared/base/word.h"
 #include "shared/config/config.h"
 #include "shared/process/process.h"
 #include "shared/shm/segment.h"
-
-static uint64_t peek(const uint64_t *word)
-{
-	return __atomic_load_n(word, __ATOMIC_RELAXED);
-}
 
 static uint64_t wishes(const struct audit *a)
 {
 	const struct segment_header *header = a->reg->seg->header;
 
-	return peek(&header->check_wanted) + peek(&header->corrupt);
+	return word_load(&header->check_wanted) + word_load(&header->corrupt);
 }
 
 static void begin(struct audit *a)
 {
 	a->wishes = wishes(a);
-	a->running = peek(&a->reg->seg->header->damaged_ms) == 0;
+	a->running = word_load(&a->reg->seg->header->damaged_ms) == 0;
 	a->waiting = false;
 	memset(a->left, true, sizeof(a->left));
 	a->shard = a->done = 0;

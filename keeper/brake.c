@@ -3,6 +3,7 @@
 
 #include "keeper/gone.h"
 #include "shared/base/log.h"
+#include "shared/base/word.h"
 #include "shared/metrics/metrics.h"
 #include "shared/shm/brake_state.h"
 #include "shared/shm/fault.h"
@@ -19,22 +20,12 @@ static const struct {
 	[RELEASE_SETTING] = { "setting", METRIC_BRAKE_RELEASED_SETTING },
 };
 
-static uint64_t peek(const uint64_t *word)
-{
-	return __atomic_load_n(word, __ATOMIC_RELAXED);
-}
-
-static void put(uint64_t *word, uint64_t value)
-{
-	__atomic_store_n(word, value, __ATOMIC_RELAXED);
-}
-
 /* ---- the sliding period -------------------------------------------------------- */
 
 static void clear_buckets(struct brake_state *state)
 {
 	for (unsigned i = 0; i < BRAKE_BUCKETS; i++)
-		put(&state->buckets[i], 0);
+		word_store(&state->buckets[i], 0);
 	gone_clear(state->gone);
 }
 
@@ -61,7 +52,7 @@ static void count_removed(struct brake_state *state, uint64_t number, uint32_t c
 	uint64_t *word = &state->buckets[number % BRAKE_BUCKETS];
 	uint64_t before = *word >> 32 == (number & 0xffffffffU) ? *word & 0xffffffffU : 0;
 
-	put(word, bucket_word(number, before + count));
+	word_store(word, bucket_word(number, before + count));
 }
 
 void brake_removed(struct brake *b, uint64_t now_ms, const struct expire_sign *signs, uint32_t count)
@@ -166,21 +157,21 @@ static void publish(struct brake *b, const struct brake_sight *sight, uint64_t r
 {
 	const struct census_count *all = &sight->evidence.all;
 
-	put(&b->state->lost, sight->lost);
-	put(&b->state->removed, removed);
-	put(&b->state->instances, sight->instances);
-	put(&b->state->beating, sight->beating);
-	put(&b->state->sources, all->sources);
-	put(&b->state->silent, all->silent);
-	put(&b->state->carried, all->carried);
-	put(&b->state->resting,
-	    b->config->brake_enabled && !brake_holds(b) &&
-	            (all->sources < b->config->brake_minimum_sources || all->instances < b->config->brake_minimum));
+	word_store(&b->state->lost, sight->lost);
+	word_store(&b->state->removed, removed);
+	word_store(&b->state->instances, sight->instances);
+	word_store(&b->state->beating, sight->beating);
+	word_store(&b->state->sources, all->sources);
+	word_store(&b->state->silent, all->silent);
+	word_store(&b->state->carried, all->carried);
+	word_store(&b->state->resting,
+	           b->config->brake_enabled && !brake_holds(b) &&
+	                   (all->sources < b->config->brake_minimum_sources || all->instances < b->config->brake_minimum));
 }
 
 static void engage(struct brake *b, const struct brake_sight *sight, uint64_t removed)
 {
-	put(&b->state->state, brake_state_word(BRAKE_HOLDING, sight->now_ms));
+	word_store(&b->state->state, brake_state_word(BRAKE_HOLDING, sight->now_ms));
 	FAULT("brake-engaged");
 	metric_add(METRIC_BRAKE_ENGAGED, 1);
 	log_error("op=brake state=holding lost=%llu removed=%llu instances=%llu silent=%llu sources=%llu share=%u%% hold_ms=%llu "
@@ -208,7 +199,7 @@ static void let_go(struct brake *b, const struct brake_sight *sight, enum releas
 
 	clear_buckets(b->state);
 	FAULT("brake-let-go");
-	put(&b->state->state, brake_state_word(BRAKE_RELEASED, sight->now_ms));
+	word_store(&b->state->state, brake_state_word(BRAKE_RELEASED, sight->now_ms));
 	metric_add(releases[cause].metric, 1);
 	log_warning("op=brake state=released cause=%s lost=%llu held=%llu instances=%llu ms=%llu", releases[cause].name,
 	            (unsigned long long)sight->lost, (unsigned long long)sight->held, (unsigned long long)sight->instances,
@@ -231,7 +222,7 @@ static enum release why_let_go(const struct brake *b, const struct brake_sight *
 
 	if (!b->config->brake_enabled)
 		return RELEASE_SETTING;
-	if (peek(&b->state->release) == word)
+	if (word_load(&b->state->release) == word)
 		return RELEASE_COMMAND;
 	if (beats_are_back(b, sight))
 		return RELEASE_BEATS;
@@ -260,11 +251,11 @@ bool brake_judge(struct brake *b, const struct brake_sight *sight)
 		break;
 	case BRAKE_RELEASED:
 		if (sight->complete && !(asked && too_many_silent(b->config, &sight->evidence.live)))
-			put(&b->state->state, brake_state_word(BRAKE_OPEN, sight->now_ms));
+			word_store(&b->state->state, brake_state_word(BRAKE_OPEN, sight->now_ms));
 		break;
 	}
 	publish(b, sight, removed);
-	put(&b->state->held, brake_holds(b) ? sight->held : 0);
+	word_store(&b->state->held, brake_holds(b) ? sight->held : 0);
 	return brake_holds(b);
 }
 

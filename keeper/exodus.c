@@ -3,6 +3,7 @@
 
 #include "keeper/brake.h"
 #include "shared/base/log.h"
+#include "shared/base/word.h"
 #include "shared/metrics/metrics.h"
 #include "shared/shm/brake_state.h"
 
@@ -10,7 +11,7 @@ static void begin(struct departures_source *source, uint64_t key, uint64_t count
 {
 	char text[DEPARTURES_TEXT];
 
-	__atomic_store_n(&source->alarm, 1, __ATOMIC_RELAXED);
+	word_store(&source->alarm, 1);
 	metric_add(METRIC_DEREGISTER_ALARMS, 1);
 	log_error("op=deregister-alarm state=begin source=%s deregistered=%llu of=%llu", departures_text(key, text),
 	          (unsigned long long)count, (unsigned long long)of);
@@ -20,7 +21,7 @@ static void end(struct departures_source *source, uint64_t key, uint64_t count)
 {
 	char text[DEPARTURES_TEXT];
 
-	__atomic_store_n(&source->alarm, 0, __ATOMIC_RELAXED);
+	word_store(&source->alarm, 0);
 	log_info("op=deregister-alarm state=end source=%s deregistered=%llu", departures_text(key, text),
 	         (unsigned long long)count);
 }
@@ -29,8 +30,8 @@ void exodus_tick(struct segment *seg, const struct config *config, uint64_t inst
 {
 	for (unsigned i = 0; i < DEPARTURES; i++) {
 		struct departures_source *source = &seg->brake->departures.sources[i];
-		uint64_t key = __atomic_load_n(&source->key, __ATOMIC_RELAXED), count, of;
-		bool alarm = __atomic_load_n(&source->alarm, __ATOMIC_RELAXED) != 0;
+		uint64_t key = word_load(&source->key), count, of;
+		bool alarm = word_load(&source->alarm) != 0;
 
 		if (key == 0)
 			continue;

@@ -1,12 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "keeper/gone.h"
 
+#include "shared/base/word.h"
 #include "shared/shm/fault.h"
-
-static void put(uint64_t *word, uint64_t value)
-{
-	__atomic_store_n(word, value, __ATOMIC_RELAXED);
-}
 
 static uint32_t low(uint64_t word)
 {
@@ -23,7 +19,7 @@ void gone_clear(struct brake_gone *places)
 {
 	for (unsigned i = 0; i < BRAKE_GONE; i++) {
 		if (places[i].last != 0)
-			put(&places[i].last, 0);
+			word_store(&places[i].last, 0);
 	}
 }
 
@@ -43,7 +39,7 @@ static struct brake_gone *place_for(struct brake_gone *places, uint32_t source, 
 		if (age_of(&set[i], bucket) > age_of(oldest, bucket))
 			oldest = &set[i];
 	}
-	put(&oldest->last, 0);
+	word_store(&oldest->last, 0);
 	return oldest;
 }
 
@@ -58,7 +54,7 @@ void gone_add(struct brake_gone *places, uint32_t source, uint64_t bucket)
 		first = low(bucket);
 		count = 0;
 	}
-	put(&place->count, (uint64_t)first << 32 | (count < UINT32_MAX ? count + 1 : count));
+	word_store(&place->count, (uint64_t)first << 32 | (count < UINT32_MAX ? count + 1 : count));
 	FAULT("brake-gone");
-	put(&place->last, (uint64_t)source << 32 | low(bucket));
+	word_store(&place->last, (uint64_t)source << 32 | low(bucket));
 }

@@ -3,7 +3,8 @@ libroster_a_SOURCES += shared/base/arena.c shared/base/arena.h shared/base/asser
 	shared/base/clock.c shared/base/clock.h shared/base/discard.c shared/base/discard.h \
 	shared/base/err.c shared/base/err.h shared/base/fiber.c shared/base/fiber.h \
 	shared/base/hash.c shared/base/hash.h shared/base/log.c shared/base/log.h shared/base/sanitized.h \
-	shared/base/sort.c shared/base/sort.h shared/base/source.h shared/base/split.h shared/base/str.h
+	shared/base/sort.c shared/base/sort.h shared/base/source.h shared/base/split.h shared/base/str.h \
+	shared/base/word.h
 
 if HAVE_CMOCKA
 check_PROGRAMS += tests/unit/assert_test tests/unit/base_test tests/unit/fiber_test tests/unit/sort_test

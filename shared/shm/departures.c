@@ -6,6 +6,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "shared/base/word.h"
+
 #define MAPPED 0x0000ffff00000000ULL /* in front of an IPv4 address; as an IPv6 prefix it is reserved */
 
 /* ---- sources ----------------------------------------------------------------- */
@@ -47,11 +49,6 @@ const char *departures_text(uint64_t key, char out[DEPARTURES_TEXT])
 
 /* ---- counts -------------------------------------------------------------------- */
 
-static uint64_t peek(const uint64_t *word)
-{
-	return __atomic_load_n(word, __ATOMIC_RELAXED);
-}
-
 static bool swap(uint64_t *word, uint64_t *old, uint64_t value)
 {
 	return __atomic_compare_exchange_n(word, old, value, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED);
@@ -59,7 +56,7 @@ static bool swap(uint64_t *word, uint64_t *old, uint64_t value)
 
 static uint64_t count_in(const struct departures_source *source, uint64_t period)
 {
-	uint64_t word = peek(&source->counts[period & 1]);
+	uint64_t word = word_load(&source->counts[period & 1]);
 
 	return word >> 32 == (period & 0xffffffffU) ? word & 0xffffffffU : 0;
 }
@@ -74,7 +71,7 @@ uint64_t departures_count(const struct departures_source *source, uint64_t now_m
 /* The count stops at the largest number. */
 static void count_up(struct departures_source *source, uint64_t period, uint32_t count)
 {
-	uint64_t *word = &source->counts[period & 1], old = peek(word), have, next;
+	uint64_t *word = &source->counts[period & 1], old = word_load(word), have, next;
 
 	do {
 		have = old >> 32 == (period & 0xffffffffU) ? old & 0xffffffffU : 0;
@@ -96,7 +93,7 @@ static struct departures_source *find(const struct departures *d, uint64_t key)
 	struct departures_source *set = set_of(d, key);
 
 	for (unsigned i = 0; i < DEPARTURES_WAYS; i++)
-		if (peek(&set[i].key) == key)
+		if (word_load(&set[i].key) == key)
 			return &set[i];
 	return NULL;
 }
@@ -115,10 +112,10 @@ static struct departures_source *claim(struct departures *d, uint64_t key, uint6
 			best = &set[i];
 		}
 	}
-	owner = peek(&best->key);
+	owner = word_load(&best->key);
 	for (unsigned i = 0; i < 2; i++)
-		__atomic_store_n(&best->counts[i], 0, __ATOMIC_RELAXED);
-	__atomic_store_n(&best->alarm, 0, __ATOMIC_RELAXED);
+		word_store(&best->counts[i], 0);
+	word_store(&best->alarm, 0);
 	return swap(&best->key, &owner, key) ? best : NULL;
 }
 
