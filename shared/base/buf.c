@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "shared/base/decimal.h"
 #include "shared/base/discard.h"
 
 #define BUF_FIRST 1024U
@@ -75,14 +76,8 @@ void buf_printf(struct buf *b, const char *format, ...)
 
 void buf_u64(struct buf *b, uint64_t value)
 {
-	char digits[20];
-	unsigned at = sizeof(digits);
-
-	do {
-		digits[--at] = (char)('0' + value % 10);
-		value /= 10;
-	} while (value != 0);
-	buf_put(b, digits + at, sizeof(digits) - at);
+	if (buf_reserve(b, DECIMAL_TEXT))
+		b->len = (size_t)(decimal_put(b->data + b->len, value) - b->data);
 }
 
 void buf_i64(struct buf *b, int64_t value)

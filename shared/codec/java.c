@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "shared/base/decimal.h"
+
 /* Longest number text looked at: more digits than any double needs to be read exactly. */
 #define NUMBER_TEXT_MAX 1200
 
@@ -206,24 +208,18 @@ bool java_strict_bool(struct str s)
 /* "12.5" of 1250 hundredths; at least one digit behind the point. */
 static unsigned hundredths_text(uint32_t hundredths, bool negative, char *out)
 {
-	char digits[10];
-	unsigned n = 0, count = 0;
-	uint32_t whole = hundredths / 100, rest = hundredths % 100;
+	uint32_t rest = hundredths % 100;
+	char *at = out;
 
-	do {
-		digits[count++] = (char)('0' + whole % 10);
-		whole /= 10;
-	} while (whole > 0);
 	if (negative)
-		out[n++] = '-';
-	while (count > 0)
-		out[n++] = digits[--count];
-	out[n++] = '.';
-	out[n++] = (char)('0' + rest / 10);
+		*at++ = '-';
+	at = decimal_put(at, hundredths / 100);
+	*at++ = '.';
+	*at++ = (char)('0' + rest / 10);
 	if (rest % 10 != 0)
-		out[n++] = (char)('0' + rest % 10);
-	out[n] = '\0';
-	return n;
+		*at++ = (char)('0' + rest % 10);
+	*at = '\0';
+	return (unsigned)(at - out);
 }
 
 static unsigned constant_text(const char *text, char *out)

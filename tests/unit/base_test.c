@@ -12,6 +12,7 @@
 #include "shared/base/arena.h"
 #include "shared/base/buf.h"
 #include "shared/base/clock.h"
+#include "shared/base/decimal.h"
 #include "shared/base/discard.h"
 #include "shared/base/log.h"
 #include "shared/base/split.h"
@@ -69,6 +70,21 @@ static void buf_writes_numbers_and_text(void **state)
 	BUF_LIT(&b, "ignored");
 	assert_int_equal(b.len, 0);
 	buf_free(&b);
+}
+
+static void decimals_of_each_length(void **state)
+{
+	char text[DECIMAL_TEXT], expected[32];
+
+	(void)state;
+	for (uint64_t power = 1, i = 0; i < DECIMAL_TEXT; i++, power *= 10) {
+		const uint64_t values[] = { power - 1, power, power + 1, UINT64_MAX / power };
+
+		for (size_t n = 0; n < sizeof(values) / sizeof(values[0]); n++) {
+			snprintf(expected, sizeof(expected), "%llu", (unsigned long long)values[n]);
+			assert_true(str_eq(str_make(text, (size_t)(decimal_put(text, values[n]) - text)), str_of(expected)));
+		}
+	}
 }
 
 static void str_trims_like_java(void **state)
@@ -270,17 +286,12 @@ static void split_moves_one_bucket(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(arena_grows_and_resets),
-		cmocka_unit_test(arena_keeps_its_limit),
-		cmocka_unit_test(buf_writes_numbers_and_text),
-		cmocka_unit_test(str_trims_like_java),
-		cmocka_unit_test(texts_are_cut_between_characters),
-		cmocka_unit_test(log_writes_whole_lines),
-		cmocka_unit_test(log_lines_are_cut_between_characters),
-		cmocka_unit_test(log_quotes_what_clients_say),
-		cmocka_unit_test(clock_can_be_set),
-		cmocka_unit_test(discard_gives_back_in_pieces),
-		cmocka_unit_test(split_moves_one_bucket),
+		cmocka_unit_test(arena_grows_and_resets),       cmocka_unit_test(arena_keeps_its_limit),
+		cmocka_unit_test(buf_writes_numbers_and_text),  cmocka_unit_test(decimals_of_each_length),
+		cmocka_unit_test(str_trims_like_java),          cmocka_unit_test(texts_are_cut_between_characters),
+		cmocka_unit_test(log_writes_whole_lines),       cmocka_unit_test(log_lines_are_cut_between_characters),
+		cmocka_unit_test(log_quotes_what_clients_say),  cmocka_unit_test(clock_can_be_set),
+		cmocka_unit_test(discard_gives_back_in_pieces), cmocka_unit_test(split_moves_one_bucket),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
