@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "keeper/pulse.h"
 
+#include <stdbool.h>
+
 #include "shared/base/clock.h"
 #include "shared/metrics/metrics.h"
 #include "shared/process/process.h"
@@ -16,7 +18,8 @@ static bool receives(const struct slot *slot, uint64_t mono_ms)
 	       __atomic_load_n(&slot->stopped, __ATOMIC_RELAXED) == 0 && (busy == 0 || busy + PULSE_STUCK_MS >= mono_ms);
 }
 
-bool pulse_can_receive(const struct segment *seg, uint64_t mono_ms)
+/* Some worker is ready, not stopped, and not busy with one turn for longer than PULSE_STUCK_MS. */
+static bool can_receive(const struct segment *seg, uint64_t mono_ms)
 {
 	for (unsigned i = 0; i < SLOTS_MAX; i++) {
 		if (receives(&seg->slots[i], mono_ms))
@@ -29,6 +32,6 @@ void pulse_tick(struct segment *seg)
 {
 	uint64_t mono_ms = clock_mono_ms();
 
-	health_tick(seg, mono_ms, pulse_can_receive(seg, mono_ms));
+	health_tick(seg, mono_ms, can_receive(seg, mono_ms));
 	metric_add(METRIC_KEEPER_TICKS, 1);
 }

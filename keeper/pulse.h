@@ -6,16 +6,14 @@
 #ifndef KEEPER_PULSE_H
 #define KEEPER_PULSE_H
 
-#include <stdbool.h>
 #include <stdint.h>
 
 #include "shared/shm/segment.h"
 
 #define PULSE_STUCK_MS 1000U
 
-/* Some worker is ready, not stopped, and not busy with one turn for longer than PULSE_STUCK_MS. */
-bool pulse_can_receive(const struct segment *seg, uint64_t mono_ms);
-/* Once every HEALTH_TICK_MS. */
+/* Once every HEALTH_TICK_MS. A beat can be heard while some worker is ready, not stopped, and not busy with one turn for longer
+ * than PULSE_STUCK_MS. */
 void pulse_tick(struct segment *seg);
 
 #endif

@@ -284,7 +284,8 @@ static int allocate(const struct segment *seg, uint64_t from, uint64_t to)
 	return rc == 0 ? 0 : ERR_FULL;
 }
 
-int segment_back(const struct segment *seg, uint64_t from, uint64_t to)
+/* Backs data pages [from, to) and their descriptors. */
+static int back(const struct segment *seg, uint64_t from, uint64_t to)
 {
 	uint64_t descs = (uint64_t)((uint8_t *)seg->descs - seg->base);
 	int ret;
@@ -304,7 +305,7 @@ static int grow(struct segment *seg)
 	uint64_t backed = __atomic_load_n(&header->backed, __ATOMIC_ACQUIRE);
 	uint64_t next = backed + SEGMENT_GROW_PAGES < seg->pages ? backed + SEGMENT_GROW_PAGES : seg->pages;
 
-	if (backed >= seg->pages || segment_back(seg, backed, next) < 0)
+	if (backed >= seg->pages || back(seg, backed, next) < 0)
 		return ERR_FULL;
 	FAULT("grow-before-swap");
 	if (__atomic_compare_exchange_n(&header->backed, &backed, next, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE)) {

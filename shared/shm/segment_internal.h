@@ -26,8 +26,6 @@ int segment_layout(uint64_t bytes, struct segment_layout *layout_r) MUST_CHECK;
 struct segment *segment_handle(void *base, const struct segment_layout *layout, int fd);
 /* Fills zeroed memory; the magic is the last store. */
 int segment_format(struct segment *seg) MUST_CHECK;
-/* Backs data pages [from, to) and their descriptors. */
-int segment_back(const struct segment *seg, uint64_t from, uint64_t to) MUST_CHECK;
 void segment_fingerprint(uint8_t out[32]);
 void segment_boot_id(char out[40]);
 

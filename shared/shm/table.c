@@ -370,34 +370,7 @@ void table_replace(struct tx *tx, struct table *table, uint32_t old, uint32_t ne
 		undo_set32(tx, place, new);
 }
 
-/* ---- walk and check -------------------------------------------------------- */
-
-uint32_t table_walk(const struct tx *tx, const struct table *table, struct table_cursor *cursor)
-{
-	uint32_t found;
-
-	while (cursor->off == 0) {
-		const uint32_t *head;
-
-		if (cursor->bucket >= table->buckets || cursor->bucket >= BUCKETS_MAX)
-			return 0;
-		head = head_at(tx, table, cursor->bucket);
-		cursor->off = head == NULL ? 0 : *head;
-		if (cursor->off == 0)
-			cursor->bucket++;
-	}
-	found = cursor->off;
-	if (link_at(tx, table, found) == NULL || cursor->seen > most_of(tx, table)) {
-		cursor->bucket = table->buckets;
-		cursor->off = 0;
-		return 0;
-	}
-	cursor->seen++;
-	cursor->off = link_at(tx, table, found)->next;
-	if (cursor->off == 0)
-		cursor->bucket++;
-	return found;
-}
+/* ---- check ----------------------------------------------------------------- */
 
 struct check {
 	const struct tx *tx;

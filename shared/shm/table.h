@@ -54,13 +54,6 @@ void table_remove(struct tx *tx, struct table *table, uint32_t off);
 /* `new` is a copy of `old`, link included, and takes its place in the chain. */
 void table_replace(struct tx *tx, struct table *table, uint32_t old, uint32_t new);
 
-/* Walk under one hold: bucket by bucket. *cursor starts at 0; returns 0 at the end. */
-struct table_cursor {
-	uint32_t bucket;
-	uint32_t off;
-	uint64_t seen; /* bounds the walk */
-};
-uint32_t table_walk(const struct tx *tx, const struct table *table, struct table_cursor *cursor);
 /* Broken invariants: chain membership, hash to bucket, count. */
 unsigned table_check(const struct tx *tx, const struct table *table, slab_say_fn *say, void *arg);
 /* The same in pieces: first the table itself, then buckets [first, first + most); *seen_r grows by the objects met. */

@@ -53,6 +53,18 @@ static const struct {
 	{ SLOT_READY, 0, MONO_MS + 1, true },
 };
 
+/* The clock moves when somebody could be heard. */
+static bool clock_moves(void)
+{
+	uint64_t before = seg->header->health_ms;
+
+	seg->header->health_mono_ms = MONO_MS - 10;
+	pulse_tick(seg);
+	assert_int_equal(seg->header->health_mono_ms, MONO_MS);
+	assert_true(seg->header->health_ms == before || seg->header->health_ms == before + 10);
+	return seg->header->health_ms != before;
+}
+
 static void test_who_receives(void **state)
 {
 	struct slot *slot = &seg->slots[2];
@@ -62,12 +74,12 @@ static void test_who_receives(void **state)
 		slot->state = rows[i].state;
 		slot->stopped = rows[i].stopped;
 		slot->busy_since_ms = rows[i].busy_since_ms;
-		assert_int_equal(pulse_can_receive(seg, MONO_MS), rows[i].receives);
+		assert_int_equal(clock_moves(), rows[i].receives);
 	}
 	/* One is enough. */
 	slot->stopped = 1;
 	seg->slots[1].state = SLOT_READY;
-	assert_true(pulse_can_receive(seg, MONO_MS));
+	assert_true(clock_moves());
 }
 
 static void test_clock_stands_while_nobody_listens(void **state)
