@@ -30,15 +30,24 @@ ROOM = (
     Room("worker", 2, 4, "two modules of one thing may know each other, as a table of switches and the change of many at once do"),
 )
 
-TESTS = "tests only"
+# Exported names without a user in the product, and who needs them.
 KEPT = {
-    "brake_holds": "tests only: whether it holds, without looking into the segment",
-    "checks_step": "tests only: a step without a loop",
-    "clock_set_for_test": TESTS,
-    "segment_close_for_test": TESTS,
-    "sources_free_for_test": TESTS,
-    "lock_watch_for_test": TESTS,
-    "ring_next": "the reader of the event ring: processes that follow it are to come",
+    "clock_set_for_test": "tests: a clock of their own",
+    "segment_close_for_test": "tests: many segments in one process",
+    "segment_open_anonymous": "tests: a segment without a file",
+    "sources_free_for_test": "tests: many mappings in one process",
+    "lock_watch_for_test": "tests: how long a lock was held",
+    "segment_cgroup_room": "tests: limits of memory read from files of their own",
+    "slab_check": "tests: a check in one call, which the product makes in pieces",
+    "table_check": "tests: a check in one call, which the product makes in pieces",
+    "brake_holds": "tests: what the brake decided, beside what it stored",
+    "checks_step": "tests: a step without an event loop",
+    "expiry_count": "tests: services that the schedule knows",
+    "encode_packet": "tests: packets of each size, without a view that would be as long",
+    "inflight_count": "tests: deliveries that wait",
+    "utf8_valid": "tests and fuzz targets: whatever was cut or converted is UTF-8",
+    "config_yaml_text": "a fuzz target: a configuration without a file",
+    "ring_next": "readers of the event ring are to come",
 }
 
 
