@@ -137,6 +137,7 @@ def lint():
     if DEBIAN == "bookworm" or not IN_ROOT:
         yield Suite("lint", ["./dev", "lint"], limit_s=900, needs=needs)
     yield Suite("lint-rules", [PYTHON, "tests/lint/graph_test.py"], main=True)
+    yield Suite("mutate-rules", [PYTHON, "tests/mutate/mutants_test.py"], main=True)
 
 
 def distro():

@@ -1,0 +1,83 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""mutants.py over a made-up source, and tests/mutate/survivors over the sources of today."""
+import os
+import sys
+import unittest
+
+TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+sys.path[:0] = [os.path.join(TOP, "tests", "mutate"), os.path.join(TOP, "tests", "lib")]
+import mutants  # noqa: E402
+import mutate  # noqa: E402
+import roster  # noqa: E402
+
+SOURCE = """/* if (a < b) */
+#include "a.h"
+#define MOST 64U
+#define NAME "if (a < b)"
+
+static const struct row rows[] = {
+	{ .at = 1 },
+};
+
+int run(struct thing *thing, int n)
+{
+	int left = n;
+	const char *text = "a < b && c";
+
+	if (n < MOST &&
+	    thing->on)
+		left = n - 1;
+	while (left-- > 0) {
+		thing->sum += left;
+		thing->count++;
+		step(thing);
+		(void)note(thing,
+		           n);
+	}
+	ROSTER_ASSERT(n < 3);
+	log_info("op=run n=%d", n < 3);
+	thing_free(&thing);
+	return thing->sum == 0 ? left : n;
+}
+"""
+
+
+class MutantsTest(unittest.TestCase):
+    def test_each_place_once(self):
+        found = [(m.line, m.kind, " ".join(mutants.apply(m, SOURCE).split("\n")[m.line - 1].split())) for m in mutants.mutants("a.c", SOURCE)]
+        self.assertEqual(sorted(found), sorted([
+            (3, "bound", "#define MOST (64U + 1)"), (3, "bound", "#define MOST (64U - 1)"),
+            (15, "negated", "if (!(n < MOST &&"), (15, "bound", "if (n <= MOST &&"), (15, "bound", "if (n < MOST ||"),
+            (17, "store", ";"), (17, "bound", "left = n - 0;"),
+            (18, "negated", "while (!(left-- > 0)) {"), (18, "bound", "while (left-- >= 0) {"),
+            (19, "store", ";"), (20, "store", ";"), (21, "call", ";"), (22, "call", ";"),
+            (28, "bound", "return thing->sum != 0 ? left : n;"),
+        ]))
+
+    def test_lines_stay_where_they_are(self):
+        for mutant in mutants.mutants("a.c", SOURCE):
+            self.assertEqual(mutants.apply(mutant, SOURCE).count("\n"), SOURCE.count("\n"), mutant)
+
+    def test_lines_shown(self):
+        shown = {mutant.line: mutants.lines(mutant, SOURCE) for mutant in mutants.mutants("a.c", SOURCE) if mutant.kind in ("negated", "call")}
+        self.assertEqual(shown[15], (["if (n < MOST &&", "thing->on)"], ["if (!(n < MOST &&", "thing->on))"]))
+        self.assertEqual(shown[22], (["(void)note(thing,", "n);"], [";"]))
+
+
+class SurvivorsTest(unittest.TestCase):
+    def test_each_speaks_of_a_line_of_today(self):
+        self.assertEqual([mutate.show(row) for row in mutate.stale_rows(mutate.read_survivors())], [])
+
+
+class ChoiceTest(unittest.TestCase):
+    def test_the_seed_decides(self):
+        first, again, other = mutate.chosen(["pusher/"], 1), mutate.chosen(["pusher/"], 1), mutate.chosen(["pusher/"], 2)
+        self.assertEqual(first, again)
+        self.assertNotEqual(first, other)
+        self.assertEqual(sorted(first), sorted(other))
+        self.assertTrue(all(mutant.path.startswith("pusher/") for mutant in first))
+
+
+if __name__ == "__main__":
+    roster.main()
