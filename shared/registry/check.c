@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "shared/base/clock.h"
+#include "shared/registry/fields.h"
 #include "shared/registry/office.h"
 #include "shared/shm/blob.h"
 #include "shared/shm/health.h"
@@ -58,9 +59,7 @@ static void check_instance(struct check *check, uint32_t off, void *object, void
 	sums->bytes += instance_bytes(&op->tx, i);
 	if (due_ms < sums->due_ms)
 		sums->due_ms = due_ms;
-	check_reach_blob(check, i->metadata, "instance metadata");
-	check_reach_blob(check, i->app, "instance app");
-	check_reach_blob(check, i->overrides, "instance overrides");
+	check_reach_fields(check, &instance_fields, i);
 	if (i->flags & INSTANCE_IP_BLOB) {
 		memcpy(&ip, i->ip, sizeof(ip));
 		check_reach_blob(check, ip, "instance ip");
@@ -72,7 +71,6 @@ static void check_settings(struct check *check, const struct cluster *c)
 	struct str stored = c->check == 0 ? (struct str){ NULL, 0 } : blob_view(&check->op.tx, c->check);
 	struct stored_check head;
 
-	check_reach_blob(check, c->check, "cluster checker");
 	if (c->check == 0)
 		return;
 	if (stored.n >= sizeof(head))
@@ -93,8 +91,7 @@ static void check_cluster(struct check *check, struct service_sums *sums, struct
 {
 	if (c->service != sums->soff)
 		check_broken(check, "cluster %u of service %u says %u", sums->coff, sums->soff, c->service);
-	check_reach_blob(check, c->name, "cluster name");
-	check_reach_blob(check, c->metadata, "cluster metadata");
+	check_reach_fields(check, &cluster_fields, c);
 	check_settings(check, c);
 	sums->bytes += cluster_bytes(&check->op.tx, c);
 	for (sums->kind = 0; sums->kind < 2; sums->kind++) {
@@ -112,7 +109,6 @@ static void check_checksum(struct check *check, const struct service *s)
 	struct str text = s->checksum == 0 ? (struct str){ NULL, 0 } : blob_view(&check->op.tx, s->checksum);
 	struct stored_checksum stored;
 
-	check_reach_blob(check, s->checksum, "checksum");
 	if (s->checksum == 0)
 		return;
 	if (text.n == sizeof(stored))
@@ -152,12 +148,9 @@ static void check_service(struct check *check, uint32_t off, struct service *s)
 	if (!key_of(tx, s->name, s->ns_len, s->name_len, &key))
 		check_broken(check, "name of service %u", off);
 	check_id(check, "service", s->id);
-	check_reach_blob(check, s->name, "service name");
-	check_reach_blob(check, s->metadata, "service metadata");
-	check_reach_blob(check, s->selector, "service selector");
+	check_reach_fields(check, &service_fields, s);
 	check_checksum(check, s);
-	sums.bytes = (int64_t)slab_object_bytes(SLAB_SERVICE) + blob_bytes(tx, s->name) + blob_bytes(tx, s->metadata) +
-	             blob_bytes(tx, s->selector) + blob_bytes(tx, s->checksum);
+	sums.bytes = (int64_t)slab_object_bytes(SLAB_SERVICE) + fields_bytes(tx, &service_fields, s);
 	sums.identity = check_identity(SLAB_SERVICE, s);
 	check_clusters(check, &sums);
 	if (check->disturbed || check->moved != sums.moved)
@@ -367,10 +360,7 @@ static void check_subscriber(struct check *check, uint32_t off, void *object, vo
 		check_broken(check, "subscriber %u will have been seen in the future", off);
 	if (!subscriber_found(&check->op, off, sums->a->id, sub))
 		check_broken(check, "subscriber %u is not found by its key", off);
-	check_reach_blob(check, sub->agent, "agent");
-	check_reach_blob(check, sub->clusters, "clusters");
-	check_reach_blob(check, sub->app, "app");
-	check_reach_blob(check, sub->address_text, "address");
+	check_reach_fields(check, &subscriber_fields, sub);
 }
 
 static void check_audience(struct check *check, uint32_t off, void *object, void *owner)
@@ -394,7 +384,7 @@ static void check_audience(struct check *check, uint32_t off, void *object, void
 	check_list(check, "subscribers", list, a->count, check_subscriber, &sums);
 	if (check->disturbed || !check_stands(check, moved, off, SLAB_AUDIENCE, identity))
 		return;
-	check_reach_blob(check, a->name, "audience name");
+	check_reach_fields(check, &audience_fields, a);
 	if (!key_of(&check->op.tx, a->name, a->ns_len, a->name_len, &key)) {
 		check_broken(check, "name of audience %u", off);
 		return;

@@ -7,6 +7,7 @@
 #include <time.h>
 
 #include "shared/base/fiber.h"
+#include "shared/registry/fields.h"
 #include "shared/registry/office.h"
 #include "shared/shm/blob.h"
 #include "shared/shm/shard.h"
@@ -171,6 +172,16 @@ void check_reach_blob(struct check *check, uint32_t off, const char *what)
 			return;
 		}
 		off = next;
+	}
+}
+
+void check_reach_fields(struct check *check, const struct fields *fields, const void *object)
+{
+	for (uint32_t n = 0; n < fields->count; n++) {
+		const struct field_row *row = &fields->rows[n];
+
+		if (field_is_blob(row))
+			check_reach_blob(check, (uint32_t)field_number(row, object), row->name);
 	}
 }
 

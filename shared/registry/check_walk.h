@@ -60,6 +60,9 @@ bool check_stands(const struct check *check, uint64_t moved, uint32_t off, enum 
 /* The object, counted and marked; NULL (and reported) when it is none or was reached before. */
 void *check_reach(struct check *check, uint32_t off, enum slab_kind kind, const char *what);
 void check_reach_blob(struct check *check, uint32_t off, const char *what);
+/* All texts of an object, which has these fields. */
+struct fields;
+void check_reach_fields(struct check *check, const struct fields *fields, const void *object);
 /* Walks a list, checks its backward links and its end, hands each object on. False: the object it stood at is gone, and so the
  * rest of the list was not seen. */
 typedef void check_each_fn(struct check *check, uint32_t off, void *object, void *owner);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "shared/registry/registry_internal.h"
 
+#include "shared/registry/fields.h"
 #include "shared/shm/blob.h"
 
 #define DEFAULT_CHECK_PORT 80
@@ -59,8 +60,7 @@ static uint32_t *last_link(struct op *op, struct service *s)
 
 int64_t cluster_bytes(const struct tx *tx, const struct cluster *c)
 {
-	return (int64_t)slab_object_bytes(SLAB_CLUSTER) + blob_bytes(tx, c->name) + blob_bytes(tx, c->metadata) +
-	       blob_bytes(tx, c->check);
+	return (int64_t)slab_object_bytes(SLAB_CLUSTER) + fields_bytes(tx, &cluster_fields, c);
 }
 
 uint32_t cluster_create(struct op *op, uint32_t soff, struct service *s, struct str name, struct cluster **c_r)
@@ -95,9 +95,7 @@ void cluster_free_first(struct op *op, struct service *s, struct cluster *c)
 	service_account(op, s, -cluster_bytes(&op->tx, c));
 	undo_set32(&op->tx, &s->first_cluster, c->next);
 	undo_set32(&op->tx, &s->clusters, s->clusters - 1);
-	blob_free(&op->tx, c->name);
-	blob_free(&op->tx, c->metadata);
-	blob_free(&op->tx, c->check);
+	fields_free(&op->tx, &cluster_fields, c);
 	slab_free(&op->tx, off);
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "shared/registry/registry_internal.h"
 
+#include "shared/registry/fields.h"
 #include "shared/shm/blob.h"
 #include "shared/shm/fault.h"
 #include "shared/shm/shard.h"
@@ -89,15 +90,23 @@ struct moving {
 	int err;
 };
 
-static void blob(struct moving *m, uint32_t *field)
+static void text(struct moving *m, uint32_t *blob)
 {
-	int ret = m->err < 0 ? 0 : move_blob(m->op, m->s, field);
+	int ret = m->err < 0 ? 0 : move_blob(m->op, m->s, blob);
 
 	if (ret < 0)
 		m->err = ret;
 	else
 		m->moved += (uint32_t)ret;
 	m->budget -= m->budget > 0;
+}
+
+static void texts(struct moving *m, const struct fields *fields, void *object)
+{
+	for (uint32_t n = 0; n < fields->count; n++) {
+		if (field_is_blob(&fields->rows[n]))
+			text(m, field_blob(&fields->rows[n], object));
+	}
 }
 
 /* Room for more in this hold. */
@@ -111,12 +120,8 @@ static bool settings(struct moving *m, struct compact_cursor *cursor)
 {
 	uint32_t off = cursor->cluster_off != 0 ? cursor->cluster_off : m->s->first_cluster;
 
-	if (cursor->cluster_off == 0) {
-		blob(m, &m->s->name);
-		blob(m, &m->s->metadata);
-		blob(m, &m->s->selector);
-		blob(m, &m->s->checksum);
-	}
+	if (cursor->cluster_off == 0)
+		texts(m, &service_fields, m->s);
 	for (uint32_t left = m->s->clusters; off != 0 && left > 0 && may_go_on(m); left--) {
 		struct cluster *c = cluster_at(m->op, off);
 
@@ -124,9 +129,7 @@ static bool settings(struct moving *m, struct compact_cursor *cursor)
 			m->err = ERR_CORRUPT;
 			break;
 		}
-		blob(m, &c->name);
-		blob(m, &c->metadata);
-		blob(m, &c->check);
+		texts(m, &cluster_fields, c);
 		off = c->next;
 	}
 	cursor->cluster_off = off;
@@ -143,9 +146,7 @@ static uint32_t instance_all(struct moving *m, uint32_t off)
 		return off;
 	}
 	m->moved += (uint32_t)ret;
-	blob(m, &i->metadata);
-	blob(m, &i->app);
-	blob(m, &i->overrides);
+	texts(m, &instance_fields, i);
 	return off;
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "shared/registry/lookup.h"
 
+#include "shared/registry/fields.h"
 #include "shared/shm/blob.h"
 #include "shared/shm/fault.h"
 #include "shared/shm/health.h"
@@ -105,8 +106,7 @@ uint64_t instance_due(const struct tx *tx, const struct instance *i)
 
 int64_t instance_bytes(const struct tx *tx, const struct instance *i)
 {
-	return (int64_t)slab_object_bytes(SLAB_INSTANCE) + blob_bytes(tx, i->metadata) + blob_bytes(tx, i->app) +
-	       blob_bytes(tx, i->overrides) + blob_bytes(tx, ip_blob(i));
+	return (int64_t)slab_object_bytes(SLAB_INSTANCE) + fields_bytes(tx, &instance_fields, i) + blob_bytes(tx, ip_blob(i));
 }
 
 void instance_stamp(struct op *op, struct instance *i, uint64_t revision)
@@ -362,9 +362,7 @@ void registry_remove(struct op *op, uint32_t soff, struct service *s, uint32_t i
 	if (i->flags & INSTANCE_OWNED)
 		count_owner(op, s, i->sender, -1);
 	service_account(op, s, -instance_bytes(&op->tx, i));
-	blob_free(&op->tx, i->metadata);
-	blob_free(&op->tx, i->app);
-	blob_free(&op->tx, i->overrides);
+	fields_free(&op->tx, &instance_fields, i);
 	blob_free(&op->tx, ip_blob(i));
 	slab_free(&op->tx, ioff);
 	if ((s->flags & SERVICE_REMOVED) == 0)

@@ -9,6 +9,8 @@ libroster_a_SOURCES += \
 	shared/registry/check_walk.c \
 	shared/registry/check_walk.h \
 	shared/registry/cluster.c shared/registry/compact.c \
+	shared/registry/fields.c \
+	shared/registry/fields.h \
 	shared/registry/instance.c \
 	shared/registry/keeper.c \
 	shared/registry/key.c \

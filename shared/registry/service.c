@@ -2,6 +2,7 @@
 #include "shared/registry/registry_internal.h"
 
 #include "shared/base/clock.h"
+#include "shared/registry/fields.h"
 #include "shared/shm/blob.h"
 #include "shared/shm/fault.h"
 #include "shared/shm/health.h"
@@ -233,9 +234,6 @@ void service_free(struct op *op, uint32_t off, struct service *s)
 	chain_remove(op, drain_list(op), off);
 	root_add(op, &op->root->bytes, -(int64_t)s->bytes);
 	root_add(op, &op->root->drain_count, -1);
-	blob_free(&op->tx, s->name);
-	blob_free(&op->tx, s->metadata);
-	blob_free(&op->tx, s->selector);
-	blob_free(&op->tx, s->checksum);
+	fields_free(&op->tx, &service_fields, s);
 	slab_free(&op->tx, off);
 }

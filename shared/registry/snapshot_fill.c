@@ -179,17 +179,41 @@ void fill_reserve(struct fill *f, uint64_t instances)
 
 /* ---- values --------------------------------------------------------------------- */
 
-/* A blob, committed; unset is 0. */
+/* A blob, committed; unset is 0. Its bytes are added to f->texts. */
 static uint32_t put(struct fill *f, struct str text)
 {
-	uint32_t off = str_is_set(text) && f->err == 0 ? blob_new(&f->op.tx, text) : 0;
+	uint32_t off;
 
-	return commit(f) ? off : 0;
+	if (!str_is_set(text) || f->err != 0)
+		return 0;
+	off = blob_new(&f->op.tx, text);
+	if (!commit(f))
+		return 0;
+	f->texts += blob_cost((uint32_t)text.n);
+	return off;
 }
 
-static uint64_t cost(struct str text)
+/* The fields that have a place of their own, into a new object. */
+static void store(struct fill *f, const struct fields *fields, const union field_value *in, void *object)
 {
-	return str_is_set(text) ? blob_cost((uint32_t)text.n) : 0;
+	for (unsigned key = 1; key < fields->saved; key++) {
+		const struct field_row *row = &fields->rows[key];
+		struct str text = in[key].text;
+
+		if (row->bytes == 0)
+			continue;
+		if (field_is_blob(row))
+			*field_blob(row, object) = row->type == FIELD_FILLED && text.n == 0 ? 0 : put(f, text);
+		else if (row->type != FIELD_ADDRESS)
+			field_set_number(row, object, in[key].number);
+		else if (str_is_set(text))
+			memcpy((char *)object + row->at, text.p, row->bytes);
+	}
+}
+
+static struct str or_empty(struct str text)
+{
+	return str_is_set(text) ? text : STR("");
 }
 
 static void bound(struct fill *f, uint64_t value, uint64_t most, const char *why)
@@ -220,13 +244,14 @@ static uint64_t mono_of(const struct fill *f, uint64_t age)
 
 /* ---- services ------------------------------------------------------------------- */
 
-static void enqueue(struct fill *f, const struct saved_service *in)
+static void enqueue(struct fill *f, const union field_value *in)
 {
 	for (uint32_t c = 0; c < QUEUE_CONSUMERS; c++) {
 		uint32_t link = (uint32_t)(offsetof(struct service, queue) + c * sizeof(struct queue_link));
 
 		queue_mark(&f->op.tx, &f->op.root->queue[c], f->soff, SLAB_SERVICE, link,
-		           (uint32_t)in->pending[c] & CHANGES_KNOWN, mono_of(f, in->age[c]));
+		           (uint32_t)in[SAVED_SERVICE_PENDING_0 + 2 * c].number & CHANGES_KNOWN,
+		           mono_of(f, in[SAVED_SERVICE_AGE_0 + 2 * c].number));
 	}
 }
 
@@ -242,53 +267,46 @@ static void service_link(struct fill *f, uint32_t hash)
 	f->report->services++;
 }
 
-static void checksum_store(struct fill *f, const struct saved_service *in)
+static void checksum_store(struct fill *f, const union field_value *in)
 {
-	struct stored_checksum stored = { .content = in->checksum_content };
-	struct str text = str_make((const char *)&stored, sizeof(stored));
+	struct stored_checksum stored = { .content = in[SAVED_SERVICE_CHECKSUM_CONTENT].number };
+	const uint64_t words[2] = { in[SAVED_SERVICE_CHECKSUM_0].number, in[SAVED_SERVICE_CHECKSUM_1].number };
 
-	if (in->checksum_content == 0)
+	if (stored.content == 0)
 		return;
-	memcpy(stored.md5, in->checksum, sizeof(stored.md5));
-	f->s->checksum = put(f, text);
-	f->s->bytes += cost(text);
+	memcpy(stored.md5, words, sizeof(stored.md5));
+	f->s->checksum = put(f, str_make((const char *)&stored, sizeof(stored)));
 }
 
-static void service_store(struct fill *f, const struct saved_service *in, uint32_t name)
+static void service_store(struct fill *f, const union field_value *in, uint32_t name)
 {
 	*f->s = (struct service){
-		.id = id_for(f, in->id, f->op.root->last_service_id),
-		.stamp = in->stamp,
-		.revision = in->revision,
-		.changed = in->changed,
-		.content = in->content,
 		.due_ms = UINT64_MAX,
 		.due_new = UINT64_MAX,
 		.name = name,
-		.ns_len = (uint16_t)in->ns.n,
-		.name_len = (uint16_t)in->name.n,
-		.threshold = in->threshold,
-		.flags = in->flags & SERVICE_FLAGS_KEPT,
+		.ns_len = (uint16_t)in[SAVED_SERVICE_NS].text.n,
+		.name_len = (uint16_t)in[SAVED_SERVICE_NAME].text.n,
 	};
-	f->s->metadata = put(f, in->metadata);
-	f->s->selector = put(f, in->selector);
-	f->s->bytes = slab_object_bytes(SLAB_SERVICE) + blob_cost((uint32_t)(in->ns.n + 1 + in->name.n)) + cost(in->metadata) +
-	              cost(in->selector);
+	f->texts = (uint64_t)blob_bytes(&f->op.tx, name);
+	store(f, &service_fields, in, f->s);
+	f->s->id = id_for(f, f->s->id, f->op.root->last_service_id);
+	f->s->flags &= SERVICE_FLAGS_KEPT;
 	checksum_store(f, in);
+	f->s->bytes = slab_object_bytes(SLAB_SERVICE) + f->texts;
 }
 
-void fill_service(struct fill *f, const struct saved_service *in)
+void fill_service(struct fill *f, union field_value *in)
 {
-	struct service_key key = { in->ns, in->name };
+	struct service_key key = { or_empty(in[SAVED_SERVICE_NS].text), in[SAVED_SERVICE_NAME].text };
+	uint64_t changed = in[SAVED_SERVICE_CHANGED].number, content = in[SAVED_SERVICE_CONTENT].number;
 	char text[2 * NAME_MAX_BYTES + 1];
 	struct place place;
 	struct service *found;
 	uint32_t name;
 
-	bound_common(f, in->id, in->revision, in->stamp);
-	bound(f, in->checksum_content, in->content, "a checksum above the content");
-	bound(f, in->changed > in->content ? in->changed : in->content, in->revision, "a change above the revision");
-	bound(f, in->selector.n, TEXT_MAX_BYTES, "a selector too long");
+	bound_common(f, in[SAVED_SERVICE_ID].number, in[SAVED_SERVICE_REVISION].number, in[SAVED_SERVICE_STAMP].number);
+	bound(f, in[SAVED_SERVICE_CHECKSUM_CONTENT].number, content, "a checksum above the content");
+	bound(f, changed > content ? changed : content, in[SAVED_SERVICE_REVISION].number, "a change above the revision");
 	if (!begin(f, &key, &place) || !ready(f))
 		return;
 	if (service_find(&f->op, &key, place.hash, &found) != 0) {
@@ -310,24 +328,28 @@ void fill_service(struct fill *f, const struct saved_service *in)
 	commit(f);
 }
 
-static void check_store(struct fill *f, const struct saved_cluster *in)
+static void check_store(struct fill *f, const union field_value *in)
 {
 	char bytes[CHECK_TEXT_MAX];
-	const struct check_settings check = { in->port, in->own_port == 0, in->checker };
+	const struct check_settings check = {
+		(int32_t)in[SAVED_CLUSTER_PORT].number,
+		in[SAVED_CLUSTER_OWN_PORT].number == 0,
+		in[SAVED_CLUSTER_CHECKER].text,
+	};
 
 	f->c->check = put(f, cluster_check_text(&check, bytes));
 }
 
-void fill_cluster(struct fill *f, const struct saved_cluster *in)
+void fill_cluster(struct fill *f, union field_value *in)
 {
-	bool is_default = !str_is_set(in->name) || str_eq(in->name, DEFAULT_CLUSTER);
+	struct str *name = &in[SAVED_CLUSTER_NAME].text;
 	struct cluster *found;
 
-	bound(f, in->name.n, TEXT_MAX_BYTES, "a cluster name too long");
-	bound(f, in->checker.n, TEXT_MAX_BYTES, "a checker too long");
+	if (str_is_set(*name) && str_eq(*name, DEFAULT_CLUSTER))
+		*name = (struct str){ NULL, 0 };
 	if (!ready(f))
 		return;
-	if (cluster_find(&f->op, f->s, is_default ? DEFAULT_CLUSTER : in->name, &found) != 0) {
+	if (cluster_find(&f->op, f->s, str_is_set(*name) ? *name : DEFAULT_CLUSTER, &found) != 0) {
 		fill_fail(f, ERR_SYNTAX, "a cluster twice");
 		return;
 	}
@@ -336,53 +358,55 @@ void fill_cluster(struct fill *f, const struct saved_cluster *in)
 	if (!commit(f) || f->c == NULL)
 		return;
 	*f->c = (struct cluster){ .service = f->soff };
-	f->c->name = is_default ? 0 : put(f, in->name);
-	f->c->metadata = put(f, in->metadata);
+	f->texts = 0;
+	store(f, &cluster_fields, in, f->c);
 	check_store(f, in);
 	*f->cluster_link = f->coff;
 	f->cluster_link = &f->c->next;
 	f->s->clusters++;
-	f->s->bytes += (uint64_t)cluster_bytes(&f->op.tx, f->c);
+	f->s->bytes += slab_object_bytes(SLAB_CLUSTER) + f->texts;
 }
 
 /* ---- instances ------------------------------------------------------------------ */
 
-static void instance_store(struct fill *f, const struct saved_instance *in, struct instance *i)
+static void ip_store(struct fill *f, struct str ip, struct instance *i)
 {
-	struct stored_overrides timing = in->overrides;
-	struct str overrides =
-	        timing.timeout_ms == UINT64_MAX ? (struct str){ NULL, 0 } : str_make((const char *)&timing, sizeof(timing));
-	uint32_t ip;
+	uint32_t off;
 
-	*i = (struct instance){
-		.beat = in->beat,
-		.sender = (uint64_t)in->source << 32,
-		.id = in->id,
-		.stamp = in->stamp,
-		.revision = in->revision,
-		.weight = in->weight,
-		.port = in->port,
-		.flags = in->flags & INSTANCE_FLAGS_KEPT,
-		.service = f->soff,
-		.cluster = f->coff,
-		.ident = in->ident,
-	};
-	bool usual = str_is_set(in->app) && str_eq(in->app, DEFAULT_APP);
-	struct str app = usual ? (struct str){ NULL, 0 } : in->app;
-
-	f->s->bytes += slab_object_bytes(SLAB_INSTANCE) + cost(in->metadata) + cost(app) + cost(overrides);
-	i->metadata = put(f, in->metadata);
-	i->app = put(f, app);
-	i->flags |= usual ? (uint32_t)INSTANCE_APP_DEFAULT : 0;
-	i->overrides = put(f, overrides);
-	if (in->ip.n <= sizeof(i->ip) && memchr(in->ip.p, 0, in->ip.n) == NULL) {
-		memcpy(i->ip, in->ip.p, in->ip.n);
+	if (ip.n <= sizeof(i->ip) && (ip.n == 0 || memchr(ip.p, 0, ip.n) == NULL)) {
+		if (ip.n > 0)
+			memcpy(i->ip, ip.p, ip.n);
 		return;
 	}
-	ip = put(f, in->ip);
-	memcpy(i->ip, &ip, sizeof(ip));
+	off = put(f, ip);
+	memcpy(i->ip, &off, sizeof(off));
 	i->flags |= INSTANCE_IP_BLOB;
-	f->s->bytes += cost(in->ip);
+}
+
+static void instance_store(struct fill *f, union field_value *in, struct instance *i)
+{
+	struct stored_overrides timing = {
+		in[SAVED_INSTANCE_INTERVAL].number,
+		in[SAVED_INSTANCE_TIMEOUT].number,
+		in[SAVED_INSTANCE_DELETE].number,
+	};
+	struct str *app = &in[SAVED_INSTANCE_APP].text;
+	bool usual = str_is_set(*app) && str_eq(*app, DEFAULT_APP);
+
+	if (usual)
+		*app = (struct str){ NULL, 0 };
+	*i = (struct instance){
+		.sender = in[SAVED_INSTANCE_SOURCE].number << 32,
+		.service = f->soff,
+		.cluster = f->coff,
+	};
+	f->texts = 0;
+	store(f, &instance_fields, in, i);
+	i->flags = (i->flags & INSTANCE_FLAGS_KEPT) | (usual ? (uint32_t)INSTANCE_APP_DEFAULT : 0);
+	if (timing.timeout_ms != UINT64_MAX)
+		i->overrides = put(f, str_make((const char *)&timing, sizeof(timing)));
+	ip_store(f, in[SAVED_INSTANCE_IP].text, i);
+	f->s->bytes += slab_object_bytes(SLAB_INSTANCE) + f->texts;
 }
 
 static void instance_count(struct fill *f, const struct instance *i)
@@ -411,16 +435,18 @@ static void instance_link(struct fill *f, uint32_t off, uint32_t hash, bool ephe
 	chain_append(&f->op, list, off);
 }
 
-void fill_instance(struct fill *f, const struct saved_instance *in)
+void fill_instance(struct fill *f, union field_value *in)
 {
-	bool ephemeral = (in->flags & INSTANCE_EPHEMERAL) != 0;
-	struct instance_key key = { .ip = in->ip, .port = in->port, .ephemeral = ephemeral };
+	bool ephemeral = (in[SAVED_INSTANCE_FLAGS].number & INSTANCE_EPHEMERAL) != 0;
+	struct instance_key key = {
+		.ip = or_empty(in[SAVED_INSTANCE_IP].text),
+		.port = (int32_t)in[SAVED_INSTANCE_PORT].number,
+		.ephemeral = ephemeral,
+	};
 	struct instance *i;
 	uint32_t off, hash;
 
-	bound_common(f, in->id, in->revision, in->stamp);
-	bound(f, in->ip.n, TEXT_MAX_BYTES, "an address too long");
-	bound(f, in->app.n, TEXT_MAX_BYTES, "an application name too long");
+	bound_common(f, in[SAVED_INSTANCE_ID].number, in[SAVED_INSTANCE_REVISION].number, in[SAVED_INSTANCE_STAMP].number);
 	if (!ready(f))
 		return;
 	key.cluster = cluster_name(&f->op.tx, f->c);
@@ -463,15 +489,15 @@ static void audience_link(struct fill *f, const struct service_key *key, uint32_
 	root->waiting_count += service_find(&f->op, key, hash, &s) == 0;
 }
 
-void fill_audience(struct fill *f, const struct saved_audience *in)
+void fill_audience(struct fill *f, union field_value *in)
 {
-	struct service_key key = { in->ns, in->name };
+	struct service_key key = { or_empty(in[SAVED_AUDIENCE_NS].text), in[SAVED_AUDIENCE_NAME].text };
 	char text[2 * NAME_MAX_BYTES + 1];
 	struct audience *found;
 	struct place place;
 	uint32_t name;
 
-	bound(f, undo_id_number(in->id), f->last_id, "an id above the highest");
+	bound(f, undo_id_number(in[SAVED_AUDIENCE_ID].number), f->last_id, "an id above the highest");
 	if (!begin(f, &key, &place) || !ready(f))
 		return;
 	if (audience_find(&f->op, &key, place.hash, &found) != 0) {
@@ -485,8 +511,9 @@ void fill_audience(struct fill *f, const struct saved_audience *in)
 		return;
 	}
 	f->a = found;
-	*f->a = (struct audience){ .name = name, .ns_len = (uint16_t)in->ns.n, .name_len = (uint16_t)in->name.n };
-	f->a->id = id_for(f, in->id, last_audience_id(f));
+	*f->a = (struct audience){ .name = name, .ns_len = (uint16_t)key.ns.n, .name_len = (uint16_t)key.name.n };
+	store(f, &audience_fields, in, f->a);
+	f->a->id = id_for(f, f->a->id, last_audience_id(f));
 	audience_link(f, &key, place.hash);
 	f->op.root->subscriber_bytes += audience_bytes(&f->op.tx, f->a);
 	commit(f);
@@ -499,34 +526,13 @@ static uint64_t last_subscriber_id(struct fill *f)
 	return last == NULL ? 0 : last->id;
 }
 
-/* Empty texts have no blob here (subscriber.c). */
-static uint32_t put_some(struct fill *f, struct str text)
+static void subscriber_store(struct fill *f, const union field_value *in, struct subscriber *sub)
 {
-	return text.n == 0 ? 0 : put(f, text);
-}
+	uint64_t age = in[SAVED_SUBSCRIBER_SENT_AGE].number;
 
-static void subscriber_store(struct fill *f, const struct saved_subscriber *in, struct subscriber *sub)
-{
-	*sub = (struct subscriber){
-		.seen_ms = in->seen_ms,
-		.sent_revision = in->sent,
-		.acked_revision = in->acked,
-		.sent_at_ms = in->sent_age == 0 ? 0 : mono_of(f, in->sent_age - 1),
-		.push_key = in->push_key,
-		.tries = in->tries,
-		.id = id_for(f, in->id, last_subscriber_id(f)),
-		.audience = f->aoff,
-		.port = in->port,
-		.agent_kind = in->kind,
-		.flags = in->flags,
-		.agent_version = in->agent_version,
-	};
-	memcpy(sub->address, in->address, sizeof(sub->address));
-	memcpy(sub->source, in->source, sizeof(sub->source));
-	sub->agent = put_some(f, in->agent);
-	sub->clusters = put_some(f, in->clusters);
-	sub->app = put_some(f, in->app);
-	sub->address_text = put_some(f, in->address_text);
+	*sub = (struct subscriber){ .sent_at_ms = age == 0 ? 0 : mono_of(f, age - 1), .audience = f->aoff };
+	store(f, &subscriber_fields, in, sub);
+	sub->id = id_for(f, sub->id, last_subscriber_id(f));
 }
 
 static void subscriber_link(struct fill *f, uint32_t off, uint32_t hash)
@@ -540,17 +546,23 @@ static void subscriber_link(struct fill *f, uint32_t off, uint32_t hash)
 	f->report->subscribers++;
 }
 
-void fill_subscriber(struct fill *f, const struct saved_subscriber *in)
+void fill_subscriber(struct fill *f, union field_value *in)
 {
-	struct subscriber_spec spec = { .agent = in->agent, .clusters = in->clusters, .port = in->port };
+	struct subscriber_spec spec = {
+		.agent = in[SAVED_SUBSCRIBER_AGENT].text,
+		.clusters = in[SAVED_SUBSCRIBER_CLUSTERS].text,
+		.port = (uint16_t)in[SAVED_SUBSCRIBER_PORT].number,
+	};
+	uint64_t sent = in[SAVED_SUBSCRIBER_SENT].number, acked = in[SAVED_SUBSCRIBER_ACKED].number;
 	struct subscriber *sub;
 	uint32_t off;
 
-	bound(f, undo_id_number(in->id), f->last_id, "an id above the highest");
-	bound(f, in->sent > in->acked ? in->sent : in->acked, f->revision, "a revision above the highest");
+	bound(f, undo_id_number(in[SAVED_SUBSCRIBER_ID].number), f->last_id, "an id above the highest");
+	bound(f, sent > acked ? sent : acked, f->revision, "a revision above the highest");
 	if (!ready(f))
 		return;
-	memcpy(spec.address, in->address, sizeof(spec.address));
+	if (str_is_set(in[SAVED_SUBSCRIBER_ADDRESS].text))
+		memcpy(spec.address, in[SAVED_SUBSCRIBER_ADDRESS].text.p, sizeof(spec.address));
 	if (subscriber_find(&f->op, f->aoff, f->a, &spec, &sub) != 0) {
 		fill_fail(f, ERR_SYNTAX, "a subscriber twice");
 		return;

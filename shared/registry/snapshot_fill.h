@@ -7,6 +7,7 @@
 #ifndef REGISTRY_SNAPSHOT_FILL_H
 #define REGISTRY_SNAPSHOT_FILL_H
 
+#include "shared/registry/fields.h"
 #include "shared/registry/registry_internal.h"
 #include "shared/registry/snapshot.h"
 
@@ -24,6 +25,7 @@ struct fill {
 	struct service *s;
 	struct cluster *c;
 	struct audience *a;
+	uint64_t texts;         /* bytes of those put so far into the object being made */
 	uint32_t *cluster_link; /* where the next cluster is named */
 	struct hash_set {
 		uint32_t *slots; /* 0: free */
@@ -31,55 +33,17 @@ struct fill {
 	} seen; /* hashes of the service's instances: the table need not be searched for doubles */
 };
 
-struct saved_service {
-	struct str ns, name, metadata, selector;
-	uint64_t id, stamp, revision, changed, content, checksum_content, checksum[2];
-	uint64_t pending[QUEUE_CONSUMERS], age[QUEUE_CONSUMERS];
-	uint32_t threshold, flags;
-};
-
-struct saved_cluster {
-	struct str name, metadata, checker;
-	int32_t port;
-	uint32_t own_port;
-};
-
-struct saved_instance {
-	struct str ip, metadata, app;
-	uint64_t id, beat, stamp, revision, weight;
-	struct stored_overrides overrides; /* timeout_ms UINT64_MAX: none */
-	int32_t port;
-	uint32_t flags, ident, source;
-};
-
-struct saved_audience {
-	struct str ns, name;
-	uint64_t id;
-};
-
-struct saved_subscriber {
-	struct str agent, clusters, app, address_text;
-	uint64_t id, seen_ms, sent, acked, sent_age, push_key, tries; /* sent_age plus one, 0: never */
-	uint8_t address[16], source[16];
-	uint32_t agent_version;
-	uint16_t port;
-	uint8_t kind, flags;
-};
-
-struct saved_namespace {
-	struct str id, name, about;
-};
-
 void fill_init(struct fill *f, struct registry *reg, struct snapshot_report *report);
 void fill_free(struct fill *f);
 /* So many instances will come, as somebody says: the tables of the shards need not grow one by one. */
 void fill_reserve(struct fill *f, uint64_t instances);
 void fill_fail(struct fill *f, int err, const char *why);
-void fill_service(struct fill *f, const struct saved_service *in);
-void fill_cluster(struct fill *f, const struct saved_cluster *in);
-void fill_instance(struct fill *f, const struct saved_instance *in);
-void fill_audience(struct fill *f, const struct saved_audience *in);
-void fill_subscriber(struct fill *f, const struct saved_subscriber *in);
+/* What was read of an object, by the keys of its kind (fields.h); texts are copied. The values are used up. */
+void fill_service(struct fill *f, union field_value *in);
+void fill_cluster(struct fill *f, union field_value *in);
+void fill_instance(struct fill *f, union field_value *in);
+void fill_audience(struct fill *f, union field_value *in);
+void fill_subscriber(struct fill *f, union field_value *in);
 /* Of the service or audience. */
 void fill_end(struct fill *f);
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* snapshot_internal.h - kinds and keys of the stream, and the strict reader; for the sources of snapshot.h and their tests.
+/* snapshot_internal.h - kinds of records, the keys of those that are no stored objects, and the strict reader; for the sources of
+ * snapshot.h and their tests. The keys of services, clusters, instances and subscribers stand in fields.h.
  *
  * A number here is never given another meaning. New fields of a map get the next free number below SNAPSHOT_MEMBERS. */
 #ifndef REGISTRY_SNAPSHOT_INTERNAL_H
@@ -16,9 +17,8 @@
 
 #define SNAPSHOT_MAGIC "roster-snapshot"
 #define SNAPSHOT_VERSION 1U
-#define SNAPSHOT_WEIGHT 0x3ff0000000000000ULL /* default of an instance: the bits of 1.0 */
-#define SNAPSHOT_MEMBERS 100U                 /* key of the list of members, the last of a map */
-#define SNAPSHOT_ITEM_MAX (1U << 20)          /* a map without its members, in bytes */
+#define SNAPSHOT_MEMBERS 100U        /* key of the list of members, the last of a map */
+#define SNAPSHOT_ITEM_MAX (1U << 20) /* a map without its members, in bytes */
 
 enum snapshot_kind {
 	SNAPSHOT_HEADER = 1,
@@ -49,75 +49,6 @@ enum snapshot_switches_key {
 
 enum snapshot_namespace_key { NAMESPACE_ID = 1, NAMESPACE_NAME = 2, NAMESPACE_ABOUT = 3 };
 
-enum snapshot_service_key {
-	SERVICE_NS = 1,
-	SERVICE_NAME = 2,
-	SERVICE_ID = 3,
-	SERVICE_STAMP = 4,
-	SERVICE_REVISION = 5,
-	SERVICE_CHANGED = 6,
-	SERVICE_CONTENT = 7,
-	SERVICE_CHECKSUM_CONTENT = 8,
-	SERVICE_CHECKSUM_0 = 9,
-	SERVICE_CHECKSUM_1 = 10,
-	SERVICE_METADATA = 11,
-	SERVICE_SELECTOR = 12,
-	SERVICE_THRESHOLD = 13, /* float bits */
-	SERVICE_FLAGS = 14,
-	SERVICE_PENDING_0 = 15, /* enum change bits, not yet taken by consumer 0 */
-	SERVICE_AGE_0 = 16,     /* ms since the first of these changes */
-	SERVICE_PENDING_1 = 17,
-	SERVICE_AGE_1 = 18,
-};
-
-enum snapshot_cluster_key {
-	CLUSTER_NAME = 1, /* left out: DEFAULT */
-	CLUSTER_METADATA = 2,
-	CLUSTER_CHECKER = 3,
-	CLUSTER_PORT = 4,
-	CLUSTER_OWN_PORT = 5, /* 1: not the port of the instance */
-};
-
-enum snapshot_instance_key {
-	INSTANCE_IP = 1,
-	INSTANCE_PORT = 2,
-	INSTANCE_FLAGS = 3,
-	INSTANCE_ID = 4,
-	INSTANCE_BEAT = 5,
-	INSTANCE_STAMP = 6,
-	INSTANCE_REVISION = 7,
-	INSTANCE_WEIGHT = 8, /* double bits; left out: 1.0 */
-	INSTANCE_METADATA = 9,
-	INSTANCE_APP = 10,
-	INSTANCE_IDENT = 11,
-	INSTANCE_INTERVAL = 12, /* overrides; interval left out: not named */
-	INSTANCE_TIMEOUT = 13,  /* there: has overrides */
-	INSTANCE_DELETE = 14,
-	INSTANCE_SOURCE = 15, /* upper half of the sender: where its last beat came from */
-};
-
-enum snapshot_audience_key { AUDIENCE_NS = 1, AUDIENCE_NAME = 2, AUDIENCE_ID = 3 };
-
-enum snapshot_subscriber_key {
-	SUBSCRIBER_ID = 1,
-	SUBSCRIBER_SEEN = 2,
-	SUBSCRIBER_SENT = 3,
-	SUBSCRIBER_ACKED = 4,
-	SUBSCRIBER_SENT_AGE = 5, /* plus one; left out: never sent */
-	SUBSCRIBER_PUSH_KEY = 6,
-	SUBSCRIBER_TRIES = 7,
-	SUBSCRIBER_AGENT = 8,
-	SUBSCRIBER_CLUSTERS = 9,
-	SUBSCRIBER_APP = 10,
-	SUBSCRIBER_TEXT = 11,
-	SUBSCRIBER_PORT = 12,
-	SUBSCRIBER_KIND = 13,
-	SUBSCRIBER_FLAGS = 14,
-	SUBSCRIBER_ADDRESS = 15,
-	SUBSCRIBER_SOURCE = 16,
-	SUBSCRIBER_VERSION = 17,
-};
-
 enum snapshot_end_key { END_SERVICES = 1, END_INSTANCES = 2, END_SUBSCRIBERS = 3 };
 
 /* Reads the stream through a window. The first error sticks; from then on every call gives zero or an empty text, and every
@@ -145,8 +76,8 @@ void snapshot_fail(struct snapshot_reader *r, int err, const char *why);
 uint64_t snapshot_u64(struct snapshot_reader *r, uint64_t most);
 int64_t snapshot_i64(struct snapshot_reader *r, int64_t least, int64_t most);
 struct str snapshot_text(struct snapshot_reader *r, size_t most);
-/* Exactly n bytes. */
-void snapshot_bytes(struct snapshot_reader *r, void *out, size_t n);
+/* A text of exactly n bytes, or an empty one after an error. */
+struct str snapshot_bytes(struct snapshot_reader *r, size_t n);
 uint64_t snapshot_array(struct snapshot_reader *r);
 /* Makes sure that SNAPSHOT_ITEM_MAX bytes, or the rest of the stream, are in the window. */
 void snapshot_read_fill(struct snapshot_reader *r);

@@ -13,10 +13,9 @@
 #include "shared/shm/health.h"
 #include "shared/shm/shard.h"
 
-#define STAMP_MAX ((1ULL << 53) - 1)
-#define COUNTER_MAX ((1ULL << 47) - 1) /* half of what an id holds: the other half is to come */
 #define HEALTH_MAX ((1ULL << 47) - 1)
 #define SWITCHES_WORDS_MAX 4096U
+#define COUNT(rows) (sizeof(rows) / sizeof((rows)[0]))
 
 struct load {
 	struct snapshot_reader r;
@@ -32,71 +31,53 @@ static void fail_ours(struct load *load)
 		snapshot_fail(&load->r, load->f.err, load->f.why);
 }
 
-/* ---- fields of a map by a table -------------------------------------------------------- */
+/* ---- fields of a map by their rows ------------------------------------------------------ */
 
-enum field_type { FIELD_UNKNOWN, FIELD_U64, FIELD_U32, FIELD_U16, FIELD_U8, FIELD_I32, FIELD_TEXT, FIELD_ADDRESS };
-
-struct field {
-	uint8_t type; /* enum field_type */
-	uint16_t at;  /* offset in the struct */
-	uint64_t most;
-};
-
-struct fields {
-	const struct field *rows; /* by key */
-	unsigned count;
-};
-
-#define FIELD(type_, owner, member, most_) \
-	{ \
-		type_, offsetof(struct owner, member), most_ \
-	}
-#define FIELDS(rows_) ((struct fields){ rows_, sizeof(rows_) / sizeof((rows_)[0]) })
-
-static void read_field(struct snapshot_reader *r, const struct field *field, void *out)
+static void read_field(struct snapshot_reader *r, const struct field_row *row, union field_value *value_r)
 {
-	char *at = (char *)out + field->at;
-
-	switch (field->type) {
-	case FIELD_U64:
-		*(uint64_t *)at = snapshot_u64(r, field->most);
-		break;
-	case FIELD_U32:
-		*(uint32_t *)at = (uint32_t)snapshot_u64(r, UINT32_MAX);
+	switch (row->type) {
+	case FIELD_U8:
+		value_r->number = snapshot_u64(r, UINT8_MAX);
 		break;
 	case FIELD_U16:
-		*(uint16_t *)at = (uint16_t)snapshot_u64(r, UINT16_MAX);
+		value_r->number = snapshot_u64(r, UINT16_MAX);
 		break;
-	case FIELD_U8:
-		*(uint8_t *)at = (uint8_t)snapshot_u64(r, UINT8_MAX);
+	case FIELD_U32:
+		value_r->number = snapshot_u64(r, UINT32_MAX);
+		break;
+	case FIELD_U64:
+		value_r->number = snapshot_u64(r, row->most == 0 ? UINT64_MAX : row->most);
 		break;
 	case FIELD_I32:
-		*(int32_t *)at = (int32_t)snapshot_i64(r, INT32_MIN, INT32_MAX);
-		break;
-	case FIELD_TEXT:
-		*(struct str *)at = snapshot_text(r, (size_t)field->most);
+		value_r->number = (uint64_t)snapshot_i64(r, INT32_MIN, INT32_MAX);
 		break;
 	case FIELD_ADDRESS:
-		snapshot_bytes(r, at, 16);
+		value_r->text = snapshot_bytes(r, row->bytes);
 		break;
 	default:
-		snapshot_skip(r);
+		value_r->text = snapshot_text(r, (size_t)row->most);
 		break;
 	}
 }
 
-static const struct field unknown = { FIELD_UNKNOWN, 0, 0 };
-
-/* Reads fields up to the list of members; returns how many there are, 0 also without a list. */
-static uint64_t read_fields(struct snapshot_reader *r, struct snapshot_map *map, struct fields fields, void *out)
+/* Reads fields up to the list of members into values[key]; returns how many members there are, 0 also without a list. */
+static uint64_t read_fields(struct snapshot_reader *r, struct snapshot_map *map, const struct fields *fields,
+                            union field_value values[FIELD_KEYS])
 {
 	unsigned key;
 
+	for (key = 0; key < fields->saved; key++) {
+		values[key] = (union field_value){ .text = { NULL, 0 } };
+		values[key].number = fields->rows[key].usual; /* 0 of a text: it is unset */
+	}
 	snapshot_map_begin(r, map);
 	while (snapshot_map_next(r, map, &key)) {
 		if (key == SNAPSHOT_MEMBERS)
 			return snapshot_array(r);
-		read_field(r, key < fields.count ? &fields.rows[key] : &unknown, out);
+		if (key < fields->saved && fields->rows[key].name != NULL)
+			read_field(r, &fields->rows[key], &values[key]);
+		else
+			snapshot_skip(r);
 	}
 	return 0;
 }
@@ -110,108 +91,33 @@ static void read_rest(struct snapshot_reader *r, struct snapshot_map *map)
 		snapshot_skip_long(r);
 }
 
-static const struct field service_fields[] = {
-	[SERVICE_NS] = FIELD(FIELD_TEXT, saved_service, ns, NAME_MAX_BYTES),
-	[SERVICE_NAME] = FIELD(FIELD_TEXT, saved_service, name, NAME_MAX_BYTES),
-	[SERVICE_ID] = FIELD(FIELD_U64, saved_service, id, UINT64_MAX),
-	[SERVICE_STAMP] = FIELD(FIELD_U64, saved_service, stamp, STAMP_MAX),
-	[SERVICE_REVISION] = FIELD(FIELD_U64, saved_service, revision, COUNTER_MAX),
-	[SERVICE_CHANGED] = FIELD(FIELD_U64, saved_service, changed, COUNTER_MAX),
-	[SERVICE_CONTENT] = FIELD(FIELD_U64, saved_service, content, COUNTER_MAX),
-	[SERVICE_CHECKSUM_CONTENT] = FIELD(FIELD_U64, saved_service, checksum_content, COUNTER_MAX),
-	[SERVICE_CHECKSUM_0] = FIELD(FIELD_U64, saved_service, checksum[0], UINT64_MAX),
-	[SERVICE_CHECKSUM_1] = FIELD(FIELD_U64, saved_service, checksum[1], UINT64_MAX),
-	[SERVICE_METADATA] = FIELD(FIELD_TEXT, saved_service, metadata, BLOB_MAX_BYTES),
-	[SERVICE_SELECTOR] = FIELD(FIELD_TEXT, saved_service, selector, TEXT_MAX_BYTES),
-	[SERVICE_THRESHOLD] = FIELD(FIELD_U32, saved_service, threshold, 0),
-	[SERVICE_FLAGS] = FIELD(FIELD_U32, saved_service, flags, 0),
-	[SERVICE_PENDING_0] = FIELD(FIELD_U64, saved_service, pending[0], UINT32_MAX),
-	[SERVICE_AGE_0] = FIELD(FIELD_U64, saved_service, age[0], UINT64_MAX),
-	[SERVICE_PENDING_1] = FIELD(FIELD_U64, saved_service, pending[1], UINT32_MAX),
-	[SERVICE_AGE_1] = FIELD(FIELD_U64, saved_service, age[1], UINT64_MAX),
+/* Records that are no stored objects: their fields have no place. */
+
+static const struct field_row namespace_rows[] = {
+	[NAMESPACE_ID] = { .name = "id", .type = FIELD_TEXT, .since = 2, .most = NAMESPACES_ID_MAX },
+	[NAMESPACE_NAME] = { .name = "name", .type = FIELD_TEXT, .since = 2, .most = NAMESPACES_TEXT_MAX },
+	[NAMESPACE_ABOUT] = { .name = "description", .type = FIELD_TEXT, .since = 2, .most = NAMESPACES_TEXT_MAX },
 };
 
-static const struct field cluster_fields[] = {
-	[CLUSTER_NAME] = FIELD(FIELD_TEXT, saved_cluster, name, TEXT_MAX_BYTES),
-	[CLUSTER_METADATA] = FIELD(FIELD_TEXT, saved_cluster, metadata, BLOB_MAX_BYTES),
-	[CLUSTER_CHECKER] = FIELD(FIELD_TEXT, saved_cluster, checker, TEXT_MAX_BYTES),
-	[CLUSTER_PORT] = FIELD(FIELD_I32, saved_cluster, port, 0),
-	[CLUSTER_OWN_PORT] = FIELD(FIELD_U32, saved_cluster, own_port, 0),
+static const struct field_row header_rows[] = {
+	[HEADER_HEALTH] = { .name = "health clock", .type = FIELD_U64, .since = 2, .most = HEALTH_MAX },
+	[HEADER_STAMP] = { .name = "stamp", .type = FIELD_U64, .since = 2, .most = STAMP_MAX },
+	[HEADER_SERVED_AT] = { .name = "served at", .type = FIELD_U64, .since = 2 },
+	[HEADER_NODE] = { .name = "node", .type = FIELD_U64, .since = 2, .most = 255 },
+	[HEADER_LAST_ID] = { .name = "last id", .type = FIELD_U64, .since = 2, .most = COUNTER_MAX },
+	[HEADER_REVISION] = { .name = "revision", .type = FIELD_U64, .since = 2, .most = COUNTER_MAX },
+	[HEADER_INSTANCES] = { .name = "instances", .type = FIELD_U64, .since = 3 },
 };
 
-static const struct field instance_fields[] = {
-	[INSTANCE_IP] = FIELD(FIELD_TEXT, saved_instance, ip, TEXT_MAX_BYTES),
-	[INSTANCE_PORT] = FIELD(FIELD_I32, saved_instance, port, 0),
-	[INSTANCE_FLAGS] = FIELD(FIELD_U32, saved_instance, flags, 0),
-	[INSTANCE_ID] = FIELD(FIELD_U64, saved_instance, id, UINT64_MAX),
-	[INSTANCE_BEAT] = FIELD(FIELD_U64, saved_instance, beat, UINT64_MAX),
-	[INSTANCE_STAMP] = FIELD(FIELD_U64, saved_instance, stamp, STAMP_MAX),
-	[INSTANCE_REVISION] = FIELD(FIELD_U64, saved_instance, revision, COUNTER_MAX),
-	[INSTANCE_WEIGHT] = FIELD(FIELD_U64, saved_instance, weight, UINT64_MAX),
-	[INSTANCE_METADATA] = FIELD(FIELD_TEXT, saved_instance, metadata, BLOB_MAX_BYTES),
-	[INSTANCE_APP] = FIELD(FIELD_TEXT, saved_instance, app, TEXT_MAX_BYTES),
-	[INSTANCE_IDENT] = FIELD(FIELD_U32, saved_instance, ident, 0),
-	[INSTANCE_INTERVAL] = FIELD(FIELD_U64, saved_instance, overrides.interval_ms, UINT64_MAX),
-	[INSTANCE_TIMEOUT] = FIELD(FIELD_U64, saved_instance, overrides.timeout_ms, UINT64_MAX),
-	[INSTANCE_DELETE] = FIELD(FIELD_U64, saved_instance, overrides.delete_ms, UINT64_MAX),
-	[INSTANCE_SOURCE] = FIELD(FIELD_U32, saved_instance, source, 0),
+static const struct field_row end_rows[] = {
+	[END_SERVICES] = { .name = "services", .type = FIELD_U64, .since = 2 },
+	[END_INSTANCES] = { .name = "instances", .type = FIELD_U64, .since = 2 },
+	[END_SUBSCRIBERS] = { .name = "subscribers", .type = FIELD_U64, .since = 2 },
 };
 
-static const struct field audience_fields[] = {
-	[AUDIENCE_NS] = FIELD(FIELD_TEXT, saved_audience, ns, NAME_MAX_BYTES),
-	[AUDIENCE_NAME] = FIELD(FIELD_TEXT, saved_audience, name, NAME_MAX_BYTES),
-	[AUDIENCE_ID] = FIELD(FIELD_U64, saved_audience, id, UINT64_MAX),
-};
-
-static const struct field subscriber_fields[] = {
-	[SUBSCRIBER_ID] = FIELD(FIELD_U64, saved_subscriber, id, UINT64_MAX),
-	[SUBSCRIBER_SEEN] = FIELD(FIELD_U64, saved_subscriber, seen_ms, UINT64_MAX),
-	[SUBSCRIBER_SENT] = FIELD(FIELD_U64, saved_subscriber, sent, COUNTER_MAX),
-	[SUBSCRIBER_ACKED] = FIELD(FIELD_U64, saved_subscriber, acked, COUNTER_MAX),
-	[SUBSCRIBER_SENT_AGE] = FIELD(FIELD_U64, saved_subscriber, sent_age, UINT64_MAX),
-	[SUBSCRIBER_PUSH_KEY] = FIELD(FIELD_U64, saved_subscriber, push_key, STAMP_MAX),
-	[SUBSCRIBER_TRIES] = FIELD(FIELD_U64, saved_subscriber, tries, UINT64_MAX),
-	[SUBSCRIBER_AGENT] = FIELD(FIELD_TEXT, saved_subscriber, agent, TEXT_MAX_BYTES),
-	[SUBSCRIBER_CLUSTERS] = FIELD(FIELD_TEXT, saved_subscriber, clusters, TEXT_MAX_BYTES),
-	[SUBSCRIBER_APP] = FIELD(FIELD_TEXT, saved_subscriber, app, TEXT_MAX_BYTES),
-	[SUBSCRIBER_TEXT] = FIELD(FIELD_TEXT, saved_subscriber, address_text, TEXT_MAX_BYTES),
-	[SUBSCRIBER_PORT] = FIELD(FIELD_U16, saved_subscriber, port, 0),
-	[SUBSCRIBER_KIND] = FIELD(FIELD_U8, saved_subscriber, kind, 0),
-	[SUBSCRIBER_FLAGS] = FIELD(FIELD_U8, saved_subscriber, flags, 0),
-	[SUBSCRIBER_ADDRESS] = FIELD(FIELD_ADDRESS, saved_subscriber, address, 0),
-	[SUBSCRIBER_SOURCE] = FIELD(FIELD_ADDRESS, saved_subscriber, source, 0),
-	[SUBSCRIBER_VERSION] = FIELD(FIELD_U32, saved_subscriber, agent_version, 0),
-};
-
-static const struct field namespace_fields[] = {
-	[NAMESPACE_ID] = FIELD(FIELD_TEXT, saved_namespace, id, NAMESPACES_ID_MAX),
-	[NAMESPACE_NAME] = FIELD(FIELD_TEXT, saved_namespace, name, NAMESPACES_TEXT_MAX),
-	[NAMESPACE_ABOUT] = FIELD(FIELD_TEXT, saved_namespace, about, NAMESPACES_TEXT_MAX),
-};
-
-struct saved_header {
-	uint64_t health_ms, stamp, served_at_ms, node, last_id, revision, instances;
-};
-
-static const struct field header_fields[] = {
-	[HEADER_HEALTH] = FIELD(FIELD_U64, saved_header, health_ms, HEALTH_MAX),
-	[HEADER_STAMP] = FIELD(FIELD_U64, saved_header, stamp, STAMP_MAX),
-	[HEADER_SERVED_AT] = FIELD(FIELD_U64, saved_header, served_at_ms, UINT64_MAX),
-	[HEADER_NODE] = FIELD(FIELD_U64, saved_header, node, 255),
-	[HEADER_LAST_ID] = FIELD(FIELD_U64, saved_header, last_id, COUNTER_MAX),
-	[HEADER_REVISION] = FIELD(FIELD_U64, saved_header, revision, COUNTER_MAX),
-	[HEADER_INSTANCES] = FIELD(FIELD_U64, saved_header, instances, UINT64_MAX),
-};
-
-struct saved_end {
-	uint64_t services, instances, subscribers;
-};
-
-static const struct field end_fields[] = {
-	[END_SERVICES] = FIELD(FIELD_U64, saved_end, services, UINT64_MAX),
-	[END_INSTANCES] = FIELD(FIELD_U64, saved_end, instances, UINT64_MAX),
-	[END_SUBSCRIBERS] = FIELD(FIELD_U64, saved_end, subscribers, UINT64_MAX),
-};
+static const struct fields namespace_fields = { namespace_rows, COUNT(namespace_rows), COUNT(namespace_rows) };
+static const struct fields header_fields = { header_rows, COUNT(header_rows), COUNT(header_rows) };
+static const struct fields end_fields = { end_rows, COUNT(end_rows), COUNT(end_rows) };
 
 /* ---- header and office ------------------------------------------------------------------ */
 
@@ -226,28 +132,27 @@ static uint64_t boot_of(uint64_t wall_ms)
 static void load_header(struct load *load)
 {
 	struct segment *seg = load->f.reg->seg;
-	struct saved_header in = { 0 };
+	union field_value in[FIELD_KEYS];
 	struct snapshot_map map;
 
-	if (read_fields(&load->r, &map, FIELDS(header_fields), &in) > 0 || in.health_ms == 0)
+	if (read_fields(&load->r, &map, &header_fields, in) > 0 || in[HEADER_HEALTH].number == 0)
 		snapshot_fail(&load->r, ERR_SYNTAX, "an impossible header");
 	if (load->r.err != 0)
 		return;
-	seg->header->health_ms = in.health_ms;
+	seg->header->health_ms = in[HEADER_HEALTH].number;
 	health_attach(seg, clock_mono_ms());
-	seg->header->stamp = in.stamp;
-	seg->header->health_guard = ~in.health_ms;
-	seg->header->served_at_ms = boot_of(in.served_at_ms);
-	seg->header->node = (uint32_t)in.node;
+	seg->header->stamp = load->f.stamp = in[HEADER_STAMP].number;
+	seg->header->health_guard = ~in[HEADER_HEALTH].number;
+	seg->header->served_at_ms = boot_of(in[HEADER_SERVED_AT].number);
+	seg->header->node = (uint32_t)in[HEADER_NODE].number;
 	seg->header->seal = segment_seal(seg->header);
+	load->f.last_id = in[HEADER_LAST_ID].number;
+	load->f.revision = in[HEADER_REVISION].number;
 	for (uint32_t i = 0; i < SHARDS_ALL; i++) {
-		seg->shards[i].next_id = in.last_id;
-		seg->shards[i].revision = in.revision;
+		seg->shards[i].next_id = load->f.last_id;
+		seg->shards[i].revision = load->f.revision;
 	}
-	load->f.last_id = in.last_id;
-	load->f.revision = in.revision;
-	load->f.stamp = in.stamp;
-	fill_reserve(&load->f, in.instances);
+	fill_reserve(&load->f, in[HEADER_INSTANCES].number);
 	fail_ours(load);
 }
 
@@ -303,16 +208,18 @@ static void load_switches(struct load *load)
 
 static void load_namespace(struct load *load)
 {
-	struct saved_namespace in = { .id = { NULL, 0 } };
+	union field_value in[FIELD_KEYS];
+	struct namespace_row row;
 	struct snapshot_map map;
 	int ret;
 
-	read_fields(&load->r, &map, FIELDS(namespace_fields), &in);
-	if (!str_is_set(in.id) || !str_is_set(in.name))
+	read_fields(&load->r, &map, &namespace_fields, in);
+	row = (struct namespace_row){ in[NAMESPACE_ID].text, in[NAMESPACE_NAME].text, in[NAMESPACE_ABOUT].text };
+	if (!str_is_set(row.id) || !str_is_set(row.name))
 		snapshot_fail(&load->r, ERR_SYNTAX, "a namespace without id or name");
 	if (load->r.err != 0)
 		return;
-	ret = namespaces_create(load->f.reg, &(struct namespace_row){ in.id, in.name, in.about });
+	ret = namespaces_create(load->f.reg, &row);
 	if (ret == ERR_EXISTS)
 		snapshot_fail(&load->r, ERR_SYNTAX, "a namespace twice");
 	else if (ret < 0)
@@ -323,29 +230,25 @@ static void load_namespace(struct load *load)
 
 static void load_instance(struct load *load)
 {
-	struct saved_instance in = {
-		.ip = STR(""),
-		.weight = SNAPSHOT_WEIGHT,
-		.overrides = { UINT64_MAX, UINT64_MAX, BEAT_DELETE_MS },
-	};
+	union field_value in[FIELD_KEYS];
 	struct snapshot_map map;
 
-	if (read_fields(&load->r, &map, FIELDS(instance_fields), &in) > 0)
+	if (read_fields(&load->r, &map, &instance_fields, in) > 0)
 		snapshot_fail(&load->r, ERR_SYNTAX, "an instance with members");
 	if (load->r.err == 0)
-		fill_instance(&load->f, &in);
+		fill_instance(&load->f, in);
 	fail_ours(load);
 	read_rest(&load->r, &map);
 }
 
 static void load_cluster(struct load *load)
 {
-	struct saved_cluster in = { .name = { NULL, 0 } };
+	union field_value in[FIELD_KEYS];
 	struct snapshot_map map;
-	uint64_t instances = read_fields(&load->r, &map, FIELDS(cluster_fields), &in);
+	uint64_t instances = read_fields(&load->r, &map, &cluster_fields, in);
 
 	if (load->r.err == 0)
-		fill_cluster(&load->f, &in);
+		fill_cluster(&load->f, in);
 	fail_ours(load);
 	for (uint64_t i = 0; i < instances && load->r.err == 0; i++)
 		load_instance(load);
@@ -354,13 +257,13 @@ static void load_cluster(struct load *load)
 
 static void load_service(struct load *load)
 {
-	struct saved_service in = { .ns = STR("") };
+	union field_value in[FIELD_KEYS];
 	struct snapshot_map map;
-	uint64_t clusters = read_fields(&load->r, &map, FIELDS(service_fields), &in);
+	uint64_t clusters = read_fields(&load->r, &map, &service_fields, in);
 
 	FAULT_AT("load-service");
 	if (load->r.err == 0)
-		fill_service(&load->f, &in);
+		fill_service(&load->f, in);
 	fail_ours(load);
 	for (uint64_t i = 0; i < clusters && load->r.err == 0; i++)
 		load_cluster(load);
@@ -372,25 +275,25 @@ static void load_service(struct load *load)
 
 static void load_subscriber(struct load *load)
 {
-	struct saved_subscriber in = { .id = 0 };
+	union field_value in[FIELD_KEYS];
 	struct snapshot_map map;
 
-	if (read_fields(&load->r, &map, FIELDS(subscriber_fields), &in) > 0)
+	if (read_fields(&load->r, &map, &subscriber_fields, in) > 0)
 		snapshot_fail(&load->r, ERR_SYNTAX, "a subscriber with members");
 	if (load->r.err == 0)
-		fill_subscriber(&load->f, &in);
+		fill_subscriber(&load->f, in);
 	fail_ours(load);
 	read_rest(&load->r, &map);
 }
 
 static void load_audience(struct load *load)
 {
-	struct saved_audience in = { .ns = STR("") };
+	union field_value in[FIELD_KEYS];
 	struct snapshot_map map;
-	uint64_t subscribers = read_fields(&load->r, &map, FIELDS(audience_fields), &in);
+	uint64_t subscribers = read_fields(&load->r, &map, &audience_fields, in);
 
 	if (load->r.err == 0)
-		fill_audience(&load->f, &in);
+		fill_audience(&load->f, in);
 	fail_ours(load);
 	for (uint64_t i = 0; i < subscribers && load->r.err == 0; i++)
 		load_subscriber(load);
@@ -403,11 +306,11 @@ static void load_audience(struct load *load)
 static void load_end(struct load *load)
 {
 	const struct snapshot_report *report = load->report;
-	struct saved_end in = { 0 };
+	union field_value in[FIELD_KEYS];
 	struct snapshot_map map;
 
-	if (read_fields(&load->r, &map, FIELDS(end_fields), &in) > 0 || in.services != report->services ||
-	    in.instances != report->instances || in.subscribers != report->subscribers)
+	if (read_fields(&load->r, &map, &end_fields, in) > 0 || in[END_SERVICES].number != report->services ||
+	    in[END_INSTANCES].number != report->instances || in[END_SUBSCRIBERS].number != report->subscribers)
 		snapshot_fail(&load->r, ERR_SYNTAX, "counts that are not those of what was read");
 	load->ended = true;
 }

@@ -72,12 +72,6 @@ static inline void pack_number(struct pack_map *map, unsigned key, uint64_t valu
 		pack_uint64(pack_key(map, key), value);
 }
 
-static inline void pack_signed(struct pack_map *map, unsigned key, int64_t value)
-{
-	if (value != 0)
-		pack_int64(pack_key(map, key), value);
-}
-
 /* Unset is the default of a text; an empty one is written. */
 static inline void pack_text(struct pack_map *map, unsigned key, struct str text)
 {

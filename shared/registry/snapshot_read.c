@@ -177,14 +177,13 @@ struct str snapshot_text(struct snapshot_reader *r, size_t most)
 	return at == NULL ? str_make("", 0) : str_make((const char *)at, (size_t)n);
 }
 
-void snapshot_bytes(struct snapshot_reader *r, void *out, size_t n)
+struct str snapshot_bytes(struct snapshot_reader *r, size_t n)
 {
 	struct str text = snapshot_text(r, n);
 
 	if (text.n != n)
 		wrong(r);
-	else
-		memcpy(out, text.p, n);
+	return r->err == 0 ? text : str_make("", 0);
 }
 
 /* Members behind the tag of an array (first short tag 0x90, long 0xdc) or a map (0x80, 0xde). */

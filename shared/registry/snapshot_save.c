@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "shared/base/clock.h"
+#include "shared/registry/fields.h"
 #include "shared/registry/namespaces.h"
 #include "shared/registry/registry_internal.h"
 #include "shared/registry/snapshot_internal.h"
@@ -165,76 +166,67 @@ static void save_office(struct save *save)
 
 /* ---- services ------------------------------------------------------------------- */
 
-static void pack_overrides(struct pack_map *map, const struct tx *tx, const struct instance *i)
+/* Of a number the usual value is the default, of a text that it is unset; an empty one is written. */
+static void pack_field(const struct field_source *source, struct pack_map *map, const struct fields *fields, unsigned key,
+                       const void *object)
 {
-	struct stored_overrides timing;
+	const struct field_row *row = &fields->rows[key];
+	union field_value value;
+	uint32_t blob;
 
-	if (i->overrides == 0)
+	if (!field_saved(source, fields, key, object, &value, &blob))
 		return;
-	timing = instance_timing(tx, i);
-	if (timing.interval_ms != UINT64_MAX)
-		pack_uint64(pack_key(map, INSTANCE_INTERVAL), timing.interval_ms);
-	pack_uint64(pack_key(map, INSTANCE_TIMEOUT), timing.timeout_ms);
-	pack_uint64(pack_key(map, INSTANCE_DELETE), timing.delete_ms);
+	if (blob != 0)
+		pack_blob(map, key, source->tx, blob);
+	else if (row->type == FIELD_ADDRESS)
+		pack_bytes(map, key, value.text.p, value.text.n);
+	else if (row->type == FIELD_TEXT || field_is_blob(row))
+		pack_text(map, key, value.text);
+	else if (row->type == FIELD_I32 && value.number != row->usual)
+		pack_int64(pack_key(map, key), (int64_t)value.number);
+	else if (value.number != row->usual)
+		pack_uint64(pack_key(map, key), value.number);
 }
 
-static void pack_instance(struct pack *pack, const struct tx *tx, const struct instance *i)
+static void pack_fields(const struct save *save, struct pack_map *map, const struct tx *tx, const struct fields *fields,
+                        const void *object)
 {
-	struct pack_map map = pack_map_begin(pack);
+	const struct field_source source = { tx, save->mono_ms };
 
-	pack_text(&map, INSTANCE_IP, instance_ip(tx, i));
-	pack_signed(&map, INSTANCE_PORT, i->port);
-	pack_number(&map, INSTANCE_FLAGS, i->flags & ~(uint32_t)(INSTANCE_IP_BLOB | INSTANCE_APP_DEFAULT));
-	pack_number(&map, INSTANCE_ID, i->id);
-	pack_number(&map, INSTANCE_BEAT, __atomic_load_n(&i->beat, __ATOMIC_RELAXED));
-	pack_number(&map, INSTANCE_STAMP, i->stamp);
-	pack_number(&map, INSTANCE_REVISION, i->revision);
-	if (i->weight != SNAPSHOT_WEIGHT)
-		pack_uint64(pack_key(&map, INSTANCE_WEIGHT), i->weight);
-	pack_blob(&map, INSTANCE_METADATA, tx, i->metadata);
-	if (i->flags & INSTANCE_APP_DEFAULT)
-		pack_text(&map, INSTANCE_APP, DEFAULT_APP);
-	else
-		pack_blob(&map, INSTANCE_APP, tx, i->app);
-	pack_number(&map, INSTANCE_IDENT, i->ident);
-	pack_overrides(&map, tx, i);
-	pack_number(&map, INSTANCE_SOURCE, sender_source(__atomic_load_n(&i->sender, __ATOMIC_RELAXED)));
-	pack_map_end(&map);
+	for (unsigned key = 1; key < fields->saved; key++)
+		pack_field(&source, map, fields, key, object);
 }
 
-static void pack_instances(struct op *op, struct pack *pack, const struct cluster *c)
+static void pack_instances(struct save *save, struct op *op, const struct cluster *c)
 {
 	for (unsigned kind = 0; kind < 2; kind++) {
 		uint32_t off = c->first[kind];
 
 		for (uint32_t left = c->count[kind]; left > 0 && op->tx.err == 0; left--) {
 			const struct instance *i = instance_at(op, off);
+			struct pack_map map;
 
 			if (i == NULL)
 				return;
-			pack_instance(pack, &op->tx, i);
+			map = pack_map_begin(&save->pack);
+			pack_fields(save, &map, &op->tx, &instance_fields, i);
+			pack_map_end(&map);
 			off = i->next;
 		}
 	}
 }
 
-static void pack_cluster(struct op *op, struct pack *pack, const struct cluster *c)
+static void pack_cluster(struct save *save, struct op *op, const struct cluster *c)
 {
-	struct pack_map map = pack_map_begin(pack);
-	struct check_settings check;
+	struct pack_map map = pack_map_begin(&save->pack);
 
-	cluster_check(&op->tx, c, &check);
-	pack_blob(&map, CLUSTER_NAME, &op->tx, c->name);
-	pack_blob(&map, CLUSTER_METADATA, &op->tx, c->metadata);
-	pack_text(&map, CLUSTER_CHECKER, check.checker);
-	pack_signed(&map, CLUSTER_PORT, check.port);
-	pack_number(&map, CLUSTER_OWN_PORT, !check.use_instance_port);
+	pack_fields(save, &map, &op->tx, &cluster_fields, c);
 	pack_array(pack_key(&map, SNAPSHOT_MEMBERS), (size_t)c->count[0] + c->count[1]);
-	pack_instances(op, pack, c);
+	pack_instances(save, op, c);
 	pack_map_end(&map);
 }
 
-static void pack_clusters(struct op *op, struct pack_map *map, const struct service *s)
+static void pack_clusters(struct save *save, struct op *op, struct pack_map *map, const struct service *s)
 {
 	uint32_t off = s->first_cluster;
 
@@ -244,119 +236,49 @@ static void pack_clusters(struct op *op, struct pack_map *map, const struct serv
 
 		if (c == NULL)
 			return;
-		pack_cluster(op, map->pack, c);
+		pack_cluster(save, op, c);
 		off = c->next;
 	}
 }
 
-static uint64_t age(const struct save *save, uint64_t mono_ms)
+/* The rows make namespace and name from it. */
+static void need_name(struct op *op, uint32_t name, uint32_t ns_len, uint32_t name_len)
 {
-	return save->mono_ms > mono_ms ? save->mono_ms - mono_ms : 0;
-}
+	struct service_key key;
 
-static void pack_queues(const struct save *save, struct pack_map *map, const struct service *s)
-{
-	for (unsigned c = 0; c < QUEUE_CONSUMERS; c++) {
-		if (queue_link_pending(&s->queue[c]) == 0)
-			continue;
-		pack_number(map, SERVICE_PENDING_0 + 2 * c, queue_link_pending(&s->queue[c]));
-		pack_number(map, SERVICE_AGE_0 + 2 * c, age(save, queue_link_changed_ms(&s->queue[c])));
-	}
-}
-
-/* False: the name is broken. */
-static bool pack_name(struct pack_map *map, const struct tx *tx, uint32_t name, uint32_t ns_len, uint32_t name_len)
-{
-	struct str text = blob_view(tx, name);
-
-	if (text.n != (size_t)ns_len + 1 + name_len)
-		return false;
-	pack_text(map, SERVICE_NS, str_make(text.p, ns_len));
-	pack_text(map, SERVICE_NAME, str_make(text.p + ns_len + 1, name_len));
-	return true;
-}
-
-static void pack_checksum(struct pack_map *map, const struct tx *tx, const struct service *s)
-{
-	struct stored_checksum stored;
-	uint64_t words[2];
-
-	if (s->checksum == 0 || blob_copy(tx, s->checksum, (char *)&stored, sizeof(stored)) != sizeof(stored))
-		return;
-	memcpy(words, stored.md5, sizeof(words));
-	pack_number(map, SERVICE_CHECKSUM_CONTENT, stored.content);
-	pack_number(map, SERVICE_CHECKSUM_0, words[0]);
-	pack_number(map, SERVICE_CHECKSUM_1, words[1]);
+	if (!key_of(&op->tx, name, ns_len, name_len, &key))
+		undo_fail(&op->tx, ERR_CORRUPT);
 }
 
 static void pack_service(struct save *save, struct op *op, const struct service *s)
 {
 	struct pack_map map = record_begin(save, SNAPSHOT_SERVICE);
 
-	if (!pack_name(&map, &op->tx, s->name, s->ns_len, s->name_len))
-		undo_fail(&op->tx, ERR_CORRUPT);
-	pack_number(&map, SERVICE_ID, s->id);
-	pack_number(&map, SERVICE_STAMP, s->stamp);
-	pack_number(&map, SERVICE_REVISION, s->revision);
-	pack_number(&map, SERVICE_CHANGED, s->changed);
-	pack_number(&map, SERVICE_CONTENT, s->content);
-	pack_checksum(&map, &op->tx, s);
-	pack_blob(&map, SERVICE_METADATA, &op->tx, s->metadata);
-	pack_blob(&map, SERVICE_SELECTOR, &op->tx, s->selector);
-	pack_number(&map, SERVICE_THRESHOLD, s->threshold);
-	pack_number(&map, SERVICE_FLAGS, s->flags);
-	pack_queues(save, &map, s);
-	pack_clusters(op, &map, s);
+	need_name(op, s->name, s->ns_len, s->name_len);
+	pack_fields(save, &map, &op->tx, &service_fields, s);
+	pack_clusters(save, op, &map, s);
 	pack_map_end(&map);
 }
 
 /* ---- audiences ------------------------------------------------------------------ */
-
-static void pack_delivery(const struct save *save, struct pack_map *map, const struct subscriber *sub)
-{
-	pack_number(map, SUBSCRIBER_SEEN, sub->seen_ms);
-	pack_number(map, SUBSCRIBER_SENT, sub->sent_revision);
-	pack_number(map, SUBSCRIBER_ACKED, sub->acked_revision);
-	if (sub->sent_at_ms != 0)
-		pack_uint64(pack_key(map, SUBSCRIBER_SENT_AGE), age(save, sub->sent_at_ms) + 1);
-	pack_number(map, SUBSCRIBER_PUSH_KEY, sub->push_key);
-	pack_number(map, SUBSCRIBER_TRIES, sub->tries);
-}
-
-static void pack_subscriber(const struct save *save, struct pack *pack, const struct tx *tx, const struct subscriber *sub)
-{
-	struct pack_map map = pack_map_begin(pack);
-
-	pack_number(&map, SUBSCRIBER_ID, sub->id);
-	pack_delivery(save, &map, sub);
-	pack_blob(&map, SUBSCRIBER_AGENT, tx, sub->agent);
-	pack_blob(&map, SUBSCRIBER_CLUSTERS, tx, sub->clusters);
-	pack_blob(&map, SUBSCRIBER_APP, tx, sub->app);
-	pack_blob(&map, SUBSCRIBER_TEXT, tx, sub->address_text);
-	pack_number(&map, SUBSCRIBER_PORT, sub->port);
-	pack_number(&map, SUBSCRIBER_KIND, sub->agent_kind);
-	pack_number(&map, SUBSCRIBER_FLAGS, sub->flags);
-	pack_bytes(&map, SUBSCRIBER_ADDRESS, sub->address, sizeof(sub->address));
-	pack_bytes(&map, SUBSCRIBER_SOURCE, sub->source, sizeof(sub->source));
-	pack_number(&map, SUBSCRIBER_VERSION, sub->agent_version);
-	pack_map_end(&map);
-}
 
 static void pack_audience(struct save *save, struct op *op, const struct audience *a)
 {
 	struct pack_map map = record_begin(save, SNAPSHOT_AUDIENCE);
 	uint32_t off = a->first;
 
-	if (!pack_name(&map, &op->tx, a->name, a->ns_len, a->name_len))
-		undo_fail(&op->tx, ERR_CORRUPT);
-	pack_number(&map, AUDIENCE_ID, a->id);
+	need_name(op, a->name, a->ns_len, a->name_len);
+	pack_fields(save, &map, &op->tx, &audience_fields, a);
 	pack_array(pack_key(&map, SNAPSHOT_MEMBERS), a->count);
 	for (uint32_t left = a->count; left > 0 && op->tx.err == 0; left--) {
 		const struct subscriber *sub = subscriber_at(op, off);
+		struct pack_map member;
 
 		if (sub == NULL)
 			break;
-		pack_subscriber(save, &save->pack, &op->tx, sub);
+		member = pack_map_begin(&save->pack);
+		pack_fields(save, &member, &op->tx, &subscriber_fields, sub);
+		pack_map_end(&member);
 		off = sub->next;
 	}
 	pack_map_end(&map);

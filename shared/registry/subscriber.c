@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "shared/registry/registry_internal.h"
 
+#include "shared/registry/fields.h"
 #include "shared/shm/blob.h"
 #include "shared/shm/fault.h"
 #include "shared/shm/health.h"
@@ -86,13 +87,12 @@ uint32_t subscriber_find(struct op *op, uint32_t aoff, const struct audience *a,
 
 uint64_t audience_bytes(const struct tx *tx, const struct audience *a)
 {
-	return slab_object_bytes(SLAB_AUDIENCE) + (uint64_t)blob_bytes(tx, a->name);
+	return slab_object_bytes(SLAB_AUDIENCE) + (uint64_t)fields_bytes(tx, &audience_fields, a);
 }
 
 uint64_t subscriber_bytes(const struct tx *tx, const struct subscriber *sub)
 {
-	return slab_object_bytes(SLAB_SUBSCRIBER) + (uint64_t)(blob_bytes(tx, sub->agent) + blob_bytes(tx, sub->clusters) +
-	                                                       blob_bytes(tx, sub->app) + blob_bytes(tx, sub->address_text));
+	return slab_object_bytes(SLAB_SUBSCRIBER) + (uint64_t)fields_bytes(tx, &subscriber_fields, sub);
 }
 
 static uint64_t text_bytes(struct str text)
@@ -429,7 +429,7 @@ static void audience_remove(struct op *op, uint32_t aoff, struct audience *a)
 	table_remove(&op->tx, &op->root->audiences, aoff);
 	chain_remove(op, audience_list(op), aoff);
 	root_add(op, &op->root->subscriber_bytes, -(int64_t)audience_bytes(&op->tx, a));
-	blob_free(&op->tx, a->name);
+	fields_free(&op->tx, &audience_fields, a);
 	slab_free(&op->tx, aoff);
 }
 
@@ -444,10 +444,7 @@ static void subscriber_remove(struct op *op, uint32_t off, struct subscriber *su
 	chain_remove(op, subscriber_list(a), off);
 	root_add(op, &op->root->subscriber_bytes, -(int64_t)subscriber_bytes(&op->tx, sub));
 	count_source(op, a, sub, -1);
-	blob_free(&op->tx, sub->agent);
-	blob_free(&op->tx, sub->clusters);
-	blob_free(&op->tx, sub->app);
-	blob_free(&op->tx, sub->address_text);
+	fields_free(&op->tx, &subscriber_fields, sub);
 	slab_free(&op->tx, off);
 	root_add(op, &op->root->subscriber_count, -1);
 	undo_set32(&op->tx, &a->count, a->count - 1);
