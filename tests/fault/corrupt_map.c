@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "shared/registry/fields.h"
 #include "shared/registry/office.h"
 #include "shared/registry/registry_internal.h"
 #include "shared/shm/blob.h"
@@ -154,22 +155,23 @@ static void map_pages(const struct segment *seg, struct map *map, uint64_t backe
 
 /* ---- objects ------------------------------------------------------------------------- */
 
+/* What its rows say is noticed; the callers know the states in which that does not hold. */
+static void map_fields(struct map *map, uint64_t at, enum slab_kind kind, enum area area, const struct fields *fields)
+{
+	put(map, at, slab_object_bytes(kind), area, 0);
+	for (uint32_t n = 0; n < fields->count; n++) {
+		const struct field_row *row = &fields->rows[n];
+
+		for (uint32_t byte = 0; byte < row->bytes; byte++)
+			must(map, at + row->at + byte, 1, (uint8_t)(row->noticed >> 8 * (byte % 8)));
+	}
+}
+
 static void map_service(struct map *map, uint64_t at, const struct service *s)
 {
-	static const struct field fields[] = {
-		FIELD(service, next),          FIELD(service, prev),     FIELD(service, name),      FIELD(service, ns_len),
-		FIELD(service, name_len),      FIELD(service, metadata), FIELD(service, selector),  FIELD(service, bytes),
-		FIELD(service, first_cluster), FIELD(service, clusters), FIELD(service, instances), FIELD(service, ephemeral),
-		FIELD(service, healthy),       FIELD(service, checksum), FIELD(service, owned),     FIELD(service, owners),
-	};
-	static const struct field live[] = { FIELD(service, link) };
-
-	put(map, at, SLAB_BYTES_SERVICE, AREA_SERVICES, 0);
-	MUST(map, at, fields);
-	if ((s->flags & SERVICE_REMOVED) == 0)
-		MUST(map, at, live);
-	/* Nothing is found by it: of the lower half a number that rises still, and was given out, is as good as another. */
-	must(map, at + offsetof(struct service, id) + 4, 4, ALL);
+	map_fields(map, at, SLAB_SERVICE, AREA_SERVICES, &service_fields);
+	if ((s->flags & SERVICE_REMOVED) != 0)
+		must(map, at + offsetof(struct service, link), sizeof(s->link), 0);
 	for (unsigned c = 0; c < QUEUE_CONSUMERS; c++) {
 		uint64_t link = at + offsetof(struct service, queue) + c * sizeof(struct queue_link);
 		bool pending = queue_link_pending(&s->queue[c]) != 0;
@@ -180,46 +182,15 @@ static void map_service(struct map *map, uint64_t at, const struct service *s)
 	}
 }
 
-static void map_cluster(struct map *map, uint64_t at)
-{
-	put(map, at, SLAB_BYTES_CLUSTER, AREA_CLUSTERS, 0);
-	must(map, at, sizeof(struct cluster), ALL);
-}
-
 static void map_instance(struct map *map, uint64_t at, const struct instance *i)
 {
-	static const struct field fields[] = {
-		FIELD(instance, link),     FIELD(instance, port), FIELD(instance, service),
-		FIELD(instance, cluster),  FIELD(instance, next), FIELD(instance, prev),
-		FIELD(instance, metadata), FIELD(instance, app),  FIELD(instance, overrides),
-	};
 	size_t ip = (i->flags & INSTANCE_IP_BLOB) != 0 ? 4 : strnlen(i->ip, sizeof(i->ip));
 
-	put(map, at, SLAB_BYTES_INSTANCE, AREA_INSTANCES, 0);
-	MUST(map, at, fields);
-	must(map, at + offsetof(struct instance, ip), ip < sizeof(i->ip) && ip != 4 ? ip + 1 : ip, ALL);
-	must(map, at + offsetof(struct instance, flags), 1, INSTANCE_EPHEMERAL | INSTANCE_HEALTHY | INSTANCE_IP_BLOB);
-	must(map, at + offsetof(struct instance, flags) + 1, 1, INSTANCE_OWNED >> 8);
-	if (i->flags & INSTANCE_OWNED) /* else it is who was heard last */
-		must(map, at + offsetof(struct instance, sender), 8, ALL);
-}
-
-static void map_audience(struct map *map, uint64_t at)
-{
-	put(map, at, SLAB_BYTES_AUDIENCE, AREA_AUDIENCES, 0);
-	must(map, at, offsetof(struct audience, pad), ALL);
-}
-
-static void map_subscriber(struct map *map, uint64_t at)
-{
-	static const struct field fields[] = {
-		FIELD(subscriber, link),  FIELD(subscriber, next),     FIELD(subscriber, prev), FIELD(subscriber, audience),
-		FIELD(subscriber, agent), FIELD(subscriber, clusters), FIELD(subscriber, app),  FIELD(subscriber, address_text),
-		FIELD(subscriber, port),  FIELD(subscriber, address),
-	};
-
-	put(map, at, SLAB_BYTES_SUBSCRIBER, AREA_SUBSCRIBERS, 0);
-	MUST(map, at, fields);
+	map_fields(map, at, SLAB_INSTANCE, AREA_INSTANCES, &instance_fields);
+	ip = ip < sizeof(i->ip) && ip != 4 ? ip + 1 : ip;
+	must(map, at + offsetof(struct instance, ip) + ip, sizeof(i->ip) - ip, 0);
+	if ((i->flags & INSTANCE_OWNED) == 0) /* it is who was heard last */
+		must(map, at + offsetof(struct instance, sender), sizeof(i->sender), 0);
 }
 
 static void map_namespace(struct map *map, uint64_t at)
@@ -243,16 +214,16 @@ static void map_object(struct map *map, uint64_t at, void *object, enum slab_kin
 		map_service(map, at, object);
 		break;
 	case SLAB_CLUSTER:
-		map_cluster(map, at);
+		map_fields(map, at, SLAB_CLUSTER, AREA_CLUSTERS, &cluster_fields);
 		break;
 	case SLAB_INSTANCE:
 		map_instance(map, at, object);
 		break;
 	case SLAB_AUDIENCE:
-		map_audience(map, at);
+		map_fields(map, at, SLAB_AUDIENCE, AREA_AUDIENCES, &audience_fields);
 		break;
 	case SLAB_SUBSCRIBER:
-		map_subscriber(map, at);
+		map_fields(map, at, SLAB_SUBSCRIBER, AREA_SUBSCRIBERS, &subscriber_fields);
 		break;
 	case SLAB_NAMESPACE:
 		map_namespace(map, at);
