@@ -27,6 +27,11 @@ static uint64_t hash_text(const char *text)
 	return text == NULL ? 0 : hash(text, strlen(text));
 }
 
+static uint64_t hash_metadata(const struct values_row *v)
+{
+	return v->metadata == NULL ? 0 : hash(v->metadata, v->metadata_bytes);
+}
+
 static void copy_text(char *out, size_t size, const char *text)
 {
 	memset(out, 0, size);
@@ -55,8 +60,8 @@ static struct model_cluster *cluster_need(struct model_service *s, const char *n
 	c = &s->cluster[s->clusters++];
 	memset(c, 0, sizeof(*c));
 	copy_text(c->name, sizeof(c->name), name);
-	c->check_port = 80;
-	c->use_instance_port = true;
+	c->fields[SAVED_CLUSTER_NAME] = MODEL_ANY;
+	c->fields[SAVED_CLUSTER_PORT] = 80;
 	return c;
 }
 
@@ -91,22 +96,33 @@ static void instance_drop(struct model_service *s, struct model_instance *i)
 
 static void set_metadata(struct model_instance *i, const struct values_row *v)
 {
-	i->metadata = v->metadata == NULL ? 0 : hash(v->metadata, v->metadata_bytes);
-	i->timeout_ms = v->overrides.has ? v->overrides.timeout_ms : BEAT_TIMEOUT_MS;
-	i->delete_ms = v->overrides.has ? v->overrides.delete_ms : BEAT_DELETE_MS;
+	const struct overrides *o = &v->overrides;
+
+	i->fields[SAVED_INSTANCE_METADATA] = hash_metadata(v);
+	i->fields[SAVED_INSTANCE_INTERVAL] = o->has && o->has_interval ? o->interval_ms : UINT64_MAX;
+	i->fields[SAVED_INSTANCE_TIMEOUT] = o->has ? o->timeout_ms : UINT64_MAX;
+	i->fields[SAVED_INSTANCE_DELETE] = o->has ? o->delete_ms : BEAT_DELETE_MS;
+}
+
+static uint64_t timeout_ms(const struct model_instance *i)
+{
+	return i->fields[SAVED_INSTANCE_TIMEOUT] == UINT64_MAX ? BEAT_TIMEOUT_MS : i->fields[SAVED_INSTANCE_TIMEOUT];
 }
 
 static void set_values(struct model *m, struct model_instance *i, const struct values_row *v)
 {
-	i->weight = v->weight;
+	memcpy(&i->fields[SAVED_INSTANCE_WEIGHT], &v->weight, sizeof(v->weight));
 	i->flags = (i->flags & ~(uint32_t)INSTANCE_ENABLED) | (v->enabled ? (uint32_t)INSTANCE_ENABLED : 0);
-	i->app = hash_text(v->app);
+	i->fields[SAVED_INSTANCE_APP] = hash_text(v->app);
 	i->beat_ms = m->now_ms;
 	set_metadata(i, v);
 }
 
 static struct model_instance *instance_add(struct model_service *s, const struct act *act)
 {
+	/* Its key, flags and beat are compared elsewhere; numbers of snowflake ids are no part of the model. */
+	static const uint8_t elsewhere[] = { SAVED_INSTANCE_IP, SAVED_INSTANCE_PORT, SAVED_INSTANCE_FLAGS, SAVED_INSTANCE_BEAT,
+		                             SAVED_INSTANCE_IDENT };
 	const struct key_row *k = act_key_row(act->key);
 	struct model_instance *i = &s->instance[s->instances];
 
@@ -119,17 +135,24 @@ static struct model_instance *instance_add(struct model_service *s, const struct
 	copy_text(i->cluster, sizeof(i->cluster), k->cluster);
 	i->port = act->number;
 	i->flags = (k->ephemeral ? (uint32_t)INSTANCE_EPHEMERAL : 0) | INSTANCE_HEALTHY;
+	for (size_t n = 0; n < sizeof(elsewhere); n++)
+		i->fields[elsewhere[n]] = MODEL_ANY;
 	return i;
 }
 
 static void service_need(struct model_service *s)
 {
+	/* The name is what it was looked for by; whether there is a checksum is compared, and its content says which. */
+	static const uint8_t elsewhere[] = { SAVED_SERVICE_NS, SAVED_SERVICE_NAME, SAVED_SERVICE_STAMP, SAVED_SERVICE_CHECKSUM_0,
+		                             SAVED_SERVICE_CHECKSUM_1 };
+
 	if (s->exists)
 		return;
 	s->exists = true;
 	s->on_purpose = s->checksum = false;
-	s->threshold = 0;
-	s->metadata = s->selector = 0;
+	memset(s->fields, 0, sizeof(s->fields));
+	for (size_t n = 0; n < sizeof(elsewhere); n++)
+		s->fields[elsewhere[n]] = MODEL_ANY;
 	s->clusters = s->instances = 0;
 }
 
@@ -221,9 +244,9 @@ static int settings(struct model_service *s, const struct act *act)
 	if (act->verb == ACT_UPDATE_SERVICE && !s->exists)
 		return ERR_NOT_FOUND;
 	service_need(s);
-	s->metadata = v->metadata == NULL ? 0 : hash(v->metadata, v->metadata_bytes);
-	s->selector = hash_text(v->selector);
-	s->threshold = v->threshold;
+	s->fields[SAVED_SERVICE_METADATA] = hash_metadata(v);
+	s->fields[SAVED_SERVICE_SELECTOR] = hash_text(v->selector);
+	memcpy(&s->fields[SAVED_SERVICE_THRESHOLD], &v->threshold, sizeof(v->threshold));
 	s->on_purpose = true;
 	s->checksum = false;
 	return 0;
@@ -237,10 +260,10 @@ static int cluster_settings(struct model_service *s, const struct act *act)
 	if (!s->exists)
 		return ERR_NOT_FOUND;
 	c = cluster_need(s, act_key_row(act->key)->cluster);
-	c->metadata = v->metadata == NULL ? 0 : hash(v->metadata, v->metadata_bytes);
-	c->checker = hash_text(v->checker);
-	c->check_port = v->check_port;
-	c->use_instance_port = v->use_instance_port;
+	c->fields[SAVED_CLUSTER_METADATA] = hash_metadata(v);
+	c->fields[SAVED_CLUSTER_CHECKER] = hash_text(v->checker);
+	c->fields[SAVED_CLUSTER_PORT] = (uint64_t)(int64_t)v->check_port;
+	c->fields[SAVED_CLUSTER_OWN_PORT] = !v->use_instance_port;
 	s->on_purpose = true;
 	s->checksum = false;
 	return 0;
@@ -272,8 +295,8 @@ static int age_service(struct model *m, struct model_service *s, const struct ac
 		for (uint32_t n = 0; n<s->instances && * steps> 0; n++) {
 			struct model_instance *i = &s->instance[n];
 			uint64_t age = m->now_ms - i->beat_ms;
-			bool stale = act->verb == ACT_STALE ? i->beat_ms <= m->began_ms : age > i->delete_ms;
-			bool lost = act->verb == ACT_EXPIRE && age > i->timeout_ms && (i->flags & INSTANCE_HEALTHY) != 0;
+			bool stale = act->verb == ACT_STALE ? i->beat_ms <= m->began_ms : age > i->fields[SAVED_INSTANCE_DELETE];
+			bool lost = act->verb == ACT_EXPIRE && age > timeout_ms(i) && (i->flags & INSTANCE_HEALTHY) != 0;
 
 			if (strcmp(i->cluster, s->cluster[c].name) != 0 || !is_ephemeral(i) || (!stale && !lost))
 				continue;

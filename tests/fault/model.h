@@ -3,7 +3,11 @@
  *
  * No lock, no log, no reference: an act is applied by a few assignments, so that there is little to be wrong about. Acts of
  * different owners touch different things and may be applied in any order. Ids, revisions and stamps are not in it: those
- * move on also when an operation is rolled back. Times of beats and delivery words are lower bounds for the same reason. */
+ * move on also when an operation is rolled back. Times of beats and delivery words are lower bounds for the same reason.
+ *
+ * What clients see of a service, a cluster and an instance stands under the keys of shared/registry/fields.h: a number as it is
+ * saved, or the hash of a text (0: none). Every row that is shown is compared, so a new one has to be known here, or be
+ * MODEL_ANY. */
 #ifndef TESTS_FAULT_MODEL_H
 #define TESTS_FAULT_MODEL_H
 
@@ -11,28 +15,26 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "shared/registry/fields.h"
 #include "tests/fault/acts.h"
 
 #define MODEL_INSTANCES 96U
 #define MODEL_CLUSTERS 8U
 #define MODEL_SUBSCRIBERS 8U
 #define MODEL_NAMESPACES 128U
+#define MODEL_ANY 0xa9a9a9a9a9a9a9a9ULL /* wanted of a field: whatever is found, or it is compared in a way of its own */
 
 struct model_instance {
 	char ip[40], cluster[16];
 	int32_t port;
-	uint32_t flags; /* of enum instance_flag: what a client sees of it */
-	double weight;
-	uint64_t metadata, app; /* hashes, 0: none */
-	uint64_t beat_ms;       /* at least */
-	uint64_t timeout_ms, delete_ms;
+	uint32_t flags;   /* of enum instance_flag: what a client sees of it */
+	uint64_t beat_ms; /* at least */
+	uint64_t fields[FIELD_KEYS];
 };
 
 struct model_cluster {
 	char name[16];
-	uint64_t metadata, checker;
-	int32_t check_port;
-	bool use_instance_port;
+	uint64_t fields[FIELD_KEYS];
 };
 
 struct model_subscriber {
@@ -43,8 +45,7 @@ struct model_subscriber {
 
 struct model_service {
 	bool exists, on_purpose, checksum;
-	float threshold;
-	uint64_t metadata, selector;
+	uint64_t fields[FIELD_KEYS];
 	uint32_t clusters, instances, subscribers; /* subscribers outlive the service */
 	struct model_cluster cluster[MODEL_CLUSTERS];
 	struct model_instance instance[MODEL_INSTANCES]; /* cluster by cluster they stand in the order of their coming */

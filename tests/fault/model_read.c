@@ -9,6 +9,7 @@
 #include "shared/registry/namespaces.h"
 #include "shared/registry/registry_internal.h"
 #include "shared/registry/switches.h"
+#include "shared/shm/blob.h"
 
 #define FLAGS_SEEN (INSTANCE_EPHEMERAL | INSTANCE_ENABLED | INSTANCE_HEALTHY | INSTANCE_CONFIRMED)
 
@@ -37,20 +38,10 @@ static int read_view(const struct service_view *view, struct model_service *s)
 		return ERR_TOO_BIG;
 	s->exists = true;
 	s->checksum = view->has_checksum;
-	s->threshold = view->threshold;
-	s->metadata = hash(view->metadata);
-	s->selector = hash(view->selector);
 	s->clusters = view->cluster_count;
 	s->instances = view->instance_count;
-	for (uint32_t n = 0; n < view->cluster_count; n++) {
-		const struct cluster_view *c = &view->clusters[n];
-
-		copy(s->cluster[n].name, sizeof(s->cluster[n].name), c->name);
-		s->cluster[n].metadata = hash(c->metadata);
-		s->cluster[n].checker = hash(c->checker);
-		s->cluster[n].check_port = c->check_port;
-		s->cluster[n].use_instance_port = c->use_instance_port;
-	}
+	for (uint32_t n = 0; n < view->cluster_count; n++)
+		copy(s->cluster[n].name, sizeof(s->cluster[n].name), view->clusters[n].name);
 	for (uint32_t n = 0; n < view->instance_count; n++) {
 		const struct instance_view *i = &view->instances[n];
 		struct model_instance *out = &s->instance[n];
@@ -59,9 +50,6 @@ static int read_view(const struct service_view *view, struct model_service *s)
 		copy(out->cluster, sizeof(out->cluster), view->clusters[i->cluster].name);
 		out->port = i->port;
 		out->flags = i->flags & FLAGS_SEEN;
-		out->weight = i->weight;
-		out->metadata = hash(i->metadata);
-		out->app = hash(i->app);
 		out->beat_ms = i->beat_ms;
 	}
 	return 0;
@@ -86,7 +74,57 @@ static int read_subscribers(struct bed *bed, const struct service_key *key, stru
 	return count < 0 ? count : 0;
 }
 
-/* What no reader's copy says. */
+static bool is_text(const struct field_row *row)
+{
+	return row->type == FIELD_TEXT || field_is_blob(row);
+}
+
+/* The value of a key that is not saved: the usual number, or no text. */
+static uint64_t read_field(const struct tx *tx, const struct fields *fields, unsigned key, const void *object)
+{
+	static char text[BLOB_MAX_BYTES];
+	const struct field_source source = { tx, 0 };
+	union field_value value;
+	uint32_t blob;
+
+	if (!field_saved(&source, fields, key, object, &value, &blob))
+		return fields->rows[key].usual;
+	if (blob != 0)
+		return hash(str_make(text, blob_copy(tx, blob, text, sizeof(text))));
+	return is_text(&fields->rows[key]) ? hash(value.text) : value.number;
+}
+
+static void read_fields(const struct tx *tx, const struct fields *fields, const void *object, uint64_t out[FIELD_KEYS])
+{
+	for (unsigned key = 1; key < fields->saved; key++) {
+		if (fields->rows[key].shown)
+			out[key] = read_field(tx, fields, key, object);
+	}
+}
+
+/* Clusters and instances in the order of a view. */
+static void read_stored(struct op *op, const struct service *at, struct model_service *s)
+{
+	uint32_t off = at->first_cluster;
+	struct walk w;
+
+	read_fields(&op->tx, &service_fields, at, s->fields);
+	for (uint32_t n = 0; n < s->clusters && off != 0; n++) {
+		const struct cluster *c = cluster_at(op, off);
+
+		if (c == NULL)
+			return;
+		read_fields(&op->tx, &cluster_fields, c, s->cluster[n].fields);
+		off = c->next;
+	}
+	walk_first(op, at, WALK_ALL, &w);
+	for (uint32_t n = 0; n < s->instances && w.off != 0; n++) {
+		read_fields(&op->tx, &instance_fields, w.i, s->instance[n].fields);
+		walk_next(op, &w);
+	}
+}
+
+/* What no reader's copy says, and every stored field that is shown. */
 static int read_inside(struct bed *bed, const struct service_key *key, struct model_service *s, struct model_queued *queued)
 {
 	struct place place = key_place(&bed->reg, key);
@@ -98,6 +136,7 @@ static int read_inside(struct bed *bed, const struct service_key *key, struct mo
 		return ret;
 	if (service_find(&op, key, place.hash, &at) != 0) {
 		s->on_purpose = (at->flags & SERVICE_EXPLICIT) != 0;
+		read_stored(&op, at, s);
 		*queued = (struct model_queued){ at->id, at->changed, queue_link_pending(&at->queue[QUEUE_PUSHER]) != 0 };
 	}
 	ret = op.tx.err;
@@ -207,6 +246,22 @@ static void same_hash(struct compare *c, const char *what, uint64_t wanted, uint
 	snprintf(c->why, c->size, "service %u: %s is another text", c->service, what);
 }
 
+static void same_fields(struct compare *c, const struct fields *fields, const uint64_t *wanted, const uint64_t *found)
+{
+	for (unsigned key = 1; key < fields->saved && c->equal; key++) {
+		const struct field_row *row = &fields->rows[key];
+
+		if (!row->shown || wanted[key] == MODEL_ANY || wanted[key] == found[key])
+			continue;
+		c->equal = false;
+		if (is_text(row))
+			snprintf(c->why, c->size, "service %u: %s is another text", c->service, row->name);
+		else
+			snprintf(c->why, c->size, "service %u: %s is %#llx, should be %#llx", c->service, row->name,
+			         (unsigned long long)found[key], (unsigned long long)wanted[key]);
+	}
+}
+
 static int by_name(const void *a, const void *b)
 {
 	return strcmp((*(const struct model_cluster *const *)a)->name, (*(const struct model_cluster *const *)b)->name);
@@ -224,10 +279,7 @@ static void compare_clusters(struct compare *c, const struct model_service *want
 	qsort(f, wanted->clusters, sizeof(f[0]), by_name);
 	for (uint32_t n = 0; n < wanted->clusters; n++) {
 		same(c, w[n]->name, 0, strcmp(w[n]->name, f[n]->name));
-		same_hash(c, "metadata of a cluster", w[n]->metadata, f[n]->metadata);
-		same_hash(c, "checker of a cluster", w[n]->checker, f[n]->checker);
-		same(c, "check port", w[n]->check_port, f[n]->check_port);
-		same(c, "use of the instance's port", w[n]->use_instance_port, f[n]->use_instance_port);
+		same_fields(c, &cluster_fields, w[n]->fields, f[n]->fields);
 	}
 }
 
@@ -255,9 +307,7 @@ static void compare_instances(struct compare *c, const struct model_service *wan
 	for (uint32_t n = 0; n < wanted->instances; n++) {
 		same(c, "key of an instance", 0, by_key(&w[n], &f[n]));
 		same(c, "flags of an instance", w[n]->flags, f[n]->flags);
-		same(c, "weight", w[n]->weight, f[n]->weight);
-		same_hash(c, "metadata of an instance", w[n]->metadata, f[n]->metadata);
-		same_hash(c, "app", w[n]->app, f[n]->app);
+		same_fields(c, &instance_fields, w[n]->fields, f[n]->fields);
 		same(c, "an answered beat missing", 0, f[n]->beat_ms < w[n]->beat_ms);
 	}
 }
@@ -283,9 +333,7 @@ static void compare_service(struct compare *c, const struct model_service *wante
 	same(c, "number of clusters", wanted->clusters, found->clusters);
 	same(c, "explicit", wanted->on_purpose, found->on_purpose);
 	same(c, "checksum", wanted->checksum, found->checksum);
-	same(c, "threshold in percent", (double)wanted->threshold * 100, (double)found->threshold * 100);
-	same_hash(c, "metadata", wanted->metadata, found->metadata);
-	same_hash(c, "selector", wanted->selector, found->selector);
+	same_fields(c, &service_fields, wanted->fields, found->fields);
 	if (!c->equal)
 		return;
 	compare_clusters(c, wanted, found);
