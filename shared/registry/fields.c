@@ -225,7 +225,6 @@ static const struct field_row instance_rows[] = {
 	[SAVED_INSTANCE_TIMEOUT] = { "beat timeout", FIELD_U64, NOWHERE, NONE, 1, 2, 0, UINT64_MAX, make_timing },
 	[SAVED_INSTANCE_DELETE] = { "delete timeout", FIELD_U64, NOWHERE, NONE, 1, 2, 0, BEAT_DELETE_MS, make_timing },
 	[SAVED_INSTANCE_SOURCE] = { "instance source", FIELD_U32, NOWHERE, NONE, 0, 4, 0, 0, make_source },
-	[SAVED_INSTANCE_RENEWALS] = { "instance renewals", FIELD_U64, AT(instance, renewals), NONE, 0, 5, 0, 0, NULL },
 
 	{ "instance overrides", FIELD_BLOB, AT(instance, overrides), ALL, 0, UNSAVED },
 	{ "instance ip", FIELD_INSIDE, AT(instance, ip), ALL, 0, UNSAVED },

@@ -75,7 +75,6 @@ enum saved_instance {
 	SAVED_INSTANCE_TIMEOUT = 13,  /* there: has overrides */
 	SAVED_INSTANCE_DELETE = 14,
 	SAVED_INSTANCE_SOURCE = 15, /* upper half of the sender: where its last beat came from */
-	SAVED_INSTANCE_RENEWALS = 16,
 	SAVED_INSTANCE_KEYS,
 };
 

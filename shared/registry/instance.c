@@ -334,7 +334,6 @@ bool instance_replace(struct op *op, struct service *s, struct instance *i, cons
 	undo_set64(&op->tx, &i->weight, weight_bits(spec->weight));
 	undo_set32(&op->tx, (uint32_t *)&i->port, (uint32_t)spec->key.port);
 	undo_set32(&op->tx, &i->flags, (i->flags & keep) | set | owned);
-	undo_set64(&op->tx, &i->renewals, i->renewals + 1);
 	instance_set_app(op, s, i, spec->app);
 	if (owned != 0) {
 		undo_set64(&op->tx, &i->sender, op->origin.sender);

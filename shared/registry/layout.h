@@ -107,7 +107,6 @@ struct instance {
 	uint32_t app;        /* blob, 0: absent */
 	uint32_t ident;      /* snowflake number + 1; 0: simple id */
 	uint32_t overrides;  /* blob of struct overrides, 0: defaults */
-	uint64_t renewals;   /* how often it was registered again */
 };
 
 /* Subscribers of one (namespace, group@@service). Key as for services. */
