@@ -8,6 +8,7 @@
 #include "shared/base/word.h"
 #include "shared/config/config.h"
 #include "shared/process/process.h"
+#include "shared/registry/registry_check.h"
 #include "shared/shm/segment.h"
 
 static uint64_t wishes(const struct audit *a)

@@ -5,6 +5,7 @@
 #include "shared/base/log.h"
 #include "shared/base/word.h"
 #include "shared/metrics/metrics.h"
+#include "shared/registry/registry_keeper.h"
 #include "shared/shm/brake_state.h"
 #include "shared/shm/fault.h"
 

@@ -31,6 +31,8 @@
 #include "shared/config/config.h"
 #include "shared/shm/segment.h"
 
+struct expire_sign;
+
 struct brake {
 	struct brake_state *state; /* in the segment */
 	const struct config *config;

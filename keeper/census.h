@@ -13,7 +13,7 @@
 
 #include <stdint.h>
 
-#include "shared/registry/registry.h"
+#include "shared/registry/registry_keeper.h"
 
 #define CENSUS_SOURCES 1048576U
 #define CENSUS_PARTS 256U

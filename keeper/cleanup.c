@@ -3,6 +3,7 @@
 
 #include "shared/base/log.h"
 #include "shared/metrics/metrics.h"
+#include "shared/registry/registry_keeper.h"
 
 void cleanup_init(struct cleanup *c, struct registry *reg, const struct config *config, uint64_t mono_ms)
 {

@@ -7,6 +7,7 @@
 #include "shared/base/clock.h"
 #include "shared/base/log.h"
 #include "shared/metrics/metrics.h"
+#include "shared/registry/registry_keeper.h"
 
 #define PULL 256 /* new services a hold */
 #define HEAP_SMALLEST 64U

@@ -38,6 +38,7 @@
 #include "keeper/cleanup.h"
 #include "keeper/slice.h"
 #include "shared/registry/registry.h"
+#include "shared/registry/registry_keeper.h"
 #include "shared/shm/segment.h"
 
 #define EXPIRY_BUDGET 256U

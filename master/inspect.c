@@ -12,6 +12,7 @@
 #include "master/upgrade/transfer.h"
 #include "shared/process/document.h"
 #include "shared/registry/registry.h"
+#include "shared/registry/registry_check.h"
 #include "shared/shm/segment.h"
 
 static int check(const struct options *options)

@@ -10,6 +10,8 @@
 #include "shared/config/config.h"
 #include "shared/metrics/metrics.h"
 #include "shared/net/address.h"
+#include "shared/registry/registry_pusher.h"
+#include "shared/registry/subscribers.h"
 #include "shared/shm/fault.h"
 
 /* Pacing may move a datagram this far into the future; further is left owed. */

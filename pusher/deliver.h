@@ -40,8 +40,10 @@
 #include "pusher/recent.h"
 #include "pusher/udp.h"
 #include "shared/registry/registry.h"
+#include "shared/registry/registry_pusher.h"
 
 struct config;
+struct subscriber_view;
 
 #define DELIVER_KEEP_BYTES (64ULL << 20)
 /* The batch leaves with so many bytes too: the kernel copies them, 64 of the largest for 3 ms. */

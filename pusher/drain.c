@@ -6,6 +6,7 @@
 #include "shared/base/clock.h"
 #include "shared/base/log.h"
 #include "shared/config/config.h"
+#include "shared/registry/registry_pusher.h"
 
 #define LONG_STREAK 32U
 #define RETRY_MS 100U

@@ -15,6 +15,7 @@
 
 #include "shared/registry/registry.h"
 
+struct changed_service;
 struct config;
 
 struct drain {

@@ -14,6 +14,7 @@
 #include "shared/net/address.h"
 #include "shared/net/agent.h"
 #include "shared/registry/layout.h"
+#include "shared/registry/subscribers.h"
 #include "shared/shm/health.h"
 
 /* A view larger than this is given back after its round. */

@@ -29,6 +29,7 @@
 #include "pusher/zombies.h"
 #include "shared/base/log.h"
 #include "shared/registry/registry.h"
+#include "shared/registry/subscribers.h"
 #include "shared/registry/switches.h"
 
 #define ROUND_BATCH 64U

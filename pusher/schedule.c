@@ -4,6 +4,7 @@
 #include "shared/base/clock.h"
 #include "shared/base/log.h"
 #include "shared/config/config.h"
+#include "shared/registry/registry_pusher.h"
 #include "shared/shm/fault.h"
 
 #define RECEIVE_BATCHES 32U

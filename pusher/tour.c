@@ -7,6 +7,7 @@
 #include "shared/base/log.h"
 #include "shared/config/config.h"
 #include "shared/registry/layout.h"
+#include "shared/registry/subscribers.h"
 #include "shared/shm/health.h"
 
 /* A predecessor's push that had both its datagrams still counts if its wait is not over for long. */

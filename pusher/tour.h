@@ -17,6 +17,7 @@
 #include "pusher/rounds.h"
 #include "pusher/zombies.h"
 #include "shared/registry/registry.h"
+#include "shared/registry/subscribers.h"
 
 struct tour {
 	struct registry *reg;

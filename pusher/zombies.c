@@ -6,6 +6,8 @@
 #include "shared/base/log.h"
 #include "shared/config/config.h"
 #include "shared/metrics/metrics.h"
+#include "shared/registry/registry_pusher.h"
+#include "shared/registry/subscribers.h"
 #include "shared/shm/health.h"
 
 /* A resend that is owed by the segment's word but in nobody's list is made by a tour within seconds; after

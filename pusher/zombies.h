@@ -17,6 +17,7 @@
 #define ZOMBIES_BATCH 64U
 
 struct deliver;
+struct subscriber_view;
 
 struct zombies {
 	uint32_t count;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "shared/registry/office.h"
+#include "shared/registry/registry_check.h"
 #include "shared/registry/registry_internal.h"
 #include "shared/shm/shard.h"
 

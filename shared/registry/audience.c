@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "shared/registry/registry_internal.h"
+#include "shared/registry/subscribers.h"
 
 #include "shared/shm/blob.h"
 #include "shared/shm/shard.h"

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "shared/registry/registry_internal.h"
+#include "shared/registry/registry_pusher.h"
 
 int registry_take_changed(struct registry *reg, uint32_t shard, uint32_t consumer, uint64_t now_ms, uint64_t min_age_ms,
                           struct changed_service *changed_r, uint64_t *wait_ms_r)

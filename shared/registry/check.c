@@ -6,6 +6,7 @@
 #include "shared/base/clock.h"
 #include "shared/registry/fields.h"
 #include "shared/registry/office.h"
+#include "shared/registry/registry_check.h"
 #include "shared/shm/blob.h"
 #include "shared/shm/health.h"
 #include "shared/shm/shard.h"

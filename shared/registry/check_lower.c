@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "shared/base/fiber.h"
+#include "shared/registry/registry_check.h"
 #include "shared/shm/health.h"
 #include "shared/shm/shard.h"
 

@@ -2,6 +2,7 @@
 #include "shared/registry/registry_internal.h"
 
 #include "shared/registry/fields.h"
+#include "shared/registry/registry_keeper.h"
 #include "shared/shm/blob.h"
 #include "shared/shm/fault.h"
 #include "shared/shm/shard.h"

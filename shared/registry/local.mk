@@ -26,7 +26,10 @@ libroster_a_SOURCES += \
 	shared/registry/read.c \
 	shared/registry/registry.c \
 	shared/registry/registry.h \
+	shared/registry/registry_check.h \
 	shared/registry/registry_internal.h \
+	shared/registry/registry_keeper.h \
+	shared/registry/registry_pusher.h \
 	shared/registry/scan.c \
 	shared/registry/scan.h \
 	shared/registry/service.c \
@@ -42,6 +45,7 @@ libroster_a_SOURCES += \
 	shared/registry/snapshot_save.c \
 	shared/registry/subscriber.c \
 	shared/registry/subscriber_source.c \
+	shared/registry/subscribers.h \
 	shared/registry/switches.c \
 	shared/registry/switches.h \
 	shared/registry/view.c \

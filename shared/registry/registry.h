@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* registry.h - every operation on services and instances. The only entrance for writes.
+/* registry.h - what clients do to services and instances, and what all readers of the registry share.
+ *
+ * The registry is the only entrance for writes. Its other readers have headers of their own: registry_keeper.h, registry_pusher.h
+ * and registry_check.h; subscribers.h says who listens to a name, settings.h and persistent.h are about services, clusters and
+ * active checks.
  *
  * Each call takes one shard lock at most, holds it for a bounded time and has happened
  * wholly, and is visible to every process, when it returns 0; killed in the middle it
@@ -111,6 +115,23 @@ static inline uint32_t sender_source(uint64_t sender)
 struct service_key {
 	struct str ns;   /* "public" is already put in */
 	struct str name; /* group@@service */
+};
+
+struct name_copy {       /* room for a name outside the lock */
+	char text[2064]; /* namespace, zero byte, group@@service; each at most 1,024 */
+	uint32_t ns_len, name_len;
+};
+
+static inline struct service_key name_copy_key(const struct name_copy *name)
+{
+	/* namespace, a zero byte, group@@service */
+	return (struct service_key){ str_make(name->text, name->ns_len),
+		                     str_make(name->text + name->ns_len + 1, name->name_len) };
+}
+
+struct keeper_entry {
+	uint64_t id;
+	uint32_t off; /* hint, checked against the id */
 };
 
 struct instance_key {
@@ -340,186 +361,13 @@ struct service_row {
 typedef void registry_service_fn(const struct service_row *row, void *arg);
 int registry_services(struct registry *reg, struct str ns, registry_service_fn *fn, void *arg) MUST_CHECK;
 
+uint32_t registry_shard_of(const struct registry *reg, const struct service_key *service);
+
 struct registry_stats {
 	uint64_t services, instances, ephemeral, healthy, subscribers, waiting, draining;
 	uint64_t bytes, subscriber_bytes; /* of services with all they hold; of subscribers and the names they wait for */
 	uint64_t queued;                  /* services in the change lists of the pusher */
 };
 void registry_stats(struct registry *reg, struct registry_stats *stats_r);
-
-/* ---- keeper ---------------------------------------------------------------- */
-
-struct keeper_entry {
-	uint64_t id;
-	uint32_t off; /* hint, checked against the id */
-};
-
-/* Services of a shard with id > after, rising, at most max. Returns the count or an error. */
-int registry_services_after(struct registry *reg, uint32_t shard, uint64_t after, struct keeper_entry *out,
-                            uint32_t max) MUST_CHECK;
-
-/* A beating instance, as a visit found it. */
-enum expire_state {
-	EXPIRE_HEARD,   /* within its timeout */
-	EXPIRE_QUIET,   /* not, but it will stay for longer than soon_ms */
-	EXPIRE_LOST,    /* not, and to be removed within soon_ms */
-	EXPIRE_REMOVED, /* for its silence, in this hold */
-};
-
-struct expire_sign {
-	uint32_t source; /* of its last beat, never 0 */
-	uint32_t state;  /* enum expire_state */
-};
-
-struct expire_visit {
-	/* in */
-	struct keeper_entry service;
-	uint64_t now_ms;    /* health clock */
-	uint32_t budget;    /* instances to look at in this hold, at most: many removals of long texts end it before */
-	bool hold_removals; /* the brake: flip, but remove nothing */
-	uint64_t soon_ms;   /* for `lost` */
-	/* Room for `budget` of them, or NULL: what the instances that have beaten say about their sources, of this hold. */
-	struct expire_sign *signs;
-	/* in and out: where to go on inside a large service; zero to begin */
-	uint64_t resume_id;
-	uint32_t resume_off;
-	uint64_t seen; /* instances left in place so far: bounds a list that has no end */
-	/* out */
-	bool gone;          /* the service does not exist any more */
-	bool done;          /* looked at all */
-	uint32_t instances; /* of any kind; 0: empty */
-	uint32_t persistent;
-	uint64_t due_ms; /* lower bound found so far (starts at UINT64_MAX; keep between holds) */
-	uint32_t flipped, removed;
-	uint32_t sign_count;
-	uint32_t held; /* would have been removed; like `beating` and `lost` of the whole visit, not of this hold */
-	/* Of the instances that have beaten since they were registered (all others are no evidence of anything), those left in
-	 * place: all, and those without a beat within their timeout that are to be removed within soon_ms. */
-	uint32_t beating, lost;
-};
-
-/* Flips (beat older than timeout) and removes (older than delete timeout) within the budget.
- * Strictly greater, not marked, ephemeral only (specification 8.1). Each instance is a
- * transaction of its own. Also stores the service's due_ms when done. Never allocates. */
-int registry_expire(struct registry *reg, uint32_t shard, struct expire_visit *visit) MUST_CHECK;
-/* Raised whenever a service's due_ms moved below now + 10 s, and when it got its first persistent instance: visit the whole
- * shard again. */
-uint64_t registry_due_lowered(struct registry *reg, uint32_t shard);
-uint64_t registry_last_id(struct registry *reg, uint32_t shard);
-/* Frees up to `budget` instances of removed services, fewer if they have long texts. Returns how many services are left. */
-int registry_drain(struct registry *reg, uint32_t shard, uint32_t budget) MUST_CHECK;
-/* Removes the service `id` if it still has no instance; 0, ERR_AGAIN (has some), ERR_NOT_FOUND. */
-int registry_remove_empty(struct registry *reg, struct origin origin, uint32_t shard, struct keeper_entry service) MUST_CHECK;
-/* More than half of the room for instances and texts of the shard is unused. Without a lock: a hint. */
-bool registry_wasteful(struct registry *reg, uint32_t shard);
-/* Looks at about `budget` instances and texts and moves those on pages at most half full to fuller ones, each in a transaction
- * of its own, so that pages become free. Nothing a client could see changes. Returns 1 while there is more to look at in this
- * pass, 0: done. References that others keep as hints beside an id are found out by the id. */
-int registry_compact(struct registry *reg, uint32_t shard, uint32_t budget, uint32_t *moved_r) MUST_CHECK;
-/* After segment.max_age: looks at up to budget services and ephemeral instances and drops those
- * that had no beat since registry_init() of the first caller after this attach, cause stale.
- * Returns 1 while there is more to look at in this shard, 0: done. */
-int registry_drop_stale(struct registry *reg, uint32_t shard, uint32_t budget) MUST_CHECK;
-
-/* ---- pusher ---------------------------------------------------------------- */
-
-struct name_copy {       /* room for a name outside the lock */
-	char text[2064]; /* namespace, zero byte, group@@service; each at most 1,024 */
-	uint32_t ns_len, name_len;
-};
-
-static inline struct service_key name_copy_key(const struct name_copy *name)
-{
-	/* namespace, a zero byte, group@@service */
-	return (struct service_key){ str_make(name->text, name->ns_len),
-		                     str_make(name->text + name->ns_len + 1, name->name_len) };
-}
-
-struct changed_service {
-	struct name_copy name;
-	uint64_t id;
-	uint64_t changed; /* its revision at the take */
-	uint64_t changed_at_ms;
-	uint32_t change; /* enum change bits */
-};
-
-/* Takes the oldest changed service of the shard if its first change is at least min_age_ms old.
- * 1: taken; 0: none due, *wait_ms_r is the time until the next (UINT64_MAX: list empty). */
-int registry_take_changed(struct registry *reg, uint32_t shard, uint32_t consumer, uint64_t now_ms, uint64_t min_age_ms,
-                          struct changed_service *changed_r, uint64_t *wait_ms_r) MUST_CHECK;
-
-struct subscriber_view {
-	uint64_t id;
-	uint32_t off;
-	uint64_t seen_ms, sent_revision, acked_revision, sent_at_ms, push_key, tries;
-	uint16_t port;
-	uint8_t agent_kind, flags;
-	uint8_t address[16];
-	uint8_t source[16]; /* where the poll came from */
-	uint32_t agent_version;
-	uint32_t clusters_len, agent_len, app_len, address_text_len;
-	char clusters[1024]; /* holds every text limits.name allows; clusters_len > sizeof: cut */
-	char agent[128], app[128], address_text[64];
-};
-
-/* Subscribers of a name, in order of subscription, resumed by cursor (zero to begin).
- * Returns how many were written (0: end). Only the pusher may keep off beside id. */
-struct audience_cursor {
-	struct registry_cursor at;
-	bool end;
-};
-int registry_subscribers(struct registry *reg, const struct service_key *service, struct audience_cursor *cursor,
-                         struct subscriber_view *out, uint32_t max) MUST_CHECK;
-
-/* Audiences of a shard with id > after (pusher start, sweep). Returns 1 or 0 at the end. What the last call wrote to *entry_r, or
- * zeros, is where this one begins to look. */
-struct audience_entry {
-	struct registry_cursor at;
-	struct name_copy name;
-	uint64_t id;
-	uint32_t count;
-	uint64_t service_changed; /* of the service of that name, 0: there is none */
-};
-int registry_audience_after(struct registry *reg, uint32_t shard, uint64_t after, struct audience_entry *entry_r) MUST_CHECK;
-
-/* What became of datagrams. Unlogged words. */
-struct delivery {
-	uint64_t id;
-	uint32_t off;
-	uint64_t revision; /* SENT: service->changed that was sent */
-	uint64_t key;      /* lastRefTime */
-	uint64_t at_ms;
-	uint32_t tries;
-};
-int registry_mark_sent(struct registry *reg, uint32_t shard, const struct delivery *d, uint32_t count) MUST_CHECK;
-/* Also renews the subscriber (seen = now of the health clock). */
-int registry_mark_acked(struct registry *reg, uint32_t shard, const struct delivery *d, uint32_t count) MUST_CHECK;
-/* Drops subscribers (pusher only), each in a transaction of its own. An audience without subscribers goes with the last one. */
-int registry_unsubscribe(struct registry *reg, uint32_t shard, const struct keeper_entry *subs, uint32_t count) MUST_CHECK;
-/* The same, but leaves those alone that polled or acknowledged at or after `since_ms` (health clock), as the lock sees
- * it. Returns how many were dropped. */
-int registry_unsubscribe_silent(struct registry *reg, uint32_t shard, const struct keeper_entry *subs, uint32_t count,
-                                uint64_t since_ms) MUST_CHECK;
-
-uint32_t registry_shard_of(const struct registry *reg, const struct service_key *service);
-
-/* ---- check ----------------------------------------------------------------- */
-
-/* Walks everything, one shard at a time under its lock; reports each broken invariant (some 30 texts a shard, all are
- * counted). Returns how many. Callable in any process at any time, and on any content: damage is found, never followed. */
-unsigned registry_check(struct registry *reg, slab_say_fn *say, void *arg);
-/* One shard, SHARD_OFFICE included, in holds of about `slice` objects (UINT32_MAX: one hold, where nobody serves) with a breath
- * and a fiber_pause() between them. ERR_AGAIN: somebody wrote in between, or the fiber is given up; nothing was reported. Takes
- * memory before the lock; reports after it. ERR_CORRUPT: the lock is lost for ever (lock.h). */
-int registry_check_shard(struct registry *reg, uint32_t shard, uint32_t slice, slab_say_fn *say, void *arg) MUST_CHECK;
-/* The same where somebody writes all the time: goes on in what is there then. Every object is looked at with its neighbours and
- * its key, services as a whole if nobody wrote meanwhile; sums over the shard are not compared. Of a list whose object went away
- * just when the check stood at it the rest is left out. ERR_AGAIN: the fiber is given up. */
-int registry_check_busy(struct registry *reg, uint32_t shard, uint32_t slice, slab_say_fn *say, void *arg) MUST_CHECK;
-/* What belongs to no shard: header, free pages, rings. Takes no lock; pauses in a fiber. */
-unsigned registry_check_rest(struct registry *reg, slab_say_fn *say, void *arg);
-/* For segment_config.damaged: the roots of all shards and of the office, the ends of their lists and the shapes of their
- * tables. Takes no lock. NULL, or what is wrong. */
-const char *registry_damaged(struct segment *seg);
 
 #endif

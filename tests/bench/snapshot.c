@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "shared/registry/registry.h"
+#include "shared/registry/registry_check.h"
 #include "shared/registry/snapshot.h"
 
 #define LIMIT_BYTES (1536ULL << 20)

@@ -25,6 +25,7 @@
 #include <unistd.h>
 
 #include "shared/base/clock.h"
+#include "shared/registry/registry_check.h"
 #include "shared/shm/fault.h"
 #include "shared/shm/lock.h"
 #include "tests/fault/crew.h"

@@ -27,6 +27,7 @@
 #include <unistd.h>
 
 #include "shared/base/sanitized.h"
+#include "shared/registry/registry_check.h"
 #include "shared/shm/slab.h"
 
 #define CHILD_SECONDS 60U

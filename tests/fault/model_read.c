@@ -8,6 +8,7 @@
 
 #include "shared/registry/namespaces.h"
 #include "shared/registry/registry_internal.h"
+#include "shared/registry/subscribers.h"
 #include "shared/registry/switches.h"
 #include "shared/shm/blob.h"
 

@@ -7,6 +7,7 @@
 
 #include "shared/base/buf.h"
 #include "shared/registry/registry.h"
+#include "shared/registry/registry_check.h"
 #include "shared/registry/snapshot.h"
 #include "tests/fuzz/fuzz.h"
 

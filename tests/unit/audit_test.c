@@ -8,6 +8,8 @@
 #include <unistd.h>
 
 #include "shared/config/config.h"
+#include "shared/registry/registry_check.h"
+#include "shared/registry/registry_keeper.h"
 #include "shared/shm/blob.h"
 #include "tests/unit/registry_fixture.h"
 

@@ -2,6 +2,7 @@
 /* The schedule of active checks against the real registry and a set clock; probes are only noted here. */
 #include "keeper/checks.h"
 
+#include "shared/registry/registry_keeper.h"
 #include "shared/registry/settings.h"
 #include "shared/shm/health.h"
 #include "tests/unit/registry_fixture.h"

@@ -2,6 +2,7 @@
 /* Nearly empty pages are emptied, and nothing that can be seen changes. */
 #include "registry_fixture.h"
 
+#include "shared/registry/registry_keeper.h"
 #include "shared/registry/settings.h"
 
 #define SERVICES 200U

@@ -32,6 +32,7 @@
 #include "shared/base/log.h"
 #include "shared/process/sources.h"
 #include "shared/registry/registry.h"
+#include "shared/registry/registry_check.h"
 #include "shared/shm/health.h"
 #include "shared/shm/queue.h"
 #include "shared/shm/slot.h"

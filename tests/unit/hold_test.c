@@ -14,7 +14,11 @@
 #include "shared/registry/namespaces.h"
 #include "shared/registry/office.h"
 #include "shared/registry/persistent.h"
+#include "shared/registry/registry_check.h"
+#include "shared/registry/registry_keeper.h"
+#include "shared/registry/registry_pusher.h"
 #include "shared/registry/settings.h"
+#include "shared/registry/subscribers.h"
 #include "shared/shm/blob.h"
 #include "shared/shm/lock.h"
 

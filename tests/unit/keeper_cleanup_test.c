@@ -14,6 +14,7 @@
 #include "shared/base/clock.h"
 #include "shared/base/log.h"
 #include "shared/metrics/metrics.h"
+#include "shared/registry/registry_check.h"
 #include "shared/shm/health.h"
 
 static struct segment *seg;

@@ -13,6 +13,7 @@
 
 #include "shared/base/clock.h"
 #include "shared/base/log.h"
+#include "shared/registry/registry_keeper.h"
 #include "shared/shm/brake_state.h"
 
 #define FAKES 3000

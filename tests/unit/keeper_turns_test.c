@@ -20,6 +20,8 @@
 #include "shared/base/clock.h"
 #include "shared/metrics/metrics.h"
 #include "shared/registry/registry.h"
+#include "shared/registry/registry_check.h"
+#include "shared/registry/registry_keeper.h"
 #include "shared/shm/brake_state.h"
 #include "shared/shm/health.h"
 

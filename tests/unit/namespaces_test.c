@@ -7,6 +7,7 @@
 
 #include "shared/registry/namespaces.h"
 #include "shared/registry/office.h"
+#include "shared/registry/registry_check.h"
 #include "shared/shm/blob.h"
 
 static int create(struct fixture *f, const char *id, struct str name, struct str about)

@@ -3,6 +3,7 @@
 
 #include "shared/registry/namespaces.h"
 #include "shared/registry/office.h"
+#include "shared/registry/registry_check.h"
 
 static struct switches_copy copy, other;
 

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What the active checks see and set, against the real registry. */
 #include "shared/registry/persistent.h"
+#include "shared/registry/registry_keeper.h"
+#include "shared/registry/registry_pusher.h"
 
 #include "shared/registry/settings.h"
 #include "tests/unit/registry_fixture.h"

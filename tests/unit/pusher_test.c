@@ -5,6 +5,7 @@
 
 #include "pusher/schedule.h"
 #include "shared/config/config.h"
+#include "shared/registry/registry_pusher.h"
 
 static struct fixture f;
 static struct config config;

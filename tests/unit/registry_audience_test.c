@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tests/unit/registry_fixture.h"
 
+#include "shared/registry/registry_pusher.h"
+#include "shared/registry/subscribers.h"
 #include "shared/shm/shard.h"
 
 static struct subscriber_spec sub_for(uint16_t port)

@@ -16,6 +16,7 @@
 #include "shared/base/clock.h"
 #include "shared/registry/layout.h"
 #include "shared/registry/registry.h"
+#include "shared/registry/registry_check.h"
 #include "shared/registry/registry_internal.h"
 #include "shared/registry/switches.h"
 #include "shared/shm/health.h"

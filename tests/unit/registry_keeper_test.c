@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tests/unit/registry_fixture.h"
 
+#include "shared/registry/registry_keeper.h"
 #include "shared/shm/shard.h"
 
 static struct keeper_entry entry_of(struct fixture *f, const char *name, uint32_t *shard_r)

@@ -2,6 +2,8 @@
 /* instances.owner: what the registry does with origins that are bound, and with those that own. */
 #include "tests/unit/registry_fixture.h"
 
+#include "shared/registry/registry_check.h"
+#include "shared/registry/registry_keeper.h"
 #include "shared/registry/settings.h"
 
 static const uint8_t mine[16] = { [10] = 0xff, 0xff, 10, 0, 0, 1 };

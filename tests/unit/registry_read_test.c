@@ -5,6 +5,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "shared/registry/registry_keeper.h"
 #include "shared/shm/shard.h"
 
 static void an_unknown_service_is_not_found(void **state)

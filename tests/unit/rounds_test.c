@@ -5,6 +5,8 @@
 #include "pusher/rounds.h"
 #include "pusher/schedule.h"
 #include "shared/config/config.h"
+#include "shared/registry/registry_pusher.h"
+#include "shared/registry/subscribers.h"
 
 #define XXH_INLINE_ALL
 #include <xxhash.h>

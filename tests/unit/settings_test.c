@@ -2,6 +2,7 @@
 /* Settings of services and clusters. */
 #include "tests/unit/registry_fixture.h"
 
+#include "shared/registry/registry_keeper.h"
 #include "shared/registry/settings.h"
 
 static const struct service_settings some = { .threshold = 0.25F, .metadata = STR("\x81\xa1k\xa1v"), .selector = STR("{}") };

@@ -10,10 +10,12 @@
 #include "shared/registry/namespaces.h"
 #include "shared/registry/office.h"
 #include "shared/registry/persistent.h"
+#include "shared/registry/registry_pusher.h"
 #include "shared/registry/settings.h"
 #include "shared/registry/snapshot.h"
 #include "shared/registry/snapshot_internal.h"
 #include "shared/registry/snapshot_pack.h"
+#include "shared/registry/subscribers.h"
 #include "shared/shm/shard.h"
 
 #define STREAM_MAX (8U << 20)

@@ -3,6 +3,7 @@
 #include "tests/unit/registry_fixture.h"
 
 #include "shared/base/fiber.h"
+#include "shared/registry/registry_keeper.h"
 #include "shared/registry/settings.h"
 
 #define NAME "g@@long"

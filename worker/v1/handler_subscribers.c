@@ -4,6 +4,7 @@
 #include "shared/codec/json_write.h"
 #include "shared/net/address.h"
 #include "shared/registry/layout.h"
+#include "shared/registry/subscribers.h"
 #include "shared/view/list.h"
 #include "worker/v1/handlers.h"
 #include "worker/worker.h"
