@@ -25,6 +25,7 @@ libroster_a_SOURCES += \
 	master/watch.c master/watch.h
 
 if HAVE_CMOCKA
+check_PROGRAMS += tests/unit/title_test
 check_PROGRAMS += tests/unit/activation_test tests/unit/backoff_test tests/unit/busy_test \
 	tests/unit/newfile_test tests/unit/options_test tests/unit/reap_test tests/unit/sockets_test
 tests_unit_activation_test_SOURCES = tests/unit/activation_test.c
@@ -41,4 +42,6 @@ tests_unit_reap_test_SOURCES = tests/unit/reap_test.c
 tests_unit_reap_test_LDADD = $(UNIT_LDADD)
 tests_unit_sockets_test_SOURCES = tests/unit/sockets_test.c
 tests_unit_sockets_test_LDADD = $(UNIT_LDADD)
+tests_unit_title_test_SOURCES = tests/unit/title_test.c
+tests_unit_title_test_LDADD = $(UNIT_LDADD)
 endif

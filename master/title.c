@@ -64,12 +64,12 @@ char **title_init(int argc, char **argv)
 
 void title_set(const char *name)
 {
-	char comm[16], *slash;
+	char comm[40], *slash;
 
 	snprintf(comm, sizeof(comm), "roster-%s", name);
-	if ((slash = strchr(comm, '/')) != NULL) /* 15 characters hold "roster-worker63" */
+	if ((slash = strchr(comm, '/')) != NULL)
 		memmove(slash, slash + 1, strlen(slash));
-	prctl(PR_SET_NAME, comm);
+	prctl(PR_SET_NAME, comm); /* the kernel keeps 15 characters, which hold "roster-worker63" */
 	if (title.size < 2)
 		return;
 	memset(title.at, 0, title.size);
