@@ -25,7 +25,8 @@ libroster_a_SOURCES += \
 	master/watch.c master/watch.h
 
 if HAVE_CMOCKA
-check_PROGRAMS += tests/unit/title_test
+check_PROGRAMS += tests/unit/daemon_test tests/unit/files_test tests/unit/inspect_test tests/unit/notify_test \
+	tests/unit/privileges_test tests/unit/renew_test tests/unit/roles_test tests/unit/title_test
 check_PROGRAMS += tests/unit/activation_test tests/unit/backoff_test tests/unit/busy_test \
 	tests/unit/newfile_test tests/unit/options_test tests/unit/reap_test tests/unit/sockets_test
 tests_unit_activation_test_SOURCES = tests/unit/activation_test.c
@@ -34,12 +35,26 @@ tests_unit_backoff_test_SOURCES = tests/unit/backoff_test.c
 tests_unit_backoff_test_LDADD = $(UNIT_LDADD)
 tests_unit_busy_test_SOURCES = tests/unit/busy_test.c
 tests_unit_busy_test_LDADD = $(UNIT_LDADD)
+tests_unit_daemon_test_SOURCES = tests/unit/daemon_test.c
+tests_unit_daemon_test_LDADD = $(UNIT_LDADD)
+tests_unit_files_test_SOURCES = tests/unit/files_test.c
+tests_unit_files_test_LDADD = $(UNIT_LDADD)
+tests_unit_inspect_test_SOURCES = tests/unit/inspect_test.c
+tests_unit_inspect_test_LDADD = $(UNIT_LDADD)
 tests_unit_newfile_test_SOURCES = tests/unit/newfile_test.c
 tests_unit_newfile_test_LDADD = $(UNIT_LDADD)
+tests_unit_notify_test_SOURCES = tests/unit/notify_test.c
+tests_unit_notify_test_LDADD = $(UNIT_LDADD)
 tests_unit_options_test_SOURCES = tests/unit/options_test.c
 tests_unit_options_test_LDADD = $(UNIT_LDADD)
+tests_unit_privileges_test_SOURCES = tests/unit/privileges_test.c
+tests_unit_privileges_test_LDADD = $(UNIT_LDADD)
 tests_unit_reap_test_SOURCES = tests/unit/reap_test.c
 tests_unit_reap_test_LDADD = $(UNIT_LDADD)
+tests_unit_renew_test_SOURCES = tests/unit/renew_test.c
+tests_unit_renew_test_LDADD = $(UNIT_LDADD)
+tests_unit_roles_test_SOURCES = tests/unit/roles_test.c
+tests_unit_roles_test_LDADD = $(UNIT_LDADD)
 tests_unit_sockets_test_SOURCES = tests/unit/sockets_test.c
 tests_unit_sockets_test_LDADD = $(UNIT_LDADD)
 tests_unit_title_test_SOURCES = tests/unit/title_test.c
