@@ -41,18 +41,6 @@ void damage_note_death(struct master *m, const struct child *child, const siginf
 		stop_for_new_segment(m, "crashes");
 }
 
-bool damage_told(struct master *m, const char *who)
-{
-	if (m->state == MASTER_STARTING && m->origin != SEGMENT_ATTACHED) {
-		stop_failed(m, "a new segment is reported as beyond repair");
-		return true;
-	}
-	log_error("op=new-segment told_by=%s", who);
-	segment_condemn(m->seg);
-	damage_watch(m);
-	return m->state == MASTER_STOPPING;
-}
-
 void damage_watch(struct master *m)
 {
 	uint64_t age_ms = clock_mono_ms() - m->started_ms;

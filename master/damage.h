@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* damage.h - when the segment is given up.
  *
- * Three ways lead there: the keeper's check condemns it in the header (keeper/audit.h); a child leaves with
- * EXIT_NEW_SEGMENT; or children crash one after the other right after an attach: DAMAGE_CRASHES of them within
- * DAMAGE_WINDOW_MS of the start, however they came back. A crash is a death by one of the signals of a fault or of an
- * assert. Later ones only ask for a check, and so does a child that we killed because it hung: neither a request that
- * kills workers nor a slow machine must be able to throw the registry away.
+ * Two ways lead there: the keeper's check condemns it in the header (keeper/audit.h); or children crash one after the
+ * other right after an attach: DAMAGE_CRASHES of them within DAMAGE_WINDOW_MS of the start, however they came back. A crash
+ * is a death by one of the signals of a fault or of an assert. Later ones only ask for a check, and so does a child that
+ * we killed because it hung: neither a request that kills workers nor a slow machine must be able to throw the registry
+ * away.
  *
  * Then everybody leaves, and the next image of the master (exec) sets the file aside and makes a new one; clients come
  * back by their beats (20404). Not more than once in DAMAGE_GAP_MS: a segment made by this image is kept until it is that
@@ -25,8 +25,6 @@ struct child;
 
 /* After each death of a child, before it is replaced. */
 void damage_note_death(struct master *m, const struct child *child, const siginfo_t *info);
-/* A child left with EXIT_NEW_SEGMENT. True: everybody leaves, it is not to be replaced. */
-bool damage_told(struct master *m, const char *who);
 /* Each turn of the watch, and when a child rang. */
 void damage_watch(struct master *m);
 

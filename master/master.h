@@ -37,12 +37,11 @@ struct child {
 	pid_t pid;           /* 0: not running */
 	uint32_t generation; /* forks so far, in this master */
 	bool ready;
-	bool stopped;  /* SIGSTOP */
-	bool busy;     /* one turn of its loop takes over BUSY_MS */
-	bool told;     /* to leave, and how it leaves is no surprise */
-	bool killed;   /* SIGKILL sent by us */
-	bool disabled; /* left with EXIT_NO_RESPAWN */
-	bool modules;  /* one of them left with EXIT_MODULES */
+	bool stopped; /* SIGSTOP */
+	bool busy;    /* one turn of its loop takes over BUSY_MS */
+	bool told;    /* to leave, and how it leaves is no surprise */
+	bool killed;  /* SIGKILL sent by us */
+	bool modules; /* one of them left with EXIT_MODULES */
 	uint64_t forked_ms;
 	uint64_t resumed_ms; /* continued after a stop; turns begin anew */
 	struct backoff backoff;

@@ -42,26 +42,6 @@ static void log_death(struct master *m, const struct child *child, const siginfo
 	    last_words(m, child, words, sizeof(words)));
 }
 
-/* An exit code with a meaning; false: an ordinary death. */
-static bool obey_exit_code(struct master *m, struct child *child, int code)
-{
-	switch (code) {
-	case EXIT_NO_RESPAWN:
-		child->disabled = true;
-		log_error("op=child-exit name=%s result=not-started-again", child->name);
-		if (m->state == MASTER_STARTING)
-			stop_failed(m, "a child refuses to start");
-		return true;
-	case EXIT_NEW_SEGMENT:
-		return damage_told(m, child->name);
-	case EXIT_MODULES:
-		child->modules = true;
-		return false;
-	default:
-		return false;
-	}
-}
-
 /* was_ready: or it went for a reason, which is no sign that the next one fails too. */
 static void replace(struct master *m, struct child *child, bool was_ready)
 {
@@ -95,8 +75,8 @@ static void child_died(struct master *m, struct child *child, const siginfo_t *i
 	if (code != EXIT_MODULES)
 		arrival_child_died(m, child, info->si_code == CLD_EXITED ? "exit" : "signal", info->si_status);
 	arrival_record(m);
-	if (m->state != MASTER_STOPPING && obey_exit_code(m, child, code))
-		return;
+	if (code == EXIT_MODULES)
+		child->modules = true;
 	if (child->elder)
 		spawn_wanted(m); /* it may have been in the way of its successor */
 	else

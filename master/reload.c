@@ -102,13 +102,6 @@ static void apply_log(struct master *m, const struct config *fresh)
 	log_set_level(fresh->log_level);
 }
 
-/* A new configuration is a new chance for those who refused the old one. */
-static void enable_all(struct master *m)
-{
-	for (unsigned i = 0; i < CHILDREN; i++)
-		m->children[i].disabled = false;
-}
-
 static void apply(struct master *m, const struct config *fresh)
 {
 	unsigned changed = config_differences(&m->config, fresh);
@@ -117,7 +110,6 @@ static void apply(struct master *m, const struct config *fresh)
 	apply_log(m, fresh);
 	m->config = *fresh;
 	publish(m);
-	enable_all(m);
 	if (count_changed)
 		set_workers(m, reload_worker_count(fresh));
 	spawn_wanted(m);

@@ -58,7 +58,7 @@ void spawn_init(struct master *m)
 
 bool spawn_is_wanted(const struct child *child)
 {
-	if (child->master->state == MASTER_STOPPING || child->disabled || child->elder)
+	if (child->master->state == MASTER_STOPPING || child->elder)
 		return false;
 	return child->role->most == 1 || child->index < child->master->workers;
 }

@@ -15,7 +15,7 @@ struct master;
 void stop_begin(struct master *m, int signal_number, bool bounded);
 /* The server cannot be started: everybody leaves, exit code 1. */
 void stop_failed(struct master *m, const char *why);
-/* A child found the segment beyond repair: everybody leaves, it is set aside, exec of ourselves. */
+/* The segment is given up (damage.h): everybody leaves, it is set aside, exec of ourselves. */
 void stop_for_new_segment(struct master *m, const char *who);
 /* After each change among the children. */
 void stop_advance(struct master *m);

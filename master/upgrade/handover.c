@@ -148,8 +148,7 @@ static void put_child(struct handover_child *out, const struct child *child)
 		                        .forked_ms = child->forked_ms,
 		                        .resumed_ms = child->resumed_ms };
 	out->flags = (child->ready ? HANDOVER_READY : 0U) | (child->stopped ? HANDOVER_STOPPED : 0U) |
-	             (child->told ? HANDOVER_TOLD : 0U) | (child->killed ? HANDOVER_KILLED : 0U) |
-	             (child->disabled ? HANDOVER_DISABLED : 0U);
+	             (child->told ? HANDOVER_TOLD : 0U) | (child->killed ? HANDOVER_KILLED : 0U);
 }
 
 static void put_children(struct handover_child *out, const struct child *children)
@@ -215,7 +214,6 @@ static void take_child(struct child *child, const struct handover_child *from)
 	child->stopped = (from->flags & HANDOVER_STOPPED) != 0;
 	child->told = (from->flags & HANDOVER_TOLD) != 0;
 	child->killed = (from->flags & HANDOVER_KILLED) != 0;
-	child->disabled = (from->flags & HANDOVER_DISABLED) != 0;
 }
 
 void handover_take_children(const struct handover *h, struct master *m, unsigned own)

@@ -27,7 +27,7 @@
 
 struct master;
 
-enum { HANDOVER_READY = 1, HANDOVER_STOPPED = 2, HANDOVER_TOLD = 4, HANDOVER_KILLED = 8, HANDOVER_DISABLED = 16 };
+enum { HANDOVER_READY = 1, HANDOVER_STOPPED = 2, HANDOVER_TOLD = 4, HANDOVER_KILLED = 8 };
 
 struct handover_child {
 	int32_t pid; /* 0: none */

@@ -22,9 +22,7 @@
 
 enum role { ROLE_MASTER, ROLE_WORKER, ROLE_PUSHER, ROLE_KEEPER, ROLES };
 
-#define EXIT_NO_RESPAWN 64  /* configuration or environment is wrong: do not start me again */
-#define EXIT_NEW_SEGMENT 65 /* the segment cannot be repaired: set it aside and start anew */
-#define EXIT_MODULES 66     /* start me again, with the modules of my role */
+#define EXIT_MODULES 66 /* start me again, with the modules of my role */
 
 struct listen_set {
 	int fds[WORKERS_MAX]; /* SO_REUSEPORT socket of worker n, -1: none */

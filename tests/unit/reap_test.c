@@ -24,7 +24,7 @@ static struct options options;
 
 static void prepare(struct master *m)
 {
-	*m = (struct master){ .options = &options, .state = MASTER_SERVING, .workers = 1 };
+	*m = (struct master){ .options = &options, .state = MASTER_SERVING, .workers = 0 }; /* nobody is started again */
 	config_defaults(&m->config);
 	convert_init(&m->convert);
 	assert_int_equal(segment_open_anonymous(64 << 20, &m->seg), 0);
@@ -32,7 +32,7 @@ static void prepare(struct master *m)
 	for (unsigned i = 0; i < QUEUE_CONSUMERS; i++)
 		m->seg->wake_fd[i] = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
 	for (unsigned i = 0; i < CHILDREN_ALL; i++)
-		m->children[i] = (struct child){ .master = m, .role = &role_rows[0], .disabled = true };
+		m->children[i] = (struct child){ .master = m, .role = &role_rows[0] };
 }
 
 /* Forks a child that leaves at once, and reaps it. */
