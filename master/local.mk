@@ -3,6 +3,7 @@ libroster_a_SOURCES += \
 	master/activation.c master/activation.h \
 	master/backoff.c master/backoff.h \
 	master/busy.c master/busy.h \
+	master/children.c master/children.h \
 	master/daemon.c master/daemon.h \
 	master/damage.c master/damage.h \
 	master/files.c master/files.h \
@@ -28,7 +29,7 @@ if HAVE_CMOCKA
 check_PROGRAMS += tests/unit/daemon_test tests/unit/files_test tests/unit/inspect_test tests/unit/notify_test \
 	tests/unit/privileges_test tests/unit/renew_test tests/unit/roles_test tests/unit/title_test
 check_PROGRAMS += tests/unit/activation_test tests/unit/backoff_test tests/unit/busy_test \
-	tests/unit/newfile_test tests/unit/options_test tests/unit/reap_test tests/unit/sockets_test
+	tests/unit/children_test tests/unit/newfile_test tests/unit/options_test tests/unit/reap_test tests/unit/sockets_test
 tests_unit_activation_test_SOURCES = tests/unit/activation_test.c
 tests_unit_activation_test_LDADD = $(UNIT_LDADD)
 tests_unit_backoff_test_SOURCES = tests/unit/backoff_test.c
@@ -41,6 +42,8 @@ tests_unit_files_test_SOURCES = tests/unit/files_test.c
 tests_unit_files_test_LDADD = $(UNIT_LDADD)
 tests_unit_inspect_test_SOURCES = tests/unit/inspect_test.c
 tests_unit_inspect_test_LDADD = $(UNIT_LDADD)
+tests_unit_children_test_SOURCES = tests/unit/children_test.c
+tests_unit_children_test_LDADD = $(UNIT_LDADD)
 tests_unit_newfile_test_SOURCES = tests/unit/newfile_test.c
 tests_unit_newfile_test_LDADD = $(UNIT_LDADD)
 tests_unit_notify_test_SOURCES = tests/unit/notify_test.c

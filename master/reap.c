@@ -42,54 +42,42 @@ static void log_death(struct master *m, const struct child *child, const siginfo
 	    last_words(m, child, words, sizeof(words)));
 }
 
-/* was_ready: or it went for a reason, which is no sign that the next one fails too. */
-static void replace(struct master *m, struct child *child, bool was_ready)
+static void replace(struct master *m, struct child *child, uint32_t delay_ms)
 {
-	uint32_t delay;
-
-	if (!spawn_is_wanted(child))
+	if (!spawn_is_wanted(m, child))
 		return;
-	delay = backoff_next_ms(&child->backoff, was_ready);
 	if (m->state == MASTER_STARTING && child->backoff.failures >= REAP_START_TRIES) {
 		stop_failed(m, "a child dies before it is ready");
 		return;
 	}
-	if (delay > 0)
-		log_warning("op=respawn name=%s delay_ms=%u", child->name, delay);
-	spawn_after(child, delay);
+	if (delay_ms > 0)
+		log_warning("op=respawn name=%s delay_ms=%u", child->name, delay_ms);
+	child_wait(child, m->loop, delay_ms);
 }
 
-static void child_died(struct master *m, struct child *child, const siginfo_t *info)
+static void reap_one(struct master *m, struct child *child, const siginfo_t *info)
 {
-	bool was_ready = child->ready;
-	int code = info->si_code == CLD_EXITED ? info->si_status : 0;
+	uint32_t delay_ms;
 
 	log_death(m, child, info);
 	m->seg->slots[child->slot].pid = 0;
 	__atomic_store_n(&m->seg->slots[child->slot].state, SLOT_FREE, __ATOMIC_RELEASE);
-	child->pid = 0;
-	child->ready = child->stopped = child->busy = false;
+	delay_ms = child_died(child, info);
 	damage_note_death(m, child, info);
 	if (child->role->listens && !child->elder)
 		sources_clear(m->sources, child->index);
-	if (code != EXIT_MODULES)
-		arrival_child_died(m, child, info->si_code == CLD_EXITED ? "exit" : "signal", info->si_status);
+	arrival_child_died(m, child, info);
 	arrival_record(m);
-	if (code == EXIT_MODULES)
-		child->modules = true;
 	if (child->elder)
 		spawn_wanted(m); /* it may have been in the way of its successor */
 	else
-		replace(m, child, was_ready || child->told || code == EXIT_MODULES);
+		replace(m, child, delay_ms);
 }
 
-static void child_stopped(struct master *m, struct child *child, bool stopped)
+static void note_stopped(struct master *m, struct child *child, bool stopped)
 {
-	if (child->stopped == stopped)
+	if (!child_set_stopped(child, stopped))
 		return;
-	child->stopped = stopped;
-	if (!stopped)
-		child->resumed_ms = clock_mono_ms();
 	__atomic_store_n(&m->seg->slots[child->slot].stopped, (uint32_t)stopped, __ATOMIC_RELEASE);
 	log_warning("op=child-%s name=%s pid=%d", stopped ? "stopped" : "continued", child->name, (int)child->pid);
 }
@@ -102,11 +90,11 @@ static void reap(struct master *m, struct child *child)
 		if (waitid(P_PID, (id_t)child->pid, &info, WEXITED | WSTOPPED | WCONTINUED | WNOHANG) < 0 || info.si_pid == 0)
 			return;
 		if (info.si_code == CLD_STOPPED || info.si_code == CLD_TRAPPED)
-			child_stopped(m, child, true);
+			note_stopped(m, child, true);
 		else if (info.si_code == CLD_CONTINUED)
-			child_stopped(m, child, false);
+			note_stopped(m, child, false);
 		else
-			child_died(m, child, &info);
+			reap_one(m, child, &info);
 	}
 }
 

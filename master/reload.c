@@ -55,7 +55,7 @@ static void publish(struct master *m)
 	shared->halves[next & 1] = m->config;
 	__atomic_store_n(&shared->generation, next, __ATOMIC_RELEASE);
 	__atomic_store_n(&m->seg->board->config_generation, next, __ATOMIC_RELEASE);
-	spawn_signal_all(m, SIGHUP);
+	children_signal(m->children, SIGHUP);
 }
 
 static void set_workers(struct master *m, unsigned count)
@@ -68,15 +68,8 @@ static void set_workers(struct master *m, unsigned count)
 	m->workers = count;
 	__atomic_store_n(&m->seg->board->workers, count, __ATOMIC_RELEASE);
 	for (unsigned i = count; i < before; i++) {
-		struct child *child = &m->children[i];
-
-		ev_timer_stop(m->loop, &child->respawn);
-		if (child->pid == 0)
-			continue;
-		child->told = true; /* from now on siblings accept what comes in at its socket */
-		spawn_signal(child, SIGUSR2);
-		if (child->stopped)
-			spawn_signal(child, SIGCONT);
+		child_cancel_wait(&m->children[i], m->loop);
+		child_tell(&m->children[i], SIGUSR2); /* from now on siblings accept what comes in at its socket */
 	}
 	spawn_wanted(m);
 	watch_update_orphans(m);

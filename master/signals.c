@@ -9,7 +9,6 @@
 #include "master/master.h"
 #include "master/reap.h"
 #include "master/reload.h"
-#include "master/spawn.h"
 #include "master/stop.h"
 #include "master/upgrade/upgrade.h"
 #include "shared/base/log.h"
@@ -30,7 +29,7 @@ static void do_reopen(struct master *m)
 
 	if (ret < 0)
 		log_error("op=log-reopen err=\"%s\"", log_open_error(ret));
-	spawn_signal_all(m, SIGUSR1);
+	children_signal(m->children, SIGUSR1);
 }
 
 static void do_more(struct master *m)

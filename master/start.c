@@ -325,7 +325,7 @@ static int commit_segment(struct master *m)
 static bool all_ready(const struct master *m)
 {
 	for (unsigned i = 0; i < CHILDREN; i++)
-		if (spawn_is_wanted(&m->children[i]) && !m->children[i].ready)
+		if (spawn_is_wanted(m, &m->children[i]) && !m->children[i].ready)
 			return false;
 	return true;
 }

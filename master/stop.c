@@ -5,7 +5,6 @@
 
 #include "master/master.h"
 #include "master/notify.h"
-#include "master/spawn.h"
 #include "shared/base/log.h"
 #include "shared/shm/segment.h"
 #include "shared/shm/slot.h"
@@ -22,8 +21,7 @@ static void on_limit(struct ev_loop *loop, ev_timer *timer, int revents)
 		if (child->pid == 0)
 			continue;
 		log_warning("op=stop name=%s pid=%d result=killed limit_ms=%u", child->name, (int)child->pid, STOP_LIMIT_MS);
-		child->told = child->killed = true;
-		spawn_signal(child, SIGKILL);
+		child_end(child);
 	}
 }
 
@@ -36,20 +34,11 @@ static void bound(struct master *m)
 	ev_timer_start(m->loop, &m->kill);
 }
 
-/* A stopped child would never see the signal. */
-static void tell(struct child *child, int signal_number)
-{
-	child->told = true;
-	spawn_signal(child, signal_number);
-	if (child->stopped)
-		spawn_signal(child, SIGCONT);
-}
-
 static void tell_all_told(struct master *m)
 {
 	for (unsigned i = 0; i < CHILDREN_ALL; i++)
-		if (m->children[i].pid > 0 && m->children[i].told)
-			tell(&m->children[i], m->stop_signal);
+		if (m->children[i].told)
+			child_tell(&m->children[i], m->stop_signal);
 }
 
 void stop_begin(struct master *m, int signal_number, bool bounded)
@@ -68,14 +57,14 @@ void stop_begin(struct master *m, int signal_number, bool bounded)
 	if (convert_commit(m) < 0)
 		m->failed = true;
 	freeze_end(m);
-	log_info("op=stop signal=%d bounded=%d children=%u", signal_number, bounded, spawn_count_running(m));
+	log_info("op=stop signal=%d bounded=%d children=%u", signal_number, bounded, children_running(m->children));
 	notify_stopping();
 	upgrade_stop(m);
 	m->state = MASTER_STOPPING;
 	m->stop_signal = signal_number;
 	for (unsigned i = 0; i < CHILDREN_ALL; i++) {
-		ev_timer_stop(m->loop, &m->children[i].respawn);
-		m->children[i].told = false; /* those that leave were told to take their time */
+		child_cancel_wait(&m->children[i], m->loop);
+		child_untell(&m->children[i]); /* those that leave were told to take their time */
 	}
 	if (bounded)
 		bound(m);
@@ -134,11 +123,11 @@ void stop_advance(struct master *m)
 		struct child *child = &m->children[i];
 
 		if (child->pid > 0 && child->role->stop_order <= order && !child->told)
-			tell(child, m->stop_signal);
+			child_tell(child, m->stop_signal);
 	}
 	if (listeners_done(m))
 		for (unsigned i = 0; i < WORKERS_MAX; i++)
 			sockets_silence(&m->sockets, i);
-	if (spawn_count_running(m) == 0)
+	if (children_running(m->children) == 0)
 		ev_break(m->loop, EVBREAK_ALL);
 }

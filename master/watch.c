@@ -1,12 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "master/watch.h"
 
-#include <signal.h>
-
 #include "master/upgrade/arrival.h"
 #include "master/damage.h"
 #include "master/master.h"
-#include "master/spawn.h"
 #include "master/start.h"
 #include "master/stop.h"
 #include "master/busy.h"
@@ -22,20 +19,6 @@ static bool serves(const struct child *child)
 	return child->pid > 0 && child->ready && !child->stopped && !child->busy && !child->told;
 }
 
-void watch_notify_workers(struct master *m)
-{
-	for (unsigned i = 0; i < CHILDREN_ALL; i++)
-		if (m->children[i].pid > 0 && m->children[i].role->listens)
-			process_wake(m->children[i].notice_fd);
-}
-
-void watch_notify_all(struct master *m)
-{
-	for (unsigned i = 0; i < CHILDREN; i++)
-		if (m->children[i].pid > 0)
-			process_wake(m->children[i].notice_fd);
-}
-
 void watch_update_orphans(struct master *m)
 {
 	uint64_t orphans = 0;
@@ -47,32 +30,15 @@ void watch_update_orphans(struct master *m)
 		return;
 	__atomic_store_n(&m->seg->board->orphans, orphans, __ATOMIC_RELEASE);
 	log_debug("op=orphans sockets=%llx", (unsigned long long)orphans);
-	watch_notify_workers(m);
-}
-
-static void kill_child(struct child *child, const char *why, uint64_t ms)
-{
-	if (child->killed)
-		return;
-	child->killed = true;
-	log_error("op=kill name=%s pid=%d why=%s ms=%llu", child->name, (int)child->pid, why, (unsigned long long)ms);
-	spawn_signal(child, SIGKILL);
-}
-
-static struct child *child_of_pid(struct master *m, pid_t pid)
-{
-	for (unsigned i = 0; i < CHILDREN_ALL && pid > 0; i++)
-		if (m->children[i].pid == pid)
-			return &m->children[i];
-	return NULL;
+	children_wake_workers(m->children);
 }
 
 /* Stopped just after it took the lock, or just before it gave it back: then nobody is named. */
 static void kill_stopped(struct master *m)
 {
 	for (unsigned i = 0; i < CHILDREN_ALL; i++)
-		if (m->children[i].pid > 0 && m->children[i].stopped)
-			kill_child(&m->children[i], "lock-held", 0);
+		if (m->children[i].stopped)
+			child_kill(&m->children[i], "lock-held", 0);
 }
 
 /* The report is a hint: it counts only if the shard still names the same owner. */
@@ -89,12 +55,12 @@ static void check_stuck(struct master *m, const struct child *waiter)
 		kill_stopped(m);
 		return;
 	}
-	if ((child = child_of_pid(m, (pid_t)owner)) == NULL) {
+	if ((child = children_of_pid(m->children, (pid_t)owner)) == NULL) {
 		log_error("op=lock-stuck shard=%u waiter=%s owner=%u result=not-a-child", shard - 1, waiter->name, owner);
 		return;
 	}
 	log_warning("op=lock-stuck shard=%u waiter=%s owner=%s", shard - 1, waiter->name, child->name);
-	kill_child(child, "lock-held", 0);
+	child_kill(child, "lock-held", 0);
 }
 
 static void check_state(struct master *m, struct child *child)
@@ -103,8 +69,7 @@ static void check_state(struct master *m, struct child *child)
 
 	if (state != SLOT_READY || child->ready)
 		return;
-	child->ready = true;
-	backoff_reset(&child->backoff);
+	child_set_ready(child);
 	if (child->role->role == ROLE_KEEPER)
 		m->stale = false;
 	if (m->state == MASTER_SERVING)
@@ -136,9 +101,9 @@ static void check_turn(struct master *m, struct child *child, uint64_t now)
 
 	if (busy && !child->busy)
 		log_warning("op=child-busy name=%s pid=%d ms=%llu", child->name, (int)child->pid, (unsigned long long)turn);
-	child->busy = busy;
+	child_set_busy(child, busy);
 	if (turn > child->role->busy_kill_ms)
-		kill_child(child, "busy", turn);
+		child_kill(child, "busy", turn);
 }
 
 static void check_child(struct master *m, struct child *child, uint64_t now)
@@ -150,7 +115,7 @@ static void check_child(struct master *m, struct child *child, uint64_t now)
 	check_turn(m, child, now);
 	age = busy_ms(child->forked_ms, child->resumed_ms, m->resumed_ms, now);
 	if (!child->ready && !child->told && age > WATCH_START_MS)
-		kill_child(child, "not-ready", age);
+		child_kill(child, "not-ready", age);
 }
 
 static void on_watch(struct ev_loop *loop, ev_timer *timer, int revents)

@@ -21,9 +21,5 @@ void watch_stop(struct master *m);
 /* A child rang: its state changed, or a lock is stuck. */
 void watch_ring(struct master *m);
 void watch_update_orphans(struct master *m);
-/* A notice to every worker: look at the board. */
-void watch_notify_workers(struct master *m);
-/* The same to every child. */
-void watch_notify_all(struct master *m);
 
 #endif

@@ -12,7 +12,6 @@
 #include "master/master.h"
 #include "master/notify.h"
 #include "master/reap.h"
-#include "master/spawn.h"
 #include "master/start.h"
 #include "master/upgrade/upgrade.h"
 #include "master/watch.h"
@@ -142,16 +141,6 @@ void arrival_record(struct master *m)
 
 /* ---- the others leave --------------------------------------------------------------------- */
 
-static void tell(struct child *child, int signal_number)
-{
-	if (child->pid == 0)
-		return;
-	child->told = true;
-	spawn_signal(child, signal_number);
-	if (child->stopped)
-		spawn_signal(child, SIGCONT);
-}
-
 static void on_drain(struct ev_loop *loop, ev_timer *timer, int revents)
 {
 	struct master *m = timer->data;
@@ -166,8 +155,10 @@ static void on_drain(struct ev_loop *loop, ev_timer *timer, int revents)
 			continue;
 		log_info("op=upgrade step=drain name=%s pid=%d result=%s", child->name, (int)child->pid,
 		         last ? "killed" : "stopped");
-		child->killed = last;
-		tell(child, last ? SIGKILL : SIGTERM);
+		if (last)
+			child_end(child);
+		else
+			child_tell(child, SIGTERM);
 	}
 }
 
@@ -181,7 +172,7 @@ static void dismiss(struct master *m)
 		/* Those of a failed image over another segment stand still and have no connections. */
 		bool drains = m->children[i].role->listens && !(u->back && u->converted);
 
-		tell(&m->children[i], drains ? SIGUSR2 : SIGTERM);
+		child_tell(&m->children[i], drains ? SIGUSR2 : SIGTERM);
 	}
 	ev_timer_init(&u->drain, on_drain, (double)m->config.upgrade_drain_ms / 1000., STOP_WAIT_S);
 	u->drain.data = m;
@@ -196,11 +187,8 @@ static void finish(struct master *m)
 	struct upgrade *u = &m->upgrade;
 
 	ev_timer_stop(m->loop, &u->drain);
-	for (unsigned i = CHILDREN; i < CHILDREN_ALL; i++) {
-		if (m->children[i].notice_fd >= 0)
-			close(m->children[i].notice_fd);
-		m->children[i].notice_fd = -1;
-	}
+	for (unsigned i = CHILDREN; i < CHILDREN_ALL; i++)
+		child_close_notice(&m->children[i]);
 	log_info("op=upgrade result=%s ms=%llu", u->back ? "went-back-done" : "done",
 	         (unsigned long long)(clock_mono_ms() - u->begun_ms));
 	u->step = UPGRADE_NONE;
@@ -260,7 +248,7 @@ static void come_back(struct master *m)
 	__atomic_store_n(&board->upgrades_back, board->upgrades_back + 1, __ATOMIC_RELAXED);
 	m->state = MASTER_SERVING;
 	for (unsigned i = 0; i < WORKERS_MAX; i++)
-		m->children[i].handover_fd = m->upgrade.page->migrate_fds[i];
+		child_adopt_handover(&m->children[i], m->upgrade.page->migrate_fds[i]);
 	if (m->upgrade.converted)
 		thaw(m);
 	close(m->upgrade.page->binary_fd);
@@ -300,9 +288,9 @@ void arrival_confirm(struct master *m)
 
 /* ---- one change after the other --------------------------------------------------------------- */
 
-bool arrival_blocks(const struct child *child)
+bool arrival_blocks(const struct master *m, const struct child *child)
 {
-	return child->role->most == 1 && child->master->children[CHILDREN + child->place].pid > 0;
+	return child->role->most == 1 && m->children[CHILDREN + child->place].pid > 0;
 }
 
 static bool workers_ready(const struct master *m)
@@ -320,7 +308,7 @@ static void follow(struct master *m)
 		return;
 	for (unsigned i = CHILDREN; i < CHILDREN_ALL; i++)
 		if (!m->children[i].role->listens && !m->children[i].told)
-			tell(&m->children[i], SIGTERM);
+			child_tell(&m->children[i], SIGTERM);
 	arrival_record(m);
 }
 
@@ -340,13 +328,14 @@ void arrival_advance(struct master *m)
 		finish(m);
 }
 
-void arrival_child_died(struct master *m, const struct child *child, const char *how, int number)
+void arrival_child_died(struct master *m, const struct child *child, const siginfo_t *info)
 {
+	bool exited = info->si_code == CLD_EXITED;
 	char why[128];
 
-	if (child->elder || m->state == MASTER_STOPPING)
+	if (child->elder || m->state == MASTER_STOPPING || (exited && info->si_status == EXIT_MODULES))
 		return;
-	snprintf(why, sizeof(why), "its %s ended, %s=%d", child->name, how, number);
+	snprintf(why, sizeof(why), "its %s ended, %s=%d", child->name, exited ? "exit" : "signal", info->si_status);
 	arrival_failed(m, why);
 }
 

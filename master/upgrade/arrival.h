@@ -12,6 +12,7 @@
 #ifndef MASTER_UPGRADE_ARRIVAL_H
 #define MASTER_UPGRADE_ARRIVAL_H
 
+#include <signal.h>
 #include <stdbool.h>
 
 #include "shared/base/err.h"
@@ -37,9 +38,9 @@ void arrival_confirm(struct master *m);
 /* After each change among the children. */
 void arrival_advance(struct master *m);
 /* A role of one process, and the other image's is still there. */
-bool arrival_blocks(const struct child *child);
+bool arrival_blocks(const struct master *m, const struct child *child);
 /* One of our own died: does not return while there is a way back. */
-void arrival_child_died(struct master *m, const struct child *child, const char *how, int number);
+void arrival_child_died(struct master *m, const struct child *child, const siginfo_t *info);
 /* This image cannot serve: does not return while there is a way back. */
 void arrival_failed(struct master *m, const char *why);
 /* Keeps the handover page true. */

@@ -1,11 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "master/upgrade/freeze.h"
 
-#include <signal.h>
-
 #include "master/master.h"
 #include "master/spawn.h"
-#include "master/watch.h"
 #include "shared/base/clock.h"
 #include "shared/base/log.h"
 #include "shared/shm/slot.h"
@@ -35,19 +32,15 @@ static void on_limit(struct ev_loop *loop, ev_timer *timer, int revents)
 	for (unsigned i = 0; i < CHILDREN; i++) {
 		struct child *child = &m->children[i];
 
-		if (stands_still(m, child) || child->killed)
-			continue;
-		log_error("op=kill name=%s pid=%d why=not-frozen ms=%llu", child->name, (int)child->pid,
-		          (unsigned long long)(clock_mono_ms() - m->freeze.begun_ms));
-		child->killed = true;
-		spawn_signal(child, SIGKILL);
+		if (!stands_still(m, child))
+			child_kill(child, "not-frozen", clock_mono_ms() - m->freeze.begun_ms);
 	}
 }
 
 static void write_word(struct master *m, uint64_t generation)
 {
 	__atomic_store_n(&m->seg->board->frozen, generation, __ATOMIC_RELEASE);
-	watch_notify_all(m);
+	children_wake_own(m->children);
 }
 
 void freeze_begin(struct master *m)
@@ -61,7 +54,8 @@ void freeze_begin(struct master *m)
 	m->freeze.limit.data = m;
 	ev_now_update(m->loop);
 	ev_timer_start(m->loop, &m->freeze.limit);
-	log_info("op=freeze generation=%llu children=%u", (unsigned long long)m->freeze.generation, spawn_count_running(m));
+	log_info("op=freeze generation=%llu children=%u", (unsigned long long)m->freeze.generation,
+	         children_running(m->children));
 	write_word(m, m->freeze.generation);
 }
 

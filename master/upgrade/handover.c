@@ -205,15 +205,17 @@ void handover_record(struct handover *h, const struct master *m)
 
 static void take_child(struct child *child, const struct handover_child *from)
 {
-	child->pid = from->pid;
-	child->generation = from->generation;
-	child->notice_fd = from->notice_fd;
-	child->forked_ms = from->forked_ms;
-	child->resumed_ms = from->resumed_ms;
-	child->ready = (from->flags & HANDOVER_READY) != 0;
-	child->stopped = (from->flags & HANDOVER_STOPPED) != 0;
-	child->told = (from->flags & HANDOVER_TOLD) != 0;
-	child->killed = (from->flags & HANDOVER_KILLED) != 0;
+	const struct child known = { .pid = from->pid,
+		                     .generation = from->generation,
+		                     .notice_fd = from->notice_fd,
+		                     .forked_ms = from->forked_ms,
+		                     .resumed_ms = from->resumed_ms,
+		                     .ready = (from->flags & HANDOVER_READY) != 0,
+		                     .stopped = (from->flags & HANDOVER_STOPPED) != 0,
+		                     .told = (from->flags & HANDOVER_TOLD) != 0,
+		                     .killed = (from->flags & HANDOVER_KILLED) != 0 };
+
+	child_adopt(child, &known);
 }
 
 void handover_take_children(const struct handover *h, struct master *m, unsigned own)

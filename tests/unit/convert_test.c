@@ -138,7 +138,7 @@ static void end_master(struct master *m)
 	if (m->loop == NULL)
 		return;
 	stop_begin(m, SIGTERM, true);
-	WAIT_FOR(spawn_count_running(m) == 0);
+	WAIT_FOR(children_running(m->children) == 0);
 	ev_loop_destroy(m->loop);
 	m->loop = NULL;
 }
@@ -375,7 +375,7 @@ static void everything_goes_over(void **state)
 	/* The old ones: workers have left by themselves, the others when they are told. */
 	old.state = MASTER_STOPPING;
 	old.stop_signal = SIGTERM;
-	WAIT_FOR(spawn_count_running(&old) == 0);
+	WAIT_FOR(children_running(old.children) == 0);
 	ev_loop_destroy(old.loop);
 	old.loop = NULL;
 	end_master(&new);

@@ -32,7 +32,7 @@ static void prepare(struct master *m)
 	for (unsigned i = 0; i < QUEUE_CONSUMERS; i++)
 		m->seg->wake_fd[i] = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
 	for (unsigned i = 0; i < CHILDREN_ALL; i++)
-		m->children[i] = (struct child){ .master = m, .role = &role_rows[0] };
+		m->children[i] = (struct child){ .role = &role_rows[0] };
 }
 
 /* Forks a child that leaves at once, and reaps it. */
