@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* children.h - the table of children: what the master knows of each process it forked.
  *
- * The table is private memory of the master (struct master): CHILDREN places of this image and, in an upgrade, as many of the
- * other image, the elders. It is the only source of pids to signal. Everybody may read a struct child; only this module
- * writes one. It knows the processes and their descriptors, but not why one is forked, told to leave or killed: that
- * is for the plans (plan.h).
+ * The table is private memory of the master (struct master): CHILDREN places of this image and, in
+ * an upgrade, as many of the other image, the elders. It is the only source of pids to signal.
+ * Everybody may read a struct child; only this module writes one. It knows the processes and their
+ * descriptors, but not why one is forked, told to leave or killed: that is for the plans (plan.h).
  *
- * The functions named children_* take the whole table. Times are CLOCK_MONOTONIC in milliseconds. No lock is needed: the master
- * has one thread, and a child that was forked has a copy which it only reads. */
+ * The functions named children_* take the whole table. Times are CLOCK_MONOTONIC in milliseconds.
+ * No lock is needed: the master has one thread, and a child that was forked has a copy which it
+ * only reads. */
 #ifndef MASTER_CHILDREN_H
 #define MASTER_CHILDREN_H
 
@@ -40,20 +41,22 @@ struct child {
 	struct backoff backoff;
 	ev_timer respawn; /* runs while its successor waits to be forked */
 	int notice_fd;    /* eventfd, made at the first fork, kept for successors */
-	int handover_fd;  /* worker: our end of a pair, a new one for each fork (worker/http/migrate.h); -1: none */
+	int handover_fd;  /* worker: our end of a pair (worker/http/migrate.h); -1: none */
 	int handover_end; /* the other, between the pair and the fork */
 };
 
 typedef void child_due_fn(struct ev_loop *loop, ev_timer *timer, int revents);
 
-/* Makes the table anew: nobody runs. bank: of the slots of our own workers, the elders have the other. due is called, with
- * timer->data set to data, when a child has waited for long enough (child_wait()). */
+/* Makes the table anew: nobody runs. bank: of the slots of our own workers, the elders have the
+ * other. due is called, with timer->data set to data, when a child has waited for long enough
+ * (child_wait()). */
 void children_init(struct child *children, unsigned bank, child_due_fn *due, void *data);
 unsigned children_running(const struct child *children);
 /* NULL: no child of ours. */
 struct child *children_of_pid(struct child *children, pid_t pid);
 void children_signal(const struct child *children, int signal_number);
-/* Ends the wait of a child's loop, so that it looks at the board: of every worker of both images, or of all our own children. */
+/* Ends the wait of a child's loop, so that it looks at the board: of every worker of both images,
+ * or of all our own children. */
 void children_wake_workers(const struct child *children);
 void children_wake_own(const struct child *children);
 /* In a child: closes what belongs to the others, and our ends of all pairs. */
@@ -63,7 +66,8 @@ void children_close_in_child(const struct child *children, const struct child *s
 
 /* The descriptors for the next fork, if they are missing. False: errno. */
 bool child_open_notice(struct child *child);
-/* A new pair each time: a successor must not read what was meant for the one before. False: errno. */
+/* A new pair each time: a successor must not read what was meant for the one before. False:
+ * errno. */
 bool child_open_handover(struct child *child);
 /* After the fork: in the master the other end of the pair is closed. */
 void child_close_handover_end(struct child *child);
@@ -72,7 +76,8 @@ void child_close_notice(struct child *child);
 pid_t child_fork(struct child *child);
 /* It could not be forked. Returns how long the next try has to wait. */
 uint32_t child_not_forked(struct child *child);
-/* A child that another image forked: takes over pid, generation, descriptor of the notices, times and states. */
+/* A child that another image forked: takes over pid, generation, descriptor of the notices, times
+ * and states. */
 void child_adopt(struct child *child, const struct child *known);
 void child_adopt_handover(struct child *child, int handover_fd);
 /* It says that it can serve: the next delay is the shortest again. */
@@ -80,8 +85,8 @@ void child_set_ready(struct child *child);
 /* What SIGCHLD said; false: that was known already. */
 bool child_set_stopped(struct child *child, bool stopped);
 void child_set_busy(struct child *child, bool busy);
-/* It has been waited for. Returns how long its successor has to wait. An end that had a reason (it was ready, told to leave, or
- * asked for its modules) is no sign that the successor fails too. */
+/* It has been waited for. Returns how long its successor has to wait. An end that had a reason (it
+ * was ready, told to leave, or asked for its modules) is no sign that the successor fails too. */
 uint32_t child_died(struct child *child, const siginfo_t *info);
 /* Its successor waits for that long; 0: for the next turn of the loop. */
 void child_wait(struct child *child, struct ev_loop *loop, uint32_t delay_ms);
@@ -90,7 +95,8 @@ void child_cancel_wait(struct child *child, struct ev_loop *loop);
 /* ---- how it is made to leave; nothing happens to one that does not run */
 
 void child_signal(const struct child *child, int signal_number);
-/* Asks it to leave by that signal. One that is stopped goes on, because it would never see the signal otherwise. */
+/* Asks it to leave by that signal. One that is stopped goes on, because it would never see the
+ * signal otherwise. */
 void child_tell(struct child *child, int signal_number);
 /* What it was told no longer counts: the stop will tell it again, in its turn. */
 void child_untell(struct child *child);

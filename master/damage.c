@@ -25,7 +25,7 @@ static bool is_crash(const siginfo_t *info)
 	}
 }
 
-void damage_note_death(struct master *m, const struct child *child, const siginfo_t *info)
+void damage_child_died(struct master *m, const struct child *child, const siginfo_t *info)
 {
 	bool crash = is_crash(info);
 
@@ -41,7 +41,7 @@ void damage_note_death(struct master *m, const struct child *child, const siginf
 		stop_for_new_segment(m, "crashes");
 }
 
-void damage_watch(struct master *m)
+void damage_advance(struct master *m)
 {
 	uint64_t age_ms = clock_mono_ms() - m->started_ms;
 

@@ -8,7 +8,7 @@
 
 #include "master/options.h"
 #include "master/privileges.h"
-#include "master/start.h"
+#include "master/storage.h"
 #include "master/upgrade/transfer.h"
 #include "shared/process/document.h"
 #include "shared/registry/registry.h"
@@ -27,7 +27,7 @@ static int check(const struct options *options)
 		fprintf(stderr, "rosterd: %s\n", error.text);
 		return EXIT_FAILURE;
 	}
-	segment = start_segment_config(&config, false);
+	segment = storage_config(&config, false);
 	if (privileges_find(&privileges, config.user, why, sizeof(why)) < 0 ||
 	    segment_check_config(&segment, why, sizeof(why)) < 0) {
 		fprintf(stderr, "rosterd: %s\n", why);
@@ -67,7 +67,7 @@ static int check_registry(const struct options *options)
 		fprintf(stderr, "rosterd: %s\n", why[0] != 0 ? why : strerror(errno));
 		return EXIT_FAILURE;
 	}
-	segment_config = start_segment_config(&config, false);
+	segment_config = storage_config(&config, false);
 	segment_config.only_attach = true;
 	if ((ret = segment_open(&segment_config, &seg, &report)) < 0) {
 		fprintf(stderr, "rosterd: no registry to check: %s\n", report.why[0] != 0 ? report.why : err_str(ret));

@@ -6,12 +6,16 @@ libroster_a_SOURCES += \
 	master/children.c master/children.h \
 	master/daemon.c master/daemon.h \
 	master/damage.c master/damage.h \
+	master/failure.c master/failure.h \
 	master/files.c master/files.h \
 	master/inspect.c master/inspect.h \
-	master/master.h \
+	master/master.c master/master.h \
 	master/newfile.c master/newfile.h \
 	master/notify.c master/notify.h \
 	master/options.c master/options.h \
+	master/orphans.c master/orphans.h \
+	master/plan.c master/plan.h \
+	master/plans.c master/plans.h \
 	master/privileges.c master/privileges.h \
 	master/reap.c master/reap.h \
 	master/reload.c master/reload.h \
@@ -22,34 +26,45 @@ libroster_a_SOURCES += \
 	master/spawn.c master/spawn.h \
 	master/start.c master/start.h \
 	master/stop.c master/stop.h \
+	master/storage.c master/storage.h \
 	master/title.c master/title.h \
 	master/watch.c master/watch.h
 
 if HAVE_CMOCKA
-check_PROGRAMS += tests/unit/daemon_test tests/unit/files_test tests/unit/inspect_test tests/unit/notify_test \
-	tests/unit/privileges_test tests/unit/renew_test tests/unit/roles_test tests/unit/title_test
 check_PROGRAMS += tests/unit/activation_test tests/unit/backoff_test tests/unit/busy_test \
-	tests/unit/children_test tests/unit/newfile_test tests/unit/options_test tests/unit/reap_test tests/unit/sockets_test
+	tests/unit/children_test tests/unit/daemon_test tests/unit/damage_test tests/unit/files_test \
+	tests/unit/inspect_test tests/unit/newfile_test tests/unit/notify_test tests/unit/options_test \
+	tests/unit/orphans_test tests/unit/plan_test tests/unit/plans_test tests/unit/privileges_test \
+	tests/unit/reap_test tests/unit/renew_test tests/unit/roles_test tests/unit/sockets_test tests/unit/spawn_test \
+	tests/unit/stop_test tests/unit/title_test tests/unit/watch_test
 tests_unit_activation_test_SOURCES = tests/unit/activation_test.c
 tests_unit_activation_test_LDADD = $(UNIT_LDADD)
 tests_unit_backoff_test_SOURCES = tests/unit/backoff_test.c
 tests_unit_backoff_test_LDADD = $(UNIT_LDADD)
 tests_unit_busy_test_SOURCES = tests/unit/busy_test.c
 tests_unit_busy_test_LDADD = $(UNIT_LDADD)
+tests_unit_children_test_SOURCES = tests/unit/children_test.c
+tests_unit_children_test_LDADD = $(UNIT_LDADD)
 tests_unit_daemon_test_SOURCES = tests/unit/daemon_test.c
 tests_unit_daemon_test_LDADD = $(UNIT_LDADD)
+tests_unit_damage_test_SOURCES = tests/unit/damage_test.c
+tests_unit_damage_test_LDADD = $(UNIT_LDADD)
 tests_unit_files_test_SOURCES = tests/unit/files_test.c
 tests_unit_files_test_LDADD = $(UNIT_LDADD)
 tests_unit_inspect_test_SOURCES = tests/unit/inspect_test.c
 tests_unit_inspect_test_LDADD = $(UNIT_LDADD)
-tests_unit_children_test_SOURCES = tests/unit/children_test.c
-tests_unit_children_test_LDADD = $(UNIT_LDADD)
 tests_unit_newfile_test_SOURCES = tests/unit/newfile_test.c
 tests_unit_newfile_test_LDADD = $(UNIT_LDADD)
 tests_unit_notify_test_SOURCES = tests/unit/notify_test.c
 tests_unit_notify_test_LDADD = $(UNIT_LDADD)
 tests_unit_options_test_SOURCES = tests/unit/options_test.c
 tests_unit_options_test_LDADD = $(UNIT_LDADD)
+tests_unit_orphans_test_SOURCES = tests/unit/orphans_test.c
+tests_unit_orphans_test_LDADD = $(UNIT_LDADD)
+tests_unit_plan_test_SOURCES = tests/unit/plan_test.c
+tests_unit_plan_test_LDADD = $(UNIT_LDADD)
+tests_unit_plans_test_SOURCES = tests/unit/plans_test.c
+tests_unit_plans_test_LDADD = $(UNIT_LDADD)
 tests_unit_privileges_test_SOURCES = tests/unit/privileges_test.c
 tests_unit_privileges_test_LDADD = $(UNIT_LDADD)
 tests_unit_reap_test_SOURCES = tests/unit/reap_test.c
@@ -60,6 +75,12 @@ tests_unit_roles_test_SOURCES = tests/unit/roles_test.c
 tests_unit_roles_test_LDADD = $(UNIT_LDADD)
 tests_unit_sockets_test_SOURCES = tests/unit/sockets_test.c
 tests_unit_sockets_test_LDADD = $(UNIT_LDADD)
+tests_unit_spawn_test_SOURCES = tests/unit/spawn_test.c
+tests_unit_spawn_test_LDADD = $(UNIT_LDADD)
+tests_unit_stop_test_SOURCES = tests/unit/stop_test.c
+tests_unit_stop_test_LDADD = $(UNIT_LDADD)
 tests_unit_title_test_SOURCES = tests/unit/title_test.c
 tests_unit_title_test_LDADD = $(UNIT_LDADD)
+tests_unit_watch_test_SOURCES = tests/unit/watch_test.c
+tests_unit_watch_test_LDADD = $(UNIT_LDADD)
 endif

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* master.h - the master's context: everything hangs from here.
  *
- * The master never takes a lock of the segment, never reads client bytes and, once it serves, never waits anywhere but
- * in its loop. */
+ * The master never takes a lock of the segment, never reads client bytes and, once it serves, never
+ * waits anywhere but in its loop. */
 #ifndef MASTER_MASTER_H
 #define MASTER_MASTER_H
 
@@ -21,9 +21,14 @@
 #include "shared/config/config.h"
 #include "shared/shm/segment.h"
 
+struct plan;
+struct signal_row;
+
 enum master_state { MASTER_STARTING, MASTER_SERVING, MASTER_STOPPING };
 
 struct master {
+	const struct plan *plans;         /* plan.h; NULL: none */
+	const struct signal_row *signals; /* signals.h */
 	struct options *options;
 	char **args; /* for exec of ourselves */
 	enum master_state state;
@@ -63,10 +68,10 @@ struct master {
 	struct freeze freeze;
 	struct convert convert;
 
-	struct child children[CHILDREN_ALL]; /* ours, then the elders; written by children.c alone */
+	struct child children[CHILDREN_ALL]; /* ours, then the elders (children.h) */
 };
 
-/* start.c: the whole life. Returns the exit code. */
+/* The whole life. Returns the exit code. */
 int master_run(struct options *options, char **args);
 
 #endif

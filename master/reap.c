@@ -6,12 +6,9 @@
 #include <string.h>
 #include <sys/wait.h>
 
-#include "master/upgrade/arrival.h"
-#include "master/damage.h"
 #include "master/master.h"
+#include "master/plan.h"
 #include "master/spawn.h"
-#include "master/stop.h"
-#include "master/watch.h"
 #include "shared/base/clock.h"
 #include "shared/base/log.h"
 #include "shared/process/sources.h"
@@ -46,10 +43,6 @@ static void replace(struct master *m, struct child *child, uint32_t delay_ms)
 {
 	if (!spawn_is_wanted(m, child))
 		return;
-	if (m->state == MASTER_STARTING && child->backoff.failures >= REAP_START_TRIES) {
-		stop_failed(m, "a child dies before it is ready");
-		return;
-	}
 	if (delay_ms > 0)
 		log_warning("op=respawn name=%s delay_ms=%u", child->name, delay_ms);
 	child_wait(child, m->loop, delay_ms);
@@ -63,11 +56,9 @@ static void reap_one(struct master *m, struct child *child, const siginfo_t *inf
 	m->seg->slots[child->slot].pid = 0;
 	__atomic_store_n(&m->seg->slots[child->slot].state, SLOT_FREE, __ATOMIC_RELEASE);
 	delay_ms = child_died(child, info);
-	damage_note_death(m, child, info);
 	if (child->role->listens && !child->elder)
 		sources_clear(m->sources, child->index);
-	arrival_child_died(m, child, info);
-	arrival_record(m);
+	plan_child_died(m, child, info);
 	if (child->elder)
 		spawn_wanted(m); /* it may have been in the way of its successor */
 	else
@@ -105,9 +96,5 @@ void reap_children(struct master *m)
 	/* A writer may have died between its commit and the wake-up. */
 	for (unsigned i = 0; i < QUEUE_CONSUMERS; i++)
 		process_wake(m->seg->wake_fd[i]);
-	watch_update_orphans(m);
-	convert_advance(m);
-	stop_advance(m);
-	arrival_advance(m);
-	upgrade_reap(m);
+	plan_advance(m);
 }

@@ -11,8 +11,8 @@
 
 #include "master/master.h"
 #include "master/notify.h"
+#include "master/orphans.h"
 #include "master/spawn.h"
-#include "master/watch.h"
 #include "shared/base/log.h"
 #include "shared/shm/slot.h"
 
@@ -69,13 +69,13 @@ static void set_workers(struct master *m, unsigned count)
 	__atomic_store_n(&m->seg->board->workers, count, __ATOMIC_RELEASE);
 	for (unsigned i = count; i < before; i++) {
 		child_cancel_wait(&m->children[i], m->loop);
-		child_tell(&m->children[i], SIGUSR2); /* from now on siblings accept what comes in at its socket */
+		child_tell(&m->children[i], SIGUSR2); /* siblings accept at its socket from now on */
 	}
 	spawn_wanted(m);
-	watch_update_orphans(m);
+	orphans_update(m);
 }
 
-void reload_workers_by(struct master *m, int step)
+static void change_workers(struct master *m, int step)
 {
 	unsigned count = m->workers + (unsigned)step;
 
@@ -84,6 +84,25 @@ void reload_workers_by(struct master *m, int step)
 		return;
 	}
 	set_workers(m, count);
+}
+
+void reload_more_workers(struct master *m)
+{
+	change_workers(m, 1);
+}
+
+void reload_fewer_workers(struct master *m)
+{
+	change_workers(m, -1);
+}
+
+void reload_log(struct master *m)
+{
+	int ret = log_reopen();
+
+	if (ret < 0)
+		log_error("op=log-reopen err=\"%s\"", log_open_error(ret));
+	children_signal(m->children, SIGUSR1);
 }
 
 static void apply_log(struct master *m, const struct config *fresh)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* reload.h - SIGHUP: the whole new configuration or none of it; and the number of workers. */
+/* reload.h - what may change while the server serves: the configuration (SIGHUP, the whole new one
+ * or none of it), the number of workers, and the file behind the log. */
 #ifndef MASTER_RELOAD_H
 #define MASTER_RELOAD_H
 
@@ -11,8 +12,12 @@ struct master;
 /* The page the children copy from; before the first fork. */
 int reload_init(struct master *m) MUST_CHECK;
 void reload_config(struct master *m);
-/* One more (1) or one less (-1); refuses to leave 1..WORKERS_MAX. */
-void reload_workers_by(struct master *m, int step);
+/* SIGTTIN, SIGTTOU: refuse to leave 1..WORKERS_MAX. Who is too many leaves once it has no more to
+ * do. */
+void reload_more_workers(struct master *m);
+void reload_fewer_workers(struct master *m);
+/* SIGUSR1: every process opens the log anew. */
+void reload_log(struct master *m);
 /* What `workers` means on this machine. */
 unsigned reload_worker_count(const struct config *config);
 

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* signals.h - the table of signals of the master.
+/* signals.h - the signals of the master: each row of m->signals says what one does; the rows stand
+ * in plans.c.
  *
- * Read from a signalfd: handlers of libev would be inherited by the children. All of the
- * table stay blocked in a child until it takes its own with process_signal_fd(). */
+ * Read from a signalfd: handlers of libev would be inherited by the children. All of the table stay
+ * blocked in a child until it takes its own with process_signal_fd(). */
 #ifndef MASTER_SIGNALS_H
 #define MASTER_SIGNALS_H
 
@@ -10,6 +11,13 @@
 
 struct master;
 
+struct signal_row {
+	int number;       /* 0: the end of the rows */
+	const char *name; /* for the log; SIGCHLD is not logged */
+	void (*act)(struct master *m);
+};
+
+/* Needs m->signals and m->loop. ERR_IO: errno. */
 int signals_start(struct master *m) MUST_CHECK;
 
 #endif

@@ -6,7 +6,7 @@
  * for a dead worker, also for one that was added later, and shutdown() in the master ends
  * the listening of a socket in every process at once, without closing it.
  *
- * A worker that is taken away leaves its socket to its siblings (watch.h): a socket that ends takes with it every
+ * A worker that is taken away leaves its socket to its siblings (orphans.h): a socket that ends takes with it every
  * connection that waits in its queue, and those whose handshake is under way, which no process can see.
  *
  * A service manager's single socket that nobody may bind beside (no ReusePort=, or owned by another

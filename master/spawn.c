@@ -6,10 +6,10 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "master/upgrade/arrival.h"
-#include "master/upgrade/fallback.h"
 #include "master/master.h"
+#include "master/plan.h"
 #include "master/title.h"
+#include "master/upgrade/fallback.h"
 #include "shared/base/log.h"
 #include "shared/process/sandbox.h"
 #include "shared/shm/fault.h"
@@ -45,11 +45,8 @@ static void close_foreign(struct master *m, const struct child *self)
 	close(m->alive_fds[1]);
 	if (m->daemon_fd >= 0)
 		close(m->daemon_fd);
-	if (m->upgrade.page_fd >= 0)
-		close(m->upgrade.page_fd);
 	children_close_in_child(m->children, self);
-	if (!self->role->listens || m->convert.adopt.workers == 0)
-		convert_close_adopt(&m->convert);
+	plan_in_child(m, self);
 	if (!self->role->listens)
 		sockets_close_listening(&m->sockets);
 	if (!self->role->pushes)
@@ -164,19 +161,17 @@ static void spawn(struct master *m, struct child *child)
 		return;
 	}
 	m->seg->slots[child->slot].pid = (uint32_t)pid;
-	arrival_record(m);
+	plan_child_forked(m);
 	fallback_hold(false);
 	log_debug("op=spawn name=%s pid=%d generation=%u", child->name, (int)pid, child->generation);
 }
 
 void spawn_wanted(struct master *m)
 {
-	if (m->freeze.active && !m->freeze.born) /* its end comes here again */
-		return;
 	for (unsigned i = 0; i < CHILDREN; i++) {
 		struct child *child = &m->children[i];
 
-		if (child->pid == 0 && spawn_is_wanted(m, child) && !arrival_blocks(m, child) && !ev_is_active(&child->respawn))
+		if (child->pid == 0 && spawn_is_wanted(m, child) && !plan_blocks(m, child) && !ev_is_active(&child->respawn))
 			spawn(m, child);
 	}
 }

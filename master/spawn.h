@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* spawn.h - forking children: which of them, when, and what the child does before it enters its role. */
+/* spawn.h - forking children: which of them, when, and what the child does before it enters its
+ * role. */
 #ifndef MASTER_SPAWN_H
 #define MASTER_SPAWN_H
 
@@ -12,7 +13,7 @@ struct master;
 void spawn_init(struct master *m);
 /* Should there be one now? */
 bool spawn_is_wanted(const struct master *m, const struct child *child);
-/* Forks whatever is wanted, not running and not waiting for its time. */
+/* Forks whatever is wanted, not running, not waiting for its time and blocked by no plan. */
 void spawn_wanted(struct master *m);
 
 #endif

@@ -1,23 +1,21 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* start.h - the way from a configuration to a serving master. */
+/* start.h - the plan of the start: when all children that are wanted are ready, the server serves.
+ *
+ * A start is given up when a child dies START_TRIES times in a row before it was ready. Of an image
+ * that came by an upgrade, and of the segment of another layout, this is the moment in which they
+ * take the place of the old ones. */
 #ifndef MASTER_START_H
 #define MASTER_START_H
 
-#include <stdbool.h>
-#include <stddef.h>
+#include <signal.h>
 
-#include "shared/base/err.h"
-
-struct config;
+struct child;
 struct master;
-struct segment_config;
 
-/* Points into config. */
-struct segment_config start_segment_config(const struct config *config, bool forget);
-/* An upgrade over another layout: makes the segment of the snapshot beside the old one (convert.h), with everybody standing
- * still in it. */
-int start_converted(struct master *m, char *why, size_t why_size) MUST_CHECK;
-/* After each change among the children: is everybody ready now? */
+#define START_TRIES 6U /* deaths before ready in a row that end a start */
+
+/* Hooks of the plan. */
 void start_advance(struct master *m);
+void start_child_died(struct master *m, const struct child *child, const siginfo_t *info);
 
 #endif

@@ -5,6 +5,7 @@
 
 #include "master/master.h"
 #include "master/notify.h"
+#include "master/plan.h"
 #include "shared/base/log.h"
 #include "shared/shm/segment.h"
 #include "shared/shm/slot.h"
@@ -41,7 +42,7 @@ static void tell_all_told(struct master *m)
 			child_tell(&m->children[i], m->stop_signal);
 }
 
-void stop_begin(struct master *m, int signal_number, bool bounded)
+static void begin(struct master *m, int signal_number, bool bounded)
 {
 	if (m->state == MASTER_STOPPING) {
 		if (bounded && !m->bounded) {
@@ -51,15 +52,9 @@ void stop_begin(struct master *m, int signal_number, bool bounded)
 		}
 		return;
 	}
-	/* They leave in order, with what they have in hand. */
-	convert_cancel(m);
-	/* Or it is the new image: loaded, and its children are about to go on in it. */
-	if (convert_commit(m) < 0)
-		m->failed = true;
-	freeze_end(m);
+	plan_stop(m);
 	log_info("op=stop signal=%d bounded=%d children=%u", signal_number, bounded, children_running(m->children));
 	notify_stopping();
-	upgrade_stop(m);
 	m->state = MASTER_STOPPING;
 	m->stop_signal = signal_number;
 	for (unsigned i = 0; i < CHILDREN_ALL; i++) {
@@ -71,13 +66,23 @@ void stop_begin(struct master *m, int signal_number, bool bounded)
 	stop_advance(m);
 }
 
+void stop_bounded(struct master *m)
+{
+	begin(m, SIGTERM, true);
+}
+
+void stop_unbounded(struct master *m)
+{
+	begin(m, SIGQUIT, false);
+}
+
 void stop_failed(struct master *m, const char *why)
 {
 	if (m->state == MASTER_STOPPING)
 		return;
 	log_error("op=start result=failed why=\"%s\"", why);
 	m->failed = true;
-	stop_begin(m, SIGTERM, true);
+	begin(m, SIGTERM, true);
 }
 
 void stop_for_new_segment(struct master *m, const char *who)
@@ -88,7 +93,7 @@ void stop_for_new_segment(struct master *m, const char *who)
 	/* The next image reads it and sets the file aside. */
 	segment_condemn(m->seg);
 	m->renew = true;
-	stop_begin(m, SIGTERM, true);
+	begin(m, SIGTERM, true);
 }
 
 /* The lowest order of those that still run. */

@@ -1,37 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "master/watch.h"
 
-#include "master/upgrade/arrival.h"
-#include "master/damage.h"
-#include "master/master.h"
-#include "master/start.h"
-#include "master/stop.h"
 #include "master/busy.h"
+#include "master/master.h"
+#include "master/plan.h"
 #include "shared/base/clock.h"
 #include "shared/base/log.h"
 #include "shared/shm/shard.h"
 #include "shared/shm/slot.h"
 
 #define WATCH_LATE_MS 2500U /* the timer itself came that late: the machine or we stood still */
-
-static bool serves(const struct child *child)
-{
-	return child->pid > 0 && child->ready && !child->stopped && !child->busy && !child->told;
-}
-
-void watch_update_orphans(struct master *m)
-{
-	uint64_t orphans = 0;
-
-	for (unsigned i = 0; i < WORKERS_MAX && m->state != MASTER_STOPPING; i++)
-		if ((m->sockets.listening >> i & 1) && !serves(&m->children[i]) && !serves(&m->children[CHILDREN + i]))
-			orphans |= 1ULL << i;
-	if (orphans == __atomic_load_n(&m->seg->board->orphans, __ATOMIC_RELAXED))
-		return;
-	__atomic_store_n(&m->seg->board->orphans, orphans, __ATOMIC_RELEASE);
-	log_debug("op=orphans sockets=%llx", (unsigned long long)orphans);
-	children_wake_workers(m->children);
-}
 
 /* Stopped just after it took the lock, or just before it gave it back: then nobody is named. */
 static void kill_stopped(struct master *m)
@@ -70,8 +48,7 @@ static void check_state(struct master *m, struct child *child)
 	if (state != SLOT_READY || child->ready)
 		return;
 	child_set_ready(child);
-	if (child->role->role == ROLE_KEEPER)
-		m->stale = false;
+	plan_child_ready(m, child);
 	if (m->state == MASTER_SERVING)
 		log_info("op=child-ready name=%s pid=%d start_ms=%llu", child->name, (int)child->pid,
 		         (unsigned long long)(clock_mono_ms() - child->forked_ms));
@@ -85,12 +62,7 @@ void watch_ring(struct master *m)
 		check_state(m, &m->children[i]);
 		check_stuck(m, &m->children[i]);
 	}
-	watch_update_orphans(m);
-	damage_watch(m);
-	arrival_advance(m);
-	start_advance(m);
-	convert_advance(m);
-	stop_advance(m);
+	plan_advance(m);
 }
 
 static void check_turn(struct master *m, struct child *child, uint64_t now)

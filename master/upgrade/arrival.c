@@ -7,14 +7,14 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "master/upgrade/fallback.h"
-#include "master/upgrade/handover.h"
 #include "master/master.h"
 #include "master/notify.h"
-#include "master/reap.h"
-#include "master/start.h"
+#include "master/orphans.h"
+#include "master/plan.h"
+#include "master/storage.h"
+#include "master/upgrade/fallback.h"
+#include "master/upgrade/handover.h"
 #include "master/upgrade/upgrade.h"
-#include "master/watch.h"
 #include "shared/base/clock.h"
 #include "shared/base/log.h"
 #include "shared/shm/fault.h"
@@ -101,7 +101,7 @@ static int adopt_segment(struct master *m, char *why, size_t why_size)
 	int ret;
 
 	if (m->convert.snapshot_fd >= 0)
-		return start_converted(m, why, why_size);
+		return storage_open_converted(m, why, why_size);
 	if ((ret = segment_adopt(h->segment_fd, h->segment_path, &m->seg, why, (unsigned)why_size)) < 0)
 		return ret;
 	m->origin = SEGMENT_ATTACHED;
@@ -178,7 +178,7 @@ static void dismiss(struct master *m)
 	u->drain.data = m;
 	ev_now_update(m->loop);
 	ev_timer_start(m->loop, &u->drain);
-	watch_update_orphans(m);
+	orphans_update(m);
 	arrival_advance(m);
 }
 
@@ -205,7 +205,7 @@ static void on_proven(struct ev_loop *loop, ev_timer *timer, int revents)
 	(void)revents;
 	FAULT_AT("upgrade-prove");
 	m->upgrade.proven = true;
-	start_advance(m);
+	plan_advance(m);
 }
 
 /* Over another segment there is no time for it: everybody stands still until the commit. */
@@ -264,7 +264,6 @@ void arrival_adopt_children(struct master *m)
 		come_back(m);
 	else
 		arrive(m);
-	reap_children(m); /* who died between two images */
 }
 
 void arrival_confirm(struct master *m)
@@ -333,10 +332,11 @@ void arrival_child_died(struct master *m, const struct child *child, const sigin
 	bool exited = info->si_code == CLD_EXITED;
 	char why[128];
 
-	if (child->elder || m->state == MASTER_STOPPING || (exited && info->si_status == EXIT_MODULES))
-		return;
-	snprintf(why, sizeof(why), "its %s ended, %s=%d", child->name, exited ? "exit" : "signal", info->si_status);
-	arrival_failed(m, why);
+	if (!child->elder && m->state != MASTER_STOPPING && !(exited && info->si_status == EXIT_MODULES)) {
+		snprintf(why, sizeof(why), "its %s ended, %s=%d", child->name, exited ? "exit" : "signal", info->si_status);
+		arrival_failed(m, why);
+	}
+	arrival_record(m);
 }
 
 void arrival_failed(struct master *m, const char *why)

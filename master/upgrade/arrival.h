@@ -35,14 +35,15 @@ void arrival_adopt_children(struct master *m);
 bool arrival_is_proven(const struct master *m);
 /* Everybody serves: no way back from here. */
 void arrival_confirm(struct master *m);
-/* After each change among the children. */
-void arrival_advance(struct master *m);
-/* A role of one process, and the other image's is still there. */
-bool arrival_blocks(const struct master *m, const struct child *child);
-/* One of our own died: does not return while there is a way back. */
-void arrival_child_died(struct master *m, const struct child *child, const siginfo_t *info);
 /* This image cannot serve: does not return while there is a way back. */
 void arrival_failed(struct master *m, const char *why);
+
+/* Hooks of the plan. */
+void arrival_advance(struct master *m);
+/* One of our own died: does not return while there is a way back. */
+void arrival_child_died(struct master *m, const struct child *child, const siginfo_t *info);
+/* A role of one process, and the other image's is still there. */
+bool arrival_blocks(const struct master *m, const struct child *child);
 /* Keeps the handover page true. */
 void arrival_record(struct master *m);
 

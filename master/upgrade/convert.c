@@ -13,7 +13,6 @@
 
 #include "master/master.h"
 #include "master/privileges.h"
-#include "master/spawn.h"
 #include "master/title.h"
 #include "shared/base/clock.h"
 #include "shared/base/log.h"
@@ -234,4 +233,19 @@ void convert_close_adopt(struct convert *c)
 		c->adopt.fds[i] = -1;
 	}
 	c->adopt.workers = 0;
+}
+
+/* ---- both ---------------------------------------------------------------------------- */
+
+void convert_in_child(struct master *m, const struct child *self)
+{
+	if (!self->role->listens || m->convert.adopt.workers == 0)
+		convert_close_adopt(&m->convert);
+}
+
+void convert_stop(struct master *m)
+{
+	convert_cancel(m);
+	if (convert_commit(m) < 0)
+		m->failed = true;
 }

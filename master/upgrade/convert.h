@@ -35,6 +35,7 @@
 #include "shared/base/err.h"
 #include "shared/process/process.h"
 
+struct child;
 struct master;
 struct segment;
 struct segment_config;
@@ -61,8 +62,6 @@ void convert_init(struct convert *c);
 
 /* ERR_BUSY: one is under way, or the server does not serve. */
 int convert_begin(struct master *m, convert_fn *done) MUST_CHECK;
-/* After each ring and each death. */
-void convert_advance(struct master *m);
 void convert_cancel(struct master *m);
 /* Time for the snapshot of that many instances: 3 s, and 2 s a million. */
 uint64_t convert_limit_ms(uint64_t instances);
@@ -73,7 +72,16 @@ int convert_open(const struct segment_config *config, int snapshot_fd, struct se
                  struct segment_report *report_r) MUST_CHECK;
 /* Nothing to do without an inherited snapshot. ERR_IO: the file keeps its name, nobody was unfrozen. */
 int convert_commit(struct master *m) MUST_CHECK;
-/* Descriptors of predecessors: in children that do not need them. */
+/* The descriptors of the predecessors. */
 void convert_close_adopt(struct convert *c);
+
+/* ---- hooks of the plan */
+
+void convert_advance(struct master *m);
+/* Who asks no predecessor for connections keeps no descriptor of one. */
+void convert_in_child(struct master *m, const struct child *self);
+/* The old image takes it back. The new one commits: it is loaded, and its children are about to go
+ * on in it. */
+void convert_stop(struct master *m);
 
 #endif

@@ -23,6 +23,12 @@ bool freeze_done(const struct master *m)
 	return true;
 }
 
+bool freeze_blocks(const struct master *m, const struct child *child)
+{
+	(void)child;
+	return m->freeze.active && !m->freeze.born; /* freeze_end() forks them */
+}
+
 static void on_limit(struct ev_loop *loop, ev_timer *timer, int revents)
 {
 	struct master *m = timer->data;

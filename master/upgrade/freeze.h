@@ -11,6 +11,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+struct child;
 struct master;
 
 #define FREEZE_LIMIT_MS 1000U
@@ -29,7 +30,9 @@ void freeze_begin(struct master *m);
 void freeze_born(struct master *m);
 /* All children that run stand still. Children ring when they do: watch_ring() is the place to ask. */
 bool freeze_done(const struct master *m);
-/* All go on. */
+/* All go on; also a hook of the plan. */
 void freeze_end(struct master *m);
+/* The other hook: nobody is born into a freeze that began after the start. */
+bool freeze_blocks(const struct master *m, const struct child *child);
 
 #endif

@@ -11,7 +11,7 @@
 #include "master/newfile.h"
 #include "master/options.h"
 #include "master/privileges.h"
-#include "master/start.h"
+#include "master/storage.h"
 #include "shared/base/err.h"
 #include "shared/registry/registry.h"
 #include "shared/registry/snapshot.h"
@@ -56,7 +56,7 @@ static bool prepare(struct transfer *t, const struct options *options)
 		fprintf(stderr, "rosterd: %s\n", error.text);
 		return false;
 	}
-	t->config = start_segment_config(&t->keys, options->forget);
+	t->config = storage_config(&t->keys, options->forget);
 	if (privileges_find(&t->privileges, t->keys.user, why, sizeof(why)) < 0)
 		return fail("user", why) == EXIT_SUCCESS;
 	return true;

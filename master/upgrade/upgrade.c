@@ -173,7 +173,7 @@ void upgrade_begin(struct master *m)
 	log_info("op=upgrade step=trial path=%s pid=%d", m->path, (int)u->trial.pid);
 }
 
-void upgrade_reap(struct master *m)
+void upgrade_advance(struct master *m)
 {
 	enum trial_result result;
 	char why[WHY_BYTES] = "";
@@ -188,6 +188,13 @@ void upgrade_reap(struct master *m)
 		convert(m);
 	else
 		go_on(m);
+}
+
+void upgrade_in_child(struct master *m, const struct child *self)
+{
+	(void)self;
+	if (m->upgrade.page_fd >= 0)
+		close(m->upgrade.page_fd);
 }
 
 void upgrade_stop(struct master *m)

@@ -17,6 +17,7 @@
 
 #include "master/upgrade/trial.h"
 
+struct child;
 struct handover;
 struct master;
 
@@ -42,11 +43,14 @@ struct upgrade {
 
 /* SIGUSR2 */
 void upgrade_begin(struct master *m);
-/* SIGCHLD: has the trial ended? */
-void upgrade_reap(struct master *m);
-/* The server stops: no way forward or back any more. */
-void upgrade_stop(struct master *m);
 /* The page and its descriptors are no longer needed. */
 void upgrade_release(struct master *m);
+
+/* Hooks of the plan. */
+/* Has the trial ended? */
+void upgrade_advance(struct master *m);
+void upgrade_in_child(struct master *m, const struct child *self);
+/* No way forward or back any more. */
+void upgrade_stop(struct master *m);
 
 #endif

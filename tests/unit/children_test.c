@@ -240,7 +240,9 @@ static void a_pair_is_new_for_each_fork(void **state)
 
 static void what_another_image_knew_is_taken_over(void **state)
 {
-	const struct child known = { .pid = -41, .generation = 7, .notice_fd = -1, .forked_ms = 5, .resumed_ms = 6, .told = true };
+	const struct child known = {
+		.pid = -41, .generation = 7, .notice_fd = -1, .forked_ms = 5, .resumed_ms = 6, .told = true
+	};
 	struct child *child = &children[CHILDREN + 1];
 
 	(void)state;

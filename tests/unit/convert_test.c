@@ -22,10 +22,11 @@
 
 #include "master/files.h"
 #include "master/master.h"
+#include "master/plans.h"
 #include "master/reap.h"
 #include "master/reload.h"
 #include "master/spawn.h"
-#include "master/start.h"
+#include "master/storage.h"
 #include "master/stop.h"
 #include "master/watch.h"
 #include "shared/base/clock.h"
@@ -63,7 +64,8 @@ static void prepare(struct master *m, unsigned workers)
 {
 	static struct options options;
 
-	*m = (struct master){ .options = &options,
+	*m = (struct master){ .plans = plans_rows,
+		              .options = &options,
 		              .daemon_fd = -1,
 		              .signal_fd = -1,
 		              .config_fd = -1,
@@ -98,7 +100,7 @@ static void start_old(void)
 	char why[160];
 
 	prepare(&old, 2);
-	config = start_segment_config(&old.config, false);
+	config = storage_config(&old.config, false);
 	assert_int_equal(segment_open(&config, &old.seg, &report), 0);
 	assert_int_equal(registry_format(old.seg), 0);
 	take_segment(&old);
@@ -137,7 +139,7 @@ static void end_master(struct master *m)
 {
 	if (m->loop == NULL)
 		return;
-	stop_begin(m, SIGTERM, true);
+	stop_bounded(m);
 	WAIT_FOR(children_running(m->children) == 0);
 	ev_loop_destroy(m->loop);
 	m->loop = NULL;
@@ -328,7 +330,7 @@ static void open_new(void)
 	new.convert.adopt.workers = new.workers;
 	for (unsigned i = 0; i < 2; i++)
 		new.convert.adopt.fds[i] = dup(old.children[i].handover_fd);
-	config = start_segment_config(&new.config, false);
+	config = storage_config(&new.config, false);
 	config.limit_bytes = 48 << 20;
 	assert_int_equal(convert_open(&config, new.convert.snapshot_fd, &new.seg, &report), 0);
 	assert_int_equal(files_in("seg", false), 2);

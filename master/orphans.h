@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* orphans.h - listening sockets that need a sitter.
+ *
+ * A listening socket without a ready, running and moving worker is an orphan: its bit on the board
+ * is set and every worker gets a notice, so siblings accept from it until the successor is ready;
+ * that of a worker that was taken away, until there is one more again. While the server stops there
+ * are none. */
+#ifndef MASTER_ORPHANS_H
+#define MASTER_ORPHANS_H
+
+struct master;
+
+/* Looks at all workers, and tells them when something changed. */
+void orphans_update(struct master *m);
+
+#endif
