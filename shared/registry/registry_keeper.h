@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* registry_keeper.h - what the keeper does to the registry: silent instances go, what is empty or removed is freed, pages that are
- * nearly empty are given back.
+/* registry_keeper.h - what the keeper does to the registry: silent instances go, what is empty or
+ * removed is freed, pages that are nearly empty are given back.
  *
  * Rules of locks, errors and deaths are those of registry.h. Each call is one hold of a shard that ends within its budget; where
  * the next one goes on is in what the caller keeps, or in struct registry. The keeper alone calls these. */
