@@ -205,7 +205,7 @@ static void check_request(struct server *s, struct str query, struct str form)
 		.body = form,
 		.content_type = STR("application/x-www-form-urlencoded"),
 		.user_agent = query,
-		.out = &s->out,
+		.output = { .bytes = &s->out },
 	};
 	arena_init(&s->rq.arena, 0);
 	if (!router_prepare(&s->rq)) {

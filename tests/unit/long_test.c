@@ -508,10 +508,10 @@ static void a_long_answer_waits_for_a_full_socket(void **state)
 		filled += (size_t)n;
 	get(0, "buf");
 	get(0, "ok");
-	for (unsigned i = 0; i < 1000 && c->body.len == 0; i++)
+	for (unsigned i = 0; i < 1000 && c->sender.body.len == 0; i++)
 		turn_once();
-	assert_in_range(c->body.len, sizeof(big), sizeof(big) + 20);
-	assert_in_range(c->out.len, 1, 2000);
+	assert_in_range(c->sender.body.len, sizeof(big), sizeof(big) + 20);
+	assert_in_range(c->sender.out.len, 1, 2000);
 	assert_in_range(f.worker.held_bytes, sizeof(big), UINT32_MAX);
 	turn_until_told(0, "\r\n\r\nok");
 	assert_non_null(strstr(clients[0].got, "\r\n300002\r\n<bbb"));

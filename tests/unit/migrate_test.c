@@ -12,6 +12,7 @@
 
 #include "shared/base/clock.h"
 #include "worker/http/connection_state.h"
+#include "worker/http/memory.h"
 #include "worker/http/migrate.h"
 #include "worker/v1/router.h"
 
@@ -318,7 +319,7 @@ static void one_that_is_cut_off_is_closed(void **state)
 	other = open_client();
 	settle(&old, false);
 	old.proc.config.http_memory_bytes = 50000;
-	connection_make_room(old.worker.connections); /* the other */
+	memory_make_room(old.worker.connections); /* the other */
 	assert_int_equal(old.worker.held_bytes, 0);
 	hand_over(1);
 	settle(&new, true);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "worker/http/connection.h"
 
-#include <errno.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -9,22 +9,21 @@
 #include "shared/metrics/metrics.h"
 #include "shared/net/address.h"
 #include "worker/http/connection_state.h"
+#include "worker/http/exchange.h"
 #include "worker/http/head.h"
 #include "worker/http/long.h"
+#include "worker/http/memory.h"
 #include "worker/http/park.h"
 #include "worker/http/reply.h"
 
-#define READ_BYTES (64U * 1024U)
-#define BUFFER_KEEP (8U * 1024U)       /* of a connection */
-#define POOL_KEEP (4U * 1024U * 1024U) /* of the worker */
-#define MOVED_ENOUGH (16U * 1024U)     /* bytes that earn a body or an answer its time again */
-#define SEND_MOST (1024U * 1024U)      /* bytes in one write: the other side may take them as fast as they are copied */
+#define MOVED_ENOUGH (16U * 1024U) /* bytes that earn a body or an answer its time again */
 #define LINGER_MS 2000U
 #define STOOD_STILL_MS 500U /* a timer that comes so late: the process was stopped, or the machine was */
 #define GRACE_MS 200U
 #define LINGER_BYTES (1024U * 1024U)
-#define PIECES_MAX 8
 #define REFUSED_RETRY_S 1U
+
+static const struct carrier carrier;
 
 static void step(struct connection *c);
 
@@ -38,6 +37,7 @@ int connection_pool_new(struct worker *worker)
 		return ERR_NOMEM;
 	buf_init(&pool->in);
 	buf_init(&pool->out);
+	pool->carrier = &carrier;
 	http_head_init();
 	worker->pool = pool;
 	long_init(worker);
@@ -56,8 +56,7 @@ void connection_pool_free(struct worker *worker)
 	buf_free(&pool->in);
 	buf_free(&pool->out);
 	free(pool);
-	free(worker->parked.rows);
-	worker->parked = (struct parked){ 0 };
+	park_free(worker);
 	worker->pool = NULL;
 }
 
@@ -91,22 +90,22 @@ static void unlink_from(struct connection *c)
 	count(c->worker, -1);
 }
 
+/* The texts of a parked request are in the input: a work that goes on takes both. */
 static void forget_request(struct connection *c)
 {
-	struct request *rq = c->request;
+	struct request *rq = connection_state_unpark(c);
 
-	c->request = NULL;
 	if (rq == NULL)
 		return;
 	if (rq->work != NULL) {
-		long_abandon(rq, &c->in);
+		long_abandon(rq, &c->input.own);
 	} else {
 		park_forget(rq);
 		request_free(&rq);
 	}
 }
 
-void connection_close(struct connection *c)
+static void close_now(struct connection *c)
 {
 	struct worker *worker = c->worker;
 
@@ -115,163 +114,17 @@ void connection_close(struct connection *c)
 	ev_timer_stop(worker->loop, &c->timer);
 	unlink_from(c);
 	source_limit_close(worker, &c->mark);
-	connection_forget_held(c);
+	memory_forget(c);
 	close(c->fd);
 	forget_request(c);
-	buf_free(&c->in);
-	buf_free(&c->out);
-	buf_free(&c->body);
-	/* Answers made for this socket must not go out on the next one. */
-	buf_reset(&worker->pool->out);
-	buf_reset(&worker->pool->in);
+	/* Answers made for this socket must not go out on the next one, nor what it sent become another's request. */
+	sender_free(&c->sender);
+	input_free(&c->input);
+	input_forget_received(&c->input);
 	free(c);
-	connection_crowd_left(worker);
+	memory_crowd_left(worker);
 	if ((worker->stopping || worker->leaving) && worker->connection_count == 0)
 		ev_break(worker->loop, EVBREAK_ALL);
-}
-
-/* ---- output ---------------------------------------------------------------------- */
-
-/* All of the answers are with the kernel. */
-static void answers_gone(struct connection *c)
-{
-	struct connection_pool *pool = c->worker->pool;
-	size_t keep = c->answers == &pool->out ? POOL_KEEP : BUFFER_KEEP;
-
-	c->out_at = 0;
-	if (c->answers->cap > keep)
-		buf_free(c->answers);
-	buf_reset(c->answers);
-	c->answers = &pool->out;
-	if (c->body.len == 0)
-		return;
-	buf_free(&c->out);
-	c->out = c->body;
-	buf_init(&c->body);
-	c->answers = &c->out;
-}
-
-static bool keep_answers(struct connection *c)
-{
-	struct connection_pool *pool = c->worker->pool;
-
-	if (c->answers != &pool->out)
-		return true;
-	buf_put(&c->out, pool->out.data + c->out_at, pool->out.len - c->out_at);
-	buf_reset(&pool->out);
-	c->out_at = 0;
-	c->answers = &c->out;
-	return !buf_failed(&c->out);
-}
-
-/* Shortens what is too much for one turn. Returns how many pieces are left. */
-static int cut_pieces(struct iovec *pieces, int n)
-{
-	size_t left = SEND_MOST;
-
-	for (int i = 0; i < n; i++) {
-		if (pieces[i].iov_len >= left) {
-			pieces[i].iov_len = left;
-			return i + 1;
-		}
-		left -= pieces[i].iov_len;
-	}
-	return n;
-}
-
-/* Bytes sent; 0: the socket is full; -1: broken. */
-static ssize_t send_pieces(struct connection *c, struct iovec *pieces, int given)
-{
-	int n = cut_pieces(pieces, given);
-	struct msghdr msg = { .msg_iov = pieces, .msg_iovlen = (size_t)n };
-	ssize_t sent;
-
-	do
-		sent = n == 1 ? send(c->fd, pieces->iov_base, pieces->iov_len, MSG_NOSIGNAL) : sendmsg(c->fd, &msg, MSG_NOSIGNAL);
-	while (sent < 0 && errno == EINTR);
-	if (sent < 0)
-		return errno == EAGAIN || errno == EWOULDBLOCK ? 0 : -1;
-	c->moved += (uint64_t)sent;
-	c->passed += (uint64_t)sent;
-	return sent;
-}
-
-bool connection_flush(struct connection *c)
-{
-	struct buf *answers = c->answers;
-	struct iovec piece;
-	ssize_t sent;
-
-	if (c->broken || buf_failed(answers))
-		return false;
-	if (answers->len > c->out_at) {
-		piece = (struct iovec){ answers->data + c->out_at, answers->len - c->out_at };
-		if ((sent = send_pieces(c, &piece, 1)) < 0)
-			return false;
-		c->out_at += (size_t)sent;
-	}
-	if (answers->len > c->out_at)
-		return keep_answers(c);
-	answers_gone(c);
-	return true;
-}
-
-void connection_write_through(struct connection *c, const struct iovec *pieces, int count_given)
-{
-	struct buf *answers = c->answers;
-	size_t before = answers->len - c->out_at, left;
-	struct iovec all[PIECES_MAX] = { { answers->data + c->out_at, before } };
-	ssize_t sent;
-
-	if (c->broken || buf_failed(answers))
-		return;
-	for (int i = 0; i < count_given; i++)
-		all[i + 1] = pieces[i];
-	if ((sent = send_pieces(c, all, count_given + 1)) < 0) {
-		c->broken = true;
-		return;
-	}
-	left = (size_t)sent;
-	if (left >= before) {
-		left -= before;
-		buf_reset(answers);
-		c->out_at = 0;
-	} else {
-		c->out_at += left;
-		left = 0;
-	}
-	for (int i = 0; i < count_given; i++) {
-		size_t gone = left < pieces[i].iov_len ? left : pieces[i].iov_len;
-
-		buf_put(answers, (const char *)pieces[i].iov_base + gone, pieces[i].iov_len - gone);
-		left -= gone;
-	}
-}
-
-void connection_give(struct connection *c, struct buf *body)
-{
-	struct buf *answers = c->answers;
-	size_t before = answers->len - c->out_at;
-	struct iovec pieces[2] = { { answers->data + c->out_at, before }, { body->data, body->len } };
-	ssize_t sent = 0;
-
-	c->broken |= buf_failed(answers) || buf_failed(body);
-	if (!c->broken && (sent = send_pieces(c, pieces, 2)) < 0)
-		c->broken = true;
-	if (c->broken) {
-		buf_free(body);
-	} else if ((size_t)sent < before) {
-		c->out_at += (size_t)sent;
-		c->body = *body; /* no answer follows before all of it is gone: exchange.c */
-		buf_init(body);
-	} else {
-		buf_free(&c->out);
-		buf_reset(answers);
-		c->out = *body;
-		c->out_at = (size_t)sent - before;
-		c->answers = &c->out;
-		buf_init(body);
-	}
 }
 
 /* ---- time ------------------------------------------------------------------------- */
@@ -308,42 +161,39 @@ static uint64_t phase_time_ms(const struct connection *c)
 	return 0;
 }
 
-/* Something of a request has come. The first half of an empty line is none yet: who sends such lines byte by byte gains no
- * time. */
-static bool has_begun(const struct connection *c)
-{
-	bool half_line = c->in.len == 1 && c->in.data[0] == '\r' && c->head.empty < HEAD_EMPTY_MAX;
-
-	return c->in.len > 0 && !half_line;
-}
-
 static enum connection_phase phase_of(const struct connection *c)
 {
-	if (connection_pending(c))
+	if (sender_is_pending(&c->sender))
 		return PHASE_WRITE;
 	if (c->state == CONNECTION_PARKED)
 		return PHASE_NONE;
 	if (c->state == CONNECTION_LINGER)
 		return PHASE_LINGER;
-	if (c->head_done)
+	if (c->input.head_done)
 		return PHASE_BODY;
-	if (has_begun(c))
+	if (input_has_begun(&c->input))
 		return PHASE_HEAD;
 	return c->served == 0 ? PHASE_FIRST : PHASE_IDLE;
+}
+
+/* Bytes since the deadline was set. */
+static uint64_t moved(const struct connection *c)
+{
+	return connection_passed(c) - c->phase_passed;
 }
 
 /* A later deadline leaves the timer alone: it finds out when it fires. */
 static void set_deadline(struct connection *c)
 {
 	enum connection_phase phase = phase_of(c);
-	bool moving = (phase == PHASE_BODY || phase == PHASE_WRITE) && c->moved >= MOVED_ENOUGH;
+	bool moving = (phase == PHASE_BODY || phase == PHASE_WRITE) && moved(c) >= MOVED_ENOUGH;
 	uint64_t now_ms, time_ms;
 
 	if (phase == c->phase && c->served == c->phase_served && !moving)
 		return;
 	c->phase = phase;
 	c->phase_served = c->served;
-	c->moved = 0;
+	c->phase_passed = connection_passed(c);
 	time_ms = phase_time_ms(c);
 	if (time_ms == 0) {
 		c->deadline_ms = 0;
@@ -357,16 +207,20 @@ static void set_deadline(struct connection *c)
 
 static void late(struct connection *c)
 {
-	bool reading = c->phase == PHASE_BODY || (c->phase == PHASE_HEAD && c->in.len > 0);
+	bool reading = c->phase == PHASE_BODY || (c->phase == PHASE_HEAD && c->input.own.len > 0);
 
+	if (c->held.cut != CUT_NOT) {
+		step(c);
+		return;
+	}
 	if (c->phase != PHASE_IDLE && c->phase != PHASE_LINGER)
 		metric_add(METRIC_HTTP_TIMEOUTS, 1);
 	if (!reading) {
-		connection_close(c);
+		close_now(c);
 		return;
 	}
 	exchange_refuse(c, 408);
-	buf_reset(&c->in);
+	input_reset(&c->input);
 	step(c);
 }
 
@@ -402,29 +256,26 @@ static void watch(struct connection *c, ev_io *watcher, bool on)
 static void end(struct connection *c)
 {
 	if (!c->linger || shutdown(c->fd, SHUT_WR) < 0) {
-		connection_close(c);
+		close_now(c);
 		return;
 	}
-	c->state = CONNECTION_LINGER;
-	c->moved = 0;
-	c->in_at = 0;
-	buf_free(&c->in);
-	connection_count_held(c);
+	connection_state_lingers(c);
+	c->phase_passed = connection_passed(c);
+	input_free(&c->input);
+	memory_count(c);
 	watch(c, &c->writer, false);
 	watch(c, &c->reader, true);
 	set_deadline(c);
 }
 
-/* ---- memory ------------------------------------------------------------------------ */
-
 static void cut_off(struct connection *c)
 {
-	if (c->cut == CUT_CLOSED) {
-		connection_close(c);
+	if (c->held.cut == CUT_CLOSED) {
+		close_now(c);
 		return;
 	}
-	c->cut = CUT_NOT;
-	buf_reset(&c->worker->pool->in); /* what has just come belongs to the request that is refused */
+	memory_told(c);
+	input_forget_received(&c->input); /* what has just come belongs to the request that is refused */
 	exchange_refuse(c, 503);
 	step(c);
 }
@@ -432,98 +283,69 @@ static void cut_off(struct connection *c)
 /* Nothing of a request has come, nothing waits to be written. */
 static bool is_idle(const struct connection *c)
 {
-	return c->state == CONNECTION_OPEN && c->in.len == 0 && !connection_pending(c);
+	return c->state == CONNECTION_OPEN && c->input.own.len == 0 && !sender_is_pending(&c->sender);
+}
+
+/* Looks for what comes next. unread: the input has not been looked at to its end. */
+static void wait_for_more(struct connection *c, bool unread)
+{
+	bool pending = sender_is_pending(&c->sender);
+	bool waiting = unread && c->state == CONNECTION_OPEN && c->input.own.len > 0;
+
+	watch(c, &c->reader, c->state == CONNECTION_OPEN && !pending && !waiting);
+	watch(c, &c->writer, pending || waiting);
+	set_deadline(c);
 }
 
 /* Everything that can be done now, then wait for what comes next. May free the connection. */
 static void step(struct connection *c)
 {
-	bool ran, waiting;
+	bool unread = true; /* nobody looks at the input when the rest of an answer goes out only now */
 
-	if (c->cut != CUT_NOT) {
+	if (c->held.cut != CUT_NOT) {
 		cut_off(c);
 		return;
 	}
-	if (connection_pending(c))
-		c->broken |= !connection_flush(c);
-	ran = c->state == CONNECTION_OPEN && !connection_pending(c);
-	if (ran)
-		exchange_run(c);
-	if (c->broken || !connection_flush(c)) {
-		connection_close(c);
+	if (sender_is_pending(&c->sender))
+		(void)sender_flush(&c->sender, c->fd);
+	if (c->state == CONNECTION_OPEN && !sender_is_pending(&c->sender))
+		unread = exchange_run(c);
+	if (connection_is_broken(c) || !sender_flush(&c->sender, c->fd)) {
+		close_now(c);
 		return;
 	}
-	if (c->state == CONNECTION_ENDING && !connection_pending(c)) {
+	if (c->state == CONNECTION_ENDING && !sender_is_pending(&c->sender)) {
 		end(c);
 		return;
 	}
 	if (c->worker->stopping && is_idle(c)) {
-		connection_close(c);
+		close_now(c);
 		return;
 	}
-	connection_count_held(c);
-	connection_make_room(c);
-	if (c->cut != CUT_NOT) {
+	memory_count(c);
+	memory_make_room(c);
+	if (c->held.cut != CUT_NOT)
 		cut_off(c);
-		return;
-	}
-	/* Nobody looked at the input when the rest of an answer went out only now. */
-	waiting = c->state == CONNECTION_OPEN && c->in.len > 0 && (c->turn_over || !ran);
-	watch(c, &c->reader, c->state == CONNECTION_OPEN && !connection_pending(c) && !waiting);
-	watch(c, &c->writer, connection_pending(c) || waiting);
-	set_deadline(c);
-}
-
-/* How much to make room for: the rest of a body, but no more than a client has earned by sending. */
-static size_t wanted(const struct connection *c, const struct buf *in)
-{
-	uint64_t whole = c->head_done && !c->head.chunked ? c->head.length + c->head.content_length : 0;
-
-	if (in != &c->in)
-		return READ_BYTES;
-	if (whole > in->len && whole - in->len < READ_BYTES)
-		return (size_t)(whole - in->len);
-	return whole > in->len || c->head.chunked ? READ_BYTES : 4096;
-}
-
-/* Bytes read; 0: nothing there yet; -1: the end, or broken. */
-static ssize_t receive(struct connection *c)
-{
-	struct buf *in = c->in.len > 0 ? &c->in : &c->worker->pool->in;
-	ssize_t n;
-
-	if (!buf_reserve(in, wanted(c, in)))
-		return -1;
-	do
-		n = recv(c->fd, in->data + in->len, in->cap - in->len < READ_BYTES ? in->cap - in->len : READ_BYTES, 0);
-	while (n < 0 && errno == EINTR);
-	if (n < 0)
-		return errno == EAGAIN || errno == EWOULDBLOCK ? 0 : -1;
-	if (n == 0)
-		return -1;
-	in->len += (size_t)n;
-	c->moved += (uint64_t)n;
-	c->passed += (uint64_t)n;
-	return n;
+	else
+		wait_for_more(c, unread);
 }
 
 /* Reads and forgets; not for ever. */
 static void drain(struct connection *c)
 {
-	struct buf *in = &c->worker->pool->in;
-	ssize_t n = receive(c);
+	ssize_t n = input_receive(&c->input, c->fd);
 
-	buf_reset(in);
-	if (n < 0 || c->moved > LINGER_BYTES)
-		connection_close(c);
+	input_forget_received(&c->input);
+	if (n < 0 || moved(c) > LINGER_BYTES)
+		close_now(c);
 }
 
 static void readable(struct connection *c)
 {
 	if (c->state == CONNECTION_LINGER)
 		drain(c);
-	else if (receive(c) < 0)
-		connection_close(c);
+	else if (input_receive(&c->input, c->fd) < 0)
+		close_now(c);
 	else
 		step(c);
 }
@@ -554,7 +376,8 @@ static struct connection *connection_new(struct worker *worker, int fd)
 	}
 	c->worker = worker;
 	c->fd = fd;
-	c->answers = &worker->pool->out;
+	input_init(&c->input, &worker->pool->in);
+	sender_init(&c->sender, &worker->pool->out);
 	ev_io_init(&c->reader, on_readable, fd, EV_READ);
 	ev_io_init(&c->writer, on_writable, fd, EV_WRITE);
 	ev_timer_init(&c->timer, on_timer, 0.0, 0.0);
@@ -566,8 +389,7 @@ static struct connection *connection_new(struct worker *worker, int fd)
 /* The answer is made: nothing is read, it goes out and the connection ends. */
 static void refuse(struct connection *c)
 {
-	c->state = CONNECTION_ENDING;
-	c->linger = true;
+	connection_state_refused(c);
 	step(c);
 }
 
@@ -576,7 +398,7 @@ static void set_source(struct connection *c, const struct sockaddr_storage *peer
 {
 	if (peer != NULL)
 		address_of_sockaddr(peer, c->source, &c->source_port);
-	c->sender = registry_sender(&c->worker->registry, c->source);
+	c->sender_key = registry_sender(&c->worker->registry, c->source);
 }
 
 void connection_open(struct worker *worker, int fd, const struct sockaddr_storage *peer)
@@ -593,12 +415,12 @@ void connection_open(struct worker *worker, int fd, const struct sockaddr_storag
 		readable(c);
 		break;
 	case SOURCE_REFUSE:
-		reply_refuse_source(c->answers, "limits.connections_per_source",
+		reply_refuse_source(c->sender.answers, "limits.connections_per_source",
 		                    worker->proc->config.limit_connections_per_source, REFUSED_RETRY_S);
 		refuse(c);
 		break;
 	case SOURCE_DROP:
-		connection_close(c);
+		close_now(c);
 		break;
 	}
 }
@@ -617,15 +439,9 @@ void connection_adopt(struct worker *worker, int fd, struct connection_rest *res
 	}
 	known = getpeername(fd, (struct sockaddr *)&peer, &n) == 0 && (peer.ss_family == AF_INET || peer.ss_family == AF_INET6);
 	set_source(c, known ? &peer : NULL);
-	c->in = rest->in;
-	c->out = rest->out;
-	c->answers = c->out.len > 0 ? &c->out : c->answers;
-	c->served = rest->served;
-	c->idle_ms = worker->proc->config.http_idle_timeout_ms;
-	if (c->idle_ms < rest->idle_ms)
-		c->idle_ms = rest->idle_ms;
-	c->linger = rest->linger;
-	c->state = rest->ending ? CONNECTION_ENDING : CONNECTION_OPEN;
+	input_adopt(&c->input, &rest->in);
+	sender_adopt(&c->sender, &rest->out);
+	connection_state_adopt(c, rest);
 	step(c);
 }
 
@@ -635,27 +451,70 @@ void connection_refuse(struct worker *worker, int fd)
 
 	if (c == NULL)
 		return;
-	reply_refuse(c->answers, 503);
+	reply_refuse(c->sender.answers, 503);
 	refuse(c);
 }
 
-void connection_answered(struct connection *c)
+/* ---- what a request may do to it: struct carrier ------------------------------------- */
+
+static void carrier_take(struct request *rq)
 {
-	c->answers = &c->out;
-	exchange_finish(c, c->request, clock_mono_us());
-	c->linger |= c->state == CONNECTION_ENDING && c->in.len > c->in_at;
+	sender_take(&rq->connection->sender, rq->connection->fd, &rq->output);
+}
+
+static void carrier_resume(struct request *rq)
+{
+	struct sender *sender = &rq->connection->sender;
+
+	sender_use_own(sender);
+	rq->output.bytes = sender->answers;
+}
+
+static void carrier_complete(struct request *rq)
+{
+	struct connection *c = rq->connection;
+
+	sender_use_own(&c->sender);
+	carrier_take(rq);
+	exchange_finish(c, rq, clock_mono_us());
+	if (input_is_left(&c->input))
+		connection_state_unread(c);
 	step(c);
 }
 
-void connection_give_up(struct connection *c)
+static void carrier_give_up(struct request *rq)
 {
+	struct connection *c = rq->connection;
+
 	forget_request(c);
-	c->in_at = 0;
-	buf_reset(&c->in);
-	c->answers = &c->out;
+	input_reset(&c->input);
+	sender_use_own(&c->sender);
 	exchange_refuse(c, 503);
 	step(c);
 }
+
+static bool carrier_has_left(const struct request *rq)
+{
+	struct pollfd look = { .fd = rq->connection->fd, .events = POLLRDHUP };
+
+	return poll(&look, 1, 0) > 0;
+}
+
+static void carrier_close(struct request *rq)
+{
+	close_now(rq->connection);
+}
+
+static const struct carrier carrier = {
+	.take = carrier_take,
+	.resume = carrier_resume,
+	.complete = carrier_complete,
+	.give_up = carrier_give_up,
+	.has_left = carrier_has_left,
+	.close = carrier_close,
+};
+
+/* ---- all of them ----------------------------------------------------------------------- */
 
 void connection_stop_all(struct worker *worker)
 {
@@ -677,7 +536,7 @@ void connection_close_all(struct worker *worker)
 
 	for (c = worker->connections; c != NULL; c = next) {
 		next = c->next;
-		connection_close(c);
+		close_now(c);
 	}
 }
 

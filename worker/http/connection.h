@@ -7,22 +7,21 @@
  * unfinished: part of a request, or answers the client has not taken yet. While answers wait, nothing
  * more is read. All connections hang from worker->connections and free themselves.
  *
+ * Below it are the parts that do not know it: input.h (bytes into requests), sender.h (answers onto the
+ * socket), exchange.h (one request), memory.h (what all connections hold), park.h and long.h (answers
+ * that come later). Those reach the connection through struct carrier (request.h) only.
+ *
  * Times (http.*_timeout): a head has to be whole within its time; a body and an answer have to move
  * within theirs; an idle connection is closed, not before the time its client was told (worker/http/keep_alive.h). One timer
  * each, re-armed only when it fires too early. */
 #ifndef WORKER_HTTP_CONNECTION_H
 #define WORKER_HTTP_CONNECTION_H
 
-#include <stdbool.h>
 #include <stdint.h>
 #include <sys/socket.h>
-#include <sys/uio.h>
 
 #include "shared/base/err.h"
 
-struct buf;
-struct connection;
-struct request;
 struct worker;
 
 /* Sets worker->pool; the loop, process and router of the worker must be there. */
@@ -40,17 +39,5 @@ void connection_stop_all(struct worker *worker);
 void connection_close_all(struct worker *worker);
 /* The worker stood still for so long: nobody is late because of that. */
 void connection_postpone_all(struct worker *worker, uint64_t ms);
-
-/* Writes what the answer buffer holds and then the pieces, without copying what the socket takes at once. */
-void connection_write_through(struct connection *connection, const struct iovec *pieces, int count);
-/* The same with a buffer of any length, which becomes the connection's own if the socket does not take all of it. Leaves *body
- * empty. */
-void connection_give(struct connection *connection, struct buf *body);
-/* The parked request has its answer. */
-void connection_answered(struct connection *connection);
-/* Closes it at once, whatever it is doing. Frees it. */
-void connection_close(struct connection *connection);
-/* Its parked request will not be answered: 503, and it ends. May free it. */
-void connection_give_up(struct connection *connection);
 
 #endif

@@ -1,14 +1,21 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* connection_state.h - what connection.c, exchange.c and park.c share. */
+/* connection_state.h - a connection as the modules of its family see it: connection, exchange, memory, migrate.
+ *
+ * Each field is written by one of them, which is named at it; the others read it or call that module.
+ * The order in which a connection lives:
+ *
+ *     OPEN <-> PARKED          a handler answers later
+ *     OPEN, PARKED -> ENDING   the last answer is made, or the request is refused
+ *     ENDING -> LINGER         it is sent, and unread bytes may be there */
 #ifndef WORKER_HTTP_CONNECTION_STATE_H
 #define WORKER_HTTP_CONNECTION_STATE_H
 
 #include <ev.h>
 
-#include "worker/http/chunked.h"
 #include "worker/http/connection.h"
-#include "worker/http/head_check.h"
+#include "worker/http/input.h"
 #include "worker/http/request.h"
+#include "worker/http/sender.h"
 #include "worker/http/source_limit.h"
 #include "worker/worker.h"
 
@@ -29,54 +36,48 @@ enum connection_cut {
 /* What the timer waits for. */
 enum connection_phase { PHASE_NONE, PHASE_FIRST, PHASE_IDLE, PHASE_HEAD, PHASE_BODY, PHASE_WRITE, PHASE_LINGER };
 
+/* memory.c */
+struct held {
+	uint64_t bytes; /* of the buffers of input and sender, as counted in the worker's */
+	unsigned row;   /* of struct worker's held; 0: none */
+	struct connection *before, *after;
+	uint64_t progress_ms, progress_at; /* when, and at how many bytes passed, its client last made progress */
+	enum connection_cut cut;
+};
+
 struct connection {
+	/* connection.c */
 	struct worker *worker;
 	struct connection *prev, *next;
 	int fd;
-	enum connection_state state;
-	bool linger;    /* unread bytes may be there at the end */
-	bool turn_over; /* whole requests may be waiting in the input: they come after those of the others */
-	bool broken;    /* the socket failed while an answer was being made */
 	ev_io reader, writer;
 	ev_timer timer;
-
 	enum connection_phase phase;
 	uint32_t phase_served; /* `served` when the phase began */
-	uint64_t moved;        /* bytes since the deadline was set */
+	uint64_t phase_passed; /* bytes passed when the deadline was set */
 	uint64_t deadline_ms;  /* 0: none */
-	uint64_t idle_ms;      /* http.idle_timeout when the last answer was made: it has promised (keep_alive.h) */
 	uint64_t timer_at_ms;  /* when the active timer fires */
-
-	struct buf in; /* what is unfinished; empty: the pool's buffer is read into */
-	size_t in_at;  /* first byte of the current request */
-	bool head_done;
-	struct head_check head;
-	struct chunked chunked;
-
-	struct buf out; /* what the client has not taken */
-	size_t out_at;
-	struct buf *answers; /* where answers go: the pool's buffer, or out while it holds something */
-	struct buf body;     /* of a long answer, behind out: it takes the place of out, uncopied, once that is gone */
-
-	uint64_t passed; /* bytes received and sent, ever */
-	enum connection_cut cut;
-	/* connection_memory.c */
-	uint64_t held_bytes; /* of in, out and body, as counted in the worker's */
-	unsigned held_class; /* of struct worker's held; 0: none */
-	struct connection *held_before, *held_after;
-	uint64_t progress_ms, progress_at; /* when, and at how many bytes passed, its client last made progress */
-
-	struct request *request; /* parked */
-	uint32_t served;
 	uint8_t source[16];
-	uint64_t sender; /* registry_sender() of it: for every beat, so it is made once */
+	uint64_t sender_key; /* registry_sender() of it: for every beat, so it is made once */
 	uint16_t source_port;
 	struct source_mark mark; /* how it counts for its source */
+
+	/* connection_state.c */
+	enum connection_state state;
+	bool linger;             /* unread bytes may be there at the end */
+	uint32_t served;         /* requests */
+	uint64_t idle_ms;        /* http.idle_timeout when the last answer was made: it has promised (keep_alive.h) */
+	struct request *request; /* parked */
+
+	struct input input;   /* input.c */
+	struct sender sender; /* sender.c */
+	struct held held;     /* memory.c */
 };
 
 struct connection_pool {
-	struct buf in, out;
-	struct request *request; /* the next one to use; a parked one goes to its connection */
+	struct buf in, out;            /* the shared buffers of input.h and sender.h */
+	struct request *request;       /* the next one to use; a parked one goes to its connection */
+	const struct carrier *carrier; /* of all connections: connection.c */
 };
 
 /* A connection that another worker began (migrate.h): what it has read of the next request, and what its client has not taken
@@ -88,31 +89,40 @@ struct connection_rest {
 	bool ending, linger;
 };
 
-/* Takes the descriptor and the buffers over, and answers what can be answered. */
-void connection_adopt(struct worker *worker, int fd, struct connection_rest *rest);
-/* Answers every whole request in the input; keeps the rest. exchange.c */
-void exchange_run(struct connection *connection);
-/* A page that refuses the request being read; the connection ends. */
-void exchange_refuse(struct connection *connection, int status);
-/* The parked request is answered: it is done with. */
-void exchange_finish(struct connection *connection, struct request *rq, uint64_t now_us);
-void request_free(struct request **rq);
+/* ---- transitions: connection_state.c ------------------------------------------------ */
 
-/* False: broken. What the socket does not take moves to connection->out. */
-bool connection_flush(struct connection *connection);
+/* A request has come; the count of them. */
+uint32_t connection_state_begin(struct connection *c);
+/* It is answered later, and the connection owns it until then. */
+void connection_state_park(struct connection *c, struct request *rq);
+/* Its answer is made; the request is the caller's. stays: the connection may have another one. */
+void connection_state_answered(struct connection *c, bool stays);
+/* The last answer is made, and not all of the input was read. */
+void connection_state_refused(struct connection *c);
+/* Bytes behind the last request are left; counts if that has ended the connection. */
+void connection_state_unread(struct connection *c);
+/* The last answer is sent. */
+void connection_state_lingers(struct connection *c);
+/* The parked request, which is the caller's from now on; NULL: there is none. */
+struct request *connection_state_unpark(struct connection *c);
+/* As another worker left it. */
+void connection_state_adopt(struct connection *c, const struct connection_rest *rest);
 
-/* connection_memory.c: the sizes of its buffers have changed; they are freed with the connection. */
-void connection_count_held(struct connection *connection);
-void connection_forget_held(struct connection *connection);
-/* More than http.memory: frees what the worst of all connections hold, and sets their `cut`; this one may be among them. */
-void connection_make_room(struct connection *connection);
-/* When half of a crowd has gone, what its connections took goes back to the system: free() gives back only what nothing that
- * lives longer lies behind. */
-void connection_crowd_left(struct worker *worker);
+/* ---- reading ---------------------------------------------------------------------- */
 
-static inline bool connection_pending(const struct connection *connection)
+/* Memory was refused, or the socket failed. */
+static inline bool connection_is_broken(const struct connection *c)
 {
-	return connection->out.len > connection->out_at;
+	return c->sender.broken || buf_failed(&c->input.own);
 }
+
+/* Bytes received and sent, ever. */
+static inline uint64_t connection_passed(const struct connection *c)
+{
+	return c->input.received + c->sender.sent;
+}
+
+/* Takes the descriptor and the buffers over, and answers what can be answered. connection.c */
+void connection_adopt(struct worker *worker, int fd, struct connection_rest *rest);
 
 #endif

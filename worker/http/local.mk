@@ -3,21 +3,24 @@ libroster_a_SOURCES += \
 	worker/http/accept.c worker/http/accept.h \
 	worker/http/chunked.c worker/http/chunked.h \
 	worker/http/connection.c worker/http/connection.h \
-	worker/http/connection_state.h \
+	worker/http/connection_state.c worker/http/connection_state.h \
 	worker/http/cors.c worker/http/cors.h \
-	worker/http/exchange.c \
+	worker/http/exchange.c worker/http/exchange.h \
 	worker/http/head.c worker/http/head.h \
 	worker/http/head_check.c worker/http/head_check.h \
+	worker/http/input.c worker/http/input.h \
 	worker/http/keep_alive.c worker/http/keep_alive.h \
 	worker/http/long.c worker/http/long.h \
 	worker/http/media.c worker/http/media.h \
-	worker/http/memory.c \
+	worker/http/memory.c worker/http/memory.h \
 	worker/http/migrate.c worker/http/migrate.h \
+	worker/http/output.c worker/http/output.h \
 	worker/http/park.c worker/http/park.h \
 	worker/http/parser_library.h \
 	worker/http/path.c worker/http/path.h \
 	worker/http/reply.c worker/http/reply.h \
-	worker/http/request.h \
+	worker/http/request.c worker/http/request.h \
+	worker/http/sender.c worker/http/sender.h \
 	worker/http/source_limit.c worker/http/source_limit.h
 
 if HAVE_CMOCKA

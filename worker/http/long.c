@@ -2,7 +2,6 @@
 #include "worker/http/long.h"
 
 #include <inttypes.h>
-#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -11,9 +10,10 @@
 #include "shared/base/fiber.h"
 #include "shared/metrics/metrics.h"
 #include "shared/process/turn.h"
-#include "worker/http/connection_state.h"
 #include "worker/http/park.h"
+#include "worker/http/request.h"
 #include "worker/v1/routes.h"
+#include "worker/worker.h"
 
 /* Less than this after a wake-up, and nobody else wanted anything. */
 #define QUIET_US 30U
@@ -132,12 +132,14 @@ static void count_held(struct long_lane *lane, struct long_work *work)
 	work->held_bytes = held;
 }
 
-/* True: it has returned. */
+/* True: it has returned. What it has borrowed for its answer may go with the next slice, so it is sent now. */
 static bool slice(struct long_lane *lane, struct long_work *work)
 {
 	uint64_t before_us = clock_mono_us();
 	bool over = fiber_run(work->fiber, LONG_SLICE_US, work->gone);
 
+	if (!work->gone)
+		work->rq->carrier->take(work->rq);
 	count_held(lane, work);
 	lane->owed_us += clock_mono_us() - before_us;
 	if (over) {
@@ -281,16 +283,12 @@ static struct long_work *next_work(const struct long_lane *lane)
 
 /* ---- in the loop --------------------------------------------------------------------- */
 
-/* A client that has closed, or shut its side, does not wait; whatever it sent before that is still to be read. */
 static bool has_left(struct long_work *work, uint64_t now_ms)
 {
-	struct pollfd look = { .events = POLLRDHUP };
-
 	if (work->gone || now_ms - work->looked_ms < LONG_LOOK_MS)
 		return false;
 	work->looked_ms = now_ms;
-	look.fd = work->rq->connection->fd;
-	return poll(&look, 1, 0) > 0;
+	return work->rq->carrier->has_left(work->rq);
 }
 
 /* Of those that wait some at a time: who has left needs no place, and others its connection. */
@@ -306,7 +304,7 @@ static void look_at_waiting(struct long_lane *lane, uint64_t now_ms)
 		}
 		lane->look = work->next;
 		if (has_left(work, now_ms))
-			connection_close(work->rq->connection);
+			work->rq->carrier->close(work->rq);
 	}
 }
 
@@ -318,7 +316,7 @@ static void go_on(struct long_lane *lane, struct long_work *work, uint64_t now_u
 
 	lane->turn = work->id;
 	if (has_left(work, now_us / 1000))
-		connection_close(work->rq->connection);
+		work->rq->carrier->close(work->rq);
 	find_out(work);
 	turn_begin(&worker->turn, now_us);
 	over = slice(lane, work);
@@ -399,7 +397,7 @@ void long_free(struct worker *worker)
 		bool begun = work->fiber != NULL;
 
 		if (!work->gone)
-			connection_close(work->rq->connection); /* one that has not begun is gone with it */
+			work->rq->carrier->close(work->rq); /* one that has not begun is gone with it */
 		if (!begun)
 			continue;
 		while (!slice(lane, work))
@@ -484,7 +482,8 @@ void long_abandon(struct request *rq, struct buf *in)
 	work->in = *in;
 	buf_init(in);
 	rq->connection = NULL;
-	rq->out = &work->sink;
+	output_drop(&rq->output);
+	rq->output.bytes = &work->sink;
 	if (work->fiber == NULL)
 		finish(lane_of(rq), work);
 }
@@ -496,7 +495,7 @@ static void refuse_all(struct long_list *list)
 	for (struct long_work *work = list->first; work != NULL; work = next) {
 		next = work->next;
 		if (!work->gone && !work->rq->answered)
-			connection_give_up(work->rq->connection);
+			work->rq->carrier->give_up(work->rq);
 	}
 }
 

@@ -79,61 +79,30 @@ static bool send_head(int fd, const struct migrate_head *head, int passed_fd)
 	return n > 0 && write_all(fd, (const char *)head + n, sizeof(*head) - (size_t)n);
 }
 
-/* A request whose chunked body is decoded in part, as it could have come: the decoded bytes as one chunk, then where the
- * decoder stands, then what it has not seen. */
-static void chunked_as_sent(const struct connection *c, struct buf *b)
-{
-	const struct chunked *ch = &c->chunked;
-	const char *data = c->in.data + c->in_at;
-	size_t n = c->in.len - c->in_at, decoded = ch->out - ch->start;
-
-	buf_put(b, data, ch->start);
-	if (decoded > 0) {
-		buf_printf(b, "%zx\r\n", decoded);
-		buf_put(b, data + ch->start, decoded);
-		if (ch->state != CHUNKED_DATA_END)
-			BUF_LIT(b, "\r\n");
-	}
-	if (ch->state == CHUNKED_DATA)
-		buf_printf(b, "%llx\r\n", (unsigned long long)ch->left);
-	else if (ch->state == CHUNKED_TRAILER)
-		BUF_LIT(b, "0\r\n");
-	buf_put(b, data + ch->in, n - ch->in);
-}
-
-/* With the empty lines before it, which the receiver is to count too. */
-static void request_as_sent(const struct connection *c, struct buf *b)
-{
-	for (unsigned i = 0; i < c->head.empty; i++)
-		BUF_LIT(b, "\r\n");
-	if (c->in.len > 0 && c->head_done && c->head.chunked)
-		chunked_as_sent(c, b);
-	else if (c->in.len > c->in_at)
-		buf_put(b, c->in.data + c->in_at, c->in.len - c->in_at);
-}
-
 static bool can_go_over(const struct connection *c)
 {
-	return !c->broken && c->cut == CUT_NOT &&
-	       (c->state == CONNECTION_OPEN || (c->state == CONNECTION_ENDING && connection_pending(c)));
+	return !connection_is_broken(c) && c->held.cut == CUT_NOT &&
+	       (c->state == CONNECTION_OPEN || (c->state == CONNECTION_ENDING && sender_is_pending(&c->sender)));
 }
 
 static bool send_one(const struct connection *c, int fd, struct buf *in)
 {
+	const struct sender *sender = &c->sender;
 	struct migrate_head head = {
 		.magic = MIGRATE_MAGIC,
 		.flags = (c->state == CONNECTION_ENDING ? (uint32_t)MIGRATE_ENDING : 0) |
 		         (c->linger ? (uint32_t)MIGRATE_LINGER : 0),
 		.served = c->served,
 		.idle_ms = (uint32_t)c->idle_ms,
-		.out_bytes = c->out.len - c->out_at + c->body.len,
+		.out_bytes = sender->out.len - sender->at + sender->body.len,
 	};
 
 	buf_reset(in);
-	request_as_sent(c, in);
+	input_as_sent(&c->input, in);
 	head.in_bytes = in->len;
 	return !buf_failed(in) && send_head(fd, &head, c->fd) && write_all(fd, in->data, in->len) &&
-	       write_all(fd, c->out.data + c->out_at, c->out.len - c->out_at) && write_all(fd, c->body.data, c->body.len);
+	       write_all(fd, sender->out.data + sender->at, sender->out.len - sender->at) &&
+	       write_all(fd, sender->body.data, sender->body.len);
 }
 
 int migrate_send(struct worker *worker, int fd)

@@ -3,7 +3,9 @@
 
 #include <stdlib.h>
 
-#include "worker/http/connection_state.h"
+#include "shared/process/process.h"
+#include "worker/http/request.h"
+#include "worker/worker.h"
 
 /* Index of the first row with an id not below; ids rise, so the rows are sorted. */
 static uint32_t position(const struct parked *parked, uint64_t id)
@@ -72,9 +74,7 @@ struct request *request_resume(struct worker *worker, uint64_t id)
 	struct request *rq = find(&worker->parked, id, &at);
 
 	if (rq != NULL && rq->connection != NULL) {
-		/* Not the worker's buffer: other connections use it until this one is written. */
-		rq->connection->answers = &rq->connection->out;
-		rq->out = rq->connection->answers;
+		rq->carrier->resume(rq);
 		rq->close_after |= worker->stopping || worker->leaving; /* known since */
 	}
 	return rq;
@@ -83,5 +83,12 @@ struct request *request_resume(struct worker *worker, uint64_t id)
 void request_complete(struct request *rq)
 {
 	park_forget(rq);
-	connection_answered(rq->connection);
+	rq->carrier->complete(rq);
+}
+
+void park_free(struct worker *worker)
+{
+	ROSTER_ASSERT(worker->parked.count == 0);
+	free(worker->parked.rows);
+	worker->parked = (struct parked){ 0 };
 }

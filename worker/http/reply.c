@@ -4,7 +4,6 @@
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
-#include <sys/uio.h>
 #include <time.h>
 
 #include "shared/base/clock.h"
@@ -13,16 +12,16 @@
 #include "shared/codec/json_write.h"
 #include "shared/metrics/metrics.h"
 #include "shared/process/process.h"
-#include "worker/http/connection.h"
 #include "worker/http/media.h"
 #include "worker/v1/routes.h"
 #include "worker/http/cors.h"
 #include "worker/worker.h"
 
-/* From here on a body is not copied behind its head but written from where it lies. */
-#define WRITE_THROUGH (16U * 1024U)
+/* From here on a text is not copied behind its head but written from where it lies. */
+#define BORROWED (16U * 1024U)
 
 #define CRLF "\r\n"
+#define LAST_CHUNK "0" CRLF CRLF
 #define ALL_METHODS "GET, HEAD, POST, PUT, DELETE, OPTIONS"
 
 static const struct status {
@@ -227,7 +226,7 @@ static void count_status(int status)
 static bool put_head(struct request *rq, struct reply *reply)
 {
 	const struct status *status = status_of(reply->status);
-	struct buf *out = rq->out;
+	struct buf *out = rq->output.bytes;
 	char *at;
 
 	ROSTER_ASSERT(!rq->answered);
@@ -261,15 +260,15 @@ static void put_reply(struct request *rq, struct reply *reply, struct str body)
 	if (!put_head(rq, reply) || rq->method == METHOD_HEAD)
 		return;
 	if (!reply->chunked) {
-		buf_str(rq->out, body);
+		buf_str(rq->output.bytes, body);
 		return;
 	}
 	if (body.n > 0) {
-		put_chunk_size(rq->out, body.n);
-		buf_str(rq->out, body);
-		BUF_LIT(rq->out, CRLF);
+		put_chunk_size(rq->output.bytes, body.n);
+		buf_str(rq->output.bytes, body);
+		BUF_LIT(rq->output.bytes, CRLF);
 	}
-	BUF_LIT(rq->out, "0" CRLF CRLF);
+	BUF_LIT(rq->output.bytes, "0" CRLF CRLF);
 }
 
 /* The type of a text answer: what the client likes best, or text/plain. */
@@ -294,22 +293,6 @@ void reply_ok(struct request *rq)
 	reply_text(rq, 200, STR("ok"));
 }
 
-/* a, b and c stay where they are; out holds the head and what is before it. */
-static void put_large(struct request *rq, const struct reply *reply, struct str a, struct str b, struct str c)
-{
-	const struct str *parts[] = { &a, &b, &c };
-	struct iovec pieces[4];
-	int count = 0;
-
-	for (unsigned i = 0; i < 3; i++) {
-		if (parts[i]->n > 0)
-			pieces[count++] = (struct iovec){ (void *)parts[i]->p, parts[i]->n };
-	}
-	if (reply->chunked)
-		pieces[count++] = (struct iovec){ (void *)(CRLF "0" CRLF CRLF), 7 };
-	connection_write_through(rq->connection, pieces, count);
-}
-
 /* Everything before the body. False: there is none to follow. */
 static bool begin_json(struct request *rq, struct reply *reply)
 {
@@ -320,7 +303,21 @@ static bool begin_json(struct request *rq, struct reply *reply)
 	if (!put_head(rq, reply) || rq->method == METHOD_HEAD)
 		return false;
 	if (reply->chunked && reply->length > 0)
-		put_chunk_size(rq->out, reply->length);
+		put_chunk_size(rq->output.bytes, reply->length);
+	return true;
+}
+
+/* b stays where it is; what comes behind it goes into the arena. False: no memory for that. */
+static bool borrow(struct request *rq, struct str b, struct str c, bool chunked)
+{
+	struct str end = chunked ? STR(CRLF LAST_CHUNK) : STR("");
+	char *tail = arena_alloc(&rq->arena, c.n + end.n + 1);
+
+	if (tail == NULL)
+		return false;
+	add(add(tail, c), end);
+	output_borrow(&rq->output, b);
+	output_borrow(&rq->output, str_make(tail, c.n + end.n));
 	return true;
 }
 
@@ -333,15 +330,13 @@ static void put_json(struct request *rq, struct str headers, struct str a, struc
 
 	if (!begin_json(rq, &reply))
 		return;
-	if (total >= WRITE_THROUGH && rq->connection != NULL) {
-		put_large(rq, &reply, a, b, c);
-		return;
+	buf_str(rq->output.bytes, a);
+	if (b.n < BORROWED || !borrow(rq, b, c, reply.chunked)) {
+		buf_str(rq->output.bytes, b);
+		buf_str(rq->output.bytes, c);
+		if (reply.chunked)
+			buf_str(rq->output.bytes, total > 0 ? STR(CRLF LAST_CHUNK) : STR(LAST_CHUNK));
 	}
-	buf_str(rq->out, a);
-	buf_str(rq->out, b);
-	buf_str(rq->out, c);
-	if (reply.chunked)
-		buf_str(rq->out, total > 0 ? STR(CRLF "0" CRLF CRLF) : STR("0" CRLF CRLF));
 }
 
 void reply_json(struct request *rq, struct str a, struct str b, struct str c)
@@ -356,18 +351,18 @@ static void give_json(struct request *rq, struct str a, struct buf *b, struct st
 
 	if (!begin_json(rq, &reply))
 		return;
-	buf_str(rq->out, a);
+	buf_str(rq->output.bytes, a);
 	buf_str(b, c);
 	if (reply.chunked)
 		BUF_LIT(b, CRLF "0" CRLF CRLF);
-	connection_give(rq->connection, b);
+	output_own(&rq->output, b);
 }
 
 void reply_json_buf(struct request *rq, struct str a, struct buf *b, struct str c)
 {
 	if (buf_failed(b))
 		reply_caused(rq, 503, "out of memory");
-	else if (b->len < WRITE_THROUGH || rq->connection == NULL)
+	else if (b->len < BORROWED)
 		put_json(rq, (struct str){ NULL, 0 }, a, buf_view(b), c);
 	else if (fiber_pause() == 0) /* sending takes a turn of its own */
 		give_json(rq, a, b, c);
@@ -579,7 +574,7 @@ static void error_page(struct request *rq, int status, struct str message, enum 
 		json_page(&body, rq, status, message);
 	}
 	if (buf_failed(&body))
-		rq->out->failed = true;
+		rq->output.bytes->failed = true;
 	put_reply(rq, &reply, buf_view(&body));
 	buf_free(&body);
 }
@@ -669,14 +664,14 @@ void reply_options(struct request *rq, struct str methods)
 
 void reply_refuse(struct buf *out, int status)
 {
-	struct request rq = { .out = out, .close_after = true };
+	struct request rq = { .output = { .bytes = out }, .close_after = true };
 
 	reply_container_page(&rq, status);
 }
 
 void reply_refuse_source(struct buf *out, const char *key, uint64_t limit, uint64_t retry_after_s)
 {
-	struct request rq = { .out = out, .close_after = true };
+	struct request rq = { .output = { .bytes = out }, .close_after = true };
 
 	reply_over_limit(&rq, key, limit, retry_after_s);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* request.h - one HTTP request as a handler sees it, and how it answers.
  *
- * Written by worker/http/connection (socket, parser, head check, body) and worker/v1/router (route, grouped
+ * Written by worker/http/exchange (socket, parser, head check, body) and worker/v1/router (route, grouped
  * service name); read by the handlers. Everything lives in the request's arena or in the connection's
  * input buffer until the answer is complete.
  *
@@ -18,6 +18,7 @@
 #include "shared/base/str.h"
 #include "shared/codec/url.h"
 #include "shared/net/agent.h"
+#include "worker/http/output.h"
 
 struct charset;
 struct long_work;
@@ -41,11 +42,29 @@ enum method {
 
 #define REQUEST_PARAMS_MAX 256
 
+/* What may be done to the connection of a request by those who work on the request: its handler, park.c,
+ * long.c. They know the connection by these calls only; it gives them to each request. */
+struct carrier {
+	/* Sends what the output borrows or owns, as far as the socket takes it at once. */
+	void (*take)(struct request *rq);
+	/* A parked request is about to be answered: its output leads to the connection again. */
+	void (*resume)(struct request *rq);
+	/* The answer of a parked request is made. The request is given back; may free the connection. */
+	void (*complete)(struct request *rq);
+	/* A parked request will not be answered: 503, and the connection ends. May free both. */
+	void (*give_up)(struct request *rq);
+	/* Its client waits no more: it has closed, or shut its side. */
+	bool (*has_left)(const struct request *rq);
+	/* Closes and frees the connection at once. A request with a work belongs to that from now on. */
+	void (*close)(struct request *rq);
+};
+
 struct request {
 	struct worker *worker;
-	struct connection *connection;
-	const struct route *route; /* NULL until routed */
-	uint64_t id;               /* of parked requests */
+	struct connection *connection; /* NULL: it has gone */
+	const struct carrier *carrier; /* as long as there is a connection */
+	const struct route *route;     /* NULL until routed */
+	uint64_t id;                   /* of parked requests */
 
 	enum method method;
 	struct str method_text;
@@ -71,7 +90,7 @@ struct request {
 	struct str service_name; /* grouped (specification 1.3 step 5); unset: absent; blank: as it was given */
 
 	struct arena arena;
-	struct buf *out; /* reply bytes go here (head and body) */
+	struct output output;
 	struct service_view
 	        *view; /* memory for a copy of a service; what is in it, until the handler returns (worker/http/long.h) */
 	struct long_work *work; /* of a long request; NULL: it is none */
@@ -105,7 +124,8 @@ bool request_double(struct request *rq, struct str text, double *value_r);
 /* 200 text/plain;charset=UTF-8 (or as Accept asks). */
 void reply_text(struct request *rq, int status, struct str text);
 void reply_ok(struct request *rq); /* "ok" */
-/* application/json, chunked. `a` then `b` then `c` are written one after the other (any may be unset). */
+/* application/json, chunked. `a` then `b` then `c` are written one after the other (any may be unset). a and c are copied;
+ * b, when it is long, is borrowed: it stays as it is until the handler returns or pauses. */
 void reply_json(struct request *rq, struct str a, struct str b, struct str c);
 /* The same of a buffer that is given away, however long it is: "out of memory" if it has failed. Leaves *b empty. */
 void reply_json_buf(struct request *rq, struct str a, struct buf *b, struct str c);
@@ -136,11 +156,20 @@ void reply_registry_error(struct request *rq, int err, struct str service, struc
 /* A limit was reached without asking the registry: returns ERR_LIMIT for reply_registry_error(), which says so. */
 int reply_note_limit(struct request *rq, const char *key, uint64_t limit) MUST_CHECK;
 
-/* ---- answering later ------------------------------------------------------------- */
+/* ---- answering later: park.c ----------------------------------------------------- */
 
 void request_park(struct request *rq);
 /* NULL when the connection has gone meanwhile. */
 struct request *request_resume(struct worker *worker, uint64_t id);
 void request_complete(struct request *rq);
+
+/* ---- life: request.c --------------------------------------------------------------- */
+
+/* A clean one; *spare, whose arena has its first block already, is used up. NULL: no memory. */
+struct request *request_new(struct request **spare);
+/* Nothing of its output waits to be taken. Becomes *spare, or is freed when there is one. */
+void request_give_back(struct request **spare, struct request *rq);
+/* NULL is allowed. Clears *rq. */
+void request_free(struct request **rq);
 
 #endif

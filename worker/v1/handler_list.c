@@ -179,7 +179,9 @@ static void give_back_large(struct worker *worker)
 static void answer(struct request *rq, struct list_request *list, const struct list_cache_entry *entry)
 {
 	struct str none = { NULL, 0 };
-	bool own = rq->work != NULL && entry->hosts.p != NULL && entry->hosts.p == list->hosts->data;
+	/* Given away, since it does not outlast this function: give_back_large(), the end of answer_long(). */
+	bool leaves = rq->work != NULL || list->hosts->cap > KEEP_BYTES;
+	bool own = leaves && entry->hosts.p != NULL && entry->hosts.p == list->hosts->data;
 	struct buf b;
 	int ret = handler_bytes_fit(rq, entry->hosts.n);
 
