@@ -8,6 +8,7 @@
 #include "shared/metrics/metrics.h"
 #include "tests/fuzz/fuzz.h"
 #include "worker/http/path.h"
+#include "worker/v1/params.h"
 #include "worker/v1/router.h"
 #include "worker/worker.h"
 

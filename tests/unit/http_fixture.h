@@ -14,7 +14,8 @@
 #include <cmocka.h>
 
 #include "shared/metrics/metrics.h"
-#include "worker/http/request.h"
+#include "worker/v1/params.h"
+#include "worker/v1/reply.h"
 #include "worker/worker.h"
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))

@@ -5,7 +5,7 @@
 #include <stdio.h>
 
 #include "shared/base/clock.h"
-#include "worker/http/reply.h"
+#include "worker/http/answer.h"
 
 #define VARY "Vary: Origin\r\nVary: Access-Control-Request-Method\r\nVary: Access-Control-Request-Headers\r\n"
 #define CSP "Content-Security-Policy: script-src 'self'\r\n"
@@ -87,7 +87,7 @@ static void answer_bare(struct request *rq)
 
 static void answer_container_page(struct request *rq)
 {
-	reply_container_page(rq, 404);
+	answer_page(rq, 404);
 }
 
 static void answer_over_limit(struct request *rq)
@@ -113,7 +113,7 @@ static const struct {
 	{ "error page", answer_error_page, true },
 	{ "bare", answer_bare, true },
 	{ "container page", answer_container_page, true },
-	{ "preflight", reply_preflight, true },
+	{ "preflight", answer_preflight, true },
 	{ "over a limit", answer_over_limit, true },
 	{ "dropped by its status", answer_caused, false },
 };
@@ -148,7 +148,7 @@ static void test_origin(void **state)
 	reply_ok(&f.rq);
 	assert_true(has(fixture_out(&f), "\r\nAccess-Control-Allow-Origin: http://a.example\r\n"
 	                                 "Access-Control-Allow-Credentials: true\r\n"));
-	reply_preflight(fixture_request(&f));
+	answer_preflight(fixture_request(&f));
 	assert_string_equal(fixture_out(&f),
 	                    "HTTP/1.1 403 Forbidden\r\n" VARY "Content-Length: 20\r\n" DATE "\r\nInvalid CORS request");
 }
@@ -197,7 +197,7 @@ static void test_cors(void **state)
 			fail_msg("%zu: %s", i, fixture_out(&f));
 		fixture_request(&f)->origin = str_of(cors_rows[i].origin);
 		f.rq.cors_method = STR("PUT");
-		reply_preflight(&f.rq);
+		answer_preflight(&f.rq);
 		granted = has(fixture_out(&f), "HTTP/1.1 200 ") && has(fixture_out(&f), allowed) &&
 		          has(fixture_out(&f), "\r\nAccess-Control-Allow-Methods: PUT\r\nAccess-Control-Max-Age: 18000\r\n");
 		if (granted != cors_rows[i].granted || (!granted && has(fixture_out(&f), "Access-Control-Allow")))
@@ -206,7 +206,7 @@ static void test_cors(void **state)
 	fixture_request(&f)->origin = STR("http://a.example");
 	f.rq.cors_method = STR("PUT");
 	f.rq.cors_headers = STR("x-a, x-b");
-	reply_preflight(&f.rq);
+	answer_preflight(&f.rq);
 	assert_string_equal(
 	        fixture_out(&f),
 	        "HTTP/1.1 200 OK\r\n" VARY "Access-Control-Allow-Origin: http://a.example\r\n"
@@ -335,7 +335,7 @@ static void test_refuse(void **state)
 {
 	(void)state;
 	fixture_request(&f);
-	reply_refuse(&f.out, 400);
+	answer_refuse(&f.out, 400);
 	assert_true(
 	        has(fixture_out(&f), "HTTP/1.1 400 Bad Request\r\nContent-Type: text/html;charset=utf-8\r\nContent-Length: "));
 	assert_true(has(fixture_out(&f), "Connection: close\r\n\r\n<!doctype html>"));
@@ -352,8 +352,8 @@ static void test_over_limit(void **state)
 	assert_true(has(out, "\r\nRetry-After: 3\r\n"));
 	assert_false(has(out, "Connection: close"));
 	assert_string_equal(body_of(out), "caused: limits.per_source reached: 20;");
-	fixture_request(&f);
-	reply_refuse_source(&f.out, "limits.connections_per_source", 8, 1);
+	fixture_request(&f)->close_after = true;
+	reply_over_limit(&f.rq, "limits.connections_per_source", 8, 1);
 	out = fixture_out(&f);
 	assert_true(has(out, "HTTP/1.1 429 Too Many Requests\r\n"));
 	assert_true(has(out, "\r\nRetry-After: 1\r\n"));

@@ -12,7 +12,7 @@
 #include "shared/base/clock.h"
 #include "shared/metrics/metrics.h"
 #include "worker/http/connection.h"
-#include "worker/http/reply.h"
+#include "worker/http/answer.h"
 #include "worker/worker.h"
 
 #define ACCEPT_BURST 64      /* a wake-up; the others wait for what has come before them */
@@ -52,7 +52,7 @@ static void refuse_now(int fd)
 	struct buf answer;
 
 	buf_init(&answer);
-	reply_refuse(&answer, 503);
+	answer_refuse(&answer, 503);
 	if (send(fd, answer.data, answer.len, MSG_NOSIGNAL | MSG_DONTWAIT) > 0 && shutdown(fd, SHUT_WR) == 0)
 		(void)!recv(fd, request, sizeof(request), MSG_DONTWAIT);
 	buf_free(&answer);

@@ -14,7 +14,8 @@
 #include "worker/http/long.h"
 #include "worker/http/memory.h"
 #include "worker/http/park.h"
-#include "worker/http/reply.h"
+#include "worker/v1/reply.h"
+#include "worker/http/answer.h"
 
 #define MOVED_ENOUGH (16U * 1024U) /* bytes that earn a body or an answer its time again */
 #define LINGER_MS 2000U
@@ -393,6 +394,16 @@ static void refuse(struct connection *c)
 	step(c);
 }
 
+/* In the words of the protocol: it is for clients, as the limits of requests are. */
+static void refuse_source(struct connection *c)
+{
+	struct request rq = { .worker = c->worker, .output = { .bytes = c->sender.answers }, .close_after = true };
+
+	reply_over_limit(&rq, "limits.connections_per_source", c->worker->proc->config.limit_connections_per_source,
+	                 REFUSED_RETRY_S);
+	refuse(c);
+}
+
 /* peer NULL: a unix socket; its address is all zero. */
 static void set_source(struct connection *c, const struct sockaddr_storage *peer)
 {
@@ -415,9 +426,7 @@ void connection_open(struct worker *worker, int fd, const struct sockaddr_storag
 		readable(c);
 		break;
 	case SOURCE_REFUSE:
-		reply_refuse_source(c->sender.answers, "limits.connections_per_source",
-		                    worker->proc->config.limit_connections_per_source, REFUSED_RETRY_S);
-		refuse(c);
+		refuse_source(c);
 		break;
 	case SOURCE_DROP:
 		close_now(c);
@@ -451,7 +460,7 @@ void connection_refuse(struct worker *worker, int fd)
 
 	if (c == NULL)
 		return;
-	reply_refuse(c->sender.answers, 503);
+	answer_refuse(c->sender.answers, 503);
 	refuse(c);
 }
 

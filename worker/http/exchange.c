@@ -7,7 +7,7 @@
 #include "worker/http/head.h"
 #include "worker/http/long.h"
 #include "worker/http/park.h"
-#include "worker/http/reply.h"
+#include "worker/http/answer.h"
 #include "worker/v1/router.h"
 
 #define ANSWERS_HIGH (256U * 1024U) /* bytes of answers after which they are written before the next is made */
@@ -34,7 +34,7 @@ static void address_request(struct connection *c, struct request *rq)
 void exchange_refuse(struct connection *c, int status)
 {
 	metric_add(METRIC_HTTP_BAD_REQUESTS, 1);
-	reply_refuse(c->sender.answers, status);
+	answer_refuse(c->sender.answers, status);
 	connection_state_refused(c);
 }
 

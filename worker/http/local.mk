@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 libroster_a_SOURCES += \
 	worker/http/accept.c worker/http/accept.h \
+	worker/http/answer.c worker/http/answer.h \
 	worker/http/chunked.c worker/http/chunked.h \
 	worker/http/connection.c worker/http/connection.h \
 	worker/http/connection_state.c worker/http/connection_state.h \
@@ -18,7 +19,6 @@ libroster_a_SOURCES += \
 	worker/http/park.c worker/http/park.h \
 	worker/http/parser_library.h \
 	worker/http/path.c worker/http/path.h \
-	worker/http/reply.c worker/http/reply.h \
 	worker/http/request.c worker/http/request.h \
 	worker/http/sender.c worker/http/sender.h \
 	worker/http/source_limit.c worker/http/source_limit.h
@@ -26,7 +26,7 @@ libroster_a_SOURCES += \
 if HAVE_CMOCKA
 check_PROGRAMS += tests/unit/accept_test tests/unit/chunked_test tests/unit/connection_test \
 	tests/unit/head_check_test tests/unit/keep_alive_test tests/unit/long_test tests/unit/media_test \
-	tests/unit/migrate_test tests/unit/path_test tests/unit/reply_test
+	tests/unit/migrate_test tests/unit/path_test
 tests_unit_accept_test_SOURCES = tests/unit/accept_test.c tests/unit/http_fixture.h
 tests_unit_accept_test_LDADD = $(UNIT_LDADD)
 tests_unit_chunked_test_SOURCES = tests/unit/chunked_test.c tests/unit/http_fixture.h
@@ -45,6 +45,4 @@ tests_unit_migrate_test_SOURCES = tests/unit/migrate_test.c tests/unit/http_fixt
 tests_unit_migrate_test_LDADD = $(UNIT_LDADD)
 tests_unit_path_test_SOURCES = tests/unit/path_test.c
 tests_unit_path_test_LDADD = $(UNIT_LDADD)
-tests_unit_reply_test_SOURCES = tests/unit/reply_test.c tests/unit/http_fixture.h
-tests_unit_reply_test_LDADD = $(UNIT_LDADD)
 endif

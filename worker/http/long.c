@@ -13,6 +13,7 @@
 #include "worker/http/park.h"
 #include "worker/http/request.h"
 #include "worker/v1/routes.h"
+#include "worker/v1/reply.h"
 #include "worker/worker.h"
 
 /* Less than this after a wake-up, and nobody else wanted anything. */

@@ -5,6 +5,7 @@
 
 #include "shared/process/process.h"
 #include "worker/http/request.h"
+#include "worker/v1/reply.h"
 #include "worker/worker.h"
 
 /* Index of the first row with an id not below; ids rise, so the rows are sorted. */

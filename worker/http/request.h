@@ -5,7 +5,7 @@
  * service name); read by the handlers. Everything lives in the request's arena or in the connection's
  * input buffer until the answer is complete.
  *
- * A handler answers once, either before it returns (reply_*) or later (request_park(), then
+ * A handler answers once, either before it returns (answer.h) or later (request_park(), then
  * request_resume() from a loop callback); pipelined answers keep their order either way. */
 #ifndef WORKER_HTTP_REQUEST_H
 #define WORKER_HTTP_REQUEST_H
@@ -100,61 +100,6 @@ struct request {
 
 	uint64_t began_us, began_cpu_ns; /* route_stats.h; the second is 0 unless this one is a sample */
 };
-
-/* Parameter, last of equal names; unset when absent. Well-formed UTF-8, but for what is to be read again (`encoding`). */
-struct str request_param(const struct request *rq, struct str name);
-/* The same, always well-formed UTF-8: what is stored or shown as it came. */
-struct str request_text(struct request *rq, struct str name);
-/* Optional (specification 1.2): absent, empty or blank gives fallback; re-read with `encoding`; trimmed. */
-struct str request_optional(struct request *rq, const char *name, struct str fallback);
-/* Required: absent or empty answers 400 "Param '<name>' is required." and returns false; blank becomes "". */
-bool request_required(struct request *rq, const char *name, struct str *value_r);
-/* The grouped service name, as request_required() reads a parameter. */
-bool request_any_service(struct request *rq, struct str *name_r);
-/* The same, and of the right format (2.2). */
-bool request_service(struct request *rq, struct str *name_r);
-/* namespaceId, default "public". */
-struct str request_namespace(struct request *rq);
-/* parseInt / parseDouble of specification 1.2: answers 400 `For input string: "x"` and returns false. */
-bool request_int(struct request *rq, struct str text, int32_t *value_r);
-bool request_double(struct request *rq, struct str text, double *value_r);
-
-/* ---- answers (specification 1.1, 1.4) ------------------------------------------ */
-
-/* 200 text/plain;charset=UTF-8 (or as Accept asks). */
-void reply_text(struct request *rq, int status, struct str text);
-void reply_ok(struct request *rq); /* "ok" */
-/* application/json, chunked. `a` then `b` then `c` are written one after the other (any may be unset). a and c are copied;
- * b, when it is long, is borrowed: it stays as it is until the handler returns or pauses. */
-void reply_json(struct request *rq, struct str a, struct str b, struct str c);
-/* The same of a buffer that is given away, however long it is: "out of memory" if it has failed. Leaves *b empty. */
-void reply_json_buf(struct request *rq, struct str a, struct buf *b, struct str c);
-/* The same with further headers, each with its line end. */
-void reply_json_headers(struct request *rq, struct str headers, struct str body);
-/* 200 with a type of its own, chunked. */
-void reply_as(struct request *rq, struct str type, struct str body);
-/* Shape A: "caused: <message>;" with status 400 or 500. */
-void reply_caused(struct request *rq, int status, const char *format, ...) __attribute__((format(printf, 3, 4)));
-/* For "%.*s" of a text of the client in a message: as much of it as a request line may hold, in whole characters. What the C
- * library does not print costs it more than what it does. */
-#define REPLY_SHOWN_MAX 65536U
-static inline int reply_shown(struct str text)
-{
-	return (int)str_cut(text, REPLY_SHOWN_MAX).n;
-}
-/* Two elements: "caused: a;caused: b;". */
-void reply_caused2(struct request *rq, int status, struct str a, struct str b);
-/* Spring's missing parameter, *(S)* endpoints: 500. */
-void reply_missing(struct request *rq, const char *name, const char *type);
-/* Shape B: the error page, JSON or HTML by Accept. */
-void reply_error_page(struct request *rq, int status, struct str message);
-/* No body, no content type. */
-void reply_empty(struct request *rq, int status);
-/* An error of the registry that has no text of its own in the handler: 503 full or limit
- * ("caused: limits.instances reached: 1000000;"), 400 names (2.2, 2.3), texts and pages that are too long, 500 else. */
-void reply_registry_error(struct request *rq, int err, struct str service, struct str cluster);
-/* A limit was reached without asking the registry: returns ERR_LIMIT for reply_registry_error(), which says so. */
-int reply_note_limit(struct request *rq, const char *key, uint64_t limit) MUST_CHECK;
 
 /* ---- answering later: park.c ----------------------------------------------------- */
 

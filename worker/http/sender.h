@@ -39,7 +39,8 @@ void sender_release(struct sender *s);
 
 /* Answers go to the connection's own buffer from now on: others use the shared one meanwhile. */
 void sender_use_own(struct sender *s);
-/* Writes what there is and the output behind it, without copying what the socket takes at once. The output is plain afterwards. */
+/* Writes what there is and the output behind it, without copying what the socket takes at once. The
+ * output is plain afterwards. */
 void sender_take(struct sender *s, int fd, struct output *output);
 /* Writes what there is; what the socket does not take stays in `out`. False: broken. */
 bool sender_flush(struct sender *s, int fd);

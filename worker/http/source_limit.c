@@ -5,7 +5,7 @@
 #include "shared/base/source.h"
 #include "shared/metrics/metrics.h"
 #include "shared/process/sources.h"
-#include "worker/http/reply.h"
+#include "worker/v1/reply.h"
 #include "worker/worker.h"
 
 #define REFUSED_AT_ONCE 16U /* of a source: so many over the limit are told, the rest is closed */

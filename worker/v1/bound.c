@@ -4,6 +4,8 @@
 #include <stdio.h>
 
 #include "shared/codec/java.h"
+#include "worker/v1/params.h"
+#include "worker/v1/reply.h"
 
 #define TEXT_SHOWN 100U   /* of a bad value */
 #define NUMBER_LONG 4096U /* longer is none, whatever blanks are in it */

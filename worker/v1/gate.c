@@ -5,7 +5,7 @@
 
 #include "shared/base/log.h"
 #include "shared/net/address.h"
-#include "worker/http/reply.h"
+#include "worker/v1/reply.h"
 #include "worker/v1/routes.h"
 #include "worker/worker.h"
 

@@ -11,7 +11,8 @@
 #include "shared/base/breath.h"
 #include "shared/metrics/metrics.h"
 #include "shared/registry/registry.h"
-#include "worker/http/request.h"
+#include "worker/v1/params.h"
+#include "worker/v1/reply.h"
 
 /* handler_instance.c: specification 4.1 to 4.5, 4.8 */
 void handle_instance_register(struct request *rq);

@@ -29,8 +29,9 @@ libroster_a_SOURCES += \
 	worker/v1/instance_guard.c worker/v1/instance_guard.h \
 	worker/v1/later.c worker/v1/later.h \
 	worker/v1/list_cache.c worker/v1/list_cache.h \
-	worker/v1/params.c \
+	worker/v1/params.c worker/v1/params.h \
 	worker/v1/pattern.c worker/v1/pattern.h \
+	worker/v1/reply.c worker/v1/reply.h \
 	worker/v1/router.c worker/v1/router.h \
 	worker/v1/routes.c worker/v1/routes.h \
 	worker/v1/service_names.c worker/v1/service_names.h \
@@ -41,7 +42,7 @@ libroster_a_SOURCES += \
 
 if HAVE_CMOCKA
 check_PROGRAMS += tests/unit/bound_test tests/unit/gate_test tests/unit/instance_guard_test \
-	tests/unit/list_cache_test tests/unit/params_test tests/unit/pattern_test tests/unit/router_test \
+	tests/unit/list_cache_test tests/unit/params_test tests/unit/pattern_test tests/unit/reply_test tests/unit/router_test \
 	tests/unit/switch_table_test tests/unit/unpushed_test
 tests_unit_bound_test_SOURCES = tests/unit/bound_test.c tests/unit/http_fixture.h
 tests_unit_bound_test_LDADD = $(UNIT_LDADD)
@@ -55,6 +56,8 @@ tests_unit_params_test_SOURCES = tests/unit/params_test.c tests/unit/http_fixtur
 tests_unit_params_test_LDADD = $(UNIT_LDADD)
 tests_unit_pattern_test_SOURCES = tests/unit/pattern_test.c
 tests_unit_pattern_test_LDADD = $(UNIT_LDADD)
+tests_unit_reply_test_SOURCES = tests/unit/reply_test.c tests/unit/http_fixture.h
+tests_unit_reply_test_LDADD = $(UNIT_LDADD)
 tests_unit_router_test_SOURCES = tests/unit/router_test.c tests/unit/http_fixture.h
 tests_unit_router_test_LDADD = $(UNIT_LDADD)
 tests_unit_switch_table_test_SOURCES = tests/unit/switch_table_test.c

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "worker/http/request.h"
+#include "worker/v1/params.h"
 
 #include "shared/base/fiber.h"
 #include "shared/codec/charset.h"
 #include "shared/codec/java.h"
 #include "shared/codec/utf8.h"
+#include "worker/v1/reply.h"
 
 #define TEXT_LONG 65536U
 

@@ -10,9 +10,11 @@
 #include "worker/v1/form.h"
 #include "worker/v1/gate.h"
 #include "worker/v1/later.h"
+#include "worker/v1/params.h"
+#include "worker/v1/reply.h"
 #include "worker/http/long.h"
 #include "worker/http/path.h"
-#include "worker/http/reply.h"
+#include "worker/http/answer.h"
 #include "worker/http/source_limit.h"
 #include "worker/worker.h"
 
@@ -276,26 +278,26 @@ static bool refuse_early(const struct router *router, struct request *rq)
 	int ret = read_path(router, rq, &path);
 
 	if (ret < 0) {
-		reply_container_page(rq, ret == ERR_SYNTAX ? 400 : 503);
+		answer_page(rq, ret == ERR_SYNTAX ? 400 : 503);
 		return true;
 	}
 	rq->plain = path.plain;
 	if (rq->method == METHOD_TRACE) {
-		reply_container_page(rq, 405);
+		answer_page(rq, 405);
 		return true;
 	}
 	if (rq->method == METHOD_OPTIONS && str_eq(rq->plain, STR("*"))) {
-		reply_options(rq, STR(""));
+		answer_options(rq, STR(""));
 		return true;
 	}
 	if (!under(rq->plain, router->context)) {
-		reply_container_page(rq, 404);
+		answer_page(rq, 404);
 		return true;
 	}
 	if (refuse_path(rq, &path))
 		return true;
 	if (rq->method == METHOD_OPTIONS && str_is_set(rq->origin) && str_is_set(rq->cors_method)) {
-		reply_preflight(rq);
+		answer_preflight(rq);
 		return true;
 	}
 	return false;
@@ -318,7 +320,7 @@ static void tell_methods(const struct router *router, struct request *rq, struct
 			n += (unsigned)snprintf(text + n, sizeof(text) - n, "%s,", names[method]);
 	}
 	n += (unsigned)snprintf(text + n, sizeof(text) - n, "OPTIONS");
-	reply_options(rq, str_make(text, n));
+	answer_options(rq, str_make(text, n));
 }
 
 static void no_route(const struct router *router, struct request *rq, struct str path, bool path_known)
@@ -345,7 +347,7 @@ void router_dispatch(const struct router *router, struct request *rq)
 		return;
 	path = str_make(rq->plain.p + router->context.n, rq->plain.n - router->context.n);
 	if (path.n == 0) {
-		reply_redirect(rq, router->context);
+		answer_redirect(rq, router->context);
 		return;
 	}
 	rq->route = router_find(router, rq->method, path, &path_known);

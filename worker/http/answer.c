@@ -1,0 +1,367 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "worker/http/answer.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <time.h>
+
+#include "shared/base/clock.h"
+#include "shared/metrics/metrics.h"
+#include "shared/process/process.h"
+#include "worker/http/cors.h"
+#include "worker/http/request.h"
+#include "worker/worker.h"
+
+#define CRLF "\r\n"
+#define LAST_CHUNK "0" CRLF CRLF
+#define ALL_METHODS "GET, HEAD, POST, PUT, DELETE, OPTIONS"
+
+static const struct status {
+	int code;
+	struct str line; /* with the line end */
+	const char *reason;
+	bool drops; /* the connection ends after it, specification 1.1 */
+} statuses[] = {
+#define ROW(code, reason, drops) \
+	{ \
+		code, STR("HTTP/1.1 " #code " " reason CRLF), reason, drops \
+	}
+	ROW(200, "OK", false),
+	ROW(302, "Found", false),
+	ROW(400, "Bad Request", true),
+	ROW(403, "Forbidden", false),
+	ROW(404, "Not Found", false),
+	ROW(405, "Method Not Allowed", false),
+	ROW(408, "Request Timeout", true),
+	ROW(409, "Conflict", false),
+	ROW(413, "Payload Too Large", true),
+	ROW(414, "URI Too Long", true),
+	ROW(417, "Expectation Failed", true),
+	ROW(429, "Too Many Requests", false),
+	ROW(431, "Request Header Fields Too Large", true),
+	ROW(501, "Not Implemented", true),
+	ROW(503, "Service Unavailable", true),
+	ROW(505, "HTTP Version Not Supported", true),
+	ROW(500, "Internal Server Error", true), /* last: stands for what is not listed */
+#undef ROW
+};
+
+#define STATUSES (sizeof(statuses) / sizeof(statuses[0]))
+
+static const struct str vary_headers =
+        STR("Vary: Origin" CRLF "Vary: Access-Control-Request-Method" CRLF "Vary: Access-Control-Request-Headers" CRLF);
+static const struct str security_header = STR("Content-Security-Policy: script-src 'self'" CRLF);
+
+/* ---- head ---------------------------------------------------------------------- */
+
+static const struct status *status_of(int code)
+{
+	for (size_t i = 0; i < STATUSES - 1; i++) {
+		if (statuses[i].code == code)
+			return &statuses[i];
+	}
+	return &statuses[STATUSES - 1];
+}
+
+#define DATE_TEXT 37U
+
+/* A pure function of the second, kept because every answer asks for it. */
+static struct str date_header(void)
+{
+	static uint64_t kept_second;
+	static char kept[DATE_TEXT + 1];
+	uint64_t second = clock_wall_ms() / 1000;
+
+	if (second != kept_second) {
+		time_t at = (time_t)second;
+		struct tm tm;
+
+		gmtime_r(&at, &tm);
+		strftime(kept, sizeof(kept), "Date: %a, %d %b %Y %H:%M:%S GMT" CRLF, &tm);
+		kept_second = second;
+	}
+	return str_make(kept, DATE_TEXT);
+}
+
+static char *add(char *at, struct str s)
+{
+	memcpy(at, s.p, s.n);
+	return at + s.n;
+}
+
+#define ADD(at, literal) add((at), STR(literal))
+
+static char *add_u64(char *at, uint64_t value)
+{
+	char digits[20];
+	unsigned n = sizeof(digits);
+
+	do {
+		digits[--n] = (char)('0' + value % 10);
+		value /= 10;
+	} while (value != 0);
+	return add(at, str_make(digits + n, sizeof(digits) - n));
+}
+
+/* The line before a chunk of that many bytes. */
+static void put_chunk_size(struct buf *out, size_t n)
+{
+	char line[18];
+	unsigned at = sizeof(line) - 2;
+
+	memcpy(line + at, CRLF, 2);
+	do {
+		line[--at] = "0123456789abcdef"[n & 15];
+		n >>= 4;
+	} while (n != 0);
+	buf_put(out, line + at, sizeof(line) - at);
+}
+
+/* A status that limitedUrlMap names need not be in the table. */
+static char *add_status_line(char *at, const struct status *status, int code)
+{
+	if (status->code == code)
+		return add(at, status->line);
+	at = ADD(at, "HTTP/1.1 ");
+	at = add_u64(at, (uint64_t)code);
+	return ADD(at, " " CRLF);
+}
+
+static char *add_origin(char *at, const struct request *rq)
+{
+	at = ADD(at, "Access-Control-Allow-Origin: ");
+	at = add(at, rq->origin);
+	return ADD(at, CRLF "Access-Control-Allow-Credentials: true" CRLF);
+}
+
+/* What was asked for, for five hours as 1.4.8 would. */
+static char *add_grant(char *at, const struct request *rq)
+{
+	at = add_origin(at, rq);
+	at = ADD(at, "Access-Control-Allow-Methods: ");
+	at = add(at, rq->cors_method);
+	if (str_is_set(rq->cors_headers)) {
+		at = ADD(at, CRLF "Access-Control-Allow-Headers: ");
+		at = add(at, rq->cors_headers);
+	}
+	return ADD(at, CRLF "Access-Control-Max-Age: 18000" CRLF);
+}
+
+static char *add_browser_headers(char *at, const struct request *rq, const struct answer *answer)
+{
+	if (answer->kind == ANSWER_BARE)
+		return at;
+	at = add(at, vary_headers);
+	if (answer->kind == ANSWER_PREFLIGHT)
+		return answer->granted ? add_grant(at, rq) : at;
+	if (str_is_set(rq->origin) && cors_shows(rq->worker->proc->config.http_cors, rq->origin))
+		at = add_origin(at, rq);
+	return add(at, security_header);
+}
+
+static char *add_content_headers(char *at, const struct answer *answer)
+{
+	if (str_is_set(answer->allow)) {
+		at = ADD(at, "Allow: ");
+		at = add(at, answer->allow);
+		at = ADD(at, CRLF);
+	}
+	if (str_is_set(answer->type)) {
+		at = ADD(at, "Content-Type: ");
+		at = add(at, answer->type);
+		at = answer->charset ? ADD(at, ";charset=UTF-8" CRLF) : ADD(at, CRLF);
+	}
+	if (answer->retry_after_s != 0) {
+		at = ADD(at, "Retry-After: ");
+		at = add_u64(at, answer->retry_after_s);
+		at = ADD(at, CRLF);
+	}
+	if (answer->headers.n > 0)
+		at = add(at, answer->headers);
+	if (answer->chunked)
+		return ADD(at, "Transfer-Encoding: chunked" CRLF);
+	if (answer->status == 204) /* has no body and says nothing about its length */
+		return at;
+	at = ADD(at, "Content-Length: ");
+	at = add_u64(at, answer->length);
+	return ADD(at, CRLF);
+}
+
+const char *answer_reason(int status)
+{
+	return status_of(status)->reason;
+}
+
+static void count_status(int status)
+{
+	if (status >= 500)
+		metric_add(METRIC_HTTP_5XX, 1);
+	else if (status >= 400)
+		metric_add(METRIC_HTTP_4XX, 1);
+}
+
+/* Everything up to the blank line. False: no memory. */
+static bool put_head(struct request *rq, struct answer *answer)
+{
+	const struct status *status = status_of(answer->status);
+	struct buf *out = rq->output.bytes;
+	char *at;
+
+	ROSTER_ASSERT(!rq->answered);
+	rq->answered = true;
+	rq->status = answer->status;
+	count_status(answer->status);
+	if (status->drops && status->code == answer->status)
+		rq->close_after = true;
+	if (rq->http_1_0 || rq->method == METHOD_HEAD)
+		answer->chunked = false;
+	if (!buf_reserve(out, 640 + rq->origin.n + rq->cors_method.n + rq->cors_headers.n + answer->type.n + answer->allow.n +
+	                              answer->headers.n))
+		return false;
+	at = add_status_line(out->data + out->len, status, answer->status);
+	at = add_browser_headers(at, rq, answer);
+	at = add_content_headers(at, answer);
+	at = add(at, date_header());
+	if (rq->close_after || !rq->keep_alive)
+		at = ADD(at, "Connection: close" CRLF);
+	else if (rq->keep_alive_asked)
+		at = add(at, keep_alive_lines(&rq->worker->keep_alive));
+	at = ADD(at, CRLF);
+	out->len = (size_t)(at - out->data);
+	ROSTER_ASSERT(out->len <= out->cap);
+	return true;
+}
+
+/* The head, and the line before the chunk that the body is. False: there is none to follow. */
+static bool begin_body(struct request *rq, struct answer *answer, size_t length)
+{
+	answer->length = length;
+	if (!put_head(rq, answer) || rq->method == METHOD_HEAD)
+		return false;
+	if (answer->chunked && length > 0)
+		put_chunk_size(rq->output.bytes, length);
+	return true;
+}
+
+static struct str end_of_body(const struct answer *answer)
+{
+	if (!answer->chunked)
+		return STR("");
+	return answer->length > 0 ? STR(CRLF LAST_CHUNK) : STR(LAST_CHUNK);
+}
+
+void answer_put(struct request *rq, struct answer *answer, struct str body)
+{
+	if (!begin_body(rq, answer, body.n))
+		return;
+	buf_str(rq->output.bytes, body);
+	buf_str(rq->output.bytes, end_of_body(answer));
+}
+
+/* b stays where it is; what comes behind it goes into the arena. False: no memory for that. */
+static bool borrow(struct request *rq, struct str b, struct str c, struct str end)
+{
+	char *tail = arena_alloc(&rq->arena, c.n + end.n + 1);
+
+	if (tail == NULL)
+		return false;
+	add(add(tail, c), end);
+	output_borrow(&rq->output, b);
+	output_borrow(&rq->output, str_make(tail, c.n + end.n));
+	return true;
+}
+
+void answer_parts(struct request *rq, struct answer *answer, struct str a, struct str b, struct str c)
+{
+	struct buf *out = rq->output.bytes;
+
+	if (!begin_body(rq, answer, a.n + b.n + c.n))
+		return;
+	buf_str(out, a);
+	if (b.n >= ANSWER_LONG && borrow(rq, b, c, end_of_body(answer)))
+		return;
+	buf_str(out, b);
+	buf_str(out, c);
+	buf_str(out, end_of_body(answer));
+}
+
+void answer_give(struct request *rq, struct answer *answer, struct str a, struct buf *b, struct str c)
+{
+	if (!begin_body(rq, answer, a.n + b->len + c.n))
+		return;
+	buf_str(rq->output.bytes, a);
+	buf_str(b, c);
+	buf_str(b, end_of_body(answer));
+	output_own(&rq->output, b);
+}
+
+/* ---- answers of the server itself --------------------------------------------------- */
+
+void answer_preflight(struct request *rq)
+{
+	struct answer granted = { .status = 200, .kind = ANSWER_PREFLIGHT, .granted = true };
+	struct answer refused = { .status = 403, .kind = ANSWER_PREFLIGHT };
+
+	if (cors_grants(rq->worker->proc->config.http_cors, rq->origin))
+		answer_put(rq, &granted, STR(""));
+	else
+		answer_put(rq, &refused, STR("Invalid CORS request"));
+}
+
+/* A header line; unset: no memory. */
+static struct str location(struct request *rq, struct str context)
+{
+	struct str query = str_is_set(rq->query) ? rq->query : STR(""), mark = str_is_set(rq->query) ? STR("?") : STR("");
+	char *text = arena_alloc(&rq->arena, context.n + query.n + 32), *at = text;
+
+	if (text == NULL)
+		return (struct str){ NULL, 0 };
+	at = ADD(at, "Location: ");
+	at = add(at, context);
+	at = ADD(at, "/");
+	at = add(at, mark);
+	at = add(at, query);
+	at = ADD(at, CRLF);
+	return str_make(text, (size_t)(at - text));
+}
+
+void answer_redirect(struct request *rq, struct str context)
+{
+	struct answer answer = { .status = 302, .kind = ANSWER_BARE, .headers = location(rq, context) };
+
+	if (!str_is_set(answer.headers))
+		answer.status = 503;
+	answer_put(rq, &answer, STR(""));
+}
+
+void answer_page(struct request *rq, int status)
+{
+	struct answer answer = { .status = status, .kind = ANSWER_BARE, .type = STR("text/html;charset=utf-8") };
+	char page[256];
+	int n = snprintf(page, sizeof(page),
+	                 "<!doctype html><html lang=\"en\"><head><title>HTTP Status %d</title></head>"
+	                 "<body><h1>HTTP Status %d: %s</h1></body></html>",
+	                 status, status, answer_reason(status));
+
+	if (status == 405)
+		answer.allow = STR(ALL_METHODS);
+	answer_put(rq, &answer, str_make(page, (size_t)n));
+}
+
+void answer_options(struct request *rq, struct str methods)
+{
+	struct answer answer = { .status = 200, .allow = methods };
+
+	if (str_eq(rq->path, STR("*"))) {
+		answer.kind = ANSWER_BARE;
+		answer.allow = STR(ALL_METHODS);
+	}
+	answer_put(rq, &answer, STR(""));
+}
+
+void answer_refuse(struct buf *out, int status)
+{
+	struct request rq = { .output = { .bytes = out }, .close_after = true };
+
+	answer_page(&rq, status);
+}
