@@ -14,6 +14,7 @@
 #include "worker/http/migrate.h"
 #include "worker/v1/list_cache.h"
 #include "worker/v1/router.h"
+#include "worker/v1/v1.h"
 
 #define SETTLE_MS 200U             /* before everybody stands still: long requests that are nearly ready */
 #define STOP_LIMIT_MS 5000U        /* SIGTERM: requests in hand get this long; SIGQUIT: as long as they take */
@@ -192,7 +193,8 @@ static const struct child_hooks worker_hooks = {
 
 int worker_main(struct process *proc)
 {
-	struct worker worker = { .proc = proc };
+	struct v1 v1 = { .gate = { .begun = false } };
+	struct worker worker = { .proc = proc, .protocol = &v1_protocol, .v1 = &v1 };
 
 	return child_run(proc, &worker_hooks, &worker);
 }

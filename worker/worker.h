@@ -6,35 +6,28 @@
 #include <ev.h>
 #include <stdint.h>
 
+#include "shared/base/buf.h"
 #include "shared/base/log.h"
 #include "shared/net/destination.h"
 #include "shared/process/process.h"
 #include "shared/process/turn.h"
 #include "shared/registry/registry.h"
 #include "shared/registry/switches.h"
-#include "worker/v1/gate.h"
 #include "worker/http/keep_alive.h"
 #include "worker/http/long.h"
-#include "worker/metrics/route_stats.h"
-#include "worker/v1/unpushed.h"
 
 struct list_cache; /* worker/v1/list_cache.h */
 struct accept_set; /* worker/http/accept.h */
 struct connection;
 struct connection_pool; /* worker/http/connection.h */
+struct protocol;        /* worker/http/protocol.h */
 struct router;          /* worker/v1/router.h */
+struct v1;              /* worker/v1/v1.h */
 
 /* Requests that a handler answers later, by rising id (worker/http/park.h). */
 struct parked {
 	struct request **rows;
 	uint32_t count, capacity;
-};
-
-/* Load of the machine for /operator/metrics, read at most once a second (worker/v1/handler_operator.c). */
-struct host_load {
-	uint64_t read_ms;     /* 0: never */
-	uint64_t busy, total; /* ticks of /proc/stat at that time */
-	float cpu, load, mem;
 };
 
 /* Connections that hold much, by the time of their last progress (worker/http/memory.c). */
@@ -47,14 +40,14 @@ struct held_list {
 struct worker {
 	struct process *proc;
 	struct ev_loop *loop;
+	const struct protocol *protocol; /* what HTTP carries */
+	struct v1 *v1;                   /* what that keeps */
 	struct registry registry;
 	const struct switches *switches;
-	struct gate gate; /* what follows from the texts of the switches */
 	struct destination_policy destinations;
-	struct log_limit unpushed[UNPUSHED_REASONS]; /* log lines of each */
-	struct keep_alive keep_alive;                /* follows http.idle_timeout */
-	struct service_view view;                    /* memory reused from request to request: request.view, but for long ones */
-	struct buf hosts;                            /* the same, for a list that is not in list_cache */
+	struct keep_alive keep_alive; /* follows http.idle_timeout */
+	struct service_view view;     /* memory reused from request to request: request.view, but for long ones */
+	struct buf hosts;             /* the same, for a list that is not in list_cache */
 	struct list_cache *list_cache;
 	struct accept_set *accept;
 	struct connection *connections;             /* all open ones */
@@ -69,8 +62,6 @@ struct worker {
 	struct turn turn;
 	uint64_t next_request_id;
 	uint64_t started_ms;
-	struct host_load host;
-	struct route_stats route_stats;
 	bool stopping;
 	bool leaving; /* upgrade: nothing new is accepted, the connections go one by one */
 };

@@ -18,7 +18,7 @@ static int set_up(void **state)
 	assert_int_equal(registry_format(f->proc.seg), 0);
 	registry_init(&f->worker.registry, f->proc.seg);
 	f->worker.switches = switches_of(f->proc.seg);
-	f->worker.gate = (struct gate){ .begun = false };
+	f->v1.gate = (struct gate){ .begun = false };
 	*state = f;
 	return 0;
 }
@@ -51,7 +51,7 @@ static void test_open(void **state)
 
 	assert_false(gate_stops(fixture_request(f)));
 	assert_int_equal(gate_status(&f->worker), STATUS_UP);
-	assert_true(f->worker.gate.open);
+	assert_true(f->v1.gate.open);
 	assert_int_equal(f->out.len, 0);
 }
 

@@ -16,6 +16,7 @@
 #include "shared/metrics/metrics.h"
 #include "worker/v1/params.h"
 #include "worker/v1/reply.h"
+#include "worker/v1/v1.h"
 #include "worker/worker.h"
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
@@ -24,6 +25,7 @@ struct fixture {
 	struct process proc;
 	struct slot slot;
 	struct worker worker;
+	struct v1 v1;
 	struct segment_header header;
 	struct segment segment;
 	struct switches switches;
@@ -43,11 +45,13 @@ static inline void fixture_init(struct fixture *f)
 	f->proc.config.http_pipeline = 64;
 	strcpy(f->proc.config.http_cors, "echo");
 	f->worker.proc = &f->proc;
+	f->worker.protocol = &v1_protocol;
+	f->worker.v1 = &f->v1;
 	keep_alive_init(&f->worker.keep_alive, 75000);
 	f->worker.switches = &f->switches;
 	f->segment.header = &f->header;
 	f->worker.registry.seg = &f->segment;
-	f->worker.gate = (struct gate){ .begun = true, .open = true, .status = STATUS_UP };
+	f->v1.gate = (struct gate){ .begun = true, .open = true, .status = STATUS_UP };
 	metrics_use(&f->slot);
 }
 

@@ -5,7 +5,7 @@
 #include "shared/base/clock.h"
 #include "shared/shm/segment.h"
 #include "worker/metrics/route_stats.h"
-#include "worker/v1/routes.h"
+#include "worker/v1/router.h"
 
 #define BEGIN_US 1000000U
 
@@ -19,6 +19,8 @@ static int set_up(void **state)
 	if (segment_open_anonymous(0, &seg) < 0)
 		return -1;
 	f.proc.seg = seg;
+	if (router_new(routes, route_count, STR("/nacos"), &f.worker.router) < 0)
+		return -1;
 	seg->slots[0].generation = seg->slots[3].generation = 1;
 	return 0;
 }
@@ -27,6 +29,7 @@ static int tear_down(void **state)
 {
 	(void)state;
 	clock_set_for_test(0, 0);
+	router_free(&f.worker.router);
 	segment_close_for_test(&seg);
 	fixture_free(&f);
 	return 0;
@@ -38,12 +41,13 @@ static void ask(const struct route *route, int status, uint64_t us)
 	struct request *rq = fixture_request(&f);
 
 	clock_set_for_test(BEGIN_US, 1);
-	route_stats_begin(rq);
+	rq->began_us = clock_mono_us();
+	v1_protocol.begin(rq);
 	rq->route = route;
 	rq->status = status;
-	route_stats_handled(rq);
+	v1_protocol.handled(rq);
 	clock_set_for_test(BEGIN_US + us, 1);
-	route_stats_answered(rq, clock_mono_us());
+	v1_protocol.answered(rq, clock_mono_us());
 }
 
 static void test_counts(void **state)
@@ -92,7 +96,8 @@ static void test_samples(void **state)
 	for (unsigned i = 0; i < 64000; i++) {
 		struct request *rq = fixture_request(&f);
 
-		route_stats_begin(rq);
+		rq->began_us = clock_mono_us();
+		v1_protocol.begin(rq);
 		samples += rq->began_cpu_ns != 0;
 		even += rq->began_cpu_ns != 0 && i % 2 == 0;
 	}

@@ -72,7 +72,7 @@ static void note(enum unpushed reason)
 /* All are counted, one a second is logged. */
 static void one_line_a_second(void **state)
 {
-	const struct log_limit *log = f.worker.unpushed;
+	const struct log_limit *log = f.v1.unpushed;
 	const uint64_t begin_us = 1000000;
 
 	(void)state;

@@ -14,7 +14,7 @@
 #include "worker/http/long.h"
 #include "worker/http/memory.h"
 #include "worker/http/park.h"
-#include "worker/v1/reply.h"
+#include "worker/http/protocol.h"
 #include "worker/http/answer.h"
 
 #define MOVED_ENOUGH (16U * 1024U) /* bytes that earn a body or an answer its time again */
@@ -394,13 +394,14 @@ static void refuse(struct connection *c)
 	step(c);
 }
 
-/* In the words of the protocol: it is for clients, as the limits of requests are. */
+/* In the words of the protocol, as the limits of requests are. */
 static void refuse_source(struct connection *c)
 {
-	struct request rq = { .worker = c->worker, .output = { .bytes = c->sender.answers }, .close_after = true };
+	struct worker *worker = c->worker;
+	struct request rq = { .worker = worker, .output = { .bytes = c->sender.answers }, .close_after = true };
 
-	reply_over_limit(&rq, "limits.connections_per_source", c->worker->proc->config.limit_connections_per_source,
-	                 REFUSED_RETRY_S);
+	worker->protocol->over_limit(&rq, "limits.connections_per_source", worker->proc->config.limit_connections_per_source,
+	                             REFUSED_RETRY_S);
 	refuse(c);
 }
 

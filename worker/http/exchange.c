@@ -7,8 +7,8 @@
 #include "worker/http/head.h"
 #include "worker/http/long.h"
 #include "worker/http/park.h"
+#include "worker/http/protocol.h"
 #include "worker/http/answer.h"
-#include "worker/v1/router.h"
 
 #define ANSWERS_HIGH (256U * 1024U) /* bytes of answers after which they are written before the next is made */
 #define TURN_US 2000U               /* of pipelined requests, after which the other connections have their turn */
@@ -40,34 +40,38 @@ void exchange_refuse(struct connection *c, int status)
 
 void exchange_finish(struct connection *c, struct request *rq, uint64_t now_us)
 {
-	route_stats_answered(rq, now_us);
+	c->worker->protocol->answered(rq, now_us);
 	park_forget(rq);
 	connection_state_answered(c, rq->keep_alive && !rq->close_after);
 	request_give_back(&c->worker->pool->request, rq);
 }
 
-static void dispatch(struct request *rq)
+/* Returns when it was over (clock_mono_us()). */
+static uint64_t handle(struct connection *c, struct request *rq)
 {
-	router_dispatch(rq->worker->router, rq);
-}
+	const struct protocol *protocol = c->worker->protocol;
+	uint64_t now_us;
+	struct str name;
 
-static void handle(struct connection *c, struct request *rq)
-{
-	route_stats_begin(rq);
+	rq->began_us = clock_mono_us();
+	protocol->begin(rq);
 	turn_begin(&c->worker->turn, rq->began_us);
 	if (rq->body.n > LONG_BODY_BYTES)
-		long_start(rq, dispatch);
+		long_start(rq, protocol->dispatch);
 	else
-		dispatch(rq);
+		protocol->dispatch(rq);
 	sender_take(&c->sender, c->fd, &rq->output);
-	route_stats_handled(rq);
+	protocol->handled(rq);
+	now_us = clock_mono_us();
+	name = protocol->name(rq);
+	turn_end(&c->worker->turn, now_us, "request", str_is_set(name) ? name : rq->path);
+	return now_us;
 }
 
 /* Returns when it was over (clock_mono_us()), 0: it was not looked at. */
 static uint64_t answer(struct connection *c, const struct input_request *next)
 {
-	struct worker *worker = c->worker;
-	struct request **spare = &worker->pool->request, *rq = request_new(spare);
+	struct request **spare = &c->worker->pool->request, *rq = request_new(spare);
 	uint64_t now_us;
 	int status;
 
@@ -83,9 +87,7 @@ static uint64_t answer(struct connection *c, const struct input_request *next)
 		return 0;
 	}
 	rq->body = next->body;
-	handle(c, rq);
-	now_us = clock_mono_us();
-	turn_end(&worker->turn, now_us, "request", rq->route != NULL ? str_of(rq->route->path) : rq->path);
+	now_us = handle(c, rq);
 	/* A long request may have its answer and still be at its end. */
 	if (rq->parked && (!rq->answered || rq->work != NULL))
 		connection_state_park(c, rq);

@@ -19,6 +19,7 @@ libroster_a_SOURCES += \
 	worker/http/park.c worker/http/park.h \
 	worker/http/parser_library.h \
 	worker/http/path.c worker/http/path.h \
+	worker/http/protocol.h \
 	worker/http/request.c worker/http/request.h \
 	worker/http/sender.c worker/http/sender.h \
 	worker/http/source_limit.c worker/http/source_limit.h

@@ -2,6 +2,7 @@
 #include "worker/http/long.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -11,9 +12,8 @@
 #include "shared/metrics/metrics.h"
 #include "shared/process/turn.h"
 #include "worker/http/park.h"
+#include "worker/http/protocol.h"
 #include "worker/http/request.h"
-#include "worker/v1/routes.h"
-#include "worker/v1/reply.h"
 #include "worker/worker.h"
 
 /* Less than this after a wake-up, and nobody else wanted anything. */
@@ -115,6 +115,20 @@ static void work_free(struct long_lane *lane, struct long_work *work)
 
 /* ---- one slice ------------------------------------------------------------------- */
 
+/* In the words of the protocol. */
+static void fail(struct request *rq, int status, struct str why)
+{
+	rq->worker->protocol->fail(rq, status, why);
+}
+
+static void fail_late(struct request *rq)
+{
+	char why[64];
+	int n = snprintf(why, sizeof(why), "http.long_wait reached: %" PRIu64, rq->worker->proc->config.http_long_wait_ms);
+
+	fail(rq, 503, str_make(why, (size_t)n));
+}
+
 static void run(void *arg)
 {
 	struct long_work *work = arg;
@@ -122,7 +136,7 @@ static void run(void *arg)
 
 	work->fn(rq);
 	if (!rq->answered && !work->gone)
-		reply_caused(rq, 500, "the handler gave no answer");
+		fail(rq, 500, STR("the handler gave no answer"));
 }
 
 static void count_held(struct long_lane *lane, struct long_work *work)
@@ -213,9 +227,9 @@ static void refuse(struct long_lane *lane, struct long_work *work, bool late)
 	find_out(work);
 	metric_add(METRIC_LONG_REFUSED, 1);
 	if (late)
-		reply_caused(work->rq, 503, "http.long_wait reached: %" PRIu64, lane->worker->proc->config.http_long_wait_ms);
+		fail_late(work->rq);
 	else
-		reply_caused(work->rq, 503, "out of memory");
+		fail(work->rq, 503, STR("out of memory"));
 	finish(lane, work);
 }
 
@@ -312,7 +326,7 @@ static void look_at_waiting(struct long_lane *lane, uint64_t now_ms)
 static void go_on(struct long_lane *lane, struct long_work *work, uint64_t now_us)
 {
 	struct worker *worker = lane->worker;
-	struct str what = str_of(work->rq->route != NULL ? work->rq->route->path : "");
+	struct str what = worker->protocol->name(work->rq);
 	bool over;
 
 	lane->turn = work->id;
@@ -322,7 +336,7 @@ static void go_on(struct long_lane *lane, struct long_work *work, uint64_t now_u
 	turn_begin(&worker->turn, now_us);
 	over = slice(lane, work);
 	/* What the end of this one begins, such as the next request of its connection, are turns of their own. */
-	turn_end(&worker->turn, clock_mono_us(), "request", what);
+	turn_end(&worker->turn, clock_mono_us(), "request", str_is_set(what) ? what : STR(""));
 	if (over)
 		finish(lane, work);
 }
@@ -433,7 +447,7 @@ static struct long_work *work_new(struct request *rq, long_fn *fn)
 static void begin_now(struct long_lane *lane, struct long_work *work)
 {
 	if (!begin(lane, work)) {
-		reply_caused(work->rq, 503, "out of memory");
+		fail(work->rq, 503, STR("out of memory"));
 	} else {
 		bool over = slice(lane, work);
 
@@ -457,7 +471,7 @@ void long_start(struct request *rq, long_fn *fn)
 		return;
 	}
 	if ((work = work_new(rq, fn)) == NULL) {
-		reply_caused(rq, 503, "out of memory");
+		fail(rq, 503, STR("out of memory"));
 		return;
 	}
 	request_park(rq);

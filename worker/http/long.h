@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* long.h - requests that may take longer than a turn: they are worked on in slices, between the turns of all others.
  *
- * A route with ROUTE_LONG, a list of many instances or of much metadata, and a large body run in a fiber
+ * What its protocol says may take long (long_start()), and a request with a large body, run in a fiber
  * (shared/base/fiber.h). One that ends in its first slice is answered like any other. Else the request is parked (park.h), and
  * the loop gives one slice to one long request after each look at the sockets, in turns. While other requests come too, all long
  * ones together get half of the time.

@@ -4,8 +4,8 @@
 #include <stdlib.h>
 
 #include "shared/process/process.h"
+#include "worker/http/protocol.h"
 #include "worker/http/request.h"
-#include "worker/v1/reply.h"
 #include "worker/worker.h"
 
 /* Index of the first row with an id not below; ids rise, so the rows are sorted. */
@@ -44,7 +44,7 @@ void request_park(struct request *rq)
 
 	rq->id = ++rq->worker->next_request_id;
 	if (!make_room(parked)) {
-		reply_caused(rq, 503, "out of memory");
+		rq->worker->protocol->fail(rq, 503, STR("out of memory"));
 		return;
 	}
 	rq->parked = true;

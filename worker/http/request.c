@@ -7,6 +7,13 @@
 
 #define ARENA_MAX (64U * 1024U * 1024U)
 
+const char *method_name(enum method method)
+{
+	static const char *const names[] = { "GET", "POST", "PUT", "DELETE", "PATCH", "HEAD", "OPTIONS", "TRACE", "any" };
+
+	return names[method];
+}
+
 struct request *request_new(struct request **spare)
 {
 	struct request *rq = *spare;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* request.h - one HTTP request as a handler sees it, and how it answers.
  *
- * Written by worker/http/exchange (socket, parser, head check, body) and worker/v1/router (route, grouped
- * service name); read by the handlers. Everything lives in the request's arena or in the connection's
+ * Written by worker/http/exchange (socket, parser, head check, body) and, for its own part, by the protocol
+ * (protocol.h); read by the handlers. Everything lives in the request's arena or in the connection's
  * input buffer until the answer is complete.
  *
  * A handler answers once, either before it returns (answer.h) or later (request_park(), then
@@ -40,8 +40,6 @@ enum method {
 	METHOD_OTHER
 };
 
-#define REQUEST_PARAMS_MAX 256
-
 /* What may be done to the connection of a request by those who work on the request: its handler, park.c,
  * long.c. They know the connection by these calls only; it gives them to each request. */
 struct carrier {
@@ -63,7 +61,6 @@ struct request {
 	struct worker *worker;
 	struct connection *connection; /* NULL: it has gone */
 	const struct carrier *carrier; /* as long as there is a connection */
-	const struct route *route;     /* NULL until routed */
 	uint64_t id;                   /* of parked requests */
 
 	enum method method;
@@ -82,8 +79,9 @@ struct request {
 	uint16_t source_port;
 	uint64_t sender; /* registry_sender() of the source */
 
-	/* Made by router_prepare(). */
-	struct url_param *params; /* form first, then query: the last of equal names wins */
+	/* The protocol's; HTTP only keeps them. Of Nacos 1.x (worker/v1/router.h): the route, and what router_prepare() makes. */
+	const struct route *route; /* NULL until routed */
+	struct url_param *params;  /* form first, then query: the last of equal names wins */
 	unsigned param_count;
 	const struct charset *encoding; /* values are read again with it; NULL: they are not */
 	struct agent agent;
@@ -98,8 +96,11 @@ struct request {
 	bool answered, parked, close_after;
 	int status; /* once answered */
 
-	uint64_t began_us, began_cpu_ns; /* route_stats.h; the second is 0 unless this one is a sample */
+	uint64_t began_us, began_cpu_ns; /* the second is the protocol's */
 };
+
+/* "any": METHOD_OTHER. request.c */
+const char *method_name(enum method method);
 
 /* ---- answering later: park.c ----------------------------------------------------- */
 

@@ -5,12 +5,12 @@
 #include "shared/base/source.h"
 #include "shared/metrics/metrics.h"
 #include "shared/process/sources.h"
-#include "worker/v1/reply.h"
+#include "worker/http/request.h"
 #include "worker/worker.h"
 
 #define REFUSED_AT_ONCE 16U /* of a source: so many over the limit are told, the rest is closed */
 
-bool source_limit_stops(struct request *rq)
+uint64_t source_limit_wait_s(const struct request *rq)
 {
 	const struct config *config = &rq->worker->proc->config;
 	struct sources *sources = rq->worker->proc->sources;
@@ -18,13 +18,12 @@ bool source_limit_stops(struct request *rq)
 	uint64_t wait_us;
 
 	if (rate == 0 || sources == NULL || !source_is_set(rq->source))
-		return false;
+		return 0;
 	wait_us = sources_take(sources, sources_hash(sources, rq->source), clock_mono_us(), rate, burst != 0 ? burst : rate);
 	if (wait_us == 0)
-		return false;
+		return 0;
 	metric_add(METRIC_SOURCE_REFUSED, 1);
-	reply_over_limit(rq, "limits.per_source", rate, wait_us / 1000000 + 1);
-	return true;
+	return wait_us / 1000000 + 1;
 }
 
 enum source_verdict source_limit_open(struct worker *worker, const uint8_t source[16], struct source_mark *mark_r)

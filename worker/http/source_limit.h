@@ -19,8 +19,8 @@ struct source_mark {
 	bool counted;
 };
 
-/* True: answered. */
-bool source_limit_stops(struct request *rq);
+/* limits.per_source: counts the request. 0: it may pass; else it is refused, and has to wait for so many seconds. */
+uint64_t source_limit_wait_s(const struct request *rq);
 
 /* Of a new connection: counts it. Then, whether there is room for it; over the limit by more than a few it is not worth
  * an answer (SOURCE_DROP). */

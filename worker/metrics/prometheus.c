@@ -1,18 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* /actuator/prometheus: the text format 0.0.4, and doc/metrics.md from the same tables.
- *
- * Counters and histograms come from shared/metrics; what is read at the moment of the question is a row of `families`
- * here. Nothing takes a lock: each number is whole, two of them may be of different moments. */
+#include "worker/metrics/prometheus.h"
+
 #include <inttypes.h>
 
+#include "shared/base/arena.h"
+#include "shared/base/buf.h"
 #include "shared/base/clock.h"
 #include "shared/codec/java.h"
 #include "shared/process/document.h"
+#include "shared/process/process.h"
+#include "shared/registry/registry.h"
 #include "shared/shm/brake_state.h"
 #include "shared/shm/slab.h"
-#include "worker/v1/handlers.h"
-#include "worker/v1/routes.h"
-#include "worker/worker.h"
+#include "worker/metrics/route_stats.h"
 
 enum family_type { COUNTER, GAUGE, HISTOGRAM, SUMMARY };
 
@@ -20,11 +20,9 @@ static const char *const type_names[] = { "counter", "gauge", "histogram", "summ
 
 /* One answer in the making. */
 struct page {
-	struct buf b;
-	const struct worker *worker;
+	struct buf *b;
+	const struct prometheus_input *in;
 	const struct segment *seg;
-	const struct host_load *host;
-	struct registry_stats stats;
 	struct slot_route routes[SLOT_ROUTES]; /* of all workers */
 };
 
@@ -57,25 +55,25 @@ static uint64_t peek(const uint64_t *word)
 /* A word of the page's statistics. */
 static void put_stat(struct page *page, const struct family *family)
 {
-	put_u64(&page->b, family->name, *(const uint64_t *)(const void *)((const char *)&page->stats + family->at));
+	put_u64(page->b, family->name, *(const uint64_t *)(const void *)((const char *)page->in->stats + family->at));
 }
 
 /* A word of the segment's header. */
 static void put_header(struct page *page, const struct family *family)
 {
-	put_u64(&page->b, family->name, peek((const uint64_t *)(const void *)((const char *)page->seg->header + family->at)));
+	put_u64(page->b, family->name, peek((const uint64_t *)(const void *)((const char *)page->seg->header + family->at)));
 }
 
 static void put_build(struct page *page, const struct family *family)
 {
-	buf_printf(&page->b, "%s{version=\"%s\",layout=\"%s\"} 1\n", family->name, PACKAGE_VERSION, segment_fingerprint_text());
+	buf_printf(page->b, "%s{version=\"%s\",layout=\"%s\"} 1\n", family->name, PACKAGE_VERSION, segment_fingerprint_text());
 }
 
 static void put_instances(struct page *page, const struct family *family)
 {
-	uint64_t all = page->stats.instances, ephemeral = page->stats.ephemeral;
+	uint64_t all = page->in->stats->instances, ephemeral = page->in->stats->ephemeral;
 
-	buf_printf(&page->b, "%s{kind=\"ephemeral\"} %" PRIu64 "\n%s{kind=\"persistent\"} %" PRIu64 "\n", family->name, ephemeral,
+	buf_printf(page->b, "%s{kind=\"ephemeral\"} %" PRIu64 "\n%s{kind=\"persistent\"} %" PRIu64 "\n", family->name, ephemeral,
 	           family->name, all > ephemeral ? all - ephemeral : 0);
 }
 
@@ -87,7 +85,7 @@ static void put_kinds(struct page *page, const struct family *family, bool bytes
 
 	for (unsigned kind = SLAB_NONE + 1; kind < SLAB_KINDS; kind++) {
 		slab_usage(page->seg, (enum slab_kind)kind, &objects, &pages);
-		buf_printf(&page->b, "%s{kind=\"%s\"} %" PRIu64 "\n", family->name, slab_kind_name((enum slab_kind)kind),
+		buf_printf(page->b, "%s{kind=\"%s\"} %" PRIu64 "\n", family->name, slab_kind_name((enum slab_kind)kind),
 		           bytes ? pages * SEGMENT_PAGE : objects);
 	}
 }
@@ -104,12 +102,12 @@ static void put_kind_bytes(struct page *page, const struct family *family)
 
 static void put_pages(struct page *page, const struct family *family)
 {
-	put_u64(&page->b, family->name, page->seg->pages);
+	put_u64(page->b, family->name, page->seg->pages);
 }
 
 static void put_condemned(struct page *page, const struct family *family)
 {
-	put_u64(&page->b, family->name, peek(&page->seg->header->damaged_ms) != 0);
+	put_u64(page->b, family->name, peek(&page->seg->header->damaged_ms) != 0);
 }
 
 /* The hint may be below zero for a moment. */
@@ -117,7 +115,7 @@ static void put_free_pages(struct page *page, const struct family *family)
 {
 	int64_t free_pages = (int64_t)peek(&page->seg->header->free_hint);
 
-	put_u64(&page->b, family->name, free_pages > 0 ? (uint64_t)free_pages : 0);
+	put_u64(page->b, family->name, free_pages > 0 ? (uint64_t)free_pages : 0);
 }
 
 /* ---- the brake ----------------------------------------------------------------------- */
@@ -125,12 +123,12 @@ static void put_free_pages(struct page *page, const struct family *family)
 /* A word of the brake's state. */
 static void put_brake_word(struct page *page, const struct family *family)
 {
-	put_u64(&page->b, family->name, peek((const uint64_t *)(const void *)((const char *)page->seg->brake + family->at)));
+	put_u64(page->b, family->name, peek((const uint64_t *)(const void *)((const char *)page->seg->brake + family->at)));
 }
 
 static void put_brake_active(struct page *page, const struct family *family)
 {
-	put_u64(&page->b, family->name, brake_state_phase(peek(&page->seg->brake->state)) == BRAKE_HOLDING);
+	put_u64(page->b, family->name, brake_state_phase(peek(&page->seg->brake->state)) == BRAKE_HOLDING);
 }
 
 static void put_brake_released(struct page *page, const struct family *family)
@@ -144,15 +142,15 @@ static void put_brake_released(struct page *page, const struct family *family)
 		     { "setting", METRIC_BRAKE_RELEASED_SETTING } };
 
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
-		buf_printf(&page->b, "%s{cause=\"%s\"} %" PRIu64 "\n", family->name, rows[i].cause,
+		buf_printf(page->b, "%s{cause=\"%s\"} %" PRIu64 "\n", family->name, rows[i].cause,
 		           metric_sum(page->seg, rows[i].id));
 }
 
 static void put_subscribe_refused(struct page *page, const struct family *family)
 {
-	for (unsigned i = 0; i < UNPUSHED_REASONS; i++)
-		buf_printf(&page->b, "%s{reason=\"%s\"} %" PRIu64 "\n", family->name, unpushed_word(i),
-		           metric_sum(page->seg, unpushed_metric(i)));
+	for (unsigned i = 0; i < page->in->unpushed_count; i++)
+		buf_printf(page->b, "%s{reason=\"%s\"} %" PRIu64 "\n", family->name, page->in->unpushed[i].text,
+		           metric_sum(page->seg, page->in->unpushed[i].metric));
 }
 
 static void put_deregister_sources(struct page *page, const struct family *family)
@@ -161,7 +159,7 @@ static void put_deregister_sources(struct page *page, const struct family *famil
 
 	for (unsigned i = 0; i < DEPARTURES; i++)
 		count += peek(&page->seg->brake->departures.sources[i].alarm) != 0;
-	put_u64(&page->b, family->name, count);
+	put_u64(page->b, family->name, count);
 }
 
 /* ---- processes ----------------------------------------------------------------------- */
@@ -233,11 +231,11 @@ static void put_processes(struct page *page, const struct family *family)
 		if (slot->generation == 0 || slot->role >= ROLES ||
 		    (family->at == PROCESS_CONNECTIONS && slot->role != ROLE_WORKER))
 			continue;
-		buf_printf(&page->b, "%s{process=\"%s", family->name, roles[slot->role]);
+		buf_printf(page->b, "%s{process=\"%s", family->name, roles[slot->role]);
 		if (slot->role == ROLE_WORKER)
-			buf_printf(&page->b, "/%" PRIu32, slot->index);
-		buf_printf(&page->b, "\"} ");
-		put_process_value(&page->b, slot, (enum process_value)family->at);
+			buf_printf(page->b, "/%" PRIu32, slot->index);
+		buf_printf(page->b, "\"} ");
+		put_process_value(page->b, slot, (enum process_value)family->at);
 	}
 }
 
@@ -246,17 +244,17 @@ static void put_processes(struct page *page, const struct family *family)
 /* NULL: never asked for. */
 static const struct slot_route *asked(const struct page *page, unsigned route)
 {
-	bool known = route < route_count || route == ROUTE_STATS_OTHER;
+	bool known = route < page->in->route_count || route == ROUTE_STATS_OTHER;
 
 	return known && route_stats_requests(&page->routes[route]) > 0 ? &page->routes[route] : NULL;
 }
 
-static void put_route(struct buf *b, const char *name, const char *suffix, const char *path_label, unsigned route)
+static void put_route(struct page *page, const char *name, const char *suffix, const char *path_label, unsigned route)
 {
-	bool other = route == ROUTE_STATS_OTHER;
+	static const struct prometheus_route none = { "any", "none" };
+	const struct prometheus_route *row = route == ROUTE_STATS_OTHER ? &none : &page->in->routes[route];
 
-	buf_printf(b, "%s%s{method=\"%s\",%s=\"%s\"", name, suffix, other ? "any" : route_method(&routes[route]), path_label,
-	           other ? "none" : routes[route].path);
+	buf_printf(page->b, "%s%s{method=\"%s\",%s=\"%s\"", name, suffix, row->method, path_label, row->path);
 }
 
 static void put_route_latency(struct page *page, const struct family *family)
@@ -270,14 +268,14 @@ static void put_route_latency(struct page *page, const struct family *family)
 		below = 0;
 		for (unsigned n = 0; n < SLOT_ROUTE_BUCKETS; n++) {
 			below += row->buckets[n];
-			put_route(&page->b, family->name, "_bucket", "route", i);
-			buf_printf(&page->b, ",le=\"%s\"} %" PRIu64 "\n", route_stats_bounds[n], below);
+			put_route(page, family->name, "_bucket", "route", i);
+			buf_printf(page->b, ",le=\"%s\"} %" PRIu64 "\n", route_stats_bounds[n], below);
 		}
-		put_route(&page->b, family->name, "_sum", "route", i);
-		BUF_LIT(&page->b, "} ");
-		put_us(&page->b, row->us);
-		put_route(&page->b, family->name, "_count", "route", i);
-		buf_printf(&page->b, "} %" PRIu64 "\n", below);
+		put_route(page, family->name, "_sum", "route", i);
+		BUF_LIT(page->b, "} ");
+		put_us(page->b, row->us);
+		put_route(page, family->name, "_count", "route", i);
+		buf_printf(page->b, "} %" PRIu64 "\n", below);
 	}
 }
 
@@ -288,8 +286,8 @@ static void put_route_errors(struct page *page, const struct family *family)
 	for (unsigned i = 0; i < SLOT_ROUTES; i++) {
 		if ((row = asked(page, i)) == NULL)
 			continue;
-		put_route(&page->b, family->name, "", "route", i);
-		buf_printf(&page->b, "} %" PRIu64 "\n", row->errors);
+		put_route(page, family->name, "", "route", i);
+		buf_printf(page->b, "} %" PRIu64 "\n", row->errors);
 	}
 }
 
@@ -300,9 +298,9 @@ static void put_route_cpu(struct page *page, const struct family *family)
 	for (unsigned i = 0; i < SLOT_ROUTES; i++) {
 		if ((row = asked(page, i)) == NULL)
 			continue;
-		put_route(&page->b, family->name, "", "route", i);
-		BUF_LIT(&page->b, "} ");
-		put_us(&page->b, row->cpu_ns / 1000);
+		put_route(page, family->name, "", "route", i);
+		BUF_LIT(page->b, "} ");
+		put_us(page->b, row->cpu_ns / 1000);
 	}
 }
 
@@ -316,38 +314,38 @@ static void put_spring_requests(struct page *page, const struct family *family)
 	for (unsigned i = 0; i < SLOT_ROUTES; i++) {
 		if ((row = asked(page, i)) == NULL)
 			continue;
-		put_route(&page->b, family->name, "_count", "uri", i);
-		buf_printf(&page->b, "} %" PRIu64 "\n", route_stats_requests(row));
-		put_route(&page->b, family->name, "_sum", "uri", i);
-		BUF_LIT(&page->b, "} ");
-		put_us(&page->b, row->us);
+		put_route(page, family->name, "_count", "uri", i);
+		buf_printf(page->b, "} %" PRIu64 "\n", route_stats_requests(row));
+		put_route(page, family->name, "_sum", "uri", i);
+		BUF_LIT(page->b, "} ");
+		put_us(page->b, row->us);
 	}
 }
 
 static void put_cpu(struct page *page, const struct family *family)
 {
-	buf_printf(&page->b, "%s %.6f\n", family->name, (double)page->host->cpu);
+	buf_printf(page->b, "%s %.6f\n", family->name, (double)page->in->cpu);
 }
 
 static void put_load(struct page *page, const struct family *family)
 {
-	buf_printf(&page->b, "%s %.6f\n", family->name, (double)page->host->load);
+	buf_printf(page->b, "%s %.6f\n", family->name, (double)page->in->load);
 }
 
 static void put_uptime(struct page *page, const struct family *family)
 {
 	uint64_t ms = clock_mono_ms() - peek(&page->seg->board->started_ms);
 
-	buf_printf(&page->b, "%s %" PRIu64 ".%03" PRIu64 "\n", family->name, ms / 1000, ms % 1000);
+	buf_printf(page->b, "%s %" PRIu64 ".%03" PRIu64 "\n", family->name, ms / 1000, ms % 1000);
 }
 
 static void put_upgrades(struct page *page, const struct family *family)
 {
 	const struct board *board = page->seg->board;
 
-	buf_printf(&page->b, "%s{result=\"done\"} %" PRIu64 "\n", family->name, peek(&board->upgrades_done));
-	buf_printf(&page->b, "%s{result=\"refused\"} %" PRIu64 "\n", family->name, peek(&board->upgrades_refused));
-	buf_printf(&page->b, "%s{result=\"went-back\"} %" PRIu64 "\n", family->name, peek(&board->upgrades_back));
+	buf_printf(page->b, "%s{result=\"done\"} %" PRIu64 "\n", family->name, peek(&board->upgrades_done));
+	buf_printf(page->b, "%s{result=\"refused\"} %" PRIu64 "\n", family->name, peek(&board->upgrades_refused));
+	buf_printf(page->b, "%s{result=\"went-back\"} %" PRIu64 "\n", family->name, peek(&board->upgrades_back));
 }
 
 static double mysql_checks(const struct page *page)
@@ -373,12 +371,12 @@ static double leader(const struct page *page)
 
 static double service_count(const struct page *page)
 {
-	return (double)page->stats.services;
+	return (double)page->in->stats->services;
 }
 
 static double instance_count(const struct page *page)
 {
-	return (double)page->stats.instances;
+	return (double)page->in->stats->instances;
 }
 
 static double push_total(const struct page *page)
@@ -428,7 +426,7 @@ static void put_nacos(struct page *page, const struct family *family)
 
 	for (size_t i = 0; i < sizeof(nacos_rows) / sizeof(nacos_rows[0]); i++) {
 		n = java_double_text(nacos_rows[i].value(page), number);
-		buf_printf(&page->b, "%s{module=\"naming\",name=\"%s\",} %.*s\n", family->name, nacos_rows[i].name, (int)n,
+		buf_printf(page->b, "%s{module=\"naming\",name=\"%s\",} %.*s\n", family->name, nacos_rows[i].name, (int)n,
 		           number);
 	}
 }
@@ -532,22 +530,22 @@ static void put_counter(struct page *page, enum metric id)
 
 	if (row->name == NULL)
 		return;
-	put_family(&page->b, row->name, COUNTER, row->help);
-	put_u64(&page->b, row->name, metric_sum(page->seg, id));
+	put_family(page->b, row->name, COUNTER, row->help);
+	put_u64(page->b, row->name, metric_sum(page->seg, id));
 }
 
 static void put_histogram(struct page *page, const struct metric_histogram *histogram)
 {
 	uint64_t below = 0;
 
-	put_family(&page->b, histogram->name, HISTOGRAM, histogram->help);
+	put_family(page->b, histogram->name, HISTOGRAM, histogram->help);
 	for (unsigned i = 0; i < METRIC_BUCKETS; i++) {
 		below += metric_sum(page->seg, (enum metric)(histogram->first + i));
-		buf_printf(&page->b, "%s_bucket{le=\"%s\"} %" PRIu64 "\n", histogram->name, histogram->bounds[i], below);
+		buf_printf(page->b, "%s_bucket{le=\"%s\"} %" PRIu64 "\n", histogram->name, histogram->bounds[i], below);
 	}
-	buf_printf(&page->b, "%s_sum ", histogram->name);
-	put_us(&page->b, metric_sum(page->seg, histogram->sum));
-	buf_printf(&page->b, "%s_count %" PRIu64 "\n", histogram->name, below);
+	buf_printf(page->b, "%s_sum ", histogram->name);
+	put_us(page->b, metric_sum(page->seg, histogram->sum));
+	buf_printf(page->b, "%s_count %" PRIu64 "\n", histogram->name, below);
 }
 
 static void put_page(struct page *page)
@@ -557,30 +555,22 @@ static void put_page(struct page *page)
 	for (unsigned i = 0; i < METRIC_TIMES; i++)
 		put_histogram(page, &metric_histograms[i]);
 	for (size_t i = 0; i < FAMILIES; i++) {
-		put_family(&page->b, families[i].name, families[i].type, families[i].help);
+		put_family(page->b, families[i].name, families[i].type, families[i].help);
 		families[i].put(page, &families[i]);
 	}
 }
 
-void handle_actuator_prometheus(struct request *rq)
+bool prometheus_put(struct buf *b, struct arena *arena, const struct prometheus_input *input)
 {
-	struct page *page = arena_alloc(&rq->arena, sizeof(*page));
+	struct page *page = arena_alloc(arena, sizeof(*page));
 
-	if (page == NULL) {
-		reply_caused(rq, 503, "out of memory");
-		return;
-	}
-	*page = (struct page){ .worker = rq->worker, .seg = rq->worker->proc->seg, .host = handler_host_load(rq->worker) };
-	buf_init(&page->b);
-	registry_stats(&rq->worker->registry, &page->stats);
+	if (page == NULL)
+		return false;
+	*page = (struct page){ .b = b, .in = input, .seg = input->seg };
 	for (unsigned i = 0; i < SLOT_ROUTES; i++)
 		route_stats_sum(page->seg, i, &page->routes[i]);
 	put_page(page);
-	if (buf_failed(&page->b))
-		reply_caused(rq, 503, "out of memory");
-	else
-		reply_as(rq, STR("text/plain;version=0.0.4;charset=utf-8"), buf_view(&page->b));
-	buf_free(&page->b);
+	return !buf_failed(b);
 }
 
 /* ---- doc/metrics.md ---------------------------------------------------------------------------- */

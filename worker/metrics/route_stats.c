@@ -4,8 +4,7 @@
 #include <time.h>
 
 #include "shared/base/clock.h"
-#include "worker/v1/routes.h"
-#include "worker/worker.h"
+#include "shared/process/process.h"
 
 #define SAMPLE_EVERY 64U
 
@@ -33,32 +32,26 @@ static uint32_t next_gap(struct route_stats *stats)
 	return 1 + x % (2 * SAMPLE_EVERY - 1);
 }
 
-void route_stats_begin(struct request *rq)
+uint64_t route_stats_begin(struct route_stats *stats, uint64_t now_us)
 {
-	struct route_stats *stats = &rq->worker->route_stats;
+	uint64_t began_cpu_ns = 0;
 
-	rq->began_us = clock_mono_us();
 	if (stats->gap > 1) {
 		stats->gap--;
-		return;
+		return 0;
 	}
 	if (stats->random != 0)
-		rq->began_cpu_ns = cpu_ns();
+		began_cpu_ns = cpu_ns();
 	else
-		stats->random = (uint32_t)rq->began_us | 1; /* the first request of all stands for no others */
+		stats->random = (uint32_t)now_us | 1; /* the first request of all stands for no others */
 	stats->gap = next_gap(stats);
+	return began_cpu_ns;
 }
 
-static unsigned index_of(const struct route *route)
+struct slot_route *route_stats_row(const struct process *proc, unsigned route)
 {
-	return route >= routes && route < routes + route_count ? (unsigned)(route - routes) : ROUTE_STATS_OTHER;
-}
-
-static struct slot_route *row_of(const struct request *rq)
-{
-	const struct process *proc = rq->worker->proc;
-
-	return proc->seg == NULL ? NULL : &proc->seg->routes[slot_routes_at(proc->bank, proc->index) + index_of(rq->route)];
+	ROSTER_ASSERT(route < SLOT_ROUTES);
+	return proc->seg == NULL ? NULL : &proc->seg->routes[slot_routes_at(proc->bank, proc->index) + route];
 }
 
 /* One writer: no read-modify-write instruction is needed, only whole stores. */
@@ -67,18 +60,14 @@ static void add(uint64_t *word, uint64_t n)
 	__atomic_store_n(word, *word + n, __ATOMIC_RELAXED);
 }
 
-void route_stats_handled(struct request *rq)
+void route_stats_handled(struct slot_route *row, uint64_t began_cpu_ns)
 {
-	struct slot_route *row;
-
-	if (rq->began_cpu_ns != 0 && (row = row_of(rq)) != NULL)
-		add(&row->cpu_ns, (cpu_ns() - rq->began_cpu_ns) * SAMPLE_EVERY);
+	if (row != NULL)
+		add(&row->cpu_ns, (cpu_ns() - began_cpu_ns) * SAMPLE_EVERY);
 }
 
-void route_stats_answered(struct request *rq, uint64_t now_us)
+void route_stats_answered(struct slot_route *row, uint64_t us, bool is_error)
 {
-	struct slot_route *row = row_of(rq);
-	uint64_t us = now_us - rq->began_us;
 	unsigned bucket = 0;
 
 	if (row == NULL)
@@ -87,7 +76,7 @@ void route_stats_answered(struct request *rq, uint64_t now_us)
 		bucket++;
 	add(&row->buckets[bucket], 1);
 	add(&row->us, us);
-	if (rq->status >= 400)
+	if (is_error)
 		add(&row->errors, 1);
 }
 

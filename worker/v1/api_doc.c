@@ -36,7 +36,7 @@ static void print_words(FILE *out, unsigned flags, const struct word *words, siz
 
 static void print_route(FILE *out, const struct route *route)
 {
-	fprintf(out, "| %s | `/nacos%s` | ", route_method(route), route->path);
+	fprintf(out, "| %s | `/nacos%s` | ", method_name(route->method), route->path);
 	print_words(out, route->flags, write_words, sizeof(write_words) / sizeof(write_words[0]));
 	fputs(" | ", out);
 	print_words(out, route->flags, flag_words, sizeof(flag_words) / sizeof(flag_words[0]));

@@ -7,18 +7,19 @@
 #include "shared/net/address.h"
 #include "worker/v1/reply.h"
 #include "worker/v1/routes.h"
+#include "worker/v1/v1.h"
 #include "worker/worker.h"
 
 /* ---- following the switches ----------------------------------------------------------- */
 
 static bool is_current(const struct worker *worker)
 {
-	return worker->gate.begun && worker->gate.copy.words.generation == switches_generation(worker->switches);
+	return worker->v1->gate.begun && worker->v1->gate.copy.words.generation == switches_generation(worker->switches);
 }
 
 static void refresh(struct worker *worker)
 {
-	struct gate *gate = &worker->gate;
+	struct gate *gate = &worker->v1->gate;
 	int ret = switches_read(&worker->registry, &gate->copy);
 
 	if (ret < 0) {
@@ -37,7 +38,7 @@ static struct gate *current(struct worker *worker)
 {
 	if (!is_current(worker))
 		refresh(worker);
-	return &worker->gate;
+	return &worker->v1->gate;
 }
 
 enum server_status gate_status(struct worker *worker)
@@ -145,7 +146,7 @@ bool gate_admits(struct request *rq)
 	if (is_allowed(&rq->worker->proc->config, rq->source))
 		return true;
 	address_text(rq->source, source);
-	log_debug("op=refuse-operator source=%s method=%s path=\"%s\"", source, route_method(rq->route), rq->route->path);
+	log_debug("op=refuse-operator source=%s method=%s path=\"%s\"", source, method_name(rq->route->method), rq->route->path);
 	n = snprintf(text, sizeof(text), "operator.allow does not list %s", source);
 	reply_error_page(rq, 403, str_make(text, (size_t)n));
 	return false;

@@ -7,6 +7,7 @@
 #include "shared/view/subscription.h"
 #include "worker/v1/handlers.h"
 #include "worker/v1/list_cache.h"
+#include "worker/v1/unpushed.h"
 #include "worker/worker.h"
 
 /* What grew beyond this for one large service is given back after use. */

@@ -10,6 +10,7 @@
 #include "shared/codec/json_write.h"
 #include "worker/v1/bound.h"
 #include "worker/v1/handlers.h"
+#include "worker/v1/v1.h"
 #include "worker/worker.h"
 
 #define LOAD_PERIOD_MS 1000U
@@ -66,7 +67,7 @@ static void read_memory(struct host_load *host)
 
 const struct host_load *handler_host_load(struct worker *worker)
 {
-	struct host_load *host = &worker->host;
+	struct host_load *host = &worker->v1->host;
 	uint64_t now = clock_mono_ms();
 	double load;
 

@@ -3,7 +3,7 @@
  * they hold under any context path and behind any proxy. */
 #include "worker/v1/handlers.h"
 #include "worker/v1/later.h"
-#include "worker/v1/routes.h"
+#include "worker/v1/router.h"
 #include "worker/worker.h"
 
 #define HTML STR("text/html;charset=UTF-8")
@@ -30,17 +30,20 @@ void handle_page_index(struct request *rq)
 void handle_page_api(struct request *rq)
 {
 	const char *context = rq->worker->proc->config.context_path;
+	const struct route *rows;
+	unsigned count;
 	struct buf b;
 
 	if (context[1] == '\0')
 		context = "";
+	rows = router_rows(rq->worker->router, &count);
 	buf_init(&b);
 	BUF_LIT(&b, PAGE_HEAD("Roster: routes") "<h1>Routes</h1>\n<table>\n"
 	                                        "<tr><th>Method</th><th>Path</th><th>What it does</th></tr>\n");
-	for (unsigned i = 0; i < route_count; i++)
-		buf_printf(&b, "<tr><td>%s</td><td>%s%s</td><td>%s%s</td></tr>\n", route_method(&routes[i]), context,
-		           routes[i].path, routes[i].about,
-		           (routes[i].flags & ROUTE_OPERATOR) != 0 ? " (for operator.allow only)" : "");
+	for (unsigned i = 0; i < count; i++)
+		buf_printf(&b, "<tr><td>%s</td><td>%s%s</td><td>%s%s</td></tr>\n", method_name(rows[i].method), context,
+		           rows[i].path, rows[i].about,
+		           (rows[i].flags & ROUTE_OPERATOR) != 0 ? " (for operator.allow only)" : "");
 	BUF_LIT(&b, "</table>\n<h2>Endpoints of later stages</h2>\n<ul>\n");
 	for (unsigned i = 0; i < later_count; i++)
 		buf_printf(&b, "<li>%s%s</li>\n", context, later_paths[i]);

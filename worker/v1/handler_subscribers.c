@@ -7,6 +7,7 @@
 #include "shared/registry/subscribers.h"
 #include "shared/view/list.h"
 #include "worker/v1/handlers.h"
+#include "worker/v1/unpushed.h"
 #include "worker/worker.h"
 
 #define BATCH 8U

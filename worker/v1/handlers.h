@@ -87,7 +87,7 @@ void handle_service_subscribers(struct request *rq);
 void handle_cluster_update(struct request *rq);
 void handle_health_update(struct request *rq);
 void handle_health_server(struct request *rq);
-/* handler_actuator.c, prometheus.c: metrics */
+/* handler_actuator.c */
 void handle_actuator_health(struct request *rq);
 void handle_actuator_readiness(struct request *rq);
 void handle_actuator_prometheus(struct request *rq);

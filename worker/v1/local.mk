@@ -38,7 +38,8 @@ libroster_a_SOURCES += \
 	worker/v1/switch_batch.c \
 	worker/v1/switch_rows.h \
 	worker/v1/switch_table.c worker/v1/switch_table.h \
-	worker/v1/unpushed.c worker/v1/unpushed.h
+	worker/v1/unpushed.c worker/v1/unpushed.h \
+	worker/v1/v1.c worker/v1/v1.h
 
 if HAVE_CMOCKA
 check_PROGRAMS += tests/unit/bound_test tests/unit/gate_test tests/unit/instance_guard_test \

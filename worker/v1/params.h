@@ -8,6 +8,8 @@
 
 #include "worker/http/request.h"
 
+#define REQUEST_PARAMS_MAX 256
+
 /* Parameter, last of equal names; unset when absent. Well-formed UTF-8, but for what is to be read again (`encoding`). */
 struct str request_param(const struct request *rq, struct str name);
 /* The same, always well-formed UTF-8: what is stored or shown as it came. */

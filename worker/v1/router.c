@@ -29,6 +29,8 @@ struct router_entry {
 
 struct router {
 	struct str context; /* context.path; empty for "/" */
+	const struct route *rows;
+	unsigned count;
 	unsigned mask;
 	struct router_entry entries[];
 };
@@ -55,6 +57,8 @@ int router_new(const struct route *rows, unsigned count, struct str context, str
 	if ((router = calloc(1, sizeof(*router) + size * sizeof(router->entries[0]))) == NULL)
 		return ERR_NOMEM;
 	router->context = str_eq(context, STR("/")) ? STR("") : context;
+	router->rows = rows;
+	router->count = count;
 	router->mask = size - 1;
 	for (unsigned i = 0; i < count; i++) {
 		struct router_entry *entry = entry_of(router, str_of(rows[i].path));
@@ -82,6 +86,17 @@ const struct route *router_find(const struct router *router, enum method method,
 	entry = entry_of((struct router *)router, path);
 	*path_known_r = str_is_set(entry->path);
 	return *path_known_r && method < METHOD_OTHER ? entry->by_method[method] : NULL;
+}
+
+const struct route *router_rows(const struct router *router, unsigned *count_r)
+{
+	*count_r = router->count;
+	return router->rows;
+}
+
+unsigned router_number(const struct router *router, const struct route *route)
+{
+	return route >= router->rows && route < router->rows + router->count ? (unsigned)(route - router->rows) : ROUTER_NONE;
 }
 
 /* ---- parameters -------------------------------------------------------------- */
@@ -338,12 +353,22 @@ static void no_route(const struct router *router, struct request *rq, struct str
 		reply_error_page(rq, 404, STR("No message available"));
 }
 
+static bool stops_source(struct request *rq)
+{
+	uint64_t wait_s = source_limit_wait_s(rq);
+
+	if (wait_s == 0)
+		return false;
+	reply_over_limit(rq, "limits.per_source", (uint32_t)rq->worker->proc->config.limit_per_source, wait_s);
+	return true;
+}
+
 void router_dispatch(const struct router *router, struct request *rq)
 {
 	struct str path;
 	bool path_known, naming;
 
-	if (source_limit_stops(rq) || refuse_early(router, rq))
+	if (stops_source(rq) || refuse_early(router, rq))
 		return;
 	path = str_make(rq->plain.p + router->context.n, rq->plain.n - router->context.n);
 	if (path.n == 0) {

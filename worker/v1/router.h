@@ -17,6 +17,11 @@ int router_new(const struct route *rows, unsigned count, struct str context, str
 void router_free(struct router **router);
 /* The row of that method; NULL with *path_known_r when only the method is wrong. path: behind the context. */
 const struct route *router_find(const struct router *router, enum method method, struct str path, bool *path_known_r);
+/* The rows it was made of, for who shows them. */
+const struct route *router_rows(const struct router *router, unsigned *count_r);
+/* The place of a row among them; ROUTER_NONE: it is none of them. */
+#define ROUTER_NONE UINT32_MAX
+unsigned router_number(const struct router *router, const struct route *route);
 /* Parameters, agent and grouped service name of rq; false: answered. */
 bool router_prepare(struct request *rq);
 /* Answers, or lets a handler answer or park. */

@@ -103,10 +103,3 @@ const struct route routes[] = {
 const unsigned route_count = sizeof(routes) / sizeof(routes[0]);
 
 _Static_assert(sizeof(routes) / sizeof(routes[0]) < SLOT_ROUTES, "each route counts into a row of its own");
-
-const char *route_method(const struct route *route)
-{
-	static const char *const names[] = { "GET", "POST", "PUT", "DELETE", "PATCH", "HEAD", "OPTIONS", "TRACE", "any" };
-
-	return names[route->method];
-}

@@ -32,6 +32,4 @@ struct route {
 extern const struct route routes[];
 extern const unsigned route_count;
 
-const char *route_method(const struct route *route);
-
 #endif

@@ -8,6 +8,7 @@
 #include "shared/net/address.h"
 #include "shared/net/destination.h"
 #include "worker/http/request.h"
+#include "worker/v1/v1.h"
 #include "worker/worker.h"
 
 static const struct {
@@ -86,7 +87,7 @@ void unpushed_note(struct request *rq, enum unpushed reason, struct str service,
 	uint64_t skipped;
 
 	metric_add(rows[reason].metric, 1);
-	if (!log_may(&rq->worker->unpushed[reason], clock_mono_ms(), &skipped))
+	if (!log_may(&rq->worker->v1->unpushed[reason], clock_mono_ms(), &skipped))
 		return;
 	log_debug("op=subscribe result=refused reason=%s source=%s claimed=%s port=%d service=%s skipped=%" PRIu64,
 	          rows[reason].word, address_text(rq->source, source), log_quote(address, claimed, sizeof(claimed)), port,

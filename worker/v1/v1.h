@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* v1.h - Nacos 1.x as a protocol of the worker (worker/http/protocol.h), and what it keeps between requests.
+ *
+ * One struct v1 hangs from each worker, whose owner it outlives not: worker_main(). Process-private. */
+#ifndef WORKER_V1_V1_H
+#define WORKER_V1_V1_H
+
+#include "shared/base/log.h"
+#include "worker/http/protocol.h"
+#include "worker/metrics/route_stats.h"
+#include "worker/v1/gate.h"
+#include "worker/v1/unpushed.h"
+
+/* Load of the machine for /operator/metrics, read at most once a second (handler_operator.c). */
+struct host_load {
+	uint64_t read_ms;     /* 0: never */
+	uint64_t busy, total; /* ticks of /proc/stat at that time */
+	float cpu, load, mem;
+};
+
+struct v1 {
+	struct gate gate;                            /* what follows from the texts of the switches */
+	struct log_limit unpushed[UNPUSHED_REASONS]; /* log lines of each */
+	struct route_stats route_stats;
+	struct host_load host;
+};
+
+extern const struct protocol v1_protocol;
+
+#endif
