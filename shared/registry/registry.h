@@ -76,7 +76,6 @@ struct registry {
 	struct segment *seg;
 	struct registry_limits limits;
 	struct refusal refused;
-	uint32_t taken; /* instances that the last registry_deregister() or registry_remove_service() took away */
 	uint8_t node;
 	uint64_t began_ms;     /* health clock at registry_init() */
 	uint32_t most_entries; /* undo entries of the largest transaction so far: for the tests */
@@ -195,9 +194,9 @@ int registry_update(struct registry *reg, struct origin origin, const struct ser
 
 /* 0 also when the service or the instance is unknown. Creates an unknown cluster only if
  * there is room; ERR_CLUSTER_NAME as specified. Marks changed when the service exists; for an unknown instance
- * only if the origin may write the service. */
+ * only if the origin may write the service. *taken_r: how many instances it took away, 0 with an error too; NULL: nobody asks. */
 int registry_deregister(struct registry *reg, struct origin origin, const struct service_key *service,
-                        const struct instance_key *key) MUST_CHECK;
+                        const struct instance_key *key, uint32_t *taken_r) MUST_CHECK;
 
 /* Persistent before ephemeral; beat = now. ERR_NO_INSTANCE (also without the service). */
 int registry_patch(struct registry *reg, struct origin origin, const struct service_key *service, const struct instance_key *key,
@@ -228,8 +227,10 @@ int registry_set_health(struct registry *reg, struct origin origin, const struct
 /* ---- writes: services ------------------------------------------------------ */
 
 /* Unlinks the name in one transaction (gone at once) and leaves the instances to
- * registry_drain(). ERR_NOT_FOUND. No push. Whether others own instances is one compare, however many there are. */
-int registry_remove_service(struct registry *reg, struct origin origin, const struct service_key *service) MUST_CHECK;
+ * registry_drain(). ERR_NOT_FOUND. No push. Whether others own instances is one compare, however many there are. taken_r: as of
+ * registry_deregister(). */
+int registry_remove_service(struct registry *reg, struct origin origin, const struct service_key *service,
+                            uint32_t *taken_r) MUST_CHECK;
 
 /* ---- reads ----------------------------------------------------------------- */
 

@@ -143,16 +143,24 @@ struct removal {
 	const struct instance_key *key;
 	struct place place;
 	bool create_cluster; /* an unknown one, if there is room (specification 2.3) */
+	uint32_t taken;      /* instances that are gone, once the operation has happened */
 };
+
+static void tell_taken(const struct removal *r, int ret, uint32_t *taken_r)
+{
+	if (taken_r != NULL)
+		*taken_r = ret == 0 ? r->taken : 0;
+}
 
 static int deregister_op(struct op *op, void *arg)
 {
-	const struct removal *r = arg;
+	struct removal *r = arg;
 	struct service *s;
 	struct instance *i;
 	struct cluster *c;
 	uint32_t soff = service_find(op, r->service, r->place.hash, &s), ioff;
 
+	r->taken = 0;
 	if (soff == 0)
 		return 0;
 	if (!key_cluster_name_valid(r->key->cluster))
@@ -162,7 +170,7 @@ static int deregister_op(struct op *op, void *arg)
 		return ERR_OWNER;
 	if (ioff != 0) {
 		registry_remove(op, soff, s, ioff, i);
-		op->reg->taken = 1;
+		r->taken = 1;
 		return 0;
 	}
 	if (service_is_foreign(op, s))
@@ -173,20 +181,25 @@ static int deregister_op(struct op *op, void *arg)
 	return 0;
 }
 
-int registry_deregister(struct registry *reg, struct origin origin, const struct service_key *service,
-                        const struct instance_key *key)
+static int deregister_run(struct registry *reg, struct origin origin, struct removal *r)
 {
-	struct removal r = { service, key, key_place(reg, service), true };
+	int ret = op_run(reg, r->place.shard, origin, deregister_op, r);
+
+	if (ret != ERR_FULL && ret != ERR_LIMIT)
+		return ret;
+	r->create_cluster = false;
+	return op_run(reg, r->place.shard, origin, deregister_op, r);
+}
+
+int registry_deregister(struct registry *reg, struct origin origin, const struct service_key *service,
+                        const struct instance_key *key, uint32_t *taken_r)
+{
+	struct removal r = { .service = service, .key = key, .place = key_place(reg, service), .create_cluster = true };
 	int ret = check_key(reg, service, key);
 
-	reg->taken = 0;
-	if (ret < 0)
-		return ret;
-	ret = op_run(reg, r.place.shard, origin, deregister_op, &r);
-	if (ret == ERR_FULL || ret == ERR_LIMIT) {
-		r.create_cluster = false;
-		ret = op_run(reg, r.place.shard, origin, deregister_op, &r);
-	}
+	if (ret == 0)
+		ret = deregister_run(reg, origin, &r);
+	tell_taken(&r, ret, taken_r);
 	return ret;
 }
 
@@ -332,7 +345,7 @@ int registry_set_metadata(struct registry *reg, struct origin origin, const stru
 
 static int remove_service_op(struct op *op, void *arg)
 {
-	const struct removal *r = arg;
+	struct removal *r = arg;
 	struct service *s;
 	uint32_t soff = service_find(op, r->service, r->place.hash, &s);
 
@@ -340,15 +353,16 @@ static int remove_service_op(struct op *op, void *arg)
 		return ERR_NOT_FOUND;
 	if (service_is_foreign(op, s))
 		return ERR_OWNER;
-	op->reg->taken = s->instances;
+	r->taken = s->instances;
 	service_remove(op, soff, s);
 	return 0;
 }
 
-int registry_remove_service(struct registry *reg, struct origin origin, const struct service_key *service)
+int registry_remove_service(struct registry *reg, struct origin origin, const struct service_key *service, uint32_t *taken_r)
 {
 	struct removal r = { .service = service, .place = key_place(reg, service) };
+	int ret = op_run(reg, r.place.shard, origin, remove_service_op, &r);
 
-	reg->taken = 0;
-	return op_run(reg, r.place.shard, origin, remove_service_op, &r);
+	tell_taken(&r, ret, taken_r);
+	return ret;
 }

@@ -195,7 +195,7 @@ static int run_deregister(struct bed *bed, const struct act *act)
 	struct service_key service = bed_key(bed, act->service);
 	struct instance_key key = instance_key_of(act);
 
-	return registry_deregister(&bed->reg, client, &service, &key);
+	return registry_deregister(&bed->reg, client, &service, &key, NULL);
 }
 
 static int run_patch(struct bed *bed, const struct act *act)
@@ -312,7 +312,7 @@ static int run_service(struct bed *bed, const struct act *act)
 		return registry_create_service(&bed->reg, client, &service, &settings);
 	if (act->verb == ACT_UPDATE_SERVICE)
 		return registry_update_service(&bed->reg, client, &service, &settings);
-	return registry_remove_service(&bed->reg, client, &service);
+	return registry_remove_service(&bed->reg, client, &service, NULL);
 }
 
 static int run_cluster(struct bed *bed, const struct act *act)

@@ -144,14 +144,14 @@ void content_make(struct registry *reg)
 		settings(reg, n);
 	office(reg);
 	key = content_key(REMOVED, text);
-	must(registry_remove_service(reg, client, &key), "remove");
+	must(registry_remove_service(reg, client, &key, NULL), "remove");
 	for (unsigned n = 0; n < 60; n++) {
 		struct instance_key gone = { STR("east"), STR("1.2.3.4"), (int32_t)n, true };
 		struct instance_spec spec = { .key = gone, .weight = 1, .enabled = true, .app = STR("") };
 
 		key = content_key(4, text);
 		must(registry_register(reg, client, &key, &spec), "register");
-		must(registry_deregister(reg, client, &key, &gone), "deregister");
+		must(registry_deregister(reg, client, &key, &gone, NULL), "deregister");
 	}
 }
 

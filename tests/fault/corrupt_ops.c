@@ -96,9 +96,9 @@ static void write_one(struct registry *reg, const struct service_key *key, unsig
 	spec.key.port = 0;
 	sink += (uint64_t)registry_update(reg, client, key, &spec);
 	if (n % 3 == 0)
-		sink += (uint64_t)registry_deregister(reg, client, key, &instance);
+		sink += (uint64_t)registry_deregister(reg, client, key, &instance, NULL);
 	if (n % 8 == 0)
-		sink += (uint64_t)registry_remove_service(reg, client, key);
+		sink += (uint64_t)registry_remove_service(reg, client, key, NULL);
 }
 
 static void on_name(struct str name, void *arg)

@@ -196,7 +196,7 @@ static void writers_disturb_and_are_not_blamed(void **state)
 
 		for (;;) {
 			if (registry_register(&f->reg, client, &key, &spec) < 0 ||
-			    registry_deregister(&f->reg, client, &key, &spec.key) < 0)
+			    registry_deregister(&f->reg, client, &key, &spec.key, NULL) < 0)
 				_exit(1);
 		}
 	}

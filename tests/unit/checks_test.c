@@ -134,7 +134,7 @@ static void drop(const char *name, const char *ip, int32_t port)
 	struct service_key key = key_for(name);
 	struct instance_key instance = { STR("DEFAULT"), str_of(ip), port, false };
 
-	assert_int_equal(registry_deregister(&world->f.reg, client, &key, &instance), 0);
+	assert_int_equal(registry_deregister(&world->f.reg, client, &key, &instance, NULL), 0);
 }
 
 static void set_checker(const char *name, const char *cluster, const char *checker, int32_t port, bool use_instance_port)
@@ -489,7 +489,7 @@ static void test_gone_while_checked(void **state)
 	run_until(world->now_ms + 7000, CHECK_PASSED, false);
 	assert_int_equal(open_count, 2);
 	assert_int_equal(world->checks.table.probes, 2);
-	assert_int_equal(registry_remove_service(&world->f.reg, client, &key), 0);
+	assert_int_equal(registry_remove_service(&world->f.reg, client, &key, NULL), 0);
 	run_until(world->now_ms + 7000, CHECK_PASSED, false);
 	assert_int_equal(open_count, 0);
 	assert_int_equal(world->checks.table.count, 0);

@@ -53,7 +53,7 @@ static void thin_out(struct fixture *f)
 			continue;
 		name_of(n % SERVICES, name);
 		key = key_for(name);
-		assert_int_equal(registry_deregister(&f->reg, client, &key, &spec.key), 0);
+		assert_int_equal(registry_deregister(&f->reg, client, &key, &spec.key, NULL), 0);
 	}
 }
 
@@ -135,7 +135,7 @@ static void found_and_changed_as_before(void **state)
 		name_of(n % SERVICES, name);
 		key = key_for(name);
 		assert_int_equal(registry_beat(&f->reg, client, &key, &spec.key, &result), 0);
-		assert_int_equal(registry_deregister(&f->reg, client, &key, &spec.key), 0);
+		assert_int_equal(registry_deregister(&f->reg, client, &key, &spec.key, NULL), 0);
 	}
 	assert_int_equal(stats_of(f).instances, 0);
 	assert_clean(f);
@@ -162,9 +162,9 @@ static void changes_between_steps(void **state)
 		if (round % 3 == 0)
 			assert_int_equal(registry_register(&f->reg, client, &key, &spec), 0);
 		else if (round % 3 == 1)
-			assert_int_equal(registry_deregister(&f->reg, client, &key, &spec.key), 0);
+			assert_int_equal(registry_deregister(&f->reg, client, &key, &spec.key, NULL), 0);
 		else if (round % 30 == 2 && stamp_of(f, name).found)
-			assert_int_equal(registry_remove_service(&f->reg, client, &key), 0);
+			assert_int_equal(registry_remove_service(&f->reg, client, &key, NULL), 0);
 	}
 	compact_all(f, 10);
 	assert_clean(f);
@@ -183,7 +183,7 @@ static void moved_instances_are_another_revision(void **state)
 		assert_int_equal(registry_register(&f->reg, client, &key, &spec), 0);
 	for (spec.key.port = 1; spec.key.port <= 2000; spec.key.port++) {
 		if (spec.key.port % 10 != 0)
-			assert_int_equal(registry_deregister(&f->reg, client, &key, &spec.key), 0);
+			assert_int_equal(registry_deregister(&f->reg, client, &key, &spec.key, NULL), 0);
 	}
 	for (uint32_t shard = 0; shard < SHARDS; shard++) {
 		int left;

@@ -387,7 +387,7 @@ static void register_with_the_longest_metadata(void)
 	put_one("g@@longest", "DEFAULT", 1, true, BLOB_MAX_BYTES);
 	bed.spec.metadata.packed = str_make(bed.other, sizeof(bed.other));
 	assert_int_equal(registry_register(&bed.f.reg, client, &bed.key, &bed.spec), 0);
-	assert_int_equal(registry_deregister(&bed.f.reg, client, &bed.key, &bed.spec.key), 0);
+	assert_int_equal(registry_deregister(&bed.f.reg, client, &bed.key, &bed.spec.key, NULL), 0);
 }
 
 static void update_with_any_port(void)
@@ -431,7 +431,7 @@ static void deregister_from_an_unknown_cluster(void)
 	named("g@@wide");
 	name_ip(bed.fresh++);
 	bed.spec.key.cluster = STR("unknown");
-	assert_int_equal(registry_deregister(&bed.f.reg, client, &bed.key, &bed.spec.key), 0);
+	assert_int_equal(registry_deregister(&bed.f.reg, client, &bed.key, &bed.spec.key, NULL), 0);
 }
 
 static void beat_and_health(void)
@@ -492,7 +492,7 @@ static void remove_a_big_service(void)
 	for (uint32_t n = 0; n < 20000; n++)
 		put_one("g@@goes", "DEFAULT", n, true, 60);
 	measure_from_here();
-	assert_int_equal(registry_remove_service(&bed.f.reg, client, named("g@@goes")), 0);
+	assert_int_equal(registry_remove_service(&bed.f.reg, client, named("g@@goes"), NULL), 0);
 }
 
 /* ---- keeper -------------------------------------------------------------------- */
@@ -515,7 +515,7 @@ static void drain_of_long_texts(void)
 	for (uint32_t n = 0; n < BUDGET; n++)
 		put_one("g@@drain", "cluster-7", n + CLUSTERS, true, BLOB_MAX_BYTES);
 	fill_clusters("g@@drain", 40000);
-	assert_int_equal(registry_remove_service(&bed.f.reg, client, named("g@@drain")), 0);
+	assert_int_equal(registry_remove_service(&bed.f.reg, client, named("g@@drain"), NULL), 0);
 	measure_from_here();
 	drain_all(shard);
 }
@@ -587,7 +587,7 @@ static void compact(void)
 		name_ip(n + CLUSTERS);
 		bed.spec.key.cluster = STR("cluster-7");
 		if (n % 8 != 0)
-			assert_int_equal(registry_deregister(&bed.f.reg, client, named("g@@compact"), &bed.spec.key), 0);
+			assert_int_equal(registry_deregister(&bed.f.reg, client, named("g@@compact"), &bed.spec.key, NULL), 0);
 	}
 	measure_from_here();
 	do {
@@ -596,7 +596,7 @@ static void compact(void)
 	} while (more > 0);
 	assert_int_equal(more, 0);
 	assert_true(all > 500);
-	assert_int_equal(registry_remove_service(&bed.f.reg, client, named("g@@compact")), 0);
+	assert_int_equal(registry_remove_service(&bed.f.reg, client, named("g@@compact"), NULL), 0);
 	drain_all(shard);
 }
 

@@ -87,7 +87,7 @@ static void take_away(unsigned s, unsigned i)
 	struct service_key key = service(s, name);
 	struct instance_key at = instance(i, true, ip);
 
-	assert_int_equal(registry_deregister(&reg, client, &key, &at), 0);
+	assert_int_equal(registry_deregister(&reg, client, &key, &at, NULL), 0);
 }
 
 static void beat(unsigned s, unsigned i)
@@ -254,7 +254,7 @@ static void test_removed_service_is_drained(void **state)
 	(void)state;
 	for (unsigned i = 0; i < 2000; i++)
 		add(1, i, true);
-	assert_int_equal(registry_remove_service(&reg, client, &key), 0);
+	assert_int_equal(registry_remove_service(&reg, client, &key, NULL), 0);
 	assert_int_equal(stats().services, 0);
 	assert_int_equal(stats().draining, 1);
 	tick();

@@ -68,7 +68,7 @@ static void the_smallest_free_number_of_many(void **state)
 
 		name_ip(ip, n);
 		spec = spec_for(ip, 80);
-		assert_int_equal(registry_deregister(&f->reg, client, &key, &spec.key), 0);
+		assert_int_equal(registry_deregister(&f->reg, client, &key, &spec.key, NULL), 0);
 		register_numbered(f, n, true);
 	}
 	assert_clean(f);
@@ -173,7 +173,7 @@ static void equal_goes_meanwhile(void **state)
 	assert_int_equal(registry_register(&f->reg, client, &key, &found), 0);
 	assert_non_null(fiber = fiber_new(put, &p));
 	assert_false(fiber_run(fiber, 0, false));
-	assert_int_equal(registry_deregister(&f->reg, client, &key, &found.key), 0);
+	assert_int_equal(registry_deregister(&f->reg, client, &key, &found.key, NULL), 0);
 	while (!fiber_run(fiber, 0, false))
 		;
 	assert_int_equal(p.ret, ERR_NO_INSTANCE);

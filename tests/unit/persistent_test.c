@@ -22,7 +22,7 @@ static void drop(struct fixture *f, const char *name, const char *ip, int32_t po
 	struct service_key key = key_for(name);
 	struct instance_key instance = { STR("DEFAULT"), str_of(ip), port, false };
 
-	assert_int_equal(registry_deregister(&f->reg, client, &key, &instance), 0);
+	assert_int_equal(registry_deregister(&f->reg, client, &key, &instance, NULL), 0);
 }
 
 static uint32_t shard_of(struct fixture *f, const char *name)
@@ -208,7 +208,7 @@ static void test_gone(void **state)
 
 	put(f, "s", "10.0.0.2", 81, "DEFAULT", false);
 	begin(f, "s", &look);
-	assert_int_equal(registry_remove_service(&f->reg, client, &key), 0);
+	assert_int_equal(registry_remove_service(&f->reg, client, &key, NULL), 0);
 	assert_int_equal(registry_look_persistent(&f->reg, shard_of(f, "s"), &look), ERR_NOT_FOUND);
 }
 

@@ -531,7 +531,7 @@ static void change_long_list(const char *name, bool present)
 		if (present)
 			assert_int_equal(registry_register(&f.reg, client, &key, &spec), 0);
 		else
-			assert_int_equal(registry_deregister(&f.reg, client, &key, &spec.key), 0);
+			assert_int_equal(registry_deregister(&f.reg, client, &key, &spec.key, NULL), 0);
 	}
 }
 
@@ -885,7 +885,7 @@ static void test_deleted_service_is_silent(void **state)
 	client_read(&c, &push);
 	client_ack(&c, &push);
 	run();
-	assert_int_equal(registry_remove_service(&f.reg, client, &key), 0);
+	assert_int_equal(registry_remove_service(&f.reg, client, &key, NULL), 0);
 	pass_ms(2000);
 	run();
 	restart();

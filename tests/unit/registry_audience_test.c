@@ -134,7 +134,7 @@ static void waiting_follows_the_service(void **state)
 	add(f, "g@@s", "1.1.1.1", 80);
 	assert_int_equal(stats_of(f).waiting, 0);
 	assert_clean(f);
-	assert_int_equal(registry_remove_service(&f->reg, client, &key), 0);
+	assert_int_equal(registry_remove_service(&f->reg, client, &key, NULL), 0);
 	assert_int_equal(stats_of(f).waiting, 1);
 	assert_int_equal(stats_of(f).subscribers, 1);
 	assert_clean(f);
@@ -504,7 +504,7 @@ static void changes_come_in_order_and_merge(void **state)
 	assert_true(str_eq(str_make(changed.name.text + changed.name.ns_len + 1, changed.name.name_len), str_of(names[1])));
 	assert_int_equal(registry_take_changed(&f->reg, 9, QUEUE_PUSHER, now + 9000, 1000, &changed, &wait), 0);
 	/* After the take a change counts anew; removal of an instance says so. */
-	assert_int_equal(registry_deregister(&f->reg, client, &key, &spec.key), 0);
+	assert_int_equal(registry_deregister(&f->reg, client, &key, &spec.key, NULL), 0);
 	assert_int_equal(registry_take_changed(&f->reg, 9, QUEUE_PUSHER, now + 9000, 1000, &changed, &wait), 1);
 	assert_int_equal(changed.change, CHANGE_REMOVED);
 	add(f, names[0], "1.1.1.1", 80);
@@ -524,7 +524,7 @@ static void a_removed_service_is_not_pushed(void **state)
 	uint64_t wait;
 
 	add(f, "g@@s", "1.1.1.1", 80);
-	assert_int_equal(registry_remove_service(&f->reg, client, &key), 0);
+	assert_int_equal(registry_remove_service(&f->reg, client, &key, NULL), 0);
 	assert_int_equal(registry_take_changed(&f->reg, shard, QUEUE_PUSHER, UINT64_MAX, 0, &changed, &wait), 0);
 	assert_int_equal(wait, UINT64_MAX);
 	assert_int_equal(registry_take_changed(&f->reg, shard, QUEUE_CONSUMERS, UINT64_MAX, 0, &changed, &wait), ERR_RANGE);

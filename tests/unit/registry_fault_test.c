@@ -258,7 +258,7 @@ static int deregister_owned(struct fixture *f, uint32_t budget)
 	struct service_key key = key_for("g@@s");
 	struct instance_spec spec = spec_for("1.1.1.2", 2);
 
-	return budget == 0 ? 0 : registry_deregister(&f->reg, owner, &key, &spec.key);
+	return budget == 0 ? 0 : registry_deregister(&f->reg, owner, &key, &spec.key, NULL);
 }
 
 static int bad_cluster(struct fixture *f, uint32_t budget)
@@ -274,7 +274,7 @@ static int deregister(struct fixture *f, uint32_t budget)
 	struct service_key key = key_for("g@@s");
 	struct instance_spec spec = spec_for("1.1.1.1", 2);
 
-	return budget == 0 ? 0 : registry_deregister(&f->reg, client, &key, &spec.key);
+	return budget == 0 ? 0 : registry_deregister(&f->reg, client, &key, &spec.key, NULL);
 }
 
 static int deregister_unknown(struct fixture *f, uint32_t budget)
@@ -282,7 +282,7 @@ static int deregister_unknown(struct fixture *f, uint32_t budget)
 	struct service_key key = key_for("g@@s");
 	struct instance_spec spec = rich_spec();
 
-	return budget == 0 ? 0 : registry_deregister(&f->reg, client, &key, &spec.key);
+	return budget == 0 ? 0 : registry_deregister(&f->reg, client, &key, &spec.key, NULL);
 }
 
 /* The 65th instance of the shard splits a bucket that needs a directory and a page. */
@@ -301,7 +301,7 @@ static void with_seventeen_left(struct fixture *f)
 	for (int32_t port = 65; port > 16; port--) {
 		struct instance_spec spec = spec_for("1.1.1.1", port);
 
-		assert_int_equal(registry_deregister(&f->reg, client, &key, &spec.key), 0);
+		assert_int_equal(registry_deregister(&f->reg, client, &key, &spec.key, NULL), 0);
 	}
 }
 
@@ -363,7 +363,7 @@ static int remove_service(struct fixture *f, uint32_t budget)
 {
 	struct service_key key = key_for("g@@s");
 
-	return budget == 0 ? 0 : registry_remove_service(&f->reg, client, &key);
+	return budget == 0 ? 0 : registry_remove_service(&f->reg, client, &key, NULL);
 }
 
 static void with_removed(struct fixture *f)
@@ -444,7 +444,7 @@ static void with_empty(struct fixture *f)
 
 	with_three(f);
 	add(f, "g@@t", "1.1.1.1", 1);
-	assert_int_equal(registry_deregister(&f->reg, client, &key, &spec.key), 0);
+	assert_int_equal(registry_deregister(&f->reg, client, &key, &spec.key, NULL), 0);
 }
 
 static int remove_empty(struct fixture *f, uint32_t budget)
@@ -690,7 +690,7 @@ static void with_holes(struct fixture *f)
 	for (int32_t port = 1; port <= 110; port++) {
 		spec.key.port = port;
 		if (port % 37 != 0)
-			assert_int_equal(registry_deregister(&f->reg, client, &key, &spec.key), 0);
+			assert_int_equal(registry_deregister(&f->reg, client, &key, &spec.key, NULL), 0);
 	}
 }
 
@@ -904,7 +904,7 @@ static void writer(struct fixture *f, struct ledger *ledger, unsigned self, unsi
 
 		__atomic_store_n(&ledger->slot[self], slot, __ATOMIC_SEQ_CST);
 		ret = add_it ? registry_register(&f->reg, client, &key, &spec)
-		             : registry_deregister(&f->reg, client, &key, &spec.key);
+		             : registry_deregister(&f->reg, client, &key, &spec.key, NULL);
 		if (ret < 0)
 			_exit(1);
 		ledger->present[slot] = add_it;

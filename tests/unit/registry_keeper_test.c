@@ -303,7 +303,7 @@ static void long_visits_resume(void **state)
 	/* One that was passed gets a shorter time-out; the one to go on at disappears. */
 	patch.metadata.overrides = (struct overrides){ true, false, 0, 2000, 60000 };
 	assert_int_equal(registry_patch(&f->reg, client, &key, &first.key, &patch), 0);
-	assert_int_equal(registry_deregister(&f->reg, client, &key, &next.key), 0);
+	assert_int_equal(registry_deregister(&f->reg, client, &key, &next.key, NULL), 0);
 	for (unsigned n = 0; !v.done; n++) {
 		assert_true(n < 20);
 		assert_int_equal(registry_expire(&f->reg, shard, &v), 0);
@@ -323,7 +323,7 @@ static void a_hint_of_a_removed_service_is_gone(void **state)
 
 	add(f, "g@@s", "1.1.1.1", 80);
 	v.service = entry_of(f, "g@@s", &shard);
-	assert_int_equal(registry_remove_service(&f->reg, client, &key), 0);
+	assert_int_equal(registry_remove_service(&f->reg, client, &key, NULL), 0);
 	assert_int_equal(registry_expire(&f->reg, shard, &v), 0);
 	assert_true(v.gone);
 	while (registry_drain(&f->reg, shard, 10) > 0)
@@ -352,7 +352,7 @@ static void draining_goes_in_steps(void **state)
 		assert_int_equal(registry_register(&f->reg, client, &key, &spec), 0);
 	}
 	assert_int_equal(registry_drain(&f->reg, shard, 10), 0);
-	assert_int_equal(registry_remove_service(&f->reg, client, &key), 0);
+	assert_int_equal(registry_remove_service(&f->reg, client, &key, NULL), 0);
 	add(f, "g@@s", "1.1.1.1", 1);
 	while (registry_drain(&f->reg, shard, 64) > 0) {
 		steps++;
@@ -364,7 +364,7 @@ static void draining_goes_in_steps(void **state)
 	assert_int_equal(stats_of(f).instances, 1);
 	assert_clean(f);
 	/* Nothing is left of either, but pages of the table, which shrinks with later removals. */
-	assert_int_equal(registry_remove_service(&f->reg, client, &key), 0);
+	assert_int_equal(registry_remove_service(&f->reg, client, &key, NULL), 0);
 	assert_int_equal(registry_drain(&f->reg, shard, 64), 0);
 	assert_int_equal(stats_of(f).bytes, 0);
 	for (unsigned kind = SLAB_SERVICE; kind < SLAB_KINDS; kind++)
@@ -383,7 +383,7 @@ static void only_empty_services_are_cleaned(void **state)
 	add(f, "g@@s", "1.1.1.1", 80);
 	entry = entry_of(f, "g@@s", &shard);
 	assert_int_equal(registry_remove_empty(&f->reg, client, shard, entry), ERR_AGAIN);
-	assert_int_equal(registry_deregister(&f->reg, client, &key, &spec.key), 0);
+	assert_int_equal(registry_deregister(&f->reg, client, &key, &spec.key, NULL), 0);
 	assert_int_equal(registry_remove_empty(&f->reg, client, shard, entry), 0);
 	assert_false(stamp_of(f, "g@@s").found);
 	assert_int_equal(registry_remove_empty(&f->reg, client, shard, entry), ERR_NOT_FOUND);
@@ -461,7 +461,7 @@ static void operations_fit_the_log(void **state)
 	visit(f, "g@@s", 256, false);
 	assert_in_range(f->reg.most_entries, 1, OP_ENTRIES_EXPIRE);
 	f->reg.most_entries = 0;
-	assert_int_equal(registry_remove_service(&f->reg, client, &key), 0);
+	assert_int_equal(registry_remove_service(&f->reg, client, &key, NULL), 0);
 	assert_in_range(f->reg.most_entries, 1, OP_ENTRIES_REMOVE_SERVICE);
 	f->reg.most_entries = 0;
 	while (registry_drain(&f->reg, shard, 256) > 0)

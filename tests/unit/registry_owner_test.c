@@ -63,7 +63,7 @@ static void strangers_change_nothing(void **state)
 	                                       &metadata),
 	                 ERR_OWNER);
 	assert_int_equal(registry_beat(&f->reg, bound(f, other), &key, &spec.key, &beat), ERR_OWNER);
-	assert_int_equal(registry_deregister(&f->reg, bound(f, other), &key, &spec.key), ERR_OWNER);
+	assert_int_equal(registry_deregister(&f->reg, bound(f, other), &key, &spec.key, NULL), ERR_OWNER);
 	assert_int_equal(only_id(f, &key, &view), id);
 	assert_int_equal(view.stamp.revision, revision);
 	service_view_free(&view);
@@ -81,10 +81,10 @@ static void the_owner_and_the_unbound_do(void **state)
 	assert_int_equal(registry_beat(&f->reg, bound(f, mine), &key, &spec.key, &beat), 0);
 	assert_int_equal(registry_register(&f->reg, client, &key, &spec), 0);
 	/* The operator's change took nothing over. */
-	assert_int_equal(registry_deregister(&f->reg, bound(f, other), &key, &spec.key), ERR_OWNER);
-	assert_int_equal(registry_deregister(&f->reg, bound(f, mine), &key, &spec.key), 0);
+	assert_int_equal(registry_deregister(&f->reg, bound(f, other), &key, &spec.key, NULL), ERR_OWNER);
+	assert_int_equal(registry_deregister(&f->reg, bound(f, mine), &key, &spec.key, NULL), 0);
 	assert_int_equal(registry_register(&f->reg, bound(f, other), &key, &spec), 0);
-	assert_int_equal(registry_deregister(&f->reg, client, &key, &spec.key), 0);
+	assert_int_equal(registry_deregister(&f->reg, client, &key, &spec.key, NULL), 0);
 	assert_clean(f);
 }
 
@@ -134,14 +134,14 @@ static void operators_own_what_they_register(void **state)
 	struct instance_patch patch = { .set_weight = true, .weight = 2 };
 
 	assert_int_equal(registry_register(&f->reg, operator_at(f, other), &key, &spec), 0);
-	assert_int_equal(registry_deregister(&f->reg, bound(f, mine), &key, &spec.key), ERR_OWNER);
+	assert_int_equal(registry_deregister(&f->reg, bound(f, mine), &key, &spec.key, NULL), ERR_OWNER);
 	assert_int_equal(registry_register(&f->reg, bound(f, mine), &key, &spec), ERR_OWNER);
 	/* Another operator may, and takes nothing over. */
 	assert_int_equal(registry_register(&f->reg, operator_at(f, mine), &key, &spec), 0);
 	assert_int_equal(registry_patch(&f->reg, operator_at(f, mine), &key, &spec.key, &patch), 0);
 	assert_int_equal(registry_patch(&f->reg, bound(f, mine), &key, &spec.key, &patch), ERR_OWNER);
 	/* It stays the owner's who is no operator any more. */
-	assert_int_equal(registry_deregister(&f->reg, bound(f, other), &key, &spec.key), 0);
+	assert_int_equal(registry_deregister(&f->reg, bound(f, other), &key, &spec.key, NULL), 0);
 	assert_clean(f);
 }
 
@@ -190,6 +190,7 @@ static void settings_are_the_only_owners(void **state)
 	struct instance_spec spec = spec_for("1.1.1.1", 80), second = spec_for("1.1.1.2", 80);
 	struct service_view view;
 	uint64_t revision;
+	uint32_t taken;
 
 	service_view_init(&view);
 	assert_int_equal(registry_create_service(&f->reg, bound(f, other), &key, &some), 0);
@@ -200,10 +201,10 @@ static void settings_are_the_only_owners(void **state)
 	revision = view.stamp.revision;
 	assert_int_equal(write_all(f, bound(f, other), &key), ERR_OWNER);
 	assert_int_equal(registry_update_cluster(&f->reg, bound(f, other), &key, STR("new"), &check_port), ERR_OWNER);
-	assert_int_equal(registry_remove_service(&f->reg, bound(f, other), &key), ERR_OWNER);
-	assert_int_equal(f->reg.taken, 0);
+	assert_int_equal(registry_remove_service(&f->reg, bound(f, other), &key, &taken), ERR_OWNER);
+	assert_int_equal(taken, 0);
 	second.key.cluster = STR("new"); /* removing what is not there makes no cluster, nor a push */
-	assert_int_equal(registry_deregister(&f->reg, bound(f, other), &key, &second.key), 0);
+	assert_int_equal(registry_deregister(&f->reg, bound(f, other), &key, &second.key, NULL), 0);
 	second.key.cluster = STR("DEFAULT");
 	assert_int_equal(registry_view(&f->reg, &key, &view), 0);
 	assert_int_equal(view.stamp.revision, revision);
@@ -213,12 +214,12 @@ static void settings_are_the_only_owners(void **state)
 	assert_int_equal(write_all(f, bound(f, mine), &key), ERR_OWNER);
 	assert_int_equal(write_all(f, bound(f, other), &key), ERR_OWNER);
 	assert_int_equal(write_all(f, operator_at(f, other), &key), 0);
-	assert_int_equal(registry_deregister(&f->reg, bound(f, mine), &key, &spec.key), 0);
+	assert_int_equal(registry_deregister(&f->reg, bound(f, mine), &key, &spec.key, NULL), 0);
 	assert_int_equal(write_all(f, bound(f, mine), &key), ERR_OWNER);
 	assert_int_equal(write_all(f, bound(f, other), &key), 0);
 	assert_clean(f);
-	assert_int_equal(registry_remove_service(&f->reg, bound(f, other), &key), 0);
-	assert_int_equal(f->reg.taken, 1);
+	assert_int_equal(registry_remove_service(&f->reg, bound(f, other), &key, &taken), 0);
+	assert_int_equal(taken, 1);
 	assert_clean(f);
 	assert_int_equal(registry_drain(&f->reg, registry_shard_of(&f->reg, &key), 100), 0);
 	assert_clean(f);
@@ -275,7 +276,7 @@ static void the_sum_says_who_owns_it(void **state)
 			assert_int_equal(ret, owner[port] == 0 || owner[port] == host + 1 ? 0 : ERR_OWNER);
 			owner[port] = ret == 0 ? host + 1 : owner[port];
 		} else {
-			ret = registry_deregister(&f->reg, bound(f, address), &key, &spec.key);
+			ret = registry_deregister(&f->reg, bound(f, address), &key, &spec.key, NULL);
 			assert_int_equal(ret, owner[port] == 0 || owner[port] == host + 1 ? 0 : ERR_OWNER);
 			owner[port] = ret == 0 ? 0 : owner[port];
 		}
@@ -325,7 +326,7 @@ static void operations_fit_the_log(void **state)
 	assert_int_equal(registry_register(&f->reg, bound(f, mine), &key, &spec), 0);
 	assert_in_range(f->reg.most_entries, 40, OP_ENTRIES_REGISTER + 3 * OP_ENTRIES_CHUNK);
 	f->reg.most_entries = 0;
-	assert_int_equal(registry_deregister(&f->reg, bound(f, mine), &key, &spec.key), 0);
+	assert_int_equal(registry_deregister(&f->reg, bound(f, mine), &key, &spec.key, NULL), 0);
 	assert_in_range(f->reg.most_entries, 1, OP_ENTRIES_DEREGISTER);
 	assert_int_equal(registry_register(&f->reg, unasked(f, mine), &key, &spec), 0);
 	f->reg.most_entries = 0;

@@ -113,7 +113,7 @@ static void churn(struct fixture *f)
 	for (int32_t port = 1;; port = port % 1000 + 1) {
 		spec.key.port = port;
 		if (registry_register(&f->reg, client, &key, &spec) < 0 ||
-		    registry_deregister(&f->reg, client, &key, &spec.key) < 0)
+		    registry_deregister(&f->reg, client, &key, &spec.key, NULL) < 0)
 			_exit(1);
 	}
 }
@@ -176,7 +176,7 @@ static void get_prefers_persistent(void **state)
 	spec.key.cluster = STR("other");
 	assert_int_equal(registry_get(&f->reg, &key, &spec.key, -1, &view, &known), ERR_NO_INSTANCE);
 	assert_false(known);
-	assert_int_equal(registry_deregister(&f->reg, client, &key, &spec.key), 0); /* creates the cluster */
+	assert_int_equal(registry_deregister(&f->reg, client, &key, &spec.key, NULL), 0); /* creates the cluster */
 	assert_int_equal(registry_get(&f->reg, &key, &spec.key, -1, &view, &known), ERR_NO_INSTANCE);
 	assert_false(known);
 	service_view_free(&view);
@@ -356,7 +356,7 @@ static void names_go_on_when_the_cursor_is_gone(void **state)
 	for (unsigned n = 8; n < 12; n++) {
 		struct service_key key = key_for(names[n]);
 
-		assert_int_equal(registry_remove_service(&f->reg, client, &key), 0);
+		assert_int_equal(registry_remove_service(&f->reg, client, &key, NULL), 0);
 	}
 	assert_int_equal(registry_services_after(&f->reg, 5, after, entries, 10), 10);
 	assert_int_equal(entries[0].id, stamp_of(f, names[12]).id);

@@ -232,7 +232,7 @@ static void snowflake_takes_the_smallest_free(void **state)
 		assert_int_equal(view_find(&view, "1.1.1.1", port)->ident, port - 1);
 	struct instance_spec spec = spec_for("1.1.1.1", 2);
 
-	assert_int_equal(registry_deregister(&f->reg, client, &key, &spec.key), 0);
+	assert_int_equal(registry_deregister(&f->reg, client, &key, &spec.key, NULL), 0);
 	add(f, "g@@s", "1.1.1.1", 90); /* a simple id uses no number */
 	spec = spec_for("1.1.1.1", 91);
 	spec.metadata.snowflake = true;
@@ -302,29 +302,34 @@ static void deregister_always_marks(void **state)
 	struct instance_spec spec = spec_for("1.1.1.1", 80);
 	struct instance_key other;
 	uint64_t revision;
+	uint32_t taken;
 	struct service_view view;
 
 	service_view_init(&view);
-	assert_int_equal(registry_deregister(&f->reg, client, &unknown, &spec.key), 0);
+	assert_int_equal(registry_deregister(&f->reg, client, &unknown, &spec.key, &taken), 0);
+	assert_int_equal(taken, 0);
 	assert_false(stamp_of(f, "g@@unknown").found);
 	add(f, "g@@s", "1.1.1.1", 80);
 	revision = stamp_of(f, "g@@s").revision;
 	other = spec.key;
 	other.ephemeral = false;
-	assert_int_equal(registry_deregister(&f->reg, client, &key, &other), 0);
+	assert_int_equal(registry_deregister(&f->reg, client, &key, &other, &taken), 0);
+	assert_int_equal(taken, 0);
 	assert_int_equal(stamp_of(f, "g@@s").instances, 1);
 	assert_true(stamp_of(f, "g@@s").revision > revision);
 	other = spec.key;
 	other.cluster = STR("new");
-	assert_int_equal(registry_deregister(&f->reg, client, &key, &other), 0);
+	assert_int_equal(registry_deregister(&f->reg, client, &key, &other, NULL), 0);
 	view_of(f, "g@@s", &view);
 	assert_int_equal(view.cluster_count, 2);
 	assert_true(str_eq(view.clusters[1].name, STR("new")));
 	revision = view.stamp.revision;
 	other.cluster = STR("bad name");
-	assert_int_equal(registry_deregister(&f->reg, client, &key, &other), ERR_CLUSTER_NAME);
+	assert_int_equal(registry_deregister(&f->reg, client, &key, &other, &taken), ERR_CLUSTER_NAME);
+	assert_int_equal(taken, 0);
 	assert_int_equal(stamp_of(f, "g@@s").revision, revision);
-	assert_int_equal(registry_deregister(&f->reg, client, &key, &spec.key), 0);
+	assert_int_equal(registry_deregister(&f->reg, client, &key, &spec.key, &taken), 0);
+	assert_int_equal(taken, 1);
 	view_of(f, "g@@s", &view);
 	assert_int_equal(view.instance_count, 0);
 	assert_int_equal(view.cluster_count, 2);
@@ -545,7 +550,7 @@ static void limits_refuse_with_their_key(void **state)
 	spec.key.cluster = STR("c2");
 	assert_int_equal(registry_register(&f->reg, client, &key, &spec), ERR_LIMIT);
 	assert_string_equal(f->reg.refused.key, "limits.clusters_per_service");
-	assert_int_equal(registry_deregister(&f->reg, client, &key, &spec.key), 0); /* without the cluster */
+	assert_int_equal(registry_deregister(&f->reg, client, &key, &spec.key, NULL), 0); /* without the cluster */
 	f->reg.limits = (struct registry_limits){ .metadata_bytes = 4 };
 	spec = spec_for("1.1.1.1", 80);
 	spec.metadata.packed = STR("\x81\xa1k\xa1v");
@@ -588,7 +593,7 @@ static void bytes_of_services_are_limited(void **state)
 	                                         (const uint8_t[16]){ 1 }),
 	                 0);
 	assert_in_range(stats_of(f).bytes, bytes + 1, bytes + 48);
-	assert_int_equal(registry_deregister(&f->reg, client, &key, &spec.key), 0);
+	assert_int_equal(registry_deregister(&f->reg, client, &key, &spec.key, NULL), 0);
 	spec.metadata.packed = (struct str){ NULL, 0 };
 	f->reg.limits.service_bytes = stats_of(f).bytes + SLAB_BYTES_INSTANCE;
 	assert_int_equal(registry_register(&f->reg, client, &key, &spec), 0);
@@ -614,11 +619,11 @@ static void full_refuses_and_serves(void **state)
 	spec.key.port = 1;
 	assert_int_equal(registry_beat(&f->reg, client, &key, &spec.key, &result), 0);
 	spec.key.cluster = STR("unknown");
-	assert_int_equal(registry_deregister(&f->reg, client, &key, &spec.key), 0);
+	assert_int_equal(registry_deregister(&f->reg, client, &key, &spec.key, NULL), 0);
 	spec.key.cluster = STR("DEFAULT");
 	for (int n = 1; n <= 200; n++) {
 		spec.key.port = n;
-		assert_int_equal(registry_deregister(&f->reg, client, &key, &spec.key), 0);
+		assert_int_equal(registry_deregister(&f->reg, client, &key, &spec.key, NULL), 0);
 	}
 	spec.key.port = 1;
 	assert_int_equal(registry_register(&f->reg, client, &key, &spec), 0);
@@ -632,11 +637,11 @@ static void removal_is_immediate(void **state)
 	struct service_key key = key_for("g@@s");
 	uint64_t id;
 
-	assert_int_equal(registry_remove_service(&f->reg, client, &key), ERR_NOT_FOUND);
+	assert_int_equal(registry_remove_service(&f->reg, client, &key, NULL), ERR_NOT_FOUND);
 	for (int32_t port = 1; port <= 100; port++)
 		add(f, "g@@s", "1.1.1.1", port);
 	id = stamp_of(f, "g@@s").id;
-	assert_int_equal(registry_remove_service(&f->reg, client, &key), 0);
+	assert_int_equal(registry_remove_service(&f->reg, client, &key, NULL), 0);
 	assert_false(stamp_of(f, "g@@s").found);
 	assert_int_equal(stats_of(f).services, 0);
 	assert_int_equal(stats_of(f).instances, 0);
@@ -666,8 +671,8 @@ static void events_tell_what_happened(void **state)
 	assert_int_equal(registry_set_health(&f->reg, client, &key, &spec.key, false), 0);
 	spec.weight = 2;
 	assert_int_equal(registry_register(&f->reg, client, &key, &spec), 0);
-	assert_int_equal(registry_deregister(&f->reg, client, &key, &spec.key), 0);
-	assert_int_equal(registry_remove_service(&f->reg, client, &key), 0);
+	assert_int_equal(registry_deregister(&f->reg, client, &key, &spec.key, NULL), 0);
+	assert_int_equal(registry_remove_service(&f->reg, client, &key, NULL), 0);
 	for (unsigned n = 0; n < sizeof(expected); n++) {
 		assert_true(ring_next(f->seg->events, &cursor, &event, &name, text, &missed));
 		assert_int_equal(event.kind, expected[n]);
@@ -728,10 +733,10 @@ static void operations_fit_the_log(void **state)
 	assert_int_equal(registry_beat(&f->reg, client, &key, &spec.key, &result), 0);
 	assert_in_range(f->reg.most_entries, 1, OP_ENTRIES_BEAT);
 	f->reg.most_entries = 0;
-	assert_int_equal(registry_deregister(&f->reg, client, &key, &spec.key), 0);
+	assert_int_equal(registry_deregister(&f->reg, client, &key, &spec.key, NULL), 0);
 	assert_in_range(f->reg.most_entries, 1, OP_ENTRIES_DEREGISTER);
 	f->reg.most_entries = 0;
-	assert_int_equal(registry_remove_service(&f->reg, client, &key), 0);
+	assert_int_equal(registry_remove_service(&f->reg, client, &key, NULL), 0);
 	assert_in_range(f->reg.most_entries, 1, OP_ENTRIES_REMOVE_SERVICE);
 	assert_clean(f);
 }
@@ -750,7 +755,7 @@ static void the_longest_metadata_fits_the_log(void **state)
 	assert_int_equal(registry_register(&f->reg, client, &key, &spec), 0);
 	metadata[0] = 'x';
 	assert_int_equal(registry_register(&f->reg, client, &key, &spec), 0);
-	assert_int_equal(registry_deregister(&f->reg, client, &key, &spec.key), 0);
+	assert_int_equal(registry_deregister(&f->reg, client, &key, &spec.key, NULL), 0);
 	assert_true(f->reg.most_entries <= UNDO_ENTRIES);
 	assert_clean(f);
 	free(metadata);

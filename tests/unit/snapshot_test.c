@@ -197,7 +197,8 @@ static void populate(struct fixture *f)
 	set_office(f);
 	take_one(f, "DEFAULT_GROUP@@s7");
 	add(f, "G@@gone", "10.0.0.2", 1);
-	assert_int_equal(registry_remove_service(&f->reg, client, &(struct service_key){ STR("public"), STR("G@@gone") }), 0);
+	assert_int_equal(registry_remove_service(&f->reg, client, &(struct service_key){ STR("public"), STR("G@@gone") }, NULL),
+	                 0);
 	assert_clean(f);
 }
 

@@ -74,7 +74,7 @@ static void fill(struct fixture *f, uint32_t count)
 	struct instance_key nobody = { STR("empty"), STR("9.9.9.9"), 80, true };
 
 	add_one(f, "a", 1000000, true, STR("first"));
-	assert_int_equal(registry_deregister(&f->reg, client, &key, &nobody), 0); /* makes the cluster */
+	assert_int_equal(registry_deregister(&f->reg, client, &key, &nobody, NULL), 0); /* makes the cluster */
 	for (uint32_t n = 1; n < count; n++)
 		add_one(f, clusters[n % 4], n, n % 3 != 0, STR("some metadata"));
 }
@@ -91,7 +91,7 @@ static void remove_one(struct fixture *f, const struct service_view *view, uint3
 	struct service_key key = key_for(NAME);
 	struct instance_key instance = key_of_view(view, n);
 
-	assert_int_equal(registry_deregister(&f->reg, client, &key, &instance), 0);
+	assert_int_equal(registry_deregister(&f->reg, client, &key, &instance, NULL), 0);
 }
 
 /* ---- what a copy must be ------------------------------------------------------ */
@@ -399,7 +399,7 @@ static void it_goes(struct copying *c, unsigned hold)
 	if (hold < 4)
 		one_comes(c, hold);
 	else if (hold == 4)
-		assert_int_equal(registry_remove_service(&c->f->reg, client, &key), 0);
+		assert_int_equal(registry_remove_service(&c->f->reg, client, &key, NULL), 0);
 	else
 		fail_msg("the copy goes on");
 }
@@ -423,7 +423,7 @@ static void it_is_another(struct copying *c, unsigned hold)
 
 	if (hold != 1)
 		return;
-	assert_int_equal(registry_remove_service(&c->f->reg, client, &key), 0);
+	assert_int_equal(registry_remove_service(&c->f->reg, client, &key, NULL), 0);
 	add_one(c->f, "z", 7, true, STR("another"));
 }
 

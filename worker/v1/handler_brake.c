@@ -118,10 +118,8 @@ bool handler_may_deregister(struct request *rq)
 	return false;
 }
 
-void handler_count_departures(struct request *rq)
+void handler_count_departures(struct request *rq, uint32_t taken)
 {
-	uint32_t taken = rq->worker->registry.taken;
-
 	if (taken > 0 && !address_is_zero(rq->source))
 		departures_add(&state_of(rq)->departures, departures_key(rq->source), clock_mono_ms(),
 		               rq->worker->proc->config.brake_period_ms, taken);

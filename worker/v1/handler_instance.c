@@ -201,6 +201,7 @@ void handle_instance_deregister(struct request *rq)
 {
 	struct instance_key key;
 	struct service_key service;
+	uint32_t taken;
 	double weight;
 	int ret;
 
@@ -210,13 +211,13 @@ void handle_instance_deregister(struct request *rq)
 	key.ephemeral = read_ephemeral(rq);
 	if (!handler_service_key(rq, &service) || !handler_may_deregister(rq))
 		return;
-	ret = registry_deregister(&rq->worker->registry, guard_origin(rq, CAUSE_CLIENT), &service, &key);
+	ret = registry_deregister(&rq->worker->registry, guard_origin(rq, CAUSE_CLIENT), &service, &key, &taken);
 	if (ret < 0) {
 		reply_registry_error(rq, ret, service.name, key.cluster);
 		return;
 	}
 	metric_add(METRIC_DEREGISTERS, 1);
-	handler_count_departures(rq);
+	handler_count_departures(rq, taken);
 	reply_ok(rq);
 }
 

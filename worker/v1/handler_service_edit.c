@@ -139,17 +139,18 @@ void handle_service_update(struct request *rq)
 void handle_service_delete(struct request *rq)
 {
 	struct service_key key;
+	uint32_t taken;
 	int ret;
 
 	if (!handler_bound_service(rq, &key) || !handler_may_deregister(rq))
 		return;
-	ret = registry_remove_service(&rq->worker->registry, guard_service_origin(rq, CAUSE_OPERATOR), &key);
+	ret = registry_remove_service(&rq->worker->registry, guard_service_origin(rq, CAUSE_OPERATOR), &key, &taken);
 	if (ret == ERR_NOT_FOUND) {
 		reply_caused(rq, 400, "specified service not exist, serviceName : %.*s", reply_shown(key.name), key.name.p);
 	} else if (ret < 0) {
 		reply_registry_error(rq, ret, key.name, STR(""));
 	} else {
-		handler_count_departures(rq);
+		handler_count_departures(rq, taken);
 		reply_ok(rq);
 	}
 }

@@ -148,8 +148,8 @@ const char *handler_name_refusal(struct str name);
 
 /* brake.deregister: may this source take instances away? False: answered with 429. handler_brake.c */
 bool handler_may_deregister(struct request *rq);
-/* Counts what registry_deregister() or registry_remove_service() took away for the source of the request. */
-void handler_count_departures(struct request *rq);
+/* Counts the instances that registry_deregister() or registry_remove_service() took away for the source of the request. */
+void handler_count_departures(struct request *rq, uint32_t taken);
 
 /* "ip:port" of this node as a JSON string, and the node as its cluster would see it. handler_node.c */
 void handler_put_address(struct buf *b, const struct process *proc);
