@@ -234,6 +234,16 @@ int registry_remove_service(struct registry *reg, struct origin origin, const st
 
 /* ---- reads ----------------------------------------------------------------- */
 
+/* The limits of a subscriber, by the keys of the configuration. */
+enum subscriber_limit {
+	SUBSCRIBER_LIMIT_NAME,         /* limits.name, of one of its texts */
+	SUBSCRIBER_LIMIT_SERVICE,      /* limits.subscribers_per_service */
+	SUBSCRIBER_LIMIT_NODE,         /* limits.subscribers */
+	SUBSCRIBER_LIMIT_SOURCE,       /* limits.subscribers_per_source */
+	SUBSCRIBER_LIMIT_NODE_BYTES,   /* limits.subscriber_bytes */
+	SUBSCRIBER_LIMIT_SOURCE_BYTES, /* limits.subscriber_bytes_per_source */
+};
+
 /* What a list reply needs to know before it looks into its cache. */
 struct service_stamp {
 	bool found;
@@ -244,7 +254,10 @@ struct service_stamp {
 	uint64_t bytes;    /* that it takes: rows and texts of all that belongs to it */
 	uint32_t clusters, instances, healthy;
 	float threshold;
-	bool unsent; /* registry_poll() with a subscriber: its last push was not sent, by REGISTRY_TRIES_OVERSIZE or _VIEWS */
+	/* Of registry_poll() with a subscriber: its last push was not sent, by REGISTRY_TRIES_OVERSIZE or _VIEWS. */
+	bool unsent;
+	/* Of registry_poll() that returned ERR_LIMIT: which one kept the subscriber out. */
+	enum subscriber_limit kept_out;
 };
 
 /* In the tries of a delivery: not sent because its client could not read it; nothing is owed. */

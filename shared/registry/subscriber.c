@@ -175,25 +175,34 @@ static bool exceeds(uint64_t used, uint64_t more, uint64_t limit)
 	return limit != 0 && used + more > limit;
 }
 
-static int subscriber_limit(struct op *op, uint32_t count, const struct service_key *service, const struct subscriber_spec *spec)
+static int keep_out(struct op *op, const struct subscription *p, enum subscriber_limit which, const char *key, uint64_t limit)
+{
+	p->stamp->kept_out = which;
+	return key_refuse(op->reg, key, limit);
+}
+
+/* count: subscribers of the name so far. */
+static int check_limits(struct op *op, const struct subscription *p, uint32_t count)
 {
 	const struct registry_limits *limits = &op->reg->limits;
-	uint64_t bytes = bytes_wanted(service, spec);
+	uint64_t bytes = bytes_wanted(p->service, p->spec);
 	struct source_use use = all_subscribers(op);
 
 	if (exceeds(count, 1, limits->subscribers_per_service))
-		return key_refuse(op->reg, "limits.subscribers_per_service", limits->subscribers_per_service);
+		return keep_out(op, p, SUBSCRIBER_LIMIT_SERVICE, "limits.subscribers_per_service",
+		                limits->subscribers_per_service);
 	if (exceeds(use.subscribers, 1, limits->subscribers))
-		return key_refuse(op->reg, "limits.subscribers", limits->subscribers);
+		return keep_out(op, p, SUBSCRIBER_LIMIT_NODE, "limits.subscribers", limits->subscribers);
 	if (exceeds(use.bytes, bytes, limits->subscriber_bytes))
-		return key_refuse(op->reg, "limits.subscriber_bytes", limits->subscriber_bytes);
+		return keep_out(op, p, SUBSCRIBER_LIMIT_NODE_BYTES, "limits.subscriber_bytes", limits->subscriber_bytes);
 	if (limits->subscribers_per_source == 0 && limits->subscriber_bytes_per_source == 0)
 		return 0;
-	use = source_subscribers(op->reg, spec->source);
+	use = source_subscribers(op->reg, p->spec->source);
 	if (exceeds(use.subscribers, 1, limits->subscribers_per_source))
-		return key_refuse(op->reg, "limits.subscribers_per_source", limits->subscribers_per_source);
+		return keep_out(op, p, SUBSCRIBER_LIMIT_SOURCE, "limits.subscribers_per_source", limits->subscribers_per_source);
 	if (exceeds(use.bytes, bytes, limits->subscriber_bytes_per_source))
-		return key_refuse(op->reg, "limits.subscriber_bytes_per_source", limits->subscriber_bytes_per_source);
+		return keep_out(op, p, SUBSCRIBER_LIMIT_SOURCE_BYTES, "limits.subscriber_bytes_per_source",
+		                limits->subscriber_bytes_per_source);
 	return 0;
 }
 
@@ -290,7 +299,7 @@ static int subscribe_op(struct op *op, void *arg)
 		}
 		return 0;
 	}
-	if ((ret = subscriber_limit(op, aoff == 0 ? 0 : a->count, p->service, p->spec)) < 0)
+	if ((ret = check_limits(op, p, aoff == 0 ? 0 : a->count)) < 0)
 		return ret;
 	if (aoff == 0 && op->tx.err == 0)
 		aoff = audience_create(op, p, s == NULL, &a);

@@ -224,6 +224,7 @@ static void bytes_are_counted(void **state)
 	key = key_for("g@@t");
 	assert_int_equal(registry_poll(&f->reg, &key, &sub, &stamp), ERR_LIMIT);
 	assert_string_equal(f->reg.refused.key, "limits.subscriber_bytes_per_source");
+	assert_int_equal(stamp.kept_out, SUBSCRIBER_LIMIT_SOURCE_BYTES);
 	sub.agent = sub.clusters = sub.app = sub.address_text = STR("");
 	assert_int_equal(registry_poll(&f->reg, &key, &sub, &stamp), ERR_LIMIT);
 	/* Others are not refused for its sake. */
@@ -245,6 +246,7 @@ static void bytes_are_counted(void **state)
 	key = key_for("g@@u");
 	assert_int_equal(registry_poll(&f->reg, &key, &sub, &stamp), ERR_LIMIT);
 	assert_string_equal(f->reg.refused.key, "limits.subscriber_bytes");
+	assert_int_equal(stamp.kept_out, SUBSCRIBER_LIMIT_NODE_BYTES);
 	assert_true(stamp.epoch != 0);
 	assert_clean(f);
 }
@@ -281,18 +283,22 @@ static void limits_spare_the_stamp(void **state)
 	f->reg.limits = (struct registry_limits){ .subscribers_per_service = 1 };
 	assert_int_equal(registry_poll(&f->reg, &key, &sub, &stamp), ERR_LIMIT);
 	assert_string_equal(f->reg.refused.key, "limits.subscribers_per_service");
+	assert_int_equal(stamp.kept_out, SUBSCRIBER_LIMIT_SERVICE);
 	assert_true(stamp.found);
 	assert_int_equal(stamp.instances, 1);
 	f->reg.limits = (struct registry_limits){ .subscribers = 1 };
 	assert_int_equal(registry_poll(&f->reg, &key, &sub, &stamp), ERR_LIMIT);
 	assert_string_equal(f->reg.refused.key, "limits.subscribers");
+	assert_int_equal(stamp.kept_out, SUBSCRIBER_LIMIT_NODE);
 	f->reg.limits = (struct registry_limits){ .subscribers_per_source = 1 };
 	assert_int_equal(registry_poll(&f->reg, &key, &sub, &stamp), ERR_LIMIT);
 	assert_string_equal(f->reg.refused.key, "limits.subscribers_per_source");
+	assert_int_equal(stamp.kept_out, SUBSCRIBER_LIMIT_SOURCE);
 	assert_true(stamp.found);
 	f->reg.limits = (struct registry_limits){ .name_bytes = 10 };
 	assert_int_equal(registry_poll(&f->reg, &key, &sub, &stamp), ERR_LIMIT);
 	assert_string_equal(f->reg.refused.key, "limits.name");
+	assert_int_equal(stamp.kept_out, SUBSCRIBER_LIMIT_NAME);
 	assert_true(stamp.found);
 	sub.port = 5000; /* renewing is never refused */
 	assert_int_equal(registry_poll(&f->reg, &key, &sub, &stamp), 0);

@@ -42,13 +42,13 @@ static void claims(void **state)
 static void errors(void **state)
 {
 	(void)state;
-	assert_string_equal(unpushed_word(unpushed_of_error(ERR_LIMIT, "limits.subscribers")), "node_limit");
-	assert_string_equal(unpushed_word(unpushed_of_error(ERR_LIMIT, "limits.subscribers_per_service")), "service_limit");
-	assert_string_equal(unpushed_word(unpushed_of_error(ERR_LIMIT, "limits.subscribers_per_source")), "source_limit");
-	assert_string_equal(unpushed_word(unpushed_of_error(ERR_LIMIT, "limits.subscriber_bytes_per_source")), "source_bytes");
-	assert_string_equal(unpushed_word(unpushed_of_error(ERR_LIMIT, "limits.subscriber_bytes")), "node_bytes");
-	assert_string_equal(unpushed_word(unpushed_of_error(ERR_LIMIT, "limits.name")), "name_limit");
-	assert_string_equal(unpushed_word(unpushed_of_error(ERR_FULL, "")), "full");
+	assert_string_equal(unpushed_word(unpushed_of_error(ERR_LIMIT, SUBSCRIBER_LIMIT_NODE)), "node_limit");
+	assert_string_equal(unpushed_word(unpushed_of_error(ERR_LIMIT, SUBSCRIBER_LIMIT_SERVICE)), "service_limit");
+	assert_string_equal(unpushed_word(unpushed_of_error(ERR_LIMIT, SUBSCRIBER_LIMIT_SOURCE)), "source_limit");
+	assert_string_equal(unpushed_word(unpushed_of_error(ERR_LIMIT, SUBSCRIBER_LIMIT_SOURCE_BYTES)), "source_bytes");
+	assert_string_equal(unpushed_word(unpushed_of_error(ERR_LIMIT, SUBSCRIBER_LIMIT_NODE_BYTES)), "node_bytes");
+	assert_string_equal(unpushed_word(unpushed_of_error(ERR_LIMIT, SUBSCRIBER_LIMIT_NAME)), "name_limit");
+	assert_string_equal(unpushed_word(unpushed_of_error(ERR_FULL, 0)), "full");
 }
 
 /* Each has a word and a counter of its own. */

@@ -99,7 +99,7 @@ static int poll_service(struct request *rq, struct list_request *list)
 		list->fields.cache_ms = switches->push_cache_ms;
 	if (subscribe && (ret == ERR_LIMIT || ret == ERR_FULL)) {
 		metric_add(ret == ERR_LIMIT ? METRIC_LIMIT_REFUSED : METRIC_FULL_REFUSED, 1);
-		refuse(rq, list, unpushed_of_error(ret, rq->worker->registry.refused.key));
+		refuse(rq, list, unpushed_of_error(ret, list->stamp.kept_out));
 		ret = 0;
 	} else if (subscribe && !sub.push) {
 		refuse(rq, list, unpushed_of_claim(sub.address, sub.port));

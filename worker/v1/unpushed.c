@@ -60,25 +60,15 @@ enum unpushed unpushed_of_claim(const uint8_t address[16], uint16_t port)
 	return UNPUSHED_UNSENDABLE;
 }
 
-enum unpushed unpushed_of_error(int err, const char *key)
+enum unpushed unpushed_of_error(int err, enum subscriber_limit kept_out)
 {
-	static const struct {
-		const char *key;
-		enum unpushed reason;
-	} limits[] = {
-		{ "limits.subscribers_per_source", UNPUSHED_SOURCE_LIMIT },
-		{ "limits.subscribers_per_service", UNPUSHED_SERVICE_LIMIT },
-		{ "limits.subscribers", UNPUSHED_NODE_LIMIT },
-		{ "limits.subscriber_bytes_per_source", UNPUSHED_SOURCE_BYTES },
-		{ "limits.subscriber_bytes", UNPUSHED_NODE_BYTES },
+	static const enum unpushed reasons[] = {
+		[SUBSCRIBER_LIMIT_NAME] = UNPUSHED_NAME_LIMIT,       [SUBSCRIBER_LIMIT_SERVICE] = UNPUSHED_SERVICE_LIMIT,
+		[SUBSCRIBER_LIMIT_NODE] = UNPUSHED_NODE_LIMIT,       [SUBSCRIBER_LIMIT_SOURCE] = UNPUSHED_SOURCE_LIMIT,
+		[SUBSCRIBER_LIMIT_NODE_BYTES] = UNPUSHED_NODE_BYTES, [SUBSCRIBER_LIMIT_SOURCE_BYTES] = UNPUSHED_SOURCE_BYTES,
 	};
 
-	if (err != ERR_LIMIT)
-		return UNPUSHED_FULL;
-	for (size_t i = 0; i < sizeof(limits) / sizeof(limits[0]); i++)
-		if (strcmp(limits[i].key, key) == 0)
-			return limits[i].reason;
-	return UNPUSHED_NAME_LIMIT;
+	return err == ERR_LIMIT ? reasons[kept_out] : UNPUSHED_FULL;
 }
 
 void unpushed_note(struct request *rq, enum unpushed reason, struct str service, struct str address, int32_t port)

@@ -10,6 +10,7 @@
 
 #include "shared/base/str.h"
 #include "shared/metrics/metrics.h"
+#include "shared/registry/registry.h"
 
 struct request;
 
@@ -38,8 +39,8 @@ const char *unpushed_word(enum unpushed reason);
 enum metric unpushed_metric(enum unpushed reason);
 /* Of a claim that destination_allowed() does not allow. */
 enum unpushed unpushed_of_claim(const uint8_t address[16], uint16_t port);
-/* Of ERR_LIMIT (key: the one that was reached) and ERR_FULL. */
-enum unpushed unpushed_of_error(int err, const char *key);
+/* Of what registry_poll() returned: ERR_LIMIT (kept_out: by which) or ERR_FULL. */
+enum unpushed unpushed_of_error(int err, enum subscriber_limit kept_out);
 /* Counts and logs it. service, address and port: as the client gave them. */
 void unpushed_note(struct request *rq, enum unpushed reason, struct str service, struct str address, int32_t port);
 
