@@ -2,7 +2,8 @@
 libroster_a_SOURCES += shared/base/arena.c shared/base/arena.h shared/base/assert.c shared/base/assert.h shared/base/buf.c shared/base/buf.h shared/base/breath.h \
 	shared/base/clock.c shared/base/clock.h shared/base/decimal.h shared/base/discard.c shared/base/discard.h \
 	shared/base/err.c shared/base/err.h shared/base/fiber.c shared/base/fiber.h \
-	shared/base/hash.c shared/base/hash.h shared/base/log.c shared/base/log.h shared/base/sanitized.h \
+	shared/base/hash.c shared/base/hash.h shared/base/log.c shared/base/log.h \
+	shared/base/name.h shared/base/sanitized.h \
 	shared/base/sort.c shared/base/sort.h shared/base/source.h shared/base/split.h shared/base/str.h \
 	shared/base/word.h
 

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "shared/base/name.h"
 #include "shared/config/config_key.h"
 
 #define FIELD(member) offsetof(struct config, member), sizeof(((struct config *)NULL)->member)
@@ -10,8 +11,6 @@
 #define MINUTE (60U * SECOND)
 #define HOUR (60U * MINUTE)
 #define DAY (24U * HOUR)
-/* The name of a service is copied out together with its namespace: struct name_copy. */
-#define NAME_MAX_BYTES 1023U
 /* REGISTRY_CLUSTERS_MOST of shared/registry/registry.h (the test compares). */
 #define CLUSTERS_MOST 4096U
 /* The longest chain one transaction can free: BLOB_MAX_BYTES of shared/shm/blob.h (the test compares). */

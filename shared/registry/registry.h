@@ -117,7 +117,7 @@ struct service_key {
 };
 
 struct name_copy {       /* room for a name outside the lock */
-	char text[2064]; /* namespace, zero byte, group@@service; each at most 1,024 */
+	char text[2064]; /* namespace, zero byte, group@@service; each at most NAME_MAX_BYTES */
 	uint32_t ns_len, name_len;
 };
 
@@ -132,6 +132,8 @@ struct keeper_entry {
 	uint64_t id;
 	uint32_t off; /* hint, checked against the id */
 };
+
+#define DEFAULT_CLUSTER STR("DEFAULT") /* of an instance whose client names none */
 
 struct instance_key {
 	struct str cluster;

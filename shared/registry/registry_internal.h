@@ -21,6 +21,7 @@
 #ifndef REGISTRY_INTERNAL_H
 #define REGISTRY_INTERNAL_H
 
+#include "shared/base/name.h"
 #include "shared/registry/layout.h"
 #include "shared/registry/registry.h"
 #include "shared/shm/undo.h"
@@ -28,10 +29,8 @@
 #define OP_PAGES 64U         /* backed before an operation that may allocate */
 #define OP_NOTES 3U          /* events of one transaction */
 #define OP_WORK 4096U        /* words logged, after which a hold of many transactions ends: some 100 removals, or 10 long texts */
-#define NAME_MAX_BYTES 1024U /* namespace; group@@service: both fit a struct name_copy */
 #define TEXT_MAX_BYTES 4064U /* any other text: one chunk with what stands before it, so that a view is enough */
 #define CONSUMERS_IN_USE 1U  /* of QUEUE_CONSUMERS */
-#define DEFAULT_CLUSTER STR("DEFAULT")
 #define DEFAULT_APP STR("DEFAULT")
 
 /* Most undo entries of one transaction. A long blob adds OP_ENTRIES_CHUNK for each 4,088 bytes of it; a split of

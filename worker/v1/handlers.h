@@ -99,7 +99,6 @@ void handle_console_state(struct request *rq);
 struct pattern;
 struct process;
 
-#define DEFAULT_CLUSTER STR("DEFAULT")
 #define HANDLER_VERSION "1.4.8" /* the protocol spoken, where clients and consoles ask for a version */
 
 /* Namespace and grouped service name, else answered. */
