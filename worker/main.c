@@ -152,6 +152,7 @@ static int worker_init(void *role, struct ev_loop *loop)
 	worker->started_ms = clock_wall_ms();
 	registry_init(&worker->registry, worker->proc->seg);
 	worker->switches = switches_of(worker->proc->seg);
+	worker->naming = (struct naming){ &worker->registry, worker->switches, &worker->proc->config };
 	service_view_init(&worker->view);
 	buf_init(&worker->hosts);
 	configure(worker);

@@ -8,6 +8,7 @@
 
 #include "shared/base/buf.h"
 #include "shared/base/log.h"
+#include "shared/naming/naming.h"
 #include "shared/net/destination.h"
 #include "shared/process/process.h"
 #include "shared/process/turn.h"
@@ -44,6 +45,8 @@ struct worker {
 	struct v1 *v1;                   /* what that keeps */
 	struct registry registry;
 	const struct switches *switches;
+	/* The rules of the domain, on the registry, the switches and the configuration of this process. */
+	struct naming naming;
 	struct destination_policy destinations;
 	struct keep_alive keep_alive; /* follows http.idle_timeout */
 	struct service_view view;     /* memory reused from request to request: request.view, but for long ones */

@@ -27,6 +27,7 @@ static const struct {
 	{ ERR_NO_INSTANCE, "no such instance" },
 	{ ERR_OWNER, "registered from another address" },
 	{ ERR_GONE, "nobody waits for it" },
+	{ ERR_DEPARTURES, "too many instances taken away" },
 };
 
 const char *err_str(int code)

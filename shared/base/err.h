@@ -29,6 +29,7 @@ enum err {
 	ERR_NO_INSTANCE = -17, /* the service exists, the instance does not */
 	ERR_OWNER = -18,       /* the instance belongs to another address */
 	ERR_GONE = -19,        /* nobody waits for the result any more: clean up and return */
+	ERR_DEPARTURES = -20,  /* the source has taken away too many instances (brake.deregister) */
 };
 
 /* Never NULL; "unknown error" for a code outside the list. */

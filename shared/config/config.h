@@ -101,7 +101,7 @@ struct config {
 	uint64_t brake_hold_ms;         /* brake.hold: 5 m */
 	uint64_t brake_deregister;      /* brake.deregister: of one source in a period; 0 = no limit */
 
-	/* what clients may do to instances (worker/v1/instance_guard.h) */
+	/* what clients may do to instances (shared/naming/guard.h) */
 	uint32_t instances_owner;                                    /* instances.owner: enum instances_owner */
 	uint64_t instances_timeout_min_ms, instances_timeout_max_ms; /* 1 s, 24 h */
 

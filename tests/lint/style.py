@@ -5,7 +5,7 @@
     sizes       a function of at most 80 lines, a file of at most 700 (not in tests)
     direction   who may include whom is the table of folders in doc/architecture.md, read from there
     locks       functions of pthread_mutex_*, and of its relatives, are named in shared/shm/lock.c only
-    origins     a worker makes them in its guard only, which asks for the right and the owner
+    origins     of clients' writes are made in the guard of shared/naming only, which asks for the right and the owner; a worker has none
     clocks      nothing waits by it, and it is read in shared/base only
     unfinished  no words that say so, in any file of text
     license     each source file names it (SPDX) in its first three lines
@@ -25,7 +25,8 @@ LINES_OF_A_FUNCTION = 80
 COLUMNS_OF_A_COMMENT = 130
 LOCK_FILE = "shared/shm/lock.c"
 LOCK_CALL = re.compile(r"\bpthread_(?:mutex|mutexattr|rwlock|cond|spin)\w*_[a-z]+\s*\(")
-GUARD_FILE = "worker/v1/instance_guard.c"
+GUARD_FILE = "shared/naming/guard.c"
+ORIGIN_HELD = re.compile(r"\bstruct origin\b")
 ORIGIN = re.compile(r"\(struct origin\)\s*\{|\bstruct origin \w+\s*(?:=\s*\{|;)")
 WALL_CLOCK = re.compile(r"\bCLOCK_REALTIME\w*|\bgettimeofday\s*\(|\btime\s*\(\s*(?:NULL|&|0)|\bev_(?:time|now|periodic)\b|\b\w+_timed(?:lock|wait)\b")
 UNFINISHED = re.compile(r"\b(?:TO" r"DO|FIX" r"ME|X" r"XX)\b")
@@ -115,8 +116,10 @@ def check(path, table):
             found.append(wrong)
         if path != LOCK_FILE and LOCK_CALL.search(line):
             found.append("%d: locks are taken in %s only" % (number, LOCK_FILE))
-        if path.startswith("worker/") and path != GUARD_FILE and ORIGIN.search(line):
+        if path.startswith("shared/naming/") and path != GUARD_FILE and ORIGIN.search(line):
             found.append("%d: origins are made in %s only" % (number, GUARD_FILE))
+        if path.startswith("worker/") and ORIGIN_HELD.search(line):
+            found.append("%d: a worker has no origins: it writes through shared/naming" % number)
         if WALL_CLOCK.search(line) and not path.startswith("shared/base/"):
             found.append("%d: the wall clock" % number)
     return found

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <stdio.h>
 
+#include "shared/naming/guard.h"
 #include "shared/view/beat_json.h"
+#include "worker/v1/caller.h"
 #include "worker/v1/handlers.h"
-#include "worker/v1/instance_guard.h"
 #include "worker/worker.h"
 
 #define DESERIALIZE "errCode: 101, errMsg: Nacos deserialize for class [com.alibaba.nacos.naming.healthcheck.RsInfo] failed.  "
@@ -27,7 +28,7 @@ static bool read_json(struct request *rq, struct beat_info *info)
 		return true;
 	ret = beat_json_parse(&rq->arena, text, info, why, sizeof(why));
 	if (ret == 0)
-		guard_timings(rq, &info->metadata);
+		guard_timings(&rq->worker->naming, &info->metadata);
 	if (ret == ERR_SYNTAX)
 		reply_caused2(rq, 500, STR(DESERIALIZE), str_of(why));
 	else if (ret < 0)
@@ -97,6 +98,7 @@ static void answer(struct request *rq, uint64_t interval_ms, enum beat_code code
  * beats (specification 4.7 step 3). An instance without an address is refused: nobody could show it. */
 static int compensate(struct request *rq, struct beat_request *beat)
 {
+	const struct naming_caller caller = caller_of(rq);
 	const struct beat_info *info = &beat->info;
 	struct instance_spec spec = {
 		.key = beat->key,
@@ -111,7 +113,9 @@ static int compensate(struct request *rq, struct beat_request *beat)
 		reply_caused(rq, 400, "Param 'ip' is required.");
 		return ERR_RANGE;
 	}
-	ret = registry_register(&rq->worker->registry, guard_origin(rq, CAUSE_COMPENSATION), &beat->service, &spec);
+	ret = registry_register(&rq->worker->registry,
+	                        guard_origin(&rq->worker->naming, &caller, NAMING_INSTANCES, CAUSE_COMPENSATION), &beat->service,
+	                        &spec);
 	if (ret < 0)
 		reply_registry_error(rq, ret, beat->service.name, beat->key.cluster);
 	else
@@ -133,6 +137,7 @@ static void answer_unknown(struct request *rq, struct beat_request *beat)
 
 void handle_instance_beat(struct request *rq)
 {
+	const struct naming_caller caller = caller_of(rq);
 	struct worker *worker = rq->worker;
 	struct beat_result result;
 	struct beat_request beat;
@@ -141,7 +146,8 @@ void handle_instance_beat(struct request *rq)
 	if (!read_beat(rq, &beat))
 		return;
 	metric_add(METRIC_BEATS, 1);
-	ret = registry_beat(&worker->registry, guard_origin(rq, CAUSE_BEAT), &beat.service, &beat.key, &result);
+	ret = registry_beat(&worker->registry, guard_origin(&rq->worker->naming, &caller, NAMING_INSTANCES, CAUSE_BEAT),
+	                    &beat.service, &beat.key, &result);
 	if (ret == ERR_NOT_FOUND || ret == ERR_NO_INSTANCE) {
 		answer_unknown(rq, &beat);
 	} else if (ret < 0) {

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The node brake as operators see it, and the count of deregistrations by source. What holds and why is the keeper's
- * (keeper/brake.h, keeper/exodus.h); here its state is shown, and an order to let go is left for its next tick. */
+/* The node brake as operators see it, and the count of deregistrations by source. What holds and
+ * why is the keeper's (keeper/brake.h, keeper/exodus.h), who may deregister is decided in
+ * shared/naming/guard.h; here the state is shown, and an order to let go is left for the next tick
+ * of the keeper. */
 #include <inttypes.h>
 
 #include "shared/base/clock.h"
@@ -104,23 +106,7 @@ void handle_brake_release(struct request *rq)
 
 /* ---- deregistrations by source ------------------------------------------------------ */
 
-bool handler_may_deregister(struct request *rq)
+void handler_reply_departures(struct request *rq)
 {
-	const struct config *config = &rq->worker->proc->config;
-
-	/* All zero: a unix socket. */
-	if (config->brake_deregister == 0 || address_is_zero(rq->source) ||
-	    departures_of(&state_of(rq)->departures, departures_key(rq->source), clock_mono_ms(), config->brake_period_ms) <
-	            config->brake_deregister)
-		return true;
-	metric_add(METRIC_DEREGISTER_REFUSED, 1);
-	reply_caused(rq, 429, "brake.deregister reached: %" PRIu64, config->brake_deregister);
-	return false;
-}
-
-void handler_count_departures(struct request *rq, uint32_t taken)
-{
-	if (taken > 0 && !address_is_zero(rq->source))
-		departures_add(&state_of(rq)->departures, departures_key(rq->source), clock_mono_ms(),
-		               rq->worker->proc->config.brake_period_ms, taken);
+	reply_caused(rq, 429, "brake.deregister reached: %" PRIu64, rq->worker->proc->config.brake_deregister);
 }

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "shared/codec/java.h"
+#include "shared/naming/instance.h"
+#include "shared/naming/service.h"
 #include "shared/registry/settings.h"
 #include "shared/view/checker.h"
+#include "worker/v1/caller.h"
 #include "worker/v1/handlers.h"
-#include "worker/v1/instance_guard.h"
 #include "worker/worker.h"
 
 #define CHECKER_CLASS "com.alibaba.nacos.api.naming.pojo.healthcheck.AbstractHealthChecker"
@@ -54,6 +56,7 @@ static bool service_exists(struct request *rq, const struct service_key *key)
 
 void handle_cluster_update(struct request *rq)
 {
+	const struct naming_caller caller = caller_of(rq);
 	struct cluster_settings settings = { .check_port = 0 };
 	struct str cluster, port, flag, checker;
 	struct service_key key;
@@ -72,7 +75,7 @@ void handle_cluster_update(struct request *rq)
 		reply_caused(rq, 500, "errCode: 101, errMsg: Nacos deserialize failed.  ");
 		return;
 	}
-	ret = registry_update_cluster(&rq->worker->registry, guard_service_origin(rq, CAUSE_OPERATOR), &key, cluster, &settings);
+	ret = naming_update_cluster(&rq->worker->naming, &caller, &key, cluster, &settings);
 	if (ret == ERR_NOT_FOUND)
 		reply_caused(rq, 500, "service not found:%.*s", reply_shown(key.name), key.name.p);
 	else if (ret < 0)
@@ -118,6 +121,7 @@ static bool read_flag(struct request *rq, bool *healthy_r)
 
 void handle_health_update(struct request *rq)
 {
+	const struct naming_caller caller = caller_of(rq);
 	struct instance_key instance = { .port = 0 };
 	struct service_key key;
 	struct str port;
@@ -130,7 +134,7 @@ void handle_health_update(struct request *rq)
 	instance.cluster = request_optional(rq, "clusterName", DEFAULT_CLUSTER);
 	if (!may_set(rq, &key, instance.cluster))
 		return;
-	ret = registry_set_health(&rq->worker->registry, guard_origin(rq, CAUSE_OPERATOR), &key, &instance, healthy);
+	ret = naming_set_health(&rq->worker->naming, &caller, &key, &instance, healthy);
 	if (ret < 0 && ret != ERR_NO_INSTANCE)
 		reply_registry_error(rq, ret, key.name, instance.cluster);
 	else

@@ -2,11 +2,12 @@
 #include "shared/base/breath.h"
 #include "shared/codec/java.h"
 #include "shared/codec/json_write.h"
+#include "shared/naming/instance.h"
 #include "shared/registry/layout.h"
 #include "shared/view/list.h"
 #include "shared/view/metadata.h"
+#include "worker/v1/caller.h"
 #include "worker/v1/handlers.h"
-#include "worker/v1/instance_guard.h"
 #include "worker/worker.h"
 
 #define WEIGHT_MAX 10000.0
@@ -89,14 +90,13 @@ static bool read_instance(struct request *rq, struct instance_request *in)
 
 static void register_instance(struct request *rq, const struct instance_request *in)
 {
-	int ret = registry_register(&rq->worker->registry, guard_origin(rq, CAUSE_CLIENT), &in->service, &in->spec);
+	const struct naming_caller caller = caller_of(rq);
+	int ret = naming_register(&rq->worker->naming, &caller, &in->service, &in->spec);
 
-	if (ret < 0) {
+	if (ret < 0)
 		reply_registry_error(rq, ret, in->service.name, in->spec.key.cluster);
-		return;
-	}
-	metric_add(METRIC_REGISTERS, 1);
-	reply_ok(rq);
+	else
+		reply_ok(rq);
 }
 
 /* The smallest free number is looked for among all instances of the service. */
@@ -153,8 +153,9 @@ static void reply_no_instance(struct request *rq, const struct instance_spec *sp
 
 static void update_instance(struct request *rq, const struct instance_request *in)
 {
+	const struct naming_caller caller = caller_of(rq);
 	const struct service_key *service = &in->service;
-	int ret = registry_update(&rq->worker->registry, guard_origin(rq, CAUSE_CLIENT), service, &in->spec);
+	int ret = naming_update(&rq->worker->naming, &caller, service, &in->spec);
 
 	if (ret == ERR_NOT_FOUND) {
 		reply_caused(rq, 500, "service not found, namespace: %.*s, service: %.*s", reply_shown(service->ns),
@@ -199,9 +200,9 @@ void handle_instance_update(struct request *rq)
 /* Address and weight are looked at before the service name (4.2). */
 void handle_instance_deregister(struct request *rq)
 {
+	const struct naming_caller caller = caller_of(rq);
 	struct instance_key key;
 	struct service_key service;
-	uint32_t taken;
 	double weight;
 	int ret;
 
@@ -209,16 +210,15 @@ void handle_instance_deregister(struct request *rq)
 		return;
 	key.cluster = read_cluster(rq);
 	key.ephemeral = read_ephemeral(rq);
-	if (!handler_service_key(rq, &service) || !handler_may_deregister(rq))
+	if (!handler_service_key(rq, &service))
 		return;
-	ret = registry_deregister(&rq->worker->registry, guard_origin(rq, CAUSE_CLIENT), &service, &key, &taken);
-	if (ret < 0) {
+	ret = naming_deregister(&rq->worker->naming, &caller, &service, &key);
+	if (ret == ERR_DEPARTURES)
+		handler_reply_departures(rq);
+	else if (ret < 0)
 		reply_registry_error(rq, ret, service.name, key.cluster);
-		return;
-	}
-	metric_add(METRIC_DEREGISTERS, 1);
-	handler_count_departures(rq, taken);
-	reply_ok(rq);
+	else
+		reply_ok(rq);
 }
 
 /* ---- PATCH ------------------------------------------------------------------------ */
@@ -264,6 +264,7 @@ static bool read_patch(struct request *rq, struct instance_patch *patch)
 
 void handle_instance_patch(struct request *rq)
 {
+	const struct naming_caller caller = caller_of(rq);
 	struct service_key service;
 	struct instance_key key = { .ephemeral = true };
 	struct instance_patch patch = { .set_app = false };
@@ -274,7 +275,7 @@ void handle_instance_patch(struct request *rq)
 	key.cluster = read_cluster(rq);
 	if (!patch_known(rq, &service, &key) || !read_patch(rq, &patch))
 		return;
-	ret = registry_patch(&rq->worker->registry, guard_origin(rq, CAUSE_CLIENT), &service, &key, &patch);
+	ret = naming_patch(&rq->worker->naming, &caller, &service, &key, &patch);
 	if (is_missing(ret))
 		reply_caused(rq, 400, "instance not found");
 	else if (ret < 0)

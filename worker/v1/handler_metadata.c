@@ -5,10 +5,12 @@
 #include "shared/codec/java.h"
 #include "shared/codec/json_read.h"
 #include "shared/codec/json_write.h"
+#include "shared/naming/guard.h"
+#include "shared/naming/instance.h"
 #include "shared/registry/layout.h"
 #include "shared/view/metadata.h"
+#include "worker/v1/caller.h"
 #include "worker/v1/handlers.h"
-#include "worker/v1/instance_guard.h"
 #include "worker/worker.h"
 
 #define DEPTH_MAX 16U
@@ -233,15 +235,15 @@ static void put_updated(struct batch *batch, struct str ip, int32_t port, struct
 
 static int set_metadata(struct batch *batch, const struct instance_key *key, const struct instance_view *instance)
 {
+	const struct naming_caller caller = caller_of(batch->rq);
 	struct instance_metadata metadata;
 	int ret;
 
 	arena_reset(&batch->scratch);
 	if ((ret = change_packed(batch, instance->metadata, &metadata)) < 0)
 		return ret;
-	guard_timings(batch->rq, &metadata);
-	return registry_set_metadata(&batch->rq->worker->registry, guard_origin(batch->rq, CAUSE_CLIENT), &batch->service, key,
-	                             instance->id, instance->revision, &metadata);
+	return naming_set_metadata(&batch->rq->worker->naming, &caller, &batch->service, key, instance->id, instance->revision,
+	                           &metadata);
 }
 
 /* Others have their turn, and nothing is made that could not be sent. */
@@ -360,7 +362,7 @@ bool handler_parse_metadata(struct request *rq, struct str text, struct instance
 	else if (ret < 0)
 		reply_registry_error(rq, ret, STR(""), STR(""));
 	else
-		guard_timings(rq, metadata_r);
+		guard_timings(&rq->worker->naming, metadata_r);
 	return ret == 0;
 }
 

@@ -2,13 +2,14 @@
 #include "shared/base/breath.h"
 #include "shared/codec/java.h"
 #include "shared/codec/json_write.h"
+#include "shared/naming/service.h"
 #include "shared/registry/settings.h"
 #include "shared/view/list.h"
 #include "shared/view/metadata.h"
 #include "shared/view/selector.h"
 #include "worker/v1/bound.h"
+#include "worker/v1/caller.h"
 #include "worker/v1/handlers.h"
-#include "worker/v1/instance_guard.h"
 #include "worker/worker.h"
 
 /* ---- parameters ---------------------------------------------------------------- */
@@ -82,6 +83,7 @@ static void reply_exists(struct request *rq, struct str name)
 
 void handle_service_create(struct request *rq)
 {
+	const struct naming_caller caller = caller_of(rq);
 	struct service_settings settings;
 	struct service_stamp stamp;
 	struct service_key key;
@@ -95,7 +97,7 @@ void handle_service_create(struct request *rq)
 	}
 	if (!read_metadata(rq, &settings.metadata) || !read_selector(rq, &settings.selector))
 		return;
-	ret = registry_create_service(&rq->worker->registry, guard_service_origin(rq, CAUSE_OPERATOR), &key, &settings);
+	ret = naming_create_service(&rq->worker->naming, &caller, &key, &settings);
 	if (ret == ERR_EXISTS)
 		reply_exists(rq, key.name);
 	else if (ret < 0)
@@ -112,6 +114,7 @@ static void reply_not_found(struct request *rq, struct str name)
 /* An unknown service comes before errors in the values. */
 void handle_service_update(struct request *rq)
 {
+	const struct naming_caller caller = caller_of(rq);
 	struct service_settings settings;
 	struct service_stamp stamp;
 	struct service_key key;
@@ -127,7 +130,7 @@ void handle_service_update(struct request *rq)
 	settings.threshold = java_lenient_float(threshold);
 	if (!read_metadata(rq, &settings.metadata) || !read_selector(rq, &settings.selector))
 		return;
-	ret = registry_update_service(&rq->worker->registry, guard_service_origin(rq, CAUSE_OPERATOR), &key, &settings);
+	ret = naming_update_service(&rq->worker->naming, &caller, &key, &settings);
 	if (ret == ERR_NOT_FOUND)
 		reply_not_found(rq, key.name);
 	else if (ret < 0)
@@ -138,21 +141,21 @@ void handle_service_update(struct request *rq)
 
 void handle_service_delete(struct request *rq)
 {
+	const struct naming_caller caller = caller_of(rq);
 	struct service_key key;
-	uint32_t taken;
 	int ret;
 
-	if (!handler_bound_service(rq, &key) || !handler_may_deregister(rq))
+	if (!handler_bound_service(rq, &key))
 		return;
-	ret = registry_remove_service(&rq->worker->registry, guard_service_origin(rq, CAUSE_OPERATOR), &key, &taken);
-	if (ret == ERR_NOT_FOUND) {
+	ret = naming_remove_service(&rq->worker->naming, &caller, &key);
+	if (ret == ERR_NOT_FOUND)
 		reply_caused(rq, 400, "specified service not exist, serviceName : %.*s", reply_shown(key.name), key.name.p);
-	} else if (ret < 0) {
+	else if (ret == ERR_DEPARTURES)
+		handler_reply_departures(rq);
+	else if (ret < 0)
 		reply_registry_error(rq, ret, key.name, STR(""));
-	} else {
-		handler_count_departures(rq, taken);
+	else
 		reply_ok(rq);
-	}
 }
 
 /* ---- reads ----------------------------------------------------------------------- */
@@ -254,6 +257,7 @@ void handle_service_get(struct request *rq)
 
 void handle_service_checksum(struct request *rq)
 {
+	const struct naming_caller caller = caller_of(rq);
 	const struct service_view *view = rq->view;
 	struct service_key key;
 	uint8_t checksum[16];
@@ -264,8 +268,7 @@ void handle_service_checksum(struct request *rq)
 		return;
 	ret = list_checksum(view, checksum);
 	if (ret == 0 && !view->loose)
-		ret = registry_renew_checksum(&rq->worker->registry, guard_service_origin(rq, CAUSE_OPERATOR), &key,
-		                              view->stamp.id, view->content, checksum);
+		ret = naming_renew_checksum(&rq->worker->naming, &caller, &key, view->stamp.id, view->content, checksum);
 	if (ret < 0 && ret != ERR_AGAIN && ret != ERR_NOT_FOUND) {
 		reply_registry_error(rq, ret, key.name, STR(""));
 		return;

@@ -145,10 +145,8 @@ int handler_go_on(struct request *rq, const struct buf *b, struct breath *breath
 /* Format of a grouped name (2.2): NULL, or what is wrong with it. */
 const char *handler_name_refusal(struct str name);
 
-/* brake.deregister: may this source take instances away? False: answered with 429. handler_brake.c */
-bool handler_may_deregister(struct request *rq);
-/* Counts the instances that registry_deregister() or registry_remove_service() took away for the source of the request. */
-void handler_count_departures(struct request *rq, uint32_t taken);
+/* Answers ERR_DEPARTURES: brake.deregister was reached. handler_brake.c */
+void handler_reply_departures(struct request *rq);
 
 /* "ip:port" of this node as a JSON string, and the node as its cluster would see it. handler_node.c */
 void handler_put_address(struct buf *b, const struct process *proc);

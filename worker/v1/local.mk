@@ -2,6 +2,7 @@
 libroster_a_SOURCES += \
 	worker/v1/api_doc.c \
 	worker/v1/bound.c worker/v1/bound.h \
+	worker/v1/caller.c worker/v1/caller.h \
 	worker/v1/form.c worker/v1/form.h \
 	worker/v1/gate.c worker/v1/gate.h \
 	worker/v1/handler_actuator.c \
@@ -26,7 +27,6 @@ libroster_a_SOURCES += \
 	worker/v1/handler_subscribers.c \
 	worker/v1/handler_switches.c \
 	worker/v1/handlers.h \
-	worker/v1/instance_guard.c worker/v1/instance_guard.h \
 	worker/v1/later.c worker/v1/later.h \
 	worker/v1/list_cache.c worker/v1/list_cache.h \
 	worker/v1/params.c worker/v1/params.h \
@@ -42,15 +42,15 @@ libroster_a_SOURCES += \
 	worker/v1/v1.c worker/v1/v1.h
 
 if HAVE_CMOCKA
-check_PROGRAMS += tests/unit/bound_test tests/unit/gate_test tests/unit/instance_guard_test \
-	tests/unit/list_cache_test tests/unit/params_test tests/unit/pattern_test tests/unit/reply_test tests/unit/router_test \
+check_PROGRAMS += tests/unit/bound_test tests/unit/caller_test tests/unit/gate_test tests/unit/list_cache_test \
+	tests/unit/params_test tests/unit/pattern_test tests/unit/reply_test tests/unit/router_test \
 	tests/unit/switch_table_test tests/unit/unpushed_test
 tests_unit_bound_test_SOURCES = tests/unit/bound_test.c tests/unit/http_fixture.h
 tests_unit_bound_test_LDADD = $(UNIT_LDADD)
+tests_unit_caller_test_SOURCES = tests/unit/caller_test.c tests/unit/http_fixture.h
+tests_unit_caller_test_LDADD = $(UNIT_LDADD)
 tests_unit_gate_test_SOURCES = tests/unit/gate_test.c tests/unit/http_fixture.h
 tests_unit_gate_test_LDADD = $(UNIT_LDADD)
-tests_unit_instance_guard_test_SOURCES = tests/unit/instance_guard_test.c
-tests_unit_instance_guard_test_LDADD = $(UNIT_LDADD)
 tests_unit_list_cache_test_SOURCES = tests/unit/list_cache_test.c
 tests_unit_list_cache_test_LDADD = $(UNIT_LDADD)
 tests_unit_params_test_SOURCES = tests/unit/params_test.c tests/unit/http_fixture.h

@@ -2,7 +2,7 @@
 /* routes.h - every route is a row: method, path, handler, flags.
  *
  * The flags say what the route may write: instances, services, the node (of operators), or nothing of these; never two of them.
- * worker/v1/instance_guard.h makes no other origin for it, tests/system/owner_test.py tries each row as a stranger.
+ * worker/v1/caller.h makes a right of it, tests/system/owner_test.py tries each row as a stranger.
  *
  * doc/api.md and the tests read the table too. A path also matches with one trailing slash. */
 #ifndef WORKER_V1_ROUTES_H
