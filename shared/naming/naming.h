@@ -6,6 +6,7 @@
  * naming_caller). It calls one function of this folder and makes its answer from what that returns.
  * Nothing here knows a protocol, a connection or the text of an answer.
  *
+ *     beat.h      a beat, and the registration that makes up for a lost memory
  *     instance.h  register, update, patch and deregister an instance, set its metadata and health
  *     service.h   create, set up and remove a service, set up a cluster
  *     guard.h     who may write what, who may take away how much, which timings a client may set

@@ -26,7 +26,7 @@ COLUMNS_OF_A_COMMENT = 130
 LOCK_FILE = "shared/shm/lock.c"
 LOCK_CALL = re.compile(r"\bpthread_(?:mutex|mutexattr|rwlock|cond|spin)\w*_[a-z]+\s*\(")
 GUARD_FILE = "shared/naming/guard.c"
-ORIGIN_HELD = re.compile(r"\bstruct origin\b")
+ORIGIN_HELD = re.compile(r"\bstruct origin\b|\bguard_origin\b")
 ORIGIN = re.compile(r"\(struct origin\)\s*\{|\bstruct origin \w+\s*(?:=\s*\{|;)")
 WALL_CLOCK = re.compile(r"\bCLOCK_REALTIME\w*|\bgettimeofday\s*\(|\btime\s*\(\s*(?:NULL|&|0)|\bev_(?:time|now|periodic)\b|\b\w+_timed(?:lock|wait)\b")
 UNFINISHED = re.compile(r"\b(?:TO" r"DO|FIX" r"ME|X" r"XX)\b")

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <stdio.h>
 
+#include "shared/naming/beat.h"
 #include "shared/naming/guard.h"
 #include "shared/view/beat_json.h"
 #include "worker/v1/caller.h"
@@ -10,12 +11,6 @@
 #define DESERIALIZE "errCode: 101, errMsg: Nacos deserialize for class [com.alibaba.nacos.naming.healthcheck.RsInfo] failed.  "
 
 enum beat_code { BEAT_OK = 10200, BEAT_NOT_FOUND = 20404 };
-
-struct beat_request {
-	struct service_key service;
-	struct instance_key key;
-	struct beat_info info;
-};
 
 static bool read_json(struct request *rq, struct beat_info *info)
 {
@@ -36,25 +31,36 @@ static bool read_json(struct request *rq, struct beat_info *info)
 	return ret == 0;
 }
 
-/* The order of 4.7: JSON, port, service. */
-static bool read_beat(struct request *rq, struct beat_request *beat)
+/* What a full beat says goes before the parameters, but for a cluster that it leaves blank. */
+static void take_body(const struct beat_info *info, struct naming_beat *beat)
 {
 	struct instance_key *key = &beat->key;
 
-	if (!read_json(rq, &beat->info))
+	if (!str_is_blank(info->cluster))
+		key->cluster = info->cluster;
+	key->ip = info->ip;
+	key->port = info->port;
+	key->ephemeral = info->ephemeral;
+	beat->weight = info->weight;
+	beat->metadata = info->metadata;
+}
+
+/* The order of 4.7: JSON, port, service. */
+static bool read_beat(struct request *rq, struct naming_beat *beat)
+{
+	struct instance_key *key = &beat->key;
+	struct beat_info info;
+
+	if (!read_json(rq, &info))
 		return false;
+	beat->light = info.light;
 	key->cluster = request_optional(rq, "clusterName", DEFAULT_CLUSTER);
 	key->ip = request_optional(rq, "ip", STR(""));
 	key->ephemeral = true;
 	if (!request_int(rq, request_optional(rq, "port", STR("0")), &key->port))
 		return false;
-	if (!beat->info.light) {
-		if (!str_is_blank(beat->info.cluster))
-			key->cluster = beat->info.cluster;
-		key->ip = beat->info.ip;
-		key->port = beat->info.port;
-		key->ephemeral = beat->info.ephemeral;
-	}
+	if (!info.light)
+		take_body(&info, beat);
 	return handler_service_key(rq, &beat->service);
 }
 
@@ -94,67 +100,20 @@ static void answer(struct request *rq, uint64_t interval_ms, enum beat_code code
 	reply_json(rq, str_make(text, (size_t)(at - text)), (struct str){ NULL, 0 }, (struct str){ NULL, 0 });
 }
 
-/* A full beat of an unknown instance registers it: a server that lost its memory learns it again from the
- * beats (specification 4.7 step 3). An instance without an address is refused: nobody could show it. */
-static int compensate(struct request *rq, struct beat_request *beat)
-{
-	const struct naming_caller caller = caller_of(rq);
-	const struct beat_info *info = &beat->info;
-	struct instance_spec spec = {
-		.key = beat->key,
-		.weight = info->weight,
-		.enabled = true,
-		.healthy = true,
-		.metadata = info->metadata,
-	};
-	int ret;
-
-	if (info->ip.n == 0) {
-		reply_caused(rq, 400, "Param 'ip' is required.");
-		return ERR_RANGE;
-	}
-	ret = registry_register(&rq->worker->registry,
-	                        guard_origin(&rq->worker->naming, &caller, NAMING_INSTANCES, CAUSE_COMPENSATION), &beat->service,
-	                        &spec);
-	if (ret < 0)
-		reply_registry_error(rq, ret, beat->service.name, beat->key.cluster);
-	else
-		metric_add(METRIC_REGISTERS, 1);
-	return ret;
-}
-
-static void answer_unknown(struct request *rq, struct beat_request *beat)
-{
-	const struct overrides *overrides = &beat->info.metadata.overrides;
-	uint64_t interval_ms = rq->worker->switches->beat_interval_ms;
-
-	metric_add(METRIC_BEATS_UNKNOWN, 1);
-	if (beat->info.light)
-		answer(rq, interval_ms, BEAT_NOT_FOUND);
-	else if (compensate(rq, beat) == 0)
-		answer(rq, overrides->has_interval ? overrides->interval_ms : interval_ms, BEAT_OK);
-}
-
 void handle_instance_beat(struct request *rq)
 {
 	const struct naming_caller caller = caller_of(rq);
-	struct worker *worker = rq->worker;
-	struct beat_result result;
-	struct beat_request beat;
+	struct naming_beat_result result;
+	struct naming_beat beat;
 	int ret;
 
 	if (!read_beat(rq, &beat))
 		return;
-	metric_add(METRIC_BEATS, 1);
-	ret = registry_beat(&worker->registry, guard_origin(&rq->worker->naming, &caller, NAMING_INSTANCES, CAUSE_BEAT),
-	                    &beat.service, &beat.key, &result);
-	if (ret == ERR_NOT_FOUND || ret == ERR_NO_INSTANCE) {
-		answer_unknown(rq, &beat);
-	} else if (ret < 0) {
+	ret = naming_beat(&rq->worker->naming, &caller, &beat, &result);
+	if (ret == ERR_RANGE)
+		reply_caused(rq, 400, "Param 'ip' is required.");
+	else if (ret < 0)
 		reply_registry_error(rq, ret, beat.service.name, beat.key.cluster);
-	} else {
-		if (result.revived)
-			metric_add(METRIC_BEATS_REVIVED, 1);
-		answer(rq, result.has_interval ? result.interval_ms : worker->switches->beat_interval_ms, BEAT_OK);
-	}
+	else
+		answer(rq, result.interval_ms, result.outcome == NAMING_BEAT_UNKNOWN ? BEAT_NOT_FOUND : BEAT_OK);
 }
