@@ -51,7 +51,7 @@ static void configure(struct worker *worker)
 		.subscriber_bytes_per_source = config->limit_subscriber_bytes_per_source,
 	};
 	share_segment(&worker->registry.limits, worker->registry.seg);
-	destination_init(&worker->destinations, config->push_trusted, config->push_trusted_count);
+	destination_init(&worker->naming.destinations, config->push_trusted, config->push_trusted_count);
 	keep_alive_init(&worker->keep_alive, config->http_idle_timeout_ms);
 }
 
@@ -152,7 +152,8 @@ static int worker_init(void *role, struct ev_loop *loop)
 	worker->started_ms = clock_wall_ms();
 	registry_init(&worker->registry, worker->proc->seg);
 	worker->switches = switches_of(worker->proc->seg);
-	worker->naming = (struct naming){ &worker->registry, worker->switches, &worker->proc->config };
+	worker->naming =
+	        (struct naming){ .registry = &worker->registry, .switches = worker->switches, .config = &worker->proc->config };
 	service_view_init(&worker->view);
 	buf_init(&worker->hosts);
 	configure(worker);

@@ -9,7 +9,6 @@
 #include "shared/base/buf.h"
 #include "shared/base/log.h"
 #include "shared/naming/naming.h"
-#include "shared/net/destination.h"
 #include "shared/process/process.h"
 #include "shared/process/turn.h"
 #include "shared/registry/registry.h"
@@ -47,7 +46,6 @@ struct worker {
 	const struct switches *switches;
 	/* The rules of the domain, on the registry, the switches and the configuration of this process. */
 	struct naming naming;
-	struct destination_policy destinations;
 	struct keep_alive keep_alive; /* follows http.idle_timeout */
 	struct service_view view;     /* memory reused from request to request: request.view, but for long ones */
 	struct buf hosts;             /* the same, for a list that is not in list_cache */

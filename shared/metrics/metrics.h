@@ -40,7 +40,7 @@ enum metric {
 	METRIC_FULL_REFUSED,
 	METRIC_SOURCE_REFUSED,
 	METRIC_SOURCE_CONNECTIONS_REFUSED,
-	/* Pushes asked for and refused, by reason: worker/v1/unpushed.h. */
+	/* Pushes asked for and refused, by reason: shared/naming/unpushed.h. */
 	METRIC_SUBSCRIBE_UNTRUSTED,
 	METRIC_SUBSCRIBE_BROADCAST,
 	METRIC_SUBSCRIBE_MULTICAST,

@@ -6,10 +6,12 @@
  * naming_caller). It calls one function of this folder and makes its answer from what that returns.
  * Nothing here knows a protocol, a connection or the text of an answer.
  *
- *     beat.h      a beat, and the registration that makes up for a lost memory
- *     instance.h  register, update, patch and deregister an instance, set its metadata and health
- *     service.h   create, set up and remove a service, set up a cluster
- *     guard.h     who may write what, who may take away how much, which timings a client may set
+ *     beat.h          a beat, and the registration that makes up for a lost memory
+ *     instance.h      register, update, patch and deregister an instance, set its metadata and health
+ *     service.h       create, set up and remove a service, set up a cluster
+ *     subscription.h  ask for a service and subscribe to it in one step
+ *     unpushed.h      why a client that asked for pushes gets none
+ *     guard.h         who may write what, who may take away how much, which timings a client may set
  *
  * struct naming is embedded in the context of its process and owns nothing. No lock is held when a
  * function is called or returns. The texts and structs that a caller hands over stay its own; they
@@ -27,6 +29,7 @@
 
 #include "shared/base/err.h"
 #include "shared/base/log.h"
+#include "shared/naming/unpushed.h"
 #include "shared/net/destination.h"
 #include "shared/registry/registry.h"
 
@@ -38,7 +41,9 @@ struct switches;
 struct naming {
 	struct registry *registry;
 	const struct switches *switches;
-	const struct config *config; /* a reload changes it in place */
+	const struct config *config;                 /* a reload changes it in place */
+	struct destination_policy destinations;      /* by the configuration: destination_init() */
+	struct log_limit unpushed[UNPUSHED_REASONS]; /* log lines of each */
 };
 
 /* What the caller's request may write; the protocol knows it from the kind of the request, never

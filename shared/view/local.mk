@@ -4,8 +4,7 @@ libroster_a_SOURCES += shared/view/list.c shared/view/list.h \
 	shared/view/metadata.c shared/view/metadata.h \
 	shared/view/beat_json.c shared/view/beat_json.h \
 	shared/view/instance_json.c shared/view/instance_json.h \
-	shared/view/checker.c shared/view/checker.h shared/view/selector.c shared/view/selector.h \
-	shared/view/subscription.c shared/view/subscription.h
+	shared/view/checker.c shared/view/checker.h shared/view/selector.c shared/view/selector.h
 
 if HAVE_CMOCKA
 check_PROGRAMS += tests/unit/pick_test tests/unit/checker_test tests/unit/selector_test tests/unit/list_test tests/unit/instance_json_test tests/unit/metadata_test tests/unit/beat_json_test \

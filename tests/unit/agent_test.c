@@ -9,7 +9,8 @@
 #include <cmocka.h>
 
 #include "shared/net/agent.h"
-#include "shared/view/subscription.h"
+#include "shared/naming/subscription.h"
+#include "shared/registry/switches.h"
 
 static const struct switches switches = {
 	.push = 1,

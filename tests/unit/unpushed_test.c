@@ -1,13 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Why a client gets no pushes. */
-#include "tests/unit/http_fixture.h"
+#include "tests/unit/naming_fixture.h"
 
-#include "shared/base/clock.h"
-#include "shared/net/address.h"
+#include "shared/naming/unpushed.h"
 #include "shared/net/destination.h"
-#include "worker/v1/unpushed.h"
-
-static struct fixture f;
 
 static void claims(void **state)
 {
@@ -64,41 +60,73 @@ static void words_and_counters(void **state)
 	}
 }
 
-static void note(enum unpushed reason)
+static void note(struct bed *bed, enum unpushed reason)
 {
-	unpushed_note(fixture_request(&f), reason, STR("g@@s"), STR("192.0.2.1"), 50000);
+	const struct naming_caller caller = caller_from(bed, "10.0.0.1", NAMING_READS);
+
+	unpushed_note(&bed->naming, &caller, reason, STR("g@@s"), STR("192.0.2.1"), 50000);
 }
 
 /* All are counted, one a second is logged. */
 static void one_line_a_second(void **state)
 {
-	const struct log_limit *log = f.v1.unpushed;
-	const uint64_t begin_us = 1000000;
+	struct bed *bed = *state;
+	const struct log_limit *log = bed->naming.unpushed;
 
-	(void)state;
-	fixture_init(&f);
-	clock_set_for_test(begin_us, begin_us);
 	for (int i = 0; i < 5; i++)
-		note(UNPUSHED_UNTRUSTED);
-	note(UNPUSHED_LOW_PORT);
+		note(bed, UNPUSHED_UNTRUSTED);
+	note(bed, UNPUSHED_LOW_PORT);
 	assert_int_equal(log[UNPUSHED_UNTRUSTED].skipped, 4);
 	assert_int_equal(log[UNPUSHED_LOW_PORT].skipped, 0);
-	clock_set_for_test(begin_us + 999000, begin_us);
-	note(UNPUSHED_UNTRUSTED);
+	pass_ms(999);
+	note(bed, UNPUSHED_UNTRUSTED);
 	assert_int_equal(log[UNPUSHED_UNTRUSTED].skipped, 5);
-	clock_set_for_test(begin_us + 1000000, begin_us);
-	note(UNPUSHED_UNTRUSTED);
+	pass_ms(1);
+	note(bed, UNPUSHED_UNTRUSTED);
 	assert_int_equal(log[UNPUSHED_UNTRUSTED].skipped, 0);
-	assert_int_equal(f.slot.counters[METRIC_SUBSCRIBE_UNTRUSTED], 7);
-	assert_int_equal(f.slot.counters[METRIC_SUBSCRIBE_LOW_PORT], 1);
-	clock_set_for_test(0, 0);
-	fixture_free(&f);
+	assert_int_equal(counted(bed, METRIC_SUBSCRIBE_UNTRUSTED), 7);
+	assert_int_equal(counted(bed, METRIC_SUBSCRIBE_LOW_PORT), 1);
+}
+
+/* What those are told who ask for the subscribers. */
+static void reasons_of_stored_ones(void **state)
+{
+	static const struct {
+		uint64_t tries;
+		bool push;
+		const char *source;
+		uint16_t port;
+		const char *reason;
+	} rows[] = {
+		{ 0, true, "192.0.2.1", 50000, NULL },
+		{ REGISTRY_TRIES_VIEWS, true, "192.0.2.1", 50000, "views" },
+		{ REGISTRY_TRIES_OVERSIZE, true, "192.0.2.1", 50000, "oversize" },
+		{ 0, false, "192.0.2.2", 50000, "untrusted" },
+		{ 0, false, "192.0.2.1", 80, "low_port" },
+		{ 0, false, "192.0.2.1", 50000, "next_poll" }, /* the configuration has changed since */
+	};
+	struct bed *bed = *state;
+
+	for (size_t i = 0; i < COUNT(rows); i++) {
+		struct subscriber_view sub = { .tries = rows[i].tries, .port = rows[i].port };
+		const char *reason;
+
+		sub.flags = rows[i].push ? SUBSCRIBER_PUSH : 0;
+		assert_int_equal(address_parse(STR("192.0.2.1"), sub.address), 0);
+		assert_int_equal(address_parse(str_of(rows[i].source), sub.source), 0);
+		reason = unpushed_reason(&bed->naming, &sub);
+		if (reason == NULL || rows[i].reason == NULL)
+			assert_ptr_equal(reason, rows[i].reason);
+		else
+			assert_string_equal(reason, rows[i].reason);
+	}
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = { cmocka_unit_test(claims), cmocka_unit_test(errors),
-		                            cmocka_unit_test(words_and_counters), cmocka_unit_test(one_line_a_second) };
+		                            cmocka_unit_test(words_and_counters), BED_TEST(one_line_a_second),
+		                            BED_TEST(reasons_of_stored_ones) };
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

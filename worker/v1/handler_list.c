@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "shared/base/clock.h"
 #include "shared/base/fiber.h"
+#include "shared/naming/subscription.h"
 #include "shared/view/list.h"
 #include "shared/view/metadata.h"
 #include "shared/view/pick.h"
-#include "shared/view/subscription.h"
+#include "worker/v1/caller.h"
 #include "worker/v1/handlers.h"
 #include "worker/v1/list_cache.h"
-#include "worker/v1/unpushed.h"
 #include "worker/worker.h"
 
 /* What grew beyond this for one large service is given back after use. */
@@ -55,55 +55,22 @@ static bool read_list(struct request *rq, struct list_request *list)
 
 /* ---- subscription -------------------------------------------------------------- */
 
-static void refuse(struct request *rq, const struct list_request *list, enum unpushed reason)
-{
-	unpushed_note(rq, reason, list->service.name, list->client_ip, list->udp_port);
-}
-
-/* No name resolution: an address that is none cannot be pushed to, and is not subscribed. */
-static bool subscriber_of(struct request *rq, const struct list_request *list, struct subscriber_spec *sub)
-{
-	if (list->udp_port <= 0 || !subscription_agent_can_push(&rq->agent, rq->worker->switches))
-		return false;
-	*sub = (struct subscriber_spec){
-		.agent = rq->agent.text,
-		.agent_kind = (uint8_t)rq->agent.kind,
-		.agent_version = rq->agent.version,
-		.grouped = list->grouped,
-		.clusters = list->query.clusters,
-		.app = list->app,
-		.address_text = list->client_ip,
-		.port = (uint16_t)list->udp_port,
-	};
-	if (list->udp_port > UINT16_MAX ||
-	    !destination_claimed(&rq->worker->destinations, list->client_ip, rq->source, sub->address)) {
-		refuse(rq, list, list->udp_port > UINT16_MAX ? UNPUSHED_BAD_PORT : UNPUSHED_UNRESOLVABLE);
-		return false;
-	}
-	memcpy(sub->source, rq->source, sizeof(sub->source));
-	/* A claim outside the policy is stored and shown, but not pushed to. */
-	sub->push = destination_allowed(&rq->worker->destinations, sub->address, sub->port, rq->source);
-	return true;
-}
-
 /* One lock: the stamp, and the subscription. Who is not pushed to gets the short poll interval. */
 static int poll_service(struct request *rq, struct list_request *list)
 {
-	const struct switches *switches = rq->worker->switches;
-	struct subscriber_spec sub;
-	bool subscribe = subscriber_of(rq, list, &sub);
-	int ret = registry_poll(&rq->worker->registry, &list->service, subscribe ? &sub : NULL, &list->stamp);
+	const struct naming_caller caller = caller_of(rq);
+	const struct naming_wish wish = {
+		.address = list->client_ip,
+		.port = list->udp_port,
+		.clusters = list->query.clusters,
+		.app = list->app,
+		.grouped = list->grouped,
+	};
+	struct naming_polled polled;
+	int ret = naming_poll(&rq->worker->naming, &caller, &list->service, &wish, &polled);
 
-	list->fields.cache_ms = switches->cache_ms;
-	if (ret == 0 && subscribe && sub.push && !list->stamp.unsent)
-		list->fields.cache_ms = switches->push_cache_ms;
-	if (subscribe && (ret == ERR_LIMIT || ret == ERR_FULL)) {
-		metric_add(ret == ERR_LIMIT ? METRIC_LIMIT_REFUSED : METRIC_FULL_REFUSED, 1);
-		refuse(rq, list, unpushed_of_error(ret, list->stamp.kept_out));
-		ret = 0;
-	} else if (subscribe && !sub.push) {
-		refuse(rq, list, unpushed_of_claim(sub.address, sub.port));
-	}
+	list->stamp = polled.stamp;
+	list->fields.cache_ms = polled.cache_ms;
 	return ret;
 }
 

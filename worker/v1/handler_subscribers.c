@@ -2,12 +2,11 @@
 #include "shared/base/fiber.h"
 #include "shared/codec/java.h"
 #include "shared/codec/json_write.h"
+#include "shared/naming/unpushed.h"
 #include "shared/net/address.h"
-#include "shared/registry/layout.h"
 #include "shared/registry/subscribers.h"
 #include "shared/view/list.h"
 #include "worker/v1/handlers.h"
-#include "worker/v1/unpushed.h"
 #include "worker/worker.h"
 
 #define BATCH 8U
@@ -33,22 +32,10 @@ static bool matches(const struct page *page, struct str ns, struct str name)
 	       contains(handler_group_of(name), page->group);
 }
 
-/* Why it is not pushed to; NULL: it is. A claim is judged by the configuration of now, which its next poll will be. */
-static const char *reason_of(struct worker *worker, const struct subscriber_view *sub)
-{
-	if ((sub->flags & SUBSCRIBER_PUSH) == 0)
-		return destination_allowed(&worker->destinations, sub->address, sub->port, sub->source)
-		               ? "next_poll"
-		               : unpushed_word(unpushed_of_claim(sub->address, sub->port));
-	if (sub->tries == REGISTRY_TRIES_VIEWS)
-		return "views";
-	return sub->tries == REGISTRY_TRIES_OVERSIZE ? "oversize" : NULL;
-}
-
 /* Ours: 1.x does not show it. */
 static void put_detail(struct page *page, const struct subscriber_view *sub)
 {
-	const char *why = reason_of(page->rq->worker, sub);
+	const char *why = unpushed_reason(&page->rq->worker->naming, sub);
 	struct buf *b = &page->b;
 	char text[ADDRESS_TEXT];
 

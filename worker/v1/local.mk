@@ -38,13 +38,12 @@ libroster_a_SOURCES += \
 	worker/v1/switch_batch.c \
 	worker/v1/switch_rows.h \
 	worker/v1/switch_table.c worker/v1/switch_table.h \
-	worker/v1/unpushed.c worker/v1/unpushed.h \
 	worker/v1/v1.c worker/v1/v1.h
 
 if HAVE_CMOCKA
 check_PROGRAMS += tests/unit/bound_test tests/unit/caller_test tests/unit/gate_test tests/unit/list_cache_test \
 	tests/unit/params_test tests/unit/pattern_test tests/unit/reply_test tests/unit/router_test \
-	tests/unit/switch_table_test tests/unit/unpushed_test
+	tests/unit/switch_table_test
 tests_unit_bound_test_SOURCES = tests/unit/bound_test.c tests/unit/http_fixture.h
 tests_unit_bound_test_LDADD = $(UNIT_LDADD)
 tests_unit_caller_test_SOURCES = tests/unit/caller_test.c tests/unit/http_fixture.h
@@ -63,6 +62,4 @@ tests_unit_router_test_SOURCES = tests/unit/router_test.c tests/unit/http_fixtur
 tests_unit_router_test_LDADD = $(UNIT_LDADD)
 tests_unit_switch_table_test_SOURCES = tests/unit/switch_table_test.c
 tests_unit_switch_table_test_LDADD = $(UNIT_LDADD)
-tests_unit_unpushed_test_SOURCES = tests/unit/unpushed_test.c tests/unit/http_fixture.h
-tests_unit_unpushed_test_LDADD = $(UNIT_LDADD)
 endif

@@ -5,11 +5,9 @@
 #ifndef WORKER_V1_V1_H
 #define WORKER_V1_V1_H
 
-#include "shared/base/log.h"
 #include "worker/http/protocol.h"
 #include "worker/metrics/route_stats.h"
 #include "worker/v1/gate.h"
-#include "worker/v1/unpushed.h"
 
 /* Load of the machine for /operator/metrics, read at most once a second (handler_operator.c). */
 struct host_load {
@@ -20,7 +18,6 @@ struct host_load {
 
 struct v1 {
 	struct gate gate;                            /* what follows from the texts of the switches */
-	struct log_limit unpushed[UNPUSHED_REASONS]; /* log lines of each */
 	struct route_stats route_stats;
 	struct host_load host;
 };

@@ -1,18 +1,21 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* unpushed.h - why a client that asked for pushes gets none: its list says so only by the short poll interval.
+/* unpushed.h - why a client that asked for pushes gets none.
  *
- * Each is counted under its reason (roster_subscribe_refused_total), named in a debug line (one a second and reason in each
- * worker) and, where the claim is stored, shown by service/subscribers?detail=true. */
-#ifndef WORKER_V1_UNPUSHED_H
-#define WORKER_V1_UNPUSHED_H
+ * Its list tells it only by the short poll interval. Each refusal is counted under its reason
+ * (roster_subscribe_refused_total) and named in a debug line (one a second and reason in each
+ * process); where the claim is stored, those who ask for the subscribers are told the reason. */
+#ifndef NAMING_UNPUSHED_H
+#define NAMING_UNPUSHED_H
 
 #include <stdint.h>
 
 #include "shared/base/str.h"
 #include "shared/metrics/metrics.h"
 #include "shared/registry/registry.h"
+#include "shared/registry/subscribers.h"
 
-struct request;
+struct naming;
+struct naming_caller;
 
 enum unpushed {
 	/* of the address or port claimed */
@@ -41,7 +44,11 @@ enum metric unpushed_metric(enum unpushed reason);
 enum unpushed unpushed_of_claim(const uint8_t address[16], uint16_t port);
 /* Of what registry_poll() returned: ERR_LIMIT (kept_out: by which) or ERR_FULL. */
 enum unpushed unpushed_of_error(int err, enum subscriber_limit kept_out);
+/* Why a stored subscriber is not pushed to, as a word; NULL: it is. A claim is judged by the
+ * configuration of now, as its next poll will be ("next_poll": that one will be pushed to). */
+const char *unpushed_reason(struct naming *naming, const struct subscriber_view *sub);
 /* Counts and logs it. service, address and port: as the client gave them. */
-void unpushed_note(struct request *rq, enum unpushed reason, struct str service, struct str address, int32_t port);
+void unpushed_note(struct naming *naming, const struct naming_caller *caller, enum unpushed reason, struct str service,
+                   struct str address, int32_t port);
 
 #endif

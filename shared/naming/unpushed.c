@@ -1,15 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "worker/v1/unpushed.h"
+#include "shared/naming/unpushed.h"
 
 #include <inttypes.h>
 
 #include "shared/base/clock.h"
 #include "shared/base/log.h"
+#include "shared/naming/naming.h"
 #include "shared/net/address.h"
 #include "shared/net/destination.h"
-#include "worker/http/request.h"
-#include "worker/v1/v1.h"
-#include "worker/worker.h"
+#include "shared/registry/layout.h"
 
 static const struct {
 	const char *word;
@@ -71,15 +70,27 @@ enum unpushed unpushed_of_error(int err, enum subscriber_limit kept_out)
 	return err == ERR_LIMIT ? reasons[kept_out] : UNPUSHED_FULL;
 }
 
-void unpushed_note(struct request *rq, enum unpushed reason, struct str service, struct str address, int32_t port)
+const char *unpushed_reason(struct naming *naming, const struct subscriber_view *sub)
+{
+	if ((sub->flags & SUBSCRIBER_PUSH) == 0)
+		return destination_allowed(&naming->destinations, sub->address, sub->port, sub->source)
+		               ? "next_poll"
+		               : unpushed_word(unpushed_of_claim(sub->address, sub->port));
+	if (sub->tries == REGISTRY_TRIES_VIEWS)
+		return "views";
+	return sub->tries == REGISTRY_TRIES_OVERSIZE ? "oversize" : NULL;
+}
+
+void unpushed_note(struct naming *naming, const struct naming_caller *caller, enum unpushed reason, struct str service,
+                   struct str address, int32_t port)
 {
 	char name[200], claimed[100], source[ADDRESS_TEXT];
 	uint64_t skipped;
 
 	metric_add(rows[reason].metric, 1);
-	if (!log_may(&rq->worker->v1->unpushed[reason], clock_mono_ms(), &skipped))
+	if (!log_may(&naming->unpushed[reason], clock_mono_ms(), &skipped))
 		return;
 	log_debug("op=subscribe result=refused reason=%s source=%s claimed=%s port=%d service=%s skipped=%" PRIu64,
-	          rows[reason].word, address_text(rq->source, source), log_quote(address, claimed, sizeof(claimed)), port,
+	          rows[reason].word, address_text(caller->source, source), log_quote(address, claimed, sizeof(claimed)), port,
 	          log_quote(service, name, sizeof(name)), skipped);
 }
