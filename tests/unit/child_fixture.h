@@ -35,7 +35,7 @@
 static char child_text[1U << 19]; /* what the last child said on standard output and error */
 
 /* The exit code, or the number of the signal below zero. */
-static inline int child_wait(pid_t pid)
+static inline int wait_for_end(pid_t pid)
 {
 	int status;
 
@@ -70,13 +70,13 @@ static inline void child_hear(int out_fd)
 	child_text[n] = 0;
 }
 
-/* Returns as child_wait(). When a CHILD_MUST was not so, the test fails with what the child said. */
+/* Returns as wait_for_end(). When a CHILD_MUST was not so, the test fails with what the child said. */
 static inline int child_run(int (*body)(void *arg), void *arg)
 {
 	int out_fd = memfd_create("said", MFD_CLOEXEC), code;
 
 	assert_true(out_fd >= 0);
-	code = child_wait(child_start(out_fd, body, arg));
+	code = wait_for_end(child_start(out_fd, body, arg));
 	child_hear(out_fd);
 	close(out_fd);
 	if (code == CHILD_BROKEN)

@@ -76,8 +76,8 @@ static void begin(struct start *start)
 static void end(struct start *start, int terminal_code)
 {
 	assert_int_equal(write(start->go[1], "+", 1), 1);
-	assert_int_equal(child_wait(start->terminal), terminal_code);
-	assert_int_equal(child_wait(start->server), start->fails ? 1 : 0);
+	assert_int_equal(wait_for_end(start->terminal), terminal_code);
+	assert_int_equal(wait_for_end(start->server), start->fails ? 1 : 0);
 	child_hear(start->out_fd);
 	close(start->out_fd);
 	close(start->hello[0]);

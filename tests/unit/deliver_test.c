@@ -4,6 +4,7 @@
 
 #include "pusher/deliver.h"
 #include "shared/config/config.h"
+#include "shared/registry/subscribers.h"
 #include "shared/shm/shard.h"
 
 #define SUBSCRIBERS (UDP_BATCH + 3)

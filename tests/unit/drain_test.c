@@ -4,6 +4,7 @@
 
 #include "pusher/drain.h"
 #include "shared/config/config.h"
+#include "shared/registry/registry_pusher.h"
 
 #define MANY 300U
 

@@ -323,8 +323,8 @@ static void a_child_dies_with_its_master(void **state)
 	assert_int_equal(read(fds[0], &child, sizeof(child)), sizeof(child));
 	close(fds[0]);
 	assert_int_equal(kill(master, SIGKILL), 0);
-	assert_int_equal(child_wait(master), -SIGKILL);
-	assert_int_equal(child_wait(child), -SIGKILL);
+	assert_int_equal(wait_for_end(master), -SIGKILL);
+	assert_int_equal(wait_for_end(child), -SIGKILL);
 	assert_int_equal(prctl(PR_SET_CHILD_SUBREAPER, 0), 0);
 }
 

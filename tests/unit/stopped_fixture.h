@@ -11,7 +11,7 @@
 #include "tests/unit/registry_fixture.h"
 
 #include "master/options.h"
-#include "master/start.h"
+#include "master/storage.h"
 
 #define STOPPED_SEGMENT "seg/segment"
 #define STOPPED_TEXT_BYTES 8000U /* of metadata of each instance */
@@ -48,7 +48,7 @@ static inline void stopped_open(struct registry *reg_r)
 	struct segment *seg;
 
 	CHILD_MUST(options_load_config(&stopped_options, &config, &error) == 0);
-	segment_config = start_segment_config(&config, false);
+	segment_config = storage_config(&config, false);
 	CHILD_MUST(segment_open(&segment_config, &seg, &report) == 0);
 	if (report.origin != SEGMENT_ATTACHED)
 		CHILD_MUST(registry_format(seg) == 0);

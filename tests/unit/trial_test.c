@@ -315,7 +315,7 @@ static void what_it_started_goes_with_it(void **state)
 	assert_true(trial_reap(&m, &result, why, sizeof(why)));
 	pid = atoi(strstr(why, "exit=1: ") + 8);
 	assert_true(pid > 0);
-	assert_int_equal(child_wait(pid), -SIGKILL);
+	assert_int_equal(wait_for_end(pid), -SIGKILL);
 	assert_int_equal(prctl(PR_SET_CHILD_SUBREAPER, 0), 0);
 	is_over();
 }
@@ -391,8 +391,8 @@ static void it_dies_with_the_master(void **state)
 	assert_int_equal(read(fds[0], &pid, sizeof(pid)), sizeof(pid));
 	close(fds[0]);
 	assert_int_equal(kill(master, SIGKILL), 0);
-	assert_int_equal(child_wait(master), -SIGKILL);
-	assert_true(child_wait(pid) != 0);
+	assert_int_equal(wait_for_end(master), -SIGKILL);
+	assert_true(wait_for_end(pid) != 0);
 	assert_int_equal(prctl(PR_SET_CHILD_SUBREAPER, 0), 0);
 }
 
