@@ -66,7 +66,9 @@ static pid_t child;
 
 static void note(const char *step)
 {
-	strcat(seen->trace, step);
+	size_t n = strlen(seen->trace);
+
+	snprintf(seen->trace + n, sizeof(seen->trace) - n, "%s", step);
 	process_wake(ring);
 }
 
