@@ -32,11 +32,12 @@ libroster_a_SOURCES += \
 
 if HAVE_CMOCKA
 check_PROGRAMS += tests/unit/activation_test tests/unit/backoff_test tests/unit/busy_test \
-	tests/unit/children_test tests/unit/daemon_test tests/unit/damage_test tests/unit/files_test \
-	tests/unit/inspect_test tests/unit/newfile_test tests/unit/notify_test tests/unit/options_test \
-	tests/unit/orphans_test tests/unit/plan_test tests/unit/plans_test tests/unit/privileges_test \
-	tests/unit/reap_test tests/unit/renew_test tests/unit/roles_test tests/unit/sockets_test tests/unit/spawn_test \
-	tests/unit/stop_test tests/unit/title_test tests/unit/watch_test
+	tests/unit/children_test tests/unit/daemon_test tests/unit/damage_test tests/unit/failure_test \
+	tests/unit/files_test tests/unit/inspect_test tests/unit/newfile_test tests/unit/notify_test \
+	tests/unit/options_test tests/unit/orphans_test tests/unit/plan_test tests/unit/plans_test \
+	tests/unit/privileges_test tests/unit/reap_test tests/unit/reload_test tests/unit/renew_test \
+	tests/unit/roles_test tests/unit/signals_test tests/unit/sockets_test tests/unit/spawn_test \
+	tests/unit/start_test tests/unit/stop_test tests/unit/storage_test tests/unit/title_test tests/unit/watch_test
 tests_unit_activation_test_SOURCES = tests/unit/activation_test.c
 tests_unit_activation_test_LDADD = $(UNIT_LDADD)
 tests_unit_backoff_test_SOURCES = tests/unit/backoff_test.c
@@ -49,6 +50,8 @@ tests_unit_daemon_test_SOURCES = tests/unit/daemon_test.c
 tests_unit_daemon_test_LDADD = $(UNIT_LDADD)
 tests_unit_damage_test_SOURCES = tests/unit/damage_test.c
 tests_unit_damage_test_LDADD = $(UNIT_LDADD)
+tests_unit_failure_test_SOURCES = tests/unit/failure_test.c
+tests_unit_failure_test_LDADD = $(UNIT_LDADD)
 tests_unit_files_test_SOURCES = tests/unit/files_test.c
 tests_unit_files_test_LDADD = $(UNIT_LDADD)
 tests_unit_inspect_test_SOURCES = tests/unit/inspect_test.c
@@ -69,16 +72,24 @@ tests_unit_privileges_test_SOURCES = tests/unit/privileges_test.c
 tests_unit_privileges_test_LDADD = $(UNIT_LDADD)
 tests_unit_reap_test_SOURCES = tests/unit/reap_test.c
 tests_unit_reap_test_LDADD = $(UNIT_LDADD)
+tests_unit_reload_test_SOURCES = tests/unit/reload_test.c
+tests_unit_reload_test_LDADD = $(UNIT_LDADD)
 tests_unit_renew_test_SOURCES = tests/unit/renew_test.c
 tests_unit_renew_test_LDADD = $(UNIT_LDADD)
 tests_unit_roles_test_SOURCES = tests/unit/roles_test.c
 tests_unit_roles_test_LDADD = $(UNIT_LDADD)
+tests_unit_signals_test_SOURCES = tests/unit/signals_test.c
+tests_unit_signals_test_LDADD = $(UNIT_LDADD)
 tests_unit_sockets_test_SOURCES = tests/unit/sockets_test.c
 tests_unit_sockets_test_LDADD = $(UNIT_LDADD)
 tests_unit_spawn_test_SOURCES = tests/unit/spawn_test.c
 tests_unit_spawn_test_LDADD = $(UNIT_LDADD)
+tests_unit_start_test_SOURCES = tests/unit/start_test.c
+tests_unit_start_test_LDADD = $(UNIT_LDADD)
 tests_unit_stop_test_SOURCES = tests/unit/stop_test.c
 tests_unit_stop_test_LDADD = $(UNIT_LDADD)
+tests_unit_storage_test_SOURCES = tests/unit/storage_test.c
+tests_unit_storage_test_LDADD = $(UNIT_LDADD)
 tests_unit_title_test_SOURCES = tests/unit/title_test.c
 tests_unit_title_test_LDADD = $(UNIT_LDADD)
 tests_unit_watch_test_SOURCES = tests/unit/watch_test.c

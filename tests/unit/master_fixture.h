@@ -16,6 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -68,7 +69,7 @@ static inline void fixture_init(const struct plan *plans)
 	assert_non_null(mkdtemp(fixture_folder));
 	snprintf(path, sizeof(path), "%s/log", fixture_folder);
 	assert_int_equal(log_open(path, LOG_LEVEL_DEBUG), 0);
-	fixture_options = (struct options){ .handover_fd = -1, .config_path = "/dev/null" };
+	fixture_options = (struct options){ .handover_fd = -1 };
 	m = (struct master){ .plans = plans,
 		             .options = &fixture_options,
 		             .state = MASTER_SERVING,
@@ -129,9 +130,11 @@ static inline void fixture_start(struct child *child)
 	pid_t pid = child_fork(child);
 
 	assert_true(pid >= 0);
-	if (pid == 0)
+	if (pid == 0) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
 		for (;;)
 			pause();
+	}
 }
 
 /* Until the child has ended; it can still be reaped. */
