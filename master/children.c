@@ -11,6 +11,14 @@
 #include "shared/base/clock.h"
 #include "shared/base/log.h"
 
+/* Only ever to a pid of the table. */
+static void send_signal(const struct child *child, int signal_number)
+{
+	if (child->pid > 0 && kill(child->pid, signal_number) < 0)
+		log_warning("op=signal name=%s pid=%d signal=%d err=\"%s\"", child->name, (int)child->pid, signal_number,
+		            strerror(errno));
+}
+
 /* ---- the table ------------------------------------------------------------------------- */
 
 static void init_child(struct child *child, unsigned place, bool elder, unsigned bank)
@@ -62,7 +70,7 @@ struct child *children_of_pid(struct child *children, pid_t pid)
 void children_signal(const struct child *children, int signal_number)
 {
 	for (unsigned i = 0; i < CHILDREN_ALL; i++)
-		child_signal(&children[i], signal_number);
+		send_signal(&children[i], signal_number);
 }
 
 void children_wake_workers(const struct child *children)
@@ -210,21 +218,14 @@ void child_cancel_wait(struct child *child, struct ev_loop *loop)
 
 /* ---- how it is made to leave ---------------------------------------------------------------- */
 
-void child_signal(const struct child *child, int signal_number)
-{
-	if (child->pid > 0 && kill(child->pid, signal_number) < 0)
-		log_warning("op=signal name=%s pid=%d signal=%d err=\"%s\"", child->name, (int)child->pid, signal_number,
-		            strerror(errno));
-}
-
 void child_tell(struct child *child, int signal_number)
 {
 	if (child->pid == 0)
 		return;
 	child->told = true;
-	child_signal(child, signal_number);
+	send_signal(child, signal_number);
 	if (child->stopped)
-		child_signal(child, SIGCONT);
+		send_signal(child, SIGCONT);
 }
 
 void child_untell(struct child *child)
@@ -238,7 +239,7 @@ void child_kill(struct child *child, const char *why, uint64_t ms)
 		return;
 	child->killed = true;
 	log_error("op=kill name=%s pid=%d why=%s ms=%llu", child->name, (int)child->pid, why, (unsigned long long)ms);
-	child_signal(child, SIGKILL);
+	send_signal(child, SIGKILL);
 }
 
 void child_end(struct child *child)
@@ -246,5 +247,5 @@ void child_end(struct child *child)
 	if (child->pid == 0)
 		return;
 	child->told = child->killed = true;
-	child_signal(child, SIGKILL);
+	send_signal(child, SIGKILL);
 }

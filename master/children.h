@@ -94,7 +94,6 @@ void child_cancel_wait(struct child *child, struct ev_loop *loop);
 
 /* ---- how it is made to leave; nothing happens to one that does not run */
 
-void child_signal(const struct child *child, int signal_number);
 /* Asks it to leave by that signal. One that is stopped goes on, because it would never see the
  * signal otherwise. */
 void child_tell(struct child *child, int signal_number);

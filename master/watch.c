@@ -112,8 +112,3 @@ void watch_start(struct master *m)
 	m->watch.data = m;
 	ev_timer_start(m->loop, &m->watch);
 }
-
-void watch_stop(struct master *m)
-{
-	ev_timer_stop(m->loop, &m->watch);
-}

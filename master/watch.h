@@ -13,7 +13,6 @@ struct master;
 #define WATCH_START_MS 30000U /* a child that is not ready by then is killed */
 
 void watch_start(struct master *m);
-void watch_stop(struct master *m);
 /* A child rang: its state changed, or a lock is stuck. */
 void watch_ring(struct master *m);
 

@@ -26,7 +26,7 @@ void convert_init(struct convert *c)
 		c->adopt.fds[i] = -1;
 }
 
-uint64_t convert_limit_ms(uint64_t instances)
+static uint64_t limit_ms(uint64_t instances)
 {
 	return 3000 + instances / 500;
 }
@@ -68,7 +68,7 @@ int convert_begin(struct master *m, convert_fn *done)
 	c->begun_ms = clock_mono_ms();
 	registry_init(&reg, m->seg);
 	registry_stats(&reg, &stats); /* takes no lock */
-	ev_timer_init(&c->limit, on_limit, (double)convert_limit_ms(stats.instances) / 1000., 0.);
+	ev_timer_init(&c->limit, on_limit, (double)limit_ms(stats.instances) / 1000., 0.);
 	c->limit.data = m;
 	ev_now_update(m->loop);
 	ev_timer_start(m->loop, &c->limit);

@@ -22,8 +22,8 @@
  * Until the commit a crash of the new image costs nothing: the old file, the old children and their connections are
  * there, frozen. After it the new file is whole. The old file has no name then and goes with its last process.
  *
- * The master waits for nothing in here; the load runs before it serves. Helper: killed after its limit, see
- * convert_limit_ms(). */
+ * The master waits for nothing in here; the load runs before it serves. Helper: killed after
+ * 3 s, and 2 s a million instances. */
 #ifndef MASTER_UPGRADE_CONVERT_H
 #define MASTER_UPGRADE_CONVERT_H
 
@@ -63,8 +63,6 @@ void convert_init(struct convert *c);
 /* ERR_BUSY: one is under way, or the server does not serve. */
 int convert_begin(struct master *m, convert_fn *done) MUST_CHECK;
 void convert_cancel(struct master *m);
-/* Time for the snapshot of that many instances: 3 s, and 2 s a million. */
-uint64_t convert_limit_ms(uint64_t instances);
 
 /* ---- new image */
 

@@ -161,10 +161,10 @@ static void the_page_stays_true(void **state)
 	spawn_wanted(&m);
 	assert_int_equal(page->children[HANDOVER_NEW][0].pid, m.children[0].pid);
 	assert_int_equal(page->children[HANDOVER_OLD][0].pid, elder(0)->pid);
-	child_signal(elder(0), SIGKILL);
+	fixture_signal(elder(0), SIGKILL);
 	end(elder(0));
 	assert_int_equal(page->children[HANDOVER_OLD][0].pid, 0);
-	child_signal(&m.children[0], SIGKILL);
+	fixture_signal(&m.children[0], SIGKILL);
 	end(&m.children[0]);
 	assert_int_equal(page->children[HANDOVER_NEW][0].pid, 0);
 }

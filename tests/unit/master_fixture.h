@@ -137,6 +137,11 @@ static inline void fixture_start(struct child *child)
 	}
 }
 
+static inline void fixture_signal(const struct child *child, int signal_number)
+{
+	assert_true(child->pid > 0 && kill(child->pid, signal_number) == 0);
+}
+
 /* Until the child has ended; it can still be reaped. */
 static inline siginfo_t fixture_wait_end(const struct child *child)
 {

@@ -60,7 +60,7 @@ static int tear_down(void **state)
 /* Ends it and reaps it. */
 static void lose(struct child *child, int signal_number)
 {
-	child_signal(child, signal_number);
+	fixture_signal(child, signal_number);
 	fixture_wait_end(child);
 	reap_children(&m);
 }
@@ -154,11 +154,11 @@ static void stopping_and_going_on_is_seen(void **state)
 
 	(void)state;
 	fixture_start(child);
-	child_signal(child, SIGSTOP);
+	fixture_signal(child, SIGSTOP);
 	fixture_wait_change(child, WSTOPPED);
 	reap_children(&m);
 	assert_true(child->stopped && slot->stopped == 1);
-	child_signal(child, SIGCONT);
+	fixture_signal(child, SIGCONT);
 	fixture_wait_change(child, WCONTINUED);
 	reap_children(&m);
 	assert_true(!child->stopped && slot->stopped == 0 && child->resumed_ms > 0);

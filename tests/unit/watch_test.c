@@ -39,7 +39,7 @@ static int set_up(void **state)
 static int tear_down(void **state)
 {
 	(void)state;
-	watch_stop(&m);
+	ev_timer_stop(m.loop, &m.watch);
 	fixture_deinit();
 	return 0;
 }
