@@ -219,6 +219,9 @@ static void only_an_end_without_a_reason_is_punished(void **state)
 	start(child);
 	child_tell(child, SIGTERM);
 	assert_int_equal(end_by(child, SIGTERM), 0);
+	start(child);
+	child_end(child);
+	assert_int_equal(end_by(child, SIGKILL), 0);
 	assert_false(child->modules);
 	assert_int_equal(child_died(child, &modules), 0);
 	assert_true(child->modules);
