@@ -109,16 +109,19 @@ static void without_a_snapshot_there_is_nothing_to_convert(void **state)
 {
 	char why[160] = "";
 	int empty = memfd_create("snapshot", MFD_CLOEXEC);
+	struct segment *before;
 
 	(void)state;
 	assert_int_equal(storage_open(&m), 0);
 	assert_int_equal(storage_commit(&m), 0);
 	close(m.seg->wake_fd[QUEUE_PUSHER]);
+	before = m.seg;
 	m.convert.snapshot_fd = empty;
 	assert_true(storage_open_converted(&m, why, sizeof(why)) < 0);
 	assert_true(why[0] != 0);
 	assert_true(there("segment") && !there("segment.new")); /* as it was */
 	close(empty);
+	segment_close_for_test(&before);
 }
 
 int main(void)
