@@ -34,6 +34,15 @@
 
 static char child_text[1U << 19]; /* what the last child said on standard output and error */
 
+/* In a child that is to be ended from outside. A limit ends it, long after, when nobody does. */
+static inline int child_stay(void)
+{
+	alarm(600);
+	while (pause() < 0)
+		;
+	return 0;
+}
+
 /* The exit code, or the number of the signal below zero. */
 static inline int wait_for_end(pid_t pid)
 {

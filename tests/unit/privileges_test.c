@@ -305,9 +305,7 @@ static int be_master(void *pipe_fd)
 		CHILD_MUST(privileges_bind_child(own));
 		CHILD_MUST(write(*(int *)pipe_fd, &pid, sizeof(pid)) == sizeof(pid));
 	}
-	while (pause() < 0)
-		;
-	return 0;
+	return child_stay();
 }
 
 static void a_child_dies_with_its_master(void **state)

@@ -80,9 +80,7 @@ static int stay(int argc, char **argv)
 {
 	(void)argc;
 	(void)argv;
-	while (pause() < 0)
-		;
-	return 0;
+	return child_stay();
 }
 
 static int flood(int argc, char **argv)
@@ -157,10 +155,10 @@ static const struct {
 	{ "look_around", look_around },
 };
 
-static int play(int argc, char **argv)
+static int play(const char *part, int argc, char **argv)
 {
 	for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++)
-		if (strcmp(parts[i].name, getenv(PART)) == 0)
+		if (strcmp(parts[i].name, part) == 0)
 			return parts[i].play(argc, argv);
 	return CHILD_BROKEN;
 }
@@ -336,6 +334,7 @@ static void a_stop_ends_it(void **state)
 	trial_cancel(&m); /* none runs */
 	assert_false(trial_reap(&m, &result, why, sizeof(why)));
 	begin("stay");
+	assert_true(ev_timer_remaining(m.loop, &m.upgrade.trial.limit) <= GENEROUS_MS / 1000.);
 	assert_false(trial_reap(&m, &result, why, sizeof(why)));
 	trial_cancel(&m);
 	is_over();
@@ -412,6 +411,6 @@ int main(int argc, char **argv)
 	};
 
 	if (getenv(PART) != NULL)
-		return play(argc, argv);
+		return play(getenv(PART), argc, argv);
 	return cmocka_run_group_tests_name("trial", tests, NULL, NULL);
 }
