@@ -14,7 +14,7 @@ libroster_a_SOURCES += \
 	shared/shm/slab.c shared/shm/slab_check.c shared/shm/slab_internal.h shared/shm/slab.h \
 	shared/shm/slot.h \
 	shared/shm/table.c shared/shm/table.h \
-	shared/shm/undo.c shared/shm/undo.h
+	shared/shm/undo.c shared/shm/undo.h shared/shm/undo_internal.h shared/shm/undo_restore.c
 
 if HAVE_CMOCKA
 check_PROGRAMS += tests/unit/blob_test

@@ -104,7 +104,7 @@ static void tell(struct segment *seg, uint32_t shard)
 	FAULT("recover-counted");
 	ring_append(seg->events, &event, STR(""));
 	/* The dead owner may have committed a change without saying so. */
-	for (uint32_t consumer = mutant_is(MUTANT_TELLS_NOBODY) ? QUEUE_CONSUMERS : 0; consumer < QUEUE_CONSUMERS; consumer++) {
+	for (uint32_t consumer = 0; consumer < QUEUE_CONSUMERS; consumer++) {
 		queue_announce(seg, shard, consumer);
 		queue_wake(seg, consumer);
 	}

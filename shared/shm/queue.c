@@ -52,8 +52,6 @@ void queue_mark(struct tx *tx, struct queue_list *list, uint32_t off, enum slab_
 		undo_set64(tx, &link->state, link->state | change);
 		return;
 	}
-	if (mutant_is(MUTANT_FORGETS_QUEUE) && list->first == 0)
-		return;
 	if (list->last != 0 && (last = link_of(tx, list->last, kind, link_off)) == NULL)
 		return;
 	FAULT("queue-before-link");

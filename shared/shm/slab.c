@@ -346,14 +346,6 @@ static bool take_bit(struct tx *tx, const struct slab_kind_row *row, struct page
 	return false;
 }
 
-static void count_objects(struct tx *tx, struct slab *slab, uint64_t objects)
-{
-	if (mutant_is(MUTANT_UNLOGGED_COUNTER))
-		slab->objects = objects;
-	else
-		undo_set64(tx, &slab->objects, objects);
-}
-
 uint32_t slab_alloc(struct tx *tx, enum slab_kind kind)
 {
 	const struct slab_kind_row *row = &slab_kinds[kind];
@@ -367,7 +359,7 @@ uint32_t slab_alloc(struct tx *tx, enum slab_kind kind)
 	if (desc == NULL || !take_bit(tx, row, desc, &index))
 		return 0;
 	set_used(tx, kind, desc, desc->used + 1U);
-	count_objects(tx, slab, slab->objects + 1);
+	undo_set64(tx, &slab->objects, slab->objects + 1);
 	if (tx->err != 0)
 		return 0;
 	return (uint32_t)((tx->seg->data_off + (uint64_t)page * SEGMENT_PAGE) / SEGMENT_UNIT) + index * row->units;
@@ -379,10 +371,7 @@ void slab_free(struct tx *tx, uint32_t off)
 		undo_fail(tx, ERR_CORRUPT);
 		return;
 	}
-	if (mutant_is(MUTANT_FREES_AT_ONCE))
-		slab_release(tx, off);
-	else
-		undo_push_free(tx, off);
+	undo_push_free(tx, off);
 }
 
 bool slab_worth_moving(const struct tx *tx, uint32_t off)
@@ -424,8 +413,7 @@ void slab_release(struct tx *tx, uint32_t off)
 	word = &desc->bitmap[place.index / 64];
 	undo_set64(tx, word, *word & ~(1ULL << place.index % 64));
 	set_used(tx, kind, desc, desc->used - 1U);
-	if (!mutant_is(MUTANT_STORE_AFTER))
-		count_objects(tx, slab, slab->objects - 1);
+	undo_set64(tx, &slab->objects, slab->objects - 1);
 	if (desc->used == 0)
 		undo_set64(tx, &slab->pages, slab->pages - 1);
 }
@@ -440,8 +428,6 @@ void slab_give_back(struct tx *tx, uint32_t off)
 
 void slab_untake(struct tx *tx)
 {
-	if (mutant_is(MUTANT_NO_SWEEP))
-		return;
 	if (tx->pages > SEGMENT_TAKEN) {
 		slab_sweep(tx);
 		return;
@@ -460,8 +446,6 @@ unsigned slab_sweep(struct tx *tx)
 	uint64_t backed = segment_backed(tx->seg);
 	unsigned found = 0;
 
-	if (mutant_is(MUTANT_NO_SWEEP))
-		return 0;
 	for (uint64_t from = 0; from < backed;) {
 		const uint8_t *at = memchr(owners + from, slab_owner_mark(tx), backed - from);
 

@@ -6,38 +6,19 @@
 #include "shared/shm/fault.h"
 #include "shared/shm/shard.h"
 #include "shared/shm/slab.h"
+#include "shared/shm/undo_internal.h"
 
-#define STATE_DRAIN (1ULL << 32)
-#define STATE_BITS 33
-#define STATE_MASK ((1ULL << STATE_BITS) - 1)
+#define STATE_MASK ((1ULL << UNDO_STATE_BITS) - 1)
 #define AT_BITS 40 /* more than the largest segment needs */
 #define AT_MASK UNDO_PLACE
-#define MIX 0x9e3779b97f4a7c15ULL
 #define ID_COUNTER ((1ULL << 48) - 1)
 
 /* Up to here a second entry for the same word is cheaper than looking for the first. */
 #define LOOK_AFTER 32U
 
-/* A flipped bit in the state would play entries of long ago. 0 stays 0. */
-static inline uint64_t state_sealed(uint64_t state)
-{
-	return state | (state * MIX) >> STATE_BITS << STATE_BITS;
-}
-
 static inline uint64_t entry_sealed(uint64_t at, uint64_t old, unsigned number)
 {
-	return at | ((at + number) * MIX ^ old) * MIX >> AT_BITS << AT_BITS;
-}
-
-/* The order entry -> count -> word is what a successor relies on. A death is not a power
- * cut: program order is enough, the stores below keep the compiler to it. */
-static inline void state_store(struct tx *tx)
-{
-	/* NOLINTNEXTLINE(clang-analyzer-core.UndefinedBinaryOperatorResult): it loses sight of the 16 bits */
-	uint64_t state = (uint64_t)tx->entries | (uint64_t)tx->frees << 16 | (tx->drain ? STATE_DRAIN : 0);
-
-	__atomic_store_n(&tx->shard->state, state_sealed(state), __ATOMIC_RELEASE);
-	__atomic_signal_fence(__ATOMIC_SEQ_CST);
+	return at | ((at + number) * UNDO_MIX ^ old) * UNDO_MIX >> AT_BITS << AT_BITS;
 }
 
 static inline bool word_inside(const struct segment *seg, uint64_t at)
@@ -76,7 +57,7 @@ static bool append(struct tx *tx, const uint64_t *word)
 	FAULT("undo-entry");
 	tx->entries++;
 	tx->work++;
-	state_store(tx);
+	undo_state_store(tx);
 	FAULT("undo-count");
 	if (tx->entries > tx->most)
 		tx->most = tx->entries;
@@ -132,27 +113,8 @@ void undo_push_free(struct tx *tx, uint32_t off)
 	tx->shard->frees[tx->frees] = off;
 	FAULT("free-entry");
 	tx->frees++;
-	state_store(tx);
+	undo_state_store(tx);
 	FAULT("free-count");
-}
-
-/* Backwards, because a word may be logged twice; the count falls only afterwards, so that a
- * successor of this one restores everything again. */
-static void restore(struct tx *tx)
-{
-	unsigned last = tx->entries - 1U;
-
-	for (unsigned i = tx->entries; i-- > 0;) {
-		const struct undo_entry *entry = &tx->shard->undo[mutant_is(MUTANT_FORWARDS) ? last - i : i];
-
-		if (mutant_is(MUTANT_COUNT_FALLS_FIRST)) {
-			tx->entries = (uint16_t)i;
-			state_store(tx);
-			FAULT("mutant-count");
-		}
-		__atomic_store_n((uint64_t *)(tx->seg->base + (entry->at & AT_MASK)), entry->old, __ATOMIC_RELEASE);
-		FAULT("restore-word");
-	}
 }
 
 /* One pending free is one small transaction; the store that ends it also shortens the list. */
@@ -160,13 +122,12 @@ static void drain(struct tx *tx)
 {
 	while (tx->frees > 0) {
 		uint32_t off = tx->shard->frees[tx->frees - 1];
-		enum slab_kind kind = mutant_is(MUTANT_STORE_AFTER) ? slab_kind_at(tx, off) : SLAB_NONE;
 
 		FAULT("drain-begin");
 		slab_release(tx, off);
 		if (tx->err != 0) {
 			/* The operation has happened; an impossible reference is left alone. */
-			restore(tx);
+			undo_restore(tx);
 			tx->err = 0;
 			__atomic_fetch_add(&tx->seg->header->corrupt, 1, __ATOMIC_RELAXED);
 		}
@@ -174,10 +135,8 @@ static void drain(struct tx *tx)
 		tx->frees--;
 		tx->drain = tx->frees > 0;
 		FAULT("drain-before-store");
-		state_store(tx);
+		undo_state_store(tx);
 		FAULT("drain-after-store");
-		if (kind != SLAB_NONE)
-			tx->shard->slabs[kind].objects--;
 		slab_give_back(tx, off);
 	}
 }
@@ -206,7 +165,7 @@ int undo_commit(struct tx *tx)
 	tx->entries = 0;
 	tx->drain = tx->frees > 0;
 	FAULT("commit-before");
-	state_store(tx);
+	undo_state_store(tx);
 	FAULT("commit-after");
 	drain(tx);
 	empty(tx);
@@ -217,14 +176,10 @@ void undo_rollback(struct tx *tx)
 {
 	struct tx took = *tx;
 
-	restore(tx);
-	if (mutant_is(MUTANT_KEEPS_FREES)) {
-		tx->entries = 0;
-		drain(tx);
-	}
+	undo_restore(tx);
 	empty(tx);
 	FAULT("rollback-before-store");
-	state_store(tx);
+	undo_state_store(tx);
 	FAULT("rollback-after-store");
 	slab_untake(&took);
 }
@@ -274,7 +229,7 @@ bool undo_valid(const struct segment *seg, const struct shard *shard)
 	unsigned entries = (unsigned)(state & 0xffff);
 	unsigned frees = (unsigned)(state >> 16 & 0xffff);
 
-	if (state != state_sealed(state & STATE_MASK) || entries > UNDO_ENTRIES || frees > UNDO_FREES)
+	if (state != undo_state_sealed(state & STATE_MASK) || entries > UNDO_ENTRIES || frees > UNDO_FREES)
 		return false;
 	for (unsigned i = 0; i < entries; i++) {
 		uint64_t at = shard->undo[i].at & AT_MASK;
@@ -295,16 +250,16 @@ void undo_recover(struct tx *tx)
 	}
 	tx->entries = (uint16_t)(state & 0xffff);
 	tx->frees = (uint16_t)(state >> 16 & 0xffff);
-	tx->drain = (state & STATE_DRAIN) != 0;
+	tx->drain = (state & UNDO_STATE_DRAIN) != 0;
 	tx->err = 0;
 	if (!tx->drain) {
 		undo_rollback(tx);
 		return;
 	}
-	restore(tx);
+	undo_restore(tx);
 	tx->entries = 0;
 	FAULT("recover-before-store");
-	state_store(tx);
+	undo_state_store(tx);
 	FAULT("recover-after-store");
 	drain(tx);
 	empty(tx);

@@ -38,30 +38,6 @@
 #include "shared/base/err.h"
 #include "shared/shm/segment.h"
 
-/* Mutants break one rule of this page each, to show that tests/fault notices; never in a build that serves: the number comes
- * from the command line of the compiler for the programs of tests/fault/local.mk only. doc/fault-campaign.md lists them. */
-#ifndef ROSTER_MUTANT
-#define ROSTER_MUTANT 0
-#endif
-
-enum mutant {
-	MUTANT_NONE,
-	MUTANT_NO_SWEEP,          /* owned but unused pages stay */
-	MUTANT_KEEPS_FREES,       /* roll-back frees what was pending */
-	MUTANT_FREES_AT_ONCE,     /* inside the transaction, not after its commit */
-	MUTANT_FORWARDS,          /* the log is played in the order it was written */
-	MUTANT_UNLOGGED_COUNTER,  /* slab.objects has no entry */
-	MUTANT_STORE_AFTER,       /* slab.objects falls after the store that ends a free */
-	MUTANT_COUNT_FALLS_FIRST, /* roll-back forgets an entry before it restores its word */
-	MUTANT_FORGETS_QUEUE,     /* a change is not linked when the change queue is empty */
-	MUTANT_TELLS_NOBODY,      /* after a roll-back the consumers hear nothing */
-};
-
-static inline bool mutant_is(enum mutant mutant)
-{
-	return ROSTER_MUTANT == (int)mutant;
-}
-
 struct shard;
 
 struct tx {

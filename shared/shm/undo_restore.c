@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "shared/shm/undo_internal.h"
+
+#include "shared/shm/fault.h"
+
+/* Backwards, because a word may be logged twice; the count falls only afterwards, so that a
+ * successor of this one restores everything again. */
+void undo_restore(struct tx *tx)
+{
+	for (unsigned i = tx->entries; i-- > 0;) {
+		const struct undo_entry *entry = &tx->shard->undo[i];
+
+		__atomic_store_n((uint64_t *)(tx->seg->base + (entry->at & UNDO_PLACE)), entry->old, __ATOMIC_RELEASE);
+		FAULT("restore-word");
+	}
+}
