@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "shared/base/assert.h"
+
 #define ARENA_ALIGN 16U
 #define ARENA_FIRST 4096U
 #define ARENA_BLOCK_MAX (1024U * 1024U)
@@ -22,8 +24,10 @@ void arena_init(struct arena *arena, size_t max_bytes)
 
 static struct arena_block *block_new(size_t size)
 {
-	struct arena_block *block = malloc(sizeof(*block) + size);
+	struct arena_block *block;
 
+	ROSTER_ASSERT(size <= SIZE_MAX - sizeof(*block));
+	block = malloc(sizeof(*block) + size);
 	if (block != NULL) {
 		block->next = NULL;
 		block->size = size;
@@ -37,6 +41,7 @@ static struct arena_block *arena_grow(struct arena *arena, size_t bytes)
 	size_t size = arena->current == NULL ? ARENA_FIRST : arena->current->size * 2;
 	struct arena_block *block;
 
+	ROSTER_ASSERT((arena->first == NULL) == (arena->current == NULL));
 	if (size > ARENA_BLOCK_MAX)
 		size = ARENA_BLOCK_MAX;
 	if (size < bytes)
@@ -63,6 +68,7 @@ void *arena_alloc(struct arena *arena, size_t bytes)
 	if (arena->current == NULL || arena->current->size - arena->used < need)
 		if (arena_grow(arena, need) == NULL)
 			return NULL;
+	ROSTER_ASSERT(arena->used <= arena->current->size - need);
 	p = arena->current->data + arena->used;
 	arena->used += need;
 	arena->total += need;
@@ -73,6 +79,7 @@ struct str arena_copy(struct arena *arena, struct str s)
 {
 	char *p = arena_alloc(arena, s.n + 1);
 
+	ROSTER_ASSERT(s.n < SIZE_MAX && (s.p != NULL || s.n == 0));
 	if (p == NULL)
 		return str_make(NULL, 0);
 	if (s.n > 0)

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "shared/base/assert.h"
 #include "shared/base/decimal.h"
 #include "shared/base/discard.h"
 
@@ -17,6 +18,7 @@ void buf_init(struct buf *b)
 
 void buf_free(struct buf *b)
 {
+	ROSTER_ASSERT(b->data != NULL || b->cap == 0);
 	discard(b->data, b->cap);
 	buf_init(b);
 }
@@ -37,6 +39,7 @@ bool buf_grow(struct buf *b, size_t more)
 	size_t cap = b->cap == 0 ? BUF_FIRST : b->cap;
 	char *data;
 
+	ROSTER_ASSERT(b->len <= b->cap);
 	if (b->failed)
 		return false;
 	while (cap - b->len < more) {

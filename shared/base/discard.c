@@ -3,6 +3,8 @@
 
 #include <stdlib.h>
 
+#include "shared/base/assert.h"
+
 #define SHARE 32U /* of all that is left, in one piece */
 #define SHORT_BYTES (2 * (size_t)DISCARD_PIECE_BYTES)
 
@@ -48,9 +50,11 @@ void discard(void *block, size_t bytes)
 		free(block);
 		return;
 	}
+	ROSTER_ASSERT((list.first == NULL) == (list.bytes == 0));
 	*rest = (struct rest){ NULL, bytes };
 	if (list.first == NULL && list.wake != NULL)
 		list.wake(list.arg);
+	ROSTER_ASSERT(list.first == NULL || (list.last != NULL && list.last->next == NULL));
 	*(list.first == NULL ? &list.first : &list.last->next) = rest;
 	list.last = rest;
 	list.bytes += bytes;
@@ -68,6 +72,7 @@ void discard_step(void)
 
 	if (rest == NULL)
 		return;
+	ROSTER_ASSERT(rest->bytes <= list.bytes);
 	next = rest->next;
 	if (rest->bytes > SHORT_BYTES && rest->bytes > piece + sizeof(*rest))
 		shorter = realloc(rest, rest->bytes - piece);
@@ -81,4 +86,5 @@ void discard_step(void)
 	list.first = shorter != NULL ? shorter : next;
 	if (next == NULL)
 		list.last = shorter;
+	ROSTER_ASSERT(list.first != NULL || list.bytes == 0);
 }

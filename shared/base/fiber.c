@@ -6,6 +6,7 @@
 #include <sys/mman.h>
 #include <ucontext.h>
 
+#include "shared/base/assert.h"
 #include "shared/base/clock.h"
 #include "shared/base/sanitized.h"
 
@@ -34,6 +35,7 @@ static void *stack_take(void)
 {
 	char *at;
 
+	ROSTER_ASSERT(spare_count <= FIBER_SPARE);
 	if (spare_count > 0)
 		return spare[--spare_count];
 	at = mmap(NULL, GUARD_BYTES + FIBER_STACK_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK, -1, 0);
@@ -48,6 +50,7 @@ static void *stack_take(void)
 
 static void stack_give_back(void *at)
 {
+	ROSTER_ASSERT(at != NULL);
 	if (spare_count < FIBER_SPARE)
 		spare[spare_count++] = at;
 	else
@@ -112,6 +115,7 @@ static void begin(void)
 
 	arrived();
 	fiber->fn(fiber->arg);
+	ROSTER_ASSERT(current == fiber);
 	fiber->over = true;
 	leave(fiber);
 	abort();
@@ -134,6 +138,7 @@ struct fiber *fiber_new(fiber_fn *fn, void *arg)
 {
 	struct fiber *fiber = calloc(1, sizeof(*fiber));
 
+	ROSTER_ASSERT(fn != NULL);
 	if (fiber == NULL)
 		return NULL;
 	fiber->fn = fn;
@@ -149,8 +154,7 @@ struct fiber *fiber_new(fiber_fn *fn, void *arg)
 
 bool fiber_run(struct fiber *fiber, uint64_t slice_us, bool gone)
 {
-	if (current != NULL)
-		abort();
+	ROSTER_ASSERT(current == NULL); /* not within a fiber */
 	fiber->until_us = clock_mono_us() + slice_us;
 	fiber->gone |= gone;
 	current = fiber;
@@ -186,6 +190,7 @@ int fiber_rest(void)
 	if (fiber == NULL)
 		return 0;
 	leave(fiber);
+	ROSTER_ASSERT(current == fiber); /* whoever goes on with it has said so */
 	return fiber->gone ? ERR_GONE : 0;
 }
 
@@ -193,6 +198,7 @@ int fiber_copy(void *to, const void *from, size_t n, size_t piece)
 {
 	int ret = 0;
 
+	ROSTER_ASSERT(piece > 0); /* or it never ends */
 	for (; n >= piece && ret == 0; n -= piece) {
 		to = mempcpy(to, from, piece);
 		from = (const char *)from + piece;

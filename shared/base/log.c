@@ -13,6 +13,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "shared/base/assert.h"
+
 #define LOG_LINE 2048
 #define LIMIT_MS 1000U
 
@@ -74,6 +76,7 @@ static int file_open(const char *path)
 
 static void target_set(int fd, enum sink sink)
 {
+	ROSTER_ASSERT(fd >= 0);
 	if (target.fd > STDERR_FILENO)
 		close(target.fd);
 	target.fd = fd;
@@ -114,6 +117,7 @@ int log_open(const char *path, enum log_level level)
 	if (fd < 0)
 		return fd;
 	target_set(fd, sink);
+	ROSTER_ASSERT(level <= LOG_LEVEL_DEBUG);
 	memcpy(target.path, path, strlen(path) + 1);
 	target.level = level;
 	target.journal = log_is_stderr(path) && getenv("JOURNAL_STREAM") != NULL;
@@ -145,6 +149,7 @@ void log_set_level(enum log_level level)
 
 void log_set_process(const char *name)
 {
+	ROSTER_ASSERT(name != NULL);
 	target.process = name;
 }
 
@@ -307,6 +312,7 @@ const char *log_quote(struct str s, char *out, size_t size)
 		}
 	}
 	/* Those who read the log expect UTF-8, also of a text that was cut before. */
+	ROSTER_ASSERT(at + 2 <= size); /* the quote and the zero byte */
 	at = str_whole(str_make(out, at)).n;
 	out[at++] = '"';
 	out[at] = '\0';

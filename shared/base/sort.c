@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "shared/base/assert.h"
 #include "shared/base/breath.h"
 
 #define COMPARE_WEIGHT 64U /* two rows that are not in the cache */
@@ -21,6 +22,7 @@ static int merge(struct sorter *s, const char *left, const char *right, const ch
 	const char *a = left, *b = right;
 	int ret = 0;
 
+	ROSTER_ASSERT(left <= right && right <= end);
 	while ((a < right || b < end) && ret == 0) {
 		const char **from = b == end || (a < right && s->compare(a, b) <= 0) ? &a : &b;
 
@@ -51,6 +53,7 @@ int sort_rows(void *rows, size_t count, size_t row_bytes, sort_compare_fn *compa
 	char *from = rows, *to, *other;
 	int ret = 0;
 
+	ROSTER_ASSERT(row_bytes > 0); /* or the runs never grow */
 	if (count < 2)
 		return 0;
 	if ((to = other = reallocarray(NULL, count, row_bytes)) == NULL)
@@ -62,6 +65,7 @@ int sort_rows(void *rows, size_t count, size_t row_bytes, sort_compare_fn *compa
 		to = from;
 		from = done;
 	}
+	ROSTER_ASSERT(from == rows || from == other);
 	if (ret == 0 && from == other)
 		ret = fiber_copy(rows, other, count * row_bytes, BREATH_WEIGHT);
 	free(other);

@@ -9,8 +9,11 @@
 
 #include <stdint.h>
 
+#include "shared/base/assert.h"
+
 static inline uint32_t split_power(uint32_t buckets)
 {
+	ROSTER_ASSERT(buckets > 0);
 	return 1U << (31 - __builtin_clz(buckets));
 }
 
