@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "shared/base/assert.h"
 #include "shared/shm/slab.h"
 
 #define HEAD ((uint32_t)sizeof(struct blob))
@@ -13,6 +14,7 @@ static enum slab_kind kind_for(uint32_t len)
 {
 	enum slab_kind kind = SLAB_BLOB32;
 
+	ROSTER_ASSERT(len <= CHUNK_BYTES);
 	while (kind < SLAB_BLOB4K && slab_object_bytes(kind) < HEAD + len)
 		kind++;
 	return kind;
@@ -60,6 +62,7 @@ uint32_t blob_new(struct tx *tx, struct str text)
 	struct blob *last;
 	uint32_t first = 0;
 
+	ROSTER_ASSERT(text.p != NULL || text.n == 0);
 	if (text.n > BLOB_MAX_BYTES) {
 		undo_fail(tx, ERR_TOO_BIG);
 		return 0;
@@ -88,6 +91,7 @@ uint32_t blob_copy(const struct tx *tx, uint32_t off, char *out, uint32_t size)
 {
 	uint32_t done = 0;
 
+	ROSTER_ASSERT(out != NULL || size == 0);
 	for (uint32_t i = 0; off != 0 && i < CHUNKS_MAX; i++) {
 		struct blob *blob = blob_at(tx, off);
 

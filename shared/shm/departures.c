@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "shared/base/assert.h"
 #include "shared/base/word.h"
 
 #define MAPPED 0x0000ffff00000000ULL /* in front of an IPv4 address; as an IPv6 prefix it is reserved */
@@ -63,8 +64,10 @@ static uint64_t count_in(const struct departures_source *source, uint64_t period
 
 uint64_t departures_count(const struct departures_source *source, uint64_t now_ms, uint64_t period_ms)
 {
-	uint64_t period = now_ms / period_ms;
+	uint64_t period;
 
+	ROSTER_ASSERT(period_ms > 0);
+	period = now_ms / period_ms;
 	return count_in(source, period) + count_in(source, period - 1) * (period_ms - now_ms % period_ms) / period_ms;
 }
 
@@ -92,6 +95,7 @@ static struct departures_source *find(const struct departures *d, uint64_t key)
 {
 	struct departures_source *set = set_of(d, key);
 
+	ROSTER_ASSERT(key != 0); /* of a free place */
 	for (unsigned i = 0; i < DEPARTURES_WAYS; i++)
 		if (word_load(&set[i].key) == key)
 			return &set[i];

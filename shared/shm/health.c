@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "shared/shm/health.h"
 
+#include "shared/base/assert.h"
 #include "shared/base/clock.h"
 #include "shared/shm/fault.h"
 
@@ -54,6 +55,8 @@ void beat_touch(uint64_t *word, uint64_t health_ms, uint8_t node, uint64_t flags
 	uint64_t old = __atomic_load_n(word, __ATOMIC_RELAXED);
 	uint64_t kept = old & ~(BEAT_TIME_MASK | 0xffULL << BEAT_NODE_SHIFT);
 
+	ROSTER_ASSERT((uintptr_t)word % sizeof(*word) == 0); /* or the store would not be whole */
+	ROSTER_ASSERT(flags << 8 == 0);
 	if ((health_ms & BEAT_TIME_MASK) >= beat_ms(old))
 		__atomic_store_n(word, beat_word(health_ms, node) | kept | flags, __ATOMIC_RELAXED);
 	FAULT("beat-touched");

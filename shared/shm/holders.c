@@ -11,6 +11,7 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
+#include "shared/base/assert.h"
 #include "shared/shm/segment_internal.h"
 #include "shared/shm/slot.h"
 
@@ -48,7 +49,8 @@ static void add(struct holders *holders, uint32_t pid, bool ours_only)
 {
 	char *title = holders->titles[holders->count < HOLDERS_MAX ? holders->count : 0];
 
-	if (pid == 0 || holders->count >= HOLDERS_MAX)
+	ROSTER_ASSERT(holders->count <= HOLDERS_MAX);
+	if (pid == 0 || holders->count == HOLDERS_MAX)
 		return;
 	for (unsigned i = 0; i < holders->count; i++)
 		if (holders->pids[i] == pid)
@@ -108,6 +110,7 @@ void holders_describe(int fd, char *out, size_t size)
 	struct stat file;
 	size_t used = 0;
 
+	ROSTER_ASSERT(size > sizeof("..."));
 	out[0] = '\0';
 	if (fstat(fd, &file) < 0)
 		return;
@@ -118,6 +121,7 @@ void holders_describe(int fd, char *out, size_t size)
 		int n = snprintf(text, sizeof(text), "%spid %" PRIu32 " (%s)", i > 0 ? ", " : "", holders.pids[i],
 		                 holders.titles[i]);
 
+		ROSTER_ASSERT(n > 0 && (size_t)n < sizeof(text));
 		if (used + (size_t)n + sizeof("...") > size) {
 			snprintf(out + used, size - used, "...");
 			return;

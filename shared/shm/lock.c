@@ -10,6 +10,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "shared/base/assert.h"
 #include "shared/base/str.h"
 #include "shared/shm/fault.h"
 #include "shared/shm/queue.h"
@@ -65,9 +66,13 @@ static int mutex_init(pthread_mutex_t *mutex)
 
 void lock_init_all(struct segment *seg)
 {
+	int rc;
+
+	ROSTER_ASSERT(seg->held == NULL);
 	own_pid();
 	for (uint32_t i = 0; i < SHARDS_ALL; i++) {
-		mutex_init(&seg->shards[i].lock);
+		rc = mutex_init(&seg->shards[i].lock);
+		ROSTER_ASSERT(rc == 0);
 		seg->shards[i].owner = 0;
 		FAULT("attach-lock");
 	}
@@ -173,6 +178,8 @@ int lock_take(struct segment *seg, uint32_t shard, struct tx *tx_r)
 	*tx_r = (struct tx){ .seg = seg };
 	if (shard >= SHARDS_ALL)
 		return ERR_LOCK;
+	/* Never two shards at once. The same one again is refused by the mutex itself. */
+	ROSTER_ASSERT(seg->held == NULL || seg->held == s);
 	rc = pthread_mutex_trylock(&s->lock);
 	if (rc == EBUSY) {
 		__atomic_fetch_add(&seg->header->lock_waits, 1, __ATOMIC_RELAXED);
@@ -190,6 +197,7 @@ int lock_take(struct segment *seg, uint32_t shard, struct tx *tx_r)
 		tx_r->shard = NULL;
 		return rc;
 	}
+	seg->held = s;
 	return 0;
 }
 
@@ -199,9 +207,11 @@ void lock_drop(struct tx *tx)
 
 	if (shard == NULL)
 		return;
+	ROSTER_ASSERT(shard == tx->seg->held); /* the transaction of this hold, not of one that is over */
 	if (tx->entries > 0 || tx->frees > 0 || tx->pages > 0)
 		undo_rollback(tx);
 	tx->shard = NULL;
+	tx->seg->held = NULL;
 	if (watch_fn != NULL)
 		watch_fn(false);
 	FAULT("lock-before-drop");

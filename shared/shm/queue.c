@@ -4,8 +4,11 @@
 #include <errno.h>
 #include <unistd.h>
 
+#include "shared/base/assert.h"
 #include "shared/shm/fault.h"
 #include "shared/shm/shard.h"
+
+#define TIME_BITS 56 /* of the state of a link, above the changes */
 
 /* Set by an announce that found its bit clear, until the wake. Private to the process: a
  * death in between is covered by the master. */
@@ -20,6 +23,7 @@ static struct queue_link *link_of(struct tx *tx, uint32_t off, enum slab_kind ki
 {
 	uint8_t *object = slab_at(tx, off, kind);
 
+	ROSTER_ASSERT(link_off % _Alignof(struct queue_link) == 0);
 	if (object == NULL) {
 		undo_fail(tx, ERR_CORRUPT);
 		return NULL;
@@ -46,6 +50,7 @@ void queue_mark(struct tx *tx, struct queue_list *list, uint32_t off, enum slab_
 	struct queue_link *link = link_of(tx, off, kind, link_off);
 	struct queue_link *last = NULL;
 
+	ROSTER_ASSERT(change >> CHANGE_BITS == 0 && now_ms >> TIME_BITS == 0); /* both fit into the state of a link */
 	if (link == NULL || change == 0)
 		return;
 	if (queue_link_pending(link) != 0) {
@@ -89,7 +94,8 @@ void queue_announce(struct segment *seg, uint32_t shard, uint32_t consumer)
 {
 	uint64_t bit = 1ULL << shard % SHARDS;
 
-	if (shard >= SHARDS || consumer >= QUEUE_CONSUMERS)
+	ROSTER_ASSERT(consumer < QUEUE_CONSUMERS);
+	if (shard >= SHARDS) /* the office has no services */
 		return;
 	FAULT("queue-before-announce");
 	if ((__atomic_fetch_or(&words(seg)->dirty[consumer], bit, __ATOMIC_ACQ_REL) & bit) == 0)
@@ -102,7 +108,8 @@ void queue_wake(struct segment *seg, uint32_t consumer)
 	const uint64_t one = 1;
 	ssize_t n;
 
-	if (consumer >= QUEUE_CONSUMERS || !announced[consumer])
+	ROSTER_ASSERT(consumer < QUEUE_CONSUMERS);
+	if (!announced[consumer])
 		return;
 	announced[consumer] = false;
 	if (seg->wake_fd[consumer] < 0)
@@ -119,8 +126,7 @@ uint64_t queue_take_dirty(struct segment *seg, uint32_t consumer)
 {
 	uint64_t dirty;
 
-	if (consumer >= QUEUE_CONSUMERS)
-		return 0;
+	ROSTER_ASSERT(consumer < QUEUE_CONSUMERS);
 	dirty = __atomic_exchange_n(&words(seg)->dirty[consumer], 0, __ATOMIC_ACQ_REL);
 	FAULT("queue-dirty-taken");
 	return dirty;

@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "shared/base/assert.h"
 #include "shared/base/clock.h"
 #include "shared/shm/fault.h"
 
@@ -45,6 +46,8 @@ uint64_t ring_bytes(uint32_t slots, bool names)
 
 void ring_create(struct ring *ring, uint32_t slots, bool names)
 {
+	ROSTER_ASSERT(slots != 0 && (slots & (slots - 1)) == 0); /* a busy word keeps the lower half of a position only */
+	ROSTER_ASSERT(ring->head == 0);
 	ring->slots = slots;
 	ring->slot_bytes = slot_bytes(names);
 }
@@ -83,6 +86,7 @@ unsigned ring_check(const struct ring *ring, uint64_t from, uint64_t until)
 	uint64_t end = until <= head ? 0 : (until - head + step - 1) / step;
 	unsigned found = 0;
 
+	ROSTER_ASSERT(from <= until);
 	for (uint64_t n = first; n < end && n < ring->slots; n++) {
 		/* Below the first head every position was claimed, the second is beyond all that were published. */
 		uint64_t before = __atomic_load_n(&ring->head, __ATOMIC_ACQUIRE);
@@ -129,6 +133,7 @@ void ring_append(struct ring *ring, const struct ring_event *event, struct str n
 	struct ring_slot *slot = claim(ring, &position, &mark);
 	struct ring_name *text = name_of(ring, slot);
 
+	ROSTER_ASSERT(event->kind < EVENT_KINDS && event->cause < CAUSE_KINDS);
 	slot->event = *event;
 	FAULT("ring-half");
 	if (text != NULL) {
@@ -178,6 +183,7 @@ bool ring_next(const struct ring *ring, uint64_t *cursor, struct ring_event *eve
 {
 	uint64_t head = __atomic_load_n(&ring->head, __ATOMIC_ACQUIRE);
 
+	ROSTER_ASSERT(name_r == NULL || name_out != NULL); /* a name has to be copied somewhere */
 	if (*cursor > head)
 		*cursor = head;
 	if (head - *cursor > ring->slots) {

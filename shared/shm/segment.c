@@ -12,6 +12,7 @@
 #include <unistd.h>
 #include <xxhash.h>
 
+#include "shared/base/assert.h"
 #include "shared/base/clock.h"
 #include "shared/shm/brake_state.h"
 #include "shared/shm/fault.h"
@@ -66,6 +67,7 @@ int segment_layout(uint64_t bytes, struct segment_layout *layout_r)
 		return ERR_RANGE;
 	layout.data = data_at(&layout, pages, &layout.descs);
 	layout.pages = (uint32_t)pages;
+	ROSTER_ASSERT(layout.owners + pages <= layout.descs && layout.data + pages * SEGMENT_PAGE <= bytes);
 	*layout_r = layout;
 	return 0;
 }
@@ -168,6 +170,7 @@ struct segment *segment_handle(void *base, const struct segment_layout *layout, 
 {
 	struct segment *seg = calloc(1, sizeof(*seg));
 
+	ROSTER_ASSERT((uintptr_t)base % SEGMENT_PAGE == 0 && layout->data % SEGMENT_PAGE == 0);
 	if (seg == NULL)
 		return NULL;
 	seg->base = base;
@@ -196,6 +199,7 @@ int segment_format(struct segment *seg)
 {
 	struct segment_header *header = seg->header;
 
+	ROSTER_ASSERT(header->magic == 0 && header->layout == 0); /* memory that is all zero */
 	if (getrandom(&header->epoch, sizeof(header->epoch), 0) != (ssize_t)sizeof(header->epoch) ||
 	    getrandom(&header->seed, sizeof(header->seed), 0) != (ssize_t)sizeof(header->seed))
 		return ERR_IO;
@@ -221,6 +225,7 @@ bool segment_next_written(const struct segment *seg, uint64_t *from, uint64_t to
 {
 	off_t data, hole;
 
+	ROSTER_ASSERT(to <= seg->bytes);
 	if (*from >= to)
 		return false;
 	*until_r = to;
@@ -278,6 +283,7 @@ static int allocate(const struct segment *seg, uint64_t from, uint64_t to)
 {
 	int rc;
 
+	ROSTER_ASSERT(from < to && to <= seg->bytes);
 	do
 		rc = posix_fallocate(seg->fd, (off_t)from, (off_t)(to - from));
 	while (rc == EINTR);

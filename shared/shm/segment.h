@@ -124,6 +124,7 @@ struct segment {
 	uint64_t data_off; /* of data, in bytes from base */
 	uint64_t bytes;
 	uint32_t pages;
+	const struct shard *held;      /* the one that this process has locked (lock.c); NULL: none */
 	uint64_t probes;               /* steps of the table look-up in work (table.c): bounds chains that run in a circle */
 	uint32_t taken[SEGMENT_TAKEN]; /* pages of the transaction in work (slab.c): what its roll-back gives back */
 	int fd;                        /* holds the flock; inherited by children */

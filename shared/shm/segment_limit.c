@@ -5,6 +5,7 @@
 #include <string.h>
 #include <sys/statvfs.h>
 
+#include "shared/base/assert.h"
 #include "shared/shm/segment_internal.h"
 
 #define UNLIMITED (1ULL << 60) /* cgroup v1 writes something just below 2^63 */
@@ -174,6 +175,7 @@ int segment_choose_bytes(int dir_fd, uint64_t asked, uint64_t given_back, uint64
 		         MIB(cgroup_room));
 		return ERR_RANGE;
 	}
+	ROSTER_ASSERT(bytes % SEGMENT_PAGE == 0 && bytes <= SEGMENT_BYTES_MAX);
 	*bytes_r = bytes;
 	return 0;
 }

@@ -15,6 +15,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "shared/base/assert.h"
 #include "shared/base/clock.h"
 #include "shared/shm/fault.h"
 #include "shared/shm/health.h"
@@ -125,6 +126,7 @@ static int dir_own(struct opening *o, bool make)
 
 static int choose_dir(struct opening *o, bool make)
 {
+	ROSTER_ASSERT(o->dir_fd < 0);
 	if (o->config->dir != NULL && o->config->dir[0] != '\0')
 		return dir_asked(o, make);
 	return dir_runtime(o) ? 0 : dir_own(o, make);
@@ -143,6 +145,7 @@ static int open_file(struct opening *o)
 	int flags = o->config->only_attach ? 0 : O_CREAT;
 	struct stat st;
 
+	ROSTER_ASSERT(o->fd < 0);
 	o->fd = openat(o->dir_fd, o->config->name, O_RDWR | O_NOFOLLOW | O_CLOEXEC | flags, 0600);
 	if (o->fd < 0 && errno == ENOENT && o->config->only_attach)
 		return refuse(o->report, ERR_NOT_FOUND, "there is none");
@@ -166,6 +169,7 @@ static void pause_ms(unsigned ms)
 {
 	struct timespec t = { 0, (long)ms * 1000000L };
 
+	ROSTER_ASSERT(ms < 1000);
 	nanosleep(&t, NULL);
 }
 
@@ -205,8 +209,10 @@ static int lock_file(struct opening *o)
 
 static int map(struct opening *o, const struct segment_layout *layout)
 {
-	void *base = mmap(NULL, layout->bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, o->fd, 0);
+	void *base;
 
+	ROSTER_ASSERT(o->seg == NULL && o->fd >= 0); /* never twice in one process */
+	base = mmap(NULL, layout->bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, o->fd, 0);
 	if (base == MAP_FAILED)
 		return refuse(o->report, ERR_NOMEM, "mapping %llu MiB: %s", (unsigned long long)(layout->bytes >> 20),
 		              strerror(errno));
@@ -264,6 +270,7 @@ static int make_beside(struct opening *o, bool aside)
 {
 	int ret;
 
+	ROSTER_ASSERT(o->old_fd < 0); /* there is one old file */
 	o->old_fd = o->fd;
 	if ((o->fd = segment_open_beside(o->dir_fd, o->config->name)) < 0)
 		return refuse(o->report, ERR_IO, "%.60s/%.40s.new: %s", o->dir, o->config->name, strerror(errno));
@@ -485,6 +492,7 @@ int segment_open(const struct segment_config *config, struct segment **segment_r
 		give_up(&o);
 	if (o.dir_fd >= 0)
 		close(o.dir_fd);
+	ROSTER_ASSERT(ret < 0 || o.seg != NULL);
 	if (ret == 0)
 		*segment_r = o.seg;
 	return ret;

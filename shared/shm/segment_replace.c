@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "shared/base/assert.h"
 #include "shared/shm/fault.h"
 #include "shared/shm/segment_internal.h"
 
@@ -48,6 +49,7 @@ static void aside_look(int dir_fd, const char *file, unsigned long number, struc
 	bool below = number < asides->below, second;
 	struct stat st;
 
+	ROSTER_ASSERT(number != 0); /* other files are nobody's business here */
 	if (number > asides->newest)
 		asides->newest = number;
 	if (fstatat(dir_fd, file, &st, AT_SYMLINK_NOFOLLOW) < 0)
@@ -214,6 +216,7 @@ static int change(int dir_fd, const char *name, bool aside)
 
 static void release_old(struct segment *seg)
 {
+	ROSTER_ASSERT(seg->pending && (seg->old_fd < 0 || seg->old_fd != seg->fd));
 	if (seg->old_fd >= 0)
 		close(seg->old_fd);
 	seg->old_fd = -1;

@@ -83,11 +83,13 @@ static const char *const kind_names[SLAB_KINDS] = {
 
 const char *slab_kind_name(enum slab_kind kind)
 {
+	ROSTER_ASSERT((unsigned)kind < SLAB_KINDS);
 	return kind_names[kind];
 }
 
 void slab_usage(const struct segment *seg, enum slab_kind kind, uint64_t *objects_r, uint64_t *pages_r)
 {
+	ROSTER_ASSERT((unsigned)kind < SLAB_KINDS);
 	*objects_r = *pages_r = 0;
 	for (uint32_t i = 0; i < SHARDS_ALL; i++) {
 		*objects_r += __atomic_load_n(&seg->shards[i].slabs[kind].objects, __ATOMIC_RELAXED);
@@ -203,6 +205,7 @@ static void bin_push(struct tx *tx, struct slab *slab, struct page_desc *desc, u
 	uint32_t first = slab->bins[bin];
 	struct page_desc *neighbour;
 
+	ROSTER_ASSERT(bin < SLAB_BINS && link <= tx->seg->pages);
 	if (first != 0 && (neighbour = linked(tx, first)) != NULL)
 		undo_set32(tx, &neighbour->prev, link);
 	undo_set32(tx, &slab->bins[bin], link);
@@ -236,6 +239,7 @@ static bool page_claim(struct tx *tx, uint64_t from, uint64_t to, uint32_t *page
 {
 	uint8_t *owners = tx->seg->owners;
 
+	ROSTER_ASSERT(to <= tx->seg->pages);
 	while (from < to) {
 		uint8_t *at = memchr(owners + from, 0, to - from);
 		uint8_t none = 0;
@@ -267,6 +271,7 @@ static bool page_take(struct tx *tx, uint32_t *page_r)
 		__atomic_store_n(&header->free_hint, 0, __ATOMIC_RELAXED);
 		return false;
 	}
+	ROSTER_ASSERT(*page_r < tx->seg->pages);
 	FAULT("page-owned");
 	if (tx->pages <= SEGMENT_TAKEN)
 		tx->seg->taken[tx->pages - 1] = *page_r;
@@ -280,6 +285,7 @@ static void page_return(struct tx *tx, uint32_t page)
 {
 	struct segment_header *header = tx->seg->header;
 
+	ROSTER_ASSERT(page < tx->seg->pages);
 	FAULT("page-before-return");
 	__atomic_store_n(&tx->seg->owners[page], 0, __ATOMIC_RELEASE);
 	FAULT("page-returned");
@@ -339,6 +345,7 @@ static bool take_bit(struct tx *tx, const struct slab_kind_row *row, struct page
 		if (free_bits == 0)
 			continue;
 		*index_r = word * 64 + (uint32_t)__builtin_ctzll(free_bits);
+		ROSTER_ASSERT(*index_r < row->capacity);
 		undo_set64(tx, &desc->bitmap[word], desc->bitmap[word] | (free_bits & -free_bits));
 		return true;
 	}
@@ -353,6 +360,8 @@ uint32_t slab_alloc(struct tx *tx, enum slab_kind kind)
 	struct page_desc *desc;
 	uint32_t page, index;
 
+	ROSTER_ASSERT(kind > SLAB_NONE && kind < SLAB_KINDS);
+	ROSTER_ASSERT(tx->shard != NULL && !tx->drain);
 	if (tx->err != 0)
 		return 0;
 	desc = page_for(tx, kind, &page);
@@ -393,6 +402,7 @@ bool slab_wasteful(const struct segment *seg, uint32_t shard, enum slab_kind kin
 	const struct slab *slab = &seg->shards[shard].slabs[kind];
 	uint64_t pages = __atomic_load_n(&slab->pages, __ATOMIC_RELAXED);
 
+	ROSTER_ASSERT(shard < SHARDS_ALL && kind > SLAB_NONE && kind < SLAB_KINDS);
 	return pages >= WASTEFUL_PAGES &&
 	       __atomic_load_n(&slab->objects, __ATOMIC_RELAXED) * 2 < pages * slab_kinds[kind].capacity;
 }

@@ -22,6 +22,7 @@ static bool neighbour_agrees(const struct segment *seg, uint64_t page, uint32_t 
 {
 	const struct page_desc *desc = &seg->descs[page], *other;
 
+	ROSTER_ASSERT(page < seg->pages);
 	if (link == 0)
 		return true;
 	if (link > segment_backed(seg) || seg->owners[link - 1] != seg->owners[page])
@@ -189,6 +190,7 @@ static void check_listed(struct check *check, struct slab_bin_walk *walk)
 	const struct segment *seg = check->tx->seg;
 	const struct page_desc *desc;
 
+	ROSTER_ASSERT(walk->link != 0 && walk->kind < SLAB_KINDS && walk->bin < SLAB_BINS);
 	walk->over = true;
 	if (walk->link > seg->pages || seg->owners[walk->link - 1] != slab_owner_mark(check->tx) ||
 	    walk->seen >= check->totals->binned[walk->kind][walk->bin]) {
@@ -211,6 +213,7 @@ static void check_bin(struct check *check, struct slab_bin_walk *walk, uint32_t 
 {
 	uint64_t expected = check->totals->binned[walk->kind][walk->bin];
 
+	ROSTER_ASSERT(walk->begun || (walk->seen == 0 && walk->prev == 0)); /* a list is walked from its beginning */
 	if (!walk->begun)
 		walk->link = check->tx->shard->slabs[walk->kind].bins[walk->bin];
 	walk->begun = true;

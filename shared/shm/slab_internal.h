@@ -3,6 +3,7 @@
 #ifndef SHM_SLAB_INTERNAL_H
 #define SHM_SLAB_INTERNAL_H
 
+#include "shared/base/assert.h"
 #include "shared/shm/shard.h"
 #include "shared/shm/slab.h"
 #include "shared/shm/undo.h"
@@ -18,6 +19,7 @@ extern const struct slab_kind_row slab_kinds[SLAB_KINDS];
 
 static inline uint8_t slab_owner_mark(const struct tx *tx)
 {
+	ROSTER_ASSERT(tx->shard != NULL); /* the lock is held */
 	return (uint8_t)(tx->shard->index + 1);
 }
 

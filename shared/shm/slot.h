@@ -10,6 +10,7 @@
 
 #include <stdint.h>
 
+#include "shared/base/assert.h"
 #include "shared/shm/segment.h"
 
 /* 64 workers and room for the other roles; then the other place of each worker: in an upgrade the workers of both images
@@ -71,11 +72,13 @@ struct board {
 /* Which rows of seg->routes belong to worker n of bank 0 or 1. */
 static inline unsigned slot_routes_at(unsigned bank, unsigned worker)
 {
+	ROSTER_ASSERT(bank < SLOT_BANKS && worker < WORKERS_MAX);
 	return (bank * WORKERS_MAX + worker) * SLOT_ROUTES;
 }
 
 static inline unsigned slot_of_worker(unsigned bank, unsigned worker)
 {
+	ROSTER_ASSERT(bank < SLOT_BANKS && worker < WORKERS_MAX);
 	return bank * SLOT_SECOND + worker;
 }
 

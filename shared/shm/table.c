@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "shared/base/assert.h"
 #include "shared/shm/fault.h"
 #include "shared/shm/shard.h"
 
@@ -19,6 +20,7 @@
 
 void table_init(struct table *table, enum slab_kind kind)
 {
+	ROSTER_ASSERT(kind > SLAB_TABLE && kind < SLAB_BLOB32); /* objects that begin with a link */
 	memset(table, 0, sizeof(*table));
 	table->buckets = TABLE_INLINE;
 	table->kind = kind;
@@ -42,6 +44,7 @@ static inline uint32_t bucket_of(const struct table *table, uint32_t hash)
 
 static inline uint32_t page_index(uint32_t bucket)
 {
+	ROSTER_ASSERT(bucket >= TABLE_INLINE);
 	return (bucket - TABLE_INLINE) / TABLE_HEADS;
 }
 
@@ -104,6 +107,7 @@ uint32_t table_next(const struct tx *tx, const struct table *table, uint32_t off
 {
 	const struct table_link *link = link_at(tx, table, off);
 
+	ROSTER_ASSERT(off != 0); /* the end of a chain has no successor */
 	if (link == NULL || tx->seg->probes == 0)
 		return 0;
 	tx->seg->probes--;
@@ -193,6 +197,7 @@ static bool collect(const struct tx *tx, const struct table *table, uint32_t off
 {
 	uint32_t most = UNDO_ENTRIES - SPLIT_RESERVE - tx->entries;
 
+	ROSTER_ASSERT(most <= SPLIT_CHAIN_MAX); /* room in the log, and so in the array */
 	for (*n_r = 0; off != 0; (*n_r)++) {
 		const struct table_link *link = link_at(tx, table, off);
 
@@ -210,6 +215,7 @@ static void deal(struct tx *tx, struct table *table, const uint32_t *chain, uint
 {
 	uint32_t next[2] = { 0, 0 };
 
+	ROSTER_ASSERT(n <= SPLIT_CHAIN_MAX && bit != 0 && (bit & (bit - 1)) == 0);
 	for (uint32_t i = n; i-- > 0;) {
 		struct table_link *link = link_at(tx, table, chain[i]);
 		unsigned side;
@@ -270,6 +276,7 @@ void table_insert(struct tx *tx, struct table *table, uint32_t off, uint32_t has
 
 void table_reserve(struct tx *tx, struct table *table, uint64_t objects)
 {
+	ROSTER_ASSERT(tx->entries == 0 && tx->frees == 0); /* it commits: nothing of the caller's may be half done */
 	while (table->buckets < objects * 2 && split(tx, table)) {
 		if (undo_commit(tx) < 0)
 			return;
@@ -364,6 +371,7 @@ void table_replace(struct tx *tx, struct table *table, uint32_t old, uint32_t ne
 	const struct table_link *link = link_at(tx, table, old);
 	uint32_t *place = link == NULL ? NULL : place_of(tx, table, old, link->hash);
 
+	ROSTER_ASSERT(new != 0 && new != old);
 	if (place == NULL)
 		undo_fail(tx, ERR_CORRUPT);
 	else

@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "shared/base/assert.h"
 #include "shared/shm/fault.h"
 #include "shared/shm/shard.h"
 #include "shared/shm/slab.h"
@@ -41,6 +42,7 @@ static bool append(struct tx *tx, const uint64_t *word)
 	uint64_t at = (uint64_t)((uintptr_t)word - (uintptr_t)tx->seg->base);
 	struct undo_entry *entry;
 
+	ROSTER_ASSERT(tx->shard != NULL); /* the lock is held */
 	if (!word_inside(tx->seg, at)) {
 		undo_fail(tx, ERR_CORRUPT);
 		return false;
@@ -89,6 +91,7 @@ void undo_set_bytes(struct tx *tx, void *at, const void *value, uint32_t n)
 	uintptr_t first = (uintptr_t)at & ~(uintptr_t)7;
 	uintptr_t end = (uintptr_t)at + n;
 
+	ROSTER_ASSERT(n > 0 && n <= SEGMENT_PAGE); /* one object at most */
 	for (uintptr_t word = first; word < end; word += 8) {
 		uintptr_t from = word < (uintptr_t)at ? (uintptr_t)at : word;
 		uintptr_t to = word + 8 < end ? word + 8 : end;
@@ -106,6 +109,8 @@ void undo_set_bytes(struct tx *tx, void *at, const void *value, uint32_t n)
 
 void undo_push_free(struct tx *tx, uint32_t off)
 {
+	ROSTER_ASSERT(tx->shard != NULL && off != 0);
+	ROSTER_ASSERT(!tx->drain); /* the list only shrinks after the commit */
 	if (tx->frees >= UNDO_FREES) {
 		undo_fail(tx, ERR_UNDO);
 		return;
@@ -120,6 +125,7 @@ void undo_push_free(struct tx *tx, uint32_t off)
 /* One pending free is one small transaction; the store that ends it also shortens the list. */
 static void drain(struct tx *tx)
 {
+	ROSTER_ASSERT(tx->entries == 0 && tx->frees <= UNDO_FREES); /* each free begins with an empty log */
 	while (tx->frees > 0) {
 		uint32_t off = tx->shard->frees[tx->frees - 1];
 
@@ -154,6 +160,7 @@ int undo_commit(struct tx *tx)
 {
 	int err = tx->err;
 
+	ROSTER_ASSERT(tx->shard != NULL && !tx->drain);
 	if (err != 0) {
 		undo_rollback(tx);
 		return err;
@@ -176,6 +183,7 @@ void undo_rollback(struct tx *tx)
 {
 	struct tx took = *tx;
 
+	ROSTER_ASSERT(tx->shard != NULL && !tx->drain); /* what has been committed is not taken back */
 	undo_restore(tx);
 	empty(tx);
 	FAULT("rollback-before-store");
@@ -186,8 +194,10 @@ void undo_rollback(struct tx *tx)
 
 uint64_t undo_next_revision(struct tx *tx)
 {
-	uint64_t next = tx->shard->revision + 1;
+	uint64_t next;
 
+	ROSTER_ASSERT(tx->shard != NULL);
+	next = tx->shard->revision + 1;
 	__atomic_store_n(&tx->shard->revision, next, __ATOMIC_RELEASE);
 	FAULT("next-revision");
 	return next;
@@ -195,8 +205,10 @@ uint64_t undo_next_revision(struct tx *tx)
 
 uint64_t undo_next_id(struct tx *tx)
 {
-	uint64_t next = tx->shard->next_id + 1;
+	uint64_t next;
 
+	ROSTER_ASSERT(tx->shard != NULL);
+	next = tx->shard->next_id + 1;
 	__atomic_store_n(&tx->shard->next_id, next, __ATOMIC_RELEASE);
 	FAULT("next-id");
 	return (uint64_t)(tx->seg->header->node & 0xff) << 56 | (uint64_t)tx->shard->index << 48 | (next & ID_COUNTER);
@@ -244,6 +256,7 @@ void undo_recover(struct tx *tx)
 {
 	uint64_t state = tx->shard->state;
 
+	ROSTER_ASSERT(tx->entries == 0 && tx->frees == 0 && tx->pages == 0); /* of a hold that has just begun */
 	if (!undo_valid(tx->seg, tx->shard)) {
 		tx->err = ERR_CORRUPT;
 		return;

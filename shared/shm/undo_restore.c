@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "shared/shm/undo_internal.h"
 
+#include "shared/base/assert.h"
 #include "shared/shm/fault.h"
 
 /* Backwards, because a word may be logged twice; the count falls only afterwards, so that a
  * successor of this one restores everything again. */
 void undo_restore(struct tx *tx)
 {
+	ROSTER_ASSERT(tx->entries <= UNDO_ENTRIES);
 	for (unsigned i = tx->entries; i-- > 0;) {
 		const struct undo_entry *entry = &tx->shard->undo[i];
 
