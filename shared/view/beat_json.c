@@ -4,6 +4,7 @@
 #include <math.h>
 #include <stddef.h>
 
+#include "shared/base/assert.h"
 #include "shared/codec/java.h"
 #include "shared/codec/json_read.h"
 #include "shared/view/metadata.h"
@@ -189,6 +190,7 @@ static const char *read_metadata(struct beat_reader *reader, const struct json_i
 		reader->pairs = grown;
 		reader->cap = cap;
 	}
+	ROSTER_ASSERT(reader->count < reader->cap);
 	reader->pairs[reader->count++] =
 	        (struct metadata_pair){ item->key, item->kind == JSON_NULL ? (struct str){ NULL, 0 } : item->text };
 	return NULL;

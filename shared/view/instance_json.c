@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "shared/view/instance_json.h"
 
+#include "shared/base/assert.h"
 #include "shared/codec/java.h"
 #include "shared/codec/json_write.h"
 #include "shared/registry/layout.h"
@@ -60,6 +61,7 @@ static void put_metadata(struct buf *b, const struct instance_view *instance)
 void instance_json(struct buf *b, const struct service_view *view, const struct instance_view *instance,
                    struct instance_json_clock now)
 {
+	ROSTER_ASSERT(instance->cluster < view->cluster_count);
 	BUF_LIT(b, "{\"instanceId\":\"");
 	list_instance_id(b, view, instance);
 	buf_char(b, '"');

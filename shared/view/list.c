@@ -8,6 +8,7 @@
 #include "shared/codec/java.h"
 #include "shared/codec/json_write.h"
 #include "shared/registry/layout.h"
+#include "shared/base/assert.h"
 #include "shared/base/breath.h"
 #include "shared/view/metadata.h"
 
@@ -100,6 +101,7 @@ static int put_piece(struct hosts_writer *w, uint32_t at, bool shown_healthy)
 	size_t begin, from = w->b->len;
 	uint32_t health;
 
+	ROSTER_ASSERT(at < w->view->instance_count);
 	if (w->shown++ > 0)
 		buf_char(w->b, ',');
 	begin = w->b->len;
@@ -157,6 +159,7 @@ static int put_hosts(struct hosts_writer *w, struct tally tally, bool healthy_on
 	bool protect = (float)tally.healthy / (float)tally.candidates <= w->view->threshold;
 	int ret = 0;
 
+	ROSTER_ASSERT(tally.candidates > 0 && tally.healthy <= tally.candidates);
 	buf_char(w->b, '[');
 	if (protect)
 		ret = put_group(w, true, true);
@@ -202,6 +205,7 @@ int list_hosts_picked(const struct service_view *view, const struct pick *pick, 
 
 	if (ret < 0)
 		return ret;
+	ROSTER_ASSERT(pick->first[view->cluster_count] == view->instance_count); /* made for this view, as it is now */
 	w.end = query->most == 0 ? SIZE_MAX : b->len + query->most;
 	w.service = query->grouped ? view->name : list_bare_name(view->name);
 	if (pieces != NULL)
@@ -253,6 +257,7 @@ static void move_piece(struct flip_writer *w, struct list_piece *piece, bool sho
 	size_t rest = piece->health + (old_healthy ? sizeof("true,\"healthy\":true") : sizeof("false,\"healthy\":false")) - 1;
 	size_t begin;
 
+	ROSTER_ASSERT(piece->n <= w->hosts.n && piece->at <= w->hosts.n - piece->n && rest <= piece->n);
 	if (w->shown++ > 0)
 		buf_char(w->b, ',');
 	begin = w->b->len;
@@ -281,6 +286,7 @@ int list_flipped(struct str hosts, struct list_piece *pieces, uint32_t count, co
 	struct flip_writer w = { .hosts = hosts, .pieces = pieces, .count = count, .healthy = healthy, .b = b };
 	uint32_t healthy_count = 0;
 
+	ROSTER_ASSERT(count > 0); /* an answer without instances has no pieces */
 	for (uint32_t n = 0; n < count; n++)
 		healthy_count += is_healthy(healthy, n);
 	if (!buf_reserve(b, hosts.n + count * 2 + 2))
@@ -309,6 +315,7 @@ static void put_fields(struct buf *b, const struct list_shape *shape, const stru
 	buf_u64(b, fields->cache_ms);
 	BUF_LIT(b, ",\"lastRefTime\":");
 	buf_u64(b, fields->last_ref_time);
+	ROSTER_ASSERT(shape->checksum[sizeof(shape->checksum) - 1] == '\0');
 	BUF_LIT(b, ",\"checksum\":\"");
 	buf_put(b, shape->checksum, 32);
 	BUF_LIT(b, "\",\"useSpecifiedURL\":false,\"clusters\":");
@@ -565,6 +572,7 @@ static int put_sorted(struct buf *b, const struct service_view *view, struct sor
 	}
 	if (ret == 0 && buf_failed(texts))
 		ret = ERR_NOMEM;
+	ROSTER_ASSERT(ret < 0 || texts->len > 0 || view->instance_count == 0);
 	sorting.texts = texts->data;
 	if (ret == 0 && view->instance_count > 1)
 		qsort_r(keys, view->instance_count, sizeof(*keys), compare_keys, &sorting);

@@ -4,6 +4,7 @@
 #include <msgpack/pack.h>
 #include <stdint.h>
 
+#include "shared/base/assert.h"
 #include "shared/base/breath.h"
 #include "shared/base/hash.h"
 #include "shared/codec/java.h"
@@ -140,6 +141,7 @@ static void pairs_add(struct pairs *pairs, struct str key, struct str value)
 		pairs->at = grown;
 		pairs->cap = cap;
 	}
+	ROSTER_ASSERT(pairs->count < pairs->cap);
 	pairs->at[pairs->count++] = (struct metadata_pair){ key, value };
 }
 
@@ -220,6 +222,7 @@ static int drop_doubles(struct pairs *pairs)
 	for (size_t i = 0; i < pairs->count && ret == 0; i++) {
 		size_t at = keys_find(&keys, all[i].key, &slot);
 
+		ROSTER_ASSERT(at <= i); /* what was read already may be written over */
 		all[at].value = all[i].value;
 		if (at == keys.count) {
 			all[at].key = all[i].key;
@@ -446,6 +449,7 @@ static int java_order(struct pairs *pairs)
 		for (size_t i = heads[bucket]; i > 0; i = next[i - 1])
 			sorted[count++] = pairs->at[i - 1];
 	}
+	ROSTER_ASSERT(count == pairs->count);
 	pairs->at = sorted;
 	return 0;
 }

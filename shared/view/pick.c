@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "shared/base/assert.h"
 #include "shared/base/breath.h"
 
 #define TAKEN (1U << 31) /* in an entry of the sorted table: asked for already */
@@ -26,8 +27,11 @@ static uint32_t *find_name(const struct names *names, struct str name)
 	uint32_t low = 0, high = names->view->cluster_count;
 
 	while (low < high) {
-		uint32_t middle = low + (high - low) / 2;
-		int order = str_compare(name, names->view->clusters[names->sorted[middle] & ~TAKEN].name);
+		uint32_t middle = low + (high - low) / 2, cluster = names->sorted[middle] & ~TAKEN;
+		int order;
+
+		ROSTER_ASSERT(cluster < names->view->cluster_count);
+		order = str_compare(name, names->view->clusters[cluster].name);
 
 		if (order == 0)
 			return &names->sorted[middle];
@@ -93,6 +97,7 @@ static int find_begins(struct pick *pick, const struct service_view *view, struc
 		}
 		pick->first[c] = at;
 	}
+	ROSTER_ASSERT(at <= view->instance_count);
 	pick->first[view->cluster_count] = view->instance_count;
 	return 0;
 }
@@ -132,12 +137,14 @@ int pick_make(struct pick *pick, const struct service_view *view, struct str tex
 	struct names names = { .view = view };
 	int ret;
 
+	ROSTER_ASSERT(clusters < TAKEN);
 	*pick = (struct pick){ .first = malloc((3 * (size_t)clusters + 1) * sizeof(uint32_t)) };
 	if (pick->first == NULL)
 		return ERR_NOMEM;
 	pick->order = pick->first + clusters + 1;
 	names.sorted = pick->order + clusters;
 	ret = fill(pick, &names, text);
+	ROSTER_ASSERT(pick->count <= clusters); /* or the sorted table behind it is overwritten */
 	pick->plain = ret == 0 && is_plain(pick, view, text);
 	return ret;
 }

@@ -3,6 +3,7 @@
 
 #include <stdbool.h>
 
+#include "shared/base/assert.h"
 #include "shared/base/buf.h"
 #include "shared/codec/json_read.h"
 #include "shared/codec/json_write.h"
@@ -87,6 +88,7 @@ static int read_labels(struct str expression, struct str labels[LABELS_MAX])
 
 		if (!str_is_set(label) || count == LABELS_MAX)
 			return -1;
+		ROSTER_ASSERT(count < LABELS_MAX && used <= expression.n);
 		if (!known(labels, count, label))
 			labels[count++] = label;
 		expression = str_make(expression.p + used, expression.n - used);
@@ -105,6 +107,7 @@ static enum selector_verdict show_label(struct arena *arena, struct str expressi
 		return SELECTOR_MEMORY;
 	if ((count = read_labels(bare, labels)) < 0)
 		return SELECTOR_EXPRESSION;
+	ROSTER_ASSERT((unsigned)count <= LABELS_MAX);
 	buf_init(&b);
 	BUF_LIT(&b, "{\"type\":\"label\",\"expression\":");
 	json_string(&b, expression);
