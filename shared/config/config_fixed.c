@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "shared/base/assert.h"
 #include "shared/config/config_key.h"
 
 /* Numbers, texts and truth values: no list or choice needs a restart (the test looks). */
@@ -12,6 +13,7 @@ static const char *value_text(const struct config *config, const struct config_k
 	uint64_t wide;
 	uint32_t narrow;
 
+	ROSTER_ASSERT(!config_key_is_list(key) && key->type != CONFIG_CHOICE);
 	if (config_key_is_text(key))
 		return field;
 	if (key->type == CONFIG_BOOL)

@@ -5,6 +5,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 
+#include "shared/base/assert.h"
 #include "shared/net/address.h"
 
 struct unit {
@@ -71,6 +72,7 @@ static void store_number(struct config *config, const struct config_key *key, ui
 	} else if (key->size == sizeof(uint32_t)) {
 		*(uint32_t *)field(config, key) = (uint32_t)value;
 	} else {
+		ROSTER_ASSERT(key->size == sizeof(uint64_t));
 		*(uint64_t *)field(config, key) = value;
 	}
 }
@@ -283,6 +285,7 @@ static int set_text(struct config *config, const struct config_key *key, struct 
 	if (key->type == CONFIG_ORIGINS && !are_origins(text))
 		return refuse(why, ERR_SYNTAX,
 		              "neither echo nor off nor origins like https://a.example or http://b.example:8080");
+	ROSTER_ASSERT(text.n < key->size); /* the row's max leaves room for the zero byte */
 	memset(to, 0, key->size);
 	memcpy(to, text.p, text.n);
 	return 0;
@@ -315,6 +318,7 @@ static int add_trusted(struct config *config, const struct config_key *key, stru
 	if (address_parse_range(source, entry.source, &entry.source_bits) < 0 ||
 	    address_parse_range(claimed, entry.claimed, &entry.claimed_bits) < 0)
 		return refuse(why, ERR_SYNTAX, "not an entry like \"10.0.0.1 10.0.0.0/8\"");
+	ROSTER_ASSERT((list_count(config, key) + 1) * sizeof(entry) <= key->size);
 	((struct address_claim *)field(config, key))[list_count(config, key)] = entry;
 	return 0;
 }
@@ -325,6 +329,7 @@ static int add_range(struct config *config, const struct config_key *key, struct
 
 	if (address_parse_range(str_trim(item), range.address, &range.bits) < 0)
 		return refuse(why, ERR_SYNTAX, "not an entry like \"10.0.0.0/8\"");
+	ROSTER_ASSERT((list_count(config, key) + 1) * sizeof(range) <= key->size);
 	((struct config_range *)field(config, key))[list_count(config, key)] = range;
 	return 0;
 }
@@ -370,5 +375,6 @@ static set_fn *const setters[CONFIG_TYPES] = {
 
 int config_value_set(struct config *config, const struct config_key *key, struct str text, char why[CONFIG_WHY])
 {
+	ROSTER_ASSERT(key->type < CONFIG_TYPES);
 	return setters[key->type](config, key, text, why);
 }

@@ -10,6 +10,8 @@
 #include <unistd.h>
 #include <yaml.h>
 
+#include "shared/base/assert.h"
+
 #define FILE_MAX_BYTES (1024U * 1024U)
 #define PATH_MAX_BYTES 96U /* of a key with its sections */
 
@@ -162,6 +164,7 @@ static int read_value(struct reader *r, const struct config_key *key)
 
 	if (ret < 0)
 		return ret;
+	ROSTER_ASSERT(key >= config_keys && key < config_keys + config_key_count);
 	if (r->seen[key - config_keys])
 		ret = fail(r, &event.start_mark, ERR_EXISTS, key->name, "given twice");
 	else if (event.type == YAML_SCALAR_EVENT)
@@ -239,6 +242,7 @@ static int read_map(struct reader *r, const char *prefix)
 			ret = read_member(r, prefix, &event);
 		yaml_event_delete(&event);
 	}
+	ROSTER_ASSERT(r->depth > 0);
 	r->depth--;
 	return ret;
 }
