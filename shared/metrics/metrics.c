@@ -3,6 +3,8 @@
 
 #include <stddef.h>
 
+#include "shared/base/assert.h"
+
 const struct metric_row metric_rows[METRICS] = {
 	[METRIC_HTTP_REQUESTS] = { "roster_http_requests_total", "Requests read to the end of their head." },
 	[METRIC_HTTP_BAD_REQUESTS] = { "roster_http_bad_requests_total", "Requests that broke a rule of HTTP or a limit." },
@@ -114,6 +116,7 @@ void metrics_use(struct slot *slot)
 
 void metric_add(enum metric id, uint64_t n)
 {
+	ROSTER_ASSERT(id < METRICS);
 	/* One writer a word: no read-modify-write instruction is needed, only whole stores. */
 	if (own != NULL)
 		__atomic_store_n(&own->counters[id], own->counters[id] + n, __ATOMIC_RELAXED);
@@ -124,6 +127,7 @@ void metric_observe(enum metric_time time, uint64_t us)
 	const struct metric_histogram *histogram = &metric_histograms[time];
 	unsigned i = 0;
 
+	ROSTER_ASSERT(time < METRIC_TIMES);
 	while (i < METRIC_BUCKETS - 1 && us > histogram->bounds_us[i])
 		i++;
 	metric_add((enum metric)(histogram->first + i), 1);
@@ -134,6 +138,7 @@ uint64_t metric_sum(const struct segment *seg, enum metric id)
 {
 	uint64_t sum = 0;
 
+	ROSTER_ASSERT(id < METRICS);
 	for (unsigned i = 0; i < SLOTS_MAX; i++)
 		sum += __atomic_load_n(&seg->slots[i].counters[id], __ATOMIC_RELAXED);
 	return sum;

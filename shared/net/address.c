@@ -5,6 +5,8 @@
 #include <netinet/in.h>
 #include <stdio.h>
 
+#include "shared/base/assert.h"
+
 static const uint8_t mapped_prefix[12] = { 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff };
 
 static bool is_mapped(const uint8_t address[16])
@@ -88,7 +90,8 @@ int address_parse_range(struct str text, uint8_t out[16], uint8_t *bits_r)
 	if (ret == 0 && slash != NULL)
 		ret = parse_bits(str_make(slash + 1, text.n - address.n - 1), max, &bits);
 	if (ret == 0)
-		*bits_r = (uint8_t)(bits + 128 - max);
+		ROSTER_ASSERT(bits <= max);
+	*bits_r = (uint8_t)(bits + 128 - max);
 	return ret;
 }
 

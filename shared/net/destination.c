@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "shared/base/assert.h"
 #include "shared/base/clock.h"
 #include "shared/net/address.h"
 
@@ -17,6 +18,7 @@ static void add_local(struct destination_policy *policy, const struct sockaddr *
 	uint8_t address[16];
 	uint16_t port;
 
+	ROSTER_ASSERT(policy->local_count <= sizeof(policy->local) / sizeof(policy->local[0]));
 	if (policy->local_count == sizeof(policy->local) / sizeof(policy->local[0]))
 		return;
 	if (sa->sa_family == AF_INET)
@@ -54,6 +56,7 @@ static void refresh_when_due(struct destination_policy *policy)
 
 void destination_init(struct destination_policy *policy, const struct address_claim *trusted, unsigned count)
 {
+	ROSTER_ASSERT(count <= ADDRESS_CLAIMS_MAX);
 	memset(policy, 0, sizeof(*policy));
 	policy->trusted_count = count;
 	memcpy(policy->trusted, trusted, count * sizeof(policy->trusted[0]));
