@@ -19,6 +19,7 @@ libroster_a_SOURCES += \
 if HAVE_CMOCKA
 check_PROGRAMS += tests/unit/blob_test
 check_PROGRAMS += tests/unit/health_test
+check_PROGRAMS += tests/unit/invariants_test
 check_PROGRAMS += tests/unit/lock_test
 check_PROGRAMS += tests/unit/queue_test
 check_PROGRAMS += tests/unit/ring_test
@@ -31,6 +32,8 @@ tests_unit_blob_test_SOURCES = tests/unit/blob_test.c tests/unit/shm_common.h
 tests_unit_blob_test_LDADD = $(UNIT_LDADD)
 tests_unit_health_test_SOURCES = tests/unit/health_test.c tests/unit/shm_common.h
 tests_unit_health_test_LDADD = $(UNIT_LDADD)
+tests_unit_invariants_test_SOURCES = tests/unit/invariants_test.c tests/unit/shm_common.h
+tests_unit_invariants_test_LDADD = $(UNIT_LDADD)
 tests_unit_lock_test_SOURCES = tests/unit/lock_test.c tests/unit/shm_common.h
 tests_unit_lock_test_LDADD = $(UNIT_LDADD)
 tests_unit_queue_test_SOURCES = tests/unit/queue_test.c tests/unit/shm_common.h
