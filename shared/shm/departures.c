@@ -91,7 +91,7 @@ static struct departures_source *set_of(const struct departures *d, uint64_t key
 	return (struct departures_source *)&d->sources[at % DEPARTURES_SETS * DEPARTURES_WAYS];
 }
 
-static struct departures_source *find(const struct departures *d, uint64_t key)
+static struct departures_source *find_source(const struct departures *d, uint64_t key)
 {
 	struct departures_source *set = set_of(d, key);
 
@@ -125,7 +125,7 @@ static struct departures_source *claim(struct departures *d, uint64_t key, uint6
 
 void departures_add(struct departures *d, uint64_t key, uint64_t now_ms, uint64_t period_ms, uint32_t count)
 {
-	struct departures_source *source = find(d, key);
+	struct departures_source *source = find_source(d, key);
 
 	if (source == NULL)
 		source = claim(d, key, now_ms, period_ms);
@@ -135,7 +135,7 @@ void departures_add(struct departures *d, uint64_t key, uint64_t now_ms, uint64_
 
 uint64_t departures_of(const struct departures *d, uint64_t key, uint64_t now_ms, uint64_t period_ms)
 {
-	const struct departures_source *source = find(d, key);
+	const struct departures_source *source = find_source(d, key);
 
 	return source == NULL ? 0 : departures_count(source, now_ms, period_ms);
 }

@@ -57,7 +57,7 @@ bool ring_valid(const struct ring *ring, uint32_t slots, bool names)
 	return ring->slots == slots && ring->slot_bytes == slot_bytes(names) && ring->head < BUSY >> 1;
 }
 
-static inline struct ring_slot *slot_of(const struct ring *ring, uint64_t position)
+static inline struct ring_slot *ring_slot_at(const struct ring *ring, uint64_t position)
 {
 	return (struct ring_slot *)((uintptr_t)(ring + 1) + position % ring->slots * ring->slot_bytes);
 }
@@ -90,7 +90,7 @@ unsigned ring_check(const struct ring *ring, uint64_t from, uint64_t until)
 	for (uint64_t n = first; n < end && n < ring->slots; n++) {
 		/* Below the first head every position was claimed, the second is beyond all that were published. */
 		uint64_t before = __atomic_load_n(&ring->head, __ATOMIC_ACQUIRE);
-		uint64_t word = __atomic_load_n(&slot_of(ring, n)->word, __ATOMIC_ACQUIRE);
+		uint64_t word = __atomic_load_n(&ring_slot_at(ring, n)->word, __ATOMIC_ACQUIRE);
 		uint64_t after = __atomic_load_n(&ring->head, __ATOMIC_ACQUIRE), position = word - 1;
 
 		if (word == 0)
@@ -111,7 +111,7 @@ static struct ring_slot *claim(struct ring *ring, uint64_t *position_r, uint64_t
 
 	for (;;) {
 		uint64_t position = __atomic_load_n(&ring->head, __ATOMIC_ACQUIRE), next = position;
-		struct ring_slot *slot = slot_of(ring, position);
+		struct ring_slot *slot = ring_slot_at(ring, position);
 		uint64_t word = __atomic_load_n(&slot->word, __ATOMIC_ACQUIRE), mark = busy_word(position, now);
 		bool mine = !is_claim_of(word, position) && __atomic_load_n(&ring->head, __ATOMIC_ACQUIRE) == position &&
 		            __atomic_compare_exchange_n(&slot->word, &word, mark, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED);
@@ -153,7 +153,7 @@ void ring_append(struct ring *ring, const struct ring_event *event, struct str n
 /* True when the copy is whole: the word is the same before and after. */
 static bool copy_out(const struct ring *ring, uint64_t position, struct ring_event *event_r, struct str *name_r, char *out)
 {
-	struct ring_slot *slot = slot_of(ring, position);
+	struct ring_slot *slot = ring_slot_at(ring, position);
 	const struct ring_name *name = name_of(ring, slot);
 	uint64_t len = 0;
 
@@ -172,7 +172,7 @@ static bool copy_out(const struct ring *ring, uint64_t position, struct ring_eve
 
 static bool is_being_written(const struct ring *ring, uint64_t position)
 {
-	uint64_t word = __atomic_load_n(&slot_of(ring, position)->word, __ATOMIC_ACQUIRE);
+	uint64_t word = __atomic_load_n(&ring_slot_at(ring, position)->word, __ATOMIC_ACQUIRE);
 	uint64_t age = (clock_mono_ms() - (word >> BUSY_TIME_SHIFT)) & BUSY_TIME_MASK;
 
 	return (word & BUSY) != 0 && is_claim_of(word, position) && age < BUSY_PATIENCE_MS;

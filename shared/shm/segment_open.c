@@ -45,9 +45,9 @@ struct opening {
 	struct segment *seg;
 };
 
-static int refuse(struct segment_report *report, int err, const char *format, ...) __attribute__((format(printf, 3, 4)));
+static int refuse_opening(struct segment_report *report, int err, const char *format, ...) __attribute__((format(printf, 3, 4)));
 
-static int refuse(struct segment_report *report, int err, const char *format, ...)
+static int refuse_opening(struct segment_report *report, int err, const char *format, ...)
 {
 	va_list args;
 
@@ -81,11 +81,11 @@ static int dir_asked(struct opening *o, bool make)
 		(void)mkdir(o->dir, 0700);
 	o->dir_fd = open_dir(o->dir);
 	if (o->dir_fd < 0 || fstat(o->dir_fd, &st) < 0)
-		return refuse(o->report, ERR_IO, "segment.dir %.100s: %s", o->dir, strerror(errno));
+		return refuse_opening(o->report, ERR_IO, "segment.dir %.100s: %s", o->dir, strerror(errno));
 	if ((st.st_mode & 022) != 0 && (st.st_mode & S_ISVTX) == 0)
-		return refuse(o->report, ERR_IO, "segment.dir %.100s is writable by others", o->dir);
+		return refuse_opening(o->report, ERR_IO, "segment.dir %.100s is writable by others", o->dir);
 	if (!is_memory(o->dir_fd))
-		refuse(o->report, 0, "segment.dir %.80s is not a memory file system: slow", o->dir);
+		refuse_opening(o->report, 0, "segment.dir %.80s is not a memory file system: slow", o->dir);
 	return 0;
 }
 
@@ -115,12 +115,12 @@ static int dir_own(struct opening *o, bool make)
 	if (o->dir_fd < 0 && errno == ENOENT && !make) {
 		snprintf(o->dir, sizeof(o->dir), "/dev/shm");
 		o->dir_fd = open_dir(o->dir);
-		return o->dir_fd < 0 ? refuse(o->report, ERR_IO, "/dev/shm: %s", strerror(errno)) : 0;
+		return o->dir_fd < 0 ? refuse_opening(o->report, ERR_IO, "/dev/shm: %s", strerror(errno)) : 0;
 	}
 	if (o->dir_fd < 0 || fstat(o->dir_fd, &st) < 0)
-		return refuse(o->report, ERR_IO, "%s: %s", o->dir, strerror(errno));
+		return refuse_opening(o->report, ERR_IO, "%s: %s", o->dir, strerror(errno));
 	if (st.st_uid != geteuid() || (st.st_mode & 077) != 0)
-		return refuse(o->report, ERR_IO, "%s is not a private folder of user %u", o->dir, (unsigned)geteuid());
+		return refuse_opening(o->report, ERR_IO, "%s is not a private folder of user %u", o->dir, (unsigned)geteuid());
 	return 0;
 }
 
@@ -136,8 +136,8 @@ static int choose_dir(struct opening *o, bool make)
 
 static int refuse_alien(struct opening *o)
 {
-	return refuse(o->report, ERR_IO, "%.60s/%.40s is not a private file of user %u", o->dir, o->config->name,
-	              (unsigned)geteuid());
+	return refuse_opening(o->report, ERR_IO, "%.60s/%.40s is not a private file of user %u", o->dir, o->config->name,
+	                      (unsigned)geteuid());
 }
 
 static int open_file(struct opening *o)
@@ -148,9 +148,9 @@ static int open_file(struct opening *o)
 	ROSTER_ASSERT(o->fd < 0);
 	o->fd = openat(o->dir_fd, o->config->name, O_RDWR | O_NOFOLLOW | O_CLOEXEC | flags, 0600);
 	if (o->fd < 0 && errno == ENOENT && o->config->only_attach)
-		return refuse(o->report, ERR_NOT_FOUND, "there is none");
+		return refuse_opening(o->report, ERR_NOT_FOUND, "there is none");
 	if (o->fd < 0 || fstat(o->fd, &st) < 0)
-		return refuse(o->report, ERR_IO, "%.60s/%.40s: %s", o->dir, o->config->name, strerror(errno));
+		return refuse_opening(o->report, ERR_IO, "%.60s/%.40s: %s", o->dir, o->config->name, strerror(errno));
 	if (!S_ISREG(st.st_mode) || st.st_uid != geteuid() || (st.st_mode & 077) != 0)
 		return refuse_alien(o);
 	return 0;
@@ -178,8 +178,9 @@ static int refuse_held(struct opening *o, uint64_t waited_ms)
 	char holders[160];
 
 	holders_describe(o->fd, holders, sizeof(holders));
-	return refuse(o->report, ERR_BUSY, "%.60s/%.40s is still held after %llu ms by %s", o->dir, o->config->name,
-	              (unsigned long long)waited_ms, holders[0] != '\0' ? holders : "a process that cannot be seen from here");
+	return refuse_opening(o->report, ERR_BUSY, "%.60s/%.40s is still held after %llu ms by %s", o->dir, o->config->name,
+	                      (unsigned long long)waited_ms,
+	                      holders[0] != '\0' ? holders : "a process that cannot be seen from here");
 }
 
 static int lock_file(struct opening *o)
@@ -192,7 +193,7 @@ static int lock_file(struct opening *o)
 			return ret;
 		while (flock(o->fd, LOCK_EX | LOCK_NB) < 0) {
 			if (errno != EWOULDBLOCK && errno != EINTR)
-				return refuse(o->report, ERR_IO, "flock: %s", strerror(errno));
+				return refuse_opening(o->report, ERR_IO, "flock: %s", strerror(errno));
 			if (waited >= o->config->lock_wait_ms)
 				return refuse_held(o, waited);
 			pause_ms(FLOCK_POLL_MS);
@@ -214,8 +215,8 @@ static int map(struct opening *o, const struct segment_layout *layout)
 	ROSTER_ASSERT(o->seg == NULL && o->fd >= 0); /* never twice in one process */
 	base = mmap(NULL, layout->bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, o->fd, 0);
 	if (base == MAP_FAILED)
-		return refuse(o->report, ERR_NOMEM, "mapping %llu MiB: %s", (unsigned long long)(layout->bytes >> 20),
-		              strerror(errno));
+		return refuse_opening(o->report, ERR_NOMEM, "mapping %llu MiB: %s", (unsigned long long)(layout->bytes >> 20),
+		                      strerror(errno));
 	o->seg = segment_handle(base, layout, o->fd);
 	if (o->seg == NULL) {
 		munmap(base, layout->bytes);
@@ -245,21 +246,22 @@ static int make_new(struct opening *o, bool aside)
 
 	given_back = segment_given_back(o->dir_fd, o->config->name, aside);
 	if ((ret = segment_choose_bytes(o->dir_fd, o->config->limit_bytes, given_back, &bytes, why, sizeof(why))) < 0)
-		return refuse(o->report, ret, "%s", why);
+		return refuse_opening(o->report, ret, "%s", why);
 	if ((ret = segment_layout(bytes, &layout)) < 0)
-		return refuse(o->report, ret, "segment.limit %llu MiB cannot be laid out", (unsigned long long)(bytes >> 20));
+		return refuse_opening(o->report, ret, "segment.limit %llu MiB cannot be laid out",
+		                      (unsigned long long)(bytes >> 20));
 	if (ftruncate(o->fd, (off_t)bytes) < 0)
-		return refuse(o->report, ERR_IO, "ftruncate: %s", strerror(errno));
+		return refuse_opening(o->report, ERR_IO, "ftruncate: %s", strerror(errno));
 	if (posix_fallocate(o->fd, 0, (off_t)layout.descs) != 0)
-		return refuse(o->report, ERR_FULL, "the file system refuses the first %llu KiB",
-		              (unsigned long long)(layout.descs >> 10));
+		return refuse_opening(o->report, ERR_FULL, "the file system refuses the first %llu KiB",
+		                      (unsigned long long)(layout.descs >> 10));
 	if ((ret = map(o, &layout)) < 0)
 		return ret;
 	if ((ret = segment_format(o->seg)) == 0)
 		ret = segment_ensure(o->seg, 1);
 	if (ret < 0) {
 		unmap(o);
-		return refuse(o->report, ret, "the file system refuses the first pages");
+		return refuse_opening(o->report, ret, "the file system refuses the first pages");
 	}
 	FAULT_AT("segment-made");
 	return 0;
@@ -273,7 +275,7 @@ static int make_beside(struct opening *o, bool aside)
 	ROSTER_ASSERT(o->old_fd < 0); /* there is one old file */
 	o->old_fd = o->fd;
 	if ((o->fd = segment_open_beside(o->dir_fd, o->config->name)) < 0)
-		return refuse(o->report, ERR_IO, "%.60s/%.40s.new: %s", o->dir, o->config->name, strerror(errno));
+		return refuse_opening(o->report, ERR_IO, "%.60s/%.40s.new: %s", o->dir, o->config->name, strerror(errno));
 	if ((ret = make_new(o, aside)) < 0 || o->seg == NULL)
 		return ret < 0 ? ret : ERR_IO;
 	o->seg->old_fd = o->old_fd;
@@ -396,8 +398,8 @@ static void take_over(struct opening *o)
 	o->report->stale =
 	        o->config->max_age_ms != 0 && now > header->served_at_ms && now - header->served_at_ms > o->config->max_age_ms;
 	if (o->config->limit_bytes != 0 && o->config->limit_bytes / SEGMENT_PAGE != header->bytes / SEGMENT_PAGE)
-		refuse(o->report, 0, "segment.limit changed: the segment keeps its %llu MiB until it is made anew",
-		       (unsigned long long)(header->bytes >> 20));
+		refuse_opening(o->report, 0, "segment.limit changed: the segment keeps its %llu MiB until it is made anew",
+		               (unsigned long long)(header->bytes >> 20));
 }
 
 /* Takes the old content over, or says why not and leaves everything as it was. */
@@ -429,7 +431,7 @@ static int attach_only(struct opening *o, bool none)
 	const char *why = "there is none";
 	int ret = none ? 0 : attach(o, &why);
 
-	return ret < 0 || why == NULL ? ret : refuse(o->report, ERR_NOT_FOUND, "%s", why);
+	return ret < 0 || why == NULL ? ret : refuse_opening(o->report, ERR_NOT_FOUND, "%s", why);
 }
 
 static int attach_or_make(struct opening *o)
@@ -443,7 +445,7 @@ static int attach_or_make(struct opening *o)
 	if (o->config->held)
 		return make_beside(o, false);
 	if (fstat(o->fd, &st) < 0)
-		return refuse(o->report, ERR_IO, "fstat: %s", strerror(errno));
+		return refuse_opening(o->report, ERR_IO, "fstat: %s", strerror(errno));
 	if (o->config->only_attach)
 		return attach_only(o, st.st_size == 0);
 	o->report->leftover = segment_sweep(o->dir_fd, o->config->name);
@@ -453,10 +455,10 @@ static int attach_or_make(struct opening *o)
 		return ret;
 	if ((ret = make_beside(o, true)) < 0) {
 		memcpy(text, o->report->why, sizeof(text));
-		return refuse(o->report, ret, "%.200s; the old segment stays, and cannot be used: %s", text, why);
+		return refuse_opening(o->report, ret, "%.200s; the old segment stays, and cannot be used: %s", text, why);
 	}
 	o->report->origin = SEGMENT_SET_ASIDE;
-	refuse(o->report, 0, "the old segment is set aside: %s", why);
+	refuse_opening(o->report, 0, "the old segment is set aside: %s", why);
 	return 0;
 }
 
@@ -464,7 +466,8 @@ static int commit_now(struct opening *o)
 {
 	if (o->seg == NULL || o->config->later || segment_commit(o->seg) == 0)
 		return 0;
-	return refuse(o->report, ERR_IO, "%.60s/%.40s cannot be put in its place: %s", o->dir, o->config->name, strerror(errno));
+	return refuse_opening(o->report, ERR_IO, "%.60s/%.40s cannot be put in its place: %s", o->dir, o->config->name,
+	                      strerror(errno));
 }
 
 /* Nothing has happened: what was made goes, and so does what was there to be locked. */

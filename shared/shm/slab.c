@@ -110,7 +110,7 @@ static inline bool page_of(const struct tx *tx, uint32_t off, uint32_t *page_r)
 	return tx->seg->owners[*page_r] == slab_owner_mark(tx);
 }
 
-static inline bool place_of(const struct tx *tx, uint32_t off, enum slab_kind kind, struct place *place_r)
+static inline bool object_place(const struct tx *tx, uint32_t off, enum slab_kind kind, struct place *place_r)
 {
 	const struct slab_kind_row *row;
 	const struct page_desc *desc;
@@ -133,7 +133,7 @@ void *slab_try(const struct tx *tx, uint32_t off, enum slab_kind kind)
 {
 	struct place place;
 
-	return place_of(tx, off, kind, &place) ? tx->seg->base + (uint64_t)off * SEGMENT_UNIT : NULL;
+	return object_place(tx, off, kind, &place) ? tx->seg->base + (uint64_t)off * SEGMENT_UNIT : NULL;
 }
 
 void *slab_at(const struct tx *tx, uint32_t off, enum slab_kind kind)
@@ -415,7 +415,7 @@ void slab_release(struct tx *tx, uint32_t off)
 	struct place place;
 	uint64_t *word;
 
-	if (!place_of(tx, off, kind, &place) || tx->seg->descs[place.page].used == 0) {
+	if (!object_place(tx, off, kind, &place) || tx->seg->descs[place.page].used == 0) {
 		undo_fail(tx, ERR_CORRUPT);
 		return;
 	}

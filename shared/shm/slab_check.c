@@ -124,7 +124,7 @@ struct check {
 	struct slab_totals *totals;
 };
 
-static void broken(struct check *check, const char *what, uint64_t where, uint64_t found, uint64_t expected)
+static void slab_broken(struct check *check, const char *what, uint64_t where, uint64_t found, uint64_t expected)
 {
 	char text[160];
 
@@ -143,7 +143,7 @@ static void check_page(struct check *check, uint32_t page)
 	uint64_t used = 0, beyond = 0;
 
 	if (desc->kind == SLAB_NONE || desc->kind >= SLAB_KINDS) {
-		broken(check, "page owned but unused", page, desc->kind, 0);
+		slab_broken(check, "page owned but unused", page, desc->kind, 0);
 		return;
 	}
 	row = &slab_kinds[desc->kind];
@@ -152,14 +152,14 @@ static void check_page(struct check *check, uint32_t page)
 		beyond |= desc->bitmap[word] & ~slab_word_mask(row, word);
 	}
 	if (desc->used != used || used == 0)
-		broken(check, "objects of page", page, desc->used, used);
+		slab_broken(check, "objects of page", page, desc->used, used);
 	if (beyond != 0)
-		broken(check, "bits beyond the objects of page", page, beyond, 0);
+		slab_broken(check, "bits beyond the objects of page", page, beyond, 0);
 	if (desc->bin != slab_bin_for(row, (uint32_t)used))
-		broken(check, "bin of page", page, desc->bin, slab_bin_for(row, (uint32_t)used));
+		slab_broken(check, "bin of page", page, desc->bin, slab_bin_for(row, (uint32_t)used));
 	if (!neighbour_agrees(check->tx->seg, page, desc->next, true) ||
 	    !neighbour_agrees(check->tx->seg, page, desc->prev, false))
-		broken(check, "neighbours of page", page, desc->next, desc->prev);
+		slab_broken(check, "neighbours of page", page, desc->next, desc->prev);
 	check->totals->objects[desc->kind] += used;
 	check->totals->pages[desc->kind]++;
 	if (desc->bin < SLAB_BINS)
@@ -194,12 +194,12 @@ static void check_listed(struct check *check, struct slab_bin_walk *walk)
 	walk->over = true;
 	if (walk->link > seg->pages || seg->owners[walk->link - 1] != slab_owner_mark(check->tx) ||
 	    walk->seen >= check->totals->binned[walk->kind][walk->bin]) {
-		broken(check, "link in bin", walk->bin, walk->link, 0);
+		slab_broken(check, "link in bin", walk->bin, walk->link, 0);
 		return;
 	}
 	desc = &seg->descs[walk->link - 1];
 	if (desc->kind != walk->kind || desc->bin != walk->bin || desc->prev != walk->prev) {
-		broken(check, "listed page", walk->link - 1, desc->kind, walk->kind);
+		slab_broken(check, "listed page", walk->link - 1, desc->kind, walk->kind);
 		return;
 	}
 	walk->over = false;
@@ -222,7 +222,7 @@ static void check_bin(struct check *check, struct slab_bin_walk *walk, uint32_t 
 	if (walk->link != 0 && !walk->over)
 		return;
 	if (!walk->over && walk->seen != expected)
-		broken(check, "pages in bin", walk->bin, walk->seen, expected);
+		slab_broken(check, "pages in bin", walk->bin, walk->seen, expected);
 	*walk = (struct slab_bin_walk){ walk->kind, walk->bin + 1, .begun = false };
 	if (walk->bin == SLAB_BINS)
 		*walk = (struct slab_bin_walk){ walk->kind + 1, 0, .begun = false };
@@ -245,9 +245,9 @@ unsigned slab_check_totals(const struct tx *tx, struct slab_totals *totals, slab
 
 	for (uint32_t kind = 0; kind < SLAB_KINDS; kind++) {
 		if (slabs[kind].objects != totals->objects[kind])
-			broken(&check, "objects of kind", kind, slabs[kind].objects, totals->objects[kind]);
+			slab_broken(&check, "objects of kind", kind, slabs[kind].objects, totals->objects[kind]);
 		if (slabs[kind].pages != totals->pages[kind])
-			broken(&check, "pages of kind", kind, slabs[kind].pages, totals->pages[kind]);
+			slab_broken(&check, "pages of kind", kind, slabs[kind].pages, totals->pages[kind]);
 	}
 	return check.broken;
 }

@@ -336,7 +336,7 @@ static void merge(struct tx *tx, struct table *table)
 }
 
 /* Where the reference to off stands: a head or the link before it. */
-static uint32_t *place_of(const struct tx *tx, const struct table *table, uint32_t off, uint32_t hash)
+static uint32_t *link_place(const struct tx *tx, const struct table *table, uint32_t off, uint32_t hash)
 {
 	uint32_t *place = head_at(tx, table, bucket_of(table, hash));
 
@@ -351,7 +351,7 @@ static uint32_t *place_of(const struct tx *tx, const struct table *table, uint32
 void table_remove(struct tx *tx, struct table *table, uint32_t off)
 {
 	struct table_link *link = link_at(tx, table, off);
-	uint32_t *place = link == NULL ? NULL : place_of(tx, table, off, link->hash);
+	uint32_t *place = link == NULL ? NULL : link_place(tx, table, off, link->hash);
 
 	if (place == NULL || table->count == 0) {
 		undo_fail(tx, ERR_CORRUPT);
@@ -369,7 +369,7 @@ void table_remove(struct tx *tx, struct table *table, uint32_t off)
 void table_replace(struct tx *tx, struct table *table, uint32_t old, uint32_t new)
 {
 	const struct table_link *link = link_at(tx, table, old);
-	uint32_t *place = link == NULL ? NULL : place_of(tx, table, old, link->hash);
+	uint32_t *place = link == NULL ? NULL : link_place(tx, table, old, link->hash);
 
 	ROSTER_ASSERT(new != 0 && new != old);
 	if (place == NULL)
@@ -388,7 +388,7 @@ struct check {
 	unsigned broken;
 };
 
-static void broken(struct check *check, const char *what, uint64_t where)
+static void table_broken(struct check *check, const char *what, uint64_t where)
 {
 	char text[128];
 
@@ -406,18 +406,18 @@ static uint64_t check_chain(struct check *check, uint32_t bucket)
 	uint64_t seen = 0;
 
 	if (head == NULL) {
-		broken(check, "no head for bucket", bucket);
+		table_broken(check, "no head for bucket", bucket);
 		return 0;
 	}
 	for (uint32_t off = *head; off != 0; seen++) {
 		const struct table_link *link = link_at(check->tx, check->table, off);
 
 		if (link == NULL || seen > most_of(check->tx, check->table)) {
-			broken(check, link == NULL ? "reference" : "endless chain at", off);
+			table_broken(check, link == NULL ? "reference" : "endless chain at", off);
 			break;
 		}
 		if (bucket_of(check->table, link->hash) != bucket)
-			broken(check, "object in the wrong bucket", off);
+			table_broken(check, "object in the wrong bucket", off);
 		off = link->next;
 	}
 	return seen;
@@ -428,12 +428,12 @@ unsigned table_check_shape(const struct tx *tx, const struct table *table, slab_
 	struct check check = { tx, table, say, arg, 0 };
 
 	if (table->buckets < TABLE_INLINE || table->buckets > BUCKETS_MAX)
-		broken(&check, "buckets", table->buckets);
+		table_broken(&check, "buckets", table->buckets);
 	if ((table->dir != 0) != (table->buckets > TABLE_INLINE))
-		broken(&check, "directory", table->dir);
+		table_broken(&check, "directory", table->dir);
 	for (uint32_t n = table_pages(table); n < DIR_PAGES; n++) {
 		if (table_page(tx, table, n) != 0)
-			broken(&check, "page beyond the buckets", n);
+			table_broken(&check, "page beyond the buckets", n);
 	}
 	return check.broken;
 }
@@ -456,7 +456,7 @@ unsigned table_check(const struct tx *tx, const struct table *table, slab_say_fn
 	check.broken = table_check_shape(tx, table, say, arg);
 	check.broken += table_check_buckets(tx, table, 0, BUCKETS_MAX, &seen, say, arg);
 	if (seen != table->count)
-		broken(&check, "count", table->count);
+		table_broken(&check, "count", table->count);
 	return check.broken;
 }
 
