@@ -109,7 +109,7 @@ static void arrived(void)
 #endif
 
 /* The first function on the stack of a fiber; never left by return. */
-static void begin(void)
+static void fiber_begin(void)
 {
 	struct fiber *fiber = current;
 
@@ -123,14 +123,14 @@ static void begin(void)
 
 /* ---- fibers -------------------------------------------------------------------- */
 
-static bool prepare(struct fiber *fiber)
+static bool fiber_prepare(struct fiber *fiber)
 {
 	if (getcontext(&fiber->here) < 0)
 		return false;
 	fiber->here.uc_stack.ss_sp = (char *)fiber->stack + GUARD_BYTES;
 	fiber->here.uc_stack.ss_size = FIBER_STACK_BYTES;
 	fiber->here.uc_link = NULL;
-	makecontext(&fiber->here, begin, 0);
+	makecontext(&fiber->here, fiber_begin, 0);
 	return true;
 }
 
@@ -144,7 +144,7 @@ struct fiber *fiber_new(fiber_fn *fn, void *arg)
 	fiber->fn = fn;
 	fiber->arg = arg;
 	fiber->stack = stack_take();
-	if (fiber->stack != NULL && prepare(fiber))
+	if (fiber->stack != NULL && fiber_prepare(fiber))
 		return fiber;
 	if (fiber->stack != NULL)
 		stack_give_back(fiber->stack);
