@@ -196,7 +196,7 @@ static const char *read_metadata(struct beat_reader *reader, const struct json_i
 	return NULL;
 }
 
-static const char *on_item(void *arg, const struct json_item *item)
+static const char *on_beat_item(void *arg, const struct json_item *item)
 {
 	struct beat_reader *reader = arg;
 
@@ -217,7 +217,7 @@ int beat_json_parse(struct arena *arena, struct str text, struct beat_info *info
 	int ret;
 
 	*info_r = (struct beat_info){ .ephemeral = true, .metadata = { .null = true } };
-	ret = json_read(arena, text, limits, on_item, &reader, why, why_size);
+	ret = json_read(arena, text, limits, on_beat_item, &reader, why, why_size);
 	if (ret < 0)
 		return reader.no_memory ? ERR_NOMEM : ret;
 	null = info_r->metadata.null;

@@ -42,7 +42,7 @@ static struct str *field_of(struct given *given, struct str key)
 	return NULL;
 }
 
-static const char *on_item(void *arg, const struct json_item *item)
+static const char *on_checker_item(void *arg, const struct json_item *item)
 {
 	struct given *given = arg;
 	struct str *field;
@@ -76,7 +76,7 @@ int checker_parse(struct arena *arena, struct str text, struct checker *checker_
 	*checker_r = (struct checker){ .type = CHECKER_TCP, .expected = EXPECTED_CODE };
 	if (text.n == 0)
 		return 0;
-	if ((ret = json_read(arena, text, limits, on_item, &given, why, why_size)) < 0)
+	if ((ret = json_read(arena, text, limits, on_checker_item, &given, why, why_size)) < 0)
 		return ret;
 	if (!str_is_set(given.type)) {
 		snprintf(why, why_size, "missing property 'type'");

@@ -252,7 +252,7 @@ static int packed_write(void *data, const char *p, size_t n)
 	return 0;
 }
 
-static void pack_text(msgpack_packer *packer, struct str s)
+static void pack_metadata_text(msgpack_packer *packer, struct str s)
 {
 	if (!str_is_set(s)) {
 		msgpack_pack_nil(packer);
@@ -279,8 +279,8 @@ static int pack_pairs(struct arena *arena, const struct metadata_pair *pairs, si
 	msgpack_packer_init(&packer, &packed, packed_write);
 	msgpack_pack_map(&packer, count);
 	for (size_t i = 0; i < count; i++) {
-		pack_text(&packer, pairs[i].key);
-		pack_text(&packer, pairs[i].value);
+		pack_metadata_text(&packer, pairs[i].key);
+		pack_metadata_text(&packer, pairs[i].value);
 	}
 	*packed_r = str_make(packed.p, packed.n);
 	return 0;
@@ -323,7 +323,8 @@ static void metadata_init(struct instance_metadata *metadata)
 }
 
 /* From unique pairs in their final order. */
-static int finish(struct arena *arena, const struct metadata_pair *pairs, size_t count, struct instance_metadata *metadata_r)
+static int finish_metadata(struct arena *arena, const struct metadata_pair *pairs, size_t count,
+                           struct instance_metadata *metadata_r)
 {
 	metadata_init(metadata_r);
 	for (size_t i = 0; i < count; i++) {
@@ -341,7 +342,7 @@ static int finish_pairs(struct pairs *pairs, struct instance_metadata *metadata_
 		return pairs->err;
 	if ((ret = drop_doubles(pairs)) < 0)
 		return ret;
-	return finish(pairs->arena, pairs->at, pairs->count, metadata_r);
+	return finish_metadata(pairs->arena, pairs->at, pairs->count, metadata_r);
 }
 
 int metadata_pack(struct arena *arena, const struct metadata_pair *given, size_t count, struct instance_metadata *metadata_r)
@@ -360,7 +361,7 @@ struct json_pairs {
 	bool null;
 };
 
-static const char *on_item(void *arg, const struct json_item *item)
+static const char *on_metadata_item(void *arg, const struct json_item *item)
 {
 	struct json_pairs *json = arg;
 
@@ -378,7 +379,7 @@ static int parse_json(struct arena *arena, struct str text, struct instance_meta
 {
 	struct json_pairs json = { .pairs = { .arena = arena } };
 	struct json_limits limits = { .depth = 2, .keys = KEYS_MAX };
-	int ret = json_read(arena, text, limits, on_item, &json, NULL, 0);
+	int ret = json_read(arena, text, limits, on_metadata_item, &json, NULL, 0);
 
 	if (ret < 0)
 		return ret;
@@ -469,7 +470,7 @@ static int parse_pieces(struct arena *arena, struct str text, struct instance_me
 		return ret;
 	if (pairs.count > 1 && (ret = java_order(&pairs)) < 0)
 		return ret;
-	return finish(arena, pairs.at, pairs.count, metadata_r);
+	return finish_metadata(arena, pairs.at, pairs.count, metadata_r);
 }
 
 int metadata_parse(struct arena *arena, struct str text, struct instance_metadata *metadata_r)
@@ -515,5 +516,5 @@ int metadata_without(struct arena *arena, struct str old, struct str change, str
 			pairs.at[kept++] = pairs.at[i];
 		ret = breathe(&pairs.breath, PAIR_WEIGHT + pairs.at[i].key.n);
 	}
-	return ret < 0 ? ret : finish(arena, pairs.at, kept, metadata_r);
+	return ret < 0 ? ret : finish_metadata(arena, pairs.at, kept, metadata_r);
 }

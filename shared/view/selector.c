@@ -21,7 +21,7 @@ static struct str text_of(const struct json_item *item)
 	return item->kind == JSON_OBJECT || item->kind == JSON_ARRAY ? STR("") : item->text;
 }
 
-static const char *on_item(void *arg, const struct json_item *item)
+static const char *on_selector_item(void *arg, const struct json_item *item)
 {
 	struct given *given = arg;
 
@@ -34,7 +34,7 @@ static const char *on_item(void *arg, const struct json_item *item)
 	return NULL;
 }
 
-static struct str without_blanks(struct arena *arena, struct str text)
+static struct str strip_blanks(struct arena *arena, struct str text)
 {
 	char *p = arena_alloc(arena, text.n + 1);
 	size_t n = 0;
@@ -99,7 +99,7 @@ static int read_labels(struct str expression, struct str labels[LABELS_MAX])
 static enum selector_verdict show_label(struct arena *arena, struct str expression, struct str *shown_r)
 {
 	struct str labels[LABELS_MAX];
-	struct str bare = without_blanks(arena, expression);
+	struct str bare = strip_blanks(arena, expression);
 	int count;
 	struct buf b;
 
@@ -135,7 +135,7 @@ enum selector_verdict selector_parse(struct arena *arena, struct str text, struc
 		return SELECTOR_OK;
 	if (url_decode(arena, text, true, &decoded) < 0)
 		decoded = text;
-	if (json_read(arena, decoded, limits, on_item, &given, why, why_size) < 0)
+	if (json_read(arena, decoded, limits, on_selector_item, &given, why, why_size) < 0)
 		return SELECTOR_JSON;
 	if (!str_is_set(given.type))
 		return SELECTOR_NO_TYPE;
