@@ -21,7 +21,7 @@ static const struct unit size_units[] = {
 };
 static const struct unit no_units[] = { { "", 1 }, { NULL, 0 } };
 
-static __attribute__((format(printf, 3, 4))) int refuse(char why[CONFIG_WHY], int code, const char *format, ...)
+static __attribute__((format(printf, 3, 4))) int refuse_value(char why[CONFIG_WHY], int code, const char *format, ...)
 {
 	va_list args;
 
@@ -147,11 +147,11 @@ static int set_number(struct config *config, const struct config_key *key, struc
 	uint64_t value;
 
 	if (!parse_number(key->type, text, &value))
-		return refuse(why, ERR_SYNTAX, "%s", wanted[key->type]);
+		return refuse_value(why, ERR_SYNTAX, "%s", wanted[key->type]);
 	if (value < key->min || value > key->max) {
-		return refuse(why, ERR_RANGE, "out of range (%s to %s)",
-		              config_number_text(key->type, key->min, low, sizeof(low)),
-		              config_number_text(key->type, key->max, high, sizeof(high)));
+		return refuse_value(why, ERR_RANGE, "out of range (%s to %s)",
+		                    config_number_text(key->type, key->min, low, sizeof(low)),
+		                    config_number_text(key->type, key->max, high, sizeof(high)));
 	}
 	store_number(config, key, value);
 	return 0;
@@ -164,7 +164,7 @@ static int set_bool(struct config *config, const struct config_key *key, struct 
 	bool yes = str_eq(text, STR("true"));
 
 	if (!yes && !str_eq(text, STR("false")))
-		return refuse(why, ERR_SYNTAX, "neither true nor false");
+		return refuse_value(why, ERR_SYNTAX, "neither true nor false");
 	store_number(config, key, yes);
 	return 0;
 }
@@ -271,20 +271,20 @@ static int set_text(struct config *config, const struct config_key *key, struct 
 	char *to = field(config, key);
 
 	if (has_control_byte(text))
-		return refuse(why, ERR_SYNTAX, "has a control character");
+		return refuse_value(why, ERR_SYNTAX, "has a control character");
 	if (text.n < key->min)
-		return refuse(why, ERR_RANGE, "must not be empty");
+		return refuse_value(why, ERR_RANGE, "must not be empty");
 	if (text.n > key->max)
-		return refuse(why, ERR_RANGE, "longer than %" PRIu64 " bytes", key->max);
+		return refuse_value(why, ERR_RANGE, "longer than %" PRIu64 " bytes", key->max);
 	if (key->type == CONFIG_PATH && text.n > 0 && text.p[0] != '/')
-		return refuse(why, ERR_SYNTAX, "not an absolute path");
+		return refuse_value(why, ERR_SYNTAX, "not an absolute path");
 	if (key->type == CONFIG_CONTEXT && context_refusal(text) != NULL)
-		return refuse(why, ERR_SYNTAX, "%s", context_refusal(text));
+		return refuse_value(why, ERR_SYNTAX, "%s", context_refusal(text));
 	if (key->type == CONFIG_ADDRESS && address_parse(text, address) < 0)
-		return refuse(why, ERR_SYNTAX, "not a literal IP address");
+		return refuse_value(why, ERR_SYNTAX, "not a literal IP address");
 	if (key->type == CONFIG_ORIGINS && !are_origins(text))
-		return refuse(why, ERR_SYNTAX,
-		              "neither echo nor off nor origins like https://a.example or http://b.example:8080");
+		return refuse_value(why, ERR_SYNTAX,
+		                    "neither echo nor off nor origins like https://a.example or http://b.example:8080");
 	ROSTER_ASSERT(text.n < key->size); /* the row's max leaves room for the zero byte */
 	memset(to, 0, key->size);
 	memcpy(to, text.p, text.n);
@@ -317,7 +317,7 @@ static int add_trusted(struct config *config, const struct config_key *key, stru
 
 	if (address_parse_range(source, entry.source, &entry.source_bits) < 0 ||
 	    address_parse_range(claimed, entry.claimed, &entry.claimed_bits) < 0)
-		return refuse(why, ERR_SYNTAX, "not an entry like \"10.0.0.1 10.0.0.0/8\"");
+		return refuse_value(why, ERR_SYNTAX, "not an entry like \"10.0.0.1 10.0.0.0/8\"");
 	ROSTER_ASSERT((list_count(config, key) + 1) * sizeof(entry) <= key->size);
 	((struct address_claim *)field(config, key))[list_count(config, key)] = entry;
 	return 0;
@@ -328,7 +328,7 @@ static int add_range(struct config *config, const struct config_key *key, struct
 	struct config_range range = { 0 };
 
 	if (address_parse_range(str_trim(item), range.address, &range.bits) < 0)
-		return refuse(why, ERR_SYNTAX, "not an entry like \"10.0.0.0/8\"");
+		return refuse_value(why, ERR_SYNTAX, "not an entry like \"10.0.0.0/8\"");
 	ROSTER_ASSERT((list_count(config, key) + 1) * sizeof(range) <= key->size);
 	((struct config_range *)field(config, key))[list_count(config, key)] = range;
 	return 0;
@@ -340,7 +340,7 @@ int config_list_add(struct config *config, const struct config_key *key, struct 
 	int ret;
 
 	if (count >= key->max)
-		return refuse(why, ERR_RANGE, "more than %" PRIu64 " entries", key->max);
+		return refuse_value(why, ERR_RANGE, "more than %" PRIu64 " entries", key->max);
 	ret = key->type == CONFIG_TRUSTED ? add_trusted(config, key, item, why) : add_range(config, key, item, why);
 	if (ret == 0)
 		set_list_count(config, key, count + 1);
