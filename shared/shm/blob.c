@@ -10,6 +10,7 @@
 #define CHUNK_BYTES (SEGMENT_PAGE - HEAD)
 #define CHUNKS_MAX (BLOB_MAX_BYTES / CHUNK_BYTES)
 
+/* The kinds of blobs follow each other by size, the largest last. */
 static enum slab_kind kind_for(uint32_t len)
 {
 	enum slab_kind kind = SLAB_BLOB32;
@@ -25,7 +26,7 @@ static char *bytes_of(struct blob *blob)
 	return (char *)(blob + 1);
 }
 
-/* NULL unless off is a blob whose length fits into its object. */
+/* Returns NULL unless off is a blob whose length fits into its object. */
 static struct blob *blob_at(const struct tx *tx, uint32_t off)
 {
 	enum slab_kind kind = slab_kind_at(tx, off);
@@ -38,7 +39,7 @@ static struct blob *blob_at(const struct tx *tx, uint32_t off)
 	return blob;
 }
 
-/* One chunk with the text's first bytes; *text shrinks to what is left. */
+/* Makes one chunk of the text's first bytes; *text shrinks to what is left. */
 static struct blob *chunk_new(struct tx *tx, struct str *text, uint32_t *off_r)
 {
 	uint32_t len = text->n < CHUNK_BYTES ? (uint32_t)text->n : CHUNK_BYTES;
@@ -68,6 +69,7 @@ uint32_t blob_new(struct tx *tx, struct str text)
 		return 0;
 	}
 	last = chunk_new(tx, &text, &first);
+	/* Nobody can reach the chain yet, so its links are not logged. */
 	while (last != NULL && text.n > 0)
 		last = chunk_new(tx, &text, &last->next);
 	return last == NULL ? 0 : first;
@@ -78,7 +80,7 @@ void blob_free(struct tx *tx, uint32_t off)
 	for (uint32_t i = 0; off != 0; i++) {
 		const struct blob *blob = blob_at(tx, off);
 
-		if (blob == NULL || i >= CHUNKS_MAX) {
+		if (blob == NULL || i >= CHUNKS_MAX) { /* a longer chain runs in a circle */
 			undo_fail(tx, ERR_CORRUPT);
 			return;
 		}
@@ -97,6 +99,8 @@ uint32_t blob_copy(const struct tx *tx, uint32_t off, char *out, uint32_t size)
 
 		if (blob == NULL)
 			break;
+		/* What does not fit is still counted: the caller then asks for room and comes
+		 * again. */
 		if (done < size)
 			memcpy(out + done, bytes_of(blob), blob->len < size - done ? blob->len : size - done);
 		done += blob->len;
@@ -110,6 +114,7 @@ uint32_t blob_len(const struct tx *tx, uint32_t off)
 	return blob_copy(tx, off, NULL, 0);
 }
 
+/* Compares chunk by chunk, without a copy of the whole. */
 bool blob_equal(const struct tx *tx, uint32_t off, struct str text)
 {
 	for (uint32_t i = 0; off != 0 && i < CHUNKS_MAX; i++) {
@@ -152,6 +157,7 @@ uint32_t blob_cost(uint32_t len)
 {
 	uint32_t whole = len / CHUNK_BYTES, rest = len % CHUNK_BYTES;
 
+	/* Only an empty text has a chunk with nothing in it. */
 	if (whole > 0 && rest == 0)
 		return whole * SEGMENT_PAGE;
 	return whole * SEGMENT_PAGE + slab_object_bytes(kind_for(rest));

@@ -19,10 +19,10 @@
 enum brake_phase {
 	BRAKE_OPEN,     /* removals go on */
 	BRAKE_HOLDING,  /* no removal by expiry */
-	BRAKE_RELEASED, /* let go; not armed again before what is lost would not make it hold */
+	BRAKE_RELEASED, /* as open, but armed again only by a look that would not make it hold */
 };
 
-/* A source that instances were removed of (keeper/gone.h). */
+/* A source whose instances were removed (keeper/gone.h). */
 struct brake_gone {
 	uint64_t last;  /* source << 32 | number of the bucket of the last removal; 0: free */
 	uint64_t count; /* number of the bucket of the first one << 32 | instances */
@@ -31,7 +31,7 @@ struct brake_gone {
 struct brake_state {
 	_Alignas(64) uint64_t state; /* enum brake_phase << 56 | health clock when it began */
 	uint64_t release;            /* the `state` that an operator asks to let go: an old request cannot meet a new holding */
-	/* As last judged, for people. */
+	/* What the brake saw when it last judged, for people. */
 	uint64_t lost;      /* that have beaten, and are to be removed within a period */
 	uint64_t held;      /* those whose time is over, whether they have beaten or not */
 	uint64_t removed;   /* by expiry, in the period until then; of those that have beaten */

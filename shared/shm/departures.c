@@ -30,7 +30,8 @@ uint64_t departures_key(const uint8_t address[16])
 	if (memcmp(address, mapped, sizeof(mapped)) == 0)
 		return MAPPED | big_endian(address + 12, 4);
 	key = big_endian(address, 8);
-	return key != 0 ? key : 1; /* ::1 and others of ::/64 */
+	/* 0 is a free place, but also the prefix of ::1 and all others of ::/64. */
+	return key != 0 ? key : 1;
 }
 
 const char *departures_text(uint64_t key, char out[DEPARTURES_TEXT])
@@ -55,6 +56,7 @@ static bool swap(uint64_t *word, uint64_t *old, uint64_t value)
 	return __atomic_compare_exchange_n(word, old, value, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED);
 }
 
+/* A word counts for one period only, whose number it has: one of an older period is 0 by now. */
 static uint64_t count_in(const struct departures_source *source, uint64_t period)
 {
 	uint64_t word = word_load(&source->counts[period & 1]);
@@ -71,7 +73,7 @@ uint64_t departures_count(const struct departures_source *source, uint64_t now_m
 	return count_in(source, period) + count_in(source, period - 1) * (period_ms - now_ms % period_ms) / period_ms;
 }
 
-/* The count stops at the largest number. */
+/* The count stops at the largest number instead of going round to 0. */
 static void count_up(struct departures_source *source, uint64_t period, uint32_t count)
 {
 	uint64_t *word = &source->counts[period & 1], old = word_load(word), have, next;
@@ -102,7 +104,8 @@ static struct departures_source *find_source(const struct departures *d, uint64_
 	return NULL;
 }
 
-/* The place with the fewest departures changes hands: emptied first, so that nobody inherits a count. */
+/* The place with the fewest departures changes hands. It is emptied first, so that nobody inherits
+ * a count. Returns NULL when somebody else was faster: these departures are then not counted. */
 static struct departures_source *claim(struct departures *d, uint64_t key, uint64_t now_ms, uint64_t period_ms)
 {
 	struct departures_source *set = set_of(d, key), *best = set;

@@ -1,19 +1,22 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* fault.h - numbered crash points.
  *
- * FAULT("name") compiles to nothing unless configured with --enable-faults. There,
- * each passage counts; when the count reaches the armed number, the process kills
- * itself with SIGKILL at exactly this place. Placed before and after each store
- * that other processes can see, around page takes, queue links and lock hand-over.
- * Arming is per process and inherited by fork; ROSTER_FAULT=N in the environment
- * arms a child at start (role filter: ROSTER_FAULT_ROLE=worker). With ROSTER_FAULT_STOP set the child is
- * stopped (SIGSTOP) there instead; continued, it goes on. ROSTER_FAULT_MEAN_worker=N arms each worker at a random number
- * of its own, N on average, and so for the other roles: every generation dies at another place.
+ * FAULT("name") compiles to nothing unless configured with --enable-faults. There, each passage
+ * counts; when the count reaches the armed number, the process kills itself with SIGKILL at exactly
+ * this place. Points stand before and after each store that other processes can see, around page
+ * takes, queue links and lock hand-over.
  *
- * FAULT_AT("name") is a place of its own that ends in another way: ROSTER_FAULT_AT=name=segv (or abort, exit,
- * hang, kill). Names: trial, upgrade-begin, upgrade-adopt, upgrade-prove, and the role of each child; on the way of a new file
- * into the place of an old one: segment-made, load-service, segment-whole, segment-two-names, segment-renamed, newfile-empty,
- * save-services, newfile-whole, newfile-named, files-fresh. */
+ * Arming is per process and inherited by fork. ROSTER_FAULT=N in the environment arms a child at
+ * its start, with ROSTER_FAULT_ROLE=worker only one of that role. With ROSTER_FAULT_STOP set the
+ * child is stopped (SIGSTOP) there instead; continued, it goes on. ROSTER_FAULT_MEAN_worker=N arms
+ * each worker at a random number of its own, N on average, and so for the other roles: every
+ * generation dies at another place.
+ *
+ * FAULT_AT("name") is a place of its own that ends in another way: ROSTER_FAULT_AT=name=segv (or
+ * abort, exit, hang, kill). Names are trial, upgrade-begin, upgrade-adopt, upgrade-prove and the
+ * role of each child; on the way of a new file into the place of an old one segment-made,
+ * load-service, segment-whole, segment-two-names, segment-renamed, newfile-empty, save-services,
+ * newfile-whole, newfile-named, files-fresh. */
 #ifndef SHM_FAULT_H
 #define SHM_FAULT_H
 
@@ -21,13 +24,13 @@
 
 #ifdef ROSTER_FAULTS
 void fault_point(const char *name);
-/* 0 disarms. The count starts again at zero. */
+/* Arms the point that is passed as number `at`; 0 disarms. The count begins again at zero. */
 void fault_arm(uint64_t at);
 uint64_t fault_count(void);
-/* Whoever kills itself leaves the name of the point here: memory shared with its relatives by fork, for whom the same text
- * stands at the same address. NULL: nowhere. */
+/* Who kills himself leaves the name of the point in *where (NULL: nowhere), which is memory shared
+ * with his relatives by fork. For them the same text stands at the same address. */
 void fault_tell(const char *volatile *where);
-/* A child, when it enters its role: obeys the environment. */
+/* Called by a child when it enters its role: arms it as the environment says. */
 void fault_arm_from_environment(const char *role);
 #define FAULT(name) fault_point(name)
 void fault_at(const char *name);

@@ -14,8 +14,8 @@ static uint64_t since(uint64_t mono_ms, uint64_t then_ms)
 	return mono_ms > then_ms ? mono_ms - then_ms : 0;
 }
 
-/* The keeper stores the instant before the sum, so what a reader can see between the two is a
- * clock that is one tick behind for some nanoseconds, never one that runs ahead. */
+/* The keeper stores the instant before the sum. So what a reader can see between the two is a clock
+ * that is one tick behind for some nanoseconds, and never one that runs ahead. */
 uint64_t health_now(const struct segment *seg)
 {
 	uint64_t health, mono, elapsed;
@@ -33,6 +33,8 @@ void health_tick(struct segment *seg, uint64_t mono_ms, bool can_receive)
 	struct segment_header *header = seg->header;
 	uint64_t elapsed = since(mono_ms, header->health_mono_ms);
 
+	/* While the keeper stood still, perhaps nobody could be heard: better to expire late than
+	 * early. */
 	if (elapsed > HEALTH_STEP_MAX_MS)
 		elapsed = HEALTH_STEP_MAX_MS;
 	__atomic_store_n(&header->health_mono_ms, mono_ms, __ATOMIC_RELEASE);
@@ -57,6 +59,8 @@ void beat_touch(uint64_t *word, uint64_t health_ms, uint8_t node, uint64_t flags
 
 	ROSTER_ASSERT((uintptr_t)word % sizeof(*word) == 0); /* or the store would not be whole */
 	ROSTER_ASSERT(flags << 8 == 0);
+	/* Not a compare-and-swap: writers of one instance have its shard's lock, readers need only
+	 * whole words. */
 	if ((health_ms & BEAT_TIME_MASK) >= beat_ms(old))
 		__atomic_store_n(word, beat_word(health_ms, node) | kept | flags, __ATOMIC_RELAXED);
 	FAULT("beat-touched");

@@ -22,10 +22,13 @@
 /* Flag of a beat word: a beat was heard since it was begun, not only the registration. */
 #define BEAT_HEARD (1ULL << 56)
 
+/* The time now, the part since the last tick included. */
 uint64_t health_now(const struct segment *seg);
-/* Keeper only. can_receive: at least one worker is ready, running and not stuck. */
+/* Moves the clock on; called by the keeper only. can_receive: at least one worker is ready, running
+ * and not stuck. */
 void health_tick(struct segment *seg, uint64_t mono_ms, bool can_receive);
-/* Master, at attach: the clock goes on where it stood; monotonic time restarts here. */
+/* For the master, at an attach: the clock goes on where it stood, and monotonic time begins
+ * here. */
 void health_attach(struct segment *seg, uint64_t mono_ms);
 
 static inline uint64_t beat_word(uint64_t health_ms, uint8_t node)
@@ -43,7 +46,7 @@ static inline bool beat_heard(uint64_t word)
 	return (word & BEAT_HEARD) != 0;
 }
 
-/* Keeps the later time, and the flags that are set; adds `flags`. */
+/* Stores the later of two times, keeps the flags that are set, and adds `flags`. */
 void beat_touch(uint64_t *word, uint64_t health_ms, uint8_t node, uint64_t flags);
 
 #endif

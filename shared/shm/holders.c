@@ -24,7 +24,8 @@ struct holders {
 	char titles[HOLDERS_MAX][32];
 };
 
-/* First words of the command line; false: no such process, or one without (a zombie holds nothing). */
+/* Reads the first words of the command line, with bytes that could spoil a log line as '?'. Returns
+ * false when there is no such process, or one without a command line: a zombie holds nothing. */
 static bool read_title(uint32_t pid, char *out, size_t size)
 {
 	char path[64];
@@ -45,6 +46,7 @@ static bool read_title(uint32_t pid, char *out, size_t size)
 	return true;
 }
 
+/* Adds a process that lives and is not listed yet. */
 static void add(struct holders *holders, uint32_t pid, bool ours_only)
 {
 	char *title = holders->titles[holders->count < HOLDERS_MAX ? holders->count : 0];
@@ -60,7 +62,7 @@ static void add(struct holders *holders, uint32_t pid, bool ours_only)
 	holders->pids[holders->count++] = pid;
 }
 
-/* "1: FLOCK  ADVISORY  WRITE 1234 00:1b:5678 0 EOF" */
+/* A line of /proc/locks is like "1: FLOCK  ADVISORY  WRITE 1234 00:1b:5678 0 EOF". */
 static void add_lockers(struct holders *holders, const struct stat *file)
 {
 	FILE *in = fopen("/proc/locks", "re");
@@ -78,7 +80,7 @@ static void add_lockers(struct holders *holders, const struct stat *file)
 		fclose(in);
 }
 
-/* A file of another layout has its slots elsewhere. */
+/* Has the file our layout? Another one has its slots elsewhere. */
 static bool is_ours(int fd)
 {
 	struct segment_header header;

@@ -50,6 +50,8 @@ static inline uint32_t own_pid(void)
 
 /* ---- making ---------------------------------------------------------------- */
 
+/* Robust: the kernel tells the next taker that the owner died. Error-checking: who takes a lock
+ * that he holds gets an error, instead of waiting for himself. */
 static int mutex_init(pthread_mutex_t *mutex)
 {
 	pthread_mutexattr_t attr;
@@ -97,6 +99,7 @@ unsigned lock_recover_all(struct segment *seg)
 
 /* ---- after a death --------------------------------------------------------- */
 
+/* Says that a dead owner was rolled back: a counter, an event, and a wake-up for each consumer. */
 static void tell(struct segment *seg, uint32_t shard)
 {
 	struct ring_event event = { .stamp = stamp_next(seg),
@@ -115,7 +118,9 @@ static void tell(struct segment *seg, uint32_t shard)
 	}
 }
 
-/* Everything up to pthread_mutex_consistent() may be killed and is then done again. */
+/* A repairer that dies before pthread_mutex_consistent() has happened leaves the lock as he found
+ * it: the next taker does all of this again. One that dies behind it has only not told anybody,
+ * which the master makes up for by waking the consumers at each death. */
 static int recover(struct tx *tx)
 {
 	struct segment *seg = tx->seg;
@@ -123,7 +128,8 @@ static int recover(struct tx *tx)
 
 	undo_recover(tx);
 	if (tx->err != 0) {
-		/* Not marked consistent: nobody gets this shard again, the master makes a new segment. */
+		/* Unlocked without being marked consistent, the lock refuses everybody from now on,
+		 * and the master makes a new segment. */
 		pthread_mutex_unlock(&tx->shard->lock);
 		return ERR_CORRUPT;
 	}
@@ -155,7 +161,7 @@ static struct timespec in_ms(uint64_t ms)
 	return t;
 }
 
-/* Waits in steps of the limit; each step that passes is reported. */
+/* Waits in steps of the limit, and reports the owner after each step that has passed in vain. */
 static int wait_for(struct shard *shard)
 {
 	int rc = ETIMEDOUT;
@@ -180,6 +186,8 @@ int lock_take(struct segment *seg, uint32_t shard, struct tx *tx_r)
 		return ERR_LOCK;
 	/* Never two shards at once. The same one again is refused by the mutex itself. */
 	ROSTER_ASSERT(seg->held == NULL || seg->held == s);
+	/* Most locks are free. Only for one that is not, the clock is read and the wait is
+	 * counted. */
 	rc = pthread_mutex_trylock(&s->lock);
 	if (rc == EBUSY) {
 		__atomic_fetch_add(&seg->header->lock_waits, 1, __ATOMIC_RELAXED);
@@ -207,7 +215,10 @@ void lock_drop(struct tx *tx)
 
 	if (shard == NULL)
 		return;
-	ROSTER_ASSERT(shard == tx->seg->held); /* the transaction of this hold, not of one that is over */
+	/* The transaction belongs to this hold, not to one that is over. */
+	ROSTER_ASSERT(shard == tx->seg->held);
+	/* Pages count too: one may have been taken by an operation that failed before it logged a
+	 * word. */
 	if (tx->entries > 0 || tx->frees > 0 || tx->pages > 0)
 		undo_rollback(tx);
 	tx->shard = NULL;
@@ -223,6 +234,8 @@ void lock_drop(struct tx *tx)
 
 /* ---- probe ----------------------------------------------------------------- */
 
+/* The child dies with the lock in its hands. What counts is how this process gets it afterwards:
+ * told of the death (EOWNERDEAD), never, or as if nobody had had it. */
 static int probe_with(pthread_mutex_t *mutex, lock_probe_fn *before, void *arg)
 {
 	struct timespec until;

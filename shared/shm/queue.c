@@ -10,8 +10,8 @@
 
 #define TIME_BITS 56 /* of the state of a link, above the changes */
 
-/* Set by an announce that found its bit clear, until the wake. Private to the process: a
- * death in between is covered by the master. */
+/* True from an announce that found its bit clear until the wake. It is private to the process,
+ * because a death in between is covered by the master, which wakes the consumers. */
 static bool announced[QUEUE_CONSUMERS];
 
 static struct queue_words *words(const struct segment *seg)
@@ -19,6 +19,7 @@ static struct queue_words *words(const struct segment *seg)
 	return (struct queue_words *)(seg->base + SEGMENT_QUEUE_AT);
 }
 
+/* Returns the link inside an object, or NULL with an error. */
 static struct queue_link *link_of(struct tx *tx, uint32_t off, enum slab_kind kind, uint32_t link_off)
 {
 	uint8_t *object = slab_at(tx, off, kind);
@@ -35,7 +36,8 @@ static void append(struct tx *tx, struct queue_list *list, uint32_t off, struct 
 {
 	uint32_t ends[2] = { list->first == 0 ? off : list->first, off };
 
-	/* An unlinked link means nothing to anybody, so these two need no entry. */
+	/* As long as its state is 0 nobody reads the links of an object, so these two need no
+	 * entry. */
 	link->next = 0;
 	link->prev = list->last;
 	if (last != NULL)
@@ -50,7 +52,8 @@ void queue_mark(struct tx *tx, struct queue_list *list, uint32_t off, enum slab_
 	struct queue_link *link = link_of(tx, off, kind, link_off);
 	struct queue_link *last = NULL;
 
-	ROSTER_ASSERT(change >> CHANGE_BITS == 0 && now_ms >> TIME_BITS == 0); /* both fit into the state of a link */
+	/* Both fit into the state of a link. */
+	ROSTER_ASSERT(change >> CHANGE_BITS == 0 && now_ms >> TIME_BITS == 0);
 	if (link == NULL || change == 0)
 		return;
 	if (queue_link_pending(link) != 0) {
@@ -78,6 +81,7 @@ uint32_t queue_take(struct tx *tx, struct queue_list *list, uint32_t off, enum s
 	*changed_at_r = queue_link_changed_ms(link);
 	prev = link->prev == 0 ? NULL : link_of(tx, link->prev, kind, link_off);
 	next = link->next == 0 ? NULL : link_of(tx, link->next, kind, link_off);
+	/* Neighbours that do not know the object are left alone, so that damage does not spread. */
 	if (tx->err != 0 || (prev == NULL ? list->first : prev->next) != off || (next == NULL ? list->last : next->prev) != off) {
 		undo_fail(tx, ERR_CORRUPT);
 		return 0;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* queue.h - the change queue: which services changed, per consumer.
+/* queue.h - the change queue: which services have changed, for each consumer.
  *
  * Each shard links its changed services into a list inside the same transaction as
  * the change; one 64-bit word a consumer says which shards have any; an eventfd wakes
@@ -7,7 +7,7 @@
  * that dies between commit and wake-up is covered by the master, which wakes every
  * consumer on each SIGCHLD, and by the roll-back, which does the same.
  *
- * The time of the *first* change since the take (CLOCK_MONOTONIC) is stored, so that a
+ * The time of the *first* change since the service was taken (CLOCK_MONOTONIC) is stored, so that a
  * restarted consumer keeps the merge window. Lists are first in, first out. */
 #ifndef SHM_QUEUE_H
 #define SHM_QUEUE_H
@@ -30,7 +30,7 @@ enum change {
 
 #define CHANGE_BITS 4 /* of those above; a link has room for 8 */
 
-/* Inside the linked object, one a consumer. */
+/* Stands inside the linked object, one for each consumer. */
 struct queue_link {
 	uint32_t next, prev; /* references of the objects, 0: end */
 	uint64_t state;      /* bits 0..7: enum change, 0: not linked; above: ms of the first change */
@@ -45,32 +45,34 @@ static inline uint64_t queue_link_changed_ms(const struct queue_link *link)
 	return link->state >> 8;
 }
 
-/* At the root of a shard, one a consumer. */
+/* Stands at the root of a shard, one for each consumer. */
 struct queue_list {
 	uint32_t first, last;
 	uint64_t count;
 };
 
-/* In the segment, beside the header. */
+/* Stands in the first page of the segment, behind the header. */
 struct queue_words {
-	_Alignas(64) uint64_t dirty[QUEUE_CONSUMERS];
+	_Alignas(64) uint64_t dirty[QUEUE_CONSUMERS]; /* bit n: shard n has some */
 };
 
-/* Links (or only adds the bits). `link` is the object's link for that consumer;
- * `link_off` its distance from the object's start, the same for all of the kind.
- * Logged: at most 5 entries. */
+/* Links the object behind the others, or only adds the bits when it is linked already. `link_off`
+ * is the distance of its link for that consumer from its start, the same for all of the kind. This
+ * takes at most 5 entries of the log. */
 void queue_mark(struct tx *tx, struct queue_list *list, uint32_t off, enum slab_kind kind, uint32_t link_off, uint32_t change,
                 uint64_t now_ms);
-/* Unlinks; returns the pending bits and, through changed_at_r, the time of the first change. */
+/* Unlinks the object. Returns its pending bits and, through changed_at_r, the time of the first
+ * change; 0 when it is not linked, or with an error in tx. */
 uint32_t queue_take(struct tx *tx, struct queue_list *list, uint32_t off, enum slab_kind kind, uint32_t link_off,
                     uint64_t *changed_at_r);
 
-/* After undo_commit() and before lock_drop(): says "this shard has some". */
+/* Says "this shard has some": after undo_commit() and before lock_drop(). */
 void queue_announce(struct segment *seg, uint32_t shard, uint32_t consumer);
-/* After lock_drop(): one write to the eventfd, only if the announce set a new bit. */
+/* Wakes the consumer by one write to its eventfd, if an announce since the last one set a new bit.
+ * A system call: after lock_drop(). */
 void queue_wake(struct segment *seg, uint32_t consumer);
-/* Consumer: takes the word (atomic exchange with 0). A consumer that dies behind it
- * scans all lists at its next start. */
+/* For the consumer: takes the word (an atomic exchange with 0). One that dies behind it scans all
+ * lists at its next start. */
 uint64_t queue_take_dirty(struct segment *seg, uint32_t consumer);
 
 #endif

@@ -7,8 +7,9 @@
 #include "shared/base/clock.h"
 #include "shared/shm/fault.h"
 
-/* A slot's word: 0 nothing readable; position + 1 published; with BUSY, being written: who
- * claimed which position, and when, so that readers can tell slow from dead. */
+/* The word of a slot is 0 when nothing can be read, and the position + 1 of the event that is
+ * published. With BUSY the slot is being written: the word says for which position and since when,
+ * so that readers can tell a slow writer from a dead one. */
 #define BUSY (1ULL << 63)
 #define BUSY_TIME_SHIFT 32
 #define BUSY_TIME_MASK 0x7fffffffULL
@@ -46,7 +47,8 @@ uint64_t ring_bytes(uint32_t slots, bool names)
 
 void ring_create(struct ring *ring, uint32_t slots, bool names)
 {
-	ROSTER_ASSERT(slots != 0 && (slots & (slots - 1)) == 0); /* a busy word keeps the lower half of a position only */
+	/* A busy word keeps the lower half of a position only. */
+	ROSTER_ASSERT(slots != 0 && (slots & (slots - 1)) == 0);
 	ROSTER_ASSERT(ring->head == 0);
 	ring->slots = slots;
 	ring->slot_bytes = slot_bytes(names);
@@ -72,6 +74,7 @@ static inline uint64_t busy_word(uint64_t position, uint64_t now_ms)
 	return BUSY | (now_ms & BUSY_TIME_MASK) << BUSY_TIME_SHIFT | ((position + 1) & BUSY_POSITION_MASK);
 }
 
+/* Has this position been claimed, whether it is published by now or not? */
 static inline bool is_claim_of(uint64_t word, uint64_t position)
 {
 	if ((word & BUSY) != 0)
@@ -103,8 +106,8 @@ unsigned ring_check(const struct ring *ring, uint64_t from, uint64_t until)
 	return found;
 }
 
-/* The slot first, then the head, which anybody may push on: below the head every position has
- * been claimed, also when the claimer died in between. */
+/* A writer claims the slot first and pushes the head on then, which everybody else does for him
+ * too: so below the head every position has been claimed, even if the claimer died in between. */
 static struct ring_slot *claim(struct ring *ring, uint64_t *position_r, uint64_t *mark_r)
 {
 	uint64_t now = clock_mono_ms();
@@ -142,7 +145,8 @@ void ring_append(struct ring *ring, const struct ring_event *event, struct str n
 			memcpy(text->text, name.p, text->len);
 		FAULT("ring-named");
 	}
-	/* Stopped for so long that the ring came round: what stands there may be mixed. */
+	/* Somebody else has the slot: this process was stopped for so long that the ring came
+	 * round, and what stands there may be mixed. */
 	if (!__atomic_compare_exchange_n(&slot->word, &mark, position + 1, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED))
 		__atomic_store_n(&slot->word, 0, __ATOMIC_RELEASE);
 	FAULT("ring-published");
@@ -150,7 +154,7 @@ void ring_append(struct ring *ring, const struct ring_event *event, struct str n
 
 /* ---- reading --------------------------------------------------------------- */
 
-/* True when the copy is whole: the word is the same before and after. */
+/* Returns true when the copy is whole: the word was the same before and after. */
 static bool copy_out(const struct ring *ring, uint64_t position, struct ring_event *event_r, struct str *name_r, char *out)
 {
 	struct ring_slot *slot = ring_slot_at(ring, position);
@@ -170,6 +174,7 @@ static bool copy_out(const struct ring *ring, uint64_t position, struct ring_eve
 	return __atomic_load_n(&slot->word, __ATOMIC_RELAXED) == position + 1;
 }
 
+/* A claim that is older than the patience is one of a dead writer, and its event is missed. */
 static bool is_being_written(const struct ring *ring, uint64_t position)
 {
 	uint64_t word = __atomic_load_n(&ring_slot_at(ring, position)->word, __ATOMIC_ACQUIRE);
@@ -195,7 +200,8 @@ bool ring_next(const struct ring *ring, uint64_t *cursor, struct ring_event *eve
 			(*cursor)++;
 			return true;
 		}
-		/* Published between the two looks: is_being_written() says no, the copy says yes. */
+		/* If it was published between the two looks, is_being_written() said no and a copy
+		 * says yes. */
 		if (is_being_written(ring, *cursor))
 			return false;
 		if (copy_out(ring, *cursor, event_r, name_r, name_out)) {

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* ring.h - the event rings: every process appends, readers follow.
  *
- * Changes of state only, never a line per beat. Old events are overwritten; a reader
- * that fell behind is told how many it missed. An event becomes visible by one store
- * of its sequence number; a writer that dies half-way leaves a slot that readers skip
- * and count. Appending takes no lock and may be done under a shard lock. */
+ * Changes of state only, never a line per beat. Old events are overwritten; a reader that fell
+ * behind is told how many it missed. An event becomes visible by one store of its sequence number;
+ * a writer that dies half-way leaves a slot that readers skip and count, after they have waited a
+ * second for it. Appending takes no lock and may be done under a shard lock. */
 #ifndef SHM_RING_H
 #define SHM_RING_H
 
@@ -32,7 +32,7 @@ enum event_kind {
 	EVENT_KINDS
 };
 
-/* Why; also the third argument of every write operation (struct origin). */
+/* Why something changed. Every write operation is told (struct origin). */
 enum cause {
 	CAUSE_NONE,
 	CAUSE_CLIENT,
@@ -59,17 +59,19 @@ struct ring_event {
 
 struct ring;
 
+/* What a ring takes; slots is a power of two. */
 uint64_t ring_bytes(uint32_t slots, bool names);
-/* In memory that is all zero. */
+/* Makes an empty ring in memory that is all zero. */
 void ring_create(struct ring *ring, uint32_t slots, bool names);
-/* At attach: is it a ring of that shape? */
+/* For an attach: is it a ring of that shape? */
 bool ring_valid(const struct ring *ring, uint32_t slots, bool names);
-/* Without any lock: slots whose word no writer can have left there, of those that begin in the bytes [from, until) of the
- * ring. */
+/* Counts, without any lock, the slots whose word no writer can have left there, of those that begin
+ * in the bytes [from, until) of the ring. */
 unsigned ring_check(const struct ring *ring, uint64_t from, uint64_t until);
-/* name is stored in rings made with names, else ignored. */
+/* The name is stored in rings made with names, cut to RING_NAME_BYTES, else ignored. */
 void ring_append(struct ring *ring, const struct ring_event *event, struct str name);
-/* False at the end; *missed_r grows by events overwritten or torn. */
+/* Copies the event at *cursor and moves it on. Returns false at the end, and at an event that is
+ * being written. *missed_r grows by the events that were overwritten or torn. */
 bool ring_next(const struct ring *ring, uint64_t *cursor, struct ring_event *event_r, struct str *name_r,
                char name_out[RING_NAME_BYTES], uint64_t *missed_r);
 

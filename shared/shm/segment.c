@@ -26,7 +26,7 @@
 #include "shared/shm/slot.h"
 #include "shared/shm/table.h"
 
-/* Far from zero, so that "now - timeout" is never below it. */
+/* The clock begins far from zero, so that "now - timeout" is never below zero. */
 #define HEALTH_START_MS 86400000ULL
 
 _Static_assert(sizeof(struct segment_header) <= SEGMENT_QUEUE_AT, "header and queue words share the first page");
@@ -40,6 +40,8 @@ static uint64_t round_up(uint64_t n, uint64_t to)
 	return (n + to - 1) / to * to;
 }
 
+/* Where the data begins when there are so many pages: behind the descriptors, which are behind the
+ * owners. */
 static uint64_t data_at(const struct segment_layout *layout, uint64_t pages, uint64_t *descs_r)
 {
 	*descs_r = round_up(layout->owners + pages, SEGMENT_PAGE);
@@ -60,6 +62,7 @@ int segment_layout(uint64_t bytes, struct segment_layout *layout_r)
 	layout.owners = round_up(layout.shards + SHARDS_ALL * sizeof(struct shard), SEGMENT_PAGE);
 	if (bytes % SEGMENT_PAGE != 0 || bytes > SEGMENT_BYTES_MAX || bytes < layout.owners + 4ULL * SEGMENT_PAGE)
 		return ERR_RANGE;
+	/* As many as there would be without rounding, and then fewer until all of it fits. */
 	pages = (bytes - layout.owners) / (SEGMENT_PAGE + sizeof(struct page_desc) + 1);
 	while (pages > 0 && data_at(&layout, pages, &layout.descs) + pages * SEGMENT_PAGE > bytes)
 		pages--;
@@ -72,6 +75,8 @@ int segment_layout(uint64_t bytes, struct segment_layout *layout_r)
 	return 0;
 }
 
+/* Two binaries with one fingerprint read the bytes of a segment in the same way. The version of the
+ * C library is part of it, because the mutexes in the segment are the library's. */
 void segment_fingerprint(uint8_t out[32])
 {
 	const uint64_t numbers[] = {
@@ -142,6 +147,7 @@ const char *segment_fingerprint_text(void)
 	return text;
 }
 
+/* Zero bytes when it cannot be read: then all boots look the same. */
 void segment_boot_id(char out[40])
 {
 	int fd = open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
@@ -229,9 +235,10 @@ bool segment_next_written(const struct segment *seg, uint64_t *from, uint64_t to
 	if (*from >= to)
 		return false;
 	*until_r = to;
-	if (seg->fd < 0)
+	if (seg->fd < 0) /* memory without a file has no holes to ask for */
 		return true;
 	data = lseek(seg->fd, (off_t)*from, SEEK_DATA);
+	/* ENXIO: only a hole is left up to the end of the file. */
 	if (data < 0 || (uint64_t)data >= to)
 		return data < 0 && errno != ENXIO; /* a file system without holes: all of it */
 	hole = lseek(seg->fd, data, SEEK_HOLE);
@@ -279,6 +286,7 @@ void segment_close_for_test(struct segment **segment)
 
 /* ---- room ------------------------------------------------------------------ */
 
+/* This takes the memory now: no later store into it can end in SIGBUS for want of room. */
 static int allocate(const struct segment *seg, uint64_t from, uint64_t to)
 {
 	int rc;
@@ -299,12 +307,13 @@ static int back(const struct segment *seg, uint64_t from, uint64_t to)
 	if (seg->fd < 0)
 		return 0;
 	ret = allocate(seg, descs + from * sizeof(struct page_desc), descs + to * sizeof(struct page_desc));
+	/* First the descriptors: a page without one could not even be looked at. */
 	if (ret == 0)
 		ret = allocate(seg, seg->data_off + from * SEGMENT_PAGE, seg->data_off + to * SEGMENT_PAGE);
 	return ret;
 }
 
-/* One step more; somebody else's step is as good. */
+/* Backs one step more. Where another process was faster, its step is as good as this one. */
 static int grow(struct segment *seg)
 {
 	struct segment_header *header = seg->header;
@@ -313,6 +322,8 @@ static int grow(struct segment *seg)
 
 	if (backed >= seg->pages || back(seg, backed, next) < 0)
 		return ERR_FULL;
+	/* Who backs a step first counts it; the others have backed the same pages, which does no
+	 * harm. */
 	FAULT("grow-before-swap");
 	if (__atomic_compare_exchange_n(&header->backed, &backed, next, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE)) {
 		FAULT("grow-after-swap");
@@ -322,7 +333,8 @@ static int grow(struct segment *seg)
 	return 0;
 }
 
-/* Signed: takes and returns that pass each other may push the hint below zero for a moment. */
+/* The compare is signed, because takes and returns that pass each other may push the hint below
+ * zero for a moment. */
 static bool enough(const struct segment *seg, uint32_t pages)
 {
 	return (int64_t)__atomic_load_n(&seg->header->free_hint, __ATOMIC_RELAXED) >= (int64_t)pages;
@@ -333,6 +345,7 @@ int segment_ensure(struct segment *seg, uint32_t pages)
 	while (!enough(seg, pages)) {
 		if (grow(seg) == 0)
 			continue;
+		/* Deaths may have left the hint too low: the owners know. */
 		segment_recount(seg);
 		return enough(seg, pages) ? 0 : ERR_FULL;
 	}
@@ -368,6 +381,7 @@ uint64_t stamp_next(struct segment *seg)
 	uint64_t wall = clock_wall_us();
 	uint64_t last = __atomic_load_n(&seg->header->stamp, __ATOMIC_RELAXED), next;
 
+	/* The last value is in the segment, so a wall clock that is set back never repeats one. */
 	do
 		next = wall > last ? wall : last + 1;
 	while (!__atomic_compare_exchange_n(&seg->header->stamp, &last, next, true, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED));

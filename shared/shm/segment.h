@@ -3,7 +3,7 @@
  *
  * Layout (all offsets from the base, everything little-endian fixed width):
  *
- *     header      one struct segment_header
+ *     header      one struct segment_header, and in the same page one struct queue_words (queue.h)
  *     slots       SLOTS_MAX process slots (slot.h)
  *     board       what the master tells its children (slot.h)
  *     routes      what each route cost each worker (slot.h)
@@ -36,8 +36,8 @@
  *
  * Replacing: a new file is always made and filled as NAME.new, under the flock of the file NAME (an
  * empty one, if there was none), and gets its name by one rename: segment_commit(). Until then
- * whatever was there stays as it was, and whoever fails leaves it so. Death: NAME.new is removed by the
- * next start; doc/shared-memory.md has the steps. */
+ * whatever was there stays as it was, and whoever fails leaves it so. Death: NAME.new is removed by
+ * the next start; doc/shared-memory.md has the steps. */
 #ifndef SHM_SEGMENT_H
 #define SHM_SEGMENT_H
 
@@ -107,7 +107,8 @@ struct segment_header {
 	uint64_t spare[23];
 };
 
-/* The process's handle. Made by the master, inherited by fork, never freed. */
+/* The handle of a process. The master makes it, children inherit it by fork, and nobody frees
+ * it. */
 struct segment {
 	uint8_t *base;
 	struct segment_header *header;
@@ -124,7 +125,7 @@ struct segment {
 	uint64_t data_off; /* of data, in bytes from base */
 	uint64_t bytes;
 	uint32_t pages;
-	const struct shard *held;      /* the one that this process has locked (lock.c); NULL: none */
+	const struct shard *held;      /* the shard that this process has locked (lock.c); NULL: none */
 	uint64_t probes;               /* steps of the table look-up in work (table.c): bounds chains that run in a circle */
 	uint32_t taken[SEGMENT_TAKEN]; /* pages of the transaction in work (slab.c): what its roll-back gives back */
 	int fd;                        /* holds the flock; inherited by children */
@@ -146,7 +147,8 @@ struct segment_config {
 	bool held;             /* as forget; the caller holds the flock already, by a descriptor of its own (upgrade) */
 	bool later;            /* a new one stays NAME.new until the caller's segment_commit() or segment_discard() */
 	bool only_attach;      /* make none and set none aside: ERR_NOT_FOUND */
-	/* Asked after the logs were played, nobody else mapping it: NULL, or what is wrong with the content. */
+	/* Asked after the logs were played, when nobody else maps the file. Returns NULL, or what
+	 * is wrong with the content. */
 	const char *(*damaged)(struct segment *seg);
 };
 
@@ -160,61 +162,65 @@ struct segment_report {
 	char why[320];        /* for the log: why set aside, or why refused */
 };
 
-/* Master only. Opens or makes the file (mode 0600, no links followed), checks size
- * against the file system and every parent cgroup's memory limit, takes the flock,
- * maps, validates, plays logs, makes locks. On error report_r->why says which
- * number stands against which, and the file that was there is as it was. ERR_BUSY: the flock did not come
- * free in time; why names the processes that hold it. */
+/* For the master only. Opens or makes the file (mode 0600, no links followed), checks its size
+ * against the file system and the memory limit of every parent cgroup, takes the flock, maps,
+ * validates, plays logs and makes locks. On an error report_r->why says which number stands against
+ * which, and the file that was there is as it was. ERR_BUSY: the flock did not come free in time,
+ * and why names the processes that hold it. */
 int segment_open(const struct segment_config *config, struct segment **segment_r, struct segment_report *report_r) MUST_CHECK;
 
-/* A segment made with config.later: gives it its name, and the file that had it another one (aside) or none. Does nothing to
- * one that has its name. ERR_IO: errno, nothing has changed. */
+/* Gives a segment that was made with config.later its name, and the file that had it another one
+ * (aside) or none. Does nothing to a segment that has its name. ERR_IO: errno says why, nothing has
+ * changed. */
 int segment_commit(struct segment *seg) MUST_CHECK;
-/* Or removes it: what was there is as it was. Does nothing to NULL, and to one that has its name. The mapping stays. */
+/* Removes such a segment instead, and what was there is as it was. Does nothing to NULL, and to one
+ * that has its name. The mapping stays. */
 void segment_discard(struct segment *seg);
-/* Upgrade: removes the NAME.new of an image that went no further; true when there was one. */
+/* For an upgrade: removes the NAME.new of an image that went no further. Returns true when there
+ * was one. */
 bool segment_sweep_beside(const struct segment *seg);
 
-/* Upgrade (master/upgrade/upgrade.h): the file behind fd is in use by other processes. Both check it as a start does (magic,
- * fingerprint, boot, sizes, backing) and leave locks and logs alone, because others hold them. ERR_RANGE: another layout;
- * ERR_CORRUPT: anything else; why says what.
+/* For an upgrade (master/upgrade/upgrade.h), while other processes use the file behind fd. Both
+ * functions check it as a start does (magic, fingerprint, boot, sizes, backing) and leave locks and
+ * logs alone, because others hold them. ERR_RANGE: it has another layout; ERR_CORRUPT: anything
+ * else is wrong, and why says what.
  *
- * segment_inspect() maps it read-only, walks the page owners and unmaps it; fd may be read-only. segment_adopt() makes
- * the handle of a master that takes over by exec in place: the flock comes with the descriptor, path is for messages and
- * segment_unlink(). */
+ * segment_inspect() maps it read-only, walks the page owners and unmaps it; fd may be read-only.
+ * segment_adopt() makes the handle of a master that takes over by exec in place: the flock comes
+ * with the descriptor, path is for messages and segment_unlink(). */
 int segment_inspect(int fd, char *why, size_t why_size) MUST_CHECK;
 int segment_adopt(int fd, const char *path, struct segment **segment_r, char *why, size_t why_size) MUST_CHECK;
 
 /* Checks the configuration the way segment_open() would, without touching anything (-t). */
 int segment_check_config(const struct segment_config *config, char *why, unsigned why_size) MUST_CHECK;
 
-/* The next part of the bytes [*from, to) of the mapping that somebody wrote to: *from moves there, *until_r is its end. False:
- * there is none. The file has holes, and reading one would fill it with memory. A system call: not under a lock. */
+/* Finds the next part of the bytes [*from, to) of the mapping that somebody has written to: *from
+ * moves to its beginning, *until_r is its end. Returns false when there is none. The file has
+ * holes, and to read one would fill it with memory. It makes system calls, so not under a lock. */
 bool segment_next_written(const struct segment *seg, uint64_t *from, uint64_t to, uint64_t *until_r);
 
-/* For unit tests and benchmarks: an anonymous shared mapping with the same layout. */
+/* For unit tests and benchmarks: makes a segment in an anonymous shared mapping. */
 int segment_open_anonymous(uint64_t bytes, struct segment **segment_r) MUST_CHECK;
-/* Tests only: the mapping really goes away. */
+/* For tests only: here the mapping really goes away. */
 void segment_close_for_test(struct segment **segment);
 
 /* Removes the file (--forget at stop). The mapping stays. */
 int segment_unlink(struct segment *seg) MUST_CHECK;
 
-/* A probe child locks a robust mutex and dies: does the kernel hand it over?
- * ERR_LOCK when it does not (a filter refuses set_robust_list): refuse to start.
- * The child first calls `before` (NULL: nothing), to become as restricted as a real one;
- * ERR_IO with its errno when that fails. */
+/* Does the kernel hand the lock of a dead process over? A probe child locks a robust mutex and
+ * dies. ERR_LOCK when it does not (a filter refuses set_robust_list): the caller refuses to start.
+ * The child first calls `before` (NULL: nothing), to become as restricted as a real one; ERR_IO
+ * with its errno when that fails. */
 typedef int lock_probe_fn(void *arg);
 int segment_probe_robust(lock_probe_fn *before, void *arg) MUST_CHECK;
 
-/* Makes sure that at least `pages` backed pages are free, backing more if needed.
- * Call *before* taking a lock; makes system calls. ERR_FULL: the reserve is used up
- * or the file system refuses. Safe for any number of processes at once; a death in
- * the middle leaves pages that are backed but not yet counted, and they are counted
- * by the next caller. */
+/* Makes sure that at least `pages` backed pages are free, and backs more if needed. It makes system
+ * calls, so it is called *before* a lock is taken. ERR_FULL: the reserve is used up or the file
+ * system refuses. Any number of processes may call it at once. A death in the middle leaves pages
+ * that are backed but not yet counted; the next caller counts them. */
 int segment_ensure(struct segment *seg, uint32_t pages) MUST_CHECK;
 
-/* Pages that may be touched: what the header says, never more than there are. */
+/* How many pages may be touched: as many as the header says, but never more than there are. */
 static inline uint64_t segment_backed(const struct segment *seg)
 {
 	uint64_t backed = __atomic_load_n(&seg->header->backed, __ATOMIC_ACQUIRE);
@@ -235,13 +241,13 @@ static inline void segment_distrust(struct segment *seg)
 /* Says for good that the content is damaged: the next attach sets the file aside. */
 void segment_condemn(struct segment *seg);
 
-/* Counts the free pages again: at attach, after a death, when the hint says "none". */
+/* Counts the free pages again: at an attach, after a death, and when the hint says "none". */
 void segment_recount(struct segment *seg);
 
-/* Layout fingerprint as 16 hex digits (rosterd -v). */
+/* The fingerprint of the layout as 16 hex digits (rosterd -v). */
 const char *segment_fingerprint_text(void);
 
-/* Checked translation: NULL unless [off, off + bytes) lies inside backed data. */
+/* Turns a reference into a pointer. NULL unless its bytes lie inside the data pages. */
 static inline void *segment_at(const struct segment *seg, uint32_t off, uint32_t bytes)
 {
 	uint64_t at = (uint64_t)off * SEGMENT_UNIT;
@@ -251,8 +257,9 @@ static inline void *segment_at(const struct segment *seg, uint32_t off, uint32_t
 	return seg->base + at;
 }
 
-/* Next value of the hybrid clock: max(wall clock in us, last + 1). Lock-free; a value
- * handed out is never handed out again, also across restarts. Below 2^53. */
+/* The next value of the hybrid clock: the larger of the wall clock in us and the last value + 1. It
+ * takes no lock. A value is never handed out again, not even after a restart. It stays below 2^53,
+ * so that a reader who knows doubles only loses nothing. */
 uint64_t stamp_next(struct segment *seg);
 
 #endif

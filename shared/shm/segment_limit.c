@@ -35,7 +35,7 @@ static FILE *open_in(const char *dir, const char *name)
 	return fopen(path, "re");
 }
 
-/* A number, or UINT64_MAX for "max", nonsense and files that do not exist. */
+/* Returns the number in a file, or UINT64_MAX for "max", nonsense and files that do not exist. */
 static uint64_t read_number(const char *dir, const char *name)
 {
 	FILE *file = open_in(dir, name);
@@ -49,6 +49,7 @@ static uint64_t read_number(const char *dir, const char *name)
 	return value;
 }
 
+/* Returns the number behind a key of memory.stat, or 0. */
 static uint64_t read_stat(const char *dir, const char *key)
 {
 	FILE *file = open_in(dir, "memory.stat");
@@ -71,14 +72,15 @@ static uint64_t room_of(const char *dir, const struct hierarchy *kind)
 
 	if (limit >= UNLIMITED)
 		return UINT64_MAX;
+	/* Cached files count as used, but the kernel takes them back when somebody needs memory. */
 	cache = read_stat(dir, kind->cache);
 	used = used >= UNLIMITED ? 0 : used;
 	taken = (used > cache ? used - cache : 0) + limit / 5;
 	return limit > taken ? limit - taken : 0;
 }
 
-/* The group itself and every parent up to the root of the hierarchy: inside a container the
- * root carries the limit, and the path may not exist. */
+/* Asks the group itself and every parent up to the root of the hierarchy: inside a container the
+ * root carries the limit, and the path of the group may not exist. */
 static uint64_t room_along(const char *root, const char *group, const struct hierarchy *kind, char *where, size_t size)
 {
 	uint64_t least = UINT64_MAX;

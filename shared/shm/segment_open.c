@@ -71,7 +71,8 @@ static int open_dir(const char *path)
 	return open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 }
 
-/* Asked for: any file system, but nobody else may put files there in our place. */
+/* An operator may ask for a folder on any file system, but nobody else may put files there in our
+ * place. */
 static int dir_asked(struct opening *o, bool make)
 {
 	struct stat st;
@@ -89,6 +90,7 @@ static int dir_asked(struct opening *o, bool make)
 	return 0;
 }
 
+/* The runtime directory will do when it is in memory. */
 static bool dir_runtime(struct opening *o)
 {
 	if (o->config->runtime_dir == NULL || o->config->runtime_dir[0] == '\0')
@@ -103,7 +105,8 @@ static bool dir_runtime(struct opening *o)
 	return false;
 }
 
-/* Everybody may write to /dev/shm: the folder must be ours, private and no link. */
+/* Everybody may write to /dev/shm, so the folder in it must be ours, private and no link. Where it
+ * is not there and may not be made, /dev/shm itself stands for it. */
 static int dir_own(struct opening *o, bool make)
 {
 	struct stat st;
@@ -156,7 +159,8 @@ static int open_file(struct opening *o)
 	return 0;
 }
 
-/* False when the name meanwhile stands for another file: the predecessor removed it. */
+/* Returns false when the name meanwhile stands for another file, because the predecessor replaced
+ * or removed the one that is locked now. */
 static bool is_current(const struct opening *o)
 {
 	struct stat ours, named;
@@ -183,6 +187,7 @@ static int refuse_held(struct opening *o, uint64_t waited_ms)
 	                      holders[0] != '\0' ? holders : "a process that cannot be seen from here");
 }
 
+/* Waits for the flock of the file that has the name in the end. */
 static int lock_file(struct opening *o)
 {
 	uint64_t waited = 0;
@@ -236,7 +241,7 @@ static void unmap(struct opening *o)
 	o->seg = NULL;
 }
 
-/* Into the empty file that o->fd is. */
+/* Makes a segment in the empty file that o->fd is. */
 static int make_new(struct opening *o, bool aside)
 {
 	struct segment_layout layout;
@@ -252,6 +257,8 @@ static int make_new(struct opening *o, bool aside)
 		                      (unsigned long long)(bytes >> 20));
 	if (ftruncate(o->fd, (off_t)bytes) < 0)
 		return refuse_opening(o->report, ERR_IO, "ftruncate: %s", strerror(errno));
+	/* What comes before the descriptors is used from the start; those and the pages are backed
+	 * in steps. */
 	if (posix_fallocate(o->fd, 0, (off_t)layout.descs) != 0)
 		return refuse_opening(o->report, ERR_FULL, "the file system refuses the first %llu KiB",
 		                      (unsigned long long)(layout.descs >> 10));
@@ -267,7 +274,7 @@ static int make_new(struct opening *o, bool aside)
 	return 0;
 }
 
-/* Beside what is there, which stays as it is until segment_commit(). */
+/* Makes a segment beside what is there, which stays as it is until segment_commit(). */
 static int make_beside(struct opening *o, bool aside)
 {
 	int ret;
@@ -286,7 +293,8 @@ static int make_beside(struct opening *o, bool aside)
 
 /* ---- attaching ------------------------------------------------------------- */
 
-/* What an earlier life says about the content, and numbers that no life leaves. */
+/* Returns NULL, or why the content is not to be used: an earlier life said so, or there are numbers
+ * that no life leaves behind. */
 static const char *unfit(const struct segment_header *header)
 {
 	uint64_t guard = ~header->health_guard, health = header->health_ms;
@@ -304,7 +312,7 @@ static const char *unfit(const struct segment_header *header)
 }
 static const char other_layout[] = "of another layout";
 
-/* NULL, or why this file is not a segment of ours. Reads, maps nothing. */
+/* Returns NULL, or why this file is not a segment of ours. It reads the file and maps nothing. */
 static const char *foreign(const struct opening *o, struct segment_layout *layout_r)
 {
 	struct segment_header header;
@@ -328,13 +336,14 @@ static const char *foreign(const struct opening *o, struct segment_layout *layou
 	    header.pages != layout_r->pages || header.backed > header.pages ||
 	    (header.backed % SEGMENT_GROW_PAGES != 0 && header.backed != header.pages))
 		return "its sizes contradict each other";
-	/* A sparse copy would be SIGBUS one day. */
+	/* A copy with holes would end in SIGBUS when the file system is full one day. */
 	if ((uint64_t)st.st_blocks * 512 < layout_r->descs + header.backed * (SEGMENT_PAGE + sizeof(struct page_desc)))
 		return "not backed as far as it says";
 	return unfit(&header);
 }
 
-/* NULL, or what makes the mapped content unusable, before its logs are played. Nothing is changed yet. */
+/* Returns NULL, or what makes the mapped content unusable, before its logs are played. Nothing is
+ * changed yet. */
 static const char *damaged(const struct segment *seg)
 {
 	for (uint32_t i = 0; i < SHARDS_ALL; i++) {
@@ -354,7 +363,7 @@ static const char *damaged(const struct segment *seg)
 	return NULL;
 }
 
-/* Counters stay; what was said about processes that are dead now does not. */
+/* Clears what was said about processes that are dead now. Their counters stay. */
 static void reset_slots(struct segment *seg)
 {
 	for (unsigned i = 0; i < SLOTS_MAX; i++) {
@@ -371,7 +380,7 @@ static void reset_slots(struct segment *seg)
 	memset(seg->board, 0, sizeof(*seg->board));
 }
 
-/* Plays the logs; NULL, or what is wrong with what is there then. */
+/* Plays the logs. Returns NULL, or what is wrong with what is there then. */
 static const char *recover(struct opening *o)
 {
 	struct segment *seg = o->seg;
@@ -385,6 +394,7 @@ static const char *recover(struct opening *o)
 	return why == NULL && o->config->damaged != NULL ? o->config->damaged(seg) : why;
 }
 
+/* From here on the content is ours. */
 static void take_over(struct opening *o)
 {
 	struct segment_header *header = o->seg->header;
@@ -402,7 +412,8 @@ static void take_over(struct opening *o)
 		               (unsigned long long)(header->bytes >> 20));
 }
 
-/* Takes the old content over, or says why not and leaves everything as it was. */
+/* Takes the old content over, or says in *why_r why not: then nothing is mapped, and the caller may
+ * make another segment in its place. */
 static int attach(struct opening *o, const char **why_r)
 {
 	struct segment_layout layout;
@@ -413,7 +424,7 @@ static int attach(struct opening *o, const char **why_r)
 		return 0;
 	if ((ret = map(o, &layout)) < 0)
 		return ret;
-	/* Who dies from here to the end of the looking says so to the next one. */
+	/* Raised for as long as the content is looked at: who dies of it has told the next one. */
 	__atomic_fetch_add(&o->seg->header->attach_tries, 1, __ATOMIC_SEQ_CST);
 	*why_r = damaged(o->seg);
 	if (*why_r == NULL)
@@ -470,7 +481,8 @@ static int commit_now(struct opening *o)
 	                      strerror(errno));
 }
 
-/* Nothing has happened: what was made goes, and so does what was there to be locked. */
+/* Undoes a failed opening: what was made goes, and so does an empty file that was there to be
+ * locked. */
 static void give_up(struct opening *o)
 {
 	if (o->old_fd >= 0 || (o->config->held && o->dir_fd >= 0))

@@ -21,16 +21,17 @@
 
 /* ---- files that were set aside ------------------------------------------------ */
 
-/* What a walk over them looks for, and what it finds. */
+/* What a walk over the files set aside looks for, and what it finds. */
 struct asides {
-	unsigned long below;   /* numbers below are those that one more pushes out */
-	bool remove;           /* and they go */
-	const struct stat *of; /* NULL, or the file whose second name goes */
-	unsigned long newest;
-	uint64_t bytes; /* of those below */
+	unsigned long below;   /* files with numbers below this are too many */
+	bool remove;           /* they are removed */
+	const struct stat *of; /* NULL, or the file whose second name is removed */
+	unsigned long newest;  /* found: the highest number, 0: there is none */
+	uint64_t bytes;        /* found: what those that are too many take */
 };
 
-/* The number behind "<name>.aside.", 0 for any other file: a copy that somebody packed ("segment.aside.3.gz") is his. */
+/* Returns the number behind "<name>.aside.", 0 for any other file: a copy that somebody packed
+ * ("segment.aside.3.gz") is his own. */
 static unsigned long aside_number(const char *name, const char *file)
 {
 	size_t n = strlen(name);
@@ -89,7 +90,7 @@ static unsigned long aside_newest(int dir_fd, const char *name)
 	return asides.newest;
 }
 
-/* Those that are too many once `newest` is one of them. */
+/* Removes those that are too many once `newest` is one of them, or only says what they take. */
 static uint64_t asides_prune(int dir_fd, const char *name, unsigned long newest, bool remove)
 {
 	struct asides asides = { .below = newest > ASIDE_KEPT - 1 ? newest - (ASIDE_KEPT - 1) : 0, .remove = remove };
@@ -109,7 +110,8 @@ bool segment_single_name(int dir_fd, const char *name, int fd)
 		return false;
 	if (st.st_nlink == 1)
 		return true;
-	/* Who set it aside died before another one had its name: it stays. */
+	/* Who set the file aside died before another one had its name, so it stays, and the second
+	 * name goes. */
 	asides.of = &st;
 	asides_walk(dir_fd, name, &asides);
 	return fstat(fd, &st) == 0 && st.st_nlink == 1;
@@ -167,14 +169,14 @@ void segment_drop_beside(int dir_fd, const char *name, int old_fd)
 	struct stat st;
 
 	unlinkat(dir_fd, beside_name(name, beside), 0);
-	/* Made to have something to lock. */
+	/* An empty one was only made to have something to lock. */
 	if (old_fd >= 0 && fstat(old_fd, &st) == 0 && st.st_size == 0)
 		unlinkat(dir_fd, name, 0);
 }
 
 /* ---- the change ----------------------------------------------------------------- */
 
-/* The folder of the segment; *name_r: the rest of its path. */
+/* Opens the folder of the segment; *name_r is the rest of its path. Returns -1 with errno. */
 static int open_folder(const struct segment *seg, const char **name_r)
 {
 	const char *slash = strrchr(seg->path, '/');
@@ -189,7 +191,8 @@ static int open_folder(const struct segment *seg, const char **name_r)
 	return open(dir[0] == '\0' ? "/" : dir, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 }
 
-/* A second name first: whoever waits for the lock of the old file always finds one under the first. */
+/* The old file gets its second name first, and the rename takes the first name from it: so who
+ * waits for its lock finds a file under that name all the time. */
 static int change(int dir_fd, const char *name, bool aside)
 {
 	unsigned long number = aside_newest(dir_fd, name) + 1;
@@ -214,6 +217,8 @@ static int change(int dir_fd, const char *name, bool aside)
 	return 0;
 }
 
+/* Whoever waited for the lock of the old file gets it now, and sees that the name stands for
+ * another. */
 static void release_old(struct segment *seg)
 {
 	ROSTER_ASSERT(seg->pending && (seg->old_fd < 0 || seg->old_fd != seg->fd));

@@ -31,7 +31,7 @@ struct undo_entry {
 struct shard {
 	_Alignas(64) pthread_mutex_t lock; /* robust, process-shared, error-checking */
 	uint32_t index;
-	uint32_t owner; /* pid of the holder, for the master's eyes only */
+	uint32_t owner; /* pid of the holder; only waiters that report it look, the lock does not */
 
 	/* The state word: phase, undo count and pending-free count in one (undo.h). */
 	_Alignas(64) uint64_t state;

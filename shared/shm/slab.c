@@ -11,6 +11,8 @@
 
 #define WASTEFUL_PAGES 8U /* of a kind in a shard: fewer are not worth the walk */
 
+/* The place of each reference is divided by the size of an object, so the row has the inverse
+ * too. */
 #define KIND_ROW(size) \
 	{ \
 		(size), (size) / SEGMENT_UNIT, SEGMENT_PAGE / (size), \
@@ -99,6 +101,7 @@ void slab_usage(const struct segment *seg, enum slab_kind kind, uint64_t *object
 
 /* ---- references ------------------------------------------------------------ */
 
+/* Returns false unless off lies in a page of this shard. */
 static inline bool page_of(const struct tx *tx, uint32_t off, uint32_t *page_r)
 {
 	/* Below data_off the difference wraps to something larger than any page. */
@@ -110,6 +113,8 @@ static inline bool page_of(const struct tx *tx, uint32_t off, uint32_t *page_r)
 	return tx->seg->owners[*page_r] == slab_owner_mark(tx);
 }
 
+/* Every reference goes through here: what it says has to agree with owner, kind, boundary and
+ * bitmap. */
 static inline bool object_place(const struct tx *tx, uint32_t off, enum slab_kind kind, struct place *place_r)
 {
 	const struct slab_kind_row *row;
@@ -155,7 +160,7 @@ enum slab_kind slab_kind_at(const struct tx *tx, uint32_t off)
 
 /* ---- bins ------------------------------------------------------------------ */
 
-/* The descriptor behind a link (page number + 1), or NULL with an error. */
+/* Returns the descriptor behind a link (a page number + 1), or NULL with an error. */
 static struct page_desc *linked(struct tx *tx, uint32_t link)
 {
 	if (link == 0 || link > tx->seg->pages || tx->seg->owners[link - 1] != slab_owner_mark(tx)) {
@@ -165,6 +170,7 @@ static struct page_desc *linked(struct tx *tx, uint32_t link)
 	return &tx->seg->descs[link - 1];
 }
 
+/* Both links are one word of the log. */
 static void set_links(struct tx *tx, struct page_desc *desc, uint32_t next, uint32_t prev)
 {
 	uint32_t pair[2] = { next, prev };
@@ -174,6 +180,7 @@ static void set_links(struct tx *tx, struct page_desc *desc, uint32_t next, uint
 	undo_set64(tx, (uint64_t *)(void *)&desc->next, word);
 }
 
+/* Kind, number and list of a page change together, as one word of the log. */
 static void set_head(struct tx *tx, struct page_desc *desc, enum slab_kind kind, uint32_t used, uint32_t bin)
 {
 	struct page_head head = { (uint16_t)kind, (uint16_t)used, (uint16_t)bin, 0 };
@@ -189,7 +196,8 @@ static void bin_unlink(struct tx *tx, struct slab *slab, const struct page_desc 
 	struct page_desc *prev = desc->prev == 0 ? NULL : linked(tx, desc->prev);
 	struct page_desc *next = desc->next == 0 ? NULL : linked(tx, desc->next);
 
-	/* Neighbours that do not know this page are not written to: damage must not spread. */
+	/* Neighbours that do not know this page are not written to, so that damage does not
+	 * spread. */
 	if (tx->err != 0 || (prev == NULL ? slab->bins[desc->bin] : prev->next) != link || (next != NULL && next->prev != link)) {
 		undo_fail(tx, ERR_CORRUPT);
 		return;
@@ -256,6 +264,8 @@ static bool page_claim(struct tx *tx, uint64_t from, uint64_t to, uint32_t *page
 	return false;
 }
 
+/* Takes a free page for the shard. The owner byte has no entry in the log: a roll-back finds the
+ * page in seg->taken, and after a death slab_sweep() finds it by its unused descriptor. */
 static bool page_take(struct tx *tx, uint32_t *page_r)
 {
 	struct segment_header *header = tx->seg->header;
@@ -281,6 +291,8 @@ static bool page_take(struct tx *tx, uint32_t *page_r)
 	return true;
 }
 
+/* The descriptor is blank already, so with its owner byte the page is anybody's. The hints follow,
+ * and may be a page behind for a moment or, after a death, until the next count. */
 static void page_return(struct tx *tx, uint32_t page)
 {
 	struct segment_header *header = tx->seg->header;
@@ -295,7 +307,7 @@ static void page_return(struct tx *tx, uint32_t page)
 		__atomic_store_n(&header->page_hint, page, __ATOMIC_RELAXED);
 }
 
-/* A page that nobody uses: its descriptor is all zero. */
+/* Takes a page that nobody uses, whose descriptor is therefore all zero, and puts it into use. */
 static struct page_desc *page_new(struct tx *tx, enum slab_kind kind, uint32_t *page_r)
 {
 	struct slab *slab = &tx->shard->slabs[kind];
@@ -315,7 +327,7 @@ static struct page_desc *page_new(struct tx *tx, enum slab_kind kind, uint32_t *
 	return desc;
 }
 
-/* The fullest page with room, or a new one. */
+/* Finds the fullest page with room, or takes a new one. */
 static struct page_desc *page_for(struct tx *tx, enum slab_kind kind, uint32_t *page_r)
 {
 	const struct slab *slab = &tx->shard->slabs[kind];
@@ -337,6 +349,7 @@ static struct page_desc *page_for(struct tx *tx, enum slab_kind kind, uint32_t *
 
 /* ---- objects --------------------------------------------------------------- */
 
+/* A page that hangs in a list has a free bit; one without is damaged. */
 static bool take_bit(struct tx *tx, const struct slab_kind_row *row, struct page_desc *desc, uint32_t *index_r)
 {
 	for (uint32_t word = 0; word < 4; word++) {
@@ -362,6 +375,8 @@ uint32_t slab_alloc(struct tx *tx, enum slab_kind kind)
 
 	ROSTER_ASSERT(kind > SLAB_NONE && kind < SLAB_KINDS);
 	ROSTER_ASSERT(tx->shard != NULL && !tx->drain);
+	/* A transaction that has failed is rolled back: whatever it took would only be given
+	 * back. */
 	if (tx->err != 0)
 		return 0;
 	desc = page_for(tx, kind, &page);
@@ -389,6 +404,7 @@ bool slab_worth_moving(const struct tx *tx, uint32_t off)
 	const struct slab *slab = &tx->shard->slabs[kind];
 	uint32_t page, bin = SLAB_BINS;
 
+	/* Pages in the lists 0 and 1 are at most half full. */
 	if (kind == SLAB_NONE || !page_of(tx, off, &page) || tx->seg->descs[page].bin > 1)
 		return false;
 	/* The page that slab_alloc() would take; a page's link is its number + 1. */
@@ -424,10 +440,12 @@ void slab_release(struct tx *tx, uint32_t off)
 	undo_set64(tx, word, *word & ~(1ULL << place.index % 64));
 	set_used(tx, kind, desc, desc->used - 1U);
 	undo_set64(tx, &slab->objects, slab->objects - 1);
+	/* The page stays ours until the commit: slab_give_back() returns it. */
 	if (desc->used == 0)
 		undo_set64(tx, &slab->pages, slab->pages - 1);
 }
 
+/* The page's descriptor says SLAB_NONE only if the free that was committed emptied it. */
 void slab_give_back(struct tx *tx, uint32_t off)
 {
 	uint32_t page;
@@ -438,7 +456,7 @@ void slab_give_back(struct tx *tx, uint32_t off)
 
 void slab_untake(struct tx *tx)
 {
-	if (tx->pages > SEGMENT_TAKEN) {
+	if (tx->pages > SEGMENT_TAKEN) { /* more than are remembered: they have to be looked for */
 		slab_sweep(tx);
 		return;
 	}
@@ -456,6 +474,7 @@ unsigned slab_sweep(struct tx *tx)
 	uint64_t backed = segment_backed(tx->seg);
 	unsigned found = 0;
 
+	/* memchr() over a byte for each page: most pages belong to other shards. */
 	for (uint64_t from = 0; from < backed;) {
 		const uint8_t *at = memchr(owners + from, slab_owner_mark(tx), backed - from);
 

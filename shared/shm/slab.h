@@ -11,8 +11,8 @@
  * sweep of the roll-back gives it back. A page that became empty is given back after
  * the commit in the same way.
  *
- * All functions need the shard lock (tx), except slab_at() whose result is only
- * meaningful under it. */
+ * All functions with a tx need its shard's lock; pointers into the segment are good for as long as
+ * it is held. Those with a segment read numbers without a lock. */
 #ifndef SHM_SLAB_H
 #define SHM_SLAB_H
 
@@ -61,7 +61,7 @@ struct slab {
 	uint64_t pages;           /* owned and in use, logged */
 };
 
-/* One cache line a page. Changed only under the lock of the owner, logged. */
+/* One cache line a page, changed only under the lock of the owner, and logged. */
 struct page_desc {
 	uint16_t kind; /* enum slab_kind; SLAB_NONE: not in use */
 	uint16_t used; /* objects taken */
@@ -77,31 +77,34 @@ struct tx;
 /* Bytes of one object of the kind; sizes of the registry's structs are the SLAB_BYTES_*
  * above and asserted in shared/registry/layout.h. */
 uint32_t slab_object_bytes(enum slab_kind kind);
-/* As many objects of the kind as the segment could hold; no count in it is larger. */
+/* As many objects of the kind as the segment could hold: no sound count in it is larger. */
 uint64_t slab_most(const struct segment *seg, enum slab_kind kind);
-/* "instance"; for people and metrics. */
+/* The name of the kind for people and metrics: "instance". */
 const char *slab_kind_name(enum slab_kind kind);
-/* Objects and pages of the kind in all shards, without a lock: each number is whole, their sum is of no one moment. */
+/* Counts objects and pages of the kind in all shards. Each number is whole, but their sum was true
+ * at no one moment, because no lock is taken. */
 void slab_usage(const struct segment *seg, enum slab_kind kind, uint64_t *objects_r, uint64_t *pages_r);
 
 /* Is the object's page at most half full, and is there a fuller one (or another as empty) with room? */
 bool slab_worth_moving(const struct tx *tx, uint32_t off);
-/* More than half of the room on the pages of the kind is unused, and it is more than a few pages. Without a lock. */
+/* Is more than half of the room on the pages of the kind unused, and are they more than a few? */
 bool slab_wasteful(const struct segment *seg, uint32_t shard, enum slab_kind kind);
 
-/* 0 and tx->err = ERR_FULL when no page can be had: the caller drops the lock,
- * segment_ensure()s and tries once more. The object's bytes are not cleared. */
+/* Returns a new object, whose bytes are not cleared. 0 when tx->err is set, which is ERR_FULL when
+ * no page can be had: the caller then drops the lock, calls segment_ensure() and tries once
+ * more. */
 uint32_t slab_alloc(struct tx *tx, enum slab_kind kind);
-/* Goes to the pending list; really free after the commit. */
+/* Puts the object on the pending list; it is free, and may be handed out, after the commit. */
 void slab_free(struct tx *tx, uint32_t off);
 
-/* The object, or NULL (and the corrupt counter) unless off lies in a page of this
+/* Returns the object. NULL, and the corrupt counter is raised, unless off lies in a page of this
  * shard and kind, on an object boundary, with its bit set. */
 void *slab_at(const struct tx *tx, uint32_t off, enum slab_kind kind);
-/* The same without the counter: for hints that may be out of date. */
+/* The same without the counter, for hints that may be out of date. */
 void *slab_try(const struct tx *tx, uint32_t off, enum slab_kind kind);
-/* Asks the memory for bytes [from, from + bytes) of an object, and for what slab_at() reads of its page, before they are
- * needed. Any reference will do. */
+/* Asks the memory for the bytes [from, from + bytes) of an object, and for what slab_at() reads of
+ * its page, before they are needed. Any reference will do: one that leads nowhere asks for
+ * nothing. */
 static inline void slab_ask(const struct segment *seg, uint32_t off, uint32_t from, uint32_t bytes)
 {
 	uint64_t at = (uint64_t)off * SEGMENT_UNIT, page = (at - seg->data_off) / SEGMENT_PAGE;
@@ -113,29 +116,32 @@ static inline void slab_ask(const struct segment *seg, uint32_t off, uint32_t fr
 		__builtin_prefetch(seg->base + at + from + n);
 }
 
-/* Kind of the page that off lies in; SLAB_NONE outside this shard's pages. */
+/* The kind of the page that off lies in; SLAB_NONE outside of this shard's pages. */
 enum slab_kind slab_kind_at(const struct tx *tx, uint32_t off);
 
 /* For undo.c: the logged stores that free one object, and, once they are committed, the
  * return of its page if that became empty. */
 void slab_release(struct tx *tx, uint32_t off);
 void slab_give_back(struct tx *tx, uint32_t off);
-/* Roll-back of a transaction of this process: gives back the pages that it took. */
+/* For the roll-back of a transaction of this process: gives back the pages that it took. */
 void slab_untake(struct tx *tx);
-/* Roll-back after a death: gives back pages that are owned but unused. Returns how many. Looks at the owners of all pages. */
+/* For the roll-back after a death, when nobody knows any more which pages were taken: looks at the
+ * owners of all pages and gives back those that are owned but unused. Returns how many. */
 unsigned slab_sweep(struct tx *tx);
 
-/* Whole-shard check: bitmaps against used, bins against fullness, counts, owners.
- * Returns the number of broken invariants, each reported through say(). */
-typedef void slab_say_fn(const char *text, void *arg);
-/* For an attach, nobody else mapping it, the logs played: every page's descriptor against its owner, its bitmap and
- * its neighbours, and each shard's counts. NULL, or what is wrong. A few milliseconds at a million instances. */
+/* For an attach, when nobody else maps the segment and the logs are played: compares the descriptor
+ * of every page with its owner, its bitmap and its neighbours, and the counts of each shard.
+ * Returns NULL, or what is wrong. It takes a few milliseconds at a million instances. */
 const char *slab_damaged(const struct segment *seg);
+
+/* Checks a whole shard: bitmaps against used, bins against fullness, counts, owners. Returns the
+ * number of broken rules, each of which is said by say() (NULL: only counted). */
+typedef void slab_say_fn(const char *text, void *arg);
 unsigned slab_check(const struct tx *tx, slab_say_fn *say, void *arg);
 
-/* The same in pieces. First pages from *page on, `most` of the segment's at a time, each with its neighbours; then, if nobody
- * wrote since, what they add up to, and the lists, with at most `most` pages of them at a time, until walk->kind is
- * SLAB_KINDS. */
+/* The same in pieces. First come pages from *page on, `most` of the segment's at a time, each with
+ * its neighbours. Then, if nobody has written since, come their sums, and the lists of pages with
+ * at most `most` pages at a time, until walk->kind is SLAB_KINDS. */
 struct slab_totals {
 	uint64_t objects[SLAB_KINDS], pages[SLAB_KINDS], binned[SLAB_KINDS][SLAB_BINS];
 };
@@ -151,7 +157,8 @@ unsigned slab_check_totals(const struct tx *tx, struct slab_totals *totals, slab
 unsigned slab_check_bins(const struct tx *tx, struct slab_bin_walk *walk, uint32_t most, struct slab_totals *totals,
                          slab_say_fn *say, void *arg);
 
-/* Without any lock: up to `pages` pages from *page on that have no owner have a blank descriptor. */
+/* Checks without any lock that pages without an owner have a blank descriptor: `pages` of them at
+ * most, from *page on. Returns how many have not. */
 unsigned slab_check_free(const struct segment *seg, uint64_t *page, uint32_t pages, slab_say_fn *say, void *arg);
 
 #endif

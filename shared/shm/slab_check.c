@@ -17,7 +17,7 @@ static uint32_t bits_set(const struct page_desc *desc)
 	return used;
 }
 
-/* The neighbour in the bin is a page of the same shard, kind and bin that points back. */
+/* Is the neighbour in the bin a page of the same shard, kind and bin that points back? */
 static bool neighbour_agrees(const struct segment *seg, uint64_t page, uint32_t link, bool ahead)
 {
 	const struct page_desc *desc = &seg->descs[page], *other;
@@ -31,6 +31,7 @@ static bool neighbour_agrees(const struct segment *seg, uint64_t page, uint32_t 
 	return other->kind == desc->kind && other->bin == desc->bin && (ahead ? other->prev : other->next) == page + 1;
 }
 
+/* One page that has an owner. The totals are those of all shards: they grow in its owner's. */
 static const char *owned_damaged(const struct segment *seg, uint64_t page, struct slab_totals *totals)
 {
 	const struct page_desc *desc = &seg->descs[page];
@@ -63,7 +64,8 @@ static bool is_blank(const struct page_desc *desc)
 	       bits_set(desc) == 0;
 }
 
-/* Heads of empty bins are 0; the others were met as pages without predecessor. */
+/* The head of an empty bin is 0. That of another one needs no look: it was met as the page without
+ * a predecessor, which is compared with the head. */
 static bool slab_agrees(const struct slab *slab, const struct slab_totals *totals, uint32_t kind)
 {
 	for (uint32_t bin = 0; bin < SLAB_BINS; bin++)
@@ -74,7 +76,7 @@ static bool slab_agrees(const struct slab *slab, const struct slab_totals *total
 
 const char *slab_damaged(const struct segment *seg)
 {
-	static struct slab_totals totals[SHARDS_ALL];
+	static struct slab_totals totals[SHARDS_ALL]; /* large for a stack */
 	const char *why = NULL;
 
 	memset(totals, 0, sizeof(totals));
@@ -100,7 +102,8 @@ unsigned slab_check_free(const struct segment *seg, uint64_t *page, uint32_t pag
 	for (; *page < backed && pages > 0; (*page)++, pages--) {
 		bool wrong = true;
 
-		/* Whoever takes or returns it at this moment is done at the next look. */
+		/* No lock is held: who takes or returns the page at this moment has done so at the
+		 * next look. */
 		for (unsigned look = 0; look < FREE_LOOKS && wrong; look++)
 			wrong = __atomic_load_n(&seg->owners[*page], __ATOMIC_ACQUIRE) == 0 && !is_blank(&seg->descs[*page]) &&
 			        __atomic_load_n(&seg->owners[*page], __ATOMIC_ACQUIRE) == 0;
@@ -136,6 +139,7 @@ static void slab_broken(struct check *check, const char *what, uint64_t where, u
 	check->say(text, check->arg);
 }
 
+/* Looks at one page of the shard, and adds it to the totals even if something is wrong with it. */
 static void check_page(struct check *check, uint32_t page)
 {
 	const struct page_desc *desc = &check->tx->seg->descs[page];
@@ -184,7 +188,8 @@ unsigned slab_check_pages(const struct tx *tx, uint64_t *page, uint32_t most, st
 	return check.broken;
 }
 
-/* One page of a bin's list. */
+/* Looks at one page of a bin's list and goes on to the next, or ends the walk where it is
+ * broken. */
 static void check_listed(struct check *check, struct slab_bin_walk *walk)
 {
 	const struct segment *seg = check->tx->seg;
@@ -208,12 +213,13 @@ static void check_listed(struct check *check, struct slab_bin_walk *walk)
 	walk->link = desc->next;
 }
 
-/* With right back links and the right length, the list holds each page of the bin once. */
+/* A list with right back links and the right length holds each page of the bin once. */
 static void check_bin(struct check *check, struct slab_bin_walk *walk, uint32_t *most)
 {
 	uint64_t expected = check->totals->binned[walk->kind][walk->bin];
 
-	ROSTER_ASSERT(walk->begun || (walk->seen == 0 && walk->prev == 0)); /* a list is walked from its beginning */
+	/* A list is walked from its beginning. */
+	ROSTER_ASSERT(walk->begun || (walk->seen == 0 && walk->prev == 0));
 	if (!walk->begun)
 		walk->link = check->tx->shard->slabs[walk->kind].bins[walk->bin];
 	walk->begun = true;

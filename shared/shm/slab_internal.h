@@ -23,7 +23,8 @@ static inline uint8_t slab_owner_mark(const struct tx *tx)
 	return (uint8_t)(tx->shard->index + 1);
 }
 
-/* SLAB_BINS: not listed. */
+/* The list that a page with so many objects hangs in; SLAB_BINS for none, if it is full or
+ * empty. */
 static inline uint16_t slab_bin_for(const struct slab_kind_row *row, uint32_t used)
 {
 	if (used == 0 || used >= row->capacity)
@@ -31,7 +32,7 @@ static inline uint16_t slab_bin_for(const struct slab_kind_row *row, uint32_t us
 	return (uint16_t)((used * 4 - 1) / row->capacity);
 }
 
-/* The objects of a page in a word of its bitmap. */
+/* The bits of a word of the bitmap that stand for objects; the page has none for the others. */
 static inline uint64_t slab_word_mask(const struct slab_kind_row *row, uint32_t word)
 {
 	uint32_t bits = row->capacity > word * 64 ? row->capacity - word * 64 : 0;

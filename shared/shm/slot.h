@@ -13,8 +13,9 @@
 #include "shared/base/assert.h"
 #include "shared/shm/segment.h"
 
-/* 64 workers and room for the other roles; then the other place of each worker: in an upgrade the workers of both images
- * run side by side, and a slot has one writer. */
+/* The first SLOT_SECOND slots are those of 64 workers and of the other roles. Behind them each
+ * worker has a second place: in an upgrade the workers of both images run side by side, and a slot
+ * has one writer. */
 #define SLOT_SECOND 80U
 #define SLOTS_MAX (SLOT_SECOND + 64U)
 #define SLOT_BANKS 2U
@@ -37,15 +38,16 @@ struct slot {
 	uint32_t stuck_shard;   /* lock wait over its limit: shard + 1, owner's pid */
 	uint32_t stuck_owner;
 	uint64_t connections; /* open now */
-	/* From wake-up to poll (shared/process): how often, together, and the longest of this generation. */
+	/* Turns, from wake-up to poll (shared/process): how many, their sum, and the longest of
+	 * this generation. */
 	uint64_t turns, busy_us, busy_us_max;
 	uint64_t frozen_seen; /* board->frozen of the freeze it stands still in (shared/process/freeze.h) */
 	_Alignas(64) uint64_t counters[SLOT_COUNTERS]; /* ids in shared/metrics/metrics.h */
 	char last_words[SLOT_LAST_WORDS];              /* assert text; the master logs and clears it */
 };
 
-/* What one route cost one worker (worker/metrics/route_stats.h): SLOT_ROUTES of them for each place of each worker, apart from
- * the slots, because most are never touched. */
+/* What one route cost one worker (worker/metrics/route_stats.h). There are SLOT_ROUTES of them for
+ * each place of each worker, apart from the slots, because most are never touched. */
 struct slot_route {
 	uint64_t errors; /* answers with a status of 400 or more */
 	uint64_t us;     /* sum of the latencies */
@@ -54,7 +56,7 @@ struct slot_route {
 	uint64_t buckets[SLOT_ROUTE_BUCKETS]; /* by latency; together the number of requests */
 };
 
-/* Written by the master only, log_level by workers. */
+/* Written by the master only, except log_level, which workers write. */
 struct board {
 	_Alignas(64) uint64_t orphans; /* bit n: siblings accept from worker n's socket */
 	uint64_t retired;              /* bit n: worker n's socket is going away, close it */

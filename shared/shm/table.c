@@ -34,6 +34,8 @@ static inline uint32_t level_of(uint32_t n)
 	return 1U << (31 - __builtin_clz(n | 1));
 }
 
+/* The bucket by one more bit of the hash if it has been added already, else the one it will be
+ * split from. */
 static inline uint32_t bucket_of(const struct table *table, uint32_t hash)
 {
 	uint32_t level = level_of(table->buckets);
@@ -48,6 +50,8 @@ static inline uint32_t page_index(uint32_t bucket)
 	return (bucket - TABLE_INLINE) / TABLE_HEADS;
 }
 
+/* Returns where the head of the bucket stands, or NULL when a reference on the way is
+ * impossible. */
 static uint32_t *head_at(const struct tx *tx, const struct table *table, uint32_t bucket)
 {
 	uint32_t *dir, *heads;
@@ -61,7 +65,7 @@ static uint32_t *head_at(const struct tx *tx, const struct table *table, uint32_
 	return heads == NULL ? NULL : &heads[(bucket - TABLE_INLINE) % TABLE_HEADS];
 }
 
-/* More objects than this are in no chain, whatever the count says. */
+/* No chain has more objects than this, whatever a damaged count says. */
 static inline uint64_t most_of(const struct tx *tx, const struct table *table)
 {
 	uint64_t most = slab_most(tx->seg, (enum slab_kind)table->kind);
@@ -76,8 +80,8 @@ static inline struct table_link *link_at(const struct tx *tx, const struct table
 
 /* ---- look-up --------------------------------------------------------------- */
 
-/* From off on along the chain; over the whole look-up never more steps than there are objects. A chain that goes on
- * runs in a circle. */
+/* Searches the chain from off on. The whole look-up, with all table_next() of it, takes no more
+ * steps than there are objects: a chain that still goes on then runs in a circle. */
 static uint32_t search(const struct tx *tx, const struct table *table, uint32_t off, uint32_t hash)
 {
 	while (off != 0 && tx->seg->probes > 0) {
@@ -134,7 +138,8 @@ void table_ask_first(const struct tx *tx, const struct table *table, uint32_t ha
 
 /* ---- growing --------------------------------------------------------------- */
 
-/* A zeroed table page, or 0 without an error: the table then stays as it is. */
+/* Returns a zeroed table page, or 0. A lack of pages is no error here: the table then stays as it
+ * is. */
 static uint32_t heads_new(struct tx *tx)
 {
 	uint32_t off = slab_alloc(tx, SLAB_TABLE);
@@ -152,7 +157,8 @@ static uint32_t heads_new(struct tx *tx)
 	return off;
 }
 
-/* Directory and page, both or none: a directory alone would never be freed. */
+/* Makes the directory and the first page of heads, both or none: a directory alone would never be
+ * freed, because it goes with its first page. */
 static bool room_first(struct tx *tx, struct table *table)
 {
 	uint32_t dir_off = heads_new(tx), page_off = dir_off == 0 ? 0 : heads_new(tx);
@@ -192,7 +198,8 @@ static bool room_for(struct tx *tx, struct table *table, uint32_t bucket)
 	return off != 0;
 }
 
-/* The chain as an array; false when it is too long to be moved in this transaction. */
+/* Copies the chain into an array. Returns false when it is too long to be moved in this
+ * transaction. */
 static bool collect(const struct tx *tx, const struct table *table, uint32_t off, uint32_t *chain, uint32_t *n_r)
 {
 	uint32_t most = UNDO_ENTRIES - SPLIT_RESERVE - tx->entries;
@@ -232,7 +239,8 @@ static void deal(struct tx *tx, struct table *table, const uint32_t *chain, uint
 	undo_set32(tx, heads[1], next[1]);
 }
 
-/* Adds bucket `buckets`, which takes its share of one older chain. False: left out. */
+/* Adds bucket number `buckets`, which takes its share of one older chain. Returns false when that
+ * is left out. */
 static bool split(struct tx *tx, struct table *table)
 {
 	uint32_t added = table->buckets, level = level_of(added);
@@ -243,7 +251,7 @@ static bool split(struct tx *tx, struct table *table)
 	if (added >= BUCKETS_MAX || tx->err != 0 || tx->entries + SPLIT_RESERVE > UNDO_ENTRIES)
 		return false;
 	heads[0] = head_at(tx, table, added - level);
-	/* The page comes last: once it is there, the bucket is added. */
+	/* The page comes last: once there is one for the bucket, the bucket has to be added. */
 	if (heads[0] == NULL || !collect(tx, table, *heads[0], chain, &n) || !room_for(tx, table, added))
 		return false;
 	heads[1] = head_at(tx, table, added);
@@ -268,6 +276,8 @@ void table_insert(struct tx *tx, struct table *table, uint32_t off, uint32_t has
 	undo_set_bytes(tx, link, &(struct table_link){ hash, *head }, sizeof(*link));
 	undo_set32(tx, head, off);
 	undo_set64(tx, &table->count, table->count + 1);
+	/* Splitting is not part of the insertion's success: where it is left out, a later one makes
+	 * up for it. */
 	for (unsigned i = 0; i < SPLITS_PER_INSERT && table->count * 2 > table->buckets; i++) {
 		if (!split(tx, table))
 			break;
@@ -276,7 +286,8 @@ void table_insert(struct tx *tx, struct table *table, uint32_t off, uint32_t has
 
 void table_reserve(struct tx *tx, struct table *table, uint64_t objects)
 {
-	ROSTER_ASSERT(tx->entries == 0 && tx->frees == 0); /* it commits: nothing of the caller's may be half done */
+	/* This commits, so nothing of the caller's may be half done. */
+	ROSTER_ASSERT(tx->entries == 0 && tx->frees == 0);
 	while (table->buckets < objects * 2 && split(tx, table)) {
 		if (undo_commit(tx) < 0)
 			return;
@@ -285,6 +296,7 @@ void table_reserve(struct tx *tx, struct table *table, uint64_t objects)
 
 /* ---- shrinking ------------------------------------------------------------- */
 
+/* Returns where the end of the chain (a 0) stands; NULL when the chain is damaged. */
 static uint32_t *tail_of(const struct tx *tx, const struct table *table, uint32_t *head)
 {
 	uint64_t left = most_of(tx, table) + 1;
@@ -299,7 +311,8 @@ static uint32_t *tail_of(const struct tx *tx, const struct table *table, uint32_
 	return *head == 0 ? head : NULL;
 }
 
-/* The last bucket's page goes with its first bucket, the directory with its first page. */
+/* The page of the last bucket goes with the first bucket in it, and the directory with its first
+ * page. */
 static void heads_free(struct tx *tx, struct table *table, uint32_t bucket)
 {
 	uint32_t *dir = slab_at(tx, table->dir, SLAB_TABLE);
@@ -328,6 +341,7 @@ static void merge(struct tx *tx, struct table *table)
 		return;
 	}
 	FAULT("table-merge");
+	/* All of the last bucket belong behind the other chain: one link moves them together. */
 	undo_set32(tx, end, *from);
 	undo_set32(tx, from, 0);
 	undo_set32(tx, &table->buckets, last);
@@ -335,7 +349,7 @@ static void merge(struct tx *tx, struct table *table)
 		heads_free(tx, table, last);
 }
 
-/* Where the reference to off stands: a head or the link before it. */
+/* Returns where the reference to off stands: in a head or in the link before it. NULL: nowhere. */
 static uint32_t *link_place(const struct tx *tx, const struct table *table, uint32_t off, uint32_t hash)
 {
 	uint32_t *place = head_at(tx, table, bucket_of(table, hash));
@@ -482,6 +496,7 @@ const char *table_damaged(const struct tx *tx, const struct table *table, enum s
 	if ((table->dir != 0) != (table->buckets > TABLE_INLINE) ||
 	    (table->dir != 0 && slab_try(tx, table->dir, SLAB_TABLE) == NULL))
 		return "a table's directory is impossible";
+	/* As many pages as the buckets need, and no more. */
 	for (uint32_t n = 0; n < DIR_PAGES && table->dir != 0; n++) {
 		uint32_t page = table_page(tx, table, n);
 

@@ -14,9 +14,10 @@
 #define AT_MASK UNDO_PLACE
 #define ID_COUNTER ((1ULL << 48) - 1)
 
-/* Up to here a second entry for the same word is cheaper than looking for the first. */
+/* Up to so many entries a second one for the same word is cheaper than to look for the first. */
 #define LOOK_AFTER 32U
 
+/* The check covers the number too: an entry that belongs elsewhere in the log does not pass. */
 static inline uint64_t entry_sealed(uint64_t at, uint64_t old, unsigned number)
 {
 	return at | ((at + number) * UNDO_MIX ^ old) * UNDO_MIX >> AT_BITS << AT_BITS;
@@ -36,7 +37,7 @@ static bool is_logged(const struct tx *tx, uint64_t at)
 	return false;
 }
 
-/* True when the word may be changed: its old value is in the log. */
+/* Returns true when the word may be changed, because its old value is in the log. */
 static bool append(struct tx *tx, const uint64_t *word)
 {
 	uint64_t at = (uint64_t)((uintptr_t)word - (uintptr_t)tx->seg->base);
@@ -70,6 +71,7 @@ void undo_set64(struct tx *tx, uint64_t *word, uint64_t value)
 {
 	if (*word == value || !append(tx, word))
 		return;
+	/* One whole store: who reads without the lock sees the old value or the new one. */
 	__atomic_store_n(word, value, __ATOMIC_RELEASE);
 	FAULT("undo-store");
 }
@@ -80,6 +82,7 @@ void undo_set32(struct tx *tx, uint32_t *word, uint32_t value)
 		undo_fail(tx, ERR_CORRUPT);
 		return;
 	}
+	/* The log knows words of 8 bytes only: the neighbour is restored with this one. */
 	if (*word == value || !append(tx, (const uint64_t *)((uintptr_t)word & ~(uintptr_t)7)))
 		return;
 	__atomic_store_n(word, value, __ATOMIC_RELEASE);
@@ -101,6 +104,7 @@ void undo_set_bytes(struct tx *tx, void *at, const void *value, uint32_t n)
 			undo_fail(tx, ERR_CORRUPT);
 			return;
 		}
+		/* The bytes of the word that are not meant keep their value. */
 		memcpy(&bytes, (const void *)word, 8);
 		memcpy((char *)&bytes + (from - word), (const char *)value + (from - (uintptr_t)at), to - from);
 		undo_set64(tx, (uint64_t *)word, bytes);
@@ -125,7 +129,8 @@ void undo_push_free(struct tx *tx, uint32_t off)
 /* One pending free is one small transaction; the store that ends it also shortens the list. */
 static void drain(struct tx *tx)
 {
-	ROSTER_ASSERT(tx->entries == 0 && tx->frees <= UNDO_FREES); /* each free begins with an empty log */
+	/* Each free begins with an empty log. */
+	ROSTER_ASSERT(tx->entries == 0 && tx->frees <= UNDO_FREES);
 	while (tx->frees > 0) {
 		uint32_t off = tx->shard->frees[tx->frees - 1];
 
@@ -167,7 +172,8 @@ int undo_commit(struct tx *tx)
 	}
 	if (tx->entries == 0 && tx->frees == 0)
 		return 0;
-	/* Before the commit: a check in slices that saw half of this operation begins again. */
+	/* Raised before the commit, so that a check in slices that saw half of this operation
+	 * begins again. */
 	__atomic_store_n(&tx->shard->changes, tx->shard->changes + 1, __ATOMIC_RELAXED);
 	tx->entries = 0;
 	tx->drain = tx->frees > 0;
@@ -183,12 +189,15 @@ void undo_rollback(struct tx *tx)
 {
 	struct tx took = *tx;
 
-	ROSTER_ASSERT(tx->shard != NULL && !tx->drain); /* what has been committed is not taken back */
+	/* What has been committed is not taken back. */
+	ROSTER_ASSERT(tx->shard != NULL && !tx->drain);
 	undo_restore(tx);
 	empty(tx);
 	FAULT("rollback-before-store");
 	undo_state_store(tx);
 	FAULT("rollback-after-store");
+	/* Last: while a successor may still play the log, nobody else may own the pages it writes
+	 * to. */
 	slab_untake(&took);
 }
 
@@ -214,7 +223,8 @@ uint64_t undo_next_id(struct tx *tx)
 	return (uint64_t)(tx->seg->header->node & 0xff) << 56 | (uint64_t)tx->shard->index << 48 | (next & ID_COUNTER);
 }
 
-/* What a transaction of the shard may have changed: its slabs and root, its pages and their descriptors. */
+/* Returns true for a word that a transaction of the shard may have changed: one of its slabs and
+ * its root, of its pages, or of their descriptors. */
 static bool place_valid(const struct segment *seg, const struct shard *shard, uint64_t at)
 {
 	uint64_t slabs = (uint64_t)((const uint8_t *)shard->slabs - seg->base);
@@ -256,7 +266,8 @@ void undo_recover(struct tx *tx)
 {
 	uint64_t state = tx->shard->state;
 
-	ROSTER_ASSERT(tx->entries == 0 && tx->frees == 0 && tx->pages == 0); /* of a hold that has just begun */
+	/* The transaction is of a hold that has just begun. */
+	ROSTER_ASSERT(tx->entries == 0 && tx->frees == 0 && tx->pages == 0);
 	if (!undo_valid(tx->seg, tx->shard)) {
 		tx->err = ERR_CORRUPT;
 		return;
@@ -269,6 +280,7 @@ void undo_recover(struct tx *tx)
 		undo_rollback(tx);
 		return;
 	}
+	/* The operation has happened. Only the free in progress is taken back, to be done again. */
 	undo_restore(tx);
 	tx->entries = 0;
 	FAULT("recover-before-store");

@@ -14,13 +14,13 @@
  *     ret = undo_commit(&tx);
  *     lock_drop(&tx);
  *
- * State word: bits 0..15 undo count, 16..31 pending frees, 32 phase (0 run, 1 drain), above
- * them a check of these (0 for 0). An entry's place has a check of place, value and number in its
- * upper bits. A log that does not agree with its checks is not played: the shard stays locked for
- * ever, an attach sets the file aside.
- * Killed in phase run: the successor restores backwards, then clears count and
- * pending with one store. Killed in phase drain (after the commit): it restores the
- * small transaction in progress and goes on freeing.
+ * The state word holds the number of entries in bits 0..15, the number of pending frees in 16..31,
+ * the phase in 32 (0 run, 1 drain), and above them a check of these, which is 0 for 0. The place of
+ * an entry has a check of place, value and number in its upper bits. A log that does not agree with
+ * its checks is not played: the shard stays locked for ever, and an attach sets the file aside.
+ * After a death in phase run the successor restores backwards, then clears both numbers with one
+ * store. After a death in phase drain (behind the commit) it restores the small transaction in
+ * progress and goes on freeing.
  *
  * Every word is logged as the aligned 8-byte word around it. Words that are changed
  * without the lock (a beat) never share such a word with logged ones.
@@ -54,24 +54,26 @@ struct tx {
 
 void undo_set64(struct tx *tx, uint64_t *word, uint64_t value);
 void undo_set32(struct tx *tx, uint32_t *word, uint32_t value);
-/* Logs bytes [at, at + n) word by word, then copies. For small structs. */
+/* Logs the bytes [at, at + n) word by word and copies the value there. Meant for small structs. */
 void undo_set_bytes(struct tx *tx, void *at, const void *value, uint32_t n);
 
-/* Publishes everything since lock_take() or the last commit, then drains the frees. */
+/* Publishes everything since lock_take() or the last commit, then frees what is pending. */
 int undo_commit(struct tx *tx) MUST_CHECK;
+/* Takes everything since then back. */
 void undo_rollback(struct tx *tx);
 /* After either of them the transaction is empty, tx->err is 0, and the next one may begin. */
 
-/* First error wins. */
+/* The first error of a transaction is the one that it keeps. */
 static inline void undo_fail(struct tx *tx, int err)
 {
 	if (tx->err == 0)
 		tx->err = err;
 }
 
-/* From the counter of the shard that is never reset and never rolled back. */
+/* The next value of a counter of the shard that is never reset and never rolled back. */
 uint64_t undo_next_revision(struct tx *tx);
-/* 64-bit id, never reused: node number in the top byte, shard below it, counter. */
+/* The next id of the shard, which is never used again: the node number in the top byte, the shard
+ * in the one below, and a counter that is not rolled back either. */
 uint64_t undo_next_id(struct tx *tx);
 static inline uint32_t undo_id_shard(uint64_t id)
 {
@@ -86,10 +88,10 @@ static inline uint64_t undo_id_number(uint64_t id)
 /* For slab.c: remembers a reference to free after the commit. */
 void undo_push_free(struct tx *tx, uint32_t off);
 
-/* For lock.c: roll-back or drain after a death, idempotent. tx->err stays ERR_CORRUPT when
- * the log itself is impossible; nothing was played then. */
+/* For lock.c: rolls back, or goes on freeing, after a death. It may die itself and be begun again.
+ * tx->err stays ERR_CORRUPT when the log itself is impossible; nothing was played then. */
 void undo_recover(struct tx *tx);
-/* Is this log playable: checks, and places that only this shard may change? */
+/* Can this log be played? Its checks are right, and its places are ones this shard may change. */
 bool undo_valid(const struct segment *seg, const struct shard *shard);
 
 #endif

@@ -10,7 +10,8 @@
 #define UNDO_STATE_BITS 33
 #define UNDO_MIX 0x9e3779b97f4a7c15ULL
 
-/* A flipped bit in the state would play entries of long ago. 0 stays 0. */
+/* Without a check a flipped bit in the number of entries would play entries of long ago. A state of
+ * 0 is its own check, so that zeroed memory is an empty log. */
 static inline uint64_t undo_state_sealed(uint64_t state)
 {
 	return state | (state * UNDO_MIX) >> UNDO_STATE_BITS << UNDO_STATE_BITS;

@@ -4,8 +4,8 @@
 #include "shared/base/assert.h"
 #include "shared/shm/fault.h"
 
-/* Backwards, because a word may be logged twice; the count falls only afterwards, so that a
- * successor of this one restores everything again. */
+/* The log is played backwards, because a word may stand in it twice. The number of entries falls
+ * only afterwards, so that a successor of this process restores everything again. */
 void undo_restore(struct tx *tx)
 {
 	ROSTER_ASSERT(tx->entries <= UNDO_ENTRIES);
