@@ -35,7 +35,8 @@ static struct arena_block *block_new(size_t size)
 	return block;
 }
 
-/* A block that can hold `bytes`, made current. */
+/* Makes a block that can hold `bytes`, and makes it the current one. What is left of the one before
+ * stays unused. */
 static struct arena_block *arena_grow(struct arena *arena, size_t bytes)
 {
 	size_t size = arena->current == NULL ? ARENA_FIRST : arena->current->size * 2;
@@ -63,6 +64,7 @@ void *arena_alloc(struct arena *arena, size_t bytes)
 	size_t need = (bytes + ARENA_ALIGN - 1) & ~(size_t)(ARENA_ALIGN - 1);
 	void *p;
 
+	/* A size that wraps around when it is rounded up is larger than any memory. */
 	if (need < bytes || (arena->max != 0 && arena->total + need > arena->max))
 		return NULL;
 	if (arena->current == NULL || arena->current->size - arena->used < need)
@@ -100,6 +102,7 @@ static void blocks_free(struct arena_block *block)
 
 void arena_reset(struct arena *arena)
 {
+	/* One block is enough for most requests. What a large one needed is not kept. */
 	if (arena->first != NULL && arena->first->next != NULL) {
 		blocks_free(arena->first->next);
 		arena->first->next = NULL;

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* arena.h - scratch memory of one request, freed in one step.
  *
- * Process-private. The owner of the arena is the connection or the loop that made
- * it; everything allocated from it lives until arena_reset() or arena_free().
- * Blocks grow by doubling; reset keeps the first block for the next request. */
+ * It is memory of the process. The owner of the arena is the connection or the loop that made it;
+ * everything allocated from it lives until arena_reset() or arena_free(). Blocks grow by doubling;
+ * a reset keeps the first block for the next request. */
 #ifndef BASE_ARENA_H
 #define BASE_ARENA_H
 
@@ -22,9 +22,9 @@ struct arena {
 };
 
 void arena_init(struct arena *arena, size_t max_bytes);
-/* Aligned to 16 bytes. NULL when malloc refuses or max is reached. */
+/* Returns memory aligned to 16 bytes, or NULL when malloc refuses or max is reached. */
 void *arena_alloc(struct arena *arena, size_t bytes);
-/* A copy with a zero byte behind it; p is NULL on refusal. */
+/* Returns a copy with a zero byte behind it; its p is NULL when there is no memory. */
 struct str arena_copy(struct arena *arena, struct str s);
 void arena_reset(struct arena *arena);
 void arena_free(struct arena *arena);

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* breath.h - loops over what others stored stand still now and then (fiber.h).
  *
- * A look at the clock for each row would cost more than most rows: rows are weighed, in bytes copied or what takes about as long,
- * and only every BREATH_WEIGHT does somebody look. That is some 10 us of work, 100 us with cold memory. */
+ * A look at the clock for each row would cost more than most rows. So rows are weighed, in bytes
+ * copied or what takes about as long, and the clock is looked at once every BREATH_WEIGHT only.
+ * That is some 10 us of work, 100 us with cold memory. */
 #ifndef BASE_BREATH_H
 #define BASE_BREATH_H
 
@@ -16,7 +17,8 @@ struct breath {
 	size_t weight; /* since the last pause */
 };
 
-/* 0, or ERR_GONE of the pause. */
+/* Adds the weight of a row, and pauses when there is enough. Returns 0, or ERR_GONE of the
+ * pause. */
 MUST_CHECK static inline int breathe(struct breath *breath, size_t weight)
 {
 	breath->weight += weight;

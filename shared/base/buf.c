@@ -66,7 +66,7 @@ void buf_printf(struct buf *b, const char *format, ...)
 
 	va_start(args, format);
 	va_copy(again, args);
-	n = vsnprintf(NULL, 0, format, args);
+	n = vsnprintf(NULL, 0, format, args); /* only to know how long it gets */
 	va_end(args);
 	if (n < 0)
 		b->failed = true;
@@ -87,6 +87,7 @@ void buf_i64(struct buf *b, int64_t value)
 {
 	if (value < 0) {
 		buf_char(b, '-');
+		/* Right for the smallest number too, which has no positive counterpart. */
 		buf_u64(b, 0 - (uint64_t)value);
 	} else {
 		buf_u64(b, (uint64_t)value);

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* buf.h - a growable byte buffer with a sticky error.
  *
- * Process-private, owned by whoever initialised it. Writers do not check each
- * call: after a refused allocation every further call does nothing and
- * buf_failed() is true; check it once, at the end. buf_reset() keeps the memory. */
+ * It is memory of the process, owned by whoever initialised it. Writers do not check each call:
+ * after a refused allocation every further call does nothing and buf_failed() is true, so it is
+ * checked once, at the end. buf_reset() keeps the memory. */
 #ifndef BASE_BUF_H
 #define BASE_BUF_H
 
@@ -25,13 +25,13 @@ void buf_init(struct buf *b);
 void buf_free(struct buf *b);
 void buf_reset(struct buf *b);
 bool buf_failed(const struct buf *b);
-/* For buf_reserve(): room for that many more bytes, by more memory. */
+/* For buf_reserve(): makes room for that many more bytes by taking more memory. */
 bool buf_grow(struct buf *b, size_t more);
 void buf_printf(struct buf *b, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void buf_u64(struct buf *b, uint64_t value);
 void buf_i64(struct buf *b, int64_t value);
 
-/* Room for that many more bytes; false (and sticky) on refusal. */
+/* Makes room for that many more bytes. Returns false when there is no memory; that sticks. */
 static inline bool buf_reserve(struct buf *b, size_t more)
 {
 	return (b->cap - b->len >= more && !b->failed) || buf_grow(b, more);

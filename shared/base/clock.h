@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* clock.h - the only clocks.
  *
- * mono: CLOCK_MONOTONIC, for timers and for everything stored in the segment that
- * is compared within one boot. boot: CLOCK_BOOTTIME, the same and the time of a suspended
- * machine. wall: CLOCK_REALTIME, for answers and logs only.
- * The time of beats is the health clock of shared/shm/health.h, not these.
- * cpu: what this thread has used of a processor, for what its work costs whoever runs beside it.
- * Tests may set them, but for cpu (clock_set_for_test; boot follows mono); zero gives the real clocks back. */
+ * mono is CLOCK_MONOTONIC, for timers and for everything stored in the segment that is compared
+ * within one boot. boot is CLOCK_BOOTTIME, which also counts the time of a suspended machine. wall
+ * is CLOCK_REALTIME, for answers and logs only. cpu is what this thread has used of a processor:
+ * what its work costs, whoever runs beside it. The time of beats is none of these but the health
+ * clock of shared/shm/health.h.
+ *
+ * Tests may set them all except cpu (clock_set_for_test(); boot follows mono); zero gives the real
+ * clocks back. */
 #ifndef BASE_CLOCK_H
 #define BASE_CLOCK_H
 

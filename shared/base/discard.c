@@ -8,7 +8,7 @@
 #define SHARE 32U /* of all that is left, in one piece */
 #define SHORT_BYTES (2 * (size_t)DISCARD_PIECE_BYTES)
 
-/* At the begin of what is still there of a block. */
+/* Stands at the beginning of what is still there of a block. */
 struct rest {
 	struct rest *next;
 	size_t bytes;
@@ -75,7 +75,8 @@ void discard_step(void)
 	ROSTER_ASSERT(rest->bytes <= list.bytes);
 	next = rest->next;
 	if (rest->bytes > SHORT_BYTES && rest->bytes > piece + sizeof(*rest))
-		shorter = realloc(rest, rest->bytes - piece);
+		shorter = realloc(rest, rest->bytes - piece); /* the end goes back to the system */
+	/* A short rest, or one that cannot be made shorter, goes as a whole. */
 	if (shorter == NULL) {
 		list.bytes -= rest->bytes;
 		free(rest);

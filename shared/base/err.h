@@ -32,7 +32,7 @@ enum err {
 	ERR_DEPARTURES = -20,  /* the source has taken away too many instances (brake.deregister) */
 };
 
-/* Never NULL; "unknown error" for a code outside the list. */
+/* The text is never NULL: it is "unknown error" for a code outside the list. */
 const char *err_str(int code);
 
 #endif

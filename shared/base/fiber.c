@@ -41,6 +41,8 @@ static void *stack_take(void)
 	at = mmap(NULL, GUARD_BYTES + FIBER_STACK_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK, -1, 0);
 	if (at == MAP_FAILED)
 		return NULL;
+	/* Who comes to the end of the stack ends by SIGSEGV instead of writing into what lies
+	 * below. */
 	if (mprotect(at, GUARD_BYTES, PROT_NONE) < 0) {
 		munmap(at, GUARD_BYTES + FIBER_STACK_BYTES);
 		return NULL;
@@ -108,7 +110,8 @@ static void arrived(void)
 }
 #endif
 
-/* The first function on the stack of a fiber; never left by return. */
+/* The first function on the stack of a fiber. It must not return, for there is nothing to return
+ * to: the last leave() never comes back, because a fiber that is over is not run again. */
 static void fiber_begin(void)
 {
 	struct fiber *fiber = current;
@@ -160,6 +163,8 @@ bool fiber_run(struct fiber *fiber, uint64_t slice_us, bool gone)
 	current = fiber;
 	enter(fiber);
 	current = NULL;
+	/* The stack is given back here, by its caller: a fiber cannot free the stack on which it
+	 * runs. */
 	if (!fiber->over)
 		return false;
 	stack_give_back(fiber->stack);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* hash.h - hashes of texts of clients, for tables in private memory.
  *
- * They depend on random bytes that the kernel gives to each program it starts (children have those of their parent), so that
- * nobody outside can choose texts that meet in one place of a table. */
+ * They depend on random bytes that the kernel gives to each program it starts (children have those
+ * of their parent), so that nobody outside can choose texts that meet in one place of a table. */
 #ifndef BASE_HASH_H
 #define BASE_HASH_H
 
@@ -10,7 +10,7 @@
 
 #include "shared/base/str.h"
 
-/* `more`: what else it shall depend on, for instance the hash of another text. */
+/* `more` is what else the hash shall depend on, for instance the hash of another text. */
 uint64_t hash_text(struct str text, uint64_t more);
 
 #endif

@@ -60,7 +60,8 @@ bool log_is_stderr(const char *path)
 	return path[0] == '\0' || strcmp(path, "stderr") == 0 || strcmp(path, "/dev/stderr") == 0;
 }
 
-/* O_NONBLOCK: a pipe in its place has nobody to wait for. */
+/* O_NONBLOCK, because somebody may have put a pipe in the place of the file, and nobody reads
+ * it. */
 static int file_open(const char *path)
 {
 	struct stat st;
@@ -84,8 +85,9 @@ static void target_set(int fd, enum sink sink)
 	torn = false;
 }
 
-/* A descriptor that others share keeps its flags where that can be helped. To ask first whether it takes bytes is no help: a
- * terminal with room for one byte says yes, and then waits for the rest. */
+/* A descriptor that others share keeps its flags where that can be helped. It is of no use to ask
+ * first whether it takes bytes: a terminal with room for one byte says yes, and then waits for the
+ * rest. */
 static int stderr_open(enum sink *sink_r)
 {
 	struct stat st;
@@ -153,7 +155,8 @@ void log_set_process(const char *name)
 	target.process = name;
 }
 
-/* "2026-11-24T08:20:48.123Z level process[pid]: ", or the journal's own prefix, which has all that. */
+/* Writes "2026-11-24T08:20:48.123Z level process[pid]: ". For the journal, which knows time and
+ * pid, it is the priority and the process. */
 static size_t line_head(char *line, size_t size, enum log_level level)
 {
 	struct timespec now;
@@ -173,7 +176,7 @@ static size_t line_head(char *line, size_t size, enum log_level level)
 	return (size_t)n;
 }
 
-/* Bytes that were taken, less than 0 for none. */
+/* Returns how many bytes were taken; a negative number for none. */
 static ssize_t sink_write(const char *bytes, size_t n)
 {
 	struct iovec piece = { (void *)(uintptr_t)bytes, n };
@@ -193,8 +196,9 @@ bool log_write_raw(const char *bytes, size_t n)
 	return done == (ssize_t)n;
 }
 
-/* A line has at most this many bytes, and so a pipe takes it as a whole or not at all (PIPE_BUF). line: LOG_LINE bytes, the
- * first one free for the end of a torn line. */
+/* Ends a line and writes it. It has at most LOG_LINE bytes, so a pipe takes it as a whole or not at
+ * all (PIPE_BUF). The first byte of `line` is left free: behind a torn line a line break goes
+ * there. n is what snprintf() said of the text behind the head of `len` bytes. */
 static bool line_finish(char *line, size_t len, int n)
 {
 	const size_t room = LOG_LINE - 1 - len;
@@ -226,7 +230,8 @@ static void line_write(enum log_level level, const char *format, va_list args)
 	if (unsaid > 0 && say_lost())
 		unsaid = 0;
 	len = 1 + line_head(line + 1, sizeof(line) - 2, level);
-	/* A full disk, or a reader that stands still, must not stop the server: the line is lost, nothing else. */
+	/* A full disk, or a reader that stands still, must not stop the server: a line is lost and
+	 * nothing else. */
 	if (unsaid > 0 || !line_finish(line, len, vsnprintf(line + len, sizeof(line) - 1 - len, format, args))) {
 		lost++;
 		unsaid++;
@@ -282,7 +287,8 @@ bool log_may(struct log_limit *limit, uint64_t now_ms, uint64_t *skipped_r)
 	return true;
 }
 
-/* Bytes that a terminal obeys: the control bytes, and those of U+0080 to U+009F, of which one stands for ESC [. */
+/* Is this a byte that a terminal obeys? Those are the control bytes, and both bytes of U+0080 to
+ * U+009F, of which one stands for ESC [. */
 static bool is_control(struct str s, size_t i)
 {
 	unsigned char c = (unsigned char)s.p[i], before = i > 0 ? (unsigned char)s.p[i - 1] : 0;

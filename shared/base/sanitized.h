@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* sanitized.h - SANITIZED: 1 in a build with the address sanitizer, 0 in all others. gcc and clang say so in different ways. */
+/* sanitized.h - SANITIZED is 1 in a build with the address sanitizer, 0 in all others. gcc and
+ * clang say so in different ways. */
 #ifndef BASE_SANITIZED_H
 #define BASE_SANITIZED_H
 

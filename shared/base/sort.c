@@ -16,7 +16,7 @@ struct sorter {
 	struct breath breath;
 };
 
-/* From [left, right) and [right, end), each in order, to `to`. */
+/* Merges the rows of [left, right) and [right, end), each in order, into `to`. */
 static int merge(struct sorter *s, const char *left, const char *right, const char *end, char *to)
 {
 	const char *a = left, *b = right;
@@ -34,7 +34,7 @@ static int merge(struct sorter *s, const char *left, const char *right, const ch
 	return ret;
 }
 
-/* Pairs of runs of that many bytes become runs of twice as many. */
+/* Merges pairs of runs of that many bytes into runs of twice as many. */
 static int merge_runs(struct sorter *s, const char *from, char *to, size_t all, size_t run)
 {
 	int ret = 0;

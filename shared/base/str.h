@@ -38,7 +38,8 @@ static inline bool str_eq(struct str a, struct str b)
 	return a.n == b.n && (a.n == 0 || memcmp(a.p, b.p, a.n) == 0);
 }
 
-/* In the order of their bytes, a text before what it begins: less than 0, 0, more than 0. */
+/* Compares in the order of bytes, a text before a longer one that begins with it. Returns less than
+ * 0, 0, or more than 0. */
 static inline int str_compare(struct str a, struct str b)
 {
 	size_t n = a.n < b.n ? a.n : b.n;
@@ -47,7 +48,7 @@ static inline int str_compare(struct str a, struct str b)
 	return order != 0 ? order : (a.n > b.n) - (a.n < b.n);
 }
 
-/* ASCII letters compare without case. */
+/* Are the texts equal when the case of ASCII letters does not count? */
 static inline bool str_ieq(struct str a, struct str b)
 {
 	return a.n == b.n && (a.n == 0 || strncasecmp(a.p, b.p, a.n) == 0);
@@ -58,7 +59,7 @@ static inline bool str_starts(struct str s, struct str prefix)
 	return s.n >= prefix.n && (prefix.n == 0 || memcmp(s.p, prefix.p, prefix.n) == 0);
 }
 
-/* Without the part of a UTF-8 character at the end that a cut left there. */
+/* The text without the part of a UTF-8 character that a cut left at its end. */
 static inline struct str str_whole(struct str s)
 {
 	for (size_t back = 1; back <= 3 && back <= s.n; back++) {
@@ -71,13 +72,14 @@ static inline struct str str_whole(struct str s)
 	return s;
 }
 
-/* A UTF-8 text of at most `most` bytes, whole characters only: whoever cuts a text to a size does it with this. */
+/* The first bytes of a UTF-8 text, at most `most`, in whole characters: whoever cuts a text to a
+ * size does it with this. */
 static inline struct str str_cut(struct str s, size_t most)
 {
 	return s.n > most ? str_whole((struct str){ s.p, most }) : s;
 }
 
-/* What snprintf() has cut, in place. */
+/* Does the same in place to a text that snprintf() has cut. */
 static inline void str_end_whole(char *zero_terminated)
 {
 	zero_terminated[str_whole(str_of(zero_terminated)).n] = '\0';
