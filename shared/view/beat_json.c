@@ -14,7 +14,7 @@
 
 enum field_type { FIELD_TEXT, FIELD_INT, FIELD_DOUBLE, FIELD_BOOL, FIELD_METADATA };
 
-#define UNUSED SIZE_MAX /* must have the right type, its value goes nowhere */
+#define UNUSED SIZE_MAX /* a field that must have the right type, but whose value goes nowhere */
 
 static const struct field {
 	struct str name;
@@ -60,7 +60,8 @@ static const char *read_text(const struct json_item *item, struct str *out)
 	return NULL;
 }
 
-/* No value: null, an empty string, the word null in a string. A string of blanks is an error. */
+/* Is there no value? That is null, an empty string, or the word null in a string. A string of
+ * blanks is an error. */
 static bool is_none(const struct json_item *item)
 {
 	if (item->kind != JSON_STRING)
@@ -68,7 +69,8 @@ static bool is_none(const struct json_item *item)
 	return item->text.n == 0 || str_eq(str_trim(item->text), STR("null"));
 }
 
-/* A fraction is cut off. */
+/* Reads an integer. The fraction of a number is cut off, that of a number in a string is an
+ * error. */
 static const char *read_int(const struct json_item *item, int32_t *out)
 {
 	bool text = item->kind == JSON_STRING;
@@ -220,6 +222,7 @@ int beat_json_parse(struct arena *arena, struct str text, struct beat_info *info
 	ret = json_read(arena, text, limits, on_beat_item, &reader, why, why_size);
 	if (ret < 0)
 		return reader.no_memory ? ERR_NOMEM : ret;
+	/* Packing begins with empty metadata, which does not know of a null. */
 	null = info_r->metadata.null;
 	if ((ret = metadata_pack(arena, reader.pairs, reader.count, &info_r->metadata)) < 0)
 		return ret;

@@ -21,8 +21,9 @@ struct beat_info {
 	struct instance_metadata metadata; /* null unless given */
 };
 
-/* ERR_SYNTAX with a parser text in why (for the second cause). Unknown fields are ignored; numeric
- * strings accepted; depth, keys and bytes limited. Texts point into the source or the arena. */
+/* Reads a beat. Unknown fields are ignored, and numbers in strings are accepted; depth and keys are
+ * limited. Texts point into the source or the arena. ERR_SYNTAX with what the parser says in why
+ * (for the second cause), ERR_NOMEM, and the other codes of json_read(). */
 int beat_json_parse(struct arena *arena, struct str text, struct beat_info *info_r, char *why, size_t why_size) MUST_CHECK;
 
 #endif

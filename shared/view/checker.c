@@ -82,7 +82,7 @@ int checker_parse(struct arena *arena, struct str text, struct checker *checker_
 		snprintf(why, why_size, "missing property 'type'");
 		return ERR_SYNTAX;
 	}
-	checker_r->type = CHECKER_NONE;
+	checker_r->type = CHECKER_NONE; /* what an unknown type becomes */
 	for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++)
 		if (str_eq(given.type, str_of(types[i].name)))
 			checker_r->type = types[i].type;

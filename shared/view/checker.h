@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* checker.h - the health checker of a cluster (specification 6.2): client JSON in, one canonical JSON text out.
+/* checker.h - the health checker of a cluster (specification 6.2): client JSON in, one canonical
+ * JSON text out.
  *
- * The text is what is stored, shown and read again: "type" first, then the fields of the type. Unknown fields are
- * ignored, an unknown type becomes NONE. Line breaks and zero bytes in texts are refused: they would end up in
- * requests of the checks. */
+ * The text is what is stored, shown and read again: "type" first, then the fields of the type.
+ * Unknown fields are ignored, an unknown type becomes NONE. Line breaks and zero bytes in path and
+ * headers are refused, because they would end up in the requests of the checks. */
 #ifndef VIEW_CHECKER_H
 #define VIEW_CHECKER_H
 
@@ -22,9 +23,11 @@ struct checker {
 	struct str user, pwd, cmd; /* MYSQL; unset: not given */
 };
 
-/* ERR_SYNTAX (why: text of the parser), ERR_RANGE (a text with a line break), ERR_NOMEM. Unset or empty text: TCP. */
+/* Reads the JSON; an unset or empty text is TCP. ERR_SYNTAX: why is what the parser says;
+ * ERR_RANGE: a text has a line break; else the other codes of json_read(). Texts point into the
+ * source or the arena. */
 int checker_parse(struct arena *arena, struct str text, struct checker *checker_r, char *why, size_t why_size) MUST_CHECK;
-/* Unset for TCP, which is not stored. */
+/* Writes the canonical text into the arena. It is unset for TCP, which is not stored. */
 int checker_text(struct arena *arena, const struct checker *checker, struct str *text_r) MUST_CHECK;
 
 #endif

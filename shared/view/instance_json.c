@@ -19,7 +19,7 @@ static void put_flag(struct buf *b, const char *name, uint32_t set)
 	buf_printf(b, ",\"%s\":%s", name, set != 0 ? "true" : "false");
 }
 
-/* A time that the metadata may name; only digits count. */
+/* Writes a time that the metadata may name. What is not a number, or has a sign, does not count. */
 static void put_time(struct buf *b, const char *name, const struct instance_view *instance, struct str key, int64_t fallback)
 {
 	struct str text = metadata_get(instance->metadata, key);
@@ -31,7 +31,7 @@ static void put_time(struct buf *b, const char *name, const struct instance_view
 	buf_i64(b, value);
 }
 
-/* Absent when there is metadata without the key: an oddity that clients may see. */
+/* The field is absent when there is metadata without the key: an oddity that clients may see. */
 static void put_generator(struct buf *b, const struct instance_view *instance)
 {
 	struct str generator = metadata_get(instance->metadata, STR("preserved.instance.id.generator"));
@@ -46,6 +46,8 @@ static void put_beat(struct buf *b, const struct instance_view *instance, struct
 {
 	uint64_t age = now.health_ms > instance->beat_ms ? now.health_ms - instance->beat_ms : 0;
 
+	/* The age is by the health clock, which stands still with the server; the answer is wall
+	 * time. */
 	BUF_LIT(b, ",\"lastBeat\":");
 	buf_u64(b, age < now.wall_ms ? now.wall_ms - age : 0);
 }

@@ -13,7 +13,8 @@ struct instance_json_clock {
 	uint64_t health_ms, wall_ms;
 };
 
-/* Null fields (metadata, app) are left out. */
+/* Writes the object. Fields that are null (metadata, app) are left out. The cluster of the instance
+ * has to be in the view, as it is in a page of a cluster (registry_page()). */
 void instance_json(struct buf *b, const struct service_view *view, const struct instance_view *instance,
                    struct instance_json_clock now);
 

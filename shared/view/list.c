@@ -22,6 +22,8 @@ static void put_bool(struct buf *b, bool value)
 		BUF_LIT(b, "false");
 }
 
+/* A view that was copied in pieces while clusters came (loose) may have instances of one that it
+ * lacks. */
 static struct str cluster_name(const struct service_view *view, const struct instance_view *instance)
 {
 	return instance->cluster < view->cluster_count ? view->clusters[instance->cluster].name : STR("DEFAULT");
@@ -42,7 +44,8 @@ void list_instance_id(struct buf *b, const struct service_view *view, const stru
 	json_escape(b, view->name);
 }
 
-/* "true,"healthy":true": what a flip changes in a host. */
+/* Writes the part of a host that a flip changes, from the value of "valid" on:
+ * true,"healthy":true. */
 static void put_health(struct buf *b, bool healthy)
 {
 	if (healthy)
@@ -51,6 +54,7 @@ static void put_health(struct buf *b, bool healthy)
 		BUF_LIT(b, "false,\"healthy\":false");
 }
 
+/* Returns where in the host the part begins that a flip changes. */
 static uint32_t put_host(struct buf *b, const struct service_view *view, const struct instance_view *instance, bool healthy,
                          struct str service)
 {
@@ -116,7 +120,7 @@ static bool is_of_group(const struct instance_view *instance, bool healthy)
 	return (instance->flags & INSTANCE_ENABLED) != 0 && ((instance->flags & INSTANCE_HEALTHY) != 0) == healthy;
 }
 
-/* One group of hosts: those whose true health is `healthy`, shown as `shown_healthy`. */
+/* Writes one group of hosts: those whose true health is `healthy`, shown as `shown_healthy`. */
 static int put_group(struct hosts_writer *w, bool healthy, bool shown_healthy)
 {
 	int ret = 0;
@@ -153,7 +157,8 @@ static int count_candidates(const struct service_view *view, const struct pick *
 	return 0;
 }
 
-/* Specification 4.6 steps 6 and 8. */
+/* Specification 4.6, steps 6 and 8. When too few candidates are healthy, all are shown as healthy:
+ * clients had better try sick instances than run all over the few that are left. */
 static int put_hosts(struct hosts_writer *w, struct tally tally, bool healthy_only)
 {
 	bool protect = (float)tally.healthy / (float)tally.candidates <= w->view->threshold;
@@ -205,9 +210,11 @@ int list_hosts_picked(const struct service_view *view, const struct pick *pick, 
 
 	if (ret < 0)
 		return ret;
-	ROSTER_ASSERT(pick->first[view->cluster_count] == view->instance_count); /* made for this view, as it is now */
+	/* The pick was made for this view, as it is now. */
+	ROSTER_ASSERT(pick->first[view->cluster_count] == view->instance_count);
 	w.end = query->most == 0 ? SIZE_MAX : b->len + query->most;
 	w.service = query->grouped ? view->name : list_bare_name(view->name);
+	/* Instances that are not shown have a piece of no bytes. */
 	if (pieces != NULL)
 		memset(pieces, 0, view->instance_count * sizeof(pieces[0]));
 	if (tally.candidates > 0)
@@ -253,7 +260,7 @@ static bool is_healthy(const uint64_t *healthy, uint32_t n)
 static void move_piece(struct flip_writer *w, struct list_piece *piece, bool shown_healthy)
 {
 	const char *old = w->hosts.p + piece->at, *health = old + piece->health;
-	bool old_healthy = *health == 't';
+	bool old_healthy = *health == 't'; /* true or false */
 	size_t rest = piece->health + (old_healthy ? sizeof("true,\"healthy\":true") : sizeof("false,\"healthy\":false")) - 1;
 	size_t begin;
 
@@ -289,6 +296,7 @@ int list_flipped(struct str hosts, struct list_piece *pieces, uint32_t count, co
 	ROSTER_ASSERT(count > 0); /* an answer without instances has no pieces */
 	for (uint32_t n = 0; n < count; n++)
 		healthy_count += is_healthy(healthy, n);
+	/* A flip to unhealthy makes a host two bytes longer: true becomes false, twice. */
 	if (!buf_reserve(b, hosts.n + count * 2 + 2))
 		return ERR_NOMEM;
 	buf_char(b, '[');
@@ -377,6 +385,7 @@ struct str list_bare_name(struct str grouped)
 
 	if (at == NULL)
 		return grouped;
+	/* A further @@ ends the name, as Java's split() does. */
 	at += 2;
 	next = memmem(at, (size_t)(end - at), "@@", 2);
 	return str_make(at, (size_t)((next != NULL ? next : end) - at));
@@ -384,7 +393,7 @@ struct str list_bare_name(struct str grouped)
 
 /* ---- checksum ------------------------------------------------------------------ */
 
-/* Hash of a cluster name in a Java map: names are ASCII, so bytes are UTF-16 units. */
+/* The hash of a cluster's name in a Java map. Names are ASCII, so bytes are UTF-16 units. */
 static uint32_t map_hash(struct str name)
 {
 	uint32_t h = 0;
@@ -415,7 +424,7 @@ static struct map_slot *map_order(const struct service_view *view)
 
 	if (slots == NULL)
 		return NULL;
-	while (view->cluster_count > cap / 4 * 3)
+	while (view->cluster_count > cap / 4 * 3) /* a HashMap grows at a load of 3/4 */
 		cap *= 2;
 	for (uint32_t i = 0; i < view->cluster_count; i++)
 		slots[i] = (struct map_slot){ map_hash(view->clusters[i].name) & (cap - 1), i };
@@ -423,12 +432,13 @@ static struct map_slot *map_order(const struct service_view *view)
 	return slots;
 }
 
-/* Checkers are kept as JSON with "type" first; the checksum leaves the type out. */
+/* Checkers are stored as JSON with "type" first, and the checksum leaves the type out. */
 static void put_checker(struct buf *b, struct str checker)
 {
 	const char *comma = checker.n > 0 ? memchr(checker.p, ',', checker.n) : NULL;
 
 	buf_char(b, '{');
+	/* Behind the first comma are the other fields and the closing brace. */
 	if (comma != NULL)
 		buf_put(b, comma + 1, (size_t)(checker.p + checker.n - comma - 1));
 	else
@@ -452,6 +462,7 @@ static int put_service(struct buf *b, const struct service_view *view, const str
 	uint32_t invalid = 0;
 	int ret = 0;
 
+	/* Disabled instances count here too. */
 	for (uint32_t i = 0; i < view->instance_count && ret == 0; i++) {
 		invalid += (view->instances[i].flags & INSTANCE_HEALTHY) == 0;
 		ret = breathe(breath, 4);
@@ -481,7 +492,8 @@ struct sort_key {
 	uint32_t index;
 };
 
-/* Java compares UTF-16 units: U+E000..U+FFFF (lead bytes EE, EF) come after everything beyond. */
+/* Java compares UTF-16 units, where U+E000 to U+FFFF (lead bytes EE and EF) come after everything
+ * beyond U+FFFF, whose units are surrogates. */
 static unsigned utf16_rank(char c)
 {
 	unsigned u = (uint8_t)c;
@@ -494,7 +506,8 @@ struct sorting {
 	struct breath *breath;
 };
 
-/* Sorting cannot be given up in the middle: who asks for it will ask again afterwards. */
+/* A pause here cannot give the work up, because sorting has no way out in the middle. The next
+ * pause after it says the same again. */
 static int compare_keys(const void *a, const void *b, void *arg)
 {
 	const struct sorting *sorting = arg;
@@ -520,7 +533,7 @@ static void put_double(struct buf *b, double value)
 	buf_put(b, text, n);
 }
 
-/* datumKey_weight_healthy_marked_cluster */
+/* Instances are sorted by their text in the Java server: datumKey_weight_healthy_marked_cluster. */
 static void put_sort_text(struct buf *b, const struct service_view *view, const struct instance_view *instance)
 {
 	struct str cluster = cluster_name(view, instance);
@@ -542,7 +555,7 @@ static void put_sort_text(struct buf *b, const struct service_view *view, const 
 	buf_str(b, cluster);
 }
 
-/* ip:port_weight_healthy_cluster, */
+/* What the checksum covers of an instance: "ip:port_weight_healthy_cluster,". */
 static void put_line(struct buf *b, const struct service_view *view, const struct instance_view *instance)
 {
 	buf_str(b, instance->ip);

@@ -18,7 +18,8 @@
 
 /* ---- the packed form, reading ---------------------------------------------- */
 
-/* We wrote it, but it comes from shared memory: every length is checked. Once broken, always at the end. */
+/* We wrote it, but it comes from shared memory, so every length is checked. A cursor that met a
+ * wrong one stays at the end. */
 struct cursor {
 	const uint8_t *p, *end;
 };
@@ -36,6 +37,7 @@ static uint64_t take(struct cursor *c, unsigned bytes)
 	return value;
 }
 
+/* Stands before the first pair. The three forms of a msgpack map are by the number of its pairs. */
 static struct cursor cursor_open(struct str packed, uint32_t *pairs_r)
 {
 	const uint8_t *p = (const uint8_t *)(packed.n > 0 ? packed.p : "");
@@ -53,7 +55,7 @@ static struct cursor cursor_open(struct str packed, uint32_t *pairs_r)
 	return c;
 }
 
-/* A string, or nil as unset. False: neither. */
+/* Takes a string, or nil as an unset text. Returns false when it is neither. */
 static bool take_text(struct cursor *c, struct str *text_r)
 {
 	uint64_t n, tag;
@@ -158,7 +160,7 @@ static void pairs_unpack(struct pairs *pairs, struct str packed)
 	}
 }
 
-/* Where the keys of some pairs stand; a few are looked through. */
+/* Where the keys of some pairs stand. A few pairs need no table, they are looked through. */
 struct key_table {
 	const struct metadata_pair *pairs;
 	size_t count;
@@ -166,7 +168,8 @@ struct key_table {
 	size_t mask;
 };
 
-/* For `most` pairs, without any. */
+/* Begins an empty table with room for `most` pairs. It is never more than half full, so a search
+ * always comes to a free slot. */
 static int keys_begin(struct key_table *keys, struct arena *arena, const struct metadata_pair *pairs, size_t most)
 {
 	size_t size = 64;
@@ -183,7 +186,8 @@ static int keys_begin(struct key_table *keys, struct arena *arena, const struct 
 	return 0;
 }
 
-/* The index of that key, or count; *slot_r is where it stands, or would. */
+/* Returns the index of that key, or count when it is not there; *slot_r is where it stands, or
+ * would. */
 static size_t keys_find(const struct key_table *keys, struct str key, size_t *slot_r)
 {
 	size_t slot;
@@ -196,6 +200,8 @@ static size_t keys_find(const struct key_table *keys, struct str key, size_t *sl
 		}
 		return keys->count;
 	}
+	/* The keys are a client's: with a hash that it knows it could make all of them meet in one
+	 * slot. */
 	slot = hash_text(key, 0) & keys->mask;
 	while (keys->slots[slot] != 0 && !str_eq(keys->pairs[keys->slots[slot] - 1].key, key))
 		slot = (slot + 1) & keys->mask;
@@ -203,7 +209,7 @@ static size_t keys_find(const struct key_table *keys, struct str key, size_t *sl
 	return keys->slots[slot] != 0 ? keys->slots[slot] - 1 : keys->count;
 }
 
-/* The next pair, pairs[count], is one more. */
+/* Adds the next pair, pairs[count]. The slot is the one that keys_find() said. */
 static void keys_add(struct key_table *keys, size_t slot)
 {
 	keys->count++;
@@ -211,7 +217,7 @@ static void keys_add(struct key_table *keys, size_t slot)
 		keys->slots[slot] = (uint32_t)keys->count;
 }
 
-/* Of equal keys the last value, in the first one's place. */
+/* Of equal keys the last value stays, in the place of the first one. */
 static int drop_doubles(struct pairs *pairs)
 {
 	struct metadata_pair *all = pairs->at;
@@ -263,6 +269,7 @@ static void pack_metadata_text(msgpack_packer *packer, struct str s)
 		msgpack_pack_str_body(packer, s.p, s.n);
 }
 
+/* A map of up to 2^32 pairs has a head of at most 5 bytes, and so has each text. */
 static int pack_pairs(struct arena *arena, const struct metadata_pair *pairs, size_t count, struct str *packed_r)
 {
 	struct packed packed = { .cap = 5 };
@@ -288,7 +295,7 @@ static int pack_pairs(struct arena *arena, const struct metadata_pair *pairs, si
 
 /* ---- reserved keys --------------------------------------------------------- */
 
-/* Only digits count; what does not fit into Java's long neither. */
+/* What does not begin with a digit, or does not fit into Java's long, changes nothing. */
 static void override(uint64_t *ms, struct str value)
 {
 	int64_t number;
@@ -322,7 +329,7 @@ static void metadata_init(struct instance_metadata *metadata)
 	};
 }
 
-/* From unique pairs in their final order. */
+/* Makes the metadata from unique pairs in their final order. */
 static int finish_metadata(struct arena *arena, const struct metadata_pair *pairs, size_t count,
                            struct instance_metadata *metadata_r)
 {
@@ -390,7 +397,8 @@ static int parse_json(struct arena *arena, struct str text, struct instance_meta
 
 /* ---- k=v,k=v --------------------------------------------------------------- */
 
-/* Java's split drops empty pieces at the end: with one '=' the value may not be empty. */
+/* Adds the pair of one piece. Java's split() drops empty pieces at the end, so the value may not be
+ * empty, and '=' behind it do not count. */
 static int add_piece(struct pairs *pairs, struct str piece)
 {
 	const char *equals = piece.n > 0 ? memchr(piece.p, '=', piece.n) : NULL;
@@ -425,7 +433,8 @@ static int split_pieces(struct pairs *pairs, struct str text)
 	return 0;
 }
 
-/* Bucket by bucket as a HashMap of that many keys goes, in each in the order of insertion. */
+/* Puts the pairs into the order in which a HashMap of that many keys goes: bucket by bucket, and in
+ * each in the order of insertion. */
 static int java_order(struct pairs *pairs)
 {
 	size_t buckets = 16, *next, *heads, count = 0;
@@ -480,6 +489,7 @@ int metadata_parse(struct arena *arena, struct str text, struct instance_metadat
 	metadata_init(metadata_r);
 	if (str_is_blank(text))
 		return 0;
+	/* What is not JSON is tried as the older syntax, as the Java server does. */
 	ret = parse_json(arena, text, metadata_r);
 	return ret == ERR_SYNTAX ? parse_pieces(arena, text, metadata_r) : ret;
 }

@@ -22,6 +22,7 @@ static int compare_names(const void *a, const void *b, void *arg)
 	return str_compare(clusters[*(const uint32_t *)a].name, clusters[*(const uint32_t *)b].name);
 }
 
+/* Returns the entry of the sorted table, taken or not, or NULL. */
 static uint32_t *find_name(const struct names *names, struct str name)
 {
 	uint32_t low = 0, high = names->view->cluster_count;
@@ -77,6 +78,7 @@ static int add_names(struct pick *pick, struct names *names, struct str text)
 	return ret;
 }
 
+/* Commas alone name nothing, and so ask for all. */
 static bool has_name(struct str text)
 {
 	size_t i = 0;
@@ -86,6 +88,7 @@ static bool has_name(struct str text)
 	return i < text.n;
 }
 
+/* The instances of a view stand by cluster, in the order of the clusters. */
 static int find_begins(struct pick *pick, const struct service_view *view, struct breath *breath)
 {
 	uint32_t at = 0;
@@ -102,7 +105,8 @@ static int find_begins(struct pick *pick, const struct service_view *view, struc
 	return 0;
 }
 
-/* Names that differ and stand in the text: if they and the commas between are as long as the text, there is nothing else. */
+/* The names picked differ, and all stand in the text: if they and the commas between them are as
+ * long as the text, nothing else is in it. */
 static bool is_plain(const struct pick *pick, const struct service_view *view, struct str text)
 {
 	size_t n = pick->count > 0 ? pick->count - 1 : 0;
@@ -138,6 +142,8 @@ int pick_make(struct pick *pick, const struct service_view *view, struct str tex
 	int ret;
 
 	ROSTER_ASSERT(clusters < TAKEN);
+	/* One block for the three arrays: where clusters begin, what is picked, and the sorted
+	 * table. */
 	*pick = (struct pick){ .first = malloc((3 * (size_t)clusters + 1) * sizeof(uint32_t)) };
 	if (pick->first == NULL)
 		return ERR_NOMEM;

@@ -47,7 +47,7 @@ static struct str strip_blanks(struct arena *arena, struct str text)
 	return str_make(p, n);
 }
 
-/* The label of "CONSUMER.label.X=PROVIDER.label.X"; unset when it is not of that form. */
+/* Returns the label X of "CONSUMER.label.X=PROVIDER.label.X", unset when it is not of that form. */
 static struct str label_of(struct str term)
 {
 	const struct str left = STR("CONSUMER.label."), right = STR("PROVIDER.label.");
@@ -73,7 +73,7 @@ static bool known(const struct str *labels, unsigned count, struct str label)
 	return false;
 }
 
-/* How many different labels, none in a blank expression; -1 for a bad one. */
+/* Returns how many different labels there are, 0 for a blank expression, or -1 for a bad one. */
 static int read_labels(struct str expression, struct str labels[LABELS_MAX])
 {
 	unsigned count = 0;
@@ -133,6 +133,7 @@ enum selector_verdict selector_parse(struct arena *arena, struct str text, struc
 	*shown_r = (struct str){ NULL, 0 };
 	if (str_is_blank(text))
 		return SELECTOR_OK;
+	/* The Java server decodes it a second time; what cannot be decoded is taken as it is. */
 	if (url_decode(arena, text, true, &decoded) < 0)
 		decoded = text;
 	if (json_read(arena, decoded, limits, on_selector_item, &given, why, why_size) < 0)

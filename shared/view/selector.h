@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* selector.h - service selectors: none and label (specification 5.10).
  *
- * A label selector compares labels of a configuration database that a naming server alone does not have: all
- * labels are empty there, every instance passes. So it is parsed, checked, stored and shown, and selects all. */
+ * A label selector compares labels of a configuration database, which a naming server alone does
+ * not have: all labels are empty there, so every instance passes. So the selector is parsed,
+ * checked, stored and shown, and selects all. */
 #ifndef VIEW_SELECTOR_H
 #define VIEW_SELECTOR_H
 
@@ -21,11 +22,12 @@ enum selector_verdict {
 	SELECTOR_MEMORY
 };
 
-/* What the Java server says of a type that is none, before its name. */
+/* What the Java server says of a type that does not exist; the name of the type follows. */
 #define SELECTOR_NO_SUCH_TEXT "No enum constant com.alibaba.nacos.api.selector.SelectorType."
 #define SELECTOR_NONE STR("{\"type\":\"none\"}")
 
-/* text: percent-decoded once. *shown_r: JSON as it is stored and shown; unset for none. */
+/* The text was percent-decoded once. *shown_r is the JSON as it is stored and shown, unset for
+ * none; its memory is the arena's. */
 enum selector_verdict selector_parse(struct arena *arena, struct str text, struct str *shown_r, char *why, size_t why_size);
 
 #endif
