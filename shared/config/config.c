@@ -57,6 +57,7 @@ int config_override(struct config *config, const char *assignment, struct config
 		         log_quote(str_make(assignment, (size_t)(equals - assignment)), shown, sizeof(shown)));
 		return ERR_SYNTAX;
 	}
+	/* The value may have '=' in it, the key has not. */
 	ret = config_value_set(config, key, str_of(equals + 1), why);
 	if (ret < 0)
 		snprintf(error_r->text, sizeof(error_r->text), "-o: %s: %s", key->name, why);

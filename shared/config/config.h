@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* config.h - configuration: one struct, one table of keys, one YAML file.
  *
- * struct config is plain data without pointers: it is copied by fork and, at a reload,
- * through a shared page (config_shared). The table in config_table.c has one row a key: name,
- * type, field, range, default, unit, reloadable, description. The parser, `-o`, `-t`,
- * etc/roster.yaml and doc/configuration.md come from the rows (tests compare them).
+ * struct config is plain data without pointers: it is copied by fork and, at a reload, through a
+ * shared page (config_shared). The table in config_table.c has one row for each key: name, type,
+ * field, range, default, unit, reloadable, description. The parser, `-o`, `-t`, etc/roster.yaml and
+ * doc/configuration.md come from the rows (tests compare them).
  *
- * YAML: nested maps; the path joined by dots is the key ("listen: {port: 8848}"). Unknown keys, wrong
- * types, values out of range and double keys are errors with file, line and key; nothing
- * is applied from a file with an error. */
+ * The YAML file has nested maps; the path through them, joined by dots, is the key ("listen: {port:
+ * 8848}"). Unknown keys, wrong types, values out of range and double keys are errors with file,
+ * line and key. Nothing is applied from a file with an error. */
 #ifndef CONFIG_CONFIG_H
 #define CONFIG_CONFIG_H
 
@@ -122,7 +122,8 @@ struct config {
 	uint64_t upgrade_trial_limit_ms, upgrade_limit_ms, upgrade_drain_ms; /* 10 s, 15 s, 75 s */
 };
 
-/* One page shared by all processes: the master writes the other half, then the generation. */
+/* One page shared by all processes: the master writes the half that nobody reads, then the
+ * generation. */
 struct config_shared {
 	uint64_t generation; /* halves[generation & 1] is current */
 	struct config halves[2];
@@ -133,19 +134,22 @@ struct config_error {
 };
 
 void config_defaults(struct config *config);
-/* Starts from the defaults. path NULL or "": defaults only. */
+/* Reads a file over the defaults; with path NULL or "" there are only these. On an error *config_r
+ * is not touched. */
 int config_load(const char *path, struct config *config_r, struct config_error *error_r) MUST_CHECK;
-/* "key=value" (-o), after the file. */
+/* Applies "key=value" (-o). It comes after the file. */
 int config_override(struct config *config, const char *assignment, struct config_error *error_r) MUST_CHECK;
-/* Rules between keys; after everything was read. */
+/* Checks the rules between keys, after everything was read. ERR_RANGE. */
 int config_check(const struct config *config, struct config_error *error_r) MUST_CHECK;
-/* The first key that differs and is not reloadable, NULL if there is none. */
+/* Returns the first key that differs and is not reloadable, NULL when there is none. */
 const char *config_fixed_difference(const struct config *old, const struct config *new_config);
-/* The same between two binaries, whose structs may differ: the keys that are not reloadable as lines "key=value". The
- * reader ignores keys it does not know; one that is not in the text had its default. ERR_TOO_BIG: out is too small. */
+/* The same between two binaries, whose structs may differ. config_fixed_text() writes the keys that
+ * are not reloadable as lines "key=value" (ERR_TOO_BIG: out is too small); config_fixed_change()
+ * compares them. It ignores keys that it does not know, and one that is not in the text had its
+ * default. */
 int config_fixed_text(const struct config *config, char *out, size_t size) MUST_CHECK;
 const char *config_fixed_change(const char *text, const struct config *fresh);
-/* How many keys differ. */
+/* Returns how many keys differ. */
 unsigned config_differences(const struct config *old, const struct config *new_config);
 /* rosterd --print-config sample|doc: etc/roster.yaml and doc/configuration.md. */
 void config_print_sample(FILE *out);

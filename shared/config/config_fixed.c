@@ -6,7 +6,8 @@
 #include "shared/base/assert.h"
 #include "shared/config/config_key.h"
 
-/* Numbers, texts and truth values: no list or choice needs a restart (the test looks). */
+/* Writes a number, a text or a truth value. No list and no choice is among the keys that need a
+ * restart: the test looks. */
 static const char *value_text(const struct config *config, const struct config_key *key, char *out, size_t size)
 {
 	const char *field = (const char *)config + key->off;
@@ -39,7 +40,8 @@ int config_fixed_text(const struct config *config, char *out, size_t size)
 	return 0;
 }
 
-/* A line that this binary does not know or does not take says nothing about its own keys. */
+/* Takes one line over. One that this binary does not know or does not take says nothing about its
+ * own keys. */
 static void take_line(struct config *running, struct str line)
 {
 	struct config_error error;

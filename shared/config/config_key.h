@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* config_key.h - one row a configuration key, and the conversion between text and value.
  *
- * For shared/config and its tests only. A text is converted in one place whatever it came from:
- * the file, -o, or the default in the row itself. */
+ * This is for shared/config and its tests only. A text is converted in one place, wherever it came
+ * from: the file, -o, or the default in the row itself. */
 #ifndef CONFIG_CONFIG_KEY_H
 #define CONFIG_CONFIG_KEY_H
 
@@ -48,7 +48,7 @@ struct config_key {
 extern const struct config_key config_keys[];
 extern const unsigned config_key_count;
 
-/* NULL: there is no such key. */
+/* Returns the row of a key, or NULL when there is none. */
 const struct config_key *config_key_find(struct str name);
 /* Does a key start with these words and a dot? */
 bool config_key_is_section(struct str name);
@@ -56,7 +56,7 @@ bool config_key_is_section(struct str name);
 /* Sets the field. A list takes its items separated by commas. On ERR_SYNTAX and ERR_RANGE
  * `why` says what is wrong and the field keeps its value. */
 int config_value_set(struct config *config, const struct config_key *key, struct str text, char why[CONFIG_WHY]) MUST_CHECK;
-/* The field holds the value as it was written. */
+/* Does the field hold the value as it was written? */
 static inline bool config_key_is_text(const struct config_key *key)
 {
 	return key->type == CONFIG_TEXT || key->type == CONFIG_PATH || key->type == CONFIG_ADDRESS ||
@@ -68,17 +68,18 @@ static inline bool config_key_is_list(const struct config_key *key)
 	return key->type == CONFIG_TRUSTED || key->type == CONFIG_RANGES;
 }
 
-/* Lists, item by item. */
+/* A list is set item by item: it is cleared first. On an error an item is not added. */
 void config_list_clear(struct config *config, const struct config_key *key);
 int config_list_add(struct config *config, const struct config_key *key, struct str item, char why[CONFIG_WHY]) MUST_CHECK;
 
 bool config_value_equal(const struct config *a, const struct config *b, const struct config_key *key);
-/* A number in the notation of its type: "10m", "64KiB", "8848". Returns out. */
+/* Writes a number in the notation of its type: "10m", "64KiB", "8848". Returns out. */
 const char *config_number_text(enum config_type type, uint64_t value, char *out, size_t size);
 
-/* config_yaml.c: reads the file into *config, key by key. */
+/* Reads the file into *config, key by key (config_yaml.c). */
 int config_yaml_read(const char *path, struct config *config, struct config_error *error_r) MUST_CHECK;
-/* The same from memory; path is for the messages only. On an error *config is half changed. */
+/* The same from memory; path is for the messages only. After an error of either *config is half
+ * changed. */
 int config_yaml_text(const char *path, struct str text, struct config *config, struct config_error *error_r) MUST_CHECK;
 
 #endif

@@ -5,7 +5,7 @@
 
 #define SAMPLE_WIDTH 110U
 
-/* The part of the name before the dot, 0 without one. */
+/* The length of the part of the name before the dot; 0 when it has none. */
 static size_t section_length(const struct config_key *key)
 {
 	const char *dot = strchr(key->name, '.');
@@ -13,6 +13,7 @@ static size_t section_length(const struct config_key *key)
 	return dot != NULL ? (size_t)(dot - key->name) : 0;
 }
 
+/* Keys of one section stand together, so the first of them differs from its predecessor. */
 static bool opens_section(unsigned i)
 {
 	size_t n = section_length(&config_keys[i]);
@@ -48,7 +49,8 @@ static const char *type_text(enum config_type type)
 	return texts[type];
 }
 
-/* "1s to 30d", "error, warning, info, debug", "up to 199 bytes"; "" where nothing is to be said. */
+/* Writes "1s to 30d", "error, warning, info, debug" or "up to 199 bytes", and "" where there is
+ * nothing to say. */
 static const char *range_text(const struct config_key *key, char *out, size_t size)
 {
 	char low[32], high[32];
@@ -78,7 +80,7 @@ static void print_wrapped(FILE *out, const char *indent, struct str text)
 	while (text.n > 0) {
 		size_t n = text.n;
 
-		if (n > width) {
+		if (n > width) { /* back to the last blank that fits */
 			for (n = width; n > 0 && text.p[n] != ' '; n--)
 				;
 		}
@@ -87,7 +89,7 @@ static void print_wrapped(FILE *out, const char *indent, struct str text)
 	}
 }
 
-/* Texts separated by commas as a YAML list. */
+/* Prints texts that commas separate as a YAML list. */
 static void print_list(FILE *out, const char *items)
 {
 	putc('[', out);
@@ -102,6 +104,7 @@ static void print_list(FILE *out, const char *items)
 
 static void print_sample_value(FILE *out, const struct config_key *key)
 {
+	/* YAML would take an empty text for null, and a colon may end a key. */
 	if (config_key_is_list(key))
 		print_list(out, key->fallback);
 	else if (key->fallback[0] == '\0' || strchr(key->fallback, ':') != NULL)

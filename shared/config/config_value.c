@@ -13,7 +13,8 @@ struct unit {
 	uint64_t factor;
 };
 
-/* Rising: a number is shown in the last unit that divides it. The bare number comes first. */
+/* Units rise, because a number is shown in the last one that divides it. That of a bare number
+ * comes first. */
 static const struct unit duration_units[] = { { "ms", 1 },      { "s", 1000 },     { "m", 60000 },
 	                                      { "h", 3600000 }, { "d", 86400000 }, { NULL, 0 } };
 static const struct unit size_units[] = {
@@ -77,7 +78,7 @@ static void store_number(struct config *config, const struct config_key *key, ui
 	}
 }
 
-/* How many items a list has stands right before its array (config.h). */
+/* The number of items of a list stands right before its array (config.h). */
 static uint32_t list_count(const struct config *config, const struct config_key *key)
 {
 	uint32_t count;
@@ -97,13 +98,13 @@ bool config_value_equal(const struct config *a, const struct config *b, const st
 		return false;
 	if (config_key_is_text(key))
 		return strncmp(field_const(a, key), field_const(b, key), key->size) == 0;
-	/* What is behind the end of a list is zero. */
+	/* What is behind the end of a list is zero, so the whole arrays can be compared. */
 	return memcmp(field_const(a, key), field_const(b, key), key->size) == 0;
 }
 
 /* ---- numbers --------------------------------------------------------------- */
 
-/* Takes the digits off the front; false without any or when they do not fit. */
+/* Takes the digits off the front. Returns false when there are none, or too many for the type. */
 static bool take_digits(struct str *text, uint64_t *value_r)
 {
 	uint64_t value = 0;
@@ -194,7 +195,8 @@ static bool has_control_byte(struct str text)
 	return false;
 }
 
-/* SCHEME://HOST[:PORT], as a browser sends it: no path, not even a slash. */
+/* Is this SCHEME://HOST[:PORT], as a browser sends it: without a path, and without a slash at the
+ * end? */
 static bool is_origin(struct str word)
 {
 	const char *mark = word.n > 0 ? memmem(word.p, word.n, "://", 3) : NULL;
@@ -225,14 +227,16 @@ static bool are_origins(struct str text)
 	return true;
 }
 
-/* A byte that means itself in a URL, whoever reads it: nothing to be decoded, escaped or cut off. */
+/* Does the byte mean itself in a URL, whoever reads it, so that nobody decodes, escapes or cuts it
+ * off? */
 static bool is_plain_in_url(char c)
 {
 	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
 	       (c != '\0' && strchr("-._~", c) != NULL);
 }
 
-/* Takes "/segment" off the front of what begins with a slash. */
+/* Takes "/segment" off the front of a path that begins with a slash, and returns it without the
+ * slash. */
 static struct str take_segment(struct str *path)
 {
 	size_t n = 1;
@@ -243,7 +247,8 @@ static struct str take_segment(struct str *path)
 	return str_make(path->p - (n - 1), n - 1);
 }
 
-/* NULL, or what is wrong. Requests are compared with it byte by byte, so it must have one spelling only. */
+/* Returns NULL, or what is wrong. Requests are compared with the path byte by byte, so it must have
+ * one spelling only. */
 static const char *context_refusal(struct str text)
 {
 	if (str_eq(text, STR("/")))
@@ -286,6 +291,7 @@ static int set_text(struct config *config, const struct config_key *key, struct 
 		return refuse_value(why, ERR_SYNTAX,
 		                    "neither echo nor off nor origins like https://a.example or http://b.example:8080");
 	ROSTER_ASSERT(text.n < key->size); /* the row's max leaves room for the zero byte */
+	/* Zero to the end of the field: no rest of a longer text is copied to other processes. */
 	memset(to, 0, key->size);
 	memcpy(to, text.p, text.n);
 	return 0;
@@ -299,7 +305,7 @@ void config_list_clear(struct config *config, const struct config_key *key)
 	set_list_count(config, key, 0);
 }
 
-/* The part before the first blank; *rest_r begins at the part behind the blanks. */
+/* Returns the part before the first blank; *rest_r is what stands behind the blanks. */
 static struct str first_word(struct str text, struct str *rest_r)
 {
 	size_t n = 0;
@@ -347,6 +353,7 @@ int config_list_add(struct config *config, const struct config_key *key, struct 
 	return ret;
 }
 
+/* Nothing of a list is taken when one of its items is wrong. */
 static int set_list(struct config *config, const struct config_key *key, struct str text, char why[CONFIG_WHY])
 {
 	struct config changed = *config;

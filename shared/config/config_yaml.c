@@ -15,7 +15,8 @@
 #define FILE_MAX_BYTES (1024U * 1024U)
 #define PATH_MAX_BYTES 96U /* of a key with its sections */
 
-/* What the next event may be. Maps nest by sections; a list nests once. */
+/* What is known while the events of the parser come. Maps nest by sections; a list is never
+ * nested. */
 struct reader {
 	const char *path;
 	struct config *config;
@@ -25,7 +26,8 @@ struct reader {
 	unsigned depth; /* of open maps */
 };
 
-/* A section deeper than any key has is unknown long before this; it bounds the recursion by itself. */
+/* No key has so many sections, so a deeper one is unknown long before this; but the bound of the
+ * recursion should not depend on the table. */
 #define DEPTH_MAX 4U
 
 static int fail(struct reader *r, const yaml_mark_t *mark, int code, const char *key, const char *what)
@@ -47,6 +49,8 @@ static int fail_parser(struct reader *r)
 
 /* ---- events ---------------------------------------------------------------- */
 
+/* Returns what is wrong with an event whatever it means, or NULL. Aliases and what goes with them
+ * would make a small file a large one, and no key needs a tag. */
 static const char *forbidden(const yaml_event_t *event)
 {
 	const yaml_char_t *anchor = NULL, *tag = NULL;
@@ -74,7 +78,7 @@ static const char *forbidden(const yaml_event_t *event)
 	return tag != NULL ? "tags are not allowed" : NULL;
 }
 
-/* On 0 the event is the caller's to delete. `key` is for the message. */
+/* On 0 the event is the caller's to delete. The key is for the message. */
 static int next_event(struct reader *r, const char *key, yaml_event_t *event_r)
 {
 	const char *what;
@@ -101,6 +105,7 @@ static bool is_plain(const yaml_event_t *event)
 	return event->data.scalar.style == YAML_PLAIN_SCALAR_STYLE;
 }
 
+/* YAML writes null in these ways. */
 static bool is_nothing(const yaml_event_t *event)
 {
 	struct str text = scalar_text(event);
@@ -119,6 +124,7 @@ static int set_scalar(struct reader *r, const struct config_key *key, const yaml
 		return fail(r, &event->start_mark, ERR_SYNTAX, key->name, "not a list");
 	if (is_nothing(event))
 		return fail(r, &event->start_mark, ERR_SYNTAX, key->name, "has no value");
+	/* YAML says that a quoted number is a text. */
 	if (!is_plain(event) && (key->type == CONFIG_INT || key->type == CONFIG_BOOL))
 		return fail(r, &event->start_mark, ERR_SYNTAX, key->name, "must not be quoted");
 	ret = config_value_set(r->config, key, scalar_text(event), why);
@@ -198,7 +204,8 @@ static int read_section(struct reader *r, const char *path)
 	return ret;
 }
 
-/* Bytes that cannot be in any key are shown as '?', so that a message stays one clean line. */
+/* Joins section and name to a key. Bytes that cannot be in any key are shown as '?', so that a
+ * message stays one clean line. */
 static void join(const char *prefix, struct str name, char out[PATH_MAX_BYTES])
 {
 	size_t n = (size_t)snprintf(out, PATH_MAX_BYTES, "%s%s", prefix, prefix[0] != '\0' ? "." : "");
@@ -224,7 +231,7 @@ static int read_member(struct reader *r, const char *prefix, const yaml_event_t 
 	return fail(r, &name->start_mark, ERR_SYNTAX, path, "unknown key");
 }
 
-/* The start of the map was read. */
+/* Reads a map to its end; its beginning was read already. */
 static int read_map(struct reader *r, const char *prefix)
 {
 	yaml_event_t event;
@@ -258,7 +265,8 @@ static int read_root(struct reader *r, const yaml_event_t *event)
 	return fail(r, &event->start_mark, ERR_SYNTAX, "", "not a map of keys");
 }
 
-/* STREAM-START, then at most one document with one root, STREAM-END. */
+/* Reads the beginning of the stream, at most one document with one root, and the end of the
+ * stream. */
 static int read_stream(struct reader *r)
 {
 	unsigned documents = 0;
@@ -287,7 +295,8 @@ static int fail_file(const char *path, int code, const char *what, struct config
 	return code;
 }
 
-/* A regular one: at a reload the master must not wait for the other end of a pipe, already not when it is opened. */
+/* Opens a regular file only: at a reload the master must not wait for the other end of a pipe,
+ * neither when it reads nor, which O_NONBLOCK is for, when it opens it. */
 static FILE *open_file(const char *path, struct config_error *error)
 {
 	int fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
@@ -303,7 +312,7 @@ static FILE *open_file(const char *path, struct config_error *error)
 	return file;
 }
 
-/* The whole file, so that its size is known. */
+/* Reads the whole file at once, so that its size is bounded before the parser sees it. */
 static int read_file(const char *path, char *data, size_t *len_r, struct config_error *error)
 {
 	FILE *file = open_file(path, error);
