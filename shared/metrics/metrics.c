@@ -87,7 +87,7 @@ const struct metric_row metric_rows[METRICS] = {
 	                      "Lines that could not be written to the log, those of the master not counted." },
 };
 
-/* From a push on the same machine to the ACK that comes after the resend. */
+/* The bounds reach from a push on the same machine to the ACK that comes after the resend. */
 #define PUSH_BOUNDS \
 	{ 1000, 5000, 20000, 100000, 500000, 2000000, 10000000 }, \
 	{ \
@@ -117,7 +117,8 @@ void metrics_use(struct slot *slot)
 void metric_add(enum metric id, uint64_t n)
 {
 	ROSTER_ASSERT(id < METRICS);
-	/* One writer a word: no read-modify-write instruction is needed, only whole stores. */
+	/* A word has one writer, so no read-modify-write instruction is needed, only whole
+	 * stores. */
 	if (own != NULL)
 		__atomic_store_n(&own->counters[id], own->counters[id] + n, __ATOMIC_RELAXED);
 }
@@ -164,6 +165,8 @@ void metric_cost_add(uint64_t now_ms, uint64_t ms)
 
 	if (own == NULL)
 		return;
+	/* The number of the window is stored last, when the sums of the older one in its place are
+	 * cleared. */
 	if (own->counters[cost_id(window, COST_WINDOW)] != window) {
 		cost_set(window, COST_MAX, 0);
 		cost_set(window, COST_SUM, 0);

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* metrics.h - counters: one row each, one word a process, added up by readers.
  *
- * Ids are indexes into slot->counters. A process only ever writes its own slot (relaxed stores). Words without a
- * row belong to a histogram (metric_histograms) or are not shown as they are. */
+ * Ids are indexes into slot->counters. A process only ever writes its own slot, by relaxed stores;
+ * a death leaves the counters as they are, and the successor in the slot goes on counting. Words
+ * without a row belong to a histogram (metric_histograms) or are not shown as they are. */
 #ifndef METRICS_METRICS_H
 #define METRICS_METRICS_H
 
@@ -122,7 +123,8 @@ struct metric_row {
 
 extern const struct metric_row metric_rows[METRICS];
 
-/* Eight words from `first` on, each event raises one; `sum` in microseconds. */
+/* METRIC_BUCKETS words from `first` on, of which each event raises one; `sum` is in
+ * microseconds. */
 struct metric_histogram {
 	const char *name; /* "roster_push_ack_seconds" */
 	enum metric first, sum;
@@ -141,19 +143,21 @@ enum metric_time {
 
 extern const struct metric_histogram metric_histograms[METRIC_TIMES];
 
-/* The calling process's counters; set once after the fork. */
+/* Says which slot has the counters of the calling process; once, after the fork. Before that
+ * nothing is counted. */
 void metrics_use(struct slot *slot);
 void metric_add(enum metric id, uint64_t n);
 void metric_observe(enum metric_time time, uint64_t us);
-/* Sum over all slots. */
+/* The sum over all slots. */
 uint64_t metric_sum(const struct segment *seg, enum metric id);
 
 #define METRIC_COST_MS 15000U
 
-/* An ACK at now_ms (CLOCK_MONOTONIC) that took ms. Kept are the longest and the mean of a window of METRIC_COST_MS, in
- * turns in one of two places, so that readers look at the one that is not being written. The pusher only. */
+/* Counts an ACK at now_ms (CLOCK_MONOTONIC) that took ms. The longest and the mean of a window of
+ * METRIC_COST_MS are kept, in turns in one of two places, so that readers look at the one that is
+ * not being written. Only the pusher does this. */
 void metric_cost_add(uint64_t now_ms, uint64_t ms);
-/* Of the last full window; false: it had no ACK. */
+/* Returns the longest and the mean of the last full window, or false when that had no ACK. */
 bool metric_cost_last(const struct segment *seg, uint64_t now_ms, uint64_t *max_ms_r, double *mean_ms_r);
 
 #endif

@@ -36,7 +36,7 @@ int address_parse(struct str text, uint8_t out[16])
 	return inet_pton(AF_INET6, copy, out) == 1 ? 0 : ERR_SYNTAX;
 }
 
-/* Names of interfaces are at most 15 bytes and have neither slashes nor blanks. */
+/* A zone is the name of an interface: it has at most 15 bytes, and neither slashes nor blanks. */
 static bool is_zone(struct str zone)
 {
 	for (size_t i = 0; i < zone.n; i++)
@@ -121,7 +121,7 @@ void address_of_sockaddr(const struct sockaddr_storage *sa, uint8_t out[16], uin
 	}
 }
 
-/* Link-local IPv6 needs a zone, which a claimed address has not. */
+/* A link-local IPv6 address means nothing without a zone, which a claimed address has not. */
 static bool needs_zone(const uint8_t address[16])
 {
 	return address[0] == 0xfe && (address[1] & 0xc0) == 0x80;

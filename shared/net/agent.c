@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "shared/net/agent.h"
 
-/* First match wins. */
+/* The first row whose prefix matches wins. */
 static const struct {
 	struct str prefix;
 	enum agent_kind kind;
@@ -22,7 +22,8 @@ static enum agent_kind kind_of(struct str text)
 	return AGENT_UNKNOWN;
 }
 
-/* Behind the first ":v", else from the second character on. */
+/* The version stands behind the first ":v", else from the second character on, as the Java server
+ * has it. */
 static struct str version_text(struct str text)
 {
 	for (size_t i = 0; i + 1 < text.n; i++) {
@@ -59,7 +60,7 @@ static uint32_t leading_digits(const char *p, size_t n)
 	return value;
 }
 
-/* False with fewer than two parts; empty parts at the end do not count. */
+/* Returns false when there are fewer than two parts. Empty parts at the end do not count. */
 static bool parse_version(struct str text, uint32_t *version_r)
 {
 	uint32_t parts[3] = { 0, 0, 0 };

@@ -25,14 +25,14 @@ struct agent {
 	struct str text;
 	enum agent_kind kind;
 	uint32_t version; /* major << 20 | minor << 10 | patch, each cut at 1023 */
-	bool has_version; /* false: fewer than two parts */
+	bool has_version; /* false: the kind is unknown, or its version has fewer than two parts */
 };
 
 #define AGENT_VERSION(major, minor, patch) ((uint32_t)(major) << 20 | (uint32_t)(minor) << 10 | (uint32_t)(patch))
 
-/* user_agent if not empty, else client_version. */
+/* Reads user_agent, or client_version when that is empty. The text of the agent points into it. */
 struct agent agent_parse(struct str user_agent, struct str client_version);
-/* "Java >= 1.0": grouped names, update must exist. */
+/* Is it a "Java >= 1.0"? Those get names with their group, and what they update must exist. */
 bool agent_is_java1(const struct agent *agent);
 
 #endif

@@ -90,6 +90,7 @@ bool destination_claimed(struct destination_policy *policy, struct str text, con
 {
 	if (address_parse_client(text.n > 0 ? text : STR("127.0.0.1"), claimed_r) < 0)
 		return false;
+	/* A zero source is a local socket: its client is on this host. */
 	if (!address_is_loopback(claimed_r) || address_is_zero(source))
 		return true;
 	refresh_when_due(policy);

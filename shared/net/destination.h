@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* destination.h - may a datagram be sent where a client claims? (design section 6)
  *
- * Yes when the claimed literal address equals the observed source; or both belong to this host
- * (loopback or any interface address); or push.trusted lists the source with a range that holds
- * the claim. Never: broadcast, multicast, unspecified, link-local IPv6, ports under 1024. */
+ * It may when the claimed literal address equals the observed source; or when both belong to this
+ * host (loopback or any interface address); or when push.trusted lists the source with a range that
+ * holds the claim. It never may to broadcast, multicast, unspecified and link-local IPv6 addresses,
+ * nor to ports below 1024. */
 #ifndef NET_DESTINATION_H
 #define NET_DESTINATION_H
 
@@ -23,11 +24,12 @@ struct destination_policy {
 	struct address_claim trusted[ADDRESS_CLAIMS_MAX];
 };
 
-/* Copies the claims that are allowed (ADDRESS_CLAIMS_MAX at most), and reads the interface addresses (again at most every
- * 10 s, by destination_allowed itself). */
+/* Copies the claims that are allowed (ADDRESS_CLAIMS_MAX at most), and reads the interface
+ * addresses. The two functions below read these again when they are 10 s old. */
 void destination_init(struct destination_policy *policy, const struct address_claim *trusted, unsigned count);
-/* The address that a client means by its text. Loopback, and no text at all, are its own host: this one, or for a client of
- * another host the observed source. False: not a literal address. */
+/* Finds the address that a client means by its text. Loopback, and no text at all, mean its own
+ * host: that is this one, or for a client of another host the observed source. Returns false when
+ * the text is not a literal address. */
 bool destination_claimed(struct destination_policy *policy, struct str text, const uint8_t source[16], uint8_t claimed_r[16]);
 bool destination_allowed(struct destination_policy *policy, const uint8_t claimed[16], uint16_t port, const uint8_t source[16]);
 
