@@ -33,7 +33,7 @@ static void add_local(struct destination_policy *policy, const struct sockaddr *
 }
 
 /* The old list stays when the kernel does not answer. */
-static void refresh(struct destination_policy *policy)
+static void read_interfaces(struct destination_policy *policy)
 {
 	struct ifaddrs *list;
 
@@ -51,7 +51,7 @@ static void refresh(struct destination_policy *policy)
 static void refresh_when_due(struct destination_policy *policy)
 {
 	if (clock_mono_ms() - policy->refreshed_ms >= REFRESH_MS)
-		refresh(policy);
+		read_interfaces(policy);
 }
 
 void destination_init(struct destination_policy *policy, const struct address_claim *trusted, unsigned count)
@@ -60,7 +60,7 @@ void destination_init(struct destination_policy *policy, const struct address_cl
 	memset(policy, 0, sizeof(*policy));
 	policy->trusted_count = count;
 	memcpy(policy->trusted, trusted, count * sizeof(policy->trusted[0]));
-	refresh(policy);
+	read_interfaces(policy);
 }
 
 static bool is_local(const struct destination_policy *policy, const uint8_t address[16])
