@@ -17,7 +17,7 @@ struct host_load {
 };
 
 struct v1 {
-	struct gate gate;                            /* what follows from the texts of the switches */
+	struct gate gate; /* what follows from the texts of the switches */
 	struct route_stats route_stats;
 	struct host_load host;
 };
