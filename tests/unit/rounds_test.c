@@ -540,6 +540,32 @@ static void test_full_ones_wait(void **state)
 	close(c.fd);
 }
 
+static void test_room_for_owed(void **state)
+{
+	static const struct {
+		unsigned count, owed;
+		bool room;
+	} rows[] = {
+		{ 0, 0, true },
+		{ ROUNDS_MOST - 1, 0, true },
+		{ ROUNDS_MOST, 0, false },
+		{ ROUNDS_MOST / 2 - 1, ROUNDS_MOST / 2 - 1, true },
+		{ ROUNDS_MOST / 2, ROUNDS_MOST / 2, false },
+		{ ROUNDS_MOST - 1, ROUNDS_MOST / 2 - 1, true },
+		{ ROUNDS_MOST - 1, ROUNDS_MOST / 2, false },
+	};
+	static struct rounds made_up;
+	static struct round changed, owed = { .owed = true };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		made_up.count = rows[i].count;
+		for (unsigned n = 0; n < rows[i].count; n++)
+			made_up.places[n].round = n < rows[i].owed ? &owed : &changed;
+		assert_int_equal(rounds_have_room_for_owed(&made_up), rows[i].room);
+	}
+}
+
 /* The end of the process in the middle of rounds: teardown() looks for what was left. */
 static void test_end_in_the_middle(void **state)
 {
@@ -575,6 +601,7 @@ int main(void)
 		CASE(test_read_again_after_a_pause),
 		CASE(test_large_ones_wait),
 		CASE(test_full_ones_wait),
+		CASE(test_room_for_owed),
 		CASE(test_end_in_the_middle),
 	};
 
