@@ -12,8 +12,8 @@
 
 #define PULSE_STUCK_MS 1000U
 
-/* Once every HEALTH_TICK_MS. A beat can be heard while some worker is ready, not stopped, and not busy with one turn for longer
- * than PULSE_STUCK_MS. */
+/* Once every HEALTH_TICK_MS. A beat can be heard while some worker is ready, not stopped, and not
+ * busy with one turn for longer than PULSE_STUCK_MS. */
 void pulse_tick(struct segment *seg);
 
 #endif

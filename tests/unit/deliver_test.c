@@ -88,7 +88,8 @@ static unsigned received(void)
 	return n;
 }
 
-/* The socket takes nothing, so the batch stays full: whoever comes then is left to a tour and displaces nobody. */
+/* The socket takes nothing, so the batch stays full: whoever comes then is left to a tour and
+ * displaces nobody. */
 static void test_a_full_batch_takes_no_more(void **state)
 {
 	(void)state;

@@ -65,7 +65,8 @@ static void expect_none(void)
 	assert_false(drain_next(&drain, &changed, &shard));
 }
 
-/* Each shard gives one service before any gives its next one, so nobody waits for those of another shard. */
+/* Each shard gives one service before any gives its next one, so nobody waits for those of another
+ * shard. */
 static void test_shards_take_turns(void **state)
 {
 	unsigned counts[SHARDS], taken[SHARDS] = { 0 };
@@ -110,7 +111,8 @@ static void test_due_after_the_delay(void **state)
 	assert_int_equal(drain_pending(&drain), 0);
 }
 
-/* One ring for one shard says no more than its bit. One more is somebody who died before the bit: all are looked at, soon. */
+/* One ring for one shard says no more than its bit. A ring without a bit comes from somebody who
+ * died before the bit was set: all shards are looked at. */
 static void test_rings_without_a_bit(void **state)
 {
 	unsigned counts[SHARDS];
