@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""clang-tidy, clang-format, shellcheck and the rules of the house over every source. Needs build-clang (./dev lint makes it).
+"""clang-tidy, clang-format, shellcheck, the rules of the house over every source (style.py) and over the links between the objects
+(graph.py). Needs build-clang (./dev lint makes it).
 
     run.py              all files
     run.py WORD ...     the checks whose name contains one of the words: run.py "clang-tidy pusher/"
@@ -14,6 +15,7 @@ import subprocess
 import sys
 import time
 
+import graph
 import style
 
 SHELL = ("dev", ".ci/run", "tests/clients/setup", "tests/distro/run")
@@ -59,6 +61,7 @@ def jobs():
     for path in SHELL:
         yield "shellcheck " + path, lambda path=path: run(["shellcheck", "--format=gcc", path])
     yield from style.jobs()
+    yield from graph.jobs()
 
 
 def main():
