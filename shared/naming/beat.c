@@ -53,7 +53,7 @@ int naming_beat(const struct naming *naming, const struct naming_caller *caller,
 	metric_add(METRIC_BEATS, 1);
 	ret = registry_beat(naming->registry, origin, &beat->service, &beat->key, &known);
 	*result_r = (struct naming_beat_result){ NAMING_BEAT_RENEWED, naming->switches->beat_interval_ms };
-	if (ret == ERR_NOT_FOUND || ret == ERR_NO_INSTANCE)
+	if (ret == ERR_NOT_FOUND)
 		return beat_unknown(naming, caller, beat, result_r);
 	if (ret < 0)
 		return ret;

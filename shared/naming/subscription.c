@@ -29,7 +29,8 @@ bool subscription_agent_can_push(const struct agent *agent, const struct switche
 	return switches->push != 0 && agent->has_version && agent->version >= lowest_version(agent->kind, switches);
 }
 
-/* False: it is not subscribed, *reason_r says why if it wanted to be. */
+/* False: the client is not subscribed. *reason_r, UNPUSHED_REASONS so far, says why it gets no pushes
+ * if it wants some. */
 static bool subscriber_of(struct naming *naming, const struct naming_caller *caller, const struct naming_wish *wish,
                           struct subscriber_spec *sub, enum unpushed *reason_r)
 {

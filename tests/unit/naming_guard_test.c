@@ -151,6 +151,21 @@ static void departures_of_each_source(void **state)
 	assert_int_equal(guard_departure(&bed->naming, &one), 0);
 }
 
+/* It is not counted, and it is not taken for the loopback address, which shares its /64. */
+static void a_unix_socket_is_no_source(void **state)
+{
+	struct bed *bed = *state;
+	const struct naming_caller nowhere = caller_from(bed, "", NAMING_INSTANCES);
+	const struct naming_caller loopback = caller_from(bed, "::1", NAMING_INSTANCES);
+
+	bed->config.brake_deregister = 10;
+	guard_departed(&bed->naming, &nowhere, 1000);
+	assert_int_equal(guard_departure(&bed->naming, &loopback), 0);
+	guard_departed(&bed->naming, &loopback, 10);
+	assert_int_equal(guard_departure(&bed->naming, &loopback), ERR_DEPARTURES);
+	assert_int_equal(guard_departure(&bed->naming, &nowhere), 0);
+}
+
 /* They are counted all the same: the alarm looks at them. */
 static void departures_without_a_limit(void **state)
 {
@@ -173,6 +188,7 @@ int main(void)
 		BED_TEST(origins),
 		BED_TEST(no_origin_without_the_right),
 		BED_TEST(departures_of_each_source),
+		BED_TEST(a_unix_socket_is_no_source),
 		BED_TEST(departures_without_a_limit),
 	};
 
