@@ -30,7 +30,7 @@ const struct plan plans_rows[] = {
 	{ "freeze",  .blocks = freeze_blocks,    .stop = freeze_end },
 	{ "stop",    .advance = stop_advance },
 	{ "upgrade", .advance = upgrade_advance, .in_child = upgrade_in_child,     .stop = upgrade_stop },
-	{ NULL },
+	{ .name = NULL },
 };
 
 const struct signal_row plans_signals[] = {

@@ -20,7 +20,7 @@ static const struct plan rows[] = {
 	{ "arrival", .advance = arrival_advance, .child_died = arrival_child_died, .blocks = arrival_blocks,
 	  .child_forked = arrival_record },
 	{ "test", .advance = advance },
-	{ NULL },
+	{ .name = NULL },
 };
 
 /* The old image has a worker, a pusher and a keeper, and has filled the page. */

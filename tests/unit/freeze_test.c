@@ -17,7 +17,7 @@ static bool blocks(const struct master *of, const struct child *child)
 static const struct plan rows[] = {
 	{ "test", .blocks = blocks },
 	{ "freeze", .blocks = freeze_blocks, .stop = freeze_end },
-	{ NULL },
+	{ .name = NULL },
 };
 
 static int set_up(void **state)

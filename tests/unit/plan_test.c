@@ -88,7 +88,7 @@ static const struct plan rows[] = {
 	{ "second", .advance = b, .in_child = of_child_b, .blocks = blocks_perhaps, .child_forked = b },
 	{ "third", .advance = c, .child_ready = of_child_b, .child_died = death_c, .in_child = of_child_a, .stop = a },
 	{ "fourth", .blocks = blocks_not, .child_forked = a },
-	{ NULL },
+	{ .name = NULL },
 };
 
 static int set_up(void **state)

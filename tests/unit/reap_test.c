@@ -38,7 +38,7 @@ static bool blocks(const struct master *of, const struct child *child)
 
 static const struct plan rows[] = {
 	{ "test", .advance = advance, .child_died = child_died_hook, .blocks = blocks },
-	{ NULL },
+	{ .name = NULL },
 };
 
 static int set_up(void **state)

@@ -18,7 +18,7 @@ static bool blocks(const struct master *of, const struct child *child)
 
 static const struct plan rows[] = {
 	{ "test", .blocks = blocks },
-	{ NULL },
+	{ .name = NULL },
 };
 
 static int set_up(void **state)

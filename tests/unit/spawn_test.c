@@ -28,7 +28,7 @@ static void in_child(struct master *of, const struct child *self)
 
 static const struct plan rows[] = {
 	{ "test", .blocks = blocks, .child_forked = count_fork, .in_child = in_child },
-	{ NULL },
+	{ .name = NULL },
 };
 
 static int set_up(void **state)

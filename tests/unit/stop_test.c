@@ -14,7 +14,7 @@ static void end_of_plan(struct master *of)
 
 static const struct plan rows[] = {
 	{ "stop", .advance = stop_advance, .stop = end_of_plan },
-	{ NULL },
+	{ .name = NULL },
 };
 
 static int set_up(void **state)

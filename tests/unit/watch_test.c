@@ -24,7 +24,7 @@ static void child_ready(struct master *of, const struct child *child)
 
 static const struct plan rows[] = {
 	{ "test", .advance = advance, .child_ready = child_ready },
-	{ NULL },
+	{ .name = NULL },
 };
 
 static int set_up(void **state)
