@@ -18,7 +18,6 @@ static const struct word write_words[] = {
 };
 
 static const struct word flag_words[] = {
-	{ ROUTE_RESPONSIBLE, "responsible" },
 	{ ROUTE_OPERATOR, "operator" },
 };
 
@@ -51,8 +50,6 @@ void document_api(FILE *out)
 	      "HEAD works where GET does, except under `/nacos/v1/ns`.\n\n"
 	      "- Writes: what it changes; the others only read. Instances and services: with `instances.owner: source` only what is\n"
 	      "  the client's own ([compatibility.md](compatibility.md)). Node: what concerns all, as switches, namespaces, the log.\n"
-	      "- responsible: in a cluster of the real server only the server responsible for the service answers it and the others\n"
-	      "  forward. Here every node answers.\n"
 	      "- operator: only for sources that `operator.allow` lists, others get 403.\n\n"
 	      "| Method | Path | Writes | Flags | What it does |\n"
 	      "|---|---|---|---|---|\n",

@@ -11,12 +11,11 @@
 #include "worker/http/request.h"
 
 enum route_flag {
-	ROUTE_NAMING = 1,      /* under /v1/ns: filter chain of specification 1.3 */
-	ROUTE_RESPONSIBLE = 2, /* D: forwarded in a cluster */
-	ROUTE_INSTANCES = 4,   /* writes instances; the service and cluster of a new one come to be with it */
-	ROUTE_OPERATOR = 8,    /* writes what concerns the whole node; only from the sources of operator.allow */
-	ROUTE_LONG = 16,       /* its work depends on how much is stored or asked for: worker/http/long.h */
-	ROUTE_SERVICES = 32,   /* writes services and clusters: settings, and all instances by removing one */
+	ROUTE_NAMING = 1,    /* under /v1/ns: filter chain of specification 1.3 */
+	ROUTE_INSTANCES = 2, /* writes instances; the service and cluster of a new one come to be with it */
+	ROUTE_OPERATOR = 4,  /* writes what concerns the whole node; only from the sources of operator.allow */
+	ROUTE_LONG = 8,      /* its work depends on how much is stored or asked for: worker/http/long.h */
+	ROUTE_SERVICES = 16, /* writes services and clusters: settings, and all instances by removing one */
 };
 
 #define ROUTE_WRITES (ROUTE_INSTANCES | ROUTE_OPERATOR | ROUTE_SERVICES)
