@@ -5,9 +5,10 @@
 #include <stdio.h>
 #include <time.h>
 
+#include "shared/base/assert.h"
 #include "shared/base/clock.h"
+#include "shared/base/decimal.h"
 #include "shared/metrics/metrics.h"
-#include "shared/process/process.h"
 #include "worker/http/cors.h"
 #include "worker/http/request.h"
 #include "worker/worker.h"
@@ -91,18 +92,6 @@ static char *add(char *at, struct str s)
 
 #define ADD(at, literal) add((at), STR(literal))
 
-static char *add_u64(char *at, uint64_t value)
-{
-	char digits[20];
-	unsigned n = sizeof(digits);
-
-	do {
-		digits[--n] = (char)('0' + value % 10);
-		value /= 10;
-	} while (value != 0);
-	return add(at, str_make(digits + n, sizeof(digits) - n));
-}
-
 /* The line before a chunk of that many bytes. */
 static void put_chunk_size(struct buf *out, size_t n)
 {
@@ -123,7 +112,7 @@ static char *add_status_line(char *at, const struct status *status, int code)
 	if (status->code == code)
 		return add(at, status->line);
 	at = ADD(at, "HTTP/1.1 ");
-	at = add_u64(at, (uint64_t)code);
+	at = decimal_put(at, (uint64_t)code);
 	return ADD(at, " " CRLF);
 }
 
@@ -173,7 +162,7 @@ static char *add_content_headers(char *at, const struct answer *answer)
 	}
 	if (answer->retry_after_s != 0) {
 		at = ADD(at, "Retry-After: ");
-		at = add_u64(at, answer->retry_after_s);
+		at = decimal_put(at, answer->retry_after_s);
 		at = ADD(at, CRLF);
 	}
 	if (answer->headers.n > 0)
@@ -183,7 +172,7 @@ static char *add_content_headers(char *at, const struct answer *answer)
 	if (answer->status == 204) /* has no body and says nothing about its length */
 		return at;
 	at = ADD(at, "Content-Length: ");
-	at = add_u64(at, answer->length);
+	at = decimal_put(at, answer->length);
 	return ADD(at, CRLF);
 }
 

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "worker/http/connection_state.h"
 
+#include "shared/base/assert.h"
+
 uint32_t connection_state_begin(struct connection *c)
 {
 	ROSTER_ASSERT(c->state == CONNECTION_OPEN && c->request == NULL);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "worker/http/exchange.h"
 
+#include "shared/base/assert.h"
 #include "shared/base/clock.h"
 #include "shared/metrics/metrics.h"
 #include "worker/http/connection_state.h"

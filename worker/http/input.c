@@ -4,8 +4,8 @@
 #include <errno.h>
 #include <sys/socket.h>
 
+#include "shared/base/assert.h"
 #include "shared/config/config.h"
-#include "shared/process/process.h"
 
 #define READ_BYTES (64U * 1024U)
 #define HEAD_BYTES 4096U         /* room for a head that is read on */

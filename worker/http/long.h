@@ -31,9 +31,7 @@
 
 #define LONG_SLICE_US 2000U
 #define LONG_LOOK_MS 100U
-#define LONG_BODY_BYTES 65536U       /* a request with a longer body is a long one */
-#define LONG_INSTANCES 2048U         /* so is the list of a service with more, */
-#define LONG_STORED_BYTES (1U << 20) /* or of one that takes more: 500 bytes an instance */
+#define LONG_BODY_BYTES 65536U /* a request with a longer body is a long one */
 
 struct buf;
 struct request;

@@ -4,6 +4,7 @@
 #include <inttypes.h>
 #include <malloc.h>
 
+#include "shared/base/assert.h"
 #include "shared/base/clock.h"
 #include "shared/base/log.h"
 #include "shared/metrics/metrics.h"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "worker/http/output.h"
 
-#include "shared/process/process.h"
+#include "shared/base/assert.h"
 
 void output_borrow(struct output *output, struct str s)
 {

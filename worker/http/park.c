@@ -3,7 +3,7 @@
 
 #include <stdlib.h>
 
-#include "shared/process/process.h"
+#include "shared/base/assert.h"
 #include "worker/http/protocol.h"
 #include "worker/http/request.h"
 #include "worker/worker.h"

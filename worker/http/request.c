@@ -3,7 +3,7 @@
 
 #include <stdlib.h>
 
-#include "shared/process/process.h"
+#include "shared/base/assert.h"
 
 #define ARENA_MAX (64U * 1024U * 1024U)
 

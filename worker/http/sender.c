@@ -4,7 +4,7 @@
 #include <errno.h>
 #include <sys/socket.h>
 
-#include "shared/process/process.h"
+#include "shared/base/assert.h"
 #include "worker/http/output.h"
 
 #define BUFFER_KEEP (8U * 1024U)         /* of a connection */

@@ -6,6 +6,7 @@
 #include "shared/base/arena.h"
 #include "shared/base/buf.h"
 #include "shared/base/clock.h"
+#include "shared/base/word.h"
 #include "shared/codec/java.h"
 #include "shared/process/document.h"
 #include "shared/process/process.h"
@@ -47,11 +48,6 @@ static void put_u64(struct buf *b, const char *name, uint64_t value)
 	buf_printf(b, "%s %" PRIu64 "\n", name, value);
 }
 
-static uint64_t peek(const uint64_t *word)
-{
-	return __atomic_load_n(word, __ATOMIC_RELAXED);
-}
-
 /* A word of the page's statistics. */
 static void put_stat(struct page *page, const struct family *family)
 {
@@ -61,7 +57,7 @@ static void put_stat(struct page *page, const struct family *family)
 /* A word of the segment's header. */
 static void put_header(struct page *page, const struct family *family)
 {
-	put_u64(page->b, family->name, peek((const uint64_t *)(const void *)((const char *)page->seg->header + family->at)));
+	put_u64(page->b, family->name, word_load((const uint64_t *)(const void *)((const char *)page->seg->header + family->at)));
 }
 
 static void put_build(struct page *page, const struct family *family)
@@ -107,13 +103,13 @@ static void put_pages(struct page *page, const struct family *family)
 
 static void put_condemned(struct page *page, const struct family *family)
 {
-	put_u64(page->b, family->name, peek(&page->seg->header->damaged_ms) != 0);
+	put_u64(page->b, family->name, word_load(&page->seg->header->damaged_ms) != 0);
 }
 
 /* The hint may be below zero for a moment. */
 static void put_free_pages(struct page *page, const struct family *family)
 {
-	int64_t free_pages = (int64_t)peek(&page->seg->header->free_hint);
+	int64_t free_pages = (int64_t)word_load(&page->seg->header->free_hint);
 
 	put_u64(page->b, family->name, free_pages > 0 ? (uint64_t)free_pages : 0);
 }
@@ -123,12 +119,12 @@ static void put_free_pages(struct page *page, const struct family *family)
 /* A word of the brake's state. */
 static void put_brake_word(struct page *page, const struct family *family)
 {
-	put_u64(page->b, family->name, peek((const uint64_t *)(const void *)((const char *)page->seg->brake + family->at)));
+	put_u64(page->b, family->name, word_load((const uint64_t *)(const void *)((const char *)page->seg->brake + family->at)));
 }
 
 static void put_brake_active(struct page *page, const struct family *family)
 {
-	put_u64(page->b, family->name, brake_state_phase(peek(&page->seg->brake->state)) == BRAKE_HOLDING);
+	put_u64(page->b, family->name, brake_state_phase(word_load(&page->seg->brake->state)) == BRAKE_HOLDING);
 }
 
 static void put_brake_released(struct page *page, const struct family *family)
@@ -158,7 +154,7 @@ static void put_deregister_sources(struct page *page, const struct family *famil
 	uint64_t count = 0;
 
 	for (unsigned i = 0; i < DEPARTURES; i++)
-		count += peek(&page->seg->brake->departures.sources[i].alarm) != 0;
+		count += word_load(&page->seg->brake->departures.sources[i].alarm) != 0;
 	put_u64(page->b, family->name, count);
 }
 
@@ -183,16 +179,16 @@ static void put_process_value(struct buf *b, const struct slot *slot, enum proce
 		buf_printf(b, "%" PRIu32 "\n", __atomic_load_n(&slot->generation, __ATOMIC_RELAXED));
 		break;
 	case PROCESS_CONNECTIONS:
-		buf_printf(b, "%" PRIu64 "\n", peek(&slot->connections));
+		buf_printf(b, "%" PRIu64 "\n", word_load(&slot->connections));
 		break;
 	case PROCESS_TURNS:
-		buf_printf(b, "%" PRIu64 "\n", peek(&slot->turns));
+		buf_printf(b, "%" PRIu64 "\n", word_load(&slot->turns));
 		break;
 	case PROCESS_BUSY:
-		put_us(b, peek(&slot->busy_us));
+		put_us(b, word_load(&slot->busy_us));
 		break;
 	case PROCESS_BUSY_MAX:
-		put_us(b, peek(&slot->busy_us_max));
+		put_us(b, word_load(&slot->busy_us_max));
 		break;
 	}
 }
@@ -212,11 +208,11 @@ static struct slot both_places(const struct segment *seg, unsigned i)
 	sum.role = other->role;
 	sum.index = other->index;
 	sum.generation += other->generation;
-	sum.connections += peek(&other->connections);
-	sum.turns += peek(&other->turns);
-	sum.busy_us += peek(&other->busy_us);
-	if (peek(&other->busy_us_max) > sum.busy_us_max)
-		sum.busy_us_max = peek(&other->busy_us_max);
+	sum.connections += word_load(&other->connections);
+	sum.turns += word_load(&other->turns);
+	sum.busy_us += word_load(&other->busy_us);
+	if (word_load(&other->busy_us_max) > sum.busy_us_max)
+		sum.busy_us_max = word_load(&other->busy_us_max);
 	return sum;
 }
 
@@ -334,7 +330,7 @@ static void put_load(struct page *page, const struct family *family)
 
 static void put_uptime(struct page *page, const struct family *family)
 {
-	uint64_t ms = clock_mono_ms() - peek(&page->seg->board->started_ms);
+	uint64_t ms = clock_mono_ms() - word_load(&page->seg->board->started_ms);
 
 	buf_printf(page->b, "%s %" PRIu64 ".%03" PRIu64 "\n", family->name, ms / 1000, ms % 1000);
 }
@@ -343,9 +339,9 @@ static void put_upgrades(struct page *page, const struct family *family)
 {
 	const struct board *board = page->seg->board;
 
-	buf_printf(page->b, "%s{result=\"done\"} %" PRIu64 "\n", family->name, peek(&board->upgrades_done));
-	buf_printf(page->b, "%s{result=\"refused\"} %" PRIu64 "\n", family->name, peek(&board->upgrades_refused));
-	buf_printf(page->b, "%s{result=\"went-back\"} %" PRIu64 "\n", family->name, peek(&board->upgrades_back));
+	buf_printf(page->b, "%s{result=\"done\"} %" PRIu64 "\n", family->name, word_load(&board->upgrades_done));
+	buf_printf(page->b, "%s{result=\"refused\"} %" PRIu64 "\n", family->name, word_load(&board->upgrades_refused));
+	buf_printf(page->b, "%s{result=\"went-back\"} %" PRIu64 "\n", family->name, word_load(&board->upgrades_back));
 }
 
 static double mysql_checks(const struct page *page)

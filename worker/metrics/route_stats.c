@@ -3,7 +3,8 @@
 
 #include <time.h>
 
-#include "shared/base/clock.h"
+#include "shared/base/assert.h"
+#include "shared/base/word.h"
 #include "shared/process/process.h"
 
 #define SAMPLE_EVERY 64U
@@ -57,7 +58,7 @@ struct slot_route *route_stats_row(const struct process *proc, unsigned route)
 /* One writer: no read-modify-write instruction is needed, only whole stores. */
 static void add(uint64_t *word, uint64_t n)
 {
-	__atomic_store_n(word, *word + n, __ATOMIC_RELAXED);
+	word_store(word, *word + n);
 }
 
 void route_stats_handled(struct slot_route *row, uint64_t began_cpu_ns)
@@ -89,11 +90,11 @@ void route_stats_sum(const struct segment *seg, unsigned route, struct slot_rout
 
 		if (__atomic_load_n(&seg->slots[slot_of_worker(bank, worker)].generation, __ATOMIC_RELAXED) == 0)
 			continue; /* never ran: its page stays untouched */
-		sum_r->errors += __atomic_load_n(&row->errors, __ATOMIC_RELAXED);
-		sum_r->us += __atomic_load_n(&row->us, __ATOMIC_RELAXED);
-		sum_r->cpu_ns += __atomic_load_n(&row->cpu_ns, __ATOMIC_RELAXED);
+		sum_r->errors += word_load(&row->errors);
+		sum_r->us += word_load(&row->us);
+		sum_r->cpu_ns += word_load(&row->cpu_ns);
 		for (unsigned b = 0; b < SLOT_ROUTE_BUCKETS; b++)
-			sum_r->buckets[b] += __atomic_load_n(&row->buckets[b], __ATOMIC_RELAXED);
+			sum_r->buckets[b] += word_load(&row->buckets[b]);
 	}
 }
 

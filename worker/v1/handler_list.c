@@ -10,6 +10,9 @@
 #include "worker/v1/list_cache.h"
 #include "worker/worker.h"
 
+/* The list of a service with more, or of one that takes more (500 bytes an instance), is a long request. */
+#define LONG_INSTANCES 2048U
+#define LONG_STORED_BYTES (1U << 20)
 /* What grew beyond this for one large service is given back after use. */
 #define KEEP_BYTES (4U << 20)
 /* Of a list from the cache, between two pauses. */
