@@ -1,18 +1,23 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* fields.h - the fields of stored objects: a row for each, and what is done alike with all of them.
  *
- * A row covers one member of a struct of layout.h, or a value that is made from members when it is saved. The rows of a kind
- * cover every byte of its struct (tests/unit/fields_test.c counts them), so a new member needs a row. These go by the rows:
+ * A row covers one member of a struct of layout.h, or a value that is made from members when it is
+ * saved. The rows of a kind cover every byte of its struct (tests/unit/fields_test.c counts them),
+ * so a new member needs a row. These go by the rows:
  *
  *   - saving and loading a snapshot, and so the change to another layout of the segment;
- *   - the account of bytes, the release of texts, compaction and the references that registry_check() follows;
- *   - the map of damage (tests/fault/corrupt_map.c), the model of tests/fault and the comparison of tests/unit/snapshot_test.c.
+ *   - the account of bytes, the release of texts, compaction and the references that
+ *     registry_check() follows;
+ *   - the map of damage (tests/fault/corrupt_map.c), the model of tests/fault and the comparison of
+ *     tests/unit/snapshot_test.c.
  *
  * Beats, lists and pushes read the members themselves: no row is looked at there.
  *
- * Keys. What is saved has a key in the snapshot. A number is never given another meaning; a new field gets the next free one.
+ * Keys. What is saved has a key in the snapshot. A number is never given another meaning; a new
+ * field gets the next free one.
  *
- * All functions run under the lock of the shard that owns the object, and change nothing but what they say. */
+ * All functions run under the lock of the shard that owns the object, and change nothing but what
+ * they say. */
 #ifndef REGISTRY_FIELDS_H
 #define REGISTRY_FIELDS_H
 
@@ -126,7 +131,8 @@ struct field_source {
 	uint64_t mono_ms; /* the present: times of CLOCK_MONOTONIC are saved as ages */
 };
 
-/* Makes the value of a key that is not saved as it stands at its place. False: as it stands, or left out if it has no place. */
+/* Makes the value of a key that is not saved as it stands at its place. False: as it stands, or
+ * left out if it has no place. */
 typedef bool field_make_fn(const struct field_source *source, unsigned key, const void *object, union field_value *value_r);
 
 struct field_row {
@@ -199,8 +205,8 @@ static inline void field_set_number(const struct field_row *row, void *object, u
 	}
 }
 
-/* What is saved under a key. False: nothing is. A blob that is saved as it stands is given by its reference, in *blob_r, which is
- * 0 otherwise. A number that is usual is given too. */
+/* What is saved under a key. False: nothing is. A blob that is saved as it stands is given by its
+ * reference, in *blob_r, which is 0 otherwise. A number that is usual is given too. */
 static inline bool field_saved(const struct field_source *source, const struct fields *fields, unsigned key, const void *object,
                                union field_value *value_r, uint32_t *blob_r)
 {

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* registry.h - what clients do to services and instances, and what all readers of the registry share.
+/* registry.h - what clients do to services and instances, and what all users of the registry share.
  *
- * The registry is the only entrance for writes. Its other readers have headers of their own: registry_keeper.h, registry_pusher.h
- * and registry_check.h; subscribers.h says who listens to a name, settings.h and persistent.h are about services, clusters and
- * active checks.
+ * The registry is the only entrance for writes. The operations of the keeper, the pusher and the
+ * check are in registry_keeper.h, registry_pusher.h and registry_check.h; subscribers.h says who
+ * listens to a name, settings.h is about services and clusters, persistent.h about active checks.
  *
  * Each call takes one shard lock at most, holds it for a bounded time and has happened
  * wholly, and is visible to every process, when it returns 0; killed in the middle it

@@ -2,8 +2,9 @@
 /* registry_keeper.h - what the keeper does to the registry: silent instances go, what is empty or
  * removed is freed, pages that are nearly empty are given back.
  *
- * Rules of locks, errors and deaths are those of registry.h. Each call is one hold of a shard that ends within its budget; where
- * the next one goes on is in what the caller keeps, or in struct registry. The keeper alone calls these. */
+ * Rules of locks, errors and deaths are those of registry.h. Each call is one hold of a shard that
+ * ends within its budget; where the next one goes on is in what the caller keeps, or in struct
+ * registry. The keeper alone calls these. */
 #ifndef REGISTRY_KEEPER_H
 #define REGISTRY_KEEPER_H
 
@@ -33,7 +34,8 @@ struct expire_visit {
 	uint32_t budget;    /* instances to look at in this hold, at most: many removals of long texts end it before */
 	bool hold_removals; /* the brake: flip, but remove nothing */
 	uint64_t soon_ms;   /* for `lost` */
-	/* Room for `budget` of them, or NULL: what the instances that have beaten say about their sources, of this hold. */
+	/* Room for `budget` of them, or NULL: what the instances that have beaten say about their
+	 * sources, of this hold. */
 	struct expire_sign *signs;
 	/* in and out: where to go on inside a large service; zero to begin */
 	uint64_t resume_id;
@@ -48,8 +50,9 @@ struct expire_visit {
 	uint32_t flipped, removed;
 	uint32_t sign_count;
 	uint32_t held; /* would have been removed; like `beating` and `lost` of the whole visit, not of this hold */
-	/* Of the instances that have beaten since they were registered (all others are no evidence of anything), those left in
-	 * place: all, and those without a beat within their timeout that are to be removed within soon_ms. */
+	/* Of the instances that have beaten since they were registered (all others are no evidence
+	 * of anything), those left in place: all, and those without a beat within their timeout
+	 * that are to be removed within soon_ms. */
 	uint32_t beating, lost;
 };
 
@@ -57,19 +60,22 @@ struct expire_visit {
  * Strictly greater, not marked, ephemeral only (specification 8.1). Each instance is a
  * transaction of its own. Also stores the service's due_ms when done. Never allocates. */
 int registry_expire(struct registry *reg, uint32_t shard, struct expire_visit *visit) MUST_CHECK;
-/* Raised whenever a service's due_ms moved below now + 10 s, and when it got its first persistent instance: visit the whole
- * shard again. */
+/* Raised whenever a service's due_ms moved below now + 10 s, and when it got its first persistent
+ * instance: visit the whole shard again. */
 uint64_t registry_due_lowered(struct registry *reg, uint32_t shard);
 uint64_t registry_last_id(struct registry *reg, uint32_t shard);
-/* Frees up to `budget` instances of removed services, fewer if they have long texts. Returns how many services are left. */
+/* Frees up to `budget` instances of removed services, fewer if they have long texts. Returns how
+ * many services are left. */
 int registry_drain(struct registry *reg, uint32_t shard, uint32_t budget) MUST_CHECK;
 /* Removes the service `id` if it still has no instance; 0, ERR_AGAIN (has some), ERR_NOT_FOUND. */
 int registry_remove_empty(struct registry *reg, struct origin origin, uint32_t shard, struct keeper_entry service) MUST_CHECK;
-/* More than half of the room for instances and texts of the shard is unused. Without a lock: a hint. */
+/* More than half of the room for instances and texts of the shard is unused. Without a lock: a
+ * hint. */
 bool registry_wasteful(struct registry *reg, uint32_t shard);
-/* Looks at about `budget` instances and texts and moves those on pages at most half full to fuller ones, each in a transaction
- * of its own, so that pages become free. Nothing a client could see changes. Returns 1 while there is more to look at in this
- * pass, 0: done. References that others keep as hints beside an id are found out by the id. */
+/* Looks at about `budget` instances and texts and moves those on pages at most half full to fuller
+ * ones, each in a transaction of its own, so that pages become free. Nothing a client could see
+ * changes. Returns 1 while there is more to look at in this pass, 0: done. References that others
+ * keep as hints beside an id are found out by the id. */
 int registry_compact(struct registry *reg, uint32_t shard, uint32_t budget, uint32_t *moved_r) MUST_CHECK;
 /* After segment.max_age: looks at up to budget services and ephemeral instances and drops those
  * that had no beat since registry_init() of the first caller after this attach, cause stale.

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* registry_pusher.h - what the pusher does to the registry: it takes changed services off the queue, notes what became of
- * datagrams, and drops subscribers.
+/* registry_pusher.h - what the pusher does to the registry: it takes changed services off the
+ * queue, notes what became of datagrams, and drops subscribers.
  *
- * Rules of locks, errors and deaths are those of registry.h. The pusher alone calls these, so it may keep the reference of a
- * subscriber beside its id. */
+ * Rules of locks, errors and deaths are those of registry.h. The pusher alone calls these, so it
+ * may keep the reference of a subscriber beside its id. */
 #ifndef REGISTRY_PUSHER_H
 #define REGISTRY_PUSHER_H
 
@@ -34,10 +34,11 @@ struct delivery {
 int registry_mark_sent(struct registry *reg, uint32_t shard, const struct delivery *d, uint32_t count) MUST_CHECK;
 /* Also renews the subscriber (seen = now of the health clock). */
 int registry_mark_acked(struct registry *reg, uint32_t shard, const struct delivery *d, uint32_t count) MUST_CHECK;
-/* Drops subscribers (pusher only), each in a transaction of its own. An audience without subscribers goes with the last one. */
+/* Drops subscribers (pusher only), each in a transaction of its own. An audience without
+ * subscribers goes with the last one. */
 int registry_unsubscribe(struct registry *reg, uint32_t shard, const struct keeper_entry *subs, uint32_t count) MUST_CHECK;
-/* The same, but leaves those alone that polled or acknowledged at or after `since_ms` (health clock), as the lock sees
- * it. Returns how many were dropped. */
+/* The same, but leaves those alone that polled or acknowledged at or after `since_ms` (health
+ * clock), as the lock sees it. Returns how many were dropped. */
 int registry_unsubscribe_silent(struct registry *reg, uint32_t shard, const struct keeper_entry *subs, uint32_t count,
                                 uint64_t since_ms) MUST_CHECK;
 

@@ -12,7 +12,7 @@
  * values. Kinds rise; keys rise inside a map; a field at its default is left out; lists of members (key 100) come last.
  * Unknown kinds and unknown keys are skipped: a later version may add both without another version number. The record
  * SNAPSHOT_END counts services, instances and subscribers; behind it stands the XXH3 of all bytes before, as a uint 64, and
- * nothing more. Kinds: snapshot_internal.h; keys: fields.h. Times of CLOCK_MONOTONIC are stored as ages.
+ * nothing more. Kinds are in snapshot_internal.h, keys in fields.h. Times of CLOCK_MONOTONIC are stored as ages.
  *
  * Ids. The shard of a name follows from the seed, so a service may come to lie in another shard. It keeps its id when
  * that id still belongs there and rises; else it gets a new one above all that were ever used. The same holds for subscribers.

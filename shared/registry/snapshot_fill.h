@@ -38,7 +38,8 @@ void fill_free(struct fill *f);
 /* So many instances will come, as somebody says: the tables of the shards need not grow one by one. */
 void fill_reserve(struct fill *f, uint64_t instances);
 void fill_fail(struct fill *f, int err, const char *why);
-/* What was read of an object, by the keys of its kind (fields.h); texts are copied. The values are used up. */
+/* `in` is what was read of an object, by the keys of its kind (fields.h). Texts are copied; the
+ * array may be changed. */
 void fill_service(struct fill *f, union field_value *in);
 void fill_cluster(struct fill *f, union field_value *in);
 void fill_instance(struct fill *f, union field_value *in);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* snapshot_internal.h - kinds of records, the keys of those that are no stored objects, and the strict reader; for the sources of
- * snapshot.h and their tests. The keys of services, clusters, instances and subscribers stand in fields.h.
+/* snapshot_internal.h - the kinds of records, the keys of those that are no stored objects, and the
+ * strict reader; for the sources of snapshot.h and their tests. The keys of services, clusters,
+ * instances and subscribers stand in fields.h.
  *
  * A number here is never given another meaning. New fields of a map get the next free number below SNAPSHOT_MEMBERS. */
 #ifndef REGISTRY_SNAPSHOT_INTERNAL_H

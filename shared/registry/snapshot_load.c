@@ -60,7 +60,8 @@ static void read_field(struct snapshot_reader *r, const struct field_row *row, u
 	}
 }
 
-/* Reads fields up to the list of members into values[key]; returns how many members there are, 0 also without a list. */
+/* Reads fields up to the list of members into values[key]. Returns how many members there are; 0
+ * also when there is no list. */
 static uint64_t read_fields(struct snapshot_reader *r, struct snapshot_map *map, const struct fields *fields,
                             union field_value values[FIELD_KEYS])
 {

@@ -166,7 +166,7 @@ static void save_office(struct save *save)
 
 /* ---- services ------------------------------------------------------------------- */
 
-/* Of a number the usual value is the default, of a text that it is unset; an empty one is written. */
+/* A number that is usual and a text that is unset are left out; an empty text is written. */
 static void pack_field(const struct field_source *source, struct pack_map *map, const struct fields *fields, unsigned key,
                        const void *object)
 {

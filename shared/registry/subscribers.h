@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* subscribers.h - who listens to a name: read by the pusher, and by the pages that show subscribers.
+/* subscribers.h - who listens to a name: read by the pusher, and by the pages that show
+ * subscribers.
  *
- * Rules of locks, errors and deaths are those of registry.h; a client subscribes by its registry_poll(). */
+ * Rules of locks, errors and deaths are those of registry.h; a client subscribes by its
+ * registry_poll(). */
 #ifndef REGISTRY_SUBSCRIBERS_H
 #define REGISTRY_SUBSCRIBERS_H
 
@@ -30,8 +32,8 @@ struct audience_cursor {
 int registry_subscribers(struct registry *reg, const struct service_key *service, struct audience_cursor *cursor,
                          struct subscriber_view *out, uint32_t max) MUST_CHECK;
 
-/* Audiences of a shard with id > after (pusher start, sweep). Returns 1 or 0 at the end. What the last call wrote to *entry_r, or
- * zeros, is where this one begins to look. */
+/* Audiences of a shard with id > after (pusher start, sweep). Returns 1 or 0 at the end. What the
+ * last call wrote to *entry_r, or zeros, is where this one begins to look. */
 struct audience_entry {
 	struct registry_cursor at;
 	struct name_copy name;

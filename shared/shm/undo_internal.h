@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* undo_internal.h - what undo.c and undo_restore.c share: the state word of a log; nobody else in a server includes it. */
+/* undo_internal.h - what undo.c and undo_restore.c share: the state word of a log; nobody else in a
+ * server includes it. */
 #ifndef SHM_UNDO_INTERNAL_H
 #define SHM_UNDO_INTERNAL_H
 
@@ -28,7 +29,8 @@ static inline void undo_state_store(struct tx *tx)
 	__atomic_signal_fence(__ATOMIC_SEQ_CST);
 }
 
-/* Gives each word of the log its old value, backwards. The count of entries stays: the caller clears it afterwards. */
+/* Gives each word of the log its old value, backwards. The count of entries stays: the caller
+ * clears it afterwards. */
 void undo_restore(struct tx *tx);
 
 #endif

@@ -120,7 +120,7 @@ static void set_values(struct model *m, struct model_instance *i, const struct v
 
 static struct model_instance *instance_add(struct model_service *s, const struct act *act)
 {
-	/* Its key, flags and beat are compared elsewhere; numbers of snowflake ids are no part of the model. */
+	/* Key, flags and beat are compared elsewhere; the model knows no numbers of snowflake ids. */
 	static const uint8_t elsewhere[] = { SAVED_INSTANCE_IP, SAVED_INSTANCE_PORT, SAVED_INSTANCE_FLAGS, SAVED_INSTANCE_BEAT,
 		                             SAVED_INSTANCE_IDENT };
 	const struct key_row *k = act_key_row(act->key);
@@ -142,7 +142,7 @@ static struct model_instance *instance_add(struct model_service *s, const struct
 
 static void service_need(struct model_service *s)
 {
-	/* The name is what it was looked for by; whether there is a checksum is compared, and its content says which. */
+	/* It was found by its name. Whether there is a checksum is compared elsewhere. */
 	static const uint8_t elsewhere[] = { SAVED_SERVICE_NS, SAVED_SERVICE_NAME, SAVED_SERVICE_STAMP, SAVED_SERVICE_CHECKSUM_0,
 		                             SAVED_SERVICE_CHECKSUM_1 };
 

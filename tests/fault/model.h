@@ -5,9 +5,9 @@
  * different owners touch different things and may be applied in any order. Ids, revisions and stamps are not in it: those
  * move on also when an operation is rolled back. Times of beats and delivery words are lower bounds for the same reason.
  *
- * What clients see of a service, a cluster and an instance stands under the keys of shared/registry/fields.h: a number as it is
- * saved, or the hash of a text (0: none). Every row that is shown is compared, so a new one has to be known here, or be
- * MODEL_ANY. */
+ * What clients see of a service, a cluster and an instance stands under the keys of
+ * shared/registry/fields.h: a number as it is saved, or the hash of a text (0: none). Every row that
+ * is shown is compared, so the model has to know a new one, or to say MODEL_ANY. */
 #ifndef TESTS_FAULT_MODEL_H
 #define TESTS_FAULT_MODEL_H
 

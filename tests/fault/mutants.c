@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* mutants.c - the campaign with one rule broken, to show that it notices: ROSTER_MUTANT=N in the environment says which.
+/* mutants.c - the campaign with one rule broken, to show that it notices: ROSTER_MUTANT=N in the
+ * environment says which.
  *
- * The linker puts a __wrap_ function between a function of the library and its callers in other objects (local.mk lists them);
- * __real_ is the library's. The sources of the server know nothing of this. doc/fault-campaign.md has the rules. */
+ * The linker puts a __wrap_ function between a function of the library and its callers in other
+ * objects (local.mk lists them); __real_ is the library's. The sources of the server know nothing
+ * of this. doc/fault-campaign.md has the rules. */
 #include <stddef.h>
 #include <stdlib.h>
 

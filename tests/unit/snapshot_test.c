@@ -464,7 +464,7 @@ static bool is_bound(const struct fields *fields, unsigned key)
 	       (fields == &subscriber_fields && key == SAVED_SUBSCRIBER_ID);
 }
 
-/* Something that is in no other field; what has bounds or is made from other fields stays as it is. */
+/* Gives each field a value of its own; one that has bounds or is made from others stays as it is. */
 static void change_fields(struct op *op, const struct fields *fields, void *object)
 {
 	char text[16];
