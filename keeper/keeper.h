@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* keeper.h - the keeper's context: everything hangs from here.
  *
- * It holds no state that a successor could not find again; what the brake must not forget is in the segment. */
+ * It holds no state that a successor could not find again; what the brake must not forget is in
+ * the segment. */
 #ifndef KEEPER_KEEPER_H
 #define KEEPER_KEEPER_H
 

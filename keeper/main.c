@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The keeper: time. It moves the health clock, lets beats expire, checks persistent instances and takes away what is over.
+/* The keeper: time. It moves the health clock, lets beats expire, checks persistent instances and
+ * takes away what is over.
  *
- * One wake-up a second, and those that checks ask for. A tick moves the clock and looks at a few numbers; the work that follows
- * from them is done in slices (work.h). Ticks, steps and probes are turns (shared/process/turn.h). */
+ * One wake-up a second, and those that checks ask for. A tick moves the clock and looks at a few
+ * numbers; the work that follows from them is done in slices (work.h). Ticks, steps and probes
+ * are turns (shared/process/turn.h). */
 #include "keeper/keeper.h"
 
 #include <stdlib.h>

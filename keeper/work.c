@@ -13,7 +13,8 @@
 static bool stale_step(struct keeper *k, struct slice *slice)
 {
 	k->work.stale = cleanup_stale_step(&k->cleanup, slice);
-	/* Not before: if this process died on the way, its successor would not know that it has to go on. */
+	/* Not before: if this process died on the way, its successor would not know that it has
+	 * to go on. */
 	if (!k->work.stale)
 		process_ready(k->proc);
 	return k->work.stale;

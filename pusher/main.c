@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* main.c - the pusher: what wakes it.
  *
- * That is the change queue's eventfd, an ACK, the next due time, and what every child hears of (shared/process/child.h). The
- * work itself is schedule.h. On SIGTERM the rounds under way are finished; what is still owed stands in the segment and is
- * made by the next pusher. */
+ * That is the change queue's eventfd, an ACK, the next due time, and what every child hears of
+ * (shared/process/child.h). The work itself is schedule.h. On SIGTERM the rounds under way are
+ * finished; what is still owed stands in the segment and is made by the next pusher. */
 #include <ev.h>
 #include <unistd.h>
 
@@ -210,7 +210,8 @@ static const struct child_hooks pusher_hooks = {
 
 int pusher_main(struct process *proc)
 {
-	static struct pusher pusher; /* too large for a stack; most of its tables are never touched (schedule.h) */
+	/* Too large for a stack; most of its tables are never touched (schedule.h). */
+	static struct pusher pusher;
 
 	pusher.proc = proc;
 	return child_run(proc, &pusher_hooks, &pusher);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The worker: client connections in, registry calls out.
  *
- * Here are its parts and what they do when the process starts, reloads, stands still, stops or leaves. */
+ * Here are its parts and what they do when the process starts, reloads, stands still, stops or
+ * leaves. */
 #include "worker/worker.h"
 
 #include <unistd.h>
@@ -17,7 +18,7 @@
 #include "worker/v1/v1.h"
 
 #define SETTLE_MS 200U             /* before everybody stands still: long requests that are nearly ready */
-#define STOP_LIMIT_MS 5000U        /* SIGTERM: requests in hand get this long; SIGQUIT: as long as they take */
+#define STOP_LIMIT_MS 5000U        /* SIGTERM: requests in hand get this long; SIGQUIT: no limit */
 #define SOURCE_BYTES (64ULL << 20) /* limits.subscriber_bytes_per_source in a large segment */
 
 /* Limits that go by the size of the segment unless they are set. */

@@ -75,7 +75,8 @@ static void on_notice(struct ev_loop *loop, ev_io *io, int events)
 
 /* ---- the end ------------------------------------------------------------------------ */
 
-/* The master never writes there. Without it nobody would start us again, and the next one opens sockets of its own. */
+/* The master never writes there. Without it nobody would start us again, and the next one opens
+ * sockets of its own. */
 static void on_alive(struct ev_loop *loop, ev_io *io, int events)
 {
 	char byte;

@@ -5,9 +5,9 @@
  * one struct process. Everything in it was made before the fork (or in the first lines
  * of the child); a child never opens a listening socket itself.
  *
- * A child stands on the skeleton of child.h, which makes its loop after the fork, and leaves with
- * EXIT_SUCCESS, EXIT_FAILURE or an EXIT_* below. It ends when alive_fd reads end-of-file (the master
- * died), and PR_SET_PDEATHSIG is set after setuid. */
+ * A child stands on the skeleton of child.h, which makes its loop after the fork, and leaves
+ * with EXIT_SUCCESS, EXIT_FAILURE or an EXIT_* below. It ends when alive_fd reads end-of-file
+ * (the master died), and PR_SET_PDEATHSIG is set after setuid. */
 #ifndef PROCESS_PROCESS_H
 #define PROCESS_PROCESS_H
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* child: a tiny role in a process of its own, and this test in the place of the master.
  *
- * Each hook writes its name into a trace that both processes see, and rings; who waits for a step waits for that ring. */
+ * Each hook writes its name into a trace that both processes see, and rings; who waits for a step
+ * waits for that ring. */
 #include <poll.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -26,7 +27,7 @@
 
 #define WAIT_MS 60000    /* only ends what hangs */
 #define LIMIT_MS 20U     /* of a role that does not come to its end */
-#define WORK_S 0.1       /* what a role still has to do when it is told to stop: longer than that limit */
+#define WORK_S 0.1       /* what a role still has to do when told to stop: more than that limit */
 #define FREEZE_NUMBER 7U /* any but 0 */
 
 /* How the tiny role behaves. */
@@ -412,14 +413,16 @@ static void callbacks_are_busy_and_waits_are_idle(void **state)
 	tell(SIGHUP);
 	wait_for_trace(STARTED "reload ");
 	assert_true(seen->busy);
-	process_wake(proc.notice_fd); /* seen after the next wait, at which the turn of the reload has ended */
+	/* Seen after the next wait, at which the turn of the reload has ended. */
+	process_wake(proc.notice_fd);
 	wait_for_trace(STARTED "reload notice ");
 	assert_true(proc.slot->turns > 0);
 	tell(SIGTERM);
 	assert_ends_with(EXIT_SUCCESS);
 }
 
-/* SIGUSR2 is read after SIGUSR1, whose number is lower: when it left, it has opened the log again. */
+/* SIGUSR2 is read after SIGUSR1, whose number is lower: when it left, it has opened the log
+ * again. */
 static void the_log_is_opened_again(void **state)
 {
 	(void)state;

@@ -96,7 +96,8 @@ static void a_tick_is_done_to_its_end(void **state)
 	do_all();
 	assert_int_equal(k.audit.running, false);
 	assert_true(proc.slot->counters[METRIC_EXPIRY_VISITS] >= SERVICES);
-	assert_int_equal(proc.slot->state, SLOT_STARTING); /* who is not stale says elsewhere that it is ready */
+	/* Who is not stale says elsewhere that it is ready. */
+	assert_int_equal(proc.slot->state, SLOT_STARTING);
 }
 
 static void each_turn_is_one_step_and_the_next_job(void **state)
