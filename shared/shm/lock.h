@@ -5,6 +5,8 @@
  * (shard, owner) into its slot and wakes the master, which kills the owner if it is
  * its own child; the waiter tries again until LOCK_GIVE_UP_MS, then ERR_LOCK.
  *
+ * Nobody forks while he holds a lock: the child would have the memory of it, but not the lock.
+ *
  * Death of the owner: the next taker gets EOWNERDEAD, plays the undo log backwards
  * (or goes on draining), sweeps owned but unused pages, marks the lock consistent,
  * counts it, appends an event, wakes the consumers - all inside lock_take(). A

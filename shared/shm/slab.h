@@ -12,7 +12,7 @@
  * the commit in the same way.
  *
  * All functions with a tx need its shard's lock; pointers into the segment are good for as long as
- * it is held. Those with a segment read numbers without a lock. */
+ * it is held. Those with a segment instead take none. */
 #ifndef SHM_SLAB_H
 #define SHM_SLAB_H
 
