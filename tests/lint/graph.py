@@ -48,6 +48,8 @@ KEPT = {
     "inflight_count": "tests: deliveries that wait",
     "utf8_valid": "tests and fuzz targets: whatever was cut or converted is UTF-8",
     "config_yaml_text": "a fuzz target: a configuration without a file",
+    "router_find": "tests: which row a path leads to",
+    "router_prepare": "tests and a fuzz target: parameters without a handler",
     "ring_next": "readers of the event ring are to come",
 }
 

@@ -72,7 +72,7 @@ static void answer_as(struct request *rq)
 
 static void answer_empty(struct request *rq)
 {
-	reply_empty(rq, 204);
+	reply_bare(rq, 204, STR(""));
 }
 
 static void answer_error_page(struct request *rq)
@@ -290,12 +290,12 @@ static void test_drops(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < COUNT(drops); i++) {
-		reply_empty(fixture_request(&f), drops[i]);
+		reply_bare(fixture_request(&f), drops[i], STR(""));
 		if (!has(fixture_out(&f), "\r\nConnection: close\r\n") || !f.rq.close_after)
 			fail_msg("%d keeps", drops[i]);
 	}
 	for (size_t i = 0; i < COUNT(keeps); i++) {
-		reply_empty(fixture_request(&f), keeps[i]);
+		reply_bare(fixture_request(&f), keeps[i], STR(""));
 		if (has(fixture_out(&f), "\r\nConnection: ") || f.rq.close_after)
 			fail_msg("%d drops", keeps[i]);
 	}

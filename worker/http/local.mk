@@ -27,7 +27,7 @@ libroster_a_SOURCES += \
 if HAVE_CMOCKA
 check_PROGRAMS += tests/unit/accept_test tests/unit/chunked_test tests/unit/connection_test \
 	tests/unit/head_check_test tests/unit/input_test tests/unit/keep_alive_test tests/unit/long_test tests/unit/media_test \
-	tests/unit/migrate_test tests/unit/path_test tests/unit/sender_test
+	tests/unit/migrate_test tests/unit/path_test tests/unit/protocol_test tests/unit/sender_test
 tests_unit_accept_test_SOURCES = tests/unit/accept_test.c tests/unit/http_fixture.h
 tests_unit_accept_test_LDADD = $(UNIT_LDADD)
 tests_unit_chunked_test_SOURCES = tests/unit/chunked_test.c tests/unit/http_fixture.h
@@ -48,6 +48,8 @@ tests_unit_migrate_test_SOURCES = tests/unit/migrate_test.c tests/unit/http_fixt
 tests_unit_migrate_test_LDADD = $(UNIT_LDADD)
 tests_unit_path_test_SOURCES = tests/unit/path_test.c
 tests_unit_path_test_LDADD = $(UNIT_LDADD)
+tests_unit_protocol_test_SOURCES = tests/unit/protocol_test.c tests/unit/http_fixture.h
+tests_unit_protocol_test_LDADD = $(UNIT_LDADD)
 tests_unit_sender_test_SOURCES = tests/unit/sender_test.c
 tests_unit_sender_test_LDADD = $(UNIT_LDADD)
 endif

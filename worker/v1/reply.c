@@ -156,13 +156,6 @@ void reply_as(struct request *rq, struct str type, struct str body)
 	answer_put(rq, &answer, body);
 }
 
-void reply_empty(struct request *rq, int status)
-{
-	struct answer answer = { .status = status, .kind = rq->route != NULL ? ANSWER_WHOLE : ANSWER_BARE };
-
-	answer_put(rq, &answer, STR(""));
-}
-
 /* Too long or too big is the client's fault; a full node is not. */
 static int limit_status(const char *key)
 {

@@ -38,8 +38,6 @@ void reply_caused2(struct request *rq, int status, struct str a, struct str b);
 void reply_missing(struct request *rq, const char *name, const char *type);
 /* Shape B: the error page, JSON or HTML by Accept. */
 void reply_error_page(struct request *rq, int status, struct str message);
-/* No body, no content type. */
-void reply_empty(struct request *rq, int status);
 /* An error of the registry that has no text of its own in the handler: 503 full or limit
  * ("caused: limits.instances reached: 1000000;"), 400 names (2.2, 2.3), texts and pages that are too long, 500 else. */
 void reply_registry_error(struct request *rq, int err, struct str service, struct str cluster);
