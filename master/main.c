@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* main.c - one binary: it serves, or it inspects a configuration or a segment, or it is the trial
+ * of an upgrade. */
 #include <stdio.h>
 #include <stdlib.h>
 

@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* config_fixed.c - keys that a reload may not change: their values as one text, and what is
+ * different in another one. */
 #include "shared/config/config.h"
 
 #include <string.h>

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* config_print.c - the table of keys as a sample file and as a page of doc/. */
 #include "shared/config/config.h"
 
 #include "shared/config/config_key.h"

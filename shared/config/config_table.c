@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* config_table.c - every configuration key is a row here; reading, checking, printing and
+ * reloading follow from it. */
 #include "shared/base/name.h"
 #include "shared/config/config_key.h"
 

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* config_value.c - the text of one value to its field, by the type of its key, and back. */
 #include "shared/config/config_key.h"
 
 #include <inttypes.h>

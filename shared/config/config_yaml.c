@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* config_yaml.c - a YAML file to keys and values, each error with its line. */
 #include "shared/config/config_key.h"
 
 #include <errno.h>

@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* attach.c - the look at roots and tables when a segment is opened again: may its registry be
+ * used? */
 #include "shared/registry/office.h"
 #include "shared/registry/registry_check.h"
 #include "shared/registry/registry_internal.h"

@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* audience.c - what pusher and console read of the subscribers of a service, in pieces that a
+ * caller has room for. */
 #include "shared/registry/registry_internal.h"
 #include "shared/registry/subscribers.h"
 

@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* beat.c - a beat: two look-ups and one stored time; a transaction only when it changes the
+ * health. */
 #include "shared/registry/registry_internal.h"
 
 #include "shared/shm/health.h"

@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* change.c - takes services off the list of changed ones; the transactions that change them put
+ * them there. */
 #include "shared/registry/registry_internal.h"
 #include "shared/registry/registry_pusher.h"
 

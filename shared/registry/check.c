@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* check.c - walks everything of a shard from its services down, each object once, and reports
+ * each rule that does not hold. */
 #include "shared/registry/check_walk.h"
 
 #include <stdlib.h>

@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* check_lower.c - the part of the check below the registry's own objects: tables, slabs, pages,
+ * rings. */
 #include "shared/registry/check_walk.h"
 
 #include <stdio.h>

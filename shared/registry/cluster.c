@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* cluster.c - clusters of a service: finding, making, freeing, their health check, and the walk
+ * over their instances. */
 #include "shared/registry/registry_internal.h"
 
 #include "shared/registry/fields.h"

@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* compact.c - moves instances out of nearly empty pages, one transaction each, so that the pages
+ * become free. */
 #include "shared/registry/registry_internal.h"
 
 #include "shared/registry/fields.h"

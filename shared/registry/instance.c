@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* instance.c - one instance inside a transaction: found by its key, made, replaced, removed,
+ * flipped. */
 #include "shared/registry/lookup.h"
 
 #include "shared/registry/fields.h"

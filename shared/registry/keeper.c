@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* keeper.c - what the keeper asks of the registry: what is due, expiry, draining, removal of
+ * empty services. */
 #include "shared/registry/registry_internal.h"
 #include "shared/registry/registry_keeper.h"
 

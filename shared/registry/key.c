@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* key.c - names and keys: their hashes, the shard they belong to, what is a valid name, how long
+ * it may be. */
 #include "shared/registry/registry_internal.h"
 
 #define XXH_INLINE_ALL

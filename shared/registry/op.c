@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* op.c - the frame of every operation: lock, transaction, commit or roll-back, notes for event
+ * rings; chains and seeking in them. */
 #include "shared/registry/registry_internal.h"
 
 #include "shared/base/clock.h"

@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* read.c - short reads: stamps, health, checksums, names of services. Copies of whole services
+ * are made in view.c. */
 #include "shared/registry/scan.h"
 
 #include <stdlib.h>

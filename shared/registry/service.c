@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* service.c - one service inside a transaction: found, made, marked as changed, accounted,
+ * unlinked, freed. */
 #include "shared/registry/registry_internal.h"
 
 #include "shared/base/clock.h"

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* snapshot_load.c - a stream of records into a fresh segment. The format is in snapshot.h. */
 #include "shared/registry/snapshot.h"
 
 #include <stdio.h>

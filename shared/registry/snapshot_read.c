@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* snapshot_read.c - records, numbers and texts out of a stream, with its checksum; the first
+ * error stays. */
 #include "shared/registry/snapshot_internal.h"
 
 #include <errno.h>

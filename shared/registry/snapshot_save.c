@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* snapshot_save.c - the whole registry as a stream of records, a service at a time. The format is
+ * in snapshot.h. */
 #include "shared/registry/snapshot.h"
 
 #include <errno.h>

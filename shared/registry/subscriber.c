@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* subscriber.c - audiences and their subscribers: polls that subscribe, deliveries sent and
+ * acknowledged, leaving. */
 #include "shared/registry/registry_internal.h"
 
 #include "shared/registry/fields.h"

@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* subscriber_source.c - how many subscribers, and how many bytes of them, each source address
+ * has, as a sketch of counters. */
 #include "shared/registry/registry_internal.h"
 
 #include "shared/base/source.h"

@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* write.c - operations of clients that change instances and remove services; each is one
+ * transaction. */
 #include "shared/registry/lookup.h"
 
 #include <stdlib.h>

@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* segment_limit.c - how large a segment may become: free memory, the file system, the limits of
+ * all parent cgroups. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* segment_open.c - opens the file of the segment: waits for its lock, judges what is there,
+ * attaches, adopts or makes a new one. */
 #include "shared/shm/segment.h"
 
 #include <errno.h>

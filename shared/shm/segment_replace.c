@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* segment_replace.c - a new segment takes the place of the old one: by one rename, and the old
+ * one may keep a second name. */
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>

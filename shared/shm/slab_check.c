@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* slab_check.c - the check of pages, bitmaps, bins and counts of the slabs, whole at an attach
+ * and in slices for the keeper. */
 #include <stdio.h>
 #include <string.h>
 

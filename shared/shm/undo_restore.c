@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* undo_restore.c - plays an undo log backwards; a file of its own, so that a build for fault
+ * tests can put a broken one in its place. */
 #include "shared/shm/undo_internal.h"
 
 #include "shared/base/assert.h"

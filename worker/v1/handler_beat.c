@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* PUT /instance/beat (specification 4.7), with the registration that a full beat stands for. */
 #include <stdio.h>
 
 #include "shared/naming/beat.h"

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* GET /catalog/service, /catalog/instances and /catalog/rt (specification 6.1). */
 #include "shared/base/breath.h"
 #include "shared/base/clock.h"
 #include "shared/codec/json_write.h"

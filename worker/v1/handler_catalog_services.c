@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* GET /catalog/services (specification 6.1), with its way of cutting pages. */
 #include "shared/base/breath.h"
 #include "shared/codec/java.h"
 #include "shared/codec/json_write.h"
@@ -10,8 +11,6 @@
 #include "worker/v1/pattern.h"
 #include "worker/v1/service_names.h"
 #include "worker/worker.h"
-
-/* GET /catalog/services (specification 6.1), with its way of cutting pages. */
 
 struct address {
 	struct str ip;

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* PUT /cluster, PUT /health/instance and GET /health/server (specification 6.2, 6.3). */
 #include "shared/codec/java.h"
 #include "shared/naming/instance.h"
 #include "shared/naming/service.h"

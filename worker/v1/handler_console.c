@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* What a console and an orchestrator ask first: state, liveness, readiness. */
 #include "worker/v1/handlers.h"
 #include "worker/worker.h"
 

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* /instance: register, update, deregister, patch, get, statuses (specification 4.1 to 4.5, 4.8). */
 #include "shared/base/breath.h"
 #include "shared/codec/java.h"
 #include "shared/codec/json_write.h"

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* Paths of the oldest clients, answered by the handlers of today (specification 6.5). */
 #include "shared/base/breath.h"
 #include "shared/codec/json_write.h"
 #include "shared/view/list.h"

@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* GET /instance/list (specification 4.6): subscribes whoever asks for pushes, and answers from
+ * the cache where it can. */
 #include "shared/base/clock.h"
 #include "shared/base/fiber.h"
 #include "shared/naming/subscription.h"

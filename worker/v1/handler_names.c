@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* GET /service/names and /service/status (specification 5.6, 5.7), and regular expressions of
+ * clients over names. */
 #include <stdlib.h>
 
 #include "shared/base/breath.h"

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* /console/namespaces: rows of the office (section 2 of the console's specification). */
 #include <errno.h>
 #include <stdio.h>
 #include <sys/random.h>

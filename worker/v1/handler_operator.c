@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* /operator: metrics, servers, status, log levels, as scripts ask for them (specification 11). */
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>

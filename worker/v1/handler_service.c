@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* GET /service/list (specification 5.5), and what bounds every long answer: rows of a page,
+ * bytes, time. */
 #include "shared/base/breath.h"
 #include "shared/codec/java.h"
 #include "shared/codec/json_read.h"

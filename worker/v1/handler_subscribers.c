@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* GET /service/subscribers (specification 5.9). */
 #include "shared/base/fiber.h"
 #include "shared/codec/java.h"
 #include "shared/codec/json_write.h"

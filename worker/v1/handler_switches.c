@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* /operator/switches: shows and sets them (specification 10). */
 #include "shared/base/log.h"
 #include "shared/net/address.h"
 #include "worker/v1/bound.h"
