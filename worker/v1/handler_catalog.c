@@ -70,7 +70,7 @@ void handle_catalog_service(struct request *rq)
 		reply_caused(rq, 500, "service null is not found!");
 		return;
 	}
-	if (!handler_settings(rq, &key, "service "))
+	if (!handler_settings(rq, &key))
 		return;
 	buf_init(&b);
 	handler_reply_made(rq, &b, put_service(&b, rq));
@@ -115,7 +115,7 @@ static bool copy_page(struct request *rq, const struct service_key *key, struct 
 	uint64_t most = from + rq->worker->proc->config.limit_page + 1;
 	int ret = registry_page(&rq->worker->registry, key, cluster, from, to < most ? to : most, rq->view);
 
-	return handler_viewed(rq, ret, key, "service ") && handler_page_fits(rq, rq->view->instance_count);
+	return handler_viewed(rq, ret, key, &handler_unknown_service) && handler_page_fits(rq, rq->view->instance_count);
 }
 
 static int put_page(struct buf *b, struct request *rq)

@@ -223,26 +223,22 @@ static int put_service(struct buf *b, struct request *rq)
 	return ret;
 }
 
-bool handler_viewed(struct request *rq, int ret, const struct service_key *key, const char *unknown)
+const struct handler_unknown handler_unknown_service = { "service ", " is not found!" };
+
+bool handler_viewed(struct request *rq, int ret, const struct service_key *key, const struct handler_unknown *unknown)
 {
 	const struct service_view *view = rq->view;
 
 	if (ret < 0)
 		reply_registry_error(rq, ret, key->name, STR(""));
 	else if (!view->stamp.found)
-		reply_caused(rq, 500, "%s%.*s%s", unknown, reply_shown(key->name), key->name.p,
-		             strcmp(unknown, "service ") == 0 ? " is not found!" : "");
+		reply_caused(rq, 500, "%s%.*s%s", unknown->before, reply_shown(key->name), key->name.p, unknown->behind);
 	return ret == 0 && view->stamp.found;
 }
 
-bool handler_view(struct request *rq, const struct service_key *key, const char *unknown)
+bool handler_settings(struct request *rq, const struct service_key *key)
 {
-	return handler_viewed(rq, registry_view(&rq->worker->registry, key, rq->view), key, unknown);
-}
-
-bool handler_settings(struct request *rq, const struct service_key *key, const char *unknown)
-{
-	return handler_viewed(rq, registry_settings(&rq->worker->registry, key, rq->view), key, unknown);
+	return handler_viewed(rq, registry_settings(&rq->worker->registry, key, rq->view), key, &handler_unknown_service);
 }
 
 void handle_service_get(struct request *rq)
@@ -250,7 +246,7 @@ void handle_service_get(struct request *rq)
 	struct service_key key;
 	struct buf b;
 
-	if (!handler_bound_service(rq, &key) || !handler_settings(rq, &key, "service "))
+	if (!handler_bound_service(rq, &key) || !handler_settings(rq, &key))
 		return;
 	buf_init(&b);
 	handler_reply_made(rq, &b, put_service(&b, rq));
@@ -258,6 +254,7 @@ void handle_service_get(struct request *rq)
 
 void handle_service_checksum(struct request *rq)
 {
+	static const struct handler_unknown unknown = { "serviceName not found: ", "" };
 	const struct naming_caller caller = caller_of(rq);
 	const struct service_view *view = rq->view;
 	struct service_key key;
@@ -265,7 +262,8 @@ void handle_service_checksum(struct request *rq)
 	struct buf b;
 	int ret;
 
-	if (!handler_required_service(rq, &key) || !handler_view(rq, &key, "serviceName not found: "))
+	if (!handler_required_service(rq, &key) ||
+	    !handler_viewed(rq, registry_view(&rq->worker->registry, &key, rq->view), &key, &unknown))
 		return;
 	ret = list_checksum(view, checksum);
 	if (ret == 0 && !view->loose)

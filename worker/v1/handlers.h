@@ -111,13 +111,16 @@ static inline bool handler_service_key(struct request *rq, struct service_key *k
 /* The same without the format check: bound (absent is 500) or required (absent or empty is 400). False: answered. */
 bool handler_bound_service(struct request *rq, struct service_key *key_r);
 bool handler_required_service(struct request *rq, struct service_key *key_r);
-/* The service in rq->view; false: answered, an unknown one with 500 "<unknown><name>", and " is not found!" behind
- * "service ". */
-bool handler_view(struct request *rq, const struct service_key *key, const char *unknown);
-/* The same without its instances. */
-bool handler_settings(struct request *rq, const struct service_key *key, const char *unknown);
-/* The same after a copy: what registry_view() or one like it returned. */
-bool handler_viewed(struct request *rq, int ret, const struct service_key *key, const char *unknown);
+/* How an unknown service is answered (500): what stands before its name, and what behind. */
+struct handler_unknown {
+	const char *before, *behind;
+};
+extern const struct handler_unknown handler_unknown_service; /* "service NAME is not found!" */
+/* Copies the settings of the service, without its instances, into rq->view. Returns false when the
+ * request was answered instead: the service is unknown, or could not be read. */
+bool handler_settings(struct request *rq, const struct service_key *key);
+/* Looks at what registry_view(), or one like it, returned for rq->view, and returns as handler_settings(). */
+bool handler_viewed(struct request *rq, int ret, const struct service_key *key, const struct handler_unknown *unknown);
 /* Metadata of any kind (2.6); false: answered. handler_metadata.c */
 bool handler_parse_metadata(struct request *rq, struct str text, struct instance_metadata *metadata_r);
 /* Group part of group@@service. */
