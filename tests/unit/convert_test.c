@@ -449,6 +449,38 @@ static void a_stop_ends_it(void **state)
 	check_registry(old.seg);
 }
 
+/* It is loaded, and the next start is one of the new binary. */
+static void a_stop_of_the_new_one_commits(void **state)
+{
+	(void)state;
+	begin(0);
+	open_new();
+	take_segment(&new);
+	freeze_born(&new);
+	serve(&new);
+	stop_bounded(&new);
+	assert_int_equal(files_in("seg", false), 1);
+	assert_false(new.failed);
+	end_master(&new);
+	check_registry(new.seg);
+}
+
+static void only_who_asks_keeps_the_way_to_ask(void **state)
+{
+	const struct child worker = { .role = &role_rows[0] }, pusher = { .role = &role_rows[1] };
+	static struct master m;
+
+	(void)state;
+	convert_init(&m.convert);
+	m.convert.adopt.fds[3] = dup(STDIN_FILENO);
+	m.convert.adopt.workers = 1;
+	convert_in_child(&m, &worker);
+	assert_true(m.convert.adopt.fds[3] >= 0);
+	convert_in_child(&m, &pusher);
+	assert_int_equal(m.convert.adopt.fds[3], -1);
+	assert_int_equal(m.convert.adopt.workers, 0);
+}
+
 #define TEST(fn) cmocka_unit_test_setup_teardown(fn, set_up, tear_down)
 
 int main(void)
@@ -459,6 +491,8 @@ int main(void)
 		TEST(who_does_not_come_is_killed),
 		TEST(without_a_snapshot_all_go_on),
 		TEST(a_stop_ends_it),
+		TEST(a_stop_of_the_new_one_commits),
+		cmocka_unit_test(only_who_asks_keeps_the_way_to_ask),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -190,6 +190,22 @@ static void only_an_end_without_a_reason_is_a_warning(void **state)
 	assert_int_equal(warnings(), 1);
 }
 
+static void connections_of_the_dead_are_nobodys(void **state)
+{
+	const uint64_t hash = 12345;
+
+	(void)state;
+	m.workers = 0;
+	nobody_new = true;
+	sources_connection(m.sources, 1, hash, 1);
+	fixture_start(&m.children[CHILDREN + 1]); /* counts in a table of its own image */
+	lose(&m.children[CHILDREN + 1], SIGKILL);
+	assert_int_equal(sources_connections(m.sources, hash), 1);
+	fixture_start(&m.children[1]);
+	lose(&m.children[1], SIGKILL);
+	assert_int_equal(sources_connections(m.sources, hash), 0);
+}
+
 static void nobody_elses_status_is_taken(void **state)
 {
 	siginfo_t info = { 0 };
@@ -226,6 +242,7 @@ int main(void)
 		ROW(after_an_elder_its_successor_is_looked_for),
 		ROW(stopping_and_going_on_is_seen),
 		ROW(only_an_end_without_a_reason_is_a_warning),
+		ROW(connections_of_the_dead_are_nobodys),
 		ROW(nobody_elses_status_is_taken),
 		ROW(readers_of_the_queue_are_woken),
 	};

@@ -53,7 +53,7 @@ static void everybody_who_is_wanted_is_forked_once(void **state)
 
 	(void)state;
 	slot->generation = 4;
-	slot->busy_since_ms = 99;
+	slot->busy_since_ms = slot->frozen_seen = 99;
 	spawn_wanted(&m);
 	assert_int_equal(children_running(m.children), 4);
 	assert_int_equal(forked, 4);
@@ -62,7 +62,7 @@ static void everybody_who_is_wanted_is_forked_once(void **state)
 	assert_int_equal(slot->generation, 5);
 	assert_int_equal(slot->role, ROLE_WORKER);
 	assert_int_equal(slot->index, 1);
-	assert_int_equal(slot->busy_since_ms, 0);
+	assert_true(slot->busy_since_ms == 0 && slot->frozen_seen == 0);
 	assert_true(m.children[1].handover_fd >= 0 && m.children[PUSHER].handover_fd < 0);
 	spawn_wanted(&m);
 	assert_int_equal(forked, 4);

@@ -70,6 +70,34 @@ static void who_serves_clients_leaves_first(void **state)
 	assert_int_equal(fixture_log_count("op=stop signal=15 bounded=1 children=3"), 1);
 }
 
+static bool listens(int fd)
+{
+	int on = 0;
+	socklen_t size = sizeof(on);
+
+	assert_int_equal(getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &on, &size), 0);
+	return on != 0;
+}
+
+/* Callers shall be refused, not kept waiting; but not as long as somebody may still accept. */
+static void sockets_end_when_nobody_accepts(void **state)
+{
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	(void)state;
+	assert_int_equal(listen(fd, 1), 0);
+	m.sockets.listen.fds[0] = fd;
+	fixture_start(&m.children[1]);
+	stop_bounded(&m);
+	m.seg->slots[m.children[0].slot].state = SLOT_STOPPING;
+	stop_advance(&m);
+	assert_true(listens(fd));
+	m.seg->slots[m.children[1].slot].state = SLOT_STOPPING;
+	stop_advance(&m);
+	assert_false(listens(fd));
+	close(fd);
+}
+
 static void on_idle(struct ev_loop *loop, ev_idle *idle, int revents)
 {
 	(void)revents;
@@ -174,9 +202,13 @@ int main(void)
 {
 #define ROW(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 	const struct CMUnitTest tests[] = {
-		ROW(who_serves_clients_leaves_first), ROW(the_loop_ends_when_the_last_has_left),
-		ROW(who_does_not_leave_is_killed),    ROW(a_second_signal_bounds_the_first),
-		ROW(a_failed_start_says_why),         ROW(a_damaged_segment_is_condemned_and_we_come_again),
+		ROW(who_serves_clients_leaves_first),
+		ROW(sockets_end_when_nobody_accepts),
+		ROW(the_loop_ends_when_the_last_has_left),
+		ROW(who_does_not_leave_is_killed),
+		ROW(a_second_signal_bounds_the_first),
+		ROW(a_failed_start_says_why),
+		ROW(a_damaged_segment_is_condemned_and_we_come_again),
 	};
 
 	return cmocka_run_group_tests_name("stop", tests, NULL, NULL);

@@ -159,6 +159,21 @@ static void what_passed_the_trial_is_executed(void **state)
 	assert_int_equal(fixture_log_count("op=upgrade step=exec"), 1);
 }
 
+static void a_stop_ends_what_waits(void **state)
+{
+	(void)state;
+	ev_init(&m.upgrade.prove, NULL);
+	ev_init(&m.upgrade.drain, NULL);
+	ev_timer_set(&m.upgrade.prove, 3600., 0.);
+	ev_timer_set(&m.upgrade.drain, 3600., 0.);
+	ev_timer_start(m.loop, &m.upgrade.prove);
+	ev_timer_start(m.loop, &m.upgrade.drain);
+	m.upgrade.step = UPGRADE_LEAVING;
+	upgrade_stop(&m);
+	assert_false(ev_is_active(&m.upgrade.prove) || ev_is_active(&m.upgrade.drain));
+	assert_int_equal(m.upgrade.step, UPGRADE_NONE);
+}
+
 static void a_child_has_no_page(void **state)
 {
 	(void)state;
@@ -180,6 +195,7 @@ int main(void)
 		ROW(what_ends_during_the_stop_is_not_judged),
 		ROW(another_layout_needs_a_conversion),
 		ROW(what_passed_the_trial_is_executed),
+		ROW(a_stop_ends_what_waits),
 		ROW(a_child_has_no_page),
 	};
 
