@@ -86,12 +86,13 @@ def source_of(path):
 
 
 def copy_tree():
-    """What differs is copied, what is gone removed. Returns a digest of everything."""
+    """What differs is copied, what is gone removed. Returns a digest of what is compiled."""
     digest, kept = hashlib.sha256(), set()
     for path in files():
         with open(os.path.join(TOP, path), "rb") as f:
             content = f.read()
-        digest.update(path.encode() + b"\0" + content)
+        if path.endswith((".c", ".h", ".mk", ".am", ".ac")):
+            digest.update(path.encode() + b"\0" + content)
         kept.add(path)
         target = os.path.join(TREE, path)
         if os.path.exists(target):
