@@ -17,6 +17,9 @@ SWAPS = {"<": "<=", "<=": "<", ">": ">=", ">=": ">", "&&": "||", "||": "&&", "==
 NOISE = re.compile(r'/\*.*?\*/|//[^\n]*|"(?:\\.|[^"\\\n])*"|\'(?:\\.|[^\'\\\n])+\'|^[ \t]*#(?:[^\n]*\\\n)*[^\n]*', re.S | re.M)
 CONDITION = re.compile(r"\b(?:if|while) \(")
 OPERATOR = re.compile(r" (<|<=|>|>=|&&|\|\||==|!=)(?=[ \n])")
+# The larger or the smaller of two: when both are the same it does not matter which.
+TERM = r"[\w.>\[\]-]+"
+EITHER = re.compile(r"if \(({0}) [<>]=? ({0})\)\s+(?:\1 = \2|\2 = \1);|({0}) [<>]=? ({0}) \? (?:\3 : \4|\4 : \3)\b".format(TERM))
 STEP = re.compile(r" ([+-]) 1\b(?![.xX])")
 BOUND = re.compile(r"^#define [A-Z][A-Z0-9_]* ([0-9]+U?L?L?)\b", re.M)
 STORE = re.compile(r"^\t+(?:\*?\w[\w.>\[\]-]* (?:[-+|&^]|<<|>>)?= [^;]*|(?:\+\+|--)\*?\w[\w.>\[\]-]*|\w[\w.>\[\]-]*(?:\+\+|--));$", re.M)
@@ -53,7 +56,10 @@ def found(code, begin, end):
     """(kind, begin, end, text) of what can be broken between the two."""
     for match in CONDITION.finditer(code, begin, end):
         yield "negated", match.end(), closing(code, match.end() - 1), ""
+    either = [match.span() for match in EITHER.finditer(code, begin, end)]
     for match in OPERATOR.finditer(code, begin, end):
+        if any(first <= match.start() < last for first, last in either):
+            continue
         yield "bound", match.start(1), match.end(1), SWAPS[match.group(1)]
     for match in STEP.finditer(code, begin, end):
         yield "bound", match.start(), match.end(), " %s %s" % (match.group(1), "2" if match.group(1) == "+" else "0")

@@ -35,6 +35,9 @@ int run(struct thing *thing, int n)
 		(void)note(thing,
 		           n);
 	}
+	if (left > thing->sum)
+		left = thing->sum;
+	n = n < left ? n : left;
 	ROSTER_ASSERT(n < 3);
 	log_info("op=run n=%d", n < 3);
 	thing_free(&thing);
@@ -52,7 +55,8 @@ class MutantsTest(unittest.TestCase):
             (17, "store", ";"), (17, "bound", "left = n - 0;"),
             (18, "negated", "while (!(left-- > 0)) {"), (18, "bound", "while (left-- >= 0) {"),
             (19, "store", ";"), (20, "store", ";"), (21, "call", ";"), (22, "call", ";"),
-            (28, "bound", "return thing->sum != 0 ? left : n;"),
+            (25, "negated", "if (!(left > thing->sum))"), (26, "store", ";"), (27, "store", ";"),
+            (31, "bound", "return thing->sum != 0 ? left : n;"),
         ]))
 
     def test_lines_stay_where_they_are(self):
