@@ -25,13 +25,16 @@ libroster_a_SOURCES += \
 	worker/http/source_limit.c worker/http/source_limit.h
 
 if HAVE_CMOCKA
-check_PROGRAMS += tests/unit/accept_test tests/unit/chunked_test tests/unit/connection_test \
+check_PROGRAMS += tests/unit/accept_test tests/unit/chunked_test tests/unit/connection_state_test \
+	tests/unit/connection_test \
 	tests/unit/head_check_test tests/unit/input_test tests/unit/keep_alive_test tests/unit/long_test tests/unit/media_test \
 	tests/unit/migrate_test tests/unit/path_test tests/unit/protocol_test tests/unit/sender_test
 tests_unit_accept_test_SOURCES = tests/unit/accept_test.c tests/unit/http_fixture.h
 tests_unit_accept_test_LDADD = $(UNIT_LDADD)
 tests_unit_chunked_test_SOURCES = tests/unit/chunked_test.c tests/unit/http_fixture.h
 tests_unit_chunked_test_LDADD = $(UNIT_LDADD)
+tests_unit_connection_state_test_SOURCES = tests/unit/connection_state_test.c tests/unit/http_fixture.h
+tests_unit_connection_state_test_LDADD = $(UNIT_LDADD)
 tests_unit_connection_test_SOURCES = tests/unit/connection_test.c tests/unit/http_fixture.h
 tests_unit_connection_test_LDADD = $(UNIT_LDADD)
 tests_unit_head_check_test_SOURCES = tests/unit/head_check_test.c tests/unit/http_fixture.h
