@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The states of a connection: which one each transition leads to, and that any other use of it ends the process. */
+/* The states of a connection: which one each transition leads to, and that any other use of it ends
+ * the process. */
 #include "tests/unit/http_fixture.h"
 
 #include <signal.h>
@@ -112,7 +113,8 @@ static void each_transition_has_its_states(void **state)
 	}
 }
 
-/* A connection that ends lingers only if bytes are left, so that nobody's answer is lost by a reset. */
+/* A connection that ends lingers only if bytes are left, so that nobody's answer is lost by a
+ * reset. */
 static void it_lingers_for_what_is_unread(void **state)
 {
 	(void)state;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* http_fixture.h - a worker without a registry (of its segment there is the header only: connections hash their source with its
- * seed), and requests without a socket, for the HTTP tests. */
+/* http_fixture.h - a worker without a registry (of its segment there is the header only:
+ * connections hash their source with its seed), and requests without a socket, for the HTTP
+ * tests. */
 #ifndef UNIT_HTTP_FIXTURE_H
 #define UNIT_HTTP_FIXTURE_H
 
@@ -65,7 +66,8 @@ static inline void fixture_take(struct request *rq)
 	output_drop(output);
 }
 
-/* A fresh request: GET /nacos/v1/ns/x, kept alive. What it takes of a carrier is that its output is taken. */
+/* A fresh request: GET /nacos/v1/ns/x, kept alive. What it takes of a carrier is that its output is
+ * taken. */
 static inline struct request *fixture_request(struct fixture *f)
 {
 	static const struct carrier carrier = { .take = fixture_take };

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* answer.h - an answer in HTTP/1.1: status line, headers, the framing of its body; and the answers that
- * the server gives by itself, before any protocol looks at a request.
+/* answer.h - an answer in HTTP/1.1: status line, headers, the framing of its body; and the answers
+ * that the server gives by itself, before any protocol looks at a request.
  *
- * Whoever answers fills a struct answer and calls one of the functions below, once a request: they set
- * rq->answered and rq->status, and count 4xx and 5xx. A status that means that the rest of the input
- * cannot be trusted ends the connection (specification 1.1). HEAD has no body, HTTP/1.0 no chunks.
+ * Whoever answers fills a struct answer and calls one of the functions below, once a request: they
+ * set rq->answered and rq->status, and count 4xx and 5xx. A status that means that the rest of the
+ * input cannot be trusted ends the connection (specification 1.1). HEAD has no body, HTTP/1.0 no
+ * chunks.
  *
  * The bytes go to rq->output (output.h). Memory that is refused shows there. */
 #ifndef WORKER_HTTP_ANSWER_H
@@ -22,7 +23,8 @@ struct request;
 /* From here on a text is not copied behind its head but written from where it lies. */
 #define ANSWER_LONG (16U * 1024U)
 
-/* Which of the headers for browsers it has: the origins that may read it (cors.h), the scripts it may run. */
+/* Which of the headers for browsers it has: the origins that may read it (cors.h), the scripts it
+ * may run. */
 enum answer_kind {
 	ANSWER_WHOLE,     /* all of them */
 	ANSWER_BARE,      /* none */
@@ -44,8 +46,8 @@ struct answer {
 
 /* Head, and a body that is copied. */
 void answer_put(struct request *rq, struct answer *answer, struct str body);
-/* The body is a, b and c, one after the other. a and c are copied; b is borrowed from ANSWER_LONG on: it stays as it is until
- * the handler returns or pauses. */
+/* The body is a, b and c, one after the other. a and c are copied; b is borrowed from ANSWER_LONG
+ * on: it stays as it is until the handler returns or pauses. */
 void answer_parts(struct request *rq, struct answer *answer, struct str a, struct str b, struct str c);
 /* The same; b is given away. Leaves *b empty, or as it is when there is no body to send. */
 void answer_give(struct request *rq, struct answer *answer, struct str a, struct buf *b, struct str c);
@@ -54,7 +56,8 @@ const char *answer_reason(int status);
 
 /* An HTML page; 405 says which methods there are. */
 void answer_page(struct request *rq, int status);
-/* 302 from the context path, which a page with relative links cannot stand at, to the same with a slash and the query. */
+/* 302 from the context path, which a page with relative links cannot stand at, to the same with a
+ * slash and the query. */
 void answer_redirect(struct request *rq, struct str context);
 /* 200 to OPTIONS: no body, the methods in Allow; to "OPTIONS *" all of them. */
 void answer_options(struct request *rq, struct str methods);

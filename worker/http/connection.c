@@ -118,7 +118,8 @@ static void close_now(struct connection *c)
 	memory_forget(c);
 	close(c->fd);
 	forget_request(c);
-	/* Answers made for this socket must not go out on the next one, nor what it sent become another's request. */
+	/* Answers made for this socket must not go out on the next one, nor what it sent become
+	 * another's request. */
 	sender_free(&c->sender);
 	input_free(&c->input);
 	input_forget_received(&c->input);
@@ -234,7 +235,8 @@ static void on_timer(struct ev_loop *loop, ev_timer *timer, int events)
 	(void)events;
 	if (c->deadline_ms == 0)
 		return;
-	/* This process was not there when the time was over: what came meanwhile is read before the client is blamed. */
+	/* This process was not there when the time was over: what came meanwhile is read before the
+	 * client is blamed. */
 	if (now_ms > c->deadline_ms + STOOD_STILL_MS)
 		c->deadline_ms = now_ms + GRACE_MS;
 	if (now_ms < c->deadline_ms)
@@ -532,7 +534,8 @@ void connection_stop_all(struct worker *worker)
 
 	for (c = worker->connections; c != NULL; c = next) {
 		next = c->next;
-		/* What has arrived is answered, with "Connection: close"; what has not will be tried elsewhere. */
+		/* What has arrived is answered, with "Connection: close"; what has not will be
+		 * tried elsewhere. */
 		if (is_idle(c))
 			readable(c);
 	}

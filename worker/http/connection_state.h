@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* connection_state.h - a connection as the modules of its family see it: connection, exchange, memory, migrate.
+/* connection_state.h - a connection as the modules of its family see it: connection, exchange,
+ * memory, migrate.
  *
- * Each field is written by one of them, which is named at it; the others read it or call that module.
- * The order in which a connection lives:
+ * Each field is written by one of them, which is named at it; the others read it or call that
+ * module. The order in which a connection lives:
  *
  *     OPEN <-> PARKED          a handler answers later
  *     OPEN, PARKED -> ENDING   the last answer is made, or the request is refused
@@ -80,8 +81,8 @@ struct connection_pool {
 	const struct carrier *carrier; /* of all connections: connection.c */
 };
 
-/* A connection that another worker began (migrate.h): what it has read of the next request, and what its client has not taken
- * of the last answers. */
+/* A connection that another worker began (migrate.h): what it has read of the next request, and
+ * what its client has not taken of the last answers. */
 struct connection_rest {
 	struct buf in, out;
 	uint32_t served;

@@ -99,8 +99,8 @@ static uint64_t answer(struct connection *c, const struct input_request *next)
 
 /* ---- all that are there ------------------------------------------------------------- */
 
-/* True: go on with the next request. After a number of them, or some time, the other connections have their turn, however much
- * this one has sent ahead. */
+/* True: go on with the next request. After a number of them, or some time, the other connections
+ * have their turn, however much this one has sent ahead. */
 static bool may_go_on(const struct connection *c, unsigned answers, uint64_t us)
 {
 	const struct sender *sender = &c->sender;

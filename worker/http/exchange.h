@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* exchange.h - the requests of one connection: out of its input, to the protocol, answers to its sender.
+/* exchange.h - the requests of one connection: out of its input, to the protocol, answers to its
+ * sender.
  *
- * No system call but the write of a long answer (sender_take). Below connection.c, which calls it with a
- * connection that is open and has nothing waiting to be sent. */
+ * No system call but the write of a long answer (sender_take). Below connection.c, which calls it
+ * with a connection that is open and has nothing waiting to be sent. */
 #ifndef WORKER_HTTP_EXCHANGE_H
 #define WORKER_HTTP_EXCHANGE_H
 
@@ -12,8 +13,8 @@
 struct connection;
 struct request;
 
-/* Answers the whole requests in the input, and keeps the rest of it. True: the turn of the connection is over, and whole
- * requests may still be there. */
+/* Answers the whole requests in the input, and keeps the rest of it. True: the turn of the
+ * connection is over, and whole requests may still be there. */
 bool exchange_run(struct connection *c);
 /* A page that refuses the request being read; the connection ends. */
 void exchange_refuse(struct connection *c, int status);

@@ -38,7 +38,8 @@ static struct buf *current(struct input *in)
 
 /* ---- receiving ------------------------------------------------------------------- */
 
-/* How much to make room for: the rest of a body, but no more than a client has earned by sending. */
+/* How much to make room for: the rest of a body, but no more than a client has earned by
+ * sending. */
 static size_t wanted(const struct input *in)
 {
 	uint64_t whole = in->head_done && !in->head.chunked ? in->head.length + in->head.content_length : 0;
@@ -147,7 +148,8 @@ enum input_verdict input_next(struct input *in, const struct config *config, str
 	size_t n;
 
 	ROSTER_ASSERT(in->at <= b->len);
-	/* An empty line does not begin a request: the connection is as idle behind it as it was before. */
+	/* An empty line does not begin a request: the connection is as idle behind it as it was
+	 * before. */
 	if (in->at < b->len && b->data[in->at] == '\r')
 		in->at += head_check_skip(&in->head, b->data + in->at, b->len - in->at);
 	data = b->data + in->at;

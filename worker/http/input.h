@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* input.h - the bytes that a connection has received, and the requests in them.
  *
- * All connections read into one buffer of the worker, which is empty between their turns. What is left
- * of it when no whole request is in it any more moves to a buffer of the connection's own, and is read
- * on there. A request has views into the buffer it was found in; a parked one keeps it (input_keep_all).
+ * All connections read into one buffer of the worker, which is empty between their turns. What is
+ * left of it when no whole request is in it any more moves to a buffer of the connection's own, and
+ * is read on there. A request has views into the buffer it was found in; a parked one keeps it
+ * (input_keep_all).
  *
- * The order of calls: input_receive(), then for each request input_next() and, when it is dealt with,
- * input_pass(); at the end input_keep_rest() or input_keep_all(). Written by input.c only; a failed
- * `own` means that memory was refused: the owner closes the connection. */
+ * The order of calls: input_receive(), then for each request input_next() and, when it is dealt
+ * with, input_pass(); at the end input_keep_rest() or input_keep_all(). Written by input.c only; a
+ * failed `own` means that memory was refused: the owner closes the connection. */
 #ifndef WORKER_HTTP_INPUT_H
 #define WORKER_HTTP_INPUT_H
 
@@ -58,15 +59,16 @@ bool input_is_left(const struct input *in);
 
 /* The turn is over; drop: nothing that is left will be read. */
 void input_keep_rest(struct input *in, bool drop);
-/* The same while a parked request has views into the buffer, which becomes the connection's as it is. */
+/* The same while a parked request has views into the buffer, which becomes the connection's as it
+ * is. */
 void input_keep_all(struct input *in);
 /* Forgets what has come; the memory stays. */
 void input_reset(struct input *in);
 /* Forgets what has just been received into the shared buffer. */
 void input_forget_received(struct input *in);
 
-/* Something of a request has come. The first half of an empty line is none yet: who sends such lines
- * byte by byte gains no time. */
+/* Something of a request has come. The first half of an empty line is none yet: who sends such
+ * lines byte by byte gains no time. */
 bool input_has_begun(const struct input *in);
 /* What was received of the next request, as it could have come, for another worker. */
 void input_as_sent(const struct input *in, struct buf *bytes);

@@ -111,7 +111,8 @@ static void note(const struct connection *c, uint64_t now_ms)
 	            worker->proc->config.http_memory_bytes, skipped);
 }
 
-/* Its memory is there for others soon (discard.h); a parked request has views into the input, which goes with it. */
+/* Its memory is there for others soon (discard.h); a parked request has views into the input, which
+ * goes with it. */
 static void release(struct connection *c)
 {
 	c->held.cut = c->state == CONNECTION_OPEN && !sender_is_pending(&c->sender) ? CUT_REFUSED : CUT_CLOSED;

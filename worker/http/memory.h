@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* memory.h - what the buffers of all connections hold together, and who is cut off when that is more than http.memory: who
- * has held most for longest while its client took or sent next to nothing.
+/* memory.h - what the buffers of all connections hold together, and who is cut off when that is
+ * more than http.memory: who has held most for longest while its client took or sent next to
+ * nothing.
  *
- * Nobody is looked for: who holds much hangs in the list of its row (powers of two of what is held), in
- * the order of the last progress. Progress is a share of what is held, so that a byte now and then is none.
- * The first of each list has stood still for longest in it; the one of them with the highest product of bytes and time goes,
- * which is at least half of the highest of all.
+ * Nobody is looked for: who holds much hangs in the list of its row (powers of two of what is
+ * held), in the order of the last progress. Progress is a share of what is held, so that a byte now
+ * and then is none. The first of each list has stood still for longest in it; the one of them with
+ * the highest product of bytes and time goes, which is at least half of the highest of all.
  *
  * Who is cut off loses its buffers at once and is told at its next turn: whoever walks through the
  * connections now finds all of them. `held` of a connection is written here only. */
@@ -19,12 +20,13 @@ struct worker;
 void memory_count(struct connection *c);
 /* It is closed; its buffers go with it. */
 void memory_forget(struct connection *c);
-/* More than http.memory: frees what the worst of all connections hold, and sets their `cut`; this one may be among them. */
+/* More than http.memory: frees what the worst of all connections hold, and sets their `cut`; this
+ * one may be among them. */
 void memory_make_room(struct connection *c);
 /* It was told that it is cut off. */
 void memory_told(struct connection *c);
-/* When half of a crowd has gone, what its connections took goes back to the system: free() gives back only what nothing that
- * lives longer lies behind. */
+/* When half of a crowd has gone, what its connections took goes back to the system: free() gives
+ * back only what nothing that lives longer lies behind. */
 void memory_crowd_left(struct worker *worker);
 
 #endif

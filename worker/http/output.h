@@ -8,9 +8,9 @@
  *   body    a long text that its writer has given away; the output owns it
  * An output has pieces or a body, not both.
  *
- * The connection takes an output right after the handler has returned, and when a long request stands
- * still (long.h); then nothing of it is borrowed any more. Bytes alone need not be taken: they are in
- * the connection's buffer already.
+ * The connection takes an output right after the handler has returned, and when a long request
+ * stands still (long.h); then nothing of it is borrowed any more. Bytes alone need not be taken:
+ * they are in the connection's buffer already.
  *
  * Memory that is refused makes `bytes` fail like any other buffer, and the connection is closed. */
 #ifndef WORKER_HTTP_OUTPUT_H

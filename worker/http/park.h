@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* park.h - requests that wait for their answer, by id (the calls of a handler are in request.h).
  *
- * The worker's table of them (struct parked) is written here only. It does not own the requests: the
- * connection does, or the work of a long one (long.h). */
+ * The worker's table of them (struct parked) is written here only. It does not own the requests:
+ * the connection does, or the work of a long one (long.h). */
 #ifndef WORKER_HTTP_PARK_H
 #define WORKER_HTTP_PARK_H
 

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* request.h - one HTTP request as a handler sees it, and how it answers.
  *
- * Written by worker/http/exchange (socket, parser, head check, body) and, for its own part, by the protocol
- * (protocol.h); read by the handlers. Everything lives in the request's arena or in the connection's
- * input buffer until the answer is complete.
+ * Written by worker/http/exchange (socket, parser, head check, body) and, for its own part, by the
+ * protocol (protocol.h); read by the handlers. Everything lives in the request's arena or in the
+ * connection's input buffer until the answer is complete.
  *
  * A handler answers once, either before it returns (answer.h) or later (request_park(), then
  * request_resume() from a loop callback); pipelined answers keep their order either way. */
@@ -40,20 +40,22 @@ enum method {
 	METHOD_OTHER
 };
 
-/* What may be done to the connection of a request by those who work on the request: its handler, park.c,
- * long.c. They know the connection by these calls only; it gives them to each request. */
+/* What may be done to the connection of a request by those who work on the request: its handler,
+ * park.c, long.c. They know the connection by these calls only; it gives them to each request. */
 struct carrier {
 	/* Sends what the output borrows or owns, as far as the socket takes it at once. */
 	void (*take)(struct request *rq);
 	/* A parked request is about to be answered: its output leads to the connection again. */
 	void (*resume)(struct request *rq);
-	/* The answer of a parked request is made. The request is given back; may free the connection. */
+	/* The answer of a parked request is made. The request is given back; may free the
+	 * connection. */
 	void (*complete)(struct request *rq);
 	/* A parked request will not be answered: 503, and the connection ends. May free both. */
 	void (*give_up)(struct request *rq);
 	/* Its client waits no more: it has closed, or shut its side. */
 	bool (*has_left)(const struct request *rq);
-	/* Closes and frees the connection at once. A request with a work belongs to that from now on. */
+	/* Closes and frees the connection at once. A request with a work belongs to that from now
+	 * on. */
 	void (*close)(struct request *rq);
 };
 
@@ -79,7 +81,8 @@ struct request {
 	uint16_t source_port;
 	uint64_t sender; /* registry_sender() of the source */
 
-	/* The protocol's; HTTP only keeps them. Of Nacos 1.x (worker/v1/router.h): the route, and what router_prepare() makes. */
+	/* The protocol's; HTTP only keeps them. Of Nacos 1.x (worker/v1/router.h): the route, and
+	 * what router_prepare() makes. */
 	const struct route *route; /* NULL until routed */
 	struct url_param *params;  /* form first, then query: the last of equal names wins */
 	unsigned param_count;

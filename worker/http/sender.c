@@ -138,7 +138,8 @@ bool sender_flush(struct sender *s, int fd)
 	return !s->broken;
 }
 
-/* The answers that wait are the first of the pieces; returns how many bytes of the others have been sent. */
+/* The answers that wait are the first of the pieces; returns how many bytes of the others have been
+ * sent. */
 static size_t advance(struct sender *s, size_t before, size_t sent)
 {
 	if (sent < before) {

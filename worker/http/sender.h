@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* sender.h - the answers of one connection on their way to its socket.
  *
- * Answers are put behind each other and written together. As long as the sockets take everything, all
- * connections use one buffer of the worker, which is empty between their turns; what a socket does not
- * take moves to a buffer of the connection's own. A long body is never copied as a whole: it is written
- * from where it lies, and if the connection owns it, the rest of it becomes the connection's buffer.
+ * Answers are put behind each other and written together. As long as the sockets take everything,
+ * all connections use one buffer of the worker, which is empty between their turns; what a socket
+ * does not take moves to a buffer of the connection's own. A long body is never copied as a whole:
+ * it is written from where it lies, and if the connection owns it, the rest of it becomes the
+ * connection's buffer.
  *
- * `broken` says that the socket failed or that memory was refused: nothing is written any more, and the
- * owner closes the connection when it comes to it. Written by sender.c only. */
+ * `broken` says that the socket failed or that memory was refused: nothing is written any more, and
+ * the owner closes the connection when it comes to it. Written by sender.c only. */
 #ifndef WORKER_HTTP_SENDER_H
 #define WORKER_HTTP_SENDER_H
 

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* prometheus.h - all metrics in the text format 0.0.4 of Prometheus, and doc/metrics.md from the same tables.
+/* prometheus.h - all metrics in the text format 0.0.4 of Prometheus, and doc/metrics.md from the
+ * same tables.
  *
- * Counters and histograms come from shared/metrics; what is read at the moment of the question is a row of
- * `families` in prometheus.c. What the segment does not know, the names of routes above all, is given by
- * whoever asks. Nothing takes a lock: each number is whole, two of them may be of different moments.
- * document_metrics() (shared/process/document.h) prints the document. */
+ * Counters and histograms come from shared/metrics; what is read at the moment of the question is a
+ * row of `families` in prometheus.c. What the segment does not know, the names of routes above all,
+ * is given by whoever asks. Nothing takes a lock: each number is whole, two of them may be of
+ * different moments. document_metrics() (shared/process/document.h) prints the document. */
 #ifndef WORKER_METRICS_PROMETHEUS_H
 #define WORKER_METRICS_PROMETHEUS_H
 

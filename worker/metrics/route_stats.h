@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* route_stats.h - what each route costs: requests, errors, latency, CPU. Routes are numbers here.
  *
- * A worker counts into rows of its own in the segment (struct slot_route), readers add them up. Latency is from the
- * routing of a request to its answer. Reading the CPU clock is a system call, so that only one request in about 64 is
- * looked at, with a random gap (clients ask in patterns), and counted 64 times. */
+ * A worker counts into rows of its own in the segment (struct slot_route), readers add them up.
+ * Latency is from the routing of a request to its answer. Reading the CPU clock is a system call,
+ * so that only one request in about 64 is looked at, with a random gap (clients ask in patterns),
+ * and counted 64 times. */
 #ifndef WORKER_METRICS_ROUTE_STATS_H
 #define WORKER_METRICS_ROUTE_STATS_H
 
@@ -23,7 +24,8 @@ struct route_stats {
 /* The number of all requests without a route. */
 #define ROUTE_STATS_OTHER (SLOT_ROUTES - 1U)
 
-/* Around the handler. Returns the CPU clock, for route_stats_handled(); 0: this request is no sample. */
+/* Around the handler. Returns the CPU clock, for route_stats_handled(); 0: this request is no
+ * sample. */
 uint64_t route_stats_begin(struct route_stats *stats, uint64_t now_us);
 /* Where this process counts what that route costs; NULL without a segment. */
 struct slot_route *route_stats_row(const struct process *proc, unsigned route);

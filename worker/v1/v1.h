@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* v1.h - Nacos 1.x as a protocol of the worker (worker/http/protocol.h), and what it keeps between requests.
+/* v1.h - Nacos 1.x as a protocol of the worker (worker/http/protocol.h), and what it keeps between
+ * requests.
  *
- * One struct v1 hangs from each worker, whose owner it outlives not: worker_main(). Process-private. */
+ * Each worker has one struct v1, which worker_main() owns. Process-private. */
 #ifndef WORKER_V1_V1_H
 #define WORKER_V1_V1_H
 
