@@ -7,6 +7,7 @@
 
 #include "shared/base/clock.h"
 #include "shared/base/log.h"
+#include "shared/base/word.h"
 #include "shared/net/address.h"
 #include "shared/shm/brake_state.h"
 #include "shared/shm/health.h"
@@ -18,18 +19,13 @@ static struct brake_state *state_of(const struct request *rq)
 	return rq->worker->proc->seg->brake;
 }
 
-static uint64_t peek(const uint64_t *word)
-{
-	return __atomic_load_n(word, __ATOMIC_RELAXED);
-}
-
 /* ---- showing -------------------------------------------------------------------- */
 
 static void put_phase(struct buf *b, const struct request *rq)
 {
 	static const char *const names[] = { "open", "holding", "released" };
 	const struct config *config = &rq->worker->proc->config;
-	uint64_t word = peek(&state_of(rq)->state), since = brake_state_since(word), now = health_now(rq->worker->proc->seg);
+	uint64_t word = word_load(&state_of(rq)->state), since = brake_state_since(word), now = health_now(rq->worker->proc->seg);
 	uint64_t ms = now > since ? now - since : 0, left = config->brake_hold_ms > ms ? config->brake_hold_ms - ms : 0;
 
 	buf_printf(b, "\"state\":\"%s\"", names[brake_state_phase(word)]);
@@ -43,11 +39,11 @@ static void put_numbers(struct buf *b, const struct request *rq)
 	const struct brake_state *state = state_of(rq);
 
 	buf_printf(b, ",\"lost\":%" PRIu64 ",\"held\":%" PRIu64 ",\"removed\":%" PRIu64 ",\"instances\":%" PRIu64,
-	           peek(&state->lost), peek(&state->held), peek(&state->removed), peek(&state->instances));
+	           word_load(&state->lost), word_load(&state->held), word_load(&state->removed), word_load(&state->instances));
 	buf_printf(b, ",\"beating\":%" PRIu64 ",\"sources\":%" PRIu64 ",\"silentSources\":%" PRIu64 ",\"carried\":%" PRIu64,
-	           peek(&state->beating), peek(&state->sources), peek(&state->silent), peek(&state->carried));
+	           word_load(&state->beating), word_load(&state->sources), word_load(&state->silent), word_load(&state->carried));
 	buf_printf(b, ",\"enabled\":%s,\"resting\":%s", config->brake_enabled ? "true" : "false",
-	           peek(&state->resting) != 0 ? "true" : "false");
+	           word_load(&state->resting) != 0 ? "true" : "false");
 	buf_printf(b, ",\"minimum\":%u,\"minimumSources\":%u,\"share\":%u,\"periodMs\":%" PRIu64 ",\"holdMs\":%" PRIu64,
 	           (unsigned)config->brake_minimum, (unsigned)config->brake_minimum_sources, (unsigned)config->brake_share,
 	           config->brake_period_ms, config->brake_hold_ms);
@@ -64,10 +60,10 @@ static void put_sources(struct buf *b, const struct request *rq)
 	for (unsigned i = 0; i < DEPARTURES; i++) {
 		const struct departures_source *source = &departures->sources[i];
 
-		if (peek(&source->alarm) == 0)
+		if (word_load(&source->alarm) == 0)
 			continue;
 		buf_printf(b, "%s{\"source\":\"%s\",\"deregistered\":%" PRIu64 "}", comma,
-		           departures_text(peek(&source->key), text), departures_count(source, now_ms, period_ms));
+		           departures_text(word_load(&source->key), text), departures_count(source, now_ms, period_ms));
 		comma = ",";
 	}
 }
@@ -92,7 +88,7 @@ void handle_brake_get(struct request *rq)
 void handle_brake_release(struct request *rq)
 {
 	struct brake_state *state = state_of(rq);
-	uint64_t word = peek(&state->state);
+	uint64_t word = word_load(&state->state);
 	char text[ADDRESS_TEXT];
 
 	if (brake_state_phase(word) != BRAKE_HOLDING) {
