@@ -132,7 +132,8 @@ void table_ask_first(const struct tx *tx, const struct table *table, uint32_t ha
 {
 	const uint32_t *head = head_at(tx, table, bucket_of(table, hash));
 
-	if (head != NULL)
+	/* A damaged kind names no size. */
+	if (head != NULL && table->kind < SLAB_KINDS)
 		slab_ask(tx->seg, *head, 0, slab_object_bytes((enum slab_kind)table->kind));
 }
 

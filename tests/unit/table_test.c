@@ -57,6 +57,23 @@ static void test_find_and_equal_hashes(void **state)
 	lock_drop(&tx);
 }
 
+/* A flipped bit in the kind of a table: nothing is read beyond the table of kinds, and the look-up finds nothing. */
+static void test_damaged_kind(void **state)
+{
+	struct segment *seg = *state;
+	struct table *table = &((struct root *)root_of(seg))->table;
+	struct tx tx = take(seg);
+
+	add(&tx, table, 5);
+	for (unsigned bit = 5; bit < 32; bit++) {
+		table->kind = SLAB_AUDIENCE ^ 1U << bit;
+		table_ask_first(&tx, table, 5);
+		assert_int_equal(table_find(&tx, table, 5), 0);
+	}
+	table->kind = SLAB_AUDIENCE;
+	lock_drop(&tx);
+}
+
 /* Grows over several pages and shrinks to nothing; every object stays findable throughout. */
 static void test_grow_and_shrink(void **state)
 {
@@ -300,10 +317,9 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 #define ROW(name) cmocka_unit_test_setup_teardown(name, open_table, close_segment)
-		ROW(test_find_and_equal_hashes), ROW(test_grow_and_shrink),
-		ROW(test_no_page_no_failure),    ROW(test_hash_flood),
-		ROW(test_walks_are_bounded),     ROW(test_remove_of_a_stranger),
-		ROW(test_killed_while_growing),  ROW(test_killed_while_shrinking),
+		ROW(test_find_and_equal_hashes), ROW(test_damaged_kind),         ROW(test_grow_and_shrink),
+		ROW(test_no_page_no_failure),    ROW(test_hash_flood),           ROW(test_walks_are_bounded),
+		ROW(test_remove_of_a_stranger),  ROW(test_killed_while_growing), ROW(test_killed_while_shrinking),
 		ROW(test_killed_anywhere),
 	};
 
