@@ -190,8 +190,15 @@ def report(result):
     return passed, failed
 
 
+OPTIONS = ("--needs", "--list")
+
+
 def main():
     words = [word for word in sys.argv[1:] if not word.startswith("-")]
+    unknown = [word for word in sys.argv[1:] if word.startswith("-") and word not in OPTIONS]
+    if unknown:
+        print("run.py: unknown option %s (%s)" % (unknown[0], ", ".join(OPTIONS)), file=sys.stderr)
+        return 2
     every = list(suites())
     for word in words:
         if not any(s.matches(word) for s in every):
