@@ -125,6 +125,24 @@ static void the_next_tick_adds_to_what_is_left(void **state)
 	do_all();
 }
 
+static void a_run_of_the_cleanup_visits_every_service(void **state)
+{
+	const uint64_t *visits = &proc.slot->counters[METRIC_EXPIRY_VISITS];
+	uint64_t before;
+
+	make_keeper(*state, false);
+	work_begin(&k);
+	do_all();
+	before = *visits;
+	work_begin(&k);
+	do_all();
+	assert_int_equal(*visits, before); /* nothing is due */
+	clock_set_for_test(k.cleanup.next_run_ms * 1000, FIXTURE_WALL_US);
+	work_begin(&k);
+	do_all();
+	assert_int_equal(*visits, before + SERVICES);
+}
+
 static void old_instances_go_first(void **state)
 {
 	struct fixture *f = *state;
@@ -152,6 +170,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		CASE(a_tick_is_done_to_its_end),
 		CASE(each_turn_is_one_step_and_the_next_job),
+		CASE(a_run_of_the_cleanup_visits_every_service),
 		CASE(the_next_tick_adds_to_what_is_left),
 		CASE(old_instances_go_first),
 	};
