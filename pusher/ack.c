@@ -19,7 +19,7 @@ static bool at(struct cursor *c, char what)
 	return c->p < c->end && *c->p == what;
 }
 
-static bool take(struct cursor *c, char what)
+static bool take_char(struct cursor *c, char what)
 {
 	if (!at(c, what))
 		return false;
@@ -29,7 +29,7 @@ static bool take(struct cursor *c, char what)
 
 static void expect(struct cursor *c, char what)
 {
-	if (!take(c, what))
+	if (!take_char(c, what))
 		c->bad = true;
 }
 
@@ -113,7 +113,7 @@ int ack_parse(struct str text, uint64_t *key_r)
 	struct str name, value, found = { NULL, 0 };
 
 	expect(&c, '{');
-	if (!take(&c, '}')) {
+	if (!take_char(&c, '}')) {
 		do {
 			skip_blanks(&c);
 			name = take_string(&c);
@@ -121,7 +121,7 @@ int ack_parse(struct str text, uint64_t *key_r)
 			value = take_value(&c);
 			if (str_eq(name, STR("lastRefTime")))
 				found = value;
-		} while (!c.bad && take(&c, ','));
+		} while (!c.bad && take_char(&c, ','));
 		expect(&c, '}');
 	}
 	if (c.bad || !str_is_set(found))

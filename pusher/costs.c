@@ -1,33 +1,33 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "pusher/costs.h"
 
-static uint32_t place_of(uint64_t hash)
+static uint32_t costs_place(uint64_t hash)
 {
 	return (uint32_t)hash & (COSTS_ENTRIES - 1);
 }
 
 /* 0 is an empty place. */
-static uint32_t tag_of(uint64_t hash)
+static uint32_t costs_tag(uint64_t hash)
 {
 	return (uint32_t)(hash >> 32) | 1U;
 }
 
 uint32_t costs_of(const struct costs *costs, uint64_t hash)
 {
-	uint32_t i = place_of(hash);
+	uint32_t i = costs_place(hash);
 
-	return costs->list[i].tag == tag_of(hash) ? costs->list[i].us : COSTS_GUESS_US;
+	return costs->list[i].tag == costs_tag(hash) ? costs->list[i].us : COSTS_GUESS_US;
 }
 
 void costs_note(struct costs *costs, uint64_t hash, uint64_t us, bool whole)
 {
-	uint32_t i = place_of(hash), least = 0;
+	uint32_t i = costs_place(hash), least = 0;
 
-	if (costs->list[i].tag == tag_of(hash))
+	if (costs->list[i].tag == costs_tag(hash))
 		least = whole ? costs->list[i].us / 2 : costs->list[i].us;
 	else if (!whole)
 		least = COSTS_GUESS_US;
 	us = us > least ? us : least;
-	costs->list[i].tag = tag_of(hash);
+	costs->list[i].tag = costs_tag(hash);
 	costs->list[i].us = us < UINT32_MAX ? (uint32_t)us : UINT32_MAX;
 }

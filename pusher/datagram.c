@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static struct datagram **bucket_of(const struct datagrams *set, uint64_t key)
+static struct datagram **datagram_bucket(const struct datagrams *set, uint64_t key)
 {
 	uint64_t mixed = key * 0x9e3779b97f4a7c15ULL;
 
@@ -19,7 +19,7 @@ void datagrams_init(struct datagrams *set, uint64_t bytes_max)
 
 struct datagram *datagram_new(struct datagrams *set, uint64_t key, struct str bytes)
 {
-	struct datagram **bucket = bucket_of(set, key);
+	struct datagram **bucket = datagram_bucket(set, key);
 	struct datagram *datagram = malloc(sizeof *datagram + bytes.n);
 
 	if (datagram == NULL)
@@ -51,7 +51,7 @@ void datagram_release(struct datagrams *set, struct datagram **datagram_p)
 	*datagram_p = NULL;
 	if (datagram == NULL || --datagram->refs > 0)
 		return;
-	for (link = bucket_of(set, datagram->key); *link != datagram; link = &(*link)->next)
+	for (link = datagram_bucket(set, datagram->key); *link != datagram; link = &(*link)->next)
 		;
 	*link = datagram->next;
 	set->count--;
@@ -61,7 +61,7 @@ void datagram_release(struct datagrams *set, struct datagram **datagram_p)
 
 bool datagrams_live(const struct datagrams *set, uint64_t key)
 {
-	const struct datagram *datagram = *bucket_of(set, key);
+	const struct datagram *datagram = *datagram_bucket(set, key);
 
 	while (datagram != NULL && datagram->key != key)
 		datagram = datagram->next;

@@ -33,18 +33,18 @@ int deliver_init(struct deliver *d, struct registry *reg, const struct config *c
 	return udp_init(&d->udp, fd, overflow);
 }
 
-static void drop(struct deliver *d, struct inflight_entry *entry)
+static void drop_entry(struct deliver *d, struct inflight_entry *entry)
 {
 	datagram_release(&d->datagrams, &entry->datagram);
 	inflight_remove(d->inflight, entry);
 }
 
 /* An ACK that comes now is late, or a repeat. */
-static void forget(struct deliver *d, struct inflight_entry *entry, bool acked)
+static void forget_entry(struct deliver *d, struct inflight_entry *entry, bool acked)
 {
 	if (entry->tries > 0)
 		recent_add(d->recent, entry->address, entry->port, entry->key, acked);
-	drop(d, entry);
+	drop_entry(d, entry);
 }
 
 static void drop_first_out(struct deliver *d, unsigned n)
@@ -60,7 +60,7 @@ static void drop_first_out(struct deliver *d, unsigned n)
 }
 
 /* The entry an item belongs to: NULL when its ACK came while the item waited for the socket. */
-static struct inflight_entry *entry_of(struct deliver *d, const struct deliver_item *item)
+static struct inflight_entry *entry_of_item(struct deliver *d, const struct deliver_item *item)
 {
 	struct inflight_entry *entry = inflight_find(d->inflight, item->shard, item->sub_id);
 
@@ -73,14 +73,14 @@ void deliver_free(struct deliver *d)
 	unsigned i;
 
 	for (i = 0; i < d->out_count; i++) {
-		if (d->out[i].held && (entry = entry_of(d, &d->out[i])) != NULL)
-			drop(d, entry);
+		if (d->out[i].held && (entry = entry_of_item(d, &d->out[i])) != NULL)
+			drop_entry(d, entry);
 	}
 	drop_first_out(d, d->out_count);
 	if (d->inflight != NULL) {
 		while ((entry = inflight_oldest(d->inflight)) != NULL ||
 		       (entry = inflight_due(d->inflight, UINT64_MAX / 2)) != NULL)
-			drop(d, entry);
+			drop_entry(d, entry);
 	}
 	inflight_free(&d->inflight);
 	pace_free(&d->pace);
@@ -115,7 +115,7 @@ static void mark_runs(struct deliver *d, mark_fn *fn, const struct delivery *lis
 	}
 }
 
-static void mark_sent(struct deliver *d, const struct deliver_item *items, unsigned count, uint64_t now_ms)
+static void mark_items_sent(struct deliver *d, const struct deliver_item *items, unsigned count, uint64_t now_ms)
 {
 	struct delivery list[UDP_BATCH];
 	uint8_t shards[UDP_BATCH];
@@ -137,7 +137,7 @@ static void mark_sent(struct deliver *d, const struct deliver_item *items, unsig
 
 /* ---- sending --------------------------------------------------------------------- */
 
-static struct inflight_entry *enter(struct deliver *d, const struct deliver_item *item, bool hold_bytes)
+static struct inflight_entry *enter_flight(struct deliver *d, const struct deliver_item *item, bool hold_bytes)
 {
 	struct inflight_entry *old = inflight_find(d->inflight, item->shard, item->sub_id);
 	struct inflight_entry fields = {
@@ -150,7 +150,7 @@ static struct inflight_entry *enter(struct deliver *d, const struct deliver_item
 	};
 
 	if (old != NULL)
-		forget(d, old, false);
+		forget_entry(d, old, false);
 	memcpy(fields.address, item->address, 16);
 	fields.counted = inflight_match(d->inflight, item->address, item->port, item->key) == NULL;
 	if (hold_bytes)
@@ -160,7 +160,7 @@ static struct inflight_entry *enter(struct deliver *d, const struct deliver_item
 
 static void settle_sent(struct deliver *d, const struct deliver_item *item, uint64_t now_ms)
 {
-	struct inflight_entry *entry = item->held ? entry_of(d, item) : enter(d, item, item->datagram->keep);
+	struct inflight_entry *entry = item->held ? entry_of_item(d, item) : enter_flight(d, item, item->datagram->keep);
 
 	metric_add(METRIC_PUSH_BYTES, item->datagram->len);
 	if (item->tries > 1)
@@ -193,10 +193,10 @@ static void settle_failed(struct deliver *d, struct deliver_item *item, bool too
 	log_debug("op=push-send to=%s port=%u bytes=%zu err=\"%s\"", address_text(item->address, text), item->port,
 	          item->datagram->len, strerror(errno));
 	if (entry != NULL)
-		forget(d, entry, false);
+		forget_entry(d, entry, false);
 	/* Nothing more is owed for it; the next change tries again. */
 	item->tries = 2;
-	mark_sent(d, item, 1, clock_mono_ms());
+	mark_items_sent(d, item, 1, clock_mono_ms());
 	drop_first_out(d, 1);
 }
 
@@ -209,7 +209,7 @@ static void settle_batch(struct deliver *d, unsigned sent)
 		return;
 	for (i = 0; i < sent; i++)
 		settle_sent(d, &d->out[i], now_ms);
-	mark_sent(d, d->out, sent, now_ms);
+	mark_items_sent(d, d->out, sent, now_ms);
 	FAULT("push-marked");
 	drop_first_out(d, sent);
 }
@@ -269,7 +269,7 @@ static void put_out(struct deliver *d, const struct deliver_item *item)
 static void delay_new(struct deliver *d, const struct deliver_item *item, uint32_t wait_ms)
 {
 	uint64_t now_ms = clock_mono_ms();
-	struct inflight_entry *entry = enter(d, item, true);
+	struct inflight_entry *entry = enter_flight(d, item, true);
 
 	entry->tries = (uint8_t)(item->tries - 1);
 	inflight_delay(d->inflight, entry, now_ms, now_ms + wait_ms);
@@ -319,7 +319,7 @@ void deliver_unsent(struct deliver *d, uint8_t shard, const struct subscriber_vi
 	};
 
 	if (old != NULL)
-		forget(d, old, false);
+		forget_entry(d, old, false);
 	metric_add(why == REGISTRY_TRIES_VIEWS ? METRIC_PUSH_VIEWS_REFUSED : METRIC_PUSH_OVERSIZE, 1);
 	mark_runs(d, registry_mark_sent, &delivery, &shard, 1);
 }
@@ -352,24 +352,24 @@ static void send_held(struct deliver *d, struct inflight_entry *entry)
 	put_out(d, &item);
 }
 
-static void give_up(struct deliver *d, struct inflight_entry *entry)
+static void give_up_entry(struct deliver *d, struct inflight_entry *entry)
 {
 	if (entry->counted)
 		metric_add(METRIC_PUSH_FAILED, 1);
-	forget(d, entry, false);
+	forget_entry(d, entry, false);
 }
 
 /* The wait of the oldest one is over. */
-static void expire(struct deliver *d, struct inflight_entry *entry, uint64_t now_ms)
+static void expire_wait(struct deliver *d, struct inflight_entry *entry, uint64_t now_ms)
 {
 	uint32_t wait_ms;
 
 	if (entry->tries >= 2) {
-		give_up(d, entry);
+		give_up_entry(d, entry);
 	} else if (entry->datagram == NULL) {
 		/* Its bytes are gone: the tour sends the state of now, as the second try. */
 		deliver_owe(d, entry->shard);
-		forget(d, entry, false);
+		forget_entry(d, entry, false);
 	} else if ((wait_ms = reserve_pace(d, entry->address, entry->port)) == 0) {
 		send_held(d, entry);
 	} else {
@@ -398,7 +398,7 @@ bool deliver_due(struct deliver *d)
 		if ((entry = inflight_due(d->inflight, now_ms)) != NULL)
 			send_held(d, entry);
 		else if ((entry = inflight_oldest(d->inflight)) != NULL && wait_end(d, entry) <= now_ms)
-			expire(d, entry, now_ms);
+			expire_wait(d, entry, now_ms);
 		else
 			break;
 	}
@@ -440,7 +440,7 @@ static void accept_ack(struct deliver *d, struct inflight_entry *entry, uint64_t
 		metric_observe(METRIC_TIME_PUSH_ACK, (now_ms - entry->first_ms) * 1000);
 		metric_cost_add(now_ms, now_ms - entry->first_ms);
 	}
-	forget(d, entry, true);
+	forget_entry(d, entry, true);
 }
 
 /* An ACK that no push waits for. */
@@ -458,7 +458,7 @@ static enum metric stray_of(const struct deliver *d, const uint8_t address[16], 
 }
 
 /* Those in flight that it acknowledges, `most` at most. Returns how many. */
-static unsigned clear(struct deliver *d, const struct deliver_ack *ack, unsigned most)
+static unsigned clear_acked(struct deliver *d, const struct deliver_ack *ack, unsigned most)
 {
 	uint64_t now_ms = clock_mono_ms();
 	struct inflight_entry *entry, *next;
@@ -482,7 +482,7 @@ static void clear_rest(struct deliver *d)
 	for (; d->rest_first < d->rest_count && left > 0; left -= n) {
 		struct deliver_ack *ack = &d->rest[d->rest_first];
 
-		n = clear(d, ack, left);
+		n = clear_acked(d, ack, left);
 		if (n == 0 && !ack->begun)
 			metric_add(stray_of(d, ack->address, ack->port, ack->key), 1);
 		ack->begun |= n > 0;
@@ -494,7 +494,7 @@ static void clear_rest(struct deliver *d)
 		flush_acked(d);
 }
 
-static void on_datagram(void *arg, const uint8_t address[16], uint16_t port, struct str text)
+static void on_ack_datagram(void *arg, const uint8_t address[16], uint16_t port, struct str text)
 {
 	struct deliver *d = arg;
 	struct deliver_ack *ack = &d->rest[d->rest_count++];
@@ -511,7 +511,7 @@ unsigned deliver_receive(struct deliver *d)
 	unsigned n = UDP_BATCH;
 
 	if (d->rest_count == 0)
-		n = udp_receive(&d->udp, on_datagram, d, &lost);
+		n = udp_receive(&d->udp, on_ack_datagram, d, &lost);
 	clear_rest(d);
 	if (lost > 0)
 		metric_add(METRIC_PUSH_RXQ_OVERFLOW, lost);

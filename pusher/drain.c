@@ -35,7 +35,7 @@ void drain_reload(struct drain *drain)
 	memset(drain->due_ms, 0, sizeof drain->due_ms);
 }
 
-static bool take(struct drain *drain, unsigned shard, uint64_t now_ms, struct changed_service *changed_r)
+static bool take_from_shard(struct drain *drain, unsigned shard, uint64_t now_ms, struct changed_service *changed_r)
 {
 	uint64_t wait_ms = UINT64_MAX;
 	int ret =
@@ -68,7 +68,7 @@ bool drain_next(struct drain *drain, struct changed_service *changed_r, uint8_t 
 		shard = (drain->turn + n) % SHARDS;
 		if ((drain->dirty >> shard & 1) == 0 || drain->due_ms[shard] > now_ms)
 			continue;
-		if (take(drain, shard, now_ms, changed_r)) {
+		if (take_from_shard(drain, shard, now_ms, changed_r)) {
 			*shard_r = (uint8_t)shard;
 			drain->turn = shard + 1;
 			drain->streak++;

@@ -55,7 +55,7 @@ void encoder_free(struct encoder *encoder)
 }
 
 /* One giant service must not leave the pusher giant. */
-static void trim(struct buf *b)
+static void trim_buf(struct buf *b)
 {
 	if (b->cap > KEEP_BYTES) {
 		buf_free(b);
@@ -68,12 +68,12 @@ void encoder_forget(struct encoder *encoder)
 {
 	pick_free(&encoder->pick);
 	encoder->known = false;
-	trim(&encoder->hosts);
-	trim(&encoder->metadata);
-	trim(&encoder->data);
-	trim(&encoder->packet);
-	trim(&encoder->packed);
-	trim(&encoder->escaped);
+	trim_buf(&encoder->hosts);
+	trim_buf(&encoder->metadata);
+	trim_buf(&encoder->data);
+	trim_buf(&encoder->packet);
+	trim_buf(&encoder->packed);
+	trim_buf(&encoder->escaped);
 }
 
 /* ---- packing --------------------------------------------------------------------- */
@@ -101,7 +101,7 @@ static int try_pieces(struct encoder *encoder, struct str text)
 	return text.n < PIECES_LONG * PIECE_BYTES ? 0 : fiber_rest();
 }
 
-static int pack(struct encoder *encoder, bool fast, struct str *bytes_r)
+static int pack_packet(struct encoder *encoder, bool fast, struct str *bytes_r)
 {
 	struct str text = buf_view(&encoder->packet);
 	bool small = !fast && text.n <= ENCODE_SMALL_MAX;
@@ -135,7 +135,7 @@ static int finish_packet(struct encoder *encoder, struct str escaped, struct str
 		return ERR_TOO_BIG;
 	*bytes_r = buf_view(packet);
 	if (packet->len >= ENCODE_GZIP_MIN)
-		ret = pack(encoder, fast, bytes_r);
+		ret = pack_packet(encoder, fast, bytes_r);
 	if (ret == 0 && bytes_r->n > ENCODE_BYTES_MAX)
 		ret = ERR_TOO_BIG;
 	return ret;
@@ -167,7 +167,7 @@ static int escape_hosts(struct encoder *encoder)
 	return ret;
 }
 
-static int render(struct encoder *encoder, const struct encode_job *job, struct encode_checksum *checksum_r)
+static int render_hosts(struct encoder *encoder, const struct encode_job *job, struct encode_checksum *checksum_r)
 {
 	struct list_query query = { .grouped = job->grouped, .most = ENCODE_TEXT_MAX };
 	int ret;
@@ -196,7 +196,7 @@ static int hosts_for(struct encoder *encoder, const struct encode_job *job, stru
 	encoder->pick = pick;
 	encoder->grouped = job->grouped;
 	if (ret == 0)
-		ret = render(encoder, job, checksum_r);
+		ret = render_hosts(encoder, job, checksum_r);
 	encoder->fate = ret;
 	encoder->known = ret == 0 || ret == ERR_TOO_BIG;
 	return ret;

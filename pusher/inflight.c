@@ -33,24 +33,24 @@ struct inflight {
 	struct list lists[LIST_WHEEL + WHEEL_SLOTS];
 };
 
-static uint32_t bucket_of(const struct inflight *f, uint64_t hash)
+static uint32_t bucket_of_hash(const struct inflight *f, uint64_t hash)
 {
 	return split_place((uint32_t)hash, f->buckets);
 }
 
-static uint32_t sub_bucket(const struct inflight *f, uint8_t shard, uint64_t sub_id)
+static uint32_t bucket_of_sub(const struct inflight *f, uint8_t shard, uint64_t sub_id)
 {
-	return bucket_of(f, XXH3_64bits_withSeed(&sub_id, sizeof sub_id, f->seed + shard));
+	return bucket_of_hash(f, XXH3_64bits_withSeed(&sub_id, sizeof sub_id, f->seed + shard));
 }
 
-static uint32_t key_bucket(const struct inflight *f, const uint8_t address[16], uint16_t port, uint64_t key)
+static uint32_t bucket_of_key(const struct inflight *f, const uint8_t address[16], uint16_t port, uint64_t key)
 {
 	uint8_t text[26];
 
 	memcpy(text, address, 16);
 	memcpy(text + 16, &key, 8);
 	memcpy(text + 24, &port, 2);
-	return bucket_of(f, XXH3_64bits_withSeed(text, sizeof text, f->seed));
+	return bucket_of_hash(f, XXH3_64bits_withSeed(text, sizeof text, f->seed));
 }
 
 static uint32_t index_of(const struct inflight *f, const struct inflight_entry *entry)
@@ -61,7 +61,7 @@ static uint32_t index_of(const struct inflight *f, const struct inflight_entry *
 static void link_sub(struct inflight *f, uint32_t i)
 {
 	struct inflight_entry *entry = &f->entries[i];
-	uint32_t *bucket = &f->by_sub[sub_bucket(f, entry->shard, entry->sub_id)];
+	uint32_t *bucket = &f->by_sub[bucket_of_sub(f, entry->shard, entry->sub_id)];
 
 	entry->next_sub = *bucket;
 	*bucket = i;
@@ -70,7 +70,7 @@ static void link_sub(struct inflight *f, uint32_t i)
 static void unlink_sub(struct inflight *f, uint32_t i)
 {
 	struct inflight_entry *entry = &f->entries[i];
-	uint32_t *link = &f->by_sub[sub_bucket(f, entry->shard, entry->sub_id)];
+	uint32_t *link = &f->by_sub[bucket_of_sub(f, entry->shard, entry->sub_id)];
 
 	while (*link != i)
 		link = &f->entries[*link].next_sub;
@@ -80,7 +80,7 @@ static void unlink_sub(struct inflight *f, uint32_t i)
 /* The place that points to the entry of by_key with that key, or the end of its bucket. */
 static uint32_t *key_link(struct inflight *f, const uint8_t address[16], uint16_t port, uint64_t key)
 {
-	uint32_t *link = &f->by_key[key_bucket(f, address, port, key)];
+	uint32_t *link = &f->by_key[bucket_of_key(f, address, port, key)];
 
 	while (*link != NONE) {
 		const struct inflight_entry *entry = &f->entries[*link];
@@ -141,7 +141,7 @@ static void split_bucket(struct inflight *f)
 	}
 	for (; key != NONE; key = next) {
 		const struct inflight_entry *entry = &f->entries[key];
-		uint32_t *bucket = &f->by_key[key_bucket(f, entry->address, entry->port, entry->key)];
+		uint32_t *bucket = &f->by_key[bucket_of_key(f, entry->address, entry->port, entry->key)];
 
 		next = entry->next_key;
 		f->entries[key].next_key = *bucket;
@@ -201,7 +201,7 @@ static void list_leave(struct inflight *f, uint32_t i)
 	entry->list = LIST_NONE;
 }
 
-static int resize(uint32_t **at, uint32_t count)
+static int resize_table(uint32_t **at, uint32_t count)
 {
 	uint32_t *new = realloc(*at, count * sizeof(*new));
 
@@ -211,21 +211,21 @@ static int resize(uint32_t **at, uint32_t count)
 	return 0;
 }
 
-static int make_room(struct inflight *f, uint32_t capacity)
+static int resize_all(struct inflight *f, uint32_t capacity)
 {
 	struct inflight_entry *entries = realloc(f->entries, capacity * sizeof *entries);
 
 	if (entries == NULL)
 		return ERR_NOMEM;
 	f->entries = entries;
-	if (resize(&f->by_sub, capacity) < 0 || resize(&f->by_key, capacity) < 0)
+	if (resize_table(&f->by_sub, capacity) < 0 || resize_table(&f->by_key, capacity) < 0)
 		return ERR_NOMEM;
 	f->capacity = capacity;
 	return 0;
 }
 
 /* With nothing in it. */
-static void empty(struct inflight *f)
+static void clear_tables(struct inflight *f)
 {
 	f->free = NONE;
 	f->fresh = 0;
@@ -243,10 +243,10 @@ int inflight_new(uint64_t seed, struct inflight **inflight_r)
 		return ERR_NOMEM;
 	f->seed = seed;
 	memset(f->lists, 0xff, sizeof f->lists);
-	if ((ret = make_room(f, CAPACITY_MIN)) < 0)
+	if ((ret = resize_all(f, CAPACITY_MIN)) < 0)
 		inflight_free(&f);
 	else
-		empty(f);
+		clear_tables(f);
 	*inflight_r = f;
 	return ret;
 }
@@ -275,7 +275,7 @@ int inflight_reserve(struct inflight *f, uint32_t more)
 
 	while (capacity - f->count < more && capacity < UINT32_MAX / 2)
 		capacity *= 2;
-	return capacity == f->capacity ? 0 : make_room(f, capacity);
+	return capacity == f->capacity ? 0 : resize_all(f, capacity);
 }
 
 void inflight_trim(struct inflight *f)
@@ -283,14 +283,14 @@ void inflight_trim(struct inflight *f)
 	if (f->count > 0 || f->capacity == CAPACITY_MIN)
 		return;
 	/* Refused to shrink: what is there is at least as long. */
-	if (make_room(f, CAPACITY_MIN) < 0)
+	if (resize_all(f, CAPACITY_MIN) < 0)
 		f->capacity = CAPACITY_MIN;
-	empty(f);
+	clear_tables(f);
 }
 
 struct inflight_entry *inflight_find(struct inflight *f, uint8_t shard, uint64_t sub_id)
 {
-	uint32_t i = f->by_sub[sub_bucket(f, shard, sub_id)];
+	uint32_t i = f->by_sub[bucket_of_sub(f, shard, sub_id)];
 
 	while (i != NONE && (f->entries[i].sub_id != sub_id || f->entries[i].shard != shard))
 		i = f->entries[i].next_sub;

@@ -42,7 +42,7 @@ static void set_due(struct pusher *pusher, double seconds)
 }
 
 /* Half a millisecond over: the clock is cut to whole ones, and waking too early would be for nothing. */
-static void plan(struct pusher *pusher, bool more)
+static void plan_wakeup(struct pusher *pusher, bool more)
 {
 	const struct schedule *schedule = &pusher->schedule;
 	uint64_t wait_ms = schedule_wait(schedule);
@@ -59,7 +59,7 @@ static void plan(struct pusher *pusher, bool more)
 		set_due(pusher, (double)wait_ms / 1000 + 0.0005);
 }
 
-static void run(struct pusher *pusher)
+static void run_schedule(struct pusher *pusher)
 {
 	bool more;
 
@@ -67,7 +67,7 @@ static void run(struct pusher *pusher)
 	more = schedule_run(&pusher->schedule) || discard_is_pending();
 	if (schedule_is_over(&pusher->schedule))
 		ev_break(pusher->loop, EVBREAK_ALL);
-	plan(pusher, more);
+	plan_wakeup(pusher, more);
 }
 
 static void on_due(struct ev_loop *loop, ev_timer *timer, int events)
@@ -76,16 +76,16 @@ static void on_due(struct ev_loop *loop, ev_timer *timer, int events)
 
 	(void)loop, (void)events;
 	deliver_unblock(&pusher->schedule.deliver);
-	run(pusher);
+	run_schedule(pusher);
 }
 
-static void on_writable(struct ev_loop *loop, ev_io *io, int events)
+static void on_push_writable(struct ev_loop *loop, ev_io *io, int events)
 {
 	struct pusher *pusher = io->data;
 
 	(void)loop, (void)events;
 	deliver_unblock(&pusher->schedule.deliver);
-	run(pusher);
+	run_schedule(pusher);
 }
 
 static void be_deaf(struct pusher *pusher)
@@ -114,7 +114,7 @@ static void on_wake(struct ev_loop *loop, ev_io *io, int events)
 	/* Read before the word is taken: a change in between rings again. */
 	if (read(io->fd, &rings, sizeof rings) == (ssize_t)sizeof rings) {
 		schedule_wake(&pusher->schedule, rings);
-		run(pusher);
+		run_schedule(pusher);
 		be_deaf(pusher);
 	}
 }
@@ -132,7 +132,7 @@ static void on_acks(struct ev_loop *loop, ev_io *io, int events)
 
 static void pusher_begin(void *role)
 {
-	run(role);
+	run_schedule(role);
 }
 
 static void pusher_reload(void *role)
@@ -140,7 +140,7 @@ static void pusher_reload(void *role)
 	struct pusher *pusher = role;
 
 	schedule_reload(&pusher->schedule);
-	run(pusher);
+	run_schedule(pusher);
 }
 
 static void pusher_stop(void *role)
@@ -148,7 +148,7 @@ static void pusher_stop(void *role)
 	struct pusher *pusher = role;
 
 	pusher->schedule.stopping = true;
-	run(pusher);
+	run_schedule(pusher);
 }
 
 static unsigned pusher_unfinished(const void *role)
@@ -160,13 +160,13 @@ static unsigned pusher_unfinished(const void *role)
 
 /* ---- life ------------------------------------------------------------------------- */
 
-static void watch(struct pusher *pusher)
+static void watch_sources(struct pusher *pusher)
 {
 	struct process *proc = pusher->proc;
 
 	ev_io_init(&pusher->wake, on_wake, proc->seg->wake_fd[QUEUE_PUSHER], EV_READ);
 	ev_io_init(&pusher->acks, on_acks, proc->udp_fd, EV_READ);
-	ev_io_init(&pusher->writable, on_writable, proc->udp_fd, EV_WRITE);
+	ev_io_init(&pusher->writable, on_push_writable, proc->udp_fd, EV_WRITE);
 	ev_timer_init(&pusher->due, on_due, 0., 0.);
 	ev_timer_init(&pusher->deaf, on_deaf_over, 0., 0.);
 	pusher->wake.data = pusher->acks.data = pusher->writable.data = pusher->due.data = pusher->deaf.data = pusher;
@@ -186,7 +186,7 @@ static int pusher_init(void *role, struct ev_loop *loop)
 	ret = schedule_init(&pusher->schedule, &pusher->registry, &proc->config, proc->udp_fd, overflow);
 	if (ret < 0)
 		return ret;
-	watch(pusher);
+	watch_sources(pusher);
 	discard_on(NULL, NULL);
 	return 0;
 }

@@ -20,7 +20,7 @@ struct pace {
 	uint64_t seed;
 };
 
-static struct clock_slot *probe(struct clock_slot *slots, uint32_t size, uint64_t hash)
+static struct clock_slot *find_clock(struct clock_slot *slots, uint32_t size, uint64_t hash)
 {
 	uint32_t i = (uint32_t)(hash & (size - 1));
 
@@ -50,7 +50,7 @@ static int rebuild(struct pace *pace, uint64_t now_ns)
 		return ERR_NOMEM;
 	for (i = 0; i < pace->size; i++) {
 		if (pace->slots[i].hash != 0 && pace->slots[i].next_ns > now_ns)
-			*probe(slots, size, pace->slots[i].hash) = pace->slots[i];
+			*find_clock(slots, size, pace->slots[i].hash) = pace->slots[i];
 	}
 	free(pace->slots);
 	pace->slots = slots;
@@ -90,7 +90,7 @@ void pace_trim(struct pace *pace, uint64_t now_us)
 		(void)!rebuild(pace, now_us * 1000);
 }
 
-static struct clock_slot *slot_of(struct pace *pace, const uint8_t address[16], const uint16_t *port)
+static struct clock_slot *clock_of(struct pace *pace, const uint8_t address[16], const uint16_t *port)
 {
 	uint8_t text[18];
 	uint64_t hash;
@@ -100,7 +100,7 @@ static struct clock_slot *slot_of(struct pace *pace, const uint8_t address[16], 
 	if (port != NULL)
 		memcpy(text + 16, port, 2);
 	hash = XXH3_64bits_withSeed(text, port != NULL ? 18 : 16, pace->seed) | 1;
-	slot = probe(pace->slots, pace->size, hash);
+	slot = find_clock(pace->slots, pace->size, hash);
 	if (slot->hash == 0) {
 		slot->hash = hash;
 		slot->next_ns = 0;
@@ -127,7 +127,7 @@ static uint64_t wait_ns(const struct clock_slot *slot, uint64_t rate, uint64_t n
 	return slot->next_ns < now_ns + burst ? 0 : slot->next_ns - burst - now_ns + 1;
 }
 
-static void advance(struct clock_slot *slot, uint64_t rate, uint64_t now_ns)
+static void advance_clock(struct clock_slot *slot, uint64_t rate, uint64_t now_ns)
 {
 	if (slot->next_ns < now_ns)
 		slot->next_ns = now_ns;
@@ -145,14 +145,14 @@ uint32_t pace_reserve(struct pace *pace, const struct pace_rates *rates, const u
 		return 0;
 	if (pace->used + 2 > pace->size / 2 && rebuild(pace, now_ns) < 0)
 		return PACE_REFUSED;
-	one = slot_of(pace, address, &port);
-	all = slot_of(pace, address, NULL);
+	one = clock_of(pace, address, &port);
+	all = clock_of(pace, address, NULL);
 	socket_ns = wait_ns(one, rates->socket, now_ns);
 	address_ns = wait_ns(all, rates->address, now_ns);
 	wait_ms = ((socket_ns > address_ns ? socket_ns : address_ns) + 999999) / 1000000;
 	if (wait_ms > max_ms)
 		return PACE_REFUSED;
-	advance(one, rates->socket, now_ns);
-	advance(all, rates->address, now_ns);
+	advance_clock(one, rates->socket, now_ns);
+	advance_clock(all, rates->address, now_ns);
 	return (uint32_t)wait_ms;
 }

@@ -222,7 +222,7 @@ static bool may_push(const struct round *round, const struct subscriber_view *su
 	return (sub->flags & SUBSCRIBER_PUSH) != 0 && __atomic_load_n(&round->tools->switches->push, __ATOMIC_RELAXED) != 0;
 }
 
-static void leave_out(struct round *round, const struct subscriber_view *sub, uint32_t why)
+static void leave_out_subscriber(struct round *round, const struct subscriber_view *sub, uint32_t why)
 {
 	deliver_unsent(round->tools->deliver, round->shard, sub, stamp_next(round->tools->reg->seg), round->changed, why);
 }
@@ -230,7 +230,7 @@ static void leave_out(struct round *round, const struct subscriber_view *sub, ui
 static void refuse_view(struct round *round, const struct subscriber_view *sub, enum views_refusal why)
 {
 	log_refused(round, sub, why);
-	leave_out(round, sub, REGISTRY_TRIES_VIEWS);
+	leave_out_subscriber(round, sub, REGISTRY_TRIES_VIEWS);
 }
 
 static void send_view(struct round *round, const struct subscriber_view *sub, const struct push_view *view, uint8_t tries)
@@ -238,7 +238,7 @@ static void send_view(struct round *round, const struct subscriber_view *sub, co
 	if (fits(sub, view))
 		deliver_push(round->tools->deliver, round->shard, sub, view->datagram, round->changed, tries);
 	else
-		leave_out(round, sub, REGISTRY_TRIES_OVERSIZE);
+		leave_out_subscriber(round, sub, REGISTRY_TRIES_OVERSIZE);
 }
 
 /* Left behind. When the round is to end, the next pause says so. */
@@ -259,7 +259,7 @@ static bool send_to(struct round *round, const struct subscriber_view *sub, uint
 	int ret;
 
 	if (sub->clusters_len > sizeof sub->clusters) {
-		leave_out(round, sub, REGISTRY_TRIES_OVERSIZE);
+		leave_out_subscriber(round, sub, REGISTRY_TRIES_OVERSIZE);
 		return true;
 	}
 	view = views_find(&round->views, clusters_of(sub), is_grouped(sub));
@@ -280,7 +280,7 @@ static bool send_to(struct round *round, const struct subscriber_view *sub, uint
 	return true;
 }
 
-static bool consider(struct round *round, const struct subscriber_view *sub)
+static bool consider_subscriber(struct round *round, const struct subscriber_view *sub)
 {
 	uint64_t life_ms = round->tools->config->push_subscriber_life_ms;
 	bool zombie = zombies_is_one(sub, health_now(round->tools->reg->seg), life_ms);
@@ -309,14 +309,14 @@ static void read_again(struct round *round, const struct audience_cursor *begin,
 }
 
 /* Each is considered by what was read after the last pause. */
-static int visit(struct round *round, const struct audience_cursor *begin, int n)
+static int visit_subscribers(struct round *round, const struct audience_cursor *begin, int n)
 {
 	const struct subscriber_view *last = NULL;
 	uint64_t slices = round->slices;
 	int i, ret;
 
 	for (i = 0; i < n; i++) {
-		bool done = consider(round, &round->batch[i]);
+		bool done = consider_subscriber(round, &round->batch[i]);
 
 		last = done ? &round->batch[i] : last;
 		round->subscribers += done;
@@ -341,7 +341,7 @@ static int visit_batch(struct round *round)
 		log_warning("op=push-audience shard=%u err=\"%s\"", round->shard, err_str(n));
 		return n;
 	}
-	n = visit(round, &begin, n);
+	n = visit_subscribers(round, &begin, n);
 	(void)deliver_flush(round->tools->deliver);
 	return n;
 }
@@ -361,7 +361,7 @@ static int visit_all(struct round *round)
 	return ret;
 }
 
-static int read_service(struct round *round, const struct service_key *key)
+static int read_round_service(struct round *round, const struct service_key *key)
 {
 	struct registry *reg = round->tools->reg;
 	struct service_stamp stamp;
@@ -391,7 +391,7 @@ static void observe(const struct round *round)
 static int push_all(struct round *round)
 {
 	struct service_key key = name_copy_key(&round->name);
-	int ret = read_service(round, &key);
+	int ret = read_round_service(round, &key);
 
 	if (ret < 0) {
 		if (ret != ERR_GONE)
@@ -407,7 +407,7 @@ static int push_all(struct round *round)
 	return ret;
 }
 
-static void run(void *arg)
+static void round_main(void *arg)
 {
 	struct round *round = arg;
 	int ret = push_all(round);
@@ -451,7 +451,7 @@ bool round_begin(struct round *round, const struct round_start *start)
 	round->waiting = round->full = round->cut = false;
 	round->zombies.count = 0;
 	memset(&round->cursor, 0, sizeof round->cursor);
-	round->fiber = fiber_new(run, round);
+	round->fiber = fiber_new(round_main, round);
 	if (round->fiber == NULL)
 		deliver_owe(round->tools->deliver, round->shard);
 	return round->fiber != NULL;

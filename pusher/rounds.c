@@ -13,7 +13,7 @@ int rounds_init(struct rounds *rounds, struct registry *reg, struct deliver *del
 
 /* ---- places ---------------------------------------------------------------------- */
 
-static void keep(struct rounds *rounds, struct round *round)
+static void keep_spare_round(struct rounds *rounds, struct round *round)
 {
 	if (rounds->spare == NULL)
 		rounds->spare = round;
@@ -21,7 +21,7 @@ static void keep(struct rounds *rounds, struct round *round)
 		round_free(&round);
 }
 
-static struct round *take(struct rounds *rounds)
+static struct round *take_spare(struct rounds *rounds)
 {
 	struct round *round = rounds->spare;
 
@@ -38,7 +38,7 @@ void rounds_free(struct rounds *rounds)
 	round_tools_free(&rounds->tools);
 }
 
-static uint64_t hash_of(const struct rounds *rounds, const struct name_copy *name)
+static uint64_t service_hash(const struct rounds *rounds, const struct name_copy *name)
 {
 	size_t n = (size_t)name->ns_len + 1 + name->name_len;
 
@@ -46,7 +46,7 @@ static uint64_t hash_of(const struct rounds *rounds, const struct name_copy *nam
 }
 
 /* 64 bits under a secret seed stand for the service. */
-static struct rounds_place *place_of(struct rounds *rounds, uint64_t hash)
+static struct rounds_place *place_of_service(struct rounds *rounds, uint64_t hash)
 {
 	for (unsigned i = 0; i < rounds->count; i++) {
 		if (rounds->places[i].hash == hash)
@@ -109,9 +109,9 @@ static void ask_to_leave(struct rounds *rounds, uint64_t cost_us)
 
 /* ---- beginning ------------------------------------------------------------------- */
 
-static void begin_round(struct rounds *rounds, const struct round_start *start, uint64_t hash)
+static void begin_in_place(struct rounds *rounds, const struct round_start *start, uint64_t hash)
 {
-	struct round *round = take(rounds);
+	struct round *round = take_spare(rounds);
 
 	if (round == NULL)
 		deliver_owe(rounds->tools.deliver, start->shard);
@@ -122,7 +122,7 @@ static void begin_round(struct rounds *rounds, const struct round_start *start, 
 			.cost_us = costs_of(&rounds->costs, hash),
 		};
 	else
-		keep(rounds, round);
+		keep_spare_round(rounds, round);
 }
 
 /* Who waits: first or cheapest, in turns, and the other one if there is no place for that. */
@@ -141,7 +141,7 @@ static uint32_t next_begin(struct rounds *rounds)
 	return WAITING_NONE;
 }
 
-static void fill_places(struct rounds *rounds)
+static void fill_round_places(struct rounds *rounds)
 {
 	struct waiting_service service;
 	uint32_t at;
@@ -149,7 +149,7 @@ static void fill_places(struct rounds *rounds)
 	while ((at = next_begin(rounds)) != WAITING_NONE) {
 		rounds->begun++;
 		service = waiting_take(&rounds->waiting, at);
-		begin_round(rounds, &service.start, service.hash);
+		begin_in_place(rounds, &service.start, service.hash);
 		waiting_release(&service);
 	}
 }
@@ -191,29 +191,29 @@ static void begin_after(struct rounds_place *place, const struct round_start *st
 	place->fast = start->fast;
 }
 
-static void begin_owed(struct rounds *rounds, const struct round_start *start, uint64_t hash)
+static void begin_owed_now(struct rounds *rounds, const struct round_start *start, uint64_t hash)
 {
-	if (place_of(rounds, hash) != NULL || waiting_find(&rounds->waiting, hash) != WAITING_NONE)
+	if (place_of_service(rounds, hash) != NULL || waiting_find(&rounds->waiting, hash) != WAITING_NONE)
 		deliver_owe(rounds->tools.deliver, start->shard);
 	else
-		begin_round(rounds, start, hash);
+		begin_in_place(rounds, start, hash);
 }
 
 void rounds_begin(struct rounds *rounds, const struct round_start *start)
 {
-	uint64_t hash = hash_of(rounds, start->name);
-	struct rounds_place *place = place_of(rounds, hash);
+	uint64_t hash = service_hash(rounds, start->name);
+	struct rounds_place *place = place_of_service(rounds, hash);
 	uint32_t at = waiting_find(&rounds->waiting, hash);
 
 	if (start->owed)
-		begin_owed(rounds, start, hash);
+		begin_owed_now(rounds, start, hash);
 	else if (place != NULL)
 		begin_after(place, start);
 	else if (at != WAITING_NONE)
 		waiting_renew(&rounds->waiting, at, start);
 	else if (round_is_needed(&rounds->tools, start->name))
 		add_waiting(rounds, start, hash);
-	fill_places(rounds);
+	fill_round_places(rounds);
 }
 
 /* ---- turns ----------------------------------------------------------------------- */
@@ -241,7 +241,7 @@ static bool have_views_room(const struct rounds *rounds, const struct round *rou
 	return rounds->places[i].round == round;
 }
 
-static bool may_go_on(const struct rounds *rounds, struct round *round)
+static bool round_may_go_on(const struct rounds *rounds, struct round *round)
 {
 	if (round->waiting)
 		round->waiting = !(round->full ? have_views_room(rounds, round) : have_instances_room(rounds, round));
@@ -256,7 +256,7 @@ static bool is_cheaper(const struct rounds_place *a, const struct rounds_place *
 }
 
 /* Who is to leave does so first. */
-static unsigned next_turn(struct rounds *rounds)
+static unsigned next_round_turn(struct rounds *rounds)
 {
 	bool oldest = rounds->turn++ % 2 == 1;
 	unsigned best = rounds->count;
@@ -266,7 +266,7 @@ static unsigned next_turn(struct rounds *rounds)
 
 		if (place->leaving)
 			return i;
-		if (!may_go_on(rounds, place->round) || (oldest && best < rounds->count))
+		if (!round_may_go_on(rounds, place->round) || (oldest && best < rounds->count))
 			continue;
 		if (best == rounds->count || is_cheaper(place, &rounds->places[best]))
 			best = i;
@@ -275,7 +275,7 @@ static unsigned next_turn(struct rounds *rounds)
 }
 
 /* Its service waits for the next one if it changed meanwhile, or if somebody was left over. */
-static void end_of(struct rounds *rounds, unsigned i)
+static void end_round_at(struct rounds *rounds, unsigned i)
 {
 	struct rounds_place place = rounds->places[i];
 	struct round *round = place.round;
@@ -295,7 +295,7 @@ static void end_of(struct rounds *rounds, unsigned i)
 		deliver_owe(rounds->tools.deliver, round->shard);
 	if (over || (place.again && round_is_needed(&rounds->tools, &round->name)))
 		add_waiting(rounds, &start, place.hash);
-	keep(rounds, round);
+	keep_spare_round(rounds, round);
 }
 
 static void note_name(struct rounds *rounds, const struct round *round)
@@ -312,13 +312,13 @@ bool rounds_step(struct rounds *rounds)
 	struct rounds_place *place;
 	unsigned i;
 
-	fill_places(rounds);
+	fill_round_places(rounds);
 	if (rounds->count == 0)
 		return false;
-	i = next_turn(rounds);
+	i = next_round_turn(rounds);
 	place = &rounds->places[i];
 	note_name(rounds, place->round);
 	if (round_step(place->round, rounds->slice_us, place->leaving))
-		end_of(rounds, i);
+		end_round_at(rounds, i);
 	return true;
 }

@@ -68,7 +68,7 @@ static void read_acks(struct schedule *s)
 	} while (s->unread > 0 && clock_mono_us() < end_us);
 }
 
-static void recover(struct schedule *s)
+static void recover_step(struct schedule *s)
 {
 	s->kind = "recover";
 	tour_recover(&s->tour);
@@ -167,7 +167,7 @@ static bool tour_is_due(struct schedule *s)
 }
 
 /* A slice of a round, or a batch of the tour. */
-static bool go_on(struct schedule *s)
+static bool step_round_or_tour(struct schedule *s)
 {
 	bool tour = tour_is_due(s);
 
@@ -185,7 +185,7 @@ static bool go_on(struct schedule *s)
 }
 
 /* False: nothing is due. */
-static bool step(struct schedule *s)
+static bool schedule_step(struct schedule *s)
 {
 	/* Not while stopping: resends stand in the segment. */
 	bool more = s->stopping ? false : deliver_due(&s->deliver);
@@ -199,9 +199,9 @@ static bool step(struct schedule *s)
 		return false;
 	/* The first tour has to know which shards have queued services. */
 	if (s->steps++ % 2 == 0 || s->starting)
-		more |= begin_changed(s) || go_on(s);
+		more |= begin_changed(s) || step_round_or_tour(s);
 	else
-		more |= go_on(s) || begin_changed(s);
+		more |= step_round_or_tour(s) || begin_changed(s);
 	return more;
 }
 
@@ -213,11 +213,11 @@ static bool timed_step(struct schedule *s)
 	s->what = STR("");
 	turn_begin(&s->turn, clock_mono_us());
 	if (s->recovering)
-		recover(s);
+		recover_step(s);
 	else if (s->unread > 0)
 		read_acks(s);
 	else
-		more = step(s);
+		more = schedule_step(s);
 	if (s->kind != NULL)
 		(void)turn_end(&s->turn, clock_mono_us(), s->kind, s->what);
 	note_owed(s);

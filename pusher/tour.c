@@ -55,7 +55,7 @@ static void next_audience(struct tour *tour)
 }
 
 /* Returns how many; 0: the audience is through. */
-static int read_batch(struct tour *tour)
+static int read_audience_batch(struct tour *tour)
 {
 	struct service_key key = name_copy_key(&tour->audience.name);
 	int n = 0;
@@ -67,7 +67,7 @@ static int read_batch(struct tour *tour)
 	return n < 0 ? 0 : n;
 }
 
-static void begin_owed(struct tour *tour)
+static void begin_owed_round(struct tour *tour)
 {
 	struct round_start start = {
 		.name = &tour->audience.name,
@@ -93,13 +93,13 @@ static bool needs_round(const struct tour *tour, const struct subscriber_view *s
 }
 
 /* True when a round was begun, which looks at the whole audience itself. */
-static bool visit(struct tour *tour, const struct subscriber_view *sub, uint64_t health_ms)
+static bool visit_subscriber(struct tour *tour, const struct subscriber_view *sub, uint64_t health_ms)
 {
 	bool zombie = zombies_is_one(sub, health_ms, tour->config->push_subscriber_life_ms);
 
 	tour->subscribers++;
 	if (needs_round(tour, sub, zombie)) {
-		begin_owed(tour);
+		begin_owed_round(tour);
 		return true;
 	}
 	if (zombie && zombies_may_drop(tour->deliver, (uint8_t)tour->shard, sub)) {
@@ -125,10 +125,10 @@ void tour_step(struct tour *tour)
 		next_audience(tour);
 		return;
 	}
-	n = read_batch(tour);
+	n = read_audience_batch(tour);
 	zombies_drop(&tour->zombies, tour->reg, tour->shard, tour->config->push_subscriber_life_ms);
 	for (i = 0; i < n; i++) {
-		if (visit(tour, &tour->batch[i], health_ms))
+		if (visit_subscriber(tour, &tour->batch[i], health_ms))
 			break;
 	}
 	if (i < n)
@@ -153,7 +153,7 @@ void tour_recover(struct tour *tour)
 		next_audience(tour);
 		return;
 	}
-	n = read_batch(tour);
+	n = read_audience_batch(tour);
 	for (i = 0; i < n; i++) {
 		if (recoverable(tour, &tour->batch[i]))
 			deliver_recover(tour->deliver, (uint8_t)tour->shard, &tour->batch[i]);

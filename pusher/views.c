@@ -25,14 +25,14 @@ void views_clear(struct views *views, struct datagrams *datagrams)
 	views_init(views, views->seed);
 }
 
-static uint64_t hash_of(const struct views *views, struct str clusters, bool grouped)
+static uint64_t view_hash(const struct views *views, struct str clusters, bool grouped)
 {
 	return XXH3_64bits_withSeed(clusters.p, clusters.n, views->seed + grouped);
 }
 
 struct push_view *views_find(struct views *views, struct str clusters, bool grouped)
 {
-	uint64_t hash = hash_of(views, clusters, grouped);
+	uint64_t hash = view_hash(views, clusters, grouped);
 	uint32_t i = views->cap == 0 ? NONE : views->buckets[hash & (views->cap - 1)];
 
 	for (; i != NONE; i = views->list[i].next) {
@@ -109,7 +109,7 @@ static void link_view(struct views *views, uint32_t i)
 	*bucket = i;
 }
 
-static bool grow(struct views *views)
+static bool views_grow(struct views *views)
 {
 	uint32_t cap = views->cap == 0 ? CAP_FIRST : 2 * views->cap;
 	struct push_view *list = realloc(views->list, cap * sizeof(*list));
@@ -134,7 +134,7 @@ struct push_view *views_add(struct views *views, const struct view_wish *wish, s
 	struct push_view *view;
 	char *text;
 
-	if ((views->count == views->cap && !grow(views)) || (text = malloc(clusters.n + 1)) == NULL)
+	if ((views->count == views->cap && !views_grow(views)) || (text = malloc(clusters.n + 1)) == NULL)
 		return NULL;
 	if (clusters.n > 0)
 		memcpy(text, clusters.p, clusters.n);
@@ -147,7 +147,7 @@ struct push_view *views_add(struct views *views, const struct view_wish *wish, s
 		.counted = !wish->one,
 		.plain = wish->plain,
 		.source = wish->source,
-		.hash = hash_of(views, clusters, wish->grouped),
+		.hash = view_hash(views, clusters, wish->grouped),
 		.pick = wish->pick,
 	};
 	views->picks += is_new_pick(views, wish);
