@@ -18,7 +18,7 @@ static uint64_t wishes(const struct audit *a)
 	return word_load(&header->check_wanted) + word_load(&header->corrupt);
 }
 
-static void begin(struct audit *a)
+static void begin_pass(struct audit *a)
 {
 	a->wishes = wishes(a);
 	a->running = word_load(&a->reg->seg->header->damaged_ms) == 0;
@@ -35,7 +35,7 @@ void audit_init(struct audit *a, struct registry *reg, const struct config *conf
 {
 	*a = (struct audit){ .reg = reg, .master_fd = master_fd };
 	audit_configure(a, config, mono_ms);
-	begin(a);
+	begin_pass(a);
 }
 
 void audit_configure(struct audit *a, const struct config *config, uint64_t mono_ms)
@@ -54,12 +54,12 @@ void audit_tick(struct audit *a, uint64_t mono_ms)
 		a->next_ms = mono_ms + a->period_ms;
 	due = due || (a->again_ms != 0 && mono_ms >= a->again_ms);
 	if (!a->running && (due || wishes(a) != a->wishes))
-		begin(a);
+		begin_pass(a);
 }
 
 /* ---- steps ------------------------------------------------------------------- */
 
-static void say(const char *text, void *arg)
+static void report_broken(const char *text, void *arg)
 {
 	struct audit *a = arg;
 
@@ -68,7 +68,7 @@ static void say(const char *text, void *arg)
 }
 
 /* Condemned at the first finding: if this process died at the next one, the master would know. */
-static void found(struct audit *a, unsigned broken)
+static void note_broken(struct audit *a, unsigned broken)
 {
 	struct segment *seg = a->reg->seg;
 
@@ -82,16 +82,16 @@ static void found(struct audit *a, unsigned broken)
 /* All that can be said of a shard which is written to all the time: it still is one of those left out. */
 static void check_beside_writers(struct audit *a, uint32_t slice)
 {
-	int ret = registry_check_busy(a->reg, a->shard, slice, say, a);
+	int ret = registry_check_busy(a->reg, a->shard, slice, report_broken, a);
 
 	if (ret > 0)
-		found(a, (unsigned)ret);
+		note_broken(a, (unsigned)ret);
 }
 
-static void check_shard(struct audit *a)
+static void audit_shard(struct audit *a)
 {
 	uint32_t slice = a->tries == 0 ? AUDIT_SLICE : 2 * AUDIT_SLICE;
-	int ret = registry_check_shard(a->reg, a->shard, slice, say, a);
+	int ret = registry_check_shard(a->reg, a->shard, slice, report_broken, a);
 
 	if (ret == ERR_AGAIN) {
 		if (a->tries + 1 == AUDIT_TRIES)
@@ -99,34 +99,34 @@ static void check_shard(struct audit *a)
 		return;
 	}
 	if (ret == ERR_CORRUPT)
-		say("a shard's lock is lost", a);
+		report_broken("a shard's lock is lost", a);
 	else if (ret < 0) /* no memory, or its holder is stuck: the next pass looks again */
 		log_warning("op=check-segment shard=%u err=\"%s\"", a->shard, err_str(ret));
-	found(a, ret == ERR_CORRUPT ? 1 : ret > 0 ? (unsigned)ret : 0);
+	note_broken(a, ret == ERR_CORRUPT ? 1 : ret > 0 ? (unsigned)ret : 0);
 	a->left[a->shard] = false;
 	a->done++;
 }
 
 /* It begins anew in a while, with all of them: what was found of the others is a minute old then. */
-static void leave_out(struct audit *a)
+static void leave_out_shards(struct audit *a)
 {
 	log_info("op=check-segment result=incomplete left=%u note=\"written to all the time\"", SHARDS_ALL - a->done);
 	a->again_ms = clock_mono_ms() + AUDIT_AGAIN_MS;
 }
 
-static void finish(struct audit *a)
+static void finish_pass(struct audit *a)
 {
 	struct segment *seg = a->reg->seg;
 	unsigned long long us = clock_mono_us() - a->began_us;
 
-	found(a, registry_check_rest(a->reg, say, a));
+	note_broken(a, registry_check_rest(a->reg, report_broken, a));
 	a->running = false;
 	/* What the check itself ran into is no reason for another one. */
 	if (a->broken > 0)
 		a->wishes = wishes(a);
 	__atomic_fetch_add(&seg->header->check_passes, 1, __ATOMIC_RELAXED);
 	if (a->broken == 0 && a->done < SHARDS_ALL)
-		leave_out(a);
+		leave_out_shards(a);
 	else if (a->broken == 0)
 		log_debug("op=check-segment result=clean steps=%u us=%llu", a->steps, us);
 	if (a->broken == 0)
@@ -143,13 +143,13 @@ static void sweep(void *arg)
 	for (a->shard = 0; a->shard < SHARDS_ALL; a->shard++) {
 		if (!a->left[a->shard])
 			continue;
-		check_shard(a);
+		audit_shard(a);
 		if (fiber_pause() < 0)
 			return;
 	}
 	a->waiting = a->done < SHARDS_ALL && ++a->tries < AUDIT_TRIES;
 	if (!a->waiting)
-		finish(a);
+		finish_pass(a);
 }
 
 bool audit_step(struct audit *a, struct slice *slice)

@@ -154,7 +154,7 @@ bool brake_asks(const struct brake *b, const struct brake_sight *sight)
 
 /* ---- judging -------------------------------------------------------------------- */
 
-static void publish(struct brake *b, const struct brake_sight *sight, uint64_t removed)
+static void publish_sight(struct brake *b, const struct brake_sight *sight, uint64_t removed)
 {
 	const struct census_count *all = &sight->evidence.all;
 
@@ -183,7 +183,7 @@ static void engage(struct brake *b, const struct brake_sight *sight, uint64_t re
 }
 
 /* Much is lost and goes, because it is of few sources. */
-static void pass(struct brake *b, const struct brake_sight *sight, uint64_t removed, bool asked)
+static void let_pass(struct brake *b, const struct brake_sight *sight, uint64_t removed, bool asked)
 {
 	if (asked && !b->passed)
 		log_warning("op=brake state=passed lost=%llu removed=%llu instances=%llu silent=%llu sources=%llu "
@@ -244,7 +244,7 @@ bool brake_judge(struct brake *b, const struct brake_sight *sight)
 		if (asked && too_many_silent(b->config, &sight->evidence.all))
 			engage(b, sight, removed);
 		else
-			pass(b, sight, removed, asked);
+			let_pass(b, sight, removed, asked);
 		break;
 	case BRAKE_HOLDING:
 		if ((cause = why_let_go(b, sight)) != RELEASES)
@@ -255,7 +255,7 @@ bool brake_judge(struct brake *b, const struct brake_sight *sight)
 			word_store(&b->state->state, brake_state_word(BRAKE_OPEN, sight->now_ms));
 		break;
 	}
-	publish(b, sight, removed);
+	publish_sight(b, sight, removed);
 	word_store(&b->state->held, brake_holds(b) ? sight->held : 0);
 	return brake_holds(b);
 }

@@ -14,7 +14,7 @@
 
 /* A source is a hash already, but one without a secret: who has a network to choose addresses from could choose those that
  * stand one behind the other. */
-static uint64_t hash_of(const struct census *c, uint32_t source)
+static uint64_t census_hash(const struct census *c, uint32_t source)
 {
 	return XXH3_64bits_withSeed(&source, sizeof(source), c->seed);
 }
@@ -25,7 +25,7 @@ static struct census_part *part_of(const struct census *c, uint64_t hash)
 }
 
 /* The row of the source, or the free one where it belongs; the part has rows. */
-static struct census_row *row_of(const struct census_part *part, uint64_t hash, uint32_t source)
+static struct census_row *census_row_of(const struct census_part *part, uint64_t hash, uint32_t source)
 {
 	uint32_t at = (uint32_t)hash & (part->cap - 1);
 
@@ -51,7 +51,7 @@ static void renew(struct census *c, struct census_part *part)
 	part->round = c->round;
 }
 
-static void grow(const struct census *c, struct census_part *part)
+static void grow_part(const struct census *c, struct census_part *part)
 {
 	struct census_part larger = *part;
 
@@ -63,7 +63,7 @@ static void grow(const struct census *c, struct census_part *part)
 		const struct census_row *row = &part->rows[i];
 
 		if (row->source != 0)
-			*row_of(&larger, hash_of(c, row->source), row->source) = *row;
+			*census_row_of(&larger, census_hash(c, row->source), row->source) = *row;
 	}
 	free(part->rows);
 	*part = larger;
@@ -95,22 +95,22 @@ void census_clear(struct census *c)
 
 static struct census_row *row_for(struct census *c, uint32_t source)
 {
-	uint64_t hash = hash_of(c, source);
+	uint64_t hash = census_hash(c, source);
 	struct census_part *part = part_of(c, hash);
 	struct census_row *row;
 
 	if (part->round != c->round)
 		renew(c, part);
-	row = part->cap == 0 ? NULL : row_of(part, hash, source);
+	row = part->cap == 0 ? NULL : census_row_of(part, hash, source);
 	if (row != NULL && row->source == source)
 		return row;
 	if (part->sources >= PART_SOURCES)
 		return NULL;
 	if (part->sources * 2 >= part->cap)
-		grow(c, part);
+		grow_part(c, part);
 	if (part->sources * 2 >= part->cap)
 		return NULL;
-	row = row_of(part, hash, source);
+	row = census_row_of(part, hash, source);
 	row->source = source;
 	part->sources++;
 	c->count.sources++;
@@ -138,9 +138,9 @@ void census_add(struct census *c, uint32_t source, enum expire_state state)
 
 const struct census_row *census_find(const struct census *c, uint32_t source)
 {
-	uint64_t hash = hash_of(c, source);
+	uint64_t hash = census_hash(c, source);
 	const struct census_part *part = part_of(c, hash);
-	const struct census_row *row = part->round != c->round || part->cap == 0 ? NULL : row_of(part, hash, source);
+	const struct census_row *row = part->round != c->round || part->cap == 0 ? NULL : census_row_of(part, hash, source);
 
 	return row != NULL && row->source == source ? row : NULL;
 }

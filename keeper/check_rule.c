@@ -39,7 +39,7 @@ void check_rt_update(struct check_rt *rt, const struct health_params *params, ui
 
 /* ---- when health flips ----------------------------------------------------- */
 
-static enum check_flip passed(struct check_counts *counts, bool good, uint64_t times)
+static enum check_flip count_passed(struct check_counts *counts, bool good, uint64_t times)
 {
 	counts->failed = 0;
 	if (good)
@@ -48,7 +48,7 @@ static enum check_flip passed(struct check_counts *counts, bool good, uint64_t t
 	return counts->passed >= times ? CHECK_UP : CHECK_STAY;
 }
 
-static enum check_flip failed(struct check_counts *counts, bool good, uint64_t times)
+static enum check_flip count_failed(struct check_counts *counts, bool good, uint64_t times)
 {
 	counts->passed = 0;
 	if (!good)
@@ -61,9 +61,9 @@ enum check_flip check_judge(struct check_counts *counts, enum check_verdict verd
 {
 	switch (verdict) {
 	case CHECK_PASSED:
-		return passed(counts, healthy && confirmed, times);
+		return count_passed(counts, healthy && confirmed, times);
 	case CHECK_FAILED:
-		return failed(counts, healthy || confirmed, times);
+		return count_failed(counts, healthy || confirmed, times);
 	case CHECK_REFUSED:
 		counts->passed = 0;
 		return healthy || confirmed ? CHECK_DOWN : CHECK_STAY;
@@ -92,7 +92,7 @@ static bool embedded_ipv4(const uint8_t address[16], uint8_t out[16])
 	return true;
 }
 
-static bool refused(const struct config *config, const uint8_t address[16])
+static bool is_refused(const struct config *config, const uint8_t address[16])
 {
 	for (uint32_t i = 0; i < config->checks_refuse_count; i++) {
 		if (address_in_range(address, config->checks_refuse[i].address, config->checks_refuse[i].bits))
@@ -105,8 +105,8 @@ bool check_may_connect(const struct config *config, const uint8_t address[16], i
 {
 	uint8_t inner[16];
 
-	if (port < 1 || port > UINT16_MAX || refused(config, address))
+	if (port < 1 || port > UINT16_MAX || is_refused(config, address))
 		return false;
 	/* ::1 has the form of an embedded 0.0.0.1. */
-	return address_is_loopback(address) || !embedded_ipv4(address, inner) || !refused(config, inner);
+	return address_is_loopback(address) || !embedded_ipv4(address, inner) || !is_refused(config, inner);
 }

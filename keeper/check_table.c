@@ -310,7 +310,7 @@ int check_table_sync(struct check_table *table, struct registry *reg, struct che
 
 /* ---- services -------------------------------------------------------------- */
 
-static uint32_t bucket_of(const struct check_table *table, uint32_t shard, uint64_t id)
+static uint32_t service_bucket(const struct check_table *table, uint32_t shard, uint64_t id)
 {
 	return split_place((uint32_t)((id * 64 + shard) * 0x9e3779b97f4a7c15ULL >> 32), table->bucket_count);
 }
@@ -330,14 +330,14 @@ static int room_for_bucket(struct check_table *table)
 }
 
 /* Those of the bucket that is split that belong to the new one. */
-static void split(struct check_table *table)
+static void split_service_bucket(struct check_table *table)
 {
 	uint32_t from = table->bucket_count == 0 ? 0 : split_next(table->bucket_count), new = table->bucket_count++;
 	struct check_service **link, *service;
 
 	table->buckets[new] = NULL;
 	for (link = &table->buckets[from]; (service = *link) != NULL;) {
-		if (bucket_of(table, service->shard, service->id) != new) {
+		if (service_bucket(table, service->shard, service->id) != new) {
 			link = &service->next;
 			continue;
 		}
@@ -355,10 +355,10 @@ struct check_service *check_table_learn(struct check_table *table, uint32_t shar
 	*new_r = false;
 	/* Without memory for more buckets the chains get longer. */
 	if (table->count >= table->bucket_count && room_for_bucket(table) == 0)
-		split(table);
+		split_service_bucket(table);
 	if (table->bucket_count == 0)
 		return NULL;
-	bucket = bucket_of(table, shard, entry.id);
+	bucket = service_bucket(table, shard, entry.id);
 	for (service = table->buckets[bucket]; service != NULL; service = service->next) {
 		if (service->id == entry.id && service->shard == shard)
 			return service;
@@ -388,7 +388,7 @@ static void service_free(struct check_table *table, struct check_service *servic
 
 void check_table_forget(struct check_table *table, struct check_service *service)
 {
-	struct check_service **link = &table->buckets[bucket_of(table, service->shard, service->id)];
+	struct check_service **link = &table->buckets[service_bucket(table, service->shard, service->id)];
 
 	while (*link != service)
 		link = &(*link)->next;

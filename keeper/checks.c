@@ -110,7 +110,7 @@ static void on_done(void *arg, const struct probe_result *result)
 		arm(c, 0);
 }
 
-static void begin(struct checks *c, struct check_target *target, int64_t port)
+static void begin_probe(struct checks *c, struct check_target *target, int64_t port)
 {
 	const struct check_cluster *cluster = target->cluster;
 	struct probe_order order = { .checker = &cluster->checker, .port = (uint16_t)port, .pace = &c->pace };
@@ -124,7 +124,7 @@ static void begin(struct checks *c, struct check_target *target, int64_t port)
 		c->table.probes++;
 }
 
-static void check(struct checks *c, struct check_target *target)
+static void begin_check(struct checks *c, struct check_target *target)
 {
 	static const struct probe_result refused = { .verdict = CHECK_FAILED, .rt = PROBE_RT_MAX, .why = "address" };
 	struct check_cluster *cluster = target->cluster;
@@ -139,7 +139,7 @@ static void check(struct checks *c, struct check_target *target)
 		metric_add(METRIC_CHECKS_REFUSED, 1);
 		conclude(c, target, &refused);
 	} else {
-		begin(c, target, port);
+		begin_probe(c, target, port);
 	}
 }
 
@@ -160,7 +160,7 @@ static void first_due(struct checks *c, struct check_cluster *cluster, uint64_t 
 	cluster->fresh = false;
 }
 
-static void consider(struct checks *c, struct check_cluster *cluster, uint64_t now_ms)
+static void consider_cluster(struct checks *c, struct check_cluster *cluster, uint64_t now_ms)
 {
 	if (cluster->fresh)
 		first_due(c, cluster, now_ms);
@@ -171,7 +171,7 @@ static void consider(struct checks *c, struct check_cluster *cluster, uint64_t n
 		check_table_run(&c->table, cluster);
 }
 
-static void schedule(struct checks *c, struct check_service *service, uint64_t due_ms, bool quiet)
+static void schedule_service(struct checks *c, struct check_service *service, uint64_t due_ms, bool quiet)
 {
 	if (service->quiet != quiet)
 		due_drop(service->quiet ? &c->quiet : &c->busy, &service->due);
@@ -182,13 +182,13 @@ static void schedule(struct checks *c, struct check_service *service, uint64_t d
 	}
 }
 
-static void forget(struct checks *c, struct check_service *service)
+static void forget_service(struct checks *c, struct check_service *service)
 {
 	due_drop(service->quiet ? &c->quiet : &c->busy, &service->due);
 	check_table_forget(&c->table, service);
 }
 
-static void visit(struct checks *c, struct check_service *service)
+static void visit_service(struct checks *c, struct check_service *service)
 {
 	int ret = check_table_sync(&c->table, c->reg, service);
 	uint64_t due_ms = UINT64_MAX, now_ms = clock_mono_ms();
@@ -199,21 +199,21 @@ static void visit(struct checks *c, struct check_service *service)
 	if (ret < 0 && ret != ERR_NOT_FOUND) {
 		log_warning("op=check-look shard=%u service=%#llx err=\"%s\"", service->shard, (unsigned long long)service->id,
 		            err_str(ret));
-		schedule(c, service, now_ms + CHECKS_RETRY_MS, service->quiet);
+		schedule_service(c, service, now_ms + CHECKS_RETRY_MS, service->quiet);
 		return;
 	}
 	if (ret < 0 || service->clusters == NULL) {
-		forget(c, service);
+		forget_service(c, service);
 		return;
 	}
 	for (struct check_cluster *cluster = service->clusters; cluster != NULL; cluster = cluster->next) {
-		consider(c, cluster, now_ms);
+		consider_cluster(c, cluster, now_ms);
 		quiet = quiet && cluster->checker.type == CHECKER_NONE;
 		if (cluster->due_ms < due_ms)
 			due_ms = cluster->due_ms;
 	}
 	/* A run that takes longer than its interval: looked at again in a while. */
-	schedule(c, service, due_ms > now_ms ? due_ms : now_ms + CHECKS_RETRY_MS, quiet);
+	schedule_service(c, service, due_ms > now_ms ? due_ms : now_ms + CHECKS_RETRY_MS, quiet);
 }
 
 static bool is_due(const struct due_heap *heap, uint64_t until_ms)
@@ -234,7 +234,7 @@ static bool visit_due(struct checks *c, struct due_heap *heap, uint64_t until_ms
 	shard = service->shard;
 	id = service->id;
 	c->looking = service;
-	visit(c, service);
+	visit_service(c, service);
 	c->looking = NULL;
 	(void)slice_spent(&c->slice, shard, id);
 	return true;
@@ -251,7 +251,7 @@ static void look_at_due(void *arg)
 	}
 }
 
-static void look(struct checks *c, uint64_t now_ms)
+static void look_for_slice(struct checks *c, uint64_t now_ms)
 {
 	if (c->looks == NULL && !is_due(&c->busy, now_ms) && !is_due(&c->quiet, c->quiet_ms))
 		return;
@@ -266,7 +266,7 @@ static void look(struct checks *c, uint64_t now_ms)
 		(void)slice_spent(&c->slice, c->looking->shard, c->looking->id);
 }
 
-static bool has_room(const struct checks *c)
+static bool has_probe_room(const struct checks *c)
 {
 	return c->table.run_first != NULL && c->table.probes < c->most;
 }
@@ -276,7 +276,7 @@ static uint64_t wait_ms(const struct checks *c, uint64_t now_ms)
 {
 	const struct due *first = due_first(&c->busy);
 
-	if (c->enabled && (c->looks != NULL || has_room(c) || is_due(&c->quiet, c->quiet_ms)))
+	if (c->enabled && (c->looks != NULL || has_probe_room(c) || is_due(&c->quiet, c->quiet_ms)))
 		return 0;
 	if (!c->enabled || first == NULL)
 		return UINT64_MAX;
@@ -290,18 +290,18 @@ uint64_t checks_step(struct checks *c)
 
 	slice_begin(&c->slice, "check");
 	if (c->enabled)
-		look(c, now_ms);
-	while (!over && has_room(c)) {
+		look_for_slice(c, now_ms);
+	while (!over && has_probe_room(c)) {
 		struct check_target *target = check_table_next(&c->table);
 		const struct check_service *service = target->cluster->service;
 
-		check(c, target);
+		begin_check(c, target);
 		over = slice_spent(&c->slice, service->shard, service->id);
 	}
 	return wait_ms(c, now_ms);
 }
 
-static void on_timer(struct ev_loop *loop, ev_timer *w, int events)
+static void on_checks_timer(struct ev_loop *loop, ev_timer *w, int events)
 {
 	struct checks *c = w->data;
 	char what[SLICE_WHAT];
@@ -329,7 +329,7 @@ void checks_learn(struct checks *c, uint32_t shard, struct keeper_entry entry)
 	if (!new)
 		return;
 	service->owner = c;
-	schedule(c, service, clock_mono_ms(), false);
+	schedule_service(c, service, clock_mono_ms(), false);
 	if (c->enabled)
 		arm(c, 0);
 }
@@ -372,7 +372,7 @@ void checks_init(struct checks *c, struct registry *reg, const struct config *co
 		c->random = clock_mono_us() | 1;
 	check_table_init(&c->table);
 	checks_configure(c);
-	ev_init(&c->timer, on_timer);
+	ev_init(&c->timer, on_checks_timer);
 	ev_set_priority(&c->timer, PROBE_PRIORITY);
 	c->timer.data = c;
 }

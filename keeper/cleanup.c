@@ -71,7 +71,7 @@ typedef int shard_fn(struct registry *reg, uint32_t shard, uint32_t budget);
 
 /* Shard by shard to its end: the registry remembers where it was in one shard only. An error
  * leaves the shard alone until its bit is set again. */
-static bool step(struct cleanup *c, uint64_t *bits, shard_fn *fn, const char *what, struct slice *slice)
+static bool step_shards(struct cleanup *c, uint64_t *bits, shard_fn *fn, const char *what, struct slice *slice)
 {
 	slice->kind = what;
 	while (*bits != 0) {
@@ -95,7 +95,7 @@ void cleanup_begin_drain(struct cleanup *c)
 
 bool cleanup_drain_step(struct cleanup *c, struct slice *slice)
 {
-	return step(c, &c->draining, registry_drain, "drain", slice);
+	return step_shards(c, &c->draining, registry_drain, "drain", slice);
 }
 
 void cleanup_begin_compact(struct cleanup *c, uint64_t mono_ms)
@@ -118,7 +118,7 @@ static int compact(struct registry *reg, uint32_t shard, uint32_t budget)
 
 bool cleanup_compact_step(struct cleanup *c, struct slice *slice)
 {
-	return step(c, &c->wasteful, compact, "compact", slice);
+	return step_shards(c, &c->wasteful, compact, "compact", slice);
 }
 
 static uint64_t ephemeral_count(struct cleanup *c)
@@ -139,7 +139,7 @@ bool cleanup_stale_step(struct cleanup *c, struct slice *slice)
 {
 	uint64_t left;
 
-	if (step(c, &c->stale, registry_drop_stale, "drop-stale", slice))
+	if (step_shards(c, &c->stale, registry_drop_stale, "drop-stale", slice))
 		return true;
 	left = ephemeral_count(c);
 	/* What clients registered meanwhile is not told apart: the number is for people. */

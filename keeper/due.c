@@ -5,7 +5,7 @@
 
 #define SMALLEST 64U
 
-static void put(struct due_heap *heap, uint32_t at, struct due *item)
+static void due_put(struct due_heap *heap, uint32_t at, struct due *item)
 {
 	heap->items[at] = item;
 	item->place = at + 1;
@@ -14,7 +14,7 @@ static void put(struct due_heap *heap, uint32_t at, struct due *item)
 static uint32_t rise(struct due_heap *heap, uint32_t at, const struct due *item)
 {
 	for (; at > 0 && heap->items[(at - 1) / 2]->at_ms > item->at_ms; at = (at - 1) / 2)
-		put(heap, at, heap->items[(at - 1) / 2]);
+		due_put(heap, at, heap->items[(at - 1) / 2]);
 	return at;
 }
 
@@ -27,7 +27,7 @@ static uint32_t sink(struct due_heap *heap, uint32_t at, const struct due *item)
 			child++;
 		if (heap->items[child]->at_ms >= item->at_ms)
 			break;
-		put(heap, at, heap->items[child]);
+		due_put(heap, at, heap->items[child]);
 		at = child;
 	}
 	return at;
@@ -36,10 +36,10 @@ static uint32_t sink(struct due_heap *heap, uint32_t at, const struct due *item)
 /* The place `at` is free, or holds item itself. */
 static void settle(struct due_heap *heap, uint32_t at, struct due *item)
 {
-	put(heap, sink(heap, rise(heap, at, item), item), item);
+	due_put(heap, sink(heap, rise(heap, at, item), item), item);
 }
 
-static int resize(struct due_heap *heap, uint32_t cap)
+static int due_resize(struct due_heap *heap, uint32_t cap)
 {
 	struct due **items = realloc(heap->items, cap * sizeof(items[0]));
 
@@ -55,7 +55,7 @@ int due_set(struct due_heap *heap, struct due *item, uint64_t at_ms)
 	uint32_t at = item->place - 1;
 
 	if (item->place == 0) {
-		if (heap->count == heap->cap && resize(heap, heap->cap == 0 ? SMALLEST : heap->cap * 2) < 0)
+		if (heap->count == heap->cap && due_resize(heap, heap->cap == 0 ? SMALLEST : heap->cap * 2) < 0)
 			return ERR_NOMEM;
 		at = heap->count++;
 	}
@@ -76,7 +76,7 @@ void due_drop(struct due_heap *heap, struct due *item)
 	if (last != item)
 		settle(heap, at, last);
 	if (heap->cap > SMALLEST && heap->count < heap->cap / 4)
-		(void)!resize(heap, heap->cap / 2);
+		(void)!due_resize(heap, heap->cap / 2);
 }
 
 struct due *due_first(const struct due_heap *heap)

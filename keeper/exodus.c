@@ -7,7 +7,7 @@
 #include "shared/metrics/metrics.h"
 #include "shared/shm/brake_state.h"
 
-static void begin(struct departures_source *source, uint64_t key, uint64_t count, uint64_t of)
+static void alarm_begin(struct departures_source *source, uint64_t key, uint64_t count, uint64_t of)
 {
 	char text[DEPARTURES_TEXT];
 
@@ -17,7 +17,7 @@ static void begin(struct departures_source *source, uint64_t key, uint64_t count
 	          (unsigned long long)count, (unsigned long long)of);
 }
 
-static void end(struct departures_source *source, uint64_t key, uint64_t count)
+static void alarm_end(struct departures_source *source, uint64_t key, uint64_t count)
 {
 	char text[DEPARTURES_TEXT];
 
@@ -38,8 +38,8 @@ void exodus_tick(struct segment *seg, const struct config *config, uint64_t inst
 		count = departures_count(source, mono_ms, config->brake_period_ms);
 		of = instances + count;
 		if (!alarm && config->brake_enabled && brake_too_many(config, count, of))
-			begin(source, key, count, of);
+			alarm_begin(source, key, count, of);
 		else if (alarm && !(config->brake_enabled && brake_too_many(config, count, of)))
-			end(source, key, count);
+			alarm_end(source, key, count);
 	}
 }

@@ -82,7 +82,7 @@ static void all_due(struct expiry_shard *s)
 
 /* ---- what the registry hints at -------------------------------------------- */
 
-static void failed(struct expiry *e, uint32_t shard, const char *what, int code)
+static void shard_failed(struct expiry *e, uint32_t shard, const char *what, int code)
 {
 	e->shards[shard].skip = true;
 	e->partial = true;
@@ -119,7 +119,7 @@ static bool pull_new(struct expiry *e, uint32_t shard)
 		return false;
 	n = pull(e, shard);
 	if (n < 0)
-		failed(e, shard, "expiry-pull", n);
+		shard_failed(e, shard, "expiry-pull", n);
 	else if (n < PULL)
 		s->last_id = last_id;
 	return n == PULL;
@@ -139,7 +139,7 @@ static bool follow_hints(struct expiry *e, uint32_t shard)
 
 /* ---- visits ---------------------------------------------------------------- */
 
-static void visit_begin(struct expiry *e, struct expiry_shard *s)
+static void begin_visit(struct expiry *e, struct expiry_shard *s)
 {
 	s->current = heap_pop(s);
 	s->visiting = true;
@@ -179,7 +179,7 @@ static uint64_t next_due(const struct expiry *e, const struct expiry_shard *s)
 	return s->visit.due_ms < latest ? s->visit.due_ms : latest;
 }
 
-static void visit_end(struct expiry *e, uint32_t shard)
+static void end_visit(struct expiry *e, uint32_t shard)
 {
 	struct expiry_shard *s = &e->shards[shard];
 	struct keeper_entry service = s->visit.service;
@@ -203,7 +203,7 @@ static void visit_failed(struct expiry *e, uint32_t shard, int code)
 {
 	struct expiry_shard *s = &e->shards[shard];
 
-	failed(e, shard, "expire", code);
+	shard_failed(e, shard, "expire", code);
 	s->visiting = false;
 	/* A shard that nobody can lock is tried again soon; a service that cannot be read must not stop its neighbours. */
 	s->current.due_ms = e->limit_ms + (code == ERR_LOCK ? 1 : EXPIRY_VISIT_MAX_MS);
@@ -220,13 +220,13 @@ static void take_signs(struct expiry *e, const struct expiry_shard *s)
 		census_add(&e->round.census, e->signs[i].source, (enum expire_state)e->signs[i].state);
 }
 
-static void hold(struct expiry *e, uint32_t shard)
+static void hold_shard(struct expiry *e, uint32_t shard)
 {
 	struct expiry_shard *s = &e->shards[shard];
 	int ret;
 
 	if (!s->visiting)
-		visit_begin(e, s);
+		begin_visit(e, s);
 	s->visit.flipped = s->visit.removed = 0;
 	s->visit.hold_removals = !e->removing;
 	ret = registry_expire(e->reg, shard, &s->visit);
@@ -236,7 +236,7 @@ static void hold(struct expiry *e, uint32_t shard)
 	if (ret < 0)
 		visit_failed(e, shard, ret);
 	else if (s->visit.gone || s->visit.done)
-		visit_end(e, shard);
+		end_visit(e, shard);
 }
 
 /* What a piece of a shard's turn came to. */
@@ -255,12 +255,12 @@ static enum piece piece(struct expiry *e, uint32_t shard)
 		all_due(s);
 	if (!s->visiting && (s->count == 0 || s->heap[0].due_ms > e->limit_ms))
 		return PIECE_NONE;
-	hold(e, shard);
+	hold_shard(e, shard);
 	return s->skip ? PIECE_NONE : PIECE_HOLD;
 }
 
 /* New services are pulled in one go, though in many slices: the registry remembers the place in one shard only. */
-static void next_turn(struct expiry *e, enum piece done)
+static void next_shard_turn(struct expiry *e, enum piece done)
 {
 	e->quiet = done == PIECE_NONE ? e->quiet + 1 : 0;
 	e->holds += done == PIECE_HOLD;
@@ -272,7 +272,7 @@ static void next_turn(struct expiry *e, enum piece done)
 
 /* ---- rounds of the count of sources ----------------------------------------- */
 
-static void begin_round(struct expiry *e, bool asked)
+static void begin_census_round(struct expiry *e, bool asked)
 {
 	e->round.number++;
 	e->round.ready_ms = asked ? e->now_ms : e->now_ms + EXPIRY_VISIT_MAX_MS;
@@ -281,7 +281,7 @@ static void begin_round(struct expiry *e, bool asked)
 }
 
 /* A first pass is over. */
-static void end_round(struct expiry *e)
+static void end_census_round(struct expiry *e)
 {
 	if (e->now_ms < e->round.ready_ms)
 		return;
@@ -289,7 +289,7 @@ static void end_round(struct expiry *e)
 	e->fresh = e->round.asked;
 	e->fresh_lost = e->lost;
 	e->fresh_removed = brake_window(e->brake, e->now_ms);
-	begin_round(e, false);
+	begin_census_round(e, false);
 }
 
 static struct brake_sight sight_of(const struct expiry *e)
@@ -313,12 +313,12 @@ static bool count_again(struct expiry *e)
 {
 	struct brake_sight sight;
 
-	end_round(e);
+	end_census_round(e);
 	sight = sight_of(e);
 	if (!brake_asks(e->brake, &sight) ||
 	    (e->fresh && e->fresh_lost == e->lost && e->fresh_removed == brake_window(e->brake, e->now_ms)))
 		return false;
-	begin_round(e, true);
+	begin_census_round(e, true);
 	e->held = 0;
 	expiry_visit_all(e);
 	return true;
@@ -405,7 +405,7 @@ bool expiry_step(struct expiry *e, struct slice *slice)
 		uint32_t shard = e->cursor;
 		enum piece done = piece(e, shard);
 
-		next_turn(e, done);
+		next_shard_turn(e, done);
 		if (slice_spent(slice, shard, done == PIECE_HOLD ? e->shards[shard].visit.service.id : 0))
 			break;
 	}

@@ -29,7 +29,7 @@ uint32_t gone_count(const struct brake_gone *place, uint64_t bucket)
 }
 
 /* Its own place, else the oldest, emptied: nobody inherits a count. */
-static struct brake_gone *place_for(struct brake_gone *places, uint32_t source, uint64_t bucket)
+static struct brake_gone *gone_place(struct brake_gone *places, uint32_t source, uint64_t bucket)
 {
 	struct brake_gone *set = &places[source % BRAKE_GONE_SETS * BRAKE_GONE_WAYS], *oldest = set;
 
@@ -47,7 +47,7 @@ static struct brake_gone *place_for(struct brake_gone *places, uint32_t source, 
  * than what it lost lately. */
 void gone_add(struct brake_gone *places, uint32_t source, uint64_t bucket)
 {
-	struct brake_gone *place = place_for(places, source, bucket);
+	struct brake_gone *place = gone_place(places, source, bucket);
 	uint32_t first = (uint32_t)(place->count >> 32), count = low(place->count);
 
 	if (place->last == 0 || low(bucket) - first >= BRAKE_BUCKETS) {

@@ -55,7 +55,7 @@ struct probe_result probe_failed(const char *why, int error)
 
 /* ---- connections ----------------------------------------------------------- */
 
-static int known(struct probe *probe, int error)
+static int known_at_once(struct probe *probe, int error)
 {
 	probe->error = error;
 	probe->at_once = true;
@@ -73,12 +73,12 @@ int probe_connect(struct probe *probe, const struct probe_order *order)
 		len = address_to_sockaddr(order->address, order->port, family, &sa);
 	}
 	if (len == 0)
-		return known(probe, EHOSTUNREACH); /* link-local without a zone */
+		return known_at_once(probe, EHOSTUNREACH); /* link-local without a zone */
 	probe->fd = socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	if (probe->fd < 0)
-		return lacks(errno) ? ERR_IO : known(probe, errno);
+		return lacks(errno) ? ERR_IO : known_at_once(probe, errno);
 	if (connect(probe->fd, (const struct sockaddr *)&sa, len) < 0 && errno != EINPROGRESS)
-		return known(probe, errno);
+		return known_at_once(probe, errno);
 	probe_wait(probe, EV_WRITE);
 	return 0;
 }
@@ -114,7 +114,7 @@ void probe_load_modules(void)
 			kinds[i]->load_modules();
 }
 
-static void release(struct probe *probe)
+static void release_probe(struct probe *probe)
 {
 	ev_io_stop(probe->loop, &probe->io);
 	ev_timer_stop(probe->loop, &probe->limit);
@@ -132,11 +132,11 @@ static void finish_or_wait(struct probe *probe, int events)
 
 	if (!probe->kind->step(probe, events, &result))
 		return;
-	release(probe);
+	release_probe(probe);
 	done(arg, &result);
 }
 
-static void step(struct probe *probe, int events)
+static void step_probe(struct probe *probe, int events)
 {
 	struct turn *turn = probe->pace == NULL ? NULL : probe->pace->turn;
 	char peer[PROBE_PEER]; /* the probe may be gone at the end */
@@ -174,7 +174,7 @@ static void on_io(struct ev_loop *loop, ev_io *w, int events)
 	if (!probe->at_once && has_to_wait(probe))
 		return;
 	(void)loop;
-	step(probe, events & (EV_READ | EV_WRITE));
+	step_probe(probe, events & (EV_READ | EV_WRITE));
 }
 
 /* What the descriptor is ready for, of what it waits for. */
@@ -195,21 +195,21 @@ static int ready_now(const struct probe *probe)
 	return events & probe->io.events;
 }
 
-static void on_limit(struct ev_loop *loop, ev_timer *w, int events)
+static void on_probe_limit(struct ev_loop *loop, ev_timer *w, int events)
 {
 	struct probe *probe = w->data;
 
 	(void)loop;
 	(void)events;
 	/* The loop asks timers first: an answer that lies there came in time, it was only not looked at. */
-	step(probe, ready_now(probe) | EV_TIMER);
+	step_probe(probe, ready_now(probe) | EV_TIMER);
 }
 
-static void watch(struct probe *probe)
+static void watch_probe(struct probe *probe)
 {
 	ev_init(&probe->io, on_io);
 	ev_set_priority(&probe->io, PROBE_PRIORITY);
-	ev_init(&probe->limit, on_limit);
+	ev_init(&probe->limit, on_probe_limit);
 	ev_set_priority(&probe->limit, PROBE_PRIORITY);
 	probe->limit.repeat = PROBE_LIMIT_MS / 1000.0;
 	probe->io.data = probe->limit.data = probe;
@@ -236,9 +236,9 @@ int probe_start(struct ev_loop *loop, const struct probe_order *order, probe_don
 	*probe = (struct probe){ .kind = kind, .loop = loop, .fd = -1, .done = done, .arg = arg, .pace = order->pace };
 	probe->began_us = clock_mono_us();
 	name_peer(probe, order);
-	watch(probe);
+	watch_probe(probe);
 	if ((ret = kind->begin(probe, order)) < 0) {
-		release(probe);
+		release_probe(probe);
 		return ret;
 	}
 	/* Known already: told from the loop all the same. */
@@ -251,6 +251,6 @@ int probe_start(struct ev_loop *loop, const struct probe_order *order, probe_don
 void probe_stop(struct probe **probe)
 {
 	if (*probe != NULL)
-		release(*probe);
+		release_probe(*probe);
 	*probe = NULL;
 }

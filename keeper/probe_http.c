@@ -30,7 +30,7 @@ struct http_probe {
 
 /* ---- request --------------------------------------------------------------- */
 
-static bool is_token(struct str s)
+static bool is_header_name(struct str s)
 {
 	static const char marks[] = "!#$%&'*+-.^_`|~";
 
@@ -53,7 +53,7 @@ static bool is_value(struct str s)
 }
 
 /* A request without a body on a connection of its own: these would say something else. */
-static bool is_ours(struct str name)
+static bool is_own_header(struct str name)
 {
 	static const char *const names[] = { "connection", "content-length",    "expect", "keep-alive", "te",
 		                             "trailer",    "transfer-encoding", "upgrade" };
@@ -83,8 +83,8 @@ static bool next_header(struct str *list, struct str *name_r, struct str *value_
 
 		*name_r = str_trim(name);
 		*value_r = str_trim(value);
-		if (value_r->n > 0 && memchr(value.p, ':', value.n) == NULL && is_token(*name_r) && is_value(*value_r) &&
-		    !is_ours(*name_r))
+		if (value_r->n > 0 && memchr(value.p, ':', value.n) == NULL && is_header_name(*name_r) && is_value(*value_r) &&
+		    !is_own_header(*name_r))
 			return true;
 	}
 	return false;
@@ -102,7 +102,7 @@ struct headers {
 	uint32_t *places; /* by a hash of the name: number in the list, plus one; 0: free */
 };
 
-static uint32_t hash_of(struct str name)
+static uint32_t header_hash(struct str name)
 {
 	uint32_t hash = 2166136261U;
 
@@ -111,9 +111,9 @@ static uint32_t hash_of(struct str name)
 	return hash;
 }
 
-static uint32_t *place_of(const struct headers *h, struct str name)
+static uint32_t *header_place(const struct headers *h, struct str name)
 {
-	uint32_t at = hash_of(name) & h->mask;
+	uint32_t at = header_hash(name) & h->mask;
 
 	while (h->places[at] != 0 && !str_ieq(h->list[h->places[at] - 1].name, name))
 		at = (at + 1) & h->mask;
@@ -122,7 +122,7 @@ static uint32_t *place_of(const struct headers *h, struct str name)
 
 static bool has_header(const struct headers *h, struct str name)
 {
-	return *place_of(h, name) != 0;
+	return *header_place(h, name) != 0;
 }
 
 static void free_headers(struct headers *h)
@@ -145,7 +145,7 @@ static int read_headers(struct headers *h, struct str text)
 		return ERR_NOMEM;
 	}
 	while (next_header(&text, &name, &value)) {
-		uint32_t *place = place_of(h, name);
+		uint32_t *place = header_place(h, name);
 
 		if (*place != 0)
 			h->list[*place - 1].again = true;
@@ -169,7 +169,7 @@ static void put_path(struct buf *b, struct str path)
 	}
 }
 
-static void put_host(struct buf *b, const struct probe_order *order)
+static void put_host_header(struct buf *b, const struct probe_order *order)
 {
 	char text[ADDRESS_TEXT];
 
@@ -201,7 +201,7 @@ static int write_request(struct buf *b, const struct probe_order *order)
 	put_path(b, order->checker->path);
 	BUF_LIT(b, " HTTP/1.1\r\n");
 	if (!has_header(&headers, STR("host")))
-		put_host(b, order);
+		put_host_header(b, order);
 	if (!has_header(&headers, STR("user-agent")))
 		BUF_LIT(b, "User-Agent: VIPServer\r\n");
 	put_headers(b, &headers);
@@ -210,7 +210,7 @@ static int write_request(struct buf *b, const struct probe_order *order)
 	return buf_failed(b) ? ERR_NOMEM : 0;
 }
 
-static int begin(struct probe *probe, const struct probe_order *order)
+static int begin_http(struct probe *probe, const struct probe_order *order)
 {
 	struct http_probe *http = (struct http_probe *)probe;
 
@@ -223,21 +223,21 @@ static int begin(struct probe *probe, const struct probe_order *order)
 
 /* ---- answer ---------------------------------------------------------------- */
 
-static bool is_digit(char c)
+static bool is_status_digit(char c)
 {
 	return c >= '0' && c <= '9';
 }
 
 /* 0: not the beginning of an answer. */
-static int status_of(const char s[STATUS_BYTES])
+static int answer_status(const char s[STATUS_BYTES])
 {
-	if (memcmp(s, "HTTP/1.", 7) != 0 || (s[7] != '0' && s[7] != '1') || s[8] != ' ' || !is_digit(s[9]) || !is_digit(s[10]) ||
-	    !is_digit(s[11]) || (s[12] != ' ' && s[12] != '\r' && s[12] != '\n'))
+	if (memcmp(s, "HTTP/1.", 7) != 0 || (s[7] != '0' && s[7] != '1') || s[8] != ' ' || !is_status_digit(s[9]) ||
+	    !is_status_digit(s[10]) || !is_status_digit(s[11]) || (s[12] != ' ' && s[12] != '\r' && s[12] != '\n'))
 		return 0;
 	return (s[9] - '0') * 100 + (s[10] - '0') * 10 + (s[11] - '0');
 }
 
-static struct probe_result judge(const struct probe *probe, int status)
+static struct probe_result judge_status(const struct probe *probe, int status)
 {
 	struct probe_result result = { .rt = PROBE_RT_MAX, .why = "status", .detail = status };
 
@@ -273,7 +273,7 @@ static bool read_status(struct http_probe *http, struct probe_result *result_r)
 	}
 	http->got += (size_t)n;
 	if (http->got == STATUS_BYTES) {
-		http->result = judge(&http->probe, status_of(http->status));
+		http->result = judge_status(&http->probe, answer_status(http->status));
 		http->judged = true;
 	}
 	return false;
@@ -306,13 +306,13 @@ static bool connected(struct http_probe *http, struct probe_result *result_r)
 	return write_rest(http, result_r);
 }
 
-static bool late(const struct http_probe *http, struct probe_result *result_r)
+static bool late_http(const struct http_probe *http, struct probe_result *result_r)
 {
 	*result_r = http->judged ? http->result : probe_timed_out();
 	return true;
 }
 
-static bool step(struct probe *probe, int events, struct probe_result *result_r)
+static bool step_http(struct probe *probe, int events, struct probe_result *result_r)
 {
 	struct http_probe *http = (struct http_probe *)probe;
 
@@ -326,12 +326,12 @@ static bool step(struct probe *probe, int events, struct probe_result *result_r)
 		*result_r = http->result;
 		return true;
 	}
-	return (events & EV_TIMER) ? late(http, result_r) : false;
+	return (events & EV_TIMER) ? late_http(http, result_r) : false;
 }
 
-static void end(struct probe *probe)
+static void end_http(struct probe *probe)
 {
 	buf_free(&((struct http_probe *)probe)->request);
 }
 
-const struct probe_kind probe_http = { sizeof(struct http_probe), begin, step, end, NULL };
+const struct probe_kind probe_http = { sizeof(struct http_probe), begin_http, step_http, end_http, NULL };

@@ -96,7 +96,7 @@ static piece_fn *const pieces[] = {
 	[STAGE_ROWS] = row_piece,
 };
 
-static void call(struct mysql_probe *my, bool first, int ready)
+static void call_piece(struct mysql_probe *my, bool first, int ready)
 {
 	int waits = pieces[my->stage](my, first, ready);
 	int events = ((waits & MYSQL_WAIT_READ) ? EV_READ : 0) | ((waits & MYSQL_WAIT_WRITE) ? EV_WRITE : 0);
@@ -143,7 +143,7 @@ static struct probe_result wrong_answer(const char *why)
 	return (struct probe_result){ .verdict = CHECK_REFUSED, .rt = PROBE_RT_MAX, .why = why };
 }
 
-static void judge(struct mysql_probe *my, struct probe_result result)
+static void judge_mysql(struct mysql_probe *my, struct probe_result result)
 {
 	my->judged = true;
 	my->result = result;
@@ -156,7 +156,7 @@ static bool after_connect(struct mysql_probe *my)
 {
 	if (!my->ok) {
 		if (!my->judged)
-			judge(my, failure(my));
+			judge_mysql(my, failure(my));
 		return true;
 	}
 	probe_renew(&my->probe);
@@ -171,11 +171,11 @@ static bool after_query(struct mysql_probe *my)
 	if (my->ok)
 		my->rows = mysql_use_result(my->mysql);
 	if (my->rows == NULL) {
-		judge(my, my->ok && mysql_errno(my->mysql) == 0 ? wrong_answer("no rows") : failure(my));
+		judge_mysql(my, my->ok && mysql_errno(my->mysql) == 0 ? wrong_answer("no rows") : failure(my));
 		return true;
 	}
 	if (!asks_read_only)
-		judge(my, probe_passed(&my->probe));
+		judge_mysql(my, probe_passed(&my->probe));
 	my->more = true;
 	my->stage = STAGE_ROWS;
 	return false;
@@ -198,12 +198,12 @@ static bool after_row(struct mysql_probe *my)
 {
 	if (my->ok) {
 		if (!my->judged)
-			judge(my, judge_read_only(my));
+			judge_mysql(my, judge_read_only(my));
 		return ++my->row_count >= ROWS_MOST;
 	}
 	my->more = mysql_errno(my->mysql) != 0;
 	if (!my->judged)
-		judge(my, my->more ? failure(my) : wrong_answer("no rows"));
+		judge_mysql(my, my->more ? failure(my) : wrong_answer("no rows"));
 	return true;
 }
 
@@ -219,7 +219,7 @@ static int wait_flags(int events)
 	return ((events & EV_READ) ? MYSQL_WAIT_READ : 0) | ((events & EV_WRITE) ? MYSQL_WAIT_WRITE : 0);
 }
 
-static bool step(struct probe *probe, int events, struct probe_result *result_r)
+static bool step_mysql(struct probe *probe, int events, struct probe_result *result_r)
 {
 	struct mysql_probe *my = (struct mysql_probe *)probe;
 	enum stage before = my->stage;
@@ -228,13 +228,13 @@ static bool step(struct probe *probe, int events, struct probe_result *result_r)
 	/* The library may close the descriptor. */
 	ev_io_stop(probe->loop, &probe->io);
 	if (my->waits && wait_flags(events) != 0)
-		call(my, false, wait_flags(events));
+		call_piece(my, false, wait_flags(events));
 	while (!my->waits && !(over = after(my)))
-		call(my, true, 0);
+		call_piece(my, true, 0);
 	if (!over && (events & EV_TIMER) && my->stage == before) {
 		over = true;
 		if (!my->judged)
-			judge(my, probe_timed_out());
+			judge_mysql(my, probe_timed_out());
 	}
 	*result_r = my->result;
 	return over;
@@ -269,7 +269,7 @@ static void set_options(MYSQL *mysql)
 
 static bool modules_loaded;
 
-static int begin(struct probe *probe, const struct probe_order *order)
+static int begin_mysql(struct probe *probe, const struct probe_order *order)
 {
 	struct mysql_probe *my = (struct mysql_probe *)probe;
 
@@ -286,14 +286,14 @@ static int begin(struct probe *probe, const struct probe_order *order)
 		return ERR_NOMEM;
 	/* The library would ask the system for the name of our own account, and tell it the peer. */
 	if (my->user[0] == '\0') {
-		judge(my, wrong_answer("no user"));
+		judge_mysql(my, wrong_answer("no user"));
 		probe->at_once = true;
 		return 0;
 	}
 	set_options(my->mysql);
 	address_text(order->address, my->host);
 	my->port = order->port;
-	call(my, true, 0);
+	call_piece(my, true, 0);
 	probe->at_once = !my->waits;
 	return 0;
 }
@@ -309,7 +309,7 @@ static void hang_up(struct mysql_probe *my)
 	mysql_close(my->mysql);
 }
 
-static void end(struct probe *probe)
+static void end_mysql(struct probe *probe)
 {
 	struct mysql_probe *my = (struct mysql_probe *)probe;
 
@@ -343,7 +343,7 @@ static void load_crypto(void)
 }
 
 /* The first mysql_init() also asks for the port that services call "mysql". */
-static void load_modules(void)
+static void load_mysql_modules(void)
 {
 	MYSQL *mysql = mysql_init(NULL);
 	char names[] = LOGINS, *rest = NULL;
@@ -357,4 +357,4 @@ static void load_modules(void)
 	load_crypto();
 }
 
-const struct probe_kind probe_mysql = { sizeof(struct mysql_probe), begin, step, end, load_modules };
+const struct probe_kind probe_mysql = { sizeof(struct mysql_probe), begin_mysql, step_mysql, end_mysql, load_mysql_modules };

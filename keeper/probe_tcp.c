@@ -2,12 +2,12 @@
 /* Connected is all that is asked. */
 #include "keeper/probe_kind.h"
 
-static int begin(struct probe *probe, const struct probe_order *order)
+static int begin_tcp(struct probe *probe, const struct probe_order *order)
 {
 	return probe_connect(probe, order);
 }
 
-static bool step(struct probe *probe, int events, struct probe_result *result_r)
+static bool step_tcp(struct probe *probe, int events, struct probe_result *result_r)
 {
 	int error;
 
@@ -20,9 +20,9 @@ static bool step(struct probe *probe, int events, struct probe_result *result_r)
 	return true;
 }
 
-static void end(struct probe *probe)
+static void end_tcp(struct probe *probe)
 {
 	(void)probe;
 }
 
-const struct probe_kind probe_tcp = { sizeof(struct probe), begin, step, end, NULL };
+const struct probe_kind probe_tcp = { sizeof(struct probe), begin_tcp, step_tcp, end_tcp, NULL };

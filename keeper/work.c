@@ -10,7 +10,7 @@
 
 /* ---- the jobs -------------------------------------------------------------- */
 
-static bool stale_step(struct keeper *k, struct slice *slice)
+static bool stale_job(struct keeper *k, struct slice *slice)
 {
 	k->work.stale = cleanup_stale_step(&k->cleanup, slice);
 	/* Not before: if this process died on the way, its successor would not know that it has
@@ -20,22 +20,22 @@ static bool stale_step(struct keeper *k, struct slice *slice)
 	return k->work.stale;
 }
 
-static bool expire_step(struct keeper *k, struct slice *slice)
+static bool expire_job(struct keeper *k, struct slice *slice)
 {
 	return expiry_step(&k->expiry, slice);
 }
 
-static bool drain_step(struct keeper *k, struct slice *slice)
+static bool drain_job(struct keeper *k, struct slice *slice)
 {
 	return cleanup_drain_step(&k->cleanup, slice);
 }
 
-static bool compact_step(struct keeper *k, struct slice *slice)
+static bool compact_job(struct keeper *k, struct slice *slice)
 {
 	return cleanup_compact_step(&k->cleanup, slice);
 }
 
-static bool check_step(struct keeper *k, struct slice *slice)
+static bool audit_job(struct keeper *k, struct slice *slice)
 {
 	return audit_step(&k->audit, slice);
 }
@@ -46,8 +46,8 @@ typedef bool job_fn(struct keeper *k, struct slice *slice);
 enum job { JOB_STALE, JOB_EXPIRE, JOB_DRAIN, JOB_COMPACT, JOB_AUDIT, JOBS };
 
 static job_fn *const jobs[JOBS] = {
-	[JOB_STALE] = stale_step,     [JOB_EXPIRE] = expire_step, [JOB_DRAIN] = drain_step,
-	[JOB_COMPACT] = compact_step, [JOB_AUDIT] = check_step,
+	[JOB_STALE] = stale_job,     [JOB_EXPIRE] = expire_job, [JOB_DRAIN] = drain_job,
+	[JOB_COMPACT] = compact_job, [JOB_AUDIT] = audit_job,
 };
 
 /* ---- their turns ----------------------------------------------------------- */
@@ -79,7 +79,7 @@ static void on_work(struct ev_loop *loop, ev_idle *idle, int events)
 }
 
 /* While old instances are dropped, nothing else is done. */
-static void plan(struct keeper *k)
+static void plan_tick(struct keeper *k)
 {
 	k->work.todo = k->work.stale ? 1U << JOB_STALE : ((1U << JOBS) - 1) & ~(1U << JOB_STALE);
 	ev_idle_start(k->loop, &k->work.idle);
@@ -108,5 +108,5 @@ void work_begin(struct keeper *k)
 	cleanup_begin_compact(&k->cleanup, clock_mono_ms());
 	checks_tick(&k->checks);
 	audit_tick(&k->audit, clock_mono_ms());
-	plan(k);
+	plan_tick(k);
 }
