@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "pusher/ack.h"
 
+#include "shared/base/assert.h"
+
 /* Cursor with a sticky error, looked at once at the end. */
 struct cursor {
 	const char *p, *end;
@@ -42,6 +44,7 @@ static struct str take_string(struct cursor *c)
 	s.p = c->p;
 	while (c->p < c->end && *c->p != '"')
 		c->p += *c->p == '\\' && c->p + 1 < c->end ? 2 : 1;
+	ROSTER_ASSERT(c->p <= c->end);
 	s.n = (size_t)(c->p - s.p);
 	expect(c, '"');
 	return s;

@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "shared/base/assert.h"
+
 static struct datagram **datagram_bucket(const struct datagrams *set, uint64_t key)
 {
 	uint64_t mixed = key * 0x9e3779b97f4a7c15ULL;
@@ -39,6 +41,7 @@ struct datagram *datagram_new(struct datagrams *set, uint64_t key, struct str by
 
 struct datagram *datagram_hold(struct datagram *datagram)
 {
+	ROSTER_ASSERT(datagram->refs > 0);
 	datagram->refs++;
 	return datagram;
 }
@@ -49,10 +52,14 @@ void datagram_release(struct datagrams *set, struct datagram **datagram_p)
 	struct datagram **link;
 
 	*datagram_p = NULL;
-	if (datagram == NULL || --datagram->refs > 0)
+	if (datagram == NULL)
+		return;
+	ROSTER_ASSERT(datagram->refs > 0);
+	if (--datagram->refs > 0)
 		return;
 	for (link = datagram_bucket(set, datagram->key); *link != datagram; link = &(*link)->next)
-		;
+		ROSTER_ASSERT(*link != NULL); /* it stands in the bucket of its key */
+	ROSTER_ASSERT(set->count > 0 && set->bytes >= datagram->len);
 	*link = datagram->next;
 	set->count--;
 	set->bytes -= datagram->len;

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "pusher/ack.h"
+#include "shared/base/assert.h"
 #include "shared/base/clock.h"
 #include "shared/base/log.h"
 #include "shared/config/config.h"
@@ -51,12 +52,14 @@ static void drop_first_out(struct deliver *d, unsigned n)
 {
 	unsigned i;
 
+	ROSTER_ASSERT(n <= d->out_count);
 	for (i = 0; i < n; i++) {
 		d->out_bytes -= d->out[i].datagram->len;
 		datagram_release(&d->datagrams, &d->out[i].datagram);
 	}
 	d->out_count -= n;
 	memmove(d->out, d->out + n, d->out_count * sizeof d->out[0]);
+	ROSTER_ASSERT(d->out_count > 0 || d->out_bytes == 0);
 }
 
 /* The entry an item belongs to: NULL when its ACK came while the item waited for the socket. */
@@ -94,6 +97,7 @@ bool deliver_resend_owed(const struct subscriber_view *sub)
 
 void deliver_owe(struct deliver *d, uint8_t shard)
 {
+	ROSTER_ASSERT(shard < SHARDS); /* a subscriber is in no other */
 	d->owed |= 1ULL << shard;
 }
 
@@ -121,6 +125,7 @@ static void mark_items_sent(struct deliver *d, const struct deliver_item *items,
 	uint8_t shards[UDP_BATCH];
 	unsigned i;
 
+	ROSTER_ASSERT(count <= UDP_BATCH);
 	for (i = 0; i < count; i++) {
 		list[i] = (struct delivery){
 			.id = items[i].sub_id,
@@ -185,6 +190,7 @@ static void settle_failed(struct deliver *d, struct deliver_item *item, bool too
 	                          : inflight_match(d->inflight, item->address, item->port, item->key) == NULL;
 	char text[ADDRESS_TEXT];
 
+	ROSTER_ASSERT(item == d->out && d->out_count > 0);
 	metric_add(too_long ? METRIC_PUSH_OVERSIZE : METRIC_PUSH_SEND_ERRORS, 1);
 	if (counted && item->tries == 1)
 		metric_add(METRIC_PUSH_TOTAL, 1);
@@ -259,6 +265,8 @@ static uint32_t reserve_pace(struct deliver *d, const uint8_t address[16], uint1
 
 static void put_out(struct deliver *d, const struct deliver_item *item)
 {
+	ROSTER_ASSERT(d->out_count < UDP_BATCH);
+	ROSTER_ASSERT(item->tries == 1 || item->tries == 2);
 	d->out[d->out_count] = *item;
 	(void)datagram_hold(item->datagram);
 	d->out_bytes += item->datagram->len;
@@ -271,6 +279,7 @@ static void delay_new(struct deliver *d, const struct deliver_item *item, uint32
 	uint64_t now_ms = clock_mono_ms();
 	struct inflight_entry *entry = enter_flight(d, item, true);
 
+	ROSTER_ASSERT(item->tries > 0);
 	entry->tries = (uint8_t)(item->tries - 1);
 	inflight_delay(d->inflight, entry, now_ms, now_ms + wait_ms);
 }
@@ -318,6 +327,7 @@ void deliver_unsent(struct deliver *d, uint8_t shard, const struct subscriber_vi
 		.tries = why,
 	};
 
+	ROSTER_ASSERT(why == REGISTRY_TRIES_OVERSIZE || why == REGISTRY_TRIES_VIEWS);
 	if (old != NULL)
 		forget_entry(d, old, false);
 	metric_add(why == REGISTRY_TRIES_VIEWS ? METRIC_PUSH_VIEWS_REFUSED : METRIC_PUSH_OVERSIZE, 1);
@@ -348,6 +358,7 @@ static void send_held(struct deliver *d, struct inflight_entry *entry)
 {
 	struct deliver_item item = item_of(entry);
 
+	ROSTER_ASSERT(item.datagram != NULL); /* who waits for a turn or a resend holds its bytes */
 	inflight_hold(d->inflight, entry);
 	put_out(d, &item);
 }
@@ -424,8 +435,10 @@ static void flush_acked(struct deliver *d)
 
 static void accept_ack(struct deliver *d, struct inflight_entry *entry, uint64_t now_ms)
 {
+	ROSTER_ASSERT(entry->tries > 0); /* what was not sent cannot be acknowledged */
 	if (d->acked_count == sizeof d->acked / sizeof d->acked[0])
 		flush_acked(d);
+	ROSTER_ASSERT(d->acked_count < sizeof d->acked / sizeof d->acked[0]);
 	d->acked_shard[d->acked_count] = entry->shard;
 	d->acked[d->acked_count++] = (struct delivery){
 		.id = entry->sub_id,
@@ -483,11 +496,13 @@ static void clear_rest(struct deliver *d)
 		struct deliver_ack *ack = &d->rest[d->rest_first];
 
 		n = clear_acked(d, ack, left);
+		ROSTER_ASSERT(n <= left);
 		if (n == 0 && !ack->begun)
 			metric_add(stray_of(d, ack->address, ack->port, ack->key), 1);
 		ack->begun |= n > 0;
 		d->rest_first += n < left;
 	}
+	ROSTER_ASSERT(d->rest_first <= d->rest_count);
 	if (d->rest_first == d->rest_count)
 		d->rest_first = d->rest_count = 0;
 	if (d->acked_count > 0)
@@ -497,8 +512,10 @@ static void clear_rest(struct deliver *d)
 static void on_ack_datagram(void *arg, const uint8_t address[16], uint16_t port, struct str text)
 {
 	struct deliver *d = arg;
-	struct deliver_ack *ack = &d->rest[d->rest_count++];
+	struct deliver_ack *ack;
 
+	ROSTER_ASSERT(d->rest_count < UDP_BATCH);
+	ack = &d->rest[d->rest_count++];
 	*ack = (struct deliver_ack){ .port = port };
 	memcpy(ack->address, address, 16);
 	if (ack_parse(text, &ack->key) < 0)

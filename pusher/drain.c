@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "shared/base/assert.h"
 #include "shared/base/clock.h"
 #include "shared/base/log.h"
 #include "shared/config/config.h"
@@ -41,6 +42,7 @@ static bool take_from_shard(struct drain *drain, unsigned shard, uint64_t now_ms
 	int ret =
 	        registry_take_changed(drain->reg, shard, QUEUE_PUSHER, now_ms, drain->config->push_delay_ms, changed_r, &wait_ms);
 
+	ROSTER_ASSERT(shard < SHARDS && (drain->dirty >> shard & 1) != 0);
 	if (ret > 0)
 		return true;
 	if (ret < 0) {

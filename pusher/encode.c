@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "pusher/encode.h"
 
+#include "shared/base/assert.h"
 #include "shared/base/fiber.h"
 #include "shared/codec/gzip.h"
 #include "shared/codec/json_write.h"
@@ -85,6 +86,7 @@ static int try_pieces(struct encoder *encoder, struct str text)
 	size_t most = ENCODE_BYTES_MAX + (ENCODE_TEXT_MAX - text.n) / 16, sum = 0;
 	int ret;
 
+	ROSTER_ASSERT(text.n <= ENCODE_TEXT_MAX); /* or `most` would be anything */
 	for (size_t at = 0; at < text.n; at += PIECE_BYTES) {
 		size_t n = text.n - at < PIECE_BYTES ? text.n - at : PIECE_BYTES;
 
@@ -156,6 +158,7 @@ static int escape_hosts(struct encoder *encoder)
 	struct str hosts = buf_view(&encoder->hosts);
 	int ret = 0;
 
+	ROSTER_ASSERT(encoder->escaped.len == 0);
 	json_escape(&encoder->escaped, STR(LIST_HEAD));
 	for (size_t at = 0; at < hosts.n && ret == 0; at += BREATH_WEIGHT) {
 		size_t n = hosts.n - at < BREATH_WEIGHT ? hosts.n - at : BREATH_WEIGHT;
@@ -215,6 +218,8 @@ static int write_known(struct encoder *encoder, const struct encode_job *job, st
 	buf_reset(&encoder->metadata);
 	metadata_json(&encoder->metadata, job->view->metadata);
 	fields->metadata_json = buf_view(&encoder->metadata);
+	ROSTER_ASSERT(encoder->known && encoder->fate == 0);
+	ROSTER_ASSERT(!encoder->shape.empty || encoder->escaped.len == 0); /* else the hosts would come twice */
 	if (encoder->shape.empty)
 		list_reply(&encoder->data, &query, &encoder->shape, STR(""), fields);
 	else

@@ -6,6 +6,7 @@
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
+#include "shared/base/assert.h"
 #include "shared/base/split.h"
 
 #define NONE UINT32_MAX
@@ -55,7 +56,10 @@ static uint32_t bucket_of_key(const struct inflight *f, const uint8_t address[16
 
 static uint32_t index_of(const struct inflight *f, const struct inflight_entry *entry)
 {
-	return (uint32_t)(entry - f->entries);
+	uint32_t i = (uint32_t)(entry - f->entries);
+
+	ROSTER_ASSERT(i < f->fresh); /* not one from before the entries moved */
+	return i;
 }
 
 static void link_sub(struct inflight *f, uint32_t i)
@@ -72,8 +76,10 @@ static void unlink_sub(struct inflight *f, uint32_t i)
 	struct inflight_entry *entry = &f->entries[i];
 	uint32_t *link = &f->by_sub[bucket_of_sub(f, entry->shard, entry->sub_id)];
 
-	while (*link != i)
+	while (*link != i) {
+		ROSTER_ASSERT(*link != NONE); /* it stands in the bucket of its subscriber */
 		link = &f->entries[*link].next_sub;
+	}
 	*link = entry->next_sub;
 }
 
@@ -122,6 +128,7 @@ static void unlink_key(struct inflight *f, uint32_t i)
 		return;
 	}
 	link = key_link(f, entry->address, entry->port, entry->key);
+	ROSTER_ASSERT(*link == i);
 	*link = entry->next_key;
 	if (entry->next_same != NONE) {
 		f->entries[entry->next_same].next_key = entry->next_key;
@@ -134,6 +141,7 @@ static void split_bucket(struct inflight *f)
 {
 	uint32_t from = split_next(f->buckets), to = f->buckets++, sub = f->by_sub[from], key = f->by_key[from], next;
 
+	ROSTER_ASSERT(to < f->capacity); /* the tables have as many buckets as there is room for entries */
 	f->by_sub[from] = f->by_sub[to] = f->by_key[from] = f->by_key[to] = NONE;
 	for (; sub != NONE; sub = next) {
 		next = f->entries[sub].next_sub;
@@ -154,6 +162,7 @@ static void list_append(struct inflight *f, unsigned number, uint32_t i)
 	struct list *list = &f->lists[number];
 	struct inflight_entry *entry = &f->entries[i];
 
+	ROSTER_ASSERT(entry->list == LIST_NONE && number < LIST_WHEEL + WHEEL_SLOTS);
 	entry->list = (uint16_t)number;
 	entry->next = NONE;
 	entry->prev = list->last;
@@ -171,6 +180,7 @@ static void list_prepend(struct inflight *f, unsigned number, uint32_t i)
 	struct list *list = &f->lists[number];
 	struct inflight_entry *entry = &f->entries[i];
 
+	ROSTER_ASSERT(entry->list == LIST_NONE && number < LIST_WHEEL); /* the wheel's are counted */
 	entry->list = (uint16_t)number;
 	entry->prev = NONE;
 	entry->next = list->first;
@@ -188,6 +198,7 @@ static void list_leave(struct inflight *f, uint32_t i)
 
 	if (entry->list == LIST_NONE)
 		return;
+	ROSTER_ASSERT((entry->prev == NONE) == (list->first == i) && (entry->next == NONE) == (list->last == i));
 	if (entry->prev == NONE)
 		list->first = entry->next;
 	else
@@ -196,8 +207,10 @@ static void list_leave(struct inflight *f, uint32_t i)
 		list->last = entry->prev;
 	else
 		f->entries[entry->next].prev = entry->prev;
-	if (entry->list >= LIST_WHEEL)
+	if (entry->list >= LIST_WHEEL) {
+		ROSTER_ASSERT(f->delayed > 0);
 		f->delayed--;
+	}
 	entry->list = LIST_NONE;
 }
 
@@ -227,6 +240,7 @@ static int resize_all(struct inflight *f, uint32_t capacity)
 /* With nothing in it. */
 static void clear_tables(struct inflight *f)
 {
+	ROSTER_ASSERT(f->count == 0 && f->delayed == 0 && f->lists[LIST_WAITING].first == NONE);
 	f->free = NONE;
 	f->fresh = 0;
 	f->buckets = CAPACITY_MIN;
@@ -313,8 +327,10 @@ static uint32_t take_free(struct inflight *f)
 {
 	uint32_t i = f->free;
 
-	if (i == NONE)
+	if (i == NONE) {
+		ROSTER_ASSERT(f->fresh < f->capacity); /* room must have been reserved */
 		return f->fresh++;
+	}
 	f->free = f->entries[i].next;
 	return i;
 }
@@ -337,6 +353,7 @@ void inflight_remove(struct inflight *f, struct inflight_entry *entry)
 {
 	uint32_t i = index_of(f, entry);
 
+	ROSTER_ASSERT(f->count > 0);
 	list_leave(f, i);
 	unlink_sub(f, i);
 	unlink_key(f, i);
@@ -348,9 +365,11 @@ void inflight_remove(struct inflight *f, struct inflight_entry *entry)
 
 void inflight_wait(struct inflight *f, struct inflight_entry *entry)
 {
-	uint32_t i = index_of(f, entry);
+	uint32_t i = index_of(f, entry), last;
 
 	list_leave(f, i);
+	last = f->lists[LIST_WAITING].last;
+	ROSTER_ASSERT(last == NONE || f->entries[last].sent_ms <= entry->sent_ms); /* or the first would not be the oldest */
 	list_append(f, LIST_WAITING, i);
 }
 
@@ -367,6 +386,7 @@ void inflight_delay(struct inflight *f, struct inflight_entry *entry, uint64_t n
 	uint32_t i = index_of(f, entry);
 	uint64_t tick = (due_ms + WHEEL_MS - 1) / WHEEL_MS;
 
+	ROSTER_ASSERT(due_ms <= now_ms + INFLIGHT_DELAY_MAX_MS);
 	list_leave(f, i);
 	if (f->delayed == 0)
 		f->tick = now_ms / WHEEL_MS;
@@ -413,5 +433,6 @@ uint64_t inflight_next_due(const struct inflight *f)
 		if (f->lists[LIST_WHEEL + tick % WHEEL_SLOTS].first != NONE)
 			break;
 	}
+	ROSTER_ASSERT(tick < f->tick + WHEEL_SLOTS); /* whoever is delayed stands in a slot */
 	return tick * WHEEL_MS;
 }

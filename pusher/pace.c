@@ -6,6 +6,8 @@
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
+#include "shared/base/assert.h"
+
 #define SLOTS_MIN 1024U
 #define SLOTS_MAX (1U << 20)
 
@@ -24,6 +26,7 @@ static struct clock_slot *find_clock(struct clock_slot *slots, uint32_t size, ui
 {
 	uint32_t i = (uint32_t)(hash & (size - 1));
 
+	ROSTER_ASSERT(hash != 0); /* of a free place */
 	while (slots[i].hash != 0 && slots[i].hash != hash)
 		i = (i + 1) & (size - 1);
 	return &slots[i];
@@ -102,6 +105,7 @@ static struct clock_slot *clock_of(struct pace *pace, const uint8_t address[16],
 	hash = XXH3_64bits_withSeed(text, port != NULL ? 18 : 16, pace->seed) | 1;
 	slot = find_clock(pace->slots, pace->size, hash);
 	if (slot->hash == 0) {
+		ROSTER_ASSERT(pace->used + 1 < pace->size); /* without free places a search would not end */
 		slot->hash = hash;
 		slot->next_ns = 0;
 		pace->used++;

@@ -6,6 +6,8 @@
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
+#include "shared/base/assert.h"
+
 #define WAYS 8U
 #define BUCKETS (RECENT_SLOTS / WAYS)
 /* A slot is a fingerprint with these two bits of its own; 0: free. */
@@ -49,6 +51,7 @@ static unsigned way_of(const uint64_t *bucket, uint64_t print)
 {
 	unsigned i = 0;
 
+	ROSTER_ASSERT((print & BITS) == 0);
 	while (i < WAYS && ((bucket[i] & USED) == 0 || (bucket[i] & ~(uint64_t)BITS) != print))
 		i++;
 	return i;

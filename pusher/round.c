@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "shared/base/assert.h"
 #include "shared/base/clock.h"
 #include "shared/base/fiber.h"
 #include "shared/base/log.h"
@@ -57,6 +58,7 @@ void round_free(struct round **round_p)
 	if (round == NULL)
 		return;
 	fiber_end(&round->fiber);
+	ROSTER_ASSERT(round->views.count == 0); /* its fiber gave them back */
 	service_view_free(&round->view);
 	encoder_free(&round->encoder);
 	free(round);
@@ -182,6 +184,7 @@ static void log_refused(struct round *round, const struct subscriber_view *sub, 
 	};
 	char name[300], text[ADDRESS_TEXT];
 
+	ROSTER_ASSERT(why > VIEWS_OK && why <= VIEWS_TOO_LONG);
 	if (round->refused++ > 0 || !log_may(&tools->log, clock_mono_ms(), NULL))
 		return;
 	log_warning("op=push-views result=refused limit=%s most=%" PRIu64 " service=%s source=%s", rows[why].limit,
@@ -315,6 +318,7 @@ static int visit_subscribers(struct round *round, const struct audience_cursor *
 	uint64_t slices = round->slices;
 	int i, ret;
 
+	ROSTER_ASSERT(n <= (int)ROUND_BATCH);
 	for (i = 0; i < n; i++) {
 		bool done = consider_subscriber(round, &round->batch[i]);
 
@@ -416,6 +420,7 @@ static void round_main(void *arg)
 	if (ret < 0 && !round->cut)
 		deliver_owe(round->tools->deliver, round->shard);
 	drop_zombies(round);
+	ROSTER_ASSERT(round->tools->view_bytes >= round->views.bytes);
 	round->tools->view_bytes -= round->views.bytes;
 	views_clear(&round->views, &round->tools->deliver->datagrams);
 	encoder_forget(&round->encoder);
@@ -440,6 +445,7 @@ bool round_is_needed(struct round_tools *tools, const struct name_copy *name)
 
 bool round_begin(struct round *round, const struct round_start *start)
 {
+	ROSTER_ASSERT(round->fiber == NULL && round->views.count == 0); /* the one before is over */
 	round->name = *start->name;
 	round->shard = start->shard;
 	round->owed = start->owed;
@@ -462,6 +468,7 @@ bool round_step(struct round *round, uint64_t slice_us, bool gone)
 	uint64_t begun_us = clock_cpu_us();
 	bool over;
 
+	ROSTER_ASSERT(round->fiber != NULL);
 	round->slices++;
 	over = fiber_run(round->fiber, slice_us, gone);
 	/* One more, so that each slice counts. */

@@ -5,6 +5,8 @@
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
+#include "shared/base/assert.h"
+
 int rounds_init(struct rounds *rounds, struct registry *reg, struct deliver *deliver, const struct config *config)
 {
 	rounds->slice_us = ROUND_SLICE_US;
@@ -15,6 +17,7 @@ int rounds_init(struct rounds *rounds, struct registry *reg, struct deliver *del
 
 static void keep_spare_round(struct rounds *rounds, struct round *round)
 {
+	ROSTER_ASSERT(round->fiber == NULL); /* it is not under way */
 	if (rounds->spare == NULL)
 		rounds->spare = round;
 	else
@@ -34,6 +37,7 @@ void rounds_free(struct rounds *rounds)
 	waiting_clear(&rounds->waiting);
 	while (rounds->count > 0)
 		round_free(&rounds->places[--rounds->count].round);
+	ROSTER_ASSERT(rounds->tools.view_bytes == 0); /* without rounds there are no views */
 	round_free(&rounds->spare);
 	round_tools_free(&rounds->tools);
 }
@@ -113,6 +117,7 @@ static void begin_in_place(struct rounds *rounds, const struct round_start *star
 {
 	struct round *round = take_spare(rounds);
 
+	ROSTER_ASSERT(rounds->count < ROUNDS_MOST);
 	if (round == NULL)
 		deliver_owe(rounds->tools.deliver, start->shard);
 	else if (round_begin(round, start))
@@ -236,8 +241,10 @@ static bool have_views_room(const struct rounds *rounds, const struct round *rou
 
 	if (rounds->tools.view_bytes <= ROUNDS_VIEW_BYTES)
 		return true;
-	while (!rounds->places[i].round->full)
+	while (!rounds->places[i].round->full) {
 		i++;
+		ROSTER_ASSERT(i < rounds->count); /* one is full: who asks */
+	}
 	return rounds->places[i].round == round;
 }
 
@@ -288,6 +295,7 @@ static void end_round_at(struct rounds *rounds, unsigned i)
 		.fast = place.again ? place.fast : round->fast,
 	};
 
+	ROSTER_ASSERT(i < rounds->count);
 	rounds->count--;
 	memmove(&rounds->places[i], &rounds->places[i + 1], (rounds->count - i) * sizeof(place));
 	costs_note(&rounds->costs, place.hash, round->used_us, !round->cut && !round->owed);
@@ -302,6 +310,7 @@ static void note_name(struct rounds *rounds, const struct round *round)
 {
 	struct str name = name_copy_key(&round->name).name;
 
+	ROSTER_ASSERT(name.n <= sizeof(rounds->last));
 	if (name.n > 0)
 		memcpy(rounds->last, name.p, name.n);
 	rounds->what = str_make(rounds->last, name.n);
@@ -316,6 +325,7 @@ bool rounds_step(struct rounds *rounds)
 	if (rounds->count == 0)
 		return false;
 	i = next_round_turn(rounds);
+	ROSTER_ASSERT(i < rounds->count); /* one of them can always go on */
 	place = &rounds->places[i];
 	note_name(rounds, place->round);
 	if (round_step(place->round, rounds->slice_us, place->leaving))

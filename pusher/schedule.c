@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "pusher/schedule.h"
 
+#include "shared/base/assert.h"
 #include "shared/base/clock.h"
 #include "shared/base/log.h"
 #include "shared/config/config.h"
@@ -70,6 +71,7 @@ static void read_acks(struct schedule *s)
 
 static void recover_step(struct schedule *s)
 {
+	ROSTER_ASSERT(s->rounds.count == 0 && s->deliver.out_count == 0); /* nothing is sent before */
 	s->kind = "recover";
 	tour_recover(&s->tour);
 	s->recovering = s->tour.active;
@@ -122,6 +124,7 @@ static void begin_owed_tour(struct schedule *s, uint64_t now_ms)
 {
 	uint64_t later = s->starting ? drain_pending(&s->drain) & s->owed_shards : 0;
 
+	ROSTER_ASSERT(s->owed_shards != 0);
 	tour_begin(&s->tour, true, s->owed_shards & ~later);
 	s->starting = false;
 	s->owed_shards = later;
@@ -132,6 +135,7 @@ static bool begin_tour(struct schedule *s)
 {
 	uint64_t now_ms = clock_mono_ms();
 
+	ROSTER_ASSERT(!s->tour.active);
 	if (s->owed_at_ms <= now_ms) {
 		begin_owed_tour(s, now_ms);
 	} else if (s->sweep_at_ms <= now_ms) {
@@ -246,6 +250,7 @@ bool schedule_run(struct schedule *s)
 		more = timed_step(s);
 	} while (more && clock_mono_ms() < end_ms);
 	if (!more && s->deliver.blocked == UDP_SENT) {
+		ROSTER_ASSERT(s->deliver.out_count == 0);
 		inflight_trim(s->deliver.inflight);
 		pace_trim(s->deliver.pace, clock_mono_us());
 	}

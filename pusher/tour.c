@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "shared/base/assert.h"
 #include "shared/base/clock.h"
 #include "shared/base/log.h"
 #include "shared/config/config.h"
@@ -43,6 +44,7 @@ static void next_audience(struct tour *tour)
 {
 	int ret = registry_audience_after(tour->reg, tour->shard, tour->after, &tour->audience);
 
+	ROSTER_ASSERT(tour->active && tour->shard < SHARDS);
 	if (ret < 0)
 		log_warning("op=push-tour shard=%u err=\"%s\"", tour->shard, err_str(ret));
 	if (ret > 0) {
@@ -60,10 +62,12 @@ static int read_audience_batch(struct tour *tour)
 	struct service_key key = name_copy_key(&tour->audience.name);
 	int n = 0;
 
+	ROSTER_ASSERT(tour->inside);
 	if (!tour->cursor.end)
 		n = registry_subscribers(tour->reg, &key, &tour->cursor, tour->batch, ROUND_BATCH);
 	if (n < 0)
 		log_warning("op=push-tour shard=%u err=\"%s\"", tour->shard, err_str(n));
+	ROSTER_ASSERT(n <= (int)ROUND_BATCH);
 	return n < 0 ? 0 : n;
 }
 
@@ -77,6 +81,7 @@ static void begin_owed_round(struct tour *tour)
 		.fast = true,
 	};
 
+	ROSTER_ASSERT(tour->owed); /* a sweep begins none */
 	tour->inside = false;
 	rounds_begin(tour->rounds, &start);
 }
@@ -149,6 +154,7 @@ void tour_recover(struct tour *tour)
 {
 	int i, n;
 
+	ROSTER_ASSERT(!tour->owed);
 	if (!tour->inside) {
 		next_audience(tour);
 		return;

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "shared/base/assert.h"
 #include "shared/net/address.h"
 
 int udp_init(struct udp *udp, int fd, uint32_t overflow)
@@ -57,6 +58,7 @@ enum udp_result udp_send(struct udp *udp, const struct udp_out *out, unsigned co
 	unsigned ready = 0;
 	int n;
 
+	ROSTER_ASSERT(count <= UDP_BATCH);
 	*sent_r = 0;
 	while (ready < count && prepare_out(udp, ready, &out[ready]))
 		ready++;
@@ -66,6 +68,7 @@ enum udp_result udp_send(struct udp *udp, const struct udp_out *out, unsigned co
 			return result_of(errno);
 		*sent_r += (unsigned)n;
 	}
+	ROSTER_ASSERT(*sent_r == ready);
 	if (ready < count) {
 		errno = EAFNOSUPPORT; /* an IPv6 destination and an IPv4 socket */
 		return UDP_FAILED;

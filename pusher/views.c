@@ -6,6 +6,8 @@
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
+#include "shared/base/assert.h"
+
 #define CAP_FIRST 8U
 #define NONE UINT32_MAX
 
@@ -105,6 +107,7 @@ static void link_view(struct views *views, uint32_t i)
 {
 	uint32_t *bucket = &views->buckets[views->list[i].hash & (views->cap - 1)];
 
+	ROSTER_ASSERT(i < views->cap);
 	views->list[i].next = *bucket;
 	*bucket = i;
 }
@@ -115,6 +118,7 @@ static bool views_grow(struct views *views)
 	struct push_view *list = realloc(views->list, cap * sizeof(*list));
 	uint32_t *buckets;
 
+	ROSTER_ASSERT((cap & (cap - 1)) == 0); /* a hash is cut to it */
 	if (list == NULL)
 		return false;
 	views->list = list;

@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "shared/base/assert.h"
+
 void waiting_clear(struct waiting *waiting)
 {
 	while (waiting->count > 0)
@@ -47,6 +49,7 @@ bool waiting_add(struct waiting *waiting, const struct round_start *start, uint6
 	struct waiting_service *service = &waiting->list[waiting->count];
 	struct name_copy *name = malloc(sizeof(*name));
 
+	ROSTER_ASSERT(waiting->count < WAITING_MOST);
 	if (name == NULL)
 		return false;
 	*name = *start->name;
@@ -60,6 +63,7 @@ void waiting_renew(struct waiting *waiting, uint32_t at, const struct round_star
 {
 	struct round_start *old = &waiting->list[at].start;
 
+	ROSTER_ASSERT(at < waiting->count);
 	old->changed = start->changed;
 	old->fast = start->fast;
 }
@@ -68,6 +72,7 @@ struct waiting_service waiting_take(struct waiting *waiting, uint32_t at)
 {
 	struct waiting_service service = waiting->list[at];
 
+	ROSTER_ASSERT(at < waiting->count);
 	waiting->count--;
 	memmove(&waiting->list[at], &waiting->list[at + 1], (waiting->count - at) * sizeof(service));
 	return service;
@@ -75,6 +80,7 @@ struct waiting_service waiting_take(struct waiting *waiting, uint32_t at)
 
 void waiting_release(struct waiting_service *service)
 {
+	ROSTER_ASSERT(service->start.name == service->name);
 	free(service->name);
 	service->start.name = service->name = NULL;
 }

@@ -2,6 +2,7 @@
 #include "pusher/zombies.h"
 
 #include "pusher/deliver.h"
+#include "shared/base/assert.h"
 #include "shared/base/clock.h"
 #include "shared/base/log.h"
 #include "shared/config/config.h"
@@ -40,6 +41,7 @@ void zombies_drop(struct zombies *zombies, struct registry *reg, uint32_t shard,
 	uint64_t health_ms = health_now(reg->seg);
 	int ret;
 
+	ROSTER_ASSERT(count <= ZOMBIES_BATCH);
 	zombies->count = 0;
 	if (count == 0 || health_ms <= life_ms)
 		return;
