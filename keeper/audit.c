@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "shared/base/assert.h"
 #include "shared/base/clock.h"
 #include "shared/base/log.h"
 #include "shared/base/word.h"
@@ -20,6 +21,7 @@ static uint64_t wishes(const struct audit *a)
 
 static void begin_pass(struct audit *a)
 {
+	ROSTER_ASSERT(a->fiber == NULL); /* that of the pass before is over */
 	a->wishes = wishes(a);
 	a->running = word_load(&a->reg->seg->header->damaged_ms) == 0;
 	a->waiting = false;
@@ -103,6 +105,7 @@ static void audit_shard(struct audit *a)
 	else if (ret < 0) /* no memory, or its holder is stuck: the next pass looks again */
 		log_warning("op=check-segment shard=%u err=\"%s\"", a->shard, err_str(ret));
 	note_broken(a, ret == ERR_CORRUPT ? 1 : ret > 0 ? (unsigned)ret : 0);
+	ROSTER_ASSERT(a->left[a->shard] && a->done < SHARDS_ALL);
 	a->left[a->shard] = false;
 	a->done++;
 }
@@ -110,6 +113,7 @@ static void audit_shard(struct audit *a)
 /* It begins anew in a while, with all of them: what was found of the others is a minute old then. */
 static void leave_out_shards(struct audit *a)
 {
+	ROSTER_ASSERT(a->done < SHARDS_ALL);
 	log_info("op=check-segment result=incomplete left=%u note=\"written to all the time\"", SHARDS_ALL - a->done);
 	a->again_ms = clock_mono_ms() + AUDIT_AGAIN_MS;
 }
@@ -119,6 +123,7 @@ static void finish_pass(struct audit *a)
 	struct segment *seg = a->reg->seg;
 	unsigned long long us = clock_mono_us() - a->began_us;
 
+	ROSTER_ASSERT(a->running && !a->waiting);
 	note_broken(a, registry_check_rest(a->reg, report_broken, a));
 	a->running = false;
 	/* What the check itself ran into is no reason for another one. */
@@ -140,6 +145,7 @@ static void sweep(void *arg)
 {
 	struct audit *a = arg;
 
+	ROSTER_ASSERT(a->tries < AUDIT_TRIES);
 	for (a->shard = 0; a->shard < SHARDS_ALL; a->shard++) {
 		if (!a->left[a->shard])
 			continue;

@@ -2,6 +2,7 @@
 #include "keeper/brake.h"
 
 #include "keeper/gone.h"
+#include "shared/base/assert.h"
 #include "shared/base/log.h"
 #include "shared/base/word.h"
 #include "shared/metrics/metrics.h"
@@ -35,6 +36,7 @@ static void set_width(struct brake *b)
 {
 	uint64_t width = (b->config->brake_period_ms + BRAKE_BUCKETS - 1) / BRAKE_BUCKETS;
 
+	ROSTER_ASSERT(width > 0); /* times are divided by it */
 	if (b->state->width_ms == width)
 		return;
 	if (b->state->width_ms != 0) /* in a new segment nothing was counted, and looking would give it memory */
@@ -198,6 +200,7 @@ static void let_go(struct brake *b, const struct brake_sight *sight, enum releas
 {
 	uint64_t since = brake_state_since(b->state->state);
 
+	ROSTER_ASSERT(cause < RELEASES);
 	clear_buckets(b->state);
 	FAULT("brake-let-go");
 	word_store(&b->state->state, brake_state_word(BRAKE_RELEASED, sight->now_ms));

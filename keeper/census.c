@@ -6,6 +6,8 @@
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
+#include "shared/base/assert.h"
+
 #define ROWS_SMALLEST 16U
 #define ROWS_SPARE 8U /* a table with fewer than one row in so many taken is given back */
 #define PART_SOURCES (CENSUS_SOURCES / CENSUS_PARTS)
@@ -29,6 +31,7 @@ static struct census_row *census_row_of(const struct census_part *part, uint64_t
 {
 	uint32_t at = (uint32_t)hash & (part->cap - 1);
 
+	ROSTER_ASSERT(part->sources < part->cap); /* the search ends at a free row */
 	while (part->rows[at].source != 0 && part->rows[at].source != source)
 		at = (at + 1) & (part->cap - 1);
 	return &part->rows[at];
@@ -65,6 +68,7 @@ static void grow_part(const struct census *c, struct census_part *part)
 		if (row->source != 0)
 			*census_row_of(&larger, census_hash(c, row->source), row->source) = *row;
 	}
+	ROSTER_ASSERT(larger.cap > part->cap);
 	free(part->rows);
 	*part = larger;
 }
@@ -123,6 +127,7 @@ void census_add(struct census *c, uint32_t source, enum expire_state state)
 
 	if (row == NULL)
 		return;
+	ROSTER_ASSERT(state != EXPIRE_REMOVED); /* only a second pass removes, and it counts nothing */
 	c->count.instances++;
 	if (state == EXPIRE_HEARD) {
 		/* Whatever is lost of it, it is not silent. */
@@ -134,6 +139,7 @@ void census_add(struct census *c, uint32_t source, enum expire_state state)
 		c->count.carried += row->heard == 0;
 		row->lost++;
 	}
+	ROSTER_ASSERT(c->count.silent <= c->count.sources && c->count.carried <= c->count.instances);
 }
 
 const struct census_row *census_find(const struct census *c, uint32_t source)

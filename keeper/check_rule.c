@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "shared/base/assert.h"
 #include "shared/net/address.h"
 
 #define FIRST_MS 2000U
@@ -59,6 +60,7 @@ static enum check_flip count_failed(struct check_counts *counts, bool good, uint
 
 enum check_flip check_judge(struct check_counts *counts, enum check_verdict verdict, bool healthy, bool confirmed, uint64_t times)
 {
+	ROSTER_ASSERT(counts->passed == 0 || counts->failed == 0); /* each ends the other's row */
 	switch (verdict) {
 	case CHECK_PASSED:
 		return count_passed(counts, healthy && confirmed, times);

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "shared/base/assert.h"
 #include "shared/base/breath.h"
 #include "shared/base/fiber.h"
 #include "shared/base/log.h"
@@ -20,6 +21,7 @@
 
 static void run_append(struct check_table *table, struct check_cluster *cluster)
 {
+	ROSTER_ASSERT(!cluster->running && cluster->turn < cluster->count);
 	cluster->run_next = NULL;
 	cluster->run_prev = table->run_last;
 	if (table->run_last != NULL)
@@ -34,6 +36,8 @@ static void run_remove(struct check_table *table, struct check_cluster *cluster)
 {
 	if (!cluster->running)
 		return;
+	ROSTER_ASSERT((cluster->run_prev == NULL) == (table->run_first == cluster));
+	ROSTER_ASSERT((cluster->run_next == NULL) == (table->run_last == cluster));
 	if (cluster->run_prev != NULL)
 		cluster->run_prev->run_next = cluster->run_next;
 	else
@@ -61,6 +65,7 @@ struct check_target *check_table_next(struct check_table *table)
 
 	if (cluster == NULL)
 		return NULL;
+	ROSTER_ASSERT(cluster->running && cluster->turn < cluster->count);
 	target = cluster->targets[cluster->turn++];
 	run_remove(table, cluster);
 	if (cluster->turn < cluster->count)
@@ -73,6 +78,7 @@ struct check_target *check_table_next(struct check_table *table)
 static void target_free(struct check_table *table, struct check_target *target)
 {
 	if (target->probe != NULL) {
+		ROSTER_ASSERT(table->probes > 0);
 		table->stop(&target->probe);
 		table->probes--;
 	}
@@ -108,6 +114,7 @@ static struct check_target *target_insert(struct check_cluster *cluster, uint32_
 	}
 	if ((target = calloc(1, sizeof(*target))) == NULL)
 		return NULL;
+	ROSTER_ASSERT(at <= cluster->count && cluster->count < cluster->cap);
 	memmove(targets + at + 1, targets + at, (cluster->count - at) * sizeof(targets[0]));
 	targets[at] = target;
 	cluster->count++;
@@ -157,6 +164,7 @@ static void targets_keep(struct check_table *table, struct check_cluster *cluste
 		}
 		(void)!breathe(&breath, TARGET_WEIGHT); /* what is half taken apart cannot be left: to the end all the same */
 	}
+	ROSTER_ASSERT(kept == cluster->seen_targets);
 	cluster->count = kept;
 	cluster->turn = before_turn;
 	if (running && cluster->turn < cluster->count)
@@ -241,6 +249,8 @@ static int cluster_sync(struct check_service *service, const struct persistent_l
 	bool new = cluster == NULL;
 	int ret = 0;
 
+	ROSTER_ASSERT(look->name_len <= sizeof(look->name) && look->checker_len <= sizeof(look->checker));
+	ROSTER_ASSERT(look->rows <= PERSISTENT_ROWS);
 	if (new && (cluster = cluster_new(service, name)) == NULL)
 		return ERR_NOMEM;
 	if (cluster->seen != service->look)
@@ -335,6 +345,7 @@ static void split_service_bucket(struct check_table *table)
 	uint32_t from = table->bucket_count == 0 ? 0 : split_next(table->bucket_count), new = table->bucket_count++;
 	struct check_service **link, *service;
 
+	ROSTER_ASSERT(new < table->bucket_cap);
 	table->buckets[new] = NULL;
 	for (link = &table->buckets[from]; (service = *link) != NULL;) {
 		if (service_bucket(table, service->shard, service->id) != new) {
@@ -352,6 +363,7 @@ struct check_service *check_table_learn(struct check_table *table, uint32_t shar
 	struct check_service *service = NULL;
 	uint32_t bucket;
 
+	ROSTER_ASSERT(shard < SHARDS);
 	*new_r = false;
 	/* Without memory for more buckets the chains get longer. */
 	if (table->count >= table->bucket_count && room_for_bucket(table) == 0)
@@ -390,8 +402,11 @@ void check_table_forget(struct check_table *table, struct check_service *service
 {
 	struct check_service **link = &table->buckets[service_bucket(table, service->shard, service->id)];
 
-	while (*link != service)
+	ROSTER_ASSERT(service->due.place == 0 && table->count > 0);
+	while (*link != service) {
+		ROSTER_ASSERT(*link != NULL); /* it stands in the bucket of its id */
 		link = &(*link)->next;
+	}
 	*link = service->next;
 	table->count--;
 	service_free(table, service);
@@ -413,6 +428,7 @@ void check_table_free(struct check_table *table)
 			service_free(table, service);
 		}
 	}
+	ROSTER_ASSERT(table->probes == 0 && table->run_first == NULL);
 	free(table->buckets);
 	table->buckets = NULL;
 	table->bucket_count = table->bucket_cap = table->count = 0;

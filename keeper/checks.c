@@ -6,6 +6,7 @@
 #include <sys/random.h>
 #include <sys/resource.h>
 
+#include "shared/base/assert.h"
 #include "shared/base/clock.h"
 #include "shared/base/log.h"
 #include "shared/metrics/metrics.h"
@@ -102,6 +103,7 @@ static void on_done(void *arg, const struct probe_result *result)
 	struct check_target *target = arg;
 	struct checks *c = target->cluster->service->owner;
 
+	ROSTER_ASSERT(target->probe != NULL && c->table.probes > 0);
 	target->probe = NULL;
 	c->table.probes--;
 	conclude(c, target, result);
@@ -116,6 +118,8 @@ static void begin_probe(struct checks *c, struct check_target *target, int64_t p
 	struct probe_order order = { .checker = &cluster->checker, .port = (uint16_t)port, .pace = &c->pace };
 	const struct probe_result unmade = { .verdict = CHECK_UNMADE };
 
+	ROSTER_ASSERT(target->probe == NULL && c->table.probes < c->most);
+	ROSTER_ASSERT(port > 0 && port <= UINT16_MAX);
 	memcpy(order.address, target->address, sizeof(order.address));
 	metric_add(protocols[cluster->checker.type].made, 1);
 	if (c->start(c->loop, &order, on_done, target, &target->probe) < 0)
@@ -233,6 +237,7 @@ static bool visit_due(struct checks *c, struct due_heap *heap, uint64_t until_ms
 		return false;
 	shard = service->shard;
 	id = service->id;
+	ROSTER_ASSERT(c->looking == NULL);
 	c->looking = service;
 	visit_service(c, service);
 	c->looking = NULL;
@@ -295,6 +300,7 @@ uint64_t checks_step(struct checks *c)
 		struct check_target *target = check_table_next(&c->table);
 		const struct check_service *service = target->cluster->service;
 
+		ROSTER_ASSERT(service->owner == c);
 		begin_check(c, target);
 		over = slice_spent(&c->slice, service->shard, service->id);
 	}
@@ -328,6 +334,7 @@ void checks_learn(struct checks *c, uint32_t shard, struct keeper_entry entry)
 	}
 	if (!new)
 		return;
+	ROSTER_ASSERT(service->due.place == 0);
 	service->owner = c;
 	schedule_service(c, service, clock_mono_ms(), false);
 	if (c->enabled)

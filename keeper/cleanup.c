@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "keeper/cleanup.h"
 
+#include "shared/base/assert.h"
 #include "shared/base/log.h"
 #include "shared/metrics/metrics.h"
 #include "shared/registry/registry_keeper.h"
@@ -53,6 +54,7 @@ bool cleanup_judge(struct cleanup *c, uint32_t shard, struct keeper_entry servic
 {
 	if (mark->run == c->run)
 		return false;
+	ROSTER_ASSERT(mark->empty_runs < CLEANUP_EMPTY_RUNS);
 	mark->run = c->run;
 	if (instances > 0) {
 		mark->empty_runs = 0;

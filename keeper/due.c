@@ -3,10 +3,13 @@
 
 #include <stdlib.h>
 
+#include "shared/base/assert.h"
+
 #define SMALLEST 64U
 
 static void due_put(struct due_heap *heap, uint32_t at, struct due *item)
 {
+	ROSTER_ASSERT(at < heap->count);
 	heap->items[at] = item;
 	item->place = at + 1;
 }
@@ -41,8 +44,10 @@ static void settle(struct due_heap *heap, uint32_t at, struct due *item)
 
 static int due_resize(struct due_heap *heap, uint32_t cap)
 {
-	struct due **items = realloc(heap->items, cap * sizeof(items[0]));
+	struct due **items;
 
+	ROSTER_ASSERT(cap >= heap->count);
+	items = realloc(heap->items, cap * sizeof(items[0]));
 	if (items == NULL)
 		return ERR_NOMEM;
 	heap->items = items;
@@ -58,6 +63,8 @@ int due_set(struct due_heap *heap, struct due *item, uint64_t at_ms)
 		if (heap->count == heap->cap && due_resize(heap, heap->cap == 0 ? SMALLEST : heap->cap * 2) < 0)
 			return ERR_NOMEM;
 		at = heap->count++;
+	} else {
+		ROSTER_ASSERT(at < heap->count && heap->items[at] == item); /* not in another heap */
 	}
 	item->at_ms = at_ms;
 	settle(heap, at, item);
@@ -71,6 +78,7 @@ void due_drop(struct due_heap *heap, struct due *item)
 
 	if (item->place == 0)
 		return;
+	ROSTER_ASSERT(at < heap->count && heap->items[at] == item); /* not in another heap */
 	item->place = 0;
 	last = heap->items[--heap->count];
 	if (last != item)

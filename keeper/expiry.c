@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "shared/base/assert.h"
 #include "shared/base/clock.h"
 #include "shared/base/log.h"
 #include "shared/metrics/metrics.h"
@@ -16,8 +17,10 @@
 
 static bool heap_resize(struct expiry_shard *s, uint32_t cap)
 {
-	struct expiry_entry *heap = realloc(s->heap, cap * sizeof(*heap));
+	struct expiry_entry *heap;
 
+	ROSTER_ASSERT(cap >= s->count);
+	heap = realloc(s->heap, cap * sizeof(*heap));
 	if (heap == NULL)
 		return false;
 	s->heap = heap;
@@ -41,6 +44,7 @@ static void heap_push(struct expiry_shard *s, struct expiry_entry entry)
 {
 	uint32_t at = s->count++;
 
+	ROSTER_ASSERT(at < s->cap);
 	while (at > 0 && s->heap[(at - 1) / 2].due_ms > entry.due_ms) {
 		s->heap[at] = s->heap[(at - 1) / 2];
 		at = (at - 1) / 2;
@@ -50,9 +54,12 @@ static void heap_push(struct expiry_shard *s, struct expiry_entry entry)
 
 static struct expiry_entry heap_pop(struct expiry_shard *s)
 {
-	struct expiry_entry top = s->heap[0], last = s->heap[--s->count];
+	struct expiry_entry top, last;
 	uint32_t at = 0, child;
 
+	ROSTER_ASSERT(s->count > 0);
+	top = s->heap[0];
+	last = s->heap[--s->count];
 	while ((child = 2 * at + 1) < s->count) {
 		if (child + 1 < s->count && s->heap[child + 1].due_ms < s->heap[child].due_ms)
 			child++;
@@ -100,6 +107,7 @@ static int pull(struct expiry *e, uint32_t shard)
 	if (!heap_reserve(s, PULL + 1U))
 		return ERR_NOMEM;
 	n = registry_services_after(e->reg, shard, s->pulled_id, found, PULL);
+	ROSTER_ASSERT(n <= PULL);
 	for (int i = 0; i < n; i++) {
 		s->pulled_id = found[i].id;
 		heap_push(s, (struct expiry_entry){ .id = found[i].id, .off = found[i].off, .mark = { .run = e->cleanup->run } });
@@ -141,6 +149,7 @@ static bool follow_hints(struct expiry *e, uint32_t shard)
 
 static void begin_visit(struct expiry *e, struct expiry_shard *s)
 {
+	ROSTER_ASSERT(!s->visiting);
 	s->current = heap_pop(s);
 	s->visiting = true;
 	s->again = false;
@@ -159,6 +168,7 @@ static void begin_visit(struct expiry *e, struct expiry_shard *s)
 /* The sums over all services follow. */
 static void remember(struct expiry *e, struct expiry_entry *entry, uint32_t beating, uint32_t lost)
 {
+	ROSTER_ASSERT(e->beating >= entry->beating && e->lost >= entry->lost); /* parts of the sums */
 	e->beating += beating;
 	e->beating -= entry->beating;
 	entry->beating = beating;
@@ -184,6 +194,7 @@ static void end_visit(struct expiry *e, uint32_t shard)
 	struct expiry_shard *s = &e->shards[shard];
 	struct keeper_entry service = s->visit.service;
 
+	ROSTER_ASSERT(s->visiting);
 	s->visiting = false;
 	remember(e, &s->current, s->visit.gone ? 0 : s->visit.beating, s->visit.gone ? 0 : s->visit.lost);
 	e->held += e->removing || s->visit.gone ? 0 : s->visit.held;
@@ -203,6 +214,7 @@ static void visit_failed(struct expiry *e, uint32_t shard, int code)
 {
 	struct expiry_shard *s = &e->shards[shard];
 
+	ROSTER_ASSERT(s->visiting);
 	shard_failed(e, shard, "expire", code);
 	s->visiting = false;
 	/* A shard that nobody can lock is tried again soon; a service that cannot be read must not stop its neighbours. */
@@ -214,6 +226,7 @@ static void take_signs(struct expiry *e, const struct expiry_shard *s)
 {
 	if (e->brake == NULL)
 		return;
+	ROSTER_ASSERT(s->visit.sign_count <= EXPIRY_BUDGET);
 	if (e->removing)
 		brake_removed(e->brake, e->now_ms, e->signs, s->visit.sign_count);
 	for (uint32_t i = 0; i < s->visit.sign_count && s->counting && !e->removing; i++)
@@ -262,6 +275,7 @@ static enum piece piece(struct expiry *e, uint32_t shard)
 /* New services are pulled in one go, though in many slices: the registry remembers the place in one shard only. */
 static void next_shard_turn(struct expiry *e, enum piece done)
 {
+	ROSTER_ASSERT(e->quiet < SHARDS && e->cursor < SHARDS);
 	e->quiet = done == PIECE_NONE ? e->quiet + 1 : 0;
 	e->holds += done == PIECE_HOLD;
 	if (done != PIECE_NONE && e->holds < EXPIRY_TURN_HOLDS)
@@ -283,6 +297,7 @@ static void begin_census_round(struct expiry *e, bool asked)
 /* A first pass is over. */
 static void end_census_round(struct expiry *e)
 {
+	ROSTER_ASSERT(e->brake != NULL); /* or there is no first pass */
 	if (e->now_ms < e->round.ready_ms)
 		return;
 	brake_weigh(e->brake, &e->round.census, e->now_ms, &e->evidence);
@@ -355,6 +370,7 @@ static void begin_first_pass(struct expiry *e, uint64_t now_ms)
 /* Every shard was quiet. True: the first pass goes on, or there is a second one. */
 static bool next_pass(struct expiry *e)
 {
+	ROSTER_ASSERT(!e->over && e->quiet >= SHARDS);
 	e->quiet = e->holds = 0;
 	if (!e->removing && count_again(e))
 		return true;

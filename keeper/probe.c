@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "keeper/probe_kind.h"
+#include "shared/base/assert.h"
 #include "shared/base/clock.h"
 #include "shared/net/address.h"
 
@@ -68,6 +69,7 @@ int probe_connect(struct probe *probe, const struct probe_order *order)
 	int family = AF_INET;
 	socklen_t len = address_to_sockaddr(order->address, order->port, family, &sa);
 
+	ROSTER_ASSERT(probe->fd < 0);
 	if (len == 0) {
 		family = AF_INET6;
 		len = address_to_sockaddr(order->address, order->port, family, &sa);
@@ -132,6 +134,7 @@ static void finish_or_wait(struct probe *probe, int events)
 
 	if (!probe->kind->step(probe, events, &result))
 		return;
+	ROSTER_ASSERT(result.why != NULL);
 	release_probe(probe);
 	done(arg, &result);
 }
@@ -226,10 +229,13 @@ static void name_peer(struct probe *probe, const struct probe_order *order)
 
 int probe_start(struct ev_loop *loop, const struct probe_order *order, probe_done_fn *done, void *arg, struct probe **probe_r)
 {
-	const struct probe_kind *kind = kinds[order->checker->type];
-	struct probe *probe = calloc(1, kind->size);
+	const struct probe_kind *kind;
+	struct probe *probe;
 	int ret;
 
+	ROSTER_ASSERT(order->checker->type < sizeof(kinds) / sizeof(kinds[0]));
+	kind = kinds[order->checker->type];
+	probe = calloc(1, kind->size);
 	*probe_r = NULL;
 	if (probe == NULL)
 		return ERR_NOMEM;

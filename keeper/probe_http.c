@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <sys/socket.h>
 
+#include "shared/base/assert.h"
 #include "shared/base/buf.h"
 #include "shared/net/address.h"
 
@@ -149,6 +150,7 @@ static int read_headers(struct headers *h, struct str text)
 
 		if (*place != 0)
 			h->list[*place - 1].again = true;
+		ROSTER_ASSERT(h->count < most);
 		h->list[h->count] = (struct header){ .name = name, .value = value };
 		*place = ++h->count;
 	}
@@ -265,8 +267,10 @@ static bool drained(struct http_probe *http)
 /* True: *result_r says why there will be no status. */
 static bool read_status(struct http_probe *http, struct probe_result *result_r)
 {
-	ssize_t n = recv(http->probe.fd, http->status + http->got, STATUS_BYTES - http->got, 0);
+	ssize_t n;
 
+	ROSTER_ASSERT(http->got < STATUS_BYTES);
+	n = recv(http->probe.fd, http->status + http->got, STATUS_BYTES - http->got, 0);
 	if (n <= 0) {
 		*result_r = probe_failed("read", n < 0 ? errno : ECONNRESET);
 		return n == 0 || errno != EAGAIN;
@@ -281,8 +285,10 @@ static bool read_status(struct http_probe *http, struct probe_result *result_r)
 
 static bool write_rest(struct http_probe *http, struct probe_result *result_r)
 {
-	ssize_t n = send(http->probe.fd, http->request.data + http->sent, http->request.len - http->sent, MSG_NOSIGNAL);
+	ssize_t n;
 
+	ROSTER_ASSERT(http->sent <= http->request.len);
+	n = send(http->probe.fd, http->request.data + http->sent, http->request.len - http->sent, MSG_NOSIGNAL);
 	if (n < 0 && errno != EAGAIN) {
 		*result_r = probe_failed("write", errno);
 		return true;

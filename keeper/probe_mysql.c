@@ -17,6 +17,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "shared/base/assert.h"
 #include "shared/base/log.h"
 #include "shared/net/address.h"
 
@@ -98,9 +99,11 @@ static piece_fn *const pieces[] = {
 
 static void call_piece(struct mysql_probe *my, bool first, int ready)
 {
-	int waits = pieces[my->stage](my, first, ready);
-	int events = ((waits & MYSQL_WAIT_READ) ? EV_READ : 0) | ((waits & MYSQL_WAIT_WRITE) ? EV_WRITE : 0);
+	int waits, events;
 
+	ROSTER_ASSERT(first != my->waits); /* one call at a time */
+	waits = pieces[my->stage](my, first, ready);
+	events = ((waits & MYSQL_WAIT_READ) ? EV_READ : 0) | ((waits & MYSQL_WAIT_WRITE) ? EV_WRITE : 0);
 	my->waits = waits != 0;
 	if (!my->waits)
 		return;
@@ -145,6 +148,7 @@ static struct probe_result wrong_answer(const char *why)
 
 static void judge_mysql(struct mysql_probe *my, struct probe_result result)
 {
+	ROSTER_ASSERT(!my->judged); /* the first word counts */
 	my->judged = true;
 	my->result = result;
 }
@@ -236,6 +240,7 @@ static bool step_mysql(struct probe *probe, int events, struct probe_result *res
 		if (!my->judged)
 			judge_mysql(my, probe_timed_out());
 	}
+	ROSTER_ASSERT(!over || my->judged);
 	*result_r = my->result;
 	return over;
 }

@@ -4,6 +4,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 
+#include "shared/base/assert.h"
 #include "shared/base/clock.h"
 
 void slice_begin(struct slice *s, const char *kind)
@@ -34,5 +35,6 @@ struct str slice_what(const struct slice *s, char out[SLICE_WHAT])
 		n = snprintf(out, SLICE_WHAT, "shard=%" PRIu32 " service=%#" PRIx64, s->shard, s->service);
 	else if (s->shard != SLICE_NO_SHARD)
 		n = snprintf(out, SLICE_WHAT, "shard=%" PRIu32, s->shard);
+	ROSTER_ASSERT(n >= 0 && n < (int)SLICE_WHAT);
 	return str_make(out, (size_t)n);
 }

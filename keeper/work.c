@@ -4,6 +4,7 @@
 #include "keeper/exodus.h"
 #include "keeper/keeper.h"
 #include "keeper/slice.h"
+#include "shared/base/assert.h"
 #include "shared/base/clock.h"
 #include "shared/registry/switches.h"
 #include "shared/shm/health.h"
@@ -12,6 +13,7 @@
 
 static bool stale_job(struct keeper *k, struct slice *slice)
 {
+	ROSTER_ASSERT(k->work.stale);
 	k->work.stale = cleanup_stale_step(&k->cleanup, slice);
 	/* Not before: if this process died on the way, its successor would not know that it has
 	 * to go on. */
@@ -66,6 +68,7 @@ static void on_work(struct ev_loop *loop, ev_idle *idle, int events)
 	struct slice slice;
 
 	(void)events;
+	ROSTER_ASSERT(work->todo != 0 && work->todo >> JOBS == 0); /* or the search would not end */
 	do
 		work->last = (work->last + 1) % JOBS;
 	while ((work->todo & 1U << work->last) == 0);
