@@ -23,7 +23,7 @@ if HAVE_CMOCKA
 check_PROGRAMS += tests/unit/ack_test tests/unit/costs_test tests/unit/datagram_test tests/unit/deliver_test \
 	tests/unit/drain_test tests/unit/encode_test tests/unit/inflight_test tests/unit/pace_test tests/unit/pusher_test \
 	tests/unit/pusher_process_test tests/unit/recent_test tests/unit/rounds_test tests/unit/views_test \
-	tests/unit/waiting_test
+	tests/unit/waiting_test tests/unit/pusher_invariants_test
 tests_unit_ack_test_SOURCES = tests/unit/ack_test.c
 tests_unit_ack_test_LDADD = $(UNIT_LDADD)
 tests_unit_costs_test_SOURCES = tests/unit/costs_test.c
@@ -32,6 +32,8 @@ tests_unit_datagram_test_SOURCES = tests/unit/datagram_test.c
 tests_unit_datagram_test_LDADD = $(UNIT_LDADD)
 tests_unit_waiting_test_SOURCES = tests/unit/waiting_test.c
 tests_unit_waiting_test_LDADD = $(UNIT_LDADD)
+tests_unit_pusher_invariants_test_SOURCES = tests/unit/pusher_invariants_test.c
+tests_unit_pusher_invariants_test_LDADD = $(UNIT_LDADD)
 tests_unit_deliver_test_SOURCES = tests/unit/deliver_test.c tests/unit/push_fixture.h
 tests_unit_deliver_test_LDADD = $(UNIT_LDADD)
 tests_unit_drain_test_SOURCES = tests/unit/drain_test.c tests/unit/registry_fixture.h
