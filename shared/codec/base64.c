@@ -6,7 +6,7 @@
 static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 
 /* n of three bytes, at least one: a digit more than bytes. */
-static void put_group(struct buf *b, const unsigned char *p, size_t n)
+static void base64_put_group(struct buf *b, const unsigned char *p, size_t n)
 {
 	uint32_t bits = (uint32_t)p[0] << 16 | (n > 1 ? (uint32_t)p[1] << 8 : 0) | (n > 2 ? p[2] : 0);
 
@@ -21,7 +21,7 @@ void base64url_put(struct buf *b, struct str bytes)
 	for (size_t left = bytes.n; left > 0;) {
 		size_t n = left < 3 ? left : 3;
 
-		put_group(b, p, n);
+		base64_put_group(b, p, n);
 		p += n;
 		left -= n;
 	}

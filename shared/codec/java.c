@@ -56,14 +56,14 @@ int32_t java_lenient_int(struct str s)
 
 /* ---- floating point, reading ----------------------------------------------- */
 
-static bool is_digit(char c)
+static bool java_is_digit(char c)
 {
 	return c >= '0' && c <= '9';
 }
 
-static bool is_hex_digit(char c)
+static bool java_is_hex_digit(char c)
 {
-	return is_digit(c) || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F');
+	return java_is_digit(c) || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F');
 }
 
 /* Eats digits [. digits]; false when there is not one digit. */
@@ -93,7 +93,7 @@ static int eat_exponent(struct str *s, char letter)
 		return 0;
 	if (i < s->n && (s->p[i] == '+' || s->p[i] == '-'))
 		i++;
-	for (first = i; i < s->n && is_digit(s->p[i]); i++)
+	for (first = i; i < s->n && java_is_digit(s->p[i]); i++)
 		;
 	if (i == first)
 		return -1;
@@ -117,9 +117,9 @@ static size_t number_length(struct str s)
 		return s.n;
 	if (is_hex(s)) {
 		rest = str_make(s.p + 2, s.n - 2);
-		if (!eat_digits(&rest, is_hex_digit) || eat_exponent(&rest, 'p') != 1)
+		if (!eat_digits(&rest, java_is_hex_digit) || eat_exponent(&rest, 'p') != 1)
 			return 0;
-	} else if (!eat_digits(&rest, is_digit) || eat_exponent(&rest, 'e') < 0) {
+	} else if (!eat_digits(&rest, java_is_digit) || eat_exponent(&rest, 'e') < 0) {
 		return 0;
 	}
 	n = s.n - rest.n;
@@ -152,10 +152,10 @@ static bool parse_plain(struct str s, double *value_r)
 	uint64_t digits = 0;
 	size_t point = s.n;
 
-	if (s.n == 0 || s.n > 15 || !is_digit(s.p[0]))
+	if (s.n == 0 || s.n > 15 || !java_is_digit(s.p[0]))
 		return false;
 	for (size_t i = 0; i < s.n; i++) {
-		if (is_digit(s.p[i]))
+		if (java_is_digit(s.p[i]))
 			digits = digits * 10 + (uint64_t)(s.p[i] - '0');
 		else if (s.p[i] == '.' && point == s.n)
 			point = i;

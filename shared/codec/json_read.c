@@ -69,13 +69,13 @@ static void reader_free(void *ctx, void *block)
 
 /* ---- values ---------------------------------------------------------------- */
 
-static int stop(struct reader *reader, const char *why)
+static int stop_reading(struct reader *reader, const char *why)
 {
 	reader->stopped = why;
 	return 0;
 }
 
-static int report(struct reader *reader, enum json_kind kind, struct str text)
+static int report_item(struct reader *reader, enum json_kind kind, struct str text)
 {
 	bool in_object = reader->depth > 0 && (reader->objects >> (reader->depth - 1) & 1);
 	struct json_item item = { kind, reader->depth, in_object ? reader->key : (struct str){ NULL, 0 }, text };
@@ -83,7 +83,7 @@ static int report(struct reader *reader, enum json_kind kind, struct str text)
 
 	reader->before = reader->fed;
 	reader->whole = reader->depth == 0 && kind != JSON_OBJECT && kind != JSON_ARRAY;
-	return why == NULL ? 1 : stop(reader, why);
+	return why == NULL ? 1 : stop_reading(reader, why);
 }
 
 /* yajl hands out the source itself or a buffer that it uses again for the next string. */
@@ -103,22 +103,22 @@ static struct str kept(struct reader *reader, const unsigned char *p, size_t n)
 
 static int on_null(void *ctx)
 {
-	return report(ctx, JSON_NULL, STR("null"));
+	return report_item(ctx, JSON_NULL, STR("null"));
 }
 
 static int on_boolean(void *ctx, int value)
 {
-	return value ? report(ctx, JSON_TRUE, STR("true")) : report(ctx, JSON_FALSE, STR("false"));
+	return value ? report_item(ctx, JSON_TRUE, STR("true")) : report_item(ctx, JSON_FALSE, STR("false"));
 }
 
 static int on_number(void *ctx, const char *p, size_t n)
 {
-	return report(ctx, JSON_NUMBER, kept(ctx, (const unsigned char *)p, n));
+	return report_item(ctx, JSON_NUMBER, kept(ctx, (const unsigned char *)p, n));
 }
 
 static int on_string(void *ctx, const unsigned char *p, size_t n)
 {
-	return report(ctx, JSON_STRING, kept(ctx, p, n));
+	return report_item(ctx, JSON_STRING, kept(ctx, p, n));
 }
 
 static int on_key(void *ctx, const unsigned char *p, size_t n)
@@ -126,19 +126,19 @@ static int on_key(void *ctx, const unsigned char *p, size_t n)
 	struct reader *reader = ctx;
 
 	if (++reader->keys > reader->limits.keys)
-		return stop(reader, "too many names");
+		return stop_reading(reader, "too many names");
 	reader->key = kept(reader, p, n);
 	reader->before = reader->fed;
 	return 1;
 }
 
-static int begin(struct reader *reader, enum json_kind kind)
+static int begin_container(struct reader *reader, enum json_kind kind)
 {
 	uint64_t bit;
 
 	if (reader->depth >= reader->limits.depth)
-		return stop(reader, "nested too deeply");
-	if (!report(reader, kind, STR("")))
+		return stop_reading(reader, "nested too deeply");
+	if (!report_item(reader, kind, STR("")))
 		return 0;
 	bit = UINT64_C(1) << reader->depth++;
 	reader->objects = kind == JSON_OBJECT ? reader->objects | bit : reader->objects & ~bit;
@@ -147,12 +147,12 @@ static int begin(struct reader *reader, enum json_kind kind)
 
 static int on_begin_object(void *ctx)
 {
-	return begin(ctx, JSON_OBJECT);
+	return begin_container(ctx, JSON_OBJECT);
 }
 
 static int on_begin_array(void *ctx)
 {
-	return begin(ctx, JSON_ARRAY);
+	return begin_container(ctx, JSON_ARRAY);
 }
 
 static int on_end(void *ctx)
@@ -257,7 +257,7 @@ static struct str unknown_word(struct str text)
 
 /* ---- reading --------------------------------------------------------------- */
 
-static int refuse(const char *reason, char *why, size_t why_size)
+static int refuse_text(const char *reason, char *why, size_t why_size)
 {
 	if (why != NULL && why_size > 0) {
 		snprintf(why, why_size, "%s", reason);
@@ -325,7 +325,7 @@ static int run_parser(struct reader *reader, char *why, size_t why_size)
 	parser = open_parser(reader, &memory);
 	ret = feed(reader, parser, &status);
 	if (ret == ERR_TOO_BIG)
-		(void)refuse("a text is too long", why, why_size);
+		(void)refuse_text("a text is too long", why, why_size);
 	if (ret < 0)
 		return ret;
 	if (status == yajl_status_ok)
@@ -333,8 +333,8 @@ static int run_parser(struct reader *reader, char *why, size_t why_size)
 	if (status == yajl_status_ok)
 		return 0;
 	if (reader->stopped != NULL)
-		return refuse(reader->stopped, why, why_size);
-	return refuse((const char *)yajl_get_error(parser, 0, p, reader->text.n), why, why_size);
+		return refuse_text(reader->stopped, why, why_size);
+	return refuse_text((const char *)yajl_get_error(parser, 0, p, reader->text.n), why, why_size);
 }
 
 int json_read(struct arena *arena, struct str text, struct json_limits limits, json_item_fn *fn, void *arg, char *why,
@@ -345,7 +345,7 @@ int json_read(struct arena *arena, struct str text, struct json_limits limits, j
 	int ret;
 
 	if (str_is_blank(text))
-		return refuse("no content", why, why_size);
+		return refuse_text("no content", why, why_size);
 	if ((ret = utf8_repair(arena, text, &text)) < 0 || (ret = repair_escapes(arena, text, &reader.text)) < 0)
 		return ret;
 	if ((word = unknown_word(text)).n > 0)

@@ -65,7 +65,7 @@ void json_string(struct buf *b, struct str s)
 	buf_char(b, '"');
 }
 
-static void put_number(struct buf *b, const char *text, unsigned n, bool finite)
+static void put_real(struct buf *b, const char *text, unsigned n, bool finite)
 {
 	if (!finite)
 		buf_char(b, '"');
@@ -79,7 +79,7 @@ void json_double(struct buf *b, double value)
 	char text[JAVA_DOUBLE_TEXT];
 	unsigned n = java_double_text(value, text);
 
-	put_number(b, text, n, isfinite(value));
+	put_real(b, text, n, isfinite(value));
 }
 
 void json_float(struct buf *b, float value)
@@ -87,5 +87,5 @@ void json_float(struct buf *b, float value)
 	char text[JAVA_DOUBLE_TEXT];
 	unsigned n = java_float_text(value, text);
 
-	put_number(b, text, n, isfinite(value));
+	put_real(b, text, n, isfinite(value));
 }

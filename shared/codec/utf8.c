@@ -71,7 +71,7 @@ bool utf8_valid(struct str s)
 }
 
 /* 1: the whole text is well-formed, 0: it is not, ERR_GONE. */
-static int look(struct str s)
+static int look_through(struct str s)
 {
 	size_t i = 0;
 
@@ -105,7 +105,7 @@ int utf8_repair(struct arena *arena, struct str s, struct str *out_r)
 	const unsigned char *p = (const unsigned char *)s.p;
 	struct breath breath = { 0 };
 	char *out, *at;
-	int ret = look(s);
+	int ret = look_through(s);
 
 	*out_r = s;
 	if (ret != 0)
