@@ -9,14 +9,14 @@
 
 /* ---- subscribers of a name ------------------------------------------------- */
 
-static uint32_t copy_text(const struct tx *tx, uint32_t off, char *out, uint32_t size)
+static uint32_t subscriber_copy_text(const struct tx *tx, uint32_t off, char *out, uint32_t size)
 {
 	return off == 0 ? 0 : blob_copy(tx, off, out, size);
 }
 
-static uint32_t copy_cut(const struct tx *tx, uint32_t off, char *out, uint32_t size)
+static uint32_t subscriber_copy_cut(const struct tx *tx, uint32_t off, char *out, uint32_t size)
 {
-	uint32_t n = copy_text(tx, off, out, size);
+	uint32_t n = subscriber_copy_text(tx, off, out, size);
 
 	return n <= size ? n : (uint32_t)str_whole(str_make(out, size)).n;
 }
@@ -37,10 +37,10 @@ static void subscriber_copy(const struct tx *tx, uint32_t off, const struct subs
 	memcpy(out->address, sub->address, sizeof(out->address));
 	memcpy(out->source, sub->source, sizeof(out->source));
 	out->agent_version = sub->agent_version;
-	out->clusters_len = copy_text(tx, sub->clusters, out->clusters, sizeof(out->clusters));
-	out->agent_len = copy_cut(tx, sub->agent, out->agent, sizeof(out->agent));
-	out->app_len = copy_cut(tx, sub->app, out->app, sizeof(out->app));
-	out->address_text_len = copy_cut(tx, sub->address_text, out->address_text, sizeof(out->address_text));
+	out->clusters_len = subscriber_copy_text(tx, sub->clusters, out->clusters, sizeof(out->clusters));
+	out->agent_len = subscriber_copy_cut(tx, sub->agent, out->agent, sizeof(out->agent));
+	out->app_len = subscriber_copy_cut(tx, sub->app, out->app, sizeof(out->app));
+	out->address_text_len = subscriber_copy_cut(tx, sub->address_text, out->address_text, sizeof(out->address_text));
 }
 
 static bool is_member(const void *object, uint32_t owner)

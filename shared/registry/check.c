@@ -315,7 +315,7 @@ struct audience_sums {
 	uint64_t bytes; /* of the audience itself */
 };
 
-static struct str text_of(const struct tx *tx, uint32_t blob)
+static struct str check_text_of(const struct tx *tx, uint32_t blob)
 {
 	return blob == 0 ? STR("") : blob_view(tx, blob);
 }
@@ -323,8 +323,8 @@ static struct str text_of(const struct tx *tx, uint32_t blob)
 static bool subscriber_found(struct op *op, uint32_t off, uint64_t audience_id, const struct subscriber *sub)
 {
 	const struct table *table = &op->root->subscribers;
-	struct subscriber_spec spec = { .agent = text_of(&op->tx, sub->agent),
-		                        .clusters = text_of(&op->tx, sub->clusters),
+	struct subscriber_spec spec = { .agent = check_text_of(&op->tx, sub->agent),
+		                        .clusters = check_text_of(&op->tx, sub->clusters),
 		                        .port = sub->port };
 	uint32_t at;
 
@@ -464,7 +464,7 @@ static void check_office(struct check *check)
 	check_table(check, &office->namespaces, SLAB_NAMESPACE);
 }
 
-static void check_shard(struct check *check)
+static void check_whole_shard(struct check *check)
 {
 	check_services(check);
 	for (uint32_t c = 0; c < QUEUE_CONSUMERS; c++)
@@ -474,7 +474,7 @@ static void check_shard(struct check *check)
 }
 
 /* Memory is taken before the lock. */
-static int begin(struct check *check, struct registry *reg, uint32_t shard, uint32_t slice, bool busy)
+static int check_begin(struct check *check, struct registry *reg, uint32_t shard, uint32_t slice, bool busy)
 {
 	int ret;
 
@@ -493,16 +493,16 @@ static int begin(struct check *check, struct registry *reg, uint32_t shard, uint
 	return ret;
 }
 
-static int run(struct registry *reg, uint32_t shard, uint32_t slice, bool busy, slab_say_fn *say, void *arg)
+static int check_run(struct registry *reg, uint32_t shard, uint32_t slice, bool busy, slab_say_fn *say, void *arg)
 {
 	struct check *check = calloc(1, sizeof(*check));
-	int ret = check == NULL ? ERR_NOMEM : begin(check, reg, shard, slice, busy);
+	int ret = check == NULL ? ERR_NOMEM : check_begin(check, reg, shard, slice, busy);
 
 	if (ret == 0) {
 		if (shard == SHARD_OFFICE)
 			check_office(check);
 		else
-			check_shard(check);
+			check_whole_shard(check);
 		check_slabs(check);
 		if (check->held)
 			op_end(&check->op);
@@ -518,12 +518,12 @@ static int run(struct registry *reg, uint32_t shard, uint32_t slice, bool busy, 
 
 int registry_check_shard(struct registry *reg, uint32_t shard, uint32_t slice, slab_say_fn *say, void *arg)
 {
-	return run(reg, shard, slice, false, say, arg);
+	return check_run(reg, shard, slice, false, say, arg);
 }
 
 int registry_check_busy(struct registry *reg, uint32_t shard, uint32_t slice, slab_say_fn *say, void *arg)
 {
-	return run(reg, shard, slice, true, say, arg);
+	return check_run(reg, shard, slice, true, say, arg);
 }
 
 unsigned registry_check(struct registry *reg, slab_say_fn *say, void *arg)

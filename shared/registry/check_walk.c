@@ -77,7 +77,7 @@ static void go_along(struct check *check)
 	check->marks = NULL;
 }
 
-static void breathe(struct check *check)
+static void let_others_in(struct check *check)
 {
 	struct registry *reg = check->op.reg;
 	const struct timespec breath = { 0, BREATH_NS };
@@ -96,7 +96,7 @@ static void breathe(struct check *check)
 		go_along(check);
 }
 
-static void count(struct check *check, uint32_t n)
+static void count_reached(struct check *check, uint32_t n)
 {
 	check->left -= check->left > n ? n : check->left;
 }
@@ -105,9 +105,9 @@ bool check_go_on(struct check *check, uint32_t n)
 {
 	if (check->disturbed)
 		return false;
-	count(check, n);
+	count_reached(check, n);
 	if (check->left == 0)
-		breathe(check);
+		let_others_in(check);
 	return !check->disturbed;
 }
 
@@ -150,7 +150,7 @@ void *check_reach(struct check *check, uint32_t off, enum slab_kind kind, const 
 		return NULL;
 	}
 	check->reached[kind]++;
-	count(check, kind == SLAB_BLOB4K ? 2 : 1); /* a page of its own is in no cache */
+	count_reached(check, kind == SLAB_BLOB4K ? 2 : 1); /* a page of its own is in no cache */
 	if (check->marks == NULL || unit / UNITS_IN_PAGE >= check->marked_pages)
 		return object;
 	if (check->marks[unit / 8] >> unit % 8 & 1) {

@@ -93,7 +93,7 @@ struct moving {
 	int err;
 };
 
-static void text(struct moving *m, uint32_t *blob)
+static void move_text(struct moving *m, uint32_t *blob)
 {
 	int ret = m->err < 0 ? 0 : move_blob(m->op, m->s, blob);
 
@@ -104,35 +104,35 @@ static void text(struct moving *m, uint32_t *blob)
 	m->budget -= m->budget > 0;
 }
 
-static void texts(struct moving *m, const struct fields *fields, void *object)
+static void move_texts(struct moving *m, const struct fields *fields, void *object)
 {
 	for (uint32_t n = 0; n < fields->count; n++) {
 		if (field_is_blob(&fields->rows[n]))
-			text(m, field_blob(&fields->rows[n], object));
+			move_text(m, field_blob(&fields->rows[n], object));
 	}
 }
 
 /* Room for more in this hold. */
-static bool may_go_on(const struct moving *m)
+static bool may_move_on(const struct moving *m)
 {
 	return m->budget > 0 && m->err == 0 && !op_is_long(m->op);
 }
 
 /* Clusters stay where they are as long as their service. True: through with all of them. */
-static bool settings(struct moving *m, struct compact_cursor *cursor)
+static bool move_settings(struct moving *m, struct compact_cursor *cursor)
 {
 	uint32_t off = cursor->cluster_off != 0 ? cursor->cluster_off : m->s->first_cluster;
 
 	if (cursor->cluster_off == 0)
-		texts(m, &service_fields, m->s);
-	for (uint32_t left = m->s->clusters; off != 0 && left > 0 && may_go_on(m); left--) {
+		move_texts(m, &service_fields, m->s);
+	for (uint32_t left = m->s->clusters; off != 0 && left > 0 && may_move_on(m); left--) {
 		struct cluster *c = cluster_at(m->op, off);
 
 		if (c == NULL) {
 			m->err = ERR_CORRUPT;
 			break;
 		}
-		texts(m, &cluster_fields, c);
+		move_texts(m, &cluster_fields, c);
 		off = c->next;
 	}
 	cursor->cluster_off = off;
@@ -149,12 +149,12 @@ static uint32_t instance_all(struct moving *m, uint32_t off)
 		return off;
 	}
 	m->moved += (uint32_t)ret;
-	texts(m, &instance_fields, i);
+	move_texts(m, &instance_fields, i);
 	return off;
 }
 
 /* Where the walk through the instances goes on; 0 at the end. */
-static void instances(struct moving *m, struct compact_cursor *cursor)
+static void move_instances(struct moving *m, struct compact_cursor *cursor)
 {
 	struct instance *i = slab_try(&m->op->tx, cursor->inside_off, SLAB_INSTANCE);
 	struct walk w;
@@ -163,7 +163,7 @@ static void instances(struct moving *m, struct compact_cursor *cursor)
 		walk_at(m->op, m->s, WALK_ALL, cursor->inside_off, &w);
 	else
 		walk_first(m->op, m->s, WALK_ALL, &w);
-	while (w.off != 0 && may_go_on(m)) {
+	while (w.off != 0 && may_move_on(m)) {
 		w.off = instance_all(m, w.off);
 		if (m->err < 0 || (w.i = instance_at(m->op, w.off)) == NULL)
 			break;
@@ -176,26 +176,26 @@ static void instances(struct moving *m, struct compact_cursor *cursor)
 
 /* ---- a shard ------------------------------------------------------------------ */
 
-static void go_to(struct compact_cursor *cursor, struct op *op, uint32_t off)
+static void compact_go_to(struct compact_cursor *cursor, struct op *op, uint32_t off)
 {
 	const struct service *s = off == 0 ? NULL : service_at(op, off);
 
 	*cursor = (struct compact_cursor){ .shard = op->tx.shard->index, .off = off, .id = s == NULL ? 0 : s->id };
 }
 
-static void work(struct moving *m, struct compact_cursor *cursor)
+static void move_in_shard(struct moving *m, struct compact_cursor *cursor)
 {
-	while (cursor->id != 0 && may_go_on(m)) {
+	while (cursor->id != 0 && may_move_on(m)) {
 		m->s = service_hinted(m->op, (struct keeper_entry){ cursor->id, cursor->off });
 		if (m->s == NULL) { /* removed meanwhile: the next pass sees the rest */
 			cursor->id = 0;
 			return;
 		}
-		if (cursor->inside_id == 0 && !settings(m, cursor))
+		if (cursor->inside_id == 0 && !move_settings(m, cursor))
 			return;
-		instances(m, cursor);
+		move_instances(m, cursor);
 		if (m->err == 0 && cursor->inside_id == 0)
-			go_to(cursor, m->op, m->s->next);
+			compact_go_to(cursor, m->op, m->s->next);
 	}
 }
 
@@ -210,8 +210,8 @@ int registry_compact(struct registry *reg, uint32_t shard, uint32_t budget, uint
 	if (ret < 0)
 		return ret;
 	if (cursor->shard != shard || cursor->id == 0)
-		go_to(cursor, &op, op.root->first_service);
-	work(&m, cursor);
+		compact_go_to(cursor, &op, op.root->first_service);
+	move_in_shard(&m, cursor);
 	if (m.err < 0)
 		cursor->id = 0;
 	ret = op_finish(&op, m.err);

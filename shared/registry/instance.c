@@ -204,7 +204,7 @@ uint32_t instance_find_exact(struct op *op, uint32_t soff, const struct service 
 
 /* ---- counts ---------------------------------------------------------------- */
 
-static void count(struct op *op, struct service *s, struct cluster *c, const struct instance *i, int delta)
+static void count_instance(struct op *op, struct service *s, struct cluster *c, const struct instance *i, int delta)
 {
 	bool ephemeral = (i->flags & INSTANCE_EPHEMERAL) != 0;
 	bool healthy = (i->flags & INSTANCE_HEALTHY) != 0;
@@ -308,7 +308,7 @@ int instance_create(struct op *op, uint32_t soff, struct service *s, const struc
 	}
 	table_insert(&op->tx, &op->root->instances, off, key_instance_hash(op->reg, s->link.hash, &spec->key));
 	chain_append(op, cluster_list(c, spec->key.ephemeral), off);
-	count(op, s, c, i, 1);
+	count_instance(op, s, c, i, 1);
 	if (i->flags & INSTANCE_OWNED)
 		count_owner(op, s, i->sender, 1);
 	instance_stamp(op, i, service_mark(op, soff, s, CHANGE_CONTENT));
@@ -360,7 +360,7 @@ void registry_remove(struct op *op, uint32_t soff, struct service *s, uint32_t i
 	op_note(op, op->origin.cause == CAUSE_CLIENT ? EVENT_DEREGISTERED : EVENT_REMOVED, s, i);
 	table_remove(&op->tx, &op->root->instances, ioff);
 	chain_remove(op, cluster_list(c, (i->flags & INSTANCE_EPHEMERAL) != 0), ioff);
-	count(op, s, c, i, -1);
+	count_instance(op, s, c, i, -1);
 	if (i->flags & INSTANCE_OWNED)
 		count_owner(op, s, i->sender, -1);
 	service_account(op, s, -instance_bytes(&op->tx, i));

@@ -22,7 +22,7 @@ struct services_piece {
 };
 
 /* ERR_AGAIN: the place is not found yet, in this hold. */
-static int list_services(struct op *op, void *arg)
+static int copy_services(struct op *op, void *arg)
 {
 	struct services_piece *piece = arg;
 	struct registry_cursor *cursor = piece->cursor;
@@ -54,7 +54,7 @@ int registry_services_after(struct registry *reg, uint32_t shard, uint64_t after
 
 	if (cursor->shard != shard || cursor->id != after)
 		*cursor = (struct registry_cursor){ .shard = shard, .id = after };
-	ret = op_read(reg, shard, list_services, &piece);
+	ret = op_read(reg, shard, copy_services, &piece);
 	return ret < 0 ? ret : (int)piece.count;
 }
 
@@ -73,7 +73,7 @@ uint64_t registry_last_id(struct registry *reg, uint32_t shard)
 /* ---- expiry ---------------------------------------------------------------- */
 
 /* Instances that have not beaten, or of which nobody knows from where, say nothing. */
-static void sign(struct expire_visit *visit, const struct instance *i, enum expire_state state)
+static void note_sign(struct expire_visit *visit, const struct instance *i, enum expire_state state)
 {
 	uint32_t source = sender_source(__atomic_load_n(&i->sender, __ATOMIC_RELAXED));
 
@@ -85,7 +85,7 @@ static void sign(struct expire_visit *visit, const struct instance *i, enum expi
 	visit->lost += state == EXPIRE_LOST;
 }
 
-static enum expire_state state_of(const struct expire_visit *visit, const struct stored_overrides *timing, uint64_t age)
+static enum expire_state beat_state(const struct expire_visit *visit, const struct stored_overrides *timing, uint64_t age)
 {
 	if (age <= timing->timeout_ms && age <= timing->delete_ms)
 		return EXPIRE_HEARD;
@@ -93,7 +93,8 @@ static enum expire_state state_of(const struct expire_visit *visit, const struct
 }
 
 /* What becomes of one instance; true when it was removed. */
-static bool judge(struct op *op, uint32_t soff, struct service *s, struct expire_visit *visit, uint32_t ioff, struct instance *i)
+static bool judge_beat(struct op *op, uint32_t soff, struct service *s, struct expire_visit *visit, uint32_t ioff,
+                       struct instance *i)
 {
 	struct stored_overrides timing = instance_timing(&op->tx, i);
 	uint64_t beat = beat_ms(i->beat);
@@ -103,13 +104,13 @@ static bool judge(struct op *op, uint32_t soff, struct service *s, struct expire
 	if (i->flags & INSTANCE_MARKED)
 		return false;
 	if (age > timing.delete_ms && !visit->hold_removals) {
-		sign(visit, i, EXPIRE_REMOVED);
+		note_sign(visit, i, EXPIRE_REMOVED);
 		registry_remove(op, soff, s, ioff, i);
 		visit->removed++;
 		return true;
 	}
-	state = state_of(visit, &timing, age);
-	sign(visit, i, state);
+	state = beat_state(visit, &timing, age);
+	note_sign(visit, i, state);
 	if (state != EXPIRE_HEARD && (i->flags & INSTANCE_HEALTHY)) {
 		registry_flip(op, soff, s, i, false);
 		visit->flipped++;
@@ -119,7 +120,7 @@ static bool judge(struct op *op, uint32_t soff, struct service *s, struct expire
 	return false;
 }
 
-static int visit_begin(struct op *op, struct service *s, struct expire_visit *visit, struct walk *w)
+static int expire_begin(struct op *op, struct service *s, struct expire_visit *visit, struct walk *w)
 {
 	const struct instance *i;
 
@@ -137,7 +138,7 @@ static int visit_begin(struct op *op, struct service *s, struct expire_visit *vi
 	return op_commit(op);
 }
 
-static int visit_end(struct op *op, struct service *s, struct expire_visit *visit, const struct walk *w)
+static int expire_end(struct op *op, struct service *s, struct expire_visit *visit, const struct walk *w)
 {
 	visit->done = w->off == 0;
 	visit->resume_off = w->off;
@@ -150,10 +151,10 @@ static int visit_end(struct op *op, struct service *s, struct expire_visit *visi
 	return op_commit(op);
 }
 
-static int expire(struct op *op, uint32_t soff, struct service *s, struct expire_visit *visit)
+static int expire_service(struct op *op, uint32_t soff, struct service *s, struct expire_visit *visit)
 {
 	struct walk w;
-	int ret = visit_begin(op, s, visit, &w);
+	int ret = expire_begin(op, s, visit, &w);
 
 	/* Instances that came while the visit took several holds are few beside those that were there. */
 	if (visit->seen > 2 * op_most(op, SLAB_INSTANCE, s->instances) + VISIT_SPARE)
@@ -166,7 +167,7 @@ static int expire(struct op *op, uint32_t soff, struct service *s, struct expire
 		walk_next(op, &w);
 		if (op->tx.err != 0)
 			return op->tx.err;
-		if (!judge(op, soff, s, visit, ioff, i)) {
+		if (!judge_beat(op, soff, s, visit, ioff, i)) {
 			visit->seen++;
 			due_ms = instance_due(&op->tx, i);
 			if (due_ms < visit->due_ms)
@@ -174,7 +175,7 @@ static int expire(struct op *op, uint32_t soff, struct service *s, struct expire
 		}
 		ret = op->tx.entries > 0 || op->tx.err != 0 ? op_commit(op) : 0;
 	}
-	return ret < 0 ? ret : visit_end(op, s, visit, &w);
+	return ret < 0 ? ret : expire_end(op, s, visit, &w);
 }
 
 int registry_expire(struct registry *reg, uint32_t shard, struct expire_visit *visit)
@@ -191,7 +192,7 @@ int registry_expire(struct registry *reg, uint32_t shard, struct expire_visit *v
 	visit->gone = s == NULL;
 	visit->done = s == NULL;
 	if (s != NULL)
-		ret = expire(&op, visit->service.off, s, visit);
+		ret = expire_service(&op, visit->service.off, s, visit);
 	op_end(&op);
 	return ret;
 }
@@ -199,7 +200,7 @@ int registry_expire(struct registry *reg, uint32_t shard, struct expire_visit *v
 /* ---- removed services ------------------------------------------------------ */
 
 /* The next thing to free: an instance, else a cluster, else the service itself. */
-static void drain_step(struct op *op, uint32_t soff, struct service *s)
+static void drain_one(struct op *op, uint32_t soff, struct service *s)
 {
 	struct cluster *c;
 	struct instance *i;
@@ -234,7 +235,7 @@ int registry_drain(struct registry *reg, uint32_t shard, uint32_t budget)
 		return ret;
 	while (budget-- > 0 && op.root->first_drain != 0 && ret == 0 && !op_is_long(&op)) {
 		if ((s = service_at(&op, op.root->first_drain)) != NULL)
-			drain_step(&op, op.root->first_drain, s);
+			drain_one(&op, op.root->first_drain, s);
 		ret = op_commit(&op);
 	}
 	left = op.root->drain_count;

@@ -10,7 +10,7 @@
 
 static const struct origin reader = { 0 };
 
-static enum walk_kind kind_of(bool ephemeral)
+static enum walk_kind walk_kind_of(bool ephemeral)
 {
 	return ephemeral ? WALK_EPHEMERAL : WALK_PERSISTENT;
 }
@@ -38,7 +38,7 @@ static int in_pieces(struct registry *reg, const struct service_key *key, bool e
 		if (soff == 0)
 			ret = ERR_NOT_FOUND;
 		else if (first)
-			scan_begin(&scan, &op, key, soff, s, kind_of(ephemeral), 0);
+			scan_begin(&scan, &op, key, soff, s, walk_kind_of(ephemeral), 0);
 		else
 			ret = scan_return(&scan, &op, &s);
 		if (ret == 0)
@@ -132,7 +132,7 @@ int equal_here(struct op *op, uint32_t soff, const struct service *s, const stru
 		return 0;
 	if (key->port == 0 ? s->instances > LOOKUP_INSTANCES : s->clusters > LOOKUP_CLUSTERS)
 		return op->tx.err != 0 ? op->tx.err : ERR_AGAIN;
-	scan_begin(&scan, op, NULL, soff, s, kind_of(key->ephemeral), 0);
+	scan_begin(&scan, op, NULL, soff, s, walk_kind_of(key->ephemeral), 0);
 	if (key->port == 0)
 		find_among_all(&scan, op, s, &equal, &over);
 	else
@@ -142,7 +142,7 @@ int equal_here(struct op *op, uint32_t soff, const struct service *s, const stru
 
 /* ---- snowflake numbers ------------------------------------------------------- */
 
-static void take(uint64_t *taken, uint32_t words, const struct instance *i)
+static void ident_take(uint64_t *taken, uint32_t words, const struct instance *i)
 {
 	uint32_t number = i->ident - 1;
 
@@ -160,7 +160,7 @@ static uint32_t first_clear(const uint64_t *bits, uint32_t words)
 	return words * 64;
 }
 
-static void read_piece(struct scan *scan, struct op *op, const struct service *s, void *arg, bool *over)
+static void idents_read_piece(struct scan *scan, struct op *op, const struct service *s, void *arg, bool *over)
 {
 	struct idents *idents = arg;
 	const struct instance *i;
@@ -168,12 +168,12 @@ static void read_piece(struct scan *scan, struct op *op, const struct service *s
 	idents->service_id = s->id;
 	idents->newest = scan->newest;
 	while ((i = scan_next(scan, op)) != NULL)
-		take(idents->taken, idents->words, i);
+		ident_take(idents->taken, idents->words, i);
 	*over = scan->end;
 }
 
 /* Room for those that come while it is read, too. */
-static int make_room(struct registry *reg, const struct service_key *key, struct idents *idents)
+static int idents_make_room(struct registry *reg, const struct service_key *key, struct idents *idents)
 {
 	struct service_stamp stamp;
 	int ret = registry_poll(reg, key, NULL, &stamp);
@@ -191,13 +191,13 @@ int idents_read(struct registry *reg, const struct service_key *service, bool ep
 	int ret;
 
 	idents->service_id = 0;
-	if ((ret = make_room(reg, service, idents)) < 0)
+	if ((ret = idents_make_room(reg, service, idents)) < 0)
 		return ret;
-	return in_pieces(reg, service, ephemeral, read_piece, idents);
+	return in_pieces(reg, service, ephemeral, idents_read_piece, idents);
 }
 
 /* Those that came since stand at the ends of the lists. False: too many. */
-static bool take_new(struct op *op, const struct service *s, bool ephemeral, struct idents *idents)
+static bool ident_take_new(struct op *op, const struct service *s, bool ephemeral, struct idents *idents)
 {
 	uint32_t off = s->first_cluster, steps = 2 * LOOKUP_INSTANCES;
 
@@ -210,7 +210,7 @@ static bool take_new(struct op *op, const struct service *s, bool ephemeral, str
 				return false;
 			if ((i = instance_at(op, at)) == NULL || undo_id_number(i->id) <= idents->newest)
 				break;
-			take(idents->taken, idents->words, i);
+			ident_take(idents->taken, idents->words, i);
 		}
 		off = c == NULL ? 0 : c->next;
 	}
@@ -223,8 +223,8 @@ static uint32_t ident_of_few(struct op *op, const struct service *s, bool epheme
 	uint32_t words = sizeof(taken) / sizeof(taken[0]);
 	struct walk w;
 
-	for (walk_first(op, s, kind_of(ephemeral), &w); w.off != 0; walk_next(op, &w))
-		take(taken, words, w.i);
+	for (walk_first(op, s, walk_kind_of(ephemeral), &w); w.off != 0; walk_next(op, &w))
+		ident_take(taken, words, w.i);
 	return first_clear(taken, words) + 1;
 }
 
@@ -236,7 +236,7 @@ int ident_next(struct op *op, const struct service *s, bool ephemeral, struct id
 		*ident_r = ident_of_few(op, s, ephemeral);
 		return op->tx.err;
 	}
-	if (idents == NULL || idents->service_id != s->id || !take_new(op, s, ephemeral, idents))
+	if (idents == NULL || idents->service_id != s->id || !ident_take_new(op, s, ephemeral, idents))
 		return op->tx.err != 0 ? op->tx.err : ERR_AGAIN;
 	found = first_clear(idents->taken, idents->words);
 	if (found == idents->words * 64) /* so many came meanwhile */

@@ -23,7 +23,7 @@ uint32_t namespaces_hash(const struct registry *reg, struct str id)
 	return key_place(reg, &key).hash;
 }
 
-static struct namespace *row_at(struct op *op, uint32_t off)
+static struct namespace *namespace_at(struct op *op, uint32_t off)
 {
 	return slab_at(&op->tx, off, SLAB_NAMESPACE);
 }
@@ -34,7 +34,7 @@ uint32_t namespaces_find(struct op *op, struct str id, struct namespace **row_r)
 	uint32_t off = table_find(&op->tx, table, namespaces_hash(op->reg, id));
 
 	for (; off != 0; off = table_next(&op->tx, table, off)) {
-		struct namespace *row = row_at(op, off);
+		struct namespace *row = namespace_at(op, off);
 
 		if (row == NULL)
 			break;
@@ -46,7 +46,7 @@ uint32_t namespaces_find(struct op *op, struct str id, struct namespace **row_r)
 	return 0;
 }
 
-static uint64_t text_bytes(struct op *op, const struct namespace *row)
+static uint64_t namespace_text_bytes(struct op *op, const struct namespace *row)
 {
 	uint64_t about = row->about == 0 ? 0 : blob_len(&op->tx, row->about);
 
@@ -55,7 +55,7 @@ static uint64_t text_bytes(struct op *op, const struct namespace *row)
 
 /* ---- writing ---------------------------------------------------------------------- */
 
-static int check_texts(struct registry *reg, const struct namespace_row *row)
+static int namespace_check_texts(struct registry *reg, const struct namespace_row *row)
 {
 	int ret;
 
@@ -68,12 +68,12 @@ static int check_texts(struct registry *reg, const struct namespace_row *row)
 	return key_check_text(reg, row->about);
 }
 
-static int create_op(struct op *op, void *arg)
+static int namespace_create_op(struct op *op, void *arg)
 {
 	const struct namespace_row *wanted = arg;
 	struct office *office = office_of(op->reg->seg);
 	uint64_t limit = op->reg->limits.namespaces;
-	const struct namespace *last = office->last_namespace == 0 ? NULL : row_at(op, office->last_namespace);
+	const struct namespace *last = office->last_namespace == 0 ? NULL : namespace_at(op, office->last_namespace);
 	struct namespace *row;
 	uint32_t off;
 
@@ -82,7 +82,7 @@ static int create_op(struct op *op, void *arg)
 	if (limit != 0 && office->namespaces.count >= limit)
 		return key_refuse(op->reg, "limits.namespaces", limit);
 	off = slab_alloc(&op->tx, SLAB_NAMESPACE);
-	if (off == 0 || (row = row_at(op, off)) == NULL)
+	if (off == 0 || (row = namespace_at(op, off)) == NULL)
 		return op->tx.err;
 	*row = (struct namespace){
 		.id = blob_new(&op->tx, wanted->id),
@@ -96,11 +96,11 @@ static int create_op(struct op *op, void *arg)
 	table_insert(&op->tx, &office->namespaces, off, namespaces_hash(op->reg, wanted->id));
 	FAULT("namespace-inserted");
 	chain_append(op, office_chain(office), off);
-	root_add(op, &office->namespace_bytes, (int64_t)text_bytes(op, row));
+	root_add(op, &office->namespace_bytes, (int64_t)namespace_text_bytes(op, row));
 	return 0;
 }
 
-static int update_op(struct op *op, void *arg)
+static int namespace_update_op(struct op *op, void *arg)
 {
 	const struct namespace_row *wanted = arg;
 	struct namespace *row;
@@ -108,15 +108,15 @@ static int update_op(struct op *op, void *arg)
 
 	if (namespaces_find(op, wanted->id, &row) == 0)
 		return ERR_NOT_FOUND;
-	before = (int64_t)text_bytes(op, row);
+	before = (int64_t)namespace_text_bytes(op, row);
 	field_set(op, &row->name, str_is_set(wanted->name) ? wanted->name : STR("")); /* every row has a name */
 	field_set(op, &row->about, wanted->about);
 	if (op->tx.err == 0)
-		root_add(op, &office_of(op->reg->seg)->namespace_bytes, (int64_t)text_bytes(op, row) - before);
+		root_add(op, &office_of(op->reg->seg)->namespace_bytes, (int64_t)namespace_text_bytes(op, row) - before);
 	return 0;
 }
 
-static int remove_op(struct op *op, void *arg)
+static int namespace_remove_op(struct op *op, void *arg)
 {
 	struct office *office = office_of(op->reg->seg);
 	struct namespace *row;
@@ -124,7 +124,7 @@ static int remove_op(struct op *op, void *arg)
 
 	if (off == 0)
 		return ERR_NOT_FOUND;
-	root_add(op, &office->namespace_bytes, -(int64_t)text_bytes(op, row));
+	root_add(op, &office->namespace_bytes, -(int64_t)namespace_text_bytes(op, row));
 	table_remove(&op->tx, &office->namespaces, off);
 	FAULT("namespace-removed");
 	chain_remove(op, office_chain(office), off);
@@ -135,33 +135,33 @@ static int remove_op(struct op *op, void *arg)
 	return 0;
 }
 
-static int run(struct registry *reg, op_fn *fn, void *arg)
+static int namespaces_run(struct registry *reg, op_fn *fn, void *arg)
 {
 	return op_run(reg, SHARD_OFFICE, (struct origin){ .cause = CAUSE_OPERATOR }, fn, arg);
 }
 
 int namespaces_create(struct registry *reg, const struct namespace_row *row)
 {
-	int ret = check_texts(reg, row);
+	int ret = namespace_check_texts(reg, row);
 
-	return ret < 0 ? ret : run(reg, create_op, (void *)row);
+	return ret < 0 ? ret : namespaces_run(reg, namespace_create_op, (void *)row);
 }
 
 int namespaces_update(struct registry *reg, const struct namespace_row *row)
 {
-	int ret = check_texts(reg, row);
+	int ret = namespace_check_texts(reg, row);
 
-	return ret < 0 ? ret : run(reg, update_op, (void *)row);
+	return ret < 0 ? ret : namespaces_run(reg, namespace_update_op, (void *)row);
 }
 
 int namespaces_remove(struct registry *reg, struct str id)
 {
-	return run(reg, remove_op, &id);
+	return namespaces_run(reg, namespace_remove_op, &id);
 }
 
 /* ---- reading ------------------------------------------------------------------------ */
 
-static struct str copy_text(struct op *op, uint32_t off, char **at)
+static struct str namespace_copy_text(struct op *op, uint32_t off, char **at)
 {
 	struct str text = blob_view(&op->tx, off);
 
@@ -186,10 +186,10 @@ int namespaces_get(struct registry *reg, struct str id, struct namespace_copy *c
 	if (ret < 0)
 		return ret;
 	if (namespaces_find(&op, id, &row) != 0) {
-		copy_r->row =
-		        (struct namespace_row){ .id = copy_text(&op, row->id, &at), .name = copy_text(&op, row->name, &at) };
+		copy_r->row = (struct namespace_row){ .id = namespace_copy_text(&op, row->id, &at),
+			                              .name = namespace_copy_text(&op, row->name, &at) };
 		if (row->about != 0)
-			copy_r->row.about = copy_text(&op, row->about, &at);
+			copy_r->row.about = namespace_copy_text(&op, row->about, &at);
 	} else {
 		ret = ERR_NOT_FOUND;
 	}
@@ -207,16 +207,16 @@ struct piece {
 	char bytes[PIECE_BYTES];
 };
 
-static bool copy_row(struct op *op, const struct namespace *row, struct piece *piece)
+static bool namespace_copy_row(struct op *op, const struct namespace *row, struct piece *piece)
 {
 	char *head_at = piece->bytes + piece->len, *at = head_at + sizeof(struct head);
 	struct head head;
 
 	if (sizeof(piece->bytes) - piece->len < sizeof(head) + NAMESPACES_ID_MAX + 2 * NAMESPACES_TEXT_MAX)
 		return false;
-	head.id = (uint32_t)copy_text(op, row->id, &at).n;
-	head.name = (uint32_t)copy_text(op, row->name, &at).n;
-	head.about = row->about == 0 ? UINT32_MAX : (uint32_t)copy_text(op, row->about, &at).n;
+	head.id = (uint32_t)namespace_copy_text(op, row->id, &at).n;
+	head.name = (uint32_t)namespace_copy_text(op, row->name, &at).n;
+	head.about = row->about == 0 ? UINT32_MAX : (uint32_t)namespace_copy_text(op, row->about, &at).n;
 	if (op->tx.err != 0)
 		return false;
 	memcpy(head_at, &head, sizeof(head));
@@ -225,7 +225,7 @@ static bool copy_row(struct op *op, const struct namespace *row, struct piece *p
 }
 
 /* Without rows and end: the place is not found yet, in this hold. */
-static int copy_rows(struct op *op, void *arg)
+static int namespace_copy_piece(struct op *op, void *arg)
 {
 	struct piece *piece = arg;
 	const struct seek_list list = { office_chain(office_of(op->reg->seg)), offsetof(struct namespace, number), NULL, 0 };
@@ -235,13 +235,13 @@ static int copy_rows(struct op *op, void *arg)
 	if (!seek_after(op, &list, &piece->at, &off))
 		return 0;
 	while (off != 0) {
-		const struct namespace *row = row_at(op, off);
+		const struct namespace *row = namespace_at(op, off);
 
 		if (row == NULL || row->number <= piece->at.id) { /* or a list that runs in a circle */
 			undo_fail(&op->tx, ERR_CORRUPT);
 			return 0;
 		}
-		if (!copy_row(op, row, piece))
+		if (!namespace_copy_row(op, row, piece))
 			return 0;
 		piece->at = (struct registry_cursor){ .off = off, .id = row->number };
 		off = row->next;
@@ -250,7 +250,7 @@ static int copy_rows(struct op *op, void *arg)
 	return 0;
 }
 
-static void tell(const struct piece *piece, namespaces_fn *fn, void *arg)
+static void namespaces_tell(const struct piece *piece, namespaces_fn *fn, void *arg)
 {
 	const char *at = piece->bytes, *end = piece->bytes + piece->len;
 
@@ -281,9 +281,9 @@ int namespaces_each(struct registry *reg, namespaces_fn *fn, void *arg)
 		piece->at = (struct registry_cursor){ .id = 0 };
 	}
 	while (ret == 0 && !piece->end) {
-		if ((ret = op_read(reg, SHARD_OFFICE, copy_rows, piece)) < 0)
+		if ((ret = op_read(reg, SHARD_OFFICE, namespace_copy_piece, piece)) < 0)
 			break;
-		tell(piece, fn, arg);
+		namespaces_tell(piece, fn, arg);
 		ret = fiber_pause();
 	}
 	free(piece);

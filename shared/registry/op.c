@@ -227,7 +227,7 @@ static uint64_t id_of(const struct seek_list *list, const uint8_t *object)
 	return id;
 }
 
-static const struct pair *standing(const struct op *op, const struct seek_list *list, uint32_t off, uint64_t id)
+static const struct pair *seek_standing(const struct op *op, const struct seek_list *list, uint32_t off, uint64_t id)
 {
 	const uint8_t *object = id == 0 ? NULL : slab_try(&op->tx, off, list->chain.kind);
 
@@ -239,7 +239,7 @@ static const struct pair *standing(const struct op *op, const struct seek_list *
 /* New objects come at the end, and who follows a list is mostly near it. */
 static bool seek_back(struct op *op, const struct seek_list *list, struct registry_cursor *cursor, uint32_t *off_r)
 {
-	const struct pair *links = standing(op, list, cursor->back_off, cursor->back_id);
+	const struct pair *links = seek_standing(op, list, cursor->back_off, cursor->back_id);
 	uint32_t found = links == NULL ? 0 : cursor->back_off;
 	uint64_t id = links == NULL ? UINT64_MAX : cursor->back_id;
 
@@ -267,7 +267,7 @@ static bool seek_back(struct op *op, const struct seek_list *list, struct regist
 
 bool seek_after(struct op *op, const struct seek_list *list, struct registry_cursor *cursor, uint32_t *off_r)
 {
-	const struct pair *links = standing(op, list, cursor->off, cursor->id);
+	const struct pair *links = seek_standing(op, list, cursor->off, cursor->id);
 
 	if (links == NULL && cursor->id != 0)
 		return seek_back(op, list, cursor, off_r);

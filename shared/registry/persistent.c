@@ -11,7 +11,7 @@ static const struct origin reader = { 0 };
 
 /* ---- looking --------------------------------------------------------------- */
 
-static void copy_cluster(struct op *op, const struct cluster *c, struct persistent_look *look)
+static void look_copy_cluster(struct op *op, const struct cluster *c, struct persistent_look *look)
 {
 	struct str name = cluster_name(&op->tx, c);
 	struct check_settings check;
@@ -31,7 +31,7 @@ static void copy_cluster(struct op *op, const struct cluster *c, struct persiste
 	look->use_instance_port = check.use_instance_port;
 }
 
-static void copy_row(struct op *op, const struct instance *i, uint32_t off, struct persistent_look *look)
+static void look_copy_row(struct op *op, const struct instance *i, uint32_t off, struct persistent_look *look)
 {
 	struct persistent_row *row = &look->row[look->rows++];
 	struct str ip = instance_ip(&op->tx, i);
@@ -60,7 +60,7 @@ static uint32_t first_row(struct op *op, const struct cluster *c, struct persist
 	return 0;
 }
 
-static void copy_rows(struct op *op, const struct cluster *c, struct persistent_look *look)
+static void look_copy_rows(struct op *op, const struct cluster *c, struct persistent_look *look)
 {
 	uint32_t off = first_row(op, c, look);
 	const struct instance *i;
@@ -68,7 +68,7 @@ static void copy_rows(struct op *op, const struct cluster *c, struct persistent_
 	for (; off != 0 && look->rows < PERSISTENT_ROWS; off = i->next) {
 		if ((i = instance_at(op, off)) == NULL)
 			return;
-		copy_row(op, i, off, look);
+		look_copy_row(op, i, off, look);
 	}
 	look->resume_off = off;
 	look->resume_id = off == 0 || (i = instance_at(op, off)) == NULL ? 0 : i->id;
@@ -91,7 +91,7 @@ static uint32_t next_cluster(struct op *op, uint32_t off, uint32_t left)
 	return 0;
 }
 
-static int look_at(struct op *op, struct service *s, uint32_t soff, struct persistent_look *look)
+static int look_at_service(struct op *op, struct service *s, uint32_t soff, struct persistent_look *look)
 {
 	bool first = look->cluster_off == 0;
 	const struct cluster *c = first ? NULL : slab_try(&op->tx, look->cluster_off, SLAB_CLUSTER);
@@ -116,8 +116,8 @@ static int look_at(struct op *op, struct service *s, uint32_t soff, struct persi
 		return op->tx.err;
 	if ((c = cluster_at(op, look->cluster_off)) == NULL)
 		return op->tx.err;
-	copy_cluster(op, c, look);
-	copy_rows(op, c, look);
+	look_copy_cluster(op, c, look);
+	look_copy_rows(op, c, look);
 	if (look->resume_id == 0)
 		look->cluster_off = next_cluster(op, c->next, s->clusters);
 	look->done = look->cluster_off == 0;
@@ -133,7 +133,7 @@ int registry_look_persistent(struct registry *reg, uint32_t shard, struct persis
 	if (ret < 0)
 		return ret;
 	s = service_hinted(&op, look->service);
-	ret = s == NULL ? ERR_NOT_FOUND : look_at(&op, s, look->service.off, look);
+	ret = s == NULL ? ERR_NOT_FOUND : look_at_service(&op, s, look->service.off, look);
 	if (op.tx.err != 0)
 		ret = op.tx.err;
 	op_end(&op);

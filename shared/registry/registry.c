@@ -30,7 +30,7 @@ int registry_format(struct segment *seg)
 	return 0;
 }
 
-static uint64_t peek(const uint64_t *counter)
+static uint64_t stat_of(const uint64_t *counter)
 {
 	return __atomic_load_n(counter, __ATOMIC_RELAXED);
 }
@@ -41,15 +41,15 @@ void registry_stats(struct registry *reg, struct registry_stats *stats_r)
 	for (uint32_t shard = 0; shard < SHARDS; shard++) {
 		const struct registry_root *root = (const struct registry_root *)reg->seg->shards[shard].root;
 
-		stats_r->services += peek(&root->service_count);
-		stats_r->instances += peek(&root->instance_count);
-		stats_r->ephemeral += peek(&root->ephemeral_count);
-		stats_r->healthy += peek(&root->healthy_count);
-		stats_r->subscribers += peek(&root->subscriber_count);
-		stats_r->waiting += peek(&root->waiting_count);
-		stats_r->draining += peek(&root->drain_count);
-		stats_r->bytes += peek(&root->bytes);
-		stats_r->subscriber_bytes += peek(&root->subscriber_bytes);
-		stats_r->queued += peek(&root->queue[QUEUE_PUSHER].count);
+		stats_r->services += stat_of(&root->service_count);
+		stats_r->instances += stat_of(&root->instance_count);
+		stats_r->ephemeral += stat_of(&root->ephemeral_count);
+		stats_r->healthy += stat_of(&root->healthy_count);
+		stats_r->subscribers += stat_of(&root->subscriber_count);
+		stats_r->waiting += stat_of(&root->waiting_count);
+		stats_r->draining += stat_of(&root->drain_count);
+		stats_r->bytes += stat_of(&root->bytes);
+		stats_r->subscriber_bytes += stat_of(&root->subscriber_bytes);
+		stats_r->queued += stat_of(&root->queue[QUEUE_PUSHER].count);
 	}
 }

@@ -6,7 +6,7 @@
 
 /* ---- lists ----------------------------------------------------------------- */
 
-static void broken(struct scan *scan, struct op *op)
+static void scan_broken(struct scan *scan, struct op *op)
 {
 	undo_fail(&op->tx, ERR_CORRUPT);
 	scan->cluster = 0;
@@ -24,7 +24,7 @@ static void list_enter(struct scan *scan, struct op *op)
 	scan->stride = MARK_STRIDE;
 	scan->off = 0;
 	if (c != NULL && c->service != scan->soff)
-		broken(scan, op);
+		scan_broken(scan, op);
 	else if (c != NULL && (scan->kinds >> scan->kind & 1) != 0)
 		scan->off = c->first[scan->kind];
 }
@@ -36,7 +36,7 @@ static void list_next(struct scan *scan, struct op *op)
 	if (scan->kind == 0) {
 		scan->kind = 1;
 	} else if ((c = cluster_at(op, scan->cluster)) == NULL) {
-		broken(scan, op);
+		scan_broken(scan, op);
 		return;
 	} else {
 		scan->kind = 0;
@@ -78,7 +78,7 @@ static void thin_out(struct scan *scan)
 	scan->stride *= 2;
 }
 
-static void pass(struct scan *scan, const struct instance *i)
+static void scan_pass(struct scan *scan, const struct instance *i)
 {
 	scan->before = scan->at;
 	scan->passed_before = scan->passed;
@@ -100,7 +100,7 @@ struct instance *scan_next(struct scan *scan, struct op *op)
 
 		scan->steps--;
 		if (scan->left-- == 0) {
-			broken(scan, op);
+			scan_broken(scan, op);
 			return NULL;
 		}
 		if (scan->off != 0 && i == NULL)
@@ -109,7 +109,7 @@ struct instance *scan_next(struct scan *scan, struct op *op)
 			list_next(scan, op);
 			continue;
 		}
-		pass(scan, i);
+		scan_pass(scan, i);
 		if (scan->skipping && number <= scan->passed)
 			continue;
 		scan->skipping = false;
@@ -133,7 +133,7 @@ void scan_step_back(struct scan *scan)
 
 /* ---- from hold to hold ----------------------------------------------------- */
 
-static const struct instance *standing(const struct scan *scan, const struct op *op, const struct scan_mark *mark)
+static const struct instance *scan_standing(const struct scan *scan, const struct op *op, const struct scan_mark *mark)
 {
 	const struct instance *i = slab_try(&op->tx, mark->off, SLAB_INSTANCE);
 
@@ -141,19 +141,19 @@ static const struct instance *standing(const struct scan *scan, const struct op 
 }
 
 /* Behind the last instance stepped over, or behind an earlier one that still stands. */
-static void resume(struct scan *scan, struct op *op)
+static void scan_resume(struct scan *scan, struct op *op)
 {
 	const struct cluster *c = cluster_at(op, scan->cluster);
-	const struct instance *i = scan->at.id == 0 ? NULL : standing(scan, op, &scan->at);
+	const struct instance *i = scan->at.id == 0 ? NULL : scan_standing(scan, op, &scan->at);
 
 	if (c == NULL || c->service != scan->soff) {
-		broken(scan, op);
+		scan_broken(scan, op);
 		return;
 	}
 	if (scan->at.id != 0 && i == NULL) {
 		scan->skipping = true;
 		while (i == NULL && scan->mark_count > 0)
-			i = standing(scan, op, &scan->marks[--scan->mark_count]);
+			i = scan_standing(scan, op, &scan->marks[--scan->mark_count]);
 		scan->at = (struct scan_mark){ .id = 0 };
 		if (i != NULL)
 			scan->at = scan->marks[scan->mark_count++];
@@ -171,6 +171,6 @@ int scan_return(struct scan *scan, struct op *op, struct service **s_r)
 		return op->tx.err != 0 ? op->tx.err : ERR_NOT_FOUND;
 	scan->moved |= (*s_r)->revision != scan->revision;
 	if (scan->cluster != 0)
-		resume(scan, op);
+		scan_resume(scan, op);
 	return op->tx.err;
 }

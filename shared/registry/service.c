@@ -58,7 +58,7 @@ static struct chain drain_list(struct op *op)
 	return (struct chain){ &op->root->first_drain, &op->root->last_drain, SLAB_SERVICE, offsetof(struct service, next) };
 }
 
-static bool is_listed(const void *object, uint32_t owner)
+static bool service_is_listed(const void *object, uint32_t owner)
 {
 	const struct service *s = object;
 
@@ -68,7 +68,7 @@ static bool is_listed(const void *object, uint32_t owner)
 
 bool service_seek(struct op *op, struct registry_cursor *cursor, uint32_t *off_r)
 {
-	const struct seek_list list = { shard_list(op), offsetof(struct service, id), is_listed, 0 };
+	const struct seek_list list = { shard_list(op), offsetof(struct service, id), service_is_listed, 0 };
 
 	return seek_after(op, &list, cursor, off_r);
 }

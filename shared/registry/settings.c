@@ -11,7 +11,7 @@ struct setting {
 	const struct cluster_settings *of_cluster;
 };
 
-static uint32_t float_bits(float value)
+static uint32_t threshold_bits(float value)
 {
 	uint32_t bits;
 
@@ -25,17 +25,17 @@ static struct str or_none(struct str text)
 	return text.n > 0 ? text : (struct str){ NULL, 0 };
 }
 
-static void apply(struct op *op, struct service *s, const struct service_settings *settings)
+static void settings_apply(struct op *op, struct service *s, const struct service_settings *settings)
 {
 	int64_t delta = field_set(op, &s->metadata, or_none(settings->metadata));
 
 	delta += field_set(op, &s->selector, or_none(settings->selector));
 	service_account(op, s, delta);
-	undo_set32(&op->tx, &s->threshold, float_bits(settings->threshold));
+	undo_set32(&op->tx, &s->threshold, threshold_bits(settings->threshold));
 	undo_set32(&op->tx, &s->flags, s->flags | SERVICE_EXPLICIT);
 }
 
-static int create_op(struct op *op, void *arg)
+static int settings_create_op(struct op *op, void *arg)
 {
 	const struct setting *p = arg;
 	struct service *s;
@@ -47,12 +47,12 @@ static int create_op(struct op *op, void *arg)
 		soff = service_create(op, p->service, p->place, &s);
 	if (soff == 0 || op->tx.err != 0)
 		return op->tx.err;
-	apply(op, s, p->settings);
+	settings_apply(op, s, p->settings);
 	service_mark(op, soff, s, CHANGE_SETTINGS);
 	return 0;
 }
 
-static int update_op(struct op *op, void *arg)
+static int settings_update_op(struct op *op, void *arg)
 {
 	const struct setting *p = arg;
 	struct service *s;
@@ -62,12 +62,12 @@ static int update_op(struct op *op, void *arg)
 		return ERR_NOT_FOUND;
 	if (service_is_foreign(op, s))
 		return ERR_OWNER;
-	apply(op, s, p->settings);
+	settings_apply(op, s, p->settings);
 	service_mark(op, soff, s, CHANGE_SETTINGS);
 	return 0;
 }
 
-static int cluster_op(struct op *op, void *arg)
+static int settings_cluster_op(struct op *op, void *arg)
 {
 	const struct setting *p = arg;
 	const struct cluster_settings *settings = p->of_cluster;
@@ -96,7 +96,7 @@ static int cluster_op(struct op *op, void *arg)
 	return 0;
 }
 
-static int check(struct registry *reg, const struct service_key *service, struct str metadata, struct str text)
+static int settings_check(struct registry *reg, const struct service_key *service, struct str metadata, struct str text)
 {
 	struct instance_metadata packed = { .packed = metadata };
 	int ret = key_check_service(reg, service);
@@ -110,29 +110,29 @@ int registry_create_service(struct registry *reg, struct origin origin, const st
                             const struct service_settings *settings)
 {
 	struct setting p = { .service = service, .place = key_place(reg, service), .settings = settings };
-	int ret = check(reg, service, settings->metadata, settings->selector);
+	int ret = settings_check(reg, service, settings->metadata, settings->selector);
 
 	if (ret == 0 && !key_service_name_valid(service->name))
 		ret = ERR_SERVICE_NAME;
-	return ret < 0 ? ret : op_run(reg, p.place.shard, origin, create_op, &p);
+	return ret < 0 ? ret : op_run(reg, p.place.shard, origin, settings_create_op, &p);
 }
 
 int registry_update_service(struct registry *reg, struct origin origin, const struct service_key *service,
                             const struct service_settings *settings)
 {
 	struct setting p = { .service = service, .place = key_place(reg, service), .settings = settings };
-	int ret = check(reg, service, settings->metadata, settings->selector);
+	int ret = settings_check(reg, service, settings->metadata, settings->selector);
 
-	return ret < 0 ? ret : op_run(reg, p.place.shard, origin, update_op, &p);
+	return ret < 0 ? ret : op_run(reg, p.place.shard, origin, settings_update_op, &p);
 }
 
 int registry_update_cluster(struct registry *reg, struct origin origin, const struct service_key *service, struct str cluster,
                             const struct cluster_settings *settings)
 {
 	struct setting p = { .service = service, .place = key_place(reg, service), .cluster = cluster, .of_cluster = settings };
-	int ret = check(reg, service, settings->metadata, settings->checker);
+	int ret = settings_check(reg, service, settings->metadata, settings->checker);
 
 	if (ret == 0)
 		ret = key_check_text(reg, cluster);
-	return ret < 0 ? ret : op_run(reg, p.place.shard, origin, cluster_op, &p);
+	return ret < 0 ? ret : op_run(reg, p.place.shard, origin, settings_cluster_op, &p);
 }

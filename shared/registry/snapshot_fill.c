@@ -95,7 +95,7 @@ static bool set_add(struct fill *f, uint32_t hash)
 
 /* ---- holds ---------------------------------------------------------------------- */
 
-static bool begin(struct fill *f, const struct service_key *key, struct place *place_r)
+static bool fill_begin(struct fill *f, const struct service_key *key, struct place *place_r)
 {
 	int ret;
 
@@ -118,7 +118,7 @@ static bool begin(struct fill *f, const struct service_key *key, struct place *p
 }
 
 /* What was made so far stays; true: all is well. */
-static bool commit(struct fill *f)
+static bool fill_commit(struct fill *f)
 {
 	int ret = undo_commit(&f->op.tx);
 
@@ -127,7 +127,7 @@ static bool commit(struct fill *f)
 	return f->err == 0;
 }
 
-static void announce(struct fill *f)
+static void fill_announce(struct fill *f)
 {
 	for (uint32_t c = 0; c < QUEUE_CONSUMERS && f->s != NULL; c++) {
 		if (queue_link_pending(&f->s->queue[c]) != 0)
@@ -145,13 +145,13 @@ void fill_end(struct fill *f)
 		undo_rollback(&f->op.tx);
 	else if (f->s != NULL)
 		f->op.root->bytes += f->s->bytes;
-	announce(f);
+	fill_announce(f);
 	op_end(&f->op);
 	f->held = false;
 }
 
 /* Nobody waits for this lock: pages may be backed under it. */
-static bool ready(struct fill *f)
+static bool fill_ready(struct fill *f)
 {
 	if (f->err == 0)
 		op_room(f->reg->seg);
@@ -180,21 +180,21 @@ void fill_reserve(struct fill *f, uint64_t instances)
 /* ---- values --------------------------------------------------------------------- */
 
 /* A blob, committed; unset is 0. Its bytes are added to f->texts. */
-static uint32_t put(struct fill *f, struct str text)
+static uint32_t fill_put(struct fill *f, struct str text)
 {
 	uint32_t off;
 
 	if (!str_is_set(text) || f->err != 0)
 		return 0;
 	off = blob_new(&f->op.tx, text);
-	if (!commit(f))
+	if (!fill_commit(f))
 		return 0;
 	f->texts += blob_cost((uint32_t)text.n);
 	return off;
 }
 
 /* The fields that have a place of their own, into a new object. */
-static void store(struct fill *f, const struct fields *fields, const union field_value *in, void *object)
+static void fill_store(struct fill *f, const struct fields *fields, const union field_value *in, void *object)
 {
 	for (unsigned key = 1; key < fields->saved; key++) {
 		const struct field_row *row = &fields->rows[key];
@@ -203,7 +203,7 @@ static void store(struct fill *f, const struct fields *fields, const union field
 		if (row->bytes == 0)
 			continue;
 		if (field_is_blob(row))
-			*field_blob(row, object) = row->type == FIELD_FILLED && text.n == 0 ? 0 : put(f, text);
+			*field_blob(row, object) = row->type == FIELD_FILLED && text.n == 0 ? 0 : fill_put(f, text);
 		else if (row->type != FIELD_ADDRESS)
 			field_set_number(row, object, in[key].number);
 		else if (str_is_set(text))
@@ -216,7 +216,7 @@ static struct str or_empty(struct str text)
 	return str_is_set(text) ? text : STR("");
 }
 
-static void bound(struct fill *f, uint64_t value, uint64_t most, const char *why)
+static void fill_bound(struct fill *f, uint64_t value, uint64_t most, const char *why)
 {
 	if (value > most)
 		fill_fail(f, ERR_SYNTAX, why);
@@ -224,9 +224,9 @@ static void bound(struct fill *f, uint64_t value, uint64_t most, const char *why
 
 static void bound_common(struct fill *f, uint64_t id, uint64_t revision, uint64_t stamp)
 {
-	bound(f, undo_id_number(id), f->last_id, "an id above the highest");
-	bound(f, revision, f->revision, "a revision above the highest");
-	bound(f, stamp, f->stamp, "a stamp above the clock");
+	fill_bound(f, undo_id_number(id), f->last_id, "an id above the highest");
+	fill_bound(f, revision, f->revision, "a revision above the highest");
+	fill_bound(f, stamp, f->stamp, "a stamp above the clock");
 }
 
 /* The saved id if it belongs into this shard and rises, else a new one: above all saved ones. */
@@ -275,7 +275,7 @@ static void checksum_store(struct fill *f, const union field_value *in)
 	if (stored.content == 0)
 		return;
 	memcpy(stored.md5, words, sizeof(stored.md5));
-	f->s->checksum = put(f, str_make((const char *)&stored, sizeof(stored)));
+	f->s->checksum = fill_put(f, str_make((const char *)&stored, sizeof(stored)));
 }
 
 static void service_store(struct fill *f, const union field_value *in, uint32_t name)
@@ -288,7 +288,7 @@ static void service_store(struct fill *f, const union field_value *in, uint32_t 
 		.name_len = (uint16_t)in[SAVED_SERVICE_NAME].text.n,
 	};
 	f->texts = (uint64_t)blob_bytes(&f->op.tx, name);
-	store(f, &service_fields, in, f->s);
+	fill_store(f, &service_fields, in, f->s);
 	f->s->id = id_for(f, f->s->id, f->op.root->last_service_id);
 	f->s->flags &= SERVICE_FLAGS_KEPT;
 	checksum_store(f, in);
@@ -305,9 +305,9 @@ void fill_service(struct fill *f, union field_value *in)
 	uint32_t name;
 
 	bound_common(f, in[SAVED_SERVICE_ID].number, in[SAVED_SERVICE_REVISION].number, in[SAVED_SERVICE_STAMP].number);
-	bound(f, in[SAVED_SERVICE_CHECKSUM_CONTENT].number, content, "a checksum above the content");
-	bound(f, changed > content ? changed : content, in[SAVED_SERVICE_REVISION].number, "a change above the revision");
-	if (!begin(f, &key, &place) || !ready(f))
+	fill_bound(f, in[SAVED_SERVICE_CHECKSUM_CONTENT].number, content, "a checksum above the content");
+	fill_bound(f, changed > content ? changed : content, in[SAVED_SERVICE_REVISION].number, "a change above the revision");
+	if (!fill_begin(f, &key, &place) || !fill_ready(f))
 		return;
 	if (service_find(&f->op, &key, place.hash, &found) != 0) {
 		fill_fail(f, ERR_SYNTAX, "a service twice");
@@ -316,7 +316,7 @@ void fill_service(struct fill *f, union field_value *in)
 	f->soff = slab_alloc(&f->op.tx, SLAB_SERVICE);
 	name = blob_new(&f->op.tx, str_make(text, key_join(&key, text)));
 	if (f->soff == 0 || name == 0 || (found = service_at(&f->op, f->soff)) == NULL) {
-		commit(f);
+		fill_commit(f);
 		return;
 	}
 	f->s = found;
@@ -325,7 +325,7 @@ void fill_service(struct fill *f, union field_value *in)
 	service_store(f, in, name);
 	service_link(f, place.hash);
 	enqueue(f, in);
-	commit(f);
+	fill_commit(f);
 }
 
 static void check_store(struct fill *f, const union field_value *in)
@@ -337,7 +337,7 @@ static void check_store(struct fill *f, const union field_value *in)
 		in[SAVED_CLUSTER_CHECKER].text,
 	};
 
-	f->c->check = put(f, cluster_check_text(&check, bytes));
+	f->c->check = fill_put(f, cluster_check_text(&check, bytes));
 }
 
 void fill_cluster(struct fill *f, union field_value *in)
@@ -347,7 +347,7 @@ void fill_cluster(struct fill *f, union field_value *in)
 
 	if (str_is_set(*name) && str_eq(*name, DEFAULT_CLUSTER))
 		*name = (struct str){ NULL, 0 };
-	if (!ready(f))
+	if (!fill_ready(f))
 		return;
 	if (cluster_find(&f->op, f->s, str_is_set(*name) ? *name : DEFAULT_CLUSTER, &found) != 0) {
 		fill_fail(f, ERR_SYNTAX, "a cluster twice");
@@ -355,11 +355,11 @@ void fill_cluster(struct fill *f, union field_value *in)
 	}
 	f->coff = slab_alloc(&f->op.tx, SLAB_CLUSTER);
 	f->c = f->coff == 0 ? NULL : cluster_at(&f->op, f->coff);
-	if (!commit(f) || f->c == NULL)
+	if (!fill_commit(f) || f->c == NULL)
 		return;
 	*f->c = (struct cluster){ .service = f->soff };
 	f->texts = 0;
-	store(f, &cluster_fields, in, f->c);
+	fill_store(f, &cluster_fields, in, f->c);
 	check_store(f, in);
 	*f->cluster_link = f->coff;
 	f->cluster_link = &f->c->next;
@@ -378,7 +378,7 @@ static void ip_store(struct fill *f, struct str ip, struct instance *i)
 			memcpy(i->ip, ip.p, ip.n);
 		return;
 	}
-	off = put(f, ip);
+	off = fill_put(f, ip);
 	memcpy(i->ip, &off, sizeof(off));
 	i->flags |= INSTANCE_IP_BLOB;
 }
@@ -401,15 +401,15 @@ static void instance_store(struct fill *f, union field_value *in, struct instanc
 		.cluster = f->coff,
 	};
 	f->texts = 0;
-	store(f, &instance_fields, in, i);
+	fill_store(f, &instance_fields, in, i);
 	i->flags = (i->flags & INSTANCE_FLAGS_KEPT) | (usual ? (uint32_t)INSTANCE_APP_DEFAULT : 0);
 	if (timing.timeout_ms != UINT64_MAX)
-		i->overrides = put(f, str_make((const char *)&timing, sizeof(timing)));
+		i->overrides = fill_put(f, str_make((const char *)&timing, sizeof(timing)));
 	ip_store(f, in[SAVED_INSTANCE_IP].text, i);
 	f->s->bytes += slab_object_bytes(SLAB_INSTANCE) + f->texts;
 }
 
-static void instance_count(struct fill *f, const struct instance *i)
+static void fill_count_instance(struct fill *f, const struct instance *i)
 {
 	struct registry_root *root = f->op.root;
 	bool ephemeral = (i->flags & INSTANCE_EPHEMERAL) != 0, healthy = (i->flags & INSTANCE_HEALTHY) != 0;
@@ -447,7 +447,7 @@ void fill_instance(struct fill *f, union field_value *in)
 	uint32_t off, hash;
 
 	bound_common(f, in[SAVED_INSTANCE_ID].number, in[SAVED_INSTANCE_REVISION].number, in[SAVED_INSTANCE_STAMP].number);
-	if (!ready(f))
+	if (!fill_ready(f))
 		return;
 	key.cluster = cluster_name(&f->op.tx, f->c);
 	hash = key_instance_hash(f->reg, f->s->link.hash, &key);
@@ -458,15 +458,15 @@ void fill_instance(struct fill *f, union field_value *in)
 	off = slab_alloc(&f->op.tx, SLAB_INSTANCE);
 	i = off == 0 ? NULL : instance_at(&f->op, off);
 	if (i == NULL) {
-		commit(f);
+		fill_commit(f);
 		return;
 	}
 	instance_store(f, in, i);
 	if (f->err != 0)
 		return;
 	instance_link(f, off, hash, ephemeral);
-	instance_count(f, i);
-	commit(f);
+	fill_count_instance(f, i);
+	fill_commit(f);
 }
 
 /* ---- audiences ------------------------------------------------------------------ */
@@ -497,8 +497,8 @@ void fill_audience(struct fill *f, union field_value *in)
 	struct place place;
 	uint32_t name;
 
-	bound(f, undo_id_number(in[SAVED_AUDIENCE_ID].number), f->last_id, "an id above the highest");
-	if (!begin(f, &key, &place) || !ready(f))
+	fill_bound(f, undo_id_number(in[SAVED_AUDIENCE_ID].number), f->last_id, "an id above the highest");
+	if (!fill_begin(f, &key, &place) || !fill_ready(f))
 		return;
 	if (audience_find(&f->op, &key, place.hash, &found) != 0) {
 		fill_fail(f, ERR_SYNTAX, "subscribers of a name twice");
@@ -507,16 +507,16 @@ void fill_audience(struct fill *f, union field_value *in)
 	f->aoff = slab_alloc(&f->op.tx, SLAB_AUDIENCE);
 	name = blob_new(&f->op.tx, str_make(text, key_join(&key, text)));
 	if (f->aoff == 0 || name == 0 || (found = audience_at(&f->op, f->aoff)) == NULL) {
-		commit(f);
+		fill_commit(f);
 		return;
 	}
 	f->a = found;
 	*f->a = (struct audience){ .name = name, .ns_len = (uint16_t)key.ns.n, .name_len = (uint16_t)key.name.n };
-	store(f, &audience_fields, in, f->a);
+	fill_store(f, &audience_fields, in, f->a);
 	f->a->id = id_for(f, f->a->id, last_audience_id(f));
 	audience_link(f, &key, place.hash);
 	f->op.root->subscriber_bytes += audience_bytes(&f->op.tx, f->a);
-	commit(f);
+	fill_commit(f);
 }
 
 static uint64_t last_subscriber_id(struct fill *f)
@@ -531,7 +531,7 @@ static void subscriber_store(struct fill *f, const union field_value *in, struct
 	uint64_t age = in[SAVED_SUBSCRIBER_SENT_AGE].number;
 
 	*sub = (struct subscriber){ .sent_at_ms = age == 0 ? 0 : mono_of(f, age - 1), .audience = f->aoff };
-	store(f, &subscriber_fields, in, sub);
+	fill_store(f, &subscriber_fields, in, sub);
 	sub->id = id_for(f, sub->id, last_subscriber_id(f));
 }
 
@@ -557,9 +557,9 @@ void fill_subscriber(struct fill *f, union field_value *in)
 	struct subscriber *sub;
 	uint32_t off;
 
-	bound(f, undo_id_number(in[SAVED_SUBSCRIBER_ID].number), f->last_id, "an id above the highest");
-	bound(f, sent > acked ? sent : acked, f->revision, "a revision above the highest");
-	if (!ready(f))
+	fill_bound(f, undo_id_number(in[SAVED_SUBSCRIBER_ID].number), f->last_id, "an id above the highest");
+	fill_bound(f, sent > acked ? sent : acked, f->revision, "a revision above the highest");
+	if (!fill_ready(f))
 		return;
 	if (str_is_set(in[SAVED_SUBSCRIBER_ADDRESS].text))
 		memcpy(spec.address, in[SAVED_SUBSCRIBER_ADDRESS].text.p, sizeof(spec.address));
@@ -570,7 +570,7 @@ void fill_subscriber(struct fill *f, union field_value *in)
 	off = slab_alloc(&f->op.tx, SLAB_SUBSCRIBER);
 	sub = off == 0 ? NULL : subscriber_at(&f->op, off);
 	if (sub == NULL) {
-		commit(f);
+		fill_commit(f);
 		return;
 	}
 	subscriber_store(f, in, sub);
@@ -579,5 +579,5 @@ void fill_subscriber(struct fill *f, union field_value *in)
 	f->op.root->subscriber_bytes += subscriber_bytes(&f->op.tx, sub);
 	source_count(&f->op, sub->source, 1, subscriber_bytes(&f->op.tx, sub) + audience_bytes(&f->op.tx, f->a));
 	subscriber_link(f, off, key_subscriber_hash(f->reg, f->a->id, &spec));
-	commit(f);
+	fill_commit(f);
 }

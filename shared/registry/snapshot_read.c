@@ -87,7 +87,7 @@ void snapshot_read_fill(struct snapshot_reader *r)
 
 /* ---- values --------------------------------------------------------------------- */
 
-static const uint8_t *take(struct snapshot_reader *r, size_t n)
+static const uint8_t *read_take(struct snapshot_reader *r, size_t n)
 {
 	const uint8_t *at = r->p;
 
@@ -99,16 +99,16 @@ static const uint8_t *take(struct snapshot_reader *r, size_t n)
 	return at;
 }
 
-static uint8_t tag(struct snapshot_reader *r)
+static uint8_t read_tag(struct snapshot_reader *r)
 {
-	const uint8_t *at = take(r, 1);
+	const uint8_t *at = read_take(r, 1);
 
 	return at == NULL ? 0 : *at;
 }
 
-static uint64_t number(struct snapshot_reader *r, size_t n)
+static uint64_t read_uint(struct snapshot_reader *r, size_t n)
 {
-	const uint8_t *at = take(r, n);
+	const uint8_t *at = read_take(r, n);
 	uint64_t value = 0;
 
 	for (size_t i = 0; at != NULL && i < n; i++)
@@ -116,22 +116,22 @@ static uint64_t number(struct snapshot_reader *r, size_t n)
 	return value;
 }
 
-static void wrong(struct snapshot_reader *r)
+static void wrong_value(struct snapshot_reader *r)
 {
 	snapshot_fail(r, ERR_SYNTAX, "a value of the wrong type or out of range");
 }
 
 uint64_t snapshot_u64(struct snapshot_reader *r, uint64_t most)
 {
-	uint8_t t = tag(r);
+	uint8_t t = read_tag(r);
 	uint64_t value = t;
 
 	if (t >= 0xcc && t <= 0xcf)
-		value = number(r, (size_t)1 << (t - 0xcc));
+		value = read_uint(r, (size_t)1 << (t - 0xcc));
 	else if (t > 0x7f)
-		wrong(r);
+		wrong_value(r);
 	if (value > most)
-		wrong(r);
+		wrong_value(r);
 	return r->err == 0 ? value : 0;
 }
 
@@ -144,13 +144,13 @@ int64_t snapshot_i64(struct snapshot_reader *r, int64_t least, int64_t most)
 	if (r->p == r->end || *r->p < 0xd0 || (*r->p > 0xd3 && *r->p < 0xe0))
 		return (int64_t)snapshot_u64(r, (uint64_t)most);
 	if (*r->p >= 0xe0) {
-		value = (int64_t)tag(r) - 256;
+		value = (int64_t)read_tag(r) - 256;
 	} else {
-		n = (size_t)1 << (tag(r) - 0xd0);
-		value = (int64_t)(number(r, n) << (64 - 8 * n)) >> (64 - 8 * n);
+		n = (size_t)1 << (read_tag(r) - 0xd0);
+		value = (int64_t)(read_uint(r, n) << (64 - 8 * n)) >> (64 - 8 * n);
 	}
 	if (value < least || value > most)
-		wrong(r);
+		wrong_value(r);
 	return r->err == 0 ? value : 0;
 }
 
@@ -160,9 +160,9 @@ static bool text_length(struct snapshot_reader *r, uint8_t t, uint64_t *n_r)
 	if ((t & 0xe0) == 0xa0)
 		*n_r = t & 0x1f;
 	else if (t >= 0xd9 && t <= 0xdb)
-		*n_r = number(r, (size_t)1 << (t - 0xd9));
+		*n_r = read_uint(r, (size_t)1 << (t - 0xd9));
 	else if (t >= 0xc4 && t <= 0xc6)
-		*n_r = number(r, (size_t)1 << (t - 0xc4));
+		*n_r = read_uint(r, (size_t)1 << (t - 0xc4));
 	else
 		return false;
 	return true;
@@ -173,9 +173,9 @@ struct str snapshot_text(struct snapshot_reader *r, size_t most)
 	uint64_t n = 0;
 	const uint8_t *at;
 
-	if (!text_length(r, tag(r), &n) || n > most)
-		wrong(r);
-	at = r->err == 0 ? take(r, (size_t)n) : NULL;
+	if (!text_length(r, read_tag(r), &n) || n > most)
+		wrong_value(r);
+	at = r->err == 0 ? read_take(r, (size_t)n) : NULL;
 	return at == NULL ? str_make("", 0) : str_make((const char *)at, (size_t)n);
 }
 
@@ -184,17 +184,17 @@ struct str snapshot_bytes(struct snapshot_reader *r, size_t n)
 	struct str text = snapshot_text(r, n);
 
 	if (text.n != n)
-		wrong(r);
+		wrong_value(r);
 	return r->err == 0 ? text : str_make("", 0);
 }
 
 /* Members behind the tag of an array (first short tag 0x90, long 0xdc) or a map (0x80, 0xde). */
-static bool members(struct snapshot_reader *r, uint8_t t, uint8_t small, uint8_t large, uint64_t *n_r)
+static bool read_members(struct snapshot_reader *r, uint8_t t, uint8_t small, uint8_t large, uint64_t *n_r)
 {
 	if ((t & 0xf0) == small)
 		*n_r = t & 0x0f;
 	else if (t == large || t == large + 1)
-		*n_r = number(r, t == large ? 2 : 4);
+		*n_r = read_uint(r, t == large ? 2 : 4);
 	else
 		return false;
 	return true;
@@ -204,8 +204,8 @@ uint64_t snapshot_array(struct snapshot_reader *r)
 {
 	uint64_t n = 0;
 
-	if (!members(r, tag(r), 0x90, 0xdc, &n))
-		wrong(r);
+	if (!read_members(r, read_tag(r), 0x90, 0xdc, &n))
+		wrong_value(r);
 	return r->err == 0 ? n : 0;
 }
 
@@ -213,8 +213,8 @@ void snapshot_map_begin(struct snapshot_reader *r, struct snapshot_map *map)
 {
 	*map = (struct snapshot_map){ .left = 0 };
 	snapshot_read_fill(r);
-	if (!members(r, tag(r), 0x80, 0xde, &map->left))
-		wrong(r);
+	if (!read_members(r, read_tag(r), 0x80, 0xde, &map->left))
+		wrong_value(r);
 }
 
 bool snapshot_map_next(struct snapshot_reader *r, struct snapshot_map *map, unsigned *key_r)
@@ -244,21 +244,21 @@ static const uint8_t fixed[32] = {
 /* Skips a value without its members; returns how many values those are. */
 static uint64_t skip_one(struct snapshot_reader *r)
 {
-	uint8_t t = tag(r);
+	uint8_t t = read_tag(r);
 	uint64_t n = 0;
 
-	if (members(r, t, 0x90, 0xdc, &n))
+	if (read_members(r, t, 0x90, 0xdc, &n))
 		return n;
-	if (members(r, t, 0x80, 0xde, &n))
+	if (read_members(r, t, 0x80, 0xde, &n))
 		return 2 * n;
 	if (t >= 0xc7 && t <= 0xc9)
-		n = number(r, (size_t)1 << (t - 0xc7)) + 1;
+		n = read_uint(r, (size_t)1 << (t - 0xc7)) + 1;
 	else if (t == 0xc1)
-		wrong(r);
+		wrong_value(r);
 	else if (!text_length(r, t, &n) && t >= 0xc0 && t < 0xe0)
 		n = fixed[t - 0xc0];
 	if (r->err == 0)
-		(void)take(r, (size_t)n);
+		(void)read_take(r, (size_t)n);
 	return 0;
 }
 

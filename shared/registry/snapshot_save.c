@@ -31,7 +31,7 @@ struct save {
 	int err;
 };
 
-static void fail(struct save *save, int err, const char *why)
+static void save_fail(struct save *save, int err, const char *why)
 {
 	if (save->err != 0)
 		return;
@@ -41,7 +41,7 @@ static void fail(struct save *save, int err, const char *why)
 
 /* ---- output --------------------------------------------------------------------- */
 
-static void write_all(struct save *save, const char *data, size_t n)
+static void save_write(struct save *save, const char *data, size_t n)
 {
 	while (n > 0 && save->err == 0) {
 		ssize_t done = write(save->fd, data, n);
@@ -49,7 +49,7 @@ static void write_all(struct save *save, const char *data, size_t n)
 		if (done < 0 && errno == EINTR)
 			continue;
 		if (done <= 0) {
-			fail(save, ERR_IO, "cannot be written");
+			save_fail(save, ERR_IO, "cannot be written");
 			return;
 		}
 		data += done;
@@ -57,21 +57,21 @@ static void write_all(struct save *save, const char *data, size_t n)
 	}
 }
 
-static void flush(struct save *save)
+static void save_flush(struct save *save)
 {
 	XXH3_64bits_update(save->hash, save->pack.data, save->pack.len);
-	write_all(save, save->pack.data, save->pack.len);
+	save_write(save, save->pack.data, save->pack.len);
 	save->report->bytes += save->pack.len;
 	save->pack.len = 0;
 }
 
 /* Room for one object that did not fit: never under a lock. */
-static void make_room(struct save *save, size_t bytes)
+static void save_make_room(struct save *save, size_t bytes)
 {
 	char *data = realloc(save->pack.data, bytes);
 
 	if (data == NULL) {
-		fail(save, ERR_NOMEM, "no memory for the largest service");
+		save_fail(save, ERR_NOMEM, "no memory for the largest service");
 		return;
 	}
 	save->pack.data = data;
@@ -129,7 +129,7 @@ static void pack_switches(struct save *save)
 	int ret = switches_read(save->reg, &copy);
 
 	if (ret < 0) {
-		fail(save, ret, "the switches cannot be read");
+		save_fail(save, ret, "the switches cannot be read");
 		return;
 	}
 	memcpy(words, &copy.words, sizeof(words));
@@ -153,7 +153,7 @@ static void pack_namespace(const struct namespace_row *row, void *arg)
 	pack_text(&map, NAMESPACE_ABOUT, row->about);
 	pack_map_end(&map);
 	if (save->pack.len > HOLD_BYTES)
-		flush(save);
+		save_flush(save);
 }
 
 static void save_office(struct save *save)
@@ -163,7 +163,7 @@ static void save_office(struct save *save)
 	pack_switches(save);
 	ret = save->err == 0 ? namespaces_each(save->reg, pack_namespace, save) : 0;
 	if (ret < 0)
-		fail(save, ret, "the namespaces cannot be read");
+		save_fail(save, ret, "the namespaces cannot be read");
 }
 
 /* ---- services ------------------------------------------------------------------- */
@@ -373,17 +373,17 @@ static void walk_shard(struct save *save, const struct walker *w, uint32_t shard
 		int ret = op_begin(&op, save->reg, shard, (struct origin){ 0 });
 
 		if (ret < 0) {
-			fail(save, ret, "a shard cannot be locked");
+			save_fail(save, ret, "a shard cannot be locked");
 			return;
 		}
 		room = walk_hold(save, w, &op, &cursor);
 		if (op.tx.err != 0)
-			fail(save, op.tx.err, "a reference is impossible");
+			save_fail(save, op.tx.err, "a reference is impossible");
 		op_end(&op);
 		if (room > 0)
-			flush(save);
+			save_flush(save);
 		if (room > save->pack.cap)
-			make_room(save, room);
+			save_make_room(save, room);
 	}
 }
 
@@ -396,12 +396,12 @@ static void pack_end(struct save *save)
 	pack_number(&map, END_INSTANCES, save->report->instances);
 	pack_number(&map, END_SUBSCRIBERS, save->report->subscribers);
 	pack_map_end(&map);
-	flush(save);
+	save_flush(save);
 	checksum = __builtin_bswap64(XXH3_64bits_digest(save->hash));
 	/* Always of full length: it stands where the stream's length says. */
 	pack_append(&save->pack, "\xcf", 1);
 	pack_append(&save->pack, &checksum, sizeof(checksum));
-	flush(save);
+	save_flush(save);
 }
 
 static void save_all(struct save *save)
@@ -425,7 +425,7 @@ int snapshot_save(struct registry *reg, int fd, struct snapshot_report *report_r
 	save.pack = (struct pack){ malloc(BUFFER_BYTES), 0, BUFFER_BYTES };
 	save.hash = XXH3_createState();
 	if (save.pack.data == NULL || save.hash == NULL) {
-		fail(&save, ERR_NOMEM, "out of memory");
+		save_fail(&save, ERR_NOMEM, "out of memory");
 	} else {
 		XXH3_64bits_reset(save.hash);
 		save_all(&save);

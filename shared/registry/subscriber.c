@@ -98,7 +98,7 @@ uint64_t subscriber_bytes(const struct tx *tx, const struct subscriber *sub)
 	return slab_object_bytes(SLAB_SUBSCRIBER) + (uint64_t)fields_bytes(tx, &subscriber_fields, sub);
 }
 
-static uint64_t text_bytes(struct str text)
+static uint64_t spec_text_bytes(struct str text)
 {
 	return text.n == 0 ? 0 : blob_cost((uint32_t)text.n);
 }
@@ -106,8 +106,8 @@ static uint64_t text_bytes(struct str text)
 /* What its source is charged, before it is there: subscriber_bytes() and audience_bytes(). */
 static uint64_t bytes_wanted(const struct service_key *service, const struct subscriber_spec *spec)
 {
-	return slab_object_bytes(SLAB_SUBSCRIBER) + text_bytes(spec->agent) + text_bytes(spec->clusters) + text_bytes(spec->app) +
-	       text_bytes(spec->address_text) + slab_object_bytes(SLAB_AUDIENCE) +
+	return slab_object_bytes(SLAB_SUBSCRIBER) + spec_text_bytes(spec->agent) + spec_text_bytes(spec->clusters) +
+	       spec_text_bytes(spec->app) + spec_text_bytes(spec->address_text) + slab_object_bytes(SLAB_AUDIENCE) +
 	       blob_cost((uint32_t)(service->ns.n + 1 + service->name.n));
 }
 
@@ -308,7 +308,7 @@ static int subscribe_op(struct op *op, void *arg)
 	return aoff == 0 ? op->tx.err : subscriber_create(op, p, aoff, a, s == NULL ? 0 : s->changed);
 }
 
-static int check_spec(struct registry *reg, const struct service_key *service, const struct subscriber_spec *spec)
+static int check_subscriber_spec(struct registry *reg, const struct service_key *service, const struct subscriber_spec *spec)
 {
 	const struct str texts[] = { spec->agent, spec->clusters, spec->app, spec->address_text };
 	int ret = key_check_service(reg, service);
@@ -353,7 +353,7 @@ int registry_poll(struct registry *reg, const struct service_key *service, const
 	if (done || ret < 0)
 		return ret;
 	/* The stamp is read again in the hold that subscribes: no change falls between the two. */
-	ret = check_spec(reg, service, sub);
+	ret = check_subscriber_spec(reg, service, sub);
 	return ret < 0 ? ret : op_run(reg, p.place.shard, origin, subscribe_op, &p);
 }
 
@@ -366,7 +366,7 @@ static struct subscriber *subscriber_hinted(struct op *op, uint64_t id, uint32_t
 	return sub != NULL && sub->id == id ? sub : NULL;
 }
 
-static void mark_acked(struct subscriber *sub, const struct delivery *d, uint64_t now_ms)
+static void delivery_acked(struct subscriber *sub, const struct delivery *d, uint64_t now_ms)
 {
 	uint64_t revision = sub->push_key == d->key ? sub->sent_revision : d->revision;
 
@@ -377,7 +377,7 @@ static void mark_acked(struct subscriber *sub, const struct delivery *d, uint64_
 	FAULT("delivery-seen");
 }
 
-static void mark_sent(struct subscriber *sub, const struct delivery *d)
+static void delivery_sent(struct subscriber *sub, const struct delivery *d)
 {
 	__atomic_store_n(&sub->sent_revision, d->revision, __ATOMIC_RELAXED);
 	FAULT("delivery-sent");
@@ -400,15 +400,15 @@ static int mark_piece(struct registry *reg, uint32_t shard, const struct deliver
 		struct subscriber *sub = subscriber_hinted(&op, d[n].id, d[n].off);
 
 		if (sub != NULL && acked)
-			mark_acked(sub, &d[n], now_ms);
+			delivery_acked(sub, &d[n], now_ms);
 		else if (sub != NULL)
-			mark_sent(sub, &d[n]);
+			delivery_sent(sub, &d[n]);
 	}
 	op_end(&op);
 	return 0;
 }
 
-static int mark(struct registry *reg, uint32_t shard, const struct delivery *d, uint32_t count, bool acked)
+static int mark_deliveries(struct registry *reg, uint32_t shard, const struct delivery *d, uint32_t count, bool acked)
 {
 	int ret = 0;
 
@@ -419,12 +419,12 @@ static int mark(struct registry *reg, uint32_t shard, const struct delivery *d, 
 
 int registry_mark_sent(struct registry *reg, uint32_t shard, const struct delivery *d, uint32_t count)
 {
-	return mark(reg, shard, d, count, false);
+	return mark_deliveries(reg, shard, d, count, false);
 }
 
 int registry_mark_acked(struct registry *reg, uint32_t shard, const struct delivery *d, uint32_t count)
 {
-	return mark(reg, shard, d, count, true);
+	return mark_deliveries(reg, shard, d, count, true);
 }
 
 static void audience_remove(struct op *op, uint32_t aoff, struct audience *a)

@@ -10,7 +10,7 @@ const struct switches *switches_of(const struct segment *seg)
 	return &office_of(seg)->switches;
 }
 
-static uint64_t float_bits(float value)
+static uint64_t factor_bits(float value)
 {
 	uint32_t bits;
 
@@ -18,7 +18,7 @@ static uint64_t float_bits(float value)
 	return bits;
 }
 
-static uint64_t version(unsigned major, unsigned minor, unsigned patch)
+static uint64_t push_version(unsigned major, unsigned minor, unsigned patch)
 {
 	return (uint64_t)major << 20 | minor << 10 | patch;
 }
@@ -29,25 +29,25 @@ void switches_defaults(struct switches *switches_r)
 		.push_cache_ms = 10000,
 		.beat_interval_ms = 5000,
 		.cache_ms = 3000,
-		.distro_threshold = float_bits(0.7F),
+		.distro_threshold = factor_bits(0.7F),
 		.health_check = 1,
 		.auto_change_health_check = 1,
 		.distro = 1,
 		.standalone = 1,
 		.push = 1,
 		.check_times = 3,
-		.http = { 5000, 500, float_bits(0.85F) },
-		.tcp = { 5000, 1000, float_bits(0.75F) },
-		.mysql = { 3000, 2000, float_bits(0.65F) },
+		.http = { 5000, 500, factor_bits(0.85F) },
+		.tcp = { 5000, 1000, factor_bits(0.75F) },
+		.mysql = { 3000, 2000, factor_bits(0.65F) },
 		.server_status_ms = 2000,
 		.service_status_ms = 5000,
 		.light_beat = 1,
 		.distro_expired_ms = 10000,
-		.push_go = version(0, 1, 0),
-		.push_java = version(0, 1, 0),
-		.push_python = version(0, 4, 3),
-		.push_c = version(1, 0, 12),
-		.push_csharp = version(0, 9, 0),
+		.push_go = push_version(0, 1, 0),
+		.push_java = push_version(0, 1, 0),
+		.push_python = push_version(0, 4, 3),
+		.push_c = push_version(1, 0, 12),
+		.push_csharp = push_version(0, 9, 0),
 		.ephemeral = 1,
 	};
 }
@@ -63,7 +63,7 @@ void office_format(struct segment *seg)
 
 /* ---- reading ----------------------------------------------------------------- */
 
-static struct str copy_text(struct op *op, uint32_t off, char room[SWITCHES_TEXT_MAX])
+static struct str switches_copy_text(struct op *op, uint32_t off, char room[SWITCHES_TEXT_MAX])
 {
 	struct str text;
 
@@ -87,9 +87,9 @@ int switches_read(struct registry *reg, struct switches_copy *copy_r)
 	if (ret < 0)
 		return ret;
 	copy_r->words = office->switches;
-	copy_r->texts.masters = copy_text(&op, office->masters, copy_r->room[0]);
-	copy_r->texts.limited = copy_text(&op, office->limited, copy_r->room[1]);
-	copy_r->texts.status = copy_text(&op, office->status, copy_r->room[2]);
+	copy_r->texts.masters = switches_copy_text(&op, office->masters, copy_r->room[0]);
+	copy_r->texts.limited = switches_copy_text(&op, office->limited, copy_r->room[1]);
+	copy_r->texts.status = switches_copy_text(&op, office->status, copy_r->room[2]);
 	ret = op.tx.err;
 	op_end(&op);
 	return ret;
@@ -102,7 +102,7 @@ struct replacement {
 	const struct switches_texts *texts;
 };
 
-static int write_op(struct op *op, void *arg)
+static int switches_write_op(struct op *op, void *arg)
 {
 	const struct replacement *new = arg;
 	struct office *office = office_of(op->reg->seg);
@@ -131,5 +131,5 @@ int switches_write(struct registry *reg, const struct switches *words, const str
 
 	if (texts->masters.n > SWITCHES_TEXT_MAX || texts->limited.n > SWITCHES_TEXT_MAX || texts->status.n > SWITCHES_TEXT_MAX)
 		return ERR_TOO_BIG;
-	return op_run(reg, SHARD_OFFICE, (struct origin){ .cause = CAUSE_OPERATOR }, write_op, &replacement);
+	return op_run(reg, SHARD_OFFICE, (struct origin){ .cause = CAUSE_OPERATOR }, switches_write_op, &replacement);
 }

@@ -37,12 +37,12 @@ struct need {
 	uint64_t text, clusters, instances;
 };
 
-static bool has_room(const struct service_view *view, const struct need *need)
+static bool view_has_room(const struct service_view *view, const struct need *need)
 {
 	return view->text_cap >= need->text && view->cluster_cap >= need->clusters && view->instance_cap >= need->instances;
 }
 
-static int grow(void **at, uint32_t *cap, uint64_t need, size_t size)
+static int grow_array(void **at, uint32_t *cap, uint64_t need, size_t size)
 {
 	uint64_t want = need + need / 8 + 16;
 	void *new;
@@ -63,7 +63,7 @@ struct move {
 	size_t bytes;
 };
 
-static void follow(const struct move *move, struct str *text)
+static void follow_text(const struct move *move, struct str *text)
 {
 	if (text->p != NULL && (uintptr_t)text->p - move->from <= move->bytes)
 		text->p = move->to + ((uintptr_t)text->p - move->from);
@@ -71,19 +71,19 @@ static void follow(const struct move *move, struct str *text)
 
 static void follow_all(const struct move *move, struct service_view *view)
 {
-	follow(move, &view->ns);
-	follow(move, &view->name);
-	follow(move, &view->metadata);
-	follow(move, &view->selector);
+	follow_text(move, &view->ns);
+	follow_text(move, &view->name);
+	follow_text(move, &view->metadata);
+	follow_text(move, &view->selector);
 	for (uint32_t n = 0; n < view->cluster_count; n++) {
-		follow(move, &view->clusters[n].name);
-		follow(move, &view->clusters[n].metadata);
-		follow(move, &view->clusters[n].checker);
+		follow_text(move, &view->clusters[n].name);
+		follow_text(move, &view->clusters[n].metadata);
+		follow_text(move, &view->clusters[n].checker);
 	}
 	for (uint32_t n = 0; n < view->instance_count; n++) {
-		follow(move, &view->instances[n].ip);
-		follow(move, &view->instances[n].metadata);
-		follow(move, &view->instances[n].app);
+		follow_text(move, &view->instances[n].ip);
+		follow_text(move, &view->instances[n].metadata);
+		follow_text(move, &view->instances[n].app);
 	}
 }
 
@@ -109,18 +109,18 @@ static int grow_text(struct service_view *view, uint64_t need)
 }
 
 /* Outside the lock. */
-static int make_room(struct service_view *view, const struct need *need)
+static int view_make_room(struct service_view *view, const struct need *need)
 {
 	int ret = grow_text(view, need->text);
 
 	if (ret == 0)
-		ret = grow((void **)&view->clusters, &view->cluster_cap, need->clusters, sizeof(view->clusters[0]));
+		ret = grow_array((void **)&view->clusters, &view->cluster_cap, need->clusters, sizeof(view->clusters[0]));
 	if (ret == 0)
-		ret = grow((void **)&view->instances, &view->instance_cap, need->instances, sizeof(view->instances[0]));
+		ret = grow_array((void **)&view->instances, &view->instance_cap, need->instances, sizeof(view->instances[0]));
 	return ret;
 }
 
-static void touch(char *from, size_t bytes, const char *end)
+static void touch_pages(char *from, size_t bytes, const char *end)
 {
 	for (; bytes > 0 && from < end; from += TOUCH_BYTES, bytes -= bytes < TOUCH_BYTES ? bytes : TOUCH_BYTES)
 		*(volatile char *)from = 0;
@@ -133,13 +133,13 @@ static void touch_room(struct service_view *view)
 	char *instances = (char *)view->instances;
 
 	if (view->text != NULL)
-		touch(view->text + view->text_len, VIEW_BYTES + BLOB_MAX_BYTES, view->text + view->text_cap);
+		touch_pages(view->text + view->text_len, VIEW_BYTES + BLOB_MAX_BYTES, view->text + view->text_cap);
 	if (instances != NULL)
-		touch(instances + view->instance_count * sizeof(view->instances[0]), SCAN_STEPS * sizeof(view->instances[0]),
-		      instances + view->instance_cap * sizeof(view->instances[0]));
+		touch_pages(instances + view->instance_count * sizeof(view->instances[0]),
+		            SCAN_STEPS * sizeof(view->instances[0]), instances + view->instance_cap * sizeof(view->instances[0]));
 }
 
-static void forget(struct service_view *view)
+static void view_forget(struct service_view *view)
 {
 	view->text_len = 0;
 	view->cluster_count = view->instance_count = 0;
@@ -155,16 +155,16 @@ struct out {
 	struct need *need;
 };
 
-static bool is_short(const struct out *out)
+static bool out_is_short(const struct out *out)
 {
 	return out->need->text > out->view->text_cap;
 }
 
 /* Place for n bytes, or NULL. */
-static char *place_for(struct out *out, uint64_t n)
+static char *out_place(struct out *out, uint64_t n)
 {
 	struct service_view *view = out->view;
-	uint64_t end = (is_short(out) ? out->need->text : view->text_len) + n;
+	uint64_t end = (out_is_short(out) ? out->need->text : view->text_len) + n;
 
 	if (end > view->text_cap) {
 		out->need->text = end;
@@ -174,32 +174,32 @@ static char *place_for(struct out *out, uint64_t n)
 	return view->text + end - n;
 }
 
-static struct str put(struct out *out, struct str text)
+static struct str out_put(struct out *out, struct str text)
 {
 	char *at;
 
-	if (!str_is_set(text) || (at = place_for(out, text.n)) == NULL)
+	if (!str_is_set(text) || (at = out_place(out, text.n)) == NULL)
 		return (struct str){ NULL, 0 };
 	if (text.n > 0)
 		memcpy(at, text.p, text.n);
 	return str_make(at, text.n);
 }
 
-static struct str put_blob(struct out *out, uint32_t off)
+static struct str out_put_blob(struct out *out, uint32_t off)
 {
 	struct service_view *view = out->view;
-	uint32_t room = is_short(out) ? 0 : view->text_cap - view->text_len, n;
+	uint32_t room = out_is_short(out) ? 0 : view->text_cap - view->text_len, n;
 	char *at;
 
 	if (off == 0)
 		return (struct str){ NULL, 0 };
 	n = blob_copy(&out->op->tx, off, view->text + view->text_len, room);
-	at = place_for(out, n);
+	at = out_place(out, n);
 	return at == NULL ? (struct str){ NULL, 0 } : str_make(at, n);
 }
 
 /* False: no room. */
-static bool copy_cluster(struct out *out, const struct cluster *c)
+static bool view_copy_cluster(struct out *out, const struct cluster *c)
 {
 	struct service_view *view = out->view;
 	struct cluster_view *at = &view->clusters[view->cluster_count];
@@ -209,14 +209,14 @@ static bool copy_cluster(struct out *out, const struct cluster *c)
 
 	cluster_check(tx, c, &check);
 	*at = (struct cluster_view){
-		.name = put(out, cluster_name(tx, c)),
-		.metadata = put_blob(out, c->metadata),
-		.checker = put(out, check.checker),
+		.name = out_put(out, cluster_name(tx, c)),
+		.metadata = out_put_blob(out, c->metadata),
+		.checker = out_put(out, check.checker),
 		.check_port = check.port,
 		.use_instance_port = check.use_instance_port,
 		.instances = (uint64_t)c->count[0] + c->count[1],
 	};
-	if (is_short(out)) {
+	if (out_is_short(out)) {
 		view->text_len = text_len;
 		return false;
 	}
@@ -224,7 +224,7 @@ static bool copy_cluster(struct out *out, const struct cluster *c)
 	return true;
 }
 
-static bool copy_instance(struct out *out, const struct instance *i, uint32_t cluster)
+static bool view_copy_instance(struct out *out, const struct instance *i, uint32_t cluster)
 {
 	struct service_view *view = out->view;
 	struct instance_view *at = &view->instances[view->instance_count];
@@ -234,16 +234,16 @@ static bool copy_instance(struct out *out, const struct instance *i, uint32_t cl
 		.id = i->id,
 		.revision = i->revision,
 		.beat_ms = beat_ms(i->beat),
-		.ip = put(out, instance_ip(&out->op->tx, i)),
+		.ip = out_put(out, instance_ip(&out->op->tx, i)),
 		.port = i->port,
 		.flags = i->flags,
-		.metadata = put_blob(out, i->metadata),
-		.app = i->flags & INSTANCE_APP_DEFAULT ? DEFAULT_APP : put_blob(out, i->app),
+		.metadata = out_put_blob(out, i->metadata),
+		.app = i->flags & INSTANCE_APP_DEFAULT ? DEFAULT_APP : out_put_blob(out, i->app),
 		.ident = (int64_t)i->ident - 1,
 		.cluster = cluster,
 	};
 	memcpy(&at->weight, &i->weight, sizeof(at->weight));
-	if (is_short(out)) {
+	if (out_is_short(out)) {
 		view->text_len = text_len;
 		return false;
 	}
@@ -267,16 +267,16 @@ static bool copy_settings(struct out *out, const struct service *s)
 	struct service_view *view = out->view;
 	struct str name;
 
-	forget(view);
+	view_forget(view);
 	service_stamp_of(out->op, s, &view->stamp);
 	view->changed = s->changed;
 	view->content = s->content;
 	view->has_checksum = service_checksum(out->op, s, view->checksum);
 	memcpy(&view->threshold, &s->threshold, sizeof(view->threshold));
-	name = put_blob(out, s->name);
-	view->metadata = put_blob(out, s->metadata);
-	view->selector = put_blob(out, s->selector);
-	if (is_short(out)) {
+	name = out_put_blob(out, s->name);
+	view->metadata = out_put_blob(out, s->metadata);
+	view->selector = out_put_blob(out, s->selector);
+	if (out_is_short(out)) {
 		view->text_len = 0;
 		return false;
 	}
@@ -325,9 +325,9 @@ static struct out out_of(struct copy *copy)
 	return (struct out){ &copy->op, copy->view, &copy->need };
 }
 
-static int unknown(struct copy *copy)
+static int copy_unknown(struct copy *copy)
 {
-	forget(copy->view);
+	view_forget(copy->view);
 	service_stamp_of(&copy->op, NULL, &copy->view->stamp);
 	return OVER;
 }
@@ -350,7 +350,7 @@ static int size_up(struct copy *copy)
 		.clusters = copy->part == PART_PAGE ? 1 : s->clusters,
 		.instances = all ? s->instances : 0,
 	};
-	return has_room(copy->view, &copy->need) ? WORK : MORE;
+	return view_has_room(copy->view, &copy->need) ? WORK : MORE;
 }
 
 /* The one cluster, and how many of its instances are wanted. */
@@ -366,7 +366,7 @@ static int begin_page(struct copy *copy, uint32_t soff)
 	count = (uint64_t)c->count[0] + c->count[1];
 	to = copy->to < count ? copy->to : count;
 	copy->need.instances = copy->from < to ? to - copy->from : 0;
-	if (!has_room(copy->view, &copy->need) || !copy_cluster(&out, c))
+	if (!view_has_room(copy->view, &copy->need) || !view_copy_cluster(&out, c))
 		return MORE;
 	copy->to = to;
 	if (copy->need.instances == 0)
@@ -375,14 +375,14 @@ static int begin_page(struct copy *copy, uint32_t soff)
 	return WORK;
 }
 
-static int begin(struct copy *copy)
+static int copy_begin(struct copy *copy)
 {
 	struct out out = out_of(copy);
 	uint32_t soff = service_find(&copy->op, copy->key, key_place(copy->reg, copy->key).hash, &copy->s);
 	int ret;
 
 	if (soff == 0)
-		return unknown(copy);
+		return copy_unknown(copy);
 	if ((ret = size_up(copy)) != WORK)
 		return ret;
 	if (!copy_settings(&out, copy->s))
@@ -398,12 +398,12 @@ static int begin(struct copy *copy)
 }
 
 /* In the state that the service is in now. */
-static int go_on(struct copy *copy)
+static int copy_go_on(struct copy *copy)
 {
 	int ret = scan_return(&copy->scan, &copy->op, &copy->s);
 
 	if (ret == ERR_NOT_FOUND && !copy->one_revision)
-		return unknown(copy); /* there was a moment without it */
+		return copy_unknown(copy); /* there was a moment without it */
 	if (ret == ERR_NOT_FOUND || (ret == 0 && copy->scan.moved && copy->one_revision))
 		return ERR_AGAIN;
 	if (copy->scan.moved) {
@@ -426,7 +426,7 @@ static void copy_clusters(struct copy *copy)
 			undo_fail(&copy->op.tx, ERR_CORRUPT);
 			return;
 		}
-		if (!copy_cluster(&out, c))
+		if (!view_copy_cluster(&out, c))
 			return;
 		copy->scan.steps -= VIEW_STEP;
 		copy->clusters--;
@@ -435,7 +435,7 @@ static void copy_clusters(struct copy *copy)
 	}
 }
 
-static bool wanted(const struct copy *copy)
+static bool is_wanted(const struct copy *copy)
 {
 	return copy->part == PART_ALL || copy->at >= copy->from;
 }
@@ -448,15 +448,15 @@ static void copy_instances(struct copy *copy)
 	struct instance *i;
 
 	while (copy->at < copy->to && view->text_len < copy->most && (i = scan_next(scan, &copy->op)) != NULL) {
-		if (wanted(copy) && view->instance_count >= view->instance_cap) {
+		if (is_wanted(copy) && view->instance_count >= view->instance_cap) {
 			undo_fail(&copy->op.tx, ERR_CORRUPT);
 			return;
 		}
-		if (wanted(copy) && !copy_instance(&out, i, copy->part == PART_PAGE ? 0 : scan->cluster_index)) {
+		if (is_wanted(copy) && !view_copy_instance(&out, i, copy->part == PART_PAGE ? 0 : scan->cluster_index)) {
 			scan_step_back(scan);
 			return;
 		}
-		if (wanted(copy))
+		if (is_wanted(copy))
 			scan->steps -= scan->steps < VIEW_STEP - 1 ? scan->steps : VIEW_STEP - 1;
 		copy->at++;
 	}
@@ -467,7 +467,7 @@ static bool is_over(const struct copy *copy)
 	return copy->clusters == 0 && (copy->part == PART_SETTINGS || copy->at >= copy->to || copy->scan.end);
 }
 
-static int hold(struct copy *copy)
+static int copy_hold(struct copy *copy)
 {
 	int ret;
 
@@ -476,7 +476,7 @@ static int hold(struct copy *copy)
 	if ((ret = op_begin(&copy->op, copy->reg, key_place(copy->reg, copy->key).shard, reader)) < 0)
 		return ret;
 	copy->most = (uint64_t)copy->view->text_len + VIEW_BYTES;
-	ret = copy->begun ? go_on(copy) : begin(copy);
+	ret = copy->begun ? copy_go_on(copy) : copy_begin(copy);
 	if (ret == WORK && copy->op.tx.err == 0) {
 		copy_clusters(copy);
 		if (copy->clusters == 0 && copy->part != PART_SETTINGS)
@@ -489,23 +489,23 @@ static int hold(struct copy *copy)
 	return ret;
 }
 
-static int pass(struct copy *copy)
+static int copy_pass(struct copy *copy)
 {
 	int ret;
 
-	forget(copy->view);
+	view_forget(copy->view);
 	copy->begun = false;
 	copy->last = copy->clusters = 0;
 	copy->at = 0;
-	while ((ret = hold(copy)) == MORE) {
-		copy->unused |= !has_room(copy->view, &copy->need);
-		if ((ret = make_room(copy->view, &copy->need)) < 0 || (copy->begun && (ret = fiber_pause()) < 0))
+	while ((ret = copy_hold(copy)) == MORE) {
+		copy->unused |= !view_has_room(copy->view, &copy->need);
+		if ((ret = view_make_room(copy->view, &copy->need)) < 0 || (copy->begun && (ret = fiber_pause()) < 0))
 			break;
 	}
 	return ret;
 }
 
-static int run(struct copy *copy)
+static int copy_run(struct copy *copy)
 {
 	uint64_t to = copy->to;
 	int ret = ERR_AGAIN;
@@ -513,7 +513,7 @@ static int run(struct copy *copy)
 	for (unsigned tries = 0; ret == ERR_AGAIN && tries <= VIEW_TRIES; tries++) {
 		copy->to = to;
 		copy->one_revision = tries < VIEW_TRIES;
-		ret = pass(copy);
+		ret = copy_pass(copy);
 	}
 	if (ret < 0)
 		copy->view->stamp.found = false;
@@ -524,14 +524,14 @@ int registry_view(struct registry *reg, const struct service_key *service, struc
 {
 	struct copy copy = { .reg = reg, .key = service, .view = view, .part = PART_ALL, .to = UINT64_MAX };
 
-	return run(&copy);
+	return copy_run(&copy);
 }
 
 int registry_settings(struct registry *reg, const struct service_key *service, struct service_view *view)
 {
 	struct copy copy = { .reg = reg, .key = service, .view = view, .part = PART_SETTINGS };
 
-	return run(&copy);
+	return copy_run(&copy);
 }
 
 int registry_page(struct registry *reg, const struct service_key *service, struct str cluster, uint64_t from, uint64_t to,
@@ -541,7 +541,7 @@ int registry_page(struct registry *reg, const struct service_key *service, struc
 		.reg = reg, .key = service, .view = view, .part = PART_PAGE, .cluster = cluster, .from = from, .to = to
 	};
 
-	return run(&copy);
+	return copy_run(&copy);
 }
 
 /* ---- one instance ---------------------------------------------------------- */
@@ -567,7 +567,8 @@ static int get_copy(struct op *op, const struct service *s, const struct instanc
 
 	if (c == NULL)
 		return op->tx.err;
-	if (!has_room(view, need) || !copy_settings(&out, s) || !copy_cluster(&out, c) || !copy_instance(&out, i, 0))
+	if (!view_has_room(view, need) || !copy_settings(&out, s) || !view_copy_cluster(&out, c) ||
+	    !view_copy_instance(&out, i, 0))
 		return op->tx.err != 0 ? op->tx.err : MORE;
 	return op->tx.err;
 }
@@ -606,7 +607,7 @@ int registry_get(struct registry *reg, const struct service_key *service, const 
 
 	*cluster_known_r = false;
 	while ((ret = get_once(reg, service, key, only_kind, view, cluster_known_r, &need)) == MORE) {
-		if ((ret = make_room(view, &need)) < 0)
+		if ((ret = view_make_room(view, &need)) < 0)
 			break;
 	}
 	if (ret < 0)

@@ -23,7 +23,7 @@ struct registration {
 	struct idents idents;
 };
 
-static int put(struct op *op, uint32_t soff, struct service *s, struct registration *r)
+static int register_in_service(struct op *op, uint32_t soff, struct service *s, struct registration *r)
 {
 	const struct instance_spec *spec = r->spec;
 	struct instance *i;
@@ -62,7 +62,7 @@ static int register_op(struct op *op, void *arg)
 	if (soff == 0 || op->tx.err != 0)
 		return op->tx.err;
 	if (!r->service_only)
-		return put(op, soff, s, r);
+		return register_in_service(op, soff, s, r);
 	if (!r->spec->key.ephemeral)
 		undo_set32(&op->tx, &s->flags, s->flags | SERVICE_EXPLICIT);
 	return 0;
@@ -79,7 +79,7 @@ static int check_key(struct registry *reg, const struct service_key *service, co
 	return ret;
 }
 
-static int check_spec(struct registry *reg, const struct service_key *service, const struct instance_spec *spec)
+static int check_instance_spec(struct registry *reg, const struct service_key *service, const struct instance_spec *spec)
 {
 	int ret = check_key(reg, service, &spec->key);
 
@@ -91,7 +91,7 @@ static int check_spec(struct registry *reg, const struct service_key *service, c
 }
 
 /* The service may become another one between a look and the hold after it, and so again. */
-static int put_and_look(struct registry *reg, struct origin origin, struct registration *r)
+static int register_and_look(struct registry *reg, struct origin origin, struct registration *r)
 {
 	int ret = op_run(reg, r->place.shard, origin, register_op, r);
 
@@ -108,15 +108,15 @@ static int put_and_look(struct registry *reg, struct origin origin, struct regis
 	return ret;
 }
 
-static int put_run(struct registry *reg, struct origin origin, struct registration *r)
+static int register_run(struct registry *reg, struct origin origin, struct registration *r)
 {
-	int ret = check_spec(reg, r->service, r->spec);
+	int ret = check_instance_spec(reg, r->service, r->spec);
 
 	if (ret < 0)
 		return ret;
 	r->place = key_place(reg, r->service);
 	r->service_only = !key_cluster_name_valid(r->spec->key.cluster);
-	ret = put_and_look(reg, origin, r);
+	ret = register_and_look(reg, origin, r);
 	return ret == 0 && r->service_only ? ERR_CLUSTER_NAME : ret;
 }
 
@@ -127,7 +127,7 @@ int registry_register(struct registry *reg, struct origin origin, const struct s
 
 	if (!key_service_name_valid(service->name))
 		return ERR_SERVICE_NAME;
-	return put_run(reg, origin, &r);
+	return register_run(reg, origin, &r);
 }
 
 int registry_update(struct registry *reg, struct origin origin, const struct service_key *service,
@@ -135,7 +135,7 @@ int registry_update(struct registry *reg, struct origin origin, const struct ser
 {
 	struct registration r = { .service = service, .spec = spec, .must_exist = true };
 
-	return put_run(reg, origin, &r);
+	return register_run(reg, origin, &r);
 }
 
 /* ---- deregister ------------------------------------------------------------ */
