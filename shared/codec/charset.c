@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <iconv.h>
 
+#include "shared/base/assert.h"
 #include "shared/base/fiber.h"
 #include "shared/codec/utf8.h"
 
@@ -111,6 +112,7 @@ static bool open_converter(const struct charset *charset, iconv_t *cd_r)
 {
 	struct converter *converter = &converters[charset - charsets];
 
+	ROSTER_ASSERT(charset->converter != NULL); /* UTF-8 is never converted */
 	if (!converter->tried)
 		converter->cd = iconv_open("UTF-8", charset->converter);
 	converter->tried = true;
@@ -153,6 +155,7 @@ struct decoding {
 /* Goes on until about so many bytes are written. What stops it is the room given, so it ends between two characters. */
 static void decode_piece(struct decoding *d, size_t most)
 {
+	ROSTER_ASSERT(most <= d->room);
 	iconv(d->cd, NULL, NULL, NULL, NULL); /* whatever the text before left in it */
 	while (d->in_left > 0 && most >= 3) {
 		size_t room = most, skip, written;

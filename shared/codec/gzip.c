@@ -4,6 +4,8 @@
 #include <libdeflate.h>
 #include <stdlib.h>
 
+#include "shared/base/assert.h"
+
 struct gzip {
 	struct libdeflate_compressor *compressor;
 };
@@ -41,6 +43,7 @@ int gzip_pack(struct gzip *gzip, const void *data, size_t n, struct buf *out)
 	packed = libdeflate_gzip_compress(gzip->compressor, data, n, out->data + out->len, room);
 	if (packed == 0)
 		return ERR_NOMEM;
+	ROSTER_ASSERT(packed <= room);
 	out->len += packed;
 	return 0;
 }

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "shared/base/assert.h"
 #include "shared/base/decimal.h"
 
 /* Longest number text looked at: more digits than any double needs to be read exactly. */
@@ -219,6 +220,7 @@ static unsigned hundredths_text(uint32_t hundredths, bool negative, char *out)
 	if (rest % 10 != 0)
 		*at++ = (char)('0' + rest % 10);
 	*at = '\0';
+	ROSTER_ASSERT(at - out < JAVA_DOUBLE_TEXT);
 	return (unsigned)(at - out);
 }
 
@@ -245,6 +247,7 @@ static void decimal_of(const char *text, struct decimal *decimal_r)
 	}
 	while (d.count > 1 && d.digits[d.count - 1] == '0')
 		d.count--;
+	ROSTER_ASSERT(d.count > 0 && d.count <= (int)sizeof(d.digits));
 	d.exponent = atoi(text + 1);
 	*decimal_r = d;
 }
@@ -274,6 +277,7 @@ static unsigned decimal_text(const struct decimal *d, char *out)
 	out[n] = '\0';
 	if (!plain)
 		n += (unsigned)snprintf(out + n, JAVA_DOUBLE_TEXT - n, "E%d", d->exponent);
+	ROSTER_ASSERT(n < JAVA_DOUBLE_TEXT);
 	return n;
 }
 

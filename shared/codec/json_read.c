@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <yajl/yajl_parse.h>
 
+#include "shared/base/assert.h"
 #include "shared/base/breath.h"
 #include "shared/codec/utf8.h"
 
@@ -159,6 +160,7 @@ static int on_end(void *ctx)
 {
 	struct reader *reader = ctx;
 
+	ROSTER_ASSERT(reader->depth > 0); /* yajl ends only what it began */
 	reader->depth--;
 	reader->whole = reader->depth == 0;
 	return 1;
@@ -302,6 +304,7 @@ static int feed(struct reader *reader, yajl_handle parser, yajl_status *status_r
 	while (reader->fed < reader->text.n && *status_r == yajl_status_ok && !reader->whole) {
 		size_t left = reader->text.n - reader->fed, n = left < PIECE ? left : PIECE, at = reader->fed;
 
+		ROSTER_ASSERT(reader->before <= reader->fed);
 		reader->fed += n;
 		*status_r = yajl_parse(parser, p + at, n);
 		if (*status_r == yajl_status_ok && !reader->whole && reader->fed - reader->before > JSON_TEXT_MAX)
@@ -344,6 +347,7 @@ int json_read(struct arena *arena, struct str text, struct json_limits limits, j
 	struct str word;
 	int ret;
 
+	ROSTER_ASSERT(limits.depth <= 64); /* a bit each in reader.objects */
 	if (str_is_blank(text))
 		return refuse_text("no content", why, why_size);
 	if ((ret = utf8_repair(arena, text, &text)) < 0 || (ret = repair_escapes(arena, text, &reader.text)) < 0)

@@ -5,6 +5,7 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "shared/base/assert.h"
 #include "shared/codec/java.h"
 
 /* 0: as it is; 'u': \u00XX; else the letter behind the backslash. */
@@ -21,6 +22,7 @@ static void put_escape(struct buf *b, unsigned char c)
 	static const char hex[] = "0123456789ABCDEF";
 	char text[6] = { '\\', escapes[c], '0', '0', hex[c >> 4], hex[c & 15] };
 
+	ROSTER_ASSERT(escapes[c] != 0);
 	buf_put(b, text, escapes[c] == 'u' ? 6 : 2);
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "shared/codec/url.h"
 
+#include "shared/base/assert.h"
 #include "shared/base/fiber.h"
 
 #define PIECE 65536U /* bytes read between two pauses */
@@ -60,6 +61,7 @@ int url_decode(struct arena *arena, struct str text, bool plus_is_space, struct 
 			p++;
 		}
 	}
+	ROSTER_ASSERT((size_t)(to - out) <= text.n);
 	*out_r = str_make(out, (size_t)(to - out));
 	return 0;
 }
@@ -162,6 +164,7 @@ static int read_pairs(struct arena *arena, struct str text, bool strict, struct 
 		if (r.broken && strict)
 			return ERR_SYNTAX;
 	}
+	ROSTER_ASSERT(r.p == r.end && count <= max);
 	if (r.gone)
 		return ERR_GONE;
 	return (int)count;

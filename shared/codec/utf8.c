@@ -4,6 +4,7 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "shared/base/assert.h"
 #include "shared/base/breath.h"
 
 #define PIECE 65536U      /* bytes looked at between two pauses */
@@ -59,6 +60,7 @@ static bool skip_valid(struct str s, size_t *at, size_t until)
 			return false;
 		i += length;
 	}
+	ROSTER_ASSERT(i <= s.n); /* the last character ends with the text */
 	*at = i;
 	return true;
 }
@@ -122,6 +124,7 @@ int utf8_repair(struct arena *arena, struct str s, struct str *out_r)
 		at += length > 0 ? length : 3;
 		i += length > 0 ? length : malformed_length(p + i, s.n - i);
 	}
+	ROSTER_ASSERT((size_t)(at - out) <= 3 * s.n);
 	*out_r = str_make(out, (size_t)(at - out));
 	return 0;
 }
