@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "shared/naming/beat.h"
 
+#include "shared/base/assert.h"
 #include "shared/metrics/metrics.h"
 #include "shared/naming/guard.h"
 #include "shared/registry/switches.h"
@@ -17,6 +18,7 @@ static int compensate(const struct naming *naming, const struct naming_caller *c
 	struct origin origin = guard_origin(naming, caller, NAMING_INSTANCES, CAUSE_COMPENSATION);
 	int ret;
 
+	ROSTER_ASSERT(!beat->light); /* it does not say enough of its instance */
 	if (beat->key.ip.n == 0)
 		return ERR_RANGE;
 	if ((ret = registry_register(naming->registry, origin, &beat->service, &spec)) < 0)

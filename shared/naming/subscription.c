@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "shared/naming/subscription.h"
 
+#include "shared/base/assert.h"
 #include "shared/metrics/metrics.h"
 #include "shared/net/agent.h"
 #include "shared/registry/switches.h"
@@ -36,6 +37,7 @@ static bool subscriber_of(struct naming *naming, const struct naming_caller *cal
 {
 	struct destination_policy *destinations = &naming->destinations;
 
+	ROSTER_ASSERT(*reason_r == UNPUSHED_REASONS);
 	if (wish->port <= 0 || !subscription_agent_can_push(caller->agent, naming->switches))
 		return false;
 	*sub = (struct subscriber_spec){

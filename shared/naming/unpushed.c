@@ -3,6 +3,7 @@
 
 #include <inttypes.h>
 
+#include "shared/base/assert.h"
 #include "shared/base/clock.h"
 #include "shared/base/log.h"
 #include "shared/naming/naming.h"
@@ -33,11 +34,13 @@ static const struct {
 
 const char *unpushed_word(enum unpushed reason)
 {
+	ROSTER_ASSERT(reason < UNPUSHED_REASONS);
 	return rows[reason].word;
 }
 
 enum metric unpushed_metric(enum unpushed reason)
 {
+	ROSTER_ASSERT(reason < UNPUSHED_REASONS);
 	return rows[reason].metric;
 }
 
@@ -67,6 +70,7 @@ enum unpushed unpushed_of_error(int err, enum subscriber_limit kept_out)
 		[SUBSCRIBER_LIMIT_NODE_BYTES] = UNPUSHED_NODE_BYTES, [SUBSCRIBER_LIMIT_SOURCE_BYTES] = UNPUSHED_SOURCE_BYTES,
 	};
 
+	ROSTER_ASSERT(err == ERR_FULL || (err == ERR_LIMIT && kept_out <= SUBSCRIBER_LIMIT_SOURCE_BYTES));
 	return err == ERR_LIMIT ? reasons[kept_out] : UNPUSHED_FULL;
 }
 
@@ -87,6 +91,7 @@ void unpushed_note(struct naming *naming, const struct naming_caller *caller, en
 	char name[200], claimed[100], source[ADDRESS_TEXT];
 	uint64_t skipped;
 
+	ROSTER_ASSERT(reason < UNPUSHED_REASONS);
 	metric_add(rows[reason].metric, 1);
 	if (!log_may(&naming->unpushed[reason], clock_mono_ms(), &skipped))
 		return;
