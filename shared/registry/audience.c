@@ -76,6 +76,7 @@ static int copy_piece(struct op *op, void *arg)
 	struct audience *a;
 	uint32_t aoff = audience_find(op, piece->service, piece->place.hash, &a), off = 0;
 
+	ROSTER_ASSERT(piece->count == 0 && piece->max > 0); /* a piece is copied in one hold */
 	if (aoff != 0 && !subscriber_seek(op, aoff, a, at, &off))
 		return ERR_AGAIN;
 	while (off != 0 && piece->count < piece->max) {

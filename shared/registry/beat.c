@@ -37,6 +37,7 @@ static int beat(struct op *op, const struct beat *b, struct beat_result *result_
 	struct stored_overrides timing;
 	uint32_t soff;
 
+	ROSTER_ASSERT(b->key.ephemeral);
 	ask_objects(op, b);
 	if ((soff = service_find(op, b->service, b->place.hash, &s)) == 0)
 		return ERR_NOT_FOUND;
@@ -80,6 +81,7 @@ int registry_beat(struct registry *reg, struct origin origin, const struct servi
 	op.now_ms = now_ms;
 	ret = beat(&op, &b, result_r);
 	if (ret == 0 && op.tx.err == 0 && !result_r->revived) {
+		ROSTER_ASSERT(op.tx.entries == 0); /* there is nothing to commit */
 		op_end(&op);
 		return 0;
 	}

@@ -19,6 +19,7 @@ int registry_take_changed(struct registry *reg, uint32_t shard, uint32_t consume
 		return ERR_RANGE;
 	if ((ret = op_begin(&op, reg, shard, (struct origin){ 0 })) < 0)
 		return ret;
+	ROSTER_ASSERT(link + sizeof(struct queue_link) <= sizeof(struct service));
 	list = &op.root->queue[consumer];
 	if (list->first == 0 || (s = service_at(&op, list->first)) == NULL) {
 		ret = op.tx.err;

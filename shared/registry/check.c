@@ -39,6 +39,7 @@ static void check_instance(struct check *check, uint32_t off, void *object, void
 	uint64_t ahead_ms = health_now(op->reg->seg) + AHEAD_MS;
 	uint32_t ip;
 
+	ROSTER_ASSERT(sums->kind < 2);
 	if (i->service != sums->soff || i->cluster != sums->coff || key.ephemeral != (sums->kind == 1) || c == NULL) {
 		check_broken(check, "instance %u hangs in the wrong list", off);
 		return;
@@ -280,9 +281,9 @@ static void check_queue(struct check *check, uint32_t consumer)
 	const struct queue_list *list = &check->op.root->queue[consumer];
 	uint32_t off = list->first, prev = 0;
 	uint64_t seen = 0;
-
 	uint64_t moved = check->moved;
 
+	ROSTER_ASSERT(consumer < QUEUE_CONSUMERS);
 	if (check->disturbed)
 		return;
 	while (off != 0) {
@@ -504,6 +505,7 @@ static int check_run(struct registry *reg, uint32_t shard, uint32_t slice, bool 
 		else
 			check_whole_shard(check);
 		check_slabs(check);
+		ROSTER_ASSERT(check->held || check->disturbed);
 		if (check->held)
 			op_end(&check->op);
 		ret = check->err != 0 ? check->err : check->disturbed ? ERR_AGAIN : (int)check->broken;

@@ -71,6 +71,7 @@ void check_slabs(struct check *check)
 
 	if (check->disturbed)
 		return;
+	ROSTER_ASSERT(check->held);
 	if (check->op.tx.shard->state != 0)
 		check_broken(check, "state of the log is %#llx and nobody is at work",
 		             (unsigned long long)check->op.tx.shard->state);
@@ -110,6 +111,7 @@ static unsigned check_ring(const struct segment *seg, const struct ring *ring, c
 	uint64_t end = at + ring_bytes(ring == seg->events ? RING_EVENTS : RING_REMOVED, ring == seg->removed);
 	unsigned found = 0;
 
+	ROSTER_ASSERT(ring == seg->events || ring == seg->removed);
 	for (; segment_next_written(seg, &from, end, &until); from = until)
 		found += ring_check(ring, from - at, until - at);
 	if (found > 0)

@@ -21,6 +21,7 @@ void check_collect(const char *text, void *arg)
 {
 	struct check *check = arg;
 
+	ROSTER_ASSERT(check->lines <= CHECK_LINES);
 	if (check->lines < CHECK_LINES)
 		snprintf(check->line[check->lines++], CHECK_LINE_BYTES, "%s", text);
 }
@@ -31,6 +32,7 @@ void check_broken(struct check *check, const char *format, ...)
 	int n = snprintf(text, sizeof(text), "registry: shard %u: ", check->shard);
 	va_list args;
 
+	ROSTER_ASSERT(n > 0 && (size_t)n < sizeof(text));
 	if (check->disturbed)
 		return;
 	check->broken++;
@@ -71,6 +73,7 @@ void check_kept_id(struct check *check, const char *what, uint64_t id)
 /* From here on the check is of a state that nobody saw as a whole. */
 static void go_along(struct check *check)
 {
+	ROSTER_ASSERT(check->busy);
 	check->changes = check->op.tx.shard->changes;
 	check->moved++;
 	free(check->marks);
@@ -83,6 +86,7 @@ static void let_others_in(struct check *check)
 	const struct timespec breath = { 0, BREATH_NS };
 	bool gone, changed;
 
+	ROSTER_ASSERT(check->held && check->slice > 0);
 	op_end(&check->op);
 	nanosleep(&breath, NULL);
 	gone = fiber_pause() < 0;
@@ -239,6 +243,7 @@ bool check_list(struct check *check, const char *what, struct chain list, uint64
 
 	if (check->disturbed)
 		return true;
+	ROSTER_ASSERT(check->held);
 	if (!check->busy)
 		l.most = op_most(&check->op, list.kind, count);
 	if (!walk_list(check, &l, *list.first))

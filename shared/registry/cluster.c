@@ -122,6 +122,7 @@ struct str cluster_check_text(const struct check_settings *check, char bytes[CHE
 {
 	struct stored_check head = { check->port, check->use_instance_port, str_is_set(check->checker) };
 
+	ROSTER_ASSERT(check->checker.n <= TEXT_MAX_BYTES);
 	if (check->port == DEFAULT_CHECK_PORT && check->use_instance_port && !str_is_set(check->checker))
 		return (struct str){ NULL, 0 };
 	memcpy(bytes, &head, sizeof(head));
@@ -158,6 +159,7 @@ static void walk_broken(struct op *op, struct walk *w)
 /* The instance at off, or, when that is 0, the first one of the lists after (cluster, kind). */
 static void walk_settle(struct op *op, struct walk *w, uint32_t off, unsigned kind)
 {
+	ROSTER_ASSERT(kind <= 1);
 	while (off == 0) {
 		const struct cluster *c = NULL;
 
@@ -191,6 +193,7 @@ static void walk_settle(struct op *op, struct walk *w, uint32_t off, unsigned ki
 
 static void walk_init(const struct op *op, const struct service *s, enum walk_kind kinds, struct walk *w)
 {
+	ROSTER_ASSERT(kinds >= WALK_PERSISTENT && kinds <= WALK_ALL);
 	*w = (struct walk){
 		.cluster = s->first_cluster,
 		.kinds = kinds,
@@ -214,11 +217,13 @@ void walk_first(struct op *op, const struct service *s, enum walk_kind kinds, st
 
 void walk_next(struct op *op, struct walk *w)
 {
+	ROSTER_ASSERT(w->off != 0 && w->i != NULL);
 	walk_settle(op, w, w->i->next, (w->i->flags & INSTANCE_EPHEMERAL) != 0);
 }
 
 void walk_at(struct op *op, const struct service *s, enum walk_kind kinds, uint32_t off, struct walk *w)
 {
+	ROSTER_ASSERT(off != 0);
 	walk_init(op, s, kinds, w);
 	w->i = instance_at(op, off);
 	if (w->i == NULL) {

@@ -34,6 +34,7 @@ static void *copy_to(struct op *op, uint32_t off, enum slab_kind kind, uint32_t 
 {
 	void *old = slab_at(&op->tx, off, kind), *new;
 
+	ROSTER_ASSERT(is_movable(kind) && op->tx.entries == 0); /* each move is a transaction of its own */
 	if (old == NULL || !slab_worth_moving(&op->tx, off))
 		return NULL;
 	*new_r = slab_alloc(&op->tx, kind);
@@ -159,6 +160,7 @@ static void move_instances(struct moving *m, struct compact_cursor *cursor)
 	struct instance *i = slab_try(&m->op->tx, cursor->inside_off, SLAB_INSTANCE);
 	struct walk w;
 
+	ROSTER_ASSERT(m->s != NULL && cursor->cluster_off == 0); /* the settings are through */
 	if (cursor->inside_id != 0 && i != NULL && i->id == cursor->inside_id && i->service == cursor->off)
 		walk_at(m->op, m->s, WALK_ALL, cursor->inside_off, &w);
 	else

@@ -51,6 +51,7 @@ static bool make_checksum(const struct field_source *source, unsigned key, const
 	struct stored_checksum stored;
 	uint64_t words[2];
 
+	ROSTER_ASSERT(key >= SAVED_SERVICE_CHECKSUM_CONTENT && key <= SAVED_SERVICE_CHECKSUM_1);
 	if (s->checksum == 0 || blob_copy(source->tx, s->checksum, (char *)&stored, sizeof(stored)) != sizeof(stored))
 		return false;
 	memcpy(words, stored.md5, sizeof(words));
@@ -64,6 +65,7 @@ static bool make_queued(const struct field_source *source, unsigned key, const v
 	unsigned n = (unsigned)(key - SAVED_SERVICE_PENDING_0);
 	const struct queue_link *link = &s->queue[n / 2];
 
+	ROSTER_ASSERT(key >= SAVED_SERVICE_PENDING_0 && n / 2 < QUEUE_CONSUMERS);
 	if (queue_link_pending(link) == 0)
 		return false;
 	value_r->number = n % 2 == 0 ? queue_link_pending(link) : age(source, queue_link_changed_ms(link));
@@ -74,6 +76,7 @@ static bool make_check(const struct field_source *source, unsigned key, const vo
 {
 	struct check_settings check;
 
+	ROSTER_ASSERT(key >= SAVED_CLUSTER_CHECKER && key <= SAVED_CLUSTER_OWN_PORT);
 	cluster_check(source->tx, object, &check);
 	if (key == SAVED_CLUSTER_CHECKER)
 		value_r->text = check.checker;
@@ -116,6 +119,7 @@ static bool make_timing(const struct field_source *source, unsigned key, const v
 	const struct instance *i = object;
 	struct stored_overrides timing;
 
+	ROSTER_ASSERT(key >= SAVED_INSTANCE_INTERVAL && key <= SAVED_INSTANCE_DELETE);
 	if (i->overrides == 0)
 		return false;
 	timing = instance_timing(source->tx, i);

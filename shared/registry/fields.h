@@ -25,6 +25,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "shared/base/assert.h"
 #include "shared/base/str.h"
 #include "shared/shm/undo.h"
 
@@ -162,6 +163,7 @@ static inline bool field_is_blob(const struct field_row *row)
 /* The reference of a blob. */
 static inline uint32_t *field_blob(const struct field_row *row, void *object)
 {
+	ROSTER_ASSERT(field_is_blob(row));
 	return (uint32_t *)((char *)object + row->at);
 }
 
@@ -212,6 +214,7 @@ static inline bool field_saved(const struct field_source *source, const struct f
 {
 	const struct field_row *row = &fields->rows[key];
 
+	ROSTER_ASSERT(key > 0 && key < fields->saved);
 	*blob_r = 0;
 	if (row->make != NULL && row->make(source, key, object, value_r))
 		return true;

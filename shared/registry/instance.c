@@ -214,6 +214,7 @@ static void count_instance(struct op *op, struct service *s, struct cluster *c, 
 		s->healthy + (healthy ? (uint32_t)delta : 0),
 	};
 
+	ROSTER_ASSERT(delta == 1 || delta == -1);
 	undo_set32(&op->tx, &c->count[ephemeral], c->count[ephemeral] + (uint32_t)delta);
 	undo_set_bytes(&op->tx, &s->instances, counts, sizeof(counts));
 	if (s->flags & SERVICE_REMOVED)
@@ -226,6 +227,7 @@ static void count_instance(struct op *op, struct service *s, struct cluster *c, 
 /* An instance with an owner came (1), got one (1) or goes (-1). */
 static void count_owner(struct op *op, struct service *s, uint64_t sender, int delta)
 {
+	ROSTER_ASSERT(delta == 1 || delta == -1);
 	undo_set64(&op->tx, &s->owners, s->owners + (uint64_t)delta * sender);
 	undo_set32(&op->tx, &s->owned, s->owned + (uint32_t)delta);
 }
@@ -264,6 +266,8 @@ static uint32_t flags_of(struct op *op, const struct instance_spec *spec)
 static void instance_fill(struct op *op, uint32_t soff, struct service *s, uint32_t coff, struct instance *i,
                           const struct instance_spec *spec, uint32_t ident)
 {
+	ROSTER_ASSERT(!op->origin.owns || op->origin.sender != 0); /* an owner is somebody */
+	ROSTER_ASSERT(soff != 0 && coff != 0);
 	*i = (struct instance){
 		.beat = beat_word(op->now_ms, op->origin.node),
 		.id = undo_next_id(&op->tx),
@@ -352,6 +356,7 @@ void registry_remove(struct op *op, uint32_t soff, struct service *s, uint32_t i
 {
 	struct cluster *c = cluster_at(op, i->cluster);
 
+	ROSTER_ASSERT(soff != 0 && ioff != 0);
 	if (c == NULL || c->service != soff || i->service != soff) {
 		undo_fail(&op->tx, ERR_CORRUPT);
 		return;

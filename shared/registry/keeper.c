@@ -28,6 +28,7 @@ static int copy_services(struct op *op, void *arg)
 	struct registry_cursor *cursor = piece->cursor;
 	uint32_t off;
 
+	ROSTER_ASSERT(piece->count == 0 && piece->max > 0); /* a piece is copied in one hold */
 	if (!service_seek(op, cursor, &off))
 		return ERR_AGAIN;
 	while (off != 0 && piece->count < piece->max) {
@@ -77,6 +78,7 @@ static void note_sign(struct expire_visit *visit, const struct instance *i, enum
 {
 	uint32_t source = sender_source(__atomic_load_n(&i->sender, __ATOMIC_RELAXED));
 
+	ROSTER_ASSERT(visit->sign_count < visit->budget);
 	if (!beat_heard(i->beat) || source == 0)
 		return;
 	if (visit->signs != NULL)
@@ -101,6 +103,7 @@ static bool judge_beat(struct op *op, uint32_t soff, struct service *s, struct e
 	uint64_t age = visit->now_ms > beat ? visit->now_ms - beat : 0;
 	enum expire_state state;
 
+	ROSTER_ASSERT(op->tx.entries == 0); /* each instance is a transaction of its own */
 	if (i->flags & INSTANCE_MARKED)
 		return false;
 	if (age > timing.delete_ms && !visit->hold_removals) {
@@ -140,6 +143,7 @@ static int expire_begin(struct op *op, struct service *s, struct expire_visit *v
 
 static int expire_end(struct op *op, struct service *s, struct expire_visit *visit, const struct walk *w)
 {
+	ROSTER_ASSERT((w->off == 0) == (w->i == NULL));
 	visit->done = w->off == 0;
 	visit->resume_off = w->off;
 	visit->resume_id = w->off == 0 ? 0 : w->i->id;
@@ -156,6 +160,7 @@ static int expire_service(struct op *op, uint32_t soff, struct service *s, struc
 	struct walk w;
 	int ret = expire_begin(op, s, visit, &w);
 
+	ROSTER_ASSERT(op->now_ms == visit->now_ms);
 	/* Instances that came while the visit took several holds are few beside those that were there. */
 	if (visit->seen > 2 * op_most(op, SLAB_INSTANCE, s->instances) + VISIT_SPARE)
 		return ERR_CORRUPT;
@@ -303,6 +308,7 @@ static bool stale_service(struct op *op, uint32_t soff, struct service *s, uint3
 		uint32_t ioff = w.off;
 		struct instance *at = w.i;
 
+		ROSTER_ASSERT(op->tx.entries == 0);
 		(*budget)--;
 		op->reg->stale_steps++;
 		walk_next(op, &w);

@@ -102,6 +102,7 @@ bool key_cluster_name_valid(struct str name)
 
 int key_refuse(struct registry *reg, const char *name, uint64_t limit)
 {
+	ROSTER_ASSERT(name != NULL && limit != 0); /* 0 means no limit, so it refuses nothing */
 	reg->refused = (struct refusal){ name, limit };
 	return ERR_LIMIT;
 }
@@ -140,6 +141,7 @@ int key_check_metadata(struct registry *reg, const struct instance_metadata *met
 
 uint32_t key_join(const struct service_key *key, char out[2 * NAME_MAX_BYTES + 1])
 {
+	ROSTER_ASSERT(key->ns.n <= NAME_MAX_BYTES && key->name.n <= NAME_MAX_BYTES);
 	if (key->ns.n > 0)
 		memcpy(out, key->ns.p, key->ns.n);
 	out[key->ns.n] = '\0';

@@ -25,6 +25,7 @@ static int in_pieces(struct registry *reg, const struct service_key *key, bool e
 	bool over = false;
 	int ret = 0;
 
+	ROSTER_ASSERT(reg->seg->held == NULL);
 	for (bool first = true; ret == 0 && !over; first = false) {
 		struct service *s;
 		struct op op;
@@ -74,6 +75,7 @@ static void find_among_all(struct scan *scan, struct op *op, const struct servic
 	while (!*over && (i = scan_next(scan, op)) != NULL) {
 		if (!is_equal(op, i, equal->key))
 			continue;
+		ROSTER_ASSERT(scan->at.off != 0);
 		*equal->found = (struct keeper_entry){ i->id, scan->at.off };
 		*over = true;
 	}
@@ -89,6 +91,7 @@ static void find_by_cluster(struct scan *scan, struct op *op, const struct servi
 	struct instance *i;
 	uint32_t off = c == NULL ? s->first_cluster : c->next, ioff;
 
+	ROSTER_ASSERT(equal->begun || equal->last == 0);
 	if (!equal->begun)
 		equal->left = s->clusters;
 	equal->begun = true;
@@ -165,6 +168,7 @@ static void idents_read_piece(struct scan *scan, struct op *op, const struct ser
 	struct idents *idents = arg;
 	const struct instance *i;
 
+	ROSTER_ASSERT(idents->taken != NULL && idents->words > 0);
 	idents->service_id = s->id;
 	idents->newest = scan->newest;
 	while ((i = scan_next(scan, op)) != NULL)

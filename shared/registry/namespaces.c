@@ -77,6 +77,7 @@ static int namespace_create_op(struct op *op, void *arg)
 	struct namespace *row;
 	uint32_t off;
 
+	ROSTER_ASSERT(wanted->id.n <= NAMESPACES_ID_MAX && wanted->name.n <= NAMESPACES_TEXT_MAX);
 	if (namespaces_find(op, wanted->id, &row) != 0)
 		return ERR_EXISTS;
 	if (limit != 0 && office->namespaces.count >= limit)
@@ -231,6 +232,7 @@ static int namespace_copy_piece(struct op *op, void *arg)
 	const struct seek_list list = { office_chain(office_of(op->reg->seg)), offsetof(struct namespace, number), NULL, 0 };
 	uint32_t off;
 
+	ROSTER_ASSERT(!piece->end);
 	piece->len = 0;
 	if (!seek_after(op, &list, &piece->at, &off))
 		return 0;
@@ -269,6 +271,7 @@ static void namespaces_tell(const struct piece *piece, namespaces_fn *fn, void *
 		}
 		fn(&row, arg);
 	}
+	ROSTER_ASSERT(at == end);
 }
 
 int namespaces_each(struct registry *reg, namespaces_fn *fn, void *arg)

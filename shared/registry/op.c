@@ -15,6 +15,7 @@ int op_begin(struct op *op, struct registry *reg, uint32_t shard, struct origin 
 
 	if (ret < 0)
 		return ret;
+	ROSTER_ASSERT(origin.source <= SOURCE_IMPORT && origin.cause < CAUSE_KINDS);
 	op->reg = reg;
 	op->root = (struct registry_root *)reg->seg->shards[shard].root;
 	op->origin = origin;
@@ -30,6 +31,7 @@ static void notes_append(struct op *op)
 {
 	struct segment *seg = op->reg->seg;
 
+	ROSTER_ASSERT(op->notes <= OP_NOTES);
 	for (uint32_t n = 0; n < op->notes; n++) {
 		const struct note *note = &op->note[n];
 
@@ -43,6 +45,7 @@ int op_commit(struct op *op)
 {
 	int ret = undo_commit(&op->tx);
 
+	ROSTER_ASSERT(op->announce >> CONSUMERS_IN_USE == 0);
 	FAULT("op-committed");
 	if (ret == 0) {
 		for (uint32_t c = 0; c < CONSUMERS_IN_USE; c++) {
@@ -72,6 +75,7 @@ void op_end(struct op *op)
 
 int op_finish(struct op *op, int ret)
 {
+	ROSTER_ASSERT(ret <= 0);
 	if (op->tx.err != 0)
 		ret = op->tx.err;
 	if (ret == 0)
@@ -93,6 +97,7 @@ int op_run(struct registry *reg, uint32_t shard, struct origin origin, op_fn *fn
 	struct op op;
 	int ret;
 
+	ROSTER_ASSERT(reg->seg->held == NULL); /* to back pages takes system calls */
 	op_room(reg->seg);
 	for (unsigned attempt = 0;; attempt++) {
 		if ((ret = op_begin(&op, reg, shard, origin)) < 0)
@@ -136,6 +141,7 @@ void op_note(struct op *op, enum event_kind kind, const struct service *s, const
 	struct note *note = &op->note[op->notes];
 	struct service_key key = { 0 };
 
+	ROSTER_ASSERT(kind < EVENT_KINDS && op->notes <= OP_NOTES);
 	if (op->notes == OP_NOTES || !key_of(&op->tx, s->name, s->ns_len, s->name_len, &key))
 		return;
 	op->notes++;
@@ -165,6 +171,7 @@ static struct pair *pair_at(struct op *op, const struct chain *chain, uint32_t o
 {
 	uint8_t *object = slab_at(&op->tx, off, chain->kind);
 
+	ROSTER_ASSERT(chain->link + sizeof(struct pair) <= slab_object_bytes(chain->kind));
 	if (object == NULL) {
 		undo_fail(&op->tx, ERR_CORRUPT);
 		return NULL;
@@ -178,6 +185,7 @@ void chain_append(struct op *op, struct chain chain, uint32_t off)
 	struct pair *last = *chain.last == 0 ? NULL : pair_at(op, &chain, *chain.last);
 	struct pair links = { 0, *chain.last };
 
+	ROSTER_ASSERT(off != 0);
 	if (self == NULL || op->tx.err != 0)
 		return;
 	if ((*chain.first == 0) != (last == NULL) || (last != NULL && last->next != 0)) {
@@ -194,6 +202,7 @@ void chain_remove(struct op *op, struct chain chain, uint32_t off)
 	struct pair *self = pair_at(op, &chain, off);
 	struct pair *next, *prev;
 
+	ROSTER_ASSERT(off != 0);
 	if (self == NULL)
 		return;
 	next = self->next == 0 ? NULL : pair_at(op, &chain, self->next);
@@ -211,6 +220,7 @@ void chain_replace(struct op *op, struct chain chain, uint32_t old, uint32_t new
 	struct pair *self = pair_at(op, &chain, old);
 	struct pair *next, *prev;
 
+	ROSTER_ASSERT(old != new &&new != 0);
 	if (self == NULL)
 		return;
 	next = self->next == 0 ? NULL : pair_at(op, &chain, self->next);
@@ -243,6 +253,7 @@ static bool seek_back(struct op *op, const struct seek_list *list, struct regist
 	uint32_t found = links == NULL ? 0 : cursor->back_off;
 	uint64_t id = links == NULL ? UINT64_MAX : cursor->back_id;
 
+	ROSTER_ASSERT(cursor->id != 0); /* without a place to go back to, a search begins at the first one */
 	for (unsigned n = 0; n < SEEK_STEPS; n++) {
 		uint32_t off = links == NULL ? *list->chain.last : links->prev;
 		const uint8_t *object = off == 0 ? NULL : slab_at(&op->tx, off, list->chain.kind);

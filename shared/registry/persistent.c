@@ -36,6 +36,7 @@ static void look_copy_row(struct op *op, const struct instance *i, uint32_t off,
 	struct persistent_row *row = &look->row[look->rows++];
 	struct str ip = instance_ip(&op->tx, i);
 
+	ROSTER_ASSERT(look->rows <= PERSISTENT_ROWS);
 	row->id = i->id;
 	row->off = off;
 	row->flags = i->flags;
@@ -96,6 +97,7 @@ static int look_at_service(struct op *op, struct service *s, uint32_t soff, stru
 	bool first = look->cluster_off == 0;
 	const struct cluster *c = first ? NULL : slab_try(&op->tx, look->cluster_off, SLAB_CLUSTER);
 
+	ROSTER_ASSERT(!first || look->resume_id == 0); /* an instance to go on at lies in a cluster to go on in */
 	if (first)
 		look->seen = s->revision;
 	else if (c == NULL || c->service != soff)

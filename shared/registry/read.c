@@ -44,6 +44,7 @@ static int health_begin(struct health *h, struct op *op, struct place place, str
 {
 	uint32_t soff = service_find(op, h->service, place.hash, s_r);
 
+	ROSTER_ASSERT(h->n == 0 && h->count <= REGISTRY_HEALTH_MOST);
 	if (soff == 0 || (*s_r)->id != h->id || (*s_r)->content != h->content || (*s_r)->instances != h->count)
 		return op->tx.err != 0 ? op->tx.err : ERR_AGAIN;
 	memset(h->healthy, 0, (h->count + 63) / 64 * sizeof(h->healthy[0]));
@@ -156,6 +157,7 @@ static bool names_add(struct op *op, const struct service *s, struct str ns, str
 	struct name_head head = { s->instances, s->ns_len, s->name_len };
 	struct str text;
 
+	ROSTER_ASSERT(names->len <= sizeof(names->bytes));
 	if (str_is_set(ns) && s->ns_len != ns.n)
 		return true;
 	text = blob_view(&op->tx, s->name);
@@ -225,6 +227,7 @@ static void names_tell(const struct names *names, registry_service_fn *fn, void 
 		at += head.ns_len + head.name_len;
 		fn(&row, arg);
 	}
+	ROSTER_ASSERT(at == end);
 }
 
 int registry_services(struct registry *reg, struct str ns, registry_service_fn *fn, void *arg)

@@ -17,6 +17,7 @@ void registry_init(struct registry *reg, struct segment *seg)
 
 int registry_format(struct segment *seg)
 {
+	ROSTER_ASSERT(seg->held == NULL);
 	for (uint32_t shard = 0; shard < SHARDS; shard++) {
 		struct registry_root *root = (struct registry_root *)seg->shards[shard].root;
 

@@ -21,6 +21,7 @@
 #ifndef REGISTRY_INTERNAL_H
 #define REGISTRY_INTERNAL_H
 
+#include "shared/base/assert.h"
 #include "shared/base/name.h"
 #include "shared/registry/layout.h"
 #include "shared/registry/registry.h"

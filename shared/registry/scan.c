@@ -65,6 +65,7 @@ void scan_begin(struct scan *scan, struct op *op, const struct service_key *key,
 		.clusters = coff != 0 || s->clusters == 0 ? 0 : s->clusters - 1,
 		.steps = SCAN_STEPS,
 	};
+	ROSTER_ASSERT(kinds >= WALK_PERSISTENT && kinds <= WALK_ALL);
 	list_enter(scan, op);
 	scan->end = scan->cluster == 0;
 }
@@ -72,6 +73,7 @@ void scan_begin(struct scan *scan, struct op *op, const struct service_key *key,
 /* Every second one goes: what is left covers twice as much. */
 static void thin_out(struct scan *scan)
 {
+	ROSTER_ASSERT(scan->mark_count == SCAN_MARKS);
 	for (uint32_t n = 0; n < SCAN_MARKS / 2; n++)
 		scan->marks[n] = scan->marks[2 * n];
 	scan->mark_count = SCAN_MARKS / 2;
@@ -89,6 +91,7 @@ static void scan_pass(struct scan *scan, const struct instance *i)
 	scan->since = 0;
 	if (scan->mark_count == SCAN_MARKS)
 		thin_out(scan);
+	ROSTER_ASSERT(scan->mark_count < SCAN_MARKS);
 	scan->marks[scan->mark_count++] = scan->at;
 }
 
@@ -122,6 +125,7 @@ struct instance *scan_next(struct scan *scan, struct op *op)
 
 void scan_step_back(struct scan *scan)
 {
+	ROSTER_ASSERT(scan->at.off != 0 && (scan->since > 0 || scan->mark_count > 0));
 	if (scan->since > 0)
 		scan->since--;
 	else /* it was marked; so it will be again */
@@ -155,6 +159,7 @@ static void scan_resume(struct scan *scan, struct op *op)
 		while (i == NULL && scan->mark_count > 0)
 			i = scan_standing(scan, op, &scan->marks[--scan->mark_count]);
 		scan->at = (struct scan_mark){ .id = 0 };
+		ROSTER_ASSERT(scan->mark_count < SCAN_MARKS);
 		if (i != NULL)
 			scan->at = scan->marks[scan->mark_count++];
 	}
@@ -166,6 +171,7 @@ static void scan_resume(struct scan *scan, struct op *op)
 
 int scan_return(struct scan *scan, struct op *op, struct service **s_r)
 {
+	ROSTER_ASSERT(scan->key != NULL && !scan->end);
 	scan->steps = SCAN_STEPS;
 	if (service_find(op, scan->key, scan->place.hash, s_r) != scan->soff || (*s_r)->id != scan->service_id)
 		return op->tx.err != 0 ? op->tx.err : ERR_NOT_FOUND;

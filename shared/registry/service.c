@@ -79,6 +79,7 @@ uint64_t service_mark(struct op *op, uint32_t off, struct service *s, uint32_t c
 {
 	uint64_t revision = undo_next_revision(&op->tx);
 
+	ROSTER_ASSERT(change != 0 && change >> CHANGE_BITS == 0);
 	undo_set64(&op->tx, &s->stamp, stamp_next(op->reg->seg));
 	undo_set64(&op->tx, &s->revision, revision);
 	if (change != CHANGE_HEALTH) /* a flip leaves the checksum as it was (specification 7.4) */
@@ -120,6 +121,7 @@ void service_account(struct op *op, struct service *s, int64_t delta)
 
 void service_lower_due(struct op *op, struct service *s, uint64_t due_ms)
 {
+	ROSTER_ASSERT(op->now_ms != 0); /* or no bound would ever be soon */
 	if (due_ms < s->due_new)
 		undo_set64(&op->tx, &s->due_new, due_ms);
 	if (due_ms >= s->due_ms)
@@ -174,6 +176,7 @@ uint32_t service_create(struct op *op, const struct service_key *key, struct pla
 	uint32_t off, name;
 	int ret = service_limit(op);
 
+	ROSTER_ASSERT(op->tx.shard == &op->reg->seg->shards[place.shard]);
 	*s_r = NULL;
 	if (ret < 0) {
 		undo_fail(&op->tx, ret);
@@ -211,6 +214,7 @@ void service_remove(struct op *op, uint32_t off, struct service *s)
 	struct registry_root *root = op->root;
 	struct service_key key;
 
+	ROSTER_ASSERT(off != 0);
 	if (!key_of(&op->tx, s->name, s->ns_len, s->name_len, &key)) {
 		undo_fail(&op->tx, ERR_CORRUPT);
 		return;

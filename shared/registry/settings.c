@@ -29,6 +29,7 @@ static void settings_apply(struct op *op, struct service *s, const struct servic
 {
 	int64_t delta = field_set(op, &s->metadata, or_none(settings->metadata));
 
+	ROSTER_ASSERT(settings->selector.n <= TEXT_MAX_BYTES);
 	delta += field_set(op, &s->selector, or_none(settings->selector));
 	service_account(op, s, delta);
 	undo_set32(&op->tx, &s->threshold, threshold_bits(settings->threshold));
@@ -76,6 +77,7 @@ static int settings_cluster_op(struct op *op, void *arg)
 	struct cluster *c;
 	uint32_t soff = service_find(op, p->service, p->place.hash, &s);
 
+	ROSTER_ASSERT(p->cluster.n <= TEXT_MAX_BYTES);
 	if (soff == 0)
 		return ERR_NOT_FOUND;
 	if (service_is_foreign(op, s))

@@ -41,6 +41,7 @@ static uint32_t *set_slot(const struct hash_set *set, uint32_t hash)
 {
 	uint32_t at = hash & (set->size - 1);
 
+	ROSTER_ASSERT(hash != 0 && set->count < set->size && (set->size & (set->size - 1)) == 0);
 	while (set->slots[at] != 0 && set->slots[at] != hash)
 		at = (at + 1) & (set->size - 1);
 	return &set->slots[at];
@@ -105,6 +106,7 @@ static bool fill_begin(struct fill *f, const struct service_key *key, struct pla
 		fill_fail(f, ERR_SYNTAX, "a name without text, or too long");
 		return false;
 	}
+	ROSTER_ASSERT(!f->held);
 	*place_r = key_place(f->reg, key);
 	f->s = NULL;
 	f->a = NULL;
@@ -122,6 +124,7 @@ static bool fill_commit(struct fill *f)
 {
 	int ret = undo_commit(&f->op.tx);
 
+	ROSTER_ASSERT(f->held);
 	if (ret < 0)
 		fill_fail(f, ret, ret == ERR_FULL ? "the segment is full" : "an object cannot be stored");
 	return f->err == 0;
@@ -162,6 +165,7 @@ void fill_reserve(struct fill *f, uint64_t instances)
 {
 	uint64_t most = f->reg->seg->bytes / SLAB_BYTES_INSTANCE;
 
+	ROSTER_ASSERT(!f->held);
 	if (instances > most)
 		instances = most;
 	for (uint32_t shard = 0; shard < SHARDS && f->err == 0; shard++) {
@@ -202,6 +206,7 @@ static void fill_store(struct fill *f, const struct fields *fields, const union 
 
 		if (row->bytes == 0)
 			continue;
+		ROSTER_ASSERT(row->type != FIELD_ADDRESS || !str_is_set(text) || text.n == row->bytes);
 		if (field_is_blob(row))
 			*field_blob(row, object) = row->type == FIELD_FILLED && text.n == 0 ? 0 : fill_put(f, text);
 		else if (row->type != FIELD_ADDRESS)
@@ -349,6 +354,7 @@ void fill_cluster(struct fill *f, union field_value *in)
 		*name = (struct str){ NULL, 0 };
 	if (!fill_ready(f))
 		return;
+	ROSTER_ASSERT(f->held && f->s != NULL && f->cluster_link != NULL);
 	if (cluster_find(&f->op, f->s, str_is_set(*name) ? *name : DEFAULT_CLUSTER, &found) != 0) {
 		fill_fail(f, ERR_SYNTAX, "a cluster twice");
 		return;
@@ -449,6 +455,7 @@ void fill_instance(struct fill *f, union field_value *in)
 	bound_common(f, in[SAVED_INSTANCE_ID].number, in[SAVED_INSTANCE_REVISION].number, in[SAVED_INSTANCE_STAMP].number);
 	if (!fill_ready(f))
 		return;
+	ROSTER_ASSERT(f->held && f->c != NULL);
 	key.cluster = cluster_name(&f->op.tx, f->c);
 	hash = key_instance_hash(f->reg, f->s->link.hash, &key);
 	if (set_add(f, hash) && instance_find(&f->op, f->soff, f->s, &key, &i) != 0) {
@@ -561,6 +568,7 @@ void fill_subscriber(struct fill *f, union field_value *in)
 	fill_bound(f, sent > acked ? sent : acked, f->revision, "a revision above the highest");
 	if (!fill_ready(f))
 		return;
+	ROSTER_ASSERT(f->held && f->a != NULL);
 	if (str_is_set(in[SAVED_SUBSCRIBER_ADDRESS].text))
 		memcpy(spec.address, in[SAVED_SUBSCRIBER_ADDRESS].text.p, sizeof(spec.address));
 	if (subscriber_find(&f->op, f->aoff, f->a, &spec, &sub) != 0) {

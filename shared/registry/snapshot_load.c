@@ -56,6 +56,7 @@ static void read_field(struct snapshot_reader *r, const struct field_row *row, u
 		value_r->text = snapshot_bytes(r, row->bytes);
 		break;
 	default:
+		ROSTER_ASSERT(row->type == FIELD_TEXT || field_is_blob(row));
 		value_r->text = snapshot_text(r, (size_t)row->most);
 		break;
 	}
@@ -68,6 +69,7 @@ static uint64_t read_fields(struct snapshot_reader *r, struct snapshot_map *map,
 {
 	unsigned key;
 
+	ROSTER_ASSERT(fields->saved <= FIELD_KEYS);
 	for (key = 0; key < fields->saved; key++) {
 		values[key] = (union field_value){ .text = { NULL, 0 } };
 		values[key].number = fields->rows[key].usual; /* 0 of a text: it is unset */
@@ -389,6 +391,7 @@ int snapshot_load(struct registry *reg, int fd, struct snapshot_report *report_r
 	reg->limits = (struct registry_limits){ 0 };
 	__atomic_store_n(magic, 0, __ATOMIC_RELEASE);
 	load_all(&load);
+	ROSTER_ASSERT(reg->seg->held == NULL);
 	reg->limits = limits;
 	report_r->bytes = snapshot_read_bytes(&load.r);
 	if (load.r.err == 0)

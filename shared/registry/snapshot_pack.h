@@ -11,6 +11,7 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "shared/base/assert.h"
 #include "shared/base/str.h"
 #include "shared/shm/blob.h"
 
@@ -52,6 +53,7 @@ static inline struct pack_map pack_map_begin(struct pack *pack)
 
 static inline void pack_map_end(const struct pack_map *map)
 {
+	ROSTER_ASSERT(map->pairs <= UINT16_MAX);
 	if (map->pack->len > map->pack->cap)
 		return;
 	map->pack->data[map->at] = (char)(map->pairs >> 8);
@@ -60,6 +62,7 @@ static inline void pack_map_end(const struct pack_map *map)
 
 static inline struct pack *pack_key(struct pack_map *map, unsigned key)
 {
+	ROSTER_ASSERT(key <= UINT8_MAX);
 	map->pairs++;
 	pack_uint8(map->pack, (uint8_t)key);
 	return map->pack;

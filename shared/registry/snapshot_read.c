@@ -9,6 +9,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "shared/base/assert.h"
+
 #define WINDOW_BYTES (4U * SNAPSHOT_ITEM_MAX)
 #define CHECKSUM_BYTES 9U /* a uint 64 with its tag */
 
@@ -51,6 +53,7 @@ uint64_t snapshot_read_bytes(const struct snapshot_reader *r)
 
 static void hash_to_here(struct snapshot_reader *r)
 {
+	ROSTER_ASSERT(r->hashed <= r->p && r->p <= r->end);
 	XXH3_64bits_update(r->hash, r->hashed, (size_t)(r->p - r->hashed));
 	r->hashed = r->p;
 }
@@ -60,6 +63,7 @@ static void read_more(struct snapshot_reader *r)
 	size_t have = (size_t)(r->end - r->p);
 	ssize_t n;
 
+	ROSTER_ASSERT(r->window <= r->p && r->end <= r->window + WINDOW_BYTES);
 	hash_to_here(r);
 	r->gone += (uint64_t)(r->p - r->window);
 	memmove(r->window, r->p, have);
@@ -91,6 +95,7 @@ static const uint8_t *read_take(struct snapshot_reader *r, size_t n)
 {
 	const uint8_t *at = r->p;
 
+	ROSTER_ASSERT(r->p <= r->end);
 	if ((size_t)(r->end - r->p) < n) {
 		snapshot_fail(r, ERR_SYNTAX, r->eof ? "cut off" : "a record is too long");
 		return NULL;
@@ -111,6 +116,7 @@ static uint64_t read_uint(struct snapshot_reader *r, size_t n)
 	const uint8_t *at = read_take(r, n);
 	uint64_t value = 0;
 
+	ROSTER_ASSERT(n <= sizeof(value));
 	for (size_t i = 0; at != NULL && i < n; i++)
 		value = value << 8 | at[i];
 	return value;

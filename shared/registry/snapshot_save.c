@@ -59,6 +59,7 @@ static void save_write(struct save *save, const char *data, size_t n)
 
 static void save_flush(struct save *save)
 {
+	ROSTER_ASSERT(save->pack.len <= save->pack.cap); /* what did not fit was only counted */
 	XXH3_64bits_update(save->hash, save->pack.data, save->pack.len);
 	save_write(save, save->pack.data, save->pack.len);
 	save->report->bytes += save->pack.len;
@@ -70,6 +71,7 @@ static void save_make_room(struct save *save, size_t bytes)
 {
 	char *data = realloc(save->pack.data, bytes);
 
+	ROSTER_ASSERT(bytes > save->pack.cap && save->reg->seg->held == NULL);
 	if (data == NULL) {
 		save_fail(save, ERR_NOMEM, "no memory for the largest service");
 		return;

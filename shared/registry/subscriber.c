@@ -146,6 +146,7 @@ static uint32_t audience_create(struct op *op, const struct subscription *p, boo
 	*a_r = NULL;
 	if (off == 0 || name == 0 || (*a_r = audience_at(op, off)) == NULL)
 		return 0;
+	ROSTER_ASSERT(op->tx.shard == &op->reg->seg->shards[p->place.shard]);
 	**a_r = (struct audience){
 		.id = undo_next_id(&op->tx),
 		.name = name,
@@ -286,6 +287,7 @@ static int subscribe_op(struct op *op, void *arg)
 	uint32_t aoff;
 	int ret;
 
+	ROSTER_ASSERT(p->spec != NULL && op->now_ms != 0);
 	service_find(op, p->service, p->place.hash, &s);
 	service_stamp_of(op, s, p->stamp);
 	aoff = audience_find(op, p->service, p->place.hash, &a);
@@ -348,6 +350,7 @@ int registry_poll(struct registry *reg, const struct service_key *service, const
 	service_stamp_of(&op, s, stamp_r);
 	op.now_ms = sub == NULL ? 0 : health_now(reg->seg);
 	done = sub == NULL || op.tx.err != 0 || renewed(&op, &p);
+	ROSTER_ASSERT(op.tx.entries == 0); /* there is nothing to commit */
 	ret = op.tx.err;
 	op_end(&op);
 	if (done || ret < 0)
@@ -396,6 +399,7 @@ static int mark_piece(struct registry *reg, uint32_t shard, const struct deliver
 
 	if (ret < 0)
 		return ret;
+	ROSTER_ASSERT(count <= MARKS_PIECE);
 	for (uint32_t n = 0; n < count; n++) {
 		struct subscriber *sub = subscriber_hinted(&op, d[n].id, d[n].off);
 
@@ -495,6 +499,7 @@ int registry_unsubscribe_silent(struct registry *reg, uint32_t shard, const stru
 	for (uint32_t n = 0; n < count; n += (uint32_t)looked) {
 		if ((looked = drop_piece(reg, shard, subs + n, count - n, since_ms, &dropped)) < 0)
 			return looked;
+		ROSTER_ASSERT(looked > 0); /* or it never ends */
 	}
 	return dropped;
 }

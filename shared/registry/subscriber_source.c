@@ -18,6 +18,7 @@ void source_count(struct op *op, const uint8_t source[16], int change, uint64_t 
 {
 	uint32_t columns[SOURCE_ROWS], units = (uint32_t)(bytes / SEGMENT_UNIT);
 
+	ROSTER_ASSERT(change == 1 || change == -1);
 	source_columns(op->reg, source, columns);
 	for (uint32_t row = 0; row < SOURCE_ROWS; row++) {
 		struct source_cell *cell = &op->root->sources[row][columns[row]];

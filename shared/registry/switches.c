@@ -109,6 +109,8 @@ static int switches_write_op(struct op *op, void *arg)
 	uint64_t *words = (uint64_t *)&office->switches;
 	const uint64_t *wanted = (const uint64_t *)new->words;
 
+	ROSTER_ASSERT(new->texts->masters.n <= SWITCHES_TEXT_MAX &&new->texts->limited.n <=
+	              SWITCHES_TEXT_MAX &&new->texts->status.n <= SWITCHES_TEXT_MAX);
 	if (office->switches.generation != new->words->generation)
 		return ERR_AGAIN;
 	for (size_t i = 0; i < sizeof(struct switches) / sizeof(uint64_t); i++) {

@@ -166,6 +166,7 @@ static char *out_place(struct out *out, uint64_t n)
 	struct service_view *view = out->view;
 	uint64_t end = (out_is_short(out) ? out->need->text : view->text_len) + n;
 
+	ROSTER_ASSERT(view->text_len <= view->text_cap);
 	if (end > view->text_cap) {
 		out->need->text = end;
 		return NULL;
@@ -207,6 +208,7 @@ static bool view_copy_cluster(struct out *out, const struct cluster *c)
 	uint32_t text_len = view->text_len;
 	struct check_settings check;
 
+	ROSTER_ASSERT(view->cluster_count < view->cluster_cap);
 	cluster_check(tx, c, &check);
 	*at = (struct cluster_view){
 		.name = out_put(out, cluster_name(tx, c)),
@@ -230,6 +232,7 @@ static bool view_copy_instance(struct out *out, const struct instance *i, uint32
 	struct instance_view *at = &view->instances[view->instance_count];
 	uint32_t text_len = view->text_len;
 
+	ROSTER_ASSERT(view->instance_count < view->instance_cap);
 	*at = (struct instance_view){
 		.id = i->id,
 		.revision = i->revision,
@@ -381,6 +384,7 @@ static int copy_begin(struct copy *copy)
 	uint32_t soff = service_find(&copy->op, copy->key, key_place(copy->reg, copy->key).hash, &copy->s);
 	int ret;
 
+	ROSTER_ASSERT(!copy->begun);
 	if (soff == 0)
 		return copy_unknown(copy);
 	if ((ret = size_up(copy)) != WORK)
@@ -485,6 +489,7 @@ static int copy_hold(struct copy *copy)
 	}
 	if (copy->op.tx.err != 0)
 		ret = copy->op.tx.err;
+	ROSTER_ASSERT(ret != WORK); /* it was done, or comes in another hold */
 	op_end(&copy->op);
 	return ret;
 }
@@ -498,6 +503,7 @@ static int copy_pass(struct copy *copy)
 	copy->last = copy->clusters = 0;
 	copy->at = 0;
 	while ((ret = copy_hold(copy)) == MORE) {
+		ROSTER_ASSERT(copy->reg->seg->held == NULL);
 		copy->unused |= !view_has_room(copy->view, &copy->need);
 		if ((ret = view_make_room(copy->view, &copy->need)) < 0 || (copy->begun && (ret = fiber_pause()) < 0))
 			break;

@@ -29,6 +29,7 @@ static int register_in_service(struct op *op, uint32_t soff, struct service *s, 
 	struct instance *i;
 	bool edited;
 
+	ROSTER_ASSERT(!r->service_only);
 	if (!spec->key.ephemeral)
 		undo_set32(&op->tx, &s->flags, s->flags | SERVICE_EXPLICIT);
 	r->look = LOOK_IDENTS;
@@ -150,6 +151,7 @@ struct removal {
 
 static void tell_taken(const struct removal *r, int ret, uint32_t *taken_r)
 {
+	ROSTER_ASSERT(ret <= 0);
 	if (taken_r != NULL)
 		*taken_r = ret == 0 ? r->taken : 0;
 }
@@ -162,6 +164,7 @@ static int deregister_op(struct op *op, void *arg)
 	struct cluster *c;
 	uint32_t soff = service_find(op, r->service, r->place.hash, &s), ioff;
 
+	ROSTER_ASSERT(r->key != NULL);
 	r->taken = 0;
 	if (soff == 0)
 		return 0;
@@ -249,6 +252,7 @@ static int patch_op(struct op *op, void *arg)
 	uint32_t soff = edit_find(op, e, &s, &i);
 	double weight;
 
+	ROSTER_ASSERT(p != NULL && e->metadata == NULL);
 	if (soff == 0)
 		return ERR_NO_INSTANCE;
 	if (instance_is_foreign(op, i))
@@ -314,6 +318,7 @@ static int metadata_op(struct op *op, void *arg)
 	struct instance *i;
 	uint32_t soff = service_find(op, e->service, e->place.hash, &s);
 
+	ROSTER_ASSERT(e->patch == NULL && e->metadata != NULL);
 	if (soff == 0 || instance_find_exact(op, soff, s, e->key, &i) == 0 || i->id != e->id)
 		return ERR_NO_INSTANCE;
 	if (i->revision != e->revision)
