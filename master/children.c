@@ -31,8 +31,8 @@ static void init_child(struct child *child, unsigned place, bool elder, unsigned
 		                 .index = place - role->first_slot,
 		                 .elder = elder,
 		                 .notice_fd = -1,
-		                 .handover_fd = -1,
-		                 .handover_end = -1 };
+		                 .migrate_fd = -1,
+		                 .migrate_end = -1 };
 	if (role->most > 1)
 		snprintf(child->name, sizeof(child->name), "%s/%u", role->name, child->index);
 	else
@@ -94,8 +94,8 @@ void children_close_in_child(const struct child *children, const struct child *s
 			close(children[i].notice_fd);
 	/* That of its own pair too: it has the other end. */
 	for (unsigned i = 0; i < CHILDREN; i++)
-		if (children[i].handover_fd >= 0)
-			close(children[i].handover_fd);
+		if (children[i].migrate_fd >= 0)
+			close(children[i].migrate_fd);
 }
 
 /* ---- from one fork to the next ----------------------------------------------------------- */
@@ -107,24 +107,24 @@ bool child_open_notice(struct child *child)
 	return child->notice_fd >= 0;
 }
 
-bool child_open_handover(struct child *child)
+bool child_open_migrate(struct child *child)
 {
 	int pair[2];
 
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
 		return false;
-	if (child->handover_fd >= 0)
-		close(child->handover_fd);
-	child->handover_fd = pair[0];
-	child->handover_end = pair[1];
+	if (child->migrate_fd >= 0)
+		close(child->migrate_fd);
+	child->migrate_fd = pair[0];
+	child->migrate_end = pair[1];
 	return true;
 }
 
-void child_close_handover_end(struct child *child)
+void child_close_migrate_end(struct child *child)
 {
-	if (child->handover_end >= 0)
-		close(child->handover_end);
-	child->handover_end = -1;
+	if (child->migrate_end >= 0)
+		close(child->migrate_end);
+	child->migrate_end = -1;
 }
 
 void child_close_notice(struct child *child)
@@ -166,9 +166,9 @@ void child_adopt(struct child *child, const struct child *known)
 	child->killed = known->killed;
 }
 
-void child_adopt_handover(struct child *child, int handover_fd)
+void child_adopt_migrate(struct child *child, int migrate_fd)
 {
-	child->handover_fd = handover_fd;
+	child->migrate_fd = migrate_fd;
 }
 
 void child_set_ready(struct child *child)

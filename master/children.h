@@ -41,8 +41,8 @@ struct child {
 	struct backoff backoff;
 	ev_timer respawn; /* runs while its successor waits to be forked */
 	int notice_fd;    /* eventfd, made at the first fork, kept for successors */
-	int handover_fd;  /* worker: our end of a pair (worker/http/migrate.h); -1: none */
-	int handover_end; /* the other, between the pair and the fork */
+	int migrate_fd;   /* worker: our end of a pair (worker/http/migrate.h); -1: none */
+	int migrate_end;  /* the other, between the pair and the fork */
 };
 
 typedef void child_due_fn(struct ev_loop *loop, ev_timer *timer, int revents);
@@ -68,9 +68,9 @@ void children_close_in_child(const struct child *children, const struct child *s
 bool child_open_notice(struct child *child);
 /* A new pair each time: a successor must not read what was meant for the one before. False:
  * errno. */
-bool child_open_handover(struct child *child);
+bool child_open_migrate(struct child *child);
 /* After the fork: in the master the other end of the pair is closed. */
-void child_close_handover_end(struct child *child);
+void child_close_migrate_end(struct child *child);
 void child_close_notice(struct child *child);
 /* Returns like fork(); in the master the table then says that the child runs. */
 pid_t child_fork(struct child *child);
@@ -79,7 +79,7 @@ uint32_t child_not_forked(struct child *child);
 /* A child that another image forked: takes over pid, generation, descriptor of the notices, times
  * and states. */
 void child_adopt(struct child *child, const struct child *known);
-void child_adopt_handover(struct child *child, int handover_fd);
+void child_adopt_migrate(struct child *child, int migrate_fd);
 /* It says that it can serve: the next delay is the shortest again. */
 void child_set_ready(struct child *child);
 /* What SIGCHLD said; false: that was known already. */

@@ -73,7 +73,7 @@ static struct process *make_process(struct master *m, const struct child *child)
 		.udp_port = m->sockets.udp_port,
 		.alive_fd = m->alive_fds[0],
 		.notice_fd = child->notice_fd,
-		.handover_fd = child->handover_end,
+		.migrate_fd = child->migrate_end,
 		.adopt = child->generation == 1 && m->convert.adopt.workers > 0 ? &m->convert.adopt : NULL,
 		.ready_fd = m->ready_fd,
 		.stale = child->role->role == ROLE_KEEPER && m->stale,
@@ -134,7 +134,7 @@ static bool prepare(struct master *m, struct child *child)
 	if (child->role->listens && sockets_listen(&m->sockets, child->index) < 0)
 		return false;
 	prepare_slot(m, child);
-	return !child->role->listens || child_open_handover(child);
+	return !child->role->listens || child_open_migrate(child);
 }
 
 static void spawn_failed(struct master *m, struct child *child)
@@ -154,7 +154,7 @@ static void spawn(struct master *m, struct child *child)
 	pid = prepare(m, child) ? child_fork(child) : -1;
 	if (pid == 0)
 		enter_role(m, child, master_pid);
-	child_close_handover_end(child);
+	child_close_migrate_end(child);
 	if (pid < 0) {
 		fallback_hold(false);
 		spawn_failed(m, child);

@@ -108,7 +108,7 @@ static void worker_freeze_give(void *role)
 	int count;
 
 	long_settle(worker, 0, true);
-	if ((count = migrate_send(worker, worker->proc->handover_fd)) < 0)
+	if ((count = migrate_send(worker, worker->proc->migrate_fd)) < 0)
 		log_error("op=migrate result=failed");
 	else
 		log_info("op=migrate result=given connections=%d", count);

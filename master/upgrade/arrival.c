@@ -248,7 +248,7 @@ static void come_back(struct master *m)
 	__atomic_store_n(&board->upgrades_back, board->upgrades_back + 1, __ATOMIC_RELAXED);
 	m->state = MASTER_SERVING;
 	for (unsigned i = 0; i < WORKERS_MAX; i++)
-		child_adopt_handover(&m->children[i], m->upgrade.page->migrate_fds[i]);
+		child_adopt_migrate(&m->children[i], m->upgrade.page->migrate_fds[i]);
 	if (m->upgrade.converted)
 		thaw(m);
 	close(m->upgrade.page->binary_fd);

@@ -5,7 +5,7 @@
  *
  *     convert_begin(m, done)      freeze_begin(); when all stand still, a helper child writes the snapshot to a memfd;
  *                                 done(m, 0) once it is whole and sealed: m->convert.snapshot_fd
- *     exec of the new image, with that descriptor and each worker's handover_fd (struct child), all children frozen
+ *     exec of the new image, with that descriptor and each worker's migrate_fd (struct child), all children frozen
  *     convert_cancel(m)           instead, at any time until then: unfreezes, nothing has happened
  *
  * The new image:
@@ -53,7 +53,7 @@ struct convert {
 	ev_timer limit;
 	uint64_t begun_ms;
 	int snapshot_fd;        /* -1: none; written by the old image, read by the new one */
-	struct adopt_set adopt; /* new image: the old workers' handover_fd; workers 0: none */
+	struct adopt_set adopt; /* new image: the old workers' migrate_fd; workers 0: none */
 };
 
 void convert_init(struct convert *c);

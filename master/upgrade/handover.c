@@ -169,7 +169,7 @@ int handover_fill(struct handover *h, const struct master *m)
 	h->segment_fd = m->seg->fd;
 	h->snapshot_fd = m->convert.snapshot_fd;
 	for (unsigned i = 0; i < WORKERS_MAX; i++)
-		h->migrate_fds[i] = m->children[i].handover_fd;
+		h->migrate_fds[i] = m->children[i].migrate_fd;
 	h->ready_fd = m->ready_fd;
 	for (unsigned i = 0; i < 2; i++) {
 		h->alive_fds[i] = m->alive_fds[i];

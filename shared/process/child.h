@@ -53,7 +53,7 @@ struct child_hooks {
 	void (*freeze_begin)(void *role);
 	/* It goes on after so many milliseconds. */
 	void (*freeze_over)(void *role, uint64_t stood_ms);
-	/* It does not go on for us: a successor waits at handover_fd, and the process ends
+	/* It does not go on for us: a successor waits at migrate_fd, and the process ends
 	 * afterwards without deinit(). */
 	void (*freeze_give)(void *role);
 	/* Takes nothing new, and ends the loop at once or when the work in hand is done. */

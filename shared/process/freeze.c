@@ -41,7 +41,7 @@ static enum freeze_end look(struct process *proc)
 	struct pollfd fds[] = {
 		{ .fd = proc->alive_fd, .events = POLLIN },
 		{ .fd = proc->notice_fd, .events = POLLIN },
-		{ .fd = proc->handover_fd, .events = POLLIN },
+		{ .fd = proc->migrate_fd, .events = POLLIN },
 	};
 	uint64_t times;
 

@@ -16,7 +16,7 @@ struct process;
 enum freeze_end {
 	FREEZE_OVER,  /* go on */
 	FREEZE_LEAVE, /* told to stop, or the master died: leave at once, without another look at the segment */
-	FREEZE_GIVE,  /* the same, but a successor asks for the connections at handover_fd */
+	FREEZE_GIVE,  /* the same, but a successor asks for the connections at migrate_fd */
 };
 
 bool freeze_wanted(const struct process *proc);

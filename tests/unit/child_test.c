@@ -60,7 +60,7 @@ static struct process proc;
 static struct child_hooks hooks;
 static struct tiny tiny;
 static char folder[] = "/tmp/child_test.XXXXXX", log_path[64], old_log_path[64];
-static int master_end, handover_end, ring;
+static int master_end, migrate_end, ring;
 static pid_t child;
 
 /* ---- the tiny role ------------------------------------------------------------------ */
@@ -210,8 +210,8 @@ static int setup(void **state)
 	proc.slot->state = SLOT_STARTING;
 	proc.alive_fd = ends[0];
 	master_end = ends[1];
-	proc.handover_fd = pair[0];
-	handover_end = pair[1];
+	proc.migrate_fd = pair[0];
+	migrate_end = pair[1];
 	proc.notice_fd = eventfd(0, EFD_NONBLOCK);
 	proc.ready_fd = ring = eventfd(0, EFD_NONBLOCK);
 	snprintf(proc.name, sizeof(proc.name), "tiny");
@@ -228,10 +228,10 @@ static int teardown(void **state)
 		child = 0;
 	}
 	close(proc.alive_fd);
-	close(proc.handover_fd);
+	close(proc.migrate_fd);
 	close(proc.notice_fd);
 	close(ring);
-	close(handover_end);
+	close(migrate_end);
 	if (master_end >= 0)
 		close(master_end);
 	segment_close_for_test(&proc.seg);
@@ -594,7 +594,7 @@ static void it_gives_to_a_successor_and_leaves(void **state)
 	wait_for_trace(STARTED);
 	freeze();
 	wait_for_frozen();
-	assert_int_equal(write(handover_end, "x", 1), 1);
+	assert_int_equal(write(migrate_end, "x", 1), 1);
 	assert_ends_with(EXIT_SUCCESS);
 	assert_string_equal(seen->trace, STARTED "freeze give ");
 }

@@ -52,9 +52,9 @@ static int tear_down(void **state)
 			waitpid(children[i].pid, NULL, 0);
 		}
 		child_close_notice(&children[i]);
-		child_close_handover_end(&children[i]);
-		if (children[i].handover_fd >= 0)
-			close(children[i].handover_fd);
+		child_close_migrate_end(&children[i]);
+		if (children[i].migrate_fd >= 0)
+			close(children[i].migrate_fd);
 	}
 	ev_loop_destroy(loop);
 	alarm(0);
@@ -164,12 +164,12 @@ static void a_child_keeps_only_its_own_descriptors(void **state)
 	pid_t pid;
 
 	(void)state;
-	assert_true(child_open_notice(self) && child_open_handover(self));
-	assert_true(child_open_notice(other) && child_open_handover(other));
+	assert_true(child_open_notice(self) && child_open_migrate(self));
+	assert_true(child_open_notice(other) && child_open_migrate(other));
 	if ((pid = child_fork(self)) == 0) {
 		children_close_in_child(children, self);
-		_exit(is_open(self->notice_fd) && is_open(self->handover_end) && !is_open(self->handover_fd) &&
-		      !is_open(other->notice_fd) && !is_open(other->handover_fd));
+		_exit(is_open(self->notice_fd) && is_open(self->migrate_end) && !is_open(self->migrate_fd) &&
+		      !is_open(other->notice_fd) && !is_open(other->migrate_fd));
 	}
 	assert_true(pid > 0);
 	info = wait_for(self, WEXITED);
@@ -236,13 +236,13 @@ static void a_pair_is_new_for_each_fork(void **state)
 	char byte = 'x';
 
 	(void)state;
-	assert_true(child_open_handover(child));
-	assert_int_equal(write(child->handover_fd, &byte, 1), 1);
-	child_close_handover_end(child);
-	assert_int_equal(child->handover_end, -1);
-	assert_true(child_open_handover(child));
-	assert_int_equal(fcntl(child->handover_end, F_SETFL, O_NONBLOCK), 0);
-	assert_int_equal(read(child->handover_end, &byte, 1), -1);
+	assert_true(child_open_migrate(child));
+	assert_int_equal(write(child->migrate_fd, &byte, 1), 1);
+	child_close_migrate_end(child);
+	assert_int_equal(child->migrate_end, -1);
+	assert_true(child_open_migrate(child));
+	assert_int_equal(fcntl(child->migrate_end, F_SETFL, O_NONBLOCK), 0);
+	assert_int_equal(read(child->migrate_end, &byte, 1), -1);
 	assert_int_equal(errno, EAGAIN);
 }
 

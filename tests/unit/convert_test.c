@@ -329,7 +329,7 @@ static void open_new(void)
 	new.convert.snapshot_fd = dup(old.convert.snapshot_fd);
 	new.convert.adopt.workers = new.workers;
 	for (unsigned i = 0; i < 2; i++)
-		new.convert.adopt.fds[i] = dup(old.children[i].handover_fd);
+		new.convert.adopt.fds[i] = dup(old.children[i].migrate_fd);
 	config = storage_config(&new.config, false);
 	config.limit_bytes = 48 << 20;
 	assert_int_equal(convert_open(&config, new.convert.snapshot_fd, &new.seg, &report), 0);

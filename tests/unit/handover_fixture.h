@@ -24,7 +24,7 @@ static inline bool handover_page_new(struct master *m, struct segment *seg, char
 	config_defaults(&m->config);
 	sockets_init(&m->sockets);
 	for (unsigned i = 0; i < CHILDREN_ALL; i++)
-		m->children[i].notice_fd = m->children[i].handover_fd = -1;
+		m->children[i].notice_fd = m->children[i].migrate_fd = -1;
 	if (handover_new(page_r, fd_r) < 0 || handover_fill(*page_r, m) < 0)
 		return false;
 	(*page_r)->self_fd = *fd_r;

@@ -108,8 +108,8 @@ static inline void fixture_deinit(void)
 			waitpid(child->pid, NULL, 0);
 		}
 		child_close_notice(child);
-		if (child->handover_fd >= 0)
-			close(child->handover_fd);
+		if (child->migrate_fd >= 0)
+			close(child->migrate_fd);
 	}
 	ev_loop_destroy(m.loop);
 	close(m.ready_fd);

@@ -63,7 +63,7 @@ static void everybody_who_is_wanted_is_forked_once(void **state)
 	assert_int_equal(slot->role, ROLE_WORKER);
 	assert_int_equal(slot->index, 1);
 	assert_true(slot->busy_since_ms == 0 && slot->frozen_seen == 0);
-	assert_true(m.children[1].handover_fd >= 0 && m.children[PUSHER].handover_fd < 0);
+	assert_true(m.children[1].migrate_fd >= 0 && m.children[PUSHER].migrate_fd < 0);
 	spawn_wanted(&m);
 	assert_int_equal(forked, 4);
 }
@@ -124,9 +124,9 @@ static int look_around(struct process *proc)
 		return 11;
 	if (proc->seg != m.seg || proc->alive_fd != m.alive_fds[0] || proc->ready_fd != m.ready_fd)
 		return 12;
-	if (is_closed(proc->notice_fd) || is_closed(proc->handover_fd) || is_closed(proc->alive_fd))
+	if (is_closed(proc->notice_fd) || is_closed(proc->migrate_fd) || is_closed(proc->alive_fd))
 		return 13;
-	if (!is_closed(m.alive_fds[1]) || !is_closed(self->handover_fd))
+	if (!is_closed(m.alive_fds[1]) || !is_closed(self->migrate_fd))
 		return 14;
 	if (m.seg->board->spare[0] != 101)
 		return 15;
@@ -146,12 +146,12 @@ static void a_child_finds_what_it_needs_and_no_more(void **state)
 	spawn_wanted(&m);
 	info = fixture_wait_end(&m.children[1]);
 	assert_int_equal(info.si_status, 0);
-	assert_int_equal(m.children[1].handover_end, -1);
+	assert_int_equal(m.children[1].migrate_end, -1);
 }
 
 static int is_stale(struct process *proc)
 {
-	return proc->stale && proc->handover_fd < 0 ? 3 : 4;
+	return proc->stale && proc->migrate_fd < 0 ? 3 : 4;
 }
 
 static void the_keeper_is_told_of_a_segment_that_was_too_old(void **state)
