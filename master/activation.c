@@ -9,26 +9,26 @@
 #include <systemd/sd-daemon.h>
 #include <unistd.h>
 
-static int refuse(int fd, const char *what, char *why, size_t why_size)
+static int refuse_inherited(int fd, const char *what, char *why, size_t why_size)
 {
 	snprintf(why, why_size, "inherited descriptor %d %s", fd, what);
 	return ERR_SYNTAX;
 }
 
-static int add(struct activation *a, int fd, char *why, size_t why_size)
+static int take_inherited(struct activation *a, int fd, char *why, size_t why_size)
 {
 	if (sd_is_socket_inet(fd, AF_UNSPEC, SOCK_STREAM, -1, 0) > 0) {
 		if (a->stream_count == WORKERS_MAX)
-			return refuse(fd, "is one stream socket too many", why, why_size);
+			return refuse_inherited(fd, "is one stream socket too many", why, why_size);
 		a->stream_fds[a->stream_count++] = fd;
 	} else if (sd_is_socket_inet(fd, AF_UNSPEC, SOCK_DGRAM, -1, 0) > 0) {
 		if (a->datagram_fd >= 0)
-			return refuse(fd, "is a second datagram socket", why, why_size);
+			return refuse_inherited(fd, "is a second datagram socket", why, why_size);
 		a->datagram_fd = fd;
 	} else {
-		return refuse(fd, "is neither a TCP nor a UDP socket", why, why_size);
+		return refuse_inherited(fd, "is neither a TCP nor a UDP socket", why, why_size);
 	}
-	return fcntl(fd, F_SETFL, O_NONBLOCK) < 0 ? refuse(fd, "cannot be made non-blocking", why, why_size) : 0;
+	return fcntl(fd, F_SETFL, O_NONBLOCK) < 0 ? refuse_inherited(fd, "cannot be made non-blocking", why, why_size) : 0;
 }
 
 int activation_read(struct activation *activation_r, char *why, size_t why_size)
@@ -42,7 +42,7 @@ int activation_read(struct activation *activation_r, char *why, size_t why_size)
 		return ERR_SYNTAX;
 	}
 	for (int fd = SD_LISTEN_FDS_START; fd < SD_LISTEN_FDS_START + count; fd++)
-		if ((ret = add(activation_r, fd, why, why_size)) < 0)
+		if ((ret = take_inherited(activation_r, fd, why, why_size)) < 0)
 			return ret;
 	return 0;
 }

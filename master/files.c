@@ -17,7 +17,7 @@
 static const char *const names[] = { "pid", "port" };
 
 /* As the account: what is there must be a folder in which nobody else puts files in the place of ours. */
-static int look_at(const char *dir)
+static int check_folder(const char *dir)
 {
 	struct stat st;
 
@@ -35,7 +35,7 @@ static int look_at(const char *dir)
 }
 
 /* 0755 whatever the umask; heir: who gets it, NULL: nobody. One that is there already is left alone. */
-static int make(int parent, const char *dir, const struct privileges *heir)
+static int make_folder(int parent, const char *dir, const struct privileges *heir)
 {
 	int fd, ret;
 
@@ -50,7 +50,7 @@ static int make(int parent, const char *dir, const struct privileges *heir)
 
 /* As root, for the account. The folder above is reached once and without links: the account may own one further up, and exchange
  * what stands in there at any time. */
-static int make_for(const struct privileges *heir, const char *dir)
+static int make_folder_for(const struct privileges *heir, const char *dir)
 {
 	char path[PATH_BYTES], *name;
 	int parent, ret, saved;
@@ -64,7 +64,7 @@ static int make_for(const struct privileges *heir, const char *dir)
 	parent = privileges_open_unlinked(path[0] == '\0' ? "/" : path, O_PATH | O_DIRECTORY | O_CLOEXEC, 0);
 	if (parent < 0)
 		return ERR_IO;
-	ret = make(parent, name, heir);
+	ret = make_folder(parent, name, heir);
 	saved = errno;
 	close(parent);
 	errno = saved;
@@ -79,17 +79,17 @@ int files_prepare(const char *runtime_dir, struct privileges *privileges)
 		return 0;
 	if (privileges_lower(privileges) < 0)
 		return ERR_IO;
-	if ((ret = make(AT_FDCWD, runtime_dir, NULL)) < 0 && errno == EACCES && privileges->change) {
+	if ((ret = make_folder(AT_FDCWD, runtime_dir, NULL)) < 0 && errno == EACCES && privileges->change) {
 		if (privileges_raise(privileges) < 0)
 			return ERR_IO;
-		ret = make_for(privileges, runtime_dir);
+		ret = make_folder_for(privileges, runtime_dir);
 		saved = errno;
 		if (privileges_lower(privileges) < 0)
 			return ERR_IO;
 		errno = saved;
 	}
 	if (ret == 0)
-		ret = look_at(runtime_dir);
+		ret = check_folder(runtime_dir);
 	saved = errno;
 	if (privileges_raise(privileges) < 0)
 		return ERR_IO;

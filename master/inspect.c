@@ -15,7 +15,7 @@
 #include "shared/registry/registry_check.h"
 #include "shared/shm/segment.h"
 
-static int check(const struct options *options)
+static int inspect_config(const struct options *options)
 {
 	struct config_error error = { .text = "" };
 	struct privileges privileges;
@@ -45,7 +45,7 @@ static void say_broken(const char *text, void *arg)
 
 /* Opens the segment the way a start does (waits for its lock, plays the logs), but makes none and sets none aside: what a start
  * would not take may be what an older binary serves. */
-static int check_registry(const struct options *options)
+static int inspect_registry(const struct options *options)
 {
 	struct config_error error = { .text = "" };
 	struct segment_config segment_config;
@@ -86,9 +86,9 @@ int inspect_run(const struct options *options)
 {
 	switch (options->action) {
 	case OPTIONS_CHECK:
-		return check(options);
+		return inspect_config(options);
 	case OPTIONS_CHECK_REGISTRY:
-		return check_registry(options);
+		return inspect_registry(options);
 	case OPTIONS_EXPORT:
 		return transfer_export(options);
 	case OPTIONS_IMPORT:

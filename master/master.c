@@ -171,13 +171,13 @@ static int make_loop(struct master *m)
 	return 0;
 }
 
-static void forget(const struct master *m)
+static void forget_segment(const struct master *m)
 {
 	if (m->options->forget && m->seg != NULL && segment_unlink(m->seg) < 0)
 		log_warning("op=stop what=forget path=%s err=\"%s\"", m->seg->path, strerror(errno));
 }
 
-static int serve(struct master *m)
+static int start_and_serve(struct master *m)
 {
 	int (*const fresh[])(struct master *) = { open_files, storage_open, open_sockets, make_loop, storage_commit, NULL };
 	int (*const handed_over[])(struct master *) = { open_files, arrival_adopt, make_loop, NULL };
@@ -202,7 +202,7 @@ static int serve(struct master *m)
 	segment_discard(m->seg);
 	if (m->renew)
 		renew_exec(m);
-	forget(m);
+	forget_segment(m);
 	log_info("op=stopped failed=%d", m->failed);
 	return m->failed ? EXIT_FAILURE : EXIT_SUCCESS;
 }
@@ -227,5 +227,5 @@ int master_run(struct options *options, char **args)
 	if (!options->foreground && options->handover_fd < 0 && daemon_enter(m->config.log_file, &m->daemon_fd) < 0)
 		return EXIT_FAILURE;
 	title_set("master");
-	return serve(m);
+	return start_and_serve(m);
 }

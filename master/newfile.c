@@ -13,7 +13,7 @@
 #define PATH_BYTES 4096
 
 /* The folder of the path; the rest is the name. */
-static int split(struct newfile *file, const char *path, char *dir, size_t dir_size)
+static int split_path(struct newfile *file, const char *path, char *dir, size_t dir_size)
 {
 	const char *slash = strrchr(path, '/'), *name = slash != NULL ? slash + 1 : path;
 	size_t n = slash != NULL ? (size_t)(slash - path) : 0;
@@ -30,7 +30,7 @@ static int split(struct newfile *file, const char *path, char *dir, size_t dir_s
 }
 
 /* In the folder dir_fd, which is ours from here. */
-static int make(struct newfile *file, int dir_fd, mode_t mode)
+static int make_file(struct newfile *file, int dir_fd, mode_t mode)
 {
 	struct stat st;
 	int saved;
@@ -56,13 +56,13 @@ static int make(struct newfile *file, int dir_fd, mode_t mode)
 }
 
 /* As the caller, through no link that somebody could have laid for that. */
-static int make_raised(struct newfile *file, const char *dir, mode_t mode)
+static int make_file_raised(struct newfile *file, const char *dir, mode_t mode)
 {
 	int ret, saved;
 
 	if (privileges_raise(file->privileges) < 0)
 		return ERR_IO;
-	ret = make(file, privileges_open_unlinked(dir, O_PATH | O_DIRECTORY | O_CLOEXEC, 0), mode);
+	ret = make_file(file, privileges_open_unlinked(dir, O_PATH | O_DIRECTORY | O_CLOEXEC, 0), mode);
 	saved = errno;
 	file->raised = true;
 	if (privileges_lower(file->privileges) < 0)
@@ -77,11 +77,11 @@ int newfile_open(struct newfile *file_r, struct privileges *privileges, const ch
 	int ret;
 
 	*file_r = (struct newfile){ .privileges = privileges, .dir_fd = -1, .fd = -1 };
-	if (split(file_r, path, dir, sizeof(dir)) < 0 || privileges_lower(privileges) < 0)
+	if (split_path(file_r, path, dir, sizeof(dir)) < 0 || privileges_lower(privileges) < 0)
 		return ERR_IO;
-	ret = make(file_r, open(dir, O_PATH | O_DIRECTORY | O_CLOEXEC), mode);
+	ret = make_file(file_r, open(dir, O_PATH | O_DIRECTORY | O_CLOEXEC), mode);
 	if (ret < 0 && errno == EACCES && privileges->change)
-		ret = make_raised(file_r, dir, mode);
+		ret = make_file_raised(file_r, dir, mode);
 	return ret;
 }
 

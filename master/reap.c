@@ -39,7 +39,7 @@ static void log_death(struct master *m, const struct child *child, const siginfo
 	    last_words(m, child, words, sizeof(words)));
 }
 
-static void replace(struct master *m, struct child *child, uint32_t delay_ms)
+static void replace_child(struct master *m, struct child *child, uint32_t delay_ms)
 {
 	if (!spawn_is_wanted(m, child))
 		return;
@@ -62,7 +62,7 @@ static void reap_one(struct master *m, struct child *child, const siginfo_t *inf
 	if (child->elder)
 		spawn_wanted(m); /* it may have been in the way of its successor */
 	else
-		replace(m, child, delay_ms);
+		replace_child(m, child, delay_ms);
 }
 
 static void note_stopped(struct master *m, struct child *child, bool stopped)
@@ -73,7 +73,7 @@ static void note_stopped(struct master *m, struct child *child, bool stopped)
 	log_warning("op=child-%s name=%s pid=%d", stopped ? "stopped" : "continued", child->name, (int)child->pid);
 }
 
-static void reap(struct master *m, struct child *child)
+static void reap_child(struct master *m, struct child *child)
 {
 	while (child->pid > 0) {
 		siginfo_t info = { 0 };
@@ -92,7 +92,7 @@ static void reap(struct master *m, struct child *child)
 void reap_children(struct master *m)
 {
 	for (unsigned i = 0; i < CHILDREN_ALL; i++)
-		reap(m, &m->children[i]);
+		reap_child(m, &m->children[i]);
 	/* A writer may have died between its commit and the wake-up. */
 	for (unsigned i = 0; i < QUEUE_CONSUMERS; i++)
 		process_wake(m->seg->wake_fd[i]);

@@ -47,7 +47,7 @@ int reload_init(struct master *m)
 }
 
 /* The other half first, then the generation: nobody sees a mixture. */
-static void publish(struct master *m)
+static void publish_config(struct master *m)
 {
 	struct config_shared *shared = m->config_shared;
 	uint64_t next = shared->generation + 1;
@@ -114,21 +114,21 @@ static void apply_log(struct master *m, const struct config *fresh)
 	log_set_level(fresh->log_level);
 }
 
-static void apply(struct master *m, const struct config *fresh)
+static void apply_config(struct master *m, const struct config *fresh)
 {
 	unsigned changed = config_differences(&m->config, fresh);
 	bool count_changed = fresh->workers != m->config.workers;
 
 	apply_log(m, fresh);
 	m->config = *fresh;
-	publish(m);
+	publish_config(m);
 	if (count_changed)
 		set_workers(m, reload_worker_count(fresh));
 	spawn_wanted(m);
 	log_info("op=reload result=ok changed=%u", changed);
 }
 
-static int load(struct master *m, struct config *fresh, struct config_error *error)
+static int load_fresh(struct master *m, struct config *fresh, struct config_error *error)
 {
 	const char *fixed;
 	int ret = options_load_config(m->options, fresh, error);
@@ -153,11 +153,11 @@ void reload_config(struct master *m)
 		return;
 	}
 	notify_reloading();
-	if (load(m, &fresh, &error) < 0) {
+	if (load_fresh(m, &fresh, &error) < 0) {
 		log_error("op=reload result=refused why=%s", log_quote(str_of(error.text), quoted, sizeof(quoted)));
 		notify_reloaded("Reload refused, the old configuration stays");
 		return;
 	}
-	apply(m, &fresh);
+	apply_config(m, &fresh);
 	notify_reloaded("Serving, configuration read again");
 }

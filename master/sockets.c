@@ -21,7 +21,7 @@ void sockets_init(struct sockets *s)
 		s->listen.fds[i] = -1;
 }
 
-static int refuse(char *why, size_t why_size, const char *what, uint16_t port)
+static int refuse_port(char *why, size_t why_size, const char *what, uint16_t port)
 {
 	int code = errno == EADDRINUSE ? ERR_BUSY : ERR_IO;
 
@@ -111,7 +111,7 @@ static bool port_is_free(const struct sockets *s, uint16_t port)
 static int bind_first(struct sockets *s, uint16_t port, char *why, size_t why_size)
 {
 	if ((port != 0 && !port_is_free(s, port)) || (s->listen.fds[0] = bind_socket(s, SOCK_STREAM, port, true)) < 0)
-		return refuse(why, why_size, "TCP", port);
+		return refuse_port(why, why_size, "TCP", port);
 	s->listen.port = bound_port(s->listen.fds[0]);
 	return 0;
 }
@@ -124,7 +124,7 @@ static int share_first(struct sockets *s, char *why, size_t why_size)
 			continue;
 		s->listen.fds[i] = fcntl(s->listen.fds[0], F_DUPFD_CLOEXEC, 0);
 		if (s->listen.fds[i] < 0)
-			return refuse(why, why_size, "TCP", s->listen.port);
+			return refuse_port(why, why_size, "TCP", s->listen.port);
 		s->shared |= 1ULL << i;
 	}
 	log_info("op=sockets what=shared port=%u", s->listen.port);
@@ -140,7 +140,7 @@ static int bind_others(struct sockets *s, char *why, size_t why_size)
 		if (s->listen.fds[i] < 0 && s->activated != 0 && errno == EADDRINUSE)
 			return share_first(s, why, why_size);
 		if (s->listen.fds[i] < 0)
-			return refuse(why, why_size, "TCP", s->listen.port);
+			return refuse_port(why, why_size, "TCP", s->listen.port);
 	}
 	return 0;
 }
@@ -149,7 +149,7 @@ static int take_activated(struct sockets *s, const struct activation *activation
 {
 	s->address_len = sizeof(s->address);
 	if (getsockname(activation->stream_fds[0], (struct sockaddr *)&s->address, &s->address_len) < 0)
-		return refuse(why, why_size, "inherited TCP", 0);
+		return refuse_port(why, why_size, "inherited TCP", 0);
 	s->listen.port = port_of(&s->address);
 	for (unsigned i = 0; i < activation->stream_count; i++) {
 		s->listen.fds[i] = activation->stream_fds[i];
@@ -182,7 +182,7 @@ static int bind_udp(struct sockets *s, const struct config *config, char *why, s
 	uint16_t port = config->push_port != 0 ? (uint16_t)config->push_port : s->listen.port;
 
 	s->udp_fd = bind_socket(s, SOCK_DGRAM, port, false);
-	return s->udp_fd < 0 ? refuse(why, why_size, "UDP", port) : 0;
+	return s->udp_fd < 0 ? refuse_port(why, why_size, "UDP", port) : 0;
 }
 
 static void finish_udp(struct sockets *s, const struct config *config)

@@ -127,7 +127,7 @@ static void prepare_slot(struct master *m, const struct child *child)
 	__atomic_store_n(&slot->state, SLOT_STARTING, __ATOMIC_RELEASE);
 }
 
-static bool prepare(struct master *m, struct child *child)
+static bool prepare_fork(struct master *m, struct child *child)
 {
 	if (!child_open_notice(child))
 		return false;
@@ -151,7 +151,7 @@ static void spawn(struct master *m, struct child *child)
 	pid_t pid;
 
 	fallback_hold(true);
-	pid = prepare(m, child) ? child_fork(child) : -1;
+	pid = prepare_fork(m, child) ? child_fork(child) : -1;
 	if (pid == 0)
 		enter_role(m, child, master_pid);
 	child_close_migrate_end(child);

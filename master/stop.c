@@ -10,7 +10,7 @@
 #include "shared/shm/segment.h"
 #include "shared/shm/slot.h"
 
-static void on_limit(struct ev_loop *loop, ev_timer *timer, int revents)
+static void on_stop_limit(struct ev_loop *loop, ev_timer *timer, int revents)
 {
 	struct master *m = timer->data;
 
@@ -26,10 +26,10 @@ static void on_limit(struct ev_loop *loop, ev_timer *timer, int revents)
 	}
 }
 
-static void bound(struct master *m)
+static void bound_stop(struct master *m)
 {
 	m->bounded = true;
-	ev_timer_init(&m->kill, on_limit, STOP_LIMIT_MS / 1000., 1.);
+	ev_timer_init(&m->kill, on_stop_limit, STOP_LIMIT_MS / 1000., 1.);
 	m->kill.data = m;
 	ev_now_update(m->loop);
 	ev_timer_start(m->loop, &m->kill);
@@ -42,13 +42,13 @@ static void tell_all_told(struct master *m)
 			child_tell(&m->children[i], m->stop_signal);
 }
 
-static void begin(struct master *m, int signal_number, bool bounded)
+static void begin_stop(struct master *m, int signal_number, bool bounded)
 {
 	if (m->state == MASTER_STOPPING) {
 		if (bounded && !m->bounded) {
 			m->stop_signal = signal_number;
 			tell_all_told(m);
-			bound(m);
+			bound_stop(m);
 		}
 		return;
 	}
@@ -62,18 +62,18 @@ static void begin(struct master *m, int signal_number, bool bounded)
 		child_untell(&m->children[i]); /* those that leave were told to take their time */
 	}
 	if (bounded)
-		bound(m);
+		bound_stop(m);
 	stop_advance(m);
 }
 
 void stop_bounded(struct master *m)
 {
-	begin(m, SIGTERM, true);
+	begin_stop(m, SIGTERM, true);
 }
 
 void stop_unbounded(struct master *m)
 {
-	begin(m, SIGQUIT, false);
+	begin_stop(m, SIGQUIT, false);
 }
 
 void stop_failed(struct master *m, const char *why)
@@ -82,7 +82,7 @@ void stop_failed(struct master *m, const char *why)
 		return;
 	log_error("op=start result=failed why=\"%s\"", why);
 	m->failed = true;
-	begin(m, SIGTERM, true);
+	begin_stop(m, SIGTERM, true);
 }
 
 void stop_for_new_segment(struct master *m, const char *who)
@@ -93,7 +93,7 @@ void stop_for_new_segment(struct master *m, const char *who)
 	/* The next image reads it and sets the file aside. */
 	segment_condemn(m->seg);
 	m->renew = true;
-	begin(m, SIGTERM, true);
+	begin_stop(m, SIGTERM, true);
 }
 
 /* The lowest order of those that still run. */

@@ -35,7 +35,7 @@ static char **copy_strings(char **strings, size_t count)
 }
 
 /* How far the strings follow each other without a gap. */
-static char *end_of(char **strings, char *end)
+static char *end_of_strings(char **strings, char *end)
 {
 	for (size_t i = 0; strings[i] != NULL && strings[i] == end; i++)
 		end = strings[i] + strlen(strings[i]) + 1;
@@ -53,7 +53,7 @@ char **title_init(int argc, char **argv)
 	if (title.args == NULL || title.env == NULL)
 		return NULL;
 	if (argc > 0) {
-		char *end = end_of(environ, end_of(argv, argv[0]));
+		char *end = end_of_strings(environ, end_of_strings(argv, argv[0]));
 
 		title.at = argv[0];
 		title.size = (size_t)(end - argv[0]);
