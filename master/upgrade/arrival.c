@@ -162,7 +162,7 @@ static void on_drain(struct ev_loop *loop, ev_timer *timer, int revents)
 	}
 }
 
-static void dismiss(struct master *m)
+static void dismiss_others(struct master *m)
 {
 	struct upgrade *u = &m->upgrade;
 
@@ -182,7 +182,7 @@ static void dismiss(struct master *m)
 	arrival_advance(m);
 }
 
-static void finish(struct master *m)
+static void finish_upgrade(struct master *m)
 {
 	struct upgrade *u = &m->upgrade;
 
@@ -216,7 +216,7 @@ bool arrival_is_proven(const struct master *m)
 	return m->upgrade.step != UPGRADE_ARRIVING || m->upgrade.proven;
 }
 
-static void arrive(struct master *m)
+static void begin_proving(struct master *m)
 {
 	struct upgrade *u = &m->upgrade;
 
@@ -253,7 +253,7 @@ static void come_back(struct master *m)
 		thaw(m);
 	close(m->upgrade.page->binary_fd);
 	upgrade_release(m);
-	dismiss(m);
+	dismiss_others(m);
 	notify_reloaded("Upgrade failed, the old binary serves on");
 }
 
@@ -263,7 +263,7 @@ void arrival_adopt_children(struct master *m)
 	if (m->upgrade.back)
 		come_back(m);
 	else
-		arrive(m);
+		begin_proving(m);
 }
 
 void arrival_confirm(struct master *m)
@@ -282,7 +282,7 @@ void arrival_confirm(struct master *m)
 		close(h->segment_fd);
 	convert_close_adopt(&m->convert);
 	upgrade_release(m);
-	dismiss(m);
+	dismiss_others(m);
 }
 
 /* ---- one change after the other --------------------------------------------------------------- */
@@ -301,7 +301,7 @@ static bool workers_ready(const struct master *m)
 }
 
 /* Who is alone in its role makes room. */
-static void follow(struct master *m)
+static void dismiss_single_roles(struct master *m)
 {
 	if (!workers_ready(m))
 		return;
@@ -318,13 +318,13 @@ void arrival_advance(struct master *m)
 	if (m->state == MASTER_STOPPING)
 		return;
 	if (m->upgrade.step == UPGRADE_ARRIVING)
-		follow(m);
+		dismiss_single_roles(m);
 	if (m->upgrade.step != UPGRADE_LEAVING)
 		return;
 	for (unsigned i = CHILDREN; i < CHILDREN_ALL; i++)
 		others += m->children[i].pid > 0;
 	if (others == 0)
-		finish(m);
+		finish_upgrade(m);
 }
 
 void arrival_child_died(struct master *m, const struct child *child, const siginfo_t *info)

@@ -33,7 +33,7 @@ static uint64_t limit_ms(uint64_t instances)
 
 /* ---- old image ---------------------------------------------------------------------- */
 
-static void finish(struct master *m, int err)
+static void conclude_convert(struct master *m, int err)
 {
 	convert_fn *done = m->convert.done;
 
@@ -43,14 +43,14 @@ static void finish(struct master *m, int err)
 		done(m, err);
 }
 
-static void on_limit(struct ev_loop *loop, ev_timer *timer, int revents)
+static void on_convert_limit(struct ev_loop *loop, ev_timer *timer, int revents)
 {
 	struct master *m = timer->data;
 
 	(void)loop;
 	(void)revents;
 	log_error("op=convert result=cancelled why=late ms=%llu", (unsigned long long)(clock_mono_ms() - m->convert.begun_ms));
-	finish(m, ERR_BUSY);
+	conclude_convert(m, ERR_BUSY);
 }
 
 int convert_begin(struct master *m, convert_fn *done)
@@ -68,7 +68,7 @@ int convert_begin(struct master *m, convert_fn *done)
 	c->begun_ms = clock_mono_ms();
 	registry_init(&reg, m->seg);
 	registry_stats(&reg, &stats); /* takes no lock */
-	ev_timer_init(&c->limit, on_limit, (double)limit_ms(stats.instances) / 1000., 0.);
+	ev_timer_init(&c->limit, on_convert_limit, (double)limit_ms(stats.instances) / 1000., 0.);
 	c->limit.data = m;
 	ev_now_update(m->loop);
 	ev_timer_start(m->loop, &c->limit);
@@ -76,8 +76,8 @@ int convert_begin(struct master *m, convert_fn *done)
 	return 0;
 }
 
-static void save(const struct master *m, pid_t master_pid) __attribute__((noreturn));
-static void save(const struct master *m, pid_t master_pid)
+static void save_snapshot(const struct master *m, pid_t master_pid) __attribute__((noreturn));
+static void save_snapshot(const struct master *m, pid_t master_pid)
 {
 	struct snapshot_report report;
 	struct registry reg;
@@ -105,10 +105,10 @@ static void start_helper(struct master *m)
 	pid_t pid = fork();
 
 	if (pid == 0)
-		save(m, master_pid);
+		save_snapshot(m, master_pid);
 	if (pid < 0) {
 		log_error("op=convert what=fork err=\"%s\"", strerror(errno));
-		finish(m, ERR_IO);
+		conclude_convert(m, ERR_IO);
 		return;
 	}
 	m->convert.helper = pid;
@@ -124,12 +124,12 @@ static void helper_ended(struct master *m, const siginfo_t *info)
 	if (info->si_code != CLD_EXITED || info->si_status != EXIT_SUCCESS || fcntl(c->snapshot_fd, F_ADD_SEALS, seals) < 0 ||
 	    lseek(c->snapshot_fd, 0, SEEK_SET) < 0) {
 		log_error("op=convert result=cancelled why=snapshot code=%d status=%d", info->si_code, info->si_status);
-		finish(m, ERR_IO);
+		conclude_convert(m, ERR_IO);
 		return;
 	}
 	c->state = CONVERT_SAVED;
 	ev_timer_stop(m->loop, &c->limit);
-	finish(m, 0);
+	conclude_convert(m, 0);
 }
 
 void convert_advance(struct master *m)
@@ -172,7 +172,7 @@ void convert_cancel(struct master *m)
 
 /* ---- new image ---------------------------------------------------------------------- */
 
-static int load(struct segment *seg, int snapshot_fd, struct segment_report *report_r)
+static int load_snapshot(struct segment *seg, int snapshot_fd, struct segment_report *report_r)
 {
 	struct snapshot_report report = { .why = "" };
 	uint64_t begun_ms = clock_mono_ms();
@@ -202,7 +202,7 @@ int convert_open(const struct segment_config *config, int snapshot_fd, struct se
 	beside.held = beside.later = true;
 	if ((ret = segment_open(&beside, segment_r, report_r)) < 0)
 		return ret;
-	if ((ret = load(*segment_r, snapshot_fd, report_r)) < 0)
+	if ((ret = load_snapshot(*segment_r, snapshot_fd, report_r)) < 0)
 		segment_discard(*segment_r);
 	return ret;
 }

@@ -31,7 +31,7 @@ static const struct {
 #define ROWS (sizeof(rows) / sizeof(rows[0]))
 
 /* Everything from here to exec is async-signal-safe. */
-static void copy_text(char *out, size_t size, const char *text)
+static void copy_why(char *out, size_t size, const char *text)
 {
 	size_t n = 0;
 
@@ -45,7 +45,7 @@ void fallback_because(const char *why)
 	if (!fallback.armed || fallback.because)
 		return;
 	fallback.because = true;
-	copy_text(fallback.h->why, sizeof(fallback.h->why), why);
+	copy_why(fallback.h->why, sizeof(fallback.h->why), why);
 }
 
 void fallback_now(const char *why)

@@ -29,7 +29,7 @@ bool freeze_blocks(const struct master *m, const struct child *child)
 	return m->freeze.active && !m->freeze.born; /* freeze_end() forks them */
 }
 
-static void on_limit(struct ev_loop *loop, ev_timer *timer, int revents)
+static void on_freeze_limit(struct ev_loop *loop, ev_timer *timer, int revents)
 {
 	struct master *m = timer->data;
 
@@ -56,7 +56,7 @@ void freeze_begin(struct master *m)
 	m->freeze.active = true;
 	m->freeze.begun_ms = clock_mono_ms();
 	m->freeze.generation++;
-	ev_timer_init(&m->freeze.limit, on_limit, FREEZE_LIMIT_MS / 1000., 0.);
+	ev_timer_init(&m->freeze.limit, on_freeze_limit, FREEZE_LIMIT_MS / 1000., 0.);
 	m->freeze.limit.data = m;
 	ev_now_update(m->loop);
 	ev_timer_start(m->loop, &m->freeze.limit);

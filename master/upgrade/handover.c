@@ -40,7 +40,7 @@ int handover_new(struct handover **h_r, int *fd_r)
 	return 0;
 }
 
-static bool is_ours(const struct handover *h, int fd, pid_t master_pid)
+static bool is_page_of(const struct handover *h, int fd, pid_t master_pid)
 {
 	return h->magic == MAGIC && h->master_pid == (int32_t)master_pid && h->self_fd == fd && h->arg_count <= HANDOVER_ARGS &&
 	       memchr(h->args, 0, sizeof(h->args)) != NULL && h->args[sizeof(h->args) - 1] == 0;
@@ -65,7 +65,7 @@ int handover_map(int fd, bool writable, pid_t master_pid, struct handover **h_r,
 	if (h->version != HANDOVER_VERSION && h->magic == MAGIC)
 		snprintf(why, why_size, "the running server hands over in version %u, this binary takes over in version %u",
 		         h->version, HANDOVER_VERSION);
-	if (h->version != HANDOVER_VERSION || !is_ours(h, fd, master_pid)) {
+	if (h->version != HANDOVER_VERSION || !is_page_of(h, fd, master_pid)) {
 		handover_unmap(&h);
 		return ERR_SYNTAX;
 	}

@@ -27,7 +27,7 @@ struct transfer {
 	struct segment *seg; /* its mapping is never given back, so neither is the handle */
 };
 
-static int fail(const char *what, const char *why)
+static int fail_transfer(const char *what, const char *why)
 {
 	fprintf(stderr, "rosterd: %s: %s\n", what, why);
 	return EXIT_FAILURE;
@@ -42,11 +42,11 @@ static int fail_snapshot(const char *path, int err, const struct snapshot_report
 		snprintf(why, sizeof(why), "%s: %s", report->why, strerror(errno));
 	else
 		snprintf(why, sizeof(why), "%s", report->why[0] != 0 ? report->why : err_str(err));
-	return fail(path, why);
+	return fail_transfer(path, why);
 }
 
 /* False: said why. */
-static bool prepare(struct transfer *t, const struct options *options)
+static bool prepare_transfer(struct transfer *t, const struct options *options)
 {
 	struct config_error error = { .text = "" };
 	char why[256] = "";
@@ -58,7 +58,7 @@ static bool prepare(struct transfer *t, const struct options *options)
 	}
 	t->config = storage_config(&t->keys, options->forget);
 	if (privileges_find(&t->privileges, t->keys.user, why, sizeof(why)) < 0)
-		return fail("user", why) == EXIT_SUCCESS;
+		return fail_transfer("user", why) == EXIT_SUCCESS;
 	return true;
 }
 
@@ -67,11 +67,11 @@ static bool open_segment(struct transfer *t, struct segment_report *report_r)
 	int ret = segment_open(&t->config, &t->seg, report_r);
 
 	if (ret < 0)
-		fail("segment", report_r->why[0] != 0 ? report_r->why : err_str(ret));
+		fail_transfer("segment", report_r->why[0] != 0 ? report_r->why : err_str(ret));
 	return ret == 0;
 }
 
-static void say(const char *what, const struct transfer *t, const struct snapshot_report *report)
+static void say_transferred(const char *what, const struct transfer *t, const struct snapshot_report *report)
 {
 	printf("%s %s: %llu services, %llu instances, %llu subscribers, %llu bytes\n", what, t->seg->path,
 	       (unsigned long long)report->services, (unsigned long long)report->instances,
@@ -91,8 +91,8 @@ static int export(struct transfer *t, struct newfile *file)
 	if ((ret = snapshot_save(&t->reg, file->fd, &report)) < 0)
 		return fail_snapshot(t->options->snapshot_path, ret, &report);
 	if (newfile_commit(file) < 0)
-		return fail(t->options->snapshot_path, strerror(errno));
-	say("exported", t, &report);
+		return fail_transfer(t->options->snapshot_path, strerror(errno));
+	say_transferred("exported", t, &report);
 	return EXIT_SUCCESS;
 }
 
@@ -102,10 +102,10 @@ int transfer_export(const struct options *options)
 	struct newfile file;
 	int code;
 
-	if (!prepare(&t, options))
+	if (!prepare_transfer(&t, options))
 		return EXIT_FAILURE;
 	if (newfile_open(&file, &t.privileges, options->snapshot_path, 0600) < 0)
-		return fail(options->snapshot_path, strerror(errno));
+		return fail_transfer(options->snapshot_path, strerror(errno));
 	FAULT_AT("newfile-empty");
 	code = export(&t, &file);
 	if (code != EXIT_SUCCESS && !newfile_discard(&file))
@@ -114,7 +114,7 @@ int transfer_export(const struct options *options)
 }
 
 /* Beside the registry that may be there. */
-static int load(struct transfer *t, int fd, struct snapshot_report *report_r)
+static int load_beside(struct transfer *t, int fd, struct snapshot_report *report_r)
 {
 	int ret = registry_format(t->seg);
 
@@ -127,7 +127,7 @@ static int load(struct transfer *t, int fd, struct snapshot_report *report_r)
 static int import(struct transfer *t, int fd)
 {
 	struct snapshot_report report = { .why = "" };
-	int ret = load(t, fd, &report);
+	int ret = load_beside(t, fd, &report);
 
 	if (ret < 0) {
 		segment_discard(t->seg);
@@ -139,11 +139,11 @@ static int import(struct transfer *t, int fd)
 		return fail_snapshot(t->options->snapshot_path, ret, &report);
 	}
 	if (segment_commit(t->seg) < 0) {
-		ret = fail(t->seg->path, strerror(errno));
+		ret = fail_transfer(t->seg->path, strerror(errno));
 		segment_discard(t->seg);
 		return ret;
 	}
-	say("imported", t, &report);
+	say_transferred("imported", t, &report);
 	return EXIT_SUCCESS;
 }
 
@@ -154,19 +154,19 @@ int transfer_import(const struct options *options)
 	struct snapshot_report report;
 	int fd, ret;
 
-	if (!prepare(&t, options))
+	if (!prepare_transfer(&t, options))
 		return EXIT_FAILURE;
 	/* From here on with the rights of the server. */
 	if ((fd = privileges_open(&t.privileges, options->snapshot_path, O_RDONLY | O_CLOEXEC, 0)) < 0)
-		return fail(options->snapshot_path, strerror(errno));
+		return fail_transfer(options->snapshot_path, strerror(errno));
 	if ((ret = snapshot_verify(fd, &report)) < 0)
 		return fail_snapshot(options->snapshot_path, ret, &report);
 	if (lseek(fd, 0, SEEK_SET) < 0)
-		return fail(options->snapshot_path, strerror(errno));
+		return fail_transfer(options->snapshot_path, strerror(errno));
 	t.config.later = true;
 	if (!open_segment(&t, &segment_report))
 		return EXIT_FAILURE;
 	if (segment_report.origin == SEGMENT_ATTACHED)
-		return fail(t.seg->path, "holds a registry; --forget puts the imported one in its place");
+		return fail_transfer(t.seg->path, "holds a registry; --forget puts the imported one in its place");
 	return import(&t, fd);
 }

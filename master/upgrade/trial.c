@@ -30,7 +30,7 @@ static bool make_read_only(int fd)
 	return true;
 }
 
-static void keep(int fd)
+static void keep_for_exec(int fd)
 {
 	if (fd >= 0)
 		fcntl(fd, F_SETFD, 0);
@@ -44,10 +44,10 @@ static bool take_descriptors(const struct handover *h, int binary_fd, int out_fd
 		return false;
 	if (!make_read_only(h->self_fd) || !make_read_only(h->segment_fd))
 		return false;
-	keep(binary_fd); /* a script is read through it */
-	keep(h->udp_fd);
+	keep_for_exec(binary_fd); /* a script is read through it */
+	keep_for_exec(h->udp_fd);
 	for (unsigned i = 0; i < WORKERS_MAX; i++)
-		keep(h->listen_fds[i]);
+		keep_for_exec(h->listen_fds[i]);
 	return true;
 }
 
@@ -60,8 +60,8 @@ static void reset_signals(void)
 	signal(SIGPIPE, SIG_DFL);
 }
 
-static void run(const struct handover *h, int binary_fd, int out_fd, pid_t master_pid) __attribute__((noreturn));
-static void run(const struct handover *h, int binary_fd, int out_fd, pid_t master_pid)
+static void run_binary(const struct handover *h, int binary_fd, int out_fd, pid_t master_pid) __attribute__((noreturn));
+static void run_binary(const struct handover *h, int binary_fd, int out_fd, pid_t master_pid)
 {
 	static char *argv[HANDOVER_ARGS + 3];
 	char first[32];
@@ -109,7 +109,7 @@ static void on_out(struct ev_loop *loop, ev_io *io, int revents)
 	read_out(io->data);
 }
 
-static void on_limit(struct ev_loop *loop, ev_timer *timer, int revents)
+static void on_trial_limit(struct ev_loop *loop, ev_timer *timer, int revents)
 {
 	struct trial *trial = timer->data;
 
@@ -120,10 +120,10 @@ static void on_limit(struct ev_loop *loop, ev_timer *timer, int revents)
 	kill(trial->pid, SIGKILL); /* before it had its own group */
 }
 
-static void watch(struct master *m, struct trial *trial)
+static void watch_trial(struct master *m, struct trial *trial)
 {
 	ev_io_init(&trial->out, on_out, trial->out_fd, EV_READ);
-	ev_timer_init(&trial->limit, on_limit, (double)m->config.upgrade_trial_limit_ms / 1000., 0.);
+	ev_timer_init(&trial->limit, on_trial_limit, (double)m->config.upgrade_trial_limit_ms / 1000., 0.);
 	trial->out.data = trial->limit.data = trial;
 	ev_io_start(m->loop, &trial->out);
 	ev_now_update(m->loop);
@@ -139,7 +139,7 @@ int trial_start(struct master *m, const struct handover *h, int binary_fd)
 	if (pipe2(fds, O_CLOEXEC) < 0)
 		return ERR_IO;
 	if ((pid = fork()) == 0)
-		run(h, binary_fd, fds[1], master_pid);
+		run_binary(h, binary_fd, fds[1], master_pid);
 	close(fds[1]);
 	if (pid < 0) {
 		close(fds[0]);
@@ -148,11 +148,11 @@ int trial_start(struct master *m, const struct handover *h, int binary_fd)
 	setpgid(pid, pid);
 	fcntl(fds[0], F_SETFL, O_NONBLOCK);
 	*trial = (struct trial){ .master = m, .pid = pid, .out_fd = fds[0] };
-	watch(m, trial);
+	watch_trial(m, trial);
 	return 0;
 }
 
-static void finish(struct master *m, struct trial *trial)
+static void end_trial(struct master *m, struct trial *trial)
 {
 	kill(-trial->pid, SIGKILL); /* whatever it started holds our sockets */
 	trial->pid = 0;
@@ -162,7 +162,7 @@ static void finish(struct master *m, struct trial *trial)
 	close(trial->out_fd);
 }
 
-static enum trial_result judge(const struct trial *trial, const siginfo_t *info, char *why, size_t why_size)
+static enum trial_result judge_trial(const struct trial *trial, const siginfo_t *info, char *why, size_t why_size)
 {
 	bool exited = info->si_code == CLD_EXITED;
 
@@ -189,8 +189,8 @@ bool trial_reap(struct master *m, enum trial_result *result_r, char *why, size_t
 		return false;
 	if (waitid(P_PID, (id_t)trial->pid, &info, WEXITED | WNOHANG) < 0 || info.si_pid == 0)
 		return false;
-	finish(m, trial);
-	*result_r = judge(trial, &info, why, why_size);
+	end_trial(m, trial);
+	*result_r = judge_trial(trial, &info, why, why_size);
 	return true;
 }
 
@@ -202,7 +202,7 @@ void trial_cancel(struct master *m)
 	if (pid == 0)
 		return;
 	kill(pid, SIGKILL);
-	finish(m, trial);
+	end_trial(m, trial);
 	while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
 		;
 }

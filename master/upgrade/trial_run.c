@@ -17,7 +17,7 @@
 
 #define LOOP_SECONDS 1.0
 
-static int fail(const char *what)
+static int fail_trial(const char *what)
 {
 	printf("%s\n", what);
 	return EXIT_FAILURE;
@@ -32,12 +32,12 @@ static int check_config(const struct options *options, const struct handover *h)
 	char why[256];
 
 	if (options_load_config(options, &config, &error) < 0)
-		return fail(error.text);
+		return fail_trial(error.text);
 	if ((fixed = config_fixed_change(h->fixed, &config)) != NULL) {
 		snprintf(why, sizeof(why), "%s: changing it needs a restart", fixed);
-		return fail(why);
+		return fail_trial(why);
 	}
-	return privileges_find(&privileges, config.user, why, sizeof(why)) < 0 ? fail(why) : 0;
+	return privileges_find(&privileges, config.user, why, sizeof(why)) < 0 ? fail_trial(why) : 0;
 }
 
 static bool is_socket(int fd, int type)
@@ -52,11 +52,11 @@ static int check_sockets(const struct handover *h)
 {
 	for (unsigned i = 0; i < WORKERS_MAX; i++)
 		if (!is_socket(h->listen_fds[i], SOCK_STREAM))
-			return fail("a listening socket did not come along");
-	return is_socket(h->udp_fd, SOCK_DGRAM) ? 0 : fail("the push socket did not come along");
+			return fail_trial("a listening socket did not come along");
+	return is_socket(h->udp_fd, SOCK_DGRAM) ? 0 : fail_trial("the push socket did not come along");
 }
 
-static void on_timer(struct ev_loop *loop, ev_timer *timer, int revents)
+static void on_trial_time(struct ev_loop *loop, ev_timer *timer, int revents)
 {
 	(void)timer;
 	(void)revents;
@@ -70,8 +70,8 @@ static int run_loop(void)
 	ev_timer timer;
 
 	if (loop == NULL)
-		return fail("no event loop can be made");
-	ev_timer_init(&timer, on_timer, LOOP_SECONDS, 0.);
+		return fail_trial("no event loop can be made");
+	ev_timer_init(&timer, on_trial_time, LOOP_SECONDS, 0.);
 	ev_timer_start(loop, &timer);
 	ev_run(loop, 0);
 	ev_loop_destroy(loop);
@@ -92,7 +92,7 @@ int trial_run(const struct options *options)
 		return ret;
 	segment = segment_inspect(h->segment_fd, why, sizeof(why));
 	if (segment < 0 && segment != ERR_RANGE)
-		return fail(why);
+		return fail_trial(why);
 	FAULT_AT("trial");
 	if ((ret = run_loop()) != 0)
 		return ret;

@@ -32,17 +32,17 @@ void upgrade_release(struct master *m)
 	u->page_fd = u->next_fd = -1;
 }
 
-static void count(uint64_t *word)
+static void count_upgrade(uint64_t *word)
 {
 	__atomic_store_n(word, *word + 1, __ATOMIC_RELAXED);
 }
 
-static void refused(struct master *m, const char *why)
+static void refuse_upgrade(struct master *m, const char *why)
 {
 	char quoted[2 * WHY_BYTES];
 
 	log_error("op=upgrade result=refused path=%s why=%s", m->path, log_quote(str_of(why), quoted, sizeof(quoted)));
-	count(&m->seg->board->upgrades_refused);
+	count_upgrade(&m->seg->board->upgrades_refused);
 	upgrade_release(m);
 	m->upgrade.step = UPGRADE_NONE;
 	notify_reloaded("Upgrade refused, the running binary serves on");
@@ -95,14 +95,14 @@ static void exec_next(struct master *m, struct handover *h)
 }
 
 /* Whatever changed during the trial: children, sockets, the configuration. */
-static void go_on(struct master *m)
+static void hand_over(struct master *m)
 {
 	struct upgrade *u = &m->upgrade;
 	char why[WHY_BYTES];
 	int old_fd;
 
 	if (handover_fill(u->page, m) < 0) {
-		refused(m, "the command line or a path is too long to be handed over");
+		refuse_upgrade(m, "the command line or a path is too long to be handed over");
 		return;
 	}
 	u->page->begun_ms = u->begun_ms;
@@ -113,7 +113,7 @@ static void go_on(struct master *m)
 		close(old_fd);
 	}
 	snprintf(why, sizeof(why), "exec: %s", strerror(errno));
-	refused(m, why);
+	refuse_upgrade(m, why);
 }
 
 /* The children stand still, and the snapshot is whole. */
@@ -122,15 +122,15 @@ static void on_converted(struct master *m, int err)
 	if (m->upgrade.step != UPGRADE_TRYING)
 		return;
 	if (err < 0)
-		refused(m, "the registry could not be converted to another layout");
+		refuse_upgrade(m, "the registry could not be converted to another layout");
 	else
-		go_on(m);
+		hand_over(m);
 }
 
-static void convert(struct master *m)
+static void convert_first(struct master *m)
 {
 	if (convert_begin(m, on_converted) < 0)
-		refused(m, "another layout, and the registry cannot be converted now");
+		refuse_upgrade(m, "another layout, and the registry cannot be converted now");
 	else
 		log_info("op=upgrade step=convert");
 }
@@ -159,7 +159,7 @@ void upgrade_begin(struct master *m)
 	if (m->state != MASTER_SERVING || u->step != UPGRADE_NONE) {
 		log_warning("op=upgrade result=refused why=\"%s\"",
 		            u->step != UPGRADE_NONE ? "the last one is not over" : "not serving yet, or no longer");
-		count(&m->seg->board->upgrades_refused);
+		count_upgrade(&m->seg->board->upgrades_refused);
 		return;
 	}
 	notify_reloading();
@@ -167,7 +167,7 @@ void upgrade_begin(struct master *m)
 	u->step = UPGRADE_TRYING;
 	if ((u->next_fd = open_binary(m->path)) < 0 || start_trial(m) < 0) {
 		snprintf(why, sizeof(why), "%s: %s", u->next_fd < 0 ? "the binary" : "the trial", strerror(errno));
-		refused(m, why);
+		refuse_upgrade(m, why);
 		return;
 	}
 	log_info("op=upgrade step=trial path=%s pid=%d", m->path, (int)u->trial.pid);
@@ -183,11 +183,11 @@ void upgrade_advance(struct master *m)
 	if (m->state != MASTER_SERVING)
 		return;
 	if (result == TRIAL_FAILED)
-		refused(m, why);
+		refuse_upgrade(m, why);
 	else if (result == TRIAL_LAYOUT)
-		convert(m);
+		convert_first(m);
 	else
-		go_on(m);
+		hand_over(m);
 }
 
 void upgrade_in_child(struct master *m, const struct child *self)
