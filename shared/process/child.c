@@ -28,7 +28,7 @@ struct child_loop {
 	ev_timer limit;
 };
 
-static void call(void (*hook)(void *role), const struct child_loop *child)
+static void call_hook(void (*hook)(void *role), const struct child_loop *child)
 {
 	if (hook != NULL)
 		hook(child->role);
@@ -40,11 +40,11 @@ static void stand_still(struct child_loop *child)
 {
 	uint64_t since_ms;
 
-	call(child->hooks->freeze_begin, child);
+	call_hook(child->hooks->freeze_begin, child);
 	since_ms = clock_mono_ms();
 	switch (freeze_here(child->proc)) {
 	case FREEZE_GIVE:
-		call(child->hooks->freeze_give, child); /* fall through */
+		call_hook(child->hooks->freeze_give, child); /* fall through */
 	case FREEZE_LEAVE:
 		_exit(EXIT_SUCCESS);
 	case FREEZE_OVER:
@@ -60,7 +60,7 @@ static void look_at_board(struct child_loop *child)
 		stand_still(child);
 	ev_now_update(child->loop);
 	/* After a freeze too: notices that came meanwhile were read in there. */
-	call(child->hooks->notice, child);
+	call_hook(child->hooks->notice, child);
 }
 
 static void on_notice(struct ev_loop *loop, ev_io *io, int events)
@@ -86,7 +86,7 @@ static void on_alive(struct ev_loop *loop, ev_io *io, int events)
 		ev_break(loop, EVBREAK_ALL);
 }
 
-static void on_limit(struct ev_loop *loop, ev_timer *timer, int events)
+static void on_child_limit(struct ev_loop *loop, ev_timer *timer, int events)
 {
 	const struct child_loop *child = timer->data;
 
@@ -96,7 +96,7 @@ static void on_limit(struct ev_loop *loop, ev_timer *timer, int events)
 	ev_break(loop, EVBREAK_ALL);
 }
 
-static void stop(struct child_loop *child, uint32_t limit_ms)
+static void begin_stopping(struct child_loop *child, uint32_t limit_ms)
 {
 	if (limit_ms != 0 && !ev_is_active(&child->limit)) {
 		ev_timer_set(&child->limit, limit_ms / 1000.0, 0.0);
@@ -106,28 +106,28 @@ static void stop(struct child_loop *child, uint32_t limit_ms)
 		return;
 	child->phase = STOPS;
 	process_stopping(child->proc);
-	call(child->hooks->stop, child);
+	call_hook(child->hooks->stop, child);
 }
 
-static void leave(struct child_loop *child)
+static void begin_leaving(struct child_loop *child)
 {
 	if (child->hooks->leave == NULL) {
-		stop(child, child->hooks->stop_limit_ms);
+		begin_stopping(child, child->hooks->stop_limit_ms);
 		return;
 	}
 	if (child->phase != SERVES)
 		return;
 	child->phase = LEAVES;
 	process_stopping(child->proc);
-	call(child->hooks->leave, child);
+	call_hook(child->hooks->leave, child);
 }
 
 /* ---- signals ------------------------------------------------------------------------ */
 
-static void reload(struct child_loop *child)
+static void reload_role(struct child_loop *child)
 {
 	process_reload(child->proc);
-	call(child->hooks->reload, child);
+	call_hook(child->hooks->reload, child);
 }
 
 static void reopen_log(void)
@@ -149,16 +149,16 @@ static void on_signals(struct ev_loop *loop, ev_io *io, int events)
 		switch (number) {
 		case SIGTERM:
 		case SIGINT:
-			stop(child, child->hooks->stop_limit_ms);
+			begin_stopping(child, child->hooks->stop_limit_ms);
 			break;
 		case SIGQUIT:
-			stop(child, child->hooks->quit_limit_ms);
+			begin_stopping(child, child->hooks->quit_limit_ms);
 			break;
 		case SIGUSR2:
-			leave(child);
+			begin_leaving(child);
 			break;
 		case SIGHUP:
-			reload(child);
+			reload_role(child);
 			break;
 		case SIGUSR1:
 			reopen_log();
@@ -209,12 +209,12 @@ static void watch_fd(struct child_loop *child, ev_io *io, void (*fn)(struct ev_l
 		ev_io_start(child->loop, io);
 }
 
-static void watch(struct child_loop *child)
+static void watch_events(struct child_loop *child)
 {
 	watch_fd(child, &child->signals, on_signals, child->signal_fd);
 	watch_fd(child, &child->alive, on_alive, child->proc->alive_fd);
 	watch_fd(child, &child->notice, on_notice, child->proc->notice_fd);
-	ev_timer_init(&child->limit, on_limit, 0.0, 0.0);
+	ev_timer_init(&child->limit, on_child_limit, 0.0, 0.0);
 	ev_prepare_init(&child->before_wait, on_before_wait);
 	ev_check_init(&child->after_wait, on_after_wait);
 	/* Busy from before the first event until after the last. */
@@ -225,15 +225,15 @@ static void watch(struct child_loop *child)
 	ev_check_start(child->loop, &child->after_wait);
 }
 
-static void serve(struct child_loop *child)
+static void serve_role(struct child_loop *child)
 {
 	const struct child_hooks *hooks = child->hooks;
 
-	watch(child);
+	watch_events(child);
 	if (hooks->ready == NULL || hooks->ready(child->role))
 		process_ready(child->proc);
 	look_at_board(child);
-	call(hooks->begin, child);
+	call_hook(hooks->begin, child);
 	ev_run(child->loop, 0);
 }
 
@@ -254,7 +254,7 @@ int child_run(struct process *proc, const struct child_hooks *hooks, void *role)
 	if ((ret = hooks->init(role, child.loop)) < 0)
 		log_failed(ret);
 	else
-		serve(&child);
+		serve_role(&child);
 	hooks->deinit(role);
 	close_loop(&child);
 	return ret < 0 ? EXIT_FAILURE : EXIT_SUCCESS;

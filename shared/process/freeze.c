@@ -36,7 +36,7 @@ static bool told_to_stop(void)
 }
 
 /* One look; FREEZE_OVER: nothing yet. */
-static enum freeze_end look(struct process *proc)
+static enum freeze_end look_once(struct process *proc)
 {
 	struct pollfd fds[] = {
 		{ .fd = proc->alive_fd, .events = POLLIN },
@@ -66,7 +66,7 @@ enum freeze_end freeze_here(struct process *proc)
 	process_idle(proc);
 	for (; now != 0 && end == FREEZE_OVER; now = generation(proc)) {
 		acknowledge(proc, now);
-		end = look(proc);
+		end = look_once(proc);
 	}
 	if (end == FREEZE_OVER) {
 		__atomic_store_n(&proc->slot->frozen_seen, 0, __ATOMIC_RELEASE);

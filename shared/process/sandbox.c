@@ -79,7 +79,7 @@ static int add_row(scmp_filter_ctx filter, const struct sandbox_row *row)
 	                              row->call, count, limits);
 }
 
-static int fill(scmp_filter_ctx filter, enum role role)
+static int fill_filter(scmp_filter_ctx filter, enum role role)
 {
 	int ret = seccomp_attr_set(filter, SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_KILL_PROCESS);
 
@@ -92,10 +92,10 @@ static int fill(scmp_filter_ctx filter, enum role role)
 	return ret;
 }
 
-static int load(enum role role)
+static int load_filter(enum role role)
 {
 	scmp_filter_ctx filter = seccomp_init(REFUSE);
-	int ret = filter == NULL ? -ENOMEM : fill(filter, role);
+	int ret = filter == NULL ? -ENOMEM : fill_filter(filter, role);
 
 	if (ret == 0)
 		ret = seccomp_load(filter);
@@ -112,5 +112,5 @@ int sandbox_enter(enum role role)
 	tzset();
 	if (hear_refusals() < 0 || prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
 		return ERR_IO;
-	return load(role);
+	return load_filter(role);
 }

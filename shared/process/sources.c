@@ -57,7 +57,7 @@ uint64_t sources_hash(const struct sources *sources, const uint8_t address[16])
 
 /* ---- requests ------------------------------------------------------------------ */
 
-static uint64_t tag_of(uint64_t hash)
+static uint64_t source_tag(uint64_t hash)
 {
 	return hash >> (64 - TAG_BITS);
 }
@@ -75,7 +75,7 @@ static uint64_t *word_of(struct sources *sources, uint64_t hash, uint64_t *word_
 	for (unsigned i = 0; i < LINE_WORDS; i++) {
 		uint64_t word = __atomic_load_n(&line[i], __ATOMIC_RELAXED);
 
-		if (word != 0 && word >> (64 - TAG_BITS) == tag_of(hash)) {
+		if (word != 0 && word >> (64 - TAG_BITS) == source_tag(hash)) {
 			*word_r = word;
 			return &line[i];
 		}
@@ -87,9 +87,9 @@ static uint64_t *word_of(struct sources *sources, uint64_t hash, uint64_t *word_
 	return best;
 }
 
-static bool swap(uint64_t *at, uint64_t word, uint64_t hash, uint64_t full_us)
+static bool swap_word(uint64_t *at, uint64_t word, uint64_t hash, uint64_t full_us)
 {
-	uint64_t fresh = tag_of(hash) << (64 - TAG_BITS) | (full_us & TIME_MASK);
+	uint64_t fresh = source_tag(hash) << (64 - TAG_BITS) | (full_us & TIME_MASK);
 
 	return __atomic_compare_exchange_n(at, &word, fresh, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED);
 }
@@ -101,17 +101,17 @@ uint64_t sources_take(struct sources *sources, uint64_t hash, uint64_t now_us, u
 	for (;;) {
 		uint64_t word, full_us, *at = word_of(sources, hash, &word);
 
-		full_us = word >> (64 - TAG_BITS) == tag_of(hash) ? word_time(word) : 0;
+		full_us = word >> (64 - TAG_BITS) == source_tag(hash) ? word_time(word) : 0;
 		full_us = full_us < now_us ? now_us : full_us;
 		if (full_us > empty_us) {
 			/* Of a larger burst than a reload now allows: empty, and not deeper. */
-			(void)swap(at, word, hash, empty_us);
+			(void)swap_word(at, word, hash, empty_us);
 			return interval_us;
 		}
 		if (full_us + interval_us > empty_us)
 			return full_us + interval_us - empty_us;
 		/* Lost against another worker: look again. */
-		if (swap(at, word, hash, full_us + interval_us))
+		if (swap_word(at, word, hash, full_us + interval_us))
 			return 0;
 	}
 }

@@ -18,7 +18,7 @@ void turn_begin(struct turn *turn, uint64_t now_us)
 	turn->mark_cpu_us = clock_cpu_us();
 }
 
-static void note(struct turn *turn, uint64_t now_us, uint64_t used_us, const char *kind, struct str what)
+static void note_long_turn(struct turn *turn, uint64_t now_us, uint64_t used_us, const char *kind, struct str what)
 {
 	char name[300];
 	uint64_t skipped;
@@ -37,6 +37,6 @@ bool turn_end(struct turn *turn, uint64_t now_us, const char *kind, struct str w
 	metric_observe(METRIC_TIME_TURN, us);
 	if (us < TURN_LONG_US || (used_us = clock_cpu_us() - turn->mark_cpu_us) < TURN_LONG_US)
 		return false;
-	note(turn, now_us, used_us, kind, what);
+	note_long_turn(turn, now_us, used_us, kind, what);
 	return true;
 }
