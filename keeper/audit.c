@@ -12,6 +12,7 @@
 #include "shared/registry/registry_check.h"
 #include "shared/shm/segment.h"
 
+/* Counters only rise, so their sum tells whether anybody wished for a check since it was read. */
 static uint64_t wishes(const struct audit *a)
 {
 	const struct segment_header *header = a->reg->seg->header;
@@ -69,7 +70,8 @@ static void report_broken(const char *text, void *arg)
 		log_error("op=check-segment broken=\"%s\"", text);
 }
 
-/* Condemned at the first finding: if this process died at the next one, the master would know. */
+/* The segment is condemned at the first finding, so that the master knows even if this process dies at
+ * the next one. */
 static void note_broken(struct audit *a, unsigned broken)
 {
 	struct segment *seg = a->reg->seg;
@@ -81,7 +83,8 @@ static void note_broken(struct audit *a, unsigned broken)
 	segment_condemn(seg);
 }
 
-/* All that can be said of a shard which is written to all the time: it still is one of those left out. */
+/* Finds what can be found in a shard that is written to all the time. The shard still counts as left
+ * out. */
 static void check_beside_writers(struct audit *a, uint32_t slice)
 {
 	int ret = registry_check_busy(a->reg, a->shard, slice, report_broken, a);
@@ -110,7 +113,8 @@ static void audit_shard(struct audit *a)
 	a->done++;
 }
 
-/* It begins anew in a while, with all of them: what was found of the others is a minute old then. */
+/* In a while another pass begins, with all shards: what was found of the others is a minute old by
+ * then. */
 static void leave_out_shards(struct audit *a)
 {
 	ROSTER_ASSERT(a->done < SHARDS_ALL);
@@ -140,7 +144,7 @@ static void finish_pass(struct audit *a)
 	process_wake(a->master_fd);
 }
 
-/* The fiber. */
+/* What the fiber does: one sweep through the shards that are left. */
 static void sweep(void *arg)
 {
 	struct audit *a = arg;
@@ -165,7 +169,7 @@ bool audit_step(struct audit *a, struct slice *slice)
 	a->steps++;
 	slice->kind = "audit";
 	if (a->fiber == NULL && (a->fiber = fiber_new(sweep, a)) == NULL)
-		a->waiting = true; /* no memory: again with the next tick */
+		a->waiting = true; /* there is no memory for it: it is tried again with the next tick */
 	else if (fiber_run(a->fiber, SLICE_US, false))
 		a->fiber = NULL;
 	(void)slice_spent(slice, a->shard, 0);

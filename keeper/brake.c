@@ -31,7 +31,7 @@ static void clear_buckets(struct brake_state *state)
 	gone_clear(state->gone);
 }
 
-/* Rounded up, so that the buckets reach over the whole period. */
+/* The width is rounded up, so that the buckets reach over the whole period. */
 static void set_width(struct brake *b)
 {
 	uint64_t width = (b->config->brake_period_ms + BRAKE_BUCKETS - 1) / BRAKE_BUCKETS;
@@ -63,7 +63,7 @@ void brake_removed(struct brake *b, uint64_t now_ms, const struct expire_sign *s
 	uint64_t number;
 	uint32_t removed = 0;
 
-	/* What an operator let go is no reason to hold again. */
+	/* What goes after the brake has let go is no reason to hold again. */
 	if (count == 0 || brake_state_phase(b->state->state) == BRAKE_RELEASED)
 		return;
 	set_width(b);
@@ -184,7 +184,7 @@ static void engage(struct brake *b, const struct brake_sight *sight, uint64_t re
 	          (unsigned)b->config->brake_share, (unsigned long long)b->config->brake_hold_ms);
 }
 
-/* Much is lost and goes, because it is of few sources. */
+/* Much is lost and removed, because it is of few sources. That is said once, until it is over. */
 static void let_pass(struct brake *b, const struct brake_sight *sight, uint64_t removed, bool asked)
 {
 	if (asked && !b->passed)
@@ -195,7 +195,8 @@ static void let_pass(struct brake *b, const struct brake_sight *sight, uint64_t 
 	b->passed = asked;
 }
 
-/* The buckets go first: while it holds, nobody looks at them. */
+/* The buckets are cleared first, while the brake still holds and nobody decides by them: a death in
+ * between must not leave old removals in a brake that has let go. */
 static void let_go(struct brake *b, const struct brake_sight *sight, enum release cause)
 {
 	uint64_t since = brake_state_since(b->state->state);
@@ -219,7 +220,7 @@ static bool beats_are_back(const struct brake *b, const struct brake_sight *sigh
 	        half_of_share(b, live->carried, live->instances));
 }
 
-/* RELEASES: it goes on holding. */
+/* Returns RELEASES when the brake goes on holding. */
 static enum release why_let_go(const struct brake *b, const struct brake_sight *sight)
 {
 	uint64_t word = b->state->state, since = brake_state_since(word);

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* brake.h - the node brake: when too many sources fall silent at once, the node suspects itself.
  *
- * The evidence are sources, not instances: a source is where beats come from (an IPv4 address, or the /64 of an IPv6 address).
- * One that dies with all it had is an everyday case, however much it had; many that fall silent together are not. Only
- * instances that have beaten since they were registered count, each for the source of its last beat; the others say nothing.
+ * What counts as evidence are sources, not instances. A source is where beats come from: an IPv4 address,
+ * or the /64 of an IPv6 address. One that dies with all it had is an everyday case, however much it had;
+ * many that fall silent together are not. Only instances that have beaten since they were registered
+ * count, each for the source of its last beat; the others say nothing.
  *
- * Engages when, of at least brake.minimum_sources sources, more than brake.share percent fell silent within brake.period,
+ * The brake engages when, of at least brake.minimum_sources sources, more than brake.share percent fell silent within brake.period,
  * and these carry more than brake.share percent of at least brake.minimum instances. A source fell silent when none of its
  * instances was heard within its timeout, and at least one is lost (to be removed within the next period) or was removed
  * by expiry within the last one; it carries these. From then on health flips, but nothing is removed by expiry. It lets go
@@ -36,7 +37,7 @@ struct expire_sign;
 struct brake {
 	struct brake_state *state; /* in the segment */
 	const struct config *config;
-	bool passed; /* so much is lost that it was asked, and did not hold: said once */
+	bool passed; /* it was said that much is lost and the brake does not hold */
 };
 
 struct brake_evidence {
@@ -50,23 +51,25 @@ struct brake_sight {
 	uint64_t instances;
 	uint64_t beating, lost; /* those that have beaten, and those of them that are lost */
 	uint64_t held;
-	bool complete; /* nothing was left out: only then may it let go because of beats */
+	bool complete; /* nothing was left out: only then may the brake let go because of beats */
 	struct brake_evidence evidence;
 };
 
 /* config must outlive the brake; a reload may change it in place. */
 void brake_init(struct brake *b, struct segment *seg, const struct config *config);
-/* True: brake_judge() needs the evidence, as of now. Else that of any time will do. */
+/* Returns true when brake_judge() needs the evidence as it is now. Otherwise that of any time before will
+ * do. */
 bool brake_asks(const struct brake *b, const struct brake_sight *sight);
 void brake_weigh(const struct brake *b, const struct census *census, uint64_t now_ms, struct brake_evidence *evidence_r);
-/* Once a tick, before anything is removed in it. True: nothing may be removed. */
+/* To be called once a tick, before anything is removed in it. Returns true when nothing may be
+ * removed. */
 bool brake_judge(struct brake *b, const struct brake_sight *sight);
 bool brake_holds(const struct brake *b);
-/* Those of the signs that say so were removed by expiry. */
+/* Counts those of the signs that say that an instance was removed by expiry. */
 void brake_removed(struct brake *b, uint64_t now_ms, const struct expire_sign *signs, uint32_t count);
-/* Removed by expiry within the period that ends now: instances that had beaten. */
+/* How many instances that had beaten were removed by expiry within the period that ends now. */
 uint64_t brake_window(const struct brake *b, uint64_t now_ms);
-/* More than brake.share percent of at least brake.minimum. */
+/* Is `count` more than brake.share percent of `of`, and that brake.minimum at least? */
 bool brake_too_many(const struct config *config, uint64_t count, uint64_t of);
 
 #endif

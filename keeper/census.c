@@ -14,8 +14,8 @@
 
 /* ---- a part ------------------------------------------------------------------ */
 
-/* A source is a hash already, but one without a secret: who has a network to choose addresses from could choose those that
- * stand one behind the other. */
+/* A source is a hash already, but one without a secret: whoever has a network to choose addresses from
+ * could choose those whose rows stand one behind the other. */
 static uint64_t census_hash(const struct census *c, uint32_t source)
 {
 	return XXH3_64bits_withSeed(&source, sizeof(source), c->seed);
@@ -43,7 +43,7 @@ static void give_back(struct census_part *part)
 	*part = (struct census_part){ .round = part->round };
 }
 
-/* The first source of this round. */
+/* Empties the part for the first source that it gets in this round. */
 static void renew(struct census *c, struct census_part *part)
 {
 	if (part->cap > ROWS_SMALLEST && part->sources < part->cap / ROWS_SPARE)
@@ -82,7 +82,8 @@ void census_free(struct census *c)
 	*c = (struct census){ .seed = c->seed };
 }
 
-/* Parts that had no source in the round that ends would keep their memory until they have one. */
+/* Parts that had no source in the round that ends would keep their memory until they have one again, so
+ * some of them give it back here. */
 void census_clear(struct census *c)
 {
 	unsigned left = CENSUS_GIVE_BACK;
@@ -97,6 +98,7 @@ void census_clear(struct census *c)
 	c->count = (struct census_count){ .sources = 0 };
 }
 
+/* Returns the row of the source, made if it is new, or NULL when there is no room for it. */
 static struct census_row *row_for(struct census *c, uint32_t source)
 {
 	uint64_t hash = census_hash(c, source);

@@ -20,7 +20,7 @@ void check_rt_init(struct check_rt *rt, const struct switches *switches, uint64_
 
 void check_rt_update(struct check_rt *rt, const struct health_params *params, uint64_t ms)
 {
-	uint32_t bits = (uint32_t)params->factor;
+	uint32_t bits = (uint32_t)params->factor; /* of a float */
 	float factor;
 	double mean;
 
@@ -109,6 +109,6 @@ bool check_may_connect(const struct config *config, const uint8_t address[16], i
 
 	if (port < 1 || port > UINT16_MAX || is_refused(config, address))
 		return false;
-	/* ::1 has the form of an embedded 0.0.0.1. */
+	/* The loopback address ::1 has the form of an embedded 0.0.0.1, but is none. */
 	return address_is_loopback(address) || !embedded_ipv4(address, inner) || !is_refused(config, inner);
 }

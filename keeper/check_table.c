@@ -57,7 +57,7 @@ void check_table_run(struct check_table *table, struct check_cluster *cluster)
 	run_append(table, cluster);
 }
 
-/* One target each: a large cluster does not make the others wait for all of it. */
+/* A turn is one target, so that a large cluster does not make the others wait for all of it. */
 struct check_target *check_table_next(struct check_table *table)
 {
 	struct check_cluster *cluster = table->run_first;
@@ -85,7 +85,7 @@ static void target_free(struct check_table *table, struct check_target *target)
 	free(target);
 }
 
-/* Where the id stands, or would stand. */
+/* Returns where the id stands, or would stand. */
 static uint32_t target_place(const struct check_cluster *cluster, uint64_t id)
 {
 	uint32_t low = 0, high = cluster->count;
@@ -143,7 +143,8 @@ static int target_sync(struct check_cluster *cluster, const struct persistent_ro
 	return 0;
 }
 
-/* Targets that were not seen go. While it pauses the places between those kept and the rest mean nothing. */
+/* Frees targets that were not seen. During a pause the places between those that are kept and the rest
+ * mean nothing, so the cluster is in no run meanwhile. */
 static void targets_keep(struct check_table *table, struct check_cluster *cluster)
 {
 	uint32_t kept = 0, before_turn = 0;
@@ -162,7 +163,7 @@ static void targets_keep(struct check_table *table, struct check_cluster *cluste
 		} else {
 			target_free(table, target);
 		}
-		(void)!breathe(&breath, TARGET_WEIGHT); /* what is half taken apart cannot be left: to the end all the same */
+		(void)!breathe(&breath, TARGET_WEIGHT); /* what is half taken apart cannot be left, whatever the pause says */
 	}
 	ROSTER_ASSERT(kept == cluster->seen_targets);
 	cluster->count = kept;
@@ -218,7 +219,7 @@ static struct check_cluster *cluster_find(struct check_service *service, struct 
 	return NULL;
 }
 
-/* A text that cannot be read checks nothing. */
+/* By a text that cannot be read nothing is checked. */
 static int checker_set(struct check_cluster *cluster, struct str text)
 {
 	char why[128] = "", quoted[160], *copy = NULL;
@@ -272,7 +273,7 @@ static int cluster_sync(struct check_service *service, const struct persistent_l
 	return ret;
 }
 
-/* Clusters that were not seen go. */
+/* Frees clusters that were not seen. */
 static void clusters_keep(struct check_table *table, struct check_service *service)
 {
 	struct check_cluster **link = &service->clusters, *cluster;
@@ -295,7 +296,7 @@ int check_table_sync(struct check_table *table, struct registry *reg, struct che
 	int ret;
 
 	memset(look, 0, offsetof(struct persistent_look, name));
-	/* What is new has the number 0. */
+	/* 0 is the number of what was never seen, so no look has it. */
 	service->look += service->look == UINT32_MAX ? 2 : 1;
 	look->service = (struct keeper_entry){ service->id, service->off };
 	look->revision = service->revision;
@@ -339,7 +340,7 @@ static int room_for_bucket(struct check_table *table)
 	return 0;
 }
 
-/* Those of the bucket that is split that belong to the new one. */
+/* Divides the next bucket: services that belong to the new one move there. */
 static void split_service_bucket(struct check_table *table)
 {
 	uint32_t from = table->bucket_count == 0 ? 0 : split_next(table->bucket_count), new = table->bucket_count++;

@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* check_table.h - what this process knows of persistent instances: services, their clusters, and in them the targets.
  *
- * A copy of the registry's, brought up to date service by service when its revision moved, plus what only checks know:
- * counts, response times, probes under way. All of it is owned by the table and lost with the process.
+ * It is a copy of what the registry has, brought up to date service by service when a revision moved, and
+ * what only checks know: counts, response times, probes under way. All of it is owned by the table and
+ * lost with the process.
  *
- * A service may have 200,000 targets: what goes through all of them, bringing it up to date or forgetting it, pauses in a fiber
- * (shared/base/fiber.h) every few hundred. Meanwhile the ends of its probes may come and runs may go on; only that fiber adds
- * targets, clusters and services to forget, and what it is taking apart is out of the list of runs. Other services may be
- * learned. */
+ * A service may have 200,000 targets. What goes through all of them, bringing the service up to date or
+ * forgetting it, pauses in a fiber (shared/base/fiber.h) every few hundred. Meanwhile probes of the
+ * service may end and runs may go on. Only that fiber adds targets and clusters and forgets services, and
+ * what it takes apart is out of the list of runs. Other services may be learned meanwhile. */
 #ifndef KEEPER_CHECK_TABLE_H
 #define KEEPER_CHECK_TABLE_H
 
@@ -58,8 +59,8 @@ struct check_cluster {
 
 struct check_service {
 	struct due due;             /* first: the earliest run of its clusters */
-	struct check_service *next; /* in the bucket */
-	void *owner;                /* of the table: for the end of a probe */
+	struct check_service *next; /* of the bucket */
+	void *owner;                /* who owns the table; for the end of a probe */
 	uint64_t id, revision;
 	uint32_t shard, off;
 	uint32_t look; /* number of the last one */
@@ -82,16 +83,17 @@ struct check_table {
 void check_table_init(struct check_table *table);
 /* Stops all probes. */
 void check_table_free(struct check_table *table);
-/* The service, made if it is new (*new_r); NULL: no memory. */
+/* Returns the service, made if it is new (*new_r); NULL when there is no memory. */
 struct check_service *check_table_learn(struct check_table *table, uint32_t shard, struct keeper_entry entry, bool *new_r);
-/* Its due must be in no heap. Pauses. */
+/* Forgets the service, whose due must be in no heap. Pauses. */
 void check_table_forget(struct check_table *table, struct check_service *service);
-/* Brings the service up to date. Pauses; ERR_GONE: given up. ERR_NOT_FOUND: it is gone. After any other error what was known
- * stays. */
+/* Brings the service up to date, with pauses. ERR_GONE: a pause said to give up. ERR_NOT_FOUND: the
+ * service is gone. After any other error what was known stays. */
 int check_table_sync(struct check_table *table, struct registry *reg, struct check_service *service) MUST_CHECK;
 
+/* Begins a run of the cluster, unless one is in work. */
 void check_table_run(struct check_table *table, struct check_cluster *cluster);
-/* The next target of the cluster whose turn it is; NULL: no run is in work. */
+/* Returns the next target of the cluster whose turn it is; NULL when no run is in work. */
 struct check_target *check_table_next(struct check_table *table);
 
 #endif

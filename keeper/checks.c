@@ -51,7 +51,7 @@ static void reckon(struct checks *c, struct check_cluster *cluster, enum probe_r
 	check_rt_update(&cluster->rt, params, ms);
 }
 
-/* What was not stored now is found again by the next check. */
+/* What could not be stored now is found again by the next check. */
 static void flip(struct checks *c, struct check_target *target, bool healthy, const struct probe_result *result)
 {
 	const struct origin origin = { .source = SOURCE_CLIENT, .node = c->reg->node, .cause = CAUSE_CHECK };
@@ -107,7 +107,7 @@ static void on_done(void *arg, const struct probe_result *result)
 	target->probe = NULL;
 	c->table.probes--;
 	conclude(c, target, result);
-	/* Somebody may have waited for its place. */
+	/* Another target may have waited for a free place. */
 	if (c->enabled && c->table.run_first != NULL)
 		arm(c, 0);
 }
@@ -134,7 +134,7 @@ static void begin_check(struct checks *c, struct check_target *target)
 	struct check_cluster *cluster = target->cluster;
 	int64_t port = cluster->use_instance_port ? target->port : cluster->check_port;
 
-	/* Changed while the run was in work. */
+	/* The checker was changed while the run was in work. */
 	if (cluster->checker.type == CHECKER_NONE)
 		return;
 	if (target->probe != NULL) {
@@ -149,7 +149,8 @@ static void begin_check(struct checks *c, struct check_target *target)
 
 /* ---- schedule -------------------------------------------------------------- */
 
-/* The tick found it up to a tick after the registration. */
+/* The first run is reckoned from the registration, which the visits of the expiry find up to a tick
+ * later. */
 static void first_due(struct checks *c, struct check_cluster *cluster, uint64_t now_ms)
 {
 	uint64_t health_ms = health_now(c->reg->seg), age = 0;
@@ -216,7 +217,7 @@ static void visit_service(struct checks *c, struct check_service *service)
 		if (cluster->due_ms < due_ms)
 			due_ms = cluster->due_ms;
 	}
-	/* A run that takes longer than its interval: looked at again in a while. */
+	/* If a run takes longer than its interval, the service is looked at again in a while. */
 	schedule_service(c, service, due_ms > now_ms ? due_ms : now_ms + CHECKS_RETRY_MS, quiet);
 }
 
@@ -245,7 +246,7 @@ static bool visit_due(struct checks *c, struct due_heap *heap, uint64_t until_ms
 	return true;
 }
 
-/* The fiber: services that are due, one after the other. */
+/* What the fiber does: it looks at services that are due, one after the other. */
 static void look_at_due(void *arg)
 {
 	struct checks *c = arg;
@@ -261,7 +262,7 @@ static void look_for_slice(struct checks *c, uint64_t now_ms)
 	if (c->looks == NULL && !is_due(&c->busy, now_ms) && !is_due(&c->quiet, c->quiet_ms))
 		return;
 	if (c->looks == NULL && (c->looks = fiber_new(look_at_due, c)) == NULL) {
-		/* No memory for its stack: one service a step, however large. */
+		/* Without memory for its stack there is one service a step, however large it is. */
 		(void)(visit_due(c, &c->busy, now_ms) || visit_due(c, &c->quiet, c->quiet_ms));
 		return;
 	}
@@ -276,7 +277,7 @@ static bool has_probe_room(const struct checks *c)
 	return c->table.run_first != NULL && c->table.probes < c->most;
 }
 
-/* Until there is something to do; answers come by themselves. */
+/* Returns the time until there is something to do; answers come by themselves. */
 static uint64_t wait_ms(const struct checks *c, uint64_t now_ms)
 {
 	const struct due *first = due_first(&c->busy);

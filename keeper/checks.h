@@ -5,15 +5,17 @@
  * run comes 2 to 7 s after the registration, each next one after the normalized response time. What enough checks in a
  * row say goes into the registry, as a change of health that pushes; nothing is ever removed.
  *
- * Services come by checks_learn() from the visits of expiry.h and go when a look finds no persistent instance in them.
- * At most checks.concurrency checks are under way; clusters take turns, one instance each. The work is done in steps of
- * one slice (slice.h) at a low priority of the loop, so that the tick and the expiry of beats go first: for half of it services
- * that are due are looked at, the rest begins probes. Looks run on a stack of their own (shared/base/fiber.h), and a large
- * service is looked at in many steps. Nothing to check: no timer. Everything is lost with the process; its successor counts from
- * zero.
+ * Services come by checks_learn() from the visits of expiry.h and go when a look finds no persistent
+ * instance in them. At most checks.concurrency checks are under way; clusters take turns, one instance
+ * each. The work is done in steps of one slice (slice.h) at a low priority of the loop, so that the tick
+ * and the expiry of beats go first. For half of a slice services that are due are looked at; the rest of
+ * it begins probes. Looks run on a stack of their own (shared/base/fiber.h), and a large service is looked
+ * at in many steps. While there is nothing to check there is no timer. Everything is lost with the
+ * process; its successor counts from zero.
  *
- * Where a check goes: the registered literal address, and the registered port or the cluster's check port; nothing is
- * resolved. Names, impossible ports and addresses of checks.refuse are soft failures without a packet. */
+ * A check goes to the registered literal address, and to the registered port or the check port of the
+ * cluster; nothing is resolved. Names, impossible ports and addresses of checks.refuse are soft failures
+ * without a packet. */
 #ifndef KEEPER_CHECKS_H
 #define KEEPER_CHECKS_H
 
@@ -42,10 +44,10 @@ struct checks {
 	check_start_fn *start; /* probe_start(); tests put their own */
 	struct check_table table;
 	struct due_heap busy;  /* services with something to check */
-	struct due_heap quiet; /* with checkers NONE only: the tick says up to when */
+	struct due_heap quiet; /* with checkers NONE only; looked at when a tick says so, up to quiet_ms */
 	uint64_t quiet_ms;
 	struct fiber *looks;                 /* NULL: nothing was due */
-	const struct check_service *looking; /* at which it stands */
+	const struct check_service *looking; /* the service at which that fiber stands */
 	uint64_t random;
 	uint32_t most; /* probes under way */
 	bool enabled;  /* the switch healthCheckEnabled */
@@ -57,16 +59,16 @@ struct checks {
 
 void checks_init(struct checks *c, struct registry *reg, const struct config *config, struct ev_loop *loop);
 void checks_free(struct checks *c);
-/* Its steps and those of its probes are turns. */
+/* Makes the steps and those of the probes turns that are measured. */
 void checks_measure(struct checks *c, struct turn *turn);
-/* After a reload. */
+/* To be called after a reload. */
 void checks_configure(struct checks *c);
-/* The service has persistent instances. */
+/* To be called for each service that has persistent instances, any number of times. */
 void checks_learn(struct checks *c, uint32_t shard, struct keeper_entry service);
-/* Once a tick of the keeper. */
+/* To be called once a tick of the keeper. */
 void checks_tick(struct checks *c);
-/* What is due, for one slice. Returns the ms until there is more to do: 0 at once, UINT64_MAX: nothing is waited
- * for but answers. Called by the timer, and by tests. */
+/* Does what is due, for one slice. Returns the ms until there is more to do: 0 when there is now,
+ * UINT64_MAX when only answers are waited for. Called by the timer, and by tests. */
 uint64_t checks_step(struct checks *c);
 
 #endif

@@ -27,7 +27,7 @@ bool cleanup_begin_run(struct cleanup *c, uint64_t mono_ms)
 {
 	if (mono_ms < c->next_run_ms)
 		return false;
-	/* A fixed rate; runs missed while nobody ran are not made up for. */
+	/* Runs come at a fixed rate; those missed while the process stood still are not made up for. */
 	c->next_run_ms += c->period_ms;
 	if (c->next_run_ms <= mono_ms)
 		c->next_run_ms = mono_ms + c->period_ms;
@@ -62,7 +62,7 @@ bool cleanup_judge(struct cleanup *c, uint32_t shard, struct keeper_entry servic
 	}
 	if (++mark->empty_runs < CLEANUP_EMPTY_RUNS)
 		return false;
-	/* Refused: an instance came in since the look. The next run decides anew. */
+	/* The removal may be refused, because an instance came in since the look. The count begins anew then. */
 	mark->empty_runs = 0;
 	return remove_empty(c, shard, service);
 }
@@ -71,8 +71,8 @@ bool cleanup_judge(struct cleanup *c, uint32_t shard, struct keeper_entry servic
 
 typedef int shard_fn(struct registry *reg, uint32_t shard, uint32_t budget);
 
-/* Shard by shard to its end: the registry remembers where it was in one shard only. An error
- * leaves the shard alone until its bit is set again. */
+/* Goes through each shard to its end before the next one, since the registry remembers a place in one
+ * shard only. After an error the shard is left alone until its bit is set again. */
 static bool step_shards(struct cleanup *c, uint64_t *bits, shard_fn *fn, const char *what, struct slice *slice)
 {
 	slice->kind = what;
@@ -144,7 +144,7 @@ bool cleanup_stale_step(struct cleanup *c, struct slice *slice)
 	if (step_shards(c, &c->stale, registry_drop_stale, "drop-stale", slice))
 		return true;
 	left = ephemeral_count(c);
-	/* What clients registered meanwhile is not told apart: the number is for people. */
+	/* What clients registered meanwhile cannot be told apart: the number is for people. */
 	if (c->ephemeral_before > left)
 		metric_add(METRIC_STALE_DROPPED, c->ephemeral_before - left);
 	log_info("op=drop-stale before=%llu left=%llu", (unsigned long long)c->ephemeral_before, (unsigned long long)left);

@@ -36,7 +36,7 @@ static uint32_t sink(struct due_heap *heap, uint32_t at, const struct due *item)
 	return at;
 }
 
-/* The place `at` is free, or holds item itself. */
+/* Puts the item where it belongs. The place `at` is free, or holds the item itself. */
 static void settle(struct due_heap *heap, uint32_t at, struct due *item)
 {
 	due_put(heap, sink(heap, rise(heap, at, item), item), item);

@@ -21,11 +21,11 @@ struct due_heap {
 	uint32_t count, cap;
 };
 
-/* Puts it in, or moves it. ERR_NOMEM: it is in no heap. */
+/* Puts the item into the heap, or moves it there. ERR_NOMEM: it is in no heap. */
 int due_set(struct due_heap *heap, struct due *item, uint64_t at_ms) MUST_CHECK;
-/* Does nothing when it is in no heap. */
+/* Takes the item out; does nothing when it is in no heap. */
 void due_drop(struct due_heap *heap, struct due *item);
-/* The earliest, NULL: none. */
+/* The earliest item; NULL when there is none. */
 struct due *due_first(const struct due_heap *heap);
 void due_free(struct due_heap *heap);
 

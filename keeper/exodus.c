@@ -26,6 +26,7 @@ static void alarm_end(struct departures_source *source, uint64_t key, uint64_t c
 	         (unsigned long long)count);
 }
 
+/* A share is that of the instances that were there: those of now and those the source took. */
 void exodus_tick(struct segment *seg, const struct config *config, uint64_t instances, uint64_t mono_ms)
 {
 	for (unsigned i = 0; i < DEPARTURES; i++) {

@@ -78,7 +78,7 @@ static void heap_shrink(struct expiry_shard *s)
 		(void)heap_resize(s, s->cap / 2 > HEAP_SMALLEST ? s->cap / 2 : HEAP_SMALLEST);
 }
 
-/* Equal times are a heap in any order. */
+/* All times become equal, so the array is a heap in any order. */
 static void all_due(struct expiry_shard *s)
 {
 	for (uint32_t i = 0; i < s->count; i++)
@@ -96,14 +96,14 @@ static void shard_failed(struct expiry *e, uint32_t shard, const char *what, int
 	log_warning("op=%s shard=%u err=\"%s\"", what, shard, err_str(code));
 }
 
-/* Returns the number pulled; fewer than PULL: that was all. */
+/* Returns how many were pulled; with fewer than PULL these were all. */
 static int pull(struct expiry *e, uint32_t shard)
 {
 	struct expiry_shard *s = &e->shards[shard];
 	struct keeper_entry found[PULL];
 	int n;
 
-	/* One more than pulled: `current` comes back. */
+	/* There has to be room for one more than is pulled: `current` comes back. */
 	if (!heap_reserve(s, PULL + 1U))
 		return ERR_NOMEM;
 	n = registry_services_after(e->reg, shard, s->pulled_id, found, PULL);
@@ -115,11 +115,11 @@ static int pull(struct expiry *e, uint32_t shard)
 	return n;
 }
 
-/* True: there are perhaps more new services to pull. */
+/* Returns true when there may be more new services to pull. */
 static bool pull_new(struct expiry *e, uint32_t shard)
 {
 	struct expiry_shard *s = &e->shards[shard];
-	/* Read before the pull: what comes in during it moves the hint again. */
+	/* The hint is read before the pull: what comes in meanwhile moves it again. */
 	uint64_t last_id = registry_last_id(e->reg, shard);
 	int n;
 
@@ -133,7 +133,7 @@ static bool pull_new(struct expiry *e, uint32_t shard)
 	return n == PULL;
 }
 
-/* True: one hold of it was done, and there is more. */
+/* Returns true when one hold was spent on new services and there are more of them. */
 static bool follow_hints(struct expiry *e, uint32_t shard)
 {
 	struct expiry_shard *s = &e->shards[shard];
@@ -153,19 +153,19 @@ static void begin_visit(struct expiry *e, struct expiry_shard *s)
 	s->current = heap_pop(s);
 	s->visiting = true;
 	s->again = false;
-	/* A second pass counts nothing. */
+	/* A second pass counts no sources. */
 	s->counting = !e->removing && s->current.round != e->round.number;
 	if (s->counting)
 		s->current.round = e->round.number;
 	s->visit = (struct expire_visit){ .budget = EXPIRY_BUDGET, .due_ms = UINT64_MAX };
 	s->visit.service = (struct keeper_entry){ .id = s->current.id, .off = s->current.off };
-	/* At time 0 no beat is old: the visit only counts the instances, for the cleanup. */
+	/* At time 0 no beat is old, so the visit only counts the instances, for the cleanup. */
 	s->visit.now_ms = e->judge ? e->now_ms : 0;
 	s->visit.soon_ms = e->brake != NULL ? e->brake->config->brake_period_ms : 0;
 	s->visit.signs = e->brake != NULL ? e->signs : NULL;
 }
 
-/* The sums over all services follow. */
+/* Notes what the visit found in the service and corrects the sums over all services. */
 static void remember(struct expiry *e, struct expiry_entry *entry, uint32_t beating, uint32_t lost)
 {
 	ROSTER_ASSERT(e->beating >= entry->beating && e->lost >= entry->lost); /* parts of the sums */
@@ -177,7 +177,8 @@ static void remember(struct expiry *e, struct expiry_entry *entry, uint32_t beat
 	entry->lost = lost;
 }
 
-/* Never due again within this pass, never later than the longest time alone. */
+/* The service is never due again within this pass, and never left alone for longer than
+ * EXPIRY_VISIT_MAX_MS. */
 static uint64_t next_due(const struct expiry *e, const struct expiry_shard *s)
 {
 	uint64_t latest = e->now_ms + EXPIRY_VISIT_MAX_MS;
@@ -217,7 +218,8 @@ static void visit_failed(struct expiry *e, uint32_t shard, int code)
 	ROSTER_ASSERT(s->visiting);
 	shard_failed(e, shard, "expire", code);
 	s->visiting = false;
-	/* A shard that nobody can lock is tried again soon; a service that cannot be read must not stop its neighbours. */
+	/* A shard that nobody can lock is tried again soon. A service that cannot be read must not stop its
+	 * neighbours, so it is left alone for a while. */
 	s->current.due_ms = e->limit_ms + (code == ERR_LOCK ? 1 : EXPIRY_VISIT_MAX_MS);
 	heap_push(s, s->current);
 }
@@ -252,10 +254,10 @@ static void hold_shard(struct expiry *e, uint32_t shard)
 		end_visit(e, shard);
 }
 
-/* What a piece of a shard's turn came to. */
+/* What was done in a piece of the turn of a shard. */
 enum piece { PIECE_NONE, PIECE_PULL, PIECE_HOLD };
 
-/* PIECE_NONE: nothing is left to do in the shard in this pass. */
+/* Returns PIECE_NONE when nothing is left to do in the shard in this pass. */
 static enum piece piece(struct expiry *e, uint32_t shard)
 {
 	struct expiry_shard *s = &e->shards[shard];
@@ -272,7 +274,8 @@ static enum piece piece(struct expiry *e, uint32_t shard)
 	return s->skip ? PIECE_NONE : PIECE_HOLD;
 }
 
-/* New services are pulled in one go, though in many slices: the registry remembers the place in one shard only. */
+/* The pull of new services is not interrupted by the turns of other shards, though it may take many
+ * slices: the registry remembers a place in one shard only. */
 static void next_shard_turn(struct expiry *e, enum piece done)
 {
 	ROSTER_ASSERT(e->quiet < SHARDS && e->cursor < SHARDS);
@@ -294,7 +297,7 @@ static void begin_census_round(struct expiry *e, bool asked)
 	census_clear(&e->round.census);
 }
 
-/* A first pass is over. */
+/* To be called when a first pass is over. The round may go on for longer. */
 static void end_census_round(struct expiry *e)
 {
 	ROSTER_ASSERT(e->brake != NULL); /* or there is no first pass */
@@ -323,7 +326,7 @@ static struct brake_sight sight_of(const struct expiry *e)
 	};
 }
 
-/* True: the pass goes on through every service, to count its sources. */
+/* Returns true when the first pass goes on through every service, to count the sources anew. */
 static bool count_again(struct expiry *e)
 {
 	struct brake_sight sight;
@@ -341,7 +344,8 @@ static bool count_again(struct expiry *e)
 
 /* ---- passes ---------------------------------------------------------------- */
 
-/* The second pass begins, unless the brake holds: what the first one found to be removed is due one millisecond later. */
+/* The second pass begins, unless the brake holds. What the first one found to be removed is due one
+ * millisecond later, so that only those services are visited. */
 static void judge_pass(struct expiry *e)
 {
 	struct brake_sight sight = sight_of(e);
@@ -367,7 +371,8 @@ static void begin_first_pass(struct expiry *e, uint64_t now_ms)
 	}
 }
 
-/* Every shard was quiet. True: the first pass goes on, or there is a second one. */
+/* To be called when nothing is left to do in any shard. Returns true when the first pass goes on, or a
+ * second one begins. A second one begins only if the first one found something to be removed. */
 static bool next_pass(struct expiry *e)
 {
 	ROSTER_ASSERT(!e->over && e->quiet >= SHARDS);
@@ -401,6 +406,7 @@ void expiry_free(struct expiry *e)
 	census_free(&e->round.census);
 }
 
+/* A first pass that is under way goes on, unless the switch was moved. */
 void expiry_begin(struct expiry *e, uint64_t health_ms, bool judge)
 {
 	if (!e->over && !e->removing && judge == e->judge)

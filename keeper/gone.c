@@ -9,7 +9,7 @@ static uint32_t low(uint64_t word)
 	return (uint32_t)(word & 0xffffffffU);
 }
 
-/* Buckets since that of the word; of a free place the most there are. */
+/* How many buckets ago the last removal was; a free place is older than any other. */
 static uint32_t age_of(const struct brake_gone *place, uint64_t bucket)
 {
 	return place->last == 0 ? UINT32_MAX : low(bucket) - low(place->last);
@@ -28,7 +28,8 @@ uint32_t gone_count(const struct brake_gone *place, uint64_t bucket)
 	return age_of(place, bucket) < BRAKE_BUCKETS ? low(place->count) : 0;
 }
 
-/* Its own place, else the oldest, emptied: nobody inherits a count. */
+/* Returns the place of the source, else the oldest of its set, which is emptied: nobody inherits a
+ * count. */
 static struct brake_gone *gone_place(struct brake_gone *places, uint32_t source, uint64_t bucket)
 {
 	struct brake_gone *set = &places[source % BRAKE_GONE_SETS * BRAKE_GONE_WAYS], *oldest = set;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* keeper.h - the keeper's context: everything hangs from here.
  *
- * It holds no state that a successor could not find again; what the brake must not forget is in
- * the segment. */
+ * It holds no state that a successor could not find again. What the brake must not forget is in the
+ * segment. */
 #ifndef KEEPER_KEEPER_H
 #define KEEPER_KEEPER_H
 
@@ -30,7 +30,7 @@ struct keeper {
 	struct audit audit;
 	struct work work;
 	struct turn turn;
-	int exit_code;
+	int exit_code; /* of the process when it ends as it should */
 	ev_timer tick;
 };
 

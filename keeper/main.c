@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The keeper: time. It moves the health clock, lets beats expire, checks persistent instances and
- * takes away what is over.
+/* main.c - the keeper, who has the time: it moves the health clock, lets beats expire,
+ * checks persistent instances and takes away what is over.
  *
- * One wake-up a second, and those that checks ask for. A tick moves the clock and looks at a few
- * numbers; the work that follows from them is done in slices (work.h). Ticks, steps and probes
- * are turns (shared/process/turn.h). */
+ * It wakes up once a second, and when checks ask for it. A tick moves the clock and looks at a few
+ * numbers; the work that follows from them is done in slices (work.h). Ticks, steps and probes are turns
+ * (shared/process/turn.h). */
 #include "keeper/keeper.h"
 
 #include <stdlib.h>
@@ -52,7 +52,7 @@ static void keeper_reload(void *role)
 	audit_configure(&k->audit, &k->proc->config, clock_mono_ms());
 }
 
-/* Time up to here counts, time in there does not. */
+/* The time up to here counts for the health clock; that in which everybody stands still does not. */
 static void keeper_freeze_begin(void *role)
 {
 	pulse_tick(((struct keeper *)role)->proc->seg);
@@ -127,7 +127,7 @@ void keeper_load_modules(void)
 
 int keeper_main(struct process *proc)
 {
-	static struct keeper keeper; /* 64 shards: too large for a stack */
+	static struct keeper keeper; /* with its tables of 64 shards too large for a stack */
 	int code;
 
 	keeper.proc = proc;

@@ -36,6 +36,7 @@ struct probe_result probe_timed_out(void)
 	return (struct probe_result){ .verdict = CHECK_FAILED, .rt = PROBE_RT_TWICE, .why = "timeout" };
 }
 
+/* Errors that say something about this system, and nothing about the peer. */
 static bool lacks(int error)
 {
 	return error == EMFILE || error == ENFILE || error == ENOBUFS || error == ENOMEM || error == EADDRNOTAVAIL;
@@ -56,6 +57,7 @@ struct probe_result probe_failed(const char *why, int error)
 
 /* ---- connections ----------------------------------------------------------- */
 
+/* The result is known without waiting; the loop tells it all the same. */
 static int known_at_once(struct probe *probe, int error)
 {
 	probe->error = error;
@@ -154,7 +156,8 @@ static void step_probe(struct probe *probe, int events)
 	(void)turn_end(turn, clock_mono_us(), "probe", str_of(peer));
 }
 
-/* Many are ready in this iteration of the loop, and timers are to be looked at before all of them are through. */
+/* If many probes are ready in one iteration of the loop, some have to wait for the next one: timers are to
+ * be looked at before all of them are through. */
 static bool has_to_wait(const struct probe *probe)
 {
 	struct probe_pace *pace = probe->pace;
@@ -173,14 +176,14 @@ static void on_io(struct ev_loop *loop, ev_io *w, int events)
 {
 	struct probe *probe = w->data;
 
-	/* What is known without the descriptor would not be told again. */
+	/* The event of what is known at once was fed to the loop, which would not tell it again. */
 	if (!probe->at_once && has_to_wait(probe))
 		return;
 	(void)loop;
 	step_probe(probe, events & (EV_READ | EV_WRITE));
 }
 
-/* What the descriptor is ready for, of what it waits for. */
+/* Returns what the descriptor is ready for, of what it waits for. */
 static int ready_now(const struct probe *probe)
 {
 	struct pollfd p = { .fd = probe->fd };
@@ -204,7 +207,7 @@ static void on_probe_limit(struct ev_loop *loop, ev_timer *w, int events)
 
 	(void)loop;
 	(void)events;
-	/* The loop asks timers first: an answer that lies there came in time, it was only not looked at. */
+	/* The loop asks timers first: an answer that is there came in time, and nobody looked at it yet. */
 	step_probe(probe, ready_now(probe) | EV_TIMER);
 }
 
@@ -247,7 +250,7 @@ int probe_start(struct ev_loop *loop, const struct probe_order *order, probe_don
 		release_probe(probe);
 		return ret;
 	}
-	/* Known already: told from the loop all the same. */
+	/* What is known already is told from the loop all the same. */
 	if (probe->at_once)
 		ev_feed_event(loop, &probe->io, EV_WRITE);
 	*probe_r = probe;

@@ -4,13 +4,15 @@
  * probe_start() makes a probe, which belongs to the loop until done() was called, once, from the loop, never from inside
  * probe_start(). After that call the probe is gone. Whoever started it may take it back before with probe_stop().
  *
- * Time: PROBE_LIMIT_MS to be connected and as much again for the answer. A process that was stopped looks whether the
- * answer is there before it says that it came too late. Watchers have the priority PROBE_PRIORITY: everything else
- * in the loop goes first. Each step of a probe is a turn (shared/process/turn.h); probes whose answers are there at the same time
- * share PROBE_TURN_US of one iteration of the loop, and the rest is found ready again by the next one.
+ * A probe has PROBE_LIMIT_MS to be connected and as much again for the answer. A process that was stopped
+ * looks whether the answer is there before it says that it came too late. Watchers have the priority
+ * PROBE_PRIORITY: everything else in the loop goes first. Each step of a probe is a turn
+ * (shared/process/turn.h). Probes whose answers are there at the same time share PROBE_TURN_US of one
+ * iteration of the loop, and the rest is found ready again by the next one.
  *
- * A peer is not trusted: what is read of it is bounded, redirects are not followed, nothing is resolved, no local file
- * is sent. It is the registrar's choice, so it learns no more than it must. */
+ * A peer is not trusted: what is read of it is bounded, redirects are not followed, nothing is resolved,
+ * no local file is sent. Whoever registers an instance chooses the peer, so it learns no more than it
+ * must. */
 #ifndef KEEPER_PROBE_H
 #define KEEPER_PROBE_H
 
@@ -40,10 +42,10 @@ struct probe_result {
 	int detail;      /* errno, status or error number; 0: none */
 };
 
-/* Of all probes of a loop. */
+/* What all probes of a loop share. */
 struct probe_pace {
 	struct turn *turn;  /* NULL: nobody measures */
-	unsigned iteration; /* of the loop: its first probe began when? */
+	unsigned iteration; /* of the loop, whose first step of a probe was at began_us */
 	uint64_t began_us;
 	bool modules_wanted; /* a probe could not begin without probe_load_modules() */
 };
@@ -59,13 +61,15 @@ struct probe;
 
 typedef void probe_done_fn(void *arg, const struct probe_result *result);
 
-/* Before the process gives up the right to map code: what MySQL would load when it is first used, some 2 MB. Few servers check by
- * MySQL, so that a keeper does without until it meets such a check, and then leaves for one that has them (EXIT_MODULES). */
+/* Loads what MySQL would load when it is first used, some 2 MB; to be called before the process gives up
+ * the right to map code. Few servers check by MySQL, so a keeper does without until it meets such a check,
+ * and then leaves for one that has the modules (EXIT_MODULES). */
 void probe_load_modules(void);
-/* An error means that this system could not: no memory, no descriptor, no port, no modules. */
+/* Begins a probe. An error means that this system could not make it: no memory, no descriptor, no port, no
+ * modules. */
 int probe_start(struct ev_loop *loop, const struct probe_order *order, probe_done_fn *done, void *arg,
                 struct probe **probe_r) MUST_CHECK;
-/* done() will not be called. NULL is allowed; clears *probe. */
+/* Ends a probe, whose done() will not be called. NULL is allowed; clears *probe. */
 void probe_stop(struct probe **probe);
 
 #endif

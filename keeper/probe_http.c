@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* GET, and a look at the status: 200 passes, 302 and 503 are soft failures, anything else is a hard one.
+/* probe_http.c - sends a GET and looks at the status: 200 passes, 302 and 503 are soft failures, anything else is a hard one.
  *
  * The rest of the answer is read and thrown away, up to DRAIN_MOST, so that the peer is not cut off in the middle; it
  * changes nothing any more. Nothing of it is followed. */
@@ -53,7 +53,7 @@ static bool is_value(struct str s)
 	return true;
 }
 
-/* A request without a body on a connection of its own: these would say something else. */
+/* The request has no body and a connection of its own; these headers would say something else. */
 static bool is_own_header(struct str name)
 {
 	static const char *const names[] = { "connection", "content-length",    "expect", "keep-alive", "te",
@@ -76,7 +76,8 @@ static struct str cut(struct str *rest, char at)
 	return part;
 }
 
-/* The next usable "name:value" of the list; false at its end. Those with another number of colons are left out, as by 1.4. */
+/* Takes the next usable "name:value" of the list. Returns false at its end. Those with another number of
+ * colons are left out, as Nacos 1.4 does. */
 static bool next_header(struct str *list, struct str *name_r, struct str *value_r)
 {
 	while (list->n > 0) {
@@ -91,7 +92,7 @@ static bool next_header(struct str *list, struct str *name_r, struct str *value_
 	return false;
 }
 
-/* The list is read once and found by name: it may have a thousand headers. */
+/* The list is read once and searched by a hash of the name: it may have a thousand headers. */
 struct header {
 	struct str name, value;
 	bool again; /* the name comes once more behind it */
@@ -230,7 +231,7 @@ static bool is_status_digit(char c)
 	return c >= '0' && c <= '9';
 }
 
-/* 0: not the beginning of an answer. */
+/* Returns 0 when this is not the beginning of an answer. */
 static int answer_status(const char s[STATUS_BYTES])
 {
 	if (memcmp(s, "HTTP/1.", 7) != 0 || (s[7] != '0' && s[7] != '1') || s[8] != ' ' || !is_status_digit(s[9]) ||
@@ -253,7 +254,7 @@ static struct probe_result judge_status(const struct probe *probe, int status)
 	return result;
 }
 
-/* True: no more is to be read. */
+/* Returns true when no more is to be read. */
 static bool drained(struct http_probe *http)
 {
 	char waste[DRAIN_ONCE];
@@ -264,7 +265,7 @@ static bool drained(struct http_probe *http)
 	return http->drained > DRAIN_MOST || n == 0 || (n < 0 && errno != EAGAIN);
 }
 
-/* True: *result_r says why there will be no status. */
+/* Returns true when there will be no status; *result_r says why. */
 static bool read_status(struct http_probe *http, struct probe_result *result_r)
 {
 	ssize_t n;

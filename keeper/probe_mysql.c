@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Logs in, runs the command, and looks at one value when the command is the one that asks for read-only.
+/* probe_mysql.c - logs in, runs the command, and looks at one value when the command is the one that asks
+ * for read-only.
  *
- * libmariadb's calls in pieces: each wants some events of its descriptor and is gone on with when they came. They run on
- * stacks of their own, which are only unwound by going on: a call that is given up is told that its time is over.
+ * The calls of libmariadb are made in pieces: each wants some events of its descriptor and goes on when
+ * they came. They run on stacks of their own, which are only unwound by going on. So a call that is given
+ * up is told that its time is over.
  *
  * A peer names the way to log in, and the library looks for a module of that name, before it looks into the list of
  * those that are allowed; a name may have slashes. So all modules of the list are loaded before the first check, and after
@@ -26,7 +28,7 @@
 #define UNWIND_MOST 8U
 #define READ_ONLY_COMMAND "show global variables where variable_name='read_only'"
 #define READ_ONLY_COLUMN 1U
-/* Not those that hand over the password as it is. */
+/* The ways to log in, without those that hand over the password as it is. */
 #define LOGINS "mysql_native_password,client_ed25519,caching_sha2_password"
 #define NO_FOLDER "/dev/null" /* no file, wherever ".." would lead */
 #define CRYPTO_LOAD_CONFIG 0x40
@@ -88,7 +90,7 @@ static int row_piece(struct mysql_probe *my, bool first, int ready)
 	return waits;
 }
 
-/* Returns the MYSQL_WAIT_* it wants; 0: the call is through, with my->ok. */
+/* Returns the MYSQL_WAIT_* that the call wants; 0 when it is through and my->ok says how it went. */
 typedef int piece_fn(struct mysql_probe *my, bool first, int ready);
 
 static piece_fn *const pieces[] = {
@@ -113,7 +115,7 @@ static void call_piece(struct mysql_probe *my, bool first, int ready)
 
 /* ---- results --------------------------------------------------------------- */
 
-/* "Can't connect to server on '127.0.0.1' (111)": the library keeps errno nowhere else. */
+/* The library keeps the errno nowhere but in its text: "Can't connect to server on '127.0.0.1' (111)". */
 static int error_number(const char *text)
 {
 	const char *open = strrchr(text, '(');
@@ -155,7 +157,8 @@ static void judge_mysql(struct mysql_probe *my, struct probe_result result)
 
 /* ---- stages ---------------------------------------------------------------- */
 
-/* Each: what follows from the call that is through. True: that was the last one and my->result says what it comes to. */
+/* Each of these says what follows from the call that is through. It returns true when that was the last one
+ * and my->result says what it comes to. */
 static bool after_connect(struct mysql_probe *my)
 {
 	if (!my->ok) {
@@ -229,7 +232,7 @@ static bool step_mysql(struct probe *probe, int events, struct probe_result *res
 	enum stage before = my->stage;
 	bool over = false;
 
-	/* The library may close the descriptor. */
+	/* The library may close the descriptor, and the loop must not watch it then. */
 	ev_io_stop(probe->loop, &probe->io);
 	if (my->waits && wait_flags(events) != 0)
 		call_piece(my, false, wait_flags(events));
@@ -266,7 +269,7 @@ static void set_options(MYSQL *mysql)
 	mysql_optionsv(mysql, MYSQL_PLUGIN_DIR, NO_FOLDER);
 	/* The library's newer versions insist on TLS otherwise. */
 	mysql_optionsv(mysql, MYSQL_OPT_SSL_VERIFY_SERVER_CERT, &unverified);
-	/* The shortest it knows; the probe's own limit comes first. */
+	/* A second is the shortest time it knows; the limit of the probe comes first. */
 	mysql_optionsv(mysql, MYSQL_OPT_CONNECT_TIMEOUT, &seconds);
 	mysql_optionsv(mysql, MYSQL_OPT_READ_TIMEOUT, &seconds);
 	mysql_optionsv(mysql, MYSQL_OPT_WRITE_TIMEOUT, &seconds);
@@ -289,7 +292,7 @@ static int begin_mysql(struct probe *probe, const struct probe_order *order)
 	my->mysql = mysql_init(NULL);
 	if (my->user == NULL || my->password == NULL || my->command == NULL || my->mysql == NULL)
 		return ERR_NOMEM;
-	/* The library would ask the system for the name of our own account, and tell it the peer. */
+	/* Without a name the library would ask the system for our own account, and tell the peer. */
 	if (my->user[0] == '\0') {
 		judge_mysql(my, wrong_answer("no user"));
 		probe->at_once = true;
@@ -303,7 +306,8 @@ static int begin_mysql(struct probe *probe, const struct probe_order *order)
 	return 0;
 }
 
-/* Nothing is waited for: what is not read any more is cut off. */
+/* Ends the connection without waiting for anything. Rows that are not read any more are cut off, since the
+ * library would read them to the end. */
 static void hang_up(struct mysql_probe *my)
 {
 	for (unsigned i = 0; my->waits && i < UNWIND_MOST; i++)
@@ -334,7 +338,8 @@ static void load_login(MYSQL *mysql, const char *name)
 		log_warning("op=check-modules name=%s err=\"%s\"", name, mysql_error(mysql));
 }
 
-/* Where the library's hashes are OpenSSL's: the configuration of that may name modules too. */
+/* If the library takes its hashes from OpenSSL, the configuration of that may name modules too, which are
+ * loaded here. */
 static void load_crypto(void)
 {
 	int (*init)(uint64_t options, const void *settings);
@@ -347,7 +352,7 @@ static void load_crypto(void)
 		log_warning("op=check-modules name=openssl result=failed");
 }
 
-/* The first mysql_init() also asks for the port that services call "mysql". */
+/* The first mysql_init() also asks for the port of the service "mysql", which opens files. */
 static void load_mysql_modules(void)
 {
 	MYSQL *mysql = mysql_init(NULL);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Connected is all that is asked. */
+/* probe_tcp.c - passes when the peer takes the connection; nothing is sent or read. */
 #include "keeper/probe_kind.h"
 
 static int begin_tcp(struct probe *probe, const struct probe_order *order)

@@ -18,7 +18,6 @@ static bool receives(const struct slot *slot, uint64_t mono_ms)
 	       __atomic_load_n(&slot->stopped, __ATOMIC_RELAXED) == 0 && (busy == 0 || busy + PULSE_STUCK_MS >= mono_ms);
 }
 
-/* Some worker is ready, not stopped, and not busy with one turn for longer than PULSE_STUCK_MS. */
 static bool can_receive(const struct segment *seg, uint64_t mono_ms)
 {
 	for (unsigned i = 0; i < SLOTS_MAX; i++) {

@@ -15,8 +15,8 @@ static bool stale_job(struct keeper *k, struct slice *slice)
 {
 	ROSTER_ASSERT(k->work.stale);
 	k->work.stale = cleanup_stale_step(&k->cleanup, slice);
-	/* Not before: if this process died on the way, its successor would not know that it has
-	 * to go on. */
+	/* The child is not ready before: if it died on the way, its successor would otherwise not know that it
+	 * has to go on. */
 	if (!k->work.stale)
 		process_ready(k->proc);
 	return k->work.stale;
@@ -42,7 +42,7 @@ static bool audit_job(struct keeper *k, struct slice *slice)
 	return audit_step(&k->audit, slice);
 }
 
-/* One slice; true: it has more to do in this tick. */
+/* Does one slice. Returns true when there is more to do in this tick. */
 typedef bool job_fn(struct keeper *k, struct slice *slice);
 
 enum job { JOB_STALE, JOB_EXPIRE, JOB_DRAIN, JOB_COMPACT, JOB_AUDIT, JOBS };

@@ -3,7 +3,7 @@
 
 #include "shared/base/assert.h"
 
-/* Cursor with a sticky error, looked at once at the end. */
+/* A cursor with a sticky error, which is looked at once, at the end. */
 struct cursor {
 	const char *p, *end;
 	bool bad;
@@ -35,7 +35,7 @@ static void expect(struct cursor *c, char what)
 		c->bad = true;
 }
 
-/* The raw text between the quotes: an escaped lastRefTime is not one. */
+/* Returns the raw text between the quotes. Escapes are not resolved: nobody escapes a number. */
 static struct str take_string(struct cursor *c)
 {
 	struct str s = { NULL, 0 };
@@ -61,7 +61,8 @@ static struct str take_word(struct cursor *c)
 	return s;
 }
 
-/* Counts brackets of either kind; their pairing is not our concern. */
+/* Goes behind an object or an array that is of no interest. Brackets of both kinds are counted
+ * together: whether they pair does not matter. */
 static void skip_nested(struct cursor *c)
 {
 	unsigned depth = 0;

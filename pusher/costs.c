@@ -6,7 +6,7 @@ static uint32_t costs_place(uint64_t hash)
 	return (uint32_t)hash & (COSTS_ENTRIES - 1);
 }
 
-/* 0 is an empty place. */
+/* What a place holds to know its service again; never 0, which marks an empty place. */
 static uint32_t costs_tag(uint64_t hash)
 {
 	return (uint32_t)(hash >> 32) | 1U;

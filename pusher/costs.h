@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* costs.h - what the rounds of each service took of late, to say what the next one will.
  *
- * A table of COSTS_ENTRIES, by the seeded hash of the service: the newest of a place stays, who was displaced is unknown again.
- * A round that takes less than the one before lowers the figure by half only, so that one which is dear now and then counts as
- * dear. Process-private; 64 KB. */
+ * It is a table of COSTS_ENTRIES places, found by the seeded hash of the service. The newest
+ * service of a place displaces the one before, which is unknown then. A round that takes less than
+ * the one before lowers the figure by half at most, so that a service which is dear now and then
+ * counts as dear. The table is private to the process and takes 64 KB. */
 #ifndef PUSHER_COSTS_H
 #define PUSHER_COSTS_H
 
@@ -11,7 +12,8 @@
 #include <stdint.h>
 
 #define COSTS_ENTRIES 8192U
-/* Of a service that is not known: more than most, so that known small ones come before it. */
+/* What a service costs that is not known: more than most do, so that services known to be small
+ * come before it. */
 #define COSTS_GUESS_US 2000U
 
 struct costs {
@@ -20,9 +22,10 @@ struct costs {
 	} list[COSTS_ENTRIES];
 };
 
-/* Microseconds. */
+/* Returns what the next round of the service probably costs, in microseconds. */
 uint32_t costs_of(const struct costs *costs, uint64_t hash);
-/* whole: the round went through to its end, for the whole audience; else it tells the least only. */
+/* Notes what a round took. `whole` says that it went to its end for the whole audience; any other
+ * one tells only the least that a round takes. */
 void costs_note(struct costs *costs, uint64_t hash, uint64_t us, bool whole);
 
 #endif

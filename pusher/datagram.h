@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* datagram.h - the bytes of one push, shared by all subscribers that get the same ones.
  *
- * Counted references: the round that encoded them holds one, so does each delivery that may have to send
- * them again. The set knows how many bytes are kept; past its limit new datagrams are still made (they must
- * be sent) but say keep == false: deliveries then do not hold them, and a resend is encoded anew from the
- * state of that moment. So the memory of the pusher stays bounded however many services change.
+ * References are counted: the round that encoded the bytes holds one, and so does each delivery
+ * that may have to send them again. The set knows how many bytes are kept. Past its limit new
+ * datagrams are still made, since they must be sent, but they say keep == false: deliveries do not
+ * hold them, and a resend is encoded anew from the state of that moment. So the memory of the
+ * pusher stays bounded however many services change.
  *
- * The set also answers "is there a live push with this lastRefTime?", which tells an ACK from a foreign
- * address from one nobody waits for. */
+ * The set also answers "is there a live push with this lastRefTime?", which tells an ACK from a
+ * foreign address from one nobody waits for. */
 #ifndef PUSHER_DATAGRAM_H
 #define PUSHER_DATAGRAM_H
 
@@ -35,10 +36,10 @@ struct datagrams {
 };
 
 void datagrams_init(struct datagrams *set, uint64_t bytes_max);
-/* Copies the bytes; one reference for the caller. NULL when malloc refuses. */
+/* Copies the bytes. The caller gets one reference, or NULL when there is no memory. */
 struct datagram *datagram_new(struct datagrams *set, uint64_t key, struct str bytes);
 struct datagram *datagram_hold(struct datagram *datagram);
-/* Clears the pointer; NULL inside is fine. The last one frees. */
+/* Gives a reference back and clears the pointer, which may be NULL. The last reference frees. */
 void datagram_release(struct datagrams *set, struct datagram **datagram);
 bool datagrams_live(const struct datagrams *set, uint64_t key);
 

@@ -15,9 +15,9 @@
 #include "shared/registry/subscribers.h"
 #include "shared/shm/fault.h"
 
-/* Pacing may move a datagram this far into the future; further is left owed. */
+/* Pacing may delay a datagram for so long; what would have to wait longer is left owed. */
 #define DELAY_LIMIT_MS (INFLIGHT_DELAY_MAX_MS - 10)
-/* What is due is sent and given up for so long at a time. */
+/* deliver_due() sends and gives up for so long at a time. */
 #define DUE_MS 2U
 
 int deliver_init(struct deliver *d, struct registry *reg, const struct config *config, int fd, uint32_t overflow)
@@ -40,7 +40,8 @@ static void drop_entry(struct deliver *d, struct inflight_entry *entry)
 	inflight_remove(d->inflight, entry);
 }
 
-/* An ACK that comes now is late, or a repeat. */
+/* The delivery leaves the table. An ACK that comes for it from now on is late, or a repeat, and
+ * recent.h tells which. */
 static void forget_entry(struct deliver *d, struct inflight_entry *entry, bool acked)
 {
 	if (entry->tries > 0)
@@ -62,7 +63,8 @@ static void drop_first_out(struct deliver *d, unsigned n)
 	ROSTER_ASSERT(d->out_count > 0 || d->out_bytes == 0);
 }
 
-/* The entry an item belongs to: NULL when its ACK came while the item waited for the socket. */
+/* Returns the entry that an item belongs to, or NULL when its ACK came, or a newer push, while the
+ * item waited for the socket. */
 static struct inflight_entry *entry_of_item(struct deliver *d, const struct deliver_item *item)
 {
 	struct inflight_entry *entry = inflight_find(d->inflight, item->shard, item->sub_id);
@@ -105,7 +107,9 @@ void deliver_owe(struct deliver *d, uint8_t shard)
 
 typedef int mark_fn(struct registry *reg, uint32_t shard, const struct delivery *d, uint32_t count);
 
-/* One hold for each run of the same shard; a round's deliveries all are of one. */
+/* Marks all with one hold of the lock for each run of the same shard. The deliveries of a round are
+ * all of one shard, so that a batch costs one hold as a rule. A mark that fails is not made up for:
+ * the subscriber seems to be behind, and gets a state twice at worst. */
 static void mark_runs(struct deliver *d, mark_fn *fn, const struct delivery *list, const uint8_t *shards, unsigned count)
 {
 	unsigned from, to;
@@ -200,7 +204,7 @@ static void settle_failed(struct deliver *d, struct deliver_item *item, bool too
 	          item->datagram->len, strerror(errno));
 	if (entry != NULL)
 		forget_entry(d, entry, false);
-	/* Nothing more is owed for it; the next change tries again. */
+	/* With two tries noted nothing more is owed for this state; the next change tries again. */
 	item->tries = 2;
 	mark_items_sent(d, item, 1, clock_mono_ms());
 	drop_first_out(d, 1);
@@ -299,7 +303,8 @@ void deliver_push(struct deliver *d, uint8_t shard, const struct subscriber_view
 	};
 	uint32_t wait_ms;
 
-	/* Room for all that stands in the batch, so that nothing can be refused after it was sent. */
+	/* Room is reserved for all that stands in the batch, since settle_sent() enters them after
+	 * they were sent, when nothing can be refused any more. */
 	if (d->out_count == UDP_BATCH || inflight_reserve(d->inflight, UDP_BATCH + 1) < 0) {
 		deliver_owe(d, shard);
 		return;
@@ -370,7 +375,7 @@ static void give_up_entry(struct deliver *d, struct inflight_entry *entry)
 	forget_entry(d, entry, false);
 }
 
-/* The wait of the oldest one is over. */
+/* The oldest delivery has waited long enough: it is sent again, as its pace allows, or given up. */
 static void expire_wait(struct deliver *d, struct inflight_entry *entry, uint64_t now_ms)
 {
 	uint32_t wait_ms;
@@ -378,7 +383,7 @@ static void expire_wait(struct deliver *d, struct inflight_entry *entry, uint64_
 	if (entry->tries >= 2) {
 		give_up_entry(d, entry);
 	} else if (entry->datagram == NULL) {
-		/* Its bytes are gone: the tour sends the state of now, as the second try. */
+		/* Its bytes were not kept: a tour sends the state of then, as the second try. */
 		deliver_owe(d, entry->shard);
 		forget_entry(d, entry, false);
 	} else if ((wait_ms = reserve_pace(d, entry->address, entry->port)) == 0) {
@@ -456,7 +461,7 @@ static void accept_ack(struct deliver *d, struct inflight_entry *entry, uint64_t
 	forget_entry(d, entry, true);
 }
 
-/* An ACK that no push waits for. */
+/* Says how an ACK counts that no push waits for. */
 static enum metric stray_of(const struct deliver *d, const uint8_t address[16], uint16_t port, uint64_t key)
 {
 	switch (recent_find(d->recent, address, port, key)) {
@@ -470,7 +475,7 @@ static enum metric stray_of(const struct deliver *d, const uint8_t address[16], 
 	return datagrams_live(&d->datagrams, key) ? METRIC_PUSH_ACK_FOREIGN : METRIC_PUSH_ACK_UNKNOWN;
 }
 
-/* Those in flight that it acknowledges, `most` at most. Returns how many. */
+/* Clears the deliveries that the ACK acknowledges, `most` at most. Returns how many. */
 static unsigned clear_acked(struct deliver *d, const struct deliver_ack *ack, unsigned most)
 {
 	uint64_t now_ms = clock_mono_ms();
@@ -479,7 +484,8 @@ static unsigned clear_acked(struct deliver *d, const struct deliver_ack *ack, un
 
 	for (entry = inflight_match(d->inflight, ack->address, ack->port, ack->key); entry != NULL && n < most; entry = next) {
 		next = inflight_match_next(d->inflight, entry);
-		/* One that still waits for its turn was not sent: the ACK means another of the same socket. */
+		/* What still waits for its turn was not sent: the ACK means another one of the same
+		 * socket. */
 		if (entry->tries == 0)
 			continue;
 		accept_ack(d, entry, now_ms);
@@ -488,6 +494,9 @@ static unsigned clear_acked(struct deliver *d, const struct deliver_ack *ack, un
 	return n;
 }
 
+/* Works on the ACKs that were read, up to DELIVER_ACK_SHARE deliveries. An ACK stays the first of
+ * the rest until a search for it found fewer deliveries than were allowed: then there are no
+ * more. */
 static void clear_rest(struct deliver *d)
 {
 	unsigned left = DELIVER_ACK_SHARE, n;
@@ -509,6 +518,7 @@ static void clear_rest(struct deliver *d)
 		flush_acked(d);
 }
 
+/* A text that is no ACK counts as one with the key 0, which no push has: it is a stray. */
 static void on_ack_datagram(void *arg, const uint8_t address[16], uint16_t port, struct str text)
 {
 	struct deliver *d = arg;
@@ -556,7 +566,8 @@ void deliver_recover(struct deliver *d, uint8_t shard, const struct subscriber_v
 		return;
 	memcpy(fields.address, sub->address, 16);
 	fields.counted = inflight_match(d->inflight, sub->address, sub->port, sub->push_key) == NULL;
-	/* A resend is owed at once; those that had both datagrams wait once more from now on. */
+	/* Who is owed a resend gets it at once. Who had both datagrams waits once more from now on,
+	 * since nobody knows how much of its wait is left. */
 	if (sub->tries < 2) {
 		inflight_wait_first(d->inflight, inflight_add(d->inflight, &fields));
 	} else {

@@ -9,8 +9,8 @@
 #include "shared/config/config.h"
 #include "shared/registry/registry_pusher.h"
 
-#define LONG_STREAK 32U
-#define RETRY_MS 100U
+#define LONG_STREAK 32U /* services in a row make a long queue */
+#define RETRY_MS 100U   /* after a lock that could not be had */
 
 void drain_init(struct drain *drain, struct registry *reg, const struct config *config)
 {
@@ -23,7 +23,8 @@ void drain_wake(struct drain *drain, uint64_t rings)
 {
 	uint64_t bits = queue_take_dirty(drain->reg->seg, QUEUE_PUSHER);
 
-	/* Each new bit rings once: more rings than bits came from somebody else. */
+	/* Each writer that sets a bit rings once. More rings than bits came from somebody else: the
+	 * master, after the death of a child. */
 	if (rings > (uint64_t)__builtin_popcountll(bits)) {
 		bits = UINT64_MAX;
 		drain_reload(drain);
@@ -36,6 +37,7 @@ void drain_reload(struct drain *drain)
 	memset(drain->due_ms, 0, sizeof drain->due_ms);
 }
 
+/* Takes one service of the shard, or notes when there may be one. */
 static bool take_from_shard(struct drain *drain, unsigned shard, uint64_t now_ms, struct changed_service *changed_r)
 {
 	uint64_t wait_ms = UINT64_MAX;

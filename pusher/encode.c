@@ -11,10 +11,11 @@
 #define LEVEL_SMALL 6
 #define LEVEL_FAST 1
 #define KEEP_BYTES (1U << 20)
-/* Tried at a time; a packet from PIECES_LONG of them on gets a slice of its own for the whole. */
+/* A text is tried in pieces of so many bytes; one of PIECES_LONG pieces or more is packed in a
+ * slice of its own. */
 #define PIECE_BYTES (128U << 10)
 #define PIECES_LONG 4U
-/* What a piece costs more than it would as a part of the whole, at least. */
+/* A piece packed alone is longer by so much, at least, than as a part of the whole. */
 #define PIECE_OVERHEAD 512U
 
 int packers_init(struct packers *packers)
@@ -79,8 +80,10 @@ void encoder_forget(struct encoder *encoder)
 
 /* ---- packing --------------------------------------------------------------------- */
 
-/* ERR_TOO_BIG: the whole would be too long, or take too long. A text that has much to say again from more than a piece before
- * seems longer than it is, which matters little as long as there is time: the room for error shrinks with the length. */
+/* Finds out whether it is worth while to pack the text. ERR_TOO_BIG: the whole would be too long,
+ * or take too long. A text that repeats what stands more than a piece before seems longer than it
+ * is. For a short text that is allowed for, since packing it in vain takes little time: the
+ * allowance shrinks as the length grows. */
 static int try_pieces(struct encoder *encoder, struct str text)
 {
 	size_t most = ENCODE_BYTES_MAX + (ENCODE_TEXT_MAX - text.n) / 16, sum = 0;
@@ -117,7 +120,7 @@ static int pack_packet(struct encoder *encoder, bool fast, struct str *bytes_r)
 	return ret;
 }
 
-/* D is `escaped` and, to be escaped here, data. */
+/* D consists of `escaped`, which stands there as it is sent, and of data, which is escaped here. */
 static int finish_packet(struct encoder *encoder, struct str escaped, struct str data, uint64_t key, bool fast,
                          struct str *bytes_r)
 {
@@ -152,6 +155,7 @@ int encode_packet(struct encoder *encoder, struct str data, uint64_t key, bool f
 
 /* ---- hosts ----------------------------------------------------------------------- */
 
+/* Escapes in pieces with pauses between; the unescaped text is not needed afterwards. */
 static int escape_hosts(struct encoder *encoder)
 {
 	struct breath breath = { 0 };
@@ -185,7 +189,8 @@ static int render_hosts(struct encoder *encoder, const struct encode_job *job, s
 	return ret == 0 && buf_failed(&encoder->escaped) ? ERR_NOMEM : ret;
 }
 
-/* Into encoder->escaped and ->shape, unless they stand there. */
+/* Puts the hosts into encoder->escaped and ->shape, unless they stand there from the call
+ * before. */
 static int hosts_for(struct encoder *encoder, const struct encode_job *job, struct encode_checksum *checksum_r)
 {
 	struct pick pick;
@@ -227,6 +232,7 @@ static int write_known(struct encoder *encoder, const struct encode_job *job, st
 	return buf_failed(&encoder->metadata) ? ERR_NOMEM : 0;
 }
 
+/* Of a service that is switched off a client learns nothing but when to ask again. */
 static void write_disabled(struct buf *b, const struct encode_job *job)
 {
 	BUF_LIT(b, "{\"name\":");

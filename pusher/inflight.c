@@ -20,7 +20,9 @@ struct list {
 	uint32_t first, last;
 };
 
-/* The tables grow by one bucket an entry (split.h). by_key has one entry of each key only; the others of that key hang on it. */
+/* Both tables grow by one bucket an entry (split.h). In by_key stands one entry of each key only;
+ * the others of that key hang on it in a list, so that many with the same key make no long
+ * bucket. */
 struct inflight {
 	struct inflight_entry *entries;
 	uint32_t *by_sub, *by_key; /* room for capacity buckets each */
@@ -83,7 +85,7 @@ static void unlink_sub(struct inflight *f, uint32_t i)
 	*link = entry->next_sub;
 }
 
-/* The place that points to the entry of by_key with that key, or the end of its bucket. */
+/* Returns the place that points to the entry of by_key with that key, or the end of its bucket. */
 static uint32_t *key_link(struct inflight *f, const uint8_t address[16], uint16_t port, uint64_t key)
 {
 	uint32_t *link = &f->by_key[bucket_of_key(f, address, port, key)];
@@ -115,7 +117,7 @@ static void link_key(struct inflight *f, uint32_t i)
 		f->entries[entry->next_same].prev_same = i;
 }
 
-/* The first of its key hands its place over. */
+/* When the first of its key leaves, the next one takes its place in the bucket. */
 static void unlink_key(struct inflight *f, uint32_t i)
 {
 	struct inflight_entry *entry = &f->entries[i];
@@ -237,7 +239,7 @@ static int resize_all(struct inflight *f, uint32_t capacity)
 	return 0;
 }
 
-/* With nothing in it. */
+/* Makes both tables and the array as they are with nothing in flight. */
 static void clear_tables(struct inflight *f)
 {
 	ROSTER_ASSERT(f->count == 0 && f->delayed == 0 && f->lists[LIST_WAITING].first == NONE);
@@ -296,7 +298,7 @@ void inflight_trim(struct inflight *f)
 {
 	if (f->count > 0 || f->capacity == CAPACITY_MIN)
 		return;
-	/* Refused to shrink: what is there is at least as long. */
+	/* If memory is refused, what is there is at least as long, and only used in part. */
 	if (resize_all(f, CAPACITY_MIN) < 0)
 		f->capacity = CAPACITY_MIN;
 	clear_tables(f);
@@ -388,6 +390,7 @@ void inflight_delay(struct inflight *f, struct inflight_entry *entry, uint64_t n
 
 	ROSTER_ASSERT(due_ms <= now_ms + INFLIGHT_DELAY_MAX_MS);
 	list_leave(f, i);
+	/* Nobody turned the wheel while it was empty. */
 	if (f->delayed == 0)
 		f->tick = now_ms / WHEEL_MS;
 	if (tick < f->tick)

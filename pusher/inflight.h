@@ -1,16 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* inflight.h - pushes that wait: for their ACK, or for their turn (pacing).
  *
- * One entry a subscriber at most: a newer push replaces the older one. Found two ways, by subscriber and by
- * what an ACK shows (address, port, lastRefTime); subscribers that share a socket share the second key, so
- * one ACK finds all of them.
+ * A subscriber has one entry at most: a newer push replaces the older one. Entries are found in two
+ * ways, by subscriber and by what an ACK shows (address, port, lastRefTime). Subscribers that share
+ * a socket may share the second key, so that one ACK finds all of them.
  *
- * Time: the wait for an ACK is the same for all, so a first-in first-out list is the whole timer: the
+ * The wait for an ACK is the same for all, so a first-in first-out list is the whole timer: the
  * oldest send stands first. Delayed entries stand in a wheel of 512 slots of 4 ms.
  *
- * Entries live in one array that grows by doubling, its tables bucket by bucket: no call takes long, however many there are,
- * or share a key. A pointer to an entry is good until the next inflight_reserve(). About 120 bytes an entry, hash buckets
- * included. Process-private: what must outlive the process stands in the subscribers themselves (deliver.h). */
+ * Entries live in one array that grows by doubling; its tables grow bucket by bucket. So no call
+ * takes long, however many entries there are, or share a key. A pointer to an entry is good until
+ * the next inflight_reserve(). An entry takes about 120 bytes, hash buckets included. All of it is
+ * private to the process: what must outlive it stands in the subscribers themselves (deliver.h). */
 #ifndef PUSHER_INFLIGHT_H
 #define PUSHER_INFLIGHT_H
 
@@ -46,35 +47,37 @@ struct inflight_entry {
 int inflight_new(uint64_t seed, struct inflight **inflight_r) MUST_CHECK;
 void inflight_free(struct inflight **inflight);
 uint32_t inflight_count(const struct inflight *inflight);
-/* Room for that many more; moves entries. ERR_NOMEM. */
+/* Makes room for that many more; may move all entries. ERR_NOMEM. */
 int inflight_reserve(struct inflight *inflight, uint32_t more) MUST_CHECK;
 /* Gives memory back when nothing is in flight. */
 void inflight_trim(struct inflight *inflight);
 
 struct inflight_entry *inflight_find(struct inflight *inflight, uint8_t shard, uint64_t sub_id);
-/* Any entry an ACK from there with that key would clear; NULL: none (left). */
+/* An entry that an ACK from there with that key would clear; NULL when there is none. */
 struct inflight_entry *inflight_match(struct inflight *inflight, const uint8_t address[16], uint16_t port, uint64_t key);
-/* The next one the same ACK would clear; take it before the entry is removed. */
+/* The next one that the same ACK would clear; to be asked for before the entry is removed. */
 struct inflight_entry *inflight_match_next(struct inflight *inflight, const struct inflight_entry *entry);
 
-/* A copy of the public fields, in no list yet. Room must have been reserved and the subscriber not be in. */
+/* Enters a copy of the public fields, which is in no list yet. Room must have been reserved, and
+ * the subscriber must have no entry. */
 struct inflight_entry *inflight_add(struct inflight *inflight, const struct inflight_entry *fields);
 void inflight_remove(struct inflight *inflight, struct inflight_entry *entry);
 
-/* Leaves its list and goes to the end of the waiting ones; sent_ms must not fall from call to call. */
+/* The entry leaves its list and goes to the end of those that wait for an ACK; sent_ms must not
+ * fall from call to call. */
 void inflight_wait(struct inflight *inflight, struct inflight_entry *entry);
-/* To the front of them: its wait is over already. */
+/* The entry goes to the front of them: its wait is over already. */
 void inflight_wait_first(struct inflight *inflight, struct inflight_entry *entry);
-/* Into the wheel; due_ms at most INFLIGHT_DELAY_MAX_MS ahead. */
+/* The entry goes into the wheel; due_ms is INFLIGHT_DELAY_MAX_MS ahead at most. */
 void inflight_delay(struct inflight *inflight, struct inflight_entry *entry, uint64_t now_ms, uint64_t due_ms);
-/* Out of every list, still found: its datagram is about to be sent. */
+/* The entry leaves every list and is still found: its datagram is about to be sent. */
 void inflight_hold(struct inflight *inflight, struct inflight_entry *entry);
 
-/* The one that waits for its ACK for the longest. NULL: none waits. */
+/* The entry that has waited for its ACK for longest; NULL when none waits. */
 struct inflight_entry *inflight_oldest(struct inflight *inflight);
-/* A delayed one whose time has come. */
+/* A delayed entry whose time has come; NULL when there is none. */
 struct inflight_entry *inflight_due(struct inflight *inflight, uint64_t now_ms);
-/* When the next delayed one is due, UINT64_MAX: there is none. */
+/* When the next delayed entry is due; UINT64_MAX when there is none. */
 uint64_t inflight_next_due(const struct inflight *inflight);
 
 #endif

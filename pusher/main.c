@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* main.c - the pusher: what wakes it.
  *
- * That is the change queue's eventfd, an ACK, the next due time, and what every child hears of
- * (shared/process/child.h). The work itself is schedule.h. On SIGTERM the rounds under way are
- * finished; what is still owed stands in the segment and is made by the next pusher. */
+ * It wakes for the eventfd of the change queue, for ACKs, for the next due time, and for what every
+ * child hears of (shared/process/child.h). The work itself is schedule.h. On SIGTERM the rounds
+ * under way are finished; what is still owed stands in the segment, and the next pusher sends
+ * it. */
 #include <ev.h>
 #include <unistd.h>
 
@@ -14,12 +15,14 @@
 #include "shared/process/process.h"
 #include "shared/registry/registry.h"
 
-/* The socket's buffer is full and nobody ends it: the round is left to the next pusher. */
+/* If the buffer of the socket stays full for so long at the stop, the rounds are left to the next
+ * pusher. */
 #define STOP_LIMIT_MS 1000U
-/* No event says that the kernel has memory for datagrams again (ENOBUFS). */
+/* No event tells when a socket that gave ENOBUFS can send again, so it is tried after a while. */
 #define SHORT_RETRY_S 0.005
-/* After a wake-up the next one is heard only that much later, or after a quarter of push.delay: a stream of changes
- * must not cost a wake-up each. Nothing is late by it, since no change is due before push.delay. */
+/* After a wake-up no other one is heard for so long, or for a quarter of push.delay if that is
+ * less: a stream of changes must not cost a wake-up each. Nothing is late by it, since no change is
+ * due before push.delay is over. */
 #define DEAF_MAX_MS 50U
 
 struct pusher {
@@ -41,7 +44,8 @@ static void set_due(struct pusher *pusher, double seconds)
 	ev_timer_start(pusher->loop, &pusher->due);
 }
 
-/* Half a millisecond over: the clock is cut to whole ones, and waking too early would be for nothing. */
+/* Says what wakes the loop next. Half a millisecond is added to a wait: the clock is cut to whole
+ * ones, and waking too early would be for nothing. */
 static void plan_wakeup(struct pusher *pusher, bool more)
 {
 	const struct schedule *schedule = &pusher->schedule;
@@ -111,7 +115,7 @@ static void on_wake(struct ev_loop *loop, ev_io *io, int events)
 	uint64_t rings;
 
 	(void)loop, (void)events;
-	/* Read before the word is taken: a change in between rings again. */
+	/* The eventfd is read before the word is taken: a change in between rings again. */
 	if (read(io->fd, &rings, sizeof rings) == (ssize_t)sizeof rings) {
 		schedule_wake(&pusher->schedule, rings);
 		run_schedule(pusher);
@@ -124,7 +128,7 @@ static void on_acks(struct ev_loop *loop, ev_io *io, int events)
 	struct pusher *pusher = io->data;
 
 	(void)loop, (void)events;
-	/* The time planned for may now be too early, never too late: it stays. */
+	/* The wake-up that is planned may now be too early, but never too late, so it stays. */
 	schedule_receive(&pusher->schedule);
 }
 
@@ -210,8 +214,7 @@ static const struct child_hooks pusher_hooks = {
 
 int pusher_main(struct process *proc)
 {
-	/* Too large for a stack; most of its tables are never touched (schedule.h). */
-	static struct pusher pusher;
+	static struct pusher pusher; /* too large for a stack; most of its tables are never touched (schedule.h) */
 
 	pusher.proc = proc;
 	return child_run(proc, &pusher_hooks, &pusher);

@@ -41,7 +41,8 @@ static uint32_t busy_slots(const struct pace *pace, uint64_t now_ns)
 	return busy;
 }
 
-/* A table for what is busy and as much again and room; those at rest are left out. */
+/* Makes a table with four places for each busy destination, as far as SLOTS_MAX allows; those at
+ * rest are left out. */
 static int rebuild(struct pace *pace, uint64_t now_ns)
 {
 	uint32_t busy = busy_slots(pace, now_ns), size = SLOTS_MIN, i;
@@ -88,11 +89,12 @@ void pace_free(struct pace **pace)
 
 void pace_trim(struct pace *pace, uint64_t now_us)
 {
-	/* Refused: the large table simply stays. */
+	/* If memory is refused, the large table stays. */
 	if (pace->size > SLOTS_MIN && busy_slots(pace, now_us * 1000) == 0)
 		(void)!rebuild(pace, now_us * 1000);
 }
 
+/* The clock of a socket, or without a port that of the whole address. */
 static struct clock_slot *clock_of(struct pace *pace, const uint8_t address[16], const uint16_t *port)
 {
 	uint8_t text[18];
@@ -113,6 +115,7 @@ static struct clock_slot *clock_of(struct pace *pace, const uint8_t address[16],
 	return slot;
 }
 
+/* How far ahead of its clock a destination may be sent to. */
 static uint64_t burst_ns(uint64_t rate)
 {
 	uint64_t by_time = PACE_BURST_MS * 1000000ULL;

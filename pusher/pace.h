@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* pace.h - how fast one socket and one address may be sent to.
  *
- * A virtual clock a destination (the next datagram's scheduled time): a datagram may leave up to
- * PACE_BURST_MS ahead of it, so short bursts pass at once and longer ones are spread at the rate.
- * A place is reserved by asking: the answer is how long to wait, and the caller must then send.
- * Destinations at rest are forgotten when the table is full, so it stays as large as one burst. */
+ * Each destination has a virtual clock: the scheduled time of its next datagram. A datagram may
+ * leave up to PACE_BURST_MS ahead of it, so short bursts pass at once and longer ones are spread at
+ * the rate. Who asks reserves a place: the answer is how long to wait, and the caller must then
+ * send. Destinations at rest are forgotten when the table is full, so it stays as large as one
+ * burst. */
 #ifndef PUSHER_PACE_H
 #define PUSHER_PACE_H
 
@@ -24,10 +25,11 @@ struct pace_rates {
 
 int pace_new(uint64_t seed, struct pace **pace_r) MUST_CHECK;
 void pace_free(struct pace **pace);
-/* 0: send now; else wait that many ms; PACE_REFUSED (nothing reserved): longer than max_ms, or no memory. */
+/* Returns how many ms to wait before the datagram is sent; 0: it may leave now. PACE_REFUSED: that
+ * would be longer than max_ms, or there is no memory, and nothing is reserved. */
 uint32_t pace_reserve(struct pace *pace, const struct pace_rates *rates, const uint8_t address[16], uint16_t port,
                       uint64_t now_us, uint32_t max_ms);
-/* Gives the memory of a large burst back. */
+/* Gives the memory of a large burst back once every destination is at rest. */
 void pace_trim(struct pace *pace, uint64_t now_us);
 
 #endif

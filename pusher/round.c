@@ -85,12 +85,12 @@ static void store_checksum(struct round *round, const struct encode_checksum *ch
 		return;
 	memcpy(view->checksum, checksum->md5, sizeof view->checksum);
 	view->has_checksum = true;
-	/* Only a shortcut for other readers: not being stored costs them the computation. */
+	/* It is a shortcut for other readers: if it is not stored, they compute it themselves. */
 	if (!view->loose && registry_store_checksum(round->tools->reg, &key, view->stamp.id, view->content, checksum->md5) < 0)
 		log_debug("op=store-checksum result=refused");
 }
 
-/* NULL with 0: no datagram can hold it. */
+/* Returns 0 with a datagram of NULL when no datagram can hold the view. */
 static int encode_view(struct round *round, struct str clusters, bool grouped, struct datagram **datagram_r)
 {
 	struct round_tools *tools = round->tools;
@@ -118,7 +118,7 @@ static int encode_view(struct round *round, struct str clusters, bool grouped, s
 	return *datagram_r == NULL ? ERR_NOMEM : 0;
 }
 
-/* Until rounds.h lets it go on. */
+/* A round with many bytes of views stands still here until rounds.h lets it go on. */
 static int await_memory(struct round *round)
 {
 	round->full = round->views.bytes > ROUND_VIEW_BYTES;
@@ -143,7 +143,9 @@ static int make_view(struct round *round, const struct view_wish *wish, struct p
 	return 0;
 }
 
-/* What is refused because of its source is not looked at any further. */
+/* Finds out what the subscriber asks for and whether a view of it may be made. A source that has
+ * used up its share is refused first, before its text is matched with the clusters, which takes
+ * time. */
 static int make_wish(struct round *round, const struct subscriber_view *sub, const struct views_limits *limits,
                      struct view_wish *wish_r, enum views_refusal *why_r)
 {
@@ -204,7 +206,7 @@ bool round_owes(const struct subscriber_view *sub, uint64_t changed)
 	return (sub->flags & SUBSCRIBER_PUSH) != 0 && (sub->sent_revision < changed || deliver_resend_owed(sub));
 }
 
-/* 0: nothing to send; else which try it is. */
+/* Returns which try a push to the subscriber would be; 0 when nothing is to be sent to it. */
 static uint8_t try_for(struct round *round, const struct subscriber_view *sub, bool zombie)
 {
 	const struct inflight_entry *entry = inflight_find(round->tools->deliver->inflight, round->shard, sub->id);
@@ -215,7 +217,7 @@ static uint8_t try_for(struct round *round, const struct subscriber_view *sub, b
 		return 1;
 	if (round->owed)
 		return deliver_resend_owed(sub) && entry == NULL ? 2 : 0;
-	/* A subscriber nothing was ever sent to knows the state of its poll only. */
+	/* A subscriber that was never sent anything knows only the state of its poll. */
 	return !zombie && sub->push_key == 0 ? 1 : 0;
 }
 
@@ -244,14 +246,16 @@ static void send_view(struct round *round, const struct subscriber_view *sub, co
 		leave_out_subscriber(round, sub, REGISTRY_TRIES_OVERSIZE);
 }
 
-/* Left behind. When the round is to end, the next pause says so. */
+/* The subscriber stays behind. A round that is to end (ERR_GONE) needs no tour because of it: the
+ * next pause ends it, and the caller sees to those who are left. */
 static void fail_view(struct round *round, int err)
 {
 	if (err != ERR_GONE)
 		deliver_owe(round->tools->deliver, round->shard); /* no memory */
 }
 
-/* False: its view was made, with a pause; the subscriber is to be read again. */
+/* Returns false when the view was made just now and there was a pause meanwhile: then the
+ * subscriber is to be read again. */
 static bool send_to(struct round *round, const struct subscriber_view *sub, uint8_t tries)
 {
 	struct views_limits limits = { round->tools->config->push_views, round->tools->config->push_views_source };
@@ -303,7 +307,8 @@ static void drop_zombies(struct round *round)
 	zombies_drop(&round->zombies, round->tools->reg, round->shard, round->tools->config->push_subscriber_life_ms);
 }
 
-/* Those behind `last`; without it, the ones that were to be read at `begin`. */
+/* Sets the cursor back to those who come after `last`, or to where it was at `begin` when nobody
+ * was dealt with. */
 static void read_again(struct round *round, const struct audience_cursor *begin, const struct subscriber_view *last)
 {
 	round->cursor = *begin;
@@ -311,7 +316,8 @@ static void read_again(struct round *round, const struct audience_cursor *begin,
 		round->cursor = (struct audience_cursor){ .at = { .off = last->off, .id = last->id } };
 }
 
-/* Each is considered by what was read after the last pause. */
+/* Considers each subscriber by what was read after the last pause; after another one the rest of
+ * the batch is read again. */
 static int visit_subscribers(struct round *round, const struct audience_cursor *begin, int n)
 {
 	const struct subscriber_view *last = NULL;
@@ -430,7 +436,8 @@ static void round_main(void *arg)
 	}
 }
 
-/* Who subscribes after the change has read it, so that a service without an audience need not be copied. */
+/* Who subscribes after the change reads the new state by doing so; so a service without an audience
+ * need not be copied. The round counts all the same. */
 bool round_is_needed(struct round_tools *tools, const struct name_copy *name)
 {
 	struct service_key key = name_copy_key(name);
@@ -471,7 +478,7 @@ bool round_step(struct round *round, uint64_t slice_us, bool gone)
 	ROSTER_ASSERT(round->fiber != NULL);
 	round->slices++;
 	over = fiber_run(round->fiber, slice_us, gone);
-	/* One more, so that each slice counts. */
+	/* One is added so that each slice counts, however short it was. */
 	round->used_us += clock_cpu_us() - begun_us + 1;
 	if (over)
 		round->fiber = NULL;

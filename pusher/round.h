@@ -1,22 +1,26 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* round.h - one service's push to its whole audience, in slices.
  *
- * A service that nobody subscribed to gets none (round_is_needed). Else it is read once; each distinct view of it (grouped or
- * bare names, clusters text) is encoded and packed once, under an R (lastRefTime) of its own: two subscriptions of one socket
- * with other clusters are two pushes with an ACK each. How many views there may be: views.h. Who asks for one more is not
- * pushed to and told so by its next poll (REGISTRY_TRIES_VIEWS), as is who could not read what it would get.
+ * A service that nobody subscribed to gets no round (round_is_needed). Else it is read once; each
+ * distinct view of it (grouped or bare names, text of clusters) is encoded and packed once, under
+ * an R (lastRefTime) of its own: two subscriptions of one socket with different clusters are two
+ * pushes with an ACK each. The number of views is limited (views.h). Who asks for one more is not
+ * pushed to and told so by its next poll (REGISTRY_TRIES_VIEWS), as is who could not read what it
+ * would get.
  *
- * A round is a fiber (fiber.h): a slice ends when its time is over, or with a batch of 64 subscribers. Between slices the caller
- * reads ACKs, so that they do not pile up in the kernel, stops while the socket takes no more, and gives others their turns.
- * Everything that a round works with is its own, but for the batch of datagrams (deliver.h), which the caller sends first.
- * Subscribers that were read before a pause are read again: what was sent to them may have been acknowledged or sent again.
+ * A round is a fiber (fiber.h): a slice ends when its time is over, or with a batch of 64
+ * subscribers. Between slices the caller reads ACKs, so that they do not pile up in the kernel,
+ * stops while the socket takes no more, and gives others their turns. Everything that a round works
+ * with is its own, except the batch of datagrams (deliver.h), which the caller sends first.
+ * Subscribers that were read before a pause are read again: what was sent to them may have been
+ * acknowledged or sent again.
  *
- * Two kinds: after a change, everybody alive gets the new state, except those it was sent to already
- * (by a tour, or because two changes were read at once). Owed (tour.h): only those behind and those
- * whose resend is owed.
+ * There are two kinds. After a change everybody alive gets the new state, except those it was sent
+ * to already (by a tour, or because two changes were read at once). A round that is owed (tour.h)
+ * sends only to those who are behind and those whose resend is owed.
  *
- * A change during the round relinks the service in the change queue and starts the next merge; its round begins when this one is
- * over (rounds.h). */
+ * A change during the round relinks the service in the change queue and starts the next merge; its
+ * round begins when this one is over (rounds.h). */
 #ifndef PUSHER_ROUND_H
 #define PUSHER_ROUND_H
 
@@ -34,7 +38,7 @@
 
 #define ROUND_BATCH 64U
 #define ROUND_SLICE_US 2000U
-/* Of views; a round with more than that may have to wait before its next one. */
+/* A round whose views have more bytes than that may have to wait before it makes another one. */
 #define ROUND_VIEW_BYTES (1U << 20)
 
 struct config;
@@ -80,7 +84,7 @@ struct round {
 	uint64_t used_us; /* of the processor, by its slices */
 	uint64_t slices;
 	uint32_t instances;   /* of the service, before it is read */
-	bool waiting;         /* for memory: not to be stepped, see rounds.h */
+	bool waiting;         /* for memory: it must not be stepped, see rounds.h */
 	bool full;            /* the memory is that of views, not of instances */
 	bool cut;             /* it ended as it was told to, with somebody left over perhaps */
 	uint64_t subscribers; /* seen in this round */
@@ -90,20 +94,20 @@ struct round {
 	struct subscriber_view batch[ROUND_BATCH];
 };
 
-/* Memory for rounds, one after the other. NULL: there is none. */
+/* Makes room for rounds, one after the other. NULL when there is no memory. */
 struct round *round_new(struct round_tools *tools);
-/* Also in the middle of one: what is left stands in the segment. */
+/* Allowed in the middle of a round, too: what is left to do stands in the segment. */
 void round_free(struct round **round);
 
-/* Somebody subscribes to the service. */
+/* Does anybody subscribe to the service? */
 bool round_is_needed(struct round_tools *tools, const struct name_copy *name);
-/* False: no memory (deliver->owed asks for a tour). */
+/* Returns false when there is no memory; deliver->owed asks for a tour then. */
 bool round_begin(struct round *round, const struct round_start *start);
-/* One slice. True: it is over. `gone`: it is to end at once (round->cut); whoever was not sent to stays behind, and the caller
- * sees to it that they are found. */
+/* Does one slice. Returns true when the round is over. `gone` tells it to end at once (round->cut):
+ * whoever was not sent to stays behind, and the caller sees to it that they are found. */
 bool round_step(struct round *round, uint64_t slice_us, bool gone);
 
-/* The owed kind would send something to it. */
+/* Would a round that is owed send something to the subscriber? */
 bool round_owes(const struct subscriber_view *sub, uint64_t changed);
 
 #endif

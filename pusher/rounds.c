@@ -49,7 +49,7 @@ static uint64_t service_hash(const struct rounds *rounds, const struct name_copy
 	return XXH3_64bits_withSeed(name->text, n, rounds->tools.reg->seg->header->seed);
 }
 
-/* 64 bits under a secret seed stand for the service. */
+/* A hash of 64 bits under a secret seed stands for the service; names are not compared. */
 static struct rounds_place *place_of_service(struct rounds *rounds, uint64_t hash)
 {
 	for (unsigned i = 0; i < rounds->count; i++) {
@@ -94,6 +94,8 @@ static bool has_place_for(const struct rounds *rounds, uint64_t cost_us)
 	return cost_us <= ROUNDS_DEAR_US || count_dear(rounds) < ROUNDS_MOST / 2;
 }
 
+/* The costliest round gives its place up for one that costs cost_us, but never the oldest one, and
+ * one at a time. */
 static void ask_to_leave(struct rounds *rounds, uint64_t cost_us)
 {
 	uint64_t most_us = 2 * cost_us > ROUNDS_DEAR_US ? 2 * cost_us : ROUNDS_DEAR_US;
@@ -130,7 +132,9 @@ static void begin_in_place(struct rounds *rounds, const struct round_start *star
 		keep_spare_round(rounds, round);
 }
 
-/* Who waits: first or cheapest, in turns, and the other one if there is no place for that. */
+/* Chooses among those that wait: the first and the cheapest have turns. If there is no place for
+ * the first one, the cheapest has its turn too; if there is none for that either, a costly round is
+ * asked to leave. */
 static uint32_t next_begin(struct rounds *rounds)
 {
 	const struct waiting *waiting = &rounds->waiting;
@@ -187,6 +191,8 @@ static void add_waiting(struct rounds *rounds, const struct round_start *start, 
 		deliver_owe(rounds->tools.deliver, start->shard);
 }
 
+/* The round that is under way is followed by another one, which is due when the first of the
+ * changes in between was. */
 static void begin_after(struct rounds_place *place, const struct round_start *start)
 {
 	if (!place->again)
@@ -234,7 +240,8 @@ static bool have_instances_room(const struct rounds *rounds, const struct round 
 	return sum == 0 || sum + round->instances <= ROUNDS_INSTANCES;
 }
 
-/* The oldest of those that are full does not wait: it ends some time, and gives back what it has. */
+/* Of the rounds that are full the oldest one does not wait: it ends some time and gives back what
+ * it has, so the others can go on then. */
 static bool have_views_room(const struct rounds *rounds, const struct round *round)
 {
 	unsigned i = 0;
@@ -262,7 +269,8 @@ static bool is_cheaper(const struct rounds_place *a, const struct rounds_place *
 	return a_us != b_us ? a_us < b_us : a->round->used_us < b->round->used_us;
 }
 
-/* Who is to leave does so first. */
+/* Chooses the place whose round has the next slice: first one that is to leave, else by turns the
+ * oldest and the cheapest of those that may go on. */
 static unsigned next_round_turn(struct rounds *rounds)
 {
 	bool oldest = rounds->turn++ % 2 == 1;
@@ -281,7 +289,8 @@ static unsigned next_round_turn(struct rounds *rounds)
 	return best;
 }
 
-/* Its service waits for the next one if it changed meanwhile, or if somebody was left over. */
+/* Gives the place of a round that is over back. Its service waits for another round if it changed
+ * meanwhile, or if the round was cut and somebody may be left over. */
 static void end_round_at(struct rounds *rounds, unsigned i)
 {
 	struct rounds_place place = rounds->places[i];

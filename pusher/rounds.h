@@ -1,31 +1,37 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* rounds.h - the rounds under way, whose turn it is, and who gets a place.
  *
- * How much work a service is, others choose (its instances, who subscribes, with which texts), and so is how many services are
- * that much work. Whoever is little work must not wait for them, so all is done in the order of what it costs: what a round has
- * used, or what those of its service took of late if that is more (costs.h). And so that nobody waits for ever, every second time
- * it is the oldest one's turn:
+ * How much work a service is, others choose: by its instances, by who subscribes, and with which
+ * texts. They choose, too, how many services are that much work. Whoever is little work must not
+ * wait for them, so all is done in the order of what it costs: what a round has used, or what the
+ * rounds of its service took of late if that is more (costs.h). So that nobody waits for ever, the
+ * oldest one has every second turn:
  *
- *   - Each step is a slice of one round: every second one of the cheapest, those between of the oldest.
- *   - There are ROUNDS_MOST places; all other changed services wait (waiting.h). Places go to the cheapest and to the one that
- *     has waited longest, in turns. Half of them at most go to those that cost more than ROUNDS_DEAR_US; two, to those found by a
- *     tour only, which have half of all places at most.
- *   - When the cheapest one that waits finds none, the costliest round gives its place up if it costs that much and more than
- *     twice as much, but never the oldest. Its service waits again; who was sent to already is not sent to again. (One that a
- *     tour had found is left to the next tour.)
+ *   - Each step is a slice of one round: every second one of the cheapest, those between of the
+ *     oldest.
+ *   - There are ROUNDS_MOST places; all other changed services wait (waiting.h). Places go to the
+ *     cheapest and to the one that has waited longest, in turns. Half of all places at most go to
+ *     services that cost more than ROUNDS_DEAR_US. Two places are kept for services that a tour
+ *     found, which have half of all places at most.
+ *   - When the cheapest one that waits finds none, the costliest round gives its place up if it
+ *     costs that much and more than twice as much, but never the oldest. Its service waits again;
+ *     who was sent to already is not sent to again. (One that a tour had found is left to the next
+ *     tour.)
  *   - When too many wait, the costliest are left to a tour.
  *
- * So a small change waits for one or two slices, whatever else there is, unless all the others are as small. Costs are times of
- * the processor: a neighbour of this process makes nobody dear.
+ * So a small change waits for one or two slices, whatever else there is, unless all the others are
+ * as small. Costs are times of the processor: a neighbour of this process makes nobody dear.
  *
- * A service has one round at a time: two would send its states in the wrong order. One that changes during its round waits for
- * the next one as soon as that is over.
+ * A service has one round at a time: two would send its states in the wrong order. One that changes
+ * during its round waits for the next one as soon as that is over.
  *
- * Memory: a round takes about 100 KB, and what its view takes (200 bytes an instance or so), its texts (views.h) and its packet
- * (encode.h). Views of all rounds under way have ROUNDS_INSTANCES instances at most, or one of them has more than that alone;
- * others wait. Their views have ROUNDS_VIEW_BYTES of datagrams together: beyond that, who has more than ROUND_VIEW_BYTES waits
- * before it makes one more, but for the oldest of them. So all have ROUNDS_VIEW_BYTES, a ROUND_VIEW_BYTES and a datagram each,
- * and the VIEWS_BYTES of one, at most: 65 MiB. A small one never waits for memory. */
+ * Memory: a round takes about 100 KB, and what its view takes (200 bytes an instance or so), its
+ * texts (views.h) and its packet (encode.h). Views of all rounds under way have ROUNDS_INSTANCES
+ * instances at most, or one of them has more than that alone; others wait. Their views have
+ * ROUNDS_VIEW_BYTES of datagrams together: beyond that, who has more than ROUND_VIEW_BYTES waits
+ * before it makes one more, except the oldest of them. So all rounds have at most
+ * ROUNDS_VIEW_BYTES, ROUND_VIEW_BYTES and a datagram each, and the VIEWS_BYTES of one: 65 MiB. A
+ * small one never waits for memory. */
 #ifndef PUSHER_ROUNDS_H
 #define PUSHER_ROUNDS_H
 
@@ -65,18 +71,19 @@ struct rounds {
 	struct str what; /* whose slice the last step was */
 };
 
-/* Zero before, as the whole schedule is (schedule.h). */
+/* *rounds is zero before, as the whole schedule is (schedule.h). */
 int rounds_init(struct rounds *rounds, struct registry *reg, struct deliver *deliver, const struct config *config) MUST_CHECK;
-/* Ends them where they are. */
+/* Ends all rounds where they are. */
 void rounds_free(struct rounds *rounds);
 
-/* For one more changed service. False: there will be room. */
+/* Is there room for one more changed service? If not, there will be. */
 bool rounds_have_room(const struct rounds *rounds);
-/* A place for one more that a tour found. */
+/* Is there a place for one more service that a tour found? */
 bool rounds_have_room_for_owed(const struct rounds *rounds);
-/* There is room. If its service has a round already, it gets another one after that, or (owed) another tour. */
+/* The caller has asked whether there is room. A service that has a round already gets another one
+ * after that, or another tour if this one is owed. */
 void rounds_begin(struct rounds *rounds, const struct round_start *start);
-/* One slice of one of them. False: there is none, and nobody waits. */
+/* Does one slice of one round. Returns false when there is none, and nobody waits. */
 bool rounds_step(struct rounds *rounds);
 
 #endif

@@ -11,7 +11,7 @@
 #define RECEIVE_BATCHES 32U
 #define RECEIVE_US 2000U
 #define OWED_RETRY_MS 1000U
-/* Changed services are taken for so long at a time. */
+/* Changed services are taken off the queue for so long at a time. */
 #define CHANGED_US 1000U
 #define CHANGED_BATCH 64U
 
@@ -105,7 +105,8 @@ static bool take_changed(struct schedule *s)
 	return true;
 }
 
-/* Many at a time: the last of a long queue may be the one whose round takes no time. */
+/* Many are taken at a time: the last one of a long queue may be the one whose round takes no
+ * time. */
 static bool begin_changed(struct schedule *s)
 {
 	uint64_t end_us = clock_mono_us() + CHANGED_US;
@@ -119,7 +120,8 @@ static bool begin_changed(struct schedule *s)
 	return n > 0;
 }
 
-/* At start, services that still stand in the queue keep their merge delay: their shards come a delay later. */
+/* At the start, services that still stand in the queue keep their merge delay: a tour of their
+ * shards comes a delay later. */
 static void begin_owed_tour(struct schedule *s, uint64_t now_ms)
 {
 	uint64_t later = s->starting ? drain_pending(&s->drain) & s->owed_shards : 0;
@@ -140,7 +142,7 @@ static bool begin_tour(struct schedule *s)
 		begin_owed_tour(s, now_ms);
 	} else if (s->sweep_at_ms <= now_ms) {
 		tour_begin(&s->tour, false, UINT64_MAX);
-		/* Planned again at its end, if anybody is left. */
+		/* step_tour() plans the next one when this one is over, if anybody is left. */
 		s->sweep_at_ms = UINT64_MAX;
 	} else {
 		return false;
@@ -170,7 +172,8 @@ static bool tour_is_due(struct schedule *s)
 	return !s->stopping && (s->tour.active || begin_tour(s)) && tour_may_go_on(&s->tour);
 }
 
-/* A slice of a round, or a batch of the tour. */
+/* Does a slice of a round, or a batch of the tour, which has every fourth step while there are
+ * rounds. */
 static bool step_round_or_tour(struct schedule *s)
 {
 	bool tour = tour_is_due(s);
@@ -188,15 +191,16 @@ static bool step_round_or_tour(struct schedule *s)
 	return true;
 }
 
-/* False: nothing is due. */
+/* Returns false when nothing is due, or nothing can be sent. */
 static bool schedule_step(struct schedule *s)
 {
-	/* Not while stopping: resends stand in the segment. */
+	/* While stopping none is sent: resends that are owed stand in the segment. */
 	bool more = s->stopping ? false : deliver_due(&s->deliver);
 
 	if (more)
 		s->kind = "due";
-	/* Those that wait for a place are behind by what the segment says: the successor's first tour finds them. */
+	/* The audiences of services that wait for a place are behind by what the segment says: the
+	 * first tour of the successor finds them. */
 	if (s->stopping)
 		waiting_clear(&s->rounds.waiting);
 	if (!deliver_flush(&s->deliver))
@@ -243,7 +247,8 @@ bool schedule_run(struct schedule *s)
 	uint64_t end_ms = clock_mono_ms() + SCHEDULE_TURN_MS;
 	bool more;
 
-	/* After a time in which this process stood still the ACKs are there already: read before anything is sent again. */
+	/* If this process stood still for a while, the ACKs are there already: they are read before
+	 * anything is sent again. */
 	if (deliver_next(&s->deliver) <= clock_mono_ms())
 		schedule_receive(s);
 	do {

@@ -11,7 +11,8 @@
 #include "shared/registry/subscribers.h"
 #include "shared/shm/health.h"
 
-/* A predecessor's push that had both its datagrams still counts if its wait is not over for long. */
+/* A push of the predecessor that had both its datagrams comes back into flight if they were sent
+ * less than so many waits ago: its ACK may still come. */
 #define RECENT_WAITS 2U
 
 void tour_init(struct tour *tour, struct rounds *rounds)
@@ -56,7 +57,7 @@ static void next_audience(struct tour *tour)
 	next_shard(tour);
 }
 
-/* Returns how many; 0: the audience is through. */
+/* Returns how many were read; 0 at the end of the audience, or when it cannot be read. */
 static int read_audience_batch(struct tour *tour)
 {
 	struct service_key key = name_copy_key(&tour->audience.name);
@@ -86,6 +87,7 @@ static void begin_owed_round(struct tour *tour)
 	rounds_begin(tour->rounds, &start);
 }
 
+/* Who has the state in flight already is not behind: its ACK or its resend is still to come. */
 static bool needs_round(const struct tour *tour, const struct subscriber_view *sub, bool zombie)
 {
 	uint64_t changed = tour->audience.service_changed;
@@ -97,7 +99,7 @@ static bool needs_round(const struct tour *tour, const struct subscriber_view *s
 	return entry == NULL || entry->revision < changed;
 }
 
-/* True when a round was begun, which looks at the whole audience itself. */
+/* Returns true when a round was begun, which looks at the whole audience itself. */
 static bool visit_subscriber(struct tour *tour, const struct subscriber_view *sub, uint64_t health_ms)
 {
 	bool zombie = zombies_is_one(sub, health_ms, tour->config->push_subscriber_life_ms);

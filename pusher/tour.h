@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* tour.h - visits every subscriber of every service.
  *
- * Sweep: drops zombies of services that do not change (a change's round drops its own). Owed: also starts an
- * owed round for each service with somebody behind; done at start, and when something could not be sent
- * (deliver.h). One batch of subscribers a step; a tour holds no lock between steps and may be interrupted by
- * rounds at any of them. One that begins rounds waits while there is no place for them (rounds.h); a sweep begins none.
+ * A sweep drops zombies of services that do not change (the round of a change drops those of its
+ * own service). An owed tour also begins an owed round for each service with somebody who is
+ * behind; it is made at the start, and when something could not be sent (deliver.h). A step is one
+ * batch of subscribers. A tour holds no lock between steps, and rounds may come in between. An owed
+ * one waits while there is no place for another round (rounds.h); a sweep begins no rounds.
  *
- * tour_recover() is the start's first look: deliveries of the predecessor come back into flight. */
+ * tour_recover() is the first look at the start: deliveries of the predecessor come back into
+ * flight. */
 #ifndef PUSHER_TOUR_H
 #define PUSHER_TOUR_H
 
@@ -36,14 +38,15 @@ struct tour {
 	struct subscriber_view batch[ROUND_BATCH];
 };
 
-/* Zero before, as the whole schedule is (schedule.h). */
+/* *tour is zero before, as the whole schedule is (schedule.h). */
 void tour_init(struct tour *tour, struct rounds *rounds);
 void tour_begin(struct tour *tour, bool owed, uint64_t shards);
-/* There is one, and it need not wait. */
+/* Is there a tour under way that need not wait? */
 bool tour_may_go_on(const struct tour *tour);
-/* One batch; may begin a round. Clears active at the end. */
+/* Does one batch, and may begin a round. Clears active at the end of the tour. */
 void tour_step(struct tour *tour);
-/* One batch of it, after tour_begin() over all shards. Clears active at the end; tour->subscribers says how many there are. */
+/* Does one batch, after tour_begin() over all shards. Clears active at the end; tour->subscribers
+ * says how many there are then. */
 void tour_recover(struct tour *tour);
 
 #endif

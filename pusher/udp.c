@@ -18,7 +18,7 @@ int udp_init(struct udp *udp, int fd, uint32_t overflow)
 	if (getsockname(fd, (struct sockaddr *)&own, &len) < 0)
 		return ERR_IO;
 	udp->family = own.ss_family;
-	/* Without it only the metric stays at zero. */
+	/* If that is refused, only the metric stays at zero. */
 	(void)!setsockopt(fd, SOL_SOCKET, SO_RXQ_OVFL, &on, sizeof on);
 	return 0;
 }
@@ -92,7 +92,7 @@ static uint32_t overflow_of(struct msghdr *header, uint32_t before)
 
 static void note_overflow(struct udp *udp, uint32_t total, uint32_t *lost_r)
 {
-	/* Less than known: a new socket, which counts from zero. */
+	/* A total below the known one is that of a new socket, which counts from zero. */
 	*lost_r += total >= udp->overflow ? total - udp->overflow : total;
 	udp->overflow = total;
 }

@@ -63,7 +63,7 @@ bool views_source_is_full(const struct views *views, const struct views_limits *
 	return n >= limits->per_source;
 }
 
-/* A pick that shows nothing is no list to render. */
+/* A pick that shows nothing needs no list to be rendered, so it is not counted as one. */
 static bool is_new_pick(const struct views *views, const struct view_wish *wish)
 {
 	if (wish->one || wish->pick == 0)
@@ -75,6 +75,7 @@ static bool is_new_pick(const struct views *views, const struct view_wish *wish)
 	return true;
 }
 
+/* How many texts of this pick say more than the pick does. */
 static uint32_t texts_of(const struct views *views, uint64_t pick)
 {
 	uint32_t n = 0;

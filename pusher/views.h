@@ -1,20 +1,28 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* views.h - the views of one service that a round has made: one for each distinct `clusters` text, grouped or bare names.
+/* views.h - the views of one service that a round has made: one for each distinct `clusters` text,
+ * grouped or bare names.
  *
- * How many there are is the choice of those who subscribe, and each costs time and the memory of a datagram. Texts are as many
- * as one likes to invent; what can be shown is the pick (shared/view/pick.h). So the limits are:
+ * Those who subscribe choose how many there are, and each costs time and the memory of a datagram.
+ * There are as many texts as one likes to invent; what such a text shows is its pick of the
+ * clusters (shared/view/pick.h). So the limits are:
  *
- *   - The text "" (what nearly everybody asks for) and the name of one cluster are always pushed for, and not counted: all
- *     clusters, each for itself, are one list. No other texts, however many, take that away.
- *   - push.views different picks of others, in any order of names. Each is a list to render.
- *   - Texts that say more than their pick (an unknown name, a doubled one, a comma too many): push.views of one pick, since each
- *     costs the packing of a list that stands there already; and VIEWS_TEXTS times push.views of all picks, which is more than
- *     one pick can use up, so that those of one pick, or of none, do not take the room of the rest.
- *   - VIEWS_BYTES of datagrams, 256 of the longest; the text "" is pushed for all the same.
- *   - push.views_per_source of all that is counted, for what one source asked for first. A text that somebody else has asked for
- *     costs nothing more: a fleet behind one address is not hurt.
+ *   - The text "" (what nearly everybody asks for) and the name of one cluster are always pushed
+ *     for, and not counted: all clusters, each for itself, are one list. No other texts, however
+ *     many, take that away.
+ *   - Of other texts push.views different picks are shown. The same clusters in another order are
+ *     another pick: each is a list to render.
+ *   - Texts that say more than their pick (an unknown name, a doubled one, a comma too many) are
+ *     limited too: push.views of one pick, since each costs the packing of a list that stands there
+ *     already; and VIEWS_TEXTS times push.views of all picks, which is more than one pick can use
+ *     up, so that those of one pick, or of none, do not take the room of the rest.
+ *   - All datagrams have VIEWS_BYTES, which is 256 of the longest; the text "" is pushed for all
+ *     the same.
+ *   - What one source asked for first is at most push.views_per_source of all that is counted. A
+ *     text that somebody else has asked for costs nothing more: a fleet behind one address is not
+ *     hurt.
  *
- * Found by hash under the seed of the segment; who chooses texts does not choose buckets. Process-private, of one round. */
+ * Views are found by a hash under the seed of the segment, so who chooses texts does not choose
+ * buckets. They are private to the process, and belong to one round. */
 #ifndef PUSHER_VIEWS_H
 #define PUSHER_VIEWS_H
 
@@ -67,17 +75,18 @@ struct views_limits {
 enum views_refusal { VIEWS_OK, VIEWS_TOO_MANY, VIEWS_SOURCE, VIEWS_TOO_LONG };
 
 void views_init(struct views *views, uint64_t seed);
-/* Releases the datagrams too; may be used again. */
+/* Releases the datagrams too. *views may be used again. */
 void views_clear(struct views *views, struct datagrams *datagrams);
 
-/* Valid until the next views_add(). NULL: there is none. */
+/* What is returned is valid until the next views_add(). NULL when there is no such view. */
 struct push_view *views_find(struct views *views, struct str clusters, bool grouped);
-/* Stands for the clusters that are picked, and their order. */
+/* Returns a number that stands for the clusters that are picked, and their order. */
 uint64_t views_pick(const struct views *views, const struct pick *pick, bool grouped);
 bool views_source_is_full(const struct views *views, const struct views_limits *limits, uint64_t source);
-/* Of a text that is not there: may a view of it be made? */
+/* May a view be made of a text that has none? */
 enum views_refusal views_may_add(const struct views *views, const struct views_limits *limits, const struct view_wish *wish);
-/* Takes the caller's reference of the datagram. NULL: no memory; the reference stays the caller's. */
+/* Takes the reference that the caller has on the datagram. NULL when there is no memory; then the
+ * reference stays with the caller. */
 struct push_view *views_add(struct views *views, const struct view_wish *wish, struct datagram *datagram);
 
 #endif

@@ -12,7 +12,7 @@ void waiting_clear(struct waiting *waiting)
 		waiting_release(&waiting->list[--waiting->count]);
 }
 
-/* 64 bits under a secret seed stand for the service. */
+/* A hash of 64 bits under a secret seed stands for the service; names are not compared. */
 uint32_t waiting_find(const struct waiting *waiting, uint64_t hash)
 {
 	for (uint32_t i = 0; i < waiting->count; i++) {

@@ -11,8 +11,8 @@
 #include "shared/registry/subscribers.h"
 #include "shared/shm/health.h"
 
-/* A resend that is owed by the segment's word but in nobody's list is made by a tour within seconds; after
- * this many waits it will not come any more (its mark could not be written). */
+/* A resend that the segment says is owed, but that is not in flight, is made by a tour within
+ * seconds. After so many waits it will not come any more: its mark could not be written. */
 #define RESEND_WAITS 4U
 
 bool zombies_is_one(const struct subscriber_view *sub, uint64_t health_ms, uint64_t life_ms)

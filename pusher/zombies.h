@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* zombies.h - subscribers to be dropped: neither polled nor acknowledged for push.subscriber_life.
  *
- * Collected while a list of subscribers is being read and dropped one batch later, so that the cursor never
- * stands on one that is gone. Nobody is dropped who has a push in flight or is owed a resend.
+ * They are collected while a list of subscribers is read and dropped one batch later, so that the
+ * cursor never stands on one that is gone. Nobody is dropped who has a push in flight or is owed a
+ * resend.
  *
- * A poll that comes between the look and the drop saves its subscriber: the time is compared again under
- * the lock (Java clients poll some ms after their 10 s, so this does happen). */
+ * A poll that comes between the look and the drop saves its subscriber: the time is compared again
+ * under the lock (Java clients poll some ms after their 10 s, so this does happen). */
 #ifndef PUSHER_ZOMBIES_H
 #define PUSHER_ZOMBIES_H
 
@@ -25,9 +26,9 @@ struct zombies {
 };
 
 bool zombies_is_one(const struct subscriber_view *sub, uint64_t health_ms, uint64_t life_ms);
-/* May it be dropped now? */
+/* May the zombie be dropped now? */
 bool zombies_may_drop(struct deliver *deliver, uint8_t shard, const struct subscriber_view *sub);
-/* At most ZOMBIES_BATCH between two drops. */
+/* Notes one that is to be dropped, at most ZOMBIES_BATCH of them between two drops. */
 void zombies_add(struct zombies *zombies, const struct subscriber_view *sub);
 void zombies_drop(struct zombies *zombies, struct registry *reg, uint32_t shard, uint64_t life_ms);
 
