@@ -70,8 +70,8 @@ static void report_broken(const char *text, void *arg)
 		log_error("op=check-segment broken=\"%s\"", text);
 }
 
-/* The segment is condemned at the first finding, so that the master knows even if this process dies at
- * the next one. */
+/* The segment is condemned at the first finding, so that the master knows even if this process dies
+ * at the next one. */
 static void note_broken(struct audit *a, unsigned broken)
 {
 	struct segment *seg = a->reg->seg;
@@ -83,8 +83,8 @@ static void note_broken(struct audit *a, unsigned broken)
 	segment_condemn(seg);
 }
 
-/* Finds what can be found in a shard that is written to all the time. The shard still counts as left
- * out. */
+/* Finds what can be found in a shard that is written to all the time. The shard still counts as
+ * left out. */
 static void check_beside_writers(struct audit *a, uint32_t slice)
 {
 	int ret = registry_check_busy(a->reg, a->shard, slice, report_broken, a);

@@ -1,27 +1,32 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* brake.h - the node brake: when too many sources fall silent at once, the node suspects itself.
  *
- * What counts as evidence are sources, not instances. A source is where beats come from: an IPv4 address,
- * or the /64 of an IPv6 address. One that dies with all it had is an everyday case, however much it had;
- * many that fall silent together are not. Only instances that have beaten since they were registered
- * count, each for the source of its last beat; the others say nothing.
+ * What counts as evidence are sources, not instances. A source is where beats come from: an IPv4
+ * address, or the /64 of an IPv6 address. One that dies with all it had is an everyday case,
+ * however much it had; many that fall silent together are not. Only instances that have beaten
+ * since they were registered count, each for the source of its last beat; the others say nothing.
  *
- * The brake engages when, of at least brake.minimum_sources sources, more than brake.share percent fell silent within brake.period,
- * and these carry more than brake.share percent of at least brake.minimum instances. A source fell silent when none of its
- * instances was heard within its timeout, and at least one is lost (to be removed within the next period) or was removed
- * by expiry within the last one; it carries these. From then on health flips, but nothing is removed by expiry. It lets go
+ * The brake engages when, of at least brake.minimum_sources sources, more than brake.share percent
+ * fell silent within brake.period, and these carry more than brake.share percent of at least
+ * brake.minimum instances. A source fell silent when none of its instances was heard within its
+ * timeout, and at least one is lost (to be removed within the next period) or was removed by expiry
+ * within the last one; it carries these. From then on health flips, but nothing is removed by
+ * expiry. It lets go
  *   by command  PUT /nacos/v1/ns/operator/brake,
- *   by beats    the silent sources, or what they carry, are not more than half of brake.share any more,
+ *   by beats    the silent sources, or what they carry, are at most half of brake.share now,
  *   by time     after brake.hold of the health clock,
  *   by setting  brake.enabled is false.
- * What was held is removed then, unless it beats again. After that it stays open until what is silent would not make it hold,
- * and what is removed until then does not count. With fewer sources or instances than the minimum it never holds: it rests.
+ * What was held is removed then, unless it beats again. After that it stays open until what is
+ * silent would not make it hold, and what is removed until then does not count. With fewer sources
+ * or instances than the minimum it never holds: it rests.
  *
- * Sources are counted by visits of all services (expiry.h); so the brake asks for that only when the plain number of lost
- * instances would be enough to hold, and judges anything else by that number alone.
+ * Sources are counted by visits of all services (expiry.h); so the brake asks for that only when
+ * the plain number of lost instances would be enough to hold, and judges anything else by that
+ * number alone.
  *
- * The state is in the segment (shared/shm/brake_state.h): a new keeper goes on holding, for the rest of the time. Removals
- * are counted after each hold of a shard lock: a death between the two forgets at most the removals of one hold. */
+ * The state is in the segment (shared/shm/brake_state.h): a new keeper goes on holding, for the
+ * rest of the time. Removals are counted after each hold of a shard lock: a death between the two
+ * forgets at most the removals of one hold. */
 #ifndef KEEPER_BRAKE_H
 #define KEEPER_BRAKE_H
 
@@ -57,8 +62,8 @@ struct brake_sight {
 
 /* config must outlive the brake; a reload may change it in place. */
 void brake_init(struct brake *b, struct segment *seg, const struct config *config);
-/* Returns true when brake_judge() needs the evidence as it is now. Otherwise that of any time before will
- * do. */
+/* Returns true when brake_judge() needs the evidence as it is now. Otherwise that of any time
+ * before will do. */
 bool brake_asks(const struct brake *b, const struct brake_sight *sight);
 void brake_weigh(const struct brake *b, const struct census *census, uint64_t now_ms, struct brake_evidence *evidence_r);
 /* To be called once a tick, before anything is removed in it. Returns true when nothing may be

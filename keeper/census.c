@@ -14,8 +14,8 @@
 
 /* ---- a part ------------------------------------------------------------------ */
 
-/* A source is a hash already, but one without a secret: whoever has a network to choose addresses from
- * could choose those whose rows stand one behind the other. */
+/* A source is a hash already, but one without a secret: whoever has a network to choose addresses
+ * from could choose those whose rows stand one behind the other. */
 static uint64_t census_hash(const struct census *c, uint32_t source)
 {
 	return XXH3_64bits_withSeed(&source, sizeof(source), c->seed);
@@ -82,8 +82,8 @@ void census_free(struct census *c)
 	*c = (struct census){ .seed = c->seed };
 }
 
-/* Parts that had no source in the round that ends would keep their memory until they have one again, so
- * some of them give it back here. */
+/* Parts that had no source in the round that ends would keep their memory until they have one
+ * again, so some of them give it back here. */
 void census_clear(struct census *c)
 {
 	unsigned left = CENSUS_GIVE_BACK;

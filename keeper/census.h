@@ -1,15 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* census.h - which sources send beats, and which of them fell silent: what the brake (brake.h) weighs.
+/* census.h - which sources send beats, and which of them fell silent: what the brake (brake.h)
+ * weighs.
  *
- * Each source (registry.h: an IPv4 address, or the /64 of an IPv6 address, as a hash) has a row in private
- * memory. It counts the instances that the source beats for, by what a visit found. The census grows with
- * the sources to CENSUS_SOURCES of them, 24 MiB. Sources beyond that are left out with their instances,
- * and so are new ones when memory is refused. Then shares are those of the sources that came first, which
- * is as good as a draw.
+ * Each source (registry.h: an IPv4 address, or the /64 of an IPv6 address, as a hash) has a row in
+ * private memory. It counts the instances that the source beats for, by what a visit found. The
+ * census grows with the sources to CENSUS_SOURCES of them, 24 MiB. Sources beyond that are left out
+ * with their instances, and so are new ones when memory is refused. Then shares are those of the
+ * sources that came first, which is as good as a draw.
  *
- * The rows are in CENSUS_PARTS tables that grow, are emptied and are given back one by one, each when its
- * turn comes. So no call touches more than the 96 KiB of one table, except census_clear(), which gives up
- * to CENSUS_GIVE_BACK of them back. */
+ * The rows are in CENSUS_PARTS tables that grow, are emptied and are given back one by one, each
+ * when its turn comes. So no call touches more than the 96 KiB of one table, except census_clear(),
+ * which gives up to CENSUS_GIVE_BACK of them back. */
 #ifndef KEEPER_CENSUS_H
 #define KEEPER_CENSUS_H
 

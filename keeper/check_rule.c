@@ -76,7 +76,8 @@ enum check_flip check_judge(struct check_counts *counts, enum check_verdict verd
 
 /* ---- where to -------------------------------------------------------------- */
 
-/* The IPv4 address that a translator or a tunnel would make of it: 64:ff9b::/96, 2002::/16, ::/96. */
+/* The IPv4 address that a translator or a tunnel would make of it: 64:ff9b::/96, 2002::/16,
+ * ::/96. */
 static bool embedded_ipv4(const uint8_t address[16], uint8_t out[16])
 {
 	static const uint8_t nat64[12] = { 0x00, 0x64, 0xff, 0x9b }, compatible[12] = { 0 };

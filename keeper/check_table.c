@@ -143,8 +143,8 @@ static int target_sync(struct check_cluster *cluster, const struct persistent_ro
 	return 0;
 }
 
-/* Frees targets that were not seen. During a pause the places between those that are kept and the rest
- * mean nothing, so the cluster is in no run meanwhile. */
+/* Frees targets that were not seen. During a pause the places between those that are kept and the
+ * rest mean nothing, so the cluster is in no run meanwhile. */
 static void targets_keep(struct check_table *table, struct check_cluster *cluster)
 {
 	uint32_t kept = 0, before_turn = 0;

@@ -1,14 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* check_table.h - what this process knows of persistent instances: services, their clusters, and in them the targets.
+/* check_table.h - what this process knows of persistent instances: services, their clusters, and in
+ * them the targets.
  *
- * It is a copy of what the registry has, brought up to date service by service when a revision moved, and
- * what only checks know: counts, response times, probes under way. All of it is owned by the table and
- * lost with the process.
+ * It is a copy of what the registry has, brought up to date service by service when a revision
+ * moved, and what only checks know: counts, response times, probes under way. All of it is owned by
+ * the table and lost with the process.
  *
- * A service may have 200,000 targets. What goes through all of them, bringing the service up to date or
- * forgetting it, pauses in a fiber (shared/base/fiber.h) every few hundred. Meanwhile probes of the
- * service may end and runs may go on. Only that fiber adds targets and clusters and forgets services, and
- * what it takes apart is out of the list of runs. Other services may be learned meanwhile. */
+ * A service may have 200,000 targets. What goes through all of them, bringing the service up to
+ * date or forgetting it, pauses in a fiber (shared/base/fiber.h) every few hundred. Meanwhile
+ * probes of the service may end and runs may go on. Only that fiber adds targets and clusters and
+ * forgets services, and what it takes apart is out of the list of runs. Other services may be
+ * learned meanwhile. */
 #ifndef KEEPER_CHECK_TABLE_H
 #define KEEPER_CHECK_TABLE_H
 
@@ -50,7 +52,8 @@ struct check_cluster {
 	uint64_t registered_ms; /* health clock: the first registration, as far as known */
 	struct check_rt rt;
 	uint64_t due_ms; /* CLOCK_MONOTONIC: the next run */
-	/* By rising id. A run in work goes through them from `turn` on and stands in the list of runs. */
+	/* By rising id. A run in work goes through them from `turn` on and stands in the list of
+	 * runs. */
 	struct check_target **targets;
 	uint32_t count, cap, turn;
 	bool running;

@@ -1,21 +1,22 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* checks.h - active health checks of persistent instances (specification 8.3).
  *
- * A cluster with persistent instances has a run: all of its instances are checked once, by the cluster's checker. The first
- * run comes 2 to 7 s after the registration, each next one after the normalized response time. What enough checks in a
- * row say goes into the registry, as a change of health that pushes; nothing is ever removed.
+ * A cluster with persistent instances has a run: all of its instances are checked once, by the
+ * cluster's checker. The first run comes 2 to 7 s after the registration, each next one after the
+ * normalized response time. What enough checks in a row say goes into the registry, as a change of
+ * health that pushes; nothing is ever removed.
  *
- * Services come by checks_learn() from the visits of expiry.h and go when a look finds no persistent
- * instance in them. At most checks.concurrency checks are under way; clusters take turns, one instance
- * each. The work is done in steps of one slice (slice.h) at a low priority of the loop, so that the tick
- * and the expiry of beats go first. For half of a slice services that are due are looked at; the rest of
- * it begins probes. Looks run on a stack of their own (shared/base/fiber.h), and a large service is looked
- * at in many steps. While there is nothing to check there is no timer. Everything is lost with the
- * process; its successor counts from zero.
+ * Services come by checks_learn() from the visits of expiry.h and go when a look finds no
+ * persistent instance in them. At most checks.concurrency checks are under way; clusters take
+ * turns, one instance each. The work is done in steps of one slice (slice.h) at a low priority of
+ * the loop, so that the tick and the expiry of beats go first. For half of a slice services that
+ * are due are looked at; the rest of it begins probes. Looks run on a stack of their own
+ * (shared/base/fiber.h), and a large service is looked at in many steps. While there is nothing to
+ * check there is no timer. Everything is lost with the process; its successor counts from zero.
  *
- * A check goes to the registered literal address, and to the registered port or the check port of the
- * cluster; nothing is resolved. Names, impossible ports and addresses of checks.refuse are soft failures
- * without a packet. */
+ * A check goes to the registered literal address, and to the registered port or the check port of
+ * the cluster; nothing is resolved. Names, impossible ports and addresses of checks.refuse are soft
+ * failures without a packet. */
 #ifndef KEEPER_CHECKS_H
 #define KEEPER_CHECKS_H
 

@@ -27,7 +27,8 @@ bool cleanup_begin_run(struct cleanup *c, uint64_t mono_ms)
 {
 	if (mono_ms < c->next_run_ms)
 		return false;
-	/* Runs come at a fixed rate; those missed while the process stood still are not made up for. */
+	/* Runs come at a fixed rate; those missed while the process stood still are not made up
+	 * for. */
 	c->next_run_ms += c->period_ms;
 	if (c->next_run_ms <= mono_ms)
 		c->next_run_ms = mono_ms + c->period_ms;
@@ -62,7 +63,8 @@ bool cleanup_judge(struct cleanup *c, uint32_t shard, struct keeper_entry servic
 	}
 	if (++mark->empty_runs < CLEANUP_EMPTY_RUNS)
 		return false;
-	/* The removal may be refused, because an instance came in since the look. The count begins anew then. */
+	/* The removal may be refused, because an instance came in since the look. The count begins
+	 * anew then. */
 	mark->empty_runs = 0;
 	return remove_empty(c, shard, service);
 }
@@ -71,8 +73,8 @@ bool cleanup_judge(struct cleanup *c, uint32_t shard, struct keeper_entry servic
 
 typedef int shard_fn(struct registry *reg, uint32_t shard, uint32_t budget);
 
-/* Goes through each shard to its end before the next one, since the registry remembers a place in one
- * shard only. After an error the shard is left alone until its bit is set again. */
+/* Goes through each shard to its end before the next one, since the registry remembers a place in
+ * one shard only. After an error the shard is left alone until its bit is set again. */
 static bool step_shards(struct cleanup *c, uint64_t *bits, shard_fn *fn, const char *what, struct slice *slice)
 {
 	slice->kind = what;

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* cleanup.h - what is taken away without a client asking: empty services (specification 8.4),
- * the instances of removed services, ephemeral instances nobody spoke for while the node was down, and pages that are
- * nearly empty.
+/* cleanup.h - what is taken away without a client asking: empty services (specification 8.4), the
+ * instances of removed services, ephemeral instances nobody spoke for while the node was down, and
+ * pages that are nearly empty.
  *
- * Everything is done in steps of one slice (slice.h); a step that returns true wants to go on. What is
- * counted here is private to the process: a new keeper begins counting empty runs anew. */
+ * Everything is done in steps of one slice (slice.h); a step that returns true wants to go on. What
+ * is counted here is private to the process: a new keeper begins counting empty runs anew. */
 #ifndef KEEPER_CLEANUP_H
 #define KEEPER_CLEANUP_H
 
@@ -45,7 +45,8 @@ void cleanup_configure(struct cleanup *c, const struct config *config, uint64_t 
 /* To be called once a tick. Returns true when a run begins: then every service is to be visited and
  * judged. */
 bool cleanup_begin_run(struct cleanup *c, uint64_t mono_ms);
-/* Judges a service that was just looked at, once in a run. Returns true when it is there no more. */
+/* Judges a service that was just looked at, once in a run. Returns true when it is there no
+ * more. */
 bool cleanup_judge(struct cleanup *c, uint32_t shard, struct keeper_entry service, struct cleanup_mark *mark, uint32_t instances);
 
 /* To be called once a tick: every shard is looked into again. */

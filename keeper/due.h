@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* due.h - what comes next: a heap of objects that each embed one struct due.
  *
- * The heap owns only its array; an object is in at most one heap and knows its place, so that it can be moved or taken
- * out from the middle. */
+ * The heap owns only its array; an object is in at most one heap and knows its place, so that it
+ * can be moved or taken out from the middle. */
 #ifndef KEEPER_DUE_H
 #define KEEPER_DUE_H
 

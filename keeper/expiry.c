@@ -218,8 +218,8 @@ static void visit_failed(struct expiry *e, uint32_t shard, int code)
 	ROSTER_ASSERT(s->visiting);
 	shard_failed(e, shard, "expire", code);
 	s->visiting = false;
-	/* A shard that nobody can lock is tried again soon. A service that cannot be read must not stop its
-	 * neighbours, so it is left alone for a while. */
+	/* A shard that nobody can lock is tried again soon. A service that cannot be read must not
+	 * stop its neighbours, so it is left alone for a while. */
 	s->current.due_ms = e->limit_ms + (code == ERR_LOCK ? 1 : EXPIRY_VISIT_MAX_MS);
 	heap_push(s, s->current);
 }
@@ -371,8 +371,9 @@ static void begin_first_pass(struct expiry *e, uint64_t now_ms)
 	}
 }
 
-/* To be called when nothing is left to do in any shard. Returns true when the first pass goes on, or a
- * second one begins. A second one begins only if the first one found something to be removed. */
+/* To be called when nothing is left to do in any shard. Returns true when the first pass goes on,
+ * or a second one begins. A second one begins only if the first one found something to be
+ * removed. */
 static bool next_pass(struct expiry *e)
 {
 	ROSTER_ASSERT(!e->over && e->quiet >= SHARDS);

@@ -2,37 +2,40 @@
 /* expiry.h - which service must be looked at, and when.
  *
  * One private heap a shard, ordered by the time on the health clock at which something in the
- * service may expire. That time is a lower bound: beats only move the truth later and cost
- * nothing here. New services are pulled from the registry when its last id moved; a bound that
- * was lowered makes the whole shard be visited; and no service is left alone for longer than
+ * service may expire. That time is a lower bound: beats only move the truth later and cost nothing
+ * here. New services are pulled from the registry when its last id moved; a bound that was lowered
+ * makes the whole shard be visited; and no service is left alone for longer than
  * EXPIRY_VISIT_MAX_MS, so a hint that was missed costs seconds, never an instance.
  *
  * Call expiry_begin() once a tick, then expiry_step() until it returns false: each call is a slice
  * (slice.h), whatever there is to do. Shards take turns of EXPIRY_TURN_HOLDS holds, each of at most
- * EXPIRY_BUDGET instances, so a large service or shard delays the others by a turn, not by its size.
- * Whatever concerns every service of the node (a run of the cleanup, a count of the sources) is a mark
- * that each shard follows when its turn comes. Everything is lost with the process and found again by
- * the next one.
+ * EXPIRY_BUDGET instances, so a large service or shard delays the others by a turn, not by its
+ * size. Whatever concerns every service of the node (a run of the cleanup, a count of the sources)
+ * is a mark that each shard follows when its turn comes. Everything is lost with the process and
+ * found again by the next one.
  *
- * With a brake (brake.h) a tick has two passes. The first one flips and counts in all services that are
- * due; then the brake judges; and only then a second one removes, in services where something is to be
- * removed. So nothing is removed in the tick that finds most of the node silent, nor by a new keeper that
- * has not seen it all. That holds over slices, because
- *   a pass has one time, that of its begin, and ends when all that was due then was visited; what is visited is not due again
- *     in it, so it ends, except that it may be asked once to go through all services;
- *   a first pass is never cut short: ticks that come meanwhile only make the clock go on, and what they would have begun is
- *     begun after it. On a node so busy that a pass takes ten ticks, flips and removals are ten ticks late, not unjudged;
- *   a second pass ends with its tick: what is left waits for the next judgement. It goes by the time of the first one, so
- *     that nothing becomes old enough in between; a beat in between counts.
+ * With a brake (brake.h) a tick has two passes. The first one flips and counts in all services that
+ * are due; then the brake judges; and only then a second one removes, in services where something
+ * is to be removed. So nothing is removed in the tick that finds most of the node silent, nor by a
+ * new keeper that has not seen it all. That holds over slices, because
+ *   a pass has one time, that of its begin, and ends when all that was due then was visited; what
+ *     is visited is not due again in it, so it ends, except that it may be asked once to go through
+ *     all services;
+ *   a first pass is never cut short: ticks that come meanwhile only make the clock go on, and what
+ *     they would have begun is begun after it. On a node so busy that a pass takes ten ticks, flips
+ *     and removals are ten ticks late, not unjudged;
+ *   a second pass ends with its tick: what is left waits for the next judgement. It goes by the
+ *     time of the first one, so that nothing becomes old enough in between; a beat in between
+ *     counts.
  * The switch healthCheckEnabled, when it moves, ends a pass of either kind: a new one begins.
  *
- * The brake weighs sources (census.h). They are counted in rounds: each service adds what its first visit
- * in the round found, and the round is over once every service was visited, which the usual visits do in
- * EXPIRY_VISIT_MAX_MS. When the brake asks for the evidence of now, and something was lost or removed
- * since the last such count, a new round begins and every service is visited in the same first pass. That
- * happens only while so much is lost that the brake may have to hold. If the walk through a large service
- * begins again, because the instance it stood at went away, those seen before are counted twice for the
- * rest of the round. */
+ * The brake weighs sources (census.h). They are counted in rounds: each service adds what its first
+ * visit in the round found, and the round is over once every service was visited, which the usual
+ * visits do in EXPIRY_VISIT_MAX_MS. When the brake asks for the evidence of now, and something was
+ * lost or removed since the last such count, a new round begins and every service is visited in the
+ * same first pass. That happens only while so much is lost that the brake may have to hold. If the
+ * walk through a large service begins again, because the instance it stood at went away, those seen
+ * before are counted twice for the rest of the round. */
 #ifndef KEEPER_EXPIRY_H
 #define KEEPER_EXPIRY_H
 

@@ -44,8 +44,8 @@ static struct brake_gone *gone_place(struct brake_gone *places, uint32_t source,
 	return oldest;
 }
 
-/* A count that was begun more than a period ago begins again: a source whose process dies time and again is not worth more
- * than what it lost lately. */
+/* A count that was begun more than a period ago begins again: a source whose process dies time and
+ * again is not worth more than what it lost lately. */
 void gone_add(struct brake_gone *places, uint32_t source, uint64_t bucket)
 {
 	struct brake_gone *place = gone_place(places, source, bucket);

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* main.c - the keeper, who has the time: it moves the health clock, lets beats expire,
- * checks persistent instances and takes away what is over.
+/* main.c - the keeper, who has the time: it moves the health clock, lets beats expire, checks
+ * persistent instances and takes away what is over.
  *
  * It wakes up once a second, and when checks ask for it. A tick moves the clock and looks at a few
- * numbers; the work that follows from them is done in slices (work.h). Ticks, steps and probes are turns
- * (shared/process/turn.h). */
+ * numbers; the work that follows from them is done in slices (work.h). Ticks, steps and probes are
+ * turns (shared/process/turn.h). */
 #include "keeper/keeper.h"
 
 #include <stdlib.h>
@@ -52,7 +52,8 @@ static void keeper_reload(void *role)
 	audit_configure(&k->audit, &k->proc->config, clock_mono_ms());
 }
 
-/* The time up to here counts for the health clock; that in which everybody stands still does not. */
+/* The time up to here counts for the health clock; that in which everybody stands still does
+ * not. */
 static void keeper_freeze_begin(void *role)
 {
 	pulse_tick(((struct keeper *)role)->proc->seg);

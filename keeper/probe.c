@@ -156,8 +156,8 @@ static void step_probe(struct probe *probe, int events)
 	(void)turn_end(turn, clock_mono_us(), "probe", str_of(peer));
 }
 
-/* If many probes are ready in one iteration of the loop, some have to wait for the next one: timers are to
- * be looked at before all of them are through. */
+/* If many probes are ready in one iteration of the loop, some have to wait for the next one: timers
+ * are to be looked at before all of them are through. */
 static bool has_to_wait(const struct probe *probe)
 {
 	struct probe_pace *pace = probe->pace;
@@ -207,7 +207,8 @@ static void on_probe_limit(struct ev_loop *loop, ev_timer *w, int events)
 
 	(void)loop;
 	(void)events;
-	/* The loop asks timers first: an answer that is there came in time, and nobody looked at it yet. */
+	/* The loop asks timers first: an answer that is there came in time, and nobody looked at it
+	 * yet. */
 	step_probe(probe, ready_now(probe) | EV_TIMER);
 }
 

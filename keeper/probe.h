@@ -1,18 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* probe.h - one active check of one peer: connects, asks, and says what it found. Never blocks.
  *
- * probe_start() makes a probe, which belongs to the loop until done() was called, once, from the loop, never from inside
- * probe_start(). After that call the probe is gone. Whoever started it may take it back before with probe_stop().
+ * probe_start() makes a probe, which belongs to the loop until done() was called, once, from the
+ * loop, never from inside probe_start(). After that call the probe is gone. Whoever started it may
+ * take it back before with probe_stop().
  *
- * A probe has PROBE_LIMIT_MS to be connected and as much again for the answer. A process that was stopped
- * looks whether the answer is there before it says that it came too late. Watchers have the priority
- * PROBE_PRIORITY: everything else in the loop goes first. Each step of a probe is a turn
- * (shared/process/turn.h). Probes whose answers are there at the same time share PROBE_TURN_US of one
- * iteration of the loop, and the rest is found ready again by the next one.
+ * A probe has PROBE_LIMIT_MS to be connected and as much again for the answer. A process that was
+ * stopped looks whether the answer is there before it says that it came too late. Watchers have the
+ * priority PROBE_PRIORITY: everything else in the loop goes first. Each step of a probe is a turn
+ * (shared/process/turn.h). Probes whose answers are there at the same time share PROBE_TURN_US of
+ * one iteration of the loop, and the rest is found ready again by the next one.
  *
- * A peer is not trusted: what is read of it is bounded, redirects are not followed, nothing is resolved,
- * no local file is sent. Whoever registers an instance chooses the peer, so it learns no more than it
- * must. */
+ * A peer is not trusted: what is read of it is bounded, redirects are not followed, nothing is
+ * resolved, no local file is sent. Whoever registers an instance chooses the peer, so it learns no
+ * more than it must. */
 #ifndef KEEPER_PROBE_H
 #define KEEPER_PROBE_H
 
@@ -61,12 +62,12 @@ struct probe;
 
 typedef void probe_done_fn(void *arg, const struct probe_result *result);
 
-/* Loads what MySQL would load when it is first used, some 2 MB; to be called before the process gives up
- * the right to map code. Few servers check by MySQL, so a keeper does without until it meets such a check,
- * and then leaves for one that has the modules (EXIT_MODULES). */
+/* Loads what MySQL would load when it is first used, some 2 MB; to be called before the process
+ * gives up the right to map code. Few servers check by MySQL, so a keeper does without until it
+ * meets such a check, and then leaves for one that has the modules (EXIT_MODULES). */
 void probe_load_modules(void);
-/* Begins a probe. An error means that this system could not make it: no memory, no descriptor, no port, no
- * modules. */
+/* Begins a probe. An error means that this system could not make it: no memory, no descriptor, no
+ * port, no modules. */
 int probe_start(struct ev_loop *loop, const struct probe_order *order, probe_done_fn *done, void *arg,
                 struct probe **probe_r) MUST_CHECK;
 /* Ends a probe, whose done() will not be called. NULL is allowed; clears *probe. */

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* probe_http.c - sends a GET and looks at the status: 200 passes, 302 and 503 are soft failures, anything else is a hard one.
+/* probe_http.c - sends a GET and looks at the status: 200 passes, 302 and 503 are soft failures,
+ * anything else is a hard one.
  *
- * The rest of the answer is read and thrown away, up to DRAIN_MOST, so that the peer is not cut off in the middle; it
- * changes nothing any more. Nothing of it is followed. */
+ * The rest of the answer is read and thrown away, up to DRAIN_MOST, so that the peer is not cut off
+ * in the middle; it changes nothing any more. Nothing of it is followed. */
 #include "keeper/probe_kind.h"
 
 #include <errno.h>
@@ -76,8 +77,8 @@ static struct str cut(struct str *rest, char at)
 	return part;
 }
 
-/* Takes the next usable "name:value" of the list. Returns false at its end. Those with another number of
- * colons are left out, as Nacos 1.4 does. */
+/* Takes the next usable "name:value" of the list. Returns false at its end. Those with another
+ * number of colons are left out, as Nacos 1.4 does. */
 static bool next_header(struct str *list, struct str *name_r, struct str *value_r)
 {
 	while (list->n > 0) {

@@ -30,9 +30,9 @@ struct probe_kind {
 	size_t size; /* of the protocol's struct, zeroed before begin() */
 	/* Begins to connect; calls probe_wait() or sets at_once. An error: as for probe_start(). */
 	int (*begin)(struct probe *probe, const struct probe_order *order);
-	/* Goes on with what the descriptor is ready for. With EV_TIMER the time is over, and it is the end unless
-	 * this call began the next stage with probe_renew(). Returns true when *result_r is set and the probe is
-	 * over. */
+	/* Goes on with what the descriptor is ready for. With EV_TIMER the time is over, and it is
+	 * the end unless this call began the next stage with probe_renew(). Returns true when
+	 * *result_r is set and the probe is over. */
 	bool (*step)(struct probe *probe, int events, struct probe_result *result_r);
 	/* Frees what begin() and step() made, the descriptor excepted. */
 	void (*end)(struct probe *probe);
@@ -53,8 +53,8 @@ void probe_renew(struct probe *probe);
 
 struct probe_result probe_passed(const struct probe *probe);
 struct probe_result probe_timed_out(void);
-/* What the errno of a connection means. That it was refused is a verdict at once; a lack on this side is
- * none. */
+/* What the errno of a connection means. That it was refused is a verdict at once; a lack on this
+ * side is none. */
 struct probe_result probe_failed(const char *why, int error);
 
 #endif

@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* probe_mysql.c - logs in, runs the command, and looks at one value when the command is the one that asks
- * for read-only.
+/* probe_mysql.c - logs in, runs the command, and looks at one value when the command is the one
+ * that asks for read-only.
  *
- * The calls of libmariadb are made in pieces: each wants some events of its descriptor and goes on when
- * they came. They run on stacks of their own, which are only unwound by going on. So a call that is given
- * up is told that its time is over.
+ * The calls of libmariadb are made in pieces: each wants some events of its descriptor and goes on
+ * when they came. They run on stacks of their own, which are only unwound by going on. So a call
+ * that is given up is told that its time is over.
  *
- * A peer names the way to log in, and the library looks for a module of that name, before it looks into the list of
- * those that are allowed; a name may have slashes. So all modules of the list are loaded before the first check, and after
- * that the folder of modules is one in which there is nothing (probe_load_modules()). */
+ * A peer names the way to log in, and the library looks for a module of that name, before it looks
+ * into the list of those that are allowed; a name may have slashes. So all modules of the list are
+ * loaded before the first check, and after that the folder of modules is one in which there is
+ * nothing (probe_load_modules()). */
 #include "keeper/probe_kind.h"
 
 #include <dlfcn.h>
@@ -90,7 +91,8 @@ static int row_piece(struct mysql_probe *my, bool first, int ready)
 	return waits;
 }
 
-/* Returns the MYSQL_WAIT_* that the call wants; 0 when it is through and my->ok says how it went. */
+/* Returns the MYSQL_WAIT_* that the call wants; 0 when it is through and my->ok says how it
+ * went. */
 typedef int piece_fn(struct mysql_probe *my, bool first, int ready);
 
 static piece_fn *const pieces[] = {
@@ -115,7 +117,8 @@ static void call_piece(struct mysql_probe *my, bool first, int ready)
 
 /* ---- results --------------------------------------------------------------- */
 
-/* The library keeps the errno nowhere but in its text: "Can't connect to server on '127.0.0.1' (111)". */
+/* The library keeps the errno nowhere but in its text: "Can't connect to server on '127.0.0.1'
+ * (111)". */
 static int error_number(const char *text)
 {
 	const char *open = strrchr(text, '(');
@@ -157,8 +160,8 @@ static void judge_mysql(struct mysql_probe *my, struct probe_result result)
 
 /* ---- stages ---------------------------------------------------------------- */
 
-/* Each of these says what follows from the call that is through. It returns true when that was the last one
- * and my->result says what it comes to. */
+/* Each of these says what follows from the call that is through. It returns true when that was the
+ * last one and my->result says what it comes to. */
 static bool after_connect(struct mysql_probe *my)
 {
 	if (!my->ok) {
@@ -292,7 +295,8 @@ static int begin_mysql(struct probe *probe, const struct probe_order *order)
 	my->mysql = mysql_init(NULL);
 	if (my->user == NULL || my->password == NULL || my->command == NULL || my->mysql == NULL)
 		return ERR_NOMEM;
-	/* Without a name the library would ask the system for our own account, and tell the peer. */
+	/* Without a name the library would ask the system for our own account, and tell the
+	 * peer. */
 	if (my->user[0] == '\0') {
 		judge_mysql(my, wrong_answer("no user"));
 		probe->at_once = true;
@@ -306,8 +310,8 @@ static int begin_mysql(struct probe *probe, const struct probe_order *order)
 	return 0;
 }
 
-/* Ends the connection without waiting for anything. Rows that are not read any more are cut off, since the
- * library would read them to the end. */
+/* Ends the connection without waiting for anything. Rows that are not read any more are cut off,
+ * since the library would read them to the end. */
 static void hang_up(struct mysql_probe *my)
 {
 	for (unsigned i = 0; my->waits && i < UNWIND_MOST; i++)
@@ -338,8 +342,8 @@ static void load_login(MYSQL *mysql, const char *name)
 		log_warning("op=check-modules name=%s err=\"%s\"", name, mysql_error(mysql));
 }
 
-/* If the library takes its hashes from OpenSSL, the configuration of that may name modules too, which are
- * loaded here. */
+/* If the library takes its hashes from OpenSSL, the configuration of that may name modules too,
+ * which are loaded here. */
 static void load_crypto(void)
 {
 	int (*init)(uint64_t options, const void *settings);

@@ -15,8 +15,8 @@ static bool stale_job(struct keeper *k, struct slice *slice)
 {
 	ROSTER_ASSERT(k->work.stale);
 	k->work.stale = cleanup_stale_step(&k->cleanup, slice);
-	/* The child is not ready before: if it died on the way, its successor would otherwise not know that it
-	 * has to go on. */
+	/* The child is not ready before: if it died on the way, its successor would otherwise not
+	 * know that it has to go on. */
 	if (!k->work.stale)
 		process_ready(k->proc);
 	return k->work.stale;

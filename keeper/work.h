@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* work.h - what the ticks of the keeper leave to do, in steps of one slice (slice.h).
  *
- * A tick only notes what is to be done. Each kind of work is a job. The jobs that have something left in
- * this tick take turns, with one step each time the loop has no other event. So whatever is stored, the
- * next tick is late by one step at most. After a start over a segment that was too old, dropping its
- * ephemeral instances is the only job, and the child is ready when that is done. */
+ * A tick only notes what is to be done. Each kind of work is a job. The jobs that have something
+ * left in this tick take turns, with one step each time the loop has no other event. So whatever is
+ * stored, the next tick is late by one step at most. After a start over a segment that was too old,
+ * dropping its ephemeral instances is the only job, and the child is ready when that is done. */
 #ifndef KEEPER_WORK_H
 #define KEEPER_WORK_H
 
