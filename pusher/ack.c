@@ -94,6 +94,7 @@ static struct str take_value(struct cursor *c)
 	return take_word(c);
 }
 
+/* A number that does not fit 64 bits is none: 19 digits always fit. */
 static int parse_key(struct str s, uint64_t *key_r)
 {
 	uint64_t key = 0;

@@ -6,6 +6,7 @@
 
 #include "shared/base/assert.h"
 
+/* Keys of one time are close together: the multiplication spreads them over the buckets. */
 static struct datagram **datagram_bucket(const struct datagrams *set, uint64_t key)
 {
 	uint64_t mixed = key * 0x9e3779b97f4a7c15ULL;
@@ -28,6 +29,7 @@ struct datagram *datagram_new(struct datagrams *set, uint64_t key, struct str by
 		return NULL;
 	datagram->key = key;
 	datagram->refs = 1;
+	/* Said once and for all: who holds it must not depend on what others release meanwhile. */
 	datagram->keep = set->bytes + bytes.n <= set->bytes_max;
 	datagram->len = bytes.n;
 	if (bytes.n > 0)

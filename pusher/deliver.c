@@ -49,6 +49,7 @@ static void forget_entry(struct deliver *d, struct inflight_entry *entry, bool a
 	drop_entry(d, entry);
 }
 
+/* The items behind move up, so that the batch keeps the order in which it was filled. */
 static void drop_first_out(struct deliver *d, unsigned n)
 {
 	unsigned i;
@@ -146,6 +147,8 @@ static void mark_items_sent(struct deliver *d, const struct deliver_item *items,
 
 /* ---- sending --------------------------------------------------------------------- */
 
+/* Enters a delivery in the place of an older one to the same subscriber. If another delivery with
+ * the same socket and key is in flight, that one stands for both in the counters. */
 static struct inflight_entry *enter_flight(struct deliver *d, const struct deliver_item *item, bool hold_bytes)
 {
 	struct inflight_entry *old = inflight_find(d->inflight, item->shard, item->sub_id);
@@ -167,6 +170,8 @@ static struct inflight_entry *enter_flight(struct deliver *d, const struct deliv
 	return inflight_add(d->inflight, &fields);
 }
 
+/* What the kernel took waits for its ACK from now on. An item whose entry is gone was acknowledged,
+ * or replaced, while it waited for the socket; it counts as sent and nothing is waited for. */
 static void settle_sent(struct deliver *d, const struct deliver_item *item, uint64_t now_ms)
 {
 	struct inflight_entry *entry = item->held ? entry_of_item(d, item) : enter_flight(d, item, item->datagram->keep);
@@ -187,6 +192,8 @@ static void settle_sent(struct deliver *d, const struct deliver_item *item, uint
 	inflight_wait(d->inflight, entry);
 }
 
+/* The first datagram of the batch cannot be sent at all. It counts as failed, and the batch goes on
+ * behind it: one bad destination must not stop the others. */
 static void settle_failed(struct deliver *d, struct deliver_item *item, bool too_long)
 {
 	struct inflight_entry *entry = inflight_find(d->inflight, item->shard, item->sub_id);
@@ -267,6 +274,8 @@ static uint32_t reserve_pace(struct deliver *d, const uint8_t address[16], uint1
 	return wait_ms;
 }
 
+/* A batch that is full leaves at once; if the socket takes no more, it stays and nothing is
+ * added. */
 static void put_out(struct deliver *d, const struct deliver_item *item)
 {
 	ROSTER_ASSERT(d->out_count < UDP_BATCH);
@@ -278,6 +287,7 @@ static void put_out(struct deliver *d, const struct deliver_item *item)
 		(void)deliver_flush(d);
 }
 
+/* One that was not sent yet waits with one try less: item_of() adds it again. */
 static void delay_new(struct deliver *d, const struct deliver_item *item, uint32_t wait_ms)
 {
 	uint64_t now_ms = clock_mono_ms();
@@ -409,6 +419,7 @@ bool deliver_due(struct deliver *d)
 	if (!deliver_flush(d))
 		return false;
 	for (n = 0; n < UDP_BATCH && d->blocked == UDP_SENT; n++) {
+		/* The first one goes out whatever the time, so that each call gets on. */
 		if (n > 0 && clock_mono_ms() - now_ms >= DUE_MS)
 			return deliver_flush(d);
 		if ((entry = inflight_due(d->inflight, now_ms)) != NULL)
@@ -421,6 +432,7 @@ bool deliver_due(struct deliver *d)
 	return deliver_flush(d) && n == UDP_BATCH;
 }
 
+/* All wait equally long, so the oldest one is the next whose wait is over. */
 uint64_t deliver_next(const struct deliver *d)
 {
 	const struct inflight_entry *oldest = inflight_oldest(d->inflight);

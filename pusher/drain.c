@@ -16,7 +16,7 @@ void drain_init(struct drain *drain, struct registry *reg, const struct config *
 {
 	drain->reg = reg;
 	drain->config = config;
-	drain->dirty = UINT64_MAX;
+	drain->dirty = UINT64_MAX; /* a predecessor may have taken the word and died */
 }
 
 void drain_wake(struct drain *drain, uint64_t rings)
@@ -59,6 +59,8 @@ static bool take_from_shard(struct drain *drain, unsigned shard, uint64_t now_ms
 	return false;
 }
 
+/* The shard behind the one that gave a service is asked first the next time, so that a shard with a
+ * long queue does not keep the others waiting. */
 bool drain_next(struct drain *drain, struct changed_service *changed_r, uint8_t *shard_r)
 {
 	uint64_t now_ms = clock_mono_ms();

@@ -100,6 +100,7 @@ static uint32_t *key_link(struct inflight *f, const uint8_t address[16], uint16_
 	return link;
 }
 
+/* An entry whose key is known stands behind the first of that key, not in the bucket. */
 static void link_key(struct inflight *f, uint32_t i)
 {
 	struct inflight_entry *entry = &f->entries[i];
@@ -325,6 +326,7 @@ struct inflight_entry *inflight_match_next(struct inflight *f, const struct infl
 	return entry->next_same == NONE ? NULL : &f->entries[entry->next_same];
 }
 
+/* Places that were in use before come first, so that the array stays dense. */
 static uint32_t take_free(struct inflight *f)
 {
 	uint32_t i = f->free;
@@ -393,6 +395,7 @@ void inflight_delay(struct inflight *f, struct inflight_entry *entry, uint64_t n
 	/* Nobody turned the wheel while it was empty. */
 	if (f->delayed == 0)
 		f->tick = now_ms / WHEEL_MS;
+	/* Slots before the tick are not looked at again until the wheel comes round. */
 	if (tick < f->tick)
 		tick = f->tick;
 	if (tick >= f->tick + WHEEL_SLOTS)
@@ -412,6 +415,8 @@ struct inflight_entry *inflight_oldest(struct inflight *f)
 	return i == NONE ? NULL : &f->entries[i];
 }
 
+/* The tick stands still at a slot until that is empty. Whoever takes an entry puts it elsewhere, or
+ * it would be found again. */
 struct inflight_entry *inflight_due(struct inflight *f, uint64_t now_ms)
 {
 	uint32_t i;

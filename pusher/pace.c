@@ -152,6 +152,7 @@ uint32_t pace_reserve(struct pace *pace, const struct pace_rates *rates, const u
 		return 0;
 	if (pace->used + 2 > pace->size / 2 && rebuild(pace, now_ns) < 0)
 		return PACE_REFUSED;
+	/* Both clocks have to agree before either moves: a refusal costs nothing. */
 	one = clock_of(pace, address, &port);
 	all = clock_of(pace, address, NULL);
 	socket_ns = wait_ns(one, rates->socket, now_ns);

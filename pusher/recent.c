@@ -67,6 +67,7 @@ void recent_add(struct recent *recent, const uint8_t address[16], uint16_t port,
 		bucket[way] |= acked ? ACKED : 0;
 		return;
 	}
+	/* The oldest of the bucket is forgotten. */
 	memmove(bucket + 1, bucket, (WAYS - 1) * sizeof(bucket[0]));
 	bucket[0] = print | USED | (acked ? ACKED : 0);
 }

@@ -196,6 +196,7 @@ static void log_refused(struct round *round, const struct subscriber_view *sub, 
 
 /* ---- subscribers ------------------------------------------------------------------ */
 
+/* The Go client cuts what is longer, and would throw it away. */
 static bool fits(const struct subscriber_view *sub, const struct push_view *view)
 {
 	return view->datagram != NULL && (sub->agent_kind != AGENT_GO || view->datagram->len <= ENCODE_BYTES_GO);
@@ -371,6 +372,8 @@ static int visit_all(struct round *round)
 	return ret;
 }
 
+/* A large service waits for memory before it is copied. What changed since the round was asked for
+ * is in the copy, so that the round counts for that change too. */
 static int read_round_service(struct round *round, const struct service_key *key)
 {
 	struct registry *reg = round->tools->reg;
@@ -390,6 +393,7 @@ static int read_round_service(struct round *round, const struct service_key *key
 	return ret;
 }
 
+/* Only rounds after a change have a time that they were due at. */
 static void observe(const struct round *round)
 {
 	uint64_t now_ms = clock_mono_ms(), due_ms = round->due_ms;

@@ -170,6 +170,8 @@ bool rounds_have_room(const struct rounds *rounds)
 	return waiting->count < WAITING_MOST || waiting->list[waiting_dearest(waiting)].cost_us > ROUNDS_DEAR_US;
 }
 
+/* If too many wait, the dearest is left to a tour: the new one, or one that waits and costs
+ * more. */
 static void add_waiting(struct rounds *rounds, const struct round_start *start, uint64_t hash)
 {
 	struct waiting *waiting = &rounds->waiting;
@@ -202,6 +204,8 @@ static void begin_after(struct rounds_place *place, const struct round_start *st
 	place->fast = start->fast;
 }
 
+/* While a service has a round, or waits for one, another tour will find who is behind after
+ * that. */
 static void begin_owed_now(struct rounds *rounds, const struct round_start *start, uint64_t hash)
 {
 	if (place_of_service(rounds, hash) != NULL || waiting_find(&rounds->waiting, hash) != WAITING_NONE)
@@ -229,6 +233,8 @@ void rounds_begin(struct rounds *rounds, const struct round_start *start)
 
 /* ---- turns ----------------------------------------------------------------------- */
 
+/* Rounds that still wait for memory have no copy yet and do not count; without any, one may go
+ * on. */
 static bool have_instances_room(const struct rounds *rounds, const struct round *round)
 {
 	uint64_t sum = 0;
@@ -336,6 +342,7 @@ bool rounds_step(struct rounds *rounds)
 	i = next_round_turn(rounds);
 	ROSTER_ASSERT(i < rounds->count); /* one of them can always go on */
 	place = &rounds->places[i];
+	/* The name outlives the round: it is asked for when the step is measured. */
 	note_name(rounds, place->round);
 	if (round_step(place->round, rounds->slice_us, place->leaving))
 		end_round_at(rounds, i);

@@ -23,6 +23,7 @@ void tour_init(struct tour *tour, struct rounds *rounds)
 	tour->rounds = rounds;
 }
 
+/* Shards that are left stand in a word; the lowest bit is the next one. */
 static void next_shard(struct tour *tour)
 {
 	tour->after = 0;
@@ -138,6 +139,8 @@ void tour_step(struct tour *tour)
 		if (visit_subscriber(tour, &tour->batch[i], health_ms))
 			break;
 	}
+	/* The cursor is not used again after a round was begun, so nothing has to wait for the next
+	 * batch. */
 	if (i < n)
 		zombies_drop(&tour->zombies, tour->reg, tour->shard, tour->config->push_subscriber_life_ms);
 	if (n == 0)

@@ -41,7 +41,7 @@ static enum udp_result result_of(int error)
 {
 	switch (error) {
 	case EAGAIN:
-	case EINTR:
+	case EINTR: /* the socket is writable then, and the loop says so at once */
 		return UDP_FULL;
 	case ENOBUFS:
 	case ENOMEM:

@@ -104,6 +104,7 @@ enum views_refusal views_may_add(const struct views *views, const struct views_l
 	return VIEWS_OK;
 }
 
+/* New ones stand first in their bucket. */
 static void link_view(struct views *views, uint32_t i)
 {
 	uint32_t *bucket = &views->buckets[views->list[i].hash & (views->cap - 1)];
@@ -122,7 +123,7 @@ static bool views_grow(struct views *views)
 	ROSTER_ASSERT((cap & (cap - 1)) == 0); /* a hash is cut to it */
 	if (list == NULL)
 		return false;
-	views->list = list;
+	views->list = list; /* it may be longer than cap says, if the buckets are refused now */
 	if ((buckets = realloc(views->buckets, cap * sizeof(*buckets))) == NULL)
 		return false;
 	views->buckets = buckets;

@@ -33,6 +33,7 @@ uint32_t waiting_cheapest(const struct waiting *waiting)
 	return best;
 }
 
+/* Of those that cost the same it is the youngest, which has waited least. */
 uint32_t waiting_dearest(const struct waiting *waiting)
 {
 	uint32_t worst = WAITING_NONE;
