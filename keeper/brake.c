@@ -50,6 +50,7 @@ static uint64_t bucket_word(uint64_t number, uint64_t count)
 	return number << 32 | (count < 0xffffffffU ? count : 0xffffffffU);
 }
 
+/* A bucket whose number is another one is of a period before, and begins anew. */
 static void count_removed(struct brake_state *state, uint64_t number, uint32_t count)
 {
 	uint64_t *word = &state->buckets[number % BRAKE_BUCKETS];
@@ -134,6 +135,7 @@ static bool too_many_silent(const struct config *config, const struct census_cou
 	       brake_too_many(config, count->carried, count->instances);
 }
 
+/* Letting go asks for half of what makes it hold, so that it does not do both in turns. */
 static bool half_of_share(const struct brake *b, uint64_t count, uint64_t of)
 {
 	return count * 200 <= of * b->config->brake_share;
@@ -255,6 +257,7 @@ bool brake_judge(struct brake *b, const struct brake_sight *sight)
 			let_go(b, sight, cause);
 		break;
 	case BRAKE_RELEASED:
+		/* What was let go is silent still: open again would be to hold again. */
 		if (sight->complete && !(asked && too_many_silent(b->config, &sight->evidence.live)))
 			word_store(&b->state->state, brake_state_word(BRAKE_OPEN, sight->now_ms));
 		break;

@@ -118,6 +118,7 @@ static struct check_target *target_insert(struct check_cluster *cluster, uint32_
 	memmove(targets + at + 1, targets + at, (cluster->count - at) * sizeof(targets[0]));
 	targets[at] = target;
 	cluster->count++;
+	/* A run goes on with the target that it would have come to. */
 	if (at < cluster->turn)
 		cluster->turn++;
 	target->id = id;
@@ -125,6 +126,7 @@ static struct check_target *target_insert(struct check_cluster *cluster, uint32_
 	return target;
 }
 
+/* Targets that were seen have the number of the look, those to be freed an older one. */
 static int target_sync(struct check_cluster *cluster, const struct persistent_row *row)
 {
 	uint32_t at = target_place(cluster, row->id);
@@ -204,7 +206,7 @@ static struct check_cluster *cluster_new(struct check_service *service, struct s
 	cluster->checker.type = CHECKER_NONE;
 	cluster->service = service;
 	cluster->fresh = true;
-	cluster->registered_ms = UINT64_MAX;
+	cluster->registered_ms = UINT64_MAX; /* the least of its instances follows */
 	cluster->next = service->clusters;
 	service->clusters = cluster;
 	return cluster;
@@ -312,6 +314,7 @@ int check_table_sync(struct check_table *table, struct registry *reg, struct che
 		if ((ret = fiber_pause()) < 0)
 			return ret;
 	} while (!look->done);
+	/* Some were missed, so those not seen may be there all the same: the next look tells. */
 	if (look->cut)
 		return 0;
 	clusters_keep(table, service);

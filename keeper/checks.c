@@ -28,6 +28,7 @@ static const struct switches *switches(const struct checks *c)
 	return switches_of(c->reg->seg);
 }
 
+/* A generator (xorshift64*) that need not be secret: it spreads first runs. */
 static uint64_t next_random(struct checks *c)
 {
 	c->random ^= c->random >> 12;
@@ -176,6 +177,7 @@ static void consider_cluster(struct checks *c, struct check_cluster *cluster, ui
 		check_table_run(&c->table, cluster);
 }
 
+/* A service is in one of the two heaps, and leaves it before it enters the other. */
 static void schedule_service(struct checks *c, struct check_service *service, uint64_t due_ms, bool quiet)
 {
 	if (service->quiet != quiet)
@@ -199,7 +201,7 @@ static void visit_service(struct checks *c, struct check_service *service)
 	uint64_t due_ms = UINT64_MAX, now_ms = clock_mono_ms();
 	bool quiet = true;
 
-	if (ret == ERR_GONE)
+	if (ret == ERR_GONE) /* the process ends */
 		return;
 	if (ret < 0 && ret != ERR_NOT_FOUND) {
 		log_warning("op=check-look shard=%u service=%#llx err=\"%s\"", service->shard, (unsigned long long)service->id,
@@ -236,6 +238,7 @@ static bool visit_due(struct checks *c, struct due_heap *heap, uint64_t until_ms
 
 	if (!is_due(heap, until_ms))
 		return false;
+	/* The visit may forget the service. */
 	shard = service->shard;
 	id = service->id;
 	ROSTER_ASSERT(c->looking == NULL);
@@ -358,6 +361,7 @@ void checks_measure(struct checks *c, struct turn *turn)
 	c->turn = c->pace.turn = turn;
 }
 
+/* A probe takes a descriptor: with few of them fewer are under way than is configured. */
 void checks_configure(struct checks *c)
 {
 	struct rlimit files;

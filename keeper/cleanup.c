@@ -53,6 +53,7 @@ static bool remove_empty(struct cleanup *c, uint32_t shard, struct keeper_entry 
 
 bool cleanup_judge(struct cleanup *c, uint32_t shard, struct keeper_entry service, struct cleanup_mark *mark, uint32_t instances)
 {
+	/* A service that is visited twice in a run is judged by the first visit. */
 	if (mark->run == c->run)
 		return false;
 	ROSTER_ASSERT(mark->empty_runs < CLEANUP_EMPTY_RUNS);

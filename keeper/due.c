@@ -83,6 +83,7 @@ void due_drop(struct due_heap *heap, struct due *item)
 	last = heap->items[--heap->count];
 	if (last != item)
 		settle(heap, at, last);
+	/* If memory is refused, the larger array stays. */
 	if (heap->cap > SMALLEST && heap->count < heap->cap / 4)
 		(void)!due_resize(heap, heap->cap / 2);
 }

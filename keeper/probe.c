@@ -128,6 +128,7 @@ static void release_probe(struct probe *probe)
 	free(probe);
 }
 
+/* The probe is gone before done() is called, which may begin another one. */
 static void finish_or_wait(struct probe *probe, int events)
 {
 	probe_done_fn *done = probe->done;

@@ -66,6 +66,7 @@ static bool is_own_header(struct str name)
 	return false;
 }
 
+/* Returns the part before `at`, and moves *rest behind it. */
 static struct str cut(struct str *rest, char at)
 {
 	const char *p = rest->n > 0 ? memchr(rest->p, at, rest->n) : NULL;
@@ -159,6 +160,7 @@ static int read_headers(struct headers *h, struct str text)
 	return 0;
 }
 
+/* What could end the line or begin another one is escaped, and a fragment is left out. */
 static void put_path(struct buf *b, struct str path)
 {
 	if (path.n == 0 || path.p[0] != '/')
@@ -301,6 +303,7 @@ static bool write_rest(struct http_probe *http, struct probe_result *result_r)
 	return false;
 }
 
+/* The time for the answer begins when the connection is there. */
 static bool connected(struct http_probe *http, struct probe_result *result_r)
 {
 	int error = probe_connect_error(&http->probe);

@@ -14,6 +14,7 @@ void slice_begin(struct slice *s, const char *kind)
 	*s = (struct slice){ .kind = kind, .end_us = now_us + SLICE_US, .piece_us = now_us, .shard = SLICE_NO_SHARD };
 }
 
+/* The next piece begins where this one ends, so that no time goes uncounted. */
 bool slice_spent(struct slice *s, uint32_t shard, uint64_t service)
 {
 	uint64_t now_us = clock_mono_us(), us = now_us - s->piece_us;

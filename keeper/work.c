@@ -105,6 +105,7 @@ void work_begin(struct keeper *k)
 	registry_stats(&k->reg, &stats);
 	exodus_tick(seg, &k->proc->config, stats.instances, clock_mono_ms());
 	expiry_begin(&k->expiry, health_now(seg), switches_of(seg)->health_check != 0);
+	/* A run of the cleanup judges services while the expiry visits them. */
 	if (cleanup_begin_run(&k->cleanup, clock_mono_ms()))
 		expiry_visit_all(&k->expiry);
 	cleanup_begin_drain(&k->cleanup);
