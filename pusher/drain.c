@@ -66,6 +66,7 @@ bool drain_next(struct drain *drain, struct changed_service *changed_r, uint8_t 
 	uint64_t now_ms = clock_mono_ms();
 	unsigned n, shard;
 
+	ROSTER_ASSERT(drain->turn <= SHARDS);
 	if (drain->dirty == 0) {
 		drain->streak = 0;
 		return false;
