@@ -67,6 +67,7 @@ void brake_removed(struct brake *b, uint64_t now_ms, const struct expire_sign *s
 	/* What goes after the brake has let go is no reason to hold again. */
 	if (count == 0 || brake_state_phase(b->state->state) == BRAKE_RELEASED)
 		return;
+	ROSTER_ASSERT(signs != NULL);
 	set_width(b);
 	number = now_ms / b->state->width_ms;
 	for (uint32_t i = 0; i < count; i++) {

@@ -261,8 +261,10 @@ static struct probe_result judge_status(const struct probe *probe, int status)
 static bool drained(struct http_probe *http)
 {
 	char waste[DRAIN_ONCE];
-	ssize_t n = recv(http->probe.fd, waste, sizeof(waste), 0);
+	ssize_t n;
 
+	ROSTER_ASSERT(http->judged);
+	n = recv(http->probe.fd, waste, sizeof(waste), 0);
 	if (n > 0)
 		http->drained += (size_t)n;
 	return http->drained > DRAIN_MOST || n == 0 || (n < 0 && errno != EAGAIN);

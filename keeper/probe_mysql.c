@@ -85,8 +85,10 @@ static int query_piece(struct mysql_probe *my, bool first, int ready)
 
 static int row_piece(struct mysql_probe *my, bool first, int ready)
 {
-	int waits = first ? mysql_fetch_row_start(&my->row, my->rows) : mysql_fetch_row_cont(&my->row, my->rows, ready);
+	int waits;
 
+	ROSTER_ASSERT(my->rows != NULL); /* a query that brought none ended the probe */
+	waits = first ? mysql_fetch_row_start(&my->row, my->rows) : mysql_fetch_row_cont(&my->row, my->rows, ready);
 	my->ok = waits == 0 && my->row != NULL;
 	return waits;
 }
