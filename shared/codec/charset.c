@@ -101,13 +101,14 @@ static const struct {
 	{ "EUC-KR", EUC_KR },
 };
 
-/* One for the whole life of the process, opened when it is first asked for. An open one keeps its module mapped. */
+/* Each converter is opened when it is first asked for and lives as long as the process. An open one
+ * keeps its module mapped. */
 static struct converter {
 	bool tried;
 	iconv_t cd;
 } converters[CHARSETS];
 
-/* False: the C library has none. */
+/* Returns false when the C library has none. */
 static bool open_converter(const struct charset *charset, iconv_t *cd_r)
 {
 	struct converter *converter = &converters[charset - charsets];
@@ -152,7 +153,8 @@ struct decoding {
 	size_t in_left, room;
 };
 
-/* Goes on until about so many bytes are written. What stops it is the room given, so it ends between two characters. */
+/* Goes on until about `most` bytes are written. What stops it is the room given, so it ends between
+ * two characters. */
 static void decode_piece(struct decoding *d, size_t most)
 {
 	ROSTER_ASSERT(most <= d->room);
@@ -167,6 +169,8 @@ static void decode_piece(struct decoding *d, size_t most)
 		most = room;
 		if (done || why == E2BIG || most < 3)
 			return;
+		/* EINVAL is a character that the text cut off: nothing behind it can be read
+		 * either. */
 		skip = why == EINVAL || d->in_left < d->charset->unit ? d->in_left : d->charset->unit;
 		memcpy(d->at, "\xef\xbf\xbd", 3);
 		d->at += 3;
@@ -177,7 +181,8 @@ static void decode_piece(struct decoding *d, size_t most)
 	}
 }
 
-/* Between two pieces others use the same converter: none of those in the table has a state there. */
+/* Between two pieces others use the same converter, which is harmless: none of those in the table
+ * keeps a state there. */
 int charset_decode(struct arena *arena, const struct charset *charset, struct str text, struct str *out_r)
 {
 	struct decoding d = { .charset = charset, .in = (char *)text.p, .in_left = text.n, .room = text.n * 3 + 8 };

@@ -40,6 +40,7 @@ int gzip_pack(struct gzip *gzip, const void *data, size_t n, struct buf *out)
 
 	if (!buf_reserve(out, room))
 		return ERR_NOMEM;
+	/* With this much room the library never refuses. */
 	packed = libdeflate_gzip_compress(gzip->compressor, data, n, out->data + out->len, room);
 	if (packed == 0)
 		return ERR_NOMEM;

@@ -8,7 +8,8 @@
 #include "shared/base/assert.h"
 #include "shared/base/decimal.h"
 
-/* Longest number text looked at: more digits than any double needs to be read exactly. */
+/* The longest text of a number that is looked at: more digits than any double needs to be read
+ * exactly. */
 #define NUMBER_TEXT_MAX 1200
 
 /* ---- integers -------------------------------------------------------------- */
@@ -67,7 +68,7 @@ static bool java_is_hex_digit(char c)
 	return java_is_digit(c) || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F');
 }
 
-/* Eats digits [. digits]; false when there is not one digit. */
+/* Eats digits [. digits]; returns false when there is not one digit. */
 static bool eat_digits(struct str *s, bool (*is)(char))
 {
 	size_t seen = 0, i = 0;
@@ -85,7 +86,8 @@ static bool eat_digits(struct str *s, bool (*is)(char))
 	return seen > 0;
 }
 
-/* Eats the letter (either case), a sign and digits. 0: no such letter; -1: broken. */
+/* Eats the letter (either case), a sign and digits. Returns 0 when there is no such letter, -1 when
+ * no digit follows it. */
 static int eat_exponent(struct str *s, char letter)
 {
 	size_t i = 1, first;
@@ -107,8 +109,8 @@ static bool is_hex(struct str s)
 	return s.n > 2 && s.p[0] == '0' && (s.p[1] | 0x20) == 'x';
 }
 
-/* The grammar of Double.parseDouble without sign and blanks; strtod() alone accepts more. Returns the
- * length without the type letter, 0 when the text is not a number. */
+/* Reads the grammar of Double.parseDouble without sign and blanks; strtod() alone accepts more.
+ * Returns the length without the type letter, 0 when the text is no number. */
 static size_t number_length(struct str s)
 {
 	struct str rest = s;
@@ -129,7 +131,8 @@ static size_t number_length(struct str s)
 	return rest.n == 0 ? n : 0;
 }
 
-/* A zero-terminated copy for strtod(), sign in front; false when the text is no number. */
+/* Makes a zero-terminated copy for strtod(), sign in front; returns false when the text is no
+ * number. */
 static bool number_text(struct str s, char out[NUMBER_TEXT_MAX])
 {
 	size_t sign, n;
@@ -146,7 +149,8 @@ static bool number_text(struct str s, char out[NUMBER_TEXT_MAX])
 	return true;
 }
 
-/* Up to 15 digits with or without a point: both parts are exact, so one division rounds right. */
+/* Reads up to 15 digits with or without a point: both parts are exact, so one division rounds
+ * right. */
 static bool parse_plain(struct str s, double *value_r)
 {
 	static const double powers[] = { 1, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15 };
@@ -206,7 +210,7 @@ bool java_strict_bool(struct str s)
 
 /* ---- floating point, writing ----------------------------------------------- */
 
-/* "12.5" of 1250 hundredths; at least one digit behind the point. */
+/* Writes "12.5" for 1250 hundredths; at least one digit stands behind the point. */
 static unsigned hundredths_text(uint32_t hundredths, bool negative, char *out)
 {
 	uint32_t rest = hundredths % 100;
@@ -236,7 +240,7 @@ struct decimal {
 	bool negative;
 };
 
-/* Splits the output of %e. */
+/* Splits the output of %e into digits and exponent. */
 static void decimal_of(const char *text, struct decimal *decimal_r)
 {
 	struct decimal d = { .negative = text[0] == '-' };
@@ -261,7 +265,8 @@ static unsigned put_digits(const struct decimal *d, int from, int to, char *out)
 	return n;
 }
 
-/* Java's choice: plain from 1e-3 up to 1e7, else one digit before the point and E. */
+/* Writes as Java does: plainly from 1e-3 up to 1e7, else with one digit before the point and an
+ * E. */
 static unsigned decimal_text(const struct decimal *d, char *out)
 {
 	bool plain = d->exponent >= -3 && d->exponent < 7;
@@ -281,7 +286,8 @@ static unsigned decimal_text(const struct decimal *d, char *out)
 	return n;
 }
 
-/* single: of a float, which needs fewer digits to read back the same. */
+/* Writes the shortest text that reads back the same; `single`: as a float, which needs fewer
+ * digits. */
 static unsigned real_text(double value, bool single, char *out)
 {
 	double size = fabs(value);

@@ -180,7 +180,7 @@ static const yajl_callbacks callbacks = {
 
 /* ---- what yajl lets through ------------------------------------------------ */
 
-/* The 16 bits of an escape \uXXXX at p, -1 if there is none. */
+/* Returns the 16 bits of an escape \uXXXX at p, or -1 if there is none. */
 static int32_t escaped_unit(const char *p, const char *end)
 {
 	int32_t unit = 0;
@@ -198,7 +198,8 @@ static int32_t escaped_unit(const char *p, const char *end)
 	return unit;
 }
 
-/* Length of the escape at p; *half_r: it is half of a surrogate pair, without its other half. */
+/* Returns the length of the escape at p; *half_r says that it is half of a surrogate pair without
+ * its other half. */
 static size_t escape_length(const char *p, const char *end, bool *half_r)
 {
 	int32_t unit = escaped_unit(p, end), low;
@@ -211,8 +212,9 @@ static size_t escape_length(const char *p, const char *end, bool *half_r)
 	return *half_r ? 6 : 12;
 }
 
-/* Clients cut texts between the halves of an emoji. yajl would make a question mark of one, or bytes that are not UTF-8;
- * here it becomes what a broken byte becomes, an escape of the same length. */
+/* Clients cut texts between the halves of an emoji. yajl would make a question mark of such a half,
+ * or bytes that are not UTF-8; here it becomes what a broken byte becomes, an escape of the same
+ * length. */
 static int repair_escapes(struct arena *arena, struct str text, struct str *out_r)
 {
 	const char *end = text.p + text.n, *p = text.p, *next;
@@ -239,8 +241,8 @@ static bool is_letter(char c)
 	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
 }
 
-/* The word at the beginning if JSON has no such word. With trailing text allowed yajl would read "nullable"
- * as null. */
+/* Returns the word at the beginning if JSON has no such word. With trailing text allowed yajl would
+ * read "nullable" as null. */
 static struct str unknown_word(struct str text)
 {
 	struct str s = str_trim(text);
@@ -268,7 +270,7 @@ static int refuse_text(const char *reason, char *why, size_t why_size)
 	return ERR_SYNTAX;
 }
 
-/* The text recorded of the Java server, as far as one line of source goes. */
+/* Answers with the text recorded of the Java server, as far as one line of source goes. */
 static int refuse_word(struct str text, struct str word, char *why, size_t why_size)
 {
 	if (why != NULL && why_size > 0) {
@@ -295,7 +297,8 @@ static yajl_handle open_parser(struct reader *reader, yajl_alloc_funcs *memory)
 	return parser;
 }
 
-/* In pieces, with a pause behind each. yajl decodes a text in one go when it has all of it. */
+/* Feeds yajl in pieces, with a pause behind each. yajl decodes a text in one go when it has all of
+ * it. */
 static int feed(struct reader *reader, yajl_handle parser, yajl_status *status_r)
 {
 	const unsigned char *p = (const unsigned char *)reader->text.p;

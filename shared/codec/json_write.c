@@ -8,7 +8,7 @@
 #include "shared/base/assert.h"
 #include "shared/codec/java.h"
 
-/* 0: as it is; 'u': \u00XX; else the letter behind the backslash. */
+/* How each byte is written. 0: as it is; 'u': as \u00XX; else the letter behind the backslash. */
 static const char escapes[256] = {
 	['\0'] = 'u', [0x01] = 'u', [0x02] = 'u', [0x03] = 'u', [0x04] = 'u', [0x05] = 'u',  [0x06] = 'u',
 	[0x07] = 'u', ['\b'] = 'b', ['\t'] = 't', ['\n'] = 'n', [0x0b] = 'u', ['\f'] = 'f',  ['\r'] = 'r',
@@ -26,7 +26,8 @@ static void put_escape(struct buf *b, unsigned char c)
 	buf_put(b, text, escapes[c] == 'u' ? 6 : 2);
 }
 
-/* None of these eight bytes needs an escape. It may say no for a byte beside one that does. */
+/* Returns true when none of these eight bytes needs an escape. It may say no for a byte beside one
+ * that does. */
 static bool plain8(const char *p)
 {
 	const uint64_t ones = 0x0101010101010101U, high = 0x8080808080808080U;
@@ -67,6 +68,7 @@ void json_string(struct buf *b, struct str s)
 	buf_char(b, '"');
 }
 
+/* JSON has no words for NaN and the infinities, so they are written as texts. */
 static void put_real(struct buf *b, const char *text, unsigned n, bool finite)
 {
 	if (!finite)

@@ -6,14 +6,14 @@
 
 #define PIECE 65536U /* bytes read between two pauses */
 
-/* One more than the digit's value; 0: not a hexadecimal digit. */
+/* One more than the value of the digit; 0 for a byte that is no hexadecimal digit. */
 static const unsigned char hex_digits[256] = {
 	['0'] = 1,  ['1'] = 2,  ['2'] = 3,  ['3'] = 4,  ['4'] = 5,  ['5'] = 6,  ['6'] = 7,  ['7'] = 8,
 	['8'] = 9,  ['9'] = 10, ['a'] = 11, ['b'] = 12, ['c'] = 13, ['d'] = 14, ['e'] = 15, ['f'] = 16,
 	['A'] = 11, ['B'] = 12, ['C'] = 13, ['D'] = 14, ['E'] = 15, ['F'] = 16,
 };
 
-/* The byte escaped at p, which is a '%'; -1 when it is broken. */
+/* Returns the byte escaped at p, which is a '%'; -1 when the escape is broken. */
 static int escaped_byte(const char *p, const char *end)
 {
 	unsigned high, low;
@@ -83,7 +83,7 @@ struct pair_reader {
 	bool broken, gone;
 };
 
-/* Others run; the next piece begins at p. */
+/* Lets others run; the next piece begins at p. */
 static const char *pause_at(struct pair_reader *r, const char *p)
 {
 	r->gone |= fiber_pause() < 0;
@@ -120,7 +120,7 @@ static struct str read_until(struct pair_reader *r, unsigned stop)
 	return str_make(begin, (size_t)(out - begin));
 }
 
-/* A pair without a name is passed over unread: nobody can ask for it. */
+/* Passes over a pair without a name, unread: nobody can ask for it. */
 static bool skip_nameless(struct pair_reader *r)
 {
 	const char *separator = r->p;

@@ -10,7 +10,8 @@
 #define PIECE 65536U      /* bytes looked at between two pauses */
 #define REPAIR_WEIGHT 16U /* of a byte that is none */
 
-/* Rows of table 3-7 of the Unicode standard: first byte, range of the second, bytes that follow. */
+/* The rows of table 3-7 of the Unicode standard: first byte, range of the second, number of bytes
+ * that follow. */
 static const struct {
 	uint8_t first, last, low, high, more;
 } forms[] = {
@@ -19,7 +20,7 @@ static const struct {
 	{ 0xf1, 0xf3, 0x80, 0xbf, 3 }, { 0xf4, 0xf4, 0x80, 0x8f, 3 },
 };
 
-/* Length of the sequence at p, which is not ASCII; 0 when it is not well-formed. */
+/* Returns the length of the sequence at p, which is not ASCII; 0 when it is not well-formed. */
 static size_t sequence_length(const unsigned char *p, size_t n)
 {
 	for (size_t i = 0; i < sizeof(forms) / sizeof(forms[0]); i++) {
@@ -36,7 +37,8 @@ static size_t sequence_length(const unsigned char *p, size_t n)
 	return 0;
 }
 
-/* Goes on at *at, which begins a character, as far as `until` or into the character there. False: it is not well-formed. */
+/* Goes on at *at, which begins a character, as far as `until`, or to the end of the character
+ * there. Returns false when the text is not well-formed. */
 static bool skip_valid(struct str s, size_t *at, size_t until)
 {
 	const unsigned char *p = (const unsigned char *)s.p;
@@ -72,7 +74,7 @@ bool utf8_valid(struct str s)
 	return skip_valid(s, &i, s.n);
 }
 
-/* 1: the whole text is well-formed, 0: it is not, ERR_GONE. */
+/* Returns 1 when the whole text is well-formed, 0 when it is not, ERR_GONE. */
 static int look_through(struct str s)
 {
 	size_t i = 0;
@@ -86,7 +88,8 @@ static int look_through(struct str s)
 	return 0;
 }
 
-/* How many bytes Java replaces by one U+FFFD where no sequence begins: as far as they could be one; a surrogate as a whole. */
+/* Returns how many bytes Java replaces by one U+FFFD where no sequence begins: as far as they could
+ * be one, and a surrogate as a whole. */
 static size_t malformed_length(const unsigned char *p, size_t n)
 {
 	size_t length = 1;
@@ -129,7 +132,7 @@ int utf8_repair(struct arena *arena, struct str s, struct str *out_r)
 	return 0;
 }
 
-/* One code point of a text known to be well-formed; advances *i. */
+/* Reads one code point of a text known to be well-formed and advances *i behind it. */
 static uint32_t code_point(struct str s, size_t *i)
 {
 	unsigned char first = (unsigned char)s.p[(*i)++];
