@@ -6,6 +6,7 @@
 #include "shared/naming/guard.h"
 #include "shared/registry/switches.h"
 
+/* Registers the instance of a full beat, which nobody knows. */
 static int compensate(const struct naming *naming, const struct naming_caller *caller, const struct naming_beat *beat)
 {
 	const struct instance_spec spec = {
@@ -40,6 +41,7 @@ static int beat_unknown(const struct naming *naming, const struct naming_caller 
 	if ((ret = compensate(naming, caller, beat)) < 0)
 		return ret;
 	result_r->outcome = NAMING_BEAT_REGISTERED;
+	/* The registry has not told the interval, so it comes from the beat itself. */
 	if (overrides->has_interval)
 		result_r->interval_ms = overrides->interval_ms;
 	return 0;

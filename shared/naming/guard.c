@@ -24,6 +24,7 @@ struct origin guard_origin(const struct naming *naming, const struct naming_call
 	};
 }
 
+/* Brings a timing within the limits of the configuration; returns true when it was outside. */
 static bool clamp(const struct config *config, uint64_t *ms)
 {
 	uint64_t wanted = *ms;
@@ -54,6 +55,7 @@ int guard_departure(const struct naming *naming, const struct naming_caller *cal
 	const struct departures *departures = &naming->registry->seg->brake->departures;
 	const struct config *config = naming->config;
 
+	/* All clients of a unix socket have one address, which is none. */
 	if (config->brake_deregister == 0 || address_is_zero(caller->source) ||
 	    departures_of(departures, departures_key(caller->source), clock_mono_ms(), config->brake_period_ms) <
 	            config->brake_deregister)

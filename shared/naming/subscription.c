@@ -6,7 +6,8 @@
 #include "shared/net/agent.h"
 #include "shared/registry/switches.h"
 
-/* Where the lowest version that is pushed to stands; nobody else is pushed to. */
+/* Returns the lowest version of an agent that is pushed to. Agents of other kinds are not pushed
+ * to. */
 static uint64_t lowest_version(enum agent_kind kind, const struct switches *switches)
 {
 	switch (kind) {
@@ -30,8 +31,8 @@ bool subscription_agent_can_push(const struct agent *agent, const struct switche
 	return switches->push != 0 && agent->has_version && agent->version >= lowest_version(agent->kind, switches);
 }
 
-/* False: the client is not subscribed. *reason_r, UNPUSHED_REASONS so far, says why it gets no pushes
- * if it wants some. */
+/* Fills in the subscriber that the client wishes to be. Returns false when it is not subscribed.
+ * *reason_r, UNPUSHED_REASONS so far, says why it gets no pushes if it wants some. */
 static bool subscriber_of(struct naming *naming, const struct naming_caller *caller, const struct naming_wish *wish,
                           struct subscriber_spec *sub, enum unpushed *reason_r)
 {
@@ -72,6 +73,7 @@ int naming_poll(struct naming *naming, const struct naming_caller *caller, const
 	bool subscribe = subscriber_of(naming, caller, wish, &sub, &reason);
 	int ret = registry_poll(naming->registry, service, subscribe ? &sub : NULL, &polled_r->stamp);
 
+	/* Whoever is pushed to need not ask often. */
 	polled_r->cache_ms = switches->cache_ms;
 	if (ret == 0 && subscribe && sub.push && !polled_r->stamp.unsent)
 		polled_r->cache_ms = switches->push_cache_ms;

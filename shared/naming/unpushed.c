@@ -49,6 +49,7 @@ enum unpushed unpushed_of_claim(const uint8_t address[16], uint16_t port)
 	static const uint8_t broadcast[16] = { [10] = 0xff, 0xff, 0xff, 0xff, 0xff, 0xff };
 	static const uint8_t zero[16] = { [10] = 0xff, 0xff }, multicast[16] = { [10] = 0xff, 0xff, 0xe0 };
 
+	/* The first reason that holds is the one that is told. */
 	if (port < DESTINATION_PORT_MIN)
 		return UNPUSHED_LOW_PORT;
 	if (!address_is_unsendable(address))
