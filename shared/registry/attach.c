@@ -6,7 +6,7 @@
 #include "shared/registry/registry_internal.h"
 #include "shared/shm/shard.h"
 
-/* The ends of a list: both or none, and objects of its kind. */
+/* A list has both ends, which are objects of its kind, or neither. */
 static bool ends_valid(const struct tx *tx, uint32_t first, uint32_t last, enum slab_kind kind)
 {
 	if (first == 0 || last == 0)
@@ -30,7 +30,7 @@ static bool lists_valid(const struct tx *tx, const struct registry_root *root)
 	       (root->first_audience == 0) == (root->audiences.count == 0);
 }
 
-/* The sums that the slabs and tables know as well. */
+/* Compares the sums of the root with those that slabs and tables keep for themselves. */
 static bool counts_valid(const struct tx *tx, const struct registry_root *root)
 {
 	const struct slab *slabs = tx->shard->slabs;
@@ -43,6 +43,7 @@ static bool counts_valid(const struct tx *tx, const struct registry_root *root)
 	       root->waiting_count <= root->audiences.count;
 }
 
+/* Returns what is wrong, or NULL. No lock is held: at an attach nobody else maps the segment. */
 static const char *shard_damaged(const struct tx *tx)
 {
 	const struct registry_root *root = (const struct registry_root *)tx->shard->root;

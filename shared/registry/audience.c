@@ -14,6 +14,8 @@ static uint32_t subscriber_copy_text(const struct tx *tx, uint32_t off, char *ou
 	return off == 0 ? 0 : blob_copy(tx, off, out, size);
 }
 
+/* Unlike the clusters, which choose what is pushed, these texts are for people only: one that is
+ * too long is cut between two characters. */
 static uint32_t subscriber_copy_cut(const struct tx *tx, uint32_t off, char *out, uint32_t size)
 {
 	uint32_t n = subscriber_copy_text(tx, off, out, size);
@@ -68,7 +70,7 @@ struct audience_piece {
 	uint32_t max, count;
 };
 
-/* ERR_AGAIN: the place is not found yet, in this hold. */
+/* Returns ERR_AGAIN when this hold was too short to find the place to go on at. */
 static int copy_piece(struct op *op, void *arg)
 {
 	struct audience_piece *piece = arg;
@@ -131,7 +133,8 @@ static void entry_fill(struct op *op, const struct audience *a, struct audience_
 	entry_r->service_changed = service_find(op, &key, a->link.hash, &s) == 0 ? 0 : s->changed;
 }
 
-/* 1: filled; 0: there is none; ERR_AGAIN: not found yet, in this hold. */
+/* Returns 1 when an audience was found, 0 when there is none left, ERR_AGAIN when this hold was too
+ * short to find the next one. */
 static int entry_next(struct op *op, void *arg)
 {
 	struct audience_entry *entry = arg;

@@ -12,7 +12,8 @@ struct beat {
 	uint32_t instance_hash;
 };
 
-/* Service and instance are waited for together: a fleet's beats come in no order, and hardly anything is in the cache. */
+/* Asks the memory for the heads of both look-ups at once: the beats of a fleet come in no order, so
+ * hardly anything is in the cache. */
 static void ask_heads(const struct registry *reg, const struct beat *b)
 {
 	struct tx tx = { .seg = reg->seg, .shard = &reg->seg->shards[b->place.shard] };
@@ -28,7 +29,7 @@ static void ask_objects(struct op *op, const struct beat *b)
 	table_ask_first(&op->tx, &op->root->instances, b->instance_hash);
 }
 
-/* The hot path: one lock, two look-ups, one word. */
+/* This is the hot path: one lock, two look-ups, one stored word. */
 static int beat(struct op *op, const struct beat *b, struct beat_result *result_r)
 {
 	struct instance_key kind = b->key;
@@ -54,6 +55,7 @@ static int beat(struct op *op, const struct beat *b, struct beat_result *result_
 		result_r->has_interval = timing.interval_ms != UINT64_MAX;
 		result_r->interval_ms = result_r->has_interval ? timing.interval_ms : 0;
 	}
+	/* A persistent instance is checked, not heard: its beat is answered and changes nothing. */
 	if (!kind.ephemeral)
 		return 0;
 	instance_heard(op, i);
@@ -74,6 +76,8 @@ int registry_beat(struct registry *reg, struct origin origin, const struct servi
 
 	b.key.ephemeral = true;
 	b.instance_hash = key_instance_hash(reg, b.place.hash, &b.key);
+	/* This happens before the lock is taken, so that waiting for memory is no part of the
+	 * hold. */
 	ask_heads(reg, &b);
 	*result_r = (struct beat_result){ .has_interval = false };
 	if ((ret = op_begin(&op, reg, b.place.shard, origin)) < 0)

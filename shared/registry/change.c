@@ -36,7 +36,8 @@ int registry_take_changed(struct registry *reg, uint32_t shard, uint32_t consume
 	changed_r->id = s->id;
 	changed_r->changed = s->changed;
 	changed_r->change = queue_take(&op.tx, list, list->first, SLAB_SERVICE, link, &changed_r->changed_at_ms);
-	/* Listed, but not pending: it would be the first for ever. */
+	/* A service that is listed without a pending change would stay the first of the list for
+	 * ever. */
 	if (changed_r->change == 0)
 		undo_fail(&op.tx, ERR_CORRUPT);
 	ret = op_finish(&op, 0);

@@ -14,7 +14,8 @@
 #include "shared/shm/shard.h"
 
 #define UNITS_IN_PAGE (SEGMENT_PAGE / SEGMENT_UNIT)
-/* A time stored by another process may be a tick ahead of what is read here; one far ahead would never expire. */
+/* A time stored by another process may be a tick ahead of what is read here; one far ahead would
+ * never expire. */
 #define AHEAD_MS 60000U
 
 /* ---- services -------------------------------------------------------------- */
@@ -28,6 +29,7 @@ struct service_sums {
 	int64_t bytes;
 };
 
+/* Adds one instance to the sums of its service and checks it by itself. */
 static void check_instance(struct check *check, uint32_t off, void *object, void *owner)
 {
 	struct op *op = &check->op;
@@ -83,7 +85,7 @@ static void check_settings(struct check *check, const struct cluster *c)
 		check_broken(check, "settings of the checks of a cluster");
 }
 
-/* A cluster stays where it is as long as its service, unless that is being drained. */
+/* A cluster stays where it is as long as its service does, unless the service is being drained. */
 static bool cluster_stands(const struct check *check, const struct service_sums *sums, const struct cluster *c)
 {
 	return check->moved == sums->moved ||
@@ -142,7 +144,7 @@ static void check_clusters(struct check *check, struct service_sums *sums)
 		check_compare(check, "clusters", sums->s->clusters, seen);
 }
 
-/* What a service owns; the same for one with a name and one being drained. */
+/* Checks what a service owns; it is the same for one with a name and for one being drained. */
 static void check_service(struct check *check, uint32_t off, struct service *s)
 {
 	struct service_sums sums = { .s = s, .soff = off, .moved = check->moved, .due_ms = UINT64_MAX };
@@ -157,6 +159,7 @@ static void check_service(struct check *check, uint32_t off, struct service *s)
 	sums.bytes = (int64_t)slab_object_bytes(SLAB_SERVICE) + fields_bytes(tx, &service_fields, s);
 	sums.identity = check_identity(SLAB_SERVICE, s);
 	check_clusters(check, &sums);
+	/* The sums are of several holds; when somebody wrote in between, they mean nothing. */
 	if (check->disturbed || check->moved != sums.moved)
 		return;
 	check_compare(check, "instances of a service", s->instances, sums.instances);
@@ -227,7 +230,7 @@ static void check_draining(struct check *check, uint32_t off, void *object, void
 	check_service(check, off, s);
 }
 
-/* A list of a shard in which ids rise. */
+/* Describes a list of a shard in which ids rise. */
 struct rising {
 	const char *what;
 	struct chain list;
@@ -236,7 +239,7 @@ struct rising {
 	uint64_t last_id;
 };
 
-/* When the one that the walk stood at was removed, it goes on at the next one. */
+/* When the object that the walk stood at was removed, the walk goes on at the next one. */
 static void check_rising(struct check *check, struct rising *rising, uint64_t count)
 {
 	bool through = check_list(check, rising->what, rising->list, count, rising->each, &rising->last_id);
@@ -321,6 +324,8 @@ static struct str check_text_of(const struct tx *tx, uint32_t blob)
 	return blob == 0 ? STR("") : blob_view(tx, blob);
 }
 
+/* Does the hash of a subscriber's key lead to it? The place is compared, not the key: others may
+ * have the same hash. */
 static bool subscriber_found(struct op *op, uint32_t off, uint64_t audience_id, const struct subscriber *sub)
 {
 	const struct table *table = &op->root->subscribers;
@@ -385,6 +390,8 @@ static void check_audience(struct check *check, uint32_t off, void *object, void
 	if (a->count == 0)
 		check_broken(check, "audience %u is empty", off);
 	check_id(check, "audience", a->id);
+	/* Its own texts come after its subscribers, which may take several holds: by then it may be
+	 * gone. */
 	check_list(check, "subscribers", list, a->count, check_subscriber, &sums);
 	if (check->disturbed || !check_stands(check, moved, off, SLAB_AUDIENCE, identity))
 		return;
@@ -474,7 +481,7 @@ static void check_whole_shard(struct check *check)
 	check_tables(check);
 }
 
-/* Memory is taken before the lock. */
+/* Takes the memory for the marks, and then the lock: under the lock there is no malloc. */
 static int check_begin(struct check *check, struct registry *reg, uint32_t shard, uint32_t slice, bool busy)
 {
 	int ret;
@@ -484,7 +491,8 @@ static int check_begin(struct check *check, struct registry *reg, uint32_t shard
 	check->slice = check->left = slice;
 	check->marked_pages = segment_backed(reg->seg);
 	check->marks = calloc(check->marked_pages + 1, UNITS_IN_PAGE / 8);
-	/* Memory that is used for the first time has to be cleared: not under the lock. */
+	/* The kernel clears memory when it is used for the first time, which must not happen under
+	 * the lock. */
 	for (uint64_t at = 0; check->marks != NULL && at < check->marked_pages * (UNITS_IN_PAGE / 8); at += SEGMENT_PAGE)
 		*(volatile uint8_t *)(check->marks + at) = 0;
 	ret = op_begin(&check->op, reg, shard, (struct origin){ 0 });

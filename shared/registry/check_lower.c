@@ -50,7 +50,7 @@ static void check_counts(struct check *check)
 	}
 }
 
-/* Nobody wrote while the totals were made. */
+/* Compares the totals with the bins; nobody wrote while the totals were made. */
 static void check_bins(struct check *check, struct slab_totals *totals)
 {
 	struct slab_bin_walk walk = { .kind = 0 };

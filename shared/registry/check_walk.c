@@ -70,7 +70,8 @@ void check_kept_id(struct check *check, const char *what, uint64_t id)
 
 /* ---- holds ----------------------------------------------------------------- */
 
-/* From here on the check is of a state that nobody saw as a whole. */
+/* From here on the check is of a state that nobody saw as a whole: what is marked as reached may
+ * have been freed, and given out again. */
 static void go_along(struct check *check)
 {
 	ROSTER_ASSERT(check->busy);
@@ -80,6 +81,7 @@ static void go_along(struct check *check)
 	check->marks = NULL;
 }
 
+/* Drops the lock for a moment in which others may write, and takes it again. */
 static void let_others_in(struct check *check)
 {
 	struct registry *reg = check->op.reg;
@@ -92,6 +94,8 @@ static void let_others_in(struct check *check)
 	gone = fiber_pause() < 0;
 	check->err = op_begin(&check->op, reg, check->shard, (struct origin){ 0 });
 	check->held = check->err == 0;
+	/* When the lock could not be taken, the transaction has no shard, whose counter is read
+	 * below. */
 	check->op.tx.shard = &reg->seg->shards[check->shard];
 	check->left = check->slice;
 	changed = check->changes != check->op.tx.shard->changes;
@@ -155,6 +159,7 @@ void *check_reach(struct check *check, uint32_t off, enum slab_kind kind, const 
 	}
 	check->reached[kind]++;
 	count_reached(check, kind == SLAB_BLOB4K ? 2 : 1); /* a page of its own is in no cache */
+	/* Pages that were backed after the marks were taken have no mark. */
 	if (check->marks == NULL || unit / UNITS_IN_PAGE >= check->marked_pages)
 		return object;
 	if (check->marks[unit / 8] >> unit % 8 & 1) {
@@ -199,7 +204,8 @@ struct listing {
 	bool linked; /* prev is what the next one points back to */
 };
 
-/* One object, and where to go on; 0: the end, or it is broken. False: it is gone. */
+/* Checks one object and says through *off where to go on, with 0 at the end of the list or where it
+ * is broken. Returns false when the object went away meanwhile. */
 static bool check_one(struct check *check, struct listing *l, uint32_t *off)
 {
 	enum slab_kind kind = l->list.kind;

@@ -43,7 +43,7 @@ uint32_t cluster_find(struct op *op, const struct service *s, struct str name, s
 	return 0;
 }
 
-/* Where a new last cluster is linked in. */
+/* Returns the word that is to name a new last cluster. NULL: the list is damaged. */
 static uint32_t *last_link(struct op *op, struct service *s)
 {
 	uint32_t *link = &s->first_cluster;
@@ -78,6 +78,7 @@ uint32_t cluster_create(struct op *op, uint32_t soff, struct service *s, struct 
 		return 0;
 	}
 	off = slab_alloc(&op->tx, SLAB_CLUSTER);
+	/* Most clusters are called DEFAULT, and have no text of their own. */
 	if (!str_eq(name, DEFAULT_CLUSTER))
 		blob = blob_new(&op->tx, name);
 	link = last_link(op, s);
@@ -123,6 +124,7 @@ struct str cluster_check_text(const struct check_settings *check, char bytes[CHE
 	struct stored_check head = { check->port, check->use_instance_port, str_is_set(check->checker) };
 
 	ROSTER_ASSERT(check->checker.n <= TEXT_MAX_BYTES);
+	/* The defaults are stored as nothing. */
 	if (check->port == DEFAULT_CHECK_PORT && check->use_instance_port && !str_is_set(check->checker))
 		return (struct str){ NULL, 0 };
 	memcpy(bytes, &head, sizeof(head));
@@ -131,7 +133,8 @@ struct str cluster_check_text(const struct check_settings *check, char bytes[CHE
 	return str_make(bytes, sizeof(head) + check->checker.n);
 }
 
-/* The length of the text was checked. */
+/* The length of a client's text was checked before the lock; whoever forgets it gets an error, not
+ * an overflow. */
 void cluster_set_check(struct op *op, struct service *s, struct cluster *c, const struct check_settings *check)
 {
 	char bytes[CHECK_TEXT_MAX];
@@ -156,7 +159,8 @@ static void walk_broken(struct op *op, struct walk *w)
 	walk_end(w);
 }
 
-/* The instance at off, or, when that is 0, the first one of the lists after (cluster, kind). */
+/* Goes to the instance at off, or, when that is 0, to the first one of the lists behind (cluster,
+ * kind). */
 static void walk_settle(struct op *op, struct walk *w, uint32_t off, unsigned kind)
 {
 	ROSTER_ASSERT(kind <= 1);
@@ -178,6 +182,8 @@ static void walk_settle(struct op *op, struct walk *w, uint32_t off, unsigned ki
 			walk_end(w);
 			return;
 		}
+		/* Each list and each instance is a step, so a damaged list that runs in a circle
+		 * ends here. */
 		if (w->left-- == 0 || (c = cluster_at(op, w->cluster)) == NULL) {
 			walk_broken(op, w);
 			return;

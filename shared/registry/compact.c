@@ -11,7 +11,8 @@
 
 static const struct origin mover = { 0 };
 
-/* What is moved: the instances and the texts of services. The rest stands still, because others keep references to it. */
+/* Instances and the texts of services are moved. The rest stands still, because others keep
+ * references to it. */
 static bool is_movable(enum slab_kind kind)
 {
 	/* A text of several chunks stays: its chunks are whole pages but the last. */
@@ -29,7 +30,8 @@ bool registry_wasteful(struct registry *reg, uint32_t shard)
 
 /* ---- one object ------------------------------------------------------------- */
 
-/* A place on a fuller page with the object's bytes, not reachable yet; NULL: it stays. */
+/* Takes a place on a fuller page and copies the object's bytes to it; nothing leads there yet.
+ * Returns NULL when the object stays where it is. */
 static void *copy_to(struct op *op, uint32_t off, enum slab_kind kind, uint32_t *new_r)
 {
 	void *old = slab_at(&op->tx, off, kind), *new;
@@ -45,7 +47,7 @@ static void *copy_to(struct op *op, uint32_t off, enum slab_kind kind, uint32_t 
 	return new;
 }
 
-/* 1: moved. */
+/* Returns 1 when the text was moved, 0 when it stays. */
 static int move_blob(struct op *op, struct service *s, uint32_t *field)
 {
 	enum slab_kind kind = *field == 0 ? SLAB_NONE : slab_kind_at(&op->tx, *field);
@@ -61,6 +63,7 @@ static int move_blob(struct op *op, struct service *s, uint32_t *field)
 	return ret < 0 ? ret : 1;
 }
 
+/* Returns 1 when the instance was moved, to *off; 0 when it stays. */
 static int move_instance(struct op *op, struct service *s, uint32_t *off)
 {
 	struct instance *i = instance_at(op, *off);
@@ -75,7 +78,8 @@ static int move_instance(struct op *op, struct service *s, uint32_t *off)
 	list = (struct chain){ &c->first[kind], &c->last[kind], SLAB_INSTANCE, offsetof(struct instance, next) };
 	table_replace(&op->tx, &op->root->instances, old, new);
 	chain_replace(op, list, old, new);
-	/* A copy of a long service in pieces keeps references from hold to hold; the revision tells it to begin anew. */
+	/* A copy of a long service is made in several holds and keeps references from one to the
+	 * next; the new revision tells it to begin anew. */
 	undo_set64(&op->tx, &s->revision, undo_next_revision(&op->tx));
 	slab_free(&op->tx, old);
 	FAULT("compact-moved");
@@ -113,13 +117,14 @@ static void move_texts(struct moving *m, const struct fields *fields, void *obje
 	}
 }
 
-/* Room for more in this hold. */
+/* Is there room for more in this hold? */
 static bool may_move_on(const struct moving *m)
 {
 	return m->budget > 0 && m->err == 0 && !op_is_long(m->op);
 }
 
-/* Clusters stay where they are as long as their service. True: through with all of them. */
+/* Moves the texts of the service and of its clusters, which stay where they are themselves. Returns
+ * true when it is through with all of them. */
 static bool move_settings(struct moving *m, struct compact_cursor *cursor)
 {
 	uint32_t off = cursor->cluster_off != 0 ? cursor->cluster_off : m->s->first_cluster;
@@ -140,6 +145,7 @@ static bool move_settings(struct moving *m, struct compact_cursor *cursor)
 	return off == 0 && m->err == 0;
 }
 
+/* Moves an instance and its texts; returns where it is now. */
 static uint32_t instance_all(struct moving *m, uint32_t off)
 {
 	int ret = move_instance(m->op, m->s, &off);
@@ -154,7 +160,8 @@ static uint32_t instance_all(struct moving *m, uint32_t off)
 	return off;
 }
 
-/* Where the walk through the instances goes on; 0 at the end. */
+/* Moves instances and their texts. Leaves in the cursor where the walk goes on, with inside_id 0 at
+ * the end. */
 static void move_instances(struct moving *m, struct compact_cursor *cursor)
 {
 	struct instance *i = slab_try(&m->op->tx, cursor->inside_off, SLAB_INSTANCE);
@@ -218,7 +225,7 @@ int registry_compact(struct registry *reg, uint32_t shard, uint32_t budget, uint
 		cursor->id = 0;
 	ret = op_finish(&op, m.err);
 	*moved_r = m.moved;
-	/* No page for a move: what is there is as full as it gets. */
+	/* Without a page to move to, the shard is as full as it can get. */
 	if (ret == ERR_FULL)
 		ret = 0;
 	return ret < 0 ? ret : cursor->id != 0;

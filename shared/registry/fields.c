@@ -151,7 +151,7 @@ static bool make_sent_age(const struct field_source *source, unsigned key, const
 
 /* ---- the rows ------------------------------------------------------------------- */
 
-/* Fields that are noticed in some states only: tests/fault/corrupt_map.c takes the others out. */
+/* Some fields are noticed in some states only: tests/fault/corrupt_map.c takes the others out. */
 
 /* clang-format off */
 static const struct field_row service_rows[] = {

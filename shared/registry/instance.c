@@ -68,6 +68,7 @@ static void ip_set(struct op *op, struct instance *i, struct str ip)
 {
 	uint32_t off;
 
+	/* What does not fit into the object, such as a long IPv6 address, becomes a blob. */
 	if (ip.n > 0 && ip_fits(ip)) {
 		memcpy(i->ip, ip.p, ip.n);
 	} else if (ip.n > 0) {
@@ -117,13 +118,15 @@ void instance_stamp(struct op *op, struct instance *i, uint64_t revision)
 	undo_set64(&op->tx, &i->revision, revision);
 }
 
-/* Not logged: one aligned word, and a beat that belongs to an operation rolled back was heard all the same. */
+/* The beat is not logged: it is one aligned word, and a beat that belongs to an operation rolled
+ * back was heard all the same. */
 void instance_touch(struct op *op, struct instance *i)
 {
 	beat_touch(&i->beat, op->now_ms, op->origin.node, 0);
 }
 
-/* Not logged either: only beats store a sender alone, and one of a beat rolled back was heard from all the same. */
+/* The sender is not logged either: only beats store a sender alone, and a client was heard from
+ * even when its beat is rolled back. */
 void instance_heard(struct op *op, struct instance *i)
 {
 	beat_touch(&i->beat, op->now_ms, op->origin.node, BEAT_HEARD);
@@ -217,6 +220,7 @@ static void count_instance(struct op *op, struct service *s, struct cluster *c, 
 	ROSTER_ASSERT(delta == 1 || delta == -1);
 	undo_set32(&op->tx, &c->count[ephemeral], c->count[ephemeral] + (uint32_t)delta);
 	undo_set_bytes(&op->tx, &s->instances, counts, sizeof(counts));
+	/* A removed service has left the sums of the root with all its instances at once. */
 	if (s->flags & SERVICE_REMOVED)
 		return;
 	root_add(op, &op->root->instance_count, delta);
@@ -224,7 +228,7 @@ static void count_instance(struct op *op, struct service *s, struct cluster *c, 
 	root_add(op, &op->root->healthy_count, healthy ? delta : 0);
 }
 
-/* An instance with an owner came (1), got one (1) or goes (-1). */
+/* Counts an instance with an owner that came (1) or goes (-1), or one that got an owner (1). */
 static void count_owner(struct op *op, struct service *s, uint64_t sender, int delta)
 {
 	ROSTER_ASSERT(delta == 1 || delta == -1);
@@ -246,6 +250,8 @@ static int instance_limit(struct op *op, const struct service *s)
 
 	if (limits->instances_per_service != 0 && s->instances >= limits->instances_per_service)
 		return key_refuse(op->reg, "limits.instances_per_service", limits->instances_per_service);
+	/* The other shards are summed up without their locks, so registrations at the same moment
+	 * may go a little beyond the limit. */
 	if (limits->instances == 0)
 		return 0;
 	for (uint32_t shard = 0; shard < SHARDS; shard++) {
@@ -263,6 +269,7 @@ static uint32_t flags_of(struct op *op, const struct instance_spec *spec)
 	       (uint32_t)op->origin.source << SOURCE_SHIFT;
 }
 
+/* Fills a new object, which nobody can reach yet: plain stores will do. */
 static void instance_fill(struct op *op, uint32_t soff, struct service *s, uint32_t coff, struct instance *i,
                           const struct instance_spec *spec, uint32_t ident)
 {
@@ -305,7 +312,8 @@ int instance_create(struct op *op, uint32_t soff, struct service *s, const struc
 	instance_fill(op, soff, s, coff, i, spec, ident);
 	if (op->tx.err != 0)
 		return op->tx.err;
-	/* There is something to check now: the keeper shall look at the service within a tick. */
+	/* From now on there is something to check: the keeper shall look at the service within a
+	 * tick. */
 	if (!spec->key.ephemeral && s->instances == s->ephemeral) {
 		__atomic_fetch_add(&op->tx.shard->due_lowered, 1, __ATOMIC_RELEASE);
 		FAULT("due-lowered-first");
@@ -320,7 +328,7 @@ int instance_create(struct op *op, uint32_t soff, struct service *s, const struc
 	return op->tx.err;
 }
 
-/* Of nobody's instance the origin becomes the owner. */
+/* Does the origin become the owner of an instance that nobody owns? */
 static bool takes_over(const struct op *op, const struct instance *i)
 {
 	uint64_t heard = __atomic_load_n(&i->sender, __ATOMIC_RELAXED);
@@ -332,6 +340,8 @@ static bool takes_over(const struct op *op, const struct instance *i)
 bool instance_replace(struct op *op, struct service *s, struct instance *i, const struct instance_spec *spec)
 {
 	struct instance before = *i;
+	/* A registration of a known instance keeps its kind, and what others have found out about
+	 * it: its health, its mark, its owner. */
 	uint32_t keep = INSTANCE_EPHEMERAL | INSTANCE_HEALTHY | INSTANCE_MARKED | INSTANCE_IP_BLOB | INSTANCE_CONFIRMED |
 	                INSTANCE_METADATA_NULL | INSTANCE_OWNED;
 	uint32_t set = flags_of(op, spec) & ~(uint32_t)(INSTANCE_EPHEMERAL | INSTANCE_HEALTHY | INSTANCE_OWNED);
@@ -361,6 +371,7 @@ void registry_remove(struct op *op, uint32_t soff, struct service *s, uint32_t i
 		undo_fail(&op->tx, ERR_CORRUPT);
 		return;
 	}
+	/* The note copies stamp and id, so it comes before the object goes. */
 	undo_set64(&op->tx, &i->stamp, stamp_next(op->reg->seg));
 	op_note(op, op->origin.cause == CAUSE_CLIENT ? EVENT_DEREGISTERED : EVENT_REMOVED, s, i);
 	table_remove(&op->tx, &op->root->instances, ioff);

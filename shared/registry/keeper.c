@@ -21,7 +21,7 @@ struct services_piece {
 	uint32_t max, count;
 };
 
-/* ERR_AGAIN: the place is not found yet, in this hold. */
+/* Returns ERR_AGAIN when this hold was too short to find the place to go on at. */
 static int copy_services(struct op *op, void *arg)
 {
 	struct services_piece *piece = arg;
@@ -73,7 +73,8 @@ uint64_t registry_last_id(struct registry *reg, uint32_t shard)
 
 /* ---- expiry ---------------------------------------------------------------- */
 
-/* Instances that have not beaten, or of which nobody knows from where, say nothing. */
+/* Notes what an instance says about its source. One that has not beaten, or of which nobody knows
+ * from where it did, says nothing. */
 static void note_sign(struct expire_visit *visit, const struct instance *i, enum expire_state state)
 {
 	uint32_t source = sender_source(__atomic_load_n(&i->sender, __ATOMIC_RELAXED));
@@ -94,7 +95,7 @@ static enum expire_state beat_state(const struct expire_visit *visit, const stru
 	return age > timing->delete_ms || age + visit->soon_ms > timing->delete_ms ? EXPIRE_LOST : EXPIRE_QUIET;
 }
 
-/* What becomes of one instance; true when it was removed. */
+/* Decides what becomes of one instance; returns true when it was removed. */
 static bool judge_beat(struct op *op, uint32_t soff, struct service *s, struct expire_visit *visit, uint32_t ioff,
                        struct instance *i)
 {
@@ -135,7 +136,8 @@ static int expire_begin(struct op *op, struct service *s, struct expire_visit *v
 		}
 	}
 	visit->held = visit->beating = visit->lost = 0;
-	/* From here on bounds that fall are noted beside, until the walk has seen everything. */
+	/* From here on bounds that fall are noted beside the old one, until the walk has seen
+	 * everything. */
 	undo_set64(&op->tx, &s->due_new, UINT64_MAX);
 	walk_first(op, s, WALK_EPHEMERAL, w);
 	return op_commit(op);
@@ -161,7 +163,8 @@ static int expire_service(struct op *op, uint32_t soff, struct service *s, struc
 	int ret = expire_begin(op, s, visit, &w);
 
 	ROSTER_ASSERT(op->now_ms == visit->now_ms);
-	/* Instances that came while the visit took several holds are few beside those that were there. */
+	/* The instances that came while the visit took several holds are few beside those that were
+	 * there. */
 	if (visit->seen > 2 * op_most(op, SLAB_INSTANCE, s->instances) + VISIT_SPARE)
 		return ERR_CORRUPT;
 	for (uint32_t n = 0; n < visit->budget && w.off != 0 && ret == 0 && !op_is_long(op); n++) {
@@ -169,6 +172,8 @@ static int expire_service(struct op *op, uint32_t soff, struct service *s, struc
 		struct instance *i = w.i;
 		uint64_t due_ms;
 
+		/* The walk goes on first: behind the judgement the instance may be gone, and its
+		 * links with it. */
 		walk_next(op, &w);
 		if (op->tx.err != 0)
 			return op->tx.err;
@@ -204,7 +209,7 @@ int registry_expire(struct registry *reg, uint32_t shard, struct expire_visit *v
 
 /* ---- removed services ------------------------------------------------------ */
 
-/* The next thing to free: an instance, else a cluster, else the service itself. */
+/* Frees the next thing: an instance, else a cluster, else the service itself. */
 static void drain_one(struct op *op, uint32_t soff, struct service *s)
 {
 	struct cluster *c;
@@ -234,6 +239,7 @@ int registry_drain(struct registry *reg, uint32_t shard, uint32_t budget)
 	uint64_t left;
 	int ret;
 
+	/* Without a lock this is a hint; a service removed just now is drained at the next call. */
 	if (__atomic_load_n(&root->drain_count, __ATOMIC_RELAXED) == 0)
 		return 0;
 	if ((ret = op_begin(&op, reg, shard, by_removal)) < 0)
@@ -276,7 +282,7 @@ int registry_remove_empty(struct registry *reg, struct origin origin, uint32_t s
 
 /* ---- after a long time without service -------------------------------------- */
 
-/* Whoever beat since the keeper began after this attach is alive and stays. */
+/* An instance that beat since the keeper began, after this attach, is alive and stays. */
 static int stale_begin(struct op *op)
 {
 	struct registry_root *root = op->root;
@@ -289,7 +295,7 @@ static int stale_begin(struct op *op)
 	return op_commit(op);
 }
 
-/* Drops what is stale in one service; true when it came to the end of it. */
+/* Drops what is stale in one service; returns true when it came to the end of it. */
 static bool stale_service(struct op *op, uint32_t soff, struct service *s, uint32_t *budget, int *ret)
 {
 	struct registry_cursor *inside = &op->reg->instance_cursor;

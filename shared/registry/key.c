@@ -14,7 +14,8 @@ static inline uint64_t hash_text(struct str text, uint64_t seed)
 	return XXH3_64bits_withSeed(text.n == 0 ? "" : text.p, text.n, seed);
 }
 
-/* The hash of one text is the seed of the next: no joining, and the border counts. */
+/* The hash of one text is the seed of the next. So the texts need not be joined, and "ab", "c"
+ * hashes differently from "a", "bc". */
 static inline uint64_t hash_key(const struct service_key *key, uint64_t seed)
 {
 	return hash_text(key->name, hash_text(key->ns, seed));

@@ -15,7 +15,7 @@ static enum walk_kind walk_kind_of(bool ephemeral)
 	return ephemeral ? WALK_EPHEMERAL : WALK_PERSISTENT;
 }
 
-/* One hold after the other: fn looks and sets *over, or is called again in the next one. */
+/* Looks in one hold after the other: fn sets *over, or is called again in the next one. */
 typedef void piece_fn(struct scan *scan, struct op *op, const struct service *s, void *arg, bool *over);
 
 static int in_pieces(struct registry *reg, const struct service_key *key, bool ephemeral, piece_fn *fn, void *arg)
@@ -53,6 +53,7 @@ static int in_pieces(struct registry *reg, const struct service_key *key, bool e
 
 /* ---- equal ------------------------------------------------------------------ */
 
+/* The "equal" of specification 2.5; the cluster does not count. */
 static bool is_equal(const struct op *op, const struct instance *i, const struct instance_key *key)
 {
 	return ((i->flags & INSTANCE_EPHEMERAL) != 0) == key->ephemeral && (key->port == 0 || i->port == key->port) &&
@@ -82,7 +83,8 @@ static void find_among_all(struct scan *scan, struct op *op, const struct servic
 	*over |= scan->end;
 }
 
-/* By its key, in some clusters of the list. Clusters stay where they are as long as their service. */
+/* Looks the instance up by its key in a few clusters of the list. Clusters stay where they are as
+ * long as their service. */
 static void find_by_cluster(struct scan *scan, struct op *op, const struct service *s, void *arg, bool *over)
 {
 	struct equal *equal = arg;
@@ -153,7 +155,7 @@ static void ident_take(uint64_t *taken, uint32_t words, const struct instance *i
 		taken[number / 64] |= 1ULL << number % 64;
 }
 
-/* Of n instances one of the numbers 0 to n is free. */
+/* Of n instances one of the numbers 0 to n is free. Returns `words` * 64 when all bits are set. */
 static uint32_t first_clear(const uint64_t *bits, uint32_t words)
 {
 	for (uint32_t w = 0; w < words; w++) {
@@ -176,7 +178,7 @@ static void idents_read_piece(struct scan *scan, struct op *op, const struct ser
 	*over = scan->end;
 }
 
-/* Room for those that come while it is read, too. */
+/* Makes room for the instances that come while these are read, too. */
 static int idents_make_room(struct registry *reg, const struct service_key *key, struct idents *idents)
 {
 	struct service_stamp stamp;
@@ -200,7 +202,8 @@ int idents_read(struct registry *reg, const struct service_key *service, bool ep
 	return in_pieces(reg, service, ephemeral, idents_read_piece, idents);
 }
 
-/* Those that came since stand at the ends of the lists. False: too many. */
+/* Takes the numbers of instances that came since the read: they stand at the ends of the lists.
+ * Returns false when there are too many. */
 static bool ident_take_new(struct op *op, const struct service *s, bool ephemeral, struct idents *idents)
 {
 	uint32_t off = s->first_cluster, steps = 2 * LOOKUP_INSTANCES;

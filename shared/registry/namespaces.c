@@ -16,6 +16,7 @@ struct head {                     /* of one row in a copy; not aligned there */
 
 /* ---- finding --------------------------------------------------------------------- */
 
+/* Namespaces share the hash of services: an id is the namespace of a service without a name. */
 uint32_t namespaces_hash(const struct registry *reg, struct str id)
 {
 	struct service_key key = { id, STR("") };
@@ -176,7 +177,7 @@ static struct str namespace_copy_text(struct op *op, uint32_t off, char **at)
 	return text;
 }
 
-/* The id is the caller's own. */
+/* The id of the copy is the stored one, equal to the caller's. */
 int namespaces_get(struct registry *reg, struct str id, struct namespace_copy *copy_r)
 {
 	struct namespace *row;
@@ -200,7 +201,7 @@ int namespaces_get(struct registry *reg, struct str id, struct namespace_copy *c
 	return ret;
 }
 
-/* Rows one after the other: head, id, name, description. */
+/* A piece of the list holds rows one after the other: head, id, name, description. */
 struct piece {
 	size_t len;
 	bool end;
@@ -208,6 +209,7 @@ struct piece {
 	char bytes[PIECE_BYTES];
 };
 
+/* Returns false when the piece is full, or the row is damaged. */
 static bool namespace_copy_row(struct op *op, const struct namespace *row, struct piece *piece)
 {
 	char *head_at = piece->bytes + piece->len, *at = head_at + sizeof(struct head);
@@ -225,7 +227,8 @@ static bool namespace_copy_row(struct op *op, const struct namespace *row, struc
 	return true;
 }
 
-/* Without rows and end: the place is not found yet, in this hold. */
+/* A piece without rows that is not the end says that this hold was too short to find the place to
+ * go on at. */
 static int namespace_copy_piece(struct op *op, void *arg)
 {
 	struct piece *piece = arg;

@@ -26,7 +26,8 @@ int op_begin(struct op *op, struct registry *reg, uint32_t shard, struct origin 
 	return 0;
 }
 
-/* The name is still there: a service outlives the events about it. */
+/* Writes the events of a committed transaction. The names are still there: a service outlives the
+ * events about it. */
 static void notes_append(struct op *op)
 {
 	struct segment *seg = op->reg->seg;
@@ -66,6 +67,7 @@ void op_end(struct op *op)
 
 	if (op->tx.most > reg->most_entries)
 		reg->most_entries = op->tx.most;
+	/* A wake-up is a system call, so it waits until the lock is dropped. */
 	lock_drop(&op->tx);
 	for (uint32_t c = 0; c < CONSUMERS_IN_USE; c++) {
 		if (op->wake >> c & 1)
@@ -104,6 +106,8 @@ int op_run(struct registry *reg, uint32_t shard, struct origin origin, op_fn *fn
 			return ret;
 		op.now_ms = health_now(reg->seg);
 		ret = op_finish(&op, fn(&op, arg));
+		/* ERR_FULL may mean that only the backed pages are used up. The lock is dropped by
+		 * now, so more may be backed. */
 		if (ret != ERR_FULL || attempt > 0 || segment_ensure(reg->seg, OP_PAGES) < 0)
 			return ret;
 	}
@@ -142,6 +146,7 @@ void op_note(struct op *op, enum event_kind kind, const struct service *s, const
 	struct service_key key = { 0 };
 
 	ROSTER_ASSERT(kind < EVENT_KINDS && op->notes <= OP_NOTES);
+	/* Events are for people: one too many is left out, and so is one about a damaged name. */
 	if (op->notes == OP_NOTES || !key_of(&op->tx, s->name, s->ns_len, s->name_len, &key))
 		return;
 	op->notes++;
@@ -188,6 +193,7 @@ void chain_append(struct op *op, struct chain chain, uint32_t off)
 	ROSTER_ASSERT(off != 0);
 	if (self == NULL || op->tx.err != 0)
 		return;
+	/* Ends that contradict each other are damage, which must not spread. */
 	if ((*chain.first == 0) != (last == NULL) || (last != NULL && last->next != 0)) {
 		undo_fail(&op->tx, ERR_CORRUPT);
 		return;
@@ -237,6 +243,8 @@ static uint64_t id_of(const struct seek_list *list, const uint8_t *object)
 	return id;
 }
 
+/* Returns the links of the object that a cursor remembers, if it is still that object and still in
+ * the list; else NULL. */
 static const struct pair *seek_standing(const struct op *op, const struct seek_list *list, uint32_t off, uint64_t id)
 {
 	const uint8_t *object = id == 0 ? NULL : slab_try(&op->tx, off, list->chain.kind);
@@ -246,14 +254,15 @@ static const struct pair *seek_standing(const struct op *op, const struct seek_l
 	return (const struct pair *)(object + list->chain.link);
 }
 
-/* New objects come at the end, and who follows a list is mostly near it. */
+/* Looks for the place to go on at from the end of the list: new objects come there, and who follows
+ * a list is mostly near it. Returns false when it has not come to the place in this hold. */
 static bool seek_back(struct op *op, const struct seek_list *list, struct registry_cursor *cursor, uint32_t *off_r)
 {
 	const struct pair *links = seek_standing(op, list, cursor->back_off, cursor->back_id);
 	uint32_t found = links == NULL ? 0 : cursor->back_off;
 	uint64_t id = links == NULL ? UINT64_MAX : cursor->back_id;
 
-	ROSTER_ASSERT(cursor->id != 0); /* without a place to go back to, a search begins at the first one */
+	ROSTER_ASSERT(cursor->id != 0); /* else the list is read from its first one */
 	for (unsigned n = 0; n < SEEK_STEPS; n++) {
 		uint32_t off = links == NULL ? *list->chain.last : links->prev;
 		const uint8_t *object = off == 0 ? NULL : slab_at(&op->tx, off, list->chain.kind);

@@ -31,6 +31,7 @@ static void look_copy_cluster(struct op *op, const struct cluster *c, struct per
 	look->use_instance_port = check.use_instance_port;
 }
 
+/* A row whose text is too long keeps the length, which says so. */
 static void look_copy_row(struct op *op, const struct instance *i, uint32_t off, struct persistent_look *look)
 {
 	struct persistent_row *row = &look->row[look->rows++];
@@ -47,7 +48,7 @@ static void look_copy_row(struct op *op, const struct instance *i, uint32_t off,
 		memcpy(row->ip, ip.p, ip.n);
 }
 
-/* The instance to begin with; 0: none is left in this cluster. */
+/* Returns the instance to begin with, or 0 when none is left in this cluster. */
 static uint32_t first_row(struct op *op, const struct cluster *c, struct persistent_look *look)
 {
 	const struct instance *i;
@@ -57,6 +58,8 @@ static uint32_t first_row(struct op *op, const struct cluster *c, struct persist
 	i = slab_try(&op->tx, look->resume_off, SLAB_INSTANCE);
 	if (i != NULL && i->id == look->resume_id && i->cluster == look->cluster_off && (i->flags & INSTANCE_EPHEMERAL) == 0)
 		return look->resume_off;
+	/* The instance went away between two looks. The rest of the cluster is left out, and the
+	 * caller looks again. */
 	look->cut = true;
 	return 0;
 }
@@ -75,7 +78,8 @@ static void look_copy_rows(struct op *op, const struct cluster *c, struct persis
 	look->resume_id = off == 0 || (i = instance_at(op, off)) == NULL ? 0 : i->id;
 }
 
-/* The cluster to look at: the one in work, else the next with persistent instances; 0: there is none. */
+/* Returns the cluster to look at: the one in work, else the next with persistent instances; 0 when
+ * there is none. */
 static uint32_t next_cluster(struct op *op, uint32_t off, uint32_t left)
 {
 	const struct cluster *c;
@@ -97,12 +101,14 @@ static int look_at_service(struct op *op, struct service *s, uint32_t soff, stru
 	bool first = look->cluster_off == 0;
 	const struct cluster *c = first ? NULL : slab_try(&op->tx, look->cluster_off, SLAB_CLUSTER);
 
-	ROSTER_ASSERT(!first || look->resume_id == 0); /* an instance to go on at lies in a cluster to go on in */
+	/* An instance to go on at lies in a cluster to go on in. */
+	ROSTER_ASSERT(!first || look->resume_id == 0);
 	if (first)
 		look->seen = s->revision;
 	else if (c == NULL || c->service != soff)
 		return ERR_CORRUPT; /* a cluster lives as long as its service */
-	/* A look is through with a cluster or with PERSISTENT_ROWS instances. */
+	/* Each look gets through with a cluster or with PERSISTENT_ROWS instances, so more looks
+	 * than this mean a list without an end. */
 	if (look->looks++ >
 	    2 * (op_most(op, SLAB_CLUSTER, s->clusters) + op_most(op, SLAB_INSTANCE, s->instances) / PERSISTENT_ROWS) +
 	            LOOKS_SPARE)

@@ -110,8 +110,8 @@ static int checksum_op(struct op *op, void *arg)
 		return ERR_OWNER;
 	if (s->id != p->id || s->content != p->stored.content)
 		return ERR_AGAIN;
-	/* Another one for the same list (PUT /service/checksum after a flip) is a change of the content: nobody may go on with
-	 * the old one. */
+	/* Another checksum for the same list (PUT /service/checksum after a flip) is a change of
+	 * the content: nobody may go on with the old one. */
 	if (service_checksum(op, s, known) && memcmp(known, stored.md5, sizeof(known)) != 0) {
 		stored.content = undo_next_revision(&op->tx);
 		undo_set64(&op->tx, &s->revision, stored.content);
@@ -138,13 +138,14 @@ int registry_store_checksum(struct registry *reg, const struct service_key *serv
 
 /* ---- names ----------------------------------------------------------------- */
 
-/* One service in struct names: this, the namespace, the name; not aligned. */
+/* Stands in front of each service in struct names: this, the namespace, the name. It is not aligned
+ * there. */
 struct name_head {
 	uint32_t instances;
 	uint16_t ns_len, name_len;
 };
 
-/* Names copied in one hold. */
+/* Holds the names that were copied in one hold. */
 struct names {
 	char bytes[NAMES_BYTES];
 	uint32_t len;
@@ -152,12 +153,15 @@ struct names {
 	bool end;
 };
 
+/* Copies one service, if it is of the namespace. Returns false when there is no room for it, or it
+ * is damaged. */
 static bool names_add(struct op *op, const struct service *s, struct str ns, struct names *names)
 {
 	struct name_head head = { s->instances, s->ns_len, s->name_len };
 	struct str text;
 
 	ROSTER_ASSERT(names->len <= sizeof(names->bytes));
+	/* The length is in the object; the text of most others need not be looked at. */
 	if (str_is_set(ns) && s->ns_len != ns.n)
 		return true;
 	text = blob_view(&op->tx, s->name);

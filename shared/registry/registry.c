@@ -15,6 +15,7 @@ void registry_init(struct registry *reg, struct segment *seg)
 	};
 }
 
+/* Plain stores will do: nobody else maps the segment yet. */
 int registry_format(struct segment *seg)
 {
 	ROSTER_ASSERT(seg->held == NULL);
@@ -31,6 +32,7 @@ int registry_format(struct segment *seg)
 	return 0;
 }
 
+/* The counters are read without the locks, so their sum was true at no one moment. */
 static uint64_t stat_of(const uint64_t *counter)
 {
 	return __atomic_load_n(counter, __ATOMIC_RELAXED);

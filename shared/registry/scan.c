@@ -12,7 +12,7 @@ static void scan_broken(struct scan *scan, struct op *op)
 	scan->cluster = 0;
 }
 
-/* Goes to the begin of the list (cluster, kind). */
+/* Goes to the beginning of the list (cluster, kind). */
 static void list_enter(struct scan *scan, struct op *op)
 {
 	const struct cluster *c = scan->cluster == 0 ? NULL : cluster_at(op, scan->cluster);
@@ -70,7 +70,7 @@ void scan_begin(struct scan *scan, struct op *op, const struct service_key *key,
 	scan->end = scan->cluster == 0;
 }
 
-/* Every second one goes: what is left covers twice as much. */
+/* Drops every second mark, so that those left cover twice as much. */
 static void thin_out(struct scan *scan)
 {
 	ROSTER_ASSERT(scan->mark_count == SCAN_MARKS);
@@ -80,6 +80,7 @@ static void thin_out(struct scan *scan)
 	scan->stride *= 2;
 }
 
+/* Steps over an instance, and marks it if the last mark is far enough behind. */
 static void scan_pass(struct scan *scan, const struct instance *i)
 {
 	scan->before = scan->at;
@@ -113,6 +114,7 @@ struct instance *scan_next(struct scan *scan, struct op *op)
 			continue;
 		}
 		scan_pass(scan, i);
+		/* Behind an earlier mark come instances again that were handed out already. */
 		if (scan->skipping && number <= scan->passed)
 			continue;
 		scan->skipping = false;
@@ -144,7 +146,8 @@ static const struct instance *scan_standing(const struct scan *scan, const struc
 	return i != NULL && i->id == mark->id && i->service == scan->soff ? i : NULL;
 }
 
-/* Behind the last instance stepped over, or behind an earlier one that still stands. */
+/* Goes on behind the last instance stepped over, or, when that is gone, behind an earlier one that
+ * still stands. */
 static void scan_resume(struct scan *scan, struct op *op)
 {
 	const struct cluster *c = cluster_at(op, scan->cluster);

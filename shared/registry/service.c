@@ -10,7 +10,8 @@
 #include "shared/shm/health.h"
 #include "shared/shm/shard.h"
 
-/* Below this distance the keeper must look again before its next regular round. */
+/* When something expires sooner than this, the keeper must look again before its next regular
+ * round. */
 #define DUE_SOON_MS 10000U
 
 struct service *service_at(struct op *op, uint32_t off)
@@ -31,6 +32,8 @@ uint32_t service_find(struct op *op, const struct service_key *key, uint32_t has
 
 		if (s == NULL)
 			break;
+		/* The name is asked for before its lengths have been compared: mostly they
+		 * match. */
 		slab_ask(op->reg->seg, s->name, 0, 64);
 		if (key_is(&op->tx, s->name, s->ns_len, s->name_len, key)) {
 			*s_r = s;
@@ -84,6 +87,7 @@ uint64_t service_mark(struct op *op, uint32_t off, struct service *s, uint32_t c
 	undo_set64(&op->tx, &s->revision, revision);
 	if (change != CHANGE_HEALTH) /* a flip leaves the checksum as it was (specification 7.4) */
 		undo_set64(&op->tx, &s->content, revision);
+	/* Settings change what readers see, but are not pushed. */
 	if ((change & ~(uint32_t)CHANGE_SETTINGS) == 0)
 		return revision;
 	undo_set64(&op->tx, &s->changed, revision);
@@ -96,7 +100,8 @@ uint64_t service_mark(struct op *op, uint32_t off, struct service *s, uint32_t c
 	return revision;
 }
 
-/* What a client stores has to fit; the checksum that a reader leaves (no cause) may take what is there. */
+/* Adds to the bytes of the shard. What a client stores has to fit under the limit; the checksum
+ * that a reader leaves (it has no cause) may take what is there. */
 static void bytes_add(struct op *op, int64_t delta)
 {
 	uint64_t limit = op->reg->limits.service_bytes, sum = 0;
@@ -122,6 +127,8 @@ void service_account(struct op *op, struct service *s, int64_t delta)
 void service_lower_due(struct op *op, struct service *s, uint64_t due_ms)
 {
 	ROSTER_ASSERT(op->now_ms != 0); /* or no bound would ever be soon */
+	/* The bound is noted twice: a visit in progress will replace due_ms by what it has seen,
+	 * and by due_new. */
 	if (due_ms < s->due_new)
 		undo_set64(&op->tx, &s->due_new, due_ms);
 	if (due_ms >= s->due_ms)
@@ -192,6 +199,7 @@ uint32_t service_create(struct op *op, const struct service_key *key, struct pla
 	undo_set64(&op->tx, &root->last_service_id, (*s_r)->id);
 	root_add(op, &root->service_count, 1);
 	bytes_add(op, (int64_t)(*s_r)->bytes);
+	/* Whoever waited for this name waits no more. */
 	if (audience_exists(op, key, place.hash))
 		root_add(op, &root->waiting_count, -1);
 	op_note(op, EVENT_SERVICE_CREATED, *s_r, NULL);

@@ -36,6 +36,7 @@ static void settings_apply(struct op *op, struct service *s, const struct servic
 	undo_set32(&op->tx, &s->flags, s->flags | SERVICE_EXPLICIT);
 }
 
+/* The settings of a new service need no check for the owner: nobody owns anything in it. */
 static int settings_create_op(struct op *op, void *arg)
 {
 	const struct setting *p = arg;

@@ -36,7 +36,7 @@ void fill_free(struct fill *f)
 
 /* ---- which hashes were there -------------------------------------------------------- */
 
-/* The slot of the hash, or the free one where it belongs. */
+/* Returns the slot of the hash, or the free one where it belongs. */
 static uint32_t *set_slot(const struct hash_set *set, uint32_t hash)
 {
 	uint32_t at = hash & (set->size - 1);
@@ -65,6 +65,7 @@ static bool set_grow(struct hash_set *set)
 
 static void set_clear(struct hash_set *set)
 {
+	/* One large service must not make the set expensive to clear for all that follow. */
 	if (set->size > SET_KEEP) {
 		free(set->slots);
 		*set = (struct hash_set){ NULL, 0, 0 };
@@ -74,7 +75,8 @@ static void set_clear(struct hash_set *set)
 	}
 }
 
-/* True when the hash was there, or may have been. */
+/* Returns true when the hash was there, or may have been: 0 stands for a free slot, so it is never
+ * remembered. */
 static bool set_add(struct fill *f, uint32_t hash)
 {
 	struct hash_set *set = &f->seen;
@@ -119,7 +121,7 @@ static bool fill_begin(struct fill *f, const struct service_key *key, struct pla
 	return true;
 }
 
-/* What was made so far stays; true: all is well. */
+/* Commits what was made so far. Returns true when all is well, with f->err too. */
 static bool fill_commit(struct fill *f)
 {
 	int ret = undo_commit(&f->op.tx);
@@ -130,6 +132,7 @@ static bool fill_commit(struct fill *f)
 	return f->err == 0;
 }
 
+/* The pushes that were owed are announced to their consumers once the service is complete. */
 static void fill_announce(struct fill *f)
 {
 	for (uint32_t c = 0; c < QUEUE_CONSUMERS && f->s != NULL; c++) {
@@ -153,7 +156,7 @@ void fill_end(struct fill *f)
 	f->held = false;
 }
 
-/* Nobody waits for this lock: pages may be backed under it. */
+/* Backs pages, under the lock: nobody waits for it here. Returns false after an error. */
 static bool fill_ready(struct fill *f)
 {
 	if (f->err == 0)
@@ -183,7 +186,7 @@ void fill_reserve(struct fill *f, uint64_t instances)
 
 /* ---- values --------------------------------------------------------------------- */
 
-/* A blob, committed; unset is 0. Its bytes are added to f->texts. */
+/* Stores a text as a blob, committed, and adds its bytes to f->texts. An unset text is 0. */
 static uint32_t fill_put(struct fill *f, struct str text)
 {
 	uint32_t off;
@@ -197,7 +200,7 @@ static uint32_t fill_put(struct fill *f, struct str text)
 	return off;
 }
 
-/* The fields that have a place of their own, into a new object. */
+/* Stores the fields that have a place of their own into a new object. */
 static void fill_store(struct fill *f, const struct fields *fields, const union field_value *in, void *object)
 {
 	for (unsigned key = 1; key < fields->saved; key++) {
@@ -234,7 +237,8 @@ static void bound_common(struct fill *f, uint64_t id, uint64_t revision, uint64_
 	fill_bound(f, stamp, f->stamp, "a stamp above the clock");
 }
 
-/* The saved id if it belongs into this shard and rises, else a new one: above all saved ones. */
+/* Returns the saved id if it belongs into this shard and rises, else a new one, which is above all
+ * saved ones. */
 static uint64_t id_for(struct fill *f, uint64_t saved, uint64_t last)
 {
 	uint64_t home = (uint64_t)(f->reg->seg->header->node & 0xff) << 8 | f->op.tx.shard->index;
@@ -260,6 +264,7 @@ static void enqueue(struct fill *f, const union field_value *in)
 	}
 }
 
+/* Counts at the root are plain stores: after a death in here the segment is thrown away. */
 static void service_link(struct fill *f, uint32_t hash)
 {
 	struct registry_root *root = f->op.root;
@@ -375,6 +380,7 @@ void fill_cluster(struct fill *f, union field_value *in)
 
 /* ---- instances ------------------------------------------------------------------ */
 
+/* Stores the address as ip_set() of instance.c does; an empty one needs no blob. */
 static void ip_store(struct fill *f, struct str ip, struct instance *i)
 {
 	uint32_t off;

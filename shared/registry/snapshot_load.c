@@ -86,7 +86,7 @@ static uint64_t read_fields(struct snapshot_reader *r, struct snapshot_map *map,
 	return 0;
 }
 
-/* A later version may have put fields behind the members. */
+/* Skips what a later version may have put behind the members. */
 static void read_rest(struct snapshot_reader *r, struct snapshot_map *map)
 {
 	unsigned key;
@@ -125,7 +125,8 @@ static const struct fields end_fields = { end_rows, COUNT(end_rows), COUNT(end_r
 
 /* ---- header and office ------------------------------------------------------------------ */
 
-/* The moment of a wall clock, by CLOCK_BOOTTIME; 0: before this boot. */
+/* Turns a moment of the wall clock into one of CLOCK_BOOTTIME; 0 stands for any before this
+ * boot. */
 static uint64_t boot_of(uint64_t wall_ms)
 {
 	uint64_t now_ms = clock_wall_ms(), age_ms = now_ms > wall_ms ? now_ms - wall_ms : 0, boot_ms = clock_boot_ms();
@@ -160,7 +161,8 @@ static void load_header(struct load *load)
 	fail_ours(load);
 }
 
-/* What this version does not know is dropped, what it has beyond stays at the default. */
+/* Switches that this version does not know are dropped; those that it has beyond the saved ones
+ * stay at their defaults. */
 static void read_words(struct snapshot_reader *r, struct switches *words)
 {
 	uint64_t *at = (uint64_t *)words;
@@ -202,7 +204,7 @@ static void load_switches(struct load *load)
 	}
 	if (r->err != 0)
 		return;
-	/* The write wants to change what is there, and counts itself. */
+	/* The write compares the generation with the present one and raises it itself. */
 	generation = words.generation;
 	words.generation = own->generation;
 	if ((ret = switches_write(load->f.reg, &words, &texts)) < 0)
@@ -339,6 +341,7 @@ static void load_record(struct load *load)
 
 	if (load->r.err != 0)
 		return;
+	/* Kinds rise in a stream, and the header comes first. */
 	if (kind < before || (before == 0 && kind != SNAPSHOT_HEADER)) {
 		snapshot_fail(&load->r, ERR_SYNTAX, "records out of order");
 		return;
@@ -388,6 +391,7 @@ int snapshot_load(struct registry *reg, int fd, struct snapshot_report *report_r
 	if ((ret = snapshot_reader_open(&load.r, fd)) < 0)
 		return ret;
 	fill_init(&load.f, reg, report_r);
+	/* What was within the limits once is taken whatever they are now. */
 	reg->limits = (struct registry_limits){ 0 };
 	__atomic_store_n(magic, 0, __ATOMIC_RELEASE);
 	load_all(&load);

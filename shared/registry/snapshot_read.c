@@ -42,6 +42,7 @@ void snapshot_fail(struct snapshot_reader *r, int err, const char *why)
 		return;
 	r->err = err;
 	r->why = why;
+	/* After an error the window is empty, so no later call finds anything to read. */
 	r->gone += (uint64_t)(r->p - r->window);
 	r->p = r->end = r->hashed = r->window;
 }
@@ -58,6 +59,7 @@ static void hash_to_here(struct snapshot_reader *r)
 	r->hashed = r->p;
 }
 
+/* Moves what is left to the front of the window and fills it up. */
 static void read_more(struct snapshot_reader *r)
 {
 	size_t have = (size_t)(r->end - r->p);
@@ -91,6 +93,7 @@ void snapshot_read_fill(struct snapshot_reader *r)
 
 /* ---- values --------------------------------------------------------------------- */
 
+/* Takes n bytes out of the window, or fails. */
 static const uint8_t *read_take(struct snapshot_reader *r, size_t n)
 {
 	const uint8_t *at = r->p;
@@ -141,7 +144,7 @@ uint64_t snapshot_u64(struct snapshot_reader *r, uint64_t most)
 	return r->err == 0 ? value : 0;
 }
 
-/* msgpack writes what is not negative as unsigned. */
+/* msgpack writes numbers that are not negative as unsigned. */
 int64_t snapshot_i64(struct snapshot_reader *r, int64_t least, int64_t most)
 {
 	int64_t value = 0;
@@ -160,7 +163,7 @@ int64_t snapshot_i64(struct snapshot_reader *r, int64_t least, int64_t most)
 	return r->err == 0 ? value : 0;
 }
 
-/* Length of a str or bin behind this tag; false: neither. */
+/* Reads the length of a str or bin behind this tag. Returns false when it is the tag of neither. */
 static bool text_length(struct snapshot_reader *r, uint8_t t, uint64_t *n_r)
 {
 	if ((t & 0xe0) == 0xa0)
@@ -194,7 +197,8 @@ struct str snapshot_bytes(struct snapshot_reader *r, size_t n)
 	return r->err == 0 ? text : str_make("", 0);
 }
 
-/* Members behind the tag of an array (first short tag 0x90, long 0xdc) or a map (0x80, 0xde). */
+/* Reads the number of members behind the tag of an array (its first short tag is 0x90, its long one
+ * 0xdc) or a map (0x80, 0xde). Returns false for another tag. */
 static bool read_members(struct snapshot_reader *r, uint8_t t, uint8_t small, uint8_t large, uint64_t *n_r)
 {
 	if ((t & 0xf0) == small)
@@ -240,7 +244,8 @@ bool snapshot_map_next(struct snapshot_reader *r, struct snapshot_map *map, unsi
 
 /* ---- skipping ------------------------------------------------------------------- */
 
-/* Bytes behind tags 0xc0 to 0xdf that are neither text nor members: nil, bool, ext, float, integers, fixext. */
+/* The bytes behind the tags 0xc0 to 0xdf that are neither texts nor have members: nil, bool, ext,
+ * float, integers, fixext. */
 static const uint8_t fixed[32] = {
 	[0xca - 0xc0] = 4, [0xcb - 0xc0] = 8, [0xcc - 0xc0] = 1, [0xcd - 0xc0] = 2, [0xce - 0xc0] = 4,
 	[0xcf - 0xc0] = 8, [0xd0 - 0xc0] = 1, [0xd1 - 0xc0] = 2, [0xd2 - 0xc0] = 4, [0xd3 - 0xc0] = 8,
@@ -307,6 +312,7 @@ void snapshot_read_checksum(struct snapshot_reader *r)
 		snapshot_fail(r, ERR_SYNTAX, "something follows the end");
 }
 
+/* Goes through the stream as fast as it can be read, up to the checksum. */
 static void hash_to_checksum(struct snapshot_reader *r)
 {
 	while (r->err == 0) {

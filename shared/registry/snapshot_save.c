@@ -57,6 +57,7 @@ static void save_write(struct save *save, const char *data, size_t n)
 	}
 }
 
+/* Writes out what is packed so far; the checksum is of all that was written. */
 static void save_flush(struct save *save)
 {
 	ROSTER_ASSERT(save->pack.len <= save->pack.cap); /* what did not fit was only counted */
@@ -66,7 +67,7 @@ static void save_flush(struct save *save)
 	save->pack.len = 0;
 }
 
-/* Room for one object that did not fit: never under a lock. */
+/* Makes room for one object that did not fit; never under a lock. */
 static void save_make_room(struct save *save, size_t bytes)
 {
 	char *data = realloc(save->pack.data, bytes);
@@ -88,7 +89,7 @@ static struct pack_map record_begin(struct save *save, enum snapshot_kind kind)
 
 /* ---- header and office -------------------------------------------------------------- */
 
-/* By the wall clock: the other side may be another machine. */
+/* Says by the wall clock when this segment served last: the other side may be another machine. */
 static uint64_t served_wall_ms(const struct segment *seg)
 {
 	uint64_t boot_ms = clock_boot_ms(), served_ms = seg->header->served_at_ms;
@@ -170,7 +171,8 @@ static void save_office(struct save *save)
 
 /* ---- services ------------------------------------------------------------------- */
 
-/* A number that is usual and a text that is unset are left out; an empty text is written. */
+/* Packs one field. A number that is usual and a text that is unset are left out; an empty text is
+ * written. */
 static void pack_field(const struct field_source *source, struct pack_map *map, const struct fields *fields, unsigned key,
                        const void *object)
 {
@@ -245,7 +247,7 @@ static void pack_clusters(struct save *save, struct op *op, struct pack_map *map
 	}
 }
 
-/* The rows make namespace and name from it. */
+/* Fails when the name is damaged: the rows would leave namespace and name out. */
 static void need_name(struct op *op, uint32_t name, uint32_t ns_len, uint32_t name_len)
 {
 	struct service_key key;
@@ -293,7 +295,8 @@ static void pack_audience(struct save *save, struct op *op, const struct audienc
 /* One kind of object in one shard: services or audiences, both in lists of rising ids. */
 struct walker {
 	bool (*seek)(struct op *op, struct registry_cursor *cursor, uint32_t *off_r);
-	/* Packs the object and returns its id; the next one and the members packed go through the pointers. */
+	/* Packs the object and returns its id. The next one and the number of members packed go
+	 * through the pointers. */
 	uint64_t (*pack)(struct save *save, struct op *op, uint32_t off, uint32_t *next_r, uint64_t *members_r);
 	uint64_t *(*members)(struct snapshot_report *report);
 };
@@ -335,7 +338,8 @@ static uint64_t *subscribers_of(struct snapshot_report *report)
 static const struct walker services = { service_seek, walk_service, instances_of };
 static const struct walker audiences = { audience_seek, walk_audience, subscribers_of };
 
-/* One hold. Returns 0 at the end of the shard, else how much room the next object needs (1: as much as there is). */
+/* Packs in one hold. Returns 0 at the end of the shard, else how much room the next object needs
+ * (1: as much as there is). */
 static size_t walk_hold(struct save *save, const struct walker *w, struct op *op, struct registry_cursor *cursor)
 {
 	uint32_t off;
@@ -400,7 +404,7 @@ static void pack_end(struct save *save)
 	pack_map_end(&map);
 	save_flush(save);
 	checksum = __builtin_bswap64(XXH3_64bits_digest(save->hash));
-	/* Always of full length: it stands where the stream's length says. */
+	/* The checksum always has its full length: a load finds it by the length of the stream. */
 	pack_append(&save->pack, "\xcf", 1);
 	pack_append(&save->pack, &checksum, sizeof(checksum));
 	save_flush(save);

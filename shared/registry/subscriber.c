@@ -103,7 +103,8 @@ static uint64_t spec_text_bytes(struct str text)
 	return text.n == 0 ? 0 : blob_cost((uint32_t)text.n);
 }
 
-/* What its source is charged, before it is there: subscriber_bytes() and audience_bytes(). */
+/* Says what the source of a subscriber is charged, before the subscriber is there: its
+ * subscriber_bytes() and the audience_bytes() of its name. */
 static uint64_t bytes_wanted(const struct service_key *service, const struct subscriber_spec *spec)
 {
 	return slab_object_bytes(SLAB_SUBSCRIBER) + spec_text_bytes(spec->agent) + spec_text_bytes(spec->clusters) +
@@ -111,7 +112,8 @@ static uint64_t bytes_wanted(const struct service_key *service, const struct sub
 	       blob_cost((uint32_t)(service->ns.n + 1 + service->name.n));
 }
 
-/* The source of a subscriber that comes (1) or goes (-1), or gets another source. */
+/* Counts for its source a subscriber that comes (1) or goes (-1), or does both when it gets another
+ * source. */
 static void count_source(struct op *op, const struct audience *a, const struct subscriber *sub, int change)
 {
 	source_count(op, sub->source, change, subscriber_bytes(&op->tx, sub) + audience_bytes(&op->tx, a));
@@ -160,6 +162,8 @@ static uint32_t audience_create(struct op *op, const struct subscription *p, boo
 	return op->tx.err != 0 ? 0 : off;
 }
 
+/* Sums up all shards without their locks: subscribers that come at the same moment may go a little
+ * beyond a limit. */
 static struct source_use all_subscribers(const struct op *op)
 {
 	struct source_use sum = { 0, 0 };
@@ -180,11 +184,13 @@ static bool exceeds(uint64_t used, uint64_t more, uint64_t limit)
 
 static int keep_out(struct op *op, const struct subscription *p, enum subscriber_limit which, const char *key, uint64_t limit)
 {
+	/* The code says that a limit was reached; the stamp says which, so that nobody compares
+	 * keys. */
 	p->stamp->kept_out = which;
 	return key_refuse(op->reg, key, limit);
 }
 
-/* count: subscribers of the name so far. */
+/* Says which limit keeps one subscriber more out; `count` is how many the name has so far. */
 static int check_limits(struct op *op, const struct subscription *p, uint32_t count)
 {
 	const struct registry_limits *limits = &op->reg->limits;
@@ -214,7 +220,8 @@ static uint32_t blob_or_none(struct op *op, struct str text)
 	return text.n == 0 ? 0 : blob_new(&op->tx, text);
 }
 
-/* It has just read the list: what was sent and acknowledged is the present state. */
+/* Fills a new subscriber. It has just read the list, so what was sent and acknowledged is the
+ * present state. */
 static void subscriber_fill(struct op *op, struct subscriber *sub, uint32_t aoff, uint64_t changed,
                             const struct subscriber_spec *spec)
 {
@@ -250,7 +257,7 @@ static int subscriber_create(struct op *op, const struct subscription *p, uint32
 	table_insert(&op->tx, &op->root->subscribers, off, key_subscriber_hash(op->reg, a->id, p->spec));
 	chain_append(op, subscriber_list(a), off);
 	undo_set32(&op->tx, &a->count, a->count + 1);
-	/* The first one of the shard: the pusher has a sweep to plan. */
+	/* With the first subscriber of the shard the pusher has a sweep to plan. */
 	if (op->root->subscriber_count == 0)
 		op->announce |= 1U << QUEUE_PUSHER;
 	root_add(op, &op->root->subscriber_count, 1);
@@ -259,8 +266,9 @@ static int subscriber_create(struct op *op, const struct subscription *p, uint32
 	return op->tx.err;
 }
 
-/* False when there is more to do than to store the time. A poll from elsewhere that merely
- * claims the address of a subscriber who may be pushed to neither renews nor degrades it. */
+/* Stores the time of a poll. Returns false when there is more to do than that. A poll from
+ * elsewhere that merely claims the address of a subscriber who may be pushed to neither renews nor
+ * degrades it. */
 static bool subscriber_renew(struct subscriber *sub, const struct subscriber_spec *spec, uint64_t now_ms)
 {
 	bool pushed = (sub->flags & SUBSCRIBER_PUSH) != 0;
@@ -320,7 +328,7 @@ static int check_subscriber_spec(struct registry *reg, const struct service_key 
 	return ret;
 }
 
-/* True when the subscriber is there and only its time had to be stored. */
+/* Returns true when the subscriber is there and only its time had to be stored. */
 static bool renewed(struct op *op, const struct subscription *p)
 {
 	struct audience *a;
@@ -371,6 +379,8 @@ static struct subscriber *subscriber_hinted(struct op *op, uint64_t id, uint32_t
 
 static void delivery_acked(struct subscriber *sub, const struct delivery *d, uint64_t now_ms)
 {
+	/* An ACK of the last datagram acknowledges what that one held. An older one acknowledges
+	 * what the pusher remembers of it. */
 	uint64_t revision = sub->push_key == d->key ? sub->sent_revision : d->revision;
 
 	if (revision > sub->acked_revision)
@@ -468,7 +478,8 @@ static void subscriber_remove(struct op *op, uint32_t off, struct subscriber *su
 		audience_remove(op, aoff, a);
 }
 
-/* One hold: adds to *dropped; returns how many were looked at. */
+/* Drops silent ones in one hold and adds their number to *dropped. Returns how many were looked
+ * at. */
 static int drop_piece(struct registry *reg, uint32_t shard, const struct keeper_entry *subs, uint32_t count, uint64_t since_ms,
                       int *dropped)
 {

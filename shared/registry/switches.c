@@ -113,6 +113,7 @@ static int switches_write_op(struct op *op, void *arg)
 	              SWITCHES_TEXT_MAX &&new->texts->status.n <= SWITCHES_TEXT_MAX);
 	if (office->switches.generation != new->words->generation)
 		return ERR_AGAIN;
+	/* Only words that differ are logged, and each is stored at once: readers take no lock. */
 	for (size_t i = 0; i < sizeof(struct switches) / sizeof(uint64_t); i++) {
 		if (words[i] != wanted[i])
 			undo_set64(&op->tx, &words[i], wanted[i]);

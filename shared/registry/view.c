@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Copies of services: whole, settings only, a page of a cluster, one instance. */
+/* view.c - copies of services: whole, settings only, a page of a cluster, one instance. */
 #include "shared/registry/scan.h"
 
 #include <stdlib.h>
@@ -32,7 +32,7 @@ void service_view_free(struct service_view *view)
 	service_view_init(view);
 }
 
-/* What the next hold needs; texts are those already copied and what did not fit behind them. */
+/* What the next hold needs. The texts are those already copied and what did not fit behind them. */
 struct need {
 	uint64_t text, clusters, instances;
 };
@@ -56,7 +56,8 @@ static int grow_array(void **at, uint32_t *cap, uint64_t need, size_t size)
 	return 0;
 }
 
-/* Texts that point into the old memory point to the same bytes in the new one; others, which are constants, stay. */
+/* The text memory has moved. Texts that point into the old memory point to the same bytes in the
+ * new one; others, which are constants, stay. */
 struct move {
 	uintptr_t from; /* nothing is there any more */
 	const char *to;
@@ -87,7 +88,8 @@ static void follow_all(const struct move *move, struct service_view *view)
 	}
 }
 
-/* The pages of a large block are moved, not copied: that would take milliseconds. */
+/* Grows by realloc(): the pages of a large block are moved, not copied, which would take
+ * milliseconds. */
 static int grow_text(struct service_view *view, uint64_t need)
 {
 	uintptr_t old; /* a number: behind realloc() it is no pointer any more */
@@ -108,7 +110,7 @@ static int grow_text(struct service_view *view, uint64_t need)
 	return 0;
 }
 
-/* Outside the lock. */
+/* Takes memory; outside the lock. */
 static int view_make_room(struct service_view *view, const struct need *need)
 {
 	int ret = grow_text(view, need->text);
@@ -126,8 +128,8 @@ static void touch_pages(char *from, size_t bytes, const char *end)
 		*(volatile char *)from = 0;
 }
 
-/* What the next hold may write to is there before the lock is taken: memory that is used for the first time has to be cleared,
- * two megabytes at once where pages are large. */
+/* Makes sure that what the next hold may write to is there before the lock is taken: the kernel
+ * clears memory that is used for the first time, two megabytes at once where pages are large. */
 static void touch_room(struct service_view *view)
 {
 	char *instances = (char *)view->instances;
@@ -148,7 +150,8 @@ static void view_forget(struct service_view *view)
 
 /* ---- one object ------------------------------------------------------------ */
 
-/* The copy of something: what is short is said in need->text, and nothing of that object counts. */
+/* Where something is copied to. When there is too little room, need->text says so, and nothing of
+ * that object counts. */
 struct out {
 	struct op *op;
 	struct service_view *view;
@@ -160,7 +163,7 @@ static bool out_is_short(const struct out *out)
 	return out->need->text > out->view->text_cap;
 }
 
-/* Place for n bytes, or NULL. */
+/* Returns a place for n bytes, or NULL. */
 static char *out_place(struct out *out, uint64_t n)
 {
 	struct service_view *view = out->view;
@@ -199,7 +202,7 @@ static struct str out_put_blob(struct out *out, uint32_t off)
 	return at == NULL ? (struct str){ NULL, 0 } : str_make(at, n);
 }
 
-/* False: no room. */
+/* Returns false when there is no room. */
 static bool view_copy_cluster(struct out *out, const struct cluster *c)
 {
 	struct service_view *view = out->view;
@@ -264,7 +267,7 @@ bool service_checksum(struct op *op, const struct service *s, uint8_t md5[16])
 	return stored.content == s->content;
 }
 
-/* The first thing of every copy. */
+/* Copies what is set for the service itself, the first thing of every copy. */
 static bool copy_settings(struct out *out, const struct service *s)
 {
 	struct service_view *view = out->view;
@@ -296,7 +299,7 @@ static bool copy_settings(struct out *out, const struct service *s)
 
 enum part { PART_ALL, PART_SETTINGS, PART_PAGE };
 
-/* What a hold, or the begin of one, comes to; or an error. */
+/* What a hold comes to, or the beginning of one; else an error. */
 enum step {
 	OVER, /* there is nothing more to copy */
 	MORE, /* in another hold, perhaps with more memory */
@@ -335,8 +338,9 @@ static int copy_unknown(struct copy *copy)
 	return OVER;
 }
 
-/* Texts are blobs, at most as long as what they cost; else an address in the row or "DEFAULT". Memory is taken for what is
- * stored, not for what a damaged count says. What turns out to be too little grows in work. */
+/* Says how much memory a copy takes. Texts are blobs, at most as long as what they cost, or an
+ * address in the row, or "DEFAULT". Memory is taken for what is stored, not for what a damaged
+ * count says; what turns out to be too little grows in work. */
 static int size_up(struct copy *copy)
 {
 	const struct service *s = copy->s;
@@ -356,7 +360,7 @@ static int size_up(struct copy *copy)
 	return view_has_room(copy->view, &copy->need) ? WORK : MORE;
 }
 
-/* The one cluster, and how many of its instances are wanted. */
+/* Begins with the one cluster of a page, and with how many of its instances are wanted. */
 static int begin_page(struct copy *copy, uint32_t soff)
 {
 	struct out out = out_of(copy);
@@ -401,7 +405,7 @@ static int copy_begin(struct copy *copy)
 	return ret;
 }
 
-/* In the state that the service is in now. */
+/* Goes on with a copy, in the state that the service is in now. */
 static int copy_go_on(struct copy *copy)
 {
 	int ret = scan_return(&copy->scan, &copy->op, &copy->s);
@@ -417,7 +421,7 @@ static int copy_go_on(struct copy *copy)
 	return ret < 0 ? ret : WORK;
 }
 
-/* Clusters stay where they are as long as their service, and new ones come last. */
+/* Copies clusters, which stay where they are as long as their service; new ones come last. */
 static void copy_clusters(struct copy *copy)
 {
 	struct out out = out_of(copy);
@@ -452,6 +456,8 @@ static void copy_instances(struct copy *copy)
 	struct instance *i;
 
 	while (copy->at < copy->to && view->text_len < copy->most && (i = scan_next(scan, &copy->op)) != NULL) {
+		/* Memory was taken for as many as the service said it had: a list with more is
+		 * damaged. */
 		if (is_wanted(copy) && view->instance_count >= view->instance_cap) {
 			undo_fail(&copy->op.tx, ERR_CORRUPT);
 			return;
@@ -479,6 +485,7 @@ static int copy_hold(struct copy *copy)
 		touch_room(copy->view);
 	if ((ret = op_begin(&copy->op, copy->reg, key_place(copy->reg, copy->key).shard, reader)) < 0)
 		return ret;
+	/* A hold is bounded in bytes as well as in steps. */
 	copy->most = (uint64_t)copy->view->text_len + VIEW_BYTES;
 	ret = copy->begun ? copy_go_on(copy) : copy_begin(copy);
 	if (ret == WORK && copy->op.tx.err == 0) {
@@ -518,6 +525,8 @@ static int copy_run(struct copy *copy)
 
 	for (unsigned tries = 0; ret == ERR_AGAIN && tries <= VIEW_TRIES; tries++) {
 		copy->to = to;
+		/* The last try takes what it meets, so a service that never stands still is copied,
+		 * too. */
 		copy->one_revision = tries < VIEW_TRIES;
 		ret = copy_pass(copy);
 	}

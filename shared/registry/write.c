@@ -56,6 +56,8 @@ static int register_op(struct op *op, void *arg)
 		ret = soff == 0 ? ERR_NOT_FOUND : equal_here(op, soff, s, &r->spec->key, &r->equal);
 	if (ret < 0)
 		return ret;
+	/* As the Java server does, a registration with a bad cluster name leaves a new service
+	 * behind. */
 	if (r->service_only && soff != 0)
 		return ERR_CLUSTER_NAME;
 	if (soff == 0 && op->tx.err == 0)
@@ -91,7 +93,8 @@ static int check_instance_spec(struct registry *reg, const struct service_key *s
 	return ret;
 }
 
-/* The service may become another one between a look and the hold after it, and so again. */
+/* Registers, and looks outside of the hold for what the registration asks for. The service may
+ * become another one between a look and the hold after it, and so again. */
 static int register_and_look(struct registry *reg, struct origin origin, struct registration *r)
 {
 	int ret = op_run(reg, r->place.shard, origin, register_op, r);
@@ -178,6 +181,8 @@ static int deregister_op(struct op *op, void *arg)
 		r->taken = 1;
 		return 0;
 	}
+	/* To deregister what is not there is no error and marks the service as changed, which a
+	 * stranger may not do. */
 	if (service_is_foreign(op, s))
 		return 0;
 	if (r->create_cluster && op->tx.err == 0 && cluster_find(op, s, r->key->cluster, &c) == 0 && op->tx.err == 0)
@@ -190,6 +195,8 @@ static int deregister_run(struct registry *reg, struct origin origin, struct rem
 {
 	int ret = op_run(reg, r->place.shard, origin, deregister_op, r);
 
+	/* The cluster that it would make is not worth a refusal: the operation runs again without
+	 * it. */
 	if (ret != ERR_FULL && ret != ERR_LIMIT)
 		return ret;
 	r->create_cluster = false;
@@ -221,7 +228,7 @@ struct edit {
 	const struct instance_metadata *metadata;
 };
 
-/* Persistent before ephemeral. */
+/* Finds the instance of either kind, persistent before ephemeral. */
 static uint32_t either_kind(struct op *op, uint32_t soff, const struct service *s, const struct instance_key *key,
                             struct instance **i_r)
 {
