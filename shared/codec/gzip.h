@@ -10,7 +10,7 @@ struct gzip;
 
 int gzip_new(int level, struct gzip **gzip_r) MUST_CHECK;
 void gzip_free(struct gzip **gzip);
-/* Appends the member to out. Header 1f 8b 08, no name. ERR_NOMEM. */
+/* Appends the member to out; its header is 1f 8b 08, without a name. ERR_NOMEM. */
 int gzip_pack(struct gzip *gzip, const void *data, size_t n, struct buf *out) MUST_CHECK;
 
 #endif

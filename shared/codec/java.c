@@ -301,8 +301,8 @@ static unsigned real_text(double value, bool single, char *out)
 	if (size == 0 || (size >= 1e-3 && size < (single ? 1e3 : 1e7))) {
 		uint32_t hundredths = (uint32_t)(size * 100 + 0.5);
 
-		/* Two decimals that read back the same are the shortest text. A double has at most 15
-		 * digits here, a float five. */
+		/* Two decimals that read back the same are the shortest text. A double has at most
+		 * 15 digits here, a float five. */
 		if ((single ? (float)hundredths / 100.0f : hundredths / 100.0) == size)
 			return hundredths_text(hundredths, signbit(value), out);
 	}

@@ -9,13 +9,14 @@
 #include "shared/base/buf.h"
 #include "shared/base/str.h"
 
-/* With the quotes. */
+/* Writes a string with its quotes. */
 void json_string(struct buf *b, struct str s);
-/* Escaped text without quotes: to put JSON into a JSON string piece by piece. */
+/* Writes escaped text without quotes: to put JSON into a JSON string piece by piece. */
 void json_escape(struct buf *b, struct str s);
-/* Java Double.toString: 1.0, 0.01, 1.0E-4, 1.0E7; NaN is written as "NaN" with quotes. */
+/* Writes what Double.toString of Java does: 1.0, 0.01, 1.0E-4, 1.0E7; NaN is written as "NaN" with
+ * quotes. */
 void json_double(struct buf *b, double value);
-/* Java Float.toString. */
+/* Writes what Float.toString of Java does. */
 void json_float(struct buf *b, float value);
 
 #endif

@@ -10,13 +10,14 @@
 #include "shared/base/err.h"
 #include "shared/base/str.h"
 
-/* No overlong forms, no surrogates, nothing over U+10FFFF. */
+/* Is the text well-formed? It has no overlong forms, no surrogates, and nothing over U+10FFFF
+ * then. */
 bool utf8_valid(struct str s);
-/* A well-formed text, as Java decodes one: U+FFFD for each byte that is not part of a sequence, one for what could have
- * become a sequence and for a surrogate. The text itself when there is none, else a copy in the arena. Pauses (fiber.h).
- * ERR_NOMEM, ERR_GONE. */
+/* Gives a well-formed text as Java decodes one: U+FFFD for each byte that is not part of a
+ * sequence, one for what could have become a sequence and for a surrogate. That is the text itself
+ * when there is none, else a copy in the arena. Pauses (fiber.h). ERR_NOMEM, ERR_GONE. */
 int utf8_repair(struct arena *arena, struct str s, struct str *out_r) MUST_CHECK;
-/* String.hashCode() of a well-formed text: 31-polynomial over its UTF-16 units. */
+/* Returns String.hashCode() of a well-formed text: the 31-polynomial over its UTF-16 units. */
 uint32_t utf8_java_hash(struct str s);
 
 #endif
