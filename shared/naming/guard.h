@@ -26,8 +26,8 @@
 #include "shared/naming/naming.h"
 #include "shared/shm/ring.h"
 
-/* The origin of a write. needed: the right that the caller must have for it, NAMING_INSTANCES or
- * NAMING_SERVICES. */
+/* Returns the origin of a write. needed: the right that the caller must have for it,
+ * NAMING_INSTANCES or NAMING_SERVICES. */
 struct origin guard_origin(const struct naming *naming, const struct naming_caller *caller, enum naming_right needed,
                            enum cause cause);
 /* Timings from metadata of a client: each is brought within the limits of the configuration

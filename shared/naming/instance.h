@@ -11,12 +11,12 @@
 
 int naming_register(const struct naming *naming, const struct naming_caller *caller, const struct service_key *service,
                     const struct instance_spec *spec) MUST_CHECK;
-/* Only what is there: ERR_NOT_FOUND, ERR_NO_INSTANCE. */
+/* Changes only what is there: ERR_NOT_FOUND, ERR_NO_INSTANCE. */
 int naming_update(const struct naming *naming, const struct naming_caller *caller, const struct service_key *service,
                   const struct instance_spec *spec) MUST_CHECK;
 int naming_patch(const struct naming *naming, const struct naming_caller *caller, const struct service_key *service,
                  const struct instance_key *key, const struct instance_patch *patch) MUST_CHECK;
-/* 0 also when there was no such instance. ERR_DEPARTURES: guard.h. */
+/* Returns 0 also when there was no such instance. ERR_DEPARTURES: guard.h. */
 int naming_deregister(const struct naming *naming, const struct naming_caller *caller, const struct service_key *service,
                       const struct instance_key *key) MUST_CHECK;
 /* Replaces the metadata of the instance that the caller has read (id, revision). ERR_AGAIN: it has
@@ -25,7 +25,7 @@ int naming_deregister(const struct naming *naming, const struct naming_caller *c
 int naming_set_metadata(const struct naming *naming, const struct naming_caller *caller, const struct service_key *service,
                         const struct instance_key *key, uint64_t id, uint64_t revision,
                         struct instance_metadata *metadata) MUST_CHECK;
-/* By hand. Whether something else checks this instance is for the caller to ask. */
+/* Sets health by hand. Whether something else checks this instance is for the caller to ask. */
 int naming_set_health(const struct naming *naming, const struct naming_caller *caller, const struct service_key *service,
                       const struct instance_key *key, bool healthy) MUST_CHECK;
 

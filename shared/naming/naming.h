@@ -37,7 +37,7 @@ struct agent;
 struct config;
 struct switches;
 
-/* Once a process. */
+/* There is one in each process. */
 struct naming {
 	struct registry *registry;
 	const struct switches *switches;
@@ -54,7 +54,7 @@ enum naming_right {
 	NAMING_SERVICES,  /* services and clusters; all instances of a service by removing it */
 };
 
-/* Who asks. It lives as long as the request, as does what it points to. */
+/* Says who asks. It lives as long as the request, as does what it points to. */
 struct naming_caller {
 	const uint8_t *source; /* the address of the connection, all zero for a unix socket */
 	uint64_t sender;       /* registry_sender() of the source */

@@ -16,7 +16,7 @@ int naming_create_service(const struct naming *naming, const struct naming_calle
                           const struct service_settings *settings) MUST_CHECK;
 int naming_update_service(const struct naming *naming, const struct naming_caller *caller, const struct service_key *service,
                           const struct service_settings *settings) MUST_CHECK;
-/* With all its instances. ERR_NOT_FOUND; ERR_DEPARTURES: guard.h. */
+/* Removes a service with all its instances. ERR_NOT_FOUND; ERR_DEPARTURES: guard.h. */
 int naming_remove_service(const struct naming *naming, const struct naming_caller *caller,
                           const struct service_key *service) MUST_CHECK;
 int naming_update_cluster(const struct naming *naming, const struct naming_caller *caller, const struct service_key *service,

@@ -28,8 +28,9 @@ struct naming_polled {
 
 /* Does this agent understand pushes, by the switches? */
 bool subscription_agent_can_push(const struct agent *agent, const struct switches *switches);
-/* A subscription that is refused spoils nothing: 0, and a reason. An unknown service is no error
- * either: polled_r->stamp.found is false, and a subscriber waits for it. */
+/* Answers a client's question. A subscription that is refused spoils nothing: 0, and a reason. An
+ * unknown service is no error either: polled_r->stamp.found is false, and a subscriber waits for
+ * it. */
 int naming_poll(struct naming *naming, const struct naming_caller *caller, const struct service_key *service,
                 const struct naming_wish *wish, struct naming_polled *polled_r) MUST_CHECK;
 

@@ -40,14 +40,15 @@ enum unpushed {
 
 const char *unpushed_word(enum unpushed reason);
 enum metric unpushed_metric(enum unpushed reason);
-/* Of a claim that destination_allowed() does not allow. */
+/* Returns the reason for a claim that destination_allowed() does not allow. */
 enum unpushed unpushed_of_claim(const uint8_t address[16], uint16_t port);
-/* Of what registry_poll() returned: ERR_LIMIT (kept_out: by which) or ERR_FULL. */
+/* Returns the reason for what registry_poll() returned: ERR_LIMIT (kept_out: by which) or
+ * ERR_FULL. */
 enum unpushed unpushed_of_error(int err, enum subscriber_limit kept_out);
-/* Why a stored subscriber is not pushed to, as a word; NULL: it is. A claim is judged by the
+/* Says why a stored subscriber is not pushed to, as a word; NULL: it is. A claim is judged by the
  * configuration of now, as its next poll will be ("next_poll": that one will be pushed to). */
 const char *unpushed_reason(struct naming *naming, const struct subscriber_view *sub);
-/* Counts and logs it. service, address and port: as the client gave them. */
+/* Counts and logs a refusal. service, address and port are as the client gave them. */
 void unpushed_note(struct naming *naming, const struct naming_caller *caller, enum unpushed reason, struct str service,
                    struct str address, int32_t port);
 
