@@ -132,8 +132,8 @@ struct field_source {
 	uint64_t mono_ms; /* the present: times of CLOCK_MONOTONIC are saved as ages */
 };
 
-/* Makes the value of a key that is not saved as it stands at its place. False: as it stands, or
- * left out if it has no place. */
+/* Makes the value of a key that is not saved as it stands at its place. Returns false when it is
+ * saved as it stands, or left out if it has no place. */
 typedef bool field_make_fn(const struct field_source *source, unsigned key, const void *object, union field_value *value_r);
 
 struct field_row {
@@ -160,14 +160,14 @@ static inline bool field_is_blob(const struct field_row *row)
 	return row->type == FIELD_BLOB || row->type == FIELD_FILLED;
 }
 
-/* The reference of a blob. */
+/* Returns the place of a blob's reference. */
 static inline uint32_t *field_blob(const struct field_row *row, void *object)
 {
 	ROSTER_ASSERT(field_is_blob(row));
 	return (uint32_t *)((char *)object + row->at);
 }
 
-/* A number, or the reference of a blob. */
+/* Returns a number, or the reference of a blob. */
 static inline uint64_t field_number(const struct field_row *row, const void *object)
 {
 	const char *at = (const char *)object + row->at;
@@ -186,7 +186,7 @@ static inline uint64_t field_number(const struct field_row *row, const void *obj
 	}
 }
 
-/* A plain store: for objects that nobody can reach yet. */
+/* Stores a number plainly: for objects that nobody can reach yet. */
 static inline void field_set_number(const struct field_row *row, void *object, uint64_t number)
 {
 	char *at = (char *)object + row->at;
@@ -207,8 +207,9 @@ static inline void field_set_number(const struct field_row *row, void *object, u
 	}
 }
 
-/* What is saved under a key. False: nothing is. A blob that is saved as it stands is given by its
- * reference, in *blob_r, which is 0 otherwise. A number that is usual is given too. */
+/* Says what is saved under a key; returns false when nothing is. A blob that is saved as it stands
+ * is given by its reference, in *blob_r, which is 0 otherwise. A number that is usual is given
+ * too. */
 static inline bool field_saved(const struct field_source *source, const struct fields *fields, unsigned key, const void *object,
                                union field_value *value_r, uint32_t *blob_r)
 {
@@ -229,7 +230,7 @@ static inline bool field_saved(const struct field_source *source, const struct f
 	return true;
 }
 
-/* Bytes of segment that the texts of an object take. */
+/* Returns the bytes of segment that the texts of an object take. */
 int64_t fields_bytes(const struct tx *tx, const struct fields *fields, const void *object);
 /* Gives the texts of an object back after the commit. */
 void fields_free(struct tx *tx, const struct fields *fields, const void *object);

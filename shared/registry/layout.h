@@ -88,7 +88,8 @@ enum instance_flag {
 	                             /* bits 24..31: source (enum source) */
 };
 
-/* Key in the table: hash of the service's name, ip, datum port (max(port, 0)), cluster name, ephemeral. */
+/* Key in the table: hash of the service's name, ip, datum port (max(port, 0)), cluster name,
+ * ephemeral. */
 struct instance {
 	struct table_link link;
 	uint64_t beat;   /* unlogged: beat word (health.h) */
@@ -152,8 +153,9 @@ enum subscriber_flag {
 	SUBSCRIBER_GROUPED = 2, /* Java >= 1.0: grouped names */
 };
 
-/* What the subscribers of a source take in a shard: a cell in each row, by different bits of the hash of the source; the
- * smaller sum over all shards is the number. Never too low; too high only for who shares both cells with others. */
+/* What the subscribers of a source take in a shard: a cell in each row, by different bits of the
+ * hash of the source. The smaller sum over all shards is the number. It is never too low, and too
+ * high only for a source that shares both cells with others. */
 #define SOURCE_ROWS 2U
 #define SOURCE_COLUMNS 256U
 
@@ -162,7 +164,7 @@ struct source_cell { /* one word of the log */
 	uint32_t units; /* SEGMENT_UNIT: themselves, their texts, and their audience, which each may be the last one to keep */
 };
 
-/* At the root of each shard. The counts are of services that still have their name. */
+/* Stands at the root of each shard. The counts are of services that still have their name. */
 struct registry_root {
 	struct table services, instances, audiences, subscribers;
 	struct queue_list queue[QUEUE_CONSUMERS];

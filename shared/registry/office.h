@@ -36,9 +36,9 @@ static inline struct office *office_of(const struct segment *seg)
 	return (struct office *)seg->shards[SHARD_OFFICE].root;
 }
 
-/* For registry_format(). */
+/* Lays out the office of a new segment; registry_format() calls it. */
 void office_format(struct segment *seg);
-/* namespaces.c, for the check. */
+/* Both are in namespaces.c and are used by the check, too. */
 uint32_t namespaces_find(struct op *op, struct str id, struct namespace **row_r);
 uint32_t namespaces_hash(const struct registry *reg, struct str id);
 

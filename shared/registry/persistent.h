@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* persistent.h - what the active checks (specification 8.3) read of persistent instances, and how they set health.
+/* persistent.h - what the active checks (specification 8.3) read of persistent instances, and how
+ * they set health.
  *
- * Same rules as registry.h. A look copies at most PERSISTENT_ROWS instances in one hold, cluster by cluster in order of
- * creation; between holds the service may change: then the next look at it sees another revision. */
+ * Same rules as registry.h. A look copies at most PERSISTENT_ROWS instances in one hold, cluster by
+ * cluster in order of creation; between holds the service may change: then the next look at it sees
+ * another revision. */
 #ifndef REGISTRY_PERSISTENT_H
 #define REGISTRY_PERSISTENT_H
 
@@ -45,11 +47,12 @@ struct persistent_look {
 	struct persistent_row row[PERSISTENT_ROWS];
 };
 
-/* One hold: the next piece. ERR_NOT_FOUND: the service is gone. */
+/* Copies the next piece in one hold. ERR_NOT_FOUND: the service is gone. */
 int registry_look_persistent(struct registry *reg, uint32_t shard, struct persistent_look *look) MUST_CHECK;
 
-/* What enough checks in a row said: sets health and INSTANCE_CONFIRMED and pushes, also when health stays as it was.
- * ERR_NO_INSTANCE: gone, ephemeral or marked. Never allocates. */
+/* Stores what enough checks in a row said: sets health and INSTANCE_CONFIRMED and pushes, also when
+ * health stays as it was. ERR_NO_INSTANCE: the instance is gone, ephemeral or marked. It never
+ * allocates. */
 int registry_set_checked(struct registry *reg, struct origin origin, uint32_t shard, struct keeper_entry service,
                          struct keeper_entry instance, bool healthy) MUST_CHECK;
 

@@ -38,18 +38,20 @@ struct origin {
 	uint8_t source; /* enum source */
 	uint8_t node;   /* 0 = here */
 	uint8_t cause;  /* enum cause (ring.h) */
-	/* Ownership (instances.owner). bound: may write instances of `sender` and of nobody, and services in which nobody else
-	 * owns an instance; else ERR_OWNER. owns: what it registers anew belongs to `sender`. What somebody owns stays his,
-	 * whoever registers it again or changes it. What nobody owns is taken over by a registration; by one of an operator (not
-	 * bound) only if it was heard from his source last: who corrects an instance of others is not its owner. */
+	/* Ownership (instances.owner). bound: it may write instances of `sender` and of nobody, and
+	 * services in which nobody else owns an instance; else ERR_OWNER. owns: what it registers
+	 * anew belongs to `sender`. What somebody owns stays his, whoever registers it again or
+	 * changes it. What nobody owns is taken over by a registration; by one of an operator (not
+	 * bound) only if it was heard from his source last: who corrects an instance of others is
+	 * not its owner. */
 	bool bound, owns;
 	uint64_t sender; /* registry_sender() of the client's address, 0: nobody's */
 };
 
 #define REGISTRY_CLUSTERS_MOST 4096U
 
-/* Numbers of the configuration; 0 means no limit. Read at each call, so that a
- * reload may change them in place. */
+/* Numbers of the configuration; 0 means no limit. They are read at each call, so that a reload may
+ * change them in place. */
 struct registry_limits {
 	uint64_t instances;             /* limits.instances: on the node */
 	uint64_t instances_per_service; /* limits.instances_per_service */
@@ -71,7 +73,7 @@ struct refusal {
 	uint64_t limit;
 };
 
-/* Process-private handle; embed it. */
+/* The handle of one process; embed it. */
 struct registry {
 	struct segment *seg;
 	struct registry_limits limits;
@@ -79,11 +81,12 @@ struct registry {
 	uint8_t node;
 	uint64_t began_ms;     /* health clock at registry_init() */
 	uint32_t most_entries; /* undo entries of the largest transaction so far: for the tests */
-	/* Where walks in pieces go on: hints of this process, checked against the id. */
+	/* The places where walks in pieces go on: hints of this process, checked against the id. */
 	struct registry_cursor {
 		uint32_t shard, off;
 		uint64_t id; /* the last one seen, 0: none */
-		/* It is gone, and the search for its successor, from the end of the list, has come to here; 0: it begins. */
+		/* When that one is gone, the search for its successor comes from the end of the
+		 * list and has come to here; 0: it begins. */
 		uint32_t back_off;
 		uint64_t back_id;
 	} service_cursor, stale_cursor, instance_cursor;
@@ -96,12 +99,14 @@ struct registry {
 };
 
 void registry_init(struct registry *reg, struct segment *seg);
-/* Master, once after segment_open() made a new segment: roots and switches. */
+/* For the master, once after segment_open() made a new segment: lays out roots and switches. */
 int registry_format(struct segment *seg) MUST_CHECK;
 
-/* An address as origin.sender, never 0. The upper half is a hash of its source (departures_key() of shared/shm/departures.h: an
- * IPv4 address, or the /64 of an IPv6 address) that means the same in every segment; the lower half one of the whole address
- * with the secret of this segment, so that who is in one /64, or finds two with one hash, still cannot guess an owner. */
+/* Returns an address as origin.sender, never 0. The upper half is a hash of its source
+ * (departures_key() of shared/shm/departures.h: an IPv4 address, or the /64 of an IPv6 address)
+ * that means the same in every segment. The lower half is one of the whole address with the secret
+ * of this segment, so that who is in one /64, or finds two addresses with one hash, still cannot
+ * guess an owner. */
 uint64_t registry_sender(const struct registry *reg, const uint8_t address[16]);
 
 static inline uint32_t sender_source(uint64_t sender)
@@ -142,7 +147,8 @@ struct instance_key {
 	bool ephemeral;
 };
 
-/* Timings from reserved metadata keys (specification 2.6); has: one of the keys is there. */
+/* Timings from reserved metadata keys (specification 2.6). `has` says that one of the keys is
+ * there. */
 struct overrides {
 	bool has;
 	bool has_interval;
@@ -155,7 +161,7 @@ struct overrides {
 #define BEAT_TIMEOUT_MS 15000U
 #define BEAT_DELETE_MS 30000U
 
-/* Packed by shared/codec/metadata.h. */
+/* What shared/view/metadata.h has packed. */
 struct instance_metadata {
 	struct str packed; /* msgpack map; {NULL, 0}: empty map */
 	bool null;         /* the null map of specification 2.6 */
@@ -181,31 +187,35 @@ struct instance_patch {
 
 /* ---- writes: instances ----------------------------------------------------- */
 
-/* Creates service and cluster as needed; replaces an entry with the same datum key: id and
- * health stay, beat = now. ERR_SERVICE_NAME, ERR_CLUSTER_NAME. Always marks changed.
- * A snowflake number in a service of many instances is looked for before, in several holds, and others run in between
- * (fiber_pause()): ERR_GONE; ERR_AGAIN: a thousand registrations came in between, time and again. */
+/* Creates service and cluster as needed; replaces an entry with the same datum key, of which id and
+ * health stay, and whose beat is now. Always marks the service changed. ERR_SERVICE_NAME,
+ * ERR_CLUSTER_NAME. A snowflake number in a service of many instances is looked for before, in
+ * several holds, and others run in between (fiber_pause()): ERR_GONE. ERR_AGAIN: a thousand
+ * registrations came in between, time and again. */
 int registry_register(struct registry *reg, struct origin origin, const struct service_key *service,
                       const struct instance_spec *spec) MUST_CHECK;
 
-/* PUT by Java >= 1.0: ERR_NOT_FOUND without the service, ERR_NO_INSTANCE without an equal
- * instance (ip, port, kind; port 0 of the new one matches any; cluster ignored, specification 2.5), which is looked for in the
- * same way among many instances (port 0) or clusters; else as registry_register(). */
+/* For the PUT of Java >= 1.0. ERR_NOT_FOUND without the service, ERR_NO_INSTANCE without an equal
+ * instance (ip, port, kind; port 0 of the new one matches any; the cluster is ignored,
+ * specification 2.5). That one is looked for in several holds among many instances (port 0) or
+ * clusters. Else it is as registry_register(). */
 int registry_update(struct registry *reg, struct origin origin, const struct service_key *service,
                     const struct instance_spec *spec) MUST_CHECK;
 
-/* 0 also when the service or the instance is unknown. Creates an unknown cluster only if
- * there is room; ERR_CLUSTER_NAME as specified. Marks changed when the service exists; for an unknown instance
- * only if the origin may write the service. *taken_r: how many instances it took away, 0 with an error too; NULL: nobody asks. */
+/* Takes an instance away; 0 also when the service or the instance is unknown. Creates an unknown
+ * cluster only if there is room; ERR_CLUSTER_NAME as specified. Marks the service changed when it
+ * exists; for an unknown instance only if the origin may write the service. *taken_r: how many
+ * instances it took away, 0 with an error too; NULL: nobody asks. */
 int registry_deregister(struct registry *reg, struct origin origin, const struct service_key *service,
                         const struct instance_key *key, uint32_t *taken_r) MUST_CHECK;
 
-/* Persistent before ephemeral; beat = now. ERR_NO_INSTANCE (also without the service). */
+/* Changes fields of an instance, persistent before ephemeral, and stores a beat of now.
+ * ERR_NO_INSTANCE (also without the service). */
 int registry_patch(struct registry *reg, struct origin origin, const struct service_key *service, const struct instance_key *key,
                    const struct instance_patch *patch) MUST_CHECK;
 
-/* Replaces the metadata of an instance if it is still the one with this id, and its revision still `revision`; ERR_AGAIN when
- * it changed meanwhile, ERR_NO_INSTANCE when it is gone. */
+/* Replaces the metadata of an instance if it is still the one with this id, and its revision still
+ * `revision`. ERR_AGAIN when it changed meanwhile, ERR_NO_INSTANCE when it is gone. */
 int registry_set_metadata(struct registry *reg, struct origin origin, const struct service_key *service,
                           const struct instance_key *key, uint64_t id, uint64_t revision,
                           const struct instance_metadata *metadata) MUST_CHECK;
@@ -216,21 +226,21 @@ struct beat_result {
 	bool revived; /* was unhealthy */
 };
 
-/* Looks for the instance of either kind; touches the ephemeral one. One word is stored;
- * health flips back (with a push) when it had been lost. ERR_NOT_FOUND: no such instance
- * or service. key->ephemeral is ignored. Allocates nothing. */
+/* Looks for the instance of either kind, whatever key->ephemeral says, and touches the ephemeral
+ * one by one stored word; health flips back (with a push) when it had been lost. ERR_NOT_FOUND:
+ * there is no such instance or service. It allocates nothing. */
 int registry_beat(struct registry *reg, struct origin origin, const struct service_key *service, const struct instance_key *key,
                   struct beat_result *result_r) MUST_CHECK;
 
-/* Sets health of either kind (PUT /health, checks). ERR_NO_INSTANCE. */
+/* Sets the health of an instance of either kind (PUT /health, checks). ERR_NO_INSTANCE. */
 int registry_set_health(struct registry *reg, struct origin origin, const struct service_key *service,
                         const struct instance_key *key, bool healthy) MUST_CHECK;
 
 /* ---- writes: services ------------------------------------------------------ */
 
-/* Unlinks the name in one transaction (gone at once) and leaves the instances to
- * registry_drain(). ERR_NOT_FOUND. No push. Whether others own instances is one compare, however many there are. taken_r: as of
- * registry_deregister(). */
+/* Unlinks the name in one transaction (the service is gone at once) and leaves the instances to
+ * registry_drain(). No push is made. Whether others own instances is one compare, however many
+ * there are. taken_r is as in registry_deregister(). ERR_NOT_FOUND. */
 int registry_remove_service(struct registry *reg, struct origin origin, const struct service_key *service,
                             uint32_t *taken_r) MUST_CHECK;
 
@@ -246,7 +256,7 @@ enum subscriber_limit {
 	SUBSCRIBER_LIMIT_SOURCE_BYTES, /* limits.subscriber_bytes_per_source */
 };
 
-/* What a list reply needs to know before it looks into its cache. */
+/* What the reply to a list needs to know before it looks into its cache. */
 struct service_stamp {
 	bool found;
 	bool disabled;
@@ -256,15 +266,18 @@ struct service_stamp {
 	uint64_t bytes;    /* that it takes: rows and texts of all that belongs to it */
 	uint32_t clusters, instances, healthy;
 	float threshold;
-	/* Of registry_poll() with a subscriber: its last push was not sent, by REGISTRY_TRIES_OVERSIZE or _VIEWS. */
+	/* After registry_poll() with a subscriber: its last push was not sent, by
+	 * REGISTRY_TRIES_OVERSIZE or _VIEWS. */
 	bool unsent;
-	/* Of registry_poll() that returned ERR_LIMIT: which one kept the subscriber out. */
+	/* After registry_poll() that returned ERR_LIMIT: which limit kept the subscriber out. */
 	enum subscriber_limit kept_out;
 };
 
-/* In the tries of a delivery: not sent because its client could not read it; nothing is owed. */
+/* Stands in the tries of a delivery that was not sent because its client could not read it; nothing
+ * is owed. */
 #define REGISTRY_TRIES_OVERSIZE 256U
-/* Not sent because too many different views of its service were asked for (push.views, push.views_per_source). */
+/* Stands there when it was not sent because too many different views of its service were asked for
+ * (push.views, push.views_per_source). */
 #define REGISTRY_TRIES_VIEWS 257U
 
 struct subscriber_spec {
@@ -279,9 +292,9 @@ struct subscriber_spec {
 	uint16_t port;
 };
 
-/* One lock: stamp of the service, and subscribes or renews when sub is not NULL.
- * A subscriber that cannot be added (ERR_LIMIT, ERR_FULL) does not spoil the stamp:
- * the code is returned and *stamp_r is valid. */
+/* Reads the stamp of the service, and subscribes or renews when sub is not NULL, under one lock. A
+ * subscriber that cannot be added (ERR_LIMIT, ERR_FULL) does not spoil the stamp: the code is
+ * returned and *stamp_r is valid. */
 int registry_poll(struct registry *reg, const struct service_key *service, const struct subscriber_spec *sub,
                   struct service_stamp *stamp_r) MUST_CHECK;
 
@@ -308,13 +321,16 @@ struct cluster_view {
 	uint64_t instances; /* of either kind, whether they were copied or not */
 };
 
-/* A copy of one service. Instances come cluster by cluster (order of creation), persistent before ephemeral. Reused from call
- * to call; owned by the caller, in a fiber by that work alone: between two holds others run.
+/* A copy of one service. Instances come cluster by cluster (order of creation), persistent before
+ * ephemeral. Reused from call to call; owned by the caller, in a fiber by that work alone: between
+ * two holds others run.
  *
- * Mostly all fields belong to one revision. A *loose* one is of a service that changed while it was copied, again and again:
- * each instance in it was there when the copy began and when it was reached, none is there twice, and none is missing but those
- * that went meanwhile. Its stamp, `changed` and `content` are those of the begin, so who compares later sees that there is
- * something newer; and nothing made of it may be kept under a revision, where others would take it for that revision's. */
+ * Mostly all fields belong to one revision. A *loose* one is of a service that changed while it was
+ * copied, again and again: each instance in it was there when the copy began and when it was
+ * reached, none is there twice, and none is missing but those that went meanwhile. Its stamp,
+ * `changed` and `content` are those of the begin, so who compares later sees that there is
+ * something newer; and nothing made of it may be kept under a revision, where others would take it
+ * for that revision's. */
 struct service_view {
 	struct service_stamp stamp;
 	bool loose;
@@ -335,41 +351,47 @@ struct service_view {
 
 void service_view_init(struct service_view *view);
 void service_view_free(struct service_view *view);
-/* 0 with view->stamp.found == false when unknown. Each copies in holds of at most 512 objects and about 128 KiB of text and lets
- * others run in between (fiber_pause(): ERR_GONE). The revision is compared in each hold; after two tries in vain the copy is
- * loose. A service that is removed during a loose copy is unknown. */
+/* Each of these copies in holds of at most 512 objects and about 128 KiB of text and lets others
+ * run in between (fiber_pause(): ERR_GONE). They return 0 with view->stamp.found == false when the
+ * service is unknown. The revision is compared in each hold; after two tries in vain the copy is
+ * loose. A service that is removed during a loose copy is unknown. This one copies all. */
 int registry_view(struct registry *reg, const struct service_key *service, struct service_view *view) MUST_CHECK;
-/* The same without instances: what is set for the service and its clusters, and how many instances each has. */
+/* Copies what is set for the service and its clusters, and how many instances each has. */
 int registry_settings(struct registry *reg, const struct service_key *service, struct service_view *view) MUST_CHECK;
-/* The service, one cluster and its instances [from, to), as far as there are any. cluster_count 0: it has no such cluster. */
+/* Copies the service, one cluster and its instances [from, to), as far as there are any. With
+ * cluster_count 0 it has no such cluster. */
 int registry_page(struct registry *reg, const struct service_key *service, struct str cluster, uint64_t from, uint64_t to,
                   struct service_view *view) MUST_CHECK;
-/* Which instances are healthy, in the order of registry_view(): bit n of healthy[n / 64]. In a few holds, of one revision, and
- * without letting others run in between. ERR_AGAIN: the service is another one or changes just now, its content is another
- * revision, it has not `count` instances, or these are more than REGISTRY_HEALTH_MOST. */
+/* Says which instances are healthy, in the order of registry_view(): bit n of healthy[n / 64]. This
+ * takes a few holds, of one revision, and lets nobody run in between. ERR_AGAIN: the service is
+ * another one or changes just now, its content is another revision, it has not `count` instances,
+ * or these are more than REGISTRY_HEALTH_MOST. */
 #define REGISTRY_HEALTH_MOST 4096U
 int registry_health(struct registry *reg, const struct service_key *service, uint64_t id, uint64_t content, uint32_t count,
                     uint64_t *healthy, struct service_stamp *stamp_r) MUST_CHECK;
 /* The first reader of a content revision stores its MD5 for everybody (specification 7.4). */
 int registry_store_checksum(struct registry *reg, const struct service_key *service, uint64_t id, uint64_t content,
                             const uint8_t checksum[16]) MUST_CHECK;
-/* The same as a write on the service, by who asks for it to be made anew. */
+/* Does the same as a write on the service, for a client that asks for the checksum to be made
+ * anew. */
 int registry_renew_checksum(struct registry *reg, struct origin origin, const struct service_key *service, uint64_t id,
                             uint64_t content, const uint8_t checksum[16]) MUST_CHECK;
 
-/* One instance, persistent before ephemeral unless only_kind >= 0 (0 persistent, 1 ephemeral).
- * ERR_NOT_FOUND: no service; ERR_NO_INSTANCE: no instance, *cluster_known_r says which text
- * to answer. The view's texts live in `view` (a service_view used as memory). */
+/* Copies one instance, persistent before ephemeral unless only_kind >= 0 (0 persistent, 1
+ * ephemeral). ERR_NOT_FOUND: there is no service. ERR_NO_INSTANCE: there is no instance, and
+ * *cluster_known_r says which text to answer. The view's texts live in `view` (a service_view used
+ * as memory). */
 int registry_get(struct registry *reg, const struct service_key *service, const struct instance_key *key, int only_kind,
                  struct service_view *view, bool *cluster_known_r) MUST_CHECK;
 
-/* Names of all services of a namespace, unsorted, one shard at a time: fn(name, arg) is called outside every lock. Others run
- * in between (fiber_pause()): ERR_GONE. Returns ERR_* or 0. */
+/* Tells the names of all services of a namespace, unsorted, one shard at a time: fn(name, arg) is
+ * called outside every lock. Others run in between (fiber_pause()): ERR_GONE. Returns 0 or a
+ * code. */
 typedef void registry_name_fn(struct str name, void *arg);
 int registry_names(struct registry *reg, struct str ns, registry_name_fn *fn, void *arg) MUST_CHECK;
 
-/* The same with the number of instances; ns unset: of all namespaces. Both pause between two holds (fiber.h), and fn may:
- * ERR_GONE. */
+/* Tells them with the number of instances; ns unset: of all namespaces. Both functions pause
+ * between two holds (fiber.h), and fn may pause too: ERR_GONE. */
 struct service_row {
 	struct str ns, name;
 	uint32_t instances; /* of any kind */

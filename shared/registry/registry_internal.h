@@ -34,8 +34,8 @@
 #define CONSUMERS_IN_USE 1U  /* of QUEUE_CONSUMERS */
 #define DEFAULT_APP STR("DEFAULT")
 
-/* Most undo entries of one transaction. A long blob adds OP_ENTRIES_CHUNK for each 4,088 bytes of it; a split of
- * a table's bucket is left out when it does not fit. */
+/* The most undo entries of one transaction. A long blob adds OP_ENTRIES_CHUNK for each 4,088 bytes
+ * of it; a split of a table's bucket is left out when it does not fit. */
 enum op_entries {
 	OP_ENTRIES_REGISTER = 100,
 	OP_ENTRIES_REPLACE = 32,
@@ -79,14 +79,16 @@ void op_end(struct op *op);
 /* Commits what fn did if ret and the transaction are good, else rolls back; then op_end(). */
 int op_finish(struct op *op, int ret) MUST_CHECK;
 int op_run(struct registry *reg, uint32_t shard, struct origin origin, op_fn *fn, void *arg) MUST_CHECK;
-/* Reads: returns what fn returns, or the error of the transaction. fn goes on in another hold as long as it returns ERR_AGAIN. */
+/* Reads in one hold and returns what fn returns, or the error of the transaction. As long as fn
+ * returns ERR_AGAIN it goes on in another hold. */
 int op_read(struct registry *reg, uint32_t shard, op_fn *fn, void *arg) MUST_CHECK;
-/* Pages are backed before the lock; a refusal only matters when none is left inside. */
+/* Backs pages before the lock is taken. A refusal only matters when none is left inside. */
 void op_room(struct segment *seg);
-/* The note of an event about an instance of the service, or about the service (i NULL). */
+/* Notes an event about an instance of the service, or about the service itself (i is NULL). */
 void op_note(struct op *op, enum event_kind kind, const struct service *s, const struct instance *i);
 
-/* A stored count, never more than the segment could hold: bounds walks when the count itself is damaged. */
+/* Returns a stored count, but no more than the segment could hold: walks end even when the count
+ * itself is damaged. */
 static inline uint64_t op_most(const struct op *op, enum slab_kind kind, uint64_t count)
 {
 	uint64_t most = slab_most(op->reg->seg, kind);
@@ -94,13 +96,14 @@ static inline uint64_t op_most(const struct op *op, enum slab_kind kind, uint64_
 	return count < most ? count : most;
 }
 
-/* Of a hold with many small transactions: this was enough. */
+/* Has a hold of many small transactions done enough? */
 static inline bool op_is_long(const struct op *op)
 {
 	return op->tx.work >= OP_WORK;
 }
 
-/* Doubly linked lists: a {next, prev} pair inside the objects, {first, last} at the owner. */
+/* Doubly linked lists have a {next, prev} pair inside the objects and {first, last} at the
+ * owner. */
 struct chain {
 	uint32_t *first, *last;
 	enum slab_kind kind;
@@ -113,7 +116,7 @@ void chain_remove(struct op *op, struct chain chain, uint32_t off);
 void chain_replace(struct op *op, struct chain chain, uint32_t old, uint32_t new);
 void root_add(struct op *op, uint64_t *counter, int64_t delta);
 
-/* A chain whose ids rise, and how to know that an object (with the right id) is still in it. */
+/* A chain whose ids rise, and how to know that an object with the right id is still in it. */
 struct seek_list {
 	struct chain chain;
 	uint32_t id;                                        /* distance of the id from the object's start */
@@ -121,7 +124,8 @@ struct seek_list {
 	uint32_t owner;
 };
 #define SEEK_STEPS 1024U
-/* The first object behind cursor->id, 0: none. False: it needs another hold, go on with the cursor as it is. */
+/* Finds the first object behind cursor->id (0: none). Returns false when it needs another hold, to
+ * go on with the cursor as it is. */
 bool seek_after(struct op *op, const struct seek_list *list, struct registry_cursor *cursor, uint32_t *off_r);
 
 /* Sets a blob field: unset text is 0, an equal text stays. Returns bytes won or lost. */
@@ -136,7 +140,8 @@ struct place {
 
 struct place key_place(const struct registry *reg, const struct service_key *key);
 uint64_t key_name_hash(const struct service_key *key);
-/* From the hash of its service's name, not the service's id: both can be looked up at once. */
+/* The hash is made from that of the service's name, not from the service's id, so that both can be
+ * looked up at once. */
 uint32_t key_instance_hash(const struct registry *reg, uint32_t service_hash, const struct instance_key *key);
 uint32_t key_subscriber_hash(const struct registry *reg, uint64_t audience_id, const struct subscriber_spec *sub);
 bool key_service_name_valid(struct str name);
@@ -145,17 +150,19 @@ static inline int32_t key_datum_port(int32_t port)
 {
 	return port > 0 ? port : 0;
 }
-/* Sets reg->refused; returns ERR_LIMIT. */
+/* Sets reg->refused and returns ERR_LIMIT. */
 int key_refuse(struct registry *reg, const char *name, uint64_t limit) MUST_CHECK;
 int key_check_service(struct registry *reg, const struct service_key *key) MUST_CHECK;
 int key_check_text(struct registry *reg, struct str text) MUST_CHECK;
 int key_check_metadata(struct registry *reg, const struct instance_metadata *metadata) MUST_CHECK;
-/* "ns", zero byte, "name" in out; returns its length. Checked before. */
+/* Writes "ns", a zero byte and "name" to out and returns the length; that of both was checked
+ * before. */
 uint32_t key_join(const struct service_key *key, char out[2 * NAME_MAX_BYTES + 1]);
 bool key_is(const struct tx *tx, uint32_t name, uint32_t ns_len, uint32_t name_len, const struct service_key *key);
 void key_copy(const struct tx *tx, uint32_t name, uint32_t ns_len, uint32_t name_len, struct name_copy *copy_r);
 
-/* The key behind a name blob, as views; false when it is none. Valid under the lock only. */
+/* Gives the key behind a name blob, as views that are good under the lock only. Returns false when
+ * the blob is none. */
 bool key_of(const struct tx *tx, uint32_t name, uint32_t ns_len, uint32_t name_len, struct service_key *key_r);
 
 /* ---- service.c ------------------------------------------------------------- */
@@ -163,22 +170,23 @@ bool key_of(const struct tx *tx, uint32_t name, uint32_t ns_len, uint32_t name_l
 struct service *service_at(struct op *op, uint32_t off);
 uint32_t service_find(struct op *op, const struct service_key *key, uint32_t hash, struct service **s_r);
 uint32_t service_create(struct op *op, const struct service_key *key, struct place place, struct service **s_r);
-/* The service behind a hint, or NULL when it is gone. */
+/* Returns the service behind a hint, or NULL when it is gone. */
 struct service *service_hinted(struct op *op, struct keeper_entry entry);
-/* The origin may not change it: somebody else owns an instance of it. Of n owned instances all belong to x when their senders add
- * up to n times x. Half of a sender is a hash with a secret, so other senders do not add up to that but by a chance that guessing
- * a sender has too. */
+/* May the origin not change it, because somebody else owns an instance of it? Of n owned instances
+ * all belong to x when their senders add up to n times x. Half of a sender is a hash with a secret,
+ * so other senders do not add up to that but by a chance that guessing a sender has too. */
 bool service_is_foreign(const struct op *op, const struct service *s);
-/* New revision; what pushes or changes the list says `change`. Returns the revision. */
+/* Gives the service a new revision, which it returns. What pushes or changes the list says
+ * `change`. */
 uint64_t service_mark(struct op *op, uint32_t off, struct service *s, uint32_t change);
-/* More than limits.service_bytes: ERR_LIMIT in op->tx.err. */
+/* Adds to the bytes of the service. Beyond limits.service_bytes: ERR_LIMIT in op->tx.err. */
 void service_account(struct op *op, struct service *s, int64_t delta);
 void service_lower_due(struct op *op, struct service *s, uint64_t due_ms);
-/* Unlinks the name: gone at once, drained later. */
+/* Unlinks the name: the service is gone at once and drained later. */
 void service_remove(struct op *op, uint32_t off, struct service *s);
-/* The last step of a drain: no cluster is left. */
+/* Takes the last step of a drain, when no cluster is left. */
 void service_free(struct op *op, uint32_t off, struct service *s);
-/* seek_after() for the shard's list of services. */
+/* Calls seek_after() for the shard's list of services. */
 bool service_seek(struct op *op, struct registry_cursor *cursor, uint32_t *off_r);
 
 /* ---- cluster.c ------------------------------------------------------------- */
@@ -187,10 +195,11 @@ struct cluster *cluster_at(struct op *op, uint32_t off);
 uint32_t cluster_find(struct op *op, const struct service *s, struct str name, struct cluster **c_r);
 uint32_t cluster_create(struct op *op, uint32_t soff, struct service *s, struct str name, struct cluster **c_r);
 struct str cluster_name(const struct tx *tx, const struct cluster *c);
-/* The first cluster of a draining service; it has no instance left. */
+/* Frees the first cluster of a draining service, which has no instance left. */
 void cluster_free_first(struct op *op, struct service *s, struct cluster *c);
 int64_t cluster_bytes(const struct tx *tx, const struct cluster *c);
-/* How persistent instances of a cluster are checked. Most clusters never have any: the defaults take no room. */
+/* How persistent instances of a cluster are checked. Most clusters never have any: the defaults
+ * take no room. */
 struct check_settings {
 	int32_t port;
 	bool use_instance_port;
@@ -198,11 +207,12 @@ struct check_settings {
 };
 void cluster_check(const struct tx *tx, const struct cluster *c, struct check_settings *check_r);
 #define CHECK_TEXT_MAX (sizeof(struct stored_check) + TEXT_MAX_BYTES)
-/* As it is stored, in bytes; unset: the defaults. */
+/* Returns the settings as they are stored, in bytes; unset for the defaults. */
 struct str cluster_check_text(const struct check_settings *check, char bytes[CHECK_TEXT_MAX]);
 void cluster_set_check(struct op *op, struct service *s, struct cluster *c, const struct check_settings *check);
 
-/* Instances of a service: cluster by cluster, persistent before ephemeral; bounded. */
+/* Walks through the instances of a service cluster by cluster, persistent before ephemeral, and
+ * never without an end. */
 enum walk_kind { WALK_PERSISTENT = 1, WALK_EPHEMERAL = 2, WALK_ALL = 3 };
 struct walk {
 	uint32_t off; /* of the instance; 0: end */
@@ -221,36 +231,37 @@ void walk_at(struct op *op, const struct service *s, enum walk_kind kinds, uint3
 
 struct instance *instance_at(struct op *op, uint32_t off);
 struct str instance_ip(const struct tx *tx, const struct instance *i);
-/* Same datum key. */
+/* Finds the instance with the same datum key. */
 uint32_t instance_find(struct op *op, uint32_t soff, const struct service *s, const struct instance_key *key,
                        struct instance **i_r);
-/* Same datum key and the very port (negative ports share a datum key). */
+/* Finds the instance with the same datum key and the very port: negative ports share a datum
+ * key. */
 uint32_t instance_find_exact(struct op *op, uint32_t soff, const struct service *s, const struct instance_key *key,
                              struct instance **i_r);
-/* ERR_AGAIN: idents_read() (lookup.h) has to look first. */
+/* Makes an instance. ERR_AGAIN: idents_read() (lookup.h) has to look first. */
 struct idents;
 int instance_create(struct op *op, uint32_t soff, struct service *s, const struct instance_spec *spec,
                     struct idents *idents) MUST_CHECK;
-/* True when any field differs from before. */
+/* Replaces the fields of an instance; returns true when one differs from before. */
 bool instance_replace(struct op *op, struct service *s, struct instance *i, const struct instance_spec *spec);
 void instance_set_app(struct op *op, struct service *s, struct instance *i, struct str app);
 void instance_set_metadata(struct op *op, struct service *s, struct instance *i, const struct instance_metadata *m);
 void instance_stamp(struct op *op, struct instance *i, uint64_t revision);
 void instance_touch(struct op *op, struct instance *i);
-/* By a beat of the origin's sender. */
+/* Stores that a beat of the origin's sender came. */
 void instance_heard(struct op *op, struct instance *i);
-/* The origin may not change it. */
+/* May the origin not change it? */
 bool instance_is_foreign(const struct op *op, const struct instance *i);
 double instance_weight_clamp(double weight);
 struct stored_overrides instance_timing(const struct tx *tx, const struct instance *i);
-/* Health clock before which it cannot expire; UINT64_MAX: never. */
+/* Returns the time of the health clock before which it cannot expire; UINT64_MAX: never. */
 uint64_t instance_due(const struct tx *tx, const struct instance *i);
 int64_t instance_bytes(const struct tx *tx, const struct instance *i);
 
-/* Every disappearance of an instance, whatever the cause (op->origin). Marks the
- * service changed unless it is being drained. */
+/* Every instance disappears through this, whatever the cause (op->origin). It marks the service
+ * changed unless that is being drained. */
 void registry_remove(struct op *op, uint32_t soff, struct service *s, uint32_t ioff, struct instance *i);
-/* Every change of health. Does nothing when it is the same already. */
+/* Every change of health goes through this. It does nothing when the health is the same already. */
 void registry_flip(struct op *op, uint32_t soff, struct service *s, struct instance *i, bool healthy);
 
 /* ---- subscriber.c ---------------------------------------------------------- */
@@ -258,13 +269,13 @@ void registry_flip(struct op *op, uint32_t soff, struct service *s, struct insta
 struct audience *audience_at(struct op *op, uint32_t off);
 struct subscriber *subscriber_at(struct op *op, uint32_t off);
 uint32_t audience_find(struct op *op, const struct service_key *key, uint32_t hash, struct audience **a_r);
-/* The audience of a service's name by that name, for the count of waiting ones. */
+/* Is there an audience of this name? For the count of waiting ones. */
 bool audience_exists(struct op *op, const struct service_key *key, uint32_t hash);
-/* seek_after() for the shard's list of audiences. */
+/* Calls seek_after() for the shard's list of audiences. */
 bool audience_seek(struct op *op, struct registry_cursor *cursor, uint32_t *off_r);
 uint32_t subscriber_find(struct op *op, uint32_t aoff, const struct audience *a, const struct subscriber_spec *spec,
                          struct subscriber **sub_r);
-/* Bytes of segment that it takes with its texts. */
+/* Return the bytes of segment that an object takes with its texts. */
 uint64_t audience_bytes(const struct tx *tx, const struct audience *a);
 uint64_t subscriber_bytes(const struct tx *tx, const struct subscriber *sub);
 
@@ -274,16 +285,17 @@ struct source_use {
 	uint64_t subscribers, bytes;
 };
 
-/* Of the source of a subscriber that comes (1) or goes (-1), with what it takes; logged. */
+/* Counts for its source a subscriber that comes (1) or goes (-1), with the bytes it takes;
+ * logged. */
 void source_count(struct op *op, const uint8_t source[16], int change, uint64_t bytes);
-/* Its subscribers on the node, as far as they can be told apart. */
+/* Returns the subscribers of a source on the node, as far as sources can be told apart. */
 struct source_use source_subscribers(const struct registry *reg, const uint8_t source[16]);
 void source_columns(const struct registry *reg, const uint8_t source[16], uint32_t columns_r[SOURCE_ROWS]);
 
 /* ---- read.c, view.c -------------------------------------------------------- */
 
 void service_stamp_of(const struct op *op, const struct service *s, struct service_stamp *stamp_r);
-/* False: none is known for this content. */
+/* Returns false when no checksum is known for this content. */
 bool service_checksum(struct op *op, const struct service *s, uint8_t md5[16]);
 
 #endif

@@ -1,19 +1,21 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* scan.h - goes through the instances of one service in bounded holds, whatever others do to it in between. For shared/registry
- * only.
+/* scan.h - goes through the instances of one service in bounded holds, whatever others do to it in
+ * between. For shared/registry only.
  *
  *     scan_begin(&scan, &op, ...)                  in the first hold
  *     while ((i = scan_next(&scan, &op)) != NULL)  ... SCAN_STEPS steps a hold at most
  *                                                  scan.end: that was all
  *     ret = scan_return(&scan, &op, &s)            in each further hold, then scan_next() again
  *
- * The order is that of a walk: cluster by cluster, persistent before ephemeral. Instances that come after scan_begin() are not
- * seen, so a scan ends however many do; those that go before they are reached are not seen either; none is seen twice. That
- * rests on two things: clusters stay where they are as long as their service, and the number in an id (undo_id_number()) rises
- * along every list, in this segment and in one that was loaded from a snapshot.
+ * The order is that of a walk: cluster by cluster, persistent before ephemeral. Instances that come
+ * after scan_begin() are not seen, so a scan ends however many do; those that go before they are
+ * reached are not seen either; none is seen twice. That rests on two things: clusters stay where
+ * they are as long as their service, and the number in an id (undo_id_number()) rises along every
+ * list, in this segment and in one that was loaded from a snapshot.
  *
- * Where it was is a reference beside an id. When the instance is gone, or was moved by the compaction, the scan goes back to the
- * last of its marks (several a hold, thinned out in a long list) that still stands, and steps over what it has passed already. */
+ * Where it was is a reference beside an id. When the instance is gone, or was moved by the
+ * compaction, the scan goes back to the last of its marks (several a hold, thinned out in a long
+ * list) that still stands, and steps over what it has passed already. */
 #ifndef REGISTRY_SCAN_H
 #define REGISTRY_SCAN_H
 
@@ -54,14 +56,16 @@ struct scan {
 	uint32_t mark_count, since, stride; /* since: instances after the last mark */
 };
 
-/* coff 0: all clusters; else only that one. */
+/* Begins with all clusters (coff 0), or with that one alone. */
 void scan_begin(struct scan *scan, struct op *op, const struct service_key *key, uint32_t soff, const struct service *s,
                 enum walk_kind kinds, uint32_t coff);
-/* NULL: the end (scan->end), no steps are left, or an error in op. */
+/* Returns the next instance. NULL: it is the end (scan->end), no steps are left, or there is an
+ * error in op. */
 struct instance *scan_next(struct scan *scan, struct op *op);
-/* The instance just handed out will be handed out again, in the next hold. */
+/* Makes the instance just handed out come again, in the next hold. */
 void scan_step_back(struct scan *scan);
-/* ERR_NOT_FOUND: the service is gone. Sets scan->moved; *s_r is the service. */
+/* Goes on in a further hold: finds the service again (*s_r) and sets scan->moved. ERR_NOT_FOUND:
+ * the service is gone. */
 int scan_return(struct scan *scan, struct op *op, struct service **s_r) MUST_CHECK;
 
 #endif

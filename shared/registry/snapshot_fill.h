@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* snapshot_fill.h - objects from saved fields, in a segment that nobody else uses; for snapshot_load.c.
+/* snapshot_fill.h - objects from saved fields, in a segment that nobody else uses; for
+ * snapshot_load.c.
  *
- * A service is one hold of its shard: begin, for each cluster its instances, end. An audience likewise. Each object is committed
- * alone; counts are plain stores, since after a death the segment is thrown away (snapshot.h). The first error sticks in
- * f->err and f->why; then every call does nothing but the end, which gives the lock back. */
+ * A service is one hold of its shard: begin, for each cluster its instances, end. An audience
+ * likewise. Each object is committed alone; counts are plain stores, since after a death the
+ * segment is thrown away (snapshot.h). The first error sticks in f->err and f->why; then every call
+ * does nothing but the end, which gives the lock back. */
 #ifndef REGISTRY_SNAPSHOT_FILL_H
 #define REGISTRY_SNAPSHOT_FILL_H
 
@@ -35,7 +37,8 @@ struct fill {
 
 void fill_init(struct fill *f, struct registry *reg, struct snapshot_report *report);
 void fill_free(struct fill *f);
-/* So many instances will come, as somebody says: the tables of the shards need not grow one by one. */
+/* Says that about so many instances will come, so that the tables of the shards need not grow one
+ * by one. */
 void fill_reserve(struct fill *f, uint64_t instances);
 void fill_fail(struct fill *f, int err, const char *why);
 /* `in` is what was read of an object, by the keys of its kind (fields.h). Texts are copied; the
@@ -45,7 +48,7 @@ void fill_cluster(struct fill *f, union field_value *in);
 void fill_instance(struct fill *f, union field_value *in);
 void fill_audience(struct fill *f, union field_value *in);
 void fill_subscriber(struct fill *f, union field_value *in);
-/* Of the service or audience. */
+/* Ends the hold of a service or audience. */
 void fill_end(struct fill *f);
 
 #endif

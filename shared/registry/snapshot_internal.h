@@ -3,7 +3,8 @@
  * strict reader; for the sources of snapshot.h and their tests. The keys of services, clusters,
  * instances and subscribers stand in fields.h.
  *
- * A number here is never given another meaning. New fields of a map get the next free number below SNAPSHOT_MEMBERS. */
+ * A number here is never given another meaning. New fields of a map get the next free number below
+ * SNAPSHOT_MEMBERS. */
 #ifndef REGISTRY_SNAPSHOT_INTERNAL_H
 #define REGISTRY_SNAPSHOT_INTERNAL_H
 
@@ -52,8 +53,9 @@ enum snapshot_namespace_key { NAMESPACE_ID = 1, NAMESPACE_NAME = 2, NAMESPACE_AB
 
 enum snapshot_end_key { END_SERVICES = 1, END_INSTANCES = 2, END_SUBSCRIBERS = 3 };
 
-/* Reads the stream through a window. The first error sticks; from then on every call gives zero or an empty text, and every
- * map has ended. A text points into the window and is good until the next snapshot_map_begin(). */
+/* Reads the stream through a window. The first error sticks; from then on every call gives zero or
+ * an empty text, and every map has ended. A text points into the window and is good until the next
+ * snapshot_map_begin(). */
 struct snapshot_reader {
 	int fd;
 	uint8_t *window;
@@ -77,22 +79,22 @@ void snapshot_fail(struct snapshot_reader *r, int err, const char *why);
 uint64_t snapshot_u64(struct snapshot_reader *r, uint64_t most);
 int64_t snapshot_i64(struct snapshot_reader *r, int64_t least, int64_t most);
 struct str snapshot_text(struct snapshot_reader *r, size_t most);
-/* A text of exactly n bytes, or an empty one after an error. */
+/* Returns a text of exactly n bytes, or an empty one after an error. */
 struct str snapshot_bytes(struct snapshot_reader *r, size_t n);
 uint64_t snapshot_array(struct snapshot_reader *r);
 /* Makes sure that SNAPSHOT_ITEM_MAX bytes, or the rest of the stream, are in the window. */
 void snapshot_read_fill(struct snapshot_reader *r);
-/* Fills first. */
+/* Begins a map; fills the window first. */
 void snapshot_map_begin(struct snapshot_reader *r, struct snapshot_map *map);
-/* The next key in *key_r; keys that are not above the last one are an error. */
+/* Gives the next key through *key_r; keys that are not above the last one are an error. */
 bool snapshot_map_next(struct snapshot_reader *r, struct snapshot_map *map, unsigned *key_r);
-/* One value of any type, however deep: without recursion. */
+/* Skips one value of any type, however deep, without recursion. */
 void snapshot_skip(struct snapshot_reader *r);
-/* The same for a value that no text of the same map is needed beside: may be of any length. */
+/* Skips a value of any length, beside which no text of the same map is needed. */
 void snapshot_skip_long(struct snapshot_reader *r);
-/* Magic and version. */
+/* Reads magic and version. */
 void snapshot_read_start(struct snapshot_reader *r);
-/* The checksum and the end of the stream. */
+/* Reads the checksum and the end of the stream. */
 void snapshot_read_checksum(struct snapshot_reader *r);
 uint64_t snapshot_read_bytes(const struct snapshot_reader *r);
 

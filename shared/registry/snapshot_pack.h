@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* snapshot_pack.h - msgpack-c's packer writing into memory of a fixed size; for snapshot_save.c.
  *
- * Nothing here takes memory, so it may run under a lock. What does not fit is counted and not written: len > cap says
- * how much would have been needed. The packer is msgpack-c's own template with a plain copy in the place of its callback. */
+ * Nothing here takes memory, so it may run under a lock. What does not fit is counted and not
+ * written: len > cap says how much would have been needed. The packer is msgpack-c's own template
+ * with a plain copy in the place of its callback. */
 #ifndef REGISTRY_SNAPSHOT_PACK_H
 #define REGISTRY_SNAPSHOT_PACK_H
 

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* switches.h - the switches of specification 10, in the office.
  *
- * Set to the defaults in a new segment and kept across restarts. Read without a lock: each is one aligned word. Written
- * under the lock of the office, all of a change or none; the generation moves last, so who keeps something made from
- * the switches compares one word.
+ * Set to the defaults in a new segment and kept across restarts. Read without a lock: each is one
+ * aligned word. Written under the lock of the office, all of a change or none; the generation moves
+ * last, so who keeps something made from the switches compares one word.
  *
  * Masters, limited URLs and the status are texts: to read them takes the lock (switches_read). */
 #ifndef REGISTRY_SWITCHES_H
@@ -48,7 +48,7 @@ struct switches_texts {
 	struct str status;  /* overriddenServerStatus; unset: null */
 };
 
-/* A copy of all, of one moment; the texts point into it. */
+/* A copy of all switches at one moment; the texts point into it. */
 struct switches_copy {
 	struct switches words;
 	struct switches_texts texts;
@@ -63,8 +63,8 @@ static inline uint64_t switches_generation(const struct switches *switches)
 
 void switches_defaults(struct switches *switches_r);
 int switches_read(struct registry *reg, struct switches_copy *copy_r) MUST_CHECK;
-/* Replaces all if the generation is still words->generation, else ERR_AGAIN. ERR_TOO_BIG: a text; and the errors common to
- * the writes of registry.h. */
+/* Replaces all switches if the generation is still words->generation, else ERR_AGAIN. ERR_TOO_BIG:
+ * one of the texts is; and the errors common to the writes of registry.h. */
 int switches_write(struct registry *reg, const struct switches *words, const struct switches_texts *texts) MUST_CHECK;
 
 #endif

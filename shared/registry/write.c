@@ -17,7 +17,8 @@ struct registration {
 	struct place place;
 	bool must_exist;   /* PUT of Java >= 1.0 */
 	bool service_only; /* the cluster name is bad: only the service comes to be */
-	/* What was found outside of the hold that writes; `look` is what it asked for with ERR_AGAIN. */
+	/* What was found outside of the hold that writes; `look` is what it asked for with
+	 * ERR_AGAIN. */
 	enum { LOOK_EQUAL, LOOK_IDENTS } look;
 	struct keeper_entry equal;
 	struct idents idents;
