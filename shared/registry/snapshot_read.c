@@ -317,7 +317,7 @@ static void hash_to_checksum(struct snapshot_reader *r)
 {
 	while (r->err == 0) {
 		snapshot_read_fill(r);
-		if (r->eof)
+		if (r->eof || r->err != 0)
 			break;
 		r->p = r->end - CHECKSUM_BYTES;
 	}

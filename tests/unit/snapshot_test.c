@@ -774,6 +774,28 @@ static void nothing_is_behind_the_end(void **state)
 	free(stream.bytes);
 }
 
+/* Memory of our own, read as a file, fails where nothing is mapped. */
+static void a_read_that_fails_late_is_an_error(void **state)
+{
+	const size_t head = 6U << 20, all = 8U << 20;
+	struct stream stream = small_stream();
+	struct snapshot_report report;
+	char *at = mmap(NULL, all, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	int fd = open("/proc/self/mem", O_RDONLY | O_CLOEXEC);
+
+	(void)state;
+	assert_ptr_not_equal(at, MAP_FAILED);
+	assert_true(fd >= 0);
+	memcpy(at, stream.bytes, stream.n);
+	munmap(at + head, all - head);
+	assert_true(lseek(fd, (off_t)(uintptr_t)at, SEEK_SET) >= 0);
+	assert_int_equal(snapshot_verify(fd, &report), ERR_IO);
+	assert_string_equal(report.why, "cannot be read");
+	close(fd);
+	munmap(at, head);
+	free(stream.bytes);
+}
+
 static void refusals_of_the_system(void **state)
 {
 	struct fixture *f = *state, to;
@@ -820,6 +842,7 @@ int main(void)
 		cmocka_unit_test(a_flipped_bit_is_refused),
 		cmocka_unit_test(hand_made_streams),
 		cmocka_unit_test(nothing_is_behind_the_end),
+		cmocka_unit_test(a_read_that_fails_late_is_an_error),
 		TEST(refusals_of_the_system),
 	};
 
