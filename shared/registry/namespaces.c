@@ -215,7 +215,8 @@ static bool namespace_copy_row(struct op *op, const struct namespace *row, struc
 	char *head_at = piece->bytes + piece->len, *at = head_at + sizeof(struct head);
 	struct head head;
 
-	if (sizeof(piece->bytes) - piece->len < sizeof(head) + NAMESPACES_ID_MAX + 2 * NAMESPACES_TEXT_MAX)
+	/* The id of a damaged row may be as long as any text. */
+	if (sizeof(piece->bytes) - piece->len < sizeof(head) + 3 * NAMESPACES_TEXT_MAX)
 		return false;
 	head.id = (uint32_t)namespace_copy_text(op, row->id, &at).n;
 	head.name = (uint32_t)namespace_copy_text(op, row->name, &at).n;
@@ -224,6 +225,7 @@ static bool namespace_copy_row(struct op *op, const struct namespace *row, struc
 		return false;
 	memcpy(head_at, &head, sizeof(head));
 	piece->len = (size_t)(at - piece->bytes);
+	ROSTER_ASSERT(piece->len <= sizeof(piece->bytes));
 	return true;
 }
 

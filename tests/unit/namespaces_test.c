@@ -50,6 +50,30 @@ static void an_unset_name_is_an_empty_one(void **state)
 	assert_clean(f);
 }
 
+/* The id of a damaged row may be as long as any text, also where a piece is nearly full. */
+static void long_ids_of_damaged_rows_fit_a_piece(void **state)
+{
+	static char text[NAMESPACES_TEXT_MAX];
+	struct fixture *f = *state;
+	struct str longest = { text, sizeof(text) };
+	char id[16];
+
+	memset(text, 'x', sizeof(text));
+	assert_int_equal(create(f, "first", longest, (struct str){ NULL, 0 }), 0);
+	for (unsigned n = 0; n < 50; n++) {
+		struct namespace *row;
+		struct op op;
+
+		snprintf(id, sizeof(id), "n%u", n);
+		assert_int_equal(create(f, id, longest, longest), 0);
+		assert_int_equal(op_begin(&op, &f->reg, SHARD_OFFICE, client), 0);
+		assert_int_not_equal(namespaces_find(&op, str_of(id), &row), 0);
+		row->id = row->about;
+		op_end(&op);
+	}
+	assert_int_equal(rows_of(f), 51);
+}
+
 static void operations_fit_the_log(void **state)
 {
 	static char text[NAMESPACES_TEXT_MAX];
@@ -208,6 +232,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 #define ROW(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
 		ROW(an_unset_name_is_an_empty_one),
+		ROW(long_ids_of_damaged_rows_fit_a_piece),
 		ROW(operations_fit_the_log),
 		cmocka_unit_test_setup_teardown(rows_and_switches_outlive_a_restart, make_home, remove_home),
 		ROW(the_check_sees_each_damage),
