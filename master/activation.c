@@ -9,6 +9,8 @@
 #include <systemd/sd-daemon.h>
 #include <unistd.h>
 
+#include "shared/base/assert.h"
+
 static int refuse_inherited(int fd, const char *what, char *why, size_t why_size)
 {
 	snprintf(why, why_size, "inherited descriptor %d %s", fd, what);
@@ -17,6 +19,7 @@ static int refuse_inherited(int fd, const char *what, char *why, size_t why_size
 
 static int take_inherited(struct activation *a, int fd, char *why, size_t why_size)
 {
+	ROSTER_ASSERT(a->stream_count <= WORKERS_MAX);
 	if (sd_is_socket_inet(fd, AF_UNSPEC, SOCK_STREAM, -1, 0) > 0) {
 		if (a->stream_count == WORKERS_MAX)
 			return refuse_inherited(fd, "is one stream socket too many", why, why_size);

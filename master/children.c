@@ -8,6 +8,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "shared/base/assert.h"
 #include "shared/base/clock.h"
 #include "shared/base/log.h"
 
@@ -25,6 +26,7 @@ static void init_child(struct child *child, unsigned place, bool elder, unsigned
 {
 	const struct role_row *role = role_of_place(place);
 
+	ROSTER_ASSERT(role != NULL); /* every place has a role */
 	*child = (struct child){ .role = role,
 		                 .place = place,
 		                 .slot = role_slot(place, bank),
@@ -41,6 +43,7 @@ static void init_child(struct child *child, unsigned place, bool elder, unsigned
 
 void children_init(struct child *children, unsigned bank, child_due_fn *due, void *data)
 {
+	ROSTER_ASSERT(bank < SLOT_BANKS && due != NULL);
 	for (unsigned i = 0; i < CHILDREN_ALL; i++) {
 		bool elder = i >= CHILDREN;
 
@@ -89,6 +92,7 @@ void children_wake_own(const struct child *children)
 
 void children_close_in_child(const struct child *children, const struct child *self)
 {
+	ROSTER_ASSERT(!self->elder); /* whoever was just forked is one of our own */
 	for (unsigned i = 0; i < CHILDREN_ALL; i++)
 		if (&children[i] != self && children[i].notice_fd >= 0)
 			close(children[i].notice_fd);
@@ -111,6 +115,7 @@ bool child_open_migrate(struct child *child)
 {
 	int pair[2];
 
+	ROSTER_ASSERT(child->role->listens && child->pid == 0 && child->migrate_end < 0);
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
 		return false;
 	if (child->migrate_fd >= 0)
@@ -138,6 +143,7 @@ pid_t child_fork(struct child *child)
 {
 	pid_t pid;
 
+	ROSTER_ASSERT(child->pid == 0 && !ev_is_active(&child->respawn)); /* it is not there, nor waits */
 	child->generation++;
 	if ((pid = fork()) <= 0)
 		return pid;
@@ -150,6 +156,7 @@ pid_t child_fork(struct child *child)
 
 uint32_t child_not_forked(struct child *child)
 {
+	ROSTER_ASSERT(child->pid == 0);
 	return backoff_next_ms(&child->backoff, false);
 }
 
@@ -168,17 +175,20 @@ void child_adopt(struct child *child, const struct child *known)
 
 void child_adopt_migrate(struct child *child, int migrate_fd)
 {
+	ROSTER_ASSERT(child->role->listens && child->migrate_fd < 0);
 	child->migrate_fd = migrate_fd;
 }
 
 void child_set_ready(struct child *child)
 {
+	ROSTER_ASSERT(child->pid > 0);
 	child->ready = true;
 	backoff_reset(&child->backoff);
 }
 
 bool child_set_stopped(struct child *child, bool stopped)
 {
+	ROSTER_ASSERT(child->pid > 0);
 	if (child->stopped == stopped)
 		return false;
 	child->stopped = stopped;
@@ -197,6 +207,7 @@ uint32_t child_died(struct child *child, const siginfo_t *info)
 	bool wants_modules = info->si_code == CLD_EXITED && info->si_status == EXIT_MODULES;
 	bool excused = child->ready || child->told || wants_modules;
 
+	ROSTER_ASSERT(child->pid > 0 && !ev_is_active(&child->respawn)); /* who runs has no successor yet */
 	child->pid = 0;
 	child->ready = child->stopped = child->busy = false;
 	child->modules |= wants_modules;
@@ -205,6 +216,7 @@ uint32_t child_died(struct child *child, const siginfo_t *info)
 
 void child_wait(struct child *child, struct ev_loop *loop, uint32_t delay_ms)
 {
+	ROSTER_ASSERT(child->pid == 0 && !child->elder); /* only our own have successors */
 	ev_timer_stop(loop, &child->respawn);
 	ev_now_update(loop);
 	ev_timer_set(&child->respawn, delay_ms / 1000., 0.);
@@ -222,6 +234,7 @@ void child_tell(struct child *child, int signal_number)
 {
 	if (child->pid == 0)
 		return;
+	ROSTER_ASSERT(signal_number != SIGKILL); /* child_kill() and child_end() write down that they kill */
 	child->told = true;
 	send_signal(child, signal_number);
 	if (child->stopped)

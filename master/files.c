@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "shared/base/assert.h"
 #include "shared/shm/fault.h"
 
 #define PATH_BYTES 256
@@ -56,6 +57,7 @@ static int make_folder_for(const struct privileges *heir, const char *dir)
 	int parent, ret, saved;
 	size_t n = strlen(dir);
 
+	ROSTER_ASSERT(dir[0] == '/' && n < sizeof(path)); /* the rules of the key runtime_dir */
 	while (n > 1 && dir[n - 1] == '/')
 		n--;
 	snprintf(path, sizeof(path), "%.*s", (int)n, dir);

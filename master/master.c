@@ -26,6 +26,7 @@
 #include "master/title.h"
 #include "master/upgrade/arrival.h"
 #include "master/watch.h"
+#include "shared/base/assert.h"
 #include "shared/base/clock.h"
 #include "shared/base/log.h"
 #include "shared/process/sources.h"
@@ -198,6 +199,7 @@ static int start_and_serve(struct master *m)
 	(void)malloc_trim(0); /* of reading the configuration and of the probes: each child would keep it */
 	spawn_wanted(m);
 	ev_run(m->loop, 0);
+	ROSTER_ASSERT(m->state == MASTER_STOPPING && children_running(m->children) == 0);
 	files_remove(m->config.runtime_dir);
 	segment_discard(m->seg);
 	if (m->renew)

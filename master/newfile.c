@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "shared/base/assert.h"
 #include "shared/shm/fault.h"
 
 #define PATH_BYTES 4096
@@ -35,6 +36,7 @@ static int make_file(struct newfile *file, int dir_fd, mode_t mode)
 	struct stat st;
 	int saved;
 
+	ROSTER_ASSERT(file->fd < 0 && file->dir_fd < 0);
 	if (dir_fd < 0)
 		return ERR_IO;
 	if (fstatat(dir_fd, file->name, &st, AT_SYMLINK_NOFOLLOW) == 0) {
@@ -133,6 +135,7 @@ static void close_both(struct newfile *file)
 
 int newfile_commit(struct newfile *file)
 {
+	ROSTER_ASSERT(file->fd >= 0 && file->dir_fd >= 0); /* neither committed nor discarded yet */
 	if (fsync(file->fd) < 0)
 		return ERR_IO;
 	FAULT_AT("newfile-whole");
@@ -149,6 +152,7 @@ int newfile_commit(struct newfile *file)
 /* Not with the rights of root, which removes nothing by name. */
 bool newfile_discard(struct newfile *file)
 {
+	ROSTER_ASSERT(file->fd >= 0 && file->dir_fd >= 0);
 	bool gone = !file->named || unlinkat(file->dir_fd, file->name, 0) == 0;
 
 	close_both(file);

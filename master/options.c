@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "master/upgrade/handover.h"
+#include "shared/base/assert.h"
 
 enum { LONG_FORGET = 256, LONG_PRINT, LONG_CHECK, LONG_API, LONG_METRICS, LONG_EXPORT, LONG_IMPORT, LONG_HANDOVER, LONG_TRIAL };
 
@@ -76,6 +77,7 @@ static int add_override(struct options *options, const char *assignment, char *w
 		snprintf(why, why_size, "more than %u times -o", OPTIONS_OVERRIDES);
 		return ERR_SYNTAX;
 	}
+	ROSTER_ASSERT(options->override_count < OPTIONS_OVERRIDES);
 	options->overrides[options->override_count++] = assignment;
 	return 0;
 }

@@ -14,6 +14,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "shared/base/assert.h"
+
 int privileges_find(struct privileges *p, const char *user, char *why, size_t why_size)
 {
 	const struct passwd *entry;
@@ -52,6 +54,7 @@ int privileges_raise(struct privileges *p)
 {
 	if (!p->change)
 		return 0;
+	ROSTER_ASSERT(p->group_count >= 0 && p->group_count <= PRIVILEGES_GROUPS);
 	return seteuid(0) < 0 || setegid(0) < 0 || setgroups((size_t)p->group_count, p->groups) < 0 ? ERR_IO : 0;
 }
 
@@ -84,6 +87,7 @@ int privileges_drop(const struct privileges *p)
 {
 	if (!p->change)
 		return 0;
+	ROSTER_ASSERT(p->uid != 0); /* privileges_find() asks for no change to root */
 	if (initgroups(p->user, p->gid) < 0 || setgid(p->gid) < 0 || setuid(p->uid) < 0)
 		return ERR_IO;
 	if (setuid(0) == 0 || seteuid(0) == 0) {

@@ -13,6 +13,7 @@
 #include "master/notify.h"
 #include "master/orphans.h"
 #include "master/spawn.h"
+#include "shared/base/assert.h"
 #include "shared/base/log.h"
 #include "shared/shm/slot.h"
 
@@ -52,6 +53,7 @@ static void publish_config(struct master *m)
 	struct config_shared *shared = m->config_shared;
 	uint64_t next = shared->generation + 1;
 
+	ROSTER_ASSERT(m->state == MASTER_SERVING); /* before that the first half is the only one */
 	shared->halves[next & 1] = m->config;
 	__atomic_store_n(&shared->generation, next, __ATOMIC_RELEASE);
 	__atomic_store_n(&m->seg->board->config_generation, next, __ATOMIC_RELEASE);
@@ -64,6 +66,7 @@ static void set_workers(struct master *m, unsigned count)
 
 	if (count == before)
 		return;
+	ROSTER_ASSERT(m->state == MASTER_SERVING && count > 0 && count <= WORKERS_MAX);
 	log_info("op=workers before=%u now=%u", before, count);
 	m->workers = count;
 	__atomic_store_n(&m->seg->board->workers, count, __ATOMIC_RELEASE);

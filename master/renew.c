@@ -8,6 +8,7 @@
 
 #include "master/upgrade/handover.h"
 #include "master/master.h"
+#include "shared/base/assert.h"
 #include "shared/base/log.h"
 
 unsigned renew_first_arg(char *const *args)
@@ -33,6 +34,7 @@ static char **make_args(char **args)
 		out[at++] = foreground;
 	for (unsigned i = first; i < count; i++)
 		out[at++] = args[i];
+	ROSTER_ASSERT(at < count + 3U); /* room for the NULL that calloc() left there */
 	return out;
 }
 
@@ -40,6 +42,7 @@ void renew_exec(struct master *m)
 {
 	char **args = make_args(m->args);
 
+	ROSTER_ASSERT(children_running(m->children) == 0); /* the next image knows none of them */
 	activation_keep_for_exec(&m->activation);
 	log_info("op=renew");
 	if (args != NULL)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "master/roles.h"
 
+#include "shared/base/assert.h"
 #include "shared/codec/charset.h"
 
 const struct role_row role_rows[ROLE_ROWS] = {
@@ -41,5 +42,6 @@ const struct role_row *role_of_place(unsigned place)
 
 unsigned role_slot(unsigned place, unsigned bank)
 {
+	ROSTER_ASSERT(place < CHILDREN);
 	return place < WORKERS_MAX ? slot_of_worker(bank, place) : place;
 }

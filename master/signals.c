@@ -5,6 +5,7 @@
 #include <sys/signalfd.h>
 
 #include "master/master.h"
+#include "shared/base/assert.h"
 #include "shared/base/log.h"
 
 static void dispatch(struct master *m, int number)
@@ -34,6 +35,7 @@ int signals_start(struct master *m)
 {
 	sigset_t set;
 
+	ROSTER_ASSERT(m->signals != NULL && m->loop != NULL);
 	sigemptyset(&set);
 	for (const struct signal_row *row = m->signals; row->number != 0; row++)
 		sigaddset(&set, row->number);

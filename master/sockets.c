@@ -10,6 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "shared/base/assert.h"
 #include "shared/base/log.h"
 
 #define PORT_TRIES 16U /* port 0: another TCP port when the UDP port of that number is taken */
@@ -119,6 +120,7 @@ static int bind_first(struct sockets *s, uint16_t port, char *why, size_t why_si
 /* Duplicates of the first socket: one accept queue for all workers. */
 static int share_first(struct sockets *s, char *why, size_t why_size)
 {
+	ROSTER_ASSERT((s->activated & 1) != 0); /* our own sockets may always be bound beside each other */
 	for (unsigned i = 1; i < WORKERS_MAX; i++) {
 		if (s->listen.fds[i] >= 0)
 			continue;
@@ -147,6 +149,7 @@ static int bind_others(struct sockets *s, char *why, size_t why_size)
 
 static int take_activated(struct sockets *s, const struct activation *activation, char *why, size_t why_size)
 {
+	ROSTER_ASSERT(activation->stream_count > 0 && activation->stream_count <= WORKERS_MAX);
 	s->address_len = sizeof(s->address);
 	if (getsockname(activation->stream_fds[0], (struct sockaddr *)&s->address, &s->address_len) < 0)
 		return refuse_port(why, why_size, "inherited TCP", 0);
@@ -189,6 +192,7 @@ static void finish_udp(struct sockets *s, const struct config *config)
 {
 	const int on = 1;
 
+	ROSTER_ASSERT(s->udp_fd >= 0);
 	s->udp_port = bound_port(s->udp_fd);
 	set_receive_buffer(s->udp_fd, config->push_receive_buffer);
 	if (setsockopt(s->udp_fd, SOL_SOCKET, SO_RXQ_OVFL, &on, sizeof(on)) < 0)
@@ -217,6 +221,7 @@ int sockets_open(struct sockets *s, const struct config *config, const struct ac
 {
 	int ret;
 
+	ROSTER_ASSERT(s->listen.fds[0] < 0 && s->listening == 0); /* as sockets_init() leaves it */
 	s->backlog = config->listen_backlog > INT_MAX ? INT_MAX : (int)config->listen_backlog;
 	s->udp_fd = activation->datagram_fd;
 	if (activation->stream_count > 0) {
@@ -247,6 +252,7 @@ int sockets_adopted(struct sockets *s)
 
 int sockets_listen(struct sockets *s, unsigned worker)
 {
+	ROSTER_ASSERT(worker < WORKERS_MAX);
 	if (s->listening >> worker & 1)
 		return 0;
 	if (listen(s->listen.fds[worker], s->backlog) < 0)
@@ -257,6 +263,7 @@ int sockets_listen(struct sockets *s, unsigned worker)
 
 void sockets_silence(struct sockets *s, unsigned worker)
 {
+	ROSTER_ASSERT(worker < WORKERS_MAX);
 	if (!(s->listening >> worker & 1) || s->activated >> worker & 1)
 		return;
 	if (!(s->shared >> worker & 1) && shutdown(s->listen.fds[worker], SHUT_RD) < 0)

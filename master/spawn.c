@@ -10,6 +10,7 @@
 #include "master/plan.h"
 #include "master/title.h"
 #include "master/upgrade/fallback.h"
+#include "shared/base/assert.h"
 #include "shared/base/log.h"
 #include "shared/process/sandbox.h"
 #include "shared/shm/fault.h"
@@ -59,6 +60,7 @@ static struct process *make_process(struct master *m, const struct child *child)
 {
 	static struct process proc; /* outlives the loop: asserts and log lines point into it */
 
+	ROSTER_ASSERT((child->migrate_end >= 0) == child->role->listens && child->notice_fd >= 0);
 	proc = (struct process){
 		.role = child->role->role,
 		.index = child->index,
@@ -150,6 +152,7 @@ static void spawn(struct master *m, struct child *child)
 	pid_t master_pid = getpid();
 	pid_t pid;
 
+	ROSTER_ASSERT(m->state != MASTER_STOPPING && !child->elder);
 	fallback_hold(true);
 	pid = prepare_fork(m, child) ? child_fork(child) : -1;
 	if (pid == 0)

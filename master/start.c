@@ -12,6 +12,7 @@
 #include "master/spawn.h"
 #include "master/stop.h"
 #include "master/upgrade/arrival.h"
+#include "shared/base/assert.h"
 #include "shared/base/clock.h"
 #include "shared/base/log.h"
 
@@ -32,6 +33,7 @@ void start_advance(struct master *m)
 		stop_failed(m, "the converted segment cannot be put in its place");
 		return;
 	}
+	ROSTER_ASSERT(m->state == MASTER_STARTING); /* a commit only lets the children go on */
 	m->state = MASTER_SERVING;
 	if (files_write(m->config.runtime_dir, m->sockets.listen.port) < 0)
 		log_error("op=start what=%s err=\"%s\"", m->config.runtime_dir, strerror(errno));

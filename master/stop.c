@@ -6,6 +6,7 @@
 #include "master/master.h"
 #include "master/notify.h"
 #include "master/plan.h"
+#include "shared/base/assert.h"
 #include "shared/base/log.h"
 #include "shared/shm/segment.h"
 #include "shared/shm/slot.h"
@@ -16,6 +17,7 @@ static void on_stop_limit(struct ev_loop *loop, ev_timer *timer, int revents)
 
 	(void)loop;
 	(void)revents;
+	ROSTER_ASSERT(m->state == MASTER_STOPPING && m->bounded);
 	for (unsigned i = 0; i < CHILDREN_ALL; i++) {
 		struct child *child = &m->children[i];
 
@@ -28,6 +30,7 @@ static void on_stop_limit(struct ev_loop *loop, ev_timer *timer, int revents)
 
 static void bound_stop(struct master *m)
 {
+	ROSTER_ASSERT(m->state == MASTER_STOPPING && !ev_is_active(&m->kill));
 	m->bounded = true;
 	ev_timer_init(&m->kill, on_stop_limit, STOP_LIMIT_MS / 1000., 1.);
 	m->kill.data = m;
@@ -53,6 +56,7 @@ static void begin_stop(struct master *m, int signal_number, bool bounded)
 		return;
 	}
 	plan_stop(m);
+	ROSTER_ASSERT(m->state != MASTER_STOPPING); /* no plan begins a stop in its hook `stop` */
 	log_info("op=stop signal=%d bounded=%d children=%u", signal_number, bounded, children_running(m->children));
 	notify_stopping();
 	m->state = MASTER_STOPPING;

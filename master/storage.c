@@ -9,6 +9,7 @@
 
 #include "master/failure.h"
 #include "master/master.h"
+#include "shared/base/assert.h"
 #include "shared/base/clock.h"
 #include "shared/base/log.h"
 #include "shared/process/sandbox.h"
@@ -40,6 +41,7 @@ struct segment_config storage_config(const struct config *config, bool forget)
  * metrics expect of a start. */
 static void clear_slots(struct master *m)
 {
+	ROSTER_ASSERT(children_running(m->children) == 0);
 	for (unsigned i = 0; i < SLOT_BANKS * WORKERS_MAX; i++)
 		if (m->seg->slots[slot_of_worker(i / WORKERS_MAX, i % WORKERS_MAX)].generation !=
 		    0) /* others' pages are not touched */
@@ -144,6 +146,7 @@ int storage_commit(struct master *m)
 {
 	bool fresh = m->seg->pending;
 
+	ROSTER_ASSERT(children_running(m->children) == 0);
 	if (segment_commit(m->seg) < 0)
 		return failure_log("segment-commit", strerror(errno));
 	if (fresh)

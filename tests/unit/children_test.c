@@ -223,6 +223,9 @@ static void only_an_end_without_a_reason_is_punished(void **state)
 	child_end(child);
 	assert_int_equal(end_by(child, SIGKILL), 0);
 	assert_false(child->modules);
+	start(child);
+	kill(child->pid, SIGKILL);
+	(void)wait_for(child, WEXITED);
 	assert_int_equal(child_died(child, &modules), 0);
 	assert_true(child->modules);
 	start(child);
@@ -361,6 +364,66 @@ static void nobody_else_is_signalled(void **state)
 	signal(SIGUSR2, SIG_DFL);
 }
 
+/* ---- what cannot be -------------------------------------------------------------------------- */
+
+static void fork_what_runs(void)
+{
+	children[0].pid = getpid();
+	(void)child_fork(&children[0]);
+}
+
+static void fork_who_waits(void)
+{
+	child_wait(&children[0], loop, 1000);
+	(void)child_fork(&children[0]);
+}
+
+static void bury_nobody(void)
+{
+	const siginfo_t info = { .si_code = CLD_EXITED };
+
+	(void)child_died(&children[0], &info);
+}
+
+static void replace_an_elder(void)
+{
+	child_wait(&children[CHILDREN], loop, 0);
+}
+
+static void tell_to_die(void)
+{
+	children[0].pid = getpid();
+	child_tell(&children[0], SIGKILL);
+}
+
+static void pair_for_the_keeper(void)
+{
+	(void)child_open_migrate(&children[KEEPER]);
+}
+
+/* The master ends rather than with a process that it does not know, or a pid that is nobody's. */
+static void a_table_that_is_wrong_ends_the_master(void **state)
+{
+	void (*const acts[])(void) = { fork_what_runs,   fork_who_waits, bury_nobody,
+		                       replace_an_elder, tell_to_die,    pair_for_the_keeper };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(acts) / sizeof(acts[0]); i++) {
+		int status;
+		pid_t pid = fork();
+
+		assert_true(pid >= 0);
+		if (pid == 0) {
+			signal(SIGABRT, SIG_DFL); /* cmocka catches it */
+			acts[i]();
+			_exit(0);
+		}
+		assert_int_equal(waitpid(pid, &status, 0), pid);
+		if (!WIFSIGNALED(status) || WTERMSIG(status) != SIGABRT)
+			fail_msg("act %zu: status %x", i, (unsigned)status);
+	}
+}
+
 int main(void)
 {
 #define ROW(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -377,6 +440,7 @@ int main(void)
 		ROW(who_stands_still_hears_it_too),
 		ROW(a_kill_is_logged_once),
 		ROW(nobody_else_is_signalled),
+		ROW(a_table_that_is_wrong_ends_the_master),
 	};
 
 	return cmocka_run_group_tests_name("children", tests, NULL, NULL);
