@@ -15,6 +15,7 @@
 #include "master/upgrade/fallback.h"
 #include "master/upgrade/handover.h"
 #include "master/upgrade/upgrade.h"
+#include "shared/base/assert.h"
 #include "shared/base/clock.h"
 #include "shared/base/log.h"
 #include "shared/shm/fault.h"
@@ -42,6 +43,7 @@ int arrival_begin(struct master *m, char *why, unsigned why_size)
 	struct handover *h;
 	int ret;
 
+	ROSTER_ASSERT(u->page == NULL && u->step == UPGRADE_NONE);
 	if ((ret = handover_map(m->options->handover_fd, true, getpid(), &u->page, why, why_size)) < 0)
 		return ret;
 	h = u->page;
@@ -148,6 +150,7 @@ static void on_drain(struct ev_loop *loop, ev_timer *timer, int revents)
 
 	(void)loop;
 	(void)revents;
+	ROSTER_ASSERT(m->upgrade.step == UPGRADE_LEAVING);
 	for (unsigned i = CHILDREN; i < CHILDREN_ALL; i++) {
 		struct child *child = &m->children[i];
 
@@ -166,6 +169,7 @@ static void dismiss_others(struct master *m)
 {
 	struct upgrade *u = &m->upgrade;
 
+	ROSTER_ASSERT(u->step == (u->back ? UPGRADE_NONE : UPGRADE_ARRIVING) && u->page == NULL);
 	u->step = UPGRADE_LEAVING;
 	u->drain_round = 0;
 	for (unsigned i = CHILDREN; i < CHILDREN_ALL; i++) {
@@ -186,6 +190,7 @@ static void finish_upgrade(struct master *m)
 {
 	struct upgrade *u = &m->upgrade;
 
+	ROSTER_ASSERT(u->step == UPGRADE_LEAVING && u->page == NULL);
 	ev_timer_stop(m->loop, &u->drain);
 	for (unsigned i = CHILDREN; i < CHILDREN_ALL; i++)
 		child_close_notice(&m->children[i]);
@@ -220,6 +225,7 @@ static void begin_proving(struct master *m)
 {
 	struct upgrade *u = &m->upgrade;
 
+	ROSTER_ASSERT(u->step == UPGRADE_NONE && !u->back);
 	u->step = UPGRADE_ARRIVING;
 	ev_timer_init(&u->prove, on_proven, ARRIVAL_PROVE_MS / 1000., 0.);
 	u->prove.data = m;
@@ -273,6 +279,7 @@ void arrival_confirm(struct master *m)
 
 	if (m->upgrade.step != UPGRADE_ARRIVING)
 		return;
+	ROSTER_ASSERT(h != NULL); /* it is kept until here, for the way back */
 	fallback_disarm();
 	log_info("op=upgrade step=proven ms=%llu", (unsigned long long)(clock_mono_ms() - m->upgrade.begun_ms));
 	__atomic_store_n(&board->upgrades_done, board->upgrades_done + 1, __ATOMIC_RELAXED);
@@ -289,6 +296,7 @@ void arrival_confirm(struct master *m)
 
 bool arrival_blocks(const struct master *m, const struct child *child)
 {
+	ROSTER_ASSERT(!child->elder); /* nobody forks an elder */
 	return child->role->most == 1 && m->children[CHILDREN + child->place].pid > 0;
 }
 

@@ -14,6 +14,7 @@
 #include "master/master.h"
 #include "master/privileges.h"
 #include "master/title.h"
+#include "shared/base/assert.h"
 #include "shared/base/clock.h"
 #include "shared/base/log.h"
 #include "shared/registry/registry.h"
@@ -49,6 +50,7 @@ static void on_convert_limit(struct ev_loop *loop, ev_timer *timer, int revents)
 
 	(void)loop;
 	(void)revents;
+	ROSTER_ASSERT(m->convert.state == CONVERT_FREEZING || m->convert.state == CONVERT_SAVING);
 	log_error("op=convert result=cancelled why=late ms=%llu", (unsigned long long)(clock_mono_ms() - m->convert.begun_ms));
 	conclude_convert(m, ERR_BUSY);
 }
@@ -61,6 +63,7 @@ int convert_begin(struct master *m, convert_fn *done)
 
 	if (c->state != CONVERT_NONE || m->state != MASTER_SERVING || m->freeze.active)
 		return ERR_BUSY;
+	ROSTER_ASSERT(c->helper == 0 && c->snapshot_fd < 0);
 	if ((c->snapshot_fd = memfd_create("roster-snapshot", MFD_CLOEXEC | MFD_ALLOW_SEALING)) < 0)
 		return ERR_IO;
 	c->state = CONVERT_FREEZING;
@@ -102,9 +105,10 @@ static void save_snapshot(const struct master *m, pid_t master_pid)
 static void start_helper(struct master *m)
 {
 	pid_t master_pid = getpid();
-	pid_t pid = fork();
+	pid_t pid;
 
-	if (pid == 0)
+	ROSTER_ASSERT(m->convert.helper == 0 && m->freeze.active); /* a snapshot is of what stands still */
+	if ((pid = fork()) == 0)
 		save_snapshot(m, master_pid);
 	if (pid < 0) {
 		log_error("op=convert what=fork err=\"%s\"", strerror(errno));
@@ -120,6 +124,7 @@ static void helper_ended(struct master *m, const siginfo_t *info)
 	const int seals = F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE;
 	struct convert *c = &m->convert;
 
+	ROSTER_ASSERT(c->state == CONVERT_SAVING && c->snapshot_fd >= 0);
 	c->helper = 0;
 	if (info->si_code != CLD_EXITED || info->si_status != EXIT_SUCCESS || fcntl(c->snapshot_fd, F_ADD_SEALS, seals) < 0 ||
 	    lseek(c->snapshot_fd, 0, SEEK_SET) < 0) {
@@ -162,6 +167,7 @@ void convert_cancel(struct master *m)
 
 	if (c->state == CONVERT_NONE)
 		return;
+	ROSTER_ASSERT(c->snapshot_fd >= 0);
 	end_helper(c);
 	ev_timer_stop(m->loop, &c->limit);
 	close(c->snapshot_fd);
@@ -213,6 +219,7 @@ int convert_commit(struct master *m)
 
 	if (c->snapshot_fd < 0)
 		return 0;
+	ROSTER_ASSERT(c->state == CONVERT_NONE); /* the old image has cancelled, the new one never began one */
 	if (segment_commit(m->seg) < 0) {
 		log_error("op=convert what=rename path=%s err=\"%s\"", m->seg->path, strerror(errno));
 		return ERR_IO;

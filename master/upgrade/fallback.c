@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "shared/base/assert.h"
 #include "shared/base/log.h"
 
 #define STACK_BYTES 65536U
@@ -109,6 +110,7 @@ void fallback_arm(int argc, char **argv)
 	int fd = handover_fd_of(argc, argv, HANDOVER_OPTION);
 	char why[160];
 
+	ROSTER_ASSERT(!fallback.armed); /* once, from main() */
 	if (fd < 0 || handover_map(fd, true, getpid(), &fallback.h, why, sizeof(why)) < 0)
 		return; /* options_parse() and upgrade_take_over() say what is wrong */
 	if (fallback.h->back) {

@@ -3,6 +3,7 @@
 
 #include "master/master.h"
 #include "master/spawn.h"
+#include "shared/base/assert.h"
 #include "shared/base/clock.h"
 #include "shared/base/log.h"
 #include "shared/shm/slot.h"
@@ -35,6 +36,7 @@ static void on_freeze_limit(struct ev_loop *loop, ev_timer *timer, int revents)
 
 	(void)loop;
 	(void)revents;
+	ROSTER_ASSERT(m->freeze.active && !m->freeze.born); /* the limit is of what freeze_begin() began */
 	for (unsigned i = 0; i < CHILDREN; i++) {
 		struct child *child = &m->children[i];
 
@@ -67,6 +69,7 @@ void freeze_begin(struct master *m)
 
 void freeze_born(struct master *m)
 {
+	ROSTER_ASSERT(!m->freeze.active);
 	m->freeze.active = m->freeze.born = true;
 	m->freeze.begun_ms = clock_mono_ms();
 	m->freeze.generation++;

@@ -12,6 +12,7 @@
 
 #include "master/master.h"
 #include "master/renew.h"
+#include "shared/base/assert.h"
 
 #define MAGIC 0x72765f7265747352ULL
 
@@ -104,6 +105,7 @@ static int put_args(struct handover *h, char *const *args)
 
 		if (h->arg_count == HANDOVER_ARGS || at + size >= sizeof(h->args))
 			return ERR_TOO_BIG;
+		ROSTER_ASSERT(at + size < sizeof(h->args));
 		memcpy(h->args + at, args[i], size);
 		at += size;
 		h->arg_count++;
@@ -116,6 +118,7 @@ void handover_args(const struct handover *h, char *first, char **argv)
 	char *text = (char *)(uintptr_t)h->args;
 	unsigned n = 0;
 
+	ROSTER_ASSERT(h->arg_count <= HANDOVER_ARGS); /* the room of argv; put_args() and handover_map() see to it */
 	argv[n++] = (char *)(uintptr_t)h->path;
 	argv[n++] = first;
 	for (unsigned i = 0; i < h->arg_count; i++) {
@@ -197,6 +200,7 @@ int handover_fill(struct handover *h, const struct master *m)
 
 void handover_record(struct handover *h, const struct master *m)
 {
+	ROSTER_ASSERT(h->master_pid == (int32_t)getpid()); /* a copy in a child would lie about it */
 	put_children(h->children[HANDOVER_NEW], m->children);
 	put_children(h->children[HANDOVER_OLD], m->children + CHILDREN);
 }
@@ -220,6 +224,7 @@ static void take_child(struct child *child, const struct handover_child *from)
 
 void handover_take_children(const struct handover *h, struct master *m, unsigned own)
 {
+	ROSTER_ASSERT(own < HANDOVER_IMAGES);
 	for (unsigned i = 0; i < CHILDREN; i++) {
 		take_child(&m->children[i], &h->children[own][i]);
 		take_child(&m->children[CHILDREN + i], &h->children[!own][i]);

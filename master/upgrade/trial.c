@@ -13,6 +13,7 @@
 
 #include "master/upgrade/handover.h"
 #include "master/master.h"
+#include "shared/base/assert.h"
 #include "shared/base/log.h"
 
 /* ---- the child, until it execs ------------------------------------------------------------ */
@@ -90,6 +91,7 @@ static void read_out(struct trial *trial)
 	char more[256];
 	ssize_t n;
 
+	ROSTER_ASSERT(trial->said_n < sizeof(trial->said));
 	while ((n = read(trial->out_fd, more, sizeof(more))) > 0 || (n < 0 && errno == EINTR)) {
 		size_t room = sizeof(trial->said) - 1 - trial->said_n;
 		size_t take = n < 0 ? 0 : (size_t)n < room ? (size_t)n : room;
@@ -115,6 +117,7 @@ static void on_trial_limit(struct ev_loop *loop, ev_timer *timer, int revents)
 
 	(void)loop;
 	(void)revents;
+	ROSTER_ASSERT(trial->pid > 0); /* the group 0 is our own */
 	trial->late = true;
 	kill(-trial->pid, SIGKILL);
 	kill(trial->pid, SIGKILL); /* before it had its own group */
@@ -136,6 +139,7 @@ int trial_start(struct master *m, const struct handover *h, int binary_fd)
 	pid_t master_pid = getpid(), pid;
 	int fds[2];
 
+	ROSTER_ASSERT(trial->pid == 0 && binary_fd >= 0);
 	if (pipe2(fds, O_CLOEXEC) < 0)
 		return ERR_IO;
 	if ((pid = fork()) == 0)
@@ -154,6 +158,7 @@ int trial_start(struct master *m, const struct handover *h, int binary_fd)
 
 static void end_trial(struct master *m, struct trial *trial)
 {
+	ROSTER_ASSERT(trial->pid > 0);
 	kill(-trial->pid, SIGKILL); /* whatever it started holds our sockets */
 	trial->pid = 0;
 	read_out(trial);

@@ -13,6 +13,7 @@
 #include "master/upgrade/handover.h"
 #include "master/master.h"
 #include "master/notify.h"
+#include "shared/base/assert.h"
 #include "shared/base/clock.h"
 #include "shared/base/log.h"
 #include "shared/shm/slot.h"
@@ -41,6 +42,7 @@ static void refuse_upgrade(struct master *m, const char *why)
 {
 	char quoted[2 * WHY_BYTES];
 
+	ROSTER_ASSERT(m->upgrade.step == UPGRADE_TRYING);
 	log_error("op=upgrade result=refused path=%s why=%s", m->path, log_quote(str_of(why), quoted, sizeof(quoted)));
 	count_upgrade(&m->seg->board->upgrades_refused);
 	upgrade_release(m);
@@ -101,6 +103,7 @@ static void hand_over(struct master *m)
 	char why[WHY_BYTES];
 	int old_fd;
 
+	ROSTER_ASSERT(u->step == UPGRADE_TRYING && u->trial.pid == 0 && u->page != NULL && u->next_fd >= 0);
 	if (handover_fill(u->page, m) < 0) {
 		refuse_upgrade(m, "the command line or a path is too long to be handed over");
 		return;
@@ -162,6 +165,7 @@ void upgrade_begin(struct master *m)
 		count_upgrade(&m->seg->board->upgrades_refused);
 		return;
 	}
+	ROSTER_ASSERT(u->page == NULL && u->page_fd < 0 && u->next_fd < 0);
 	notify_reloading();
 	u->begun_ms = clock_mono_ms();
 	u->step = UPGRADE_TRYING;
@@ -182,6 +186,7 @@ void upgrade_advance(struct master *m)
 		return;
 	if (m->state != MASTER_SERVING)
 		return;
+	ROSTER_ASSERT(m->upgrade.step == UPGRADE_TRYING);
 	if (result == TRIAL_FAILED)
 		refuse_upgrade(m, why);
 	else if (result == TRIAL_LAYOUT)
