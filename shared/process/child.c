@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "shared/base/assert.h"
 #include "shared/base/clock.h"
 #include "shared/base/log.h"
 #include "shared/process/freeze.h"
@@ -91,6 +92,7 @@ static void on_child_limit(struct ev_loop *loop, ev_timer *timer, int events)
 	const struct child_loop *child = timer->data;
 
 	(void)events;
+	ROSTER_ASSERT(child->phase == STOPS);
 	log_warning("op=stop result=bounded unfinished=%u",
 	            child->hooks->unfinished != NULL ? child->hooks->unfinished(child->role) : 0);
 	ev_break(loop, EVBREAK_ALL);
@@ -229,6 +231,7 @@ static void serve_role(struct child_loop *child)
 {
 	const struct child_hooks *hooks = child->hooks;
 
+	ROSTER_ASSERT(child->phase == SERVES);
 	watch_events(child);
 	if (hooks->ready == NULL || hooks->ready(child->role))
 		process_ready(child->proc);
@@ -247,6 +250,7 @@ int child_run(struct process *proc, const struct child_hooks *hooks, void *role)
 	struct child_loop child = { .proc = proc, .hooks = hooks, .role = role };
 	int ret;
 
+	ROSTER_ASSERT(hooks->init != NULL && hooks->deinit != NULL && hooks->stop != NULL);
 	if ((ret = open_loop(&child)) < 0) {
 		log_failed(ret);
 		return EXIT_FAILURE;

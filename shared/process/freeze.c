@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include "shared/base/assert.h"
 #include "shared/process/process.h"
 
 #define LOOK_MS 50 /* for signals: they are blocked and stay pending for the loop */
@@ -21,6 +22,7 @@ bool freeze_wanted(const struct process *proc)
 
 static void acknowledge(struct process *proc, uint64_t seen)
 {
+	ROSTER_ASSERT(seen != 0);
 	if (proc->slot->frozen_seen == seen)
 		return;
 	__atomic_store_n(&proc->slot->frozen_seen, seen, __ATOMIC_RELEASE);
@@ -61,6 +63,7 @@ enum freeze_end freeze_here(struct process *proc)
 	enum freeze_end end = FREEZE_OVER;
 	uint64_t now = generation(proc);
 
+	ROSTER_ASSERT(proc->seg->held == NULL); /* who waits for a lock would not stand still */
 	if (now == 0)
 		return FREEZE_OVER;
 	process_idle(proc);

@@ -56,6 +56,7 @@ static void report_stuck(uint32_t shard, uint32_t owner_pid, void *arg)
 {
 	struct process *proc = arg;
 
+	ROSTER_ASSERT(shard < SHARDS_ALL);
 	__atomic_store_n(&proc->slot->stuck_owner, owner_pid, __ATOMIC_RELAXED);
 	__atomic_store_n(&proc->slot->stuck_shard, shard + 1, __ATOMIC_RELEASE);
 	process_wake(proc->ready_fd);
@@ -71,6 +72,7 @@ static void give_memory_back(void)
 
 void process_enter(struct process *proc)
 {
+	ROSTER_ASSERT(proc->slot != NULL);
 	give_memory_back();
 	assert_leave_words(proc->slot->last_words, SLOT_LAST_WORDS);
 	log_set_process(proc->name);
@@ -133,6 +135,7 @@ void process_ask_log_level(struct process *proc, enum log_level level)
 	struct board *board = proc->seg->board;
 	uint64_t generation = __atomic_load_n(&board->config_generation, __ATOMIC_ACQUIRE);
 
+	ROSTER_ASSERT((unsigned)level <= LOG_LEVEL_DEBUG); /* a name of the table, whatever the client wrote */
 	__atomic_store_n(&board->log_level, generation << 8 | ((uint64_t)level + 1), __ATOMIC_RELEASE);
 }
 
@@ -156,6 +159,7 @@ void process_idle(struct process *proc)
 	struct slot *slot = proc->slot;
 	uint64_t lost;
 
+	ROSTER_ASSERT(proc->seg == NULL || proc->seg->held == NULL); /* nobody waits for events under a lock */
 	__atomic_store_n(&slot->busy_since_ms, 0, __ATOMIC_RELAXED);
 	if (proc->woke_us == 0) /* before the first wait */
 		return;

@@ -11,6 +11,7 @@
 #include <ucontext.h>
 #include <unistd.h>
 
+#include "shared/base/assert.h"
 #include "shared/base/log.h"
 #include "shared/metrics/metrics.h"
 #include "shared/process/sandbox_table.h"
@@ -21,6 +22,8 @@
 #elif defined(__aarch64__)
 #define REFUSED_ANSWER(context) (context)->uc_mcontext.regs[0]
 #endif
+
+#define CALL_ARGUMENTS 6U
 
 #ifdef REFUSED_ANSWER
 #define REFUSE SCMP_ACT_TRAP
@@ -71,6 +74,7 @@ static int add_row(scmp_filter_ctx filter, const struct sandbox_row *row)
 		const struct sandbox_limit *limit = &row->limits[i];
 		uint64_t value = limit->self ? (uint64_t)getpid() : limit->value;
 
+		ROSTER_ASSERT(limit->at < CALL_ARGUMENTS);
 		if (limit->mask != 0)
 			limits[count++] =
 			        (struct scmp_arg_cmp){ limit->at, SCMP_CMP_MASKED_EQ, limit->mask, value & limit->mask };
@@ -108,6 +112,7 @@ static int load_filter(enum role role)
 
 int sandbox_enter(enum role role)
 {
+	ROSTER_ASSERT(role > ROLE_MASTER && role < ROLES); /* a filter of the master would survive its exec */
 	/* libc reads the time zone with the first date, under a lock that the line about a refused call would wait for. */
 	tzset();
 	if (hear_refusals() < 0 || prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)

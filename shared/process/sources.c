@@ -7,6 +7,7 @@
 #include <sys/mman.h>
 #include <sys/random.h>
 
+#include "shared/base/assert.h"
 #include "shared/base/source.h"
 #include "shared/shm/slot.h"
 
@@ -96,8 +97,11 @@ static bool swap_word(uint64_t *at, uint64_t word, uint64_t hash, uint64_t full_
 
 uint64_t sources_take(struct sources *sources, uint64_t hash, uint64_t now_us, uint32_t per_second, uint32_t burst)
 {
-	uint64_t interval_us = 1000000ULL / per_second, empty_us = now_us + interval_us * burst;
+	uint64_t interval_us, empty_us;
 
+	ROSTER_ASSERT(per_second > 0 && burst > 0);
+	interval_us = 1000000ULL / per_second;
+	empty_us = now_us + interval_us * burst;
 	for (;;) {
 		uint64_t word, full_us, *at = word_of(sources, hash, &word);
 
@@ -127,11 +131,13 @@ void sources_connection(struct sources *sources, unsigned worker, uint64_t hash,
 {
 	struct worker_counts *own = &sources->workers[worker];
 
+	ROSTER_ASSERT(worker < WORKERS_MAX && (change == 1 || change == -1));
 	if ((__atomic_load_n(&sources->used, __ATOMIC_RELAXED) >> worker & 1) == 0)
 		__atomic_fetch_or(&sources->used, 1ULL << worker, __ATOMIC_RELAXED);
 	for (unsigned row = 0; row < ROWS; row++) {
 		uint32_t *count = &own->counts[row][column_of(hash, row)];
 
+		ROSTER_ASSERT(change > 0 || *count > 0); /* only what was counted goes */
 		__atomic_store_n(count, *count + (uint32_t)change, __ATOMIC_RELAXED);
 	}
 }
@@ -155,6 +161,7 @@ uint64_t sources_connections(const struct sources *sources, uint64_t hash)
 
 void sources_clear(struct sources *sources, unsigned worker)
 {
+	ROSTER_ASSERT(worker < WORKERS_MAX);
 	__atomic_fetch_and(&sources->used, ~(1ULL << worker), __ATOMIC_RELAXED);
 	memset(&sources->workers[worker], 0, sizeof(sources->workers[worker]));
 }

@@ -133,6 +133,28 @@ static void last_words_are_in_the_slot(void **state)
 	munmap(slot, sizeof(*slot));
 }
 
+static void nobody_waits_for_events_under_a_lock(void **state)
+{
+	static const char shard[1];
+	struct board board = { 0 };
+	struct slot slot = { 0 };
+	struct segment seg = { .board = &board, .held = (const struct shard *)(const void *)shard };
+	struct process proc = { .slot = &slot, .seg = &seg, .ready_fd = -1 };
+	int status;
+	pid_t pid;
+
+	(void)state;
+	if ((pid = fork()) == 0) {
+		signal(SIGABRT, SIG_DFL);
+		process_idle(&proc);
+		_exit(0);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT);
+	seg.held = NULL;
+	process_idle(&proc);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -142,6 +164,7 @@ int main(void)
 		cmocka_unit_test(reload_takes_the_current_half),
 		cmocka_unit_test(signals_come_one_by_one),
 		cmocka_unit_test(last_words_are_in_the_slot),
+		cmocka_unit_test(nobody_waits_for_events_under_a_lock),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -459,6 +459,21 @@ static void last_words_still_end_in_abort(void **state)
 	assert_int_equal(in_role(ROLE_WORKER, aborts), -SIGABRT);
 }
 
+/* A filter survives exec, and the master execs itself. */
+static void the_master_enters_none(void **state)
+{
+	int status;
+	pid_t child = fork();
+
+	(void)state;
+	if (child == 0) {
+		signal(SIGABRT, SIG_DFL);
+		_exit(sandbox_enter(ROLE_MASTER) < 0);
+	}
+	assert_int_equal(waitpid(child, &status, 0), child);
+	assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT);
+}
+
 static int enter(void *role)
 {
 	return sandbox_enter(*(enum role *)role);
@@ -497,6 +512,7 @@ int main(void)
 		cmocka_unit_test(libc_takes_the_older_way),
 		cmocka_unit_test(nobody_dies_of_a_thread),
 		cmocka_unit_test(last_words_still_end_in_abort),
+		cmocka_unit_test(the_master_enters_none),
 		cmocka_unit_test(locks_are_handed_over),
 		cmocka_unit_test(what_the_locks_need_is_in_the_table),
 	};
