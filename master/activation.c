@@ -58,6 +58,7 @@ void activation_keep_for_exec(const struct activation *activation)
 		fcntl(activation->stream_fds[i], F_SETFD, 0);
 	if (activation->datagram_fd >= 0)
 		fcntl(activation->datagram_fd, F_SETFD, 0);
+	/* In the background we are no longer the process that the service manager named. */
 	snprintf(pid, sizeof(pid), "%d", (int)getpid());
 	if (getenv("LISTEN_PID") != NULL)
 		setenv("LISTEN_PID", pid, 1);

@@ -17,9 +17,10 @@ struct activation {
 	int datagram_fd; /* -1: none */
 };
 
-/* ERR_SYNTAX: a socket nobody can use; why names it. No sockets handed over is no error. */
+/* Returns ERR_SYNTAX when there is a socket that nobody can use, and why names it. No sockets at
+ * all are no error. */
 int activation_read(struct activation *activation_r, char *why, size_t why_size) MUST_CHECK;
-/* Before an exec of ourselves: the next image finds them again. */
+/* Is called before an exec of ourselves, so that the next image finds them again. */
 void activation_keep_for_exec(const struct activation *activation);
 
 #endif

@@ -15,7 +15,7 @@ struct backoff {
 	uint32_t failures; /* deaths before ready, in a row */
 };
 
-/* After a death; was_ready of the one that died. Returns the delay. */
+/* Is called after a death, with whether the one that died had been ready. Returns the delay. */
 uint32_t backoff_next_ms(struct backoff *backoff, int was_ready);
 void backoff_reset(struct backoff *backoff);
 

@@ -12,7 +12,7 @@
 #include "shared/base/clock.h"
 #include "shared/base/log.h"
 
-/* Only ever to a pid of the table. */
+/* Signals go only to pids of the table: any other may belong to a stranger by now. */
 static void send_signal(const struct child *child, int signal_number)
 {
 	if (child->pid > 0 && kill(child->pid, signal_number) < 0)
@@ -96,7 +96,7 @@ void children_close_in_child(const struct child *children, const struct child *s
 	for (unsigned i = 0; i < CHILDREN_ALL; i++)
 		if (&children[i] != self && children[i].notice_fd >= 0)
 			close(children[i].notice_fd);
-	/* That of its own pair too: it has the other end. */
+	/* Our end of its own pair goes too, because the child has the other. */
 	for (unsigned i = 0; i < CHILDREN; i++)
 		if (children[i].migrate_fd >= 0)
 			close(children[i].migrate_fd);

@@ -47,12 +47,12 @@ struct child {
 
 typedef void child_due_fn(struct ev_loop *loop, ev_timer *timer, int revents);
 
-/* Makes the table anew: nobody runs. bank: of the slots of our own workers, the elders have the
- * other. due is called, with timer->data set to data, when a child has waited for long enough
- * (child_wait()). */
+/* Makes the table anew: nobody runs. bank is that of the slots of our own workers, and the elders
+ * have the other. due is called, with timer->data set to data, when a child has waited for long
+ * enough (child_wait()). */
 void children_init(struct child *children, unsigned bank, child_due_fn *due, void *data);
 unsigned children_running(const struct child *children);
-/* NULL: no child of ours. */
+/* Returns NULL if that is no child of ours. */
 struct child *children_of_pid(struct child *children, pid_t pid);
 void children_signal(const struct child *children, int signal_number);
 /* Ends the wait of a child's loop, so that it looks at the board: of every worker of both images,
@@ -64,31 +64,32 @@ void children_close_in_child(const struct child *children, const struct child *s
 
 /* ---- from one fork to the next */
 
-/* The descriptors for the next fork, if they are missing. False: errno. */
+/* Makes the descriptor for the next fork if it is missing. Returns false with errno. */
 bool child_open_notice(struct child *child);
-/* A new pair each time: a successor must not read what was meant for the one before. False:
- * errno. */
+/* Makes a new pair each time, because a successor must not read what was meant for the one before.
+ * Returns false with errno. */
 bool child_open_migrate(struct child *child);
-/* After the fork: in the master the other end of the pair is closed. */
+/* After the fork the master closes the other end of the pair, which is the child's. */
 void child_close_migrate_end(struct child *child);
 void child_close_notice(struct child *child);
 /* Returns like fork(); in the master the table then says that the child runs. */
 pid_t child_fork(struct child *child);
-/* It could not be forked. Returns how long the next try has to wait. */
+/* The child could not be forked. Returns how long the next try has to wait. */
 uint32_t child_not_forked(struct child *child);
-/* A child that another image forked: takes over pid, generation, descriptor of the notices, times
- * and states. */
+/* Takes over what another image knew of a child that it forked: pid, generation, descriptor of the
+ * notices, times and states. */
 void child_adopt(struct child *child, const struct child *known);
 void child_adopt_migrate(struct child *child, int migrate_fd);
-/* It says that it can serve: the next delay is the shortest again. */
+/* The child says that it can serve, so the next delay is the shortest again. */
 void child_set_ready(struct child *child);
-/* What SIGCHLD said; false: that was known already. */
+/* Writes down what SIGCHLD said. Returns false if that was known already. */
 bool child_set_stopped(struct child *child, bool stopped);
 void child_set_busy(struct child *child, bool busy);
-/* It has been waited for. Returns how long its successor has to wait. An end that had a reason (it
- * was ready, told to leave, or asked for its modules) is no sign that the successor fails too. */
+/* The child has been waited for. Returns how long its successor has to wait. An end that had a
+ * reason (it was ready, told to leave, or asked for its modules) is no sign that the successor
+ * fails too. */
 uint32_t child_died(struct child *child, const siginfo_t *info);
-/* Its successor waits for that long; 0: for the next turn of the loop. */
+/* Its successor waits for that long, and with 0 for the next turn of the loop. */
 void child_wait(struct child *child, struct ev_loop *loop, uint32_t delay_ms);
 void child_cancel_wait(struct child *child, struct ev_loop *loop);
 
@@ -99,7 +100,8 @@ void child_cancel_wait(struct child *child, struct ev_loop *loop);
 void child_tell(struct child *child, int signal_number);
 /* What it was told no longer counts: the stop will tell it again, in its turn. */
 void child_untell(struct child *child);
-/* Kills it because something is wrong with it, and logs why; ms: for how long. Once only. */
+/* Kills it because something is wrong with it, and logs why, and for how many ms already. A second
+ * call does nothing. */
 void child_kill(struct child *child, const char *why, uint64_t ms);
 /* Kills it because its time to leave is over; the caller has logged that. */
 void child_end(struct child *child);

@@ -8,9 +8,10 @@
 
 #include "shared/base/err.h"
 
-/* Returns in the background process only; *fd_r is for daemon_ready(). hint: where the log is. */
+/* Returns in the background process only; *fd_r is for daemon_ready(). hint says where the log
+ * is. */
 int daemon_enter(const char *hint, int *fd_r) MUST_CHECK;
-/* Lets the parent go. keep_stderr: the log is there. */
+/* Lets the parent go. keep_stderr is true when the log goes there. */
 void daemon_ready(int *fd, bool keep_stderr);
 
 #endif

@@ -6,7 +6,7 @@
 #ifndef MASTER_FAILURE_H
 #define MASTER_FAILURE_H
 
-/* Before the log is open: to the terminal. */
+/* For the time before the log is open: the line goes to the terminal. */
 int failure_print(const char *why, int code);
 int failure_log(const char *what, const char *why);
 

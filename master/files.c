@@ -17,7 +17,8 @@
 
 static const char *const names[] = { "pid", "port" };
 
-/* As the account: what is there must be a folder in which nobody else puts files in the place of ours. */
+/* Looks, as the account, at what is there: it must be a folder in which nobody else can put files
+ * in the place of ours. */
 static int check_folder(const char *dir)
 {
 	struct stat st;
@@ -35,7 +36,8 @@ static int check_folder(const char *dir)
 	return faccessat(AT_FDCWD, dir, W_OK | X_OK, AT_EACCESS) < 0 ? ERR_IO : 0;
 }
 
-/* 0755 whatever the umask; heir: who gets it, NULL: nobody. One that is there already is left alone. */
+/* The mode is 0755 whatever the umask. heir gets the folder, unless it is NULL. One that is there
+ * already is left alone. */
 static int make_folder(int parent, const char *dir, const struct privileges *heir)
 {
 	int fd, ret;
@@ -49,8 +51,8 @@ static int make_folder(int parent, const char *dir, const struct privileges *hei
 	return ret;
 }
 
-/* As root, for the account. The folder above is reached once and without links: the account may own one further up, and exchange
- * what stands in there at any time. */
+/* Makes it as root, for the account. The folder above is reached once and without links, because
+ * the account may own one further up, and exchange what stands in there at any time. */
 static int make_folder_for(const struct privileges *heir, const char *dir)
 {
 	char path[PATH_BYTES], *name;
@@ -106,7 +108,7 @@ static int write_number(const char *dir, const char *name, unsigned long number)
 
 	snprintf(path, sizeof(path), "%s/%s", dir, name);
 	snprintf(fresh, sizeof(fresh), FRESH, dir, name);
-	/* Never into a file, link or pipe that somebody else has laid there. */
+	/* We never write into a file, link or pipe that somebody else has laid there. */
 	unlink(fresh);
 	int fd = open(fresh, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0644);
 	if (fd < 0)

@@ -43,8 +43,8 @@ static void say_broken(const char *text, void *arg)
 	printf("broken: %s\n", text);
 }
 
-/* Opens the segment the way a start does (waits for its lock, plays the logs), but makes none and sets none aside: what a start
- * would not take may be what an older binary serves. */
+/* Opens the segment the way a start does (it waits for its lock and plays the logs), but makes none
+ * and sets none aside: what a start would not take may be what an older binary serves. */
 static int inspect_registry(const struct options *options)
 {
 	struct config_error error = { .text = "" };

@@ -34,7 +34,7 @@
 #define PORT_WAIT_MS 1000U /* a predecessor's last child frees the flock before its sockets */
 #define PORT_POLL_MS 20U
 
-/* Before the log: to the terminal. */
+/* What fails before the log is open is said on the terminal. */
 static int read_config(struct master *m)
 {
 	struct config_error error = { .text = "" };
@@ -72,7 +72,7 @@ static int open_log(struct master *m)
 	return privileges_raise(&m->privileges) < 0 ? failure_print(strerror(errno), ERR_IO) : 0;
 }
 
-/* As many connections as the system lets us have. */
+/* Asks for as many descriptors, and so connections, as the system lets us have. */
 static void raise_descriptor_limit(void)
 {
 	struct rlimit limit;
@@ -151,7 +151,7 @@ static void start_watchdog(struct master *m)
 		ev_timer_start(m->loop, &m->watchdog);
 }
 
-/* Not the default loop: that one would take SIGCHLD. */
+/* This is not the default loop of libev, which would take SIGCHLD. */
 static int make_loop(struct master *m)
 {
 	if ((m->loop = ev_loop_new(EVFLAG_AUTO | EVFLAG_NOENV)) == NULL)
@@ -196,7 +196,8 @@ static int start_and_serve(struct master *m)
 		arrival_adopt_children(m);
 		reap_children(m); /* who died between two images */
 	}
-	(void)malloc_trim(0); /* of reading the configuration and of the probes: each child would keep it */
+	/* What reading the configuration and the probes left would be kept by each child. */
+	(void)malloc_trim(0);
 	spawn_wanted(m);
 	ev_run(m->loop, 0);
 	ROSTER_ASSERT(m->state == MASTER_STOPPING && children_running(m->children) == 0);

@@ -13,7 +13,7 @@
 
 #define PATH_BYTES 4096
 
-/* The folder of the path; the rest is the name. */
+/* Copies the folder of the path to dir; the rest is the name. */
 static int split_path(struct newfile *file, const char *path, char *dir, size_t dir_size)
 {
 	const char *slash = strrchr(path, '/'), *name = slash != NULL ? slash + 1 : path;
@@ -30,7 +30,7 @@ static int split_path(struct newfile *file, const char *path, char *dir, size_t 
 	return 0;
 }
 
-/* In the folder dir_fd, which is ours from here. */
+/* Makes the file in the folder dir_fd, which is ours from here, also when it fails. */
 static int make_file(struct newfile *file, int dir_fd, mode_t mode)
 {
 	struct stat st;
@@ -57,7 +57,7 @@ static int make_file(struct newfile *file, int dir_fd, mode_t mode)
 	return ERR_IO;
 }
 
-/* As the caller, through no link that somebody could have laid for that. */
+/* Makes it as the caller, through no link that somebody could have laid for that. */
 static int make_file_raised(struct newfile *file, const char *dir, mode_t mode)
 {
 	int ret, saved;
@@ -95,7 +95,8 @@ static int give_name(const struct newfile *file)
 	return linkat(AT_FDCWD, self, file->dir_fd, file->name, AT_SYMLINK_FOLLOW) < 0 ? ERR_IO : 0;
 }
 
-/* The name too shall be there after a power cut. Who may write to the folder and not read it does without. */
+/* The name too shall be there after a power cut. Who may write to the folder but not read it has to
+ * do without. */
 static int sync_folder(const struct newfile *file)
 {
 	int fd = openat(file->dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC), ret, saved;
@@ -109,7 +110,7 @@ static int sync_folder(const struct newfile *file)
 	return ret;
 }
 
-/* Calls with the rights that the file was made with. */
+/* Makes the call with the rights that the file was made with. */
 static int as_made(struct newfile *file, int (*call)(const struct newfile *file))
 {
 	int ret, saved;
@@ -149,7 +150,7 @@ int newfile_commit(struct newfile *file)
 	return 0;
 }
 
-/* Not with the rights of root, which removes nothing by name. */
+/* The rights stay lowered, because root removes nothing by name. */
 bool newfile_discard(struct newfile *file)
 {
 	ROSTER_ASSERT(file->fd >= 0 && file->dir_fd >= 0);

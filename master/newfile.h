@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* newfile.h - a file for an operator that has a name only when it is whole.
  *
- * It is made without one (O_TMPFILE), written, and then given the name that was asked for: never in the place of a file that
- * has it. A death before that leaves nothing, since a file without a name goes with its last descriptor. Only where the file
- * system has no files without a name (NFS) does it carry its name from the start, and a death leaves the beginning of a file.
+ * It is made without one (O_TMPFILE), written, and then given the name that was asked for: never in
+ * the place of a file that has it. A death before that leaves nothing, since a file without a name
+ * goes with its last descriptor. Only where the file system has no files without a name (NFS) does
+ * it carry its name from the start, and a death leaves the beginning of a file.
  *
- * Rights: as the account; in a folder that the account may not write to, as the caller (privileges_open() says why). Between the
- * calls the rights are lowered. */
+ * The file is made as the account, and in a folder that the account may not write to, as the caller
+ * (privileges_open() says why). Between the calls the rights are lowered. */
 #ifndef MASTER_NEWFILE_H
 #define MASTER_NEWFILE_H
 
@@ -24,11 +25,12 @@ struct newfile {
 	char name[256];
 };
 
-/* ERR_IO: errno; EEXIST: there is a file of that name. */
+/* Returns ERR_IO with errno, which is EEXIST when there is a file of that name. */
 int newfile_open(struct newfile *file_r, struct privileges *privileges, const char *path, mode_t mode) MUST_CHECK;
-/* Onto the disk, then its name. ERR_IO: errno; newfile_discard() follows. */
+/* Brings the file onto the disk, then gives it its name. Returns ERR_IO with errno, and then
+ * newfile_discard() has to follow. */
 int newfile_commit(struct newfile *file) MUST_CHECK;
-/* Nothing is left. False: the name stays, with a file that is not whole. */
+/* Leaves nothing behind. Returns false if the name stays, with a file that is not whole. */
 bool newfile_discard(struct newfile *file) MUST_CHECK;
 
 #endif

@@ -7,11 +7,12 @@
 
 void notify_ready(unsigned workers, unsigned port);
 void notify_reloading(void);
-/* After a reload, whatever came of it. */
+/* Ends what notify_reloading() began, whatever came of it. */
 void notify_reloaded(const char *status);
 void notify_stopping(void);
 void notify_alive(void);
-/* How often notify_alive() has to be called, 0: never. Half of what the manager asks. */
+/* Returns how often notify_alive() has to be called: half of what the manager asks, and 0 for
+ * never. */
 uint64_t notify_period_ms(void);
 
 #endif

@@ -24,7 +24,8 @@ static const struct option long_options[] = {
 	{ "import", required_argument, NULL, LONG_IMPORT },
 	{ "print-api", no_argument, NULL, LONG_API },
 	{ "print-metrics", no_argument, NULL, LONG_METRICS },
-	/* Between two images of a running server (handover.h), checked there; not in the help. */
+	/* These two pass between two images of a running server (handover.h), so the help does not
+	 * name them. */
 	{ "handover", required_argument, NULL, LONG_HANDOVER },
 	{ "trial", required_argument, NULL, LONG_TRIAL },
 	{ NULL, 0, NULL, 0 },
@@ -93,7 +94,7 @@ static int refuse_option(char **argv, int c, char *why, size_t why_size)
 	return ERR_SYNTAX;
 }
 
-/* As the first argument only, where the running server puts it. */
+/* It is taken as the first argument only, where the running server puts it. */
 static int set_handover(struct options *options, int c, char **argv, char *why, size_t why_size)
 {
 	bool trial = c == LONG_TRIAL;

@@ -45,9 +45,9 @@ struct options {
 	unsigned override_count;
 };
 
-/* ERR_SYNTAX: why says what is wrong. */
+/* Returns ERR_SYNTAX, and why says what is wrong. */
 int options_parse(struct options *options, int argc, char **argv, char *why, size_t why_size) MUST_CHECK;
-/* File, then -o, then the rules between keys. */
+/* Reads the file, then applies -o, then checks the rules between keys. */
 int options_load_config(const struct options *options, struct config *config_r, struct config_error *error_r) MUST_CHECK;
 void options_print_help(FILE *out);
 

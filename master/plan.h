@@ -8,7 +8,7 @@
  *
  * A hook looks at m->state itself: one before it in the same walk may have begun the stop. Walks of
  * different hooks nest (a death makes a plan begin the stop), those of the same hook do not. A
- * master without rows (NULL) has no plans: unit tests. */
+ * master without rows (NULL) has no plans; unit tests make such ones. */
 #ifndef MASTER_PLAN_H
 #define MASTER_PLAN_H
 
@@ -24,10 +24,11 @@ struct plan {
 	void (*advance)(struct master *m);
 	/* A child said for the first time that it serves. */
 	void (*child_ready)(struct master *m, const struct child *child);
-	/* It was reaped and its slot is free; whether it is replaced is decided after all rows have
-	 * been asked. */
+	/* A child was reaped and its slot is free; whether it is replaced is decided after all rows
+	 * have been asked. */
 	void (*child_died)(struct master *m, const struct child *child, const siginfo_t *info);
-	/* True: it shall not be forked now. Who blocks calls spawn_wanted() when that is over. */
+	/* Returns true if the child shall not be forked now. Who blocks calls spawn_wanted() when
+	 * that is over. */
 	bool (*blocks)(const struct master *m, const struct child *child);
 	/* In the master right after a fork, with the way back held (fallback_hold()). */
 	void (*child_forked)(struct master *m);

@@ -40,7 +40,7 @@ int privileges_find(struct privileges *p, const char *user, char *why, size_t wh
 	return 0;
 }
 
-/* Root's supplementary groups open what the account could not: they go too. */
+/* Root's supplementary groups open what the account could not, so they go too. */
 int privileges_lower(struct privileges *p)
 {
 	if (!p->change)
@@ -91,7 +91,7 @@ int privileges_drop(const struct privileges *p)
 	if (initgroups(p->user, p->gid) < 0 || setgid(p->gid) < 0 || setuid(p->uid) < 0)
 		return ERR_IO;
 	if (setuid(0) == 0 || seteuid(0) == 0) {
-		errno = EPERM; /* the way back must be closed */
+		errno = EPERM; /* a way back was left open */
 		return ERR_IO;
 	}
 	return 0;
@@ -99,7 +99,7 @@ int privileges_drop(const struct privileges *p)
 
 bool privileges_bind_child(pid_t master_pid)
 {
-	/* After setuid, which clears it. */
+	/* It comes after setuid(), which clears it. */
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	prctl(PR_SET_DUMPABLE, 0);
 	prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);

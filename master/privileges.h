@@ -24,20 +24,23 @@ struct privileges {
 	int group_count;
 };
 
-/* "" : stay. Refuses an unknown user, or another one when we are not root. */
+/* "" means that we stay who we are. An unknown user is refused, and so is another one when we are
+ * not root. */
 int privileges_find(struct privileges *p, const char *user, char *why, size_t why_size) MUST_CHECK;
-/* Effective ids and the supplementary groups, and back. */
+/* Change the effective ids and the supplementary groups to those of the account, and back. */
 int privileges_lower(struct privileges *p) MUST_CHECK;
 int privileges_raise(struct privileges *p) MUST_CHECK;
-/* open() as the account; the rights stay lowered. What the account may not reach is an operator's own file: it is opened with
- * the rights of the caller, if the path leads through no link that could have been laid for that. Negative: errno. */
+/* Opens as the account, and the rights stay lowered. What the account may not reach is an
+ * operator's own file: it is opened with the rights of the caller, if the path leads through no
+ * link that could have been laid for that. Returns a negative number with errno. */
 int privileges_open(struct privileges *p, const char *path, int flags, mode_t mode) MUST_CHECK;
-/* open() for root, where no part of the path may be a link: whoever owns a folder on the way could have laid it. -1: errno. */
+/* Opens as root. No part of the path may be a link, because whoever owns a folder on the way could
+ * have laid it. Returns -1 with errno. */
 int privileges_open_unlinked(const char *path, int flags, mode_t mode) MUST_CHECK;
-/* For good. */
+/* Gives the rights up for good. */
 int privileges_drop(const struct privileges *p) MUST_CHECK;
-/* In a child: dies with its master, shows its memory to nobody, gains nothing by exec.
- * False when the master is dead already. */
+/* Is called in a child, which from here on dies with its master, shows its memory to nobody and
+ * gains nothing by exec. Returns false when the master is dead already. */
 bool privileges_bind_child(pid_t master_pid);
 
 #endif

@@ -15,7 +15,8 @@
 #include "shared/shm/queue.h"
 #include "shared/shm/slot.h"
 
-/* Copies at most the slot's size, whatever a broken child left there, and clears it. */
+/* Copies at most what the slot holds, because a broken child may have left it without an end, and
+ * clears it. */
 static const char *last_words(struct master *m, const struct child *child, char *out, size_t size)
 {
 	struct slot *slot = &m->seg->slots[child->slot];
@@ -93,7 +94,7 @@ void reap_children(struct master *m)
 {
 	for (unsigned i = 0; i < CHILDREN_ALL; i++)
 		reap_child(m, &m->children[i]);
-	/* A writer may have died between its commit and the wake-up. */
+	/* A writer may have died between its commit and the wake-up, and its change would wait. */
 	for (unsigned i = 0; i < QUEUE_CONSUMERS; i++)
 		process_wake(m->seg->wake_fd[i]);
 	plan_advance(m);

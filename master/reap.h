@@ -8,7 +8,8 @@
 
 struct master;
 
-/* Asks for each child of the table alone; nobody else's status is taken. */
+/* Waits for each child of the table by its pid, so that the status of a helper (a trial, a
+ * snapshot) stays for whoever started it. */
 void reap_children(struct master *m);
 
 #endif

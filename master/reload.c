@@ -33,7 +33,7 @@ int reload_init(struct master *m)
 {
 	void *page;
 
-	if (m->config_shared != NULL) /* we were called back: our children read it already */
+	if (m->config_shared != NULL) /* this image was called back: its children read it already */
 		return 0;
 	if ((m->config_fd = memfd_create("roster-config", MFD_CLOEXEC)) < 0 ||
 	    ftruncate(m->config_fd, sizeof(struct config_shared)) < 0)
@@ -47,7 +47,7 @@ int reload_init(struct master *m)
 	return 0;
 }
 
-/* The other half first, then the generation: nobody sees a mixture. */
+/* The half that nobody reads is written first, then the generation, so nobody takes a mixture. */
 static void publish_config(struct master *m)
 {
 	struct config_shared *shared = m->config_shared;

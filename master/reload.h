@@ -9,16 +9,16 @@
 struct config;
 struct master;
 
-/* The page the children copy from; before the first fork. */
+/* Makes the page that the children copy the configuration from, before the first fork. */
 int reload_init(struct master *m) MUST_CHECK;
 void reload_config(struct master *m);
-/* SIGTTIN, SIGTTOU: refuse to leave 1..WORKERS_MAX. Who is too many leaves once it has no more to
- * do. */
+/* SIGTTIN and SIGTTOU. The number stays within 1..WORKERS_MAX. A worker that is too many leaves
+ * once it has no more to do. */
 void reload_more_workers(struct master *m);
 void reload_fewer_workers(struct master *m);
 /* SIGUSR1: every process opens the log anew. */
 void reload_log(struct master *m);
-/* What `workers` means on this machine. */
+/* Returns what the key `workers` means on this machine. */
 unsigned reload_worker_count(const struct config *config);
 
 #endif

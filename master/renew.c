@@ -18,7 +18,7 @@ unsigned renew_first_arg(char *const *args)
 	return args[1] != NULL && strncmp(args[1], HANDOVER_OPTION, strlen(HANDOVER_OPTION)) == 0 ? 2 : 1;
 }
 
-/* With -f in front: we are where we shall be. */
+/* Puts -f in front, because the next image is in the background already, if that was wanted. */
 static char **make_args(char **args)
 {
 	static char foreground[] = "-f";

@@ -14,11 +14,12 @@ struct role_row {
 	enum role role;
 	const char *name;
 	int (*entrance)(struct process *proc);
-	/* NULL, or what needs rights that the children give up: done once, by the master before the first fork, so that they
-	 * share the memory of it. */
+	/* NULL, or what needs rights that the children give up. The master does it once, before the
+	 * first fork, so that they share the memory of it. */
 	void (*prepare)(void);
-	/* NULL, or code that few servers ever need and no filter lets in: loaded in a child of the role, before its filter, once
-	 * one has left with EXIT_MODULES. */
+	/* NULL, or a function that loads code which few servers ever need and no filter lets in. It
+	 * is called in a child of the role, before its filter, once one has left with
+	 * EXIT_MODULES. */
 	void (*load_modules)(void);
 	unsigned first_slot;   /* of bank 0; also the first place in the table of children */
 	unsigned most;         /* slots reserved; more than one: as many as `workers` says */
@@ -35,9 +36,11 @@ _Static_assert(CHILDREN <= SLOT_SECOND, "more children than slots");
 
 extern const struct role_row role_rows[ROLE_ROWS];
 
-/* The row that a place in the table of children belongs to. */
+/* Returns the row that a place in the table of children belongs to, or NULL if there is no such
+ * place. */
 const struct role_row *role_of_place(unsigned place);
-/* A role of many has a slot a bank; who is alone in its role has one for good, because the old one leaves first. */
+/* A role of many has a slot in each bank. Who is alone in its role has one for good, because in an
+ * upgrade the old one leaves before the new one is forked. */
 unsigned role_slot(unsigned place, unsigned bank);
 
 #endif

@@ -2,8 +2,8 @@
 /* signals.h - the signals of the master: each row of m->signals says what one does; the rows stand
  * in plans.c.
  *
- * Read from a signalfd: handlers of libev would be inherited by the children. All of the table stay
- * blocked in a child until it takes its own with process_signal_fd(). */
+ * They are read from a signalfd, because handlers of libev would be inherited by the children. All
+ * signals of the table stay blocked in a child until it takes its own with process_signal_fd(). */
 #ifndef MASTER_SIGNALS_H
 #define MASTER_SIGNALS_H
 
@@ -17,7 +17,7 @@ struct signal_row {
 	void (*act)(struct master *m);
 };
 
-/* Needs m->signals and m->loop. ERR_IO: errno. */
+/* Needs m->signals and m->loop. Returns ERR_IO with errno. */
 int signals_start(struct master *m) MUST_CHECK;
 
 #endif

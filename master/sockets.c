@@ -73,7 +73,7 @@ static uint16_t bound_port(int fd)
 	return getsockname(fd, (struct sockaddr *)&sa, &len) == 0 ? port_of(&sa) : 0;
 }
 
-/* Bound; -1 and errno on failure. */
+/* Returns a socket that is bound, or -1 with errno. */
 static int bind_socket(const struct sockets *s, int type, uint16_t port, bool share)
 {
 	const int on = 1, off = 0;
@@ -117,7 +117,7 @@ static int bind_first(struct sockets *s, uint16_t port, char *why, size_t why_si
 	return 0;
 }
 
-/* Duplicates of the first socket: one accept queue for all workers. */
+/* The others become duplicates of the first socket: one accept queue for all workers. */
 static int share_first(struct sockets *s, char *why, size_t why_size)
 {
 	ROSTER_ASSERT((s->activated & 1) != 0); /* our own sockets may always be bound beside each other */
@@ -162,14 +162,15 @@ static int take_activated(struct sockets *s, const struct activation *activation
 	return 0;
 }
 
-/* The kernel's limit holds without the right to pass it; half of 1,000 ACKs are lost in its default. */
+/* Without the right to pass it the kernel's limit holds. In the default size half of 1,000 ACKs
+ * that come together are lost. */
 static void set_receive_buffer(int fd, uint64_t bytes)
 {
 	int wanted = bytes > INT_MAX / 2 ? INT_MAX / 2 : (int)bytes;
 	int got = 0;
 	socklen_t len = sizeof(got);
 
-	/* A socket unit may have given it enough already; never make it smaller. */
+	/* A socket unit may have given it enough already, and it is never made smaller. */
 	if (getsockopt(fd, SOL_SOCKET, SO_RCVBUF, &got, &len) == 0 && got / 2 >= wanted)
 		return;
 	if (setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &wanted, sizeof(wanted)) == 0)
@@ -199,7 +200,7 @@ static void finish_udp(struct sockets *s, const struct config *config)
 		log_warning("op=push-socket what=overflow-count err=%s", strerror(errno));
 }
 
-/* A free TCP port whose UDP twin is free too. */
+/* Looks for a TCP port that is free and whose UDP twin is free too. */
 static int bind_pair(struct sockets *s, const struct config *config, bool need_udp, char *why, size_t why_size)
 {
 	int ret = 0;

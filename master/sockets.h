@@ -36,14 +36,16 @@ struct sockets {
 };
 
 void sockets_init(struct sockets *s);
-/* ERR_BUSY: somebody else has the port. why says what failed. */
+/* Returns ERR_BUSY when somebody else has the port. why says what failed. */
 int sockets_open(struct sockets *s, const struct config *config, const struct activation *activation, char *why,
                  size_t why_size) MUST_CHECK;
-/* After an exec in place: the descriptors and masks are set; finds out what they are bound to. */
+/* After an exec in place the descriptors and masks are set already; this finds out what they are
+ * bound to. */
 int sockets_adopted(struct sockets *s) MUST_CHECK;
-/* Worker n's socket begins to listen; nothing to do if it does. */
+/* Worker n's socket begins to listen. Nothing happens if it does already. */
 int sockets_listen(struct sockets *s, unsigned worker) MUST_CHECK;
-/* The server stops: no listening for any holder; connections nobody accepted are reset. */
+/* The server stops: the socket listens no longer, whoever holds it, and connections that nobody
+ * accepted are reset. */
 void sockets_silence(struct sockets *s, unsigned worker);
 void sockets_close_listening(struct sockets *s);
 void sockets_close_udp(struct sockets *s);

@@ -38,7 +38,8 @@ bool spawn_is_wanted(const struct master *m, const struct child *child)
 	return child->role->most == 1 || child->index < m->workers;
 }
 
-/* What the child does not need, it does not hold: above all our end of the pipe. */
+/* A child holds only what it needs. Above all it closes our end of the pipe, which would otherwise
+ * stay open when the master dies, and nobody would notice. */
 static void close_foreign(struct master *m, const struct child *self)
 {
 	ev_loop_destroy(m->loop);
@@ -98,7 +99,7 @@ static void enter_role(struct master *m, const struct child *child, pid_t master
 	proc->slot->pid = (uint32_t)getpid();
 	process_enter(proc);
 	FAULT_AT(child->role->name);
-	if (child->generation == 1) /* a successor has to get past the place */
+	if (child->generation == 1) /* a successor has to get past the place that kills */
 		fault_arm_from_environment(child->role->name);
 	if (child->modules && child->role->load_modules != NULL)
 		child->role->load_modules();

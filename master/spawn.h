@@ -9,9 +9,9 @@
 struct child;
 struct master;
 
-/* The table of children, and what roles want prepared; before the first fork. */
+/* Makes the table of children, and prepares what roles want, once before the first fork. */
 void spawn_init(struct master *m);
-/* Should there be one now? */
+/* Says whether such a child should run now, whether it does or not. */
 bool spawn_is_wanted(const struct master *m, const struct child *child);
 /* Forks whatever is wanted, not running, not waiting for its time and blocked by no plan. */
 void spawn_wanted(struct master *m);

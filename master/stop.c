@@ -63,7 +63,7 @@ static void begin_stop(struct master *m, int signal_number, bool bounded)
 	m->stop_signal = signal_number;
 	for (unsigned i = 0; i < CHILDREN_ALL; i++) {
 		child_cancel_wait(&m->children[i], m->loop);
-		child_untell(&m->children[i]); /* those that leave were told to take their time */
+		child_untell(&m->children[i]); /* who leaves already was told to take its time */
 	}
 	if (bounded)
 		bound_stop(m);
@@ -94,7 +94,7 @@ void stop_for_new_segment(struct master *m, const char *who)
 	if (m->state == MASTER_STOPPING)
 		return;
 	log_error("op=new-segment by=%s result=all-restart", who);
-	/* The next image reads it and sets the file aside. */
+	/* The next image reads that word and sets the file aside. */
 	segment_condemn(m->seg);
 	m->renew = true;
 	begin_stop(m, SIGTERM, true);
@@ -111,7 +111,7 @@ static unsigned current_order(const struct master *m)
 	return order;
 }
 
-/* True when nobody accepts any more: then callers shall be refused, not kept waiting. */
+/* Returns true when nobody accepts any more. Then callers shall be refused, not kept waiting. */
 static bool listeners_done(const struct master *m)
 {
 	for (unsigned i = 0; i < CHILDREN_ALL; i++)

@@ -17,9 +17,10 @@ struct master;
 /* SIGTERM, SIGINT; SIGQUIT. */
 void stop_bounded(struct master *m);
 void stop_unbounded(struct master *m);
-/* The server cannot be started: everybody leaves, exit code 1. */
+/* The server cannot be started: everybody leaves, and the exit code is 1. */
 void stop_failed(struct master *m, const char *why);
-/* The segment is given up (damage.h): everybody leaves, it is set aside, exec of ourselves. */
+/* The segment is given up (damage.h): everybody leaves, and the master execs itself and sets the
+ * segment aside. */
 void stop_for_new_segment(struct master *m, const char *who);
 /* The hook of the plan: tells the next ones to leave; when nobody runs any more, the loop ends. */
 void stop_advance(struct master *m);

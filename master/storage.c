@@ -37,8 +37,8 @@ struct segment_config storage_config(const struct config *config, bool forget)
 	};
 }
 
-/* Nobody of an earlier life runs any more: we hold the flock. Counters begin at zero, as readers of
- * metrics expect of a start. */
+/* Nobody of an earlier life runs any more, because we hold the flock. Counters begin at zero, as
+ * readers of metrics expect of a start. */
 static void clear_slots(struct master *m)
 {
 	ROSTER_ASSERT(children_running(m->children) == 0);
@@ -52,7 +52,7 @@ static void clear_slots(struct master *m)
 
 static void log_segment(const struct segment *seg, const struct segment_report *report)
 {
-	/* A text beside it means: look at this. */
+	/* A text beside the origin means that an operator should look at it. */
 	void (*say)(const char *format, ...) = report->why[0] != 0 ? log_warning : log_info;
 
 	say("op=segment-open origin=%s path=%s bytes=%llu rolled_back=%u stale=%d why=\"%s\"", origin_names[report->origin],
@@ -85,7 +85,8 @@ static int enter_sandbox(void *role)
 	return sandbox_enter(*(const enum role *)role);
 }
 
-/* As every role will run: a filter that breaks the hand-over of locks must be found now. */
+/* Tries each role as it will run, because a filter that breaks the hand-over of locks must be found
+ * before clients depend on it. */
 static int probe_kernel(struct master *m)
 {
 	lock_probe_fn *before = m->config.sandbox_seccomp ? enter_sandbox : NULL;

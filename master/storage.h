@@ -17,18 +17,19 @@ struct config;
 struct master;
 struct segment_config;
 
-/* Points into config. */
+/* The result points into config. */
 struct segment_config storage_config(const struct config *config, bool forget);
-/* A start: looks first whether the kernel lets the children do what they need, with the rights of a
- * start. */
+/* For a start. Looks first whether the kernel lets the children do what they need. Is called with
+ * the rights of a start. */
 int storage_open(struct master *m) MUST_CHECK;
-/* An upgrade over another layout: makes the segment of the snapshot beside the old one (convert.h),
- * with everybody standing still in it. why: what is wrong with the snapshot or the file system;
- * empty when the log has it. */
+/* For an upgrade over another layout: makes the segment of the snapshot beside the old one
+ * (convert.h), with everybody standing still in it. why says what is wrong with the snapshot or the
+ * file system, and is empty when the log has it. */
 int storage_open_converted(struct master *m, char *why, size_t why_size) MUST_CHECK;
 /* The last step before the children: from here on somebody may change what is in it. */
 int storage_commit(struct master *m) MUST_CHECK;
-/* A plan's hook: the first keeper that is ready has dealt with a segment that was too old. */
+/* The hook of the plan: the first keeper that is ready has dealt with a segment that was too
+ * old. */
 void storage_child_ready(struct master *m, const struct child *child);
 
 #endif

@@ -13,7 +13,7 @@ static struct {
 	char **args, **env; /* the copies, for ever */
 } title;
 
-/* Array and texts in one block, ended by NULL. */
+/* Returns array and texts in one block, the array ended by NULL. */
 static char **copy_strings(char **strings, size_t count)
 {
 	size_t bytes = (count + 1) * sizeof(char *);
@@ -34,7 +34,8 @@ static char **copy_strings(char **strings, size_t count)
 	return copy;
 }
 
-/* How far the strings follow each other without a gap. */
+/* Returns how far the strings follow each other without a gap: only that much may be
+ * overwritten. */
 static char *end_of_strings(char **strings, char *end)
 {
 	for (size_t i = 0; strings[i] != NULL && strings[i] == end; i++)

@@ -3,8 +3,9 @@
 #ifndef MASTER_TITLE_H
 #define MASTER_TITLE_H
 
-/* First of all, before anything keeps a pointer into argv: the memory of argv becomes
- * the title. Returns a copy of argv, ended by NULL, that lives for ever; NULL: no memory. */
+/* Is called first of all, before anything keeps a pointer into argv, whose memory becomes the
+ * title. Returns a copy of argv, ended by NULL, that lives for ever, or NULL when there is no
+ * memory. */
 char **title_init(int argc, char **argv);
 void title_set(const char *name);
 

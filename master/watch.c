@@ -11,7 +11,8 @@
 
 #define WATCH_LATE_MS 2500U /* the timer itself came that late: the machine or we stood still */
 
-/* Stopped just after it took the lock, or just before it gave it back: then nobody is named. */
+/* A child can be stopped just after it took the lock, or just before it gives it back, when the
+ * shard names nobody. Then any that is stopped may be the owner. */
 static void kill_stopped(struct master *m)
 {
 	for (unsigned i = 0; i < CHILDREN_ALL; i++)
@@ -19,7 +20,8 @@ static void kill_stopped(struct master *m)
 			child_kill(&m->children[i], "lock-held", 0);
 }
 
-/* The report is a hint: it counts only if the shard still names the same owner. */
+/* The report is a hint, because the segment may say anything by now: it counts only if the shard
+ * still names the same owner. */
 static void check_stuck(struct master *m, const struct child *waiter)
 {
 	struct slot *slot = &m->seg->slots[waiter->slot];

@@ -9,7 +9,7 @@
 struct master;
 
 #define WATCH_PERIOD_MS 1000U
-#define WATCH_BUSY_MS 1000U
+#define WATCH_BUSY_MS 1000U   /* then it counts as busy, and siblings accept for it (orphans.h) */
 #define WATCH_START_MS 30000U /* a child that is not ready by then is killed */
 
 void watch_start(struct master *m);
