@@ -213,7 +213,8 @@ static void on_proven(struct ev_loop *loop, ev_timer *timer, int revents)
 	plan_advance(m);
 }
 
-/* Over another segment there is no time for it: everybody stands still until the commit. */
+/* Over another segment there is no time to prove anything, since everybody stands still until the
+ * commit. */
 bool arrival_is_proven(const struct master *m)
 {
 	if (m->convert.snapshot_fd >= 0)
@@ -232,7 +233,7 @@ static void begin_proving(struct master *m)
 	ev_timer_start(m->loop, &u->prove);
 }
 
-/* The others stand still since before the exec. */
+/* Our own children have stood still since before the exec. */
 static void thaw(struct master *m)
 {
 	if (segment_sweep_beside(m->seg))
@@ -308,7 +309,7 @@ static bool workers_ready(const struct master *m)
 	return true;
 }
 
-/* Who is alone in its role makes room. */
+/* Once our workers serve, the other image's processes that are alone in their role make room. */
 static void dismiss_single_roles(struct master *m)
 {
 	if (!workers_ready(m))

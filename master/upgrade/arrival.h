@@ -22,27 +22,30 @@ struct master;
 
 #define ARRIVAL_PROVE_MS 1000U
 
-/* Before the configuration is read. ERR_SYNTAX: the option was given by hand; why says so. */
+/* Is called before the configuration is read. Returns ERR_SYNTAX when the option was given by hand,
+ * and why says so. */
 int arrival_begin(struct master *m, char *why, unsigned why_size) MUST_CHECK;
-/* The image that was called back: the configuration it served with, whatever the file says by now. */
+/* For the image that was called back: takes the configuration it served with, whatever the file
+ * says by now. */
 int arrival_read_config(struct master *m) MUST_CHECK;
-/* Segment, sockets, descriptors; logs what failed. */
+/* Adopts segment, sockets and descriptors, and logs what failed. */
 int arrival_adopt(struct master *m) MUST_CHECK;
-/* After spawn_init() and with the loop made: the tables of children, and what comes next. */
+/* Adopts the tables of children, after spawn_init() and with the loop made, and begins what comes
+ * next. */
 void arrival_adopt_children(struct master *m);
 
-/* False while this image has to prove itself. */
+/* Returns false while this image has to prove itself. */
 bool arrival_is_proven(const struct master *m);
-/* Everybody serves: no way back from here. */
+/* Everybody serves, and there is no way back from here. */
 void arrival_confirm(struct master *m);
-/* This image cannot serve: does not return while there is a way back. */
+/* This image cannot serve. Does not return while there is a way back. */
 void arrival_failed(struct master *m, const char *why);
 
 /* Hooks of the plan. */
 void arrival_advance(struct master *m);
-/* One of our own died: does not return while there is a way back. */
+/* When one of our own died this does not return while there is a way back. */
 void arrival_child_died(struct master *m, const struct child *child, const siginfo_t *info);
-/* A role of one process, and the other image's is still there. */
+/* Returns true for a role of one process while that of the other image is still there. */
 bool arrival_blocks(const struct master *m, const struct child *child);
 /* Keeps the handover page true. */
 void arrival_record(struct master *m);

@@ -148,7 +148,7 @@ void convert_advance(struct master *m)
 		helper_ended(m, &info);
 }
 
-/* Killed and waited for: it is dead by SIGKILL in a moment. */
+/* Kills it and waits for it, which does not hold up the master: it is dead in a moment. */
 static void end_helper(struct convert *c)
 {
 	siginfo_t info;

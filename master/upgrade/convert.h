@@ -22,8 +22,8 @@
  * Until the commit a crash of the new image costs nothing: the old file, the old children and their connections are
  * there, frozen. After it the new file is whole. The old file has no name then and goes with its last process.
  *
- * The master waits for nothing in here; the load runs before it serves. Helper: killed after
- * 3 s, and 2 s a million instances. */
+ * The master waits for nothing in here, and the load runs before it serves. The helper is killed
+ * after 3 s, and 2 s more for each million instances. */
 #ifndef MASTER_UPGRADE_CONVERT_H
 #define MASTER_UPGRADE_CONVERT_H
 
@@ -43,7 +43,7 @@ struct segment_report;
 
 enum convert_state { CONVERT_NONE, CONVERT_FREEZING, CONVERT_SAVING, CONVERT_SAVED };
 
-/* err: 0 or why it was cancelled; the children run again then. */
+/* err is 0, or why it was cancelled, and then the children run again. */
 typedef void convert_fn(struct master *m, int err);
 
 struct convert {
@@ -60,7 +60,7 @@ void convert_init(struct convert *c);
 
 /* ---- old image */
 
-/* ERR_BUSY: one is under way, or the server does not serve. */
+/* Returns ERR_BUSY when one is under way, or the server does not serve. */
 int convert_begin(struct master *m, convert_fn *done) MUST_CHECK;
 void convert_cancel(struct master *m);
 
@@ -68,18 +68,19 @@ void convert_cancel(struct master *m);
 
 int convert_open(const struct segment_config *config, int snapshot_fd, struct segment **segment_r,
                  struct segment_report *report_r) MUST_CHECK;
-/* Nothing to do without an inherited snapshot. ERR_IO: the file keeps its name, nobody was unfrozen. */
+/* Does nothing without an inherited snapshot. After ERR_IO the file has kept its name, and nobody
+ * was unfrozen. */
 int convert_commit(struct master *m) MUST_CHECK;
-/* The descriptors of the predecessors. */
+/* Closes the descriptors at which the predecessors can be asked. */
 void convert_close_adopt(struct convert *c);
 
 /* ---- hooks of the plan */
 
 void convert_advance(struct master *m);
-/* Who asks no predecessor for connections keeps no descriptor of one. */
+/* A child that asks no predecessor for connections keeps no descriptor of one. */
 void convert_in_child(struct master *m, const struct child *self);
-/* The old image takes it back. The new one commits: it is loaded, and its children are about to go
- * on in it. */
+/* The old image takes the conversion back. The new one commits, because its segment is loaded and
+ * its children are about to go on in it. */
 void convert_stop(struct master *m);
 
 #endif

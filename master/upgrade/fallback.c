@@ -78,7 +78,7 @@ static void on_fault(int number)
 		if (rows[i].number == number)
 			why = rows[i].why;
 	fallback_now(why);
-	/* A child that was just forked, or a second fault. */
+	/* Only a child that was just forked gets here, or who has a second fault. */
 	signal(number, SIG_DFL);
 	raise(number);
 }
@@ -88,7 +88,8 @@ static void on_exit_of_image(void)
 	fallback_now("it ended");
 }
 
-/* SA_NODEFER: the mask goes through the exec, and the old image shall find none of these blocked. */
+/* SA_NODEFER, because the mask goes through the exec, and the old image shall find none of these
+ * signals blocked. */
 static void set_handlers(void)
 {
 	const stack_t stack = { .ss_sp = fallback.stack, .ss_size = sizeof(fallback.stack) };
@@ -112,7 +113,7 @@ void fallback_arm(int argc, char **argv)
 
 	ROSTER_ASSERT(!fallback.armed); /* once, from main() */
 	if (fd < 0 || handover_map(fd, true, getpid(), &fallback.h, why, sizeof(why)) < 0)
-		return; /* options_parse() and upgrade_take_over() say what is wrong */
+		return; /* options_parse() and arrival_begin() say what is wrong */
 	if (fallback.h->back) {
 		handover_unmap(&fallback.h);
 		return;

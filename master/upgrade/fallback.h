@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* fallback.h - calling the old binary back while an upgrade is not proven.
  *
- * From the first statement of main() until all new children serve, every end of the new image (SEGV, BUS, ILL, FPE, ABRT,
- * exit(), a refusal of its own) and a hang (ALRM after `upgrade.limit`) ends in fexecve of the old binary: same pid,
- * same children, same descriptors. What the old one needs stands in the handover page. SIGKILL cannot be caught: then
- * master and children are gone, and the next start attaches the segment. */
+ * From the first statement of main() until all new children serve, every end of the new image
+ * (SEGV, BUS, ILL, FPE, ABRT, exit(), a refusal of its own) and a hang (ALRM after `upgrade.limit`)
+ * ends in fexecve of the old binary: same pid, same children, same descriptors. What the old one
+ * needs stands in the handover page. SIGKILL cannot be caught: after it master and children are
+ * gone, and the next start attaches the segment. */
 #ifndef MASTER_UPGRADE_FALLBACK_H
 #define MASTER_UPGRADE_FALLBACK_H
 
@@ -16,13 +17,14 @@
 void fallback_arm(int argc, char **argv);
 void fallback_disarm(void);
 bool fallback_is_armed(void);
-/* In a child, first of all: its end is its own. */
+/* Is called in a child, first of all, because the end of a child calls nobody back. */
 void fallback_forget(void);
 /* While a child is being forked and the page is written, a late alarm waits. */
 void fallback_hold(bool on);
-/* Why, for the log of the old image; before an exit() or as part of fallback_now(). The first one counts. */
+/* Says why, for the log of the old image, before an exit() or as part of fallback_now(). The first
+ * reason counts. */
 void fallback_because(const char *why);
-/* Does not return when armed. */
+/* Calls the old binary back. Returns only when it is not armed. */
 void fallback_now(const char *why);
 
 #endif

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* freeze.h - everybody stands still: the master's side of shared/process/freeze.h.
  *
- * Between freeze_begin() and freeze_end() no child is started; one that dies is replaced afterwards. Who has not
- * acknowledged after FREEZE_LIMIT_MS is killed: a dead process stands still too, and whatever it held is rolled back by the
- * next owner. The health clock does not move. Death of the master: the children end as always. */
+ * Between freeze_begin() and freeze_end() no child is started; one that dies is replaced
+ * afterwards. Who has not acknowledged after FREEZE_LIMIT_MS is killed: a dead process stands still
+ * too, and whatever it held is rolled back by the next owner. The health clock does not move. When
+ * the master dies, the children end as always. */
 #ifndef MASTER_UPGRADE_FREEZE_H
 #define MASTER_UPGRADE_FREEZE_H
 
@@ -24,13 +25,14 @@ struct freeze {
 	ev_timer limit;
 };
 
-/* Nothing happens when it has begun already. */
+/* Does nothing when a freeze has begun already. */
 void freeze_begin(struct master *m);
-/* Before the first fork: they are born frozen, until freeze_end(). */
+/* Is called before the first fork: the children are born frozen, until freeze_end(). */
 void freeze_born(struct master *m);
-/* All children that run stand still. Children ring when they do: watch_ring() is the place to ask. */
+/* Returns true when all children that run stand still. Each rings when it does, so the hooks that
+ * watch_ring() calls are the place to ask. */
 bool freeze_done(const struct master *m);
-/* All go on; also a hook of the plan. */
+/* Everybody goes on. It is also a hook of the plan. */
 void freeze_end(struct master *m);
 /* The other hook: nobody is born into a freeze that began after the start. */
 bool freeze_blocks(const struct master *m, const struct child *child);

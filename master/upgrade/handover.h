@@ -37,7 +37,7 @@ struct handover_child {
 	uint64_t forked_ms, resumed_ms;
 };
 
-/* Whose children: of the image that filled the page, and of the one it called. */
+/* Whose children they are: those of the image that filled the page, and of the one it called. */
 enum { HANDOVER_OLD, HANDOVER_NEW, HANDOVER_IMAGES };
 
 struct handover {
@@ -85,24 +85,27 @@ struct handover {
 	char why[256];
 };
 
-/* A zeroed page, shared. *fd_r is closed by exec until handover_pass(). */
+/* Makes a zeroed page that is shared. *fd_r is closed by exec until handover_pass(). */
 int handover_new(struct handover **h_r, int *fd_r) MUST_CHECK;
-/* The page behind an inherited descriptor; ERR_SYNTAX when it is none that `master_pid` made: why says so. */
+/* Maps the page behind an inherited descriptor. Returns ERR_SYNTAX when it is none that
+ * `master_pid` made, and why says so. */
 int handover_map(int fd, bool writable, pid_t master_pid, struct handover **h_r, char *why, size_t why_size) MUST_CHECK;
 void handover_unmap(struct handover **h);
-/* The number behind the option in the first argument; -1: it is not there. */
+/* Returns the number behind the option in the first argument, or -1 if it is not there. */
 int handover_fd_of(int argc, char *const *argv, const char *option);
 
-/* Before the exec, in the old image: everything but self_fd, binary_fd and next_fd. ERR_TOO_BIG: the command line is too long. */
+/* Fills in, before the exec in the old image, everything but self_fd, binary_fd and next_fd.
+ * Returns ERR_TOO_BIG when the command line or a path is too long. */
 int handover_fill(struct handover *h, const struct master *m) MUST_CHECK;
-/* In the new image after each change among the children of either image. */
+/* Is called in the new image after each change among the children of either image. */
 void handover_record(struct handover *h, const struct master *m);
-/* The other way: pids, descriptors and states of both images into the table of m, `own` first. */
+/* The other way: copies pids, descriptors and states of both images into the table of m, `own` into
+ * its first half. */
 void handover_take_children(const struct handover *h, struct master *m, unsigned own);
-/* All descriptors named in the page outlive an exec, or not. Async-signal-safe. */
+/* Makes all descriptors named in the page outlive an exec, or not. Async-signal-safe. */
 void handover_pass(const struct handover *h, bool pass);
-/* The arguments in the page behind name and first, ended by NULL; they point into the page. argv has room for
- * HANDOVER_ARGS + 3. */
+/* Puts the arguments of the page behind name and first, ended by NULL. They point into the page.
+ * argv has room for HANDOVER_ARGS + 3. */
 void handover_args(const struct handover *h, char *first, char **argv);
 
 #endif

@@ -33,7 +33,7 @@ static int fail_transfer(const char *what, const char *why)
 	return EXIT_FAILURE;
 }
 
-/* What is wrong with a snapshot, or else the code. */
+/* Says what is wrong with a snapshot, or else the text of the code. */
 static int fail_snapshot(const char *path, int err, const struct snapshot_report *report)
 {
 	char why[200];
@@ -45,7 +45,7 @@ static int fail_snapshot(const char *path, int err, const struct snapshot_report
 	return fail_transfer(path, why);
 }
 
-/* False: said why. */
+/* Returns false after it has said why. */
 static bool prepare_transfer(struct transfer *t, const struct options *options)
 {
 	struct config_error error = { .text = "" };
@@ -113,7 +113,7 @@ int transfer_export(const struct options *options)
 	return code;
 }
 
-/* Beside the registry that may be there. */
+/* Loads it beside the registry that may be there. */
 static int load_beside(struct transfer *t, int fd, struct snapshot_report *report_r)
 {
 	int ret = registry_format(t->seg);
@@ -156,7 +156,7 @@ int transfer_import(const struct options *options)
 
 	if (!prepare_transfer(&t, options))
 		return EXIT_FAILURE;
-	/* From here on with the rights of the server. */
+	/* From here on we have the rights of the server. */
 	if ((fd = privileges_open(&t.privileges, options->snapshot_path, O_RDONLY | O_CLOEXEC, 0)) < 0)
 		return fail_transfer(options->snapshot_path, strerror(errno));
 	if ((ret = snapshot_verify(fd, &report)) < 0)

@@ -8,11 +8,13 @@
 
 struct options;
 
-/* Makes the file (0600; refuses one that is there), which has its name when it is whole (newfile.h). The segment stays as it is;
- * one of another layout is neither read nor set aside. Returns the exit code. */
+/* Makes the file (0600), which has its name when it is whole (newfile.h), and refuses a name that
+ * is taken. The segment stays as it is, and one of another layout is neither read nor set aside.
+ * Returns the exit code. */
 int transfer_export(const struct options *options);
-/* Checks the file as a whole, loads it beside what is there, and puts it in its place. A registry that is there is replaced only
- * with --forget, one of another layout is set aside. After an error or a death on the way everything is as it was. */
+/* Checks the file as a whole, loads it beside what is there, and puts it in its place. A registry
+ * that is there is replaced only with --forget, and one of another layout is set aside. After an
+ * error or a death on the way everything is as it was. Returns the exit code. */
 int transfer_import(const struct options *options);
 
 #endif

@@ -18,7 +18,7 @@
 
 /* ---- the child, until it execs ------------------------------------------------------------ */
 
-/* The same number stands for the same file, but it cannot be written. */
+/* Afterwards the same number stands for the same file, but the file cannot be written by it. */
 static bool make_read_only(int fd)
 {
 	char path[40];
@@ -85,7 +85,7 @@ static void run_binary(const struct handover *h, int binary_fd, int out_fd, pid_
 
 /* ---- the master --------------------------------------------------------------------------- */
 
-/* What does not fit is read and forgotten: nobody shall wait at a full pipe. */
+/* What does not fit is read and forgotten, because the trial would wait at a full pipe. */
 static void read_out(struct trial *trial)
 {
 	char more[256];
@@ -100,7 +100,7 @@ static void read_out(struct trial *trial)
 		trial->said_n += take;
 		trial->said[trial->said_n] = 0;
 	}
-	if (n == 0) /* the end; what it started may hold the other end longer */
+	if (n == 0) /* the end; what it started may hold the pipe longer than it lives */
 		ev_io_stop(trial->master->loop, &trial->out);
 }
 
@@ -120,7 +120,7 @@ static void on_trial_limit(struct ev_loop *loop, ev_timer *timer, int revents)
 	ROSTER_ASSERT(trial->pid > 0); /* the group 0 is our own */
 	trial->late = true;
 	kill(-trial->pid, SIGKILL);
-	kill(trial->pid, SIGKILL); /* before it had its own group */
+	kill(trial->pid, SIGKILL); /* it may not have had its own group yet */
 }
 
 static void watch_trial(struct master *m, struct trial *trial)

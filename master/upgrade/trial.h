@@ -34,11 +34,13 @@ struct trial {
 	ev_timer limit;
 };
 
-/* binary_fd: O_PATH, of the new binary. ERR_IO: it could not be forked. */
+/* binary_fd is an O_PATH descriptor of the new binary. Returns ERR_IO when it could not be
+ * forked. */
 int trial_start(struct master *m, const struct handover *h, int binary_fd) MUST_CHECK;
-/* On SIGCHLD. Once it has ended: true, its result, and what the operator should know about it. */
+/* Is called on SIGCHLD. Returns true once the trial has ended, with its result, and what the
+ * operator should know about it. */
 bool trial_reap(struct master *m, enum trial_result *result_r, char *why, size_t why_size);
-/* The server stops: nobody waits for its result. */
+/* The server stops, and nobody waits for the result any more. */
 void trial_cancel(struct master *m);
 
 #endif

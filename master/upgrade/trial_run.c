@@ -63,7 +63,7 @@ static void on_trial_time(struct ev_loop *loop, ev_timer *timer, int revents)
 	ev_break(loop, EVBREAK_ALL);
 }
 
-/* Does libev work here at all, and are we alive that long? */
+/* Shows that libev works here at all, and that we live for so long. */
 static int run_loop(void)
 {
 	struct ev_loop *loop = ev_loop_new(EVFLAG_AUTO | EVFLAG_NOENV);

@@ -9,7 +9,8 @@
 
 struct options;
 
-/* Returns the exit code: 0, TRIAL_EXIT_LAYOUT (passed, but the layout differs), else 1; the output says why. */
+/* Returns the exit code: 0, TRIAL_EXIT_LAYOUT when it passed but the layout differs, 2 when there
+ * is no page, else 1. The output says why. */
 int trial_run(const struct options *options);
 
 #endif

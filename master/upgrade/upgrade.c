@@ -24,7 +24,7 @@ void upgrade_release(struct master *m)
 {
 	struct upgrade *u = &m->upgrade;
 
-	convert_cancel(m); /* everybody goes on, if somebody stood still */
+	convert_cancel(m); /* whoever stood still goes on */
 	handover_unmap(&u->page);
 	if (u->page_fd >= 0)
 		close(u->page_fd);
@@ -52,7 +52,7 @@ static void refuse_upgrade(struct master *m, const char *why)
 
 /* ---- the binary ----------------------------------------------------------------------- */
 
-/* A name without a slash is looked for as the shell did that started us. */
+/* A name without a slash is looked for in PATH, as the shell did that started us. */
 static int open_in_path(const char *name)
 {
 	const char *path = getenv("PATH");
@@ -96,7 +96,8 @@ static void exec_next(struct master *m, struct handover *h)
 	errno = saved;
 }
 
-/* Whatever changed during the trial: children, sockets, the configuration. */
+/* Fills the page once more, because children, sockets and the configuration may have changed during
+ * the trial, and becomes the new binary. */
 static void hand_over(struct master *m)
 {
 	struct upgrade *u = &m->upgrade;
@@ -119,7 +120,7 @@ static void hand_over(struct master *m)
 	refuse_upgrade(m, why);
 }
 
-/* The children stand still, and the snapshot is whole. */
+/* Without an error the children stand still, and the snapshot is whole. */
 static void on_converted(struct master *m, int err)
 {
 	if (m->upgrade.step != UPGRADE_TRYING)

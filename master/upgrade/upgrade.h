@@ -43,14 +43,14 @@ struct upgrade {
 
 /* SIGUSR2 */
 void upgrade_begin(struct master *m);
-/* The page and its descriptors are no longer needed. */
+/* Gives back the page and its descriptors, which are no longer needed. */
 void upgrade_release(struct master *m);
 
 /* Hooks of the plan. */
-/* Has the trial ended? */
+/* Looks whether the trial has ended, and goes on by its result. */
 void upgrade_advance(struct master *m);
 void upgrade_in_child(struct master *m, const struct child *self);
-/* No way forward or back any more. */
+/* From here on there is no way forward or back. */
 void upgrade_stop(struct master *m);
 
 #endif
