@@ -60,7 +60,7 @@ static void look_at_board(struct child_loop *child)
 	if (freeze_wanted(child->proc))
 		stand_still(child);
 	ev_now_update(child->loop);
-	/* After a freeze too: notices that came meanwhile were read in there. */
+	/* The hook is called after a freeze too, because the wait in there has read the notices. */
 	call_hook(child->hooks->notice, child);
 }
 
@@ -76,8 +76,8 @@ static void on_notice(struct ev_loop *loop, ev_io *io, int events)
 
 /* ---- the end ------------------------------------------------------------------------ */
 
-/* The master never writes there. Without it nobody would start us again, and the next one opens
- * sockets of its own. */
+/* The master never writes to that pipe, so only its death makes it readable. Without a master
+ * nobody would start us again, and the next one opens sockets of its own. */
 static void on_alive(struct ev_loop *loop, ev_io *io, int events)
 {
 	char byte;
@@ -219,7 +219,7 @@ static void watch_events(struct child_loop *child)
 	ev_timer_init(&child->limit, on_child_limit, 0.0, 0.0);
 	ev_prepare_init(&child->before_wait, on_before_wait);
 	ev_check_init(&child->after_wait, on_after_wait);
-	/* Busy from before the first event until after the last. */
+	/* The child is busy from before the first event until after the last. */
 	ev_set_priority(&child->before_wait, EV_MINPRI);
 	ev_set_priority(&child->after_wait, EV_MAXPRI);
 	child->limit.data = child->before_wait.data = child->after_wait.data = child;

@@ -51,9 +51,9 @@ struct child_hooks {
 	/* The server is about to stand still: the last moment in which the segment may be
 	 * touched. */
 	void (*freeze_begin)(void *role);
-	/* It goes on after so many milliseconds. */
+	/* The server goes on after it has stood still for so many milliseconds. */
 	void (*freeze_over)(void *role, uint64_t stood_ms);
-	/* It does not go on for us: a successor waits at migrate_fd, and the process ends
+	/* The server does not go on for us: a successor waits at migrate_fd, and the process ends
 	 * afterwards without deinit(). */
 	void (*freeze_give)(void *role);
 	/* Takes nothing new, and ends the loop at once or when the work in hand is done. */

@@ -37,7 +37,7 @@ static bool told_to_stop(void)
 	       (sigismember(&pending, SIGTERM) == 1 || sigismember(&pending, SIGINT) == 1 || sigismember(&pending, SIGQUIT) == 1);
 }
 
-/* One look; FREEZE_OVER: nothing yet. */
+/* Looks once at what may end the wait. FREEZE_OVER means that nothing has yet. */
 static enum freeze_end look_once(struct process *proc)
 {
 	struct pollfd fds[] = {
@@ -51,7 +51,8 @@ static enum freeze_end look_once(struct process *proc)
 		return told_to_stop() ? FREEZE_LEAVE : FREEZE_OVER;
 	if (fds[0].revents != 0) /* nobody ever writes there */
 		return FREEZE_LEAVE;
-	if (fds[1].revents & POLLIN) /* the counter only: what it says is on the board */
+	/* Only the counter is read here; what the notice is about is on the board. */
+	if (fds[1].revents & POLLIN)
 		(void)!read(proc->notice_fd, &times, sizeof(times));
 	if (fds[2].revents & POLLIN)
 		return FREEZE_GIVE;

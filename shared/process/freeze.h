@@ -20,7 +20,8 @@ enum freeze_end {
 };
 
 bool freeze_wanted(const struct process *proc);
-/* Returns at once when nothing is frozen. Not to be called under a lock. */
+/* Returns at once when nothing is frozen. It is not called under a lock, because whoever waited for
+ * that lock would not stand still. */
 enum freeze_end freeze_here(struct process *proc);
 
 #endif

@@ -51,7 +51,8 @@ int process_next_signal(int fd)
 	return n == (ssize_t)sizeof(info) ? (int)info.ssi_signo : 0;
 }
 
-/* A waiter's limit passed. The owner goes first: the master reads the shard, then the owner. */
+/* A waiter's limit passed. The owner is stored first, because the master reads the shard, and then
+ * the owner. */
 static void report_stuck(uint32_t shard, uint32_t owner_pid, void *arg)
 {
 	struct process *proc = arg;
@@ -122,7 +123,7 @@ void process_reload(struct process *proc)
 	proc->config = fresh;
 }
 
-/* Until the configuration is read again: then its own level counts. */
+/* The word counts until the configuration is read again, and then its own level does. */
 static void follow_log_level(struct process *proc, uint64_t word)
 {
 	proc->log_level_seen = word;

@@ -59,24 +59,25 @@ struct process {
 	uint64_t woke_us;              /* CLOCK_MONOTONIC of the last process_busy() */
 };
 
-/* The roles' entrances; return an exit code. */
+/* The roles' entrances. They return an exit code. */
 int worker_main(struct process *proc);
 int pusher_main(struct process *proc);
 int keeper_main(struct process *proc);
-/* In a keeper that left with EXIT_MODULES, before its filter: what it uses and may not map itself behind it. */
+/* Is called before the filter in a keeper whose predecessor left with EXIT_MODULES: loads what it
+ * uses and may not map itself behind the filter. */
 void keeper_load_modules(void);
 
-/* The first call of a child, made by the master's fork: last words, name in the log, counters,
- * report of stuck locks. proc must outlive everything. */
+/* The first call of a child that the master forked. It says where last words, counters and reports
+ * of stuck locks go, and names the process in the log. proc must outlive everything. */
 void process_enter(struct process *proc);
-/* Adds one to an eventfd; never blocks, -1 is nobody. */
+/* Adds one to an eventfd. It never blocks, and -1 is nobody. */
 void process_wake(int fd);
 
 /* signalfd for: SIGTERM, SIGINT (stop, bounded), SIGQUIT (stop, unbounded), SIGHUP (new
  * configuration: call process_reload()), SIGUSR1 (log_reopen()), SIGUSR2 (a successor serves: leave as soon as no client notices;
  * who has no clients stops). All blocked otherwise; SIGPIPE ignored. */
 int process_signal_fd(void);
-/* One signal number from it, 0 when there is none. */
+/* Returns one signal number from it, or 0 when there is none. */
 int process_next_signal(int fd);
 void process_ready(struct process *proc);
 void process_stopping(struct process *proc);
@@ -85,10 +86,12 @@ void process_ask_log_level(struct process *proc, enum log_level level);
 /* Copies the newest configuration of the master. */
 void process_reload(struct process *proc);
 
-/* Around the loop's wait: no wake-up of an idle process, the master sees who is stuck, and the slot how long a turn takes. */
+/* These two enclose the loop's wait. By them the master sees who is stuck, and the slot has how
+ * long a turn takes; an idle process has no need of a timer for that. */
 void process_busy(struct process *proc);
-/* The part of it that takes up what an operator asked of all processes. Also for each new connection: one that was opened after
- * the operator's answer may be accepted in a turn that began before it. */
+/* The part of process_busy() that takes up what an operator asked of all processes. It is called
+ * for each new connection too: one that was opened after the operator's answer may be accepted in a
+ * turn that began before it. */
 void process_follow(struct process *proc);
 void process_idle(struct process *proc);
 

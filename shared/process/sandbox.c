@@ -16,7 +16,8 @@
 #include "shared/metrics/metrics.h"
 #include "shared/process/sandbox_table.h"
 
-/* Where the answer of a refused call goes. Without it the filter answers itself: EPERM, neither counted nor logged. */
+/* Where the answer of a refused call goes. On other architectures the filter answers by itself,
+ * with EPERM, and the call is neither counted nor logged. */
 #if defined(__x86_64__)
 #define REFUSED_ANSWER(context) (context)->uc_mcontext.gregs[REG_RAX]
 #elif defined(__aarch64__)
@@ -29,7 +30,8 @@
 #define REFUSE SCMP_ACT_TRAP
 #define CALLS_LOGGED 1024 /* each number once */
 
-/* By a signal of the call itself, so between two instructions of ordinary code; no call of ours comes under a lock. */
+/* The signal comes from the call itself, so between two instructions of ordinary code, and no call
+ * of ours is made under a lock: so it may log. */
 static void on_refused(int number, siginfo_t *info, void *arg)
 {
 	static uint64_t logged[CALLS_LOGGED / 64];
@@ -87,7 +89,7 @@ static int fill_filter(scmp_filter_ctx filter, enum role role)
 {
 	int ret = seccomp_attr_set(filter, SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_KILL_PROCESS);
 
-	/* No slower calls for the sake of a sandbox that runs no foreign code. */
+	/* Calls shall not get slower for the sake of a sandbox that runs no foreign code. */
 	if (ret == 0)
 		ret = seccomp_attr_set(filter, SCMP_FLTATR_CTL_SSB, 1);
 	for (unsigned i = 0; i < sandbox_row_count && ret == 0; i++)

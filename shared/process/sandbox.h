@@ -19,11 +19,12 @@
 #include "shared/base/err.h"
 #include "shared/process/process.h"
 
-/* From here on numbers are the same on every architecture. */
+/* From this number on calls have the same number on every architecture. */
 #define SANDBOX_YOUNG 424
 
-/* No new rights by exec, then the filter of the role. ERR_IO: the kernel has no seccomp filters, or a table row is one it
- * cannot take; errno says which. There is no way back. */
+/* Takes away new rights by exec, then enters the filter of the role, which is not the master.
+ * Returns ERR_IO when the kernel has no seccomp filters or cannot take a row of the table; errno
+ * says which. There is no way back. */
 int sandbox_enter(enum role role) MUST_CHECK;
 
 #endif

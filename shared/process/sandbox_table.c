@@ -105,7 +105,8 @@ const struct sandbox_row sandbox_rows[] = {
 	WITH(openat, ALL, BITS(2, O_ACCMODE | O_APPEND | O_TRUNC, O_WRONLY | O_APPEND)),
 	ANY(fstat, ALL),
 	ANY(newfstatat, ALL),
-	/* The holes of the segment. Nobody chooses a place to write at: not even root writes code through /proc/self/mem. */
+	/* lseek finds the holes of the segment. Nobody may choose a place to write at, so that not
+	 * even root writes code through /proc/self/mem. */
 	WITH(lseek, ALL, IS32(2, SEEK_DATA)),
 	WITH(lseek, ALL, IS32(2, SEEK_HOLE)),
 	ANY(dup3, ALL),

@@ -27,8 +27,8 @@ struct sandbox_row {
 	int call; /* SCMP_SYS(); negative where the architecture has none: the row is left out */
 	unsigned roles;
 	struct sandbox_limit limits[SANDBOX_LIMITS];
-	/* 0: the call is made. An errno: libc is known to ask, and the filter itself answers with it: not counted, not
-	 * logged, and no signal. */
+	/* With 0 the call is made. With an errno libc is known to ask, and the filter itself
+	 * answers with it: the call is not counted nor logged, and there is no signal. */
 	int answer;
 };
 

@@ -68,7 +68,8 @@ static uint64_t word_time(uint64_t word)
 	return word & TIME_MASK;
 }
 
-/* The word of that source, else the one to take: who owes least, so a free or a full one first. */
+/* Returns the word of that source, else the one to take: that of the source which owes least, so a
+ * free word or a full bucket comes first. */
 static uint64_t *word_of(struct sources *sources, uint64_t hash, uint64_t *word_r)
 {
 	uint64_t *line = sources->buckets[hash % LINES], *best = NULL;
@@ -108,13 +109,14 @@ uint64_t sources_take(struct sources *sources, uint64_t hash, uint64_t now_us, u
 		full_us = word >> (64 - TAG_BITS) == source_tag(hash) ? word_time(word) : 0;
 		full_us = full_us < now_us ? now_us : full_us;
 		if (full_us > empty_us) {
-			/* Of a larger burst than a reload now allows: empty, and not deeper. */
+			/* It was filled by a larger burst than a reload now allows: the bucket is
+			 * empty, and not deeper than that. */
 			(void)swap_word(at, word, hash, empty_us);
 			return interval_us;
 		}
 		if (full_us + interval_us > empty_us)
 			return full_us + interval_us - empty_us;
-		/* Lost against another worker: look again. */
+		/* Another worker may have been faster: then we look again. */
 		if (swap_word(at, word, hash, full_us + interval_us))
 			return 0;
 	}

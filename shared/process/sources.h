@@ -22,20 +22,20 @@
 
 struct sources;
 
-/* The mapping; never freed but by tests. ERR_NOMEM. */
+/* Makes the mapping, which only tests free. Returns ERR_NOMEM, or ERR_IO without a random seed. */
 int sources_new(struct sources **sources_r) MUST_CHECK;
 void sources_free_for_test(struct sources **sources);
 
 uint64_t sources_hash(const struct sources *sources, const uint8_t address[16]);
 
-/* One request more. 0: it may pass; else nothing was taken, and so many microseconds have to go by first.
- * per_second and burst are at least 1. */
+/* Asks for one request more. Returns 0 if it may pass; else nothing was taken, and so many
+ * microseconds have to go by first. per_second and burst are at least 1. */
 uint64_t sources_take(struct sources *sources, uint64_t hash, uint64_t now_us, uint32_t per_second, uint32_t burst);
 
-/* change: 1 or -1, by the worker that has the connection. */
+/* change is 1 or -1, and worker is the caller, which has the connection. */
 void sources_connection(struct sources *sources, unsigned worker, uint64_t hash, int change);
 uint64_t sources_connections(const struct sources *sources, uint64_t hash);
-/* The worker has died: it has no connection. */
+/* The worker has died, so it has no connection any more. */
 void sources_clear(struct sources *sources, unsigned worker);
 
 #endif

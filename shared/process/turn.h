@@ -29,7 +29,8 @@ struct turn {
 };
 
 void turn_begin(struct turn *turn, uint64_t now_us);
-/* now_us: clock_mono_us(). kind: "request", "round"; what: as the log shows it, quoted there. True: it was a long one. */
+/* now_us is clock_mono_us(). kind is "request" or "round", and what is shown, quoted, in the log.
+ * Returns true if it was a long one. */
 bool turn_end(struct turn *turn, uint64_t now_us, const char *kind, struct str what);
 
 #endif
