@@ -253,22 +253,3 @@ int registry_services(struct registry *reg, struct str ns, registry_service_fn *
 	free(names);
 	return ret;
 }
-
-struct name_listener {
-	registry_name_fn *fn;
-	void *arg;
-};
-
-static void tell_name(const struct service_row *row, void *arg)
-{
-	const struct name_listener *listener = arg;
-
-	listener->fn(row->name, listener->arg);
-}
-
-int registry_names(struct registry *reg, struct str ns, registry_name_fn *fn, void *arg)
-{
-	struct name_listener listener = { fn, arg };
-
-	return registry_services(reg, str_is_set(ns) ? ns : STR(""), tell_name, &listener);
-}

@@ -384,14 +384,9 @@ int registry_renew_checksum(struct registry *reg, struct origin origin, const st
 int registry_get(struct registry *reg, const struct service_key *service, const struct instance_key *key, int only_kind,
                  struct service_view *view, bool *cluster_known_r) MUST_CHECK;
 
-/* Tells the names of all services of a namespace, unsorted, one shard at a time: fn(name, arg) is
- * called outside every lock. Others run in between (fiber_pause()): ERR_GONE. Returns 0 or a
- * code. */
-typedef void registry_name_fn(struct str name, void *arg);
-int registry_names(struct registry *reg, struct str ns, registry_name_fn *fn, void *arg) MUST_CHECK;
-
-/* Tells them with the number of instances; ns unset: of all namespaces. Both functions pause
- * between two holds (fiber.h), and fn may pause too: ERR_GONE. */
+/* Tells all services of a namespace, or of all namespaces when ns is unset: unsorted, one shard at a
+ * time, with their numbers of instances. fn(row, arg) is called outside every lock. The function
+ * pauses between two holds (fiber.h), and fn may pause too: ERR_GONE. Returns 0 or a code. */
 struct service_row {
 	struct str ns, name;
 	uint32_t instances; /* of any kind */

@@ -101,10 +101,10 @@ static void write_one(struct registry *reg, const struct service_key *key, unsig
 		sink += (uint64_t)registry_remove_service(reg, client, key, NULL);
 }
 
-static void on_name(struct str name, void *arg)
+static void on_name(const struct service_row *row, void *arg)
 {
 	(void)turn(arg, "names of services");
-	sink += name.n;
+	sink += row->name.n;
 }
 
 static void on_namespace(const struct namespace_row *row, void *arg)
@@ -154,7 +154,7 @@ static void workers(struct registry *reg, uint32_t random)
 		if ((random + n) % 2 == 1)
 			write_one(reg, &key, n);
 	}
-	sink += (uint64_t)registry_names(reg, STR("public"), on_name, &turns);
+	sink += (uint64_t)registry_services(reg, STR("public"), on_name, &turns);
 	registry_stats(reg, &stats);
 	for (unsigned kind = 0; kind < SLAB_KINDS; kind++)
 		slab_usage(reg->seg, (enum slab_kind)kind, &stats.bytes, &stats.queued);

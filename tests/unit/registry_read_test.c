@@ -258,13 +258,13 @@ struct seen {
 	bool marks[3000];
 };
 
-static void see(struct str name, void *arg)
+static void see(const struct service_row *row, void *arg)
 {
 	struct seen *seen = arg;
 	char text[32];
 	unsigned n;
 
-	snprintf(text, sizeof(text), "%.*s", (int)name.n, name.p);
+	snprintf(text, sizeof(text), "%.*s", (int)row->name.n, row->name.p);
 	if (sscanf(text, "g@@s%u", &n) == 1 && n < 3000 && !seen->marks[n]) {
 		seen->marks[n] = true;
 		seen->count++;
@@ -285,14 +285,14 @@ static void names_of_a_namespace(void **state)
 		add(f, name, "1.1.1.1", 80);
 	}
 	assert_int_equal(registry_register(&f->reg, client, &other, &spec), 0);
-	assert_int_equal(registry_names(&f->reg, STR("public"), see, seen), 0);
+	assert_int_equal(registry_services(&f->reg, STR("public"), see, seen), 0);
 	assert_int_equal(seen->count, 2500);
 	assert_false(seen->marks[2999]);
 	memset(seen, 0, sizeof(*seen));
-	assert_int_equal(registry_names(&f->reg, STR("other"), see, seen), 0);
+	assert_int_equal(registry_services(&f->reg, STR("other"), see, seen), 0);
 	assert_int_equal(seen->count, 1);
 	memset(seen, 0, sizeof(*seen));
-	assert_int_equal(registry_names(&f->reg, STR("none"), see, seen), 0);
+	assert_int_equal(registry_services(&f->reg, STR("none"), see, seen), 0);
 	assert_int_equal(seen->count, 0);
 	assert_int_equal(stats_of(f).services, 2501);
 	assert_clean(f);
