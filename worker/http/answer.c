@@ -84,13 +84,13 @@ static struct str date_header(void)
 	return str_make(kept, DATE_TEXT);
 }
 
-static char *add(char *at, struct str s)
+static char *add_text(char *at, struct str s)
 {
 	memcpy(at, s.p, s.n);
 	return at + s.n;
 }
 
-#define ADD(at, literal) add((at), STR(literal))
+#define ADD(at, literal) add_text((at), STR(literal))
 
 /* The line before a chunk of that many bytes. */
 static void put_chunk_size(struct buf *out, size_t n)
@@ -110,7 +110,7 @@ static void put_chunk_size(struct buf *out, size_t n)
 static char *add_status_line(char *at, const struct status *status, int code)
 {
 	if (status->code == code)
-		return add(at, status->line);
+		return add_text(at, status->line);
 	at = ADD(at, "HTTP/1.1 ");
 	at = decimal_put(at, (uint64_t)code);
 	return ADD(at, " " CRLF);
@@ -119,7 +119,7 @@ static char *add_status_line(char *at, const struct status *status, int code)
 static char *add_origin(char *at, const struct request *rq)
 {
 	at = ADD(at, "Access-Control-Allow-Origin: ");
-	at = add(at, rq->origin);
+	at = add_text(at, rq->origin);
 	return ADD(at, CRLF "Access-Control-Allow-Credentials: true" CRLF);
 }
 
@@ -128,10 +128,10 @@ static char *add_grant(char *at, const struct request *rq)
 {
 	at = add_origin(at, rq);
 	at = ADD(at, "Access-Control-Allow-Methods: ");
-	at = add(at, rq->cors_method);
+	at = add_text(at, rq->cors_method);
 	if (str_is_set(rq->cors_headers)) {
 		at = ADD(at, CRLF "Access-Control-Allow-Headers: ");
-		at = add(at, rq->cors_headers);
+		at = add_text(at, rq->cors_headers);
 	}
 	return ADD(at, CRLF "Access-Control-Max-Age: 18000" CRLF);
 }
@@ -140,24 +140,24 @@ static char *add_browser_headers(char *at, const struct request *rq, const struc
 {
 	if (answer->kind == ANSWER_BARE)
 		return at;
-	at = add(at, vary_headers);
+	at = add_text(at, vary_headers);
 	if (answer->kind == ANSWER_PREFLIGHT)
 		return answer->granted ? add_grant(at, rq) : at;
 	if (str_is_set(rq->origin) && cors_shows(rq->worker->proc->config.http_cors, rq->origin))
 		at = add_origin(at, rq);
-	return add(at, security_header);
+	return add_text(at, security_header);
 }
 
 static char *add_content_headers(char *at, const struct answer *answer)
 {
 	if (str_is_set(answer->allow)) {
 		at = ADD(at, "Allow: ");
-		at = add(at, answer->allow);
+		at = add_text(at, answer->allow);
 		at = ADD(at, CRLF);
 	}
 	if (str_is_set(answer->type)) {
 		at = ADD(at, "Content-Type: ");
-		at = add(at, answer->type);
+		at = add_text(at, answer->type);
 		at = answer->charset ? ADD(at, ";charset=UTF-8" CRLF) : ADD(at, CRLF);
 	}
 	if (answer->retry_after_s != 0) {
@@ -166,7 +166,7 @@ static char *add_content_headers(char *at, const struct answer *answer)
 		at = ADD(at, CRLF);
 	}
 	if (answer->headers.n > 0)
-		at = add(at, answer->headers);
+		at = add_text(at, answer->headers);
 	if (answer->chunked)
 		return ADD(at, "Transfer-Encoding: chunked" CRLF);
 	if (answer->status == 204) /* has no body and says nothing about its length */
@@ -210,11 +210,11 @@ static bool put_head(struct request *rq, struct answer *answer)
 	at = add_status_line(out->data + out->len, status, answer->status);
 	at = add_browser_headers(at, rq, answer);
 	at = add_content_headers(at, answer);
-	at = add(at, date_header());
+	at = add_text(at, date_header());
 	if (rq->close_after || !rq->keep_alive)
 		at = ADD(at, "Connection: close" CRLF);
 	else if (rq->keep_alive_asked)
-		at = add(at, keep_alive_lines(&rq->worker->keep_alive));
+		at = add_text(at, keep_alive_lines(&rq->worker->keep_alive));
 	at = ADD(at, CRLF);
 	out->len = (size_t)(at - out->data);
 	ROSTER_ASSERT(out->len <= out->cap);
@@ -222,7 +222,7 @@ static bool put_head(struct request *rq, struct answer *answer)
 }
 
 /* The head, and the line before the chunk that the body is. False: there is none to follow. */
-static bool begin_body(struct request *rq, struct answer *answer, size_t length)
+static bool answer_begin_body(struct request *rq, struct answer *answer, size_t length)
 {
 	answer->length = length;
 	if (!put_head(rq, answer) || rq->method == METHOD_HEAD)
@@ -241,7 +241,7 @@ static struct str end_of_body(const struct answer *answer)
 
 void answer_put(struct request *rq, struct answer *answer, struct str body)
 {
-	if (!begin_body(rq, answer, body.n))
+	if (!answer_begin_body(rq, answer, body.n))
 		return;
 	buf_str(rq->output.bytes, body);
 	buf_str(rq->output.bytes, end_of_body(answer));
@@ -254,7 +254,7 @@ static bool borrow(struct request *rq, struct str b, struct str c, struct str en
 
 	if (tail == NULL)
 		return false;
-	add(add(tail, c), end);
+	add_text(add_text(tail, c), end);
 	output_borrow(&rq->output, b);
 	output_borrow(&rq->output, str_make(tail, c.n + end.n));
 	return true;
@@ -264,7 +264,7 @@ void answer_parts(struct request *rq, struct answer *answer, struct str a, struc
 {
 	struct buf *out = rq->output.bytes;
 
-	if (!begin_body(rq, answer, a.n + b.n + c.n))
+	if (!answer_begin_body(rq, answer, a.n + b.n + c.n))
 		return;
 	buf_str(out, a);
 	if (b.n >= ANSWER_LONG && borrow(rq, b, c, end_of_body(answer)))
@@ -276,7 +276,7 @@ void answer_parts(struct request *rq, struct answer *answer, struct str a, struc
 
 void answer_give(struct request *rq, struct answer *answer, struct str a, struct buf *b, struct str c)
 {
-	if (!begin_body(rq, answer, a.n + b->len + c.n))
+	if (!answer_begin_body(rq, answer, a.n + b->len + c.n))
 		return;
 	buf_str(rq->output.bytes, a);
 	buf_str(b, c);
@@ -306,10 +306,10 @@ static struct str location(struct request *rq, struct str context)
 	if (text == NULL)
 		return (struct str){ NULL, 0 };
 	at = ADD(at, "Location: ");
-	at = add(at, context);
+	at = add_text(at, context);
 	at = ADD(at, "/");
-	at = add(at, mark);
-	at = add(at, query);
+	at = add_text(at, mark);
+	at = add_text(at, query);
 	at = ADD(at, CRLF);
 	return str_make(text, (size_t)(at - text));
 }

@@ -26,7 +26,7 @@
 
 static const struct carrier carrier;
 
-static void step(struct connection *c);
+static void connection_step(struct connection *c);
 
 /* ---- life ---------------------------------------------------------------------- */
 
@@ -212,7 +212,7 @@ static void late(struct connection *c)
 	bool reading = c->phase == PHASE_BODY || (c->phase == PHASE_HEAD && c->input.own.len > 0);
 
 	if (c->held.cut != CUT_NOT) {
-		step(c);
+		connection_step(c);
 		return;
 	}
 	if (c->phase != PHASE_IDLE && c->phase != PHASE_LINGER)
@@ -223,10 +223,10 @@ static void late(struct connection *c)
 	}
 	exchange_refuse(c, 408);
 	input_reset(&c->input);
-	step(c);
+	connection_step(c);
 }
 
-static void on_timer(struct ev_loop *loop, ev_timer *timer, int events)
+static void on_connection_timer(struct ev_loop *loop, ev_timer *timer, int events)
 {
 	struct connection *c = timer->data;
 	uint64_t now_ms = clock_mono_ms();
@@ -256,7 +256,7 @@ static void watch(struct connection *c, ev_io *watcher, bool on)
 }
 
 /* The last answer is with the kernel. */
-static void end(struct connection *c)
+static void end_after_last_answer(struct connection *c)
 {
 	if (!c->linger || shutdown(c->fd, SHUT_WR) < 0) {
 		close_now(c);
@@ -280,7 +280,7 @@ static void cut_off(struct connection *c)
 	memory_told(c);
 	input_forget_received(&c->input); /* what has just come belongs to the request that is refused */
 	exchange_refuse(c, 503);
-	step(c);
+	connection_step(c);
 }
 
 /* Nothing of a request has come, nothing waits to be written. */
@@ -301,7 +301,7 @@ static void wait_for_more(struct connection *c, bool unread)
 }
 
 /* Everything that can be done now, then wait for what comes next. May free the connection. */
-static void step(struct connection *c)
+static void connection_step(struct connection *c)
 {
 	bool unread = true; /* nobody looks at the input when the rest of an answer goes out only now */
 
@@ -318,7 +318,7 @@ static void step(struct connection *c)
 		return;
 	}
 	if (c->state == CONNECTION_ENDING && !sender_is_pending(&c->sender)) {
-		end(c);
+		end_after_last_answer(c);
 		return;
 	}
 	if (c->worker->stopping && is_idle(c)) {
@@ -334,7 +334,7 @@ static void step(struct connection *c)
 }
 
 /* Reads and forgets; not for ever. */
-static void drain(struct connection *c)
+static void drain_lingering(struct connection *c)
 {
 	ssize_t n = input_receive(&c->input, c->fd);
 
@@ -346,25 +346,25 @@ static void drain(struct connection *c)
 static void readable(struct connection *c)
 {
 	if (c->state == CONNECTION_LINGER)
-		drain(c);
+		drain_lingering(c);
 	else if (input_receive(&c->input, c->fd) < 0)
 		close_now(c);
 	else
-		step(c);
+		connection_step(c);
 }
 
-static void on_readable(struct ev_loop *loop, ev_io *watcher, int events)
+static void on_connection_readable(struct ev_loop *loop, ev_io *watcher, int events)
 {
 	(void)loop;
 	(void)events;
 	readable(watcher->data);
 }
 
-static void on_writable(struct ev_loop *loop, ev_io *watcher, int events)
+static void on_connection_writable(struct ev_loop *loop, ev_io *watcher, int events)
 {
 	(void)loop;
 	(void)events;
-	step(watcher->data);
+	connection_step(watcher->data);
 }
 
 /* ---- entrances ---------------------------------------------------------------------- */
@@ -381,19 +381,19 @@ static struct connection *connection_new(struct worker *worker, int fd)
 	c->fd = fd;
 	input_init(&c->input, &worker->pool->in);
 	sender_init(&c->sender, &worker->pool->out);
-	ev_io_init(&c->reader, on_readable, fd, EV_READ);
-	ev_io_init(&c->writer, on_writable, fd, EV_WRITE);
-	ev_timer_init(&c->timer, on_timer, 0.0, 0.0);
+	ev_io_init(&c->reader, on_connection_readable, fd, EV_READ);
+	ev_io_init(&c->writer, on_connection_writable, fd, EV_WRITE);
+	ev_timer_init(&c->timer, on_connection_timer, 0.0, 0.0);
 	c->reader.data = c->writer.data = c->timer.data = c;
 	link_in(c);
 	return c;
 }
 
 /* The answer is made: nothing is read, it goes out and the connection ends. */
-static void refuse(struct connection *c)
+static void refuse_connection(struct connection *c)
 {
 	connection_state_refused(c);
-	step(c);
+	connection_step(c);
 }
 
 /* In the words of the protocol, as the limits of requests are. */
@@ -404,7 +404,7 @@ static void refuse_source(struct connection *c)
 
 	worker->protocol->over_limit(&rq, "limits.connections_per_source", worker->proc->config.limit_connections_per_source,
 	                             REFUSED_RETRY_S);
-	refuse(c);
+	refuse_connection(c);
 }
 
 /* peer NULL: a unix socket; its address is all zero. */
@@ -454,7 +454,7 @@ void connection_adopt(struct worker *worker, int fd, struct connection_rest *res
 	input_adopt(&c->input, &rest->in);
 	sender_adopt(&c->sender, &rest->out);
 	connection_state_adopt(c, rest);
-	step(c);
+	connection_step(c);
 }
 
 void connection_refuse(struct worker *worker, int fd)
@@ -464,7 +464,7 @@ void connection_refuse(struct worker *worker, int fd)
 	if (c == NULL)
 		return;
 	answer_refuse(c->sender.answers, 503);
-	refuse(c);
+	refuse_connection(c);
 }
 
 /* ---- what a request may do to it: struct carrier ------------------------------------- */
@@ -491,7 +491,7 @@ static void carrier_complete(struct request *rq)
 	exchange_finish(c, rq, clock_mono_us());
 	if (input_is_left(&c->input))
 		connection_state_unread(c);
-	step(c);
+	connection_step(c);
 }
 
 static void carrier_give_up(struct request *rq)
@@ -502,7 +502,7 @@ static void carrier_give_up(struct request *rq)
 	input_reset(&c->input);
 	sender_use_own(&c->sender);
 	exchange_refuse(c, 503);
-	step(c);
+	connection_step(c);
 }
 
 static bool carrier_has_left(const struct request *rq)

@@ -56,7 +56,7 @@ static void stay_awake(struct long_lane *lane)
 		ev_idle_stop(lane->worker->loop, &lane->busy);
 }
 
-static void leave(struct long_lane *lane, struct long_work *work)
+static void leave_list(struct long_lane *lane, struct long_work *work)
 {
 	struct long_list *list = work->list;
 
@@ -66,7 +66,7 @@ static void leave(struct long_lane *lane, struct long_work *work)
 	*(work->next != NULL ? &work->next->before : &list->last) = work->before;
 }
 
-static void join(struct long_list *list, struct long_work *work)
+static void join_list(struct long_list *list, struct long_work *work)
 {
 	work->list = list;
 	work->next = NULL;
@@ -75,16 +75,16 @@ static void join(struct long_list *list, struct long_work *work)
 	list->last = work;
 }
 
-static void append(struct long_lane *lane, struct long_work *work)
+static void append_work(struct long_lane *lane, struct long_work *work)
 {
-	join(&lane->waiting, work);
+	join_list(&lane->waiting, work);
 	lane->count++;
 	stay_awake(lane);
 }
 
 static void unlink_work(struct long_lane *lane, struct long_work *work)
 {
-	leave(lane, work);
+	leave_list(lane, work);
 	lane->count--;
 	stay_awake(lane);
 }
@@ -116,7 +116,7 @@ static void work_free(struct long_lane *lane, struct long_work *work)
 /* ---- one slice ------------------------------------------------------------------- */
 
 /* In the words of the protocol. */
-static void fail(struct request *rq, int status, struct str why)
+static void fail_request(struct request *rq, int status, struct str why)
 {
 	rq->worker->protocol->fail(rq, status, why);
 }
@@ -126,17 +126,17 @@ static void fail_late(struct request *rq)
 	char why[64];
 	int n = snprintf(why, sizeof(why), "http.long_wait reached: %" PRIu64, rq->worker->proc->config.http_long_wait_ms);
 
-	fail(rq, 503, str_make(why, (size_t)n));
+	fail_request(rq, 503, str_make(why, (size_t)n));
 }
 
-static void run(void *arg)
+static void run_work(void *arg)
 {
 	struct long_work *work = arg;
 	struct request *rq = work->rq;
 
 	work->fn(rq);
 	if (!rq->answered && !work->gone)
-		fail(rq, 500, STR("the handler gave no answer"));
+		fail_request(rq, 500, STR("the handler gave no answer"));
 }
 
 static void count_held(struct long_lane *lane, struct long_work *work)
@@ -148,7 +148,7 @@ static void count_held(struct long_lane *lane, struct long_work *work)
 }
 
 /* True: it has returned. What it has borrowed for its answer may go with the next slice, so it is sent now. */
-static bool slice(struct long_lane *lane, struct long_work *work)
+static bool work_slice(struct long_lane *lane, struct long_work *work)
 {
 	uint64_t before_us = clock_mono_us();
 	bool over = fiber_run(work->fiber, LONG_SLICE_US, work->gone);
@@ -173,7 +173,7 @@ static void part(struct long_lane *lane, struct long_work *work)
 }
 
 /* The answer of a parked request is made, or there is nobody to answer. May free the connection. */
-static void finish(struct long_lane *lane, struct long_work *work)
+static void finish_work(struct long_lane *lane, struct long_work *work)
 {
 	struct request *rq = work->rq;
 	bool gone = work->gone;
@@ -208,29 +208,29 @@ static bool has_place(const struct long_lane *lane, const struct long_work *asks
 	return of_source < (places + 1) / 2;
 }
 
-static bool begin(struct long_lane *lane, struct long_work *work)
+static bool begin_work(struct long_lane *lane, struct long_work *work)
 {
 	work->view = lane->spare;
 	service_view_init(&lane->spare);
-	if ((work->fiber = fiber_new(run, work)) == NULL)
+	if ((work->fiber = fiber_new(run_work, work)) == NULL)
 		return false;
-	leave(lane, work);
-	join(&lane->active, work);
+	leave_list(lane, work);
+	join_list(&lane->active, work);
 	work->id = ++lane->last_id;
 	lane->active_count++;
 	return true;
 }
 
 /* One that has not begun. */
-static void refuse(struct long_lane *lane, struct long_work *work, bool late)
+static void refuse_work(struct long_lane *lane, struct long_work *work, bool late)
 {
 	find_out(work);
 	metric_add(METRIC_LONG_REFUSED, 1);
 	if (late)
 		fail_late(work->rq);
 	else
-		fail(work->rq, 503, STR("out of memory"));
-	finish(lane, work);
+		fail_request(work->rq, 503, STR("out of memory"));
+	finish_work(lane, work);
 }
 
 /* Who has waited too long, oldest first; NULL: nobody. */
@@ -258,26 +258,26 @@ static struct long_work *next_waiting(struct long_lane *lane)
 		/* Two sources have their half, and a place is free: http.long_requests is smaller than it was. */
 		if (!is_full && aside != NULL)
 			return NULL;
-		leave(lane, work);
-		join(&lane->aside, work);
+		leave_list(lane, work);
+		join_list(&lane->aside, work);
 		aside = lane->aside.first;
 	}
 	return NULL;
 }
 
 /* Refusals take time too: what is left of them is done after the next look at the sockets. */
-static void fill_places(struct long_lane *lane)
+static void fill_long_places(struct long_lane *lane)
 {
 	uint64_t now_us = clock_mono_us(), until_us = now_us + FILL_US;
 	struct long_work *work;
 
 	while (now_us < until_us && (work = next_late(lane, now_us / 1000)) != NULL) {
-		refuse(lane, work, true);
+		refuse_work(lane, work, true);
 		now_us = clock_mono_us();
 	}
 	while (now_us < until_us && (work = next_waiting(lane)) != NULL) {
-		if (!begin(lane, work))
-			refuse(lane, work, false);
+		if (!begin_work(lane, work))
+			refuse_work(lane, work, false);
 		now_us = clock_mono_us();
 	}
 }
@@ -323,7 +323,7 @@ static void look_at_waiting(struct long_lane *lane, uint64_t now_ms)
 	}
 }
 
-static void go_on(struct long_lane *lane, struct long_work *work, uint64_t now_us)
+static void go_on_with_work(struct long_lane *lane, struct long_work *work, uint64_t now_us)
 {
 	struct worker *worker = lane->worker;
 	struct str what = worker->protocol->name(work->rq);
@@ -334,11 +334,11 @@ static void go_on(struct long_lane *lane, struct long_work *work, uint64_t now_u
 		work->rq->carrier->close(work->rq);
 	find_out(work);
 	turn_begin(&worker->turn, now_us);
-	over = slice(lane, work);
+	over = work_slice(lane, work);
 	/* What the end of this one begins, such as the next request of its connection, are turns of their own. */
 	turn_end(&worker->turn, clock_mono_us(), "request", str_is_set(what) ? what : STR(""));
 	if (over)
-		finish(lane, work);
+		finish_work(lane, work);
 }
 
 /* After the events of this wake-up. `owed` is what long requests used and the others have not: while there are others, they
@@ -360,9 +360,9 @@ static void on_after_poll(struct ev_loop *loop, ev_check *watcher, int events)
 	if (lane->owed_us > 0 || lane->count == 0)
 		return;
 	look_at_waiting(lane, now_us / 1000);
-	fill_places(lane);
+	fill_long_places(lane);
 	if ((work = next_work(lane)) != NULL)
-		go_on(lane, work, now_us);
+		go_on_with_work(lane, work, now_us);
 }
 
 static void on_discard(void *arg)
@@ -415,9 +415,9 @@ void long_free(struct worker *worker)
 			work->rq->carrier->close(work->rq); /* one that has not begun is gone with it */
 		if (!begun)
 			continue;
-		while (!slice(lane, work))
+		while (!work_slice(lane, work))
 			continue;
-		finish(lane, work);
+		finish_work(lane, work);
 	}
 	ev_check_stop(worker->loop, &lane->after_poll);
 	service_view_free(&lane->spare);
@@ -446,10 +446,10 @@ static struct long_work *work_new(struct request *rq, long_fn *fn)
 /* Nobody else is being worked on, and the others have had their time: the first slice is now. */
 static void begin_now(struct long_lane *lane, struct long_work *work)
 {
-	if (!begin(lane, work)) {
-		fail(work->rq, 503, STR("out of memory"));
+	if (!begin_work(lane, work)) {
+		fail_request(work->rq, 503, STR("out of memory"));
 	} else {
-		bool over = slice(lane, work);
+		bool over = work_slice(lane, work);
 
 		lane->inline_us = lane->owed_us;
 		if (!over) {
@@ -471,7 +471,7 @@ void long_start(struct request *rq, long_fn *fn)
 		return;
 	}
 	if ((work = work_new(rq, fn)) == NULL) {
-		fail(rq, 503, STR("out of memory"));
+		fail_request(rq, 503, STR("out of memory"));
 		return;
 	}
 	request_park(rq);
@@ -481,7 +481,7 @@ void long_start(struct request *rq, long_fn *fn)
 	}
 	rq->work = work;
 	rq->view = &work->view;
-	append(lane, work);
+	append_work(lane, work);
 	if (now)
 		begin_now(lane, work);
 	else
@@ -500,7 +500,7 @@ void long_abandon(struct request *rq, struct buf *in)
 	output_drop(&rq->output);
 	rq->output.bytes = &work->sink;
 	if (work->fiber == NULL)
-		finish(lane_of(rq), work);
+		finish_work(lane_of(rq), work);
 }
 
 static void refuse_all(struct long_list *list)
@@ -521,9 +521,9 @@ void long_settle(struct worker *worker, uint64_t ms, bool refuse_rest)
 	struct long_work *work;
 
 	while (lane->count > 0 && clock_mono_ms() < until_ms) {
-		fill_places(lane);
+		fill_long_places(lane);
 		if ((work = next_work(lane)) != NULL)
-			go_on(lane, work, clock_mono_us());
+			go_on_with_work(lane, work, clock_mono_us());
 	}
 	if (!refuse_rest)
 		return;

@@ -23,7 +23,7 @@ static unsigned class_of(uint64_t held)
 	return row < HELD_CLASSES ? row : HELD_CLASSES - 1;
 }
 
-static void leave(struct connection *c)
+static void leave_row(struct connection *c)
 {
 	struct held_list *list = &c->worker->held[c->held.row];
 
@@ -40,7 +40,7 @@ static void leave(struct connection *c)
 	c->held.row = 0;
 }
 
-static void join(struct connection *c, unsigned row)
+static void join_row(struct connection *c, unsigned row)
 {
 	struct held_list *list = &c->worker->held[row];
 
@@ -67,15 +67,15 @@ void memory_count(struct connection *c)
 	c->held.bytes = held;
 	if (row == c->held.row && (row == 0 || connection_passed(c) - c->held.progress_at < held / PROGRESS_SHARE))
 		return;
-	leave(c);
-	join(c, row);
+	leave_row(c);
+	join_row(c, row);
 }
 
 void memory_forget(struct connection *c)
 {
 	c->worker->held_bytes -= c->held.bytes;
 	c->held.bytes = 0;
-	leave(c);
+	leave_row(c);
 }
 
 static struct connection *worst(const struct worker *worker, uint64_t now_ms)

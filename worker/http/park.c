@@ -24,7 +24,7 @@ static uint32_t position(const struct parked *parked, uint64_t id)
 	return low;
 }
 
-static bool make_room(struct parked *parked)
+static bool make_room_to_park(struct parked *parked)
 {
 	uint32_t capacity = parked->capacity == 0 ? 16 : parked->capacity * 2;
 	struct request **rows;
@@ -43,7 +43,7 @@ void request_park(struct request *rq)
 	struct parked *parked = &rq->worker->parked;
 
 	rq->id = ++rq->worker->next_request_id;
-	if (!make_room(parked)) {
+	if (!make_room_to_park(parked)) {
 		rq->worker->protocol->fail(rq, 503, STR("out of memory"));
 		return;
 	}
@@ -51,7 +51,7 @@ void request_park(struct request *rq)
 	parked->rows[parked->count++] = rq;
 }
 
-static struct request *find(struct parked *parked, uint64_t id, uint32_t *at_r)
+static struct request *find_parked(struct parked *parked, uint64_t id, uint32_t *at_r)
 {
 	*at_r = position(parked, id);
 	return *at_r < parked->count && parked->rows[*at_r]->id == id ? parked->rows[*at_r] : NULL;
@@ -62,7 +62,7 @@ void park_forget(struct request *rq)
 	struct parked *parked = &rq->worker->parked;
 	uint32_t at;
 
-	if (!rq->parked || find(parked, rq->id, &at) == NULL)
+	if (!rq->parked || find_parked(parked, rq->id, &at) == NULL)
 		return;
 	parked->count--;
 	memmove(&parked->rows[at], &parked->rows[at + 1], (parked->count - at) * sizeof(parked->rows[0]));
@@ -72,7 +72,7 @@ void park_forget(struct request *rq)
 struct request *request_resume(struct worker *worker, uint64_t id)
 {
 	uint32_t at;
-	struct request *rq = find(&worker->parked, id, &at);
+	struct request *rq = find_parked(&worker->parked, id, &at);
 
 	if (rq != NULL && rq->connection != NULL) {
 		rq->carrier->resume(rq);
