@@ -44,8 +44,8 @@ static int open_spare(void)
 	return open("/dev/null", O_RDONLY | O_CLOEXEC);
 }
 
-/* 503 at once, without a connection of ours: there is a descriptor only for this moment. What the client has sent is read,
- * so that closing does not take the answer away from it. */
+/* Answers 503 at once, without a connection of ours: there is a descriptor only for this moment.
+ * What the client has sent is read, so that closing does not take the answer away from it. */
 static void refuse_now(int fd)
 {
 	char request[4096];
@@ -60,8 +60,8 @@ static void refuse_now(int fd)
 	metric_add(METRIC_HTTP_REFUSED, 1);
 }
 
-/* Out of descriptors, which the kernel says before it looks into the queue: give the spare one up, take the connection,
- * refuse it. 0, or the errno of this second try. */
+/* Descriptors have run out, which the kernel says before it looks into the queue: gives the spare
+ * one up, takes the connection and refuses it. Returns 0, or the errno of this second try. */
 static int shed(struct accept_set *set, int listen_fd)
 {
 	int fd, err = 0;
@@ -86,7 +86,8 @@ static void on_pause_over(struct ev_loop *loop, ev_timer *timer, int events)
 	accept_refresh(worker);
 }
 
-/* Nothing can be accepted now: the queue stays readable, and looking at it again and again would be all we do. */
+/* Nothing can be accepted now. The queue stays readable, so a watcher that stays on would fire
+ * again and again; the timer looks at the queue a little later instead. */
 static void pause_accepting(struct worker *worker)
 {
 	struct accept_set *set = worker->accept;
@@ -120,7 +121,7 @@ static bool is_short(int err)
 	return err == EMFILE || err == ENFILE || err == ENOBUFS || err == ENOMEM;
 }
 
-/* 0, or an errno: nothing more to take now. */
+/* Returns 0, or the errno that says why nothing more can be taken now. */
 static int accept_one(struct worker *worker, int listen_fd)
 {
 	struct sockaddr_storage peer = { .ss_family = AF_UNSPEC };
@@ -159,9 +160,10 @@ static void start(struct worker *worker, unsigned n)
 
 	if (set->started[n] || fd < 0)
 		return;
-	/* Accepted sockets inherit it: no call for each of them. A local socket has none. */
+	/* Accepted sockets inherit the option, which saves a call for each. A local socket has
+	 * none. */
 	(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
-	/* Siblings may be quicker: the queue can be empty after all. */
+	/* Siblings may be quicker, so the queue can be empty by the time we accept. */
 	(void)fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
 	ev_io_init(&set->watchers[n], on_connection, fd, EV_READ);
 	set->watchers[n].data = worker;

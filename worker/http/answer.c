@@ -189,7 +189,7 @@ static void count_status(int status)
 		metric_add(METRIC_HTTP_4XX, 1);
 }
 
-/* Everything up to the blank line. False: no memory. */
+/* Puts everything up to the blank line. Returns false when there is no memory. */
 static bool put_head(struct request *rq, struct answer *answer)
 {
 	const struct status *status = status_of(answer->status);
@@ -221,7 +221,8 @@ static bool put_head(struct request *rq, struct answer *answer)
 	return true;
 }
 
-/* The head, and the line before the chunk that the body is. False: there is none to follow. */
+/* Puts the head, and the line before the chunk that the body is. Returns false when no body is to
+ * follow. */
 static bool answer_begin_body(struct request *rq, struct answer *answer, size_t length)
 {
 	answer->length = length;
@@ -247,7 +248,8 @@ void answer_put(struct request *rq, struct answer *answer, struct str body)
 	buf_str(rq->output.bytes, end_of_body(answer));
 }
 
-/* b stays where it is; what comes behind it goes into the arena. False: no memory for that. */
+/* b stays where it is; what comes behind it goes into the arena. Returns false when there is no
+ * memory for that. */
 static bool borrow(struct request *rq, struct str b, struct str c, struct str end)
 {
 	char *tail = arena_alloc(&rq->arena, c.n + end.n + 1);
@@ -297,7 +299,7 @@ void answer_preflight(struct request *rq)
 		answer_put(rq, &refused, STR("Invalid CORS request"));
 }
 
-/* A header line; unset: no memory. */
+/* Returns a header line, or unset when there is no memory. */
 static struct str location(struct request *rq, struct str context)
 {
 	struct str query = str_is_set(rq->query) ? rq->query : STR(""), mark = str_is_set(rq->query) ? STR("?") : STR("");

@@ -20,7 +20,7 @@
 struct buf;
 struct request;
 
-/* From here on a text is not copied behind its head but written from where it lies. */
+/* A text of this size or more is not copied behind its head but written from where it lies. */
 #define ANSWER_LONG (16U * 1024U)
 
 /* Which of the headers for browsers it has: the origins that may read it (cors.h), the scripts it
@@ -44,26 +44,26 @@ struct answer {
 	struct str headers;     /* further ones, each with its line end */
 };
 
-/* Head, and a body that is copied. */
+/* Puts the head and a body, which is copied. */
 void answer_put(struct request *rq, struct answer *answer, struct str body);
 /* The body is a, b and c, one after the other. a and c are copied; b is borrowed from ANSWER_LONG
  * on: it stays as it is until the handler returns or pauses. */
 void answer_parts(struct request *rq, struct answer *answer, struct str a, struct str b, struct str c);
-/* The same; b is given away. Leaves *b empty, or as it is when there is no body to send. */
+/* The same, but b is given away. Leaves *b empty, or as it is when there is no body to send. */
 void answer_give(struct request *rq, struct answer *answer, struct str a, struct buf *b, struct str c);
 
 const char *answer_reason(int status);
 
 /* An HTML page; 405 says which methods there are. */
 void answer_page(struct request *rq, int status);
-/* 302 from the context path, which a page with relative links cannot stand at, to the same with a
- * slash and the query. */
+/* Answers 302 from the context path to the same with a slash and the query: relative links of a
+ * page that stands at the context path itself would lead to the wrong place. */
 void answer_redirect(struct request *rq, struct str context);
-/* 200 to OPTIONS: no body, the methods in Allow; to "OPTIONS *" all of them. */
+/* Answers OPTIONS with 200, no body and the methods in Allow; "OPTIONS *" is told all of them. */
 void answer_options(struct request *rq, struct str methods);
-/* 200 with what was asked for, or 403 "Invalid CORS request": cors.h. */
+/* Answers 200 with what was asked for, or 403 "Invalid CORS request": cors.h. */
 void answer_preflight(struct request *rq);
-/* For a request that never became one: an HTML page with "Connection: close". */
+/* Answers bytes that never became a request, with an HTML page and "Connection: close". */
 void answer_refuse(struct buf *out, int status);
 
 #endif

@@ -19,7 +19,8 @@ static enum chunked_verdict bad(struct chunked *ch, int status)
 	return CHUNKED_BAD;
 }
 
-/* One line without its CR LF. DONE: *line_n_r is valid and `in` stands behind it. */
+/* Finds one line, without its CR LF. When it returns DONE, *line_n_r is valid and `in` stands
+ * behind the line. */
 static enum chunked_verdict take_line(struct chunked *ch, const char *data, size_t n, size_t *line_n_r)
 {
 	const char *line = data + ch->in;
@@ -99,7 +100,7 @@ static enum chunked_verdict data_end(struct chunked *ch, const char *data, size_
 	return CHUNKED_DONE;
 }
 
-/* One line; DONE and *end_r at the empty one. */
+/* Reads one line of the trailer over. The empty line, at which *end_r is set, ends the body. */
 static enum chunked_verdict trailer(struct chunked *ch, const char *data, size_t n, bool *end_r)
 {
 	const char *line = data + ch->in;

@@ -3,8 +3,8 @@
  *
  * Strict: sizes are hex digits without sign or blank, every line ends in CR LF, data is followed by
  * CR LF (the parser library does not look). Extensions and trailers are read over, within limits; a
- * trailer line must be one that a head may have. The decoded bytes are moved to the front of the body; goes on
- * where it stopped. */
+ * trailer line must be one that a head may have. The decoded bytes are moved to the front of the
+ * body. Each call goes on where the last one stopped. */
 #ifndef WORKER_HTTP_CHUNKED_H
 #define WORKER_HTTP_CHUNKED_H
 
@@ -28,9 +28,10 @@ struct chunked {
 
 enum chunked_verdict { CHUNKED_MORE, CHUNKED_DONE, CHUNKED_BAD };
 
-/* start: where the body begins. */
+/* The body begins at start. */
 void chunked_begin(struct chunked *ch, size_t start);
-/* data, n: the request from its first byte. Once done, the body is [start, out) and the request ends at in. */
+/* data and n are the request from its first byte. Once it returns DONE, the body is [start, out)
+ * and the request ends at in. */
 enum chunked_verdict chunked_feed(struct chunked *ch, char *data, size_t n, uint64_t max_body);
 
 #endif

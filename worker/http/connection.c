@@ -91,7 +91,7 @@ static void unlink_from(struct connection *c)
 	count(c->worker, -1);
 }
 
-/* The texts of a parked request are in the input: a work that goes on takes both. */
+/* The texts of a parked request are in the input, so a long work that goes on takes both over. */
 static void forget_request(struct connection *c)
 {
 	struct request *rq = connection_state_unpark(c);
@@ -178,13 +178,14 @@ static enum connection_phase phase_of(const struct connection *c)
 	return c->served == 0 ? PHASE_FIRST : PHASE_IDLE;
 }
 
-/* Bytes since the deadline was set. */
+/* Returns how many bytes have passed since the deadline was set. */
 static uint64_t moved(const struct connection *c)
 {
 	return connection_passed(c) - c->phase_passed;
 }
 
-/* A later deadline leaves the timer alone: it finds out when it fires. */
+/* A later deadline leaves the timer as it is: on_connection_timer() finds it too early and starts
+ * it anew. That costs a busy connection no call for each request. */
 static void set_deadline(struct connection *c)
 {
 	enum connection_phase phase = phase_of(c);
@@ -235,7 +236,7 @@ static void on_connection_timer(struct ev_loop *loop, ev_timer *timer, int event
 	(void)events;
 	if (c->deadline_ms == 0)
 		return;
-	/* This process was not there when the time was over: what came meanwhile is read before the
+	/* This process stood still when the time was over. What came meanwhile is read before the
 	 * client is blamed. */
 	if (now_ms > c->deadline_ms + STOOD_STILL_MS)
 		c->deadline_ms = now_ms + GRACE_MS;
@@ -255,7 +256,7 @@ static void watch(struct connection *c, ev_io *watcher, bool on)
 		ev_io_stop(c->worker->loop, watcher);
 }
 
-/* The last answer is with the kernel. */
+/* Is called when the last answer is with the kernel. */
 static void end_after_last_answer(struct connection *c)
 {
 	if (!c->linger || shutdown(c->fd, SHUT_WR) < 0) {
@@ -283,13 +284,14 @@ static void cut_off(struct connection *c)
 	connection_step(c);
 }
 
-/* Nothing of a request has come, nothing waits to be written. */
+/* Nothing of a request has come, and nothing waits to be written. */
 static bool is_idle(const struct connection *c)
 {
 	return c->state == CONNECTION_OPEN && c->input.own.len == 0 && !sender_is_pending(&c->sender);
 }
 
-/* Looks for what comes next. unread: the input has not been looked at to its end. */
+/* Sets the watchers for what comes next. unread says that the input was not looked at to its end:
+ * then the writer, which is ready at once, gives this connection its next turn. */
 static void wait_for_more(struct connection *c, bool unread)
 {
 	bool pending = sender_is_pending(&c->sender);
@@ -300,7 +302,7 @@ static void wait_for_more(struct connection *c, bool unread)
 	set_deadline(c);
 }
 
-/* Everything that can be done now, then wait for what comes next. May free the connection. */
+/* Does everything that can be done now, then waits for what comes next. May free the connection. */
 static void connection_step(struct connection *c)
 {
 	bool unread = true; /* nobody looks at the input when the rest of an answer goes out only now */
@@ -333,7 +335,7 @@ static void connection_step(struct connection *c)
 		wait_for_more(c, unread);
 }
 
-/* Reads and forgets; not for ever. */
+/* Reads and forgets, up to LINGER_BYTES. */
 static void drain_lingering(struct connection *c)
 {
 	ssize_t n = input_receive(&c->input, c->fd);
@@ -389,14 +391,14 @@ static struct connection *connection_new(struct worker *worker, int fd)
 	return c;
 }
 
-/* The answer is made: nothing is read, it goes out and the connection ends. */
+/* The answer is made already: nothing is read, the answer goes out and the connection ends. */
 static void refuse_connection(struct connection *c)
 {
 	connection_state_refused(c);
 	connection_step(c);
 }
 
-/* In the words of the protocol, as the limits of requests are. */
+/* Refuses in the words of the protocol, as the limits of requests do. */
 static void refuse_source(struct connection *c)
 {
 	struct worker *worker = c->worker;
@@ -407,7 +409,7 @@ static void refuse_source(struct connection *c)
 	refuse_connection(c);
 }
 
-/* peer NULL: a unix socket; its address is all zero. */
+/* peer is NULL for a unix socket, whose address is all zero. */
 static void set_source(struct connection *c, const struct sockaddr_storage *peer)
 {
 	if (peer != NULL)
@@ -425,7 +427,7 @@ void connection_open(struct worker *worker, int fd, const struct sockaddr_storag
 	set_source(c, peer);
 	switch (source_limit_open(worker, c->source, &c->mark)) {
 	case SOURCE_ADMIT:
-		/* The first request is mostly there already. */
+		/* The first request is mostly there already, which saves a wake-up. */
 		readable(c);
 		break;
 	case SOURCE_REFUSE:
@@ -534,8 +536,8 @@ void connection_stop_all(struct worker *worker)
 
 	for (c = worker->connections; c != NULL; c = next) {
 		next = c->next;
-		/* What has arrived is answered, with "Connection: close"; what has not will be
-		 * tried elsewhere. */
+		/* A request that has arrived is answered, with "Connection: close". One that has
+		 * not will be tried elsewhere. */
 		if (is_idle(c))
 			readable(c);
 	}
@@ -553,7 +555,7 @@ void connection_close_all(struct worker *worker)
 	}
 }
 
-/* The timers stay: they find out when they fire. */
+/* The timers stay as they are: each finds the later deadline when it fires. */
 void connection_postpone_all(struct worker *worker, uint64_t ms)
 {
 	for (struct connection *c = worker->connections; c != NULL; c = c->next) {

@@ -29,16 +29,16 @@ struct worker;
 int connection_pool_new(struct worker *worker) MUST_CHECK;
 void connection_pool_free(struct worker *worker);
 
-/* Take the descriptor over, whatever happens. peer NULL: a local socket. */
+/* These take the descriptor over, whatever happens. peer is NULL for a local socket. */
 void connection_open(struct worker *worker, int fd, const struct sockaddr_storage *peer);
-/* http.connections is reached: 503, "Connection: close". */
+/* Answers 503 and "Connection: close", because http.connections is reached. */
 void connection_refuse(struct worker *worker, int fd);
 
 /* Closes the idle ones; the others end after their answer. worker->stopping must be set; the loop
  * ends with the last one. */
 void connection_stop_all(struct worker *worker);
 void connection_close_all(struct worker *worker);
-/* The worker stood still for so long: nobody is late because of that. */
+/* The worker stood still for so long; nobody shall be late because of that. */
 void connection_postpone_all(struct worker *worker, uint64_t ms);
 
 #endif

@@ -92,21 +92,23 @@ struct connection_rest {
 
 /* ---- transitions: connection_state.c ------------------------------------------------ */
 
-/* A request has come; the count of them. */
+/* A request has come. Returns how many have. */
 uint32_t connection_state_begin(struct connection *c);
 /* It is answered later, and the connection owns it until then. */
 void connection_state_park(struct connection *c, struct request *rq);
-/* Its answer is made; the request is the caller's. stays: the connection may have another one. */
+/* Its answer is made; the request is the caller's. stays says that the connection may have another
+ * one. */
 void connection_state_answered(struct connection *c, bool stays);
 /* The last answer is made, and not all of the input was read. */
 void connection_state_refused(struct connection *c);
-/* Bytes behind the last request are left; counts if that has ended the connection. */
+/* Bytes behind the last request are left, which matters if that request has ended the
+ * connection. */
 void connection_state_unread(struct connection *c);
 /* The last answer is sent. */
 void connection_state_lingers(struct connection *c);
-/* The parked request, which is the caller's from now on; NULL: there is none. */
+/* Returns the parked request, which is the caller's from now on, or NULL when there is none. */
 struct request *connection_state_unpark(struct connection *c);
-/* As another worker left it. */
+/* Puts the connection into the state in which another worker left it. */
 void connection_state_adopt(struct connection *c, const struct connection_rest *rest);
 
 /* ---- reading ---------------------------------------------------------------------- */
@@ -123,7 +125,8 @@ static inline uint64_t connection_passed(const struct connection *c)
 	return c->input.received + c->sender.sent;
 }
 
-/* Takes the descriptor and the buffers over, and answers what can be answered. connection.c */
+/* Takes the descriptor and the buffers over, and answers what can be answered. Is in
+ * connection.c. */
 void connection_adopt(struct worker *worker, int fd, struct connection_rest *rest);
 
 #endif

@@ -47,7 +47,7 @@ void exchange_finish(struct connection *c, struct request *rq, uint64_t now_us)
 	request_give_back(&c->worker->pool->request, rq);
 }
 
-/* Returns when it was over (clock_mono_us()). */
+/* Returns the time at which it was over (clock_mono_us()). */
 static uint64_t handle(struct connection *c, struct request *rq)
 {
 	const struct protocol *protocol = c->worker->protocol;
@@ -69,7 +69,8 @@ static uint64_t handle(struct connection *c, struct request *rq)
 	return now_us;
 }
 
-/* Returns when it was over (clock_mono_us()), 0: it was not looked at. */
+/* Returns the time at which it was over (clock_mono_us()), or 0 when the request was refused
+ * unread. */
 static uint64_t answer(struct connection *c, const struct input_request *next)
 {
 	struct request **spare = &c->worker->pool->request, *rq = request_new(spare);
@@ -89,7 +90,7 @@ static uint64_t answer(struct connection *c, const struct input_request *next)
 	}
 	rq->body = next->body;
 	now_us = handle(c, rq);
-	/* A long request may have its answer and still be at its end. */
+	/* A long request may have its answer while its handler has not returned yet. */
 	if (rq->parked && (!rq->answered || rq->work != NULL))
 		connection_state_park(c, rq);
 	else
@@ -99,8 +100,8 @@ static uint64_t answer(struct connection *c, const struct input_request *next)
 
 /* ---- all that are there ------------------------------------------------------------- */
 
-/* True: go on with the next request. After a number of them, or some time, the other connections
- * have their turn, however much this one has sent ahead. */
+/* Says whether the next request may follow. After a number of them, or some time, the other
+ * connections have their turn, however much this one has sent ahead. */
 static bool may_go_on(const struct connection *c, unsigned answers, uint64_t us)
 {
 	const struct sender *sender = &c->sender;

@@ -5,7 +5,8 @@
 
 #include "worker/http/parser_library.h"
 
-/* Methods that both libraries know and nobody here does are METHOD_OTHER; llhttp knows more, of other protocols. */
+/* Methods that both libraries know and nobody here does are METHOD_OTHER. llhttp also knows methods
+ * of other protocols; those are beyond the end of this table. */
 static const enum method methods[] = {
 	[HTTP_DELETE] = METHOD_DELETE,
 	[HTTP_GET] = METHOD_GET,
@@ -63,8 +64,8 @@ static void show(parser_state *parser, const char *data, size_t n)
 	parser_feed(parser, &callbacks, data, n);
 }
 
-/* In a path the library would only look for bytes that the strict check refuses; and llhttp for those over 0x7f too, which
- * clients send. */
+/* The library is not shown the path: it would only look for bytes that the strict check refuses,
+ * and llhttp also for those over 0x7f, which clients do send. */
 static void show_request_line(parser_state *parser, const char *head, const struct head_check *hc, size_t line)
 {
 	const char *target = head + hc->target.at, *rest = target + hc->target.n;
@@ -73,7 +74,7 @@ static void show_request_line(parser_state *parser, const char *head, const stru
 	show(parser, rest, line - (size_t)(rest - head));
 }
 
-/* After something it refuses the library takes no more. */
+/* Once the library has refused something it takes no more, so what follows need not be left out. */
 static void show_lines(parser_state *parser, const char *head, const struct head_check *hc)
 {
 	size_t line = hc->target.at + hc->target.n + STR(" HTTP/1.1\r\n").n;

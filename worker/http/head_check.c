@@ -65,7 +65,8 @@ static bool control_byte(unsigned char c)
 	return (c < ' ' && c != '\t') || c == 0x7f;
 }
 
-/* Any byte under `low`, or DEL? Eight at a time; exact only when it says no. */
+/* Says whether any of eight bytes is under `low`, or DEL. Only a no is exact: a borrow may run from
+ * one byte into the next. */
 static bool maybe_under(uint64_t word, unsigned char low)
 {
 	const uint64_t ones = 0x0101010101010101ULL, high = 0x8080808080808080ULL;
@@ -157,7 +158,8 @@ static bool known_value(struct head_check *hc, enum head_name name, struct str v
 	}
 }
 
-/* The table is in order of length, and few have length and first letter of another: a short walk. */
+/* The table is in order of length, and few names share length and first letter, so the walk is
+ * short. */
 static int known_name(struct str name)
 {
 	for (int i = 0; i < HEAD_NAMES && known[i].name.n <= name.n; i++) {
@@ -167,7 +169,8 @@ static int known_name(struct str name)
 	return -1;
 }
 
-/* No colon; or an empty name, a folded line, a blank before the colon: none is a token. */
+/* Besides a line without a colon this refuses an empty name, a folded line and a blank before the
+ * colon, because in each the bytes before the colon are no token. */
 const char *head_check_colon(const char *line, size_t n)
 {
 	size_t name = 0;
@@ -179,7 +182,8 @@ const char *head_check_colon(const char *line, size_t n)
 	return has_control(line + name + 1, n - name - 1, false) ? NULL : line + name;
 }
 
-/* What only begins like Transfer-Encoding is refused: others may read it as that, http_parser among them. */
+/* A name that only begins like Transfer-Encoding is refused: others may read it as that,
+ * http_parser among them. */
 static bool is_near_framing(struct str name)
 {
 	const struct str *near = &known[HEAD_TRANSFER_ENCODING].name;

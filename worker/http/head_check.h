@@ -4,12 +4,15 @@
  * The parser library lets through what proxies in front read differently (bare LF, folded lines, a
  * blank before the colon, two Hosts, HTTP/0.9). Here every line ends in CR LF, names are tokens,
  * values hold no control bytes, there is exactly one Host for 1.1 and at most one for 1.0, and the
- * length of the body is said once or not at all. What is refused here is answered and the connection ends.
+ * length of the body is said once or not at all. What is refused here is answered and the
+ * connection ends.
  *
- * The library is then only shown the lines it acts upon; in the others it would look for what is refused here.
+ * The library is then only shown the lines it acts upon; in the others it would look for what is
+ * refused here.
  *
- * Fed with everything received of the request so far; goes on where it stopped. All positions are
- * relative to the first byte of the request, so that the caller may move its buffer between calls. */
+ * It is fed with everything received of the request so far, and goes on where it stopped. All
+ * positions are relative to the first byte of the request, so that the caller may move its buffer
+ * between calls. */
 #ifndef WORKER_HTTP_HEAD_CHECK_H
 #define WORKER_HTTP_HEAD_CHECK_H
 
@@ -25,7 +28,8 @@ struct head_limits {
 	uint32_t headers;    /* count: 431 */
 };
 
-/* The headers somebody reads; of equal names the first counts. */
+/* The headers that somebody reads, in the order of their lengths; of equal names the first
+ * counts. */
 enum head_name {
 	HEAD_HOST,
 	HEAD_ACCEPT,
@@ -70,14 +74,15 @@ struct head_check {
 enum head_verdict { HEAD_MORE, HEAD_DONE, HEAD_BAD };
 
 void head_check_reset(struct head_check *hc);
-/* Old clients send an empty line behind a body: before a request line it is nothing (RFC 9112, 2.2), HEAD_EMPTY_MAX times, and
- * nothing else is. Returns how many bytes the caller takes away from the front; before each feed. */
+/* Old clients send an empty line behind a body. Before a request line such lines are left out
+ * (RFC 9112, 2.2), HEAD_EMPTY_MAX of them and nothing else. Is called before each feed. Returns how
+ * many bytes the caller takes away from the front. */
 size_t head_check_skip(struct head_check *hc, const char *data, size_t n);
 enum head_verdict head_check_feed(struct head_check *hc, const char *data, size_t n, const struct head_limits *limits);
-/* The colon of a header or trailer line (without its CR LF); NULL when the name is not a token or the value has
- * a control byte. */
+/* Finds the colon of a header or trailer line (without its CR LF). Returns NULL when the name is
+ * not a token or the value has a control byte. */
 const char *head_check_colon(const char *line, size_t n);
-/* Unset when the header is absent. */
+/* Returns unset when the header is absent. */
 struct str head_check_value(const struct head_check *hc, const char *data, enum head_name name);
 
 #endif

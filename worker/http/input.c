@@ -38,8 +38,8 @@ static struct buf *current(struct input *in)
 
 /* ---- receiving ------------------------------------------------------------------- */
 
-/* How much to make room for: the rest of a body, but no more than a client has earned by
- * sending. */
+/* Returns how much to make room for: the rest of a body, but at most READ_BYTES at a time, so that
+ * a client which only announces a large body takes no memory for it. */
 static size_t wanted(const struct input *in)
 {
 	uint64_t whole = in->head_done && !in->head.chunked ? in->head.length + in->head.content_length : 0;
@@ -232,8 +232,8 @@ bool input_has_begun(const struct input *in)
 
 /* ---- for another worker ---------------------------------------------------------- */
 
-/* A request whose chunked body is decoded in part: the decoded bytes as one chunk, then where the
- * decoder stands, then what it has not seen. */
+/* Writes a request whose chunked body is decoded in part: the decoded bytes as one chunk, then what
+ * brings another decoder to where ours stands, then the bytes it has not seen. */
 static void chunked_as_sent(const struct input *in, struct buf *b)
 {
 	const struct chunked *ch = &in->chunked;
@@ -254,7 +254,7 @@ static void chunked_as_sent(const struct input *in, struct buf *b)
 	buf_put(b, data + ch->in, n - ch->in);
 }
 
-/* With the empty lines before it, which the receiver is to count too. */
+/* The empty lines before the request go too, because the receiver is to count them. */
 void input_as_sent(const struct input *in, struct buf *bytes)
 {
 	for (unsigned i = 0; i < in->head.empty; i++)

@@ -33,7 +33,8 @@ struct input {
 	uint64_t received; /* bytes, ever */
 };
 
-/* MORE: no whole request is there; BAD: it is refused with `status`, and the connection ends. */
+/* MORE says that no whole request is there; BAD, that it is refused with `status` and the
+ * connection ends. */
 enum input_verdict { INPUT_MORE, INPUT_REQUEST, INPUT_BAD };
 
 struct input_request {
@@ -45,19 +46,20 @@ struct input_request {
 };
 
 void input_init(struct input *in, struct buf *shared);
-/* What another worker has read for this connection (migrate.h). Leaves *bytes empty. */
+/* Takes over what another worker has read for this connection (migrate.h). Leaves *bytes empty. */
 void input_adopt(struct input *in, struct buf *bytes);
 void input_free(struct input *in);
 
-/* Reads once. Returns the bytes read; 0: nothing is there yet; -1: the end, or broken. */
+/* Reads once. Returns the number of bytes read, 0 when nothing is there yet, and -1 at the end, or
+ * when the socket or memory failed. */
 ssize_t input_receive(struct input *in, int fd);
-/* The next request that is whole, within http.head, http.line, http.headers and http.body. */
+/* Finds the next request that is whole, within http.head, http.line, http.headers and http.body. */
 enum input_verdict input_next(struct input *in, const struct config *config, struct input_request *next_r);
 void input_pass(struct input *in, const struct input_request *request);
 /* Something that no call has looked at is left. */
 bool input_is_left(const struct input *in);
 
-/* The turn is over; drop: nothing that is left will be read. */
+/* The turn is over. drop says that nothing of what is left will be read. */
 void input_keep_rest(struct input *in, bool drop);
 /* The same while a parked request has views into the buffer, which becomes the connection's as it
  * is. */
@@ -67,10 +69,11 @@ void input_reset(struct input *in);
 /* Forgets what has just been received into the shared buffer. */
 void input_forget_received(struct input *in);
 
-/* Something of a request has come. The first half of an empty line is none yet: who sends such
- * lines byte by byte gains no time. */
+/* Something of a request has come. The first half of an empty line is not counted, so that a client
+ * which sends such lines byte by byte gains no time. */
 bool input_has_begun(const struct input *in);
-/* What was received of the next request, as it could have come, for another worker. */
+/* Writes what was received of the next request, in a form in which it could have come, for another
+ * worker. */
 void input_as_sent(const struct input *in, struct buf *bytes);
 
 #endif

@@ -115,7 +115,7 @@ static void work_free(struct long_lane *lane, struct long_work *work)
 
 /* ---- one slice ------------------------------------------------------------------- */
 
-/* In the words of the protocol. */
+/* Answers in the words of the protocol. */
 static void fail_request(struct request *rq, int status, struct str why)
 {
 	rq->worker->protocol->fail(rq, status, why);
@@ -147,12 +147,14 @@ static void count_held(struct long_lane *lane, struct long_work *work)
 	work->held_bytes = held;
 }
 
-/* True: it has returned. What it has borrowed for its answer may go with the next slice, so it is sent now. */
+/* Gives the work one slice. Returns true when its function has returned. What it has borrowed for
+ * its answer may change in the next slice, so it is sent now. */
 static bool work_slice(struct long_lane *lane, struct long_work *work)
 {
 	uint64_t before_us = clock_mono_us();
-	bool over = fiber_run(work->fiber, LONG_SLICE_US, work->gone);
+	bool over;
 
+	over = fiber_run(work->fiber, LONG_SLICE_US, work->gone);
 	if (!work->gone)
 		work->rq->carrier->take(work->rq);
 	count_held(lane, work);
@@ -164,7 +166,7 @@ static bool work_slice(struct long_lane *lane, struct long_work *work)
 	return over;
 }
 
-/* It is done with; the request goes on without it. */
+/* The work is done with; its request goes on without it. */
 static void part(struct long_lane *lane, struct long_work *work)
 {
 	unlink_work(lane, work);
@@ -221,7 +223,7 @@ static bool begin_work(struct long_lane *lane, struct long_work *work)
 	return true;
 }
 
-/* One that has not begun. */
+/* Refuses a work that has not begun. */
 static void refuse_work(struct long_lane *lane, struct long_work *work, bool late)
 {
 	find_out(work);
@@ -233,7 +235,7 @@ static void refuse_work(struct long_lane *lane, struct long_work *work, bool lat
 	finish_work(lane, work);
 }
 
-/* Who has waited too long, oldest first; NULL: nobody. */
+/* Returns who has waited too long, the oldest first, or NULL when nobody has. */
 static struct long_work *next_late(const struct long_lane *lane, uint64_t now_ms)
 {
 	struct long_work *work = lane->aside.first != NULL ? lane->aside.first : lane->waiting.first;
@@ -241,7 +243,7 @@ static struct long_work *next_late(const struct long_lane *lane, uint64_t now_ms
 	return work != NULL && now_ms - work->since_ms >= lane->worker->proc->config.http_long_wait_ms ? work : NULL;
 }
 
-/* Who has waited longest of those who may have a place; NULL: nobody. */
+/* Returns who has waited longest of those who may have a place, or NULL when nobody may. */
 static struct long_work *next_waiting(struct long_lane *lane)
 {
 	struct long_work *aside = lane->aside.first, *work;
@@ -255,7 +257,8 @@ static struct long_work *next_waiting(struct long_lane *lane)
 
 		if (!is_full && has_place(lane, work))
 			return work;
-		/* Two sources have their half, and a place is free: http.long_requests is smaller than it was. */
+		/* Two sources have their half and yet a place is free. That is so for a while after
+		 * http.long_requests was made smaller. */
 		if (!is_full && aside != NULL)
 			return NULL;
 		leave_list(lane, work);
@@ -282,8 +285,9 @@ static void fill_long_places(struct long_lane *lane)
 	}
 }
 
-/* The one behind the last: each has a slice in turn. While all together hold more than http.memory only the oldest goes on, until
- * it gives back what it holds. */
+/* Returns the one behind the last that had a slice, so that each has one in turn. While all
+ * together hold more than http.memory only the oldest goes on, until it gives back what it
+ * holds. */
 static struct long_work *next_work(const struct long_lane *lane)
 {
 	uint64_t most = lane->worker->proc->config.http_memory_bytes;
@@ -306,7 +310,8 @@ static bool has_left(struct long_work *work, uint64_t now_ms)
 	return work->rq->carrier->has_left(work->rq);
 }
 
-/* Of those that wait some at a time: who has left needs no place, and others its connection. */
+/* Looks at some of those that wait, a few each time. A client that has left needs no place, and its
+ * connection is wanted by others. */
 static void look_at_waiting(struct long_lane *lane, uint64_t now_ms)
 {
 	for (unsigned n = 0; n < LOOKS; n++) {
@@ -341,8 +346,8 @@ static void go_on_with_work(struct long_lane *lane, struct long_work *work, uint
 		finish_work(lane, work);
 }
 
-/* After the events of this wake-up. `owed` is what long requests used and the others have not: while there are others, they
- * have as much first. */
+/* Runs after the events of this wake-up. `owed` is the time that long requests have used and the
+ * others have not had yet: while there are others, they have as much first. */
 static void on_after_poll(struct ev_loop *loop, ev_check *watcher, int events)
 {
 	struct long_lane *lane = watcher->data;
@@ -393,7 +398,7 @@ void long_init(struct worker *worker)
 	discard_on(on_discard, lane);
 }
 
-/* NULL: there is none. */
+/* Returns NULL when there is none. */
 static struct long_work *first_of(const struct long_lane *lane)
 {
 	const struct long_list *list = lane->active.first != NULL ? &lane->active : &lane->aside;
@@ -443,7 +448,7 @@ static struct long_work *work_new(struct request *rq, long_fn *fn)
 	return work;
 }
 
-/* Nobody else is being worked on, and the others have had their time: the first slice is now. */
+/* Nothing else is being worked on and the others have had their time, so the first slice is now. */
 static void begin_now(struct long_lane *lane, struct long_work *work)
 {
 	if (!begin_work(lane, work)) {

@@ -24,7 +24,7 @@ static unsigned quality_of(struct str params)
 	return q >= 1 ? 1000 : q > 0 ? (unsigned)(q * 1000) : 0; /* "nan" is neither */
 }
 
-/* Takes the next element of an Accept value; false at the end. */
+/* Takes the next element of an Accept value. Returns false at the end. */
 static bool next_media(struct str *rest, struct media *media_r)
 {
 	const char *comma, *semicolon;
@@ -59,7 +59,7 @@ bool media_is_json(struct str type)
 	        str_ieq(str_make(type.p + type.n - plus.n, plus.n), plus));
 }
 
-/* Fit to be written back: token / token, no wildcard. */
+/* Says whether the type is fit to be written back: token / token, no wildcard. */
 static bool is_concrete(struct str type)
 {
 	unsigned slashes = 0;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* media.h - the media types that a client accepts (the value of its Accept header), as the framework of 1.4.8 reads them
- * (specification 1.1): an absent or empty value and the only star-slash-star accept anything. */
+/* media.h - the media types that a client accepts (the value of its Accept header), as the
+ * framework of 1.4.8 reads them (specification 1.1): an absent value, an empty one and one that is
+ * nothing but star-slash-star accept anything. */
 #ifndef WORKER_HTTP_MEDIA_H
 #define WORKER_HTTP_MEDIA_H
 
@@ -8,13 +9,14 @@
 
 #include "shared/base/str.h"
 
-/* The type without wildcards that has the highest quality, the first of equals; `otherwise` when there is none, or anything is
- * accepted. A view into accept; fit to be written back. */
+/* Returns the type without wildcards that has the highest quality, the first of equals, or
+ * `otherwise` when there is none or anything is accepted. It is a view into accept, fit to be
+ * written back. */
 struct str media_concrete(struct str accept, struct str otherwise);
-/* application/json, or anything under application that ends in +json. */
+/* True for application/json and anything under application that ends in +json. */
 bool media_is_json(struct str type);
 bool media_accepts_json(struct str accept);
-/* Named by the client: anything is not enough. */
+/* True only if the client names it; that it accepts anything is not enough. */
 bool media_accepts_html(struct str accept);
 
 #endif

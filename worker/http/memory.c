@@ -15,7 +15,7 @@
 #define CROWD 1024U             /* connections, about 1 KB each */
 #define PROGRESS_SHARE 16U      /* of what is held */
 
-/* 0: not to blame. */
+/* Returns 0 for a connection that is not to blame. */
 static unsigned class_of(uint64_t held)
 {
 	unsigned row = held <= HELD_FREE ? 0 : 64U - (unsigned)__builtin_clzll((held - 1) / HELD_FREE);
@@ -138,7 +138,8 @@ void memory_make_room(struct connection *c)
 		return;
 	now_ms = clock_mono_ms();
 	while (worker->held_bytes > limit) {
-		/* What is more than all may have would not fit if everybody else went. */
+		/* A connection that holds more than all may have together would not fit even if
+		 * everybody else went, so it goes itself. */
 		hog = c->held.row != 0 && c->held.bytes > limit ? c : worst(worker, now_ms);
 		if (hog == NULL)
 			return;

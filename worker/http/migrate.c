@@ -57,7 +57,7 @@ union control {
 	char room[CMSG_SPACE(sizeof(int))];
 };
 
-/* passed_fd -1: none. */
+/* passed_fd is -1 when no descriptor goes with it. */
 static bool send_head(int fd, const struct migrate_head *head, int passed_fd)
 {
 	union control control = { .room = { 0 } };
@@ -159,7 +159,7 @@ static bool receive_bytes(int fd, struct buf *b, uint64_t n)
 	return true;
 }
 
-/* False: the stream is broken. */
+/* Returns false when the stream is broken. */
 static bool receive_one(struct worker *worker, int fd, const struct migrate_head *head, int passed_fd)
 {
 	struct connection_rest rest = {

@@ -1,17 +1,21 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* migrate.h - the open connections of a worker that leaves, to one that comes.
  *
- * For a change of the segment's layout: the old worker stands still (shared/process/freeze.h), so between its requests; the new
- * one asks at its end of a socket pair, gets each connection's descriptor (SCM_RIGHTS) with what was read of the next request
- * and what the client has not yet taken of the last answer, and goes on. No client sees more than the pause.
+ * It is used for a change of the segment's layout. The old worker stands still
+ * (shared/process/freeze.h), that is between two requests. The new one asks at its end of a socket
+ * pair, gets each connection's descriptor (SCM_RIGHTS) with what was read of the next request and
+ * what the client has not yet taken of the last answer, and goes on. No client sees more than the
+ * pause.
  *
- * What was read of a request goes over as it came from the wire, a chunked body as far as it was decoded in chunks of
- * another size: the receiver parses from the first byte, so nothing of either's insides crosses and the two may be of
- * different versions. A parked request cannot go over; its connection is closed, like those that only wait for the
- * client's last bytes after an error.
+ * What was read of a request goes over as it came from the wire, a chunked body as far as it was
+ * decoded in chunks of another size: the receiver parses from the first byte, so nothing of
+ * either's insides crosses and the two may be of different versions. A parked request cannot go
+ * over; its connection is closed, like those that only wait for the client's last bytes after an
+ * error.
  *
- * Stream: a struct migrate_head with the descriptor, then the bytes; at the end a head without one. Both sides block, at most
- * MIGRATE_LIMIT_MS a call. A death in the middle costs the connections that are with neither: those being sent. */
+ * The stream is, for each connection, a struct migrate_head with the descriptor and then the bytes;
+ * at the end comes a head without one. Both sides block, at most MIGRATE_LIMIT_MS a call. A death
+ * in the middle costs the connections that are with neither, which are those being sent. */
 #ifndef WORKER_HTTP_MIGRATE_H
 #define WORKER_HTTP_MIGRATE_H
 
@@ -38,10 +42,12 @@ struct migrate_head {
 	uint64_t in_bytes, out_bytes;
 };
 
-/* Old worker: sends all and keeps nothing open; returns how many, or ERR_IO (those behind are closed). */
+/* The old worker sends all and keeps nothing open. Returns how many it sent, or ERR_IO; those that
+ * were not sent are closed. */
 int migrate_send(struct worker *worker, int fd) MUST_CHECK;
-/* New worker: asks, takes them until the end, answers what they have asked meanwhile. Returns how many; ERR_IO: the other
- * one is gone or says nothing (those before stay). */
+/* The new worker asks, takes them until the end and answers what they have asked meanwhile. Returns
+ * how many it took, or ERR_IO when the other one is gone or says nothing; those taken before
+ * stay. */
 int migrate_receive(struct worker *worker, int fd) MUST_CHECK;
 
 #endif

@@ -35,7 +35,7 @@ struct output {
 void output_borrow(struct output *output, struct str s);
 /* Leaves *body empty. */
 void output_own(struct output *output, struct buf *body);
-/* Nobody will take it. */
+/* Forgets what is borrowed and frees the body, because nobody will take the output. */
 void output_drop(struct output *output);
 
 /* There are only bytes. */

@@ -8,7 +8,7 @@
 #include "worker/http/request.h"
 #include "worker/worker.h"
 
-/* Index of the first row with an id not below; ids rise, so the rows are sorted. */
+/* Returns the index of the first row whose id is not below id. Ids rise, so the rows are sorted. */
 static uint32_t position(const struct parked *parked, uint64_t id)
 {
 	uint32_t low = 0, high = parked->count;
@@ -76,7 +76,7 @@ struct request *request_resume(struct worker *worker, uint64_t id)
 
 	if (rq != NULL && rq->connection != NULL) {
 		rq->carrier->resume(rq);
-		rq->close_after |= worker->stopping || worker->leaving; /* known since */
+		rq->close_after |= worker->stopping || worker->leaving; /* may have begun since */
 	}
 	return rq;
 }

@@ -11,7 +11,7 @@ struct worker;
 
 /* The connection has gone, or the answer is given: the id means nothing any more. */
 void park_forget(struct request *rq);
-/* The worker ends; nothing is parked. */
+/* Is called when the worker ends and nothing is parked any more. */
 void park_free(struct worker *worker);
 
 #endif

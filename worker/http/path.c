@@ -35,7 +35,7 @@ static bool has_refused_byte(struct str raw)
 	return false;
 }
 
-/* From there up to the next slash. */
+/* Returns what stands from there up to the next slash. */
 static struct str segment_at(struct str s, size_t at)
 {
 	size_t end = at;
@@ -45,7 +45,7 @@ static struct str segment_at(struct str s, size_t at)
 	return str_make(s.p + at, end - at);
 }
 
-/* A copy without what stands between a semicolon and the end of its segment. */
+/* Returns a copy without what stands between a semicolon and the end of its segment. */
 static struct str without_parameters(struct arena *arena, struct str raw)
 {
 	char *p = arena_alloc(arena, raw.n + 1);
@@ -65,7 +65,7 @@ static bool is_dots(struct str segment, bool two)
 	return str_eq(segment, two ? STR("..") : STR("."));
 }
 
-/* In place: empty segments and dots resolved. False: above the root. */
+/* Resolves empty segments and dots, in place. Returns false when that leads above the root. */
 static bool normalize(struct str *path)
 {
 	char *out = (char *)path->p;

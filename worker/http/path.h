@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* path.h - the path of a request target as 1.4.8 reads it: its container, and the firewall behind that.
+/* path.h - the path of a request target as 1.4.8 reads it: its container, and the firewall behind
+ * that.
  *
- * The container decodes each segment and takes parameters (";a=b"), empty segments and dots out of it; routes, limits and
- * guards are compared with what is left, so that no other spelling of a path gets past them. The firewall then refuses
- * every path that was written so that two programs could read it differently. Both were recorded (doc/compatibility.md). */
+ * The container decodes each segment and takes parameters (";a=b"), empty segments and dots out of
+ * it; routes, limits and guards are compared with what is left, so that no other spelling of a path
+ * gets past them. The firewall then refuses every path that was written so that two programs could
+ * read it differently. Both were recorded (doc/compatibility.md). */
 #ifndef WORKER_HTTP_PATH_H
 #define WORKER_HTTP_PATH_H
 
@@ -19,8 +21,9 @@ struct path {
 	bool dots;             /* segments "." or ".." in plain sight, which the firewall refuses as well */
 };
 
-/* ERR_SYNTAX: the container refuses it (400): a broken escape, an escaped slash, a backslash or zero byte in either form,
- * bytes that are not ASCII, ".." above the root. ERR_NOMEM. A target that is no path ("*") is left as it is. */
+/* Returns ERR_SYNTAX for what the container refuses (400): a broken escape, an escaped slash, a
+ * backslash or zero byte in either form, bytes that are not ASCII, ".." above the root. Returns
+ * ERR_NOMEM without memory. A target that is no path ("*") is left as it is. */
 int path_read(struct arena *arena, struct str raw, struct path *path_r) MUST_CHECK;
 
 #endif

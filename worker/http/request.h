@@ -50,7 +50,8 @@ struct carrier {
 	/* The answer of a parked request is made. The request is given back; may free the
 	 * connection. */
 	void (*complete)(struct request *rq);
-	/* A parked request will not be answered: 503, and the connection ends. May free both. */
+	/* A parked request will not be answered by its handler: its client is told 503, and the
+	 * connection ends. May free both. */
 	void (*give_up)(struct request *rq);
 	/* Its client waits no more: it has closed, or shut its side. */
 	bool (*has_left)(const struct request *rq);
@@ -102,21 +103,22 @@ struct request {
 	uint64_t began_us, began_cpu_ns; /* the second is the protocol's */
 };
 
-/* "any": METHOD_OTHER. request.c */
+/* Returns "any" for METHOD_OTHER. Is in request.c. */
 const char *method_name(enum method method);
 
 /* ---- answering later: park.c ----------------------------------------------------- */
 
 void request_park(struct request *rq);
-/* NULL when the connection has gone meanwhile. */
+/* Returns NULL when the connection has gone meanwhile. */
 struct request *request_resume(struct worker *worker, uint64_t id);
 void request_complete(struct request *rq);
 
 /* ---- life: request.c --------------------------------------------------------------- */
 
-/* A clean one; *spare, whose arena has its first block already, is used up. NULL: no memory. */
+/* Returns a clean one; *spare, whose arena has its first block already, is used up. Returns NULL
+ * when there is no memory. */
 struct request *request_new(struct request **spare);
-/* Nothing of its output waits to be taken. Becomes *spare, or is freed when there is one. */
+/* Nothing of its output may wait to be taken. It becomes *spare, or is freed when there is one. */
 void request_give_back(struct request **spare, struct request *rq);
 /* NULL is allowed. Clears *rq. */
 void request_free(struct request **rq);

@@ -80,7 +80,7 @@ static bool keep_answers(struct sender *s)
 	return !buf_failed(&s->out);
 }
 
-/* Shortens what is too much for one turn. Returns how many pieces are left. */
+/* Shortens pieces that are too much for one turn. Returns how many are left. */
 static int cut_pieces(struct iovec *pieces, int n)
 {
 	size_t left = SEND_MOST;
@@ -95,7 +95,7 @@ static int cut_pieces(struct iovec *pieces, int n)
 	return n;
 }
 
-/* Bytes sent; 0: the socket is full; -1: broken. */
+/* Returns the bytes sent, 0 when the socket is full, -1 when it is broken. */
 static ssize_t send_pieces(struct sender *s, int fd, struct iovec *pieces, int given)
 {
 	int n = cut_pieces(pieces, given);
@@ -174,7 +174,7 @@ static void write_borrowed(struct sender *s, int fd, const struct output *output
 	}
 }
 
-/* No answer follows before all of it is gone: exchange_run(). */
+/* No answer follows before all of it is gone; exchange_run() sees to that. */
 static void write_owned(struct sender *s, int fd, struct buf *body)
 {
 	struct buf *answers = s->answers;

@@ -31,9 +31,9 @@ struct sender {
 };
 
 void sender_init(struct sender *s, struct buf *shared);
-/* The answers of another worker for this connection (migrate.h). Leaves *out empty. */
+/* Takes over the answers of another worker for this connection (migrate.h). Leaves *out empty. */
 void sender_adopt(struct sender *s, struct buf *out);
-/* Also what is in the shared buffer: it was made for this socket. */
+/* Also empties the shared buffer, because what is in it was made for this socket. */
 void sender_free(struct sender *s);
 /* Forgets what was not sent and gives its memory back. */
 void sender_release(struct sender *s);
@@ -43,7 +43,8 @@ void sender_use_own(struct sender *s);
 /* Writes what there is and the output behind it, without copying what the socket takes at once. The
  * output is plain afterwards. */
 void sender_take(struct sender *s, int fd, struct output *output);
-/* Writes what there is; what the socket does not take stays in `out`. False: broken. */
+/* Writes what there is; what the socket does not take stays in `out`. Returns false when the sender
+ * is broken. */
 bool sender_flush(struct sender *s, int fd);
 
 /* The socket was full: something waits in `out`. */

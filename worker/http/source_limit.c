@@ -34,7 +34,7 @@ enum source_verdict source_limit_open(struct worker *worker, const uint8_t sourc
 	*mark_r = (struct source_mark){ .counted = false };
 	if (sources == NULL || !source_is_set(source))
 		return SOURCE_ADMIT;
-	/* Also without a limit: a reload may set one. */
+	/* Connections are counted without a limit too, because a reload may set one. */
 	*mark_r = (struct source_mark){ .hash = sources_hash(sources, source), .counted = true };
 	sources_connection(sources, worker->proc->index, mark_r->hash, 1);
 	if (limit == 0 || (open = sources_connections(sources, mark_r->hash)) <= limit)
