@@ -9,6 +9,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "shared/base/assert.h"
 #include "shared/base/clock.h"
 #include "shared/metrics/metrics.h"
 #include "worker/http/connection.h"
@@ -92,6 +93,7 @@ static void pause_accepting(struct worker *worker)
 {
 	struct accept_set *set = worker->accept;
 
+	ROSTER_ASSERT(!set->paused && !set->stopped);
 	metric_add(METRIC_HTTP_ACCEPT_PAUSES, 1);
 	for (unsigned n = 0; n < WORKERS_MAX; n++)
 		stop(worker, n);
@@ -160,6 +162,7 @@ static void start(struct worker *worker, unsigned n)
 
 	if (set->started[n] || fd < 0)
 		return;
+	ROSTER_ASSERT(!set->stopped && !set->paused);
 	/* Accepted sockets inherit the option, which saves a call for each. A local socket has
 	 * none. */
 	(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
@@ -203,6 +206,7 @@ int accept_start(struct worker *worker)
 {
 	struct accept_set *set = calloc(1, sizeof(*set));
 
+	ROSTER_ASSERT(worker->accept == NULL);
 	if (set == NULL)
 		return ERR_NOMEM;
 	if ((set->spare_fd = open_spare()) < 0) {

@@ -313,6 +313,7 @@ static struct str location(struct request *rq, struct str context)
 	at = add_text(at, mark);
 	at = add_text(at, query);
 	at = ADD(at, CRLF);
+	ROSTER_ASSERT((size_t)(at - text) <= context.n + query.n + 32);
 	return str_make(text, (size_t)(at - text));
 }
 
@@ -334,6 +335,7 @@ void answer_page(struct request *rq, int status)
 	                 "<body><h1>HTTP Status %d: %s</h1></body></html>",
 	                 status, status, answer_reason(status));
 
+	ROSTER_ASSERT(n > 0 && (size_t)n < sizeof(page));
 	if (status == 405)
 		answer.allow = STR(ALL_METHODS);
 	answer_put(rq, &answer, str_make(page, (size_t)n));

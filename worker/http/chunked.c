@@ -4,6 +4,7 @@
 #include <stdbool.h>
 #include <string.h>
 
+#include "shared/base/assert.h"
 #include "worker/http/head_check.h"
 
 #define SIZE_DIGITS_MAX 8U
@@ -121,6 +122,7 @@ enum chunked_verdict chunked_feed(struct chunked *ch, char *data, size_t n, uint
 	bool end = false;
 
 	while (verdict == CHUNKED_DONE && !end) {
+		ROSTER_ASSERT(ch->start <= ch->out && ch->out <= ch->in && ch->in <= n);
 		switch (ch->state) {
 		case CHUNKED_SIZE:
 			verdict = size_line(ch, data, n, max_body);

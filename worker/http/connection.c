@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "shared/base/assert.h"
 #include "shared/base/clock.h"
 #include "shared/metrics/metrics.h"
 #include "shared/net/address.h"
@@ -53,6 +54,7 @@ void connection_pool_free(struct worker *worker)
 		return;
 	long_free(worker);
 	connection_close_all(worker);
+	ROSTER_ASSERT(worker->connection_count == 0 && worker->held_bytes == 0);
 	request_free(&pool->request);
 	buf_free(&pool->in);
 	buf_free(&pool->out);
@@ -73,6 +75,7 @@ static void link_in(struct connection *c)
 {
 	struct worker *worker = c->worker;
 
+	ROSTER_ASSERT(c->prev == NULL && (worker->connections == NULL || worker->connections->prev == NULL));
 	c->next = worker->connections;
 	if (c->next != NULL)
 		c->next->prev = c;
@@ -82,6 +85,8 @@ static void link_in(struct connection *c)
 
 static void unlink_from(struct connection *c)
 {
+	ROSTER_ASSERT(c->worker->connection_count > 0);
+	ROSTER_ASSERT(c->prev != NULL ? c->prev->next == c : c->worker->connections == c);
 	if (c->prev != NULL)
 		c->prev->next = c->next;
 	else
@@ -307,6 +312,7 @@ static void connection_step(struct connection *c)
 {
 	bool unread = true; /* nobody looks at the input when the rest of an answer goes out only now */
 
+	ROSTER_ASSERT(c->state != CONNECTION_LINGER);
 	if (c->held.cut != CUT_NOT) {
 		cut_off(c);
 		return;
@@ -488,6 +494,7 @@ static void carrier_complete(struct request *rq)
 {
 	struct connection *c = rq->connection;
 
+	ROSTER_ASSERT(rq->answered);
 	sender_use_own(&c->sender);
 	carrier_take(rq);
 	exchange_finish(c, rq, clock_mono_us());
@@ -500,6 +507,7 @@ static void carrier_give_up(struct request *rq)
 {
 	struct connection *c = rq->connection;
 
+	ROSTER_ASSERT(!rq->answered && c->request == rq);
 	forget_request(c);
 	input_reset(&c->input);
 	sender_use_own(&c->sender);
@@ -534,6 +542,7 @@ void connection_stop_all(struct worker *worker)
 {
 	struct connection *c, *next;
 
+	ROSTER_ASSERT(worker->stopping);
 	for (c = worker->connections; c != NULL; c = next) {
 		next = c->next;
 		/* A request that has arrived is answered, with "Connection: close". One that has

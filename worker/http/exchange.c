@@ -41,6 +41,7 @@ void exchange_refuse(struct connection *c, int status)
 
 void exchange_finish(struct connection *c, struct request *rq, uint64_t now_us)
 {
+	ROSTER_ASSERT(rq->answered);
 	c->worker->protocol->answered(rq, now_us);
 	park_forget(rq);
 	connection_state_answered(c, rq->keep_alive && !rq->close_after);

@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "shared/base/assert.h"
 #include "worker/http/parser_library.h"
 
 /* Methods that both libraries know and nobody here does are METHOD_OTHER. llhttp also knows methods
@@ -94,6 +95,7 @@ int http_head_parse(const char *head, const struct head_check *hc, struct reques
 	parser_state parser;
 	unsigned error;
 
+	ROSTER_ASSERT(hc->length > hc->target.at + hc->target.n);
 	parser_init(&parser, &callbacks);
 	parser.data = rq;
 	show_lines(&parser, head, hc);

@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include "shared/base/assert.h"
+
 #define METHOD_MAX 32U
 
 /* Token bytes of header names and methods. */
@@ -258,6 +260,7 @@ enum head_verdict head_check_feed(struct head_check *hc, const char *data, size_
 {
 	const char *lf;
 
+	ROSTER_ASSERT(hc->line <= hc->searched && hc->searched <= n);
 	while (hc->searched < n && (lf = memchr(data + hc->searched, '\n', n - hc->searched)) != NULL) {
 		uint32_t at = hc->line, end = (uint32_t)(lf - data);
 

@@ -117,6 +117,7 @@ static enum input_verdict read_chunked(struct input *in, char *data, size_t n, c
 static enum input_verdict read_body(struct input *in, char *data, size_t n, const struct config *config,
                                     struct input_request *next)
 {
+	ROSTER_ASSERT(n >= in->head.length);
 	if (in->head.chunked)
 		return read_chunked(in, data, n, config, next);
 	if (n - in->head.length < in->head.content_length)
@@ -134,6 +135,7 @@ static void close_up(struct input *in, struct buf *b)
 
 	if (!in->head_done || !in->head.chunked || gap == 0)
 		return;
+	ROSTER_ASSERT(in->at + in->chunked.in <= b->len);
 	memmove(data + in->chunked.out, data + in->chunked.in, b->len - in->at - in->chunked.in);
 	b->len -= gap;
 	in->chunked.in = in->chunked.out;
@@ -187,6 +189,7 @@ void input_keep_rest(struct input *in, bool drop)
 	struct buf *b = current(in);
 	size_t at = drop ? b->len : in->at, rest = b->len - at;
 
+	ROSTER_ASSERT(at <= b->len);
 	in->at = 0;
 	if (b == in->shared) {
 		if (rest > 0)
@@ -207,6 +210,7 @@ void input_keep_all(struct input *in)
 
 	if (b == &in->own)
 		return;
+	ROSTER_ASSERT(in->own.len == 0);
 	buf_free(&in->own);
 	in->own = *b;
 	buf_init(b);
@@ -240,6 +244,7 @@ static void chunked_as_sent(const struct input *in, struct buf *b)
 	const char *data = in->own.data + in->at;
 	size_t n = in->own.len - in->at, decoded = ch->out - ch->start;
 
+	ROSTER_ASSERT(ch->start <= ch->out && ch->out <= ch->in && ch->in <= n);
 	buf_put(b, data, ch->start);
 	if (decoded > 0) {
 		buf_printf(b, "%zx\r\n", decoded);

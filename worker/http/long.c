@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "shared/base/assert.h"
 #include "shared/base/clock.h"
 #include "shared/base/discard.h"
 #include "shared/base/fiber.h"
@@ -60,6 +61,8 @@ static void leave_list(struct long_lane *lane, struct long_work *work)
 {
 	struct long_list *list = work->list;
 
+	ROSTER_ASSERT(work->before != NULL ? work->before->next == work : list->first == work);
+	ROSTER_ASSERT(work->next != NULL ? work->next->before == work : list->last == work);
 	if (lane->look == work)
 		lane->look = work->next;
 	*(work->before != NULL ? &work->before->next : &list->first) = work->next;
@@ -68,6 +71,7 @@ static void leave_list(struct long_lane *lane, struct long_work *work)
 
 static void join_list(struct long_list *list, struct long_work *work)
 {
+	ROSTER_ASSERT(list->last == NULL || list->last->next == NULL);
 	work->list = list;
 	work->next = NULL;
 	work->before = list->last;
@@ -84,6 +88,7 @@ static void append_work(struct long_lane *lane, struct long_work *work)
 
 static void unlink_work(struct long_lane *lane, struct long_work *work)
 {
+	ROSTER_ASSERT(lane->count > lane->active_count);
 	leave_list(lane, work);
 	lane->count--;
 	stay_awake(lane);
@@ -104,6 +109,7 @@ static void keep_spare(struct long_lane *lane, struct service_view *view)
 
 static void work_free(struct long_lane *lane, struct long_work *work)
 {
+	ROSTER_ASSERT(work->fiber == NULL && lane->held_bytes >= work->held_bytes);
 	lane->held_bytes -= work->held_bytes;
 	if (work->gone)
 		request_free(&work->rq);
@@ -154,6 +160,7 @@ static bool work_slice(struct long_lane *lane, struct long_work *work)
 	uint64_t before_us = clock_mono_us();
 	bool over;
 
+	ROSTER_ASSERT(work->fiber != NULL && work->list == &lane->active && lane->active_count > 0);
 	over = fiber_run(work->fiber, LONG_SLICE_US, work->gone);
 	if (!work->gone)
 		work->rq->carrier->take(work->rq);
@@ -212,6 +219,7 @@ static bool has_place(const struct long_lane *lane, const struct long_work *asks
 
 static bool begin_work(struct long_lane *lane, struct long_work *work)
 {
+	ROSTER_ASSERT(work->fiber == NULL && work->list != &lane->active);
 	work->view = lane->spare;
 	service_view_init(&lane->spare);
 	if ((work->fiber = fiber_new(run_work, work)) == NULL)
@@ -424,6 +432,7 @@ void long_free(struct worker *worker)
 			continue;
 		finish_work(lane, work);
 	}
+	ROSTER_ASSERT(lane->count == 0 && lane->active_count == 0 && lane->held_bytes == 0);
 	ev_check_stop(worker->loop, &lane->after_poll);
 	service_view_free(&lane->spare);
 	discard_off();
@@ -475,6 +484,7 @@ void long_start(struct request *rq, long_fn *fn)
 		fn(rq);
 		return;
 	}
+	ROSTER_ASSERT(rq->work == NULL);
 	if ((work = work_new(rq, fn)) == NULL) {
 		fail_request(rq, 503, STR("out of memory"));
 		return;
@@ -497,6 +507,7 @@ void long_abandon(struct request *rq, struct buf *in)
 {
 	struct long_work *work = rq->work;
 
+	ROSTER_ASSERT(work->rq == rq && !work->gone);
 	park_forget(rq);
 	work->gone = true;
 	work->in = *in;

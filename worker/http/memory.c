@@ -29,6 +29,8 @@ static void leave_row(struct connection *c)
 
 	if (c->held.row == 0)
 		return;
+	ROSTER_ASSERT(c->held.before != NULL ? c->held.before->held.after == c : list->first == c);
+	ROSTER_ASSERT(c->held.after != NULL ? c->held.after->held.before == c : list->last == c);
 	if (c->held.before != NULL)
 		c->held.before->held.after = c->held.after;
 	else
@@ -44,6 +46,7 @@ static void join_row(struct connection *c, unsigned row)
 {
 	struct held_list *list = &c->worker->held[row];
 
+	ROSTER_ASSERT(row < HELD_CLASSES && c->held.row == 0);
 	if (row == 0)
 		return;
 	c->held.row = row;
@@ -73,6 +76,7 @@ void memory_count(struct connection *c)
 
 void memory_forget(struct connection *c)
 {
+	ROSTER_ASSERT(c->worker->held_bytes >= c->held.bytes);
 	c->worker->held_bytes -= c->held.bytes;
 	c->held.bytes = 0;
 	leave_row(c);
@@ -115,6 +119,7 @@ static void note(const struct connection *c, uint64_t now_ms)
  * goes with it. */
 static void release(struct connection *c)
 {
+	ROSTER_ASSERT(c->held.cut == CUT_NOT && c->held.row != 0);
 	c->held.cut = c->state == CONNECTION_OPEN && !sender_is_pending(&c->sender) ? CUT_REFUSED : CUT_CLOSED;
 	if (c->state != CONNECTION_PARKED)
 		input_free(&c->input);

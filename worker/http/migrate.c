@@ -7,6 +7,7 @@
 #include <sys/time.h>
 #include <unistd.h>
 
+#include "shared/base/assert.h"
 #include "shared/base/log.h"
 #include "worker/http/connection_state.h"
 
@@ -97,6 +98,7 @@ static bool send_one(const struct connection *c, int fd, struct buf *in)
 		.out_bytes = sender->out.len - sender->at + sender->body.len,
 	};
 
+	ROSTER_ASSERT(sender->at <= sender->out.len);
 	buf_reset(in);
 	input_as_sent(&c->input, in);
 	head.in_bytes = in->len;

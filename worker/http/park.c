@@ -42,12 +42,15 @@ void request_park(struct request *rq)
 {
 	struct parked *parked = &rq->worker->parked;
 
+	ROSTER_ASSERT(!rq->parked && !rq->answered);
 	rq->id = ++rq->worker->next_request_id;
 	if (!make_room_to_park(parked)) {
 		rq->worker->protocol->fail(rq, 503, STR("out of memory"));
 		return;
 	}
 	rq->parked = true;
+	ROSTER_ASSERT(parked->count < parked->capacity);
+	ROSTER_ASSERT(parked->count == 0 || parked->rows[parked->count - 1]->id < rq->id);
 	parked->rows[parked->count++] = rq;
 }
 

@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "shared/base/assert.h"
 #include "shared/codec/url.h"
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
@@ -90,6 +91,7 @@ static bool normalize(struct str *path)
 	}
 	if (open || n == 0)
 		out[n++] = '/';
+	ROSTER_ASSERT(n <= path->n);
 	path->n = n;
 	return true;
 }
