@@ -56,7 +56,7 @@ struct slot_route *route_stats_row(const struct process *proc, unsigned route)
 }
 
 /* One writer: no read-modify-write instruction is needed, only whole stores. */
-static void add(uint64_t *word, uint64_t n)
+static void add_to_word(uint64_t *word, uint64_t n)
 {
 	word_store(word, *word + n);
 }
@@ -64,7 +64,7 @@ static void add(uint64_t *word, uint64_t n)
 void route_stats_handled(struct slot_route *row, uint64_t began_cpu_ns)
 {
 	if (row != NULL)
-		add(&row->cpu_ns, (cpu_ns() - began_cpu_ns) * SAMPLE_EVERY);
+		add_to_word(&row->cpu_ns, (cpu_ns() - began_cpu_ns) * SAMPLE_EVERY);
 }
 
 void route_stats_answered(struct slot_route *row, uint64_t us, bool is_error)
@@ -75,10 +75,10 @@ void route_stats_answered(struct slot_route *row, uint64_t us, bool is_error)
 		return;
 	while (bucket < SLOT_ROUTE_BUCKETS - 1 && us > bounds_us[bucket])
 		bucket++;
-	add(&row->buckets[bucket], 1);
-	add(&row->us, us);
+	add_to_word(&row->buckets[bucket], 1);
+	add_to_word(&row->us, us);
 	if (is_error)
-		add(&row->errors, 1);
+		add_to_word(&row->errors, 1);
 }
 
 void route_stats_sum(const struct segment *seg, unsigned route, struct slot_route *sum_r)
