@@ -33,7 +33,7 @@ struct family {
 	const char *labels; /* for people */
 	const char *help;
 	void (*put)(struct page *page, const struct family *family);
-	size_t at; /* of the word that put_word() shows */
+	size_t at; /* where put() finds its word, or which value it shows */
 };
 
 /* ---- values ----------------------------------------------------------------------- */
@@ -106,7 +106,7 @@ static void put_condemned(struct page *page, const struct family *family)
 	put_u64(page->b, family->name, word_load(&page->seg->header->damaged_ms) != 0);
 }
 
-/* The hint may be below zero for a moment. */
+/* Workers keep the hint without a lock, so it may be below zero for a moment. */
 static void put_free_pages(struct page *page, const struct family *family)
 {
 	int64_t free_pages = (int64_t)word_load(&page->seg->header->free_hint);
@@ -193,7 +193,7 @@ static void put_process_value(struct buf *b, const struct slot *slot, enum proce
 	}
 }
 
-/* One line a worker: in an upgrade the old one and its successor count as one. */
+/* There is one line a worker: in an upgrade the old one and its successor count as one. */
 static struct slot both_places(const struct segment *seg, unsigned i)
 {
 	const struct slot *other = i < WORKERS_MAX ? &seg->slots[SLOT_SECOND + i] : NULL;
@@ -237,7 +237,7 @@ static void put_processes(struct page *page, const struct family *family)
 
 /* ---- routes ----------------------------------------------------------------------------- */
 
-/* NULL: never asked for. */
+/* Returns NULL for a route that was never asked for. */
 static const struct slot_route *asked(const struct page *page, unsigned route)
 {
 	bool known = route < page->in->route_count || route == ROUTE_STATS_OTHER;

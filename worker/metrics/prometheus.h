@@ -39,7 +39,7 @@ struct prometheus_input {
 	unsigned unpushed_count;
 };
 
-/* False: no memory. The arena's memory is not needed afterwards. */
+/* Returns false when there is no memory. What it takes from the arena is not needed afterwards. */
 bool prometheus_put(struct buf *b, struct arena *arena, const struct prometheus_input *input) MUST_CHECK;
 
 #endif

@@ -21,7 +21,7 @@ static uint64_t cpu_ns(void)
 	return (uint64_t)ts.tv_sec * 1000000000U + (uint64_t)ts.tv_nsec;
 }
 
-/* From 1 to 127: 64 in the mean. */
+/* Returns a number from 1 to 127, 64 in the mean. */
 static uint32_t next_gap(struct route_stats *stats)
 {
 	uint32_t x = stats->random;
@@ -55,7 +55,7 @@ struct slot_route *route_stats_row(const struct process *proc, unsigned route)
 	return proc->seg == NULL ? NULL : &proc->seg->routes[slot_routes_at(proc->bank, proc->index) + route];
 }
 
-/* One writer: no read-modify-write instruction is needed, only whole stores. */
+/* Each row has one writer, so no read-modify-write instruction is needed, only whole stores. */
 static void add_to_word(uint64_t *word, uint64_t n)
 {
 	word_store(word, *word + n);
@@ -83,6 +83,7 @@ void route_stats_answered(struct slot_route *row, uint64_t us, bool is_error)
 
 void route_stats_sum(const struct segment *seg, unsigned route, struct slot_route *sum_r)
 {
+	ROSTER_ASSERT(route < SLOT_ROUTES);
 	*sum_r = (struct slot_route){ .errors = 0 };
 	for (unsigned i = 0; i < SLOT_BANKS * WORKERS_MAX; i++) {
 		unsigned bank = i / WORKERS_MAX, worker = i % WORKERS_MAX;

@@ -24,12 +24,12 @@ struct route_stats {
 /* The number of all requests without a route. */
 #define ROUTE_STATS_OTHER (SLOT_ROUTES - 1U)
 
-/* Around the handler. Returns the CPU clock, for route_stats_handled(); 0: this request is no
- * sample. */
+/* Is called before the handler. Returns the CPU clock, for route_stats_handled(), or 0 when this
+ * request is no sample. */
 uint64_t route_stats_begin(struct route_stats *stats, uint64_t now_us);
 /* Where this process counts what that route costs; NULL without a segment. */
 struct slot_route *route_stats_row(const struct process *proc, unsigned route);
-/* row NULL: does nothing. */
+/* Both do nothing when row is NULL. */
 void route_stats_handled(struct slot_route *row, uint64_t began_cpu_ns);
 /* The answer is made, at once or later, so long after the begin. */
 void route_stats_answered(struct slot_route *row, uint64_t us, bool is_error);
