@@ -4,6 +4,7 @@
 #include <inttypes.h>
 
 #include "shared/base/arena.h"
+#include "shared/base/assert.h"
 #include "shared/base/buf.h"
 #include "shared/base/clock.h"
 #include "shared/base/word.h"
@@ -51,12 +52,14 @@ static void put_u64(struct buf *b, const char *name, uint64_t value)
 /* A word of the page's statistics. */
 static void put_stat(struct page *page, const struct family *family)
 {
+	ROSTER_ASSERT(family->at <= sizeof(*page->in->stats) - sizeof(uint64_t));
 	put_u64(page->b, family->name, *(const uint64_t *)(const void *)((const char *)page->in->stats + family->at));
 }
 
 /* A word of the segment's header. */
 static void put_header(struct page *page, const struct family *family)
 {
+	ROSTER_ASSERT(family->at <= sizeof(*page->seg->header) - sizeof(uint64_t));
 	put_u64(page->b, family->name, word_load((const uint64_t *)(const void *)((const char *)page->seg->header + family->at)));
 }
 
@@ -119,6 +122,7 @@ static void put_free_pages(struct page *page, const struct family *family)
 /* A word of the brake's state. */
 static void put_brake_word(struct page *page, const struct family *family)
 {
+	ROSTER_ASSERT(family->at <= sizeof(*page->seg->brake) - sizeof(uint64_t));
 	put_u64(page->b, family->name, word_load((const uint64_t *)(const void *)((const char *)page->seg->brake + family->at)));
 }
 
@@ -250,6 +254,7 @@ static void put_route(struct page *page, const char *name, const char *suffix, c
 	static const struct prometheus_route none = { "any", "none" };
 	const struct prometheus_route *row = route == ROUTE_STATS_OTHER ? &none : &page->in->routes[route];
 
+	ROSTER_ASSERT(route == ROUTE_STATS_OTHER || route < page->in->route_count);
 	buf_printf(page->b, "%s%s{method=\"%s\",%s=\"%s\"", name, suffix, row->method, path_label, row->path);
 }
 
@@ -524,6 +529,7 @@ static void put_counter(struct page *page, enum metric id)
 {
 	const struct metric_row *row = &metric_rows[id];
 
+	ROSTER_ASSERT(id < METRICS);
 	if (row->name == NULL)
 		return;
 	put_family(page->b, row->name, COUNTER, row->help);
@@ -560,6 +566,7 @@ bool prometheus_put(struct buf *b, struct arena *arena, const struct prometheus_
 {
 	struct page *page = arena_alloc(arena, sizeof(*page));
 
+	ROSTER_ASSERT(input->route_count <= ROUTE_STATS_OTHER);
 	if (page == NULL)
 		return false;
 	*page = (struct page){ .b = b, .in = input, .seg = input->seg };
