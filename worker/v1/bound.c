@@ -10,7 +10,7 @@
 #define TEXT_SHOWN 100U   /* of a bad value */
 #define NUMBER_LONG 4096U /* longer is none, whatever blanks are in it */
 
-static void refuse(struct request *rq, const char *type, const char *exception, const char *cause)
+static void refuse_bound(struct request *rq, const char *type, const char *exception, const char *cause)
 {
 	char first[400];
 
@@ -48,7 +48,7 @@ static int shown(struct str text)
 	return (int)str_cut(text, TEXT_SHOWN).n;
 }
 
-static struct str without_blanks(struct request *rq, struct str text)
+static struct str bound_without_blanks(struct request *rq, struct str text)
 {
 	char *p = text.n <= NUMBER_LONG ? arena_alloc(&rq->arena, text.n + 1) : NULL;
 	size_t n = 0;
@@ -63,13 +63,13 @@ static struct str without_blanks(struct request *rq, struct str text)
 
 static bool read_int(struct request *rq, struct str given, int32_t *value_r)
 {
-	struct str text = without_blanks(rq, given);
+	struct str text = bound_without_blanks(rq, given);
 	char cause[TEXT_SHOWN + 40];
 
 	if (java_parse_int(text, value_r) == 0)
 		return true;
 	snprintf(cause, sizeof(cause), "For input string: \"%.*s\"", shown(text), text.p);
-	refuse(rq, "int", "NumberFormatException", cause);
+	refuse_bound(rq, "int", "NumberFormatException", cause);
 	return false;
 }
 
@@ -114,13 +114,13 @@ bool bound_bool(struct request *rq, const char *name, bool *value_r)
 	if (*value_r || is_one_of(text, no) || !str_is_set(request_param(rq, str_of(name))))
 		return true;
 	snprintf(cause, sizeof(cause), "Invalid boolean value [%.*s]", shown(raw), raw.p);
-	refuse(rq, "boolean", "IllegalArgumentException", cause);
+	refuse_bound(rq, "boolean", "IllegalArgumentException", cause);
 	return false;
 }
 
 bool bound_float(struct request *rq, const char *name, float *value_r)
 {
-	struct str given = bound_optional(rq, name), text = without_blanks(rq, given);
+	struct str given = bound_optional(rq, name), text = bound_without_blanks(rq, given);
 	char cause[TEXT_SHOWN + 40];
 	double value = 0.0;
 
@@ -132,6 +132,6 @@ bool bound_float(struct request *rq, const char *name, float *value_r)
 		snprintf(cause, sizeof(cause), "empty String");
 	else
 		snprintf(cause, sizeof(cause), "For input string: \"%.*s\"", shown(text), text.p);
-	refuse(rq, "float", "NumberFormatException", cause);
+	refuse_bound(rq, "float", "NumberFormatException", cause);
 	return false;
 }

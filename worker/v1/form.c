@@ -24,7 +24,7 @@ struct str form_text(const struct request *rq)
 }
 
 /* Takes the text up to the next semicolon that is not between quotes. */
-static struct str next_part(struct str *rest)
+static struct str next_form_part(struct str *rest)
 {
 	bool quoted = false;
 	size_t n = 0;
@@ -50,9 +50,9 @@ static struct str charset_named(struct str type)
 {
 	struct str found = { NULL, 0 };
 
-	next_part(&type);
+	next_form_part(&type);
 	while (type.n > 0) {
-		struct str part = next_part(&type);
+		struct str part = next_form_part(&type);
 		const char *equals = part.n > 0 ? memchr(part.p, '=', part.n) : NULL;
 		size_t n = equals != NULL ? (size_t)(equals - part.p) : 0;
 

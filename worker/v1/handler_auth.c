@@ -39,7 +39,7 @@ static bool put_token(struct buf *b, struct str user)
 }
 
 /* accessToken comes first: the console of the original looks for the first dot. */
-static void answer(struct request *rq, struct str user, struct str token)
+static void answer_token(struct request *rq, struct str user, struct str token)
 {
 	struct buf headers, body;
 
@@ -79,6 +79,6 @@ void handle_login(struct request *rq)
 	else if (buf_failed(&token))
 		reply_caused(rq, 503, "out of memory");
 	else
-		answer(rq, user, buf_view(&token));
+		answer_token(rq, user, buf_view(&token));
 	buf_free(&token);
 }

@@ -85,7 +85,7 @@ static char *put_text(char *at, struct str s)
 }
 
 /* The most frequent answer of all: no formatting machinery. */
-static void answer(struct request *rq, uint64_t interval_ms, enum beat_code code)
+static void answer_beat(struct request *rq, uint64_t interval_ms, enum beat_code code)
 {
 	char text[128], *at = text;
 
@@ -116,5 +116,5 @@ void handle_instance_beat(struct request *rq)
 	else if (ret < 0)
 		reply_registry_error(rq, ret, beat.service.name, beat.key.cluster);
 	else
-		answer(rq, result.interval_ms, result.outcome == NAMING_BEAT_UNKNOWN ? BEAT_NOT_FOUND : BEAT_OK);
+		answer_beat(rq, result.interval_ms, result.outcome == NAMING_BEAT_UNKNOWN ? BEAT_NOT_FOUND : BEAT_OK);
 }

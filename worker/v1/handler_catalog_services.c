@@ -263,7 +263,7 @@ static void answer_page(struct catalog *catalog)
 	handler_reply_made(catalog->rq, &b, put_services(&b, catalog, start, end));
 }
 
-static void answer(struct catalog *catalog)
+static void answer_catalog(struct catalog *catalog)
 {
 	struct registry *reg = &catalog->rq->worker->registry;
 	int ret = service_names_read(&catalog->services, reg, catalog->ns, keep, catalog);
@@ -322,7 +322,7 @@ void handle_catalog_services(struct request *rq)
 	catalog.by_address = !catalog.with_instances && !str_is_blank(instance);
 	catalog.address = read_address(instance);
 	arena_init(&catalog.scratch, 0);
-	answer(&catalog);
+	answer_catalog(&catalog);
 	arena_free(&catalog.scratch);
 	pattern_free(&catalog.pattern);
 }

@@ -149,7 +149,7 @@ static void give_back_large(struct worker *worker)
 
 /* ---- answers -------------------------------------------------------------------- */
 
-static void answer(struct request *rq, struct list_request *list, const struct list_cache_entry *entry)
+static void answer_entry(struct request *rq, struct list_request *list, const struct list_cache_entry *entry)
 {
 	struct str none = { NULL, 0 };
 	/* Given away, since it does not outlast this function: give_back_large(), the end of answer_long(). */
@@ -193,7 +193,7 @@ static void answer_and_keep(struct request *rq, struct list_request *list, const
 	struct list_cache_key key = cache_key(list);
 
 	list_cache_put(rq->worker->list_cache, &key, entry);
-	answer(rq, list, entry);
+	answer_entry(rq, list, entry);
 }
 
 /* Only health has changed since an older entry: its hosts are moved. False: it has to be rendered. */
@@ -238,7 +238,7 @@ static void answer_copied(struct request *rq, struct list_request *list, const s
 		list->hosts->len = held->hosts.n;
 	entry.hosts = buf_view(list->hosts);
 	if (ret == 0)
-		answer(rq, list, &entry);
+		answer_entry(rq, list, &entry);
 	else
 		reply_registry_error(rq, ret, list->service.name, STR(""));
 }
@@ -254,7 +254,7 @@ static bool answer_cached(struct request *rq, struct list_request *list)
 	if (held->hosts.n > COPY_BYTES && rq->work != NULL)
 		answer_copied(rq, list, held);
 	else
-		answer(rq, list, held);
+		answer_entry(rq, list, held);
 	list_cache_release(held);
 	return true;
 }
@@ -274,7 +274,7 @@ static void answer_rendered(struct request *rq, struct list_request *list)
 		entry.hosts = buf_view(hosts);
 		entry.metadata_json = buf_view(&metadata);
 		if (rq->view->loose)
-			answer(rq, list, &entry);
+			answer_entry(rq, list, &entry);
 		else
 			answer_and_keep(rq, list, &entry);
 	}

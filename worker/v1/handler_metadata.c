@@ -58,7 +58,7 @@ static bool is_same(const struct instance_key *a, const struct instance_key *b)
 	return a->port == b->port && a->ephemeral == b->ephemeral && str_eq(a->ip, b->ip) && str_eq(a->cluster, b->cluster);
 }
 
-static uint32_t *slot_of(const struct batch *batch, const struct instance_key *key)
+static uint32_t *slot_of_target(const struct batch *batch, const struct instance_key *key)
 {
 	size_t mask = batch->slot_count - 1, at = hash_of(key) & mask;
 
@@ -83,7 +83,7 @@ static void *grown(struct batch *batch, const void *old, size_t *cap, size_t byt
 }
 
 /* Room for one more target: in the list, and in a table that is at most half full. */
-static bool make_room(struct batch *batch)
+static bool make_room_for_target(struct batch *batch)
 {
 	if (batch->count < batch->cap)
 		return true;
@@ -96,7 +96,7 @@ static bool make_room(struct batch *batch)
 	}
 	memset(batch->slots, 0, batch->slot_count * sizeof(batch->slots[0]));
 	for (size_t i = 0; i < batch->count; i++) {
-		*slot_of(batch, &batch->targets[i].key) = (uint32_t)i + 1;
+		*slot_of_target(batch, &batch->targets[i].key) = (uint32_t)i + 1;
 		if (breathe(&batch->breath, sizeof(batch->targets[0])) < 0)
 			batch->err = ERR_GONE;
 	}
@@ -119,9 +119,9 @@ static bool close_target(struct batch *batch)
 	if (!batch->is_open)
 		return batch->err == 0;
 	batch->is_open = false;
-	if (!make_room(batch))
+	if (!make_room_for_target(batch))
 		return false;
-	slot = slot_of(batch, &batch->open);
+	slot = slot_of_target(batch, &batch->open);
 	if (*slot == 0) {
 		batch->targets[batch->count] = (struct target){ .key = batch->open };
 		*slot = (uint32_t)++batch->count;
@@ -178,7 +178,7 @@ static const char *read_member(const struct json_item *item, struct instance_key
 	return NULL;
 }
 
-static const char *on_item(void *arg, const struct json_item *item)
+static const char *on_instance_item(void *arg, const struct json_item *item)
 {
 	struct batch *batch = arg;
 
@@ -197,7 +197,7 @@ static void read_instances(struct batch *batch)
 {
 	struct json_limits limits = { .depth = DEPTH_MAX, .keys = KEYS_MAX };
 	struct str text = request_optional(batch->rq, "instances", (struct str){ NULL, 0 });
-	int ret = text.n == 0 ? 0 : json_read(&batch->rq->arena, text, limits, on_item, batch, NULL, 0);
+	int ret = text.n == 0 ? 0 : json_read(&batch->rq->arena, text, limits, on_instance_item, batch, NULL, 0);
 
 	if (ret == 0)
 		(void)close_target(batch);
@@ -247,7 +247,7 @@ static int set_metadata(struct batch *batch, const struct instance_key *key, con
 }
 
 /* Others have their turn, and nothing is made that could not be sent. */
-static void go_on(struct batch *batch)
+static void go_on_with_batch(struct batch *batch)
 {
 	if (batch->err == 0)
 		batch->err = handler_go_on(batch->rq, &batch->updated, &batch->breath, CHANGE_WEIGHT);
@@ -281,7 +281,7 @@ static void change_target(struct batch *batch, struct target *target)
 		target->fate = change_one(batch, key);
 	if (target->fate == FATE_CHANGED)
 		put_updated(batch, key->ip, key->port, key->cluster, key->ephemeral);
-	go_on(batch);
+	go_on_with_batch(batch);
 }
 
 /* The persistent ones first. */
@@ -306,7 +306,7 @@ static void change_seen(struct batch *batch, const struct instance_view *instanc
 		put_updated(batch, key->ip, key->port, key->cluster, key->ephemeral);
 	else if (ret != ERR_AGAIN && ret != ERR_NO_INSTANCE && ret != ERR_NOT_FOUND)
 		batch->err = ret;
-	go_on(batch);
+	go_on_with_batch(batch);
 }
 
 static void change_kind(struct batch *batch, bool ephemeral)
@@ -325,7 +325,7 @@ static void change_kind(struct batch *batch, bool ephemeral)
 		if (((instance->flags & INSTANCE_EPHEMERAL) != 0) == ephemeral)
 			change_seen(batch, instance, &key);
 		else
-			go_on(batch);
+			go_on_with_batch(batch);
 	}
 }
 
@@ -343,7 +343,7 @@ static void change_all(struct batch *batch)
 		change_kind(batch, false);
 }
 
-static void answer(struct batch *batch)
+static void answer_batch(struct batch *batch)
 {
 	if (batch->err < 0)
 		reply_registry_error(batch->rq, batch->err, batch->service.name, STR(""));
@@ -380,7 +380,7 @@ static bool read_batch(struct batch *batch)
 	return true;
 }
 
-static void run(struct request *rq, bool remove)
+static void run_batch(struct request *rq, bool remove)
 {
 	struct batch batch = { .rq = rq, .remove = remove };
 
@@ -390,7 +390,7 @@ static void run(struct request *rq, bool remove)
 	service_view_init(&batch.one);
 	buf_init(&batch.updated);
 	change_all(&batch);
-	answer(&batch);
+	answer_batch(&batch);
 	buf_free(&batch.updated);
 	service_view_free(&batch.one);
 	arena_free(&batch.scratch);
@@ -398,10 +398,10 @@ static void run(struct request *rq, bool remove)
 
 void handle_metadata_update(struct request *rq)
 {
-	run(rq, false);
+	run_batch(rq, false);
 }
 
 void handle_metadata_delete(struct request *rq)
 {
-	run(rq, true);
+	run_batch(rq, true);
 }

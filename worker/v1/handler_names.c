@@ -206,7 +206,7 @@ struct report {
 	struct str statuses, sender; /* unset: not given */
 };
 
-static const char *on_item(void *arg, const struct json_item *item)
+static const char *on_report_item(void *arg, const struct json_item *item)
 {
 	struct report *report = arg;
 
@@ -230,7 +230,7 @@ void handle_service_status(struct request *rq)
 
 	if (url_decode(&rq->arena, rq->body, true, &text) < 0)
 		text = rq->body;
-	if (json_read(&rq->arena, text, limits, on_item, &report, why, sizeof(why)) < 0)
+	if (json_read(&rq->arena, text, limits, on_report_item, &report, why, sizeof(why)) < 0)
 		reply_caused2(rq, 500, STR("errCode: 101, errMsg: Nacos deserialize failed.  "), str_of(why));
 	else if (!str_is_set(report.statuses) || !str_is_set(report.sender))
 		reply_caused(rq, 500, "statuses and clientIP are needed");

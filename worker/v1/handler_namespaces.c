@@ -137,7 +137,7 @@ struct list {
 	int err;
 };
 
-static void on_row(const struct namespace_row *row, void *arg)
+static void on_namespace_row(const struct namespace_row *row, void *arg)
 {
 	struct list *list = arg;
 
@@ -158,7 +158,7 @@ static void answer_list(struct request *rq)
 	BUF_LIT(&list.b, "{\"code\":200,\"message\":null,\"data\":[");
 	put_row(&list.b, STR(""), STR("public"), 0);
 	buf_char(&list.b, '}');
-	ret = namespaces_each(&rq->worker->registry, on_row, &list);
+	ret = namespaces_each(&rq->worker->registry, on_namespace_row, &list);
 	BUF_LIT(&list.b, "]}");
 	handler_reply_made(rq, &list.b, ret < 0 ? ret : list.err);
 }

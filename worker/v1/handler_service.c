@@ -74,7 +74,7 @@ static bool in_group(const struct service_row *row, void *arg)
 
 /* ---- selector --------------------------------------------------------------------- */
 
-static const char *on_item(void *arg, const struct json_item *item)
+static const char *on_selector_item(void *arg, const struct json_item *item)
 {
 	struct selector *selector = arg;
 
@@ -87,7 +87,7 @@ static const char *on_item(void *arg, const struct json_item *item)
 	return NULL;
 }
 
-static struct str without_blanks(struct arena *arena, struct str text, char other)
+static struct str selector_without_blanks(struct arena *arena, struct str text, char other)
 {
 	char *p = arena_alloc(arena, text.n + 1);
 	size_t n = 0;
@@ -112,7 +112,7 @@ static enum selector_on selects_on(struct str left)
  * services selects all, whatever it is. */
 static bool read_expression(struct listing *list, struct selector *selector)
 {
-	struct str text = without_blanks(&list->rq->arena, selector->expression, ' ');
+	struct str text = selector_without_blanks(&list->rq->arena, selector->expression, ' ');
 	const char *equals = text.n > 0 ? memchr(text.p, '=', text.n) : NULL, *dot, *next;
 	struct str left = equals != NULL ? str_make(text.p, (size_t)(equals - text.p)) : text, right;
 
@@ -128,7 +128,7 @@ static bool read_expression(struct listing *list, struct selector *selector)
 		right.n = (size_t)(next - right.p);
 	dot = memrchr(left.p, '.', left.n);
 	selector->key = dot != NULL ? str_make(dot + 1, (size_t)(equals - dot - 1)) : left;
-	selector->value = without_blanks(&list->rq->arena, right, '\'');
+	selector->value = selector_without_blanks(&list->rq->arena, right, '\'');
 	return true;
 }
 
@@ -147,7 +147,7 @@ static bool read_selector(struct listing *list, struct selector *selector)
 	*selector = (struct selector){ .on = SELECT_ALL };
 	if (text.n == 0)
 		return true;
-	if (json_read(&list->rq->arena, text, limits, on_item, selector, why, sizeof(why)) < 0) {
+	if (json_read(&list->rq->arena, text, limits, on_selector_item, selector, why, sizeof(why)) < 0) {
 		reply_caused2(list->rq, 500, STR("errCode: 101, errMsg: Nacos deserialize failed.  "), str_of(why));
 		return false;
 	}

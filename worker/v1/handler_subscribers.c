@@ -118,7 +118,7 @@ static int add_shard(struct registry *reg, struct page *page, uint32_t shard)
 }
 
 /* A page that begins exactly at the end is there, and empty; one that begins behind it, or ends before its begin, is not. */
-static void answer(struct request *rq, struct page *page, int ret)
+static void answer_subscribers(struct request *rq, struct page *page, int ret)
 {
 	if (ret == ERR_LIMIT) {
 		if (!rq->answered)
@@ -158,6 +158,6 @@ void handle_service_subscribers(struct request *rq)
 	BUF_LIT(&page.b, "{\"subscribers\":[");
 	for (uint32_t shard = 0; shard < SHARDS && ret >= 0; shard++)
 		ret = add_shard(&rq->worker->registry, &page, shard);
-	answer(rq, &page, ret);
+	answer_subscribers(rq, &page, ret);
 	buf_free(&page.b);
 }

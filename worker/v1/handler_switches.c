@@ -23,7 +23,7 @@ void handle_switches_get(struct request *rq)
 	handler_reply_buf(rq, &b);
 }
 
-static void refuse(struct request *rq, int err, const struct switch_refusal *refusal)
+static void refuse_switch(struct request *rq, int err, const struct switch_refusal *refusal)
 {
 	if (err == ERR_RANGE || err == ERR_SYNTAX)
 		reply_caused2(rq, refusal->status, str_of(refusal->text), str_of(refusal->cause));
@@ -33,7 +33,7 @@ static void refuse(struct request *rq, int err, const struct switch_refusal *ref
 		reply_registry_error(rq, err, STR(""), STR(""));
 }
 
-static void note(struct request *rq, struct str entry, struct str value)
+static void note_switch(struct request *rq, struct str entry, struct str value)
 {
 	char what[80], to[200], source[ADDRESS_TEXT];
 
@@ -41,7 +41,7 @@ static void note(struct request *rq, struct str entry, struct str value)
 	         log_quote(value, to, sizeof(to)), switch_is_live(entry) ? "live" : "shown", address_text(rq->source, source));
 }
 
-static int set(struct request *rq, struct str entry, struct str value, struct switch_refusal *refusal)
+static int set_switch(struct request *rq, struct str entry, struct str value, struct switch_refusal *refusal)
 {
 	struct registry *reg = &rq->worker->registry;
 	struct switches_copy copy;
@@ -68,11 +68,11 @@ void handle_switches_set(struct request *rq)
 
 	if (!bound_bool(rq, "debug", &debug) || !bound_text(rq, "entry", &entry) || !bound_text(rq, "value", &value))
 		return;
-	if ((ret = set(rq, entry, value, &refusal)) < 0) {
-		refuse(rq, ret, &refusal);
+	if ((ret = set_switch(rq, entry, value, &refusal)) < 0) {
+		refuse_switch(rq, ret, &refusal);
 		return;
 	}
 	if (ret != SWITCH_UNKNOWN)
-		note(rq, entry, value);
+		note_switch(rq, entry, value);
 	reply_ok(rq);
 }

@@ -53,7 +53,7 @@ static struct node **bucket_of(const struct list_cache *cache, uint64_t hash)
 	return &cache->buckets[hash & (cache->bucket_count - 1)];
 }
 
-static struct node *find(const struct list_cache *cache, const struct list_cache_key *key, uint64_t hash)
+static struct node *find_node(const struct list_cache *cache, const struct list_cache_key *key, uint64_t hash)
 {
 	struct node *node = *bucket_of(cache, hash);
 
@@ -119,7 +119,7 @@ static void grow(struct list_cache *cache)
 }
 
 /* False: nobody waits for it any more. */
-static bool append(char **at, struct str s, struct str *copy_r)
+static bool append_text(char **at, struct str s, struct str *copy_r)
 {
 	char *copy = *at;
 
@@ -137,8 +137,8 @@ static bool fill(struct node *node, const struct list_cache_key *key, const stru
 	node->entry.pieces = entry->piece_count > 0 ? (struct list_piece *)(void *)node->text : NULL;
 	if (entry->piece_count > 0)
 		memcpy(node->text, entry->pieces, entry->piece_count * sizeof(struct list_piece));
-	return append(&at, key->clusters, &node->key.clusters) && append(&at, entry->hosts, &node->entry.hosts) &&
-	       append(&at, entry->metadata_json, &node->entry.metadata_json);
+	return append_text(&at, key->clusters, &node->key.clusters) && append_text(&at, entry->hosts, &node->entry.hosts) &&
+	       append_text(&at, entry->metadata_json, &node->entry.metadata_json);
 }
 
 int list_cache_new(uint64_t bytes, struct list_cache **cache_r)
@@ -176,7 +176,7 @@ void list_cache_resize(struct list_cache *cache, uint64_t bytes)
 
 const struct list_cache_entry *list_cache_hold(struct list_cache *cache, const struct list_cache_key *key)
 {
-	struct node *node = find(cache, key, key_hash(key));
+	struct node *node = find_node(cache, key, key_hash(key));
 
 	if (node == NULL || node->key.revision != key->revision)
 		return NULL;
@@ -198,7 +198,7 @@ void list_cache_release(const struct list_cache_entry *entry)
 
 const struct list_cache_entry *list_cache_older(struct list_cache *cache, const struct list_cache_key *key)
 {
-	const struct node *node = find(cache, key, key_hash(key));
+	const struct node *node = find_node(cache, key, key_hash(key));
 
 	return node != NULL ? &node->entry : NULL;
 }
@@ -234,7 +234,7 @@ void list_cache_put(struct list_cache *cache, const struct list_cache_key *key, 
 	uint64_t bytes = sizeof(struct node) + key->clusters.n + entry->hosts.n + entry->metadata_json.n +
 	                 entry->piece_count * sizeof(struct list_piece);
 	uint64_t hash = key_hash(key);
-	struct node *older = find(cache, key, hash), *node;
+	struct node *older = find_node(cache, key, hash), *node;
 
 	if (older != NULL && take_place(cache, older, bytes, key, entry))
 		return;
@@ -243,7 +243,7 @@ void list_cache_put(struct list_cache *cache, const struct list_cache_key *key, 
 		discard(node, bytes);
 		return;
 	}
-	if ((older = find(cache, key, hash)) != NULL)
+	if ((older = find_node(cache, key, hash)) != NULL)
 		drop(cache, older);
 	if (node == NULL || bytes > cache->max_bytes) {
 		discard(node, bytes);

@@ -94,7 +94,7 @@ struct str request_namespace(struct request *rq)
 	return request_optional(rq, "namespaceId", STR("public"));
 }
 
-static bool bad_number(struct request *rq, struct str text)
+static bool refuse_number(struct request *rq, struct str text)
 {
 	reply_caused(rq, 400, "For input string: \"%.*s\"", reply_shown(text), text.n > 0 ? text.p : "");
 	return false;
@@ -102,7 +102,7 @@ static bool bad_number(struct request *rq, struct str text)
 
 bool request_int(struct request *rq, struct str text, int32_t *value_r)
 {
-	return java_parse_int(text, value_r) == 0 ? true : bad_number(rq, text);
+	return java_parse_int(text, value_r) == 0 ? true : refuse_number(rq, text);
 }
 
 bool request_double(struct request *rq, struct str text, double *value_r)
@@ -113,5 +113,5 @@ bool request_double(struct request *rq, struct str text, double *value_r)
 		reply_caused(rq, 400, "empty String");
 		return false;
 	}
-	return bad_number(rq, text);
+	return refuse_number(rq, text);
 }

@@ -50,7 +50,7 @@ static int compile(struct str text, pcre2_code **code_r, char *why, size_t why_s
 }
 
 /* What others do meanwhile does not count. */
-static int rest(struct pattern *pattern)
+static int rest_between_items(struct pattern *pattern)
 {
 	uint64_t now_us = clock_mono_us();
 	int ret;
@@ -62,13 +62,13 @@ static int rest(struct pattern *pattern)
 }
 
 /* Not 0: the match is given up. */
-static int on_item(pcre2_callout_block *block, void *arg)
+static int on_pattern_item(pcre2_callout_block *block, void *arg)
 {
 	struct pattern *pattern = arg;
 
 	(void)block;
 	if (++pattern->items % ITEMS_LOOK == 0)
-		pattern->err = rest(pattern);
+		pattern->err = rest_between_items(pattern);
 	return pattern->err < 0 ? PCRE2_ERROR_CALLOUT : 0;
 }
 
@@ -91,7 +91,7 @@ int pattern_new(struct str text, struct pattern **pattern_r, char *why, size_t w
 	pcre2_set_match_limit(pattern->limits, STEPS_MAX);
 	pcre2_set_depth_limit(pattern->limits, DEPTH_MAX);
 	pcre2_set_heap_limit(pattern->limits, HEAP_KIB);
-	pcre2_set_callout(pattern->limits, on_item, pattern);
+	pcre2_set_callout(pattern->limits, on_pattern_item, pattern);
 	*pattern_r = pattern;
 	return 0;
 }
@@ -113,7 +113,7 @@ int pattern_matches(struct pattern *pattern, struct str subject)
 
 	pattern->since_us = clock_mono_us();
 	if (pattern->err == 0)
-		pattern->err = rest(pattern);
+		pattern->err = rest_between_items(pattern);
 	if (pattern->err < 0)
 		return pattern->err;
 	ret = pcre2_match(pattern->code, (PCRE2_SPTR)subject.p, subject.n, 0, 0, pattern->data, pattern->limits);

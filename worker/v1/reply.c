@@ -105,7 +105,7 @@ __attribute__((format(printf, 2, 0))) static struct str format_text(struct reque
 	return text == NULL ? (struct str){ NULL, 0 } : str_make(text, (size_t)n);
 }
 
-static char *add(char *at, struct str s)
+static char *add_piece(char *at, struct str s)
 {
 	memcpy(at, s.p, s.n);
 	return at + s.n;
@@ -114,9 +114,9 @@ static char *add(char *at, struct str s)
 static void put_cause(char **at, struct str message)
 {
 	if (message.n > 0) {
-		*at = add(*at, STR("caused: "));
-		*at = add(*at, message);
-		*at = add(*at, STR(";"));
+		*at = add_piece(*at, STR("caused: "));
+		*at = add_piece(*at, message);
+		*at = add_piece(*at, STR(";"));
 	}
 }
 

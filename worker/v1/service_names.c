@@ -31,7 +31,7 @@ static bool grow(struct service_names *names)
 	return true;
 }
 
-static void on_row(const struct service_row *row, void *arg)
+static void on_service_row(const struct service_row *row, void *arg)
 {
 	struct reading *reading = arg;
 	struct service_names *names = reading->names;
@@ -70,7 +70,7 @@ int service_names_read(struct service_names *names, struct registry *reg, struct
 
 	*names = (struct service_names){ .rows = NULL };
 	arena_init(&names->arena, 0);
-	ret = registry_services(reg, ns, on_row, &reading);
+	ret = registry_services(reg, ns, on_service_row, &reading);
 	if (ret == 0)
 		ret = reading.err;
 	if (ret == 0)

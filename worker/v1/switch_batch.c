@@ -161,7 +161,7 @@ static const char *read_member(struct batch *batch, const struct json_item *item
 	return batch->err < 0 ? "refused" : NULL;
 }
 
-static const char *on_item(void *arg, const struct json_item *item)
+static const char *on_batch_item(void *arg, const struct json_item *item)
 {
 	struct batch *batch = arg;
 
@@ -200,7 +200,7 @@ static int read_batch(struct batch *batch, struct str value)
 {
 	static const struct json_limits limits = { .depth = 8, .keys = 1000 };
 	char why[160] = "";
-	int ret = json_read(batch->arena, value, limits, on_item, batch, why, sizeof(why));
+	int ret = json_read(batch->arena, value, limits, on_batch_item, batch, why, sizeof(why));
 
 	if (batch->err < 0)
 		return batch->err;

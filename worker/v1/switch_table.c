@@ -103,7 +103,7 @@ int server_status_parse(struct str text, enum server_status *status_r)
 /* ---- cutting texts -------------------------------------------------------------------- */
 
 /* Takes the part before the separator; false when the text is used up. */
-static bool next_part(struct str *rest, char separator, struct str *part_r)
+static bool next_text_part(struct str *rest, char separator, struct str *part_r)
 {
 	const char *end;
 
@@ -128,7 +128,7 @@ bool switch_next_limited(struct str *rest, struct str *url_r, int *status_r)
 	struct str pair;
 	int32_t status;
 
-	if (!next_part(rest, ',', &pair) || !next_part(&pair, ':', url_r))
+	if (!next_text_part(rest, ',', &pair) || !next_text_part(&pair, ':', url_r))
 		return false;
 	if (java_parse_int(pair, &status) < 0)
 		return false;
@@ -191,7 +191,7 @@ static void show_masters(struct buf *b, struct str masters)
 	buf_char(b, '[');
 	if (rest.n == 0)
 		json_string(b, STR(""));
-	for (bool first = true; next_part(&rest, ',', &part); first = false) {
+	for (bool first = true; next_text_part(&rest, ',', &part); first = false) {
 		if (!first)
 			buf_char(b, ',');
 		json_string(b, part);
@@ -293,7 +293,7 @@ static int shown(struct str text)
 	return (int)str_cut(text, SWITCH_SHOWN).n;
 }
 
-static int bad_number(struct switch_refusal *refusal, struct str value)
+static int refuse_switch_number(struct switch_refusal *refusal, struct str value)
 {
 	return switch_refuse(refusal, 400, "For input string: \"%.*s\"", shown(value), value.n > 0 ? value.p : "");
 }
@@ -305,10 +305,10 @@ static int set_number(struct switch_state *state, const struct switch_row *row, 
 
 	if (row->type == SWITCH_INT) {
 		if (java_parse_int(value, &narrow) < 0)
-			return bad_number(refusal, value);
+			return refuse_switch_number(refusal, value);
 		number = narrow;
 	} else if (java_parse_long(value, &number) < 0) {
-		return bad_number(refusal, value);
+		return refuse_switch_number(refusal, value);
 	}
 	if (number < row->min)
 		return switch_refuse(refusal, 400, "%s", row->refusal);
@@ -324,7 +324,8 @@ static int set_float(struct switch_state *state, const struct switch_row *row, s
 	uint32_t bits;
 
 	if (java_parse_double(value, &number) < 0)
-		return str_is_blank(value) ? switch_refuse(refusal, 400, "empty String") : bad_number(refusal, str_trim(value));
+		return str_is_blank(value) ? switch_refuse(refusal, 400, "empty String")
+		                           : refuse_switch_number(refusal, str_trim(value));
 	narrow = (float)number;
 	text[java_float_text(narrow, text)] = '\0';
 	if (!(narrow > 0))
@@ -342,7 +343,7 @@ static int set_version(struct switch_state *state, const struct switch_row *row,
 	unsigned parts = 0;
 	int32_t number;
 
-	while (next_part(&rest, '.', &part)) {
+	while (next_text_part(&rest, '.', &part)) {
 		if (part.n == 0 || part.p[0] < '0' || part.p[0] > '9' || java_parse_int(part, &number) < 0)
 			return switch_refuse(refusal, 400, VERSION_SYNTAX);
 		if (number > 1023)
@@ -363,12 +364,12 @@ static int add_limited(struct buf *b, struct str pair, struct switch_refusal *re
 	struct str rest = without_tail(pair, ':'), url = STR(""), number;
 	int32_t status;
 
-	if (!next_part(&rest, ':', &url) || !next_part(&rest, ':', &number))
+	if (!next_text_part(&rest, ':', &url) || !next_text_part(&rest, ':', &number))
 		return switch_refuse(refusal, 400, "invalid input for limited urls");
 	if (url.n == 0)
 		return switch_refuse(refusal, 400, "url can not be empty, url: ");
 	if (java_parse_int(number, &status) < 0)
-		return bad_number(refusal, number);
+		return refuse_switch_number(refusal, number);
 	if (status < 200 || status > 599)
 		return switch_refuse(refusal, 400, "illegal normal status code: %d", (int)status);
 	if (b->len > 0)
@@ -389,7 +390,7 @@ static int set_limited(struct arena *arena, struct switch_state *state, struct s
 	if (value.n > SWITCHES_TEXT_MAX)
 		return ERR_TOO_BIG;
 	buf_init(&b);
-	while (ret == 0 && next_part(&rest, ',', &pair))
+	while (ret == 0 && next_text_part(&rest, ',', &pair))
 		ret = add_limited(&b, pair, refusal);
 	text = arena_copy(arena, buf_view(&b));
 	if (ret == 0 && (buf_failed(&b) || (b.len > 0 && !str_is_set(text))))
@@ -478,7 +479,7 @@ static int set_push_version(struct arena *arena, struct switch_state *state, str
 	struct switch_state trial = *state;
 	int ret;
 
-	if (!next_part(&rest, ':', &type) || !next_part(&rest, ':', &version))
+	if (!next_text_part(&rest, ':', &type) || !next_text_part(&rest, ':', &version))
 		return switch_refuse(refusal, 500, "Index 1 out of bounds for length 1");
 	if ((ret = switch_set_row(arena, &trial, row_of_name("pushGoVersion"), version, refusal)) < 0)
 		return ret;
