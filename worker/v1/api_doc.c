@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* doc/api.md, from the table of routes. */
+/* api_doc.c - prints doc/api.md from the table of routes (rosterd --print-api). */
 #include <string.h>
 
 #include "shared/process/document.h"

@@ -8,7 +8,7 @@
 #include "worker/v1/reply.h"
 
 #define TEXT_SHOWN 100U   /* of a bad value */
-#define NUMBER_LONG 4096U /* longer is none, whatever blanks are in it */
+#define NUMBER_LONG 4096U /* a longer text is no number, whatever blanks are in it */
 
 static void refuse_bound(struct request *rq, const char *type, const char *exception, const char *cause)
 {

@@ -1,26 +1,28 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* bound.h - parameters of the endpoints that the specification marks (S): bound by a framework there, with its
- * rules and its error texts (1.2).
+/* bound.h - parameters of the endpoints that the specification marks (S): there a framework binds
+ * them, with its rules and its error texts (1.2).
  *
- * Values are not trimmed and not read again with `encoding`. False: answered. */
+ * Values are not trimmed and not read again with `encoding`. Whoever returns false has answered the
+ * request. */
 #ifndef WORKER_V1_BOUND_H
 #define WORKER_V1_BOUND_H
 
 #include "worker/http/request.h"
 
-/* Absent: 500. Empty is taken. */
+/* An absent one is answered 500, an empty one is taken. */
 bool bound_text(struct request *rq, const char *name, struct str *value_r);
-/* Absent gives "". */
+/* Returns "" when it is absent. */
 struct str bound_optional(struct request *rq, const char *name);
 /* namespaceId: absent or empty is "public", a blank one is a name. */
 struct str bound_namespace(struct request *rq);
-/* A number that must be there, and not be empty: the optional one only differs in the text when it is absent. Blanks in it do
- * not count. */
+/* These read a number that must be there and not be empty; the optional one only differs in the
+ * text of the answer when it is absent. Blanks in it do not count. */
 bool bound_int(struct request *rq, const char *name, int32_t *value_r);
 bool bound_optional_int(struct request *rq, const char *name, int32_t *value_r);
-/* Absent is false; true on yes 1, false off no 0 in any case, blanks around do not count; else, also when empty, 500. */
+/* An absent one is false. Else it is one of true, on, yes, 1 or false, off, no, 0, in any case and
+ * with blanks around; anything else, also an empty one, is answered 500. */
 bool bound_bool(struct request *rq, const char *name, bool *value_r);
-/* Absent or empty is 0. */
+/* An absent or empty one is 0. */
 bool bound_float(struct request *rq, const char *name, float *value_r);
 
 #endif

@@ -9,7 +9,7 @@
 
 struct request;
 
-/* Points into the request, which has a route. */
+/* The result points into the request, which must have a route. */
 struct naming_caller caller_of(const struct request *rq);
 
 #endif

@@ -45,7 +45,7 @@ static struct str without_quotes(struct str s)
 	return s;
 }
 
-/* Unset: not named. */
+/* Returns unset when no charset is named. */
 static struct str charset_named(struct str type)
 {
 	struct str found = { NULL, 0 };

@@ -23,7 +23,8 @@ static void refresh(struct worker *worker)
 	int ret = switches_read(&worker->registry, &gate->copy);
 
 	if (ret < 0) {
-		/* Better open than shut for a reason nobody gave; the next change is read again. */
+		/* To let requests pass is better than to stop them for a reason nobody gave. The
+		 * switches are read again at their next change. */
 		log_error("op=read-switches err=\"%s\"", err_str(ret));
 		gate->copy.words.generation = switches_generation(worker->switches);
 		gate->copy.texts = (struct switches_texts){ .masters = { NULL, 0 } };
@@ -48,7 +49,7 @@ enum server_status gate_status(struct worker *worker)
 
 /* ---- limited URLs ------------------------------------------------------------------------ */
 
-/* Does path + "?" + query begin with the text? Without a query it is the word null. */
+/* Says whether path + "?" + query begins with url. Without a query the word null stands for it. */
 static bool url_starts(struct str path, struct str query, struct str url)
 {
 	if (url.n <= path.n)
@@ -58,7 +59,8 @@ static bool url_starts(struct str path, struct str query, struct str url)
 	return str_starts(query, str_make(url.p + path.n + 1, url.n - path.n - 1));
 }
 
-/* In any spelling that leads to the same route: as received, decoded, without the slash at the end. */
+/* Looks at every spelling that leads to the same route: as received, decoded, and without the slash
+ * at the end. */
 static bool is_limited(const struct request *rq, struct str url)
 {
 	struct str query = str_is_set(rq->query) ? rq->query : STR("null"), route = rq->plain;

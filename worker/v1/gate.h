@@ -29,11 +29,13 @@ struct gate {
 	struct switches_copy copy; /* what the rest was made from */
 };
 
-/* Under /v1/ns, rq->route is looked up. True: answered. */
+/* Is called for paths under /v1/ns once rq->route is looked up. Returns true when the request was
+ * answered. */
 bool gate_stops(struct request *rq);
-/* rq->route has ROUTE_OPERATOR: may this source? False: answered with 403. */
+/* rq->route has ROUTE_OPERATOR. Returns false when this source may not use it and was answered with
+ * 403. */
 bool gate_admits(struct request *rq);
-/* Is the source of the request one of operator.allow? */
+/* Says whether operator.allow lists the source of the request. */
 bool gate_is_operator(const struct request *rq);
 enum server_status gate_status(struct worker *worker);
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What watches a server asks: is it up, and the metrics for Prometheus (worker/metrics/prometheus.h). */
+/* handler_actuator.c - answers what watches a server: is it up, and the metrics for Prometheus
+ * (worker/metrics/prometheus.h). */
 #include "worker/metrics/prometheus.h"
 #include "worker/v1/handlers.h"
 #include "worker/v1/router.h"
@@ -11,7 +12,7 @@ void handle_actuator_health(struct request *rq)
 	reply_as(rq, STR("application/vnd.spring-boot.actuator.v3+json"), STR("{\"status\":\"UP\"}"));
 }
 
-/* As handle_console_readiness(). */
+/* Says what handle_console_readiness() says, in the words of this path. */
 void handle_actuator_readiness(struct request *rq)
 {
 	if (rq->worker->stopping)

@@ -16,7 +16,7 @@
 #define TOKEN_LIFE_S 18000U
 #define SIGNATURE_BYTES 32U
 
-/* "header.claims.signature"; false: the kernel gave no random bytes. */
+/* Writes "header.claims.signature". Returns false when the kernel gave no random bytes. */
 static bool put_token(struct buf *b, struct str user)
 {
 	char signature[SIGNATURE_BYTES];

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* PUT /instance/beat (specification 4.7), with the registration that a full beat stands for. */
+/* handler_beat.c - PUT /instance/beat (specification 4.7), with the registration that a full beat
+ * stands for. */
 #include <stdio.h>
 
 #include "shared/naming/beat.h"
@@ -46,7 +47,7 @@ static void take_body(const struct beat_info *info, struct naming_beat *beat)
 	beat->metadata = info->metadata;
 }
 
-/* The order of 4.7: JSON, port, service. */
+/* Keeps to the order of 4.7: JSON, port, service. */
 static bool read_beat(struct request *rq, struct naming_beat *beat)
 {
 	struct instance_key *key = &beat->key;
@@ -84,7 +85,7 @@ static char *put_text(char *at, struct str s)
 	return at + s.n;
 }
 
-/* The most frequent answer of all: no formatting machinery. */
+/* This is the most frequent answer of all, so it is put together without printf. */
 static void answer_beat(struct request *rq, uint64_t interval_ms, enum beat_code code)
 {
 	char text[128], *at = text;

@@ -49,7 +49,7 @@ static void put_numbers(struct buf *b, const struct request *rq)
 	           config->brake_period_ms, config->brake_hold_ms);
 }
 
-/* Those that the alarm names. */
+/* Shows the sources that the alarm names. */
 static void put_sources(struct buf *b, const struct request *rq)
 {
 	const struct departures *departures = &state_of(rq)->departures;

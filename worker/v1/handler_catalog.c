@@ -65,7 +65,8 @@ void handle_catalog_service(struct request *rq)
 	struct service_key key = { bound_namespace(rq), rq->service_name };
 	struct buf b;
 
-	/* The one bound name that may be absent: then it is looked for all the same. */
+	/* This is the one bound name that may be absent; 1.4.8 then looks for a service of the name
+	 * null. */
 	if (!str_is_set(key.name)) {
 		reply_caused(rq, 500, "service null is not found!");
 		return;
@@ -89,7 +90,8 @@ static int64_t clip(int64_t value, int64_t count)
 	return value < count ? value : count;
 }
 
-/* The end may be before the start: a negative page is refused, as there. */
+/* The end may be before the start when a negative page is asked for, which is refused, as 1.4.8
+ * does. */
 static bool cut_page(struct request *rq, struct str cluster, struct page *page)
 {
 	const struct service_view *view = rq->view;
@@ -108,7 +110,7 @@ static bool cut_page(struct request *rq, struct str cluster, struct page *page)
 	return false;
 }
 
-/* Not more than one row above the limit, whatever is asked. */
+/* Copies not more than one row above the limit, whatever is asked for. */
 static bool copy_page(struct request *rq, const struct service_key *key, struct str cluster, const struct page *page)
 {
 	uint64_t from = page->start > 0 ? (uint64_t)page->start : 0, to = page->end > 0 ? (uint64_t)page->end : 0;

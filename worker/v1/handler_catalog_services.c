@@ -71,7 +71,7 @@ static struct address read_address(struct str text)
 	return address;
 }
 
-/* 1, 0 or an error. */
+/* Returns 1, 0 or an error. */
 static int has_address(struct catalog *catalog, const struct service_view *view)
 {
 	const struct address *address = &catalog->address;
@@ -87,7 +87,8 @@ static int has_address(struct catalog *catalog, const struct service_view *view)
 	return ret;
 }
 
-/* The service of that row in rq->view. 1, 0: gone meanwhile, or an error. */
+/* Copies the service of that row into rq->view. Returns 1, 0 when it has gone meanwhile, or an
+ * error. */
 static int view_row(struct catalog *catalog, size_t row)
 {
 	struct request *rq = catalog->rq;
@@ -154,7 +155,8 @@ static void put_host(struct buf *b, const struct instance_view *instance)
 	buf_printf(b, ",\"enabled\":%s}", instance->flags & INSTANCE_ENABLED ? "true" : "false");
 }
 
-/* Instances come cluster by cluster; *at goes on to the next one. */
+/* The instances of a view are in the order of its clusters; *at goes on to the first one of the
+ * next cluster. */
 static int put_cluster(struct buf *b, struct catalog *catalog, uint32_t cluster, uint32_t *at)
 {
 	const struct service_view *view = catalog->rq->view;
@@ -197,8 +199,8 @@ static int put_detail(struct buf *b, struct catalog *catalog, size_t row)
 	return ret < 0 ? ret : 0;
 }
 
-/* All when they fit into one page, whatever page is asked for; a page of none holds one. With instances pages
- * count from 0. */
+/* If all fit into one page, all are shown whatever page is asked for; a page of no rows holds one.
+ * With instances, pages are counted from 0. */
 static void cut_page(const struct catalog *catalog, size_t *start_r, size_t *end_r)
 {
 	int64_t count = (int64_t)catalog->services.count, size = catalog->size > 0 ? catalog->size : 1;
@@ -283,7 +285,8 @@ static void answer_catalog(struct catalog *catalog)
 
 /* ---- the request ------------------------------------------------------------------------- */
 
-/* .*<group>.*@@.*<service>.* where a blank part is any text. False: answered. */
+/* Makes .*<group>.*@@.*<service>.* where a blank part is any text. Returns false when the request
+ * was answered. */
 static bool read_names(struct catalog *catalog)
 {
 	struct str service = bound_optional(catalog->rq, "serviceNameParam"),

@@ -31,7 +31,7 @@ static bool read_checker(struct request *rq, struct str text, struct str *checke
 	return ret == 0;
 }
 
-/* None given is none: what was there goes, as with a service. */
+/* If none is given the cluster has none: what was there goes, as with a service. */
 static bool read_metadata(struct request *rq, struct cluster_settings *settings)
 {
 	struct instance_metadata metadata;

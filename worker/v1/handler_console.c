@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What a console and an orchestrator ask first: state, liveness, readiness. */
+/* handler_console.c - answers what a console and an orchestrator ask first: state, liveness,
+ * readiness. */
 #include "worker/v1/handlers.h"
 #include "worker/worker.h"
 
@@ -8,7 +9,7 @@ void handle_console_liveness(struct request *rq)
 	reply_text(rq, 200, STR("OK"));
 }
 
-/* Not ready while stopping: a balancer that asks shall send nobody here any more. */
+/* A worker that stops is not ready, so that a balancer that asks sends nobody here any more. */
 void handle_console_readiness(struct request *rq)
 {
 	if (rq->worker->stopping)
@@ -17,7 +18,8 @@ void handle_console_readiness(struct request *rq)
 		reply_text(rq, 200, STR("OK"));
 }
 
-/* One node; the console shows its pages of configurations unless function_mode is "naming". */
+/* This is one node alone. The console shows its pages of configurations unless function_mode is
+ * "naming". */
 void handle_console_state(struct request *rq)
 {
 	reply_json(rq, STR("{\"version\":\"" HANDLER_VERSION "\",\"standalone_mode\":\"standalone\",\"function_mode\":null}"),

@@ -22,7 +22,7 @@ struct instance_request {
 
 const char *handler_name_refusal(struct str name)
 {
-	/* Trailing empty parts do not count. */
+	/* Java's split() drops trailing empty parts. */
 	while (name.n >= 2 && memcmp(name.p + name.n - 2, "@@", 2) == 0)
 		name.n -= 2;
 	if (name.n == 0 || memmem(name.p, name.n, "@@", 2) == NULL)
@@ -59,7 +59,7 @@ static bool read_address(struct request *rq, struct instance_key *key)
 	return request_required(rq, "ip", &key->ip) && request_required(rq, "port", &port) && request_int(rq, port, &key->port);
 }
 
-/* NaN passes, as it does there. */
+/* NaN passes, as it does in 1.4.8. */
 static bool check_weight(struct request *rq, double weight)
 {
 	if (!(weight < 0.0 || weight > WEIGHT_MAX))
@@ -68,7 +68,7 @@ static bool check_weight(struct request *rq, double weight)
 	return false;
 }
 
-/* The order of 4.1. */
+/* Keeps to the order of 4.1. */
 static bool read_instance(struct request *rq, struct instance_request *in)
 {
 	struct instance_spec *spec = &in->spec;
@@ -100,7 +100,8 @@ static void register_instance(struct request *rq, const struct instance_request 
 		reply_ok(rq);
 }
 
-/* The smallest free number is looked for among all instances of the service. */
+/* This is a long request: the smallest free number is looked for among all instances of the
+ * service. */
 static void register_numbered(struct request *rq)
 {
 	struct instance_request in;
@@ -170,7 +171,8 @@ static void update_instance(struct request *rq, const struct instance_request *i
 	}
 }
 
-/* Of port 0 any instance of that address is meant, which is looked for among all. */
+/* Port 0 means any instance of that address, which is looked for among all; so this is a long
+ * request. */
 static void update_any_port(struct request *rq)
 {
 	struct instance_request in;

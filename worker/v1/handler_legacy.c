@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Paths of the oldest clients, answered by the handlers of today (specification 6.5). */
+/* handler_legacy.c - paths of the oldest clients, answered by the handlers of today (specification
+ * 6.5). */
 #include "shared/base/breath.h"
 #include "shared/codec/json_write.h"
 #include "shared/view/list.h"
@@ -9,8 +10,8 @@
 
 /* ---- aliases with a parameter of their own -------------------------------------------- */
 
-/* The service is DEFAULT_GROUP@@dom whatever serviceName and groupName say. blank: what is wrong with a blank one, NULL: its
- * format, as of any name. */
+/* The service is DEFAULT_GROUP@@dom whatever serviceName and groupName say. blank says what is
+ * wrong with a blank dom; if it is NULL, a blank one is refused for its format, as any name is. */
 static bool take_dom(struct request *rq, const char *blank)
 {
 	static const struct str group = STR("DEFAULT_GROUP@@");
@@ -65,7 +66,7 @@ struct doms {
 
 #define DOM_WEIGHT 64U
 
-/* Bare names; the same one of two groups of a namespace counts once. */
+/* Makes names bare; the same one in two groups of a namespace counts once. */
 static int make_bare(struct doms *doms)
 {
 	struct service_names *names = &doms->names;
@@ -87,7 +88,7 @@ static int make_bare(struct doms *doms)
 	return ret;
 }
 
-/* The names of one namespace from row *at on, which becomes the row behind. */
+/* Writes the names of one namespace from row *at on; *at becomes the row behind them. */
 static int put_namespace(struct doms *doms, size_t *at)
 {
 	const struct service_names *names = &doms->names;

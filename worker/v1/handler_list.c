@@ -12,7 +12,8 @@
 #include "worker/v1/list_cache.h"
 #include "worker/worker.h"
 
-/* The list of a service with more, or of one that takes more (500 bytes an instance), is a long request. */
+/* The list of a service with more instances, or of one that takes more memory (500 bytes an
+ * instance), is a long request. */
 #define LONG_INSTANCES 2048U
 #define LONG_STORED_BYTES (1U << 20)
 /* What grew beyond this for one large service is given back after use. */
@@ -60,7 +61,8 @@ static bool read_list(struct request *rq, struct list_request *list)
 
 /* ---- subscription -------------------------------------------------------------- */
 
-/* One lock: the stamp, and the subscription. Who is not pushed to gets the short poll interval. */
+/* Reads the stamp and subscribes, in one hold of the lock. Who is not pushed to gets the short poll
+ * interval. */
 static int poll_service(struct request *rq, struct list_request *list)
 {
 	const struct naming_caller caller = caller_of(rq);
@@ -81,14 +83,16 @@ static int poll_service(struct request *rq, struct list_request *list)
 
 /* ---- hosts ---------------------------------------------------------------------- */
 
-/* The usual list: all clusters, healthy or not. */
+/* True for the usual list: all clusters, healthy or not. Only of such a list pieces are kept, which
+ * a flip moves. */
 static bool flips_are_moved(const struct list_request *list)
 {
 	return list->query.clusters.n == 0 && !list->query.healthy_only;
 }
 
-/* A fresh copy of the service, whose revision may be newer than the stamp; list->stamp.found == false when it has gone meanwhile.
- * normal: memory for the normal form of the clusters. */
+/* Makes a fresh copy of the service, whose revision may be newer than the stamp; list->stamp.found
+ * is false when the service has gone meanwhile. normal is memory for the normal form of the
+ * clusters. */
 static int read_service(struct request *rq, struct list_request *list, struct buf *normal)
 {
 	int ret = registry_view(&rq->worker->registry, &list->service, rq->view);
@@ -120,7 +124,8 @@ static int render(struct request *rq, struct list_request *list, struct buf *hos
 	if ((ret = list_hosts(view, &list->query, hosts, &entry->shape, &fresh, checksum, entry->pieces)) < 0)
 		return ret;
 	metadata_json(metadata, view->metadata);
-	/* Only a saving for the next reader: if it cannot be stored, he makes it again. */
+	/* The checksum saves the next reader work; if it cannot be stored, that one makes it
+	 * again. */
 	if (fresh && !view->loose &&
 	    registry_store_checksum(&worker->registry, &list->service, view->stamp.id, view->content, checksum) < 0)
 		fresh = false;
@@ -152,7 +157,8 @@ static void give_back_large(struct worker *worker)
 static void answer_entry(struct request *rq, struct list_request *list, const struct list_cache_entry *entry)
 {
 	struct str none = { NULL, 0 };
-	/* Given away, since it does not outlast this function: give_back_large(), the end of answer_long(). */
+	/* The buffer is given away where it would not outlast this function: give_back_large() or
+	 * the end of answer_long() would free it. */
 	bool leaves = rq->work != NULL || list->hosts->cap > KEEP_BYTES;
 	bool own = leaves && entry->hosts.p != NULL && entry->hosts.p == list->hosts->data;
 	struct buf b;
@@ -196,7 +202,8 @@ static void answer_and_keep(struct request *rq, struct list_request *list, const
 	answer_entry(rq, list, entry);
 }
 
-/* Only health has changed since an older entry: its hosts are moved. False: it has to be rendered. */
+/* If only health has changed since an older entry, its hosts are moved. Returns false when the list
+ * has to be rendered. */
 static bool answer_flipped(struct request *rq, struct list_request *list)
 {
 	struct list_cache_key key = cache_key(list);
@@ -225,7 +232,7 @@ static bool answer_flipped(struct request *rq, struct list_request *list)
 	return true;
 }
 
-/* A long one is copied in slices. */
+/* A long list is copied in slices. */
 static void answer_copied(struct request *rq, struct list_request *list, const struct list_cache_entry *held)
 {
 	struct list_cache_entry entry = *held;
@@ -281,7 +288,8 @@ static void answer_rendered(struct request *rq, struct list_request *list)
 	buf_free(&metadata);
 }
 
-/* Other clusters that pick the same have the same hosts: they are kept once, under the normal form. */
+/* Other texts of clusters that pick the same have the same hosts, which are kept once, under the
+ * normal form. */
 static void answer_read(struct request *rq, struct list_request *list)
 {
 	struct buf normal;
@@ -306,7 +314,7 @@ static void answer_stamped(struct request *rq, struct list_request *list)
 		answer_read(rq, list);
 }
 
-/* Some time has passed, perhaps: what is told is of now. */
+/* Some time may have passed since the request came, so the stamp is read anew. */
 static void answer_long(struct request *rq)
 {
 	struct list_request *list = rq->kept;

@@ -67,7 +67,7 @@ static uint32_t *slot_of_target(const struct batch *batch, const struct instance
 	return &batch->slots[at];
 }
 
-/* Room for twice as many; NULL: no memory. */
+/* Returns a copy with room for twice as many, or NULL when there is no memory. */
 static void *grown(struct batch *batch, const void *old, size_t *cap, size_t bytes)
 {
 	size_t more = *cap == 0 ? 16 : *cap * 2;
@@ -82,7 +82,7 @@ static void *grown(struct batch *batch, const void *old, size_t *cap, size_t byt
 	return rows;
 }
 
-/* Room for one more target: in the list, and in a table that is at most half full. */
+/* Makes room for one more target: in the list, and in a table that is at most half full. */
 static bool make_room_for_target(struct batch *batch)
 {
 	if (batch->count < batch->cap)
@@ -111,7 +111,8 @@ static void name_target(struct batch *batch, uint32_t index)
 		batch->named[batch->named_count++] = index;
 }
 
-/* The one being read is whole: it is a new one, or was there before. False: batch->err. */
+/* The one being read is whole: it is a new one, or was named before. Returns false when batch->err
+ * is set. */
 static bool close_target(struct batch *batch)
 {
 	uint32_t *slot;
@@ -192,7 +193,7 @@ static const char *on_instance_item(void *arg, const struct json_item *item)
 	return item->depth == 2 ? read_member(item, &batch->open) : NULL;
 }
 
-/* A text that does not parse names nobody, as there. */
+/* A text that does not parse names no instance, as in 1.4.8. */
 static void read_instances(struct batch *batch)
 {
 	struct json_limits limits = { .depth = DEPTH_MAX, .keys = KEYS_MAX };
@@ -246,7 +247,7 @@ static int set_metadata(struct batch *batch, const struct instance_key *key, con
 	                           &metadata);
 }
 
-/* Others have their turn, and nothing is made that could not be sent. */
+/* Lets others have their turn, and stops before the answer grows to what could not be sent. */
 static void go_on_with_batch(struct batch *batch)
 {
 	if (batch->err == 0)
@@ -272,7 +273,8 @@ static enum fate change_one(struct batch *batch, const struct instance_key *key)
 
 /* ---- all of them -------------------------------------------------------------------- */
 
-/* Each is changed once, and shown as often as it is named, as there. Unknown ones are left out. */
+/* Each is changed once and shown as often as it is named, as in 1.4.8. Unknown ones are left
+ * out. */
 static void change_target(struct batch *batch, struct target *target)
 {
 	const struct instance_key *key = &target->key;
@@ -284,7 +286,7 @@ static void change_target(struct batch *batch, struct target *target)
 	go_on_with_batch(batch);
 }
 
-/* The persistent ones first. */
+/* Changes the persistent ones first. */
 static void change_named(struct batch *batch)
 {
 	read_instances(batch);

@@ -68,7 +68,7 @@ static int compare_texts(const void *a, const void *b)
 	return str_compare(*(const struct str *)a, *(const struct str *)b);
 }
 
-/* Bare names in [begin, end) that match. Different groups may hold the same. */
+/* Picks the bare names in [begin, end) that match. Different groups may hold the same one. */
 static int pick_names(struct names *names, size_t begin, size_t end, size_t *count_r)
 {
 	size_t count = 0;
@@ -112,7 +112,7 @@ static int put_namespace(struct names *names, size_t begin, size_t end)
 	return ret;
 }
 
-/* The row behind the namespace of that one, or an error. */
+/* Returns the row behind the namespace of that row, or an error. */
 static int64_t end_of_namespace(struct names *names, size_t begin)
 {
 	const struct service_names *services = &names->services;
@@ -126,7 +126,7 @@ static int64_t end_of_namespace(struct names *names, size_t begin)
 	return (int64_t)end;
 }
 
-/* The count is that of the namespaces, as there. */
+/* The count is that of the namespaces, as in 1.4.8. */
 static int put_names(struct names *names)
 {
 	int64_t begin = 0, end, count = (int64_t)names->services.count;

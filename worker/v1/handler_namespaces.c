@@ -35,7 +35,8 @@ static bool is_valid_id(struct str id)
 	return true;
 }
 
-/* A random one (version 4), lower case. False: the kernel gave no random bytes. */
+/* Makes a random one (version 4) in lower case. Returns false when the kernel gave no random
+ * bytes. */
 static bool make_uuid(char text[UUID_TEXT + 1])
 {
 	uint8_t bytes[16];
@@ -55,7 +56,8 @@ static bool make_uuid(char text[UUID_TEXT + 1])
 
 /* ---- changes ------------------------------------------------------------------------------ */
 
-/* Too long is the request's fault, a full node is not. */
+/* reply_registry_error() tells whether it is the request's fault, as a text that is too long, or a
+ * full node. */
 static void answer_failure(struct request *rq, int err)
 {
 	reply_registry_error(rq, err, STR(""), STR(""));
@@ -89,7 +91,7 @@ void handle_namespace_create(struct request *rq)
 		answer_bool(rq, ret == 0);
 }
 
-/* True even if there is none. */
+/* Answers true even if there is no such namespace. */
 void handle_namespace_update(struct request *rq)
 {
 	struct namespace_row row;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* This node as the only member of its cluster, and as the leader of an election that nobody else took part in: what
- * consoles, operators and scripts ask to see who is up. */
+/* handler_node.c - this node as the only member of its cluster, and as the leader of an election
+ * that nobody else took part in: what consoles, operators and scripts ask to see who is up. */
 #include <inttypes.h>
 #include <stdio.h>
 
@@ -61,8 +61,8 @@ void handle_node_health(struct request *rq)
 	reply_json(rq, STR(RESULT_BEGIN "\"UP\"}"), (struct str){ NULL, 0 }, (struct str){ NULL, 0 });
 }
 
-/* `keyword` is the beginning of an address, blank for all. Page and withInstances are sent by the console and not looked at,
- * there neither. */
+/* `keyword` is the beginning of an address, blank for all. The console also sends page and
+ * withInstances, which are not looked at, as in 1.4.8. */
 void handle_node_list(struct request *rq)
 {
 	struct str keyword = bound_optional(rq, "keyword");
@@ -91,8 +91,8 @@ void handle_node_simple(struct request *rq)
 
 /* ---- the old election ------------------------------------------------------------- */
 
-/* Elected once, by itself. Nothing counts down: the times are those after a reset. operator/cluster/state shows what a 1.4.8
- * keeps there, a follower of nobody, as recorded. */
+/* This node was elected once, by itself. Nothing counts down, so the times are those after a reset.
+ * operator/cluster/state shows what a 1.4.8 keeps there, a follower of nobody, as recorded. */
 static void put_peer(struct buf *b, const struct process *proc)
 {
 	BUF_LIT(b, "{\"ip\":");
@@ -111,7 +111,7 @@ void handle_raft_peer(struct request *rq)
 	handler_reply_buf(rq, &b);
 }
 
-/* The leader is a text that holds JSON, there too. */
+/* The leader is a text that holds JSON, as in 1.4.8. */
 void handle_raft_leader(struct request *rq)
 {
 	struct buf peer, b;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* /operator: metrics, servers, status, log levels, as scripts ask for them (specification 11). */
+/* handler_operator.c - /operator: metrics, servers, status, log levels, as scripts ask for them
+ * (specification 11). */
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -18,7 +19,7 @@
 
 /* ---- load of the machine ------------------------------------------------------- */
 
-/* The beginning of a small file of /proc; "" when it cannot be read. */
+/* Reads the beginning of a small file of /proc; "" when it cannot be read. */
 static void read_file(const char *path, char *out, size_t size)
 {
 	int fd = open(path, O_RDONLY | O_CLOEXEC);
@@ -29,7 +30,7 @@ static void read_file(const char *path, char *out, size_t size)
 		close(fd);
 }
 
-/* Share of busy ticks since the last reading; since boot at the first. */
+/* Computes the share of busy ticks since the last reading, at the first one since boot. */
 static void read_cpu(struct host_load *host)
 {
 	uint64_t user = 0, nice_ = 0, sys = 0, idle = 0, wait = 0, irq = 0, soft = 0, steal = 0, busy, total;
@@ -123,7 +124,7 @@ void handle_operator_push_state(struct request *rq)
 
 	if (!bound_bool(rq, "detail", &detail) || !bound_bool(rq, "reset", &reset))
 		return;
-	/* The sums are not of one moment. */
+	/* The two sums are not of one moment, so the smaller one may come out larger. */
 	if (succeed > total)
 		succeed = total;
 	buf_init(&b);
@@ -151,7 +152,7 @@ static void answer_members(struct request *rq, const char *name)
 	handler_reply_buf(rq, &b);
 }
 
-/* One node, and it is up: `healthy` leaves nothing out. */
+/* There is one node and it is up, so `healthy` leaves nothing out. */
 void handle_operator_servers(struct request *rq)
 {
 	bool healthy;
@@ -203,8 +204,8 @@ void handle_operator_server_status(struct request *rq)
 		reply_ok(rq);
 }
 
-/* The old election as 1.4.8 shows it here, though it does not use it: never a leader, never a vote. raft/peer leads
- * (handler_node.c). */
+/* Shows the old election as 1.4.8 does here, though it does not use it: never a leader, never a
+ * vote. raft/peer shows a leader (handler_node.c). */
 void handle_operator_cluster_state(struct request *rq)
 {
 	struct buf b;
@@ -230,7 +231,7 @@ static bool is_logger(struct str name)
 	return false;
 }
 
-/* What the levels of the reference come to here; one it does not know is DEBUG there. */
+/* Returns what a level of 1.4.8 comes to here; a level that it does not know is DEBUG there. */
 static enum log_level level_of(struct str text)
 {
 	static const struct {
@@ -248,8 +249,8 @@ static enum log_level level_of(struct str text)
 	return LOG_LEVEL_DEBUG;
 }
 
-/* For the workers, the pusher and the keeper, until the configuration is read again (log.level). A logger that does not
- * exist is ignored. */
+/* Sets the level of the workers, the pusher and the keeper, until the configuration is read again
+ * (log.level). A logger that does not exist is ignored. */
 void handle_operator_log(struct request *rq)
 {
 	static const char *const texts[] = { "error", "warning", "info", "debug" };

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The pages for people, and for health checks that ask for the console of the original. No script; links are relative, so
- * they hold under any context path and behind any proxy. */
+/* handler_pages.c - the pages for people, and for health checks that ask for the console of the
+ * original. They have no script; links are relative, so they hold under any context path and behind
+ * any proxy. */
 #include "worker/v1/handlers.h"
 #include "worker/v1/later.h"
 #include "worker/v1/router.h"
@@ -26,7 +27,7 @@ void handle_page_index(struct request *rq)
 	                           "</ul>\n" PAGE_END));
 }
 
-/* The table of routes, as doc/api.md has it, under the context path in use. */
+/* Shows the table of routes, as doc/api.md has it, under the context path in use. */
 void handle_page_api(struct request *rq)
 {
 	const char *context = rq->worker->proc->config.context_path;

@@ -108,8 +108,8 @@ static enum selector_on selects_on(struct str left)
 	return str_eq(left, STR("SERVICE")) || str_starts(left, STR("SERVICE.")) ? SELECT_SERVICE : SELECT_ALL;
 }
 
-/* INSTANCE.metadata.key = 'value': split at "=", the key is what follows the last dot. What is about neither instances nor
- * services selects all, whatever it is. */
+/* INSTANCE.metadata.key = 'value' is split at "="; the key is what follows the last dot. An
+ * expression about neither instances nor services selects all, whatever it says. */
 static bool read_expression(struct listing *list, struct selector *selector)
 {
 	struct str text = selector_without_blanks(&list->rq->arena, selector->expression, ' ');
@@ -137,7 +137,7 @@ static bool known_type(struct str type)
 	return str_eq(type, STR("none")) || str_eq(type, STR("label")) || str_eq(type, STR("unknown"));
 }
 
-/* False: answered. */
+/* Returns false when the request was answered. */
 static bool read_selector(struct listing *list, struct selector *selector)
 {
 	struct str text = request_optional(list->rq, "selector", (struct str){ NULL, 0 });
@@ -175,7 +175,7 @@ static bool has_pair(struct str packed, const struct selector *selector)
 	return str_is_set(value) && str_eq(value, selector->value);
 }
 
-/* 1, 0 or an error. */
+/* Returns 1, 0 or an error. */
 static int matches(struct listing *list, const struct selector *selector)
 {
 	const struct service_view *view = list->rq->view;

@@ -15,7 +15,8 @@
 
 /* ---- parameters ---------------------------------------------------------------- */
 
-/* Endpoints bound by Spring: absent is 500, empty is taken. The format is not checked (2.2). */
+/* Endpoints that Spring binds answer an absent name with 500 and take an empty one. The format is
+ * not checked (2.2). */
 bool handler_bound_service(struct request *rq, struct service_key *key_r)
 {
 	if (!str_is_set(rq->service_name)) {
@@ -26,7 +27,7 @@ bool handler_bound_service(struct request *rq, struct service_key *key_r)
 	return true;
 }
 
-/* Helper rules: absent or empty is 400. */
+/* Endpoints that read parameters by themselves answer an absent or empty name with 400. */
 bool handler_required_service(struct request *rq, struct service_key *key_r)
 {
 	key_r->ns = request_namespace(rq);
@@ -112,7 +113,7 @@ static void reply_not_found(struct request *rq, struct str name)
 	reply_caused(rq, 500, "service %.*s not found!", reply_shown(name), name.p);
 }
 
-/* An unknown service comes before errors in the values. */
+/* An unknown service is told before errors in the values. */
 void handle_service_update(struct request *rq)
 {
 	const struct naming_caller caller = caller_of(rq);

@@ -26,14 +26,15 @@ static bool contains(struct str whole, struct str part)
 	return part.n == 0 || (whole.n >= part.n && memmem(whole.p, whole.n, part.p, part.n) != NULL);
 }
 
-/* Fuzzy always (specification 5.9): the namespace begins with the asked one, group and name contain theirs. */
+/* A match is always fuzzy (specification 5.9): the namespace begins with the asked one, group and
+ * name contain theirs. */
 static bool matches(const struct page *page, struct str ns, struct str name)
 {
 	return str_starts(ns, page->ns) && contains(list_bare_name(name), page->name) &&
 	       contains(handler_group_of(name), page->group);
 }
 
-/* Ours: 1.x does not show it. */
+/* Adds what 1.x does not show. */
 static void put_detail(struct page *page, const struct subscriber_view *sub)
 {
 	const char *why = unpushed_reason(&page->rq->worker->naming, sub);
@@ -75,7 +76,7 @@ static void put_subscriber(struct page *page, struct str ns, struct str name, co
 	buf_char(b, '}');
 }
 
-/* Counted all, shown those of the page. */
+/* Counts all and shows those of the page. */
 static int add_batch(struct page *page, const struct service_key *key, const struct subscriber_view *batch, int n)
 {
 	for (int i = 0; i < n; i++, page->count++) {
@@ -117,7 +118,8 @@ static int add_shard(struct registry *reg, struct page *page, uint32_t shard)
 	return ret;
 }
 
-/* A page that begins exactly at the end is there, and empty; one that begins behind it, or ends before its begin, is not. */
+/* A page that begins exactly at the end exists and is empty; one that begins behind the end, or
+ * ends before it begins, does not exist. */
 static void answer_subscribers(struct request *rq, struct page *page, int ret)
 {
 	if (ret == ERR_LIMIT) {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* /operator/switches: shows and sets them (specification 10). */
+/* handler_switches.c - /operator/switches: shows and sets them (specification 10). */
 #include "shared/base/log.h"
 #include "shared/net/address.h"
 #include "worker/v1/bound.h"
@@ -58,7 +58,8 @@ static int set_switch(struct request *rq, struct str entry, struct str value, st
 	return ret;
 }
 
-/* `debug` is read and means nothing: there is no memory apart from what is stored. */
+/* `debug` is read and means nothing. In 1.4.8 it changes the memory of one server only; here there
+ * is no memory apart from what is stored. */
 void handle_switches_set(struct request *rq)
 {
 	struct switch_refusal refusal = { 0 };

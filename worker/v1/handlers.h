@@ -101,14 +101,15 @@ struct process;
 
 #define HANDLER_VERSION "1.4.8" /* the protocol spoken, where clients and consoles ask for a version */
 
-/* Namespace and grouped service name, else answered. */
+/* Reads namespace and grouped service name. Returns false when the request was answered. */
 static inline bool handler_service_key(struct request *rq, struct service_key *key_r)
 {
 	key_r->ns = request_namespace(rq);
 	return request_service(rq, &key_r->name);
 }
 
-/* The same without the format check: bound (absent is 500) or required (absent or empty is 400). False: answered. */
+/* The same without the format check: bound (an absent name is answered 500) or required (an absent
+ * or empty one is answered 400). */
 bool handler_bound_service(struct request *rq, struct service_key *key_r);
 bool handler_required_service(struct request *rq, struct service_key *key_r);
 /* How an unknown service is answered (500): what stands before its name, and what behind. */
@@ -121,47 +122,55 @@ extern const struct handler_unknown handler_unknown_service; /* "service NAME is
 bool handler_settings(struct request *rq, const struct service_key *key);
 /* Looks at what registry_view(), or one like it, returned for rq->view, and returns as handler_settings(). */
 bool handler_viewed(struct request *rq, int ret, const struct service_key *key, const struct handler_unknown *unknown);
-/* Metadata of any kind (2.6); false: answered. handler_metadata.c */
+/* Reads metadata of any kind (2.6). Returns false when the request was answered. Is in
+ * handler_metadata.c. */
 bool handler_parse_metadata(struct request *rq, struct str text, struct instance_metadata *metadata_r);
-/* Group part of group@@service. */
+/* Returns the group part of group@@service. */
 struct str handler_group_of(struct str grouped);
-/* JSON of a cluster's health checker, TCP when none is set. */
+/* Returns the JSON of a cluster's health checker, TCP when none is set. */
 struct str handler_checker_of(const struct cluster_view *cluster);
 
-/* A regular expression of a client, free it; false: answered. */
+/* Makes a pattern of a client's regular expression; the caller frees it. Returns false when the
+ * request was answered. */
 bool handler_pattern(struct request *rq, struct str text, struct pattern **pattern_r);
-/* Does it match "group@@service:[]", as there (5.6)? 1, 0 or an error for handler_pattern_failed(), which answers. */
+/* Matches it with "group@@service:[]", as 1.4.8 does (5.6). Returns 1, 0 or an error for
+ * handler_pattern_failed(), which answers. */
 int handler_pattern_service(struct pattern *pattern, struct arena *arena, struct str name);
 void handler_pattern_failed(struct request *rq, int err);
 
-/* limits.page: may a page have so many rows? False: answered. handler_service.c */
+/* Says whether limits.page allows a page of so many rows. Returns false when the request was
+ * answered. Is in handler_service.c. */
 bool handler_page_fits(struct request *rq, uint64_t rows);
-/* http.memory: an answer that is longer could not be kept for its client. 0, or ERR_LIMIT for reply_registry_error(). Called now
- * and then while it is made, so that it does not grow to what would be thrown away. */
+/* An answer that is longer than http.memory could not be kept for its client. Returns 0, or
+ * ERR_LIMIT for reply_registry_error(). Is called now and then while an answer is made, so that it
+ * does not grow to what would be thrown away. */
 int handler_answer_fits(struct request *rq, const struct buf *b) MUST_CHECK;
 int handler_bytes_fit(struct request *rq, uint64_t bytes) MUST_CHECK;
-/* A look into the registry at one of many services, whose pages may be cold: every second time somebody looks at the clock. */
+/* The weight of a look into the registry at one of many services, whose pages may be cold: the
+ * clock is looked at every second time. */
 #define SERVICE_WEIGHT (BREATH_WEIGHT / 2)
-/* A row of that weight (breath.h) was written to b, which still fits: others have their turn. ERR_LIMIT, ERR_GONE. */
+/* Is called when a row of that weight (breath.h) was written to b: lets others have their turn.
+ * Returns 0, ERR_LIMIT when b is too long, or ERR_GONE. */
 int handler_go_on(struct request *rq, const struct buf *b, struct breath *breath, size_t weight) MUST_CHECK;
 
-/* Format of a grouped name (2.2): NULL, or what is wrong with it. */
+/* Says what is wrong with the format of a grouped name (2.2), or returns NULL. */
 const char *handler_name_refusal(struct str name);
 
-/* Answers ERR_DEPARTURES: brake.deregister was reached. handler_brake.c */
+/* Answers ERR_DEPARTURES, that is, brake.deregister was reached. Is in handler_brake.c. */
 void handler_reply_departures(struct request *rq);
 
-/* "ip:port" of this node as a JSON string, and the node as its cluster would see it. handler_node.c */
+/* Write "ip:port" of this node as a JSON string, and the node as its cluster would see it. Are in
+ * handler_node.c. */
 void handler_put_address(struct buf *b, const struct process *proc);
 void handler_put_member(struct buf *b, const struct process *proc);
 
-/* Load of the machine, read at most once a second. handler_operator.c */
+/* Returns the load of the machine, read at most once a second. Is in handler_operator.c. */
 const struct host_load *handler_host_load(struct worker *worker);
 
-/* The datum key of 2.5. */
+/* Writes the datum key of 2.5. */
 void handler_put_datum_key(struct buf *b, struct str ip, int32_t port, struct str cluster);
 
-/* 503 when memory is short while the answer is made. Leaves *b empty. */
+/* Answers with b, or with 503 if memory was short while it was made. Leaves *b empty. */
 static inline void handler_reply_buf(struct request *rq, struct buf *b)
 {
 	reply_json_buf(rq, (struct str){ NULL, 0 }, b, (struct str){ NULL, 0 });

@@ -14,7 +14,7 @@
 extern const char *const later_paths[]; /* after the context path */
 extern const unsigned later_count;
 
-/* With or without one trailing slash. */
+/* Says whether the path, with or without one trailing slash, is one of them. */
 bool later_holds(struct str path);
 
 #endif

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "worker/v1/list_cache.h"
 
-#include <assert.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
@@ -34,7 +33,7 @@ struct list_cache {
 	struct node *newest, *oldest;
 };
 
-/* Without the revision: a newer one takes the place of an older one. */
+/* The revision is left out, so that a newer one takes the place of an older one. */
 static uint64_t key_hash(const struct list_cache_key *key)
 {
 	const uint64_t words[3] = { key->epoch, key->service_id, (uint64_t)key->grouped << 1 | key->healthy_only };
@@ -64,7 +63,6 @@ static struct node *find_node(const struct list_cache *cache, const struct list_
 
 static void unlink_age(struct list_cache *cache, struct node *node)
 {
-	assert((node->newer == NULL) == (cache->newest == node) && (node->older == NULL) == (cache->oldest == node));
 	*(node->newer != NULL ? &node->newer->older : &cache->newest) = node->older;
 	*(node->older != NULL ? &node->older->newer : &cache->oldest) = node->newer;
 }
@@ -81,8 +79,9 @@ static void drop(struct list_cache *cache, struct node *node)
 {
 	struct node **at = bucket_of(cache, node->hash);
 
-	while (*at != node)
+	while (*at != node) {
 		at = &(*at)->chain;
+	}
 	*at = node->chain;
 	unlink_age(cache, node);
 	cache->bytes -= node->bytes;
@@ -118,7 +117,7 @@ static void grow(struct list_cache *cache)
 	}
 }
 
-/* False: nobody waits for it any more. */
+/* Returns false when nobody waits for it any more. */
 static bool append_text(char **at, struct str s, struct str *copy_r)
 {
 	char *copy = *at;
@@ -203,7 +202,8 @@ const struct list_cache_entry *list_cache_older(struct list_cache *cache, const 
 	return node != NULL ? &node->entry : NULL;
 }
 
-/* A short one goes where an older revision stood, when it fits and would not waste it. Nothing pauses. */
+/* A short text goes where an older revision stood, if it fits there and would not waste the room.
+ * Nothing pauses. */
 static bool take_place(struct list_cache *cache, struct node *older, uint64_t bytes, const struct list_cache_key *key,
                        const struct list_cache_entry *entry)
 {
@@ -228,7 +228,8 @@ static void link_in(struct list_cache *cache, struct node *node)
 	cache->count++;
 }
 
-/* Made first, linked then: a long one is copied in slices, and others use the cache meanwhile. */
+/* A node is made first and linked then, because a long one is copied in slices and others use the
+ * cache meanwhile. */
 void list_cache_put(struct list_cache *cache, const struct list_cache_key *key, const struct list_cache_entry *entry)
 {
 	uint64_t bytes = sizeof(struct node) + key->clusters.n + entry->hosts.n + entry->metadata_json.n +

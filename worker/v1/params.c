@@ -9,7 +9,7 @@
 
 #define TEXT_LONG 65536U
 
-/* The bytes of the value, read again as the charset that `encoding` names. */
+/* Returns the bytes of the value, read again as the charset that `encoding` names. */
 static struct str reread(struct request *rq, struct str value)
 {
 	if (rq->encoding != NULL && charset_decode(&rq->arena, rq->encoding, value, &value) < 0)
@@ -17,7 +17,8 @@ static struct str reread(struct request *rq, struct str value)
 	return value;
 }
 
-/* Whoever asks for a long text goes through it, more than once: others run before. Absent to those for whom nobody waits. */
+/* Whoever asks for a long text goes through it, more than once, so others run before. The text is
+ * absent when nobody waits for the answer any more. */
 static struct str found(struct str value)
 {
 	return value.n > TEXT_LONG && fiber_pause() < 0 ? (struct str){ NULL, 0 } : value;
@@ -61,7 +62,7 @@ bool request_required(struct request *rq, const char *name, struct str *value_r)
 	return required(rq, name, request_param(rq, str_of(name)), value_r);
 }
 
-/* Parts of a split at "@@" whose trailing empty parts are dropped: is there a second one? */
+/* Says whether a split at "@@", which drops trailing empty parts, has a second part. */
 static bool has_second_part(struct str name)
 {
 	while (name.n >= 2 && memcmp(name.p + name.n - 2, "@@", 2) == 0)

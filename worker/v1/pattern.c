@@ -15,8 +15,9 @@
 #define PARENS_MAX 50U
 #define ITEMS_LOOK 64U /* items of the expression tried between two looks at the clock */
 
-/* The whole subject, as Java's matches(). One step of PCRE may go through the whole subject, so what bounds the steps does not
- * bound the time: it calls back before each item that it tries. */
+/* A match is of the whole subject, as with Java's matches(). One step of PCRE may go through the
+ * whole subject, so a bound on the steps does not bound the time; therefore PCRE calls back before
+ * each item that it tries. */
 #define OPTIONS (PCRE2_UTF | PCRE2_ANCHORED | PCRE2_ENDANCHORED | PCRE2_NEVER_BACKSLASH_C | PCRE2_AUTO_CALLOUT)
 
 struct pattern {
@@ -49,7 +50,7 @@ static int compile(struct str text, pcre2_code **code_r, char *why, size_t why_s
 	return ERR_SYNTAX;
 }
 
-/* What others do meanwhile does not count. */
+/* The time that others take meanwhile does not count. */
 static int rest_between_items(struct pattern *pattern)
 {
 	uint64_t now_us = clock_mono_us();
@@ -61,7 +62,7 @@ static int rest_between_items(struct pattern *pattern)
 	return ret;
 }
 
-/* Not 0: the match is given up. */
+/* A value other than 0 gives the match up. */
 static int on_pattern_item(pcre2_callout_block *block, void *arg)
 {
 	struct pattern *pattern = arg;

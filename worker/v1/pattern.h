@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* pattern.h - regular expressions that clients send.
  *
- * Compiled for one request, matched against whole service names. Both are bounded: length of the text, steps and
- * depth of a match, memory, and the time of all matches of one pattern together. Others run before a match and within one
- * (fiber.h); their time does not count. */
+ * A pattern is compiled for one request and matched against whole service names. Both are bounded:
+ * length of the text, steps and depth of a match, memory, and the time of all matches of one
+ * pattern together. Others run before a match and within one (fiber.h); their time does not
+ * count. */
 #ifndef WORKER_V1_PATTERN_H
 #define WORKER_V1_PATTERN_H
 
@@ -17,11 +18,12 @@
 
 struct pattern;
 
-/* ERR_SYNTAX (why says what; also for a text that is too long), ERR_NOMEM. */
+/* Returns 0, ERR_SYNTAX (why says what is wrong; also for a text that is too long) or ERR_NOMEM. */
 int pattern_new(struct str text, struct pattern **pattern_r, char *why, size_t why_size) MUST_CHECK;
 void pattern_free(struct pattern **pattern);
-/* 1: the whole subject matches, 0: it does not, ERR_LIMIT: too many steps, or the time of this pattern is used up. ERR_GONE. The
- * subject stays the caller's, so it must lie where nobody moves it. */
+/* Returns 1 when the whole subject matches, 0 when it does not, ERR_LIMIT after too many steps or
+ * when the time of this pattern is used up, or ERR_GONE. Others run meanwhile, so the subject must
+ * lie where nobody moves it. */
 int pattern_matches(struct pattern *pattern, struct str subject) MUST_CHECK;
 
 #endif

@@ -16,7 +16,7 @@
 #include "worker/v1/routes.h"
 #include "worker/worker.h"
 
-/* The type of a text answer: what the client likes best, or text/plain. */
+/* Chooses the type of a text answer: what the client likes best, or text/plain. */
 static void negotiate_text(const struct request *rq, struct answer *answer)
 {
 	answer->type = media_concrete(rq->accept, STR("text/plain"));
@@ -38,7 +38,7 @@ void reply_ok(struct request *rq)
 	reply_text(rq, 200, STR("ok"));
 }
 
-/* False: answered. */
+/* Returns false when the request was answered. */
 static bool accepts_json(struct request *rq)
 {
 	if (media_accepts_json(rq->accept))
@@ -89,7 +89,7 @@ void reply_json_headers(struct request *rq, struct str headers, struct str body)
 	put_json(rq, headers, body, (struct str){ NULL, 0 }, (struct str){ NULL, 0 });
 }
 
-/* Formatted into the request's arena; unset on refusal. */
+/* Formats into the request's arena. Returns unset when memory is refused. */
 __attribute__((format(printf, 2, 0))) static struct str format_text(struct request *rq, const char *format, va_list args)
 {
 	va_list again;
@@ -156,7 +156,7 @@ void reply_as(struct request *rq, struct str type, struct str body)
 	answer_put(rq, &answer, body);
 }
 
-/* Too long or too big is the client's fault; a full node is not. */
+/* What is too long or too big is the client's fault; a full node is not. */
 static int limit_status(const char *key)
 {
 	static const char *const keys[] = { "limits.name", "limits.metadata", "limits.page" };

@@ -11,7 +11,7 @@
 #include "shared/base/err.h"
 #include "worker/http/request.h"
 
-/* 200 text/plain;charset=UTF-8 (or as Accept asks). */
+/* Answers text/plain;charset=UTF-8, or the type that Accept asks for. */
 void reply_text(struct request *rq, int status, struct str text);
 void reply_ok(struct request *rq); /* "ok" */
 /* application/json, chunked. `a` then `b` then `c` are written one after the other (any may be
@@ -23,12 +23,13 @@ void reply_json(struct request *rq, struct str a, struct str b, struct str c);
 void reply_json_buf(struct request *rq, struct str a, struct buf *b, struct str c);
 /* The same with further headers, each with its line end. */
 void reply_json_headers(struct request *rq, struct str headers, struct str body);
-/* 200 with a type of its own, chunked. */
+/* Answers 200 with a type of its own, chunked. */
 void reply_as(struct request *rq, struct str type, struct str body);
 /* Shape A: "caused: <message>;" with status 400 or 500. */
 void reply_caused(struct request *rq, int status, const char *format, ...) __attribute__((format(printf, 3, 4)));
 /* For "%.*s" of a text of the client in a message: as much of it as a request line may hold, in
- * whole characters. What the C library does not print costs it more than what it does. */
+ * whole characters. The text is cut before printf sees it, because what the C library leaves out
+ * costs it more than what it prints. */
 #define REPLY_SHOWN_MAX 65536U
 static inline int reply_shown(struct str text)
 {
@@ -36,7 +37,7 @@ static inline int reply_shown(struct str text)
 }
 /* Two elements: "caused: a;caused: b;". */
 void reply_caused2(struct request *rq, int status, struct str a, struct str b);
-/* Spring's missing parameter, *(S)* endpoints: 500. */
+/* Answers 500 as Spring does when a parameter of an (S) endpoint is missing. */
 void reply_missing(struct request *rq, const char *name, const char *type);
 /* Shape B: the error page, JSON or HTML by Accept. */
 void reply_error_page(struct request *rq, int status, struct str message);
@@ -52,9 +53,9 @@ int reply_note_limit(struct request *rq, const char *key, uint64_t limit) MUST_C
 
 /* The error page without the headers of the filter chain. */
 void reply_early_page(struct request *rq, int status, const char *format, ...) __attribute__((format(printf, 3, 4)));
-/* The body without a content type and without the headers of the filter chain. */
+/* Answers with the body, without a content type and without the headers of the filter chain. */
 void reply_bare(struct request *rq, int status, struct str body);
-/* 429 with Retry-After, "caused: <key> reached: <limit>;". */
+/* Answers 429 with Retry-After and "caused: <key> reached: <limit>;". */
 void reply_over_limit(struct request *rq, const char *key, uint64_t limit, uint64_t retry_after_s);
 
 #endif

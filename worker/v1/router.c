@@ -37,7 +37,8 @@ struct router {
 
 /* ---- table ------------------------------------------------------------------- */
 
-/* The entry of that path, or the free one where it would stand; the table is at most half full. */
+/* Returns the entry of that path, or the free one where it would stand. The table is at most half
+ * full, so there is one. */
 static struct router_entry *entry_of(struct router *router, struct str path)
 {
 	unsigned at = (unsigned)XXH3_64bits(path.p, path.n) & router->mask;
@@ -136,8 +137,9 @@ static int decode_values(struct request *rq, const struct charset *charset, unsi
 	return ret;
 }
 
-/* Form and query come to the handlers as UTF-8, but for what they read again as `encoding`. Who names one charset in both
- * places wrote everything in it, once. */
+/* Form and query come to the handlers as UTF-8, but for what they read again as `encoding`. A
+ * client that names one charset in both places wrote everything in it, so nothing is read a second
+ * time. */
 static int decode_params(struct request *rq, unsigned in_form, const struct charset *charset)
 {
 	struct str name = request_param(rq, STR("encoding"));
@@ -146,7 +148,7 @@ static int decode_params(struct request *rq, unsigned in_form, const struct char
 	int ret = 0;
 
 	if (encoding == NULL)
-		encoding = charset_utf8; /* as recorded */
+		encoding = charset_utf8; /* an unknown one counts for nothing in 1.4.8, as recorded */
 	once = in_form > 0 && encoding == charset;
 	rereads = encoding != charset_utf8 && !once;
 	if (charset != charset_utf8 || !rereads)
@@ -167,7 +169,7 @@ static bool repair_texts(struct request *rq)
 	return ret == 0 || params_failed(rq, ret);
 }
 
-/* The form first: later ones win, and the query shall beat the form. */
+/* The form is read first, because later ones win and the query shall beat the form. */
 static bool read_params(struct request *rq)
 {
 	struct str form = form_text(rq);
@@ -193,7 +195,8 @@ static bool read_params(struct request *rq)
 	return (count = decode_params(rq, (unsigned)in_form, charset)) == 0 || params_failed(rq, count);
 }
 
-/* Nothing has such a name. It comes in a form only, and would be gone through again and again. */
+/* No service has such a long name. It can come in a form only, and would be gone through again and
+ * again. */
 static bool refuse_name(struct request *rq)
 {
 	int ret = reply_note_limit(rq, "limits.name", rq->worker->registry.limits.name_bytes);
@@ -225,7 +228,7 @@ static bool join_group(struct request *rq, struct str name)
 	return true;
 }
 
-/* Steps 2, 4 and 5 of the responsibility filter: a blank name stays as it was given. */
+/* Takes steps 2, 4 and 5 of the responsibility filter. A blank name stays as it was given. */
 static bool group_service(struct request *rq)
 {
 	struct str name = request_param(rq, STR("serviceName"));
@@ -275,7 +278,7 @@ static bool refuse_path(struct request *rq, const struct path *path)
 	return rq->answered;
 }
 
-/* A path that stands in the table means what it says; any other is looked at. */
+/* A path that stands in the table means what it says; any other is looked at more closely. */
 static int read_path(const struct router *router, struct request *rq, struct path *path_r)
 {
 	struct str context = router->context;
@@ -318,7 +321,7 @@ static bool refuse_early(const struct router *router, struct request *rq)
 	return false;
 }
 
-/* What a path outside the naming API is asked with. */
+/* Tells the methods with which a path outside the naming API may be asked for. */
 static void tell_methods(const struct router *router, struct request *rq, struct str path)
 {
 	static const char *const names[METHOD_OTHER] = {

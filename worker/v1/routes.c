@@ -8,7 +8,7 @@
 #define SERVICE_WRITE (ROUTE_NAMING | ROUTE_SERVICES)
 #define OPERATOR_WRITE (ROUTE_NAMING | ROUTE_OPERATOR)
 
-/* Two names for the same. */
+/* Makes two rows, for two names of the same. */
 #define BOTH(method, first, second, path, handler, flags, about) \
 	{ method, first path, handler, flags, about }, \
 	{ \

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* service_names.h - the services of a namespace, or of all, sorted: what lists of services begin with.
+/* service_names.h - the services of a namespace, or of all, sorted: what lists of services begin
+ * with.
  *
- * Names are copied out of the segment, so no lock is held while they are looked at. Private to a request;
- * free it before the answer is forgotten. All of it pauses (fiber.h): ERR_GONE. */
+ * Names are copied out of the segment, so no lock is held while they are looked at. They are
+ * private to a request, which frees them before it ends. All calls pause (fiber.h) and may return
+ * ERR_GONE. */
 #ifndef WORKER_V1_SERVICE_NAMES_H
 #define WORKER_V1_SERVICE_NAMES_H
 
@@ -19,13 +21,14 @@ struct service_names {
 	size_t count, cap;
 };
 
-/* Called for each service in no order, may pause; may be NULL: all are kept. */
+/* Is called for each service, in no order, and may pause. NULL in its place keeps all. */
 typedef bool service_keep_fn(const struct service_row *row, void *arg);
 
-/* ns unset: all namespaces. Errors of the registry. Free in any case. */
+/* Reads all namespaces when ns is unset. Returns 0 or an error of the registry; names are to be
+ * freed in any case. */
 int service_names_read(struct service_names *names, struct registry *reg, struct str ns, service_keep_fn *keep,
                        void *arg) MUST_CHECK;
-/* In another order, of rows. */
+/* Sorts the rows into another order. */
 int service_names_sort(struct service_names *names, sort_compare_fn *compare) MUST_CHECK;
 void service_names_free(struct service_names *names);
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The entry "batch": the whole object at once. What it does not name gets its default; the values are checked as those
- * of single entries. */
+/* switch_batch.c - the entry "batch": the whole object at once. What it does not name gets its
+ * default; the values are checked as those of single entries. */
 #include "worker/v1/switch_rows.h"
 
 #include <stdio.h>
@@ -55,7 +55,7 @@ static void add_to_list(struct batch *batch, struct str text)
 	buf_str(&batch->list, text);
 }
 
-/* The text form has no escapes. */
+/* The text form has no escapes, so neither separator may stand in a name. */
 static bool has_separator(struct str text)
 {
 	return text.n > 0 && (memchr(text.p, ',', text.n) != NULL || memchr(text.p, ':', text.n) != NULL);
@@ -94,7 +94,7 @@ static const char *read_inner(struct batch *batch, const struct json_item *item)
 
 /* ---- members of the batch ---------------------------------------------------------------- */
 
-/* The list that was being read, as its row takes it. */
+/* Gives the list that was being read to its row, as a single entry would. */
 static int close_list(struct batch *batch)
 {
 	struct str text;
@@ -117,7 +117,7 @@ static const struct switch_row *row_of_name(struct str name)
 	return NULL;
 }
 
-/* Kept or fixed whatever a batch says. */
+/* True for rows that stay as they are whatever a batch says. */
 static bool is_out_of_reach(const struct switch_row *row)
 {
 	return row->type == SWITCH_FIXED || row->type == SWITCH_EMPTY || strcmp(row->name, "pushCSharpVersion") == 0;

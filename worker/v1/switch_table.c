@@ -102,7 +102,7 @@ int server_status_parse(struct str text, enum server_status *status_r)
 
 /* ---- cutting texts -------------------------------------------------------------------- */
 
-/* Takes the part before the separator; false when the text is used up. */
+/* Takes the part before the separator. Returns false when the text is used up. */
 static bool next_text_part(struct str *rest, char separator, struct str *part_r)
 {
 	const char *end;
@@ -115,7 +115,7 @@ static bool next_text_part(struct str *rest, char separator, struct str *part_r)
 	return true;
 }
 
-/* Without trailing separators: what a split drops there. */
+/* Returns the text without trailing separators, which Java's split() drops. */
 static struct str without_tail(struct str text, char separator)
 {
 	while (text.n > 0 && text.p[text.n - 1] == separator)
@@ -335,7 +335,7 @@ static int set_float(struct switch_state *state, const struct switch_row *row, s
 	return 0;
 }
 
-/* N.N.N, each in ten bits. */
+/* Reads N.N.N and stores each number in ten bits. */
 static int set_version(struct switch_state *state, const struct switch_row *row, struct str value, struct switch_refusal *refusal)
 {
 	struct str rest = value, part;
@@ -401,7 +401,7 @@ static int set_limited(struct arena *arena, struct switch_state *state, struct s
 	return ret;
 }
 
-/* Refused when it is none, where the reference takes it and never computes its status again. */
+/* A text that is no status is refused; 1.4.8 takes it and never computes its status again. */
 static int set_status(struct switch_state *state, struct str value, struct switch_refusal *refusal)
 {
 	enum server_status status;
@@ -467,12 +467,13 @@ static const struct switch_row *row_of_name(const char *name)
 {
 	const struct switch_row *row = switch_rows;
 
-	while (strcmp(row->name, name) != 0)
+	while (strcmp(row->name, name) != 0) {
 		row++;
+	}
 	return row;
 }
 
-/* "type:N.N.N"; the version is checked first. */
+/* Reads "type:N.N.N". The version is checked first, on a trial copy. */
 static int set_push_version(struct arena *arena, struct switch_state *state, struct str value, struct switch_refusal *refusal)
 {
 	struct str rest = without_tail(value, ':'), type = STR(""), version;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* switch_table.h - the switches of specification 10 as rows: shown, set one by one, set as a batch.
  *
- * Works on a copy: load, set, store, and again when another worker stored meanwhile. Texts are views: of the copy, of the
- * request, or of the arena handed in. */
+ * Whoever sets one works on a copy: load, set, store, and again when another worker stored
+ * meanwhile. Texts are views of the copy, of the request, or of the arena handed in. */
 #ifndef WORKER_V1_SWITCH_TABLE_H
 #define WORKER_V1_SWITCH_TABLE_H
 
@@ -34,19 +34,21 @@ struct switch_refusal {
 
 /* Fills *copy_r with what is stored, *state_r with views of it. */
 int switch_load(struct registry *reg, struct switches_copy *copy_r, struct switch_state *state_r) MUST_CHECK;
-/* ERR_AGAIN: somebody else stored since the load; ERR_TOO_BIG: a text. */
+/* Returns ERR_AGAIN when somebody else stored since the load, ERR_TOO_BIG when a text is too
+ * long. */
 int switch_store(struct registry *reg, const struct switch_state *state) MUST_CHECK;
 
-/* The answer of GET switches. */
+/* Writes the answer of GET switches. */
 void switch_show(struct buf *b, const struct switch_state *state);
-/* One entry of PUT switches. 0: accepted; SWITCH_UNKNOWN: there is no such entry, nothing changed. ERR_RANGE, ERR_SYNTAX:
- * refused, *state is as it was. ERR_NOMEM. */
+/* Sets one entry of PUT switches. Returns 0 when it is accepted, SWITCH_UNKNOWN when there is no
+ * such entry and nothing changed, ERR_RANGE or ERR_SYNTAX when it is refused and *state is as it
+ * was, or another error. */
 int switch_set(struct arena *arena, struct switch_state *state, struct str entry, struct str value,
                struct switch_refusal *refusal_r) MUST_CHECK;
-/* Does a value of this entry change what the server does? */
+/* Says whether a value of this entry changes what the server does. */
 bool switch_is_live(struct str entry);
 
-/* Takes the first pair off the text of limitedUrlMap; false at the end. */
+/* Takes the first pair off the text of limitedUrlMap. Returns false at the end. */
 bool switch_next_limited(struct str *rest, struct str *url_r, int *status_r);
 
 enum server_status {
@@ -60,7 +62,7 @@ enum server_status {
 };
 
 const char *server_status_text(enum server_status status);
-/* ERR_SYNTAX when it is none of them. */
+/* Returns ERR_SYNTAX when it is none of them. */
 int server_status_parse(struct str text, enum server_status *status_r) MUST_CHECK;
 
 #endif

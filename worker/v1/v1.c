@@ -5,7 +5,7 @@
 #include "worker/v1/router.h"
 #include "worker/worker.h"
 
-/* Where the costs of the request are counted; NULL: nowhere. */
+/* Returns where the costs of the request are counted, or NULL when nowhere. */
 static struct slot_route *row_of(const struct request *rq)
 {
 	unsigned number = rq->route != NULL ? router_number(rq->worker->router, rq->route) : ROUTER_NONE;

@@ -2,7 +2,7 @@
 /* v1.h - Nacos 1.x as a protocol of the worker (worker/http/protocol.h), and what it keeps between
  * requests.
  *
- * Each worker has one struct v1, which worker_main() owns. Process-private. */
+ * Each worker has one struct v1, which worker_main() owns. It is private to the process. */
 #ifndef WORKER_V1_V1_H
 #define WORKER_V1_V1_H
 
