@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "worker/v1/caller.h"
 
+#include "shared/base/assert.h"
 #include "worker/http/request.h"
 #include "worker/v1/gate.h"
 #include "worker/v1/routes.h"
@@ -14,6 +15,7 @@ static enum naming_right right_of(const struct route *route)
 
 struct naming_caller caller_of(const struct request *rq)
 {
+	ROSTER_ASSERT(rq->route != NULL);
 	return (struct naming_caller){
 		.source = rq->source,
 		.sender = rq->sender,

@@ -3,6 +3,7 @@
 
 #include <stdio.h>
 
+#include "shared/base/assert.h"
 #include "shared/base/log.h"
 #include "shared/net/address.h"
 #include "worker/v1/reply.h"
@@ -104,6 +105,7 @@ static bool stops_status(struct request *rq, const struct gate *gate)
 	if (gate->status == STATUS_READ_ONLY && rq->method == METHOD_GET)
 		return false;
 	n = snprintf(text, sizeof(text), "server is %snow, please try again later!", server_status_text(gate->status));
+	ROSTER_ASSERT(n > 0 && (size_t)n < sizeof(text));
 	reply_bare(rq, 503, str_make(text, (size_t)n));
 	return true;
 }
@@ -145,6 +147,7 @@ bool gate_admits(struct request *rq)
 	char source[ADDRESS_TEXT], text[ADDRESS_TEXT + 64];
 	int n;
 
+	ROSTER_ASSERT(rq->route != NULL && (rq->route->flags & ROUTE_OPERATOR) != 0);
 	if (is_allowed(&rq->worker->proc->config, rq->source))
 		return true;
 	address_text(rq->source, source);

@@ -3,6 +3,7 @@
  * stands for. */
 #include <stdio.h>
 
+#include "shared/base/assert.h"
 #include "shared/naming/beat.h"
 #include "shared/naming/guard.h"
 #include "shared/view/beat_json.h"
@@ -99,6 +100,7 @@ static void answer_beat(struct request *rq, uint64_t interval_ms, enum beat_code
 		at = put_text(at, rq->worker->switches->light_beat ? STR("true") : STR("false"));
 	}
 	*at++ = '}';
+	ROSTER_ASSERT((size_t)(at - text) <= sizeof(text));
 	reply_json(rq, str_make(text, (size_t)(at - text)), (struct str){ NULL, 0 }, (struct str){ NULL, 0 });
 }
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* GET /catalog/service, /catalog/instances and /catalog/rt (specification 6.1). */
+#include "shared/base/assert.h"
 #include "shared/base/breath.h"
 #include "shared/base/clock.h"
 #include "shared/codec/json_write.h"
@@ -127,6 +128,7 @@ static int put_page(struct buf *b, struct request *rq)
 	struct breath breath = { 0 };
 	int ret = 0;
 
+	ROSTER_ASSERT(view->cluster_count > 0);
 	BUF_LIT(b, "{\"list\":[");
 	for (uint32_t i = 0; i < view->instance_count && ret == 0; i++) {
 		if (i > 0)

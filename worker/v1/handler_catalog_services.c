@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* GET /catalog/services (specification 6.1), with its way of cutting pages. */
+#include "shared/base/assert.h"
 #include "shared/base/breath.h"
 #include "shared/codec/java.h"
 #include "shared/codec/json_write.h"
@@ -95,6 +96,7 @@ static int view_row(struct catalog *catalog, size_t row)
 	struct service_key key = { catalog->ns, catalog->services.rows[row].name };
 	int ret = registry_view(&rq->worker->registry, &key, rq->view);
 
+	ROSTER_ASSERT(row < catalog->services.count);
 	return ret < 0 ? ret : rq->view->stamp.found;
 }
 
@@ -222,6 +224,7 @@ static int put_rows(struct buf *b, struct catalog *catalog, size_t start, size_t
 {
 	int ret = 0;
 
+	ROSTER_ASSERT(start <= end && end <= catalog->services.count);
 	for (size_t i = start; i < end && ret >= 0; i++) {
 		ret = catalog->with_instances ? put_detail(b, catalog, i) : put_counts(b, catalog, i);
 		if (ret >= 0)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* /instance: register, update, deregister, patch, get, statuses (specification 4.1 to 4.5, 4.8). */
+#include "shared/base/assert.h"
 #include "shared/base/breath.h"
 #include "shared/codec/java.h"
 #include "shared/codec/json_write.h"
@@ -294,6 +295,7 @@ static void answer_instance(struct request *rq, const struct service_key *servic
 	const struct instance_view *instance = &view->instances[0];
 	struct buf b;
 
+	ROSTER_ASSERT(view->instance_count > 0);
 	buf_init(&b);
 	BUF_LIT(&b, "{\"service\":");
 	json_string(&b, service->name);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* handler_legacy.c - paths of the oldest clients, answered by the handlers of today (specification
  * 6.5). */
+#include "shared/base/assert.h"
 #include "shared/base/breath.h"
 #include "shared/codec/json_write.h"
 #include "shared/view/list.h"
@@ -96,6 +97,7 @@ static int put_namespace(struct doms *doms, size_t *at)
 	size_t first = *at;
 	int ret = 0;
 
+	ROSTER_ASSERT(first < names->count);
 	for (; *at < names->count && ret == 0 && str_eq(names->rows[*at].ns, ns); ++*at) {
 		if (*at > first)
 			buf_char(&doms->b, ',');

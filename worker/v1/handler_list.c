@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* GET /instance/list (specification 4.6): subscribes whoever asks for pushes, and answers from
  * the cache where it can. */
+#include "shared/base/assert.h"
 #include "shared/base/clock.h"
 #include "shared/base/fiber.h"
 #include "shared/naming/subscription.h"
@@ -214,6 +215,7 @@ static bool answer_flipped(struct request *rq, struct list_request *list)
 
 	if (older == NULL || older->piece_count == 0 || older->shape.empty || older->piece_count != list->stamp.instances)
 		return false;
+	ROSTER_ASSERT(older->piece_count <= PIECES_MOST);
 	entry = *older;
 	entry.pieces = arena_alloc(&rq->arena, entry.piece_count * sizeof(entry.pieces[0]));
 	entry.metadata_json = arena_copy(&rq->arena, older->metadata_json);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* PUT and DELETE /instance/metadata/batch (specification 4.9). */
+#include "shared/base/assert.h"
 #include "shared/base/breath.h"
 #include "shared/base/hash.h"
 #include "shared/codec/java.h"
@@ -62,6 +63,7 @@ static uint32_t *slot_of_target(const struct batch *batch, const struct instance
 {
 	size_t mask = batch->slot_count - 1, at = hash_of(key) & mask;
 
+	ROSTER_ASSERT(batch->slot_count > batch->count);
 	while (batch->slots[at] != 0 && !is_same(&batch->targets[batch->slots[at] - 1].key, key))
 		at = (at + 1) & mask;
 	return &batch->slots[at];
@@ -107,6 +109,7 @@ static void name_target(struct batch *batch, uint32_t index)
 {
 	if (batch->named_count == batch->named_cap)
 		batch->named = grown(batch, batch->named, &batch->named_cap, sizeof(batch->named[0]));
+	ROSTER_ASSERT(batch->named == NULL || batch->named_count < batch->named_cap);
 	if (batch->named != NULL)
 		batch->named[batch->named_count++] = index;
 }
@@ -122,6 +125,7 @@ static bool close_target(struct batch *batch)
 	batch->is_open = false;
 	if (!make_room_for_target(batch))
 		return false;
+	ROSTER_ASSERT(batch->count < batch->cap && batch->slot_count >= batch->cap * 2);
 	slot = slot_of_target(batch, &batch->open);
 	if (*slot == 0) {
 		batch->targets[batch->count] = (struct target){ .key = batch->open };
@@ -294,6 +298,7 @@ static void change_named(struct batch *batch)
 		for (size_t i = 0; i < batch->named_count && batch->err == 0; i++) {
 			struct target *target = &batch->targets[batch->named[i]];
 
+			ROSTER_ASSERT(batch->named[i] < batch->count);
 			if (target->key.ephemeral == ephemeral)
 				change_target(batch, target);
 		}

@@ -3,6 +3,7 @@
  * clients over names. */
 #include <stdlib.h>
 
+#include "shared/base/assert.h"
 #include "shared/base/breath.h"
 #include "shared/base/sort.h"
 #include "shared/codec/json_read.h"
@@ -73,6 +74,7 @@ static int pick_names(struct names *names, size_t begin, size_t end, size_t *cou
 {
 	size_t count = 0;
 
+	ROSTER_ASSERT(begin <= end && end <= names->services.count);
 	for (size_t i = begin; i < end; i++) {
 		struct str name = names->services.rows[i].name;
 		int ret = 1;

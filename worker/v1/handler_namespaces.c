@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <sys/random.h>
 
+#include "shared/base/assert.h"
 #include "shared/codec/json_write.h"
 #include "shared/registry/namespaces.h"
 #include "worker/v1/bound.h"
@@ -51,6 +52,7 @@ static bool make_uuid(char text[UUID_TEXT + 1])
 			text[at++] = '-';
 		at += (unsigned)snprintf(text + at, 3, "%02x", bytes[i]);
 	}
+	ROSTER_ASSERT(at == UUID_TEXT);
 	return true;
 }
 

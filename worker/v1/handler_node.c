@@ -4,6 +4,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 
+#include "shared/base/assert.h"
 #include "shared/base/clock.h"
 #include "shared/codec/json_write.h"
 #include "worker/v1/bound.h"
@@ -20,6 +21,7 @@ static struct str address_of(const struct process *proc, char text[ADDRESS_SIZE]
 {
 	int n = snprintf(text, ADDRESS_SIZE, "%s:%u", proc->config.node_address, (unsigned)proc->listen->port);
 
+	ROSTER_ASSERT(n > 0 && (size_t)n < ADDRESS_SIZE);
 	return str_make(text, (size_t)n);
 }
 

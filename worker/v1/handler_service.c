@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* GET /service/list (specification 5.5), and what bounds every long answer: rows of a page,
  * bytes, time. */
+#include "shared/base/assert.h"
 #include "shared/base/breath.h"
 #include "shared/codec/java.h"
 #include "shared/codec/json_read.h"
@@ -224,10 +225,12 @@ static int put_page(struct buf *b, struct listing *list, size_t start, size_t en
 {
 	int ret = 0;
 
+	ROSTER_ASSERT(start <= end && end <= list->names.count);
 	BUF_LIT(b, "{\"doms\":[");
 	for (size_t i = start; i < end && ret == 0; i++) {
 		struct str name = list->names.rows[i].name;
 
+		ROSTER_ASSERT(name.n >= list->prefix.n);
 		if (i > start)
 			buf_char(b, ',');
 		json_string(b, str_make(name.p + list->prefix.n, name.n - list->prefix.n));

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* GET /service/subscribers (specification 5.9). */
+#include "shared/base/assert.h"
 #include "shared/base/fiber.h"
 #include "shared/codec/java.h"
 #include "shared/codec/json_write.h"
@@ -79,6 +80,7 @@ static void put_subscriber(struct page *page, struct str ns, struct str name, co
 /* Counts all and shows those of the page. */
 static int add_batch(struct page *page, const struct service_key *key, const struct subscriber_view *batch, int n)
 {
+	ROSTER_ASSERT(n > 0 && n <= (int)BATCH);
 	for (int i = 0; i < n; i++, page->count++) {
 		if (page->count < page->start || page->count >= page->end)
 			continue;

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <xxhash.h>
 
+#include "shared/base/assert.h"
 #include "shared/base/discard.h"
 #include "shared/base/fiber.h"
 
@@ -63,12 +64,14 @@ static struct node *find_node(const struct list_cache *cache, const struct list_
 
 static void unlink_age(struct list_cache *cache, struct node *node)
 {
+	ROSTER_ASSERT((node->newer == NULL) == (cache->newest == node) && (node->older == NULL) == (cache->oldest == node));
 	*(node->newer != NULL ? &node->newer->older : &cache->newest) = node->older;
 	*(node->older != NULL ? &node->older->newer : &cache->oldest) = node->newer;
 }
 
 static void link_newest(struct list_cache *cache, struct node *node)
 {
+	ROSTER_ASSERT(cache->newest == NULL || cache->newest->newer == NULL);
 	node->newer = NULL;
 	node->older = cache->newest;
 	*(cache->newest != NULL ? &cache->newest->newer : &cache->oldest) = node;
@@ -79,7 +82,9 @@ static void drop(struct list_cache *cache, struct node *node)
 {
 	struct node **at = bucket_of(cache, node->hash);
 
+	ROSTER_ASSERT(!node->dropped && cache->count > 0 && cache->bytes >= node->bytes);
 	while (*at != node) {
+		ROSTER_ASSERT(*at != NULL);
 		at = &(*at)->chain;
 	}
 	*at = node->chain;
@@ -131,6 +136,7 @@ static bool fill(struct node *node, const struct list_cache_key *key, const stru
 {
 	char *at = node->text + entry->piece_count * sizeof(struct list_piece);
 
+	ROSTER_ASSERT(entry->piece_count == 0 || entry->pieces != NULL);
 	node->key = *key;
 	node->entry = *entry;
 	node->entry.pieces = entry->piece_count > 0 ? (struct list_piece *)(void *)node->text : NULL;
@@ -162,6 +168,7 @@ void list_cache_free(struct list_cache **cache)
 	if (*cache == NULL)
 		return;
 	evict(*cache, 0);
+	ROSTER_ASSERT((*cache)->count == 0 && (*cache)->bytes == 0);
 	free((*cache)->buckets);
 	free(*cache);
 	*cache = NULL;
@@ -191,6 +198,7 @@ void list_cache_release(const struct list_cache_entry *entry)
 {
 	struct node *node = (struct node *)(void *)((char *)entry - offsetof(struct node, entry));
 
+	ROSTER_ASSERT(node->held > 0);
 	if (--node->held == 0 && node->dropped)
 		discard(node, node->bytes);
 }
@@ -218,6 +226,7 @@ static void link_in(struct list_cache *cache, struct node *node)
 {
 	struct node **at;
 
+	ROSTER_ASSERT(node->bytes <= cache->max_bytes && node->held == 0 && !node->dropped);
 	evict(cache, cache->max_bytes - node->bytes);
 	grow(cache);
 	at = bucket_of(cache, node->hash);

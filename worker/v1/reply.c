@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <time.h>
 
+#include "shared/base/assert.h"
 #include "shared/base/clock.h"
 #include "shared/base/fiber.h"
 #include "shared/codec/json_read.h"
@@ -130,6 +131,7 @@ void reply_caused2(struct request *rq, int status, struct str a, struct str b)
 	}
 	put_cause(&at, a);
 	put_cause(&at, b);
+	ROSTER_ASSERT((size_t)(at - text) <= a.n + b.n + 20);
 	reply_text(rq, status, str_make(text, (size_t)(at - text)));
 }
 
@@ -185,6 +187,7 @@ static void reply_limit(struct request *rq)
 
 void reply_registry_error(struct request *rq, int err, struct str service, struct str cluster)
 {
+	ROSTER_ASSERT(err < 0);
 	switch (err) {
 	case ERR_SERVICE_NAME:
 		reply_caused(rq, 400, "dom name can only have these characters: 0-9a-zA-Z-._:, current: %.*s",
@@ -221,6 +224,7 @@ void reply_over_limit(struct request *rq, const char *key, uint64_t limit, uint6
 	char text[160];
 	int n = snprintf(text, sizeof(text), "caused: %s reached: %" PRIu64 ";", key, limit);
 
+	ROSTER_ASSERT(n > 0 && (size_t)n < sizeof(text));
 	negotiate_text(rq, &answer);
 	answer_put(rq, &answer, str_make(text, (size_t)n));
 }

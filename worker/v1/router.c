@@ -6,6 +6,7 @@
 #include <string.h>
 #include <xxhash.h>
 
+#include "shared/base/assert.h"
 #include "shared/codec/utf8.h"
 #include "worker/v1/form.h"
 #include "worker/v1/gate.h"
@@ -64,6 +65,7 @@ int router_new(const struct route *rows, unsigned count, struct str context, str
 	for (unsigned i = 0; i < count; i++) {
 		struct router_entry *entry = entry_of(router, str_of(rows[i].path));
 
+		ROSTER_ASSERT(rows[i].method >= METHOD_OTHER || entry->by_method[rows[i].method] == NULL);
 		entry->path = str_of(rows[i].path);
 		if (rows[i].method < METHOD_OTHER)
 			entry->by_method[rows[i].method] = &rows[i];
@@ -191,6 +193,7 @@ static bool read_params(struct request *rq)
 		count = url_params(&rq->arena, rq->query, rq->params + in_form, room - (unsigned)in_form);
 	if (count < 0)
 		return params_failed(rq, count);
+	ROSTER_ASSERT((unsigned)(in_form + count) <= room);
 	rq->param_count = (unsigned)(in_form + count);
 	return (count = decode_params(rq, (unsigned)in_form, charset)) == 0 || params_failed(rq, count);
 }
@@ -338,6 +341,7 @@ static void tell_methods(const struct router *router, struct request *rq, struct
 			n += (unsigned)snprintf(text + n, sizeof(text) - n, "%s,", names[method]);
 	}
 	n += (unsigned)snprintf(text + n, sizeof(text) - n, "OPTIONS");
+	ROSTER_ASSERT(n < sizeof(text));
 	answer_options(rq, str_make(text, n));
 }
 
@@ -371,8 +375,10 @@ void router_dispatch(const struct router *router, struct request *rq)
 	struct str path;
 	bool path_known, naming;
 
+	ROSTER_ASSERT(!rq->answered && rq->route == NULL);
 	if (stops_source(rq) || refuse_early(router, rq))
 		return;
+	ROSTER_ASSERT(rq->plain.n >= router->context.n);
 	path = str_make(rq->plain.p + router->context.n, rq->plain.n - router->context.n);
 	if (path.n == 0) {
 		answer_redirect(rq, router->context);

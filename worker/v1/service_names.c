@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "shared/base/assert.h"
 #include "shared/base/sort.h"
 
 #define ROWS_FIRST 256U
@@ -46,6 +47,7 @@ static void on_service_row(const struct service_row *row, void *arg)
 		reading->err = ERR_NOMEM;
 		return;
 	}
+	ROSTER_ASSERT(names->count < names->cap);
 	names->rows[names->count++] = (struct service_row){ reading->ns, name, row->instances };
 }
 

@@ -5,6 +5,7 @@
 
 #include <stdio.h>
 
+#include "shared/base/assert.h"
 #include "shared/codec/java.h"
 #include "shared/codec/json_read.h"
 
@@ -77,6 +78,7 @@ static const char *read_limited(struct batch *batch, const struct json_item *ite
 
 static const char *read_inner(struct batch *batch, const struct json_item *item)
 {
+	ROSTER_ASSERT(batch->row != NULL);
 	switch (batch->row->type) {
 	case SWITCH_PARAMS:
 		return read_param((struct health_params *)switch_word(&batch->state, batch->row), item);

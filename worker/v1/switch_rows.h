@@ -5,6 +5,7 @@
 
 #include <stddef.h>
 
+#include "shared/base/assert.h"
 #include "worker/v1/switch_table.h"
 
 enum switch_type {
@@ -47,6 +48,7 @@ int switch_set_batch(struct arena *arena, struct switch_state *state, struct str
 
 static inline uint64_t *switch_word(struct switch_state *state, const struct switch_row *row)
 {
+	ROSTER_ASSERT(row->offset <= sizeof(state->words) - sizeof(uint64_t));
 	return (uint64_t *)((char *)&state->words + row->offset);
 }
 

@@ -5,6 +5,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 
+#include "shared/base/assert.h"
 #include "shared/codec/java.h"
 #include "shared/codec/json_write.h"
 #include "worker/v1/switch_rows.h"
@@ -86,6 +87,7 @@ static const char *const status_texts[SERVER_STATUSES] = {
 
 const char *server_status_text(enum server_status status)
 {
+	ROSTER_ASSERT((unsigned)status < SERVER_STATUSES);
 	return status_texts[status];
 }
 
@@ -354,6 +356,7 @@ static int set_version(struct switch_state *state, const struct switch_row *row,
 	}
 	if (parts != 3 || value.p[value.n - 1] == '.')
 		return switch_refuse(refusal, 400, VERSION_SYNTAX);
+	ROSTER_ASSERT(word >> 30 == 0);
 	*switch_word(state, row) = word;
 	return 0;
 }
@@ -469,6 +472,7 @@ static const struct switch_row *row_of_name(const char *name)
 
 	while (strcmp(row->name, name) != 0) {
 		row++;
+		ROSTER_ASSERT(row < switch_rows + switch_row_count);
 	}
 	return row;
 }
