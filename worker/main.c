@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The worker: client connections in, registry calls out.
+/* main.c - the worker: client connections in, registry calls out.
  *
- * Here are its parts and what they do when the process starts, reloads, stands still, stops or
+ * Here are its parts and what each does when the process starts, reloads, stands still, stops or
  * leaves. */
 #include "worker/worker.h"
 
@@ -21,7 +21,7 @@
 #define STOP_LIMIT_MS 5000U        /* SIGTERM: requests in hand get this long; SIGQUIT: no limit */
 #define SOURCE_BYTES (64ULL << 20) /* limits.subscriber_bytes_per_source in a large segment */
 
-/* Limits that go by the size of the segment unless they are set. */
+/* Sets limits that go by the size of the segment, unless the configuration sets them. */
 static void share_segment(struct registry_limits *limits, const struct segment *seg)
 {
 	uint64_t bytes = (uint64_t)seg->pages * SEGMENT_PAGE;
@@ -58,7 +58,8 @@ static void configure(struct worker *worker)
 
 /* ---- what the loop calls (child.h) ------------------------------------------------------ */
 
-/* Before anything else is accepted: from the workers before us, each n-th of ours. */
+/* Is called before anything is accepted: takes over the connections of the workers before us. They
+ * may have been more or fewer than we are, so each of us takes those of every n-th one. */
 static void worker_begin(void *role)
 {
 	struct worker *worker = role;
@@ -90,7 +91,8 @@ static void worker_notice(void *role)
 	accept_refresh(role);
 }
 
-/* Between two requests. Connections stay open; what clients send meanwhile waits in the kernel. */
+/* A worker stands still between two requests. Connections stay open; what clients send meanwhile
+ * waits in the kernel. */
 static void worker_freeze_begin(void *role)
 {
 	long_settle(role, SETTLE_MS, false);
@@ -101,7 +103,8 @@ static void worker_freeze_over(void *role, uint64_t stood_ms)
 	connection_postpone_all(role, stood_ms);
 }
 
-/* A successor over another segment takes the connections; what we map is not served any more. */
+/* A successor over another segment takes the connections; the segment that we map is not served any
+ * more. */
 static void worker_freeze_give(void *role)
 {
 	struct worker *worker = role;
@@ -123,9 +126,10 @@ static void worker_stop(void *role)
 	connection_stop_all(worker);
 }
 
-/* A successor or siblings accept already. A connection that is closed while it is idle may meet a request on its way, and its
- * client was promised that it stays; so each is told "Connection: close" with its next answer, or reaches its idle timeout. After
- * an upgrade the master ends the wait. */
+/* A successor or siblings accept already. A connection that is closed while it is idle may meet a
+ * request on its way, and its client was promised that it stays; so each client is told
+ * "Connection: close" with its next answer, or its connection reaches its idle timeout. After an
+ * upgrade the master ends the wait. */
 static void worker_leave(void *role)
 {
 	struct worker *worker = role;

@@ -24,7 +24,7 @@ struct protocol;        /* worker/http/protocol.h */
 struct router;          /* worker/v1/router.h */
 struct v1;              /* worker/v1/v1.h */
 
-/* Requests that a handler answers later, by rising id (worker/http/park.h). */
+/* Requests that a handler answers later, sorted by rising id (worker/http/park.h). */
 struct parked {
 	struct request **rows;
 	uint32_t count, capacity;

@@ -109,7 +109,7 @@ static void put_condemned(struct page *page, const struct family *family)
 	put_u64(page->b, family->name, word_load(&page->seg->header->damaged_ms) != 0);
 }
 
-/* Workers keep the hint without a lock, so it may be below zero for a moment. */
+/* The hint is counted without a lock, so it may be below zero for a moment. */
 static void put_free_pages(struct page *page, const struct family *family)
 {
 	int64_t free_pages = (int64_t)word_load(&page->seg->header->free_hint);
