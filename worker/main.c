@@ -7,6 +7,7 @@
 
 #include <unistd.h>
 
+#include "shared/base/assert.h"
 #include "shared/base/clock.h"
 #include "shared/base/log.h"
 #include "shared/process/child.h"
@@ -153,6 +154,7 @@ static int worker_init(void *role, struct ev_loop *loop)
 	struct worker *worker = role;
 	int ret;
 
+	ROSTER_ASSERT(worker->proc->index < WORKERS_MAX);
 	worker->loop = loop;
 	worker->started_ms = clock_wall_ms();
 	registry_init(&worker->registry, worker->proc->seg);
