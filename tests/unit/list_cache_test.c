@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -221,6 +224,34 @@ static void test_resize(void **state)
 	list_cache_free(&cache);
 }
 
+/* An entry that is released once more than it was held would be freed under somebody who holds it. */
+static void test_one_release_too_many_ends_the_process(void **state)
+{
+	int status;
+	pid_t child = fork();
+
+	(void)state;
+	assert_true(child >= 0);
+	if (child == 0) {
+		const struct list_cache_key key = key_of(7, 3);
+		const struct list_cache_entry *entry;
+		struct list_cache *cache;
+
+		signal(SIGABRT, SIG_DFL); /* cmocka catches it */
+		if (list_cache_new(1 << 20, &cache) < 0)
+			_exit(1);
+		put(cache, key, "[1]");
+		if ((entry = list_cache_hold(cache, &key)) == NULL)
+			_exit(1);
+		list_cache_release(entry);
+		list_cache_release(entry);
+		_exit(0);
+	}
+	assert_int_equal(waitpid(child, &status, 0), child);
+	assert_true(WIFSIGNALED(status));
+	assert_int_equal(WTERMSIG(status), SIGABRT);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -232,6 +263,7 @@ int main(void)
 		cmocka_unit_test(test_least_recently_used_goes),
 		cmocka_unit_test(test_too_large),
 		cmocka_unit_test(test_resize),
+		cmocka_unit_test(test_one_release_too_many_ends_the_process),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
