@@ -139,7 +139,7 @@ static int accept_one(struct worker *worker, int listen_fd)
 	return errno == EMFILE || errno == ENFILE ? shed(worker->accept, listen_fd) : errno;
 }
 
-static void on_connection(struct ev_loop *loop, ev_io *watcher, int events)
+static void on_listen_ready(struct ev_loop *loop, ev_io *watcher, int events)
 {
 	struct worker *worker = watcher->data;
 	uint64_t began_us;
@@ -168,7 +168,7 @@ static void start(struct worker *worker, unsigned n)
 	(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
 	/* Siblings may be quicker, so the queue can be empty by the time we accept. */
 	(void)fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
-	ev_io_init(&set->watchers[n], on_connection, fd, EV_READ);
+	ev_io_init(&set->watchers[n], on_listen_ready, fd, EV_READ);
 	set->watchers[n].data = worker;
 	ev_io_start(worker->loop, &set->watchers[n]);
 	set->started[n] = true;

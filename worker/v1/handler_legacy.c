@@ -90,7 +90,7 @@ static int make_bare(struct doms *doms)
 }
 
 /* Writes the names of one namespace from row *at on; *at becomes the row behind them. */
-static int put_namespace(struct doms *doms, size_t *at)
+static int put_doms_of_namespace(struct doms *doms, size_t *at)
 {
 	const struct service_names *names = &doms->names;
 	struct str ns = names->rows[*at].ns;
@@ -117,7 +117,7 @@ static int put_all(struct doms *doms)
 			buf_char(&doms->b, ',');
 		json_string(&doms->b, doms->names.rows[i].ns);
 		BUF_LIT(&doms->b, ":[");
-		ret = put_namespace(doms, &i);
+		ret = put_doms_of_namespace(doms, &i);
 		buf_char(&doms->b, ']');
 	}
 	buf_char(&doms->b, '}');
@@ -134,7 +134,7 @@ static int put_public(struct doms *doms)
 		ret = breathe(&doms->breath, DOM_WEIGHT);
 	buf_char(&doms->b, '[');
 	if (i < names->count && ret == 0)
-		ret = put_namespace(doms, &i);
+		ret = put_doms_of_namespace(doms, &i);
 	buf_char(&doms->b, ']');
 	return ret;
 }

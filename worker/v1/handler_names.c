@@ -93,7 +93,7 @@ static int pick_names(struct names *names, size_t begin, size_t end, size_t *cou
 	return sort_rows(names->bare, count, sizeof(names->bare[0]), compare_texts);
 }
 
-static int put_namespace(struct names *names, size_t begin, size_t end)
+static int put_names_of_namespace(struct names *names, size_t begin, size_t end)
 {
 	size_t count = 0;
 	int ret = pick_names(names, begin, end, &count);
@@ -141,7 +141,7 @@ static int put_names(struct names *names)
 			return (int)end;
 		if (namespaces > 0)
 			buf_char(&names->b, ',');
-		ret = put_namespace(names, (size_t)begin, (size_t)end);
+		ret = put_names_of_namespace(names, (size_t)begin, (size_t)end);
 	}
 	buf_printf(&names->b, "},\"count\":%u}", namespaces);
 	return ret;
