@@ -41,10 +41,11 @@ static uint64_t next_random(struct checks *c)
 
 static void reckon(struct checks *c, struct check_cluster *cluster, enum probe_rt rt, uint64_t measured_ms)
 {
-	size_t params_at = protocols[cluster->checker.type].params;
-	const struct health_params *params = (const struct health_params *)((const char *)switches(c) + params_at);
+	const struct health_params *params;
 	uint64_t ms = measured_ms;
 
+	ROSTER_ASSERT(cluster->checker.type < sizeof(protocols) / sizeof(protocols[0]));
+	params = (const struct health_params *)((const char *)switches(c) + protocols[cluster->checker.type].params);
 	if (rt == PROBE_RT_TWICE)
 		ms = cluster->rt.normalized * 2;
 	else if (rt == PROBE_RT_MAX)
@@ -107,7 +108,9 @@ static void on_done(void *arg, const struct probe_result *result)
 	ROSTER_ASSERT(target->probe != NULL && c->table.probes > 0);
 	target->probe = NULL;
 	c->table.probes--;
-	conclude(c, target, result);
+	/* A cluster whose checker has been taken away meanwhile is not judged by what was under way. */
+	if (target->cluster->checker.type != CHECKER_NONE)
+		conclude(c, target, result);
 	/* Another target may have waited for a free place. */
 	if (c->enabled && c->table.run_first != NULL)
 		arm(c, 0);

@@ -394,6 +394,31 @@ static void test_unmade(void **state)
 	assert_true(noted_count > 0);
 }
 
+/* The checker of a cluster is taken away while a probe is under way: what the probe finds is of no interest any more. */
+static void test_checker_taken_away(void **state)
+{
+	uint64_t begin = world->now_ms, last;
+	struct check_cluster *cluster;
+
+	(void)state;
+	put("s", "10.0.0.1", 80, "DEFAULT", true);
+	learn("s");
+	run_until(begin + 7000, CHECK_REFUSED, false);
+	assert_int_equal(open_count, 1);
+	cluster = ((struct check_service *)due_first(&world->checks.busy))->clusters;
+	set_checker("s", "DEFAULT", "{\"type\":\"NONE\"}", 80, true);
+	run_until(world->now_ms + 7000, CHECK_REFUSED, false);
+	assert_int_equal(cluster->checker.type, CHECKER_NONE);
+	assert_int_equal(open_count, 1);
+	last = cluster->rt.last;
+	assert_int_equal(answer_all(CHECK_REFUSED), 1);
+	assert_int_equal(cluster->rt.last, last);
+	run_until(world->now_ms + 60000, CHECK_REFUSED, true);
+	assert_int_equal(noted_count, 1);
+	assert_true(is_healthy("s", "10.0.0.1", 80));
+	assert_clean(&world->f);
+}
+
 /* ---- what is checked ------------------------------------------------------- */
 
 static void test_addresses_and_ports(void **state)
@@ -712,6 +737,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_changed_in_between, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_not_answered_is_skipped, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_unmade, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_checker_taken_away, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_addresses_and_ports, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_checkers, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_gone_while_checked, setup, teardown),
