@@ -21,6 +21,7 @@ A block is stale, and a failure, when there is no such line any more or a test d
 """
 import argparse
 import concurrent.futures
+import ctypes
 import functools
 import hashlib
 import json
@@ -53,6 +54,7 @@ FAR_S = 30                  # a test that takes longer is asked by its own modul
 MEMORY = 16 << 30           # a runaway loop ends there
 FILE_BYTES = 1 << 30
 LIMIT_S, LIMIT_TIMES = 20, 10
+PR_SET_PDEATHSIG = 1
 
 
 def quiet(command, folder, limit_s=3600):
@@ -131,6 +133,7 @@ def make(build, targets, jobs):
 # ---- tests -----------------------------------------------------------------------------------------
 
 def limits():
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)      # one that hangs does not outlive this program
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     resource.setrlimit(resource.RLIMIT_FSIZE, (FILE_BYTES, FILE_BYTES))
 
