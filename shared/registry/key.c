@@ -104,8 +104,16 @@ bool key_cluster_name_valid(struct str name)
 int key_refuse(struct registry *reg, const char *name, uint64_t limit)
 {
 	ROSTER_ASSERT(name != NULL && limit != 0); /* 0 means no limit, so it refuses nothing */
-	reg->refused = (struct refusal){ name, limit };
+	reg->refused = (struct refusal){ name, limit, false };
 	return ERR_LIMIT;
+}
+
+int key_refuse_size(struct registry *reg, const char *name, uint64_t limit)
+{
+	int ret = key_refuse(reg, name, limit);
+
+	reg->refused.by_itself = true;
+	return ret;
 }
 
 static int check_length(struct registry *reg, struct str text, uint64_t most)
@@ -114,7 +122,7 @@ static int check_length(struct registry *reg, struct str text, uint64_t most)
 
 	if (limit == 0 || limit > most)
 		limit = most;
-	return text.n > limit ? key_refuse(reg, "limits.name", limit) : 0;
+	return text.n > limit ? key_refuse_size(reg, "limits.name", limit) : 0;
 }
 
 int key_check_text(struct registry *reg, struct str text)
@@ -135,7 +143,7 @@ int key_check_metadata(struct registry *reg, const struct instance_metadata *met
 
 	if (limit == 0 || limit > BLOB_MAX_BYTES)
 		limit = BLOB_MAX_BYTES;
-	return metadata->packed.n > limit ? key_refuse(reg, "limits.metadata", limit) : 0;
+	return metadata->packed.n > limit ? key_refuse_size(reg, "limits.metadata", limit) : 0;
 }
 
 /* ---- names ----------------------------------------------------------------- */

@@ -61,9 +61,9 @@ static int namespace_check_texts(struct registry *reg, const struct namespace_ro
 	int ret;
 
 	if (row->id.n > NAMESPACES_ID_MAX)
-		return key_refuse(reg, "limits.name", NAMESPACES_ID_MAX);
+		return key_refuse_size(reg, "limits.name", NAMESPACES_ID_MAX);
 	if (row->name.n > NAMESPACES_TEXT_MAX || row->about.n > NAMESPACES_TEXT_MAX)
-		return key_refuse(reg, "limits.name", NAMESPACES_TEXT_MAX);
+		return key_refuse_size(reg, "limits.name", NAMESPACES_TEXT_MAX);
 	if ((ret = key_check_text(reg, row->name)) < 0)
 		return ret;
 	return key_check_text(reg, row->about);

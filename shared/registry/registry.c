@@ -9,7 +9,7 @@ void registry_init(struct registry *reg, struct segment *seg)
 {
 	*reg = (struct registry){
 		.seg = seg,
-		.refused = { "", 0 },
+		.refused = { "", 0, false },
 		.node = (uint8_t)seg->header->node,
 		.began_ms = health_now(seg),
 	};

@@ -71,6 +71,7 @@ struct registry_limits {
 struct refusal {
 	const char *key; /* configuration key, never NULL after ERR_LIMIT */
 	uint64_t limit;
+	bool by_itself; /* what was asked for is too large, however much room there is: asking again is in vain */
 };
 
 /* The handle of one process; embed it. */

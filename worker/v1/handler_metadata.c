@@ -363,7 +363,7 @@ bool handler_parse_metadata(struct request *rq, struct str text, struct instance
 	int ret = metadata_parse(&rq->arena, text, metadata_r);
 
 	if (ret == ERR_TOO_BIG)
-		ret = reply_note_limit(rq, "limits.metadata", rq->worker->registry.limits.metadata_bytes);
+		ret = reply_note_size(rq, "limits.metadata", rq->worker->registry.limits.metadata_bytes);
 	if (ret == ERR_SYNTAX)
 		reply_caused(rq, 500, "metadata format incorrect:%.*s", reply_shown(text), text.p);
 	else if (ret < 0)

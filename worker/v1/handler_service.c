@@ -40,7 +40,7 @@ bool handler_page_fits(struct request *rq, uint64_t rows)
 
 	if (rows <= most)
 		return true;
-	reply_registry_error(rq, reply_note_limit(rq, "limits.page", most), STR(""), STR(""));
+	reply_registry_error(rq, reply_note_size(rq, "limits.page", most), STR(""), STR(""));
 	return false;
 }
 

@@ -158,21 +158,15 @@ void reply_as(struct request *rq, struct str type, struct str body)
 	answer_put(rq, &answer, body);
 }
 
-/* What is too long or too big is the client's fault; a full node is not. */
-static int limit_status(const char *key)
-{
-	static const char *const keys[] = { "limits.name", "limits.metadata", "limits.page" };
-
-	for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++) {
-		if (strcmp(key, keys[i]) == 0)
-			return 400;
-	}
-	return 503;
-}
-
 int reply_note_limit(struct request *rq, const char *key, uint64_t limit)
 {
-	rq->worker->registry.refused = (struct refusal){ key, limit };
+	rq->worker->registry.refused = (struct refusal){ key, limit, false };
+	return ERR_LIMIT;
+}
+
+int reply_note_size(struct request *rq, const char *key, uint64_t limit)
+{
+	rq->worker->registry.refused = (struct refusal){ key, limit, true };
 	return ERR_LIMIT;
 }
 
@@ -182,7 +176,8 @@ static void reply_limit(struct request *rq)
 	const char *key = refused->key != NULL ? refused->key : "limits";
 
 	metric_add(METRIC_LIMIT_REFUSED, 1);
-	reply_caused(rq, limit_status(key), "%s reached: %" PRIu64, key, refused->limit);
+	/* What is too long or too big is the client's fault; a full node is not. */
+	reply_caused(rq, refused->by_itself ? 400 : 503, "%s reached: %" PRIu64, key, refused->limit);
 }
 
 void reply_registry_error(struct request *rq, int err, struct str service, struct str cluster)

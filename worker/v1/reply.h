@@ -48,6 +48,8 @@ void reply_registry_error(struct request *rq, int err, struct str service, struc
 /* A limit was reached without asking the registry: returns ERR_LIMIT for reply_registry_error(),
  * which says so. */
 int reply_note_limit(struct request *rq, const char *key, uint64_t limit) MUST_CHECK;
+/* Does the same for what is too large by itself (400). */
+int reply_note_size(struct request *rq, const char *key, uint64_t limit) MUST_CHECK;
 
 /* ---- answers that no handler gives --------------------------------------------------- */
 
