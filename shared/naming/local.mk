@@ -11,16 +11,16 @@ libroster_a_SOURCES += \
 if HAVE_CMOCKA
 check_PROGRAMS += tests/unit/naming_beat_test tests/unit/naming_guard_test tests/unit/naming_instance_test \
 	tests/unit/naming_service_test tests/unit/naming_subscription_test tests/unit/unpushed_test
-tests_unit_naming_beat_test_SOURCES = tests/unit/naming_beat_test.c tests/unit/naming_fixture.h
+tests_unit_naming_beat_test_SOURCES = tests/unit/naming_beat_test.c tests/unit/naming_fixture.h tests/unit/registry_fixture.h
 tests_unit_naming_beat_test_LDADD = $(UNIT_LDADD)
-tests_unit_naming_guard_test_SOURCES = tests/unit/naming_guard_test.c tests/unit/naming_fixture.h
+tests_unit_naming_guard_test_SOURCES = tests/unit/naming_guard_test.c tests/unit/naming_fixture.h tests/unit/registry_fixture.h
 tests_unit_naming_guard_test_LDADD = $(UNIT_LDADD)
-tests_unit_naming_instance_test_SOURCES = tests/unit/naming_instance_test.c tests/unit/naming_fixture.h
+tests_unit_naming_instance_test_SOURCES = tests/unit/naming_instance_test.c tests/unit/naming_fixture.h tests/unit/registry_fixture.h
 tests_unit_naming_instance_test_LDADD = $(UNIT_LDADD)
-tests_unit_naming_service_test_SOURCES = tests/unit/naming_service_test.c tests/unit/naming_fixture.h
+tests_unit_naming_service_test_SOURCES = tests/unit/naming_service_test.c tests/unit/naming_fixture.h tests/unit/registry_fixture.h
 tests_unit_naming_service_test_LDADD = $(UNIT_LDADD)
-tests_unit_naming_subscription_test_SOURCES = tests/unit/naming_subscription_test.c tests/unit/naming_fixture.h
+tests_unit_naming_subscription_test_SOURCES = tests/unit/naming_subscription_test.c tests/unit/naming_fixture.h tests/unit/registry_fixture.h
 tests_unit_naming_subscription_test_LDADD = $(UNIT_LDADD)
-tests_unit_unpushed_test_SOURCES = tests/unit/unpushed_test.c tests/unit/naming_fixture.h
+tests_unit_unpushed_test_SOURCES = tests/unit/unpushed_test.c tests/unit/naming_fixture.h tests/unit/registry_fixture.h
 tests_unit_unpushed_test_LDADD = $(UNIT_LDADD)
 endif
