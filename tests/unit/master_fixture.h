@@ -60,11 +60,21 @@ static inline void fixture_use_role(int (*entrance)(struct process *proc))
 	}
 }
 
+/* A shell without job control, or nohup, has us ignore some: children shall end by each of them. */
+static inline void fixture_use_default_signals(void)
+{
+	const int signals[] = { SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2 };
+
+	for (size_t i = 0; i < sizeof(signals) / sizeof(signals[0]); i++)
+		signal(signals[i], SIG_DFL);
+}
+
 static inline void fixture_init(const struct plan *plans)
 {
 	char path[80];
 
 	alarm(HUNG_S);
+	fixture_use_default_signals();
 	snprintf(fixture_folder, sizeof(fixture_folder), "/tmp/roster-master-XXXXXX");
 	assert_non_null(mkdtemp(fixture_folder));
 	snprintf(path, sizeof(path), "%s/log", fixture_folder);
