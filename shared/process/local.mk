@@ -13,12 +13,12 @@ check_PROGRAMS += tests/unit/turn_test
 tests_unit_turn_test_SOURCES = tests/unit/turn_test.c
 tests_unit_turn_test_LDADD = $(UNIT_LDADD)
 check_PROGRAMS += tests/unit/process_test
-tests_unit_process_test_SOURCES = tests/unit/process_test.c
+tests_unit_process_test_SOURCES = tests/unit/process_test.c tests/unit/death_fixture.h
 tests_unit_process_test_LDADD = $(UNIT_LDADD)
 check_PROGRAMS += tests/unit/child_test
 tests_unit_child_test_SOURCES = tests/unit/child_test.c
 tests_unit_child_test_LDADD = $(UNIT_LDADD)
 check_PROGRAMS += tests/unit/sandbox_test
-tests_unit_sandbox_test_SOURCES = tests/unit/sandbox_test.c
+tests_unit_sandbox_test_SOURCES = tests/unit/sandbox_test.c tests/unit/death_fixture.h
 tests_unit_sandbox_test_LDADD = $(UNIT_LDADD)
 endif

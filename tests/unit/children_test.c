@@ -17,6 +17,7 @@
 #include <cmocka.h>
 
 #include "shared/base/log.h"
+#include "tests/unit/death_fixture.h"
 
 #define KEEPER (WORKERS_MAX + 1)
 
@@ -409,18 +410,13 @@ static void a_table_that_is_wrong_ends_the_master(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(acts) / sizeof(acts[0]); i++) {
-		int status;
-		pid_t pid = fork();
+		struct death death;
 
-		assert_true(pid >= 0);
-		if (pid == 0) {
-			signal(SIGABRT, SIG_DFL); /* cmocka catches it */
+		if (death_fork(&death)) {
 			acts[i]();
 			_exit(0);
 		}
-		assert_int_equal(waitpid(pid, &status, 0), pid);
-		if (!WIFSIGNALED(status) || WTERMSIG(status) != SIGABRT)
-			fail_msg("act %zu: status %x", i, (unsigned)status);
+		death_was_by_assert(&death, "assert ");
 	}
 }
 

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* invariants: whoever breaks a rule of shared/shm, shared/base, shared/view, shared/metrics or
  * shared/net is stopped at the place that states it. */
+#include "tests/unit/death_fixture.h"
 #include "tests/unit/shm_common.h"
 
-#include "shared/base/assert.h"
 #include "shared/base/fiber.h"
 #include "shared/base/sort.h"
 #include "shared/base/split.h"
@@ -13,8 +13,6 @@
 #include "shared/shm/ring.h"
 #include "shared/shm/slot.h"
 #include "shared/view/list.h"
-
-#define PLACE 256U
 
 /* One way to break a rule, and how the last words of the process begin. */
 struct row {
@@ -249,41 +247,26 @@ static const struct row private_rows[] = {
 
 /* ---- the ends ------------------------------------------------------------------- */
 
-static void end_by(const struct row *row, struct segment *seg, char *place)
+static void end_by(const struct row *row, struct segment *seg)
 {
-	int status;
-	pid_t pid;
+	struct death death;
 
-	memset(place, 0, PLACE);
-	pid = fork();
-	assert_true(pid >= 0);
-	if (pid == 0) {
-		signal(SIGABRT, SIG_DFL); /* cmocka catches it */
-		assert_leave_words(place, PLACE);
+	if (death_fork(&death)) {
 		row->broken(seg);
 		_exit(0);
 	}
-	wait_for(pid, &status);
-	if (!WIFSIGNALED(status) || strncmp(place, row->words, strlen(row->words)) != 0)
-		print_error("\"%s\" where \"%s\" was expected\n", place, row->words);
-	assert_true(WIFSIGNALED(status));
-	assert_int_equal(WTERMSIG(status), SIGABRT);
-	assert_int_equal(strncmp(place, row->words, strlen(row->words)), 0);
+	death_was_by_assert(&death, row->words);
 }
 
 static void end_by_each(const struct row *rows, size_t count)
 {
-	char *place = mmap(NULL, PLACE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-
-	assert_ptr_not_equal(place, MAP_FAILED);
 	for (size_t i = 0; i < count; i++) {
 		void *seg;
 
 		assert_int_equal(open_segment(&seg), 0);
-		end_by(&rows[i], seg, place);
+		end_by(&rows[i], seg);
 		close_segment(&seg);
 	}
-	munmap(place, PLACE);
 }
 
 static void shared_memory(void **state)

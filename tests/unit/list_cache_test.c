@@ -1,16 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <setjmp.h>
-#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
 
+#include "tests/unit/death_fixture.h"
 #include "worker/v1/list_cache.h"
 
 static struct list_cache_key key_of(uint64_t id, uint64_t revision)
@@ -227,17 +226,14 @@ static void test_resize(void **state)
 /* An entry that is released once more than it was held would be freed under somebody who holds it. */
 static void test_one_release_too_many_ends_the_process(void **state)
 {
-	int status;
-	pid_t child = fork();
+	struct death death;
 
 	(void)state;
-	assert_true(child >= 0);
-	if (child == 0) {
+	if (death_fork(&death)) {
 		const struct list_cache_key key = key_of(7, 3);
 		const struct list_cache_entry *entry;
 		struct list_cache *cache;
 
-		signal(SIGABRT, SIG_DFL); /* cmocka catches it */
 		if (list_cache_new(1 << 20, &cache) < 0)
 			_exit(1);
 		put(cache, key, "[1]");
@@ -247,9 +243,7 @@ static void test_one_release_too_many_ends_the_process(void **state)
 		list_cache_release(entry);
 		_exit(0);
 	}
-	assert_int_equal(waitpid(child, &status, 0), child);
-	assert_true(WIFSIGNALED(status));
-	assert_int_equal(WTERMSIG(status), SIGABRT);
+	death_was_by_assert(&death, "assert ");
 }
 
 int main(void)

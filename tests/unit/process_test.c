@@ -15,6 +15,7 @@
 #include "shared/base/clock.h"
 #include "shared/base/log.h"
 #include "shared/process/process.h"
+#include "tests/unit/death_fixture.h"
 
 static uint64_t rings(int fd)
 {
@@ -140,17 +141,14 @@ static void nobody_waits_for_events_under_a_lock(void **state)
 	struct slot slot = { 0 };
 	struct segment seg = { .board = &board, .held = (const struct shard *)(const void *)shard };
 	struct process proc = { .slot = &slot, .seg = &seg, .ready_fd = -1 };
-	int status;
-	pid_t pid;
+	struct death death;
 
 	(void)state;
-	if ((pid = fork()) == 0) {
-		signal(SIGABRT, SIG_DFL);
+	if (death_fork(&death)) {
 		process_idle(&proc);
 		_exit(0);
 	}
-	assert_int_equal(waitpid(pid, &status, 0), pid);
-	assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT);
+	death_was_by_assert(&death, "assert ");
 	seg.held = NULL;
 	process_idle(&proc);
 }

@@ -1,16 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What must hold in the pusher (shared/base/assert.h): each row breaks it once, in a child of its own. */
-#include <setjmp.h>
-#include <signal.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <string.h>
-#include <sys/mman.h>
-#include <sys/wait.h>
-#include <unistd.h>
-
-#include <cmocka.h>
+#include "tests/unit/death_fixture.h"
 
 #include "pusher/datagram.h"
 #include "pusher/deliver.h"
@@ -18,9 +8,7 @@
 #include "pusher/rounds.h"
 #include "pusher/udp.h"
 #include "pusher/waiting.h"
-#include "shared/base/assert.h"
 
-#define PLACE 128U
 #define FIRST_ROOM 256U /* entries that a new table has room for */
 
 struct row {
@@ -146,37 +134,23 @@ static const struct row rows[] = {
 	{ step_of_no_round, "assert round->fiber != NULL at " },
 };
 
-static void end_by(const struct row *row, char *place)
+static void end_by(const struct row *row)
 {
-	int status;
-	pid_t pid;
+	struct death death;
 
-	memset(place, 0, PLACE);
-	pid = fork();
-	assert_true(pid >= 0);
-	if (pid == 0) {
-		signal(SIGABRT, SIG_DFL); /* cmocka catches it */
-		assert_leave_words(place, PLACE);
+	if (death_fork(&death)) {
 		row->broken();
 		_exit(0);
 	}
-	assert_int_equal(waitpid(pid, &status, 0), pid);
-	if (!WIFSIGNALED(status) || strncmp(place, row->words, strlen(row->words)) != 0)
-		print_error("\"%s\" where \"%s\" was expected\n", place, row->words);
-	assert_true(WIFSIGNALED(status));
-	assert_int_equal(WTERMSIG(status), SIGABRT);
-	assert_int_equal(strncmp(place, row->words, strlen(row->words)), 0);
+	death_was_by_assert(&death, row->words);
 }
 
 static void each_ends_the_process(void **state)
 {
-	char *place = mmap(NULL, PLACE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 
 	(void)state;
-	assert_ptr_not_equal(place, MAP_FAILED);
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
-		end_by(&rows[i], place);
-	munmap(place, PLACE);
+		end_by(&rows[i]);
 }
 
 int main(void)

@@ -1,22 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* invariants of the registry: whoever breaks a rule of shared/registry, shared/codec or
  * shared/naming is stopped at the place that states it. */
+#include "tests/unit/death_fixture.h"
 #include "tests/unit/registry_fixture.h"
 
-#include <signal.h>
-#include <sys/mman.h>
-#include <sys/wait.h>
-#include <unistd.h>
-
 #include "shared/base/arena.h"
-#include "shared/base/assert.h"
 #include "shared/codec/json_read.h"
 #include "shared/naming/unpushed.h"
 #include "shared/registry/fields.h"
 #include "shared/registry/scan.h"
 #include "shared/shm/lock.h"
-
-#define PLACE 256U
 
 static const struct service_key name = { { "public", 6 }, { "g@@s", 4 } };
 
@@ -198,42 +191,28 @@ static const struct row rows[] = {
 
 /* ---- the ends ------------------------------------------------------------------- */
 
-static void end_by(const struct row *row, struct fixture *f, char *place)
+static void end_by(const struct row *row, struct fixture *f)
 {
-	int status;
-	pid_t pid;
+	struct death death;
 
-	memset(place, 0, PLACE);
-	pid = fork();
-	assert_true(pid >= 0);
-	if (pid == 0) {
-		signal(SIGABRT, SIG_DFL); /* cmocka catches it */
-		assert_leave_words(place, PLACE);
+	if (death_fork(&death)) {
 		row->broken(f);
 		_exit(0);
 	}
-	assert_int_equal(waitpid(pid, &status, 0), pid);
-	if (!WIFSIGNALED(status) || strncmp(place, row->words, strlen(row->words)) != 0)
-		print_error("\"%s\" where \"%s\" was expected\n", place, row->words);
-	assert_true(WIFSIGNALED(status));
-	assert_int_equal(WTERMSIG(status), SIGABRT);
-	assert_int_equal(strncmp(place, row->words, strlen(row->words)), 0);
+	death_was_by_assert(&death, row->words);
 }
 
 static void a_broken_rule_ends_the_process(void **state)
 {
-	char *place = mmap(NULL, PLACE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 
 	(void)state;
-	assert_ptr_not_equal(place, MAP_FAILED);
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		struct fixture f;
 
 		fixture_open(&f, FIXTURE_BYTES);
-		end_by(&rows[i], &f, place);
+		end_by(&rows[i], &f);
 		fixture_close(&f);
 	}
-	munmap(place, PLACE);
 }
 
 int main(void)

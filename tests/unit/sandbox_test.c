@@ -26,6 +26,7 @@
 #include "shared/metrics/metrics.h"
 #include "shared/process/sandbox.h"
 #include "shared/process/sandbox_table.h"
+#include "tests/unit/death_fixture.h"
 
 #define REFUSED(call) ((call) == -1 && errno == EPERM)
 #define MADE(call) ((call) != -1 || errno != EPERM)
@@ -462,16 +463,12 @@ static void last_words_still_end_in_abort(void **state)
 /* A filter survives exec, and the master execs itself. */
 static void the_master_enters_none(void **state)
 {
-	int status;
-	pid_t child = fork();
+	struct death death;
 
 	(void)state;
-	if (child == 0) {
-		signal(SIGABRT, SIG_DFL);
+	if (death_fork(&death))
 		_exit(sandbox_enter(ROLE_MASTER) < 0);
-	}
-	assert_int_equal(waitpid(child, &status, 0), child);
-	assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT);
+	death_was_by_assert(&death, "assert ");
 }
 
 static int enter(void *role)
