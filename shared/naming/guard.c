@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "shared/naming/guard.h"
 
+#include "shared/base/assert.h"
 #include "shared/base/clock.h"
 #include "shared/config/config.h"
 #include "shared/metrics/metrics.h"

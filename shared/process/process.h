@@ -14,7 +14,6 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "shared/base/assert.h"
 #include "shared/base/log.h"
 #include "shared/config/config.h"
 #include "shared/shm/segment.h"
