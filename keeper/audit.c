@@ -34,7 +34,8 @@ static void begin_pass(struct audit *a)
 	__atomic_store_n(&a->reg->seg->header->check_shard, 0, __ATOMIC_RELAXED);
 }
 
-void audit_init(struct audit *a, struct registry *reg, const struct config *config, int master_fd, uint64_t mono_ms)
+void audit_init(struct audit *a, struct registry *reg, const struct config *config, int master_fd,
+                uint64_t mono_ms)
 {
 	*a = (struct audit){ .reg = reg, .master_fd = master_fd };
 	audit_configure(a, config, mono_ms);
@@ -60,7 +61,7 @@ void audit_tick(struct audit *a, uint64_t mono_ms)
 		begin_pass(a);
 }
 
-/* ---- steps ------------------------------------------------------------------- */
+/* ---- steps ----------------------------------------------------------------------------------- */
 
 static void report_broken(const char *text, void *arg)
 {
@@ -118,7 +119,8 @@ static void audit_shard(struct audit *a)
 static void leave_out_shards(struct audit *a)
 {
 	ROSTER_ASSERT(a->done < SHARDS_ALL);
-	log_info("op=check-segment result=incomplete left=%u note=\"written to all the time\"", SHARDS_ALL - a->done);
+	log_info("op=check-segment result=incomplete left=%u note=\"written to all the time\"",
+	         SHARDS_ALL - a->done);
 	a->again_ms = clock_mono_ms() + AUDIT_AGAIN_MS;
 }
 
@@ -140,7 +142,8 @@ static void finish_pass(struct audit *a)
 		log_debug("op=check-segment result=clean steps=%u us=%llu", a->steps, us);
 	if (a->broken == 0)
 		return;
-	log_error("op=check-segment result=damaged broken=%u steps=%u us=%llu", a->broken, a->steps, us);
+	log_error("op=check-segment result=damaged broken=%u steps=%u us=%llu", a->broken, a->steps,
+	          us);
 	process_wake(a->master_fd);
 }
 
@@ -169,11 +172,13 @@ bool audit_step(struct audit *a, struct slice *slice)
 	a->steps++;
 	slice->kind = "audit";
 	if (a->fiber == NULL && (a->fiber = fiber_new(sweep, a)) == NULL)
-		a->waiting = true; /* there is no memory for it: it is tried again with the next tick */
+		a->waiting =
+		        true; /* there is no memory for it: it is tried again with the next tick */
 	else if (fiber_run(a->fiber, SLICE_US, false))
 		a->fiber = NULL;
 	(void)slice_spent(slice, a->shard, 0);
-	__atomic_store_n(&a->reg->seg->header->check_shard, a->done + !a->running, __ATOMIC_RELAXED);
+	__atomic_store_n(&a->reg->seg->header->check_shard, a->done + !a->running,
+	                 __ATOMIC_RELAXED);
 	return a->running && !a->waiting;
 }
 

@@ -45,8 +45,9 @@ struct audit {
 	struct registry *reg;
 	int master_fd; /* woken when the segment is condemned; -1: nobody */
 	uint64_t period_ms, next_ms;
-	uint64_t again_ms; /* CLOCK_MONOTONIC: when what was left out is looked at; 0: nothing was */
-	uint64_t wishes;   /* check_wanted and corrupt, when the pass began */
+	uint64_t
+	        again_ms; /* CLOCK_MONOTONIC: when what was left out is looked at; 0: nothing was */
+	uint64_t wishes;  /* check_wanted and corrupt, when the pass began */
 	bool running;
 	bool waiting; /* for the next tick */
 	struct fiber *fiber;
@@ -59,7 +60,8 @@ struct audit {
 };
 
 /* Begins the first pass. */
-void audit_init(struct audit *a, struct registry *reg, const struct config *config, int master_fd, uint64_t mono_ms);
+void audit_init(struct audit *a, struct registry *reg, const struct config *config, int master_fd,
+                uint64_t mono_ms);
 void audit_free(struct audit *a);
 void audit_configure(struct audit *a, const struct config *config, uint64_t mono_ms);
 /* To be called once a tick: begins a pass if one is due or wanted, or lets the next sweep begin. */

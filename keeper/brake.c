@@ -22,7 +22,7 @@ static const struct {
 	[RELEASE_SETTING] = { "setting", METRIC_BRAKE_RELEASED_SETTING },
 };
 
-/* ---- the sliding period -------------------------------------------------------- */
+/* ---- the sliding period ---------------------------------------------------------------------- */
 
 static void clear_buckets(struct brake_state *state)
 {
@@ -39,7 +39,8 @@ static void set_width(struct brake *b)
 	ROSTER_ASSERT(width > 0); /* times are divided by it */
 	if (b->state->width_ms == width)
 		return;
-	if (b->state->width_ms != 0) /* in a new segment nothing was counted, and looking would give it memory */
+	if (b->state->width_ms !=
+	    0) /* in a new segment nothing was counted, and looking would give it memory */
 		clear_buckets(b->state);
 	FAULT("brake-cleared");
 	__atomic_store_n(&b->state->width_ms, width, __ATOMIC_RELEASE);
@@ -59,7 +60,8 @@ static void count_removed(struct brake_state *state, uint64_t number, uint32_t c
 	word_store(word, bucket_word(number, before + count));
 }
 
-void brake_removed(struct brake *b, uint64_t now_ms, const struct expire_sign *signs, uint32_t count)
+void brake_removed(struct brake *b, uint64_t now_ms, const struct expire_sign *signs,
+                   uint32_t count)
 {
 	uint64_t number;
 	uint32_t removed = 0;
@@ -96,7 +98,7 @@ uint64_t brake_window(const struct brake *b, uint64_t now_ms)
 	return sum;
 }
 
-/* ---- evidence ------------------------------------------------------------------- */
+/* ---- evidence -------------------------------------------------------------------------------- */
 
 /* What was removed of a source that is heard now counts, but not against it. */
 static void add_gone(struct census_count *all, const struct census_row *row, uint32_t count)
@@ -109,7 +111,8 @@ static void add_gone(struct census_count *all, const struct census_row *row, uin
 	all->carried += silent ? count : 0;
 }
 
-void brake_weigh(const struct brake *b, const struct census *census, uint64_t now_ms, struct brake_evidence *evidence_r)
+void brake_weigh(const struct brake *b, const struct census *census, uint64_t now_ms,
+                 struct brake_evidence *evidence_r)
 {
 	uint64_t number = b->state->width_ms == 0 ? 0 : now_ms / b->state->width_ms;
 
@@ -132,7 +135,8 @@ bool brake_too_many(const struct config *config, uint64_t count, uint64_t of)
 
 static bool too_many_silent(const struct config *config, const struct census_count *count)
 {
-	return count->sources >= config->brake_minimum_sources && count->silent * 100 > count->sources * config->brake_share &&
+	return count->sources >= config->brake_minimum_sources &&
+	       count->silent * 100 > count->sources * config->brake_share &&
 	       brake_too_many(config, count->carried, count->instances);
 }
 
@@ -148,7 +152,8 @@ bool brake_asks(const struct brake *b, const struct brake_sight *sight)
 
 	switch (brake_state_phase(b->state->state)) {
 	case BRAKE_OPEN:
-		return b->config->brake_enabled && brake_too_many(b->config, removed + sight->lost, removed + sight->beating);
+		return b->config->brake_enabled &&
+		       brake_too_many(b->config, removed + sight->lost, removed + sight->beating);
 	case BRAKE_HOLDING:
 		return b->config->brake_enabled && !half_of_share(b, sight->lost, sight->beating);
 	case BRAKE_RELEASED:
@@ -157,7 +162,7 @@ bool brake_asks(const struct brake *b, const struct brake_sight *sight)
 	return false;
 }
 
-/* ---- judging -------------------------------------------------------------------- */
+/* ---- judging --------------------------------------------------------------------------------- */
 
 static void publish_sight(struct brake *b, const struct brake_sight *sight, uint64_t removed)
 {
@@ -170,9 +175,9 @@ static void publish_sight(struct brake *b, const struct brake_sight *sight, uint
 	word_store(&b->state->sources, all->sources);
 	word_store(&b->state->silent, all->silent);
 	word_store(&b->state->carried, all->carried);
-	word_store(&b->state->resting,
-	           b->config->brake_enabled && !brake_holds(b) &&
-	                   (all->sources < b->config->brake_minimum_sources || all->instances < b->config->brake_minimum));
+	word_store(&b->state->resting, b->config->brake_enabled && !brake_holds(b) &&
+	                                       (all->sources < b->config->brake_minimum_sources ||
+	                                        all->instances < b->config->brake_minimum));
 }
 
 static void engage(struct brake *b, const struct brake_sight *sight, uint64_t removed)
@@ -180,21 +185,26 @@ static void engage(struct brake *b, const struct brake_sight *sight, uint64_t re
 	word_store(&b->state->state, brake_state_word(BRAKE_HOLDING, sight->now_ms));
 	FAULT("brake-engaged");
 	metric_add(METRIC_BRAKE_ENGAGED, 1);
-	log_error("op=brake state=holding lost=%llu removed=%llu instances=%llu silent=%llu sources=%llu share=%u%% hold_ms=%llu "
-	          "note=\"no instance is removed; is it the network? doc/brake.md\"",
-	          (unsigned long long)sight->lost, (unsigned long long)removed, (unsigned long long)sight->beating,
-	          (unsigned long long)sight->evidence.all.silent, (unsigned long long)sight->evidence.all.sources,
-	          (unsigned)b->config->brake_share, (unsigned long long)b->config->brake_hold_ms);
+	log_error(
+	        "op=brake state=holding lost=%llu removed=%llu instances=%llu silent=%llu sources=%llu share=%u%% hold_ms=%llu "
+	        "note=\"no instance is removed; is it the network? doc/brake.md\"",
+	        (unsigned long long)sight->lost, (unsigned long long)removed,
+	        (unsigned long long)sight->beating, (unsigned long long)sight->evidence.all.silent,
+	        (unsigned long long)sight->evidence.all.sources, (unsigned)b->config->brake_share,
+	        (unsigned long long)b->config->brake_hold_ms);
 }
 
 /* Much is lost and removed, because it is of few sources. That is said once, until it is over. */
 static void let_pass(struct brake *b, const struct brake_sight *sight, uint64_t removed, bool asked)
 {
 	if (asked && !b->passed)
-		log_warning("op=brake state=passed lost=%llu removed=%llu instances=%llu silent=%llu sources=%llu "
-		            "note=\"removals go on: not enough sources fell silent so far\"",
-		            (unsigned long long)sight->lost, (unsigned long long)removed, (unsigned long long)sight->beating,
-		            (unsigned long long)sight->evidence.all.silent, (unsigned long long)sight->evidence.all.sources);
+		log_warning(
+		        "op=brake state=passed lost=%llu removed=%llu instances=%llu silent=%llu sources=%llu "
+		        "note=\"removals go on: not enough sources fell silent so far\"",
+		        (unsigned long long)sight->lost, (unsigned long long)removed,
+		        (unsigned long long)sight->beating,
+		        (unsigned long long)sight->evidence.all.silent,
+		        (unsigned long long)sight->evidence.all.sources);
 	b->passed = asked;
 }
 
@@ -209,8 +219,9 @@ static void let_go(struct brake *b, const struct brake_sight *sight, enum releas
 	FAULT("brake-let-go");
 	word_store(&b->state->state, brake_state_word(BRAKE_RELEASED, sight->now_ms));
 	metric_add(releases[cause].metric, 1);
-	log_warning("op=brake state=released cause=%s lost=%llu held=%llu instances=%llu ms=%llu", releases[cause].name,
-	            (unsigned long long)sight->lost, (unsigned long long)sight->held, (unsigned long long)sight->instances,
+	log_warning("op=brake state=released cause=%s lost=%llu held=%llu instances=%llu ms=%llu",
+	            releases[cause].name, (unsigned long long)sight->lost,
+	            (unsigned long long)sight->held, (unsigned long long)sight->instances,
 	            (unsigned long long)(sight->now_ms - since));
 }
 
@@ -218,9 +229,9 @@ static bool beats_are_back(const struct brake *b, const struct brake_sight *sigh
 {
 	const struct census_count *live = &sight->evidence.live;
 
-	return sight->complete &&
-	       (half_of_share(b, sight->lost, sight->beating) || half_of_share(b, live->silent, live->sources) ||
-	        half_of_share(b, live->carried, live->instances));
+	return sight->complete && (half_of_share(b, sight->lost, sight->beating) ||
+	                           half_of_share(b, live->silent, live->sources) ||
+	                           half_of_share(b, live->carried, live->instances));
 }
 
 /* Returns RELEASES when the brake goes on holding. */
@@ -234,7 +245,9 @@ static enum release why_let_go(const struct brake *b, const struct brake_sight *
 		return RELEASE_COMMAND;
 	if (beats_are_back(b, sight))
 		return RELEASE_BEATS;
-	return sight->now_ms >= since && sight->now_ms - since >= b->config->brake_hold_ms ? RELEASE_TIME : RELEASES;
+	return sight->now_ms >= since && sight->now_ms - since >= b->config->brake_hold_ms
+	               ? RELEASE_TIME
+	               : RELEASES;
 }
 
 bool brake_judge(struct brake *b, const struct brake_sight *sight)
@@ -259,7 +272,8 @@ bool brake_judge(struct brake *b, const struct brake_sight *sight)
 		break;
 	case BRAKE_RELEASED:
 		/* What was let go is silent still: open again would be to hold again. */
-		if (sight->complete && !(asked && too_many_silent(b->config, &sight->evidence.live)))
+		if (sight->complete &&
+		    !(asked && too_many_silent(b->config, &sight->evidence.live)))
 			word_store(&b->state->state, brake_state_word(BRAKE_OPEN, sight->now_ms));
 		break;
 	}

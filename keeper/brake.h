@@ -65,13 +65,15 @@ void brake_init(struct brake *b, struct segment *seg, const struct config *confi
 /* Returns true when brake_judge() needs the evidence as it is now. Otherwise that of any time
  * before will do. */
 bool brake_asks(const struct brake *b, const struct brake_sight *sight);
-void brake_weigh(const struct brake *b, const struct census *census, uint64_t now_ms, struct brake_evidence *evidence_r);
+void brake_weigh(const struct brake *b, const struct census *census, uint64_t now_ms,
+                 struct brake_evidence *evidence_r);
 /* To be called once a tick, before anything is removed in it. Returns true when nothing may be
  * removed. */
 bool brake_judge(struct brake *b, const struct brake_sight *sight);
 bool brake_holds(const struct brake *b);
 /* Counts those of the signs that say that an instance was removed by expiry. */
-void brake_removed(struct brake *b, uint64_t now_ms, const struct expire_sign *signs, uint32_t count);
+void brake_removed(struct brake *b, uint64_t now_ms, const struct expire_sign *signs,
+                   uint32_t count);
 /* How many instances that had beaten were removed by expiry within the period that ends now. */
 uint64_t brake_window(const struct brake *b, uint64_t now_ms);
 /* Is `count` more than brake.share percent of `of`, and that brake.minimum at least? */

@@ -12,7 +12,7 @@
 #define ROWS_SPARE 8U /* a table with fewer than one row in so many taken is given back */
 #define PART_SOURCES (CENSUS_SOURCES / CENSUS_PARTS)
 
-/* ---- a part ------------------------------------------------------------------ */
+/* ---- a part ---------------------------------------------------------------------------------- */
 
 /* A source is a hash already, but one without a secret: whoever has a network to choose addresses
  * from could choose those whose rows stand one behind the other. */
@@ -27,7 +27,8 @@ static struct census_part *part_of(const struct census *c, uint64_t hash)
 }
 
 /* The row of the source, or the free one where it belongs; the part has rows. */
-static struct census_row *census_row_of(const struct census_part *part, uint64_t hash, uint32_t source)
+static struct census_row *census_row_of(const struct census_part *part, uint64_t hash,
+                                        uint32_t source)
 {
 	uint32_t at = (uint32_t)hash & (part->cap - 1);
 
@@ -73,7 +74,7 @@ static void grow_part(const struct census *c, struct census_part *part)
 	*part = larger;
 }
 
-/* ---- all of it --------------------------------------------------------------- */
+/* ---- all of it ------------------------------------------------------------------------------- */
 
 void census_free(struct census *c)
 {
@@ -129,7 +130,8 @@ void census_add(struct census *c, uint32_t source, enum expire_state state)
 
 	if (row == NULL)
 		return;
-	ROSTER_ASSERT(state != EXPIRE_REMOVED); /* only a second pass removes, and it counts nothing */
+	ROSTER_ASSERT(state !=
+	              EXPIRE_REMOVED); /* only a second pass removes, and it counts nothing */
 	c->count.instances++;
 	if (state == EXPIRE_HEARD) {
 		/* Whatever is lost of it, it is not silent. */
@@ -141,14 +143,17 @@ void census_add(struct census *c, uint32_t source, enum expire_state state)
 		c->count.carried += row->heard == 0;
 		row->lost++;
 	}
-	ROSTER_ASSERT(c->count.silent <= c->count.sources && c->count.carried <= c->count.instances);
+	ROSTER_ASSERT(c->count.silent <= c->count.sources &&
+	              c->count.carried <= c->count.instances);
 }
 
 const struct census_row *census_find(const struct census *c, uint32_t source)
 {
 	uint64_t hash = census_hash(c, source);
 	const struct census_part *part = part_of(c, hash);
-	const struct census_row *row = part->round != c->round || part->cap == 0 ? NULL : census_row_of(part, hash, source);
+	const struct census_row *row = part->round != c->round || part->cap == 0
+	                                       ? NULL
+	                                       : census_row_of(part, hash, source);
 
 	return row != NULL && row->source == source ? row : NULL;
 }

@@ -8,14 +8,16 @@
 
 #define FIRST_MS 2000U
 
-/* ---- how often ------------------------------------------------------------- */
+/* ---- how often ------------------------------------------------------------------------------- */
 
-void check_rt_init(struct check_rt *rt, const struct switches *switches, uint64_t random1, uint64_t random2)
+void check_rt_init(struct check_rt *rt, const struct switches *switches, uint64_t random1,
+                   uint64_t random2)
 {
 	uint64_t most = switches->tcp.max_ms == 0 ? 1 : switches->tcp.max_ms;
 	uint64_t below = random1 % most;
 
-	*rt = (struct check_rt){ .best = INT64_MAX, .normalized = FIRST_MS + (below == 0 ? 0 : random2 % below) };
+	*rt = (struct check_rt){ .best = INT64_MAX,
+		                 .normalized = FIRST_MS + (below == 0 ? 0 : random2 % below) };
 }
 
 void check_rt_update(struct check_rt *rt, const struct health_params *params, uint64_t ms)
@@ -38,7 +40,7 @@ void check_rt_update(struct check_rt *rt, const struct health_params *params, ui
 		rt->normalized = params->min_ms;
 }
 
-/* ---- when health flips ----------------------------------------------------- */
+/* ---- when health flips ----------------------------------------------------------------------- */
 
 static enum check_flip count_passed(struct check_counts *counts, bool good, uint64_t times)
 {
@@ -58,7 +60,8 @@ static enum check_flip count_failed(struct check_counts *counts, bool good, uint
 	return counts->failed >= times ? CHECK_DOWN : CHECK_STAY;
 }
 
-enum check_flip check_judge(struct check_counts *counts, enum check_verdict verdict, bool healthy, bool confirmed, uint64_t times)
+enum check_flip check_judge(struct check_counts *counts, enum check_verdict verdict, bool healthy,
+                            bool confirmed, uint64_t times)
 {
 	ROSTER_ASSERT(counts->passed == 0 || counts->failed == 0); /* each ends the other's row */
 	switch (verdict) {
@@ -74,7 +77,7 @@ enum check_flip check_judge(struct check_counts *counts, enum check_verdict verd
 	}
 }
 
-/* ---- where to -------------------------------------------------------------- */
+/* ---- where to -------------------------------------------------------------------------------- */
 
 /* The IPv4 address that a translator or a tunnel would make of it: 64:ff9b::/96, 2002::/16,
  * ::/96. */
@@ -83,7 +86,8 @@ static bool embedded_ipv4(const uint8_t address[16], uint8_t out[16])
 	static const uint8_t nat64[12] = { 0x00, 0x64, 0xff, 0x9b }, compatible[12] = { 0 };
 	const uint8_t *ipv4;
 
-	if (memcmp(address, nat64, sizeof(nat64)) == 0 || memcmp(address, compatible, sizeof(compatible)) == 0)
+	if (memcmp(address, nat64, sizeof(nat64)) == 0 ||
+	    memcmp(address, compatible, sizeof(compatible)) == 0)
 		ipv4 = address + 12;
 	else if (address[0] == 0x20 && address[1] == 0x02)
 		ipv4 = address + 2;
@@ -98,7 +102,8 @@ static bool embedded_ipv4(const uint8_t address[16], uint8_t out[16])
 static bool is_refused(const struct config *config, const uint8_t address[16])
 {
 	for (uint32_t i = 0; i < config->checks_refuse_count; i++) {
-		if (address_in_range(address, config->checks_refuse[i].address, config->checks_refuse[i].bits))
+		if (address_in_range(address, config->checks_refuse[i].address,
+		                     config->checks_refuse[i].bits))
 			return true;
 	}
 	return address_is_unsendable(address);
@@ -111,5 +116,6 @@ bool check_may_connect(const struct config *config, const uint8_t address[16], i
 	if (port < 1 || port > UINT16_MAX || is_refused(config, address))
 		return false;
 	/* The loopback address ::1 has the form of an embedded 0.0.0.1, but is none. */
-	return address_is_loopback(address) || !embedded_ipv4(address, inner) || !is_refused(config, inner);
+	return address_is_loopback(address) || !embedded_ipv4(address, inner) ||
+	       !is_refused(config, inner);
 }

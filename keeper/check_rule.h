@@ -10,7 +10,7 @@
 #include "shared/config/config.h"
 #include "shared/registry/switches.h"
 
-/* ---- how often ------------------------------------------------------------- */
+/* ---- how often ------------------------------------------------------------------------------- */
 
 /* Response times of a cluster in ms; the time between two runs is `normalized`. */
 struct check_rt {
@@ -19,10 +19,11 @@ struct check_rt {
 
 /* Begins with 2000 + rand(0, rand(0, max of TCP)), which is also the delay of the first run.
  * random1 and random2 are any numbers. */
-void check_rt_init(struct check_rt *rt, const struct switches *switches, uint64_t random1, uint64_t random2);
+void check_rt_init(struct check_rt *rt, const struct switches *switches, uint64_t random1,
+                   uint64_t random2);
 void check_rt_update(struct check_rt *rt, const struct health_params *params, uint64_t ms);
 
-/* ---- when health flips ----------------------------------------------------- */
+/* ---- when health flips ----------------------------------------------------------------------- */
 
 enum check_verdict {
 	CHECK_PASSED,
@@ -39,10 +40,10 @@ enum check_flip { CHECK_STAY, CHECK_UP, CHECK_DOWN };
 
 /* Says whether the health of an instance flips. healthy and confirmed are those of the instance
  * now; times is the switch healthCheckTimes. */
-enum check_flip check_judge(struct check_counts *counts, enum check_verdict verdict, bool healthy, bool confirmed,
-                            uint64_t times);
+enum check_flip check_judge(struct check_counts *counts, enum check_verdict verdict, bool healthy,
+                            bool confirmed, uint64_t times);
 
-/* ---- where to -------------------------------------------------------------- */
+/* ---- where to -------------------------------------------------------------------------------- */
 
 /* May that address and port be connected to? Not if checks.refuse names the address in whatever
  * notation (IPv4 inside IPv6 too), or if nobody can be there. */

@@ -17,7 +17,7 @@
 #define CHECKER_ARENA 65536U
 #define TARGET_WEIGHT 64U
 
-/* ---- runs ------------------------------------------------------------------ */
+/* ---- runs ------------------------------------------------------------------------------------ */
 
 static void run_append(struct check_table *table, struct check_cluster *cluster)
 {
@@ -73,7 +73,7 @@ struct check_target *check_table_next(struct check_table *table)
 	return target;
 }
 
-/* ---- targets --------------------------------------------------------------- */
+/* ---- targets --------------------------------------------------------------------------------- */
 
 static void target_free(struct check_table *table, struct check_target *target)
 {
@@ -132,14 +132,16 @@ static int target_sync(struct check_cluster *cluster, const struct persistent_ro
 	uint32_t at = target_place(cluster, row->id);
 	struct check_target *target = at < cluster->count ? cluster->targets[at] : NULL;
 
-	if ((target == NULL || target->id != row->id) && (target = target_insert(cluster, at, row->id)) == NULL)
+	if ((target == NULL || target->id != row->id) &&
+	    (target = target_insert(cluster, at, row->id)) == NULL)
 		return ERR_NOMEM;
 	cluster->seen_targets += target->seen != cluster->seen;
 	target->seen = cluster->seen;
 	target->off = row->off;
 	target->port = row->port;
 	target->literal =
-	        row->ip_len <= PERSISTENT_IP && address_parse_client(str_make(row->ip, row->ip_len), target->address) == 0;
+	        row->ip_len <= PERSISTENT_IP &&
+	        address_parse_client(str_make(row->ip, row->ip_len), target->address) == 0;
 	target->healthy = (row->flags & INSTANCE_HEALTHY) != 0;
 	target->confirmed = (row->flags & INSTANCE_CONFIRMED) != 0;
 	return 0;
@@ -165,7 +167,9 @@ static void targets_keep(struct check_table *table, struct check_cluster *cluste
 		} else {
 			target_free(table, target);
 		}
-		(void)!breathe(&breath, TARGET_WEIGHT); /* what is half taken apart cannot be left, whatever the pause says */
+		(void)!breathe(
+		        &breath,
+		        TARGET_WEIGHT); /* what is half taken apart cannot be left, whatever the pause says */
 	}
 	ROSTER_ASSERT(kept == cluster->seen_targets);
 	cluster->count = kept;
@@ -174,7 +178,7 @@ static void targets_keep(struct check_table *table, struct check_cluster *cluste
 		run_append(table, cluster);
 }
 
-/* ---- clusters -------------------------------------------------------------- */
+/* ---- clusters -------------------------------------------------------------------------------- */
 
 static void cluster_free(struct check_table *table, struct check_cluster *cluster)
 {
@@ -214,7 +218,8 @@ static struct check_cluster *cluster_new(struct check_service *service, struct s
 
 static struct check_cluster *cluster_find(struct check_service *service, struct str name)
 {
-	for (struct check_cluster *cluster = service->clusters; cluster != NULL; cluster = cluster->next) {
+	for (struct check_cluster *cluster = service->clusters; cluster != NULL;
+	     cluster = cluster->next) {
 		if (str_eq(str_make(cluster->name, cluster->name_len), name))
 			return cluster;
 	}
@@ -236,23 +241,27 @@ static int checker_set(struct check_cluster *cluster, struct str text)
 	cluster->checker_text = copy;
 	cluster->checker_len = (uint32_t)text.n;
 	arena_reset(&cluster->arena);
-	ret = checker_parse(&cluster->arena, str_make(copy, text.n), &cluster->checker, why, sizeof(why));
+	ret = checker_parse(&cluster->arena, str_make(copy, text.n), &cluster->checker, why,
+	                    sizeof(why));
 	if (ret < 0) {
 		cluster->checker = (struct checker){ .type = CHECKER_NONE };
-		log_warning("op=check-cluster cluster=%.*s result=not-checked err=\"%s\" why=%s", (int)cluster->name_len,
-		            cluster->name, err_str(ret), log_quote(str_of(why), quoted, sizeof(quoted)));
+		log_warning("op=check-cluster cluster=%.*s result=not-checked err=\"%s\" why=%s",
+		            (int)cluster->name_len, cluster->name, err_str(ret),
+		            log_quote(str_of(why), quoted, sizeof(quoted)));
 	}
 	return 0;
 }
 
 static int cluster_sync(struct check_service *service, const struct persistent_look *look)
 {
-	struct str name = str_make(look->name, look->name_len), text = str_make(look->checker, look->checker_len);
+	struct str name = str_make(look->name, look->name_len),
+	           text = str_make(look->checker, look->checker_len);
 	struct check_cluster *cluster = cluster_find(service, name);
 	bool new = cluster == NULL;
 	int ret = 0;
 
-	ROSTER_ASSERT(look->name_len <= sizeof(look->name) && look->checker_len <= sizeof(look->checker));
+	ROSTER_ASSERT(look->name_len <= sizeof(look->name) &&
+	              look->checker_len <= sizeof(look->checker));
 	ROSTER_ASSERT(look->rows <= PERSISTENT_ROWS);
 	if (new && (cluster = cluster_new(service, name)) == NULL)
 		return ERR_NOMEM;
@@ -305,7 +314,8 @@ int check_table_sync(struct check_table *table, struct registry *reg, struct che
 	do {
 		bool first = look->cluster_off == 0;
 
-		if ((ret = registry_look_persistent(reg, service->shard, look)) < 0 || look->unchanged)
+		if ((ret = registry_look_persistent(reg, service->shard, look)) < 0 ||
+		    look->unchanged)
 			return ret;
 		if (first)
 			seen = look->seen;
@@ -322,11 +332,12 @@ int check_table_sync(struct check_table *table, struct registry *reg, struct che
 	return 0;
 }
 
-/* ---- services -------------------------------------------------------------- */
+/* ---- services -------------------------------------------------------------------------------- */
 
 static uint32_t service_bucket(const struct check_table *table, uint32_t shard, uint64_t id)
 {
-	return split_place((uint32_t)((id * 64 + shard) * 0x9e3779b97f4a7c15ULL >> 32), table->bucket_count);
+	return split_place((uint32_t)((id * 64 + shard) * 0x9e3779b97f4a7c15ULL >> 32),
+	                   table->bucket_count);
 }
 
 static int room_for_bucket(struct check_table *table)
@@ -346,7 +357,8 @@ static int room_for_bucket(struct check_table *table)
 /* Divides the next bucket: services that belong to the new one move there. */
 static void split_service_bucket(struct check_table *table)
 {
-	uint32_t from = table->bucket_count == 0 ? 0 : split_next(table->bucket_count), new = table->bucket_count++;
+	uint32_t from = table->bucket_count == 0 ? 0 : split_next(table->bucket_count),
+	         new = table->bucket_count++;
 	struct check_service **link, *service;
 
 	ROSTER_ASSERT(new < table->bucket_cap);
@@ -362,7 +374,8 @@ static void split_service_bucket(struct check_table *table)
 	}
 }
 
-struct check_service *check_table_learn(struct check_table *table, uint32_t shard, struct keeper_entry entry, bool *new_r)
+struct check_service *check_table_learn(struct check_table *table, uint32_t shard,
+                                        struct keeper_entry entry, bool *new_r)
 {
 	struct check_service *service = NULL;
 	uint32_t bucket;
@@ -404,7 +417,8 @@ static void service_free(struct check_table *table, struct check_service *servic
 
 void check_table_forget(struct check_table *table, struct check_service *service)
 {
-	struct check_service **link = &table->buckets[service_bucket(table, service->shard, service->id)];
+	struct check_service **link =
+	        &table->buckets[service_bucket(table, service->shard, service->id)];
 
 	ROSTER_ASSERT(service->due.place == 0 && table->count > 0);
 	while (*link != service) {

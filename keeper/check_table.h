@@ -87,12 +87,14 @@ void check_table_init(struct check_table *table);
 /* Stops all probes. */
 void check_table_free(struct check_table *table);
 /* Returns the service, made if it is new (*new_r); NULL when there is no memory. */
-struct check_service *check_table_learn(struct check_table *table, uint32_t shard, struct keeper_entry entry, bool *new_r);
+struct check_service *check_table_learn(struct check_table *table, uint32_t shard,
+                                        struct keeper_entry entry, bool *new_r);
 /* Forgets the service, whose due must be in no heap. Pauses. */
 void check_table_forget(struct check_table *table, struct check_service *service);
 /* Brings the service up to date, with pauses. ERR_GONE: a pause said to give up. ERR_NOT_FOUND: the
  * service is gone. After any other error what was known stays. */
-int check_table_sync(struct check_table *table, struct registry *reg, struct check_service *service) MUST_CHECK;
+int check_table_sync(struct check_table *table, struct registry *reg,
+                     struct check_service *service) MUST_CHECK;
 
 /* Begins a run of the cluster, unless one is in work. */
 void check_table_run(struct check_table *table, struct check_cluster *cluster);

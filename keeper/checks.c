@@ -37,15 +37,17 @@ static uint64_t next_random(struct checks *c)
 	return (c->random * 0x2545f4914f6cdd1dULL) >> 16;
 }
 
-/* ---- verdicts -------------------------------------------------------------- */
+/* ---- verdicts -------------------------------------------------------------------------------- */
 
-static void reckon(struct checks *c, struct check_cluster *cluster, enum probe_rt rt, uint64_t measured_ms)
+static void reckon(struct checks *c, struct check_cluster *cluster, enum probe_rt rt,
+                   uint64_t measured_ms)
 {
 	const struct health_params *params;
 	uint64_t ms = measured_ms;
 
 	ROSTER_ASSERT(cluster->checker.type < sizeof(protocols) / sizeof(protocols[0]));
-	params = (const struct health_params *)((const char *)switches(c) + protocols[cluster->checker.type].params);
+	params = (const struct health_params *)((const char *)switches(c) +
+	                                        protocols[cluster->checker.type].params);
 	if (rt == PROBE_RT_TWICE)
 		ms = cluster->rt.normalized * 2;
 	else if (rt == PROBE_RT_MAX)
@@ -54,30 +56,37 @@ static void reckon(struct checks *c, struct check_cluster *cluster, enum probe_r
 }
 
 /* What could not be stored now is found again by the next check. */
-static void flip(struct checks *c, struct check_target *target, bool healthy, const struct probe_result *result)
+static void flip(struct checks *c, struct check_target *target, bool healthy,
+                 const struct probe_result *result)
 {
-	const struct origin origin = { .source = SOURCE_CLIENT, .node = c->reg->node, .cause = CAUSE_CHECK };
+	const struct origin origin = { .source = SOURCE_CLIENT,
+		                       .node = c->reg->node,
+		                       .cause = CAUSE_CHECK };
 	const struct check_service *service = target->cluster->service;
-	const struct keeper_entry service_at = { service->id, service->off }, target_at = { target->id, target->off };
-	int ret = registry_set_checked(c->reg, origin, service->shard, service_at, target_at, healthy);
+	const struct keeper_entry service_at = { service->id, service->off },
+	                          target_at = { target->id, target->off };
+	int ret = registry_set_checked(c->reg, origin, service->shard, service_at, target_at,
+	                               healthy);
 
 	if (ret == ERR_NO_INSTANCE)
 		return;
 	if (ret < 0) {
-		log_warning("op=check-flip shard=%u instance=%#llx err=\"%s\"", service->shard, (unsigned long long)target->id,
-		            err_str(ret));
+		log_warning("op=check-flip shard=%u instance=%#llx err=\"%s\"", service->shard,
+		            (unsigned long long)target->id, err_str(ret));
 		return;
 	}
 	metric_add(METRIC_CHECKS_FLIPS, target->healthy != healthy);
-	log_debug("op=check-flip instance=%#llx healthy=%d why=\"%s\" detail=%d", (unsigned long long)target->id, healthy,
-	          result->why, result->detail);
+	log_debug("op=check-flip instance=%#llx healthy=%d why=\"%s\" detail=%d",
+	          (unsigned long long)target->id, healthy, result->why, result->detail);
 	target->healthy = target->confirmed = healthy;
 }
 
-static void conclude(struct checks *c, struct check_target *target, const struct probe_result *result)
+static void conclude(struct checks *c, struct check_target *target,
+                     const struct probe_result *result)
 {
 	uint64_t times = switches(c)->check_times;
-	enum check_flip what = check_judge(&target->counts, result->verdict, target->healthy, target->confirmed, times);
+	enum check_flip what = check_judge(&target->counts, result->verdict, target->healthy,
+	                                   target->confirmed, times);
 
 	if (result->verdict == CHECK_UNMADE) {
 		metric_add(METRIC_CHECKS_UNMADE, 1);
@@ -89,7 +98,7 @@ static void conclude(struct checks *c, struct check_target *target, const struct
 		flip(c, target, what == CHECK_UP, result);
 }
 
-/* ---- probes ---------------------------------------------------------------- */
+/* ---- probes ---------------------------------------------------------------------------------- */
 
 static void arm(struct checks *c, uint64_t ms)
 {
@@ -108,7 +117,8 @@ static void on_done(void *arg, const struct probe_result *result)
 	ROSTER_ASSERT(target->probe != NULL && c->table.probes > 0);
 	target->probe = NULL;
 	c->table.probes--;
-	/* A cluster whose checker has been taken away meanwhile is not judged by what was under way. */
+	/* A cluster whose checker has been taken away meanwhile is not judged by what was under
+	 * way. */
 	if (target->cluster->checker.type != CHECKER_NONE)
 		conclude(c, target, result);
 	/* Another target may have waited for a free place. */
@@ -119,7 +129,9 @@ static void on_done(void *arg, const struct probe_result *result)
 static void begin_probe(struct checks *c, struct check_target *target, int64_t port)
 {
 	const struct check_cluster *cluster = target->cluster;
-	struct probe_order order = { .checker = &cluster->checker, .port = (uint16_t)port, .pace = &c->pace };
+	struct probe_order order = { .checker = &cluster->checker,
+		                     .port = (uint16_t)port,
+		                     .pace = &c->pace };
 	const struct probe_result unmade = { .verdict = CHECK_UNMADE };
 
 	ROSTER_ASSERT(target->probe == NULL && c->table.probes < c->most);
@@ -134,7 +146,9 @@ static void begin_probe(struct checks *c, struct check_target *target, int64_t p
 
 static void begin_check(struct checks *c, struct check_target *target)
 {
-	static const struct probe_result refused = { .verdict = CHECK_FAILED, .rt = PROBE_RT_MAX, .why = "address" };
+	static const struct probe_result refused = { .verdict = CHECK_FAILED,
+		                                     .rt = PROBE_RT_MAX,
+		                                     .why = "address" };
 	struct check_cluster *cluster = target->cluster;
 	int64_t port = cluster->use_instance_port ? target->port : cluster->check_port;
 
@@ -151,7 +165,7 @@ static void begin_check(struct checks *c, struct check_target *target)
 	}
 }
 
-/* ---- schedule -------------------------------------------------------------- */
+/* ---- schedule -------------------------------------------------------------------------------- */
 
 /* The first run is reckoned from the registration, which the visits of the expiry find up to a tick
  * later. */
@@ -181,7 +195,8 @@ static void consider_cluster(struct checks *c, struct check_cluster *cluster, ui
 }
 
 /* A service is in one of the two heaps, and leaves it before it enters the other. */
-static void schedule_service(struct checks *c, struct check_service *service, uint64_t due_ms, bool quiet)
+static void schedule_service(struct checks *c, struct check_service *service, uint64_t due_ms,
+                             bool quiet)
 {
 	if (service->quiet != quiet)
 		due_drop(service->quiet ? &c->quiet : &c->busy, &service->due);
@@ -207,8 +222,8 @@ static void visit_service(struct checks *c, struct check_service *service)
 	if (ret == ERR_GONE) /* the process ends */
 		return;
 	if (ret < 0 && ret != ERR_NOT_FOUND) {
-		log_warning("op=check-look shard=%u service=%#llx err=\"%s\"", service->shard, (unsigned long long)service->id,
-		            err_str(ret));
+		log_warning("op=check-look shard=%u service=%#llx err=\"%s\"", service->shard,
+		            (unsigned long long)service->id, err_str(ret));
 		schedule_service(c, service, now_ms + CHECKS_RETRY_MS, service->quiet);
 		return;
 	}
@@ -216,7 +231,8 @@ static void visit_service(struct checks *c, struct check_service *service)
 		forget_service(c, service);
 		return;
 	}
-	for (struct check_cluster *cluster = service->clusters; cluster != NULL; cluster = cluster->next) {
+	for (struct check_cluster *cluster = service->clusters; cluster != NULL;
+	     cluster = cluster->next) {
 		consider_cluster(c, cluster, now_ms);
 		quiet = quiet && cluster->checker.type == CHECKER_NONE;
 		if (cluster->due_ms < due_ms)
@@ -325,10 +341,11 @@ static void on_checks_timer(struct ev_loop *loop, ev_timer *w, int events)
 		turn_begin(c->turn, clock_mono_us());
 	arm(c, checks_step(c));
 	if (c->turn != NULL)
-		(void)turn_end(c->turn, clock_mono_us(), c->slice.kind, slice_what(&c->slice, what));
+		(void)turn_end(c->turn, clock_mono_us(), c->slice.kind,
+		               slice_what(&c->slice, what));
 }
 
-/* ---- outside --------------------------------------------------------------- */
+/* ---- outside --------------------------------------------------------------------------------- */
 
 void checks_learn(struct checks *c, uint32_t shard, struct keeper_entry entry)
 {
@@ -370,12 +387,15 @@ void checks_configure(struct checks *c)
 	struct rlimit files;
 
 	c->most = c->config->checks_concurrency;
-	if (getrlimit(RLIMIT_NOFILE, &files) == 0 && files.rlim_cur < c->most + CHECKS_OTHER_DESCRIPTORS)
-		c->most = files.rlim_cur > 2 * CHECKS_OTHER_DESCRIPTORS ? (uint32_t)files.rlim_cur - CHECKS_OTHER_DESCRIPTORS
-		                                                        : (uint32_t)files.rlim_cur / 2;
+	if (getrlimit(RLIMIT_NOFILE, &files) == 0 &&
+	    files.rlim_cur < c->most + CHECKS_OTHER_DESCRIPTORS)
+		c->most = files.rlim_cur > 2 * CHECKS_OTHER_DESCRIPTORS
+		                  ? (uint32_t)files.rlim_cur - CHECKS_OTHER_DESCRIPTORS
+		                  : (uint32_t)files.rlim_cur / 2;
 }
 
-void checks_init(struct checks *c, struct registry *reg, const struct config *config, struct ev_loop *loop)
+void checks_init(struct checks *c, struct registry *reg, const struct config *config,
+                 struct ev_loop *loop)
 {
 	memset(c, 0, sizeof(*c));
 	c->reg = reg;
@@ -383,7 +403,8 @@ void checks_init(struct checks *c, struct registry *reg, const struct config *co
 	c->loop = loop;
 	c->start = probe_start;
 	c->enabled = switches(c)->health_check != 0;
-	if (getrandom(&c->random, sizeof(c->random), GRND_NONBLOCK) != sizeof(c->random) || c->random == 0)
+	if (getrandom(&c->random, sizeof(c->random), GRND_NONBLOCK) != sizeof(c->random) ||
+	    c->random == 0)
 		c->random = clock_mono_us() | 1;
 	check_table_init(&c->table);
 	checks_configure(c);

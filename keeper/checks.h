@@ -35,8 +35,8 @@
 #define CHECKS_RETRY_MS 1000U        /* after a look that failed */
 #define CHECKS_OTHER_DESCRIPTORS 64U /* of the keeper itself */
 
-typedef int check_start_fn(struct ev_loop *loop, const struct probe_order *order, probe_done_fn *done, void *arg,
-                           struct probe **probe_r);
+typedef int check_start_fn(struct ev_loop *loop, const struct probe_order *order,
+                           probe_done_fn *done, void *arg, struct probe **probe_r);
 
 struct checks {
 	struct registry *reg;
@@ -44,8 +44,9 @@ struct checks {
 	struct ev_loop *loop;
 	check_start_fn *start; /* probe_start(); tests put their own */
 	struct check_table table;
-	struct due_heap busy;  /* services with something to check */
-	struct due_heap quiet; /* with checkers NONE only; looked at when a tick says so, up to quiet_ms */
+	struct due_heap busy; /* services with something to check */
+	struct due_heap
+	        quiet; /* with checkers NONE only; looked at when a tick says so, up to quiet_ms */
 	uint64_t quiet_ms;
 	struct fiber *looks;                 /* NULL: nothing was due */
 	const struct check_service *looking; /* the service at which that fiber stands */
@@ -58,7 +59,8 @@ struct checks {
 	struct probe_pace pace;
 };
 
-void checks_init(struct checks *c, struct registry *reg, const struct config *config, struct ev_loop *loop);
+void checks_init(struct checks *c, struct registry *reg, const struct config *config,
+                 struct ev_loop *loop);
 void checks_free(struct checks *c);
 /* Makes the steps and those of the probes turns that are measured. */
 void checks_measure(struct checks *c, struct turn *turn);

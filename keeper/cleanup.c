@@ -6,7 +6,8 @@
 #include "shared/metrics/metrics.h"
 #include "shared/registry/registry_keeper.h"
 
-void cleanup_init(struct cleanup *c, struct registry *reg, const struct config *config, uint64_t mono_ms)
+void cleanup_init(struct cleanup *c, struct registry *reg, const struct config *config,
+                  uint64_t mono_ms)
 {
 	*c = (struct cleanup){ .reg = reg, .next_run_ms = mono_ms + config->empty_delay_ms };
 	c->enabled = config->empty_clean;
@@ -16,12 +17,13 @@ void cleanup_init(struct cleanup *c, struct registry *reg, const struct config *
 void cleanup_configure(struct cleanup *c, const struct config *config, uint64_t mono_ms)
 {
 	c->enabled = config->empty_clean;
-	if (c->period_ms != config->empty_period_ms && c->next_run_ms > mono_ms + config->empty_period_ms)
+	if (c->period_ms != config->empty_period_ms &&
+	    c->next_run_ms > mono_ms + config->empty_period_ms)
 		c->next_run_ms = mono_ms + config->empty_period_ms;
 	c->period_ms = config->empty_period_ms;
 }
 
-/* ---- empty services -------------------------------------------------------- */
+/* ---- empty services -------------------------------------------------------------------------- */
 
 bool cleanup_begin_run(struct cleanup *c, uint64_t mono_ms)
 {
@@ -40,18 +42,21 @@ bool cleanup_begin_run(struct cleanup *c, uint64_t mono_ms)
 
 static bool remove_empty(struct cleanup *c, uint32_t shard, struct keeper_entry service)
 {
-	const struct origin origin = { .source = SOURCE_CLIENT, .node = c->reg->node, .cause = CAUSE_EMPTY };
+	const struct origin origin = { .source = SOURCE_CLIENT,
+		                       .node = c->reg->node,
+		                       .cause = CAUSE_EMPTY };
 	int ret = registry_remove_empty(c->reg, origin, shard, service);
 
 	if (ret == 0)
 		metric_add(METRIC_EMPTY_SERVICES_REMOVED, 1);
 	else if (ret != ERR_AGAIN && ret != ERR_NOT_FOUND)
-		log_warning("op=remove-empty shard=%u service=%#llx err=\"%s\"", shard, (unsigned long long)service.id,
-		            err_str(ret));
+		log_warning("op=remove-empty shard=%u service=%#llx err=\"%s\"", shard,
+		            (unsigned long long)service.id, err_str(ret));
 	return ret == 0 || ret == ERR_NOT_FOUND;
 }
 
-bool cleanup_judge(struct cleanup *c, uint32_t shard, struct keeper_entry service, struct cleanup_mark *mark, uint32_t instances)
+bool cleanup_judge(struct cleanup *c, uint32_t shard, struct keeper_entry service,
+                   struct cleanup_mark *mark, uint32_t instances)
 {
 	/* A service that is visited twice in a run is judged by the first visit. */
 	if (mark->run == c->run)
@@ -70,13 +75,14 @@ bool cleanup_judge(struct cleanup *c, uint32_t shard, struct keeper_entry servic
 	return remove_empty(c, shard, service);
 }
 
-/* ---- steps over all shards ------------------------------------------------- */
+/* ---- steps over all shards ------------------------------------------------------------------- */
 
 typedef int shard_fn(struct registry *reg, uint32_t shard, uint32_t budget);
 
 /* Goes through each shard to its end before the next one, since the registry remembers a place in
  * one shard only. After an error the shard is left alone until its bit is set again. */
-static bool step_shards(struct cleanup *c, uint64_t *bits, shard_fn *fn, const char *what, struct slice *slice)
+static bool step_shards(struct cleanup *c, uint64_t *bits, shard_fn *fn, const char *what,
+                        struct slice *slice)
 {
 	slice->kind = what;
 	while (*bits != 0) {
@@ -150,6 +156,7 @@ bool cleanup_stale_step(struct cleanup *c, struct slice *slice)
 	/* What clients registered meanwhile cannot be told apart: the number is for people. */
 	if (c->ephemeral_before > left)
 		metric_add(METRIC_STALE_DROPPED, c->ephemeral_before - left);
-	log_info("op=drop-stale before=%llu left=%llu", (unsigned long long)c->ephemeral_before, (unsigned long long)left);
+	log_info("op=drop-stale before=%llu left=%llu", (unsigned long long)c->ephemeral_before,
+	         (unsigned long long)left);
 	return false;
 }

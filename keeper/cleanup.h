@@ -28,7 +28,7 @@ struct cleanup {
 	uint64_t draining;    /* a bit for each shard that may have removed services */
 	uint64_t wasteful;    /* a bit for each shard whose pages are being emptied */
 	uint64_t compact_ms;  /* CLOCK_MONOTONIC: the next look */
-	uint64_t stale;       /* a bit for each shard whose ephemeral instances are still to be dropped */
+	uint64_t stale; /* a bit for each shard whose ephemeral instances are still to be dropped */
 	uint64_t ephemeral_before;
 };
 
@@ -38,7 +38,8 @@ struct cleanup_mark {
 	uint16_t empty_runs;
 };
 
-void cleanup_init(struct cleanup *c, struct registry *reg, const struct config *config, uint64_t mono_ms);
+void cleanup_init(struct cleanup *c, struct registry *reg, const struct config *config,
+                  uint64_t mono_ms);
 /* To be called after a reload: the next run comes no later than a new period from now. */
 void cleanup_configure(struct cleanup *c, const struct config *config, uint64_t mono_ms);
 
@@ -47,7 +48,8 @@ void cleanup_configure(struct cleanup *c, const struct config *config, uint64_t 
 bool cleanup_begin_run(struct cleanup *c, uint64_t mono_ms);
 /* Judges a service that was just looked at, once in a run. Returns true when it is there no
  * more. */
-bool cleanup_judge(struct cleanup *c, uint32_t shard, struct keeper_entry service, struct cleanup_mark *mark, uint32_t instances);
+bool cleanup_judge(struct cleanup *c, uint32_t shard, struct keeper_entry service,
+                   struct cleanup_mark *mark, uint32_t instances);
 
 /* To be called once a tick: every shard is looked into again. */
 void cleanup_begin_drain(struct cleanup *c);

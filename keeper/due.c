@@ -26,7 +26,8 @@ static uint32_t sink(struct due_heap *heap, uint32_t at, const struct due *item)
 	uint32_t child;
 
 	while ((child = 2 * at + 1) < heap->count) {
-		if (child + 1 < heap->count && heap->items[child + 1]->at_ms < heap->items[child]->at_ms)
+		if (child + 1 < heap->count &&
+		    heap->items[child + 1]->at_ms < heap->items[child]->at_ms)
 			child++;
 		if (heap->items[child]->at_ms >= item->at_ms)
 			break;
@@ -60,11 +61,13 @@ int due_set(struct due_heap *heap, struct due *item, uint64_t at_ms)
 	uint32_t at = item->place - 1;
 
 	if (item->place == 0) {
-		if (heap->count == heap->cap && due_resize(heap, heap->cap == 0 ? SMALLEST : heap->cap * 2) < 0)
+		if (heap->count == heap->cap &&
+		    due_resize(heap, heap->cap == 0 ? SMALLEST : heap->cap * 2) < 0)
 			return ERR_NOMEM;
 		at = heap->count++;
 	} else {
-		ROSTER_ASSERT(at < heap->count && heap->items[at] == item); /* not in another heap */
+		ROSTER_ASSERT(at < heap->count &&
+		              heap->items[at] == item); /* not in another heap */
 	}
 	item->at_ms = at_ms;
 	settle(heap, at, item);

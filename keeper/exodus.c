@@ -13,8 +13,8 @@ static void alarm_begin(struct departures_source *source, uint64_t key, uint64_t
 
 	word_store(&source->alarm, 1);
 	metric_add(METRIC_DEREGISTER_ALARMS, 1);
-	log_error("op=deregister-alarm state=begin source=%s deregistered=%llu of=%llu", departures_text(key, text),
-	          (unsigned long long)count, (unsigned long long)of);
+	log_error("op=deregister-alarm state=begin source=%s deregistered=%llu of=%llu",
+	          departures_text(key, text), (unsigned long long)count, (unsigned long long)of);
 }
 
 static void alarm_end(struct departures_source *source, uint64_t key, uint64_t count)
@@ -22,12 +22,13 @@ static void alarm_end(struct departures_source *source, uint64_t key, uint64_t c
 	char text[DEPARTURES_TEXT];
 
 	word_store(&source->alarm, 0);
-	log_info("op=deregister-alarm state=end source=%s deregistered=%llu", departures_text(key, text),
-	         (unsigned long long)count);
+	log_info("op=deregister-alarm state=end source=%s deregistered=%llu",
+	         departures_text(key, text), (unsigned long long)count);
 }
 
 /* A share is that of the instances that were there: those of now and those the source took. */
-void exodus_tick(struct segment *seg, const struct config *config, uint64_t instances, uint64_t mono_ms)
+void exodus_tick(struct segment *seg, const struct config *config, uint64_t instances,
+                 uint64_t mono_ms)
 {
 	for (unsigned i = 0; i < DEPARTURES; i++) {
 		struct departures_source *source = &seg->brake->departures.sources[i];

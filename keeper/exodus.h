@@ -17,6 +17,7 @@
 
 /* To be called once a tick. instances: the ephemeral and persistent ones there are now. mono_ms:
  * CLOCK_MONOTONIC. */
-void exodus_tick(struct segment *seg, const struct config *config, uint64_t instances, uint64_t mono_ms);
+void exodus_tick(struct segment *seg, const struct config *config, uint64_t instances,
+                 uint64_t mono_ms);
 
 #endif

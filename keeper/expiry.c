@@ -13,7 +13,7 @@
 #define PULL 256 /* new services a hold */
 #define HEAP_SMALLEST 64U
 
-/* ---- heap ------------------------------------------------------------------ */
+/* ---- heap ------------------------------------------------------------------------------------ */
 
 static bool heap_resize(struct expiry_shard *s, uint32_t cap)
 {
@@ -87,7 +87,7 @@ static void all_due(struct expiry_shard *s)
 	s->all = false;
 }
 
-/* ---- what the registry hints at -------------------------------------------- */
+/* ---- what the registry hints at -------------------------------------------------------------- */
 
 static void shard_failed(struct expiry *e, uint32_t shard, const char *what, int code)
 {
@@ -110,7 +110,9 @@ static int pull(struct expiry *e, uint32_t shard)
 	ROSTER_ASSERT(n <= PULL);
 	for (int i = 0; i < n; i++) {
 		s->pulled_id = found[i].id;
-		heap_push(s, (struct expiry_entry){ .id = found[i].id, .off = found[i].off, .mark = { .run = e->cleanup->run } });
+		heap_push(s, (struct expiry_entry){ .id = found[i].id,
+		                                    .off = found[i].off,
+		                                    .mark = { .run = e->cleanup->run } });
 	}
 	return n;
 }
@@ -145,7 +147,7 @@ static bool follow_hints(struct expiry *e, uint32_t shard)
 	return s->fresh;
 }
 
-/* ---- visits ---------------------------------------------------------------- */
+/* ---- visits ---------------------------------------------------------------------------------- */
 
 static void begin_visit(struct expiry *e, struct expiry_shard *s)
 {
@@ -168,7 +170,8 @@ static void begin_visit(struct expiry *e, struct expiry_shard *s)
 /* Notes what the visit found in the service and corrects the sums over all services. */
 static void remember(struct expiry *e, struct expiry_entry *entry, uint32_t beating, uint32_t lost)
 {
-	ROSTER_ASSERT(e->beating >= entry->beating && e->lost >= entry->lost); /* parts of the sums */
+	ROSTER_ASSERT(e->beating >= entry->beating &&
+	              e->lost >= entry->lost); /* parts of the sums */
 	e->beating += beating;
 	e->beating -= entry->beating;
 	entry->beating = beating;
@@ -197,9 +200,11 @@ static void end_visit(struct expiry *e, uint32_t shard)
 
 	ROSTER_ASSERT(s->visiting);
 	s->visiting = false;
-	remember(e, &s->current, s->visit.gone ? 0 : s->visit.beating, s->visit.gone ? 0 : s->visit.lost);
+	remember(e, &s->current, s->visit.gone ? 0 : s->visit.beating,
+	         s->visit.gone ? 0 : s->visit.lost);
 	e->held += e->removing || s->visit.gone ? 0 : s->visit.held;
-	if (s->visit.gone || cleanup_judge(e->cleanup, shard, service, &s->current.mark, s->visit.instances)) {
+	if (s->visit.gone ||
+	    cleanup_judge(e->cleanup, shard, service, &s->current.mark, s->visit.instances)) {
 		heap_shrink(s);
 		return;
 	}
@@ -232,7 +237,8 @@ static void take_signs(struct expiry *e, const struct expiry_shard *s)
 	if (e->removing)
 		brake_removed(e->brake, e->now_ms, e->signs, s->visit.sign_count);
 	for (uint32_t i = 0; i < s->visit.sign_count && s->counting && !e->removing; i++)
-		census_add(&e->round.census, e->signs[i].source, (enum expire_state)e->signs[i].state);
+		census_add(&e->round.census, e->signs[i].source,
+		           (enum expire_state)e->signs[i].state);
 }
 
 static void hold_shard(struct expiry *e, uint32_t shard)
@@ -287,7 +293,7 @@ static void next_shard_turn(struct expiry *e, enum piece done)
 	e->holds = 0;
 }
 
-/* ---- rounds of the count of sources ----------------------------------------- */
+/* ---- rounds of the count of sources ---------------------------------------------------------- */
 
 static void begin_census_round(struct expiry *e, bool asked)
 {
@@ -334,7 +340,8 @@ static bool count_again(struct expiry *e)
 	end_census_round(e);
 	sight = sight_of(e);
 	if (!brake_asks(e->brake, &sight) ||
-	    (e->fresh && e->fresh_lost == e->lost && e->fresh_removed == brake_window(e->brake, e->now_ms)))
+	    (e->fresh && e->fresh_lost == e->lost &&
+	     e->fresh_removed == brake_window(e->brake, e->now_ms)))
 		return false;
 	begin_census_round(e, true);
 	e->held = 0;
@@ -342,7 +349,7 @@ static bool count_again(struct expiry *e)
 	return true;
 }
 
-/* ---- passes ---------------------------------------------------------------- */
+/* ---- passes ---------------------------------------------------------------------------------- */
 
 /* The second pass begins, unless the brake holds. What the first one found to be removed is due one
  * millisecond later, so that only those services are visited. */
@@ -388,7 +395,7 @@ static bool next_pass(struct expiry *e)
 	return !e->over;
 }
 
-/* ---- ticks ----------------------------------------------------------------- */
+/* ---- ticks ----------------------------------------------------------------------------------- */
 
 void expiry_init(struct expiry *e, struct registry *reg, struct cleanup *cleanup)
 {
@@ -429,7 +436,8 @@ bool expiry_step(struct expiry *e, struct slice *slice)
 		enum piece done = piece(e, shard);
 
 		next_shard_turn(e, done);
-		if (slice_spent(slice, shard, done == PIECE_HOLD ? e->shards[shard].visit.service.id : 0))
+		if (slice_spent(slice, shard,
+		                done == PIECE_HOLD ? e->shards[shard].visit.service.id : 0))
 			break;
 	}
 	return true;

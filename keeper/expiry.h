@@ -88,27 +88,28 @@ struct expiry {
 	struct brake *brake; /* NULL: there is one pass only, which removes */
 	uint64_t now_ms;     /* when the first pass began */
 	uint64_t limit_ms;   /* what is due until then is visited in this pass */
-	bool judge;          /* switch healthCheckEnabled; while it is off, services are only looked at */
-	bool removing;       /* the second pass, or the only one */
-	bool over;           /* nothing is left in this tick */
-	bool partial;        /* something was left out in this pass */
-	uint64_t beating;    /* of all services */
-	uint64_t lost;       /* of all services */
-	uint64_t held;       /* of those visited in the first pass */
+	bool judge;    /* switch healthCheckEnabled; while it is off, services are only looked at */
+	bool removing; /* the second pass, or the only one */
+	bool over;     /* nothing is left in this tick */
+	bool partial;  /* something was left out in this pass */
+	uint64_t beating; /* of all services */
+	uint64_t lost;    /* of all services */
+	uint64_t held;    /* of those visited in the first pass */
 	struct expiry_round {
 		uint32_t number;
-		uint64_t ready_ms; /* a first pass that ends then or later has visited every service since it began */
-		bool asked;        /* every service was visited for it in one pass */
+		uint64_t
+		        ready_ms; /* a first pass that ends then or later has visited every service since it began */
+		bool asked; /* every service was visited for it in one pass */
 		struct census census;
 	} round;
 	struct brake_evidence evidence; /* of the last round that is over */
-	bool fresh;                     /* that one was asked for, when so many were lost and removed: */
+	bool fresh; /* that one was asked for, when so many were lost and removed: */
 	uint64_t fresh_lost, fresh_removed;
 	struct expire_sign signs[EXPIRY_BUDGET]; /* of one hold */
-	uint32_t start;                          /* shard whose turn comes first in a pass: moves from pass to pass */
-	uint32_t cursor;                         /* shard whose turn it is */
-	uint32_t holds;                          /* of its turn so far */
-	uint32_t quiet;                          /* shards in a row with nothing left to do in this pass */
+	uint32_t start;  /* shard whose turn comes first in a pass: moves from pass to pass */
+	uint32_t cursor; /* shard whose turn it is */
+	uint32_t holds;  /* of its turn so far */
+	uint32_t quiet;  /* shards in a row with nothing left to do in this pass */
 	struct expiry_shard shards[SHARDS];
 };
 

@@ -41,7 +41,7 @@ static void on_persistent(void *arg, uint32_t shard, struct keeper_entry service
 	checks_learn(arg, shard, service);
 }
 
-/* ---- what the loop calls (child.h) ----------------------------------------- */
+/* ---- what the loop calls (child.h) ----------------------------------------------------------- */
 
 static void keeper_reload(void *role)
 {
@@ -70,7 +70,7 @@ static void keeper_stop(void *role)
 	ev_break(((struct keeper *)role)->loop, EVBREAK_ALL);
 }
 
-/* ---- life ------------------------------------------------------------------ */
+/* ---- life ------------------------------------------------------------------------------------ */
 
 static int keeper_init(void *role, struct ev_loop *loop)
 {

@@ -19,7 +19,7 @@ static const struct probe_kind *const kinds[] = {
 	[CHECKER_MYSQL] = &probe_mysql,
 };
 
-/* ---- results --------------------------------------------------------------- */
+/* ---- results --------------------------------------------------------------------------------- */
 
 struct probe_result probe_passed(const struct probe *probe)
 {
@@ -33,18 +33,23 @@ struct probe_result probe_passed(const struct probe *probe)
 
 struct probe_result probe_timed_out(void)
 {
-	return (struct probe_result){ .verdict = CHECK_FAILED, .rt = PROBE_RT_TWICE, .why = "timeout" };
+	return (struct probe_result){ .verdict = CHECK_FAILED,
+		                      .rt = PROBE_RT_TWICE,
+		                      .why = "timeout" };
 }
 
 /* Errors that say something about this system, and nothing about the peer. */
 static bool lacks(int error)
 {
-	return error == EMFILE || error == ENFILE || error == ENOBUFS || error == ENOMEM || error == EADDRNOTAVAIL;
+	return error == EMFILE || error == ENFILE || error == ENOBUFS || error == ENOMEM ||
+	       error == EADDRNOTAVAIL;
 }
 
 struct probe_result probe_failed(const char *why, int error)
 {
-	struct probe_result result = { .verdict = CHECK_FAILED, .rt = PROBE_RT_MAX, .why = why, .detail = error };
+	struct probe_result result = {
+		.verdict = CHECK_FAILED, .rt = PROBE_RT_MAX, .why = why, .detail = error
+	};
 
 	if (error == ETIMEDOUT)
 		result.rt = PROBE_RT_TWICE;
@@ -55,7 +60,7 @@ struct probe_result probe_failed(const char *why, int error)
 	return result;
 }
 
-/* ---- connections ----------------------------------------------------------- */
+/* ---- connections ----------------------------------------------------------------------------- */
 
 /* The result is known without waiting; the loop tells it all the same. */
 static int known_at_once(struct probe *probe, int error)
@@ -109,7 +114,7 @@ void probe_renew(struct probe *probe)
 	ev_timer_again(probe->loop, &probe->limit);
 }
 
-/* ---- life ------------------------------------------------------------------ */
+/* ---- life ------------------------------------------------------------------------------------ */
 
 void probe_load_modules(void)
 {
@@ -192,7 +197,8 @@ static int ready_now(const struct probe *probe)
 
 	if (probe->fd < 0 || !ev_is_active(&probe->io))
 		return 0;
-	p.events = (short)(((probe->io.events & EV_READ) ? POLLIN : 0) | ((probe->io.events & EV_WRITE) ? POLLOUT : 0));
+	p.events = (short)(((probe->io.events & EV_READ) ? POLLIN : 0) |
+	                   ((probe->io.events & EV_WRITE) ? POLLOUT : 0));
 	if (poll(&p, 1, 0) <= 0)
 		return 0;
 	if (p.revents & (POLLIN | POLLERR | POLLHUP))
@@ -232,7 +238,8 @@ static void name_peer(struct probe *probe, const struct probe_order *order)
 	snprintf(probe->peer, sizeof(probe->peer), "%s:%u", text, order->port);
 }
 
-int probe_start(struct ev_loop *loop, const struct probe_order *order, probe_done_fn *done, void *arg, struct probe **probe_r)
+int probe_start(struct ev_loop *loop, const struct probe_order *order, probe_done_fn *done,
+                void *arg, struct probe **probe_r)
 {
 	const struct probe_kind *kind;
 	struct probe *probe;
@@ -244,7 +251,9 @@ int probe_start(struct ev_loop *loop, const struct probe_order *order, probe_don
 	*probe_r = NULL;
 	if (probe == NULL)
 		return ERR_NOMEM;
-	*probe = (struct probe){ .kind = kind, .loop = loop, .fd = -1, .done = done, .arg = arg, .pace = order->pace };
+	*probe = (struct probe){
+		.kind = kind, .loop = loop, .fd = -1, .done = done, .arg = arg, .pace = order->pace
+	};
 	probe->began_us = clock_mono_us();
 	name_peer(probe, order);
 	watch_probe(probe);

@@ -68,8 +68,8 @@ typedef void probe_done_fn(void *arg, const struct probe_result *result);
 void probe_load_modules(void);
 /* Begins a probe. An error means that this system could not make it: no memory, no descriptor, no
  * port, no modules. */
-int probe_start(struct ev_loop *loop, const struct probe_order *order, probe_done_fn *done, void *arg,
-                struct probe **probe_r) MUST_CHECK;
+int probe_start(struct ev_loop *loop, const struct probe_order *order, probe_done_fn *done,
+                void *arg, struct probe **probe_r) MUST_CHECK;
 /* Ends a probe, whose done() will not be called. NULL is allowed; clears *probe. */
 void probe_stop(struct probe **probe);
 

@@ -30,7 +30,7 @@ struct http_probe {
 	size_t got, drained;
 };
 
-/* ---- request --------------------------------------------------------------- */
+/* ---- request --------------------------------------------------------------------------------- */
 
 static bool is_header_name(struct str s)
 {
@@ -57,8 +57,10 @@ static bool is_value(struct str s)
 /* The request has no body and a connection of its own; these headers would say something else. */
 static bool is_own_header(struct str name)
 {
-	static const char *const names[] = { "connection", "content-length",    "expect", "keep-alive", "te",
-		                             "trailer",    "transfer-encoding", "upgrade" };
+	static const char *const names[] = {
+		"connection", "content-length",    "expect", "keep-alive", "te",
+		"trailer",    "transfer-encoding", "upgrade"
+	};
 
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
 		if (str_ieq(name, str_of(names[i])))
@@ -87,8 +89,8 @@ static bool next_header(struct str *list, struct str *name_r, struct str *value_
 
 		*name_r = str_trim(name);
 		*value_r = str_trim(value);
-		if (value_r->n > 0 && memchr(value.p, ':', value.n) == NULL && is_header_name(*name_r) && is_value(*value_r) &&
-		    !is_own_header(*name_r))
+		if (value_r->n > 0 && memchr(value.p, ':', value.n) == NULL &&
+		    is_header_name(*name_r) && is_value(*value_r) && !is_own_header(*name_r))
 			return true;
 	}
 	return false;
@@ -180,7 +182,8 @@ static void put_host_header(struct buf *b, const struct probe_order *order)
 	char text[ADDRESS_TEXT];
 
 	address_text(order->address, text);
-	buf_printf(b, strchr(text, ':') != NULL ? "Host: [%s]:%u\r\n" : "Host: %s:%u\r\n", text, order->port);
+	buf_printf(b, strchr(text, ':') != NULL ? "Host: [%s]:%u\r\n" : "Host: %s:%u\r\n", text,
+	           order->port);
 }
 
 /* Of a name that comes twice the last one counts. */
@@ -227,7 +230,7 @@ static int begin_http(struct probe *probe, const struct probe_order *order)
 	return ret < 0 ? ret : probe_connect(probe, order);
 }
 
-/* ---- answer ---------------------------------------------------------------- */
+/* ---- answer ---------------------------------------------------------------------------------- */
 
 static bool is_status_digit(char c)
 {
@@ -237,8 +240,9 @@ static bool is_status_digit(char c)
 /* Returns 0 when this is not the beginning of an answer. */
 static int answer_status(const char s[STATUS_BYTES])
 {
-	if (memcmp(s, "HTTP/1.", 7) != 0 || (s[7] != '0' && s[7] != '1') || s[8] != ' ' || !is_status_digit(s[9]) ||
-	    !is_status_digit(s[10]) || !is_status_digit(s[11]) || (s[12] != ' ' && s[12] != '\r' && s[12] != '\n'))
+	if (memcmp(s, "HTTP/1.", 7) != 0 || (s[7] != '0' && s[7] != '1') || s[8] != ' ' ||
+	    !is_status_digit(s[9]) || !is_status_digit(s[10]) || !is_status_digit(s[11]) ||
+	    (s[12] != ' ' && s[12] != '\r' && s[12] != '\n'))
 		return 0;
 	return (s[9] - '0') * 100 + (s[10] - '0') * 10 + (s[11] - '0');
 }
@@ -294,7 +298,8 @@ static bool write_rest(struct http_probe *http, struct probe_result *result_r)
 	ssize_t n;
 
 	ROSTER_ASSERT(http->sent <= http->request.len);
-	n = send(http->probe.fd, http->request.data + http->sent, http->request.len - http->sent, MSG_NOSIGNAL);
+	n = send(http->probe.fd, http->request.data + http->sent, http->request.len - http->sent,
+	         MSG_NOSIGNAL);
 	if (n < 0 && errno != EAGAIN) {
 		*result_r = probe_failed("write", errno);
 		return true;
@@ -347,4 +352,5 @@ static void end_http(struct probe *probe)
 	buf_free(&((struct http_probe *)probe)->request);
 }
 
-const struct probe_kind probe_http = { sizeof(struct http_probe), begin_http, step_http, end_http, NULL };
+const struct probe_kind probe_http = { sizeof(struct http_probe), begin_http, step_http, end_http,
+	                               NULL };

@@ -54,7 +54,7 @@ struct mysql_probe {
 	char host[ADDRESS_TEXT];
 };
 
-/* ---- calls in pieces ------------------------------------------------------- */
+/* ---- calls in pieces ------------------------------------------------------------------------- */
 
 static int connect_piece(struct mysql_probe *my, bool first, int ready)
 {
@@ -62,8 +62,8 @@ static int connect_piece(struct mysql_probe *my, bool first, int ready)
 	int waits;
 
 	if (first)
-		waits = mysql_real_connect_start(&connected, my->mysql, my->host, my->user, my->password, NULL, my->port, NULL,
-		                                 0);
+		waits = mysql_real_connect_start(&connected, my->mysql, my->host, my->user,
+		                                 my->password, NULL, my->port, NULL, 0);
 	else
 		waits = mysql_real_connect_cont(&connected, my->mysql, ready);
 	my->ok = connected != NULL;
@@ -76,7 +76,8 @@ static int query_piece(struct mysql_probe *my, bool first, int ready)
 	int waits;
 
 	if (first)
-		waits = mysql_real_query_start(&failed, my->mysql, my->command, strlen(my->command));
+		waits = mysql_real_query_start(&failed, my->mysql, my->command,
+		                               strlen(my->command));
 	else
 		waits = mysql_real_query_cont(&failed, my->mysql, ready);
 	my->ok = failed == 0;
@@ -88,7 +89,8 @@ static int row_piece(struct mysql_probe *my, bool first, int ready)
 	int waits;
 
 	ROSTER_ASSERT(my->rows != NULL); /* a query that brought none ended the probe */
-	waits = first ? mysql_fetch_row_start(&my->row, my->rows) : mysql_fetch_row_cont(&my->row, my->rows, ready);
+	waits = first ? mysql_fetch_row_start(&my->row, my->rows)
+	              : mysql_fetch_row_cont(&my->row, my->rows, ready);
 	my->ok = waits == 0 && my->row != NULL;
 	return waits;
 }
@@ -109,7 +111,8 @@ static void call_piece(struct mysql_probe *my, bool first, int ready)
 
 	ROSTER_ASSERT(first != my->waits); /* one call at a time */
 	waits = pieces[my->stage](my, first, ready);
-	events = ((waits & MYSQL_WAIT_READ) ? EV_READ : 0) | ((waits & MYSQL_WAIT_WRITE) ? EV_WRITE : 0);
+	events = ((waits & MYSQL_WAIT_READ) ? EV_READ : 0) |
+	         ((waits & MYSQL_WAIT_WRITE) ? EV_WRITE : 0);
 	my->waits = waits != 0;
 	if (!my->waits)
 		return;
@@ -117,7 +120,7 @@ static void call_piece(struct mysql_probe *my, bool first, int ready)
 	probe_wait(&my->probe, events);
 }
 
-/* ---- results --------------------------------------------------------------- */
+/* ---- results --------------------------------------------------------------------------------- */
 
 /* The library keeps the errno nowhere but in its text: "Can't connect to server on '127.0.0.1'
  * (111)". */
@@ -130,15 +133,18 @@ static int error_number(const char *text)
 
 static bool is_client_error(unsigned number)
 {
-	return (number >= CR_MIN_ERROR && number <= CR_MAX_ERROR) || (number >= CER_MIN_ERROR && number <= CER_MAX_ERROR);
+	return (number >= CR_MIN_ERROR && number <= CR_MAX_ERROR) ||
+	       (number >= CER_MIN_ERROR && number <= CER_MAX_ERROR);
 }
 
 static struct probe_result failure(const struct mysql_probe *my)
 {
 	unsigned number = mysql_errno(my->mysql);
-	struct probe_result result = probe_failed("MySQL client", number == CR_OUT_OF_MEMORY ? ENOMEM : 0);
+	struct probe_result result =
+	        probe_failed("MySQL client", number == CR_OUT_OF_MEMORY ? ENOMEM : 0);
 
-	if (number == CR_CONN_HOST_ERROR || number == CR_CONNECTION_ERROR || number == CR_IPSOCK_ERROR)
+	if (number == CR_CONN_HOST_ERROR || number == CR_CONNECTION_ERROR ||
+	    number == CR_IPSOCK_ERROR)
 		return probe_failed("connect", error_number(mysql_error(my->mysql)));
 	result.detail = (int)number;
 	if (number != 0 && !is_client_error(number)) {
@@ -160,7 +166,7 @@ static void judge_mysql(struct mysql_probe *my, struct probe_result result)
 	my->result = result;
 }
 
-/* ---- stages ---------------------------------------------------------------- */
+/* ---- stages ---------------------------------------------------------------------------------- */
 
 /* Each of these says what follows from the call that is through. It returns true when that was the
  * last one and my->result says what it comes to. */
@@ -183,7 +189,8 @@ static bool after_query(struct mysql_probe *my)
 	if (my->ok)
 		my->rows = mysql_use_result(my->mysql);
 	if (my->rows == NULL) {
-		judge_mysql(my, my->ok && mysql_errno(my->mysql) == 0 ? wrong_answer("no rows") : failure(my));
+		judge_mysql(my, my->ok && mysql_errno(my->mysql) == 0 ? wrong_answer("no rows")
+		                                                      : failure(my));
 		return true;
 	}
 	if (!asks_read_only)
@@ -228,7 +235,8 @@ static bool after(struct mysql_probe *my)
 
 static int wait_flags(int events)
 {
-	return ((events & EV_READ) ? MYSQL_WAIT_READ : 0) | ((events & EV_WRITE) ? MYSQL_WAIT_WRITE : 0);
+	return ((events & EV_READ) ? MYSQL_WAIT_READ : 0) |
+	       ((events & EV_WRITE) ? MYSQL_WAIT_WRITE : 0);
 }
 
 static bool step_mysql(struct probe *probe, int events, struct probe_result *result_r)
@@ -253,7 +261,7 @@ static bool step_mysql(struct probe *probe, int events, struct probe_result *res
 	return over;
 }
 
-/* ---- life ------------------------------------------------------------------ */
+/* ---- life ------------------------------------------------------------------------------------ */
 
 static char *copy(struct str text)
 {
@@ -336,7 +344,7 @@ static void end_mysql(struct probe *probe)
 	free(my->command);
 }
 
-/* ---- modules --------------------------------------------------------------- */
+/* ---- modules --------------------------------------------------------------------------------- */
 
 static void load_login(MYSQL *mysql, const char *name)
 {
@@ -367,10 +375,12 @@ static void load_mysql_modules(void)
 	modules_loaded = true;
 	if (mysql == NULL)
 		return;
-	for (char *name = strtok_r(names, ",", &rest); name != NULL; name = strtok_r(NULL, ",", &rest))
+	for (char *name = strtok_r(names, ",", &rest); name != NULL;
+	     name = strtok_r(NULL, ",", &rest))
 		load_login(mysql, name);
 	mysql_close(mysql);
 	load_crypto();
 }
 
-const struct probe_kind probe_mysql = { sizeof(struct mysql_probe), begin_mysql, step_mysql, end_mysql, load_mysql_modules };
+const struct probe_kind probe_mysql = { sizeof(struct mysql_probe), begin_mysql, step_mysql,
+	                                end_mysql, load_mysql_modules };

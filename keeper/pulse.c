@@ -16,7 +16,8 @@ static bool receives(const struct slot *slot, uint64_t mono_ms)
 
 	return __atomic_load_n(&slot->role, __ATOMIC_RELAXED) == ROLE_WORKER &&
 	       __atomic_load_n(&slot->state, __ATOMIC_ACQUIRE) == SLOT_READY &&
-	       __atomic_load_n(&slot->stopped, __ATOMIC_RELAXED) == 0 && (busy == 0 || busy + PULSE_STUCK_MS >= mono_ms);
+	       __atomic_load_n(&slot->stopped, __ATOMIC_RELAXED) == 0 &&
+	       (busy == 0 || busy + PULSE_STUCK_MS >= mono_ms);
 }
 
 static bool can_receive(const struct segment *seg, uint64_t mono_ms)

@@ -11,7 +11,10 @@ void slice_begin(struct slice *s, const char *kind)
 {
 	uint64_t now_us = clock_mono_us();
 
-	*s = (struct slice){ .kind = kind, .end_us = now_us + SLICE_US, .piece_us = now_us, .shard = SLICE_NO_SHARD };
+	*s = (struct slice){ .kind = kind,
+		             .end_us = now_us + SLICE_US,
+		             .piece_us = now_us,
+		             .shard = SLICE_NO_SHARD };
 }
 
 /* The next piece begins where this one ends, so that no time goes uncounted. */
@@ -33,7 +36,8 @@ struct str slice_what(const struct slice *s, char out[SLICE_WHAT])
 	int n = 0;
 
 	if (s->shard != SLICE_NO_SHARD && s->service != 0)
-		n = snprintf(out, SLICE_WHAT, "shard=%" PRIu32 " service=%#" PRIx64, s->shard, s->service);
+		n = snprintf(out, SLICE_WHAT, "shard=%" PRIu32 " service=%#" PRIx64, s->shard,
+		             s->service);
 	else if (s->shard != SLICE_NO_SHARD)
 		n = snprintf(out, SLICE_WHAT, "shard=%" PRIu32, s->shard);
 	ROSTER_ASSERT(n >= 0 && n < (int)SLICE_WHAT);

@@ -9,7 +9,7 @@
 #include "shared/registry/switches.h"
 #include "shared/shm/health.h"
 
-/* ---- the jobs -------------------------------------------------------------- */
+/* ---- the jobs -------------------------------------------------------------------------------- */
 
 static bool stale_job(struct keeper *k, struct slice *slice)
 {
@@ -52,7 +52,7 @@ static job_fn *const jobs[JOBS] = {
 	[JOB_COMPACT] = compact_job, [JOB_AUDIT] = audit_job,
 };
 
-/* ---- their turns ----------------------------------------------------------- */
+/* ---- their turns ----------------------------------------------------------------------------- */
 
 void work_end_turn(struct keeper *k, const struct slice *slice)
 {

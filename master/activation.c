@@ -31,7 +31,9 @@ static int take_inherited(struct activation *a, int fd, char *why, size_t why_si
 	} else {
 		return refuse_inherited(fd, "is neither a TCP nor a UDP socket", why, why_size);
 	}
-	return fcntl(fd, F_SETFL, O_NONBLOCK) < 0 ? refuse_inherited(fd, "cannot be made non-blocking", why, why_size) : 0;
+	return fcntl(fd, F_SETFL, O_NONBLOCK) < 0
+	               ? refuse_inherited(fd, "cannot be made non-blocking", why, why_size)
+	               : 0;
 }
 
 int activation_read(struct activation *activation_r, char *why, size_t why_size)

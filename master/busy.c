@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "master/busy.h"
 
-uint64_t busy_ms(uint64_t busy_since_ms, uint64_t child_resumed_ms, uint64_t master_resumed_ms, uint64_t now_ms)
+uint64_t busy_ms(uint64_t busy_since_ms, uint64_t child_resumed_ms, uint64_t master_resumed_ms,
+                 uint64_t now_ms)
 {
 	uint64_t since = busy_since_ms;
 

@@ -16,11 +16,11 @@
 static void send_signal(const struct child *child, int signal_number)
 {
 	if (child->pid > 0 && kill(child->pid, signal_number) < 0)
-		log_warning("op=signal name=%s pid=%d signal=%d err=\"%s\"", child->name, (int)child->pid, signal_number,
-		            strerror(errno));
+		log_warning("op=signal name=%s pid=%d signal=%d err=\"%s\"", child->name,
+		            (int)child->pid, signal_number, strerror(errno));
 }
 
-/* ---- the table ------------------------------------------------------------------------- */
+/* ---- the table ------------------------------------------------------------------------------- */
 
 static void init_child(struct child *child, unsigned place, bool elder, unsigned bank)
 {
@@ -102,7 +102,7 @@ void children_close_in_child(const struct child *children, const struct child *s
 			close(children[i].migrate_fd);
 }
 
-/* ---- from one fork to the next ----------------------------------------------------------- */
+/* ---- from one fork to the next --------------------------------------------------------------- */
 
 bool child_open_notice(struct child *child)
 {
@@ -143,7 +143,8 @@ pid_t child_fork(struct child *child)
 {
 	pid_t pid;
 
-	ROSTER_ASSERT(child->pid == 0 && !ev_is_active(&child->respawn)); /* it is not there, nor waits */
+	ROSTER_ASSERT(child->pid == 0 &&
+	              !ev_is_active(&child->respawn)); /* it is not there, nor waits */
 	child->generation++;
 	if ((pid = fork()) <= 0)
 		return pid;
@@ -207,7 +208,8 @@ uint32_t child_died(struct child *child, const siginfo_t *info)
 	bool wants_modules = info->si_code == CLD_EXITED && info->si_status == EXIT_MODULES;
 	bool excused = child->ready || child->told || wants_modules;
 
-	ROSTER_ASSERT(child->pid > 0 && !ev_is_active(&child->respawn)); /* who runs has no successor yet */
+	ROSTER_ASSERT(child->pid > 0 &&
+	              !ev_is_active(&child->respawn)); /* who runs has no successor yet */
 	child->pid = 0;
 	child->ready = child->stopped = child->busy = false;
 	child->modules |= wants_modules;
@@ -228,13 +230,14 @@ void child_cancel_wait(struct child *child, struct ev_loop *loop)
 	ev_timer_stop(loop, &child->respawn);
 }
 
-/* ---- how it is made to leave ---------------------------------------------------------------- */
+/* ---- how it is made to leave ----------------------------------------------------------------- */
 
 void child_tell(struct child *child, int signal_number)
 {
 	if (child->pid == 0)
 		return;
-	ROSTER_ASSERT(signal_number != SIGKILL); /* child_kill() and child_end() write down that they kill */
+	ROSTER_ASSERT(signal_number !=
+	              SIGKILL); /* child_kill() and child_end() write down that they kill */
 	child->told = true;
 	send_signal(child, signal_number);
 	if (child->stopped)
@@ -251,7 +254,8 @@ void child_kill(struct child *child, const char *why, uint64_t ms)
 	if (child->pid == 0 || child->killed)
 		return;
 	child->killed = true;
-	log_error("op=kill name=%s pid=%d why=%s ms=%llu", child->name, (int)child->pid, why, (unsigned long long)ms);
+	log_error("op=kill name=%s pid=%d why=%s ms=%llu", child->name, (int)child->pid, why,
+	          (unsigned long long)ms);
 	send_signal(child, SIGKILL);
 }
 

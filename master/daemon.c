@@ -18,7 +18,8 @@ static void wait_and_leave(int fd, const char *hint)
 		n = read(fd, &ready, 1);
 	while (n < 0 && errno == EINTR);
 	if (n != 1)
-		fprintf(stderr, "rosterd: start failed, see %s\n", hint[0] != 0 ? hint : "the messages above");
+		fprintf(stderr, "rosterd: start failed, see %s\n",
+		        hint[0] != 0 ? hint : "the messages above");
 	exit(n == 1 ? EXIT_SUCCESS : EXIT_FAILURE);
 }
 
@@ -51,7 +52,8 @@ void daemon_ready(int *fd, bool keep_stderr)
 			dup2(null_fd, STDERR_FILENO);
 		close(null_fd);
 	}
-	ssize_t ignored = write(*fd, "+", 1); /* fails only when the terminal is gone and nobody waits */
+	ssize_t ignored =
+	        write(*fd, "+", 1); /* fails only when the terminal is gone and nobody waits */
 	(void)ignored;
 	close(*fd);
 	*fd = -1;

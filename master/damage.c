@@ -33,10 +33,12 @@ void damage_child_died(struct master *m, const struct child *child, const siginf
 		return;
 	if (crash || child->killed)
 		segment_distrust(m->seg);
-	if (!crash || m->origin != SEGMENT_ATTACHED || clock_mono_ms() - m->started_ms > DAMAGE_WINDOW_MS)
+	if (!crash || m->origin != SEGMENT_ATTACHED ||
+	    clock_mono_ms() - m->started_ms > DAMAGE_WINDOW_MS)
 		return;
 	m->crashes++;
-	log_warning("op=crash-after-attach name=%s crashes=%u of=%u", child->name, m->crashes, DAMAGE_CRASHES);
+	log_warning("op=crash-after-attach name=%s crashes=%u of=%u", child->name, m->crashes,
+	            DAMAGE_CRASHES);
 	if (m->crashes >= DAMAGE_CRASHES)
 		stop_for_new_segment(m, "crashes");
 }
@@ -45,14 +47,15 @@ void damage_advance(struct master *m)
 {
 	uint64_t age_ms = clock_mono_ms() - m->started_ms;
 
-	if (m->state == MASTER_STOPPING || __atomic_load_n(&m->seg->header->damaged_ms, __ATOMIC_ACQUIRE) == 0)
+	if (m->state == MASTER_STOPPING ||
+	    __atomic_load_n(&m->seg->header->damaged_ms, __ATOMIC_ACQUIRE) == 0)
 		return;
 	if (m->origin == SEGMENT_ATTACHED || age_ms >= DAMAGE_GAP_MS) {
 		stop_for_new_segment(m, "check");
 		return;
 	}
 	if (!m->condemned)
-		log_error("op=new-segment by=check result=waits age_ms=%llu gap_ms=%u", (unsigned long long)age_ms,
-		          DAMAGE_GAP_MS);
+		log_error("op=new-segment by=check result=waits age_ms=%llu gap_ms=%u",
+		          (unsigned long long)age_ms, DAMAGE_GAP_MS);
 	m->condemned = true;
 }

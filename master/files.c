@@ -46,7 +46,9 @@ static int make_folder(int parent, const char *dir, const struct privileges *hei
 		return errno == EEXIST ? 0 : ERR_IO;
 	if ((fd = openat(parent, dir, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)) < 0)
 		return ERR_IO;
-	ret = fchmod(fd, 0755) < 0 || (heir != NULL && fchown(fd, heir->uid, heir->gid) < 0) ? ERR_IO : 0;
+	ret = fchmod(fd, 0755) < 0 || (heir != NULL && fchown(fd, heir->uid, heir->gid) < 0)
+	              ? ERR_IO
+	              : 0;
 	close(fd);
 	return ret;
 }
@@ -65,7 +67,8 @@ static int make_folder_for(const struct privileges *heir, const char *dir)
 	snprintf(path, sizeof(path), "%.*s", (int)n, dir);
 	name = strrchr(path, '/') + 1; /* it is absolute */
 	name[-1] = '\0';
-	parent = privileges_open_unlinked(path[0] == '\0' ? "/" : path, O_PATH | O_DIRECTORY | O_CLOEXEC, 0);
+	parent = privileges_open_unlinked(path[0] == '\0' ? "/" : path,
+	                                  O_PATH | O_DIRECTORY | O_CLOEXEC, 0);
 	if (parent < 0)
 		return ERR_IO;
 	ret = make_folder(parent, name, heir);
@@ -83,7 +86,8 @@ int files_prepare(const char *runtime_dir, struct privileges *privileges)
 		return 0;
 	if (privileges_lower(privileges) < 0)
 		return ERR_IO;
-	if ((ret = make_folder(AT_FDCWD, runtime_dir, NULL)) < 0 && errno == EACCES && privileges->change) {
+	if ((ret = make_folder(AT_FDCWD, runtime_dir, NULL)) < 0 && errno == EACCES &&
+	    privileges->change) {
 		if (privileges_raise(privileges) < 0)
 			return ERR_IO;
 		ret = make_folder_for(privileges, runtime_dir);

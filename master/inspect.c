@@ -63,22 +63,24 @@ static int inspect_registry(const struct options *options)
 		fprintf(stderr, "rosterd: %s\n", error.text);
 		return EXIT_FAILURE;
 	}
-	if (privileges_find(&privileges, config.user, why, sizeof(why)) < 0 || privileges_lower(&privileges) < 0) {
+	if (privileges_find(&privileges, config.user, why, sizeof(why)) < 0 ||
+	    privileges_lower(&privileges) < 0) {
 		fprintf(stderr, "rosterd: %s\n", why[0] != 0 ? why : strerror(errno));
 		return EXIT_FAILURE;
 	}
 	segment_config = storage_config(&config, false);
 	segment_config.only_attach = true;
 	if ((ret = segment_open(&segment_config, &seg, &report)) < 0) {
-		fprintf(stderr, "rosterd: no registry to check: %s\n", report.why[0] != 0 ? report.why : err_str(ret));
+		fprintf(stderr, "rosterd: no registry to check: %s\n",
+		        report.why[0] != 0 ? report.why : err_str(ret));
 		return EXIT_FAILURE;
 	}
 	registry_init(&reg, seg);
 	broken = registry_check(&reg, say_broken, NULL);
 	registry_stats(&reg, &stats);
-	printf("%s: %llu services, %llu instances, %llu subscribers, %u locks rolled back, %u broken rules\n", seg->path,
-	       (unsigned long long)stats.services, (unsigned long long)stats.instances, (unsigned long long)stats.subscribers,
-	       report.rolled_back, broken);
+	printf("%s: %llu services, %llu instances, %llu subscribers, %u locks rolled back, %u broken rules\n",
+	       seg->path, (unsigned long long)stats.services, (unsigned long long)stats.instances,
+	       (unsigned long long)stats.subscribers, report.rolled_back, broken);
 	return broken == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }
 

@@ -65,8 +65,9 @@ static int open_log(struct master *m)
 	if (privileges_lower(&m->privileges) < 0)
 		return failure_print(strerror(errno), ERR_IO);
 	if ((ret = log_open(m->config.log_file, m->config.log_level)) < 0) {
-		snprintf(why, sizeof(why), "log.file %.100s: %s%s%.60s", m->config.log_file, log_open_error(ret),
-		         m->privileges.change ? ", as user " : "", m->privileges.user);
+		snprintf(why, sizeof(why), "log.file %.100s: %s%s%.60s", m->config.log_file,
+		         log_open_error(ret), m->privileges.change ? ", as user " : "",
+		         m->privileges.user);
 		return failure_print(why, ERR_IO);
 	}
 	return privileges_raise(&m->privileges) < 0 ? failure_print(strerror(errno), ERR_IO) : 0;
@@ -91,7 +92,9 @@ static int open_files(struct master *m)
 	raise_descriptor_limit();
 	if ((ret = files_prepare(m->config.runtime_dir, &m->privileges)) < 0)
 		return failure_log(m->config.runtime_dir,
-		                   ret == ERR_RANGE ? "writable by everybody, without the sticky bit" : strerror(errno));
+		                   ret == ERR_RANGE
+		                           ? "writable by everybody, without the sticky bit"
+		                           : strerror(errno));
 	return 0;
 }
 
@@ -157,7 +160,8 @@ static int make_loop(struct master *m)
 	if ((m->loop = ev_loop_new(EVFLAG_AUTO | EVFLAG_NOENV)) == NULL)
 		return failure_log("loop", "cannot be made");
 	if (m->options->handover_fd < 0 &&
-	    ((m->ready_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)) < 0 || pipe2(m->alive_fds, O_CLOEXEC | O_NONBLOCK) < 0))
+	    ((m->ready_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)) < 0 ||
+	     pipe2(m->alive_fds, O_CLOEXEC | O_NONBLOCK) < 0))
 		return failure_log("descriptors", strerror(errno));
 	if (signals_start(m) < 0)
 		return failure_log("signals", strerror(errno));
@@ -175,16 +179,20 @@ static int make_loop(struct master *m)
 static void forget_segment(const struct master *m)
 {
 	if (m->options->forget && m->seg != NULL && segment_unlink(m->seg) < 0)
-		log_warning("op=stop what=forget path=%s err=\"%s\"", m->seg->path, strerror(errno));
+		log_warning("op=stop what=forget path=%s err=\"%s\"", m->seg->path,
+		            strerror(errno));
 }
 
 static int start_and_serve(struct master *m)
 {
-	int (*const fresh[])(struct master *) = { open_files, storage_open, open_sockets, make_loop, storage_commit, NULL };
-	int (*const handed_over[])(struct master *) = { open_files, arrival_adopt, make_loop, NULL };
+	int (*const fresh[])(struct master *) = { open_files, storage_open,   open_sockets,
+		                                  make_loop,  storage_commit, NULL };
+	int (*const handed_over[])(struct master *) = { open_files, arrival_adopt, make_loop,
+		                                        NULL };
 	bool arriving = m->options->handover_fd >= 0;
 
-	for (int (*const *step)(struct master *) = arriving ? handed_over : fresh; *step != NULL; step++) {
+	for (int (*const *step)(struct master *) = arriving ? handed_over : fresh; *step != NULL;
+	     step++) {
 		if ((*step)(m) < 0) {
 			segment_discard(m->seg);
 			return EXIT_FAILURE;
@@ -227,7 +235,8 @@ int master_run(struct options *options, char **args)
 	snprintf(m->path, sizeof(m->path), "%s", args[0]);
 	if (read_config(m) < 0 || open_log(m) < 0)
 		return EXIT_FAILURE;
-	if (!options->foreground && options->handover_fd < 0 && daemon_enter(m->config.log_file, &m->daemon_fd) < 0)
+	if (!options->foreground && options->handover_fd < 0 &&
+	    daemon_enter(m->config.log_file, &m->daemon_fd) < 0)
 		return EXIT_FAILURE;
 	title_set("master");
 	return start_and_serve(m);

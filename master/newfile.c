@@ -45,7 +45,9 @@ static int make_file(struct newfile *file, int dir_fd, mode_t mode)
 		file->fd = openat(dir_fd, ".", O_TMPFILE | O_WRONLY | O_CLOEXEC, mode);
 		file->named = file->fd < 0 && errno == EOPNOTSUPP;
 		if (file->named)
-			file->fd = openat(dir_fd, file->name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode);
+			file->fd =
+			        openat(dir_fd, file->name,
+			               O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode);
 	}
 	if (file->fd >= 0) {
 		file->dir_fd = dir_fd;
@@ -64,7 +66,8 @@ static int make_file_raised(struct newfile *file, const char *dir, mode_t mode)
 
 	if (privileges_raise(file->privileges) < 0)
 		return ERR_IO;
-	ret = make_file(file, privileges_open_unlinked(dir, O_PATH | O_DIRECTORY | O_CLOEXEC, 0), mode);
+	ret = make_file(file, privileges_open_unlinked(dir, O_PATH | O_DIRECTORY | O_CLOEXEC, 0),
+	                mode);
 	saved = errno;
 	file->raised = true;
 	if (privileges_lower(file->privileges) < 0)
@@ -73,7 +76,8 @@ static int make_file_raised(struct newfile *file, const char *dir, mode_t mode)
 	return ret;
 }
 
-int newfile_open(struct newfile *file_r, struct privileges *privileges, const char *path, mode_t mode)
+int newfile_open(struct newfile *file_r, struct privileges *privileges, const char *path,
+                 mode_t mode)
 {
 	char dir[PATH_BYTES];
 	int ret;

@@ -26,7 +26,8 @@ struct newfile {
 };
 
 /* Returns ERR_IO with errno, which is EEXIST when there is a file of that name. */
-int newfile_open(struct newfile *file_r, struct privileges *privileges, const char *path, mode_t mode) MUST_CHECK;
+int newfile_open(struct newfile *file_r, struct privileges *privileges, const char *path,
+                 mode_t mode) MUST_CHECK;
 /* Brings the file onto the disk, then gives it its name. Returns ERR_IO with errno, and then
  * newfile_discard() has to follow. */
 int newfile_commit(struct newfile *file) MUST_CHECK;

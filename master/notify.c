@@ -9,7 +9,8 @@
 
 void notify_ready(unsigned workers, unsigned port)
 {
-	sd_notifyf(0, "READY=1\nMAINPID=%d\nSTATUS=Serving port %u with %u workers", (int)getpid(), port, workers);
+	sd_notifyf(0, "READY=1\nMAINPID=%d\nSTATUS=Serving port %u with %u workers", (int)getpid(),
+	           port, workers);
 }
 
 void notify_reloading(void)

@@ -8,7 +8,17 @@
 #include "master/upgrade/handover.h"
 #include "shared/base/assert.h"
 
-enum { LONG_FORGET = 256, LONG_PRINT, LONG_CHECK, LONG_API, LONG_METRICS, LONG_EXPORT, LONG_IMPORT, LONG_HANDOVER, LONG_TRIAL };
+enum {
+	LONG_FORGET = 256,
+	LONG_PRINT,
+	LONG_CHECK,
+	LONG_API,
+	LONG_METRICS,
+	LONG_EXPORT,
+	LONG_IMPORT,
+	LONG_HANDOVER,
+	LONG_TRIAL
+};
 
 static const struct option long_options[] = {
 	{ "foreground", no_argument, NULL, 'f' },
@@ -99,9 +109,11 @@ static int set_handover(struct options *options, int c, char **argv, char *why, 
 {
 	bool trial = c == LONG_TRIAL;
 
-	options->handover_fd = handover_fd_of(optind, argv, trial ? HANDOVER_TRIAL_OPTION : HANDOVER_OPTION);
+	options->handover_fd =
+	        handover_fd_of(optind, argv, trial ? HANDOVER_TRIAL_OPTION : HANDOVER_OPTION);
 	if (optind != 2 || options->handover_fd < 0) {
-		snprintf(why, why_size, "%s: only a running rosterd gives this option, to its successor (SIGUSR2)",
+		snprintf(why, why_size,
+		         "%s: only a running rosterd gives this option, to its successor (SIGUSR2)",
 		         trial ? "--trial" : "--handover");
 		return ERR_SYNTAX;
 	}
@@ -174,7 +186,8 @@ int options_parse(struct options *options, int argc, char **argv, char *why, siz
 	return 0;
 }
 
-int options_load_config(const struct options *options, struct config *config_r, struct config_error *error_r)
+int options_load_config(const struct options *options, struct config *config_r,
+                        struct config_error *error_r)
 {
 	const char *path = options->config_path;
 	int ret;

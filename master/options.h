@@ -36,19 +36,21 @@ enum options_action {
 
 struct options {
 	enum options_action action;
-	bool foreground;                          /* -f */
-	int handover_fd;                          /* --handover, --trial: the page of the image before; -1 */
-	bool forget;                              /* --forget: start empty, leave nothing */
-	const char *snapshot_path;                /* --export, --import */
-	const char *config_path;                  /* -c; NULL: the default file if there is one */
+	bool foreground;           /* -f */
+	int handover_fd;           /* --handover, --trial: the page of the image before; -1 */
+	bool forget;               /* --forget: start empty, leave nothing */
+	const char *snapshot_path; /* --export, --import */
+	const char *config_path;   /* -c; NULL: the default file if there is one */
 	const char *overrides[OPTIONS_OVERRIDES]; /* -o, in order */
 	unsigned override_count;
 };
 
 /* Returns ERR_SYNTAX, and why says what is wrong. */
-int options_parse(struct options *options, int argc, char **argv, char *why, size_t why_size) MUST_CHECK;
+int options_parse(struct options *options, int argc, char **argv, char *why,
+                  size_t why_size) MUST_CHECK;
 /* Reads the file, then applies -o, then checks the rules between keys. */
-int options_load_config(const struct options *options, struct config *config_r, struct config_error *error_r) MUST_CHECK;
+int options_load_config(const struct options *options, struct config *config_r,
+                        struct config_error *error_r) MUST_CHECK;
 void options_print_help(FILE *out);
 
 #endif

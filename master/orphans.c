@@ -15,7 +15,8 @@ void orphans_update(struct master *m)
 	uint64_t orphans = 0;
 
 	for (unsigned i = 0; i < WORKERS_MAX && m->state != MASTER_STOPPING; i++)
-		if ((m->sockets.listening >> i & 1) && !serves(&m->children[i]) && !serves(&m->children[CHILDREN + i]))
+		if ((m->sockets.listening >> i & 1) && !serves(&m->children[i]) &&
+		    !serves(&m->children[CHILDREN + i]))
 			orphans |= 1ULL << i;
 	if (orphans == __atomic_load_n(&m->seg->board->orphans, __ATOMIC_RELAXED))
 		return;

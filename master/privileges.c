@@ -47,7 +47,9 @@ int privileges_lower(struct privileges *p)
 		return 0;
 	if ((p->group_count = getgroups(PRIVILEGES_GROUPS, p->groups)) < 0)
 		return ERR_IO;
-	return initgroups(p->user, p->gid) < 0 || setegid(p->gid) < 0 || seteuid(p->uid) < 0 ? ERR_IO : 0;
+	return initgroups(p->user, p->gid) < 0 || setegid(p->gid) < 0 || seteuid(p->uid) < 0
+	               ? ERR_IO
+	               : 0;
 }
 
 int privileges_raise(struct privileges *p)
@@ -55,7 +57,9 @@ int privileges_raise(struct privileges *p)
 	if (!p->change)
 		return 0;
 	ROSTER_ASSERT(p->group_count >= 0 && p->group_count <= PRIVILEGES_GROUPS);
-	return seteuid(0) < 0 || setegid(0) < 0 || setgroups((size_t)p->group_count, p->groups) < 0 ? ERR_IO : 0;
+	return seteuid(0) < 0 || setegid(0) < 0 || setgroups((size_t)p->group_count, p->groups) < 0
+	               ? ERR_IO
+	               : 0;
 }
 
 int privileges_open_unlinked(const char *path, int flags, mode_t mode)

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* privileges.h - from root to `user`, in two steps, and what a child may not do.
  *
- * What the account may influence is opened as the account: log, runtime folder, segment. Root follows no path through a
- * folder of somebody else, gives nothing away but a folder it just made, and removes nothing by name. Only the sockets are
- * opened as root (low ports, receive buffer); then the rights are gone for good, in the master too. */
+ * What the account may influence is opened as the account: log, runtime folder, segment. Root
+ * follows no path through a folder of somebody else, gives nothing away but a folder it just made,
+ * and removes nothing by name. Only the sockets are opened as root (low ports, receive buffer);
+ * then the rights are gone for good, in the master too. */
 #ifndef MASTER_PRIVILEGES_H
 #define MASTER_PRIVILEGES_H
 

@@ -35,8 +35,9 @@ static void log_death(struct master *m, const struct child *child, const siginfo
 	                (exited && info->si_status == EXIT_MODULES);
 	void (*say)(const char *format, ...) = expected ? log_info : log_warning;
 
-	say("op=child-exit name=%s pid=%d %s=%d ready=%d lived_ms=%llu last_words=%s", child->name, (int)child->pid,
-	    exited ? "exit" : "signal", info->si_status, child->ready, (unsigned long long)(clock_mono_ms() - child->forked_ms),
+	say("op=child-exit name=%s pid=%d %s=%d ready=%d lived_ms=%llu last_words=%s", child->name,
+	    (int)child->pid, exited ? "exit" : "signal", info->si_status, child->ready,
+	    (unsigned long long)(clock_mono_ms() - child->forked_ms),
 	    last_words(m, child, words, sizeof(words)));
 }
 
@@ -71,7 +72,8 @@ static void note_stopped(struct master *m, struct child *child, bool stopped)
 	if (!child_set_stopped(child, stopped))
 		return;
 	__atomic_store_n(&m->seg->slots[child->slot].stopped, (uint32_t)stopped, __ATOMIC_RELEASE);
-	log_warning("op=child-%s name=%s pid=%d", stopped ? "stopped" : "continued", child->name, (int)child->pid);
+	log_warning("op=child-%s name=%s pid=%d", stopped ? "stopped" : "continued", child->name,
+	            (int)child->pid);
 }
 
 static void reap_child(struct master *m, struct child *child)
@@ -79,7 +81,9 @@ static void reap_child(struct master *m, struct child *child)
 	while (child->pid > 0) {
 		siginfo_t info = { 0 };
 
-		if (waitid(P_PID, (id_t)child->pid, &info, WEXITED | WSTOPPED | WCONTINUED | WNOHANG) < 0 || info.si_pid == 0)
+		if (waitid(P_PID, (id_t)child->pid, &info,
+		           WEXITED | WSTOPPED | WCONTINUED | WNOHANG) < 0 ||
+		    info.si_pid == 0)
 			return;
 		if (info.si_code == CLD_STOPPED || info.si_code == CLD_TRAPPED)
 			note_stopped(m, child, true);

@@ -23,7 +23,8 @@ unsigned reload_worker_count(const struct config *config)
 	cpu_set_t cpus;
 
 	if (count == 0)
-		count = sched_getaffinity(0, sizeof(cpus), &cpus) == 0 ? (unsigned)CPU_COUNT(&cpus) : 1;
+		count = sched_getaffinity(0, sizeof(cpus), &cpus) == 0 ? (unsigned)CPU_COUNT(&cpus)
+		                                                       : 1;
 	if (count == 0)
 		count = 1;
 	return count < WORKERS_MAX ? count : WORKERS_MAX;
@@ -38,7 +39,8 @@ int reload_init(struct master *m)
 	if ((m->config_fd = memfd_create("roster-config", MFD_CLOEXEC)) < 0 ||
 	    ftruncate(m->config_fd, sizeof(struct config_shared)) < 0)
 		return ERR_NOMEM;
-	page = mmap(NULL, sizeof(struct config_shared), PROT_READ | PROT_WRITE, MAP_SHARED, m->config_fd, 0);
+	page = mmap(NULL, sizeof(struct config_shared), PROT_READ | PROT_WRITE, MAP_SHARED,
+	            m->config_fd, 0);
 	if (page == MAP_FAILED)
 		return ERR_NOMEM;
 	m->config_shared = page;
@@ -72,7 +74,8 @@ static void set_workers(struct master *m, unsigned count)
 	__atomic_store_n(&m->seg->board->workers, count, __ATOMIC_RELEASE);
 	for (unsigned i = count; i < before; i++) {
 		child_cancel_wait(&m->children[i], m->loop);
-		child_tell(&m->children[i], SIGUSR2); /* siblings accept at its socket from now on */
+		child_tell(&m->children[i],
+		           SIGUSR2); /* siblings accept at its socket from now on */
 	}
 	spawn_wanted(m);
 	orphans_update(m);
@@ -112,7 +115,8 @@ static void apply_log(struct master *m, const struct config *fresh)
 {
 	int ret;
 
-	if (strcmp(fresh->log_file, m->config.log_file) != 0 && (ret = log_open(fresh->log_file, fresh->log_level)) < 0)
+	if (strcmp(fresh->log_file, m->config.log_file) != 0 &&
+	    (ret = log_open(fresh->log_file, fresh->log_level)) < 0)
 		log_warning("op=reload key=log.file err=\"%s\"", log_open_error(ret));
 	log_set_level(fresh->log_level);
 }
@@ -139,7 +143,8 @@ static int load_fresh(struct master *m, struct config *fresh, struct config_erro
 	if (ret < 0)
 		return ret;
 	if ((fixed = config_fixed_difference(&m->config, fresh)) != NULL) {
-		snprintf(error->text, sizeof(error->text), "%s: changing it needs a restart", fixed);
+		snprintf(error->text, sizeof(error->text), "%s: changing it needs a restart",
+		         fixed);
 		return ERR_RANGE;
 	}
 	return 0;
@@ -157,7 +162,8 @@ void reload_config(struct master *m)
 	}
 	notify_reloading();
 	if (load_fresh(m, &fresh, &error) < 0) {
-		log_error("op=reload result=refused why=%s", log_quote(str_of(error.text), quoted, sizeof(quoted)));
+		log_error("op=reload result=refused why=%s",
+		          log_quote(str_of(error.text), quoted, sizeof(quoted)));
 		notify_reloaded("Reload refused, the old configuration stays");
 		return;
 	}

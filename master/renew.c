@@ -15,7 +15,9 @@ unsigned renew_first_arg(char *const *args)
 {
 	if (args[0] == NULL)
 		return 0;
-	return args[1] != NULL && strncmp(args[1], HANDOVER_OPTION, strlen(HANDOVER_OPTION)) == 0 ? 2 : 1;
+	return args[1] != NULL && strncmp(args[1], HANDOVER_OPTION, strlen(HANDOVER_OPTION)) == 0
+	               ? 2
+	               : 1;
 }
 
 /* Puts -f in front, because the next image is in the background already, if that was wanted. */

@@ -35,7 +35,8 @@ const struct role_row role_rows[ROLE_ROWS] = {
 const struct role_row *role_of_place(unsigned place)
 {
 	for (unsigned i = 0; i < ROLE_ROWS; i++)
-		if (place >= role_rows[i].first_slot && place < role_rows[i].first_slot + role_rows[i].most)
+		if (place >= role_rows[i].first_slot &&
+		    place < role_rows[i].first_slot + role_rows[i].most)
 			return &role_rows[i];
 	return NULL;
 }

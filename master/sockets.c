@@ -83,9 +83,11 @@ static int bind_socket(const struct sockets *s, int type, uint16_t port, bool sh
 	if (fd < 0)
 		return -1;
 	set_port(&sa, port);
-	if ((type == SOCK_STREAM && setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) < 0) ||
+	if ((type == SOCK_STREAM &&
+	     setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) < 0) ||
 	    (share && setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on)) < 0) ||
-	    (sa.ss_family == AF_INET6 && setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof(off)) < 0) ||
+	    (sa.ss_family == AF_INET6 &&
+	     setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof(off)) < 0) ||
 	    bind(fd, (struct sockaddr *)&sa, s->address_len) < 0) {
 		int saved = errno;
 
@@ -111,7 +113,8 @@ static bool port_is_free(const struct sockets *s, uint16_t port)
 
 static int bind_first(struct sockets *s, uint16_t port, char *why, size_t why_size)
 {
-	if ((port != 0 && !port_is_free(s, port)) || (s->listen.fds[0] = bind_socket(s, SOCK_STREAM, port, true)) < 0)
+	if ((port != 0 && !port_is_free(s, port)) ||
+	    (s->listen.fds[0] = bind_socket(s, SOCK_STREAM, port, true)) < 0)
 		return refuse_port(why, why_size, "TCP", port);
 	s->listen.port = bound_port(s->listen.fds[0]);
 	return 0;
@@ -120,7 +123,8 @@ static int bind_first(struct sockets *s, uint16_t port, char *why, size_t why_si
 /* The others become duplicates of the first socket: one accept queue for all workers. */
 static int share_first(struct sockets *s, char *why, size_t why_size)
 {
-	ROSTER_ASSERT((s->activated & 1) != 0); /* our own sockets may always be bound beside each other */
+	ROSTER_ASSERT((s->activated & 1) !=
+	              0); /* our own sockets may always be bound beside each other */
 	for (unsigned i = 1; i < WORKERS_MAX; i++) {
 		if (s->listen.fds[i] >= 0)
 			continue;
@@ -147,11 +151,13 @@ static int bind_others(struct sockets *s, char *why, size_t why_size)
 	return 0;
 }
 
-static int take_activated(struct sockets *s, const struct activation *activation, char *why, size_t why_size)
+static int take_activated(struct sockets *s, const struct activation *activation, char *why,
+                          size_t why_size)
 {
 	ROSTER_ASSERT(activation->stream_count > 0 && activation->stream_count <= WORKERS_MAX);
 	s->address_len = sizeof(s->address);
-	if (getsockname(activation->stream_fds[0], (struct sockaddr *)&s->address, &s->address_len) < 0)
+	if (getsockname(activation->stream_fds[0], (struct sockaddr *)&s->address,
+	                &s->address_len) < 0)
 		return refuse_port(why, why_size, "inherited TCP", 0);
 	s->listen.port = port_of(&s->address);
 	for (unsigned i = 0; i < activation->stream_count; i++) {
@@ -177,8 +183,9 @@ static void set_receive_buffer(int fd, uint64_t bytes)
 		return;
 	setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &wanted, sizeof(wanted));
 	if (getsockopt(fd, SOL_SOCKET, SO_RCVBUF, &got, &len) == 0 && got / 2 < wanted)
-		log_warning("op=push-socket what=receive-buffer wanted=%d got=%d hint=\"raise net.core.rmem_max\"", wanted,
-		            got / 2);
+		log_warning(
+		        "op=push-socket what=receive-buffer wanted=%d got=%d hint=\"raise net.core.rmem_max\"",
+		        wanted, got / 2);
 }
 
 static int bind_udp(struct sockets *s, const struct config *config, char *why, size_t why_size)
@@ -201,7 +208,8 @@ static void finish_udp(struct sockets *s, const struct config *config)
 }
 
 /* Looks for a TCP port that is free and whose UDP twin is free too. */
-static int bind_pair(struct sockets *s, const struct config *config, bool need_udp, char *why, size_t why_size)
+static int bind_pair(struct sockets *s, const struct config *config, bool need_udp, char *why,
+                     size_t why_size)
 {
 	int ret = 0;
 
@@ -218,7 +226,8 @@ static int bind_pair(struct sockets *s, const struct config *config, bool need_u
 	return ret;
 }
 
-int sockets_open(struct sockets *s, const struct config *config, const struct activation *activation, char *why, size_t why_size)
+int sockets_open(struct sockets *s, const struct config *config,
+                 const struct activation *activation, char *why, size_t why_size)
 {
 	int ret;
 
@@ -230,7 +239,8 @@ int sockets_open(struct sockets *s, const struct config *config, const struct ac
 		if (ret == 0 && s->udp_fd < 0)
 			ret = bind_udp(s, config, why, why_size);
 	} else if (parse_address(s, config->listen_address, (uint16_t)config->listen_port) < 0) {
-		snprintf(why, why_size, "listen.address \"%s\" is not an IP address", config->listen_address);
+		snprintf(why, why_size, "listen.address \"%s\" is not an IP address",
+		         config->listen_address);
 		return ERR_SYNTAX;
 	} else {
 		ret = bind_pair(s, config, s->udp_fd < 0, why, why_size);

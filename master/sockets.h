@@ -2,12 +2,13 @@
 /* sockets.h - every socket the server listens on, opened once, before the first fork.
  *
  * One SO_REUSEPORT socket for each worker there may ever be is bound at the start; it listens
- * from its worker's first start until the server stops. So every child holds all of them: siblings can accept
- * for a dead worker, also for one that was added later, and shutdown() in the master ends
- * the listening of a socket in every process at once, without closing it.
+ * from its worker's first start until the server stops. So every child holds all of them: siblings
+ * can accept for a dead worker, also for one that was added later, and shutdown() in the master
+ * ends the listening of a socket in every process at once, without closing it.
  *
- * A worker that is taken away leaves its socket to its siblings (orphans.h): a socket that ends takes with it every
- * connection that waits in its queue, and those whose handshake is under way, which no process can see.
+ * A worker that is taken away leaves its socket to its siblings (orphans.h): a socket that ends
+ * takes with it every connection that waits in its queue, and those whose handshake is under way,
+ * which no process can see.
  *
  * A service manager's single socket that nobody may bind beside (no ReusePort=, or owned by another
  * user) is shared: all workers accept from it. */
@@ -37,8 +38,8 @@ struct sockets {
 
 void sockets_init(struct sockets *s);
 /* Returns ERR_BUSY when somebody else has the port. why says what failed. */
-int sockets_open(struct sockets *s, const struct config *config, const struct activation *activation, char *why,
-                 size_t why_size) MUST_CHECK;
+int sockets_open(struct sockets *s, const struct config *config,
+                 const struct activation *activation, char *why, size_t why_size) MUST_CHECK;
 /* After an exec in place the descriptors and masks are set already; this finds out what they are
  * bound to. */
 int sockets_adopted(struct sockets *s) MUST_CHECK;

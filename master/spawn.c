@@ -77,7 +77,8 @@ static struct process *make_process(struct master *m, const struct child *child)
 		.alive_fd = m->alive_fds[0],
 		.notice_fd = child->notice_fd,
 		.migrate_fd = child->migrate_end,
-		.adopt = child->generation == 1 && m->convert.adopt.workers > 0 ? &m->convert.adopt : NULL,
+		.adopt = child->generation == 1 && m->convert.adopt.workers > 0 ? &m->convert.adopt
+		                                                                : NULL,
 		.ready_fd = m->ready_fd,
 		.stale = child->role->role == ROLE_KEEPER && m->stale,
 	};
@@ -85,7 +86,8 @@ static struct process *make_process(struct master *m, const struct child *child)
 	return &proc;
 }
 
-static void enter_role(struct master *m, const struct child *child, pid_t master_pid) __attribute__((noreturn));
+static void enter_role(struct master *m, const struct child *child, pid_t master_pid)
+        __attribute__((noreturn));
 static void enter_role(struct master *m, const struct child *child, pid_t master_pid)
 {
 	struct process *proc;
@@ -167,7 +169,8 @@ static void spawn(struct master *m, struct child *child)
 	m->seg->slots[child->slot].pid = (uint32_t)pid;
 	plan_child_forked(m);
 	fallback_hold(false);
-	log_debug("op=spawn name=%s pid=%d generation=%u", child->name, (int)pid, child->generation);
+	log_debug("op=spawn name=%s pid=%d generation=%u", child->name, (int)pid,
+	          child->generation);
 }
 
 void spawn_wanted(struct master *m)
@@ -175,7 +178,8 @@ void spawn_wanted(struct master *m)
 	for (unsigned i = 0; i < CHILDREN; i++) {
 		struct child *child = &m->children[i];
 
-		if (child->pid == 0 && spawn_is_wanted(m, child) && !plan_blocks(m, child) && !ev_is_active(&child->respawn))
+		if (child->pid == 0 && spawn_is_wanted(m, child) && !plan_blocks(m, child) &&
+		    !ev_is_active(&child->respawn))
 			spawn(m, child);
 	}
 }

@@ -37,8 +37,9 @@ void start_advance(struct master *m)
 	m->state = MASTER_SERVING;
 	if (files_write(m->config.runtime_dir, m->sockets.listen.port) < 0)
 		log_error("op=start what=%s err=\"%s\"", m->config.runtime_dir, strerror(errno));
-	log_info("op=ready port=%u push_port=%u pid=%d workers=%u start_ms=%llu", m->sockets.listen.port, m->sockets.udp_port,
-	         (int)getpid(), m->workers, (unsigned long long)(clock_mono_ms() - m->started_ms));
+	log_info("op=ready port=%u push_port=%u pid=%d workers=%u start_ms=%llu",
+	         m->sockets.listen.port, m->sockets.udp_port, (int)getpid(), m->workers,
+	         (unsigned long long)(clock_mono_ms() - m->started_ms));
 	notify_ready(m->workers, m->sockets.listen.port);
 	daemon_ready(&m->daemon_fd, log_is_stderr(m->config.log_file));
 	arrival_confirm(m);
@@ -47,6 +48,7 @@ void start_advance(struct master *m)
 void start_child_died(struct master *m, const struct child *child, const siginfo_t *info)
 {
 	(void)info;
-	if (m->state == MASTER_STARTING && spawn_is_wanted(m, child) && child->backoff.failures >= START_TRIES)
+	if (m->state == MASTER_STARTING && spawn_is_wanted(m, child) &&
+	    child->backoff.failures >= START_TRIES)
 		stop_failed(m, "a child dies before it is ready");
 }

@@ -23,7 +23,8 @@ static void on_stop_limit(struct ev_loop *loop, ev_timer *timer, int revents)
 
 		if (child->pid == 0)
 			continue;
-		log_warning("op=stop name=%s pid=%d result=killed limit_ms=%u", child->name, (int)child->pid, STOP_LIMIT_MS);
+		log_warning("op=stop name=%s pid=%d result=killed limit_ms=%u", child->name,
+		            (int)child->pid, STOP_LIMIT_MS);
 		child_end(child);
 	}
 }
@@ -57,7 +58,8 @@ static void begin_stop(struct master *m, int signal_number, bool bounded)
 	}
 	plan_stop(m);
 	ROSTER_ASSERT(m->state != MASTER_STOPPING); /* no plan begins a stop in its hook `stop` */
-	log_info("op=stop signal=%d bounded=%d children=%u", signal_number, bounded, children_running(m->children));
+	log_info("op=stop signal=%d bounded=%d children=%u", signal_number, bounded,
+	         children_running(m->children));
 	notify_stopping();
 	m->state = MASTER_STOPPING;
 	m->stop_signal = signal_number;
@@ -116,7 +118,8 @@ static bool listeners_done(const struct master *m)
 {
 	for (unsigned i = 0; i < CHILDREN_ALL; i++)
 		if (m->children[i].pid > 0 && m->children[i].role->listens &&
-		    __atomic_load_n(&m->seg->slots[m->children[i].slot].state, __ATOMIC_ACQUIRE) != SLOT_STOPPING)
+		    __atomic_load_n(&m->seg->slots[m->children[i].slot].state, __ATOMIC_ACQUIRE) !=
+		            SLOT_STOPPING)
 			return false;
 	return true;
 }

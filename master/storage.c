@@ -45,9 +45,12 @@ static void clear_slots(struct master *m)
 	for (unsigned i = 0; i < SLOT_BANKS * WORKERS_MAX; i++)
 		if (m->seg->slots[slot_of_worker(i / WORKERS_MAX, i % WORKERS_MAX)].generation !=
 		    0) /* others' pages are not touched */
-			memset(&m->seg->routes[i * SLOT_ROUTES], 0, SLOT_ROUTES * sizeof(struct slot_route));
+			memset(&m->seg->routes[i * SLOT_ROUTES], 0,
+			       SLOT_ROUTES * sizeof(struct slot_route));
 	memset(m->seg->slots, 0, SLOTS_MAX * sizeof(struct slot));
-	*m->seg->board = (struct board){ .workers = m->workers, .master_pid = (uint64_t)getpid(), .started_ms = m->started_ms };
+	*m->seg->board = (struct board){ .workers = m->workers,
+		                         .master_pid = (uint64_t)getpid(),
+		                         .started_ms = m->started_ms };
 }
 
 static void log_segment(const struct segment *seg, const struct segment_report *report)
@@ -55,8 +58,9 @@ static void log_segment(const struct segment *seg, const struct segment_report *
 	/* A text beside the origin means that an operator should look at it. */
 	void (*say)(const char *format, ...) = report->why[0] != 0 ? log_warning : log_info;
 
-	say("op=segment-open origin=%s path=%s bytes=%llu rolled_back=%u stale=%d why=\"%s\"", origin_names[report->origin],
-	    seg->path, (unsigned long long)seg->bytes, report->rolled_back, report->stale, report->why);
+	say("op=segment-open origin=%s path=%s bytes=%llu rolled_back=%u stale=%d why=\"%s\"",
+	    origin_names[report->origin], seg->path, (unsigned long long)seg->bytes,
+	    report->rolled_back, report->stale, report->why);
 }
 
 static int use_segment(struct master *m, const struct segment_report *report)
@@ -68,7 +72,8 @@ static int use_segment(struct master *m, const struct segment_report *report)
 	log_segment(m->seg, report);
 	if (report->leftover)
 		log_info("op=segment-open what=leftover path=%s.new result=removed", m->seg->path);
-	if (m->convert.snapshot_fd < 0 && report->origin != SEGMENT_ATTACHED && (ret = registry_format(m->seg)) < 0)
+	if (m->convert.snapshot_fd < 0 && report->origin != SEGMENT_ATTACHED &&
+	    (ret = registry_format(m->seg)) < 0)
 		return failure_log("registry-format", err_str(ret));
 	health_attach(m->seg, clock_mono_ms());
 	clear_slots(m);
@@ -101,9 +106,10 @@ static int probe_kernel(struct master *m)
 			        "robust-locks",
 			        "the kernel does not hand over the lock of a dead process (is set_robust_list filtered?)");
 		if (ret < 0) {
-			snprintf(why, sizeof(why),
-			         "the kernel takes no filter for the %s: %s; sandbox.seccomp: false starts without",
-			         role_rows[i].name, strerror(errno));
+			snprintf(
+			        why, sizeof(why),
+			        "the kernel takes no filter for the %s: %s; sandbox.seccomp: false starts without",
+			        role_rows[i].name, strerror(errno));
 			return failure_log("sandbox.seccomp", why);
 		}
 	}

@@ -29,17 +29,20 @@ static void check_stuck(struct master *m, const struct child *waiter)
 	uint32_t owner = __atomic_load_n(&slot->stuck_owner, __ATOMIC_RELAXED);
 	struct child *child;
 
-	if (shard == 0 || shard > SHARDS_ALL || __atomic_load_n(&m->seg->shards[shard - 1].owner, __ATOMIC_RELAXED) != owner)
+	if (shard == 0 || shard > SHARDS_ALL ||
+	    __atomic_load_n(&m->seg->shards[shard - 1].owner, __ATOMIC_RELAXED) != owner)
 		return;
 	if (owner == 0) {
 		kill_stopped(m);
 		return;
 	}
 	if ((child = children_of_pid(m->children, (pid_t)owner)) == NULL) {
-		log_error("op=lock-stuck shard=%u waiter=%s owner=%u result=not-a-child", shard - 1, waiter->name, owner);
+		log_error("op=lock-stuck shard=%u waiter=%s owner=%u result=not-a-child", shard - 1,
+		          waiter->name, owner);
 		return;
 	}
-	log_warning("op=lock-stuck shard=%u waiter=%s owner=%s", shard - 1, waiter->name, child->name);
+	log_warning("op=lock-stuck shard=%u waiter=%s owner=%s", shard - 1, waiter->name,
+	            child->name);
 	child_kill(child, "lock-held", 0);
 }
 
@@ -52,8 +55,8 @@ static void check_state(struct master *m, struct child *child)
 	child_set_ready(child);
 	plan_child_ready(m, child);
 	if (m->state == MASTER_SERVING)
-		log_info("op=child-ready name=%s pid=%d start_ms=%llu", child->name, (int)child->pid,
-		         (unsigned long long)(clock_mono_ms() - child->forked_ms));
+		log_info("op=child-ready name=%s pid=%d start_ms=%llu", child->name,
+		         (int)child->pid, (unsigned long long)(clock_mono_ms() - child->forked_ms));
 }
 
 void watch_ring(struct master *m)
@@ -69,12 +72,14 @@ void watch_ring(struct master *m)
 
 static void check_turn(struct master *m, struct child *child, uint64_t now)
 {
-	uint64_t since = __atomic_load_n(&m->seg->slots[child->slot].busy_since_ms, __ATOMIC_RELAXED);
+	uint64_t since =
+	        __atomic_load_n(&m->seg->slots[child->slot].busy_since_ms, __ATOMIC_RELAXED);
 	uint64_t turn = busy_ms(since, child->resumed_ms, m->resumed_ms, now);
 	bool busy = turn > WATCH_BUSY_MS;
 
 	if (busy && !child->busy)
-		log_warning("op=child-busy name=%s pid=%d ms=%llu", child->name, (int)child->pid, (unsigned long long)turn);
+		log_warning("op=child-busy name=%s pid=%d ms=%llu", child->name, (int)child->pid,
+		            (unsigned long long)turn);
 	child_set_busy(child, busy);
 	if (turn > child->role->busy_kill_ms)
 		child_kill(child, "busy", turn);

@@ -54,7 +54,8 @@ static struct str take_word(struct cursor *c)
 {
 	struct str s = { c->p, 0 };
 
-	while (c->p < c->end && *c->p != ',' && *c->p != '}' && *c->p != ']' && (unsigned char)*c->p > ' ')
+	while (c->p < c->end && *c->p != ',' && *c->p != '}' && *c->p != ']' &&
+	       (unsigned char)*c->p > ' ')
 		c->p++;
 	s.n = (size_t)(c->p - s.p);
 	c->bad |= s.n == 0;

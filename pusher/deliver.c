@@ -20,7 +20,8 @@
 /* deliver_due() sends and gives up for so long at a time. */
 #define DUE_MS 2U
 
-int deliver_init(struct deliver *d, struct registry *reg, const struct config *config, int fd, uint32_t overflow)
+int deliver_init(struct deliver *d, struct registry *reg, const struct config *config, int fd,
+                 uint32_t overflow)
 {
 	uint64_t seed = reg->seg->header->seed;
 	int ret;
@@ -104,14 +105,15 @@ void deliver_owe(struct deliver *d, uint8_t shard)
 	d->owed |= 1ULL << shard;
 }
 
-/* ---- marks in the segment -------------------------------------------------------- */
+/* ---- marks in the segment -------------------------------------------------------------------- */
 
 typedef int mark_fn(struct registry *reg, uint32_t shard, const struct delivery *d, uint32_t count);
 
 /* Marks all with one hold of the lock for each run of the same shard. The deliveries of a round are
  * all of one shard, so that a batch costs one hold as a rule. A mark that fails is not made up for:
  * the subscriber seems to be behind, and gets a state twice at worst. */
-static void mark_runs(struct deliver *d, mark_fn *fn, const struct delivery *list, const uint8_t *shards, unsigned count)
+static void mark_runs(struct deliver *d, mark_fn *fn, const struct delivery *list,
+                      const uint8_t *shards, unsigned count)
 {
 	unsigned from, to;
 	int ret;
@@ -120,11 +122,13 @@ static void mark_runs(struct deliver *d, mark_fn *fn, const struct delivery *lis
 		for (to = from + 1; to < count && shards[to] == shards[from]; to++)
 			;
 		if ((ret = fn(d->reg, shards[from], list + from, to - from)) < 0)
-			log_warning("op=push-mark shard=%u count=%u err=\"%s\"", shards[from], to - from, err_str(ret));
+			log_warning("op=push-mark shard=%u count=%u err=\"%s\"", shards[from],
+			            to - from, err_str(ret));
 	}
 }
 
-static void mark_items_sent(struct deliver *d, const struct deliver_item *items, unsigned count, uint64_t now_ms)
+static void mark_items_sent(struct deliver *d, const struct deliver_item *items, unsigned count,
+                            uint64_t now_ms)
 {
 	struct delivery list[UDP_BATCH];
 	uint8_t shards[UDP_BATCH];
@@ -145,11 +149,12 @@ static void mark_items_sent(struct deliver *d, const struct deliver_item *items,
 	mark_runs(d, registry_mark_sent, list, shards, count);
 }
 
-/* ---- sending --------------------------------------------------------------------- */
+/* ---- sending --------------------------------------------------------------------------------- */
 
 /* Enters a delivery in the place of an older one to the same subscriber. If another delivery with
  * the same socket and key is in flight, that one stands for both in the counters. */
-static struct inflight_entry *enter_flight(struct deliver *d, const struct deliver_item *item, bool hold_bytes)
+static struct inflight_entry *enter_flight(struct deliver *d, const struct deliver_item *item,
+                                           bool hold_bytes)
 {
 	struct inflight_entry *old = inflight_find(d->inflight, item->shard, item->sub_id);
 	struct inflight_entry fields = {
@@ -174,7 +179,8 @@ static struct inflight_entry *enter_flight(struct deliver *d, const struct deliv
  * or replaced, while it waited for the socket; it counts as sent and nothing is waited for. */
 static void settle_sent(struct deliver *d, const struct deliver_item *item, uint64_t now_ms)
 {
-	struct inflight_entry *entry = item->held ? entry_of_item(d, item) : enter_flight(d, item, item->datagram->keep);
+	struct inflight_entry *entry =
+	        item->held ? entry_of_item(d, item) : enter_flight(d, item, item->datagram->keep);
 
 	metric_add(METRIC_PUSH_BYTES, item->datagram->len);
 	if (item->tries > 1)
@@ -198,7 +204,8 @@ static void settle_failed(struct deliver *d, struct deliver_item *item, bool too
 {
 	struct inflight_entry *entry = inflight_find(d->inflight, item->shard, item->sub_id);
 	bool counted = item->held ? entry != NULL && entry->counted
-	                          : inflight_match(d->inflight, item->address, item->port, item->key) == NULL;
+	                          : inflight_match(d->inflight, item->address, item->port,
+	                                           item->key) == NULL;
 	char text[ADDRESS_TEXT];
 
 	ROSTER_ASSERT(item == d->out && d->out_count > 0);
@@ -207,8 +214,9 @@ static void settle_failed(struct deliver *d, struct deliver_item *item, bool too
 		metric_add(METRIC_PUSH_TOTAL, 1);
 	if (counted)
 		metric_add(METRIC_PUSH_FAILED, 1);
-	log_debug("op=push-send to=%s port=%u bytes=%zu err=\"%s\"", address_text(item->address, text), item->port,
-	          item->datagram->len, strerror(errno));
+	log_debug("op=push-send to=%s port=%u bytes=%zu err=\"%s\"",
+	          address_text(item->address, text), item->port, item->datagram->len,
+	          strerror(errno));
 	if (entry != NULL)
 		forget_entry(d, entry, false);
 	/* With two tries noted nothing more is owed for this state; the next change tries again. */
@@ -267,7 +275,8 @@ void deliver_unblock(struct deliver *d)
 static uint32_t reserve_pace(struct deliver *d, const uint8_t address[16], uint16_t port)
 {
 	struct pace_rates rates = { d->config->push_rate, d->config->push_rate_address };
-	uint32_t wait_ms = pace_reserve(d->pace, &rates, address, port, clock_mono_us(), DELAY_LIMIT_MS);
+	uint32_t wait_ms =
+	        pace_reserve(d->pace, &rates, address, port, clock_mono_us(), DELAY_LIMIT_MS);
 
 	if (wait_ms > 0)
 		metric_add(METRIC_PUSH_PACED, 1);
@@ -298,8 +307,8 @@ static void delay_new(struct deliver *d, const struct deliver_item *item, uint32
 	inflight_delay(d->inflight, entry, now_ms, now_ms + wait_ms);
 }
 
-void deliver_push(struct deliver *d, uint8_t shard, const struct subscriber_view *sub, struct datagram *datagram,
-                  uint64_t revision, uint8_t tries)
+void deliver_push(struct deliver *d, uint8_t shard, const struct subscriber_view *sub,
+                  struct datagram *datagram, uint64_t revision, uint8_t tries)
 {
 	struct deliver_item item = {
 		.datagram = datagram,
@@ -329,8 +338,8 @@ void deliver_push(struct deliver *d, uint8_t shard, const struct subscriber_view
 		put_out(d, &item);
 }
 
-void deliver_unsent(struct deliver *d, uint8_t shard, const struct subscriber_view *sub, uint64_t key, uint64_t revision,
-                    uint32_t why)
+void deliver_unsent(struct deliver *d, uint8_t shard, const struct subscriber_view *sub,
+                    uint64_t key, uint64_t revision, uint32_t why)
 {
 	struct inflight_entry *old = inflight_find(d->inflight, shard, sub->id);
 	struct delivery delivery = {
@@ -345,11 +354,12 @@ void deliver_unsent(struct deliver *d, uint8_t shard, const struct subscriber_vi
 	ROSTER_ASSERT(why == REGISTRY_TRIES_OVERSIZE || why == REGISTRY_TRIES_VIEWS);
 	if (old != NULL)
 		forget_entry(d, old, false);
-	metric_add(why == REGISTRY_TRIES_VIEWS ? METRIC_PUSH_VIEWS_REFUSED : METRIC_PUSH_OVERSIZE, 1);
+	metric_add(why == REGISTRY_TRIES_VIEWS ? METRIC_PUSH_VIEWS_REFUSED : METRIC_PUSH_OVERSIZE,
+	           1);
 	mark_runs(d, registry_mark_sent, &delivery, &shard, 1);
 }
 
-/* ---- time ------------------------------------------------------------------------ */
+/* ---- time ------------------------------------------------------------------------------------ */
 
 static struct deliver_item item_of(const struct inflight_entry *entry)
 {
@@ -424,7 +434,8 @@ bool deliver_due(struct deliver *d)
 			return deliver_flush(d);
 		if ((entry = inflight_due(d->inflight, now_ms)) != NULL)
 			send_held(d, entry);
-		else if ((entry = inflight_oldest(d->inflight)) != NULL && wait_end(d, entry) <= now_ms)
+		else if ((entry = inflight_oldest(d->inflight)) != NULL &&
+		         wait_end(d, entry) <= now_ms)
 			expire_wait(d, entry, now_ms);
 		else
 			break;
@@ -441,7 +452,7 @@ uint64_t deliver_next(const struct deliver *d)
 	return oldest != NULL && wait_end(d, oldest) < due ? wait_end(d, oldest) : due;
 }
 
-/* ---- ACKs ------------------------------------------------------------------------ */
+/* ---- ACKs ------------------------------------------------------------------------------------ */
 
 static void flush_acked(struct deliver *d)
 {
@@ -474,7 +485,8 @@ static void accept_ack(struct deliver *d, struct inflight_entry *entry, uint64_t
 }
 
 /* Says how an ACK counts that no push waits for. */
-static enum metric stray_of(const struct deliver *d, const uint8_t address[16], uint16_t port, uint64_t key)
+static enum metric stray_of(const struct deliver *d, const uint8_t address[16], uint16_t port,
+                            uint64_t key)
 {
 	switch (recent_find(d->recent, address, port, key)) {
 	case RECENT_ACKED:
@@ -484,7 +496,8 @@ static enum metric stray_of(const struct deliver *d, const uint8_t address[16], 
 	case RECENT_NONE:
 		break;
 	}
-	return datagrams_live(&d->datagrams, key) ? METRIC_PUSH_ACK_FOREIGN : METRIC_PUSH_ACK_UNKNOWN;
+	return datagrams_live(&d->datagrams, key) ? METRIC_PUSH_ACK_FOREIGN
+	                                          : METRIC_PUSH_ACK_UNKNOWN;
 }
 
 /* Clears the deliveries that the ACK acknowledges, `most` at most. Returns how many. */
@@ -494,7 +507,8 @@ static unsigned clear_acked(struct deliver *d, const struct deliver_ack *ack, un
 	struct inflight_entry *entry, *next;
 	unsigned n = 0;
 
-	for (entry = inflight_match(d->inflight, ack->address, ack->port, ack->key); entry != NULL && n < most; entry = next) {
+	for (entry = inflight_match(d->inflight, ack->address, ack->port, ack->key);
+	     entry != NULL && n < most; entry = next) {
 		next = inflight_match_next(d->inflight, entry);
 		/* What still waits for its turn was not sent: the ACK means another one of the same
 		 * socket. */
@@ -557,7 +571,7 @@ unsigned deliver_receive(struct deliver *d)
 	return d->rest_count > 0 ? UDP_BATCH : n;
 }
 
-/* ---- after a death ---------------------------------------------------------------- */
+/* ---- after a death --------------------------------------------------------------------------- */
 
 void deliver_recover(struct deliver *d, uint8_t shard, const struct subscriber_view *sub)
 {
@@ -574,10 +588,12 @@ void deliver_recover(struct deliver *d, uint8_t shard, const struct subscriber_v
 		.sent_ms = 0,
 	};
 
-	if (inflight_find(d->inflight, shard, sub->id) != NULL || inflight_reserve(d->inflight, UDP_BATCH + 1) < 0)
+	if (inflight_find(d->inflight, shard, sub->id) != NULL ||
+	    inflight_reserve(d->inflight, UDP_BATCH + 1) < 0)
 		return;
 	memcpy(fields.address, sub->address, 16);
-	fields.counted = inflight_match(d->inflight, sub->address, sub->port, sub->push_key) == NULL;
+	fields.counted =
+	        inflight_match(d->inflight, sub->address, sub->port, sub->push_key) == NULL;
 	/* Who is owed a resend gets it at once. Who had both datagrams waits once more from now on,
 	 * since nobody knows how much of its wait is left. */
 	if (sub->tries < 2) {

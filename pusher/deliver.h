@@ -90,25 +90,27 @@ struct deliver {
 	struct delivery acked[2 * UDP_BATCH];
 	uint8_t acked_shard[2 * UDP_BATCH];
 	unsigned acked_count;
-	struct deliver_ack rest[UDP_BATCH]; /* received ACKs; those before rest_first are done with */
+	struct deliver_ack
+	        rest[UDP_BATCH]; /* received ACKs; those before rest_first are done with */
 	unsigned rest_count, rest_first;
 	enum udp_result blocked; /* UDP_SENT: nothing blocks; UDP_FULL, UDP_SHORT: see udp.h */
 	uint64_t owed;           /* a bit for each shard in which a tour has to find somebody */
 };
 
 /* *d is zero before, as the whole schedule is (schedule.h). */
-int deliver_init(struct deliver *d, struct registry *reg, const struct config *config, int fd, uint32_t overflow) MUST_CHECK;
+int deliver_init(struct deliver *d, struct registry *reg, const struct config *config, int fd,
+                 uint32_t overflow) MUST_CHECK;
 void deliver_free(struct deliver *d);
 
 /* Pushes the datagram to a subscriber. `tries` is 1, or 2 when this push takes the place of a
  * resend. The push goes into the batch, waits in the wheel for its turn (pace.h), or is left owed.
  * The batch leaves when it is full; call deliver_flush() at the end. */
-void deliver_push(struct deliver *d, uint8_t shard, const struct subscriber_view *sub, struct datagram *datagram,
-                  uint64_t revision, uint8_t tries);
+void deliver_push(struct deliver *d, uint8_t shard, const struct subscriber_view *sub,
+                  struct datagram *datagram, uint64_t revision, uint8_t tries);
 /* Stores that this state is dealt with although nothing is sent, and why: REGISTRY_TRIES_OVERSIZE
  * or REGISTRY_TRIES_VIEWS. It is counted. */
-void deliver_unsent(struct deliver *d, uint8_t shard, const struct subscriber_view *sub, uint64_t key, uint64_t revision,
-                    uint32_t why);
+void deliver_unsent(struct deliver *d, uint8_t shard, const struct subscriber_view *sub,
+                    uint64_t key, uint64_t revision, uint32_t why);
 /* Sends the batch. Returns false when the socket takes no more; deliver->blocked says what is
  * waited for. */
 bool deliver_flush(struct deliver *d);

@@ -38,11 +38,12 @@ void drain_reload(struct drain *drain)
 }
 
 /* Takes one service of the shard, or notes when there may be one. */
-static bool take_from_shard(struct drain *drain, unsigned shard, uint64_t now_ms, struct changed_service *changed_r)
+static bool take_from_shard(struct drain *drain, unsigned shard, uint64_t now_ms,
+                            struct changed_service *changed_r)
 {
 	uint64_t wait_ms = UINT64_MAX;
-	int ret =
-	        registry_take_changed(drain->reg, shard, QUEUE_PUSHER, now_ms, drain->config->push_delay_ms, changed_r, &wait_ms);
+	int ret = registry_take_changed(drain->reg, shard, QUEUE_PUSHER, now_ms,
+	                                drain->config->push_delay_ms, changed_r, &wait_ms);
 
 	ROSTER_ASSERT(shard < SHARDS && (drain->dirty >> shard & 1) != 0);
 	if (ret > 0)

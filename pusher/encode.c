@@ -78,7 +78,7 @@ void encoder_forget(struct encoder *encoder)
 	trim_buf(&encoder->escaped);
 }
 
-/* ---- packing --------------------------------------------------------------------- */
+/* ---- packing --------------------------------------------------------------------------------- */
 
 /* Finds out whether it is worth while to pack the text. ERR_TOO_BIG: the whole would be too long,
  * or take too long. A text that repeats what stands more than a piece before seems longer than it
@@ -115,14 +115,15 @@ static int pack_packet(struct encoder *encoder, bool fast, struct str *bytes_r)
 	if (ret < 0)
 		return ret;
 	buf_reset(&encoder->packed);
-	ret = gzip_pack(small ? encoder->packers->small : encoder->packers->fast, text.p, text.n, &encoder->packed);
+	ret = gzip_pack(small ? encoder->packers->small : encoder->packers->fast, text.p, text.n,
+	                &encoder->packed);
 	*bytes_r = buf_view(&encoder->packed);
 	return ret;
 }
 
 /* D consists of `escaped`, which stands there as it is sent, and of data, which is escaped here. */
-static int finish_packet(struct encoder *encoder, struct str escaped, struct str data, uint64_t key, bool fast,
-                         struct str *bytes_r)
+static int finish_packet(struct encoder *encoder, struct str escaped, struct str data, uint64_t key,
+                         bool fast, struct str *bytes_r)
 {
 	struct buf *packet = &encoder->packet;
 	int ret = 0;
@@ -146,14 +147,15 @@ static int finish_packet(struct encoder *encoder, struct str escaped, struct str
 	return ret;
 }
 
-int encode_packet(struct encoder *encoder, struct str data, uint64_t key, bool fast, struct str *bytes_r)
+int encode_packet(struct encoder *encoder, struct str data, uint64_t key, bool fast,
+                  struct str *bytes_r)
 {
 	if (data.n > ENCODE_TEXT_MAX)
 		return ERR_TOO_BIG;
 	return finish_packet(encoder, STR(""), data, key, fast, bytes_r);
 }
 
-/* ---- hosts ----------------------------------------------------------------------- */
+/* ---- hosts ----------------------------------------------------------------------------------- */
 
 /* Escapes in pieces with pauses between; the unescaped text is not needed afterwards. */
 static int escape_hosts(struct encoder *encoder)
@@ -174,29 +176,34 @@ static int escape_hosts(struct encoder *encoder)
 	return ret;
 }
 
-static int render_hosts(struct encoder *encoder, const struct encode_job *job, struct encode_checksum *checksum_r)
+static int render_hosts(struct encoder *encoder, const struct encode_job *job,
+                        struct encode_checksum *checksum_r)
 {
 	struct list_query query = { .grouped = job->grouped, .most = ENCODE_TEXT_MAX };
 	int ret;
 
 	buf_reset(&encoder->hosts);
 	buf_reset(&encoder->escaped);
-	ret = list_hosts_picked(job->view, &encoder->pick, &query, &encoder->hosts, &encoder->shape, NULL);
+	ret = list_hosts_picked(job->view, &encoder->pick, &query, &encoder->hosts, &encoder->shape,
+	                        NULL);
 	if (ret == 0 && !encoder->shape.empty)
 		ret = escape_hosts(encoder);
 	if (ret == 0)
-		ret = list_shape_checksum(job->view, &encoder->shape, &checksum_r->fresh, checksum_r->md5);
+		ret = list_shape_checksum(job->view, &encoder->shape, &checksum_r->fresh,
+		                          checksum_r->md5);
 	return ret == 0 && buf_failed(&encoder->escaped) ? ERR_NOMEM : ret;
 }
 
 /* Puts the hosts into encoder->escaped and ->shape, unless they stand there from the call
  * before. */
-static int hosts_for(struct encoder *encoder, const struct encode_job *job, struct encode_checksum *checksum_r)
+static int hosts_for(struct encoder *encoder, const struct encode_job *job,
+                     struct encode_checksum *checksum_r)
 {
 	struct pick pick;
 	int ret = pick_make(&pick, job->view, job->clusters);
 
-	if (ret == 0 && encoder->known && encoder->grouped == job->grouped && pick_same(&pick, &encoder->pick)) {
+	if (ret == 0 && encoder->known && encoder->grouped == job->grouped &&
+	    pick_same(&pick, &encoder->pick)) {
 		pick_free(&pick);
 		return encoder->fate;
 	}
@@ -210,10 +217,10 @@ static int hosts_for(struct encoder *encoder, const struct encode_job *job, stru
 	return ret;
 }
 
-/* ---- D --------------------------------------------------------------------------- */
+/* ---- D --------------------------------------------------------------------------------------- */
 
-static int write_known(struct encoder *encoder, const struct encode_job *job, struct list_fields *fields,
-                       struct encode_checksum *checksum_r)
+static int write_known(struct encoder *encoder, const struct encode_job *job,
+                       struct list_fields *fields, struct encode_checksum *checksum_r)
 {
 	struct list_query query = { .clusters = job->clusters, .grouped = job->grouped };
 	int ret = hosts_for(encoder, job, checksum_r);
@@ -224,7 +231,8 @@ static int write_known(struct encoder *encoder, const struct encode_job *job, st
 	metadata_json(&encoder->metadata, job->view->metadata);
 	fields->metadata_json = buf_view(&encoder->metadata);
 	ROSTER_ASSERT(encoder->known && encoder->fate == 0);
-	ROSTER_ASSERT(!encoder->shape.empty || encoder->escaped.len == 0); /* else the hosts would come twice */
+	ROSTER_ASSERT(!encoder->shape.empty ||
+	              encoder->escaped.len == 0); /* else the hosts would come twice */
 	if (encoder->shape.empty)
 		list_reply(&encoder->data, &query, &encoder->shape, STR(""), fields);
 	else
@@ -244,7 +252,8 @@ static void write_disabled(struct buf *b, const struct encode_job *job)
 	BUF_LIT(b, "}");
 }
 
-int encode_push(struct encoder *encoder, const struct encode_job *job, struct str *bytes_r, struct encode_checksum *checksum_r)
+int encode_push(struct encoder *encoder, const struct encode_job *job, struct str *bytes_r,
+                struct encode_checksum *checksum_r)
 {
 	struct list_fields fields = {
 		.name = job->name,
@@ -272,5 +281,6 @@ int encode_push(struct encoder *encoder, const struct encode_job *job, struct st
 		return ret;
 	if (buf_failed(&encoder->data))
 		return ERR_NOMEM;
-	return finish_packet(encoder, escaped, buf_view(&encoder->data), job->key, job->fast, bytes_r);
+	return finish_packet(encoder, escaped, buf_view(&encoder->data), job->key, job->fast,
+	                     bytes_r);
 }

@@ -59,9 +59,10 @@ struct encoder {
 };
 
 struct encode_job {
-	const struct service_view *view; /* when it says "not found", the four fields of an unknown service are sent */
-	struct str name;                 /* group@@service */
-	struct str clusters;             /* as the subscriber asked */
+	const struct service_view *
+	        view; /* when it says "not found", the four fields of an unknown service are sent */
+	struct str name;     /* group@@service */
+	struct str clusters; /* as the subscriber asked */
 	bool grouped;
 	bool fast; /* many wait: level 1 instead of 6 */
 	uint64_t cache_ms, wall_ms;
@@ -86,6 +87,7 @@ void encoder_forget(struct encoder *encoder);
 int encode_push(struct encoder *encoder, const struct encode_job *job, struct str *bytes_r,
                 struct encode_checksum *checksum_r) MUST_CHECK;
 /* Does the second half alone: the caller has D. */
-int encode_packet(struct encoder *encoder, struct str data, uint64_t key, bool fast, struct str *bytes_r) MUST_CHECK;
+int encode_packet(struct encoder *encoder, struct str data, uint64_t key, bool fast,
+                  struct str *bytes_r) MUST_CHECK;
 
 #endif

@@ -46,7 +46,8 @@ static uint32_t bucket_of_sub(const struct inflight *f, uint8_t shard, uint64_t 
 	return bucket_of_hash(f, XXH3_64bits_withSeed(&sub_id, sizeof sub_id, f->seed + shard));
 }
 
-static uint32_t bucket_of_key(const struct inflight *f, const uint8_t address[16], uint16_t port, uint64_t key)
+static uint32_t bucket_of_key(const struct inflight *f, const uint8_t address[16], uint16_t port,
+                              uint64_t key)
 {
 	uint8_t text[26];
 
@@ -86,14 +87,16 @@ static void unlink_sub(struct inflight *f, uint32_t i)
 }
 
 /* Returns the place that points to the entry of by_key with that key, or the end of its bucket. */
-static uint32_t *key_link(struct inflight *f, const uint8_t address[16], uint16_t port, uint64_t key)
+static uint32_t *key_link(struct inflight *f, const uint8_t address[16], uint16_t port,
+                          uint64_t key)
 {
 	uint32_t *link = &f->by_key[bucket_of_key(f, address, port, key)];
 
 	while (*link != NONE) {
 		const struct inflight_entry *entry = &f->entries[*link];
 
-		if (entry->key == key && entry->port == port && memcmp(entry->address, address, 16) == 0)
+		if (entry->key == key && entry->port == port &&
+		    memcmp(entry->address, address, 16) == 0)
 			break;
 		link = &f->entries[*link].next_key;
 	}
@@ -142,9 +145,12 @@ static void unlink_key(struct inflight *f, uint32_t i)
 /* Divides the next bucket of either table. */
 static void split_bucket(struct inflight *f)
 {
-	uint32_t from = split_next(f->buckets), to = f->buckets++, sub = f->by_sub[from], key = f->by_key[from], next;
+	uint32_t from = split_next(f->buckets), to = f->buckets++, sub = f->by_sub[from],
+	         key = f->by_key[from], next;
 
-	ROSTER_ASSERT(to < f->capacity); /* the tables have as many buckets as there is room for entries */
+	ROSTER_ASSERT(
+	        to <
+	        f->capacity); /* the tables have as many buckets as there is room for entries */
 	f->by_sub[from] = f->by_sub[to] = f->by_key[from] = f->by_key[to] = NONE;
 	for (; sub != NONE; sub = next) {
 		next = f->entries[sub].next_sub;
@@ -152,7 +158,8 @@ static void split_bucket(struct inflight *f)
 	}
 	for (; key != NONE; key = next) {
 		const struct inflight_entry *entry = &f->entries[key];
-		uint32_t *bucket = &f->by_key[bucket_of_key(f, entry->address, entry->port, entry->key)];
+		uint32_t *bucket =
+		        &f->by_key[bucket_of_key(f, entry->address, entry->port, entry->key)];
 
 		next = entry->next_key;
 		f->entries[key].next_key = *bucket;
@@ -183,7 +190,8 @@ static void list_prepend(struct inflight *f, unsigned number, uint32_t i)
 	struct list *list = &f->lists[number];
 	struct inflight_entry *entry = &f->entries[i];
 
-	ROSTER_ASSERT(entry->list == LIST_NONE && number < LIST_WHEEL); /* the wheel's are counted */
+	ROSTER_ASSERT(entry->list == LIST_NONE &&
+	              number < LIST_WHEEL); /* the wheel's are counted */
 	entry->list = (uint16_t)number;
 	entry->prev = NONE;
 	entry->next = list->first;
@@ -201,7 +209,8 @@ static void list_leave(struct inflight *f, uint32_t i)
 
 	if (entry->list == LIST_NONE)
 		return;
-	ROSTER_ASSERT((entry->prev == NONE) == (list->first == i) && (entry->next == NONE) == (list->last == i));
+	ROSTER_ASSERT((entry->prev == NONE) == (list->first == i) &&
+	              (entry->next == NONE) == (list->last == i));
 	if (entry->prev == NONE)
 		list->first = entry->next;
 	else
@@ -314,7 +323,8 @@ struct inflight_entry *inflight_find(struct inflight *f, uint8_t shard, uint64_t
 	return i == NONE ? NULL : &f->entries[i];
 }
 
-struct inflight_entry *inflight_match(struct inflight *f, const uint8_t address[16], uint16_t port, uint64_t key)
+struct inflight_entry *inflight_match(struct inflight *f, const uint8_t address[16], uint16_t port,
+                                      uint64_t key)
 {
 	uint32_t i = *key_link(f, address, port, key);
 
@@ -373,7 +383,9 @@ void inflight_wait(struct inflight *f, struct inflight_entry *entry)
 
 	list_leave(f, i);
 	last = f->lists[LIST_WAITING].last;
-	ROSTER_ASSERT(last == NONE || f->entries[last].sent_ms <= entry->sent_ms); /* or the first would not be the oldest */
+	ROSTER_ASSERT(last == NONE ||
+	              f->entries[last].sent_ms <=
+	                      entry->sent_ms); /* or the first would not be the oldest */
 	list_append(f, LIST_WAITING, i);
 }
 
@@ -385,7 +397,8 @@ void inflight_wait_first(struct inflight *f, struct inflight_entry *entry)
 	list_prepend(f, LIST_WAITING, i);
 }
 
-void inflight_delay(struct inflight *f, struct inflight_entry *entry, uint64_t now_ms, uint64_t due_ms)
+void inflight_delay(struct inflight *f, struct inflight_entry *entry, uint64_t now_ms,
+                    uint64_t due_ms)
 {
 	uint32_t i = index_of(f, entry);
 	uint64_t tick = (due_ms + WHEEL_MS - 1) / WHEEL_MS;

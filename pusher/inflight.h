@@ -54,9 +54,11 @@ void inflight_trim(struct inflight *inflight);
 
 struct inflight_entry *inflight_find(struct inflight *inflight, uint8_t shard, uint64_t sub_id);
 /* An entry that an ACK from there with that key would clear; NULL when there is none. */
-struct inflight_entry *inflight_match(struct inflight *inflight, const uint8_t address[16], uint16_t port, uint64_t key);
+struct inflight_entry *inflight_match(struct inflight *inflight, const uint8_t address[16],
+                                      uint16_t port, uint64_t key);
 /* The next one that the same ACK would clear; to be asked for before the entry is removed. */
-struct inflight_entry *inflight_match_next(struct inflight *inflight, const struct inflight_entry *entry);
+struct inflight_entry *inflight_match_next(struct inflight *inflight,
+                                           const struct inflight_entry *entry);
 
 /* Enters a copy of the public fields, which is in no list yet. Room must have been reserved, and
  * the subscriber must have no entry. */
@@ -69,7 +71,8 @@ void inflight_wait(struct inflight *inflight, struct inflight_entry *entry);
 /* The entry goes to the front of them: its wait is over already. */
 void inflight_wait_first(struct inflight *inflight, struct inflight_entry *entry);
 /* The entry goes into the wheel; due_ms is INFLIGHT_DELAY_MAX_MS ahead at most. */
-void inflight_delay(struct inflight *inflight, struct inflight_entry *entry, uint64_t now_ms, uint64_t due_ms);
+void inflight_delay(struct inflight *inflight, struct inflight_entry *entry, uint64_t now_ms,
+                    uint64_t due_ms);
 /* The entry leaves every list and is still found: its datagram is about to be sent. */
 void inflight_hold(struct inflight *inflight, struct inflight_entry *entry);
 

@@ -34,7 +34,7 @@ struct pusher {
 	ev_timer due, deaf;
 };
 
-/* ---- running ---------------------------------------------------------------------- */
+/* ---- running --------------------------------------------------------------------------------- */
 
 static void set_due(struct pusher *pusher, double seconds)
 {
@@ -132,7 +132,7 @@ static void on_acks(struct ev_loop *loop, ev_io *io, int events)
 	schedule_receive(&pusher->schedule);
 }
 
-/* ---- what the loop calls (child.h) ------------------------------------------------ */
+/* ---- what the loop calls (child.h) ----------------------------------------------------------- */
 
 static void pusher_begin(void *role)
 {
@@ -162,7 +162,7 @@ static unsigned pusher_unfinished(const void *role)
 	return schedule->rounds.count + schedule->deliver.out_count;
 }
 
-/* ---- life ------------------------------------------------------------------------- */
+/* ---- life ------------------------------------------------------------------------------------ */
 
 static void watch_sources(struct pusher *pusher)
 {
@@ -173,7 +173,8 @@ static void watch_sources(struct pusher *pusher)
 	ev_io_init(&pusher->writable, on_push_writable, proc->udp_fd, EV_WRITE);
 	ev_timer_init(&pusher->due, on_due, 0., 0.);
 	ev_timer_init(&pusher->deaf, on_deaf_over, 0., 0.);
-	pusher->wake.data = pusher->acks.data = pusher->writable.data = pusher->due.data = pusher->deaf.data = pusher;
+	pusher->wake.data = pusher->acks.data = pusher->writable.data = pusher->due.data =
+	        pusher->deaf.data = pusher;
 	ev_io_start(pusher->loop, &pusher->wake);
 	ev_io_start(pusher->loop, &pusher->acks);
 }
@@ -187,7 +188,8 @@ static int pusher_init(void *role, struct ev_loop *loop)
 
 	pusher->loop = loop;
 	registry_init(&pusher->registry, proc->seg);
-	ret = schedule_init(&pusher->schedule, &pusher->registry, &proc->config, proc->udp_fd, overflow);
+	ret = schedule_init(&pusher->schedule, &pusher->registry, &proc->config, proc->udp_fd,
+	                    overflow);
 	if (ret < 0)
 		return ret;
 	watch_sources(pusher);
@@ -214,7 +216,8 @@ static const struct child_hooks pusher_hooks = {
 
 int pusher_main(struct process *proc)
 {
-	static struct pusher pusher; /* too large for a stack; most of its tables are never touched (schedule.h) */
+	static struct pusher
+	        pusher; /* too large for a stack; most of its tables are never touched (schedule.h) */
 
 	pusher.proc = proc;
 	return child_run(proc, &pusher_hooks, &pusher);

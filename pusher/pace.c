@@ -95,7 +95,8 @@ void pace_trim(struct pace *pace, uint64_t now_us)
 }
 
 /* The clock of a socket, or without a port that of the whole address. */
-static struct clock_slot *clock_of(struct pace *pace, const uint8_t address[16], const uint16_t *port)
+static struct clock_slot *clock_of(struct pace *pace, const uint8_t address[16],
+                                   const uint16_t *port)
 {
 	uint8_t text[18];
 	uint64_t hash;
@@ -107,7 +108,8 @@ static struct clock_slot *clock_of(struct pace *pace, const uint8_t address[16],
 	hash = XXH3_64bits_withSeed(text, port != NULL ? 18 : 16, pace->seed) | 1;
 	slot = find_clock(pace->slots, pace->size, hash);
 	if (slot->hash == 0) {
-		ROSTER_ASSERT(pace->used + 1 < pace->size); /* without free places a search would not end */
+		ROSTER_ASSERT(pace->used + 1 <
+		              pace->size); /* without free places a search would not end */
 		slot->hash = hash;
 		slot->next_ns = 0;
 		pace->used++;
@@ -142,8 +144,8 @@ static void advance_clock(struct clock_slot *slot, uint64_t rate, uint64_t now_n
 		slot->next_ns += 1000000000ULL / rate;
 }
 
-uint32_t pace_reserve(struct pace *pace, const struct pace_rates *rates, const uint8_t address[16], uint16_t port,
-                      uint64_t now_us, uint32_t max_ms)
+uint32_t pace_reserve(struct pace *pace, const struct pace_rates *rates, const uint8_t address[16],
+                      uint16_t port, uint64_t now_us, uint32_t max_ms)
 {
 	uint64_t now_ns = now_us * 1000, socket_ns, address_ns, wait_ms;
 	struct clock_slot *one, *all;

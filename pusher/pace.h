@@ -27,8 +27,8 @@ int pace_new(uint64_t seed, struct pace **pace_r) MUST_CHECK;
 void pace_free(struct pace **pace);
 /* Returns how many ms to wait before the datagram is sent; 0: it may leave now. PACE_REFUSED: that
  * would be longer than max_ms, or there is no memory, and nothing is reserved. */
-uint32_t pace_reserve(struct pace *pace, const struct pace_rates *rates, const uint8_t address[16], uint16_t port,
-                      uint64_t now_us, uint32_t max_ms);
+uint32_t pace_reserve(struct pace *pace, const struct pace_rates *rates, const uint8_t address[16],
+                      uint16_t port, uint64_t now_us, uint32_t max_ms);
 /* Gives the memory of a large burst back once every destination is at rest. */
 void pace_trim(struct pace *pace, uint64_t now_us);
 

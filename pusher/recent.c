@@ -37,7 +37,8 @@ void recent_free(struct recent **recent)
 	*recent = NULL;
 }
 
-static uint64_t fingerprint(const struct recent *recent, const uint8_t address[16], uint16_t port, uint64_t key)
+static uint64_t fingerprint(const struct recent *recent, const uint8_t address[16], uint16_t port,
+                            uint64_t key)
 {
 	uint8_t text[26];
 
@@ -57,7 +58,8 @@ static unsigned way_of(const uint64_t *bucket, uint64_t print)
 	return i;
 }
 
-void recent_add(struct recent *recent, const uint8_t address[16], uint16_t port, uint64_t key, bool acked)
+void recent_add(struct recent *recent, const uint8_t address[16], uint16_t port, uint64_t key,
+                bool acked)
 {
 	uint64_t print = fingerprint(recent, address, port, key);
 	uint64_t *bucket = recent->slots[print >> 32 & (BUCKETS - 1)];
@@ -72,7 +74,8 @@ void recent_add(struct recent *recent, const uint8_t address[16], uint16_t port,
 	bucket[0] = print | USED | (acked ? ACKED : 0);
 }
 
-enum recent_fate recent_find(const struct recent *recent, const uint8_t address[16], uint16_t port, uint64_t key)
+enum recent_fate recent_find(const struct recent *recent, const uint8_t address[16], uint16_t port,
+                             uint64_t key)
 {
 	uint64_t print = fingerprint(recent, address, port, key);
 	const uint64_t *bucket = recent->slots[print >> 32 & (BUCKETS - 1)];

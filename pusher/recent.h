@@ -31,7 +31,9 @@ enum recent_fate {
 int recent_new(uint64_t seed, struct recent **recent_r) MUST_CHECK;
 void recent_free(struct recent **recent);
 /* key: lastRefTime. A delivery that was acknowledged once stays so. */
-void recent_add(struct recent *recent, const uint8_t address[16], uint16_t port, uint64_t key, bool acked);
-enum recent_fate recent_find(const struct recent *recent, const uint8_t address[16], uint16_t port, uint64_t key);
+void recent_add(struct recent *recent, const uint8_t address[16], uint16_t port, uint64_t key,
+                bool acked);
+enum recent_fate recent_find(const struct recent *recent, const uint8_t address[16], uint16_t port,
+                             uint64_t key);
 
 #endif

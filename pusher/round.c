@@ -21,7 +21,8 @@
 /* A view larger than this is given back after its round. */
 #define KEEP_INSTANCES 4096U
 
-int round_tools_init(struct round_tools *tools, struct registry *reg, struct deliver *deliver, const struct config *config)
+int round_tools_init(struct round_tools *tools, struct registry *reg, struct deliver *deliver,
+                     const struct config *config)
 {
 	*tools = (struct round_tools){
 		.reg = reg,
@@ -64,7 +65,7 @@ void round_free(struct round **round_p)
 	free(round);
 }
 
-/* ---- views ----------------------------------------------------------------------- */
+/* ---- views ----------------------------------------------------------------------------------- */
 
 static bool is_grouped(const struct subscriber_view *sub)
 {
@@ -86,12 +87,14 @@ static void store_checksum(struct round *round, const struct encode_checksum *ch
 	memcpy(view->checksum, checksum->md5, sizeof view->checksum);
 	view->has_checksum = true;
 	/* It is a shortcut for other readers: if it is not stored, they compute it themselves. */
-	if (!view->loose && registry_store_checksum(round->tools->reg, &key, view->stamp.id, view->content, checksum->md5) < 0)
+	if (!view->loose && registry_store_checksum(round->tools->reg, &key, view->stamp.id,
+	                                            view->content, checksum->md5) < 0)
 		log_debug("op=store-checksum result=refused");
 }
 
 /* Returns 0 with a datagram of NULL when no datagram can hold the view. */
-static int encode_view(struct round *round, struct str clusters, bool grouped, struct datagram **datagram_r)
+static int encode_view(struct round *round, struct str clusters, bool grouped,
+                       struct datagram **datagram_r)
 {
 	struct round_tools *tools = round->tools;
 	struct encode_job job = {
@@ -146,8 +149,9 @@ static int make_view(struct round *round, const struct view_wish *wish, struct p
 /* Finds out what the subscriber asks for and whether a view of it may be made. A source that has
  * used up its share is refused first, before its text is matched with the clusters, which takes
  * time. */
-static int make_wish(struct round *round, const struct subscriber_view *sub, const struct views_limits *limits,
-                     struct view_wish *wish_r, enum views_refusal *why_r)
+static int make_wish(struct round *round, const struct subscriber_view *sub,
+                     const struct views_limits *limits, struct view_wish *wish_r,
+                     enum views_refusal *why_r)
 {
 	struct views *views = &round->views;
 	struct pick pick;
@@ -159,7 +163,8 @@ static int make_wish(struct round *round, const struct subscriber_view *sub, con
 		.source = source_hash(views->seed, sub->source),
 	};
 	wish_r->one = sub->clusters_len == 0 || pick_is_one(&round->view, wish_r->clusters);
-	*why_r = !wish_r->one && views_source_is_full(views, limits, wish_r->source) ? VIEWS_SOURCE : VIEWS_OK;
+	*why_r = !wish_r->one && views_source_is_full(views, limits, wish_r->source) ? VIEWS_SOURCE
+	                                                                             : VIEWS_OK;
 	if (wish_r->one)
 		*why_r = views_may_add(views, limits, wish_r);
 	if (wish_r->one || *why_r != VIEWS_OK)
@@ -173,7 +178,8 @@ static int make_wish(struct round *round, const struct subscriber_view *sub, con
 	return ret;
 }
 
-static void log_refused(struct round *round, const struct subscriber_view *sub, enum views_refusal why)
+static void log_refused(struct round *round, const struct subscriber_view *sub,
+                        enum views_refusal why)
 {
 	struct round_tools *tools = round->tools;
 	const struct {
@@ -189,28 +195,32 @@ static void log_refused(struct round *round, const struct subscriber_view *sub, 
 	ROSTER_ASSERT(why > VIEWS_OK && why <= VIEWS_TOO_LONG);
 	if (round->refused++ > 0 || !log_may(&tools->log, clock_mono_ms(), NULL))
 		return;
-	log_warning("op=push-views result=refused limit=%s most=%" PRIu64 " service=%s source=%s", rows[why].limit,
-	            rows[why].most, log_quote(name_copy_key(&round->name).name, name, sizeof(name)),
+	log_warning("op=push-views result=refused limit=%s most=%" PRIu64 " service=%s source=%s",
+	            rows[why].limit, rows[why].most,
+	            log_quote(name_copy_key(&round->name).name, name, sizeof(name)),
 	            address_text(sub->source, text));
 }
 
-/* ---- subscribers ------------------------------------------------------------------ */
+/* ---- subscribers ----------------------------------------------------------------------------- */
 
 /* The Go client cuts what is longer, and would throw it away. */
 static bool fits(const struct subscriber_view *sub, const struct push_view *view)
 {
-	return view->datagram != NULL && (sub->agent_kind != AGENT_GO || view->datagram->len <= ENCODE_BYTES_GO);
+	return view->datagram != NULL &&
+	       (sub->agent_kind != AGENT_GO || view->datagram->len <= ENCODE_BYTES_GO);
 }
 
 bool round_owes(const struct subscriber_view *sub, uint64_t changed)
 {
-	return (sub->flags & SUBSCRIBER_PUSH) != 0 && (sub->sent_revision < changed || deliver_resend_owed(sub));
+	return (sub->flags & SUBSCRIBER_PUSH) != 0 &&
+	       (sub->sent_revision < changed || deliver_resend_owed(sub));
 }
 
 /* Returns which try a push to the subscriber would be; 0 when nothing is to be sent to it. */
 static uint8_t try_for(struct round *round, const struct subscriber_view *sub, bool zombie)
 {
-	const struct inflight_entry *entry = inflight_find(round->tools->deliver->inflight, round->shard, sub->id);
+	const struct inflight_entry *entry =
+	        inflight_find(round->tools->deliver->inflight, round->shard, sub->id);
 
 	if (entry != NULL && (entry->revision >= round->changed || zombie))
 		return 0;
@@ -225,24 +235,30 @@ static uint8_t try_for(struct round *round, const struct subscriber_view *sub, b
 /* The switch pushEnabled also holds for those that subscribed before it was turned off. */
 static bool may_push(const struct round *round, const struct subscriber_view *sub)
 {
-	return (sub->flags & SUBSCRIBER_PUSH) != 0 && __atomic_load_n(&round->tools->switches->push, __ATOMIC_RELAXED) != 0;
+	return (sub->flags & SUBSCRIBER_PUSH) != 0 &&
+	       __atomic_load_n(&round->tools->switches->push, __ATOMIC_RELAXED) != 0;
 }
 
-static void leave_out_subscriber(struct round *round, const struct subscriber_view *sub, uint32_t why)
+static void leave_out_subscriber(struct round *round, const struct subscriber_view *sub,
+                                 uint32_t why)
 {
-	deliver_unsent(round->tools->deliver, round->shard, sub, stamp_next(round->tools->reg->seg), round->changed, why);
+	deliver_unsent(round->tools->deliver, round->shard, sub, stamp_next(round->tools->reg->seg),
+	               round->changed, why);
 }
 
-static void refuse_view(struct round *round, const struct subscriber_view *sub, enum views_refusal why)
+static void refuse_view(struct round *round, const struct subscriber_view *sub,
+                        enum views_refusal why)
 {
 	log_refused(round, sub, why);
 	leave_out_subscriber(round, sub, REGISTRY_TRIES_VIEWS);
 }
 
-static void send_view(struct round *round, const struct subscriber_view *sub, const struct push_view *view, uint8_t tries)
+static void send_view(struct round *round, const struct subscriber_view *sub,
+                      const struct push_view *view, uint8_t tries)
 {
 	if (fits(sub, view))
-		deliver_push(round->tools->deliver, round->shard, sub, view->datagram, round->changed, tries);
+		deliver_push(round->tools->deliver, round->shard, sub, view->datagram,
+		             round->changed, tries);
 	else
 		leave_out_subscriber(round, sub, REGISTRY_TRIES_OVERSIZE);
 }
@@ -259,7 +275,8 @@ static void fail_view(struct round *round, int err)
  * subscriber is to be read again. */
 static bool send_to(struct round *round, const struct subscriber_view *sub, uint8_t tries)
 {
-	struct views_limits limits = { round->tools->config->push_views, round->tools->config->push_views_source };
+	struct views_limits limits = { round->tools->config->push_views,
+		                       round->tools->config->push_views_source };
 	uint64_t slices = round->slices;
 	enum views_refusal why;
 	struct view_wish wish;
@@ -301,20 +318,23 @@ static bool consider_subscriber(struct round *round, const struct subscriber_vie
 	return true;
 }
 
-/* ---- the round -------------------------------------------------------------------- */
+/* ---- the round ------------------------------------------------------------------------------- */
 
 static void drop_zombies(struct round *round)
 {
-	zombies_drop(&round->zombies, round->tools->reg, round->shard, round->tools->config->push_subscriber_life_ms);
+	zombies_drop(&round->zombies, round->tools->reg, round->shard,
+	             round->tools->config->push_subscriber_life_ms);
 }
 
 /* Sets the cursor back to those who come after `last`, or to where it was at `begin` when nobody
  * was dealt with. */
-static void read_again(struct round *round, const struct audience_cursor *begin, const struct subscriber_view *last)
+static void read_again(struct round *round, const struct audience_cursor *begin,
+                       const struct subscriber_view *last)
 {
 	round->cursor = *begin;
 	if (last != NULL)
-		round->cursor = (struct audience_cursor){ .at = { .off = last->off, .id = last->id } };
+		round->cursor =
+		        (struct audience_cursor){ .at = { .off = last->off, .id = last->id } };
 }
 
 /* Considers each subscriber by what was read after the last pause; after another one the rest of
@@ -345,7 +365,8 @@ static int visit_batch(struct round *round)
 {
 	struct service_key key = name_copy_key(&round->name);
 	struct audience_cursor begin = round->cursor;
-	int n = registry_subscribers(round->tools->reg, &key, &round->cursor, round->batch, ROUND_BATCH);
+	int n = registry_subscribers(round->tools->reg, &key, &round->cursor, round->batch,
+	                             ROUND_BATCH);
 
 	drop_zombies(round);
 	if (n < 0) {
@@ -399,7 +420,8 @@ static void observe(const struct round *round)
 	uint64_t now_ms = clock_mono_ms(), due_ms = round->due_ms;
 
 	if (!round->owed && round->subscribers > 0)
-		metric_observe(METRIC_TIME_PUSH_SEND, now_ms > due_ms ? (now_ms - due_ms) * 1000 : 0);
+		metric_observe(METRIC_TIME_PUSH_SEND,
+		               now_ms > due_ms ? (now_ms - due_ms) * 1000 : 0);
 }
 
 static int push_all(struct round *round)
@@ -409,7 +431,8 @@ static int push_all(struct round *round)
 
 	if (ret < 0) {
 		if (ret != ERR_GONE)
-			log_warning("op=push-round shard=%u err=\"%s\"", round->shard, err_str(ret));
+			log_warning("op=push-round shard=%u err=\"%s\"", round->shard,
+			            err_str(ret));
 		return ret;
 	}
 	if (round->owed && !round->view.stamp.found)

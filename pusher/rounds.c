@@ -7,13 +7,14 @@
 
 #include "shared/base/assert.h"
 
-int rounds_init(struct rounds *rounds, struct registry *reg, struct deliver *deliver, const struct config *config)
+int rounds_init(struct rounds *rounds, struct registry *reg, struct deliver *deliver,
+                const struct config *config)
 {
 	rounds->slice_us = ROUND_SLICE_US;
 	return round_tools_init(&rounds->tools, reg, deliver, config);
 }
 
-/* ---- places ---------------------------------------------------------------------- */
+/* ---- places ---------------------------------------------------------------------------------- */
 
 static void keep_spare_round(struct rounds *rounds, struct round *round)
 {
@@ -89,7 +90,8 @@ bool rounds_have_room_for_owed(const struct rounds *rounds)
 
 static bool has_place_for(const struct rounds *rounds, uint64_t cost_us)
 {
-	if (rounds->count == ROUNDS_MOST || rounds->count - count_owed(rounds) >= ROUNDS_MOST - ROUNDS_FOR_OWED)
+	if (rounds->count == ROUNDS_MOST ||
+	    rounds->count - count_owed(rounds) >= ROUNDS_MOST - ROUNDS_FOR_OWED)
 		return false;
 	return cost_us <= ROUNDS_DEAR_US || count_dear(rounds) < ROUNDS_MOST / 2;
 }
@@ -113,7 +115,7 @@ static void ask_to_leave(struct rounds *rounds, uint64_t cost_us)
 		costliest->leaving = true;
 }
 
-/* ---- beginning ------------------------------------------------------------------- */
+/* ---- beginning ------------------------------------------------------------------------------- */
 
 static void begin_in_place(struct rounds *rounds, const struct round_start *start, uint64_t hash)
 {
@@ -167,7 +169,8 @@ bool rounds_have_room(const struct rounds *rounds)
 {
 	const struct waiting *waiting = &rounds->waiting;
 
-	return waiting->count < WAITING_MOST || waiting->list[waiting_dearest(waiting)].cost_us > ROUNDS_DEAR_US;
+	return waiting->count < WAITING_MOST ||
+	       waiting->list[waiting_dearest(waiting)].cost_us > ROUNDS_DEAR_US;
 }
 
 /* If too many wait, the dearest is left to a tour: the new one, or one that waits and costs
@@ -208,7 +211,8 @@ static void begin_after(struct rounds_place *place, const struct round_start *st
  * that. */
 static void begin_owed_now(struct rounds *rounds, const struct round_start *start, uint64_t hash)
 {
-	if (place_of_service(rounds, hash) != NULL || waiting_find(&rounds->waiting, hash) != WAITING_NONE)
+	if (place_of_service(rounds, hash) != NULL ||
+	    waiting_find(&rounds->waiting, hash) != WAITING_NONE)
 		deliver_owe(rounds->tools.deliver, start->shard);
 	else
 		begin_in_place(rounds, start, hash);
@@ -231,7 +235,7 @@ void rounds_begin(struct rounds *rounds, const struct round_start *start)
 	fill_round_places(rounds);
 }
 
-/* ---- turns ----------------------------------------------------------------------- */
+/* ---- turns ----------------------------------------------------------------------------------- */
 
 /* Rounds that still wait for memory have no copy yet and do not count; without any, one may go
  * on. */
@@ -264,7 +268,8 @@ static bool have_views_room(const struct rounds *rounds, const struct round *rou
 static bool round_may_go_on(const struct rounds *rounds, struct round *round)
 {
 	if (round->waiting)
-		round->waiting = !(round->full ? have_views_room(rounds, round) : have_instances_room(rounds, round));
+		round->waiting = !(round->full ? have_views_room(rounds, round)
+		                               : have_instances_room(rounds, round));
 	return !round->waiting;
 }
 

@@ -72,7 +72,8 @@ struct rounds {
 };
 
 /* *rounds is zero before, as the whole schedule is (schedule.h). */
-int rounds_init(struct rounds *rounds, struct registry *reg, struct deliver *deliver, const struct config *config) MUST_CHECK;
+int rounds_init(struct rounds *rounds, struct registry *reg, struct deliver *deliver,
+                const struct config *config) MUST_CHECK;
 /* Ends all rounds where they are. */
 void rounds_free(struct rounds *rounds);
 

@@ -22,7 +22,8 @@ static uint64_t next_sweep(const struct schedule *s)
 	return clock_mono_ms() + (ms < SCHEDULE_SWEEP_MS ? ms : SCHEDULE_SWEEP_MS);
 }
 
-int schedule_init(struct schedule *s, struct registry *reg, const struct config *config, int udp_fd, uint32_t overflow)
+int schedule_init(struct schedule *s, struct registry *reg, const struct config *config, int udp_fd,
+                  uint32_t overflow)
 {
 	int ret;
 
@@ -71,7 +72,8 @@ static void read_acks(struct schedule *s)
 
 static void recover_step(struct schedule *s)
 {
-	ROSTER_ASSERT(s->rounds.count == 0 && s->deliver.out_count == 0); /* nothing is sent before */
+	ROSTER_ASSERT(s->rounds.count == 0 &&
+	              s->deliver.out_count == 0); /* nothing is sent before */
 	s->kind = "recover";
 	tour_recover(&s->tour);
 	s->recovering = s->tour.active;
@@ -87,7 +89,7 @@ static void recover_step(struct schedule *s)
 	read_acks(s);
 }
 
-/* ---- what is to do --------------------------------------------------------------- */
+/* ---- what is to do --------------------------------------------------------------------------- */
 
 static bool take_changed(struct schedule *s)
 {
@@ -270,8 +272,8 @@ static uint64_t earlier(uint64_t a, uint64_t b)
 uint64_t schedule_wait(const struct schedule *s)
 {
 	uint64_t now_ms = clock_mono_ms();
-	uint64_t at_ms =
-	        earlier(earlier(drain_due(&s->drain), deliver_next(&s->deliver)), earlier(s->sweep_at_ms, s->owed_at_ms));
+	uint64_t at_ms = earlier(earlier(drain_due(&s->drain), deliver_next(&s->deliver)),
+	                         earlier(s->sweep_at_ms, s->owed_at_ms));
 
 	if (s->recovering)
 		return 0;

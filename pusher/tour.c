@@ -94,14 +94,16 @@ static bool needs_round(const struct tour *tour, const struct subscriber_view *s
 	uint64_t changed = tour->audience.service_changed;
 	const struct inflight_entry *entry;
 
-	if (!tour->owed || changed == 0 || !round_owes(sub, changed) || (zombie && !deliver_resend_owed(sub)))
+	if (!tour->owed || changed == 0 || !round_owes(sub, changed) ||
+	    (zombie && !deliver_resend_owed(sub)))
 		return false;
 	entry = inflight_find(tour->deliver->inflight, (uint8_t)tour->shard, sub->id);
 	return entry == NULL || entry->revision < changed;
 }
 
 /* Returns true when a round was begun, which looks at the whole audience itself. */
-static bool visit_subscriber(struct tour *tour, const struct subscriber_view *sub, uint64_t health_ms)
+static bool visit_subscriber(struct tour *tour, const struct subscriber_view *sub,
+                             uint64_t health_ms)
 {
 	bool zombie = zombies_is_one(sub, health_ms, tour->config->push_subscriber_life_ms);
 
@@ -142,17 +144,20 @@ void tour_step(struct tour *tour)
 	/* The cursor is not used again after a round was begun, so nothing has to wait for the next
 	 * batch. */
 	if (i < n)
-		zombies_drop(&tour->zombies, tour->reg, tour->shard, tour->config->push_subscriber_life_ms);
+		zombies_drop(&tour->zombies, tour->reg, tour->shard,
+		             tour->config->push_subscriber_life_ms);
 	if (n == 0)
 		tour->inside = false;
 }
 
 static bool recoverable(const struct tour *tour, const struct subscriber_view *sub)
 {
-	if ((sub->flags & SUBSCRIBER_PUSH) == 0 || sub->push_key == 0 || sub->sent_revision <= sub->acked_revision)
+	if ((sub->flags & SUBSCRIBER_PUSH) == 0 || sub->push_key == 0 ||
+	    sub->sent_revision <= sub->acked_revision)
 		return false;
 	return sub->tries < 2 ||
-	       (sub->tries == 2 && clock_mono_ms() - sub->sent_at_ms < RECENT_WAITS * tour->config->push_ack_wait_ms);
+	       (sub->tries == 2 &&
+	        clock_mono_ms() - sub->sent_at_ms < RECENT_WAITS * tour->config->push_ack_wait_ms);
 }
 
 void tour_recover(struct tour *tour)

@@ -25,7 +25,8 @@ int udp_init(struct udp *udp, int fd, uint32_t overflow)
 
 static bool prepare_out(struct udp *udp, unsigned i, const struct udp_out *out)
 {
-	socklen_t len = address_to_sockaddr(out->address, out->port, udp->family, &udp->addresses[i]);
+	socklen_t len =
+	        address_to_sockaddr(out->address, out->port, udp->family, &udp->addresses[i]);
 
 	udp->vectors[i] = (struct iovec){ (void *)out->bytes.p, out->bytes.n };
 	udp->messages[i].msg_hdr = (struct msghdr){
@@ -53,7 +54,8 @@ static enum udp_result result_of(int error)
 	}
 }
 
-enum udp_result udp_send(struct udp *udp, const struct udp_out *out, unsigned count, unsigned *sent_r)
+enum udp_result udp_send(struct udp *udp, const struct udp_out *out, unsigned count,
+                         unsigned *sent_r)
 {
 	unsigned ready = 0;
 	int n;
@@ -63,7 +65,8 @@ enum udp_result udp_send(struct udp *udp, const struct udp_out *out, unsigned co
 	while (ready < count && prepare_out(udp, ready, &out[ready]))
 		ready++;
 	while (*sent_r < ready) {
-		n = sendmmsg(udp->fd, udp->messages + *sent_r, ready - *sent_r, MSG_DONTWAIT | MSG_NOSIGNAL);
+		n = sendmmsg(udp->fd, udp->messages + *sent_r, ready - *sent_r,
+		             MSG_DONTWAIT | MSG_NOSIGNAL);
 		if (n < 0)
 			return result_of(errno);
 		*sent_r += (unsigned)n;
@@ -81,7 +84,8 @@ static uint32_t overflow_of(struct msghdr *header, uint32_t before)
 	struct cmsghdr *control;
 	uint32_t total;
 
-	for (control = CMSG_FIRSTHDR(header); control != NULL; control = CMSG_NXTHDR(header, control)) {
+	for (control = CMSG_FIRSTHDR(header); control != NULL;
+	     control = CMSG_NXTHDR(header, control)) {
 		if (control->cmsg_level == SOL_SOCKET && control->cmsg_type == SO_RXQ_OVFL) {
 			memcpy(&total, CMSG_DATA(control), sizeof total);
 			return total;

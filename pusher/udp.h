@@ -41,18 +41,19 @@ struct udp {
 };
 
 enum udp_result {
-	UDP_SENT,     /* all */
-	UDP_FULL,     /* the buffer of the socket is full: go on when it is writable */
-	UDP_SHORT,    /* the kernel is out of buffers and does not tell when there are some */
+	UDP_SENT,  /* all */
+	UDP_FULL,  /* the buffer of the socket is full: go on when it is writable */
+	UDP_SHORT, /* the kernel is out of buffers and does not tell when there are some */
 	UDP_TOO_LONG, /* the first one that was not sent cannot be: it exceeds a limit of the path or the socket */
-	UDP_FAILED,   /* the first one that was not sent cannot be; errno says why */
+	UDP_FAILED, /* the first one that was not sent cannot be; errno says why */
 };
 
 /* *udp is zero before, as the whole schedule is (schedule.h). overflow: what the metric says
  * already, so that a restart counts nothing twice. */
 int udp_init(struct udp *udp, int fd, uint32_t overflow) MUST_CHECK;
 /* Sends at most UDP_BATCH datagrams in their order; *sent_r of them were handed to the kernel. */
-enum udp_result udp_send(struct udp *udp, const struct udp_out *out, unsigned count, unsigned *sent_r);
+enum udp_result udp_send(struct udp *udp, const struct udp_out *out, unsigned count,
+                         unsigned *sent_r);
 
 typedef void udp_receive_fn(void *arg, const uint8_t address[16], uint16_t port, struct str text);
 /* Hands out one batch at most. Returns how many datagrams were there; *lost_r is what the kernel

@@ -51,10 +51,13 @@ uint64_t views_pick(const struct views *views, const struct pick *pick, bool gro
 {
 	if (pick->count == 0)
 		return 0;
-	return XXH3_64bits_withSeed(pick->order, pick->count * sizeof(pick->order[0]), views->seed + grouped) | 1;
+	return XXH3_64bits_withSeed(pick->order, pick->count * sizeof(pick->order[0]),
+	                            views->seed + grouped) |
+	       1;
 }
 
-bool views_source_is_full(const struct views *views, const struct views_limits *limits, uint64_t source)
+bool views_source_is_full(const struct views *views, const struct views_limits *limits,
+                          uint64_t source)
 {
 	uint32_t n = 0;
 
@@ -85,7 +88,8 @@ static uint32_t texts_of(const struct views *views, uint64_t pick)
 	return n;
 }
 
-enum views_refusal views_may_add(const struct views *views, const struct views_limits *limits, const struct view_wish *wish)
+enum views_refusal views_may_add(const struct views *views, const struct views_limits *limits,
+                                 const struct view_wish *wish)
 {
 	if (wish->clusters.n == 0)
 		return VIEWS_OK;
@@ -134,13 +138,15 @@ static bool views_grow(struct views *views)
 	return true;
 }
 
-struct push_view *views_add(struct views *views, const struct view_wish *wish, struct datagram *datagram)
+struct push_view *views_add(struct views *views, const struct view_wish *wish,
+                            struct datagram *datagram)
 {
 	struct str clusters = wish->clusters;
 	struct push_view *view;
 	char *text;
 
-	if ((views->count == views->cap && !views_grow(views)) || (text = malloc(clusters.n + 1)) == NULL)
+	if ((views->count == views->cap && !views_grow(views)) ||
+	    (text = malloc(clusters.n + 1)) == NULL)
 		return NULL;
 	if (clusters.n > 0)
 		memcpy(text, clusters.p, clusters.n);

@@ -82,11 +82,14 @@ void views_clear(struct views *views, struct datagrams *datagrams);
 struct push_view *views_find(struct views *views, struct str clusters, bool grouped);
 /* Returns a number that stands for the clusters that are picked, and their order. */
 uint64_t views_pick(const struct views *views, const struct pick *pick, bool grouped);
-bool views_source_is_full(const struct views *views, const struct views_limits *limits, uint64_t source);
+bool views_source_is_full(const struct views *views, const struct views_limits *limits,
+                          uint64_t source);
 /* May a view be made of a text that has none? */
-enum views_refusal views_may_add(const struct views *views, const struct views_limits *limits, const struct view_wish *wish);
+enum views_refusal views_may_add(const struct views *views, const struct views_limits *limits,
+                                 const struct view_wish *wish);
 /* Takes the reference that the caller has on the datagram. NULL when there is no memory; then the
  * reference stays with the caller. */
-struct push_view *views_add(struct views *views, const struct view_wish *wish, struct datagram *datagram);
+struct push_view *views_add(struct views *views, const struct view_wish *wish,
+                            struct datagram *datagram);
 
 #endif

@@ -39,13 +39,15 @@ uint32_t waiting_dearest(const struct waiting *waiting)
 	uint32_t worst = WAITING_NONE;
 
 	for (uint32_t i = 0; i < waiting->count; i++) {
-		if (worst == WAITING_NONE || waiting->list[i].cost_us >= waiting->list[worst].cost_us)
+		if (worst == WAITING_NONE ||
+		    waiting->list[i].cost_us >= waiting->list[worst].cost_us)
 			worst = i;
 	}
 	return worst;
 }
 
-bool waiting_add(struct waiting *waiting, const struct round_start *start, uint64_t hash, uint32_t cost_us)
+bool waiting_add(struct waiting *waiting, const struct round_start *start, uint64_t hash,
+                 uint32_t cost_us)
 {
 	struct waiting_service *service = &waiting->list[waiting->count];
 	struct name_copy *name = malloc(sizeof(*name));
@@ -54,7 +56,9 @@ bool waiting_add(struct waiting *waiting, const struct round_start *start, uint6
 	if (name == NULL)
 		return false;
 	*name = *start->name;
-	*service = (struct waiting_service){ .start = *start, .name = name, .hash = hash, .cost_us = cost_us };
+	*service = (struct waiting_service){
+		.start = *start, .name = name, .hash = hash, .cost_us = cost_us
+	};
 	service->start.name = name;
 	waiting->count++;
 	return true;
@@ -75,7 +79,8 @@ struct waiting_service waiting_take(struct waiting *waiting, uint32_t at)
 
 	ROSTER_ASSERT(at < waiting->count);
 	waiting->count--;
-	memmove(&waiting->list[at], &waiting->list[at + 1], (waiting->count - at) * sizeof(service));
+	memmove(&waiting->list[at], &waiting->list[at + 1],
+	        (waiting->count - at) * sizeof(service));
 	return service;
 }
 

@@ -37,7 +37,8 @@ uint32_t waiting_cheapest(const struct waiting *waiting);
 uint32_t waiting_dearest(const struct waiting *waiting);
 
 /* The caller knows that there is room. Copies the name. Returns false when there is no memory. */
-bool waiting_add(struct waiting *waiting, const struct round_start *start, uint64_t hash, uint32_t cost_us);
+bool waiting_add(struct waiting *waiting, const struct round_start *start, uint64_t hash,
+                 uint32_t cost_us);
 /* The service changed again; the time at which it is due stays. */
 void waiting_renew(struct waiting *waiting, uint32_t at, const struct round_start *start);
 /* Takes the service out. It has its name with it: call waiting_release(). */

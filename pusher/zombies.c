@@ -26,7 +26,8 @@ bool zombies_may_drop(struct deliver *deliver, uint8_t shard, const struct subsc
 
 	if (inflight_find(deliver->inflight, shard, sub->id) != NULL)
 		return false;
-	return !deliver_resend_owed(sub) || now_ms - sub->sent_at_ms > RESEND_WAITS * deliver->config->push_ack_wait_ms;
+	return !deliver_resend_owed(sub) ||
+	       now_ms - sub->sent_at_ms > RESEND_WAITS * deliver->config->push_ack_wait_ms;
 }
 
 void zombies_add(struct zombies *zombies, const struct subscriber_view *sub)
@@ -47,7 +48,8 @@ void zombies_drop(struct zombies *zombies, struct registry *reg, uint32_t shard,
 		return;
 	ret = registry_unsubscribe_silent(reg, shard, zombies->list, count, health_ms - life_ms);
 	if (ret < 0)
-		log_warning("op=unsubscribe shard=%u count=%u err=\"%s\"", shard, count, err_str(ret));
+		log_warning("op=unsubscribe shard=%u count=%u err=\"%s\"", shard, count,
+		            err_str(ret));
 	else
 		metric_add(METRIC_PUSH_ZOMBIES, (uint64_t)ret);
 }

@@ -18,8 +18,8 @@
 #include "worker/v1/router.h"
 #include "worker/v1/v1.h"
 
-#define SETTLE_MS 200U             /* before everybody stands still: long requests that are nearly ready */
-#define STOP_LIMIT_MS 5000U        /* SIGTERM: requests in hand get this long; SIGQUIT: no limit */
+#define SETTLE_MS 200U      /* before everybody stands still: long requests that are nearly ready */
+#define STOP_LIMIT_MS 5000U /* SIGTERM: requests in hand get this long; SIGQUIT: no limit */
 #define SOURCE_BYTES (64ULL << 20) /* limits.subscriber_bytes_per_source in a large segment */
 
 /* Sets limits that go by the size of the segment, unless the configuration sets them. */
@@ -30,7 +30,8 @@ static void share_segment(struct registry_limits *limits, const struct segment *
 	if (limits->subscriber_bytes == 0)
 		limits->subscriber_bytes = bytes / 2;
 	if (limits->subscriber_bytes_per_source == 0)
-		limits->subscriber_bytes_per_source = bytes / 4 < SOURCE_BYTES ? bytes / 4 : SOURCE_BYTES;
+		limits->subscriber_bytes_per_source =
+		        bytes / 4 < SOURCE_BYTES ? bytes / 4 : SOURCE_BYTES;
 }
 
 static void configure(struct worker *worker)
@@ -53,11 +54,12 @@ static void configure(struct worker *worker)
 		.subscriber_bytes_per_source = config->limit_subscriber_bytes_per_source,
 	};
 	share_segment(&worker->registry.limits, worker->registry.seg);
-	destination_init(&worker->naming.destinations, config->push_trusted, config->push_trusted_count);
+	destination_init(&worker->naming.destinations, config->push_trusted,
+	                 config->push_trusted_count);
 	keep_alive_init(&worker->keep_alive, config->http_idle_timeout_ms);
 }
 
-/* ---- what the loop calls (child.h) ------------------------------------------------------ */
+/* ---- what the loop calls (child.h) ----------------------------------------------------------- */
 
 /* Is called before anything is accepted: takes over the connections of the workers before us. They
  * may have been more or fewer than we are, so each of us takes those of every n-th one. */
@@ -66,7 +68,8 @@ static void worker_begin(void *role)
 	struct worker *worker = role;
 	const struct adopt_set *adopt = worker->proc->adopt;
 
-	for (unsigned n = worker->proc->index; adopt != NULL && n < WORKERS_MAX; n += adopt->workers) {
+	for (unsigned n = worker->proc->index; adopt != NULL && n < WORKERS_MAX;
+	     n += adopt->workers) {
 		int count;
 
 		if (adopt->fds[n] < 0)
@@ -147,7 +150,7 @@ static unsigned worker_unfinished(const void *role)
 	return ((const struct worker *)role)->connection_count;
 }
 
-/* ---- life ------------------------------------------------------------------------------- */
+/* ---- life ------------------------------------------------------------------------------------ */
 
 static int worker_init(void *role, struct ev_loop *loop)
 {
@@ -159,14 +162,16 @@ static int worker_init(void *role, struct ev_loop *loop)
 	worker->started_ms = clock_wall_ms();
 	registry_init(&worker->registry, worker->proc->seg);
 	worker->switches = switches_of(worker->proc->seg);
-	worker->naming =
-	        (struct naming){ .registry = &worker->registry, .switches = worker->switches, .config = &worker->proc->config };
+	worker->naming = (struct naming){ .registry = &worker->registry,
+		                          .switches = worker->switches,
+		                          .config = &worker->proc->config };
 	service_view_init(&worker->view);
 	buf_init(&worker->hosts);
 	configure(worker);
 	if ((ret = list_cache_new(worker->proc->config.http_cache_bytes, &worker->list_cache)) < 0)
 		return ret;
-	if ((ret = router_new(routes, route_count, str_of(worker->proc->config.context_path), &worker->router)) < 0)
+	if ((ret = router_new(routes, route_count, str_of(worker->proc->config.context_path),
+	                      &worker->router)) < 0)
 		return ret;
 	if ((ret = connection_pool_new(worker)) < 0)
 		return ret;

@@ -44,16 +44,19 @@ struct worker {
 	struct v1 *v1;                   /* what that keeps */
 	struct registry registry;
 	const struct switches *switches;
-	/* The rules of the domain, on the registry, the switches and the configuration of this process. */
+	/* The rules of the domain, on the registry, the switches and the configuration of this
+	 * process. */
 	struct naming naming;
 	struct keep_alive keep_alive; /* follows http.idle_timeout */
-	struct service_view view;     /* memory reused from request to request: request.view, but for long ones */
-	struct buf hosts;             /* the same, for a list that is not in list_cache */
+	struct service_view
+	        view; /* memory reused from request to request: request.view, but for long ones */
+	struct buf hosts; /* the same, for a list that is not in list_cache */
 	struct list_cache *list_cache;
 	struct accept_set *accept;
-	struct connection *connections;             /* all open ones */
-	uint32_t connection_count, connection_peak; /* now; the most since memory of closed ones was given back */
-	uint64_t held_bytes;                        /* buffers of all connections: http.memory */
+	struct connection *connections; /* all open ones */
+	uint32_t connection_count,
+	        connection_peak; /* now; the most since memory of closed ones was given back */
+	uint64_t held_bytes;     /* buffers of all connections: http.memory */
 	struct held_list held[HELD_CLASSES];
 	struct log_limit held_log;    /* who was cut off */
 	struct connection_pool *pool; /* buffers that all connections share */

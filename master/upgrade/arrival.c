@@ -23,10 +23,10 @@
 
 #define STOP_WAIT_S 6.0 /* a worker that was told to stop ends its requests within 5 s */
 
-/* ---- taking over ------------------------------------------------------------------------- */
+/* ---- taking over ----------------------------------------------------------------------------- */
 
-/* The new image asks the old workers for their connections if it has another segment; the one that was called back keeps
- * the descriptors for the next time. */
+/* The new image asks the old workers for their connections if it has another segment; the one that
+ * was called back keeps the descriptors for the next time. */
 static void adopt_conversion(struct master *m, const struct handover *h)
 {
 	if (!m->upgrade.back) {
@@ -44,7 +44,8 @@ int arrival_begin(struct master *m, char *why, unsigned why_size)
 	int ret;
 
 	ROSTER_ASSERT(u->page == NULL && u->step == UPGRADE_NONE);
-	if ((ret = handover_map(m->options->handover_fd, true, getpid(), &u->page, why, why_size)) < 0)
+	if ((ret = handover_map(m->options->handover_fd, true, getpid(), &u->page, why, why_size)) <
+	    0)
 		return ret;
 	h = u->page;
 	u->page_fd = m->options->handover_fd;
@@ -65,7 +66,8 @@ int arrival_begin(struct master *m, char *why, unsigned why_size)
 
 int arrival_read_config(struct master *m)
 {
-	void *page = mmap(NULL, sizeof(struct config_shared), PROT_READ | PROT_WRITE, MAP_SHARED, m->upgrade.page->config_fd, 0);
+	void *page = mmap(NULL, sizeof(struct config_shared), PROT_READ | PROT_WRITE, MAP_SHARED,
+	                  m->upgrade.page->config_fd, 0);
 
 	if (page == MAP_FAILED)
 		return ERR_IO;
@@ -78,7 +80,9 @@ int arrival_read_config(struct master *m)
 
 static void adopt_activation(struct activation *a, const struct handover *h)
 {
-	*a = (struct activation){ .stream_count = h->activated_count < WORKERS_MAX ? h->activated_count : WORKERS_MAX,
+	*a = (struct activation){ .stream_count = h->activated_count < WORKERS_MAX
+		                                          ? h->activated_count
+		                                          : WORKERS_MAX,
 		                  .datagram_fd = h->activated_datagram_fd };
 	for (unsigned i = 0; i < a->stream_count; i++)
 		a->stream_fds[i] = h->activated_fds[i];
@@ -104,7 +108,8 @@ static int adopt_segment(struct master *m, char *why, size_t why_size)
 
 	if (m->convert.snapshot_fd >= 0)
 		return storage_open_converted(m, why, why_size);
-	if ((ret = segment_adopt(h->segment_fd, h->segment_path, &m->seg, why, (unsigned)why_size)) < 0)
+	if ((ret = segment_adopt(h->segment_fd, h->segment_path, &m->seg, why,
+	                         (unsigned)why_size)) < 0)
 		return ret;
 	m->origin = SEGMENT_ATTACHED;
 	for (unsigned i = 0; i < 2; i++)
@@ -119,7 +124,8 @@ int arrival_adopt(struct master *m)
 
 	adopt_activation(&m->activation, h);
 	if (adopt_segment(m, why, sizeof(why)) < 0 || adopt_sockets(&m->sockets, h) < 0) {
-		log_error("op=upgrade step=adopt why=\"%s\"", why[0] != 0 ? why : "a socket did not come along");
+		log_error("op=upgrade step=adopt why=\"%s\"",
+		          why[0] != 0 ? why : "a socket did not come along");
 		fallback_because(why[0] != 0 ? why : "a socket did not come along");
 		return ERR_IO;
 	}
@@ -141,7 +147,7 @@ void arrival_record(struct master *m)
 	fallback_hold(false);
 }
 
-/* ---- the others leave --------------------------------------------------------------------- */
+/* ---- the others leave ------------------------------------------------------------------------ */
 
 static void on_drain(struct ev_loop *loop, ev_timer *timer, int revents)
 {
@@ -156,8 +162,8 @@ static void on_drain(struct ev_loop *loop, ev_timer *timer, int revents)
 
 		if (child->pid == 0)
 			continue;
-		log_info("op=upgrade step=drain name=%s pid=%d result=%s", child->name, (int)child->pid,
-		         last ? "killed" : "stopped");
+		log_info("op=upgrade step=drain name=%s pid=%d result=%s", child->name,
+		         (int)child->pid, last ? "killed" : "stopped");
 		if (last)
 			child_end(child);
 		else
@@ -173,7 +179,8 @@ static void dismiss_others(struct master *m)
 	u->step = UPGRADE_LEAVING;
 	u->drain_round = 0;
 	for (unsigned i = CHILDREN; i < CHILDREN_ALL; i++) {
-		/* Those of a failed image over another segment stand still and have no connections. */
+		/* Those of a failed image over another segment stand still and have no
+		 * connections. */
 		bool drains = m->children[i].role->listens && !(u->back && u->converted);
 
 		child_tell(&m->children[i], drains ? SIGUSR2 : SIGTERM);
@@ -200,7 +207,7 @@ static void finish_upgrade(struct master *m)
 	u->back = false;
 }
 
-/* ---- proving ------------------------------------------------------------------------------- */
+/* ---- proving --------------------------------------------------------------------------------- */
 
 static void on_proven(struct ev_loop *loop, ev_timer *timer, int revents)
 {
@@ -249,8 +256,9 @@ static void come_back(struct master *m)
 	char quoted[2 * sizeof(m->upgrade.page->why)];
 	struct board *board = m->seg->board;
 
-	log_quote(str_make(m->upgrade.page->why, strnlen(m->upgrade.page->why, sizeof(m->upgrade.page->why))), quoted,
-	          sizeof(quoted));
+	log_quote(str_make(m->upgrade.page->why,
+	                   strnlen(m->upgrade.page->why, sizeof(m->upgrade.page->why))),
+	          quoted, sizeof(quoted));
 	log_error("op=upgrade result=went-back path=%s why=%s", m->path, quoted);
 	__atomic_store_n(&board->upgrades_back, board->upgrades_back + 1, __ATOMIC_RELAXED);
 	m->state = MASTER_SERVING;
@@ -282,7 +290,8 @@ void arrival_confirm(struct master *m)
 		return;
 	ROSTER_ASSERT(h != NULL); /* it is kept until here, for the way back */
 	fallback_disarm();
-	log_info("op=upgrade step=proven ms=%llu", (unsigned long long)(clock_mono_ms() - m->upgrade.begun_ms));
+	log_info("op=upgrade step=proven ms=%llu",
+	         (unsigned long long)(clock_mono_ms() - m->upgrade.begun_ms));
 	__atomic_store_n(&board->upgrades_done, board->upgrades_done + 1, __ATOMIC_RELAXED);
 	close(h->binary_fd);
 	close(h->config_fd);
@@ -293,7 +302,7 @@ void arrival_confirm(struct master *m)
 	dismiss_others(m);
 }
 
-/* ---- one change after the other --------------------------------------------------------------- */
+/* ---- one change after the other -------------------------------------------------------------- */
 
 bool arrival_blocks(const struct master *m, const struct child *child)
 {
@@ -341,8 +350,10 @@ void arrival_child_died(struct master *m, const struct child *child, const sigin
 	bool exited = info->si_code == CLD_EXITED;
 	char why[128];
 
-	if (!child->elder && m->state != MASTER_STOPPING && !(exited && info->si_status == EXIT_MODULES)) {
-		snprintf(why, sizeof(why), "its %s ended, %s=%d", child->name, exited ? "exit" : "signal", info->si_status);
+	if (!child->elder && m->state != MASTER_STOPPING &&
+	    !(exited && info->si_status == EXIT_MODULES)) {
+		snprintf(why, sizeof(why), "its %s ended, %s=%d", child->name,
+		         exited ? "exit" : "signal", info->si_status);
 		arrival_failed(m, why);
 	}
 	arrival_record(m);

@@ -1,14 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* arrival.h - the new image of the master, from its first statement until the old image's children have left.
+/* arrival.h - the new image of the master, from its first statement until the old image's children
+ * have left.
  *
- * It finds the old children running and serving, adopts sockets, segment and descriptors, and starts its own workers
- * beside them (in the other bank of slots). When these are ready, the one pusher and the one keeper of the old image are
- * told to stop, and each is followed by its successor as soon as it has left: never two of them, and what they owe stands in
- * the segment. When all are ready and the image has lived for ARRIVAL_PROVE_MS, the way back is given up and the old workers
- * are told to leave. Until then anything unexpected calls the old binary back (fallback.h).
+ * It finds the old children running and serving, adopts sockets, segment and descriptors, and
+ * starts its own workers beside them (in the other bank of slots). When these are ready, the one
+ * pusher and the one keeper of the old image are told to stop, and each is followed by its
+ * successor as soon as it has left: never two of them, and what they owe stands in the segment.
+ * When all are ready and the image has lived for ARRIVAL_PROVE_MS, the way back is given up and the
+ * old workers are told to leave. Until then anything unexpected calls the old binary back
+ * (fallback.h).
  *
- * The image that was called back goes the same way with the roles changed: its own children are there, those of the
- * failed image are told to leave. */
+ * The image that was called back goes the same way with the roles changed: its own children are
+ * there, those of the failed image are told to leave. */
 #ifndef MASTER_UPGRADE_ARRIVAL_H
 #define MASTER_UPGRADE_ARRIVAL_H
 

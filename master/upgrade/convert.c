@@ -32,7 +32,7 @@ static uint64_t limit_ms(uint64_t instances)
 	return 3000 + instances / 500;
 }
 
-/* ---- old image ---------------------------------------------------------------------- */
+/* ---- old image ------------------------------------------------------------------------------- */
 
 static void conclude_convert(struct master *m, int err)
 {
@@ -51,7 +51,8 @@ static void on_convert_limit(struct ev_loop *loop, ev_timer *timer, int revents)
 	(void)loop;
 	(void)revents;
 	ROSTER_ASSERT(m->convert.state == CONVERT_FREEZING || m->convert.state == CONVERT_SAVING);
-	log_error("op=convert result=cancelled why=late ms=%llu", (unsigned long long)(clock_mono_ms() - m->convert.begun_ms));
+	log_error("op=convert result=cancelled why=late ms=%llu",
+	          (unsigned long long)(clock_mono_ms() - m->convert.begun_ms));
 	conclude_convert(m, ERR_BUSY);
 }
 
@@ -107,7 +108,8 @@ static void start_helper(struct master *m)
 	pid_t master_pid = getpid();
 	pid_t pid;
 
-	ROSTER_ASSERT(m->convert.helper == 0 && m->freeze.active); /* a snapshot is of what stands still */
+	ROSTER_ASSERT(m->convert.helper == 0 &&
+	              m->freeze.active); /* a snapshot is of what stands still */
 	if ((pid = fork()) == 0)
 		save_snapshot(m, master_pid);
 	if (pid < 0) {
@@ -126,9 +128,11 @@ static void helper_ended(struct master *m, const siginfo_t *info)
 
 	ROSTER_ASSERT(c->state == CONVERT_SAVING && c->snapshot_fd >= 0);
 	c->helper = 0;
-	if (info->si_code != CLD_EXITED || info->si_status != EXIT_SUCCESS || fcntl(c->snapshot_fd, F_ADD_SEALS, seals) < 0 ||
+	if (info->si_code != CLD_EXITED || info->si_status != EXIT_SUCCESS ||
+	    fcntl(c->snapshot_fd, F_ADD_SEALS, seals) < 0 ||
 	    lseek(c->snapshot_fd, 0, SEEK_SET) < 0) {
-		log_error("op=convert result=cancelled why=snapshot code=%d status=%d", info->si_code, info->si_status);
+		log_error("op=convert result=cancelled why=snapshot code=%d status=%d",
+		          info->si_code, info->si_status);
 		conclude_convert(m, ERR_IO);
 		return;
 	}
@@ -144,7 +148,8 @@ void convert_advance(struct master *m)
 
 	if (c->state == CONVERT_FREEZING && freeze_done(m))
 		start_helper(m);
-	if (c->helper > 0 && waitid(P_PID, (id_t)c->helper, &info, WEXITED | WNOHANG) == 0 && info.si_pid != 0)
+	if (c->helper > 0 && waitid(P_PID, (id_t)c->helper, &info, WEXITED | WNOHANG) == 0 &&
+	    info.si_pid != 0)
 		helper_ended(m, &info);
 }
 
@@ -176,7 +181,7 @@ void convert_cancel(struct master *m)
 	freeze_end(m);
 }
 
-/* ---- new image ---------------------------------------------------------------------- */
+/* ---- new image ------------------------------------------------------------------------------- */
 
 static int load_snapshot(struct segment *seg, int snapshot_fd, struct segment_report *report_r)
 {
@@ -187,15 +192,19 @@ static int load_snapshot(struct segment *seg, int snapshot_fd, struct segment_re
 
 	registry_init(&reg, seg);
 	if (ret == 0)
-		ret = lseek(snapshot_fd, 0, SEEK_SET) < 0 ? ERR_IO : snapshot_load(&reg, snapshot_fd, &report);
+		ret = lseek(snapshot_fd, 0, SEEK_SET) < 0
+		              ? ERR_IO
+		              : snapshot_load(&reg, snapshot_fd, &report);
 	if (ret < 0) {
-		snprintf(report_r->why, sizeof(report_r->why), "%s", report.why[0] != 0 ? report.why : err_str(ret));
+		snprintf(report_r->why, sizeof(report_r->why), "%s",
+		         report.why[0] != 0 ? report.why : err_str(ret));
 		return ret;
 	}
-	log_info("op=convert result=loaded services=%llu instances=%llu subscribers=%llu bytes=%llu ms=%llu",
-	         (unsigned long long)report.services, (unsigned long long)report.instances,
-	         (unsigned long long)report.subscribers, (unsigned long long)report.bytes,
-	         (unsigned long long)(clock_mono_ms() - begun_ms));
+	log_info(
+	        "op=convert result=loaded services=%llu instances=%llu subscribers=%llu bytes=%llu ms=%llu",
+	        (unsigned long long)report.services, (unsigned long long)report.instances,
+	        (unsigned long long)report.subscribers, (unsigned long long)report.bytes,
+	        (unsigned long long)(clock_mono_ms() - begun_ms));
 	return 0;
 }
 
@@ -219,9 +228,11 @@ int convert_commit(struct master *m)
 
 	if (c->snapshot_fd < 0)
 		return 0;
-	ROSTER_ASSERT(c->state == CONVERT_NONE); /* the old image has cancelled, the new one never began one */
+	ROSTER_ASSERT(c->state ==
+	              CONVERT_NONE); /* the old image has cancelled, the new one never began one */
 	if (segment_commit(m->seg) < 0) {
-		log_error("op=convert what=rename path=%s err=\"%s\"", m->seg->path, strerror(errno));
+		log_error("op=convert what=rename path=%s err=\"%s\"", m->seg->path,
+		          strerror(errno));
 		return ERR_IO;
 	}
 	close(c->snapshot_fd);
@@ -242,7 +253,7 @@ void convert_close_adopt(struct convert *c)
 	c->adopt.workers = 0;
 }
 
-/* ---- both ---------------------------------------------------------------------------- */
+/* ---- both ------------------------------------------------------------------------------------ */
 
 void convert_in_child(struct master *m, const struct child *self)
 {

@@ -1,26 +1,34 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* convert.h - the registry goes over into a segment of another layout, and nobody notices more than a pause.
+/* convert.h - the registry goes over into a segment of another layout, and nobody notices more than
+ * a pause.
  *
  * The old image, when a trial of the new one said "another layout":
  *
- *     convert_begin(m, done)      freeze_begin(); when all stand still, a helper child writes the snapshot to a memfd;
- *                                 done(m, 0) once it is whole and sealed: m->convert.snapshot_fd
- *     exec of the new image, with that descriptor and each worker's migrate_fd (struct child), all children frozen
+ *     convert_begin(m, done)      freeze_begin(); when all stand still, a helper child writes the
+ *                                 snapshot to a memfd; done(m, 0) once it is whole and sealed:
+ *                                 m->convert.snapshot_fd
+ *     exec of the new image, with that descriptor and each worker's migrate_fd (struct child), all
+ *     children frozen
  *     convert_cancel(m)           instead, at any time until then: unfreezes, nothing has happened
  *
  * The new image:
  *
  *     m->convert.snapshot_fd, m->convert.adopt     as inherited, set before the segment is opened
- *     convert_open()              makes <segment>.new and loads it, in the place of segment_open() (segment.h, held and later).
- *                                 On error the file is removed, the old segment is as it was: go back to the old image
- *     freeze_born(m)              before the first fork: children start, say that they are ready, and wait
- *     convert_commit(m)           when all are ready (start_advance()): <segment>.new becomes <segment>, the children go on;
- *                                 the workers ask their predecessors for the connections. No way back from here. A stop before
- *                                 that commits too: the next start is one of the new binary
- *     the old pusher and keeper get SIGTERM; old workers leave when they have given their connections
+ *     convert_open()              makes <segment>.new and loads it, in the place of segment_open()
+ *                                 (segment.h, held and later). On error the file is removed, the
+ *                                 old segment is as it was: go back to the old image
+ *     freeze_born(m)              before the first fork: children start, say that they are ready,
+ *                                 and wait
+ *     convert_commit(m)           when all are ready (start_advance()): <segment>.new becomes
+ *                                 <segment>, the children go on; the workers ask their predecessors
+ *                                 for the connections. No way back from here. A stop before that
+ *                                 commits too: the next start is one of the new binary
+ *     the old pusher and keeper get SIGTERM; old workers leave when they have given their
+ *     connections
  *
- * Until the commit a crash of the new image costs nothing: the old file, the old children and their connections are
- * there, frozen. After it the new file is whole. The old file has no name then and goes with its last process.
+ * Until the commit a crash of the new image costs nothing: the old file, the old children and their
+ * connections are there, frozen. After it the new file is whole. The old file has no name then and
+ * goes with its last process.
  *
  * The master waits for nothing in here, and the load runs before it serves. The helper is killed
  * after 3 s, and 2 s more for each million instances. */

@@ -26,8 +26,9 @@ static const struct {
 	int number;
 	const char *why;
 } rows[] = {
-	{ SIGSEGV, "signal SEGV" }, { SIGBUS, "signal BUS" },   { SIGILL, "signal ILL" },
-	{ SIGFPE, "signal FPE" },   { SIGABRT, "signal ABRT" }, { SIGALRM, "not ready within upgrade.limit" },
+	{ SIGSEGV, "signal SEGV" }, { SIGBUS, "signal BUS" },
+	{ SIGILL, "signal ILL" },   { SIGFPE, "signal FPE" },
+	{ SIGABRT, "signal ABRT" }, { SIGALRM, "not ready within upgrade.limit" },
 };
 #define ROWS (sizeof(rows) / sizeof(rows[0]))
 

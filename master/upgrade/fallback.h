@@ -13,7 +13,8 @@
 
 #include "master/upgrade/handover.h"
 
-/* Does nothing unless the arguments name a handover of this very process, and are not already the way back. */
+/* Does nothing unless the arguments name a handover of this very process, and are not already the
+ * way back. */
 void fallback_arm(int argc, char **argv);
 void fallback_disarm(void);
 bool fallback_is_armed(void);

@@ -10,8 +10,8 @@
 
 static bool stands_still(const struct master *m, const struct child *child)
 {
-	return child->pid == 0 ||
-	       __atomic_load_n(&m->seg->slots[child->slot].frozen_seen, __ATOMIC_ACQUIRE) == m->freeze.generation;
+	return child->pid == 0 || __atomic_load_n(&m->seg->slots[child->slot].frozen_seen,
+	                                          __ATOMIC_ACQUIRE) == m->freeze.generation;
 }
 
 bool freeze_done(const struct master *m)
@@ -36,7 +36,8 @@ static void on_freeze_limit(struct ev_loop *loop, ev_timer *timer, int revents)
 
 	(void)loop;
 	(void)revents;
-	ROSTER_ASSERT(m->freeze.active && !m->freeze.born); /* the limit is of what freeze_begin() began */
+	ROSTER_ASSERT(m->freeze.active &&
+	              !m->freeze.born); /* the limit is of what freeze_begin() began */
 	for (unsigned i = 0; i < CHILDREN; i++) {
 		struct child *child = &m->children[i];
 
@@ -84,6 +85,7 @@ void freeze_end(struct master *m)
 		ev_timer_stop(m->loop, &m->freeze.limit);
 	m->freeze.active = m->freeze.born = false;
 	write_word(m, 0);
-	log_info("op=freeze-end ms=%llu", (unsigned long long)(clock_mono_ms() - m->freeze.begun_ms));
+	log_info("op=freeze-end ms=%llu",
+	         (unsigned long long)(clock_mono_ms() - m->freeze.begun_ms));
 	spawn_wanted(m);
 }

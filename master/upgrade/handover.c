@@ -16,7 +16,7 @@
 
 #define MAGIC 0x72765f7265747352ULL
 
-/* ---- the page ------------------------------------------------------------------------- */
+/* ---- the page -------------------------------------------------------------------------------- */
 
 static struct handover *map_page(int fd, int protection)
 {
@@ -43,29 +43,37 @@ int handover_new(struct handover **h_r, int *fd_r)
 
 static bool is_page_of(const struct handover *h, int fd, pid_t master_pid)
 {
-	return h->magic == MAGIC && h->master_pid == (int32_t)master_pid && h->self_fd == fd && h->arg_count <= HANDOVER_ARGS &&
-	       memchr(h->args, 0, sizeof(h->args)) != NULL && h->args[sizeof(h->args) - 1] == 0;
+	return h->magic == MAGIC && h->master_pid == (int32_t)master_pid && h->self_fd == fd &&
+	       h->arg_count <= HANDOVER_ARGS && memchr(h->args, 0, sizeof(h->args)) != NULL &&
+	       h->args[sizeof(h->args) - 1] == 0;
 }
 
-int handover_map(int fd, bool writable, pid_t master_pid, struct handover **h_r, char *why, size_t why_size)
+int handover_map(int fd, bool writable, pid_t master_pid, struct handover **h_r, char *why,
+                 size_t why_size)
 {
 	/* Version and length stand where they always stood. */
 	struct handover *h = NULL;
 	struct stat st;
 
-	snprintf(why, why_size, "only a running rosterd gives this option, to its successor (SIGUSR2)");
-	if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) || st.st_size < (off_t)offsetof(struct handover, master_pid))
+	snprintf(why, why_size,
+	         "only a running rosterd gives this option, to its successor (SIGUSR2)");
+	if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) ||
+	    st.st_size < (off_t)offsetof(struct handover, master_pid))
 		return ERR_SYNTAX;
 	if (st.st_size != (off_t)sizeof(*h)) {
-		snprintf(why, why_size, "the running server hands over in another way than this binary takes over (version %u)",
-		         HANDOVER_VERSION);
+		snprintf(
+		        why, why_size,
+		        "the running server hands over in another way than this binary takes over (version %u)",
+		        HANDOVER_VERSION);
 		return ERR_SYNTAX;
 	}
 	if ((h = map_page(fd, writable ? PROT_READ | PROT_WRITE : PROT_READ)) == NULL)
 		return ERR_SYNTAX;
 	if (h->version != HANDOVER_VERSION && h->magic == MAGIC)
-		snprintf(why, why_size, "the running server hands over in version %u, this binary takes over in version %u",
-		         h->version, HANDOVER_VERSION);
+		snprintf(
+		        why, why_size,
+		        "the running server hands over in version %u, this binary takes over in version %u",
+		        h->version, HANDOVER_VERSION);
 	if (h->version != HANDOVER_VERSION || !is_page_of(h, fd, master_pid)) {
 		handover_unmap(&h);
 		return ERR_SYNTAX;
@@ -93,7 +101,7 @@ int handover_fd_of(int argc, char *const *argv, const char *option)
 	return *end == 0 && end != argv[1] + n && fd >= 0 && fd < 1 << 20 ? (int)fd : -1;
 }
 
-/* ---- filling it ------------------------------------------------------------------------ */
+/* ---- filling it ------------------------------------------------------------------------------ */
 
 static int put_args(struct handover *h, char *const *args)
 {
@@ -118,7 +126,9 @@ void handover_args(const struct handover *h, char *first, char **argv)
 	char *text = (char *)(uintptr_t)h->args;
 	unsigned n = 0;
 
-	ROSTER_ASSERT(h->arg_count <= HANDOVER_ARGS); /* the room of argv; put_args() and handover_map() see to it */
+	ROSTER_ASSERT(
+	        h->arg_count <=
+	        HANDOVER_ARGS); /* the room of argv; put_args() and handover_map() see to it */
 	argv[n++] = (char *)(uintptr_t)h->path;
 	argv[n++] = first;
 	for (unsigned i = 0; i < h->arg_count; i++) {
@@ -128,7 +138,8 @@ void handover_args(const struct handover *h, char *first, char **argv)
 	argv[n] = NULL;
 }
 
-static void put_sockets(struct handover *h, const struct sockets *s, const struct activation *activation)
+static void put_sockets(struct handover *h, const struct sockets *s,
+                        const struct activation *activation)
 {
 	for (unsigned i = 0; i < WORKERS_MAX; i++) {
 		h->listen_fds[i] = s->listen.fds[i];
@@ -150,8 +161,9 @@ static void put_child(struct handover_child *out, const struct child *child)
 		                        .notice_fd = child->notice_fd,
 		                        .forked_ms = child->forked_ms,
 		                        .resumed_ms = child->resumed_ms };
-	out->flags = (child->ready ? HANDOVER_READY : 0U) | (child->stopped ? HANDOVER_STOPPED : 0U) |
-	             (child->told ? HANDOVER_TOLD : 0U) | (child->killed ? HANDOVER_KILLED : 0U);
+	out->flags = (child->ready ? HANDOVER_READY : 0U) |
+	             (child->stopped ? HANDOVER_STOPPED : 0U) | (child->told ? HANDOVER_TOLD : 0U) |
+	             (child->killed ? HANDOVER_KILLED : 0U);
 }
 
 static void put_children(struct handover_child *out, const struct child *children)
@@ -200,12 +212,13 @@ int handover_fill(struct handover *h, const struct master *m)
 
 void handover_record(struct handover *h, const struct master *m)
 {
-	ROSTER_ASSERT(h->master_pid == (int32_t)getpid()); /* a copy in a child would lie about it */
+	ROSTER_ASSERT(h->master_pid ==
+	              (int32_t)getpid()); /* a copy in a child would lie about it */
 	put_children(h->children[HANDOVER_NEW], m->children);
 	put_children(h->children[HANDOVER_OLD], m->children + CHILDREN);
 }
 
-/* ---- taking over ------------------------------------------------------------------------ */
+/* ---- taking over ----------------------------------------------------------------------------- */
 
 static void take_child(struct child *child, const struct handover_child *from)
 {
@@ -231,7 +244,7 @@ void handover_take_children(const struct handover *h, struct master *m, unsigned
 	}
 }
 
-/* ---- descriptors ------------------------------------------------------------------------ */
+/* ---- descriptors ----------------------------------------------------------------------------- */
 
 static void pass_one(int fd, bool pass)
 {

@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* handover.h - what one image of the master leaves to the next: a memfd that stays open across exec in place.
+/* handover.h - what one image of the master leaves to the next: a memfd that stays open across exec
+ * in place.
  *
- * The image that serves fills it, execs the new binary in the same process, and the new one reads it. Until the upgrade is
- * over the new image keeps the two tables of children up to date there, so that the old binary finds them when it is
- * called back (fallback.h). The trial gets the same page read-only.
+ * The image that serves fills it, execs the new binary in the same process, and the new one reads
+ * it. Until the upgrade is over the new image keeps the two tables of children up to date there, so
+ * that the old binary finds them when it is called back (fallback.h). The trial gets the same page
+ * read-only.
  *
- * Plain words, no pointers. Two binaries must agree on it: HANDOVER_VERSION is raised whenever a field changes, and
- * a trial of another version fails, which refuses the upgrade. */
+ * Plain words, no pointers. Two binaries must agree on it: HANDOVER_VERSION is raised whenever a
+ * field changes, and a trial of another version fails, which refuses the upgrade. */
 #ifndef MASTER_UPGRADE_HANDOVER_H
 #define MASTER_UPGRADE_HANDOVER_H
 
@@ -21,7 +23,8 @@
 #define HANDOVER_VERSION 2U
 #define HANDOVER_ARGS_BYTES 32768U
 #define HANDOVER_ARGS 300U
-/* The first argument of the new image, with the number of the descriptor behind it. Not for people. */
+/* The first argument of the new image, with the number of the descriptor behind it. Not for
+ * people. */
 #define HANDOVER_OPTION "--handover="
 #define HANDOVER_TRIAL_OPTION "--trial="
 
@@ -45,16 +48,18 @@ struct handover {
 	uint32_t version;
 	uint32_t bytes;
 	int32_t master_pid; /* both images */
-	uint32_t bank;      /* of the slots of the old image's workers; the new one uses the other (slot.h) */
+	uint32_t
+	        bank; /* of the slots of the old image's workers; the new one uses the other (slot.h) */
 
 	/* Descriptors, by number; -1: none. */
 	int32_t self_fd;
-	int32_t binary_fd;   /* O_PATH: the binary of the old image */
-	int32_t next_fd;     /* O_PATH: the binary of the new image; a script is read through it */
-	int32_t config_fd;   /* memfd of the page that the old image's children read (struct config_shared) */
-	int32_t segment_fd;  /* of the old image, also when the new one has another */
+	int32_t binary_fd; /* O_PATH: the binary of the old image */
+	int32_t next_fd;   /* O_PATH: the binary of the new image; a script is read through it */
+	int32_t config_fd; /* memfd of the page that the old image's children read (struct config_shared) */
+	int32_t segment_fd; /* of the old image, also when the new one has another */
 	int32_t snapshot_fd; /* memfd: the registry for a segment of another layout (convert.h); -1: the same layout */
-	int32_t migrate_fds[WORKERS_MAX]; /* where the old image's workers can be asked for their connections */
+	int32_t migrate_fds
+	        [WORKERS_MAX]; /* where the old image's workers can be asked for their connections */
 	int32_t udp_fd;
 	int32_t ready_fd;
 	int32_t alive_fds[2];
@@ -89,7 +94,8 @@ struct handover {
 int handover_new(struct handover **h_r, int *fd_r) MUST_CHECK;
 /* Maps the page behind an inherited descriptor. Returns ERR_SYNTAX when it is none that
  * `master_pid` made, and why says so. */
-int handover_map(int fd, bool writable, pid_t master_pid, struct handover **h_r, char *why, size_t why_size) MUST_CHECK;
+int handover_map(int fd, bool writable, pid_t master_pid, struct handover **h_r, char *why,
+                 size_t why_size) MUST_CHECK;
 void handover_unmap(struct handover **h);
 /* Returns the number behind the option in the first argument, or -1 if it is not there. */
 int handover_fd_of(int argc, char *const *argv, const char *option);

@@ -71,11 +71,13 @@ static bool open_segment(struct transfer *t, struct segment_report *report_r)
 	return ret == 0;
 }
 
-static void say_transferred(const char *what, const struct transfer *t, const struct snapshot_report *report)
+static void say_transferred(const char *what, const struct transfer *t,
+                            const struct snapshot_report *report)
 {
-	printf("%s %s: %llu services, %llu instances, %llu subscribers, %llu bytes\n", what, t->seg->path,
-	       (unsigned long long)report->services, (unsigned long long)report->instances,
-	       (unsigned long long)report->subscribers, (unsigned long long)report->bytes);
+	printf("%s %s: %llu services, %llu instances, %llu subscribers, %llu bytes\n", what,
+	       t->seg->path, (unsigned long long)report->services,
+	       (unsigned long long)report->instances, (unsigned long long)report->subscribers,
+	       (unsigned long long)report->bytes);
 }
 
 static int export(struct transfer *t, struct newfile *file)
@@ -157,7 +159,8 @@ int transfer_import(const struct options *options)
 	if (!prepare_transfer(&t, options))
 		return EXIT_FAILURE;
 	/* From here on we have the rights of the server. */
-	if ((fd = privileges_open(&t.privileges, options->snapshot_path, O_RDONLY | O_CLOEXEC, 0)) < 0)
+	if ((fd = privileges_open(&t.privileges, options->snapshot_path, O_RDONLY | O_CLOEXEC, 0)) <
+	    0)
 		return fail_transfer(options->snapshot_path, strerror(errno));
 	if ((ret = snapshot_verify(fd, &report)) < 0)
 		return fail_snapshot(options->snapshot_path, ret, &report);
@@ -167,6 +170,8 @@ int transfer_import(const struct options *options)
 	if (!open_segment(&t, &segment_report))
 		return EXIT_FAILURE;
 	if (segment_report.origin == SEGMENT_ATTACHED)
-		return fail_transfer(t.seg->path, "holds a registry; --forget puts the imported one in its place");
+		return fail_transfer(
+		        t.seg->path,
+		        "holds a registry; --forget puts the imported one in its place");
 	return import(&t, fd);
 }

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* transfer.h - rosterd --export FILE and --import FILE: the registry of a stopped server to and from a snapshot.
+/* transfer.h - rosterd --export FILE and --import FILE: the registry of a stopped server to and
+ * from a snapshot.
  *
- * The way of a registry to another machine, over a reboot, or to another layout of the segment (export with the old binary,
- * import with the new one). Both wait for the lock of the segment like a start; neither touches a running server. */
+ * The way of a registry to another machine, over a reboot, or to another layout of the segment
+ * (export with the old binary, import with the new one). Both wait for the lock of the segment like
+ * a start; neither touches a running server. */
 #ifndef MASTER_UPGRADE_TRANSFER_H
 #define MASTER_UPGRADE_TRANSFER_H
 

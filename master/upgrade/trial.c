@@ -16,7 +16,7 @@
 #include "shared/base/assert.h"
 #include "shared/base/log.h"
 
-/* ---- the child, until it execs ------------------------------------------------------------ */
+/* ---- the child, until it execs --------------------------------------------------------------- */
 
 /* Afterwards the same number stands for the same file, but the file cannot be written by it. */
 static bool make_read_only(int fd)
@@ -41,7 +41,8 @@ static bool take_descriptors(const struct handover *h, int binary_fd, int out_fd
 {
 	int null_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
 
-	if (null_fd < 0 || dup2(null_fd, STDIN_FILENO) < 0 || dup2(out_fd, STDOUT_FILENO) < 0 || dup2(out_fd, STDERR_FILENO) < 0)
+	if (null_fd < 0 || dup2(null_fd, STDIN_FILENO) < 0 || dup2(out_fd, STDOUT_FILENO) < 0 ||
+	    dup2(out_fd, STDERR_FILENO) < 0)
 		return false;
 	if (!make_read_only(h->self_fd) || !make_read_only(h->segment_fd))
 		return false;
@@ -61,7 +62,8 @@ static void reset_signals(void)
 	signal(SIGPIPE, SIG_DFL);
 }
 
-static void run_binary(const struct handover *h, int binary_fd, int out_fd, pid_t master_pid) __attribute__((noreturn));
+static void run_binary(const struct handover *h, int binary_fd, int out_fd, pid_t master_pid)
+        __attribute__((noreturn));
 static void run_binary(const struct handover *h, int binary_fd, int out_fd, pid_t master_pid)
 {
 	static char *argv[HANDOVER_ARGS + 3];
@@ -83,7 +85,7 @@ static void run_binary(const struct handover *h, int binary_fd, int out_fd, pid_
 	_exit(127);
 }
 
-/* ---- the master --------------------------------------------------------------------------- */
+/* ---- the master ------------------------------------------------------------------------------ */
 
 /* What does not fit is read and forgotten, because the trial would wait at a full pipe. */
 static void read_out(struct trial *trial)
@@ -126,7 +128,8 @@ static void on_trial_limit(struct ev_loop *loop, ev_timer *timer, int revents)
 static void watch_trial(struct master *m, struct trial *trial)
 {
 	ev_io_init(&trial->out, on_out, trial->out_fd, EV_READ);
-	ev_timer_init(&trial->limit, on_trial_limit, (double)m->config.upgrade_trial_limit_ms / 1000., 0.);
+	ev_timer_init(&trial->limit, on_trial_limit,
+	              (double)m->config.upgrade_trial_limit_ms / 1000., 0.);
 	trial->out.data = trial->limit.data = trial;
 	ev_io_start(m->loop, &trial->out);
 	ev_now_update(m->loop);
@@ -167,21 +170,24 @@ static void end_trial(struct master *m, struct trial *trial)
 	close(trial->out_fd);
 }
 
-static enum trial_result judge_trial(const struct trial *trial, const siginfo_t *info, char *why, size_t why_size)
+static enum trial_result judge_trial(const struct trial *trial, const siginfo_t *info, char *why,
+                                     size_t why_size)
 {
 	bool exited = info->si_code == CLD_EXITED;
 
-	if (exited && info->si_status == TRIAL_EXIT_LAYOUT && strstr(trial->said, TRIAL_PASSED) != NULL)
+	if (exited && info->si_status == TRIAL_EXIT_LAYOUT &&
+	    strstr(trial->said, TRIAL_PASSED) != NULL)
 		return TRIAL_LAYOUT;
 	if (exited && info->si_status == 0 && strstr(trial->said, TRIAL_PASSED) != NULL)
 		return TRIAL_OK;
 	if (trial->late)
 		snprintf(why, why_size, "the trial took longer than upgrade.trial_limit");
 	else if (exited && info->si_status == 0)
-		snprintf(why, why_size, "the trial ended without saying that it passed: is this rosterd?");
+		snprintf(why, why_size,
+		         "the trial ended without saying that it passed: is this rosterd?");
 	else
-		snprintf(why, why_size, "the trial failed, %s=%d: %.*s", exited ? "exit" : "signal", info->si_status,
-		         (int)strcspn(trial->said, "\n"), trial->said);
+		snprintf(why, why_size, "the trial failed, %s=%d: %.*s", exited ? "exit" : "signal",
+		         info->si_status, (int)strcspn(trial->said, "\n"), trial->said);
 	return TRIAL_FAILED;
 }
 

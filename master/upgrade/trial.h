@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* trial.h - a child runs the new binary before anything depends on it.
  *
- * It gets the handover page and the segment read-only (opened anew, so it holds no flock), the sockets without a reason to
- * accept, and nothing else of ours. What it must do is in trial_run.h. It may be any program: so it has a process group
- * of its own, dies with the master, is killed after `upgrade.trial_limit`, and has passed only when it said so. Whatever it
- * prints is kept, up to a line, for the log. */
+ * It gets the handover page and the segment read-only (opened anew, so it holds no flock), the
+ * sockets without a reason to accept, and nothing else of ours. What it must do is in trial_run.h.
+ * It may be any program: so it has a process group of its own, dies with the master, is killed
+ * after `upgrade.trial_limit`, and has passed only when it said so. Whatever it prints is kept, up
+ * to a line, for the log. */
 #ifndef MASTER_UPGRADE_TRIAL_H
 #define MASTER_UPGRADE_TRIAL_H
 

@@ -37,7 +37,8 @@ static int check_config(const struct options *options, const struct handover *h)
 		snprintf(why, sizeof(why), "%s: changing it needs a restart", fixed);
 		return fail_trial(why);
 	}
-	return privileges_find(&privileges, config.user, why, sizeof(why)) < 0 ? fail_trial(why) : 0;
+	return privileges_find(&privileges, config.user, why, sizeof(why)) < 0 ? fail_trial(why)
+	                                                                       : 0;
 }
 
 static bool is_socket(int fd, int type)
@@ -53,7 +54,8 @@ static int check_sockets(const struct handover *h)
 	for (unsigned i = 0; i < WORKERS_MAX; i++)
 		if (!is_socket(h->listen_fds[i], SOCK_STREAM))
 			return fail_trial("a listening socket did not come along");
-	return is_socket(h->udp_fd, SOCK_DGRAM) ? 0 : fail_trial("the push socket did not come along");
+	return is_socket(h->udp_fd, SOCK_DGRAM) ? 0
+	                                        : fail_trial("the push socket did not come along");
 }
 
 static void on_trial_time(struct ev_loop *loop, ev_timer *timer, int revents)
@@ -97,5 +99,6 @@ int trial_run(const struct options *options)
 	if ((ret = run_loop()) != 0)
 		return ret;
 	fputs(TRIAL_PASSED, stdout);
-	return fflush(stdout) == 0 ? (segment == ERR_RANGE ? TRIAL_EXIT_LAYOUT : EXIT_SUCCESS) : EXIT_FAILURE;
+	return fflush(stdout) == 0 ? (segment == ERR_RANGE ? TRIAL_EXIT_LAYOUT : EXIT_SUCCESS)
+	                           : EXIT_FAILURE;
 }

@@ -43,14 +43,15 @@ static void refuse_upgrade(struct master *m, const char *why)
 	char quoted[2 * WHY_BYTES];
 
 	ROSTER_ASSERT(m->upgrade.step == UPGRADE_TRYING);
-	log_error("op=upgrade result=refused path=%s why=%s", m->path, log_quote(str_of(why), quoted, sizeof(quoted)));
+	log_error("op=upgrade result=refused path=%s why=%s", m->path,
+	          log_quote(str_of(why), quoted, sizeof(quoted)));
 	count_upgrade(&m->seg->board->upgrades_refused);
 	upgrade_release(m);
 	m->upgrade.step = UPGRADE_NONE;
 	notify_reloaded("Upgrade refused, the running binary serves on");
 }
 
-/* ---- the binary ----------------------------------------------------------------------- */
+/* ---- the binary ------------------------------------------------------------------------------ */
 
 /* A name without a slash is looked for in PATH, as the shell did that started us. */
 static int open_in_path(const char *name)
@@ -62,7 +63,8 @@ static int open_in_path(const char *name)
 	for (const char *at = path != NULL ? path : "/usr/sbin:/usr/bin"; fd < 0;) {
 		size_t n = strcspn(at, ":");
 
-		snprintf(full, sizeof(full), "%.*s%s%.1000s", n < 3000 ? (int)n : 3000, at, n > 0 ? "/" : "", name);
+		snprintf(full, sizeof(full), "%.*s%s%.1000s", n < 3000 ? (int)n : 3000, at,
+		         n > 0 ? "/" : "", name);
 		fd = open(full, O_PATH | O_CLOEXEC);
 		if (at[n] == 0)
 			break;
@@ -76,7 +78,7 @@ static int open_binary(const char *path)
 	return strchr(path, '/') != NULL ? open(path, O_PATH | O_CLOEXEC) : open_in_path(path);
 }
 
-/* ---- exec ------------------------------------------------------------------------------ */
+/* ---- exec ------------------------------------------------------------------------------------ */
 
 /* Returns only when it failed. */
 static void exec_next(struct master *m, struct handover *h)
@@ -104,7 +106,8 @@ static void hand_over(struct master *m)
 	char why[WHY_BYTES];
 	int old_fd;
 
-	ROSTER_ASSERT(u->step == UPGRADE_TRYING && u->trial.pid == 0 && u->page != NULL && u->next_fd >= 0);
+	ROSTER_ASSERT(u->step == UPGRADE_TRYING && u->trial.pid == 0 && u->page != NULL &&
+	              u->next_fd >= 0);
 	if (handover_fill(u->page, m) < 0) {
 		refuse_upgrade(m, "the command line or a path is too long to be handed over");
 		return;
@@ -139,7 +142,7 @@ static void convert_first(struct master *m)
 		log_info("op=upgrade step=convert");
 }
 
-/* ---- the trial ---------------------------------------------------------------------------- */
+/* ---- the trial ------------------------------------------------------------------------------- */
 
 static int start_trial(struct master *m)
 {
@@ -162,7 +165,8 @@ void upgrade_begin(struct master *m)
 
 	if (m->state != MASTER_SERVING || u->step != UPGRADE_NONE) {
 		log_warning("op=upgrade result=refused why=\"%s\"",
-		            u->step != UPGRADE_NONE ? "the last one is not over" : "not serving yet, or no longer");
+		            u->step != UPGRADE_NONE ? "the last one is not over"
+		                                    : "not serving yet, or no longer");
 		count_upgrade(&m->seg->board->upgrades_refused);
 		return;
 	}
@@ -171,7 +175,8 @@ void upgrade_begin(struct master *m)
 	u->begun_ms = clock_mono_ms();
 	u->step = UPGRADE_TRYING;
 	if ((u->next_fd = open_binary(m->path)) < 0 || start_trial(m) < 0) {
-		snprintf(why, sizeof(why), "%s: %s", u->next_fd < 0 ? "the binary" : "the trial", strerror(errno));
+		snprintf(why, sizeof(why), "%s: %s", u->next_fd < 0 ? "the binary" : "the trial",
+		         strerror(errno));
 		refuse_upgrade(m, why);
 		return;
 	}

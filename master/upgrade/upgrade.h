@@ -2,12 +2,16 @@
 /* upgrade.h - SIGUSR2: the same process goes on as another binary, and no client notices.
  *
  *     old image   begin -> trial (trial.h) -> fill the handover page -> exec in place
- *     new image   arrival.h: takes over, starts its own children beside the old ones, proves itself, dismisses the old ones
- *     another layout: between trial and exec everybody stands still and the registry goes into a snapshot (convert.h)
- *     on failure  before the exec: refused, nothing has changed; after it: the old binary is called back (fallback.h)
+ *     new image   arrival.h: takes over, starts its own children beside the old ones, proves
+ *                 itself, dismisses the old ones
+ *     another layout: between trial and exec everybody stands still and the registry goes into a
+ *     snapshot (convert.h)
+ *     on failure  before the exec: refused, nothing has changed; after it: the old binary is called
+ *                 back (fallback.h)
  *
- * The binary is the path the first image was started by, looked up again; it is opened once, so that what was tried
- * is what runs. One upgrade at a time: until the children of the former image have left, the next is refused. */
+ * The binary is the path the first image was started by, looked up again; it is opened once, so
+ * that what was tried is what runs. One upgrade at a time: until the children of the former image
+ * have left, the next is refused. */
 #ifndef MASTER_UPGRADE_UPGRADE_H
 #define MASTER_UPGRADE_UPGRADE_H
 

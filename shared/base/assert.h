@@ -12,7 +12,8 @@
 
 #include <stddef.h>
 
-#define ROSTER_ASSERT(condition) ((condition) ? (void)0 : assert_failed(#condition, __FILE__, __LINE__))
+#define ROSTER_ASSERT(condition) \
+	((condition) ? (void)0 : assert_failed(#condition, __FILE__, __LINE__))
 
 /* Says where the last words of this process go: size bytes that outlive it (its slot in the
  * segment). Without a place, or with NULL, they go into the log. */

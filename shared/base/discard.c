@@ -67,7 +67,8 @@ bool discard_is_pending(void)
 
 void discard_step(void)
 {
-	size_t piece = list.bytes / SHARE > DISCARD_PIECE_BYTES ? list.bytes / SHARE : DISCARD_PIECE_BYTES;
+	size_t piece =
+	        list.bytes / SHARE > DISCARD_PIECE_BYTES ? list.bytes / SHARE : DISCARD_PIECE_BYTES;
 	struct rest *rest = list.first, *next, *shorter = NULL;
 
 	if (rest == NULL)

@@ -29,7 +29,7 @@ static struct fiber *current;
 static void *spare[FIBER_SPARE];
 static unsigned spare_count;
 
-/* ---- stacks -------------------------------------------------------------------- */
+/* ---- stacks ---------------------------------------------------------------------------------- */
 
 static void *stack_take(void)
 {
@@ -38,7 +38,8 @@ static void *stack_take(void)
 	ROSTER_ASSERT(spare_count <= FIBER_SPARE);
 	if (spare_count > 0)
 		return spare[--spare_count];
-	at = mmap(NULL, GUARD_BYTES + FIBER_STACK_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK, -1, 0);
+	at = mmap(NULL, GUARD_BYTES + FIBER_STACK_BYTES, PROT_READ | PROT_WRITE,
+	          MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK, -1, 0);
 	if (at == MAP_FAILED)
 		return NULL;
 	/* Who comes to the end of the stack ends by SIGSEGV instead of writing into what lies
@@ -65,7 +66,7 @@ void fiber_free_spare(void)
 		munmap(spare[--spare_count], GUARD_BYTES + FIBER_STACK_BYTES);
 }
 
-/* ---- changing stacks ----------------------------------------------------------- */
+/* ---- changing stacks ------------------------------------------------------------------------- */
 
 /* The address sanitizer has to be told which stack is in use. */
 #if SANITIZED
@@ -76,7 +77,8 @@ static void enter(struct fiber *fiber)
 {
 	void *kept = NULL;
 
-	__sanitizer_start_switch_fiber(&kept, (char *)fiber->stack + GUARD_BYTES, FIBER_STACK_BYTES);
+	__sanitizer_start_switch_fiber(&kept, (char *)fiber->stack + GUARD_BYTES,
+	                               FIBER_STACK_BYTES);
 	swapcontext(&fiber->caller, &fiber->here);
 	__sanitizer_finish_switch_fiber(kept, NULL, NULL);
 }
@@ -124,7 +126,7 @@ static void fiber_begin(void)
 	abort();
 }
 
-/* ---- fibers -------------------------------------------------------------------- */
+/* ---- fibers ---------------------------------------------------------------------------------- */
 
 static bool fiber_prepare(struct fiber *fiber)
 {

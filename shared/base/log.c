@@ -65,7 +65,8 @@ bool log_is_stderr(const char *path)
 static int file_open(const char *path)
 {
 	struct stat st;
-	int fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0640);
+	int fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC,
+	              0640);
 
 	if (fd < 0)
 		return errno == ELOOP || errno == ENXIO || errno == EISDIR ? ERR_RANGE : ERR_IO;
@@ -103,7 +104,8 @@ static int stderr_open(enum sink *sink_r)
 	fd = open("/proc/self/fd/2", O_WRONLY | O_APPEND | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
 	if (fd >= 0)
 		return fd;
-	if ((flags = fcntl(STDERR_FILENO, F_GETFL)) < 0 || fcntl(STDERR_FILENO, F_SETFL, flags | O_NONBLOCK) < 0)
+	if ((flags = fcntl(STDERR_FILENO, F_GETFL)) < 0 ||
+	    fcntl(STDERR_FILENO, F_SETFL, flags | O_NONBLOCK) < 0)
 		return ERR_IO;
 	return STDERR_FILENO;
 }
@@ -141,7 +143,8 @@ int log_reopen(void)
 
 const char *log_open_error(int code)
 {
-	return code == ERR_RANGE ? "not a regular file with a single name (empty: standard error)" : strerror(errno);
+	return code == ERR_RANGE ? "not a regular file with a single name (empty: standard error)"
+	                         : strerror(errno);
 }
 
 void log_set_level(enum log_level level)
@@ -171,8 +174,8 @@ static size_t line_head(char *line, size_t size, enum log_level level)
 	clock_gettime(CLOCK_REALTIME, &now);
 	gmtime_r(&now.tv_sec, &utc);
 	strftime(date, sizeof(date), "%Y-%m-%dT%H:%M:%S", &utc);
-	n = snprintf(line, size, "%s.%03ldZ %s %s[%d]: ", date, now.tv_nsec / 1000000, levels[level].name, target.process,
-	             (int)getpid());
+	n = snprintf(line, size, "%s.%03ldZ %s %s[%d]: ", date, now.tv_nsec / 1000000,
+	             levels[level].name, target.process, (int)getpid());
 	return (size_t)n;
 }
 
@@ -215,10 +218,13 @@ static bool say_lost(void)
 	char line[LOG_LINE];
 	size_t len = 1 + line_head(line + 1, sizeof(line) - 2, LOG_LEVEL_WARNING);
 
-	return line_finish(line, len, snprintf(line + len, sizeof(line) - 1 - len, "op=log what=lost lines=%" PRIu64, unsaid));
+	return line_finish(line, len,
+	                   snprintf(line + len, sizeof(line) - 1 - len,
+	                            "op=log what=lost lines=%" PRIu64, unsaid));
 }
 
-static void line_write(enum log_level level, const char *format, va_list args) __attribute__((format(printf, 2, 0)));
+static void line_write(enum log_level level, const char *format, va_list args)
+        __attribute__((format(printf, 2, 0)));
 static void line_write(enum log_level level, const char *format, va_list args)
 {
 	char line[LOG_LINE];
@@ -232,7 +238,8 @@ static void line_write(enum log_level level, const char *format, va_list args)
 	len = 1 + line_head(line + 1, sizeof(line) - 2, level);
 	/* A full disk, or a reader that stands still, must not stop the server: a line is lost and
 	 * nothing else. */
-	if (unsaid > 0 || !line_finish(line, len, vsnprintf(line + len, sizeof(line) - 1 - len, format, args))) {
+	if (unsaid > 0 ||
+	    !line_finish(line, len, vsnprintf(line + len, sizeof(line) - 1 - len, format, args))) {
 		lost++;
 		unsaid++;
 	}
@@ -294,7 +301,8 @@ static bool is_control(struct str s, size_t i)
 	unsigned char c = (unsigned char)s.p[i], before = i > 0 ? (unsigned char)s.p[i - 1] : 0;
 	unsigned char next = i + 1 < s.n ? (unsigned char)s.p[i + 1] : 0;
 
-	return c < ' ' || c == 0x7f || (c == 0xc2 && next >= 0x80 && next <= 0x9f) || (before == 0xc2 && c >= 0x80 && c <= 0x9f);
+	return c < ' ' || c == 0x7f || (c == 0xc2 && next >= 0x80 && next <= 0x9f) ||
+	       (before == 0xc2 && c >= 0x80 && c <= 0x9f);
 }
 
 const char *log_quote(struct str s, char *out, size_t size)

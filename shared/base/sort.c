@@ -40,7 +40,8 @@ static int merge_runs(struct sorter *s, const char *from, char *to, size_t all, 
 	int ret = 0;
 
 	for (size_t at = 0; at < all && ret == 0; at += 2 * run) {
-		size_t middle = all - at > run ? at + run : all, end = all - at > 2 * run ? at + 2 * run : all;
+		size_t middle = all - at > run ? at + run : all,
+		       end = all - at > 2 * run ? at + 2 * run : all;
 
 		ret = merge(s, from + at, from + middle, from + end, to + at);
 	}

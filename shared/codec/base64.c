@@ -10,7 +10,8 @@ static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwx
 /* Writes n of three bytes, at least one: a digit more than there are bytes. */
 static void base64_put_group(struct buf *b, const unsigned char *p, size_t n)
 {
-	uint32_t bits = (uint32_t)p[0] << 16 | (n > 1 ? (uint32_t)p[1] << 8 : 0) | (n > 2 ? p[2] : 0);
+	uint32_t bits =
+	        (uint32_t)p[0] << 16 | (n > 1 ? (uint32_t)p[1] << 8 : 0) | (n > 2 ? p[2] : 0);
 
 	ROSTER_ASSERT(n > 0 && n <= 3);
 	for (size_t i = 0; i <= n; i++)

@@ -55,7 +55,8 @@ static const struct charset charsets[CHARSETS] = {
 	[UTF_16BE] = { "UTF-16BE", 2 },
 	[UTF_16LE] = { "UTF-16LE", 2 },
 	[EUC_JP] = { "EUC-JP", 1 },
-	[SHIFT_JIS] = { "CP932", 1 }, /* the C library's own SHIFT_JIS makes a yen sign of the backslash; Java does not */
+	[SHIFT_JIS] = { "CP932",
+	                1 }, /* the C library's own SHIFT_JIS makes a yen sign of the backslash; Java does not */
 	[EUC_KR] = { "EUC-KR", 1 },
 };
 
@@ -136,7 +137,8 @@ const struct charset *charset_find(struct str name)
 		iconv_t cd;
 
 		if (str_ieq(name, str_of(names[i].name)))
-			return charset == charset_utf8 || open_converter(charset, &cd) ? charset : NULL;
+			return charset == charset_utf8 || open_converter(charset, &cd) ? charset
+			                                                               : NULL;
 	}
 	return NULL;
 }
@@ -171,7 +173,8 @@ static void decode_piece(struct decoding *d, size_t most)
 			return;
 		/* EINVAL is a character that the text cut off: nothing behind it can be read
 		 * either. */
-		skip = why == EINVAL || d->in_left < d->charset->unit ? d->in_left : d->charset->unit;
+		skip = why == EINVAL || d->in_left < d->charset->unit ? d->in_left
+		                                                      : d->charset->unit;
 		memcpy(d->at, "\xef\xbf\xbd", 3);
 		d->at += 3;
 		d->room -= 3;
@@ -183,9 +186,12 @@ static void decode_piece(struct decoding *d, size_t most)
 
 /* Between two pieces others use the same converter, which is harmless: none of those in the table
  * keeps a state there. */
-int charset_decode(struct arena *arena, const struct charset *charset, struct str text, struct str *out_r)
+int charset_decode(struct arena *arena, const struct charset *charset, struct str text,
+                   struct str *out_r)
 {
-	struct decoding d = { .charset = charset, .in = (char *)text.p, .in_left = text.n, .room = text.n * 3 + 8 };
+	struct decoding d = {
+		.charset = charset, .in = (char *)text.p, .in_left = text.n, .room = text.n * 3 + 8
+	};
 	size_t before = text.n + 1;
 	char *out;
 

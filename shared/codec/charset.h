@@ -29,6 +29,7 @@ const struct charset *charset_find(struct str name);
 bool charset_in_forms(const struct charset *charset);
 /* Gives the text in well-formed UTF-8; what cannot be read becomes U+FFFD. It takes at most three
  * bytes for one, and points into the source or the arena. Pauses (fiber.h). ERR_NOMEM, ERR_GONE. */
-int charset_decode(struct arena *arena, const struct charset *charset, struct str text, struct str *out_r) MUST_CHECK;
+int charset_decode(struct arena *arena, const struct charset *charset, struct str text,
+                   struct str *out_r) MUST_CHECK;
 
 #endif

@@ -12,7 +12,7 @@
  * exactly. */
 #define NUMBER_TEXT_MAX 1200
 
-/* ---- integers -------------------------------------------------------------- */
+/* ---- integers -------------------------------------------------------------------------------- */
 
 static int parse_signed(struct str s, uint64_t max_positive, int64_t *value_r)
 {
@@ -56,7 +56,7 @@ int32_t java_lenient_int(struct str s)
 	return java_parse_int(s, &value) == 0 ? value : 0;
 }
 
-/* ---- floating point, reading ----------------------------------------------- */
+/* ---- floating point, reading ----------------------------------------------------------------- */
 
 static bool java_is_digit(char c)
 {
@@ -153,7 +153,8 @@ static bool number_text(struct str s, char out[NUMBER_TEXT_MAX])
  * right. */
 static bool parse_plain(struct str s, double *value_r)
 {
-	static const double powers[] = { 1, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15 };
+	static const double powers[] = { 1,   1e1, 1e2,  1e3,  1e4,  1e5,  1e6,  1e7,
+		                         1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15 };
 	uint64_t digits = 0;
 	size_t point = s.n;
 
@@ -190,11 +191,13 @@ float java_lenient_float(struct str s)
 	return number_text(s, text) ? strtof(text, NULL) : 0.0f;
 }
 
-/* ---- booleans -------------------------------------------------------------- */
+/* ---- booleans -------------------------------------------------------------------------------- */
 
 bool java_loose_bool(struct str s)
 {
-	static const struct str words[] = { { "true", 4 }, { "on", 2 }, { "yes", 3 }, { "t", 1 }, { "y", 1 } };
+	static const struct str words[] = {
+		{ "true", 4 }, { "on", 2 }, { "yes", 3 }, { "t", 1 }, { "y", 1 }
+	};
 
 	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
 		if (str_ieq(s, words[i]))
@@ -208,7 +211,7 @@ bool java_strict_bool(struct str s)
 	return str_ieq(s, STR("true"));
 }
 
-/* ---- floating point, writing ----------------------------------------------- */
+/* ---- floating point, writing ----------------------------------------------------------------- */
 
 /* Writes "12.5" for 1250 hundredths; at least one digit stands behind the point. */
 static unsigned hundredths_text(uint32_t hundredths, bool negative, char *out)
@@ -306,7 +309,8 @@ static unsigned real_text(double value, bool single, char *out)
 		if ((single ? (float)hundredths / 100.0f : hundredths / 100.0) == size)
 			return hundredths_text(hundredths, signbit(value), out);
 	}
-	for (int precision = 1; precision < (single ? 9 : 17); precision++) { /* Java writes two digits at least: 4.9E-324 */
+	for (int precision = 1; precision < (single ? 9 : 17);
+	     precision++) { /* Java writes two digits at least: 4.9E-324 */
 		snprintf(text, sizeof(text), "%.*e", precision, value);
 		if ((single ? strtof(text, NULL) : strtod(text, NULL)) == value)
 			break;

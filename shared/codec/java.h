@@ -11,7 +11,8 @@
 
 #define JAVA_DOUBLE_TEXT 32
 
-int java_parse_int(struct str s, int32_t *value_r) MUST_CHECK; /* ERR_SYNTAX; optional sign, digits, 32 bit */
+int java_parse_int(struct str s,
+                   int32_t *value_r) MUST_CHECK; /* ERR_SYNTAX; optional sign, digits, 32 bit */
 int java_parse_long(struct str s, int64_t *value_r) MUST_CHECK;
 /* Reads 1e3, NaN, Infinity, hex floats, a trailing d or f, and blanks around. ERR_SYNTAX. */
 int java_parse_double(struct str s, double *value_r) MUST_CHECK;

@@ -29,7 +29,7 @@ struct reader {
 	jmp_buf no_memory;
 };
 
-/* ---- memory for yajl ------------------------------------------------------- */
+/* ---- memory for yajl ------------------------------------------------------------------------- */
 
 /* yajl does not check what its allocator returns, so a refusal leaves by longjmp. Everything it
  * holds is the arena's: nothing leaks. The size before each block is for realloc. */
@@ -68,7 +68,7 @@ static void reader_free(void *ctx, void *block)
 	(void)block;
 }
 
-/* ---- values ---------------------------------------------------------------- */
+/* ---- values ---------------------------------------------------------------------------------- */
 
 static int stop_reading(struct reader *reader, const char *why)
 {
@@ -79,7 +79,8 @@ static int stop_reading(struct reader *reader, const char *why)
 static int report_item(struct reader *reader, enum json_kind kind, struct str text)
 {
 	bool in_object = reader->depth > 0 && (reader->objects >> (reader->depth - 1) & 1);
-	struct json_item item = { kind, reader->depth, in_object ? reader->key : (struct str){ NULL, 0 }, text };
+	struct json_item item = { kind, reader->depth,
+		                  in_object ? reader->key : (struct str){ NULL, 0 }, text };
 	const char *why = reader->fn(reader->arg, &item);
 
 	reader->before = reader->fed;
@@ -109,7 +110,8 @@ static int on_null(void *ctx)
 
 static int on_boolean(void *ctx, int value)
 {
-	return value ? report_item(ctx, JSON_TRUE, STR("true")) : report_item(ctx, JSON_FALSE, STR("false"));
+	return value ? report_item(ctx, JSON_TRUE, STR("true"))
+	             : report_item(ctx, JSON_FALSE, STR("false"));
 }
 
 static int on_number(void *ctx, const char *p, size_t n)
@@ -178,7 +180,7 @@ static const yajl_callbacks callbacks = {
 	.yajl_end_array = on_end,
 };
 
-/* ---- what yajl lets through ------------------------------------------------ */
+/* ---- what yajl lets through ------------------------------------------------------------------ */
 
 /* Returns the 16 bits of an escape \uXXXX at p, or -1 if there is none. */
 static int32_t escaped_unit(const char *p, const char *end)
@@ -189,7 +191,9 @@ static int32_t escaped_unit(const char *p, const char *end)
 		return -1;
 	for (int i = 2; i < 6; i++) {
 		int c = (unsigned char)p[i];
-		int digit = c >= '0' && c <= '9' ? c - '0' : (c | 0x20) >= 'a' && (c | 0x20) <= 'f' ? (c | 0x20) - 'a' + 10 : -1;
+		int digit = c >= '0' && c <= '9'                     ? c - '0'
+		            : (c | 0x20) >= 'a' && (c | 0x20) <= 'f' ? (c | 0x20) - 'a' + 10
+		                                                     : -1;
 
 		if (digit < 0)
 			return -1;
@@ -250,7 +254,8 @@ static struct str unknown_word(struct str text)
 
 	if (s.n > 0 && is_letter(s.p[0])) {
 		while (n < s.n && n < WORD_MAX &&
-		       (is_letter(s.p[n]) || (s.p[n] >= '0' && s.p[n] <= '9') || s.p[n] == '_' || s.p[n] == '$'))
+		       (is_letter(s.p[n]) || (s.p[n] >= '0' && s.p[n] <= '9') || s.p[n] == '_' ||
+		        s.p[n] == '$'))
 			n++;
 	}
 	s.n = n;
@@ -259,7 +264,7 @@ static struct str unknown_word(struct str text)
 	return s;
 }
 
-/* ---- reading --------------------------------------------------------------- */
+/* ---- reading --------------------------------------------------------------------------------- */
 
 static int refuse_text(const char *reason, char *why, size_t why_size)
 {
@@ -274,11 +279,12 @@ static int refuse_text(const char *reason, char *why, size_t why_size)
 static int refuse_word(struct str text, struct str word, char *why, size_t why_size)
 {
 	if (why != NULL && why_size > 0) {
-		snprintf(why, why_size,
-		         "Unrecognized token '%.*s': was expecting (JSON String, Number, Array, Object or token 'null', "
-		         "'true' or 'false')\n at [Source: (String)\"%.*s\"; line: 1, column: %zu]",
-		         (int)word.n, word.p, (int)(text.n < WORD_MAX ? text.n : WORD_MAX), text.p,
-		         (size_t)(word.p - text.p) + word.n + 1);
+		snprintf(
+		        why, why_size,
+		        "Unrecognized token '%.*s': was expecting (JSON String, Number, Array, Object or token 'null', "
+		        "'true' or 'false')\n at [Source: (String)\"%.*s\"; line: 1, column: %zu]",
+		        (int)word.n, word.p, (int)(text.n < WORD_MAX ? text.n : WORD_MAX), text.p,
+		        (size_t)(word.p - text.p) + word.n + 1);
 		str_end_whole(why);
 	}
 	return ERR_SYNTAX;
@@ -305,12 +311,14 @@ static int feed(struct reader *reader, yajl_handle parser, yajl_status *status_r
 
 	*status_r = yajl_status_ok;
 	while (reader->fed < reader->text.n && *status_r == yajl_status_ok && !reader->whole) {
-		size_t left = reader->text.n - reader->fed, n = left < PIECE ? left : PIECE, at = reader->fed;
+		size_t left = reader->text.n - reader->fed, n = left < PIECE ? left : PIECE,
+		       at = reader->fed;
 
 		ROSTER_ASSERT(reader->before <= reader->fed);
 		reader->fed += n;
 		*status_r = yajl_parse(parser, p + at, n);
-		if (*status_r == yajl_status_ok && !reader->whole && reader->fed - reader->before > JSON_TEXT_MAX)
+		if (*status_r == yajl_status_ok && !reader->whole &&
+		    reader->fed - reader->before > JSON_TEXT_MAX)
 			return ERR_TOO_BIG;
 		if (n < left && fiber_pause() < 0)
 			return ERR_GONE;
@@ -340,11 +348,12 @@ static int run_parser(struct reader *reader, char *why, size_t why_size)
 		return 0;
 	if (reader->stopped != NULL)
 		return refuse_text(reader->stopped, why, why_size);
-	return refuse_text((const char *)yajl_get_error(parser, 0, p, reader->text.n), why, why_size);
+	return refuse_text((const char *)yajl_get_error(parser, 0, p, reader->text.n), why,
+	                   why_size);
 }
 
-int json_read(struct arena *arena, struct str text, struct json_limits limits, json_item_fn *fn, void *arg, char *why,
-              size_t why_size)
+int json_read(struct arena *arena, struct str text, struct json_limits limits, json_item_fn *fn,
+              void *arg, char *why, size_t why_size)
 {
 	struct reader reader = { .arena = arena, .limits = limits, .fn = fn, .arg = arg };
 	struct str word;
@@ -353,7 +362,8 @@ int json_read(struct arena *arena, struct str text, struct json_limits limits, j
 	ROSTER_ASSERT(limits.depth <= 64); /* a bit each in reader.objects */
 	if (str_is_blank(text))
 		return refuse_text("no content", why, why_size);
-	if ((ret = utf8_repair(arena, text, &text)) < 0 || (ret = repair_escapes(arena, text, &reader.text)) < 0)
+	if ((ret = utf8_repair(arena, text, &text)) < 0 ||
+	    (ret = repair_escapes(arena, text, &reader.text)) < 0)
 		return ret;
 	if ((word = unknown_word(text)).n > 0)
 		return refuse_word(text, word, why, why_size);

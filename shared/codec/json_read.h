@@ -15,7 +15,15 @@
 #include "shared/base/err.h"
 #include "shared/base/str.h"
 
-enum json_kind { JSON_NULL, JSON_FALSE, JSON_TRUE, JSON_NUMBER, JSON_STRING, JSON_OBJECT, JSON_ARRAY };
+enum json_kind {
+	JSON_NULL,
+	JSON_FALSE,
+	JSON_TRUE,
+	JSON_NUMBER,
+	JSON_STRING,
+	JSON_OBJECT,
+	JSON_ARRAY
+};
 
 /* An object or array is announced at its beginning; its members follow with depth + 1. */
 struct json_item {
@@ -43,7 +51,7 @@ struct json_limits {
 /* Reads a text. ERR_SYNTAX (why says it), ERR_TOO_BIG (JSON_TEXT_MAX, for about one piece more),
  * ERR_NOMEM. why may be NULL. Long texts are read with pauses (fiber.h), and the callbacks may make
  * some: ERR_GONE. */
-int json_read(struct arena *arena, struct str text, struct json_limits limits, json_item_fn *fn, void *arg, char *why,
-              size_t why_size) MUST_CHECK;
+int json_read(struct arena *arena, struct str text, struct json_limits limits, json_item_fn *fn,
+              void *arg, char *why, size_t why_size) MUST_CHECK;
 
 #endif

@@ -8,9 +8,10 @@
 
 /* One more than the value of the digit; 0 for a byte that is no hexadecimal digit. */
 static const unsigned char hex_digits[256] = {
-	['0'] = 1,  ['1'] = 2,  ['2'] = 3,  ['3'] = 4,  ['4'] = 5,  ['5'] = 6,  ['6'] = 7,  ['7'] = 8,
-	['8'] = 9,  ['9'] = 10, ['a'] = 11, ['b'] = 12, ['c'] = 13, ['d'] = 14, ['e'] = 15, ['f'] = 16,
-	['A'] = 11, ['B'] = 12, ['C'] = 13, ['D'] = 14, ['E'] = 15, ['F'] = 16,
+	['0'] = 1,  ['1'] = 2,  ['2'] = 3,  ['3'] = 4,  ['4'] = 5,  ['5'] = 6,
+	['6'] = 7,  ['7'] = 8,  ['8'] = 9,  ['9'] = 10, ['a'] = 11, ['b'] = 12,
+	['c'] = 13, ['d'] = 14, ['e'] = 15, ['f'] = 16, ['A'] = 11, ['B'] = 12,
+	['C'] = 13, ['D'] = 14, ['E'] = 15, ['F'] = 16,
 };
 
 /* Returns the byte escaped at p, which is a '%'; -1 when the escape is broken. */
@@ -29,7 +30,8 @@ static bool needs_decoding(struct str text, bool plus_is_space)
 {
 	if (text.n == 0)
 		return false;
-	return memchr(text.p, '%', text.n) != NULL || (plus_is_space && memchr(text.p, '+', text.n) != NULL);
+	return memchr(text.p, '%', text.n) != NULL ||
+	       (plus_is_space && memchr(text.p, '+', text.n) != NULL);
 }
 
 int url_decode(struct arena *arena, struct str text, bool plus_is_space, struct str *out_r)
@@ -79,7 +81,7 @@ static const unsigned char marks[256] = {
 struct pair_reader {
 	const char *p, *end;
 	const char *piece; /* where to pause */
-	char *out;         /* where the next decoded byte goes: there are no more of them than of source */
+	char *out; /* where the next decoded byte goes: there are no more of them than of source */
 	bool broken, gone;
 };
 
@@ -141,7 +143,8 @@ static void read_pair(struct pair_reader *r, struct url_param *param_r)
 	r->p += r->p < r->end;
 }
 
-static int read_pairs(struct arena *arena, struct str text, bool strict, struct url_param *out, unsigned max)
+static int read_pairs(struct arena *arena, struct str text, bool strict, struct url_param *out,
+                      unsigned max)
 {
 	struct pair_reader r = { .broken = false };
 	unsigned count = 0;

@@ -22,9 +22,11 @@ struct url_param {
 
 /* Reads the pairs of a query, of which at most max are written; more is ERR_LIMIT. Returns the
  * count or ERR_SYNTAX, ERR_NOMEM. */
-int url_params(struct arena *arena, struct str text, struct url_param *out, unsigned max) MUST_CHECK;
+int url_params(struct arena *arena, struct str text, struct url_param *out,
+               unsigned max) MUST_CHECK;
 /* Reads the pairs of a form in the same way, but never returns ERR_SYNTAX. */
 int url_form(struct arena *arena, struct str text, struct url_param *out, unsigned max) MUST_CHECK;
-int url_decode(struct arena *arena, struct str text, bool plus_is_space, struct str *out_r) MUST_CHECK;
+int url_decode(struct arena *arena, struct str text, bool plus_is_space,
+               struct str *out_r) MUST_CHECK;
 
 #endif

@@ -97,9 +97,11 @@ static size_t malformed_length(const unsigned char *p, size_t n)
 	for (size_t i = 0; i < sizeof(forms) / sizeof(forms[0]) && n > 1; i++) {
 		unsigned high = p[0] == 0xed ? 0xbf : forms[i].high;
 
-		if (p[0] < forms[i].first || p[0] > forms[i].last || p[1] < forms[i].low || p[1] > high)
+		if (p[0] < forms[i].first || p[0] > forms[i].last || p[1] < forms[i].low ||
+		    p[1] > high)
 			continue;
-		for (length = 2; length <= forms[i].more && length < n && (p[length] & 0xc0) == 0x80; length++)
+		for (length = 2;
+		     length <= forms[i].more && length < n && (p[length] & 0xc0) == 0x80; length++)
 			continue;
 	}
 	return length;

@@ -15,8 +15,10 @@ void config_defaults(struct config *config)
 
 	memset(config, 0, sizeof(*config));
 	for (unsigned i = 0; i < config_key_count; i++) {
-		/* The rows are constant: a bad one is found by the first start and by the unit test. */
-		if (config_value_set(config, &config_keys[i], str_of(config_keys[i].fallback), why) < 0) {
+		/* The rows are constant: a bad one is found by the first start and by the unit
+		 * test. */
+		if (config_value_set(config, &config_keys[i], str_of(config_keys[i].fallback),
+		                     why) < 0) {
 			fprintf(stderr, "default of %s: %s\n", config_keys[i].name, why);
 			abort();
 		}
@@ -54,7 +56,8 @@ int config_override(struct config *config, const char *assignment, struct config
 	key = config_key_find(str_make(assignment, (size_t)(equals - assignment)));
 	if (key == NULL) {
 		snprintf(error_r->text, sizeof(error_r->text), "-o: %s: unknown key",
-		         log_quote(str_make(assignment, (size_t)(equals - assignment)), shown, sizeof(shown)));
+		         log_quote(str_make(assignment, (size_t)(equals - assignment)), shown,
+		                   sizeof(shown)));
 		return ERR_SYNTAX;
 	}
 	/* The value may have '=' in it, the key has not. */
@@ -64,7 +67,7 @@ int config_override(struct config *config, const char *assignment, struct config
 	return ret;
 }
 
-/* ---- rules between keys ---------------------------------------------------- */
+/* ---- rules between keys ---------------------------------------------------------------------- */
 
 struct rule {
 	const char *key, *what;
@@ -90,19 +93,21 @@ int config_check(const struct config *config, struct config_error *error_r)
 {
 	for (size_t i = 0; i < sizeof(rules) / sizeof(rules[0]); i++) {
 		if (rules[i].broken(config)) {
-			snprintf(error_r->text, sizeof(error_r->text), "%s: %s", rules[i].key, rules[i].what);
+			snprintf(error_r->text, sizeof(error_r->text), "%s: %s", rules[i].key,
+			         rules[i].what);
 			return ERR_RANGE;
 		}
 	}
 	return 0;
 }
 
-/* ---- differences ----------------------------------------------------------- */
+/* ---- differences ----------------------------------------------------------------------------- */
 
 const char *config_fixed_difference(const struct config *old, const struct config *new_config)
 {
 	for (unsigned i = 0; i < config_key_count; i++) {
-		if (!config_keys[i].reloadable && !config_value_equal(old, new_config, &config_keys[i]))
+		if (!config_keys[i].reloadable &&
+		    !config_value_equal(old, new_config, &config_keys[i]))
 			return config_keys[i].name;
 	}
 	return NULL;

@@ -53,14 +53,16 @@ struct config {
 	char segment_dir[200];       /* segment.dir */
 	uint64_t segment_limit;      /* segment.limit, bytes; 0 = choose */
 	uint64_t segment_max_age_ms; /* segment.max_age */
-	uint64_t segment_check_ms;   /* segment.check_period; 0: only after a start and on suspicion */
+	uint64_t
+	        segment_check_ms; /* segment.check_period; 0: only after a start and on suspicion */
 
 	/* http */
 	uint32_t http_head_bytes; /* http.head: 64 KiB */
 	uint32_t http_line_bytes; /* http.line */
 	uint32_t http_headers;    /* http.headers: count */
 	uint64_t http_body_bytes; /* http.body */
-	uint64_t http_head_timeout_ms, http_body_timeout_ms, http_idle_timeout_ms, http_write_timeout_ms;
+	uint64_t http_head_timeout_ms, http_body_timeout_ms, http_idle_timeout_ms,
+	        http_write_timeout_ms;
 	uint32_t http_requests; /* http.requests: per connection, 0 = no limit */
 	uint32_t http_long_requests;
 	uint64_t http_long_wait_ms;
@@ -71,14 +73,14 @@ struct config {
 	char http_cors[1024];       /* http.cors: "echo", "off", or origins with blanks between */
 
 	/* push */
-	uint32_t push_port;               /* push.port: 0 = the HTTP port */
-	uint64_t push_delay_ms;           /* push.delay: 1 s */
-	uint64_t push_ack_wait_ms;        /* push.ack_wait: 10 s */
-	uint64_t push_rate;               /* push.rate: datagrams/s to one socket */
-	uint64_t push_rate_address;       /* push.rate_address: to one address; 200,000 */
-	uint64_t push_views;              /* push.views: rendered of one service in one round, 256 */
-	uint64_t push_views_source;       /* push.views_per_source: of them, for one source; 32 */
-	uint64_t push_receive_buffer;     /* push.receive_buffer: bytes, 8 MiB */
+	uint32_t push_port;           /* push.port: 0 = the HTTP port */
+	uint64_t push_delay_ms;       /* push.delay: 1 s */
+	uint64_t push_ack_wait_ms;    /* push.ack_wait: 10 s */
+	uint64_t push_rate;           /* push.rate: datagrams/s to one socket */
+	uint64_t push_rate_address;   /* push.rate_address: to one address; 200,000 */
+	uint64_t push_views;          /* push.views: rendered of one service in one round, 256 */
+	uint64_t push_views_source;   /* push.views_per_source: of them, for one source; 32 */
+	uint64_t push_receive_buffer; /* push.receive_buffer: bytes, 8 MiB */
 	uint64_t push_subscriber_life_ms; /* push.subscriber_life: 10 s */
 	uint32_t push_trusted_count;
 	struct address_claim push_trusted[ADDRESS_CLAIMS_MAX]; /* "SOURCE[/BITS] CLAIMED[/BITS]" */
@@ -99,10 +101,10 @@ struct config {
 	uint32_t brake_share;           /* brake.share: percent, 50 */
 	uint64_t brake_period_ms;       /* brake.period: 1 m */
 	uint64_t brake_hold_ms;         /* brake.hold: 5 m */
-	uint64_t brake_deregister;      /* brake.deregister: of one source in a period; 0 = no limit */
+	uint64_t brake_deregister; /* brake.deregister: of one source in a period; 0 = no limit */
 
 	/* what clients may do to instances (shared/naming/guard.h) */
-	uint32_t instances_owner;                                    /* instances.owner: enum instances_owner */
+	uint32_t instances_owner; /* instances.owner: enum instances_owner */
 	uint64_t instances_timeout_min_ms, instances_timeout_max_ms; /* 1 s, 24 h */
 
 	/* empty services (specification 8.4) */
@@ -110,12 +112,15 @@ struct config {
 	uint64_t empty_delay_ms, empty_period_ms; /* 50 s, 30 s */
 
 	/* limits */
-	uint64_t limit_instances, limit_instances_per_service, limit_services, limit_clusters_per_service;
+	uint64_t limit_instances, limit_instances_per_service, limit_services,
+	        limit_clusters_per_service;
 	uint64_t limit_subscribers, limit_subscribers_per_service;
 	uint64_t limit_namespaces, limit_page;
-	uint64_t limit_service_bytes, limit_subscriber_bytes, limit_subscriber_bytes_per_source; /* 0: see config_table.c */
+	uint64_t limit_service_bytes, limit_subscriber_bytes,
+	        limit_subscriber_bytes_per_source; /* 0: see config_table.c */
 	/* by source address (shared/base/source.h) */
-	uint64_t limit_per_source, limit_per_source_burst, limit_connections_per_source, limit_subscribers_per_source;
+	uint64_t limit_per_source, limit_per_source_burst, limit_connections_per_source,
+	        limit_subscribers_per_source;
 	uint64_t limit_metadata_bytes, limit_name_bytes;
 
 	/* upgrade: SIGUSR2 */
@@ -138,7 +143,8 @@ void config_defaults(struct config *config);
  * is not touched. */
 int config_load(const char *path, struct config *config_r, struct config_error *error_r) MUST_CHECK;
 /* Applies "key=value" (-o). It comes after the file. */
-int config_override(struct config *config, const char *assignment, struct config_error *error_r) MUST_CHECK;
+int config_override(struct config *config, const char *assignment,
+                    struct config_error *error_r) MUST_CHECK;
 /* Checks the rules between keys, after everything was read. ERR_RANGE. */
 int config_check(const struct config *config, struct config_error *error_r) MUST_CHECK;
 /* Returns the first key that differs and is not reloadable, NULL when there is none. */

@@ -10,7 +10,8 @@
 
 /* Writes a number, a text or a truth value. No list and no choice is among the keys that need a
  * restart: the test looks. */
-static const char *value_text(const struct config *config, const struct config_key *key, char *out, size_t size)
+static const char *value_text(const struct config *config, const struct config_key *key, char *out,
+                              size_t size)
 {
 	const char *field = (const char *)config + key->off;
 	uint64_t wide;

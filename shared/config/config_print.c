@@ -59,11 +59,13 @@ static const char *range_text(const struct config_key *key, char *out, size_t si
 
 	out[0] = '\0';
 	if (is_number(key)) {
-		snprintf(out, size, "%s to %s", config_number_text(key->type, key->min, low, sizeof(low)),
+		snprintf(out, size, "%s to %s",
+		         config_number_text(key->type, key->min, low, sizeof(low)),
 		         config_number_text(key->type, key->max, high, sizeof(high)));
 	} else if (key->type == CONFIG_CHOICE) {
 		for (unsigned i = 0; key->choices[i] != NULL && at < size; i++)
-			at += (size_t)snprintf(out + at, size - at, "%s%s", i == 0 ? "" : ", ", key->choices[i]);
+			at += (size_t)snprintf(out + at, size - at, "%s%s", i == 0 ? "" : ", ",
+			                       key->choices[i]);
 	} else if (config_key_is_list(key)) {
 		snprintf(out, size, "up to %u", (unsigned)key->max);
 	} else if (key->type != CONFIG_BOOL) {
@@ -72,7 +74,7 @@ static const char *range_text(const struct config_key *key, char *out, size_t si
 	return out;
 }
 
-/* ---- etc/roster.yaml ------------------------------------------------------- */
+/* ---- etc/roster.yaml ------------------------------------------------------------------------- */
 
 static void print_wrapped(FILE *out, const char *indent, struct str text)
 {
@@ -122,8 +124,9 @@ static void print_sample_key(FILE *out, const struct config_key *key)
 
 	print_wrapped(out, indent, str_of(key->about));
 	range_text(key, range, sizeof(range));
-	fprintf(out, "%s# (%s%s%s%s%s; %s)\n", indent, type_text(key->type), range[0] != '\0' ? ": " : "", range,
-	        key->unit[0] != '\0' ? " " : "", key->unit, key->reloadable ? "reload" : "restart");
+	fprintf(out, "%s# (%s%s%s%s%s; %s)\n", indent, type_text(key->type),
+	        range[0] != '\0' ? ": " : "", range, key->unit[0] != '\0' ? " " : "", key->unit,
+	        key->reloadable ? "reload" : "restart");
 	fprintf(out, "%s#%s: ", indent, section > 0 ? key->name + section + 1 : key->name);
 	print_sample_value(out, key);
 	fputs("\n\n", out);
@@ -139,20 +142,21 @@ void config_print_sample(FILE *out)
 	      out);
 	for (unsigned i = 0; i < config_key_count; i++) {
 		if (opens_section(i))
-			fprintf(out, "%.*s:\n", (int)section_length(&config_keys[i]), config_keys[i].name);
+			fprintf(out, "%.*s:\n", (int)section_length(&config_keys[i]),
+			        config_keys[i].name);
 		print_sample_key(out, &config_keys[i]);
 	}
 }
 
-/* ---- doc/configuration.md -------------------------------------------------- */
+/* ---- doc/configuration.md -------------------------------------------------------------------- */
 
 static void print_doc_key(FILE *out, const struct config_key *key)
 {
 	char range[96];
 
 	range_text(key, range, sizeof(range));
-	fprintf(out, "| `%s` | %s%s%s%s%s | ", key->name, type_text(key->type), range[0] != '\0' ? ", " : "", range,
-	        key->unit[0] != '\0' ? " " : "", key->unit);
+	fprintf(out, "| `%s` | %s%s%s%s%s | ", key->name, type_text(key->type),
+	        range[0] != '\0' ? ", " : "", range, key->unit[0] != '\0' ? " " : "", key->unit);
 	if (key->fallback[0] != '\0')
 		fprintf(out, "`%s`", key->fallback);
 	else

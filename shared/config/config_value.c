@@ -18,12 +18,15 @@ struct unit {
  * comes first. */
 static const struct unit duration_units[] = { { "ms", 1 },      { "s", 1000 },     { "m", 60000 },
 	                                      { "h", 3600000 }, { "d", 86400000 }, { NULL, 0 } };
-static const struct unit size_units[] = {
-	{ "", 1 }, { "KiB", 1024 }, { "MiB", 1024 * 1024 }, { "GiB", 1024 * 1024 * 1024 }, { NULL, 0 }
-};
+static const struct unit size_units[] = { { "", 1 },
+	                                  { "KiB", 1024 },
+	                                  { "MiB", 1024 * 1024 },
+	                                  { "GiB", 1024 * 1024 * 1024 },
+	                                  { NULL, 0 } };
 static const struct unit no_units[] = { { "", 1 }, { NULL, 0 } };
 
-static __attribute__((format(printf, 3, 4))) int refuse_value(char why[CONFIG_WHY], int code, const char *format, ...)
+static __attribute__((format(printf, 3, 4))) int refuse_value(char why[CONFIG_WHY], int code,
+                                                              const char *format, ...)
 {
 	va_list args;
 
@@ -55,7 +58,7 @@ const char *config_number_text(enum config_type type, uint64_t value, char *out,
 	return out;
 }
 
-/* ---- fields ---------------------------------------------------------------- */
+/* ---- fields ---------------------------------------------------------------------------------- */
 
 static void *field(struct config *config, const struct config_key *key)
 {
@@ -93,7 +96,8 @@ static void set_list_count(struct config *config, const struct config_key *key, 
 	memcpy((char *)config + key->off - sizeof(count), &count, sizeof(count));
 }
 
-bool config_value_equal(const struct config *a, const struct config *b, const struct config_key *key)
+bool config_value_equal(const struct config *a, const struct config *b,
+                        const struct config_key *key)
 {
 	if (config_key_is_list(key) && list_count(a, key) != list_count(b, key))
 		return false;
@@ -103,7 +107,7 @@ bool config_value_equal(const struct config *a, const struct config *b, const st
 	return memcmp(field_const(a, key), field_const(b, key), key->size) == 0;
 }
 
-/* ---- numbers --------------------------------------------------------------- */
+/* ---- numbers --------------------------------------------------------------------------------- */
 
 /* Takes the digits off the front. Returns false when there are none, or too many for the type. */
 static bool take_digits(struct str *text, uint64_t *value_r)
@@ -138,7 +142,8 @@ static bool parse_number(enum config_type type, struct str text, uint64_t *value
 	return false;
 }
 
-static int set_number(struct config *config, const struct config_key *key, struct str text, char why[CONFIG_WHY])
+static int set_number(struct config *config, const struct config_key *key, struct str text,
+                      char why[CONFIG_WHY])
 {
 	static const char *const wanted[CONFIG_TYPES] = {
 		[CONFIG_INT] = "not a whole number",
@@ -159,9 +164,10 @@ static int set_number(struct config *config, const struct config_key *key, struc
 	return 0;
 }
 
-/* ---- words and texts ------------------------------------------------------- */
+/* ---- words and texts ------------------------------------------------------------------------- */
 
-static int set_bool(struct config *config, const struct config_key *key, struct str text, char why[CONFIG_WHY])
+static int set_bool(struct config *config, const struct config_key *key, struct str text,
+                    char why[CONFIG_WHY])
 {
 	bool yes = str_eq(text, STR("true"));
 
@@ -171,7 +177,8 @@ static int set_bool(struct config *config, const struct config_key *key, struct 
 	return 0;
 }
 
-static int set_choice(struct config *config, const struct config_key *key, struct str text, char why[CONFIG_WHY])
+static int set_choice(struct config *config, const struct config_key *key, struct str text,
+                      char why[CONFIG_WHY])
 {
 	size_t at;
 
@@ -183,7 +190,8 @@ static int set_choice(struct config *config, const struct config_key *key, struc
 	}
 	at = (size_t)snprintf(why, CONFIG_WHY, "none of");
 	for (unsigned i = 0; key->choices[i] != NULL && at < CONFIG_WHY; i++)
-		at += (size_t)snprintf(why + at, CONFIG_WHY - at, "%s %s", i == 0 ? "" : ",", key->choices[i]);
+		at += (size_t)snprintf(why + at, CONFIG_WHY - at, "%s %s", i == 0 ? "" : ",",
+		                       key->choices[i]);
 	return ERR_SYNTAX;
 }
 
@@ -271,7 +279,8 @@ static const char *context_refusal(struct str text)
 	return NULL;
 }
 
-static int set_text(struct config *config, const struct config_key *key, struct str text, char why[CONFIG_WHY])
+static int set_text(struct config *config, const struct config_key *key, struct str text,
+                    char why[CONFIG_WHY])
 {
 	uint8_t address[16];
 	char *to = field(config, key);
@@ -289,8 +298,9 @@ static int set_text(struct config *config, const struct config_key *key, struct 
 	if (key->type == CONFIG_ADDRESS && address_parse(text, address) < 0)
 		return refuse_value(why, ERR_SYNTAX, "not a literal IP address");
 	if (key->type == CONFIG_ORIGINS && !are_origins(text))
-		return refuse_value(why, ERR_SYNTAX,
-		                    "neither echo nor off nor origins like https://a.example or http://b.example:8080");
+		return refuse_value(
+		        why, ERR_SYNTAX,
+		        "neither echo nor off nor origins like https://a.example or http://b.example:8080");
 	ROSTER_ASSERT(text.n < key->size); /* the row's max leaves room for the zero byte */
 	/* Zero to the end of the field: no rest of a longer text is copied to other processes. */
 	memset(to, 0, key->size);
@@ -298,7 +308,7 @@ static int set_text(struct config *config, const struct config_key *key, struct 
 	return 0;
 }
 
-/* ---- lists ----------------------------------------------------------------- */
+/* ---- lists ----------------------------------------------------------------------------------- */
 
 void config_list_clear(struct config *config, const struct config_key *key)
 {
@@ -317,7 +327,8 @@ static struct str first_word(struct str text, struct str *rest_r)
 	return str_make(text.p, n);
 }
 
-static int add_trusted(struct config *config, const struct config_key *key, struct str item, char why[CONFIG_WHY])
+static int add_trusted(struct config *config, const struct config_key *key, struct str item,
+                       char why[CONFIG_WHY])
 {
 	struct address_claim entry = { 0 };
 	struct str claimed, source = first_word(str_trim(item), &claimed);
@@ -330,7 +341,8 @@ static int add_trusted(struct config *config, const struct config_key *key, stru
 	return 0;
 }
 
-static int add_range(struct config *config, const struct config_key *key, struct str item, char why[CONFIG_WHY])
+static int add_range(struct config *config, const struct config_key *key, struct str item,
+                     char why[CONFIG_WHY])
 {
 	struct config_range range = { 0 };
 
@@ -341,21 +353,24 @@ static int add_range(struct config *config, const struct config_key *key, struct
 	return 0;
 }
 
-int config_list_add(struct config *config, const struct config_key *key, struct str item, char why[CONFIG_WHY])
+int config_list_add(struct config *config, const struct config_key *key, struct str item,
+                    char why[CONFIG_WHY])
 {
 	uint32_t count = list_count(config, key);
 	int ret;
 
 	if (count >= key->max)
 		return refuse_value(why, ERR_RANGE, "more than %" PRIu64 " entries", key->max);
-	ret = key->type == CONFIG_TRUSTED ? add_trusted(config, key, item, why) : add_range(config, key, item, why);
+	ret = key->type == CONFIG_TRUSTED ? add_trusted(config, key, item, why)
+	                                  : add_range(config, key, item, why);
 	if (ret == 0)
 		set_list_count(config, key, count + 1);
 	return ret;
 }
 
 /* Nothing of a list is taken when one of its items is wrong. */
-static int set_list(struct config *config, const struct config_key *key, struct str text, char why[CONFIG_WHY])
+static int set_list(struct config *config, const struct config_key *key, struct str text,
+                    char why[CONFIG_WHY])
 {
 	struct config changed = *config;
 	int ret = 0;
@@ -376,12 +391,14 @@ static int set_list(struct config *config, const struct config_key *key, struct 
 typedef int set_fn(struct config *, const struct config_key *, struct str, char[CONFIG_WHY]);
 
 static set_fn *const setters[CONFIG_TYPES] = {
-	[CONFIG_INT] = set_number,   [CONFIG_BOOL] = set_bool,     [CONFIG_TEXT] = set_text,       [CONFIG_PATH] = set_text,
-	[CONFIG_ADDRESS] = set_text, [CONFIG_CHOICE] = set_choice, [CONFIG_DURATION] = set_number, [CONFIG_SIZE] = set_number,
-	[CONFIG_TRUSTED] = set_list, [CONFIG_RANGES] = set_list,   [CONFIG_ORIGINS] = set_text,    [CONFIG_CONTEXT] = set_text,
+	[CONFIG_INT] = set_number,      [CONFIG_BOOL] = set_bool,    [CONFIG_TEXT] = set_text,
+	[CONFIG_PATH] = set_text,       [CONFIG_ADDRESS] = set_text, [CONFIG_CHOICE] = set_choice,
+	[CONFIG_DURATION] = set_number, [CONFIG_SIZE] = set_number,  [CONFIG_TRUSTED] = set_list,
+	[CONFIG_RANGES] = set_list,     [CONFIG_ORIGINS] = set_text, [CONFIG_CONTEXT] = set_text,
 };
 
-int config_value_set(struct config *config, const struct config_key *key, struct str text, char why[CONFIG_WHY])
+int config_value_set(struct config *config, const struct config_key *key, struct str text,
+                     char why[CONFIG_WHY])
 {
 	ROSTER_ASSERT(key->type < CONFIG_TYPES);
 	return setters[key->type](config, key, text, why);

@@ -31,10 +31,11 @@ struct reader {
  * recursion should not depend on the table. */
 #define DEPTH_MAX 4U
 
-static int fail(struct reader *r, const yaml_mark_t *mark, int code, const char *key, const char *what)
+static int fail(struct reader *r, const yaml_mark_t *mark, int code, const char *key,
+                const char *what)
 {
-	snprintf(r->error->text, sizeof(r->error->text), "%s:%zu: %s%s%s", r->path, mark->line + 1, key,
-	         key[0] != '\0' ? ": " : "", what);
+	snprintf(r->error->text, sizeof(r->error->text), "%s:%zu: %s%s%s", r->path, mark->line + 1,
+	         key, key[0] != '\0' ? ": " : "", what);
 	return code;
 }
 
@@ -44,11 +45,12 @@ static int fail_parser(struct reader *r)
 	char what[CONFIG_WHY];
 	yaml_mark_t mark = p->problem_mark;
 
-	snprintf(what, sizeof(what), "not YAML: %s", p->problem != NULL ? p->problem : "cannot be read");
+	snprintf(what, sizeof(what), "not YAML: %s",
+	         p->problem != NULL ? p->problem : "cannot be read");
 	return fail(r, &mark, ERR_SYNTAX, "", what);
 }
 
-/* ---- events ---------------------------------------------------------------- */
+/* ---- events ---------------------------------------------------------------------------------- */
 
 /* Returns what is wrong with an event whatever it means, or NULL. Aliases and what goes with them
  * would make a small file a large one, and no key needs a tag. */
@@ -111,10 +113,11 @@ static bool is_nothing(const yaml_event_t *event)
 {
 	struct str text = scalar_text(event);
 
-	return is_plain(event) && (text.n == 0 || str_eq(text, STR("~")) || str_eq(text, STR("null")));
+	return is_plain(event) &&
+	       (text.n == 0 || str_eq(text, STR("~")) || str_eq(text, STR("null")));
 }
 
-/* ---- values ---------------------------------------------------------------- */
+/* ---- values ---------------------------------------------------------------------------------- */
 
 static int set_scalar(struct reader *r, const struct config_key *key, const yaml_event_t *event)
 {
@@ -185,7 +188,7 @@ static int read_value(struct reader *r, const struct config_key *key)
 	return ret;
 }
 
-/* ---- maps ------------------------------------------------------------------ */
+/* ---- maps ------------------------------------------------------------------------------------ */
 
 static int read_map(struct reader *r, const char *prefix);
 
@@ -209,10 +212,13 @@ static int read_section(struct reader *r, const char *path)
  * message stays one clean line. */
 static void join(const char *prefix, struct str name, char out[PATH_MAX_BYTES])
 {
-	size_t n = (size_t)snprintf(out, PATH_MAX_BYTES, "%s%s", prefix, prefix[0] != '\0' ? "." : "");
+	size_t n =
+	        (size_t)snprintf(out, PATH_MAX_BYTES, "%s%s", prefix, prefix[0] != '\0' ? "." : "");
 
 	for (size_t i = 0; i < name.n && n < PATH_MAX_BYTES - 1; i++, n++)
-		out[n] = (unsigned char)name.p[i] <= ' ' || (unsigned char)name.p[i] >= 0x7f ? '?' : name.p[i];
+		out[n] = (unsigned char)name.p[i] <= ' ' || (unsigned char)name.p[i] >= 0x7f
+		                 ? '?'
+		                 : name.p[i];
 	out[n < PATH_MAX_BYTES ? n : PATH_MAX_BYTES - 1] = '\0';
 }
 
@@ -255,7 +261,7 @@ static int read_map(struct reader *r, const char *prefix)
 	return ret;
 }
 
-/* ---- the stream ------------------------------------------------------------ */
+/* ---- the stream ------------------------------------------------------------------------------ */
 
 static int read_root(struct reader *r, const yaml_event_t *event)
 {
@@ -282,7 +288,8 @@ static int read_stream(struct reader *r)
 		end = event.type == YAML_STREAM_END_EVENT;
 		if (event.type == YAML_DOCUMENT_START_EVENT && ++documents > 1)
 			ret = fail(r, &event.start_mark, ERR_SYNTAX, "", "more than one document");
-		else if (event.type == YAML_SCALAR_EVENT || event.type == YAML_MAPPING_START_EVENT ||
+		else if (event.type == YAML_SCALAR_EVENT ||
+		         event.type == YAML_MAPPING_START_EVENT ||
 		         event.type == YAML_SEQUENCE_START_EVENT)
 			ret = read_root(r, &event);
 		yaml_event_delete(&event);
@@ -304,7 +311,8 @@ static FILE *open_file(const char *path, struct config_error *error)
 	FILE *file = NULL;
 	struct stat st;
 
-	if (fd < 0 || fstat(fd, &st) < 0 || (S_ISREG(st.st_mode) && (file = fdopen(fd, "r")) == NULL))
+	if (fd < 0 || fstat(fd, &st) < 0 ||
+	    (S_ISREG(st.st_mode) && (file = fdopen(fd, "r")) == NULL))
 		(void)fail_file(path, ERR_IO, strerror(errno), error);
 	else if (file == NULL)
 		(void)fail_file(path, ERR_IO, "not a regular file", error);
@@ -326,10 +334,12 @@ static int read_file(const char *path, char *data, size_t *len_r, struct config_
 	fclose(file);
 	if (failed)
 		return fail_file(path, ERR_IO, "cannot be read", error);
-	return *len_r > FILE_MAX_BYTES ? fail_file(path, ERR_TOO_BIG, "longer than 1MiB", error) : 0;
+	return *len_r > FILE_MAX_BYTES ? fail_file(path, ERR_TOO_BIG, "longer than 1MiB", error)
+	                               : 0;
 }
 
-int config_yaml_text(const char *path, struct str text, struct config *config, struct config_error *error_r)
+int config_yaml_text(const char *path, struct str text, struct config *config,
+                     struct config_error *error_r)
 {
 	struct reader reader = { .path = path, .config = config, .error = error_r };
 	int ret;

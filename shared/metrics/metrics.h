@@ -128,7 +128,8 @@ extern const struct metric_row metric_rows[METRICS];
 struct metric_histogram {
 	const char *name; /* "roster_push_ack_seconds" */
 	enum metric first, sum;
-	/* Upper bounds of the buckets, the last one excepted (no bound), and the same in seconds as text. */
+	/* Upper bounds of the buckets, the last one excepted (no bound), and the same in seconds as
+	 * text. */
 	uint64_t bounds_us[METRIC_BUCKETS - 1];
 	const char *bounds[METRIC_BUCKETS];
 	const char *help;
@@ -158,6 +159,7 @@ uint64_t metric_sum(const struct segment *seg, enum metric id);
  * not being written. Only the pusher does this. */
 void metric_cost_add(uint64_t now_ms, uint64_t ms);
 /* Returns the longest and the mean of the last full window, or false when that had no ACK. */
-bool metric_cost_last(const struct segment *seg, uint64_t now_ms, uint64_t *max_ms_r, double *mean_ms_r);
+bool metric_cost_last(const struct segment *seg, uint64_t now_ms, uint64_t *max_ms_r,
+                      double *mean_ms_r);
 
 #endif

@@ -7,7 +7,8 @@
 #include "shared/registry/switches.h"
 
 /* Registers the instance of a full beat, which nobody knows. */
-static int compensate(const struct naming *naming, const struct naming_caller *caller, const struct naming_beat *beat)
+static int compensate(const struct naming *naming, const struct naming_caller *caller,
+                      const struct naming_beat *beat)
 {
 	const struct instance_spec spec = {
 		.key = beat->key,
@@ -28,8 +29,8 @@ static int compensate(const struct naming *naming, const struct naming_caller *c
 	return 0;
 }
 
-static int beat_unknown(const struct naming *naming, const struct naming_caller *caller, const struct naming_beat *beat,
-                        struct naming_beat_result *result_r)
+static int beat_unknown(const struct naming *naming, const struct naming_caller *caller,
+                        const struct naming_beat *beat, struct naming_beat_result *result_r)
 {
 	const struct overrides *overrides = &beat->metadata.overrides;
 	int ret;
@@ -47,8 +48,8 @@ static int beat_unknown(const struct naming *naming, const struct naming_caller 
 	return 0;
 }
 
-int naming_beat(const struct naming *naming, const struct naming_caller *caller, const struct naming_beat *beat,
-                struct naming_beat_result *result_r)
+int naming_beat(const struct naming *naming, const struct naming_caller *caller,
+                const struct naming_beat *beat, struct naming_beat_result *result_r)
 {
 	struct origin origin = guard_origin(naming, caller, NAMING_INSTANCES, CAUSE_BEAT);
 	struct beat_result known;
@@ -56,7 +57,8 @@ int naming_beat(const struct naming *naming, const struct naming_caller *caller,
 
 	metric_add(METRIC_BEATS, 1);
 	ret = registry_beat(naming->registry, origin, &beat->service, &beat->key, &known);
-	*result_r = (struct naming_beat_result){ NAMING_BEAT_RENEWED, naming->switches->beat_interval_ms };
+	*result_r = (struct naming_beat_result){ NAMING_BEAT_RENEWED,
+		                                 naming->switches->beat_interval_ms };
 	if (ret == ERR_NOT_FOUND)
 		return beat_unknown(naming, caller, beat, result_r);
 	if (ret < 0)

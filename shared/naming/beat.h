@@ -24,7 +24,7 @@ struct naming_beat {
 enum naming_beat_outcome {
 	NAMING_BEAT_RENEWED,    /* the instance is known; it is healthy again if it had been lost */
 	NAMING_BEAT_REGISTERED, /* it was unknown and is registered now */
-	NAMING_BEAT_UNKNOWN,    /* it is unknown, and the beat was a light one: the client is to register */
+	NAMING_BEAT_UNKNOWN, /* it is unknown, and the beat was a light one: the client is to register */
 };
 
 struct naming_beat_result {
@@ -35,7 +35,7 @@ struct naming_beat_result {
 /* The codes are those of registry_beat() and registry_register(), except that an unknown instance
  * is an outcome. ERR_RANGE: it would have been registered, but has no address, so nobody could find
  * it. */
-int naming_beat(const struct naming *naming, const struct naming_caller *caller, const struct naming_beat *beat,
-                struct naming_beat_result *result_r) MUST_CHECK;
+int naming_beat(const struct naming *naming, const struct naming_caller *caller,
+                const struct naming_beat *beat, struct naming_beat_result *result_r) MUST_CHECK;
 
 #endif

@@ -10,8 +10,8 @@
 #include "shared/shm/brake_state.h"
 #include "shared/shm/departures.h"
 
-struct origin guard_origin(const struct naming *naming, const struct naming_caller *caller, enum naming_right needed,
-                           enum cause cause)
+struct origin guard_origin(const struct naming *naming, const struct naming_caller *caller,
+                           enum naming_right needed, enum cause cause)
 {
 	bool owns = naming->config->instances_owner == OWNER_SOURCE;
 
@@ -45,8 +45,8 @@ void guard_timings(const struct naming *naming, struct instance_metadata *metada
 
 	if (!overrides->has)
 		return;
-	clamped = (unsigned)clamp(config, &overrides->interval_ms) + clamp(config, &overrides->timeout_ms) +
-	          clamp(config, &overrides->delete_ms);
+	clamped = (unsigned)clamp(config, &overrides->interval_ms) +
+	          clamp(config, &overrides->timeout_ms) + clamp(config, &overrides->delete_ms);
 	if (clamped > 0)
 		metric_add(METRIC_TIMINGS_CLAMPED, clamped);
 }
@@ -58,8 +58,8 @@ int guard_departure(const struct naming *naming, const struct naming_caller *cal
 
 	/* All clients of a unix socket have one address, which is none. */
 	if (config->brake_deregister == 0 || address_is_zero(caller->source) ||
-	    departures_of(departures, departures_key(caller->source), clock_mono_ms(), config->brake_period_ms) <
-	            config->brake_deregister)
+	    departures_of(departures, departures_key(caller->source), clock_mono_ms(),
+	                  config->brake_period_ms) < config->brake_deregister)
 		return 0;
 	metric_add(METRIC_DEREGISTER_REFUSED, 1);
 	return ERR_DEPARTURES;
@@ -68,6 +68,7 @@ int guard_departure(const struct naming *naming, const struct naming_caller *cal
 void guard_departed(const struct naming *naming, const struct naming_caller *caller, uint32_t taken)
 {
 	if (taken > 0 && !address_is_zero(caller->source))
-		departures_add(&naming->registry->seg->brake->departures, departures_key(caller->source), clock_mono_ms(),
+		departures_add(&naming->registry->seg->brake->departures,
+		               departures_key(caller->source), clock_mono_ms(),
 		               naming->config->brake_period_ms, taken);
 }

@@ -28,8 +28,8 @@
 
 /* Returns the origin of a write. needed: the right that the caller must have for it,
  * NAMING_INSTANCES or NAMING_SERVICES. */
-struct origin guard_origin(const struct naming *naming, const struct naming_caller *caller, enum naming_right needed,
-                           enum cause cause);
+struct origin guard_origin(const struct naming *naming, const struct naming_caller *caller,
+                           enum naming_right needed, enum cause cause);
 /* Timings from metadata of a client: each is brought within the limits of the configuration
  * (instances.timeout_min, instances.timeout_max) and counted; they are never compared with each
  * other. Every protocol calls this for each metadata that it has read, before it hands it on. */
@@ -41,6 +41,7 @@ void guard_timings(const struct naming *naming, struct instance_metadata *metada
  * that reaches the number may go beyond it, by a service with many instances. */
 int guard_departure(const struct naming *naming, const struct naming_caller *caller) MUST_CHECK;
 /* Counts what a write has taken away for the caller's source. */
-void guard_departed(const struct naming *naming, const struct naming_caller *caller, uint32_t taken);
+void guard_departed(const struct naming *naming, const struct naming_caller *caller,
+                    uint32_t taken);
 
 #endif

@@ -4,8 +4,8 @@
 #include "shared/metrics/metrics.h"
 #include "shared/naming/guard.h"
 
-int naming_register(const struct naming *naming, const struct naming_caller *caller, const struct service_key *service,
-                    const struct instance_spec *spec)
+int naming_register(const struct naming *naming, const struct naming_caller *caller,
+                    const struct service_key *service, const struct instance_spec *spec)
 {
 	struct origin origin = guard_origin(naming, caller, NAMING_INSTANCES, CAUSE_CLIENT);
 	int ret = registry_register(naming->registry, origin, service, spec);
@@ -15,21 +15,25 @@ int naming_register(const struct naming *naming, const struct naming_caller *cal
 	return ret;
 }
 
-int naming_update(const struct naming *naming, const struct naming_caller *caller, const struct service_key *service,
-                  const struct instance_spec *spec)
+int naming_update(const struct naming *naming, const struct naming_caller *caller,
+                  const struct service_key *service, const struct instance_spec *spec)
 {
-	return registry_update(naming->registry, guard_origin(naming, caller, NAMING_INSTANCES, CAUSE_CLIENT), service, spec);
+	return registry_update(naming->registry,
+	                       guard_origin(naming, caller, NAMING_INSTANCES, CAUSE_CLIENT),
+	                       service, spec);
 }
 
-int naming_patch(const struct naming *naming, const struct naming_caller *caller, const struct service_key *service,
-                 const struct instance_key *key, const struct instance_patch *patch)
+int naming_patch(const struct naming *naming, const struct naming_caller *caller,
+                 const struct service_key *service, const struct instance_key *key,
+                 const struct instance_patch *patch)
 {
-	return registry_patch(naming->registry, guard_origin(naming, caller, NAMING_INSTANCES, CAUSE_CLIENT), service, key,
-	                      patch);
+	return registry_patch(naming->registry,
+	                      guard_origin(naming, caller, NAMING_INSTANCES, CAUSE_CLIENT), service,
+	                      key, patch);
 }
 
-int naming_deregister(const struct naming *naming, const struct naming_caller *caller, const struct service_key *service,
-                      const struct instance_key *key)
+int naming_deregister(const struct naming *naming, const struct naming_caller *caller,
+                      const struct service_key *service, const struct instance_key *key)
 {
 	struct origin origin = guard_origin(naming, caller, NAMING_INSTANCES, CAUSE_CLIENT);
 	uint32_t taken;
@@ -44,17 +48,20 @@ int naming_deregister(const struct naming *naming, const struct naming_caller *c
 	return 0;
 }
 
-int naming_set_metadata(const struct naming *naming, const struct naming_caller *caller, const struct service_key *service,
-                        const struct instance_key *key, uint64_t id, uint64_t revision, struct instance_metadata *metadata)
+int naming_set_metadata(const struct naming *naming, const struct naming_caller *caller,
+                        const struct service_key *service, const struct instance_key *key,
+                        uint64_t id, uint64_t revision, struct instance_metadata *metadata)
 {
 	struct origin origin = guard_origin(naming, caller, NAMING_INSTANCES, CAUSE_CLIENT);
 
 	guard_timings(naming, metadata);
-	return registry_set_metadata(naming->registry, origin, service, key, id, revision, metadata);
+	return registry_set_metadata(naming->registry, origin, service, key, id, revision,
+	                             metadata);
 }
 
-int naming_set_health(const struct naming *naming, const struct naming_caller *caller, const struct service_key *service,
-                      const struct instance_key *key, bool healthy)
+int naming_set_health(const struct naming *naming, const struct naming_caller *caller,
+                      const struct service_key *service, const struct instance_key *key,
+                      bool healthy)
 {
 	struct origin origin = guard_origin(naming, caller, NAMING_INSTANCES, CAUSE_OPERATOR);
 

@@ -9,24 +9,27 @@
 
 #include "shared/naming/naming.h"
 
-int naming_register(const struct naming *naming, const struct naming_caller *caller, const struct service_key *service,
-                    const struct instance_spec *spec) MUST_CHECK;
+int naming_register(const struct naming *naming, const struct naming_caller *caller,
+                    const struct service_key *service, const struct instance_spec *spec) MUST_CHECK;
 /* Changes only what is there: ERR_NOT_FOUND, ERR_NO_INSTANCE. */
-int naming_update(const struct naming *naming, const struct naming_caller *caller, const struct service_key *service,
-                  const struct instance_spec *spec) MUST_CHECK;
-int naming_patch(const struct naming *naming, const struct naming_caller *caller, const struct service_key *service,
-                 const struct instance_key *key, const struct instance_patch *patch) MUST_CHECK;
+int naming_update(const struct naming *naming, const struct naming_caller *caller,
+                  const struct service_key *service, const struct instance_spec *spec) MUST_CHECK;
+int naming_patch(const struct naming *naming, const struct naming_caller *caller,
+                 const struct service_key *service, const struct instance_key *key,
+                 const struct instance_patch *patch) MUST_CHECK;
 /* Returns 0 also when there was no such instance. ERR_DEPARTURES: guard.h. */
-int naming_deregister(const struct naming *naming, const struct naming_caller *caller, const struct service_key *service,
-                      const struct instance_key *key) MUST_CHECK;
+int naming_deregister(const struct naming *naming, const struct naming_caller *caller,
+                      const struct service_key *service, const struct instance_key *key) MUST_CHECK;
 /* Replaces the metadata of the instance that the caller has read (id, revision). ERR_AGAIN: it has
  * changed since. The timings in *metadata, which may come from what was stored before, go through
  * guard_timings() here. */
-int naming_set_metadata(const struct naming *naming, const struct naming_caller *caller, const struct service_key *service,
-                        const struct instance_key *key, uint64_t id, uint64_t revision,
+int naming_set_metadata(const struct naming *naming, const struct naming_caller *caller,
+                        const struct service_key *service, const struct instance_key *key,
+                        uint64_t id, uint64_t revision,
                         struct instance_metadata *metadata) MUST_CHECK;
 /* Sets health by hand. Whether something else checks this instance is for the caller to ask. */
-int naming_set_health(const struct naming *naming, const struct naming_caller *caller, const struct service_key *service,
-                      const struct instance_key *key, bool healthy) MUST_CHECK;
+int naming_set_health(const struct naming *naming, const struct naming_caller *caller,
+                      const struct service_key *service, const struct instance_key *key,
+                      bool healthy) MUST_CHECK;
 
 #endif

@@ -7,11 +7,13 @@
  * Nothing here knows a protocol, a connection or the text of an answer.
  *
  *     beat.h          a beat, and the registration that makes up for a lost memory
- *     instance.h      register, update, patch and deregister an instance, set its metadata and health
+ *     instance.h      register, update, patch and deregister an instance, set its metadata and
+ *                     health
  *     service.h       create, set up and remove a service, set up a cluster
  *     subscription.h  ask for a service and subscribe to it in one step
  *     unpushed.h      why a client that asked for pushes gets none
- *     guard.h         who may write what, who may take away how much, which timings a client may set
+ *     guard.h         who may write what, who may take away how much, which timings a client may
+ *                     set
  *
  * struct naming is embedded in the context of its process and owns nothing. No lock is held when a
  * function is called or returns. The texts and structs that a caller hands over stay its own; they

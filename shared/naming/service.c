@@ -9,39 +9,49 @@ static struct origin origin_of(const struct naming *naming, const struct naming_
 	return guard_origin(naming, caller, NAMING_SERVICES, CAUSE_OPERATOR);
 }
 
-int naming_create_service(const struct naming *naming, const struct naming_caller *caller, const struct service_key *service,
+int naming_create_service(const struct naming *naming, const struct naming_caller *caller,
+                          const struct service_key *service,
                           const struct service_settings *settings)
 {
-	return registry_create_service(naming->registry, origin_of(naming, caller), service, settings);
+	return registry_create_service(naming->registry, origin_of(naming, caller), service,
+	                               settings);
 }
 
-int naming_update_service(const struct naming *naming, const struct naming_caller *caller, const struct service_key *service,
+int naming_update_service(const struct naming *naming, const struct naming_caller *caller,
+                          const struct service_key *service,
                           const struct service_settings *settings)
 {
-	return registry_update_service(naming->registry, origin_of(naming, caller), service, settings);
+	return registry_update_service(naming->registry, origin_of(naming, caller), service,
+	                               settings);
 }
 
-int naming_remove_service(const struct naming *naming, const struct naming_caller *caller, const struct service_key *service)
+int naming_remove_service(const struct naming *naming, const struct naming_caller *caller,
+                          const struct service_key *service)
 {
 	uint32_t taken;
 	int ret;
 
 	if ((ret = guard_departure(naming, caller)) < 0)
 		return ret;
-	if ((ret = registry_remove_service(naming->registry, origin_of(naming, caller), service, &taken)) < 0)
+	if ((ret = registry_remove_service(naming->registry, origin_of(naming, caller), service,
+	                                   &taken)) < 0)
 		return ret;
 	guard_departed(naming, caller, taken);
 	return 0;
 }
 
-int naming_update_cluster(const struct naming *naming, const struct naming_caller *caller, const struct service_key *service,
-                          struct str cluster, const struct cluster_settings *settings)
+int naming_update_cluster(const struct naming *naming, const struct naming_caller *caller,
+                          const struct service_key *service, struct str cluster,
+                          const struct cluster_settings *settings)
 {
-	return registry_update_cluster(naming->registry, origin_of(naming, caller), service, cluster, settings);
+	return registry_update_cluster(naming->registry, origin_of(naming, caller), service,
+	                               cluster, settings);
 }
 
-int naming_renew_checksum(const struct naming *naming, const struct naming_caller *caller, const struct service_key *service,
-                          uint64_t id, uint64_t content, const uint8_t checksum[16])
+int naming_renew_checksum(const struct naming *naming, const struct naming_caller *caller,
+                          const struct service_key *service, uint64_t id, uint64_t content,
+                          const uint8_t checksum[16])
 {
-	return registry_renew_checksum(naming->registry, origin_of(naming, caller), service, id, content, checksum);
+	return registry_renew_checksum(naming->registry, origin_of(naming, caller), service, id,
+	                               content, checksum);
 }

@@ -12,18 +12,22 @@
 struct cluster_settings;
 struct service_settings;
 
-int naming_create_service(const struct naming *naming, const struct naming_caller *caller, const struct service_key *service,
+int naming_create_service(const struct naming *naming, const struct naming_caller *caller,
+                          const struct service_key *service,
                           const struct service_settings *settings) MUST_CHECK;
-int naming_update_service(const struct naming *naming, const struct naming_caller *caller, const struct service_key *service,
+int naming_update_service(const struct naming *naming, const struct naming_caller *caller,
+                          const struct service_key *service,
                           const struct service_settings *settings) MUST_CHECK;
 /* Removes a service with all its instances. ERR_NOT_FOUND; ERR_DEPARTURES: guard.h. */
 int naming_remove_service(const struct naming *naming, const struct naming_caller *caller,
                           const struct service_key *service) MUST_CHECK;
-int naming_update_cluster(const struct naming *naming, const struct naming_caller *caller, const struct service_key *service,
-                          struct str cluster, const struct cluster_settings *settings) MUST_CHECK;
+int naming_update_cluster(const struct naming *naming, const struct naming_caller *caller,
+                          const struct service_key *service, struct str cluster,
+                          const struct cluster_settings *settings) MUST_CHECK;
 /* Stores the checksum of this content for everybody. ERR_AGAIN, ERR_NOT_FOUND: it is not the
  * content any more. */
-int naming_renew_checksum(const struct naming *naming, const struct naming_caller *caller, const struct service_key *service,
-                          uint64_t id, uint64_t content, const uint8_t checksum[16]) MUST_CHECK;
+int naming_renew_checksum(const struct naming *naming, const struct naming_caller *caller,
+                          const struct service_key *service, uint64_t id, uint64_t content,
+                          const uint8_t checksum[16]) MUST_CHECK;
 
 #endif

@@ -28,13 +28,15 @@ static uint64_t lowest_version(enum agent_kind kind, const struct switches *swit
 
 bool subscription_agent_can_push(const struct agent *agent, const struct switches *switches)
 {
-	return switches->push != 0 && agent->has_version && agent->version >= lowest_version(agent->kind, switches);
+	return switches->push != 0 && agent->has_version &&
+	       agent->version >= lowest_version(agent->kind, switches);
 }
 
 /* Fills in the subscriber that the client wishes to be. Returns false when it is not subscribed.
  * *reason_r, UNPUSHED_REASONS so far, says why it gets no pushes if it wants some. */
-static bool subscriber_of(struct naming *naming, const struct naming_caller *caller, const struct naming_wish *wish,
-                          struct subscriber_spec *sub, enum unpushed *reason_r)
+static bool subscriber_of(struct naming *naming, const struct naming_caller *caller,
+                          const struct naming_wish *wish, struct subscriber_spec *sub,
+                          enum unpushed *reason_r)
 {
 	struct destination_policy *destinations = &naming->destinations;
 
@@ -64,14 +66,16 @@ static bool subscriber_of(struct naming *naming, const struct naming_caller *cal
 	return true;
 }
 
-int naming_poll(struct naming *naming, const struct naming_caller *caller, const struct service_key *service,
-                const struct naming_wish *wish, struct naming_polled *polled_r)
+int naming_poll(struct naming *naming, const struct naming_caller *caller,
+                const struct service_key *service, const struct naming_wish *wish,
+                struct naming_polled *polled_r)
 {
 	const struct switches *switches = naming->switches;
 	enum unpushed reason = UNPUSHED_REASONS;
 	struct subscriber_spec sub;
 	bool subscribe = subscriber_of(naming, caller, wish, &sub, &reason);
-	int ret = registry_poll(naming->registry, service, subscribe ? &sub : NULL, &polled_r->stamp);
+	int ret =
+	        registry_poll(naming->registry, service, subscribe ? &sub : NULL, &polled_r->stamp);
 
 	/* Whoever is pushed to need not ask often. */
 	polled_r->cache_ms = switches->cache_ms;

@@ -14,8 +14,9 @@
 
 /* What a client asks for. */
 struct naming_wish {
-	struct str address; /* where to push to, as the client wrote it; empty: where it asks from */
-	int32_t port;       /* 0 or less: it wants no pushes */
+	struct str
+	        address; /* where to push to, as the client wrote it; empty: where it asks from */
+	int32_t port;    /* 0 or less: it wants no pushes */
 	struct str clusters, app;
 	bool grouped; /* it reads names with their group */
 };
@@ -31,7 +32,8 @@ bool subscription_agent_can_push(const struct agent *agent, const struct switche
 /* Answers a client's question. A subscription that is refused spoils nothing: 0, and a reason. An
  * unknown service is no error either: polled_r->stamp.found is false, and a subscriber waits for
  * it. */
-int naming_poll(struct naming *naming, const struct naming_caller *caller, const struct service_key *service,
-                const struct naming_wish *wish, struct naming_polled *polled_r) MUST_CHECK;
+int naming_poll(struct naming *naming, const struct naming_caller *caller,
+                const struct service_key *service, const struct naming_wish *wish,
+                struct naming_polled *polled_r) MUST_CHECK;
 
 #endif

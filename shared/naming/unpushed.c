@@ -47,7 +47,8 @@ enum metric unpushed_metric(enum unpushed reason)
 enum unpushed unpushed_of_claim(const uint8_t address[16], uint16_t port)
 {
 	static const uint8_t broadcast[16] = { [10] = 0xff, 0xff, 0xff, 0xff, 0xff, 0xff };
-	static const uint8_t zero[16] = { [10] = 0xff, 0xff }, multicast[16] = { [10] = 0xff, 0xff, 0xe0 };
+	static const uint8_t zero[16] = { [10] = 0xff, 0xff },
+	                     multicast[16] = { [10] = 0xff, 0xff, 0xe0 };
 
 	/* The first reason that holds is the one that is told. */
 	if (port < DESTINATION_PORT_MIN)
@@ -66,19 +67,24 @@ enum unpushed unpushed_of_claim(const uint8_t address[16], uint16_t port)
 enum unpushed unpushed_of_error(int err, enum subscriber_limit kept_out)
 {
 	static const enum unpushed reasons[] = {
-		[SUBSCRIBER_LIMIT_NAME] = UNPUSHED_NAME_LIMIT,       [SUBSCRIBER_LIMIT_SERVICE] = UNPUSHED_SERVICE_LIMIT,
-		[SUBSCRIBER_LIMIT_NODE] = UNPUSHED_NODE_LIMIT,       [SUBSCRIBER_LIMIT_SOURCE] = UNPUSHED_SOURCE_LIMIT,
-		[SUBSCRIBER_LIMIT_NODE_BYTES] = UNPUSHED_NODE_BYTES, [SUBSCRIBER_LIMIT_SOURCE_BYTES] = UNPUSHED_SOURCE_BYTES,
+		[SUBSCRIBER_LIMIT_NAME] = UNPUSHED_NAME_LIMIT,
+		[SUBSCRIBER_LIMIT_SERVICE] = UNPUSHED_SERVICE_LIMIT,
+		[SUBSCRIBER_LIMIT_NODE] = UNPUSHED_NODE_LIMIT,
+		[SUBSCRIBER_LIMIT_SOURCE] = UNPUSHED_SOURCE_LIMIT,
+		[SUBSCRIBER_LIMIT_NODE_BYTES] = UNPUSHED_NODE_BYTES,
+		[SUBSCRIBER_LIMIT_SOURCE_BYTES] = UNPUSHED_SOURCE_BYTES,
 	};
 
-	ROSTER_ASSERT(err == ERR_FULL || (err == ERR_LIMIT && kept_out <= SUBSCRIBER_LIMIT_SOURCE_BYTES));
+	ROSTER_ASSERT(err == ERR_FULL ||
+	              (err == ERR_LIMIT && kept_out <= SUBSCRIBER_LIMIT_SOURCE_BYTES));
 	return err == ERR_LIMIT ? reasons[kept_out] : UNPUSHED_FULL;
 }
 
 const char *unpushed_reason(struct naming *naming, const struct subscriber_view *sub)
 {
 	if ((sub->flags & SUBSCRIBER_PUSH) == 0)
-		return destination_allowed(&naming->destinations, sub->address, sub->port, sub->source)
+		return destination_allowed(&naming->destinations, sub->address, sub->port,
+		                           sub->source)
 		               ? "next_poll"
 		               : unpushed_word(unpushed_of_claim(sub->address, sub->port));
 	if (sub->tries == REGISTRY_TRIES_VIEWS)
@@ -86,8 +92,8 @@ const char *unpushed_reason(struct naming *naming, const struct subscriber_view 
 	return sub->tries == REGISTRY_TRIES_OVERSIZE ? "oversize" : NULL;
 }
 
-void unpushed_note(struct naming *naming, const struct naming_caller *caller, enum unpushed reason, struct str service,
-                   struct str address, int32_t port)
+void unpushed_note(struct naming *naming, const struct naming_caller *caller, enum unpushed reason,
+                   struct str service, struct str address, int32_t port)
 {
 	char name[200], claimed[100], source[ADDRESS_TEXT];
 	uint64_t skipped;
@@ -96,7 +102,9 @@ void unpushed_note(struct naming *naming, const struct naming_caller *caller, en
 	metric_add(rows[reason].metric, 1);
 	if (!log_may(&naming->unpushed[reason], clock_mono_ms(), &skipped))
 		return;
-	log_debug("op=subscribe result=refused reason=%s source=%s claimed=%s port=%d service=%s skipped=%" PRIu64,
-	          rows[reason].word, address_text(caller->source, source), log_quote(address, claimed, sizeof(claimed)), port,
-	          log_quote(service, name, sizeof(name)), skipped);
+	log_debug(
+	        "op=subscribe result=refused reason=%s source=%s claimed=%s port=%d service=%s skipped=%" PRIu64,
+	        rows[reason].word, address_text(caller->source, source),
+	        log_quote(address, claimed, sizeof(claimed)), port,
+	        log_quote(service, name, sizeof(name)), skipped);
 }

@@ -49,7 +49,7 @@ enum unpushed unpushed_of_error(int err, enum subscriber_limit kept_out);
  * configuration of now, as its next poll will be ("next_poll": that one will be pushed to). */
 const char *unpushed_reason(struct naming *naming, const struct subscriber_view *sub);
 /* Counts and logs a refusal. service, address and port are as the client gave them. */
-void unpushed_note(struct naming *naming, const struct naming_caller *caller, enum unpushed reason, struct str service,
-                   struct str address, int32_t port);
+void unpushed_note(struct naming *naming, const struct naming_caller *caller, enum unpushed reason,
+                   struct str service, struct str address, int32_t port);
 
 #endif

@@ -127,7 +127,8 @@ static bool needs_zone(const uint8_t address[16])
 	return address[0] == 0xfe && (address[1] & 0xc0) == 0x80;
 }
 
-socklen_t address_to_sockaddr(const uint8_t address[16], uint16_t port, int family, struct sockaddr_storage *sa_r)
+socklen_t address_to_sockaddr(const uint8_t address[16], uint16_t port, int family,
+                              struct sockaddr_storage *sa_r)
 {
 	struct sockaddr_in in = { .sin_family = AF_INET, .sin_port = htons(port) };
 	struct sockaddr_in6 in6 = { .sin6_family = AF_INET6, .sin6_port = htons(port) };
@@ -179,5 +180,6 @@ bool address_is_unsendable(const uint8_t address[16])
 
 	if (!is_mapped(address))
 		return address_is_zero(address) || address[0] == 0xff || needs_zone(address);
-	return memcmp(address + 12, broadcast, 4) == 0 || (address[12] & 0xf0) == 0xe0 || address[12] == 0;
+	return memcmp(address + 12, broadcast, 4) == 0 || (address[12] & 0xf0) == 0xe0 ||
+	       address[12] == 0;
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* address.h - literal IP addresses as 16 bytes (IPv4 mapped into IPv6). No name resolution, ever. */
+/* address.h - literal IP addresses as 16 bytes (IPv4 mapped into IPv6). No name resolution,
+ * ever. */
 #ifndef NET_ADDRESS_H
 #define NET_ADDRESS_H
 
@@ -32,7 +33,8 @@ bool address_in_range(const uint8_t address[16], const uint8_t range[16], uint8_
 void address_of_sockaddr(const struct sockaddr_storage *sa, uint8_t out[16], uint16_t *port_r);
 /* Writes the address for a socket of that family. Returns the length, 0 when it cannot be
  * expressed. */
-socklen_t address_to_sockaddr(const uint8_t address[16], uint16_t port, int family, struct sockaddr_storage *sa_r);
+socklen_t address_to_sockaddr(const uint8_t address[16], uint16_t port, int family,
+                              struct sockaddr_storage *sa_r);
 const char *address_text(const uint8_t address[16], char out[ADDRESS_TEXT]);
 bool address_is_zero(const uint8_t address[16]);
 bool address_is_loopback(const uint8_t address[16]);

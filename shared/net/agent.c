@@ -6,10 +6,14 @@ static const struct {
 	struct str prefix;
 	enum agent_kind kind;
 } agents[] = {
-	{ { "Nacos-Java-Client", 17 }, AGENT_JAVA },     { { "Nacos-DNS", 9 }, AGENT_DNS },
-	{ { "Nacos-C-Client", 14 }, AGENT_C },           { { "Nacos-SDK-Java", 14 }, AGENT_JAVA_SDK },
-	{ { "Nacos-Server", 12 }, AGENT_NACOS_SERVER },  { { "unit-nginx", 10 }, AGENT_TENGINE },
-	{ { "vip-client4cpp", 14 }, AGENT_C },           { { "Nacos-Go-Client", 15 }, AGENT_GO },
+	{ { "Nacos-Java-Client", 17 }, AGENT_JAVA },
+	{ { "Nacos-DNS", 9 }, AGENT_DNS },
+	{ { "Nacos-C-Client", 14 }, AGENT_C },
+	{ { "Nacos-SDK-Java", 14 }, AGENT_JAVA_SDK },
+	{ { "Nacos-Server", 12 }, AGENT_NACOS_SERVER },
+	{ { "unit-nginx", 10 }, AGENT_TENGINE },
+	{ { "vip-client4cpp", 14 }, AGENT_C },
+	{ { "Nacos-Go-Client", 15 }, AGENT_GO },
 	{ { "Nacos-CSharp-Client", 19 }, AGENT_CSHARP },
 };
 
@@ -94,5 +98,6 @@ struct agent agent_parse(struct str user_agent, struct str client_version)
 
 bool agent_is_java1(const struct agent *agent)
 {
-	return agent->kind == AGENT_JAVA && agent->has_version && agent->version >= AGENT_VERSION(1, 0, 0);
+	return agent->kind == AGENT_JAVA && agent->has_version &&
+	       agent->version >= AGENT_VERSION(1, 0, 0);
 }

@@ -28,7 +28,8 @@ struct agent {
 	bool has_version; /* false: the kind is unknown, or its version has fewer than two parts */
 };
 
-#define AGENT_VERSION(major, minor, patch) ((uint32_t)(major) << 20 | (uint32_t)(minor) << 10 | (uint32_t)(patch))
+#define AGENT_VERSION(major, minor, patch) \
+	((uint32_t)(major) << 20 | (uint32_t)(minor) << 10 | (uint32_t)(patch))
 
 /* Reads user_agent, or client_version when that is empty. The text of the agent points into it. */
 struct agent agent_parse(struct str user_agent, struct str client_version);

@@ -54,7 +54,8 @@ static void refresh_when_due(struct destination_policy *policy)
 		read_interfaces(policy);
 }
 
-void destination_init(struct destination_policy *policy, const struct address_claim *trusted, unsigned count)
+void destination_init(struct destination_policy *policy, const struct address_claim *trusted,
+                      unsigned count)
 {
 	ROSTER_ASSERT(count <= ADDRESS_CLAIMS_MAX);
 	memset(policy, 0, sizeof(*policy));
@@ -74,7 +75,8 @@ static bool is_local(const struct destination_policy *policy, const uint8_t addr
 	return false;
 }
 
-static bool is_trusted(const struct destination_policy *policy, const uint8_t claimed[16], const uint8_t source[16])
+static bool is_trusted(const struct destination_policy *policy, const uint8_t claimed[16],
+                       const uint8_t source[16])
 {
 	for (unsigned i = 0; i < policy->trusted_count; i++) {
 		const struct address_claim *row = &policy->trusted[i];
@@ -86,7 +88,8 @@ static bool is_trusted(const struct destination_policy *policy, const uint8_t cl
 	return false;
 }
 
-bool destination_claimed(struct destination_policy *policy, struct str text, const uint8_t source[16], uint8_t claimed_r[16])
+bool destination_claimed(struct destination_policy *policy, struct str text,
+                         const uint8_t source[16], uint8_t claimed_r[16])
 {
 	if (address_parse_client(text.n > 0 ? text : STR("127.0.0.1"), claimed_r) < 0)
 		return false;
@@ -99,7 +102,8 @@ bool destination_claimed(struct destination_policy *policy, struct str text, con
 	return true;
 }
 
-bool destination_allowed(struct destination_policy *policy, const uint8_t claimed[16], uint16_t port, const uint8_t source[16])
+bool destination_allowed(struct destination_policy *policy, const uint8_t claimed[16],
+                         uint16_t port, const uint8_t source[16])
 {
 	if (port < DESTINATION_PORT_MIN || address_is_unsendable(claimed))
 		return false;

@@ -26,11 +26,14 @@ struct destination_policy {
 
 /* Copies the claims that are allowed (ADDRESS_CLAIMS_MAX at most), and reads the interface
  * addresses. The two functions below read these again when they are 10 s old. */
-void destination_init(struct destination_policy *policy, const struct address_claim *trusted, unsigned count);
+void destination_init(struct destination_policy *policy, const struct address_claim *trusted,
+                      unsigned count);
 /* Finds the address that a client means by its text. Loopback, and no text at all, mean its own
  * host: that is this one, or for a client of another host the observed source. Returns false when
  * the text is not a literal address. */
-bool destination_claimed(struct destination_policy *policy, struct str text, const uint8_t source[16], uint8_t claimed_r[16]);
-bool destination_allowed(struct destination_policy *policy, const uint8_t claimed[16], uint16_t port, const uint8_t source[16]);
+bool destination_claimed(struct destination_policy *policy, struct str text,
+                         const uint8_t source[16], uint8_t claimed_r[16]);
+bool destination_allowed(struct destination_policy *policy, const uint8_t claimed[16],
+                         uint16_t port, const uint8_t source[16]);
 
 #endif

@@ -35,7 +35,7 @@ static void call_hook(void (*hook)(void *role), const struct child_loop *child)
 		hook(child->role);
 }
 
-/* ---- the board ---------------------------------------------------------------------- */
+/* ---- the board ------------------------------------------------------------------------------- */
 
 static void stand_still(struct child_loop *child)
 {
@@ -74,7 +74,7 @@ static void on_notice(struct ev_loop *loop, ev_io *io, int events)
 		look_at_board(io->data);
 }
 
-/* ---- the end ------------------------------------------------------------------------ */
+/* ---- the end --------------------------------------------------------------------------------- */
 
 /* The master never writes to that pipe, so only its death makes it readable. Without a master
  * nobody would start us again, and the next one opens sockets of its own. */
@@ -124,7 +124,7 @@ static void begin_leaving(struct child_loop *child)
 	call_hook(child->hooks->leave, child);
 }
 
-/* ---- signals ------------------------------------------------------------------------ */
+/* ---- signals --------------------------------------------------------------------------------- */
 
 static void reload_role(struct child_loop *child)
 {
@@ -171,7 +171,7 @@ static void on_signals(struct ev_loop *loop, ev_io *io, int events)
 	}
 }
 
-/* ---- the loop ----------------------------------------------------------------------- */
+/* ---- the loop -------------------------------------------------------------------------------- */
 
 static void on_before_wait(struct ev_loop *loop, ev_prepare *prepare, int events)
 {
@@ -203,7 +203,8 @@ static void close_loop(struct child_loop *child)
 	close(child->signal_fd);
 }
 
-static void watch_fd(struct child_loop *child, ev_io *io, void (*fn)(struct ev_loop *, ev_io *, int), int fd)
+static void watch_fd(struct child_loop *child, ev_io *io,
+                     void (*fn)(struct ev_loop *, ev_io *, int), int fd)
 {
 	ev_io_init(io, fn, fd, EV_READ);
 	io->data = child;

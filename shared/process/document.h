@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* document.h - pages of doc/ that the roles print from their tables (rosterd --print-api, --print-metrics).
+/* document.h - pages of doc/ that the roles print from their tables (rosterd --print-api,
+ * --print-metrics).
  *
  * Here, because the master prints them and never includes another role's folder. */
 #ifndef PROCESS_DOCUMENT_H

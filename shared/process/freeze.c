@@ -34,7 +34,8 @@ static bool told_to_stop(void)
 	sigset_t pending;
 
 	return sigpending(&pending) == 0 &&
-	       (sigismember(&pending, SIGTERM) == 1 || sigismember(&pending, SIGINT) == 1 || sigismember(&pending, SIGQUIT) == 1);
+	       (sigismember(&pending, SIGTERM) == 1 || sigismember(&pending, SIGINT) == 1 ||
+	        sigismember(&pending, SIGQUIT) == 1);
 }
 
 /* Looks once at what may end the wait. FREEZE_OVER means that nothing has yet. */

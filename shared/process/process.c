@@ -63,8 +63,8 @@ static void report_stuck(uint32_t shard, uint32_t owner_pid, void *arg)
 	process_wake(proc->ready_fd);
 }
 
-/* Large buffers of a moment of overload go back to the system when they are freed: left to itself, the allocator keeps
- * more and more of them for the next time. */
+/* Large buffers of a moment of overload go back to the system when they are freed: left to itself,
+ * the allocator keeps more and more of them for the next time. */
 static void give_memory_back(void)
 {
 	(void)mallopt(M_MMAP_THRESHOLD, LARGE_BYTES);
@@ -117,7 +117,8 @@ void process_reload(struct process *proc)
 	if (proc->config_shared == NULL)
 		return;
 	read_shared(proc->config_shared, &fresh);
-	if (strcmp(fresh.log_file, proc->config.log_file) != 0 && log_open(fresh.log_file, fresh.log_level) < 0)
+	if (strcmp(fresh.log_file, proc->config.log_file) != 0 &&
+	    log_open(fresh.log_file, fresh.log_level) < 0)
 		log_warning("op=reload what=log.file err=%s", strerror(errno));
 	log_set_level(fresh.log_level);
 	proc->config = fresh;
@@ -127,7 +128,8 @@ void process_reload(struct process *proc)
 static void follow_log_level(struct process *proc, uint64_t word)
 {
 	proc->log_level_seen = word;
-	if (word != 0 && word >> 8 == __atomic_load_n(&proc->seg->board->config_generation, __ATOMIC_ACQUIRE))
+	if (word != 0 &&
+	    word >> 8 == __atomic_load_n(&proc->seg->board->config_generation, __ATOMIC_ACQUIRE))
 		log_set_level((enum log_level)((word & 0xff) - 1));
 }
 
@@ -136,13 +138,17 @@ void process_ask_log_level(struct process *proc, enum log_level level)
 	struct board *board = proc->seg->board;
 	uint64_t generation = __atomic_load_n(&board->config_generation, __ATOMIC_ACQUIRE);
 
-	ROSTER_ASSERT((unsigned)level <= LOG_LEVEL_DEBUG); /* a name of the table, whatever the client wrote */
-	__atomic_store_n(&board->log_level, generation << 8 | ((uint64_t)level + 1), __ATOMIC_RELEASE);
+	ROSTER_ASSERT((unsigned)level <=
+	              LOG_LEVEL_DEBUG); /* a name of the table, whatever the client wrote */
+	__atomic_store_n(&board->log_level, generation << 8 | ((uint64_t)level + 1),
+	                 __ATOMIC_RELEASE);
 }
 
 void process_follow(struct process *proc)
 {
-	uint64_t level = proc->seg == NULL ? 0 : __atomic_load_n(&proc->seg->board->log_level, __ATOMIC_ACQUIRE);
+	uint64_t level = proc->seg == NULL
+	                         ? 0
+	                         : __atomic_load_n(&proc->seg->board->log_level, __ATOMIC_ACQUIRE);
 
 	if (level != proc->log_level_seen)
 		follow_log_level(proc, level);
@@ -160,7 +166,8 @@ void process_idle(struct process *proc)
 	struct slot *slot = proc->slot;
 	uint64_t lost;
 
-	ROSTER_ASSERT(proc->seg == NULL || proc->seg->held == NULL); /* nobody waits for events under a lock */
+	ROSTER_ASSERT(proc->seg == NULL ||
+	              proc->seg->held == NULL); /* nobody waits for events under a lock */
 	__atomic_store_n(&slot->busy_since_ms, 0, __ATOMIC_RELAXED);
 	if (proc->woke_us == 0) /* before the first wait */
 		return;

@@ -28,8 +28,8 @@ struct listen_set {
 	uint16_t port;        /* the real one, also when 0 was configured */
 };
 
-/* Where a new image's workers ask those of the old one for their connections (worker/http/migrate.h): worker n asks n, n +
- * workers, and so on. */
+/* Where a new image's workers ask those of the old one for their connections
+ * (worker/http/migrate.h): worker n asks n, n + workers, and so on. */
 struct adopt_set {
 	int fds[WORKERS_MAX]; /* -1: none */
 	unsigned workers;     /* of the new image, at least 1 */
@@ -47,15 +47,15 @@ struct process {
 	struct listen_set *listen;
 	int udp_fd; /* pusher: bound to push.port */
 	uint16_t udp_port;
-	int alive_fd;   /* reads EOF when the master dies */
-	int notice_fd;  /* eventfd: the master changed the board (orphans, retired) */
+	int alive_fd;  /* reads EOF when the master dies */
+	int notice_fd; /* eventfd: the master changed the board (orphans, retired) */
 	int migrate_fd; /* worker: a successor may ask here for the connections (worker/http/migrate.h); -1: nobody */
 	const struct adopt_set *adopt; /* worker: NULL, or whose connections to take over first */
-	int ready_fd;                  /* eventfd of the master: a slot's state changed, a lock is stuck; -1: nobody */
-	bool stale;                    /* keeper: the segment was older than segment.max_age */
-	char name[32];                 /* "worker/0" */
-	uint64_t log_level_seen;       /* board->log_level */
-	uint64_t woke_us;              /* CLOCK_MONOTONIC of the last process_busy() */
+	int ready_fd; /* eventfd of the master: a slot's state changed, a lock is stuck; -1: nobody */
+	bool stale;   /* keeper: the segment was older than segment.max_age */
+	char name[32];           /* "worker/0" */
+	uint64_t log_level_seen; /* board->log_level */
+	uint64_t woke_us;        /* CLOCK_MONOTONIC of the last process_busy() */
 };
 
 /* The roles' entrances. They return an exit code. */
@@ -73,14 +73,16 @@ void process_enter(struct process *proc);
 void process_wake(int fd);
 
 /* signalfd for: SIGTERM, SIGINT (stop, bounded), SIGQUIT (stop, unbounded), SIGHUP (new
- * configuration: call process_reload()), SIGUSR1 (log_reopen()), SIGUSR2 (a successor serves: leave as soon as no client notices;
- * who has no clients stops). All blocked otherwise; SIGPIPE ignored. */
+ * configuration: call process_reload()), SIGUSR1 (log_reopen()), SIGUSR2 (a successor serves: leave
+ * as soon as no client notices; who has no clients stops). All blocked otherwise; SIGPIPE
+ * ignored. */
 int process_signal_fd(void);
 /* Returns one signal number from it, or 0 when there is none. */
 int process_next_signal(int fd);
 void process_ready(struct process *proc);
 void process_stopping(struct process *proc);
-/* Every process but the master takes this level with its next wake-up or connection, until the configuration is read again. */
+/* Every process but the master takes this level with its next wake-up or connection, until the
+ * configuration is read again. */
 void process_ask_log_level(struct process *proc, enum log_level level);
 /* Copies the newest configuration of the master. */
 void process_reload(struct process *proc);

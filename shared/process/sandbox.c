@@ -51,7 +51,8 @@ static void on_refused(int number, siginfo_t *info, void *arg)
 
 static int hear_refusals(void)
 {
-	struct sigaction action = { .sa_sigaction = on_refused, .sa_flags = SA_SIGINFO | SA_NODEFER | SA_RESTART };
+	struct sigaction action = { .sa_sigaction = on_refused,
+		                    .sa_flags = SA_SIGINFO | SA_NODEFER | SA_RESTART };
 
 	sigemptyset(&action.sa_mask);
 	return sigaction(SIGSYS, &action, NULL);
@@ -78,10 +79,12 @@ static int add_row(scmp_filter_ctx filter, const struct sandbox_row *row)
 
 		ROSTER_ASSERT(limit->at < CALL_ARGUMENTS);
 		if (limit->mask != 0)
-			limits[count++] =
-			        (struct scmp_arg_cmp){ limit->at, SCMP_CMP_MASKED_EQ, limit->mask, value & limit->mask };
+			limits[count++] = (struct scmp_arg_cmp){ limit->at, SCMP_CMP_MASKED_EQ,
+				                                 limit->mask, value & limit->mask };
 	}
-	return seccomp_rule_add_array(filter, row->answer != 0 ? SCMP_ACT_ERRNO((uint16_t)row->answer) : SCMP_ACT_ALLOW,
+	return seccomp_rule_add_array(filter,
+	                              row->answer != 0 ? SCMP_ACT_ERRNO((uint16_t)row->answer)
+	                                               : SCMP_ACT_ALLOW,
 	                              row->call, count, limits);
 }
 
@@ -114,8 +117,10 @@ static int load_filter(enum role role)
 
 int sandbox_enter(enum role role)
 {
-	ROSTER_ASSERT(role > ROLE_MASTER && role < ROLES); /* a filter of the master would survive its exec */
-	/* libc reads the time zone with the first date, under a lock that the line about a refused call would wait for. */
+	ROSTER_ASSERT(role > ROLE_MASTER &&
+	              role < ROLES); /* a filter of the master would survive its exec */
+	/* libc reads the time zone with the first date, under a lock that the line about a refused
+	 * call would wait for. */
 	tzset();
 	if (hear_refusals() < 0 || prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
 		return ERR_IO;

@@ -1,18 +1,22 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* sandbox.h - what a child may ask of the kernel.
  *
- * sandbox_enter() is the last thing before a role's entrance: from then on only the calls of the role's rows in
- * sandbox_table.c work. Everything a child needs of higher rights (listening sockets, segment, log) was opened before.
+ * sandbox_enter() is the last thing before a role's entrance: from then on only the calls of the
+ * role's rows in sandbox_table.c work. Everything a child needs of higher rights (listening
+ * sockets, segment, log) was opened before.
  *
- * A call outside the table is not made: it fails with EPERM, is counted (roster_sandbox_refused_total) and logged once a
- * number. It does not kill: a registry that dies because a new libc asks another question would be a worse neighbour than
- * one that says no. Calls that are younger than the table (Linux 5.1 and later: SANDBOX_YOUNG) fail with ENOSYS, so that
+ * A call outside the table is not made: it fails with EPERM, is counted
+ * (roster_sandbox_refused_total) and logged once a number. It does not kill: a registry that dies
+ * because a new libc asks another question would be a worse neighbour than one that says no. Calls
+ * that are younger than the table (Linux 5.1 and later: SANDBOX_YOUNG) fail with ENOSYS, so that
  * libc takes the older way. A call of another architecture (int 0x80, x32) kills the process.
  *
- * The refusal is a signal (SIGSYS), and who blocks that is killed after all: nothing of ours does, but libc blocks all
- * signals where it starts threads and processes. What it may ask then has a row with the answer of the filter.
+ * The refusal is a signal (SIGSYS), and who blocks that is killed after all: nothing of ours does,
+ * but libc blocks all signals where it starts threads and processes. What it may ask then has a row
+ * with the answer of the filter.
  *
- * The master has no filter: filters survive exec, and it execs itself. Not thread-safe; one call a process, after the fork. */
+ * The master has no filter: filters survive exec, and it execs itself. Not thread-safe; one call a
+ * process, after the fork. */
 #ifndef PROCESS_SANDBOX_H
 #define PROCESS_SANDBOX_H
 

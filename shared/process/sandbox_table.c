@@ -62,14 +62,16 @@ const struct sandbox_row sandbox_rows[] = {
 	ANY(poll, ALL), /* standing still (freeze.h), and libmariadb */
 	ANY(rt_sigpending, ALL),
 
-	/* the locks of the segment: a dead owner's list is what hands them over; growing the file */
+	/* the locks of the segment: a dead owner's list is what hands them over; growing the
+	 * file */
 	ANY(futex, ALL),
 	ANY(set_robust_list, ALL),
 	ANY(get_robust_list, ALL),
 	ANY(rseq, ALL),
 	ANY(fallocate, ALL),
 
-	/* memory: none is mapped executable or made so; modules are mapped before the filter (role_row.prepare) */
+	/* memory: none is mapped executable or made so; modules are mapped before the filter
+	 * (role_row.prepare) */
 	ANY(brk, ALL),
 	WITH(mmap, ALL, BITS(2, PROT_EXEC, 0)),
 	ANY(munmap, ALL),
@@ -100,7 +102,8 @@ const struct sandbox_row sandbox_rows[] = {
 	ANY(exit, ALL),
 	ANY(exit_group, ALL),
 
-	/* files: read, or appended to (the log after SIGUSR1); none is made otherwise, emptied or removed */
+	/* files: read, or appended to (the log after SIGUSR1); none is made otherwise, emptied or
+	 * removed */
 	WITH(openat, ALL, BITS(2, O_ACCMODE | O_CREAT | O_TRUNC, O_RDONLY)),
 	WITH(openat, ALL, BITS(2, O_ACCMODE | O_APPEND | O_TRUNC, O_WRONLY | O_APPEND)),
 	ANY(fstat, ALL),
@@ -112,7 +115,8 @@ const struct sandbox_row sandbox_rows[] = {
 	ANY(dup3, ALL),
 	ANY(dup2, ALL),
 
-	/* worker: accepted connections; the list of its own addresses by netlink. No connection of its own. */
+	/* worker: accepted connections; the list of its own addresses by netlink. No connection of
+	 * its own. */
 	ANY(accept4, WORKER),
 	WITH(socket, WORKER, IS32(0, AF_NETLINK)),
 	ANY(bind, WORKER),
@@ -135,8 +139,9 @@ const struct sandbox_row sandbox_rows[] = {
 	ANY(connect, KEEPER),
 	ANY(getpeername, WORKER | KEEPER),
 
-	/* What libc tries first and has an older way for. A refusal that comes as a signal kills who blocks all signals, as
-	 * whoever starts a thread does: so it is the filter that answers, for the older way of that too. */
+	/* What libc tries first and has an older way for. A refusal that comes as a signal kills
+	 * who blocks all signals, as whoever starts a thread does: so it is the filter that
+	 * answers, for the older way of that too. */
 	ANSWERED(clone3, ALL, ENOSYS),
 #if !SANITIZED
 	ANSWERED(clone, ALL, EPERM),
@@ -154,7 +159,8 @@ const struct sandbox_row sandbox_rows[] = {
 #endif
 
 #if SANITIZED
-	/* The run-time of the sanitizers: reports, and the search for leaks at the end by a thread that looks into its parent. */
+	/* The run-time of the sanitizers: reports, and the search for leaks at the end by a thread
+	 * that looks into its parent. */
 	ANY(clone, ALL),
 	ANY(wait4, ALL),
 	ANY(ptrace, ALL),

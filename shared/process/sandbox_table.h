@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* sandbox_table.h - one row a call that children may make: which roles, with which arguments, and what for; and one
- * a call that libc makes although it may not.
+/* sandbox_table.h - one row a call that children may make: which roles, with which arguments, and
+ * what for; and one a call that libc makes although it may not.
  *
- * Several rows of one call are alternatives. The rows are sorted by what they are for, as a reader would ask. */
+ * Several rows of one call are alternatives. The rows are sorted by what they are for, as a reader
+ * would ask. */
 #ifndef PROCESS_SANDBOX_TABLE_H
 #define PROCESS_SANDBOX_TABLE_H
 

@@ -33,7 +33,8 @@ _Static_assert(WORKERS_MAX <= 64, "a bit a worker");
 
 int sources_new(struct sources **sources_r)
 {
-	struct sources *sources = mmap(NULL, sizeof(*sources), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	struct sources *sources = mmap(NULL, sizeof(*sources), PROT_READ | PROT_WRITE,
+	                               MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 
 	if (sources == MAP_FAILED)
 		return ERR_NOMEM;
@@ -56,7 +57,7 @@ uint64_t sources_hash(const struct sources *sources, const uint8_t address[16])
 	return source_hash(sources->seed, address);
 }
 
-/* ---- requests ------------------------------------------------------------------ */
+/* ---- requests -------------------------------------------------------------------------------- */
 
 static uint64_t source_tag(uint64_t hash)
 {
@@ -93,10 +94,12 @@ static bool swap_word(uint64_t *at, uint64_t word, uint64_t hash, uint64_t full_
 {
 	uint64_t fresh = source_tag(hash) << (64 - TAG_BITS) | (full_us & TIME_MASK);
 
-	return __atomic_compare_exchange_n(at, &word, fresh, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED);
+	return __atomic_compare_exchange_n(at, &word, fresh, false, __ATOMIC_RELAXED,
+	                                   __ATOMIC_RELAXED);
 }
 
-uint64_t sources_take(struct sources *sources, uint64_t hash, uint64_t now_us, uint32_t per_second, uint32_t burst)
+uint64_t sources_take(struct sources *sources, uint64_t hash, uint64_t now_us, uint32_t per_second,
+                      uint32_t burst)
 {
 	uint64_t interval_us, empty_us;
 
@@ -122,7 +125,7 @@ uint64_t sources_take(struct sources *sources, uint64_t hash, uint64_t now_us, u
 	}
 }
 
-/* ---- connections ----------------------------------------------------------------- */
+/* ---- connections ----------------------------------------------------------------------------- */
 
 static unsigned column_of(uint64_t hash, unsigned row)
 {
@@ -154,7 +157,9 @@ uint64_t sources_connections(const struct sources *sources, uint64_t hash)
 
 		for (unsigned worker = 0; worker < WORKERS_MAX; worker++) {
 			if (used >> worker & 1)
-				sum += __atomic_load_n(&sources->workers[worker].counts[row][column], __ATOMIC_RELAXED);
+				sum += __atomic_load_n(
+				        &sources->workers[worker].counts[row][column],
+				        __ATOMIC_RELAXED);
 		}
 		least = sum < least ? sum : least;
 	}

@@ -18,7 +18,8 @@ void turn_begin(struct turn *turn, uint64_t now_us)
 	turn->mark_cpu_us = clock_cpu_us();
 }
 
-static void note_long_turn(struct turn *turn, uint64_t now_us, uint64_t used_us, const char *kind, struct str what)
+static void note_long_turn(struct turn *turn, uint64_t now_us, uint64_t used_us, const char *kind,
+                           struct str what)
 {
 	char name[300];
 	uint64_t skipped;
@@ -26,8 +27,10 @@ static void note_long_turn(struct turn *turn, uint64_t now_us, uint64_t used_us,
 	metric_add(METRIC_TURN_LONG, 1);
 	if (!log_may(&turn->log, now_us / 1000, &skipped))
 		return;
-	log_warning("op=long-turn kind=%s what=%s ms=%" PRIu64 " cpu_ms=%" PRIu64 " skipped=%" PRIu64, kind,
-	            log_quote(what, name, sizeof(name)), (now_us - turn->began_us) / 1000, used_us / 1000, skipped);
+	log_warning("op=long-turn kind=%s what=%s ms=%" PRIu64 " cpu_ms=%" PRIu64
+	            " skipped=%" PRIu64,
+	            kind, log_quote(what, name, sizeof(name)), (now_us - turn->began_us) / 1000,
+	            used_us / 1000, skipped);
 }
 
 bool turn_end(struct turn *turn, uint64_t now_us, const char *kind, struct str what)

@@ -19,14 +19,15 @@ static bool lists_valid(const struct tx *tx, const struct registry_root *root)
 	for (uint32_t c = 0; c < QUEUE_CONSUMERS; c++) {
 		const struct queue_list *list = &root->queue[c];
 
-		if (!ends_valid(tx, list->first, list->last, SLAB_SERVICE) || (list->count == 0) != (list->first == 0) ||
-		    list->count > root->service_count)
+		if (!ends_valid(tx, list->first, list->last, SLAB_SERVICE) ||
+		    (list->count == 0) != (list->first == 0) || list->count > root->service_count)
 			return false;
 	}
 	return ends_valid(tx, root->first_service, root->last_service, SLAB_SERVICE) &&
 	       ends_valid(tx, root->first_drain, root->last_drain, SLAB_SERVICE) &&
 	       ends_valid(tx, root->first_audience, root->last_audience, SLAB_AUDIENCE) &&
-	       (root->first_service == 0) == (root->service_count == 0) && (root->first_drain == 0) == (root->drain_count == 0) &&
+	       (root->first_service == 0) == (root->service_count == 0) &&
+	       (root->first_drain == 0) == (root->drain_count == 0) &&
 	       (root->first_audience == 0) == (root->audiences.count == 0);
 }
 
@@ -35,11 +36,15 @@ static bool counts_valid(const struct tx *tx, const struct registry_root *root)
 {
 	const struct slab *slabs = tx->shard->slabs;
 
-	return root->services.count == root->service_count && root->subscribers.count == root->subscriber_count &&
+	return root->services.count == root->service_count &&
+	       root->subscribers.count == root->subscriber_count &&
 	       root->service_count + root->drain_count == slabs[SLAB_SERVICE].objects &&
-	       root->instances.count == slabs[SLAB_INSTANCE].objects && root->audiences.count == slabs[SLAB_AUDIENCE].objects &&
-	       root->subscribers.count == slabs[SLAB_SUBSCRIBER].objects && root->instance_count <= root->instances.count &&
-	       root->ephemeral_count <= root->instance_count && root->healthy_count <= root->instance_count &&
+	       root->instances.count == slabs[SLAB_INSTANCE].objects &&
+	       root->audiences.count == slabs[SLAB_AUDIENCE].objects &&
+	       root->subscribers.count == slabs[SLAB_SUBSCRIBER].objects &&
+	       root->instance_count <= root->instances.count &&
+	       root->ephemeral_count <= root->instance_count &&
+	       root->healthy_count <= root->instance_count &&
 	       root->waiting_count <= root->audiences.count;
 }
 
@@ -69,8 +74,9 @@ static const char *office_damaged(const struct tx *tx, const struct office *offi
 {
 	const char *why = table_damaged(tx, &office->namespaces, SLAB_NAMESPACE);
 
-	if (why == NULL && (!ends_valid(tx, office->first_namespace, office->last_namespace, SLAB_NAMESPACE) ||
-	                    (office->first_namespace == 0) != (office->namespaces.count == 0)))
+	if (why == NULL &&
+	    (!ends_valid(tx, office->first_namespace, office->last_namespace, SLAB_NAMESPACE) ||
+	     (office->first_namespace == 0) != (office->namespaces.count == 0)))
 		why = "the list of namespaces is impossible";
 	return why;
 }
@@ -82,7 +88,8 @@ const char *registry_damaged(struct segment *seg)
 	for (uint32_t shard = 0; shard < SHARDS_ALL && why == NULL; shard++) {
 		const struct tx tx = { .seg = seg, .shard = &seg->shards[shard] };
 
-		why = shard == SHARD_OFFICE ? office_damaged(&tx, office_of(seg)) : shard_damaged(&tx);
+		why = shard == SHARD_OFFICE ? office_damaged(&tx, office_of(seg))
+		                            : shard_damaged(&tx);
 	}
 	return why;
 }

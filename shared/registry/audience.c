@@ -7,7 +7,7 @@
 #include "shared/shm/blob.h"
 #include "shared/shm/shard.h"
 
-/* ---- subscribers of a name ------------------------------------------------- */
+/* ---- subscribers of a name ------------------------------------------------------------------- */
 
 static uint32_t subscriber_copy_text(const struct tx *tx, uint32_t off, char *out, uint32_t size)
 {
@@ -23,7 +23,8 @@ static uint32_t subscriber_copy_cut(const struct tx *tx, uint32_t off, char *out
 	return n <= size ? n : (uint32_t)str_whole(str_make(out, size)).n;
 }
 
-static void subscriber_copy(const struct tx *tx, uint32_t off, const struct subscriber *sub, struct subscriber_view *out)
+static void subscriber_copy(const struct tx *tx, uint32_t off, const struct subscriber *sub,
+                            struct subscriber_view *out)
 {
 	out->id = sub->id;
 	out->off = off;
@@ -39,10 +40,12 @@ static void subscriber_copy(const struct tx *tx, uint32_t off, const struct subs
 	memcpy(out->address, sub->address, sizeof(out->address));
 	memcpy(out->source, sub->source, sizeof(out->source));
 	out->agent_version = sub->agent_version;
-	out->clusters_len = subscriber_copy_text(tx, sub->clusters, out->clusters, sizeof(out->clusters));
+	out->clusters_len =
+	        subscriber_copy_text(tx, sub->clusters, out->clusters, sizeof(out->clusters));
 	out->agent_len = subscriber_copy_cut(tx, sub->agent, out->agent, sizeof(out->agent));
 	out->app_len = subscriber_copy_cut(tx, sub->app, out->app, sizeof(out->app));
-	out->address_text_len = subscriber_copy_cut(tx, sub->address_text, out->address_text, sizeof(out->address_text));
+	out->address_text_len = subscriber_copy_cut(tx, sub->address_text, out->address_text,
+	                                            sizeof(out->address_text));
 }
 
 static bool is_member(const void *object, uint32_t owner)
@@ -50,10 +53,12 @@ static bool is_member(const void *object, uint32_t owner)
 	return ((const struct subscriber *)object)->audience == owner;
 }
 
-static bool subscriber_seek(struct op *op, uint32_t aoff, struct audience *a, struct registry_cursor *cursor, uint32_t *off_r)
+static bool subscriber_seek(struct op *op, uint32_t aoff, struct audience *a,
+                            struct registry_cursor *cursor, uint32_t *off_r)
 {
 	const struct seek_list list = {
-		.chain = { &a->first, &a->last, SLAB_SUBSCRIBER, offsetof(struct subscriber, next) },
+		.chain = { &a->first, &a->last, SLAB_SUBSCRIBER,
+		           offsetof(struct subscriber, next) },
 		.id = offsetof(struct subscriber, id),
 		.listed = is_member,
 		.owner = aoff,
@@ -91,15 +96,17 @@ static int copy_piece(struct op *op, void *arg)
 			break;
 		}
 		subscriber_copy(&op->tx, off, sub, &piece->out[piece->count++]);
-		*at = (struct registry_cursor){ .shard = piece->place.shard, .off = off, .id = sub->id };
+		*at = (struct registry_cursor){ .shard = piece->place.shard,
+			                        .off = off,
+			                        .id = sub->id };
 		off = sub->next;
 	}
 	piece->cursor->end = off == 0;
 	return 0;
 }
 
-int registry_subscribers(struct registry *reg, const struct service_key *service, struct audience_cursor *cursor,
-                         struct subscriber_view *out, uint32_t max)
+int registry_subscribers(struct registry *reg, const struct service_key *service,
+                         struct audience_cursor *cursor, struct subscriber_view *out, uint32_t max)
 {
 	struct audience_piece piece = { service, key_place(reg, service), cursor, out, max, 0 };
 	int ret = cursor->end ? 0 : op_read(reg, piece.place.shard, copy_piece, &piece);
@@ -107,13 +114,14 @@ int registry_subscribers(struct registry *reg, const struct service_key *service
 	return ret < 0 ? ret : (int)piece.count;
 }
 
-/* ---- audiences of a shard -------------------------------------------------- */
+/* ---- audiences of a shard -------------------------------------------------------------------- */
 
 bool audience_seek(struct op *op, struct registry_cursor *cursor, uint32_t *off_r)
 {
 	struct registry_root *root = op->root;
 	const struct seek_list list = {
-		.chain = { &root->first_audience, &root->last_audience, SLAB_AUDIENCE, offsetof(struct audience, next) },
+		.chain = { &root->first_audience, &root->last_audience, SLAB_AUDIENCE,
+		           offsetof(struct audience, next) },
 		.id = offsetof(struct audience, id),
 	};
 
@@ -151,11 +159,13 @@ static int entry_next(struct op *op, void *arg)
 		return 0;
 	}
 	entry_fill(op, a, entry);
-	entry->at = (struct registry_cursor){ .shard = op->tx.shard->index, .off = off, .id = a->id };
+	entry->at =
+	        (struct registry_cursor){ .shard = op->tx.shard->index, .off = off, .id = a->id };
 	return 1;
 }
 
-int registry_audience_after(struct registry *reg, uint32_t shard, uint64_t after, struct audience_entry *entry_r)
+int registry_audience_after(struct registry *reg, uint32_t shard, uint64_t after,
+                            struct audience_entry *entry_r)
 {
 	if (entry_r->at.shard != shard || entry_r->at.id != after)
 		entry_r->at = (struct registry_cursor){ .shard = shard, .id = after };

@@ -66,8 +66,8 @@ static int beat(struct op *op, const struct beat *b, struct beat_result *result_
 	return 0;
 }
 
-int registry_beat(struct registry *reg, struct origin origin, const struct service_key *service, const struct instance_key *key,
-                  struct beat_result *result_r)
+int registry_beat(struct registry *reg, struct origin origin, const struct service_key *service,
+                  const struct instance_key *key, struct beat_result *result_r)
 {
 	struct beat b = { .service = service, .key = *key, .place = key_place(reg, service) };
 	uint64_t now_ms = health_now(reg->seg);

@@ -4,10 +4,12 @@
 #include "shared/registry/registry_internal.h"
 #include "shared/registry/registry_pusher.h"
 
-int registry_take_changed(struct registry *reg, uint32_t shard, uint32_t consumer, uint64_t now_ms, uint64_t min_age_ms,
-                          struct changed_service *changed_r, uint64_t *wait_ms_r)
+int registry_take_changed(struct registry *reg, uint32_t shard, uint32_t consumer, uint64_t now_ms,
+                          uint64_t min_age_ms, struct changed_service *changed_r,
+                          uint64_t *wait_ms_r)
 {
-	uint32_t link = (uint32_t)(offsetof(struct service, queue) + consumer * sizeof(struct queue_link));
+	uint32_t link =
+	        (uint32_t)(offsetof(struct service, queue) + consumer * sizeof(struct queue_link));
 	struct queue_list *list;
 	struct service *s;
 	struct op op;
@@ -35,7 +37,8 @@ int registry_take_changed(struct registry *reg, uint32_t shard, uint32_t consume
 	key_copy(&op.tx, s->name, s->ns_len, s->name_len, &changed_r->name);
 	changed_r->id = s->id;
 	changed_r->changed = s->changed;
-	changed_r->change = queue_take(&op.tx, list, list->first, SLAB_SERVICE, link, &changed_r->changed_at_ms);
+	changed_r->change = queue_take(&op.tx, list, list->first, SLAB_SERVICE, link,
+	                               &changed_r->changed_at_ms);
 	/* A service that is listed without a pending change would stay the first of the list for
 	 * ever. */
 	if (changed_r->change == 0)

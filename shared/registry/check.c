@@ -18,7 +18,7 @@
  * never expire. */
 #define AHEAD_MS 60000U
 
-/* ---- services -------------------------------------------------------------- */
+/* ---- services -------------------------------------------------------------------------------- */
 
 struct service_sums {
 	struct service *s;
@@ -36,13 +36,15 @@ static void check_instance(struct check *check, uint32_t off, void *object, void
 	struct service_sums *sums = owner;
 	struct instance *i = object, *found;
 	const struct cluster *c = slab_try(&op->tx, i->cluster, SLAB_CLUSTER);
-	struct instance_key key = { .port = i->port, .ephemeral = (i->flags & INSTANCE_EPHEMERAL) != 0 };
+	struct instance_key key = { .port = i->port,
+		                    .ephemeral = (i->flags & INSTANCE_EPHEMERAL) != 0 };
 	uint64_t due_ms = instance_due(&op->tx, i);
 	uint64_t ahead_ms = health_now(op->reg->seg) + AHEAD_MS;
 	uint32_t ip;
 
 	ROSTER_ASSERT(sums->kind < 2);
-	if (i->service != sums->soff || i->cluster != sums->coff || key.ephemeral != (sums->kind == 1) || c == NULL) {
+	if (i->service != sums->soff || i->cluster != sums->coff ||
+	    key.ephemeral != (sums->kind == 1) || c == NULL) {
 		check_broken(check, "instance %u hangs in the wrong list", off);
 		return;
 	}
@@ -74,7 +76,8 @@ static void check_instance(struct check *check, uint32_t off, void *object, void
 
 static void check_settings(struct check *check, const struct cluster *c)
 {
-	struct str stored = c->check == 0 ? (struct str){ NULL, 0 } : blob_view(&check->op.tx, c->check);
+	struct str stored =
+	        c->check == 0 ? (struct str){ NULL, 0 } : blob_view(&check->op.tx, c->check);
 	struct stored_check head;
 
 	if (c->check == 0)
@@ -86,7 +89,8 @@ static void check_settings(struct check *check, const struct cluster *c)
 }
 
 /* A cluster stays where it is as long as its service does, unless the service is being drained. */
-static bool cluster_stands(const struct check *check, const struct service_sums *sums, const struct cluster *c)
+static bool cluster_stands(const struct check *check, const struct service_sums *sums,
+                           const struct cluster *c)
 {
 	return check->moved == sums->moved ||
 	       (check_stands(check, sums->moved, sums->soff, SLAB_SERVICE, sums->identity) &&
@@ -96,7 +100,8 @@ static bool cluster_stands(const struct check *check, const struct service_sums 
 static void check_cluster(struct check *check, struct service_sums *sums, struct cluster *c)
 {
 	if (c->service != sums->soff)
-		check_broken(check, "cluster %u of service %u says %u", sums->coff, sums->soff, c->service);
+		check_broken(check, "cluster %u of service %u says %u", sums->coff, sums->soff,
+		             c->service);
 	check_reach_fields(check, &cluster_fields, c);
 	check_settings(check, c);
 	sums->bytes += cluster_bytes(&check->op.tx, c);
@@ -104,7 +109,8 @@ static void check_cluster(struct check *check, struct service_sums *sums, struct
 		struct chain list = { &c->first[sums->kind], &c->last[sums->kind], SLAB_INSTANCE,
 			              offsetof(struct instance, next) };
 
-		check_list(check, "instances of a cluster", list, c->count[sums->kind], check_instance, sums);
+		check_list(check, "instances of a cluster", list, c->count[sums->kind],
+		           check_instance, sums);
 		if (check->disturbed || !cluster_stands(check, sums, c))
 			return;
 	}
@@ -112,7 +118,8 @@ static void check_cluster(struct check *check, struct service_sums *sums, struct
 
 static void check_checksum(struct check *check, const struct service *s)
 {
-	struct str text = s->checksum == 0 ? (struct str){ NULL, 0 } : blob_view(&check->op.tx, s->checksum);
+	struct str text =
+	        s->checksum == 0 ? (struct str){ NULL, 0 } : blob_view(&check->op.tx, s->checksum);
 	struct stored_checksum stored;
 
 	if (s->checksum == 0)
@@ -128,7 +135,9 @@ static void check_clusters(struct check *check, struct service_sums *sums)
 	uint32_t off = sums->s->first_cluster, seen = 0;
 
 	for (; off != 0; seen++) {
-		struct cluster *c = seen >= sums->s->clusters ? NULL : check_reach(check, off, SLAB_CLUSTER, "cluster");
+		struct cluster *c = seen >= sums->s->clusters
+		                            ? NULL
+		                            : check_reach(check, off, SLAB_CLUSTER, "cluster");
 
 		if (c == NULL) {
 			check_broken(check, "clusters of service %u", sums->soff);
@@ -147,7 +156,9 @@ static void check_clusters(struct check *check, struct service_sums *sums)
 /* Checks what a service owns; it is the same for one with a name and for one being drained. */
 static void check_service(struct check *check, uint32_t off, struct service *s)
 {
-	struct service_sums sums = { .s = s, .soff = off, .moved = check->moved, .due_ms = UINT64_MAX };
+	struct service_sums sums = {
+		.s = s, .soff = off, .moved = check->moved, .due_ms = UINT64_MAX
+	};
 	struct tx *tx = &check->op.tx;
 	struct service_key key;
 
@@ -156,7 +167,8 @@ static void check_service(struct check *check, uint32_t off, struct service *s)
 	check_id(check, "service", s->id);
 	check_reach_fields(check, &service_fields, s);
 	check_checksum(check, s);
-	sums.bytes = (int64_t)slab_object_bytes(SLAB_SERVICE) + fields_bytes(tx, &service_fields, s);
+	sums.bytes =
+	        (int64_t)slab_object_bytes(SLAB_SERVICE) + fields_bytes(tx, &service_fields, s);
 	sums.identity = check_identity(SLAB_SERVICE, s);
 	check_clusters(check, &sums);
 	/* The sums are of several holds; when somebody wrote in between, they mean nothing. */
@@ -201,7 +213,8 @@ static void check_live(struct check *check, uint32_t off, void *object, void *ow
 	if (place.shard != check->op.tx.shard->index || place.hash != s->link.hash ||
 	    service_find(&check->op, &key, place.hash, &found) != off)
 		check_broken(check, "service %u is not found by its name", off);
-	if (s->changed > s->revision || s->content > s->revision || s->revision > check->op.tx.shard->revision ||
+	if (s->changed > s->revision || s->content > s->revision ||
+	    s->revision > check->op.tx.shard->revision ||
 	    s->stamp > check->op.reg->seg->header->stamp)
 		check_broken(check, "revisions or stamp of service %u", off);
 	for (uint32_t c = 0; c < QUEUE_CONSUMERS; c++) {
@@ -209,7 +222,8 @@ static void check_live(struct check *check, uint32_t off, void *object, void *ow
 
 		check->sums.pending[c] += pending != 0;
 		if (pending >> CHANGE_BITS != 0 ||
-		    (pending != 0 && queue_link_changed_ms(&s->queue[c]) > clock_mono_ms() + AHEAD_MS))
+		    (pending != 0 &&
+		     queue_link_changed_ms(&s->queue[c]) > clock_mono_ms() + AHEAD_MS))
 			check_broken(check, "pending change of service %u", off);
 	}
 	check_service(check, off, s);
@@ -242,7 +256,8 @@ struct rising {
 /* When the object that the walk stood at was removed, the walk goes on at the next one. */
 static void check_rising(struct check *check, struct rising *rising, uint64_t count)
 {
-	bool through = check_list(check, rising->what, rising->list, count, rising->each, &rising->last_id);
+	bool through = check_list(check, rising->what, rising->list, count, rising->each,
+	                          &rising->last_id);
 
 	while (!through && !check->disturbed) {
 		struct registry_cursor cursor = { .shard = check->shard, .id = rising->last_id };
@@ -252,16 +267,21 @@ static void check_rising(struct check *check, struct rising *rising, uint64_t co
 			if (!check_go_on(check, SEEK_STEPS))
 				return;
 		}
-		through = check_list_from(check, rising->what, rising->list, off, rising->each, &rising->last_id);
+		through = check_list_from(check, rising->what, rising->list, off, rising->each,
+		                          &rising->last_id);
 	}
 }
 
 static void check_services(struct check *check)
 {
 	struct registry_root *root = check->op.root;
-	struct chain live = { &root->first_service, &root->last_service, SLAB_SERVICE, offsetof(struct service, next) };
-	struct chain draining = { &root->first_drain, &root->last_drain, SLAB_SERVICE, offsetof(struct service, next) };
-	struct rising services = { .what = "services", .list = live, .seek = service_seek, .each = check_live };
+	struct chain live = { &root->first_service, &root->last_service, SLAB_SERVICE,
+		              offsetof(struct service, next) };
+	struct chain draining = { &root->first_drain, &root->last_drain, SLAB_SERVICE,
+		                  offsetof(struct service, next) };
+	struct rising services = {
+		.what = "services", .list = live, .seek = service_seek, .each = check_live
+	};
 
 	check_rising(check, &services, root->service_count);
 	check_list(check, "draining services", draining, root->drain_count, check_draining, NULL);
@@ -272,7 +292,8 @@ static void check_services(struct check *check)
 	if (root->last_service_id != 0)
 		check_id(check, "last service", root->last_service_id);
 	check_compare(check, "table of services", root->services.count, check->sums.services);
-	check_compare(check, "table of instances", root->instances.count, check->sums.instances + check->sums.drained);
+	check_compare(check, "table of instances", root->instances.count,
+	              check->sums.instances + check->sums.drained);
 	check_compare(check, "instances", root->instance_count, check->sums.instances);
 	check_compare(check, "ephemeral instances", root->ephemeral_count, check->sums.ephemeral);
 	check_compare(check, "healthy instances", root->healthy_count, check->sums.healthy);
@@ -290,10 +311,12 @@ static void check_queue(struct check *check, uint32_t consumer)
 	if (check->disturbed)
 		return;
 	while (off != 0) {
-		const struct service *s =
-		        seen > op_most(&check->op, SLAB_SERVICE, list->count) ? NULL : slab_try(&check->op.tx, off, SLAB_SERVICE);
+		const struct service *s = seen > op_most(&check->op, SLAB_SERVICE, list->count)
+		                                  ? NULL
+		                                  : slab_try(&check->op.tx, off, SLAB_SERVICE);
 
-		if (s == NULL || queue_link_pending(&s->queue[consumer]) == 0 || s->queue[consumer].prev != prev) {
+		if (s == NULL || queue_link_pending(&s->queue[consumer]) == 0 ||
+		    s->queue[consumer].prev != prev) {
 			check_broken(check, "change queue %u at %u", consumer, off);
 			return;
 		}
@@ -310,7 +333,7 @@ static void check_queue(struct check *check, uint32_t consumer)
 		check_compare(check, "pending services", check->sums.pending[consumer], seen);
 }
 
-/* ---- audiences ------------------------------------------------------------- */
+/* ---- audiences ------------------------------------------------------------------------------- */
 
 struct audience_sums {
 	struct audience *a;
@@ -326,7 +349,8 @@ static struct str check_text_of(const struct tx *tx, uint32_t blob)
 
 /* Does the hash of a subscriber's key lead to it? The place is compared, not the key: others may
  * have the same hash. */
-static bool subscriber_found(struct op *op, uint32_t off, uint64_t audience_id, const struct subscriber *sub)
+static bool subscriber_found(struct op *op, uint32_t off, uint64_t audience_id,
+                             const struct subscriber *sub)
 {
 	const struct table *table = &op->root->subscribers;
 	struct subscriber_spec spec = { .agent = check_text_of(&op->tx, sub->agent),
@@ -365,7 +389,8 @@ static void check_subscriber(struct check *check, uint32_t off, void *object, vo
 	if (__atomic_load_n(&sub->sent_revision, __ATOMIC_RELAXED) > check->op.tx.shard->revision ||
 	    __atomic_load_n(&sub->acked_revision, __ATOMIC_RELAXED) > check->op.tx.shard->revision)
 		check_broken(check, "revisions of subscriber %u", off);
-	if (__atomic_load_n(&sub->seen_ms, __ATOMIC_RELAXED) > health_now(check->op.reg->seg) + AHEAD_MS)
+	if (__atomic_load_n(&sub->seen_ms, __ATOMIC_RELAXED) >
+	    health_now(check->op.reg->seg) + AHEAD_MS)
 		check_broken(check, "subscriber %u will have been seen in the future", off);
 	if (!subscriber_found(&check->op, off, sums->a->id, sub))
 		check_broken(check, "subscriber %u is not found by its key", off);
@@ -377,7 +402,8 @@ static void check_audience(struct check *check, uint32_t off, void *object, void
 	uint64_t *last_id = owner;
 	struct audience *a = object, *found;
 	struct audience_sums sums = { a, off, 0, audience_bytes(&check->op.tx, a) };
-	struct chain list = { &a->first, &a->last, SLAB_SUBSCRIBER, offsetof(struct subscriber, next) };
+	struct chain list = { &a->first, &a->last, SLAB_SUBSCRIBER,
+		              offsetof(struct subscriber, next) };
 	uint64_t moved = check->moved, identity = check_identity(SLAB_AUDIENCE, a);
 	struct service_key key;
 	struct service *s;
@@ -400,7 +426,8 @@ static void check_audience(struct check *check, uint32_t off, void *object, void
 		check_broken(check, "name of audience %u", off);
 		return;
 	}
-	if (key_place(check->op.reg, &key).hash != a->link.hash || audience_find(&check->op, &key, a->link.hash, &found) != off)
+	if (key_place(check->op.reg, &key).hash != a->link.hash ||
+	    audience_find(&check->op, &key, a->link.hash, &found) != off)
 		check_broken(check, "audience %u is not found by its name", off);
 	check->sums.waiting += service_find(&check->op, &key, a->link.hash, &s) == 0;
 }
@@ -408,21 +435,26 @@ static void check_audience(struct check *check, uint32_t off, void *object, void
 static void check_audiences(struct check *check)
 {
 	struct registry_root *root = check->op.root;
-	struct chain list = { &root->first_audience, &root->last_audience, SLAB_AUDIENCE, offsetof(struct audience, next) };
-	struct rising audiences = { .what = "audiences", .list = list, .seek = audience_seek, .each = check_audience };
+	struct chain list = { &root->first_audience, &root->last_audience, SLAB_AUDIENCE,
+		              offsetof(struct audience, next) };
+	struct rising audiences = {
+		.what = "audiences", .list = list, .seek = audience_seek, .each = check_audience
+	};
 
 	check_rising(check, &audiences, root->audiences.count);
 	if (check->disturbed || check->moved > 0)
 		return;
-	check_compare(check, "table of subscribers", root->subscribers.count, check->sums.subscribers);
+	check_compare(check, "table of subscribers", root->subscribers.count,
+	              check->sums.subscribers);
 	check_compare(check, "subscribers", root->subscriber_count, check->sums.subscribers);
-	check_compare(check, "bytes of subscribers", root->subscriber_bytes, check->sums.subscriber_bytes);
+	check_compare(check, "bytes of subscribers", root->subscriber_bytes,
+	              check->sums.subscriber_bytes);
 	check_compare(check, "waiting audiences", root->waiting_count, check->sums.waiting);
 	if (memcmp(root->sources, check->sums.sources, sizeof(root->sources)) != 0)
 		check_broken(check, "counts of subscribers by source");
 }
 
-/* ---- shards ---------------------------------------------------------------- */
+/* ---- shards ---------------------------------------------------------------------------------- */
 
 static void check_tables(struct check *check)
 {
@@ -453,8 +485,10 @@ static void check_namespace(struct check *check, uint32_t off, void *object, voi
 	check_reach_blob(check, row->id, "namespace id");
 	check_reach_blob(check, row->name, "namespace name");
 	check_reach_blob(check, row->about, "namespace description");
-	sums->bytes += id.n + blob_len(tx, row->name) + (row->about == 0 ? 0 : blob_len(tx, row->about));
-	if (row->link.hash != namespaces_hash(check->op.reg, id) || namespaces_find(&check->op, id, &found) != off)
+	sums->bytes +=
+	        id.n + blob_len(tx, row->name) + (row->about == 0 ? 0 : blob_len(tx, row->about));
+	if (row->link.hash != namespaces_hash(check->op.reg, id) ||
+	    namespaces_find(&check->op, id, &found) != off)
 		check_broken(check, "namespace %u is not found by its id", off);
 }
 
@@ -466,7 +500,8 @@ static void check_office(struct check *check)
 	check_reach_blob(check, office->masters, "masters");
 	check_reach_blob(check, office->limited, "limited URLs");
 	check_reach_blob(check, office->status, "status");
-	check_list(check, "namespaces", office_chain(office), office->namespaces.count, check_namespace, &sums);
+	check_list(check, "namespaces", office_chain(office), office->namespaces.count,
+	           check_namespace, &sums);
 	if (check->moved == 0)
 		check_compare(check, "bytes of namespaces", office->namespace_bytes, sums.bytes);
 	check_table(check, &office->namespaces, SLAB_NAMESPACE);
@@ -482,7 +517,8 @@ static void check_whole_shard(struct check *check)
 }
 
 /* Takes the memory for the marks, and then the lock: under the lock there is no malloc. */
-static int check_begin(struct check *check, struct registry *reg, uint32_t shard, uint32_t slice, bool busy)
+static int check_begin(struct check *check, struct registry *reg, uint32_t shard, uint32_t slice,
+                       bool busy)
 {
 	int ret;
 
@@ -493,7 +529,9 @@ static int check_begin(struct check *check, struct registry *reg, uint32_t shard
 	check->marks = calloc(check->marked_pages + 1, UNITS_IN_PAGE / 8);
 	/* The kernel clears memory when it is used for the first time, which must not happen under
 	 * the lock. */
-	for (uint64_t at = 0; check->marks != NULL && at < check->marked_pages * (UNITS_IN_PAGE / 8); at += SEGMENT_PAGE)
+	for (uint64_t at = 0;
+	     check->marks != NULL && at < check->marked_pages * (UNITS_IN_PAGE / 8);
+	     at += SEGMENT_PAGE)
 		*(volatile uint8_t *)(check->marks + at) = 0;
 	ret = op_begin(&check->op, reg, shard, (struct origin){ 0 });
 	check->held = ret == 0;
@@ -502,7 +540,8 @@ static int check_begin(struct check *check, struct registry *reg, uint32_t shard
 	return ret;
 }
 
-static int check_run(struct registry *reg, uint32_t shard, uint32_t slice, bool busy, slab_say_fn *say, void *arg)
+static int check_run(struct registry *reg, uint32_t shard, uint32_t slice, bool busy,
+                     slab_say_fn *say, void *arg)
 {
 	struct check *check = calloc(1, sizeof(*check));
 	int ret = check == NULL ? ERR_NOMEM : check_begin(check, reg, shard, slice, busy);
@@ -516,7 +555,9 @@ static int check_run(struct registry *reg, uint32_t shard, uint32_t slice, bool 
 		ROSTER_ASSERT(check->held || check->disturbed);
 		if (check->held)
 			op_end(&check->op);
-		ret = check->err != 0 ? check->err : check->disturbed ? ERR_AGAIN : (int)check->broken;
+		ret = check->err != 0    ? check->err
+		      : check->disturbed ? ERR_AGAIN
+		                         : (int)check->broken;
 	}
 	for (unsigned n = 0; ret > 0 && say != NULL && n < check->lines; n++)
 		say(check->line[n], arg);
@@ -526,12 +567,14 @@ static int check_run(struct registry *reg, uint32_t shard, uint32_t slice, bool 
 	return ret;
 }
 
-int registry_check_shard(struct registry *reg, uint32_t shard, uint32_t slice, slab_say_fn *say, void *arg)
+int registry_check_shard(struct registry *reg, uint32_t shard, uint32_t slice, slab_say_fn *say,
+                         void *arg)
 {
 	return check_run(reg, shard, slice, false, say, arg);
 }
 
-int registry_check_busy(struct registry *reg, uint32_t shard, uint32_t slice, slab_say_fn *say, void *arg)
+int registry_check_busy(struct registry *reg, uint32_t shard, uint32_t slice, slab_say_fn *say,
+                        void *arg)
 {
 	return check_run(reg, shard, slice, true, say, arg);
 }

@@ -11,11 +11,12 @@
 #include "shared/shm/shard.h"
 
 #define BUCKETS_PIECE 256U
-#define PAGES_PIECE 4096U   /* looked at without a lock */
-#define OWNERS_PIECE 16384U /* of all pages, of which a shard has about one in so many as there are shards */
+#define PAGES_PIECE 4096U /* looked at without a lock */
+#define OWNERS_PIECE \
+	16384U /* of all pages, of which a shard has about one in so many as there are shards */
 #define BINS_PIECE 256U
 
-/* ---- a shard --------------------------------------------------------------- */
+/* ---- a shard --------------------------------------------------------------------------------- */
 
 void check_table(struct check *check, const struct table *table, enum slab_kind kind)
 {
@@ -30,8 +31,11 @@ void check_table(struct check *check, const struct table *table, enum slab_kind 
 		check_reach(check, table->dir, SLAB_TABLE, "directory of a table");
 	for (uint32_t n = 0; n < table_pages(table); n++)
 		check_reach(check, table_page(tx, table, n), SLAB_TABLE, "page of a table");
-	for (uint32_t at = 0; at < table->buckets && table_pages(table) * TABLE_HEADS + TABLE_INLINE > at; at += BUCKETS_PIECE) {
-		check->broken += table_check_buckets(tx, table, at, BUCKETS_PIECE, &seen, check_collect, check);
+	for (uint32_t at = 0;
+	     at < table->buckets && table_pages(table) * TABLE_HEADS + TABLE_INLINE > at;
+	     at += BUCKETS_PIECE) {
+		check->broken += table_check_buckets(tx, table, at, BUCKETS_PIECE, &seen,
+		                                     check_collect, check);
 		if (!check_go_on(check, BUCKETS_PIECE))
 			return;
 	}
@@ -46,7 +50,8 @@ static void check_counts(struct check *check)
 	for (unsigned kind = SLAB_TABLE; kind < SLAB_KINDS; kind++) {
 		if (shard->slabs[kind].objects != check->reached[kind])
 			check_broken(check, "objects of kind %u: %llu taken, %llu reached", kind,
-			             (unsigned long long)shard->slabs[kind].objects, (unsigned long long)check->reached[kind]);
+			             (unsigned long long)shard->slabs[kind].objects,
+			             (unsigned long long)check->reached[kind]);
 	}
 }
 
@@ -58,7 +63,8 @@ static void check_bins(struct check *check, struct slab_totals *totals)
 
 	check->broken += slab_check_totals(&check->op.tx, totals, check_collect, check);
 	while (walk.kind < SLAB_KINDS) {
-		check->broken += slab_check_bins(&check->op.tx, &walk, BINS_PIECE, totals, check_collect, check);
+		check->broken += slab_check_bins(&check->op.tx, &walk, BINS_PIECE, totals,
+		                                 check_collect, check);
 		if (!check_go_on(check, BINS_PIECE) || check->moved != moved)
 			return;
 	}
@@ -78,7 +84,8 @@ void check_slabs(struct check *check)
 	if (moved == 0)
 		check_counts(check);
 	while (page < segment_backed(check->op.reg->seg)) {
-		check->broken += slab_check_pages(&check->op.tx, &page, OWNERS_PIECE, &totals, check_collect, check);
+		check->broken += slab_check_pages(&check->op.tx, &page, OWNERS_PIECE, &totals,
+		                                  check_collect, check);
 		if (!check_go_on(check, OWNERS_PIECE / SHARDS))
 			return;
 	}
@@ -86,7 +93,7 @@ void check_slabs(struct check *check)
 		check_bins(check, &totals);
 }
 
-/* ---- what belongs to no shard ------------------------------------------------ */
+/* ---- what belongs to no shard ---------------------------------------------------------------- */
 
 static void say_if(slab_say_fn *say, void *arg, const char *text)
 {
@@ -98,17 +105,20 @@ static unsigned check_header(const struct segment *seg, slab_say_fn *say, void *
 {
 	const struct segment_header *header = seg->header;
 
-	if (header->magic == SEGMENT_MAGIC && header->seal == segment_seal(header) && header->backed <= header->pages &&
-	    header->pages == seg->pages && header->bytes == seg->bytes)
+	if (header->magic == SEGMENT_MAGIC && header->seal == segment_seal(header) &&
+	    header->backed <= header->pages && header->pages == seg->pages &&
+	    header->bytes == seg->bytes)
 		return 0;
 	say_if(say, arg, "segment: the header does not agree with its seal");
 	return 1;
 }
 
-static unsigned check_ring(const struct segment *seg, const struct ring *ring, const char *text, slab_say_fn *say, void *arg)
+static unsigned check_ring(const struct segment *seg, const struct ring *ring, const char *text,
+                           slab_say_fn *say, void *arg)
 {
 	uint64_t at = (uint64_t)((const uint8_t *)ring - seg->base), from = at, until;
-	uint64_t end = at + ring_bytes(ring == seg->events ? RING_EVENTS : RING_REMOVED, ring == seg->removed);
+	uint64_t end = at + ring_bytes(ring == seg->events ? RING_EVENTS : RING_REMOVED,
+	                               ring == seg->removed);
 	unsigned found = 0;
 
 	ROSTER_ASSERT(ring == seg->events || ring == seg->removed);
@@ -126,7 +136,9 @@ unsigned registry_check_rest(struct registry *reg, slab_say_fn *say, void *arg)
 
 	for (uint64_t page = 0, backed = segment_backed(seg); page < backed && fiber_pause() == 0;)
 		found += slab_check_free(seg, &page, PAGES_PIECE, say, arg);
-	found += check_ring(seg, seg->events, "segment: impossible words in the ring of events", say, arg);
-	found += check_ring(seg, seg->removed, "segment: impossible words in the ring of removed instances", say, arg);
+	found += check_ring(seg, seg->events, "segment: impossible words in the ring of events",
+	                    say, arg);
+	found += check_ring(seg, seg->removed,
+	                    "segment: impossible words in the ring of removed instances", say, arg);
 	return found;
 }

@@ -15,7 +15,7 @@
 #define UNITS_IN_PAGE (SEGMENT_PAGE / SEGMENT_UNIT)
 #define BREATH_NS 50000L /* between two holds: long enough for one who waits to wake up */
 
-/* ---- findings -------------------------------------------------------------- */
+/* ---- findings -------------------------------------------------------------------------------- */
 
 void check_collect(const char *text, void *arg)
 {
@@ -45,7 +45,8 @@ void check_broken(struct check *check, const char *format, ...)
 void check_compare(struct check *check, const char *what, uint64_t stored, uint64_t found)
 {
 	if (stored != found)
-		check_broken(check, "%s: %llu stored, %llu found", what, (unsigned long long)stored, (unsigned long long)found);
+		check_broken(check, "%s: %llu stored, %llu found", what, (unsigned long long)stored,
+		             (unsigned long long)found);
 }
 
 static bool is_possible(const struct check *check, uint64_t id)
@@ -53,7 +54,8 @@ static bool is_possible(const struct check *check, uint64_t id)
 	const struct segment *seg = check->op.reg->seg;
 	uint64_t node = id >> 56;
 
-	return undo_id_number(id) <= seg->shards[check->shard].next_id && (node == 0 || node == (seg->header->node & 0xff));
+	return undo_id_number(id) <= seg->shards[check->shard].next_id &&
+	       (node == 0 || node == (seg->header->node & 0xff));
 }
 
 void check_id(struct check *check, const char *what, uint64_t id)
@@ -68,7 +70,7 @@ void check_kept_id(struct check *check, const char *what, uint64_t id)
 		check_broken(check, "%s: impossible id %#llx", what, (unsigned long long)id);
 }
 
-/* ---- holds ----------------------------------------------------------------- */
+/* ---- holds ----------------------------------------------------------------------------------- */
 
 /* From here on the check is of a state that nobody saw as a whole: what is marked as reached may
  * have been freed, and given out again. */
@@ -139,14 +141,16 @@ uint64_t check_identity(enum slab_kind kind, const void *object)
 	}
 }
 
-bool check_stands(const struct check *check, uint64_t moved, uint32_t off, enum slab_kind kind, uint64_t identity)
+bool check_stands(const struct check *check, uint64_t moved, uint32_t off, enum slab_kind kind,
+                  uint64_t identity)
 {
 	const void *object = check->moved == moved ? NULL : slab_try(&check->op.tx, off, kind);
 
-	return check->moved == moved || (object != NULL && check_identity(kind, object) == identity);
+	return check->moved == moved ||
+	       (object != NULL && check_identity(kind, object) == identity);
 }
 
-/* ---- reaching -------------------------------------------------------------- */
+/* ---- reaching -------------------------------------------------------------------------------- */
 
 void *check_reach(struct check *check, uint32_t off, enum slab_kind kind, const char *what)
 {
@@ -215,13 +219,15 @@ static bool check_one(struct check *check, struct listing *l, uint32_t *off)
 
 	*off = 0;
 	if (object == NULL) {
-		check_broken(check, "%s: list broken after %llu", l->what, (unsigned long long)l->seen);
+		check_broken(check, "%s: list broken after %llu", l->what,
+		             (unsigned long long)l->seen);
 		l->linked = false;
 		return true;
 	}
 	memcpy(links, object + l->list.link, sizeof(links));
 	if (l->linked && links[1] != l->prev)
-		check_broken(check, "%s: %u points back to %u instead of %u", l->what, at, links[1], l->prev);
+		check_broken(check, "%s: %u points back to %u instead of %u", l->what, at, links[1],
+		             l->prev);
 	l->seen++;
 	l->each(check, at, object, l->owner);
 	if (!check_go_on(check, 0) || !check_stands(check, moved, at, kind, identity))
@@ -242,9 +248,11 @@ static bool walk_list(struct check *check, struct listing *l, uint32_t off)
 	return true;
 }
 
-bool check_list(struct check *check, const char *what, struct chain list, uint64_t count, check_each_fn *each, void *owner)
+bool check_list(struct check *check, const char *what, struct chain list, uint64_t count,
+                check_each_fn *each, void *owner)
 {
-	struct listing l = { what, list, each, owner, slab_most(check->op.reg->seg, list.kind), 0, 0, true };
+	struct listing l = { what, list, each, owner, slab_most(check->op.reg->seg, list.kind),
+		             0,    0,    true };
 	uint64_t moved = check->moved;
 
 	if (check->disturbed)
@@ -262,9 +270,11 @@ bool check_list(struct check *check, const char *what, struct chain list, uint64
 	return true;
 }
 
-bool check_list_from(struct check *check, const char *what, struct chain list, uint32_t off, check_each_fn *each, void *owner)
+bool check_list_from(struct check *check, const char *what, struct chain list, uint32_t off,
+                     check_each_fn *each, void *owner)
 {
-	struct listing l = { what, list, each, owner, slab_most(check->op.reg->seg, list.kind), 0, 0, false };
+	struct listing l = { what, list, each, owner, slab_most(check->op.reg->seg, list.kind),
+		             0,    0,    false };
 
 	return check->disturbed || walk_list(check, &l, off);
 }

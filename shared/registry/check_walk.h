@@ -38,9 +38,10 @@ struct check {
 	bool busy;
 	uint64_t moved;
 	bool disturbed;
-	bool held;      /* the lock */
-	int err;        /* it could not be taken again */
-	uint8_t *marks; /* a bit a unit of the data: reached already; NULL: no memory for it, or moved */
+	bool held; /* the lock */
+	int err;   /* it could not be taken again */
+	uint8_t *
+	        marks; /* a bit a unit of the data: reached already; NULL: no memory for it, or moved */
 	uint64_t marked_pages;
 	uint64_t reached[SLAB_KINDS];
 	struct sums sums;
@@ -48,7 +49,8 @@ struct check {
 	char line[CHECK_LINES][CHECK_LINE_BYTES];
 };
 
-void check_broken(struct check *check, const char *format, ...) __attribute__((format(printf, 2, 3)));
+void check_broken(struct check *check, const char *format, ...)
+        __attribute__((format(printf, 2, 3)));
 void check_compare(struct check *check, const char *what, uint64_t stored, uint64_t found);
 /* For checks of the lower layer: a slab_say_fn with the check as argument; the finding is counted
  * by its caller. */
@@ -60,7 +62,8 @@ bool check_go_on(struct check *check, uint32_t n);
  * that has neither. */
 uint64_t check_identity(enum slab_kind kind, const void *object);
 /* Has nothing moved since `moved`, or is the object at off still the one with that identity? */
-bool check_stands(const struct check *check, uint64_t moved, uint32_t off, enum slab_kind kind, uint64_t identity);
+bool check_stands(const struct check *check, uint64_t moved, uint32_t off, enum slab_kind kind,
+                  uint64_t identity);
 
 /* Returns the object, counted and marked; NULL (and reports it) when it is none or was reached
  * before. */
@@ -72,9 +75,11 @@ void check_reach_fields(struct check *check, const struct fields *fields, const 
 /* Walks a list, checks its backward links and its end, and hands each object on. Returns false when
  * the object it stood at is gone, so that the rest of the list was not seen. */
 typedef void check_each_fn(struct check *check, uint32_t off, void *object, void *owner);
-bool check_list(struct check *check, const char *what, struct chain list, uint64_t count, check_each_fn *each, void *owner);
+bool check_list(struct check *check, const char *what, struct chain list, uint64_t count,
+                check_each_fn *each, void *owner);
 /* Does the same from an object on, where its links backwards and the count mean nothing. */
-bool check_list_from(struct check *check, const char *what, struct chain list, uint32_t off, check_each_fn *each, void *owner);
+bool check_list_from(struct check *check, const char *what, struct chain list, uint32_t off,
+                     check_each_fn *each, void *owner);
 /* Was the id made by this shard, and not later than its counter says? */
 void check_id(struct check *check, const char *what, uint64_t id);
 /* The same of an id that any shard may have made: a snapshot keeps it (snapshot.h). */

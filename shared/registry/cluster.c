@@ -65,7 +65,8 @@ int64_t cluster_bytes(const struct tx *tx, const struct cluster *c)
 	return (int64_t)slab_object_bytes(SLAB_CLUSTER) + fields_bytes(tx, &cluster_fields, c);
 }
 
-uint32_t cluster_create(struct op *op, uint32_t soff, struct service *s, struct str name, struct cluster **c_r)
+uint32_t cluster_create(struct op *op, uint32_t soff, struct service *s, struct str name,
+                        struct cluster **c_r)
 {
 	uint64_t limit = op->reg->limits.clusters_per_service;
 	uint32_t off, blob = 0, *link;
@@ -102,7 +103,7 @@ void cluster_free_first(struct op *op, struct service *s, struct cluster *c)
 	slab_free(&op->tx, off);
 }
 
-/* ---- checks ----------------------------------------------------------------- */
+/* ---- checks ---------------------------------------------------------------------------------- */
 
 void cluster_check(const struct tx *tx, const struct cluster *c, struct check_settings *check_r)
 {
@@ -121,11 +122,13 @@ void cluster_check(const struct tx *tx, const struct cluster *c, struct check_se
 
 struct str cluster_check_text(const struct check_settings *check, char bytes[CHECK_TEXT_MAX])
 {
-	struct stored_check head = { check->port, check->use_instance_port, str_is_set(check->checker) };
+	struct stored_check head = { check->port, check->use_instance_port,
+		                     str_is_set(check->checker) };
 
 	ROSTER_ASSERT(check->checker.n <= TEXT_MAX_BYTES);
 	/* The defaults are stored as nothing. */
-	if (check->port == DEFAULT_CHECK_PORT && check->use_instance_port && !str_is_set(check->checker))
+	if (check->port == DEFAULT_CHECK_PORT && check->use_instance_port &&
+	    !str_is_set(check->checker))
 		return (struct str){ NULL, 0 };
 	memcpy(bytes, &head, sizeof(head));
 	if (check->checker.n > 0)
@@ -135,7 +138,8 @@ struct str cluster_check_text(const struct check_settings *check, char bytes[CHE
 
 /* The length of a client's text was checked before the lock; whoever forgets it gets an error, not
  * an overflow. */
-void cluster_set_check(struct op *op, struct service *s, struct cluster *c, const struct check_settings *check)
+void cluster_set_check(struct op *op, struct service *s, struct cluster *c,
+                       const struct check_settings *check)
 {
 	char bytes[CHECK_TEXT_MAX];
 
@@ -145,7 +149,7 @@ void cluster_set_check(struct op *op, struct service *s, struct cluster *c, cons
 		service_account(op, s, field_set(op, &c->check, cluster_check_text(check, bytes)));
 }
 
-/* ---- walks ----------------------------------------------------------------- */
+/* ---- walks ----------------------------------------------------------------------------------- */
 
 static void walk_end(struct walk *w)
 {
@@ -197,13 +201,15 @@ static void walk_settle(struct op *op, struct walk *w, uint32_t off, unsigned ki
 		walk_broken(op, w);
 }
 
-static void walk_init(const struct op *op, const struct service *s, enum walk_kind kinds, struct walk *w)
+static void walk_init(const struct op *op, const struct service *s, enum walk_kind kinds,
+                      struct walk *w)
 {
 	ROSTER_ASSERT(kinds >= WALK_PERSISTENT && kinds <= WALK_ALL);
 	*w = (struct walk){
 		.cluster = s->first_cluster,
 		.kinds = kinds,
-		.left = op_most(op, SLAB_INSTANCE, s->instances) + 2 * op_most(op, SLAB_CLUSTER, s->clusters) + 2,
+		.left = op_most(op, SLAB_INSTANCE, s->instances) +
+		        2 * op_most(op, SLAB_CLUSTER, s->clusters) + 2,
 	};
 }
 
@@ -227,7 +233,8 @@ void walk_next(struct op *op, struct walk *w)
 	walk_settle(op, w, w->i->next, (w->i->flags & INSTANCE_EPHEMERAL) != 0);
 }
 
-void walk_at(struct op *op, const struct service *s, enum walk_kind kinds, uint32_t off, struct walk *w)
+void walk_at(struct op *op, const struct service *s, enum walk_kind kinds, uint32_t off,
+             struct walk *w)
 {
 	ROSTER_ASSERT(off != 0);
 	walk_init(op, s, kinds, w);

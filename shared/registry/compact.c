@@ -28,7 +28,7 @@ bool registry_wasteful(struct registry *reg, uint32_t shard)
 	return false;
 }
 
-/* ---- one object ------------------------------------------------------------- */
+/* ---- one object ------------------------------------------------------------------------------ */
 
 /* Takes a place on a fuller page and copies the object's bytes to it; nothing leads there yet.
  * Returns NULL when the object stays where it is. */
@@ -36,7 +36,8 @@ static void *copy_to(struct op *op, uint32_t off, enum slab_kind kind, uint32_t 
 {
 	void *old = slab_at(&op->tx, off, kind), *new;
 
-	ROSTER_ASSERT(is_movable(kind) && op->tx.entries == 0); /* each move is a transaction of its own */
+	ROSTER_ASSERT(is_movable(kind) &&
+	              op->tx.entries == 0); /* each move is a transaction of its own */
 	if (old == NULL || !slab_worth_moving(&op->tx, off))
 		return NULL;
 	*new_r = slab_alloc(&op->tx, kind);
@@ -75,7 +76,8 @@ static int move_instance(struct op *op, struct service *s, uint32_t *off)
 
 	if (c == NULL || copy_to(op, old, SLAB_INSTANCE, &new) == NULL)
 		return op->tx.err;
-	list = (struct chain){ &c->first[kind], &c->last[kind], SLAB_INSTANCE, offsetof(struct instance, next) };
+	list = (struct chain){ &c->first[kind], &c->last[kind], SLAB_INSTANCE,
+		               offsetof(struct instance, next) };
 	table_replace(&op->tx, &op->root->instances, old, new);
 	chain_replace(op, list, old, new);
 	/* A copy of a long service is made in several holds and keeps references from one to the
@@ -89,7 +91,7 @@ static int move_instance(struct op *op, struct service *s, uint32_t *off)
 	return 1;
 }
 
-/* ---- one service ------------------------------------------------------------- */
+/* ---- one service ----------------------------------------------------------------------------- */
 
 struct moving {
 	struct op *op;
@@ -168,7 +170,8 @@ static void move_instances(struct moving *m, struct compact_cursor *cursor)
 	struct walk w;
 
 	ROSTER_ASSERT(m->s != NULL && cursor->cluster_off == 0); /* the settings are through */
-	if (cursor->inside_id != 0 && i != NULL && i->id == cursor->inside_id && i->service == cursor->off)
+	if (cursor->inside_id != 0 && i != NULL && i->id == cursor->inside_id &&
+	    i->service == cursor->off)
 		walk_at(m->op, m->s, WALK_ALL, cursor->inside_off, &w);
 	else
 		walk_first(m->op, m->s, WALK_ALL, &w);
@@ -183,13 +186,15 @@ static void move_instances(struct moving *m, struct compact_cursor *cursor)
 	cursor->inside_id = w.off != 0 && w.i != NULL ? w.i->id : 0;
 }
 
-/* ---- a shard ------------------------------------------------------------------ */
+/* ---- a shard --------------------------------------------------------------------------------- */
 
 static void compact_go_to(struct compact_cursor *cursor, struct op *op, uint32_t off)
 {
 	const struct service *s = off == 0 ? NULL : service_at(op, off);
 
-	*cursor = (struct compact_cursor){ .shard = op->tx.shard->index, .off = off, .id = s == NULL ? 0 : s->id };
+	*cursor = (struct compact_cursor){ .shard = op->tx.shard->index,
+		                           .off = off,
+		                           .id = s == NULL ? 0 : s->id };
 }
 
 static void move_in_shard(struct moving *m, struct compact_cursor *cursor)

@@ -13,17 +13,19 @@
 #define UNSAVED 0, 0, 0, NULL
 #define BLOB_MOST BLOB_MAX_BYTES
 #define COUNT(rows) (sizeof(rows) / sizeof((rows)[0]))
-#define ID_BITS 0xffffffff00000000ULL /* of the lower half a number that rises still, and was given out, is as good */
+#define ID_BITS \
+	0xffffffff00000000ULL /* of the lower half a number that rises still, and was given out, is as good */
 #define FLAG_BITS (INSTANCE_EPHEMERAL | INSTANCE_HEALTHY | INSTANCE_IP_BLOB | INSTANCE_OWNED)
 
-/* ---- values that are made ------------------------------------------------------- */
+/* ---- values that are made -------------------------------------------------------------------- */
 
 static uint64_t age(const struct field_source *source, uint64_t mono_ms)
 {
 	return source->mono_ms > mono_ms ? source->mono_ms - mono_ms : 0;
 }
 
-static bool make_service_name(const struct field_source *source, unsigned key, const void *object, union field_value *value_r)
+static bool make_service_name(const struct field_source *source, unsigned key, const void *object,
+                              union field_value *value_r)
 {
 	const struct service *s = object;
 	struct service_key name;
@@ -34,7 +36,8 @@ static bool make_service_name(const struct field_source *source, unsigned key, c
 	return true;
 }
 
-static bool make_audience_name(const struct field_source *source, unsigned key, const void *object, union field_value *value_r)
+static bool make_audience_name(const struct field_source *source, unsigned key, const void *object,
+                               union field_value *value_r)
 {
 	const struct audience *a = object;
 	struct service_key name;
@@ -45,21 +48,26 @@ static bool make_audience_name(const struct field_source *source, unsigned key, 
 	return true;
 }
 
-static bool make_checksum(const struct field_source *source, unsigned key, const void *object, union field_value *value_r)
+static bool make_checksum(const struct field_source *source, unsigned key, const void *object,
+                          union field_value *value_r)
 {
 	const struct service *s = object;
 	struct stored_checksum stored;
 	uint64_t words[2];
 
 	ROSTER_ASSERT(key >= SAVED_SERVICE_CHECKSUM_CONTENT && key <= SAVED_SERVICE_CHECKSUM_1);
-	if (s->checksum == 0 || blob_copy(source->tx, s->checksum, (char *)&stored, sizeof(stored)) != sizeof(stored))
+	if (s->checksum == 0 ||
+	    blob_copy(source->tx, s->checksum, (char *)&stored, sizeof(stored)) != sizeof(stored))
 		return false;
 	memcpy(words, stored.md5, sizeof(words));
-	value_r->number = key == SAVED_SERVICE_CHECKSUM_CONTENT ? stored.content : words[key - SAVED_SERVICE_CHECKSUM_0];
+	value_r->number = key == SAVED_SERVICE_CHECKSUM_CONTENT
+	                          ? stored.content
+	                          : words[key - SAVED_SERVICE_CHECKSUM_0];
 	return true;
 }
 
-static bool make_queued(const struct field_source *source, unsigned key, const void *object, union field_value *value_r)
+static bool make_queued(const struct field_source *source, unsigned key, const void *object,
+                        union field_value *value_r)
 {
 	const struct service *s = object;
 	unsigned n = (unsigned)(key - SAVED_SERVICE_PENDING_0);
@@ -68,11 +76,13 @@ static bool make_queued(const struct field_source *source, unsigned key, const v
 	ROSTER_ASSERT(key >= SAVED_SERVICE_PENDING_0 && n / 2 < QUEUE_CONSUMERS);
 	if (queue_link_pending(link) == 0)
 		return false;
-	value_r->number = n % 2 == 0 ? queue_link_pending(link) : age(source, queue_link_changed_ms(link));
+	value_r->number =
+	        n % 2 == 0 ? queue_link_pending(link) : age(source, queue_link_changed_ms(link));
 	return true;
 }
 
-static bool make_check(const struct field_source *source, unsigned key, const void *object, union field_value *value_r)
+static bool make_check(const struct field_source *source, unsigned key, const void *object,
+                       union field_value *value_r)
 {
 	struct check_settings check;
 
@@ -87,14 +97,16 @@ static bool make_check(const struct field_source *source, unsigned key, const vo
 	return true;
 }
 
-static bool make_ip(const struct field_source *source, unsigned key, const void *object, union field_value *value_r)
+static bool make_ip(const struct field_source *source, unsigned key, const void *object,
+                    union field_value *value_r)
 {
 	(void)key;
 	value_r->text = instance_ip(source->tx, object);
 	return true;
 }
 
-static bool make_flags(const struct field_source *source, unsigned key, const void *object, union field_value *value_r)
+static bool make_flags(const struct field_source *source, unsigned key, const void *object,
+                       union field_value *value_r)
 {
 	const struct instance *i = object;
 
@@ -104,7 +116,8 @@ static bool make_flags(const struct field_source *source, unsigned key, const vo
 	return true;
 }
 
-static bool make_app(const struct field_source *source, unsigned key, const void *object, union field_value *value_r)
+static bool make_app(const struct field_source *source, unsigned key, const void *object,
+                     union field_value *value_r)
 {
 	const struct instance *i = object;
 
@@ -114,7 +127,8 @@ static bool make_app(const struct field_source *source, unsigned key, const void
 	return (i->flags & INSTANCE_APP_DEFAULT) != 0;
 }
 
-static bool make_timing(const struct field_source *source, unsigned key, const void *object, union field_value *value_r)
+static bool make_timing(const struct field_source *source, unsigned key, const void *object,
+                        union field_value *value_r)
 {
 	const struct instance *i = object;
 	struct stored_overrides timing;
@@ -126,11 +140,13 @@ static bool make_timing(const struct field_source *source, unsigned key, const v
 	if (key == SAVED_INSTANCE_INTERVAL)
 		value_r->number = timing.interval_ms;
 	else
-		value_r->number = key == SAVED_INSTANCE_TIMEOUT ? timing.timeout_ms : timing.delete_ms;
+		value_r->number =
+		        key == SAVED_INSTANCE_TIMEOUT ? timing.timeout_ms : timing.delete_ms;
 	return true;
 }
 
-static bool make_source(const struct field_source *source, unsigned key, const void *object, union field_value *value_r)
+static bool make_source(const struct field_source *source, unsigned key, const void *object,
+                        union field_value *value_r)
 {
 	const struct instance *i = object;
 
@@ -140,7 +156,8 @@ static bool make_source(const struct field_source *source, unsigned key, const v
 	return true;
 }
 
-static bool make_sent_age(const struct field_source *source, unsigned key, const void *object, union field_value *value_r)
+static bool make_sent_age(const struct field_source *source, unsigned key, const void *object,
+                          union field_value *value_r)
 {
 	const struct subscriber *sub = object;
 
@@ -149,7 +166,7 @@ static bool make_sent_age(const struct field_source *source, unsigned key, const
 	return sub->sent_at_ms != 0;
 }
 
-/* ---- the rows ------------------------------------------------------------------- */
+/* ---- the rows -------------------------------------------------------------------------------- */
 
 /* Some fields are noticed in some states only: tests/fault/corrupt_map.c takes the others out. */
 
@@ -291,9 +308,10 @@ const struct fields service_fields = { service_rows, SAVED_SERVICE_KEYS, COUNT(s
 const struct fields cluster_fields = { cluster_rows, SAVED_CLUSTER_KEYS, COUNT(cluster_rows) };
 const struct fields instance_fields = { instance_rows, SAVED_INSTANCE_KEYS, COUNT(instance_rows) };
 const struct fields audience_fields = { audience_rows, SAVED_AUDIENCE_KEYS, COUNT(audience_rows) };
-const struct fields subscriber_fields = { subscriber_rows, SAVED_SUBSCRIBER_KEYS, COUNT(subscriber_rows) };
+const struct fields subscriber_fields = { subscriber_rows, SAVED_SUBSCRIBER_KEYS,
+	                                  COUNT(subscriber_rows) };
 
-/* ---- texts of an object ----------------------------------------------------------------- */
+/* ---- texts of an object ---------------------------------------------------------------------- */
 
 int64_t fields_bytes(const struct tx *tx, const struct fields *fields, const void *object)
 {

@@ -84,7 +84,12 @@ enum saved_instance {
 	SAVED_INSTANCE_KEYS,
 };
 
-enum saved_audience { SAVED_AUDIENCE_NS = 1, SAVED_AUDIENCE_NAME = 2, SAVED_AUDIENCE_ID = 3, SAVED_AUDIENCE_KEYS };
+enum saved_audience {
+	SAVED_AUDIENCE_NS = 1,
+	SAVED_AUDIENCE_NAME = 2,
+	SAVED_AUDIENCE_ID = 3,
+	SAVED_AUDIENCE_KEYS
+};
 
 enum saved_subscriber {
 	SAVED_SUBSCRIBER_ID = 1,
@@ -134,26 +139,31 @@ struct field_source {
 
 /* Makes the value of a key that is not saved as it stands at its place. Returns false when it is
  * saved as it stands, or left out if it has no place. */
-typedef bool field_make_fn(const struct field_source *source, unsigned key, const void *object, union field_value *value_r);
+typedef bool field_make_fn(const struct field_source *source, unsigned key, const void *object,
+                           union field_value *value_r);
 
 struct field_row {
-	const char *name;    /* as findings and tests call it; NULL: the key is not in use */
-	uint8_t type;        /* enum field_type */
-	uint16_t at, bytes;  /* its place in the object; bytes 0: it has none */
-	uint64_t noticed;    /* the bits whose damage registry_check() or an attach notices; of long fields in each word */
-	bool shown;          /* clients see it in replies or pushes */
-	uint8_t since;       /* the SEGMENT_LAYOUT that saved it first; a snapshot of an older one does not have the key */
-	uint64_t most;       /* the highest value, or the longest text, that a load takes; 0: whatever the type holds */
+	const char *name;   /* as findings and tests call it; NULL: the key is not in use */
+	uint8_t type;       /* enum field_type */
+	uint16_t at, bytes; /* its place in the object; bytes 0: it has none */
+	uint64_t
+	        noticed; /* the bits whose damage registry_check() or an attach notices; of long fields in each word */
+	bool shown; /* clients see it in replies or pushes */
+	uint8_t since; /* the SEGMENT_LAYOUT that saved it first; a snapshot of an older one does not have the key */
+	uint64_t
+	        most; /* the highest value, or the longest text, that a load takes; 0: whatever the type holds */
 	uint64_t usual;      /* this number is left out, and what is left out is this number */
 	field_make_fn *make; /* or NULL */
 };
 
 struct fields {
-	const struct field_row *rows; /* first those that are saved: the row of a key is rows[key] */
-	uint32_t saved, count;        /* keys are below `saved`; there are `count` rows in all */
+	const struct field_row
+	        *rows;         /* first those that are saved: the row of a key is rows[key] */
+	uint32_t saved, count; /* keys are below `saved`; there are `count` rows in all */
 };
 
-extern const struct fields service_fields, cluster_fields, instance_fields, audience_fields, subscriber_fields;
+extern const struct fields service_fields, cluster_fields, instance_fields, audience_fields,
+        subscriber_fields;
 
 static inline bool field_is_blob(const struct field_row *row)
 {
@@ -210,8 +220,9 @@ static inline void field_set_number(const struct field_row *row, void *object, u
 /* Says what is saved under a key; returns false when nothing is. A blob that is saved as it stands
  * is given by its reference, in *blob_r, which is 0 otherwise. A number that is usual is given
  * too. */
-static inline bool field_saved(const struct field_source *source, const struct fields *fields, unsigned key, const void *object,
-                               union field_value *value_r, uint32_t *blob_r)
+static inline bool field_saved(const struct field_source *source, const struct fields *fields,
+                               unsigned key, const void *object, union field_value *value_r,
+                               uint32_t *blob_r)
 {
 	const struct field_row *row = &fields->rows[key];
 

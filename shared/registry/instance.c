@@ -22,7 +22,7 @@ struct instance *instance_at(struct op *op, uint32_t off)
 	return i;
 }
 
-/* ---- fields ---------------------------------------------------------------- */
+/* ---- fields ---------------------------------------------------------------------------------- */
 
 double instance_weight_clamp(double weight)
 {
@@ -81,7 +81,8 @@ static void ip_set(struct op *op, struct instance *i, struct str ip)
 struct stored_overrides instance_timing(const struct tx *tx, const struct instance *i)
 {
 	struct stored_overrides timing = { UINT64_MAX, BEAT_TIMEOUT_MS, BEAT_DELETE_MS };
-	struct str stored = i->overrides == 0 ? (struct str){ NULL, 0 } : blob_view(tx, i->overrides);
+	struct str stored =
+	        i->overrides == 0 ? (struct str){ NULL, 0 } : blob_view(tx, i->overrides);
 
 	if (stored.n == sizeof(timing))
 		memcpy(&timing, stored.p, sizeof(timing));
@@ -109,7 +110,8 @@ uint64_t instance_due(const struct tx *tx, const struct instance *i)
 
 int64_t instance_bytes(const struct tx *tx, const struct instance *i)
 {
-	return (int64_t)slab_object_bytes(SLAB_INSTANCE) + fields_bytes(tx, &instance_fields, i) + blob_bytes(tx, ip_blob(i));
+	return (int64_t)slab_object_bytes(SLAB_INSTANCE) + fields_bytes(tx, &instance_fields, i) +
+	       blob_bytes(tx, ip_blob(i));
 }
 
 void instance_stamp(struct op *op, struct instance *i, uint64_t revision)
@@ -137,7 +139,8 @@ void instance_heard(struct op *op, struct instance *i)
 void instance_set_app(struct op *op, struct service *s, struct instance *i, struct str app)
 {
 	bool usual = str_is_set(app) && str_eq(app, DEFAULT_APP);
-	uint32_t flags = (i->flags & ~(uint32_t)INSTANCE_APP_DEFAULT) | (usual ? (uint32_t)INSTANCE_APP_DEFAULT : 0);
+	uint32_t flags = (i->flags & ~(uint32_t)INSTANCE_APP_DEFAULT) |
+	                 (usual ? (uint32_t)INSTANCE_APP_DEFAULT : 0);
 
 	service_account(op, s, field_set(op, &i->app, usual ? (struct str){ NULL, 0 } : app));
 	undo_set32(&op->tx, &i->flags, flags);
@@ -145,42 +148,51 @@ void instance_set_app(struct op *op, struct service *s, struct instance *i, stru
 
 bool instance_is_foreign(const struct op *op, const struct instance *i)
 {
-	return op->origin.bound && (i->flags & INSTANCE_OWNED) != 0 && i->sender != op->origin.sender;
+	return op->origin.bound && (i->flags & INSTANCE_OWNED) != 0 &&
+	       i->sender != op->origin.sender;
 }
 
-void instance_set_metadata(struct op *op, struct service *s, struct instance *i, const struct instance_metadata *m)
+void instance_set_metadata(struct op *op, struct service *s, struct instance *i,
+                           const struct instance_metadata *m)
 {
 	const struct overrides *o = &m->overrides;
-	struct stored_overrides stored = { o->has_interval ? o->interval_ms : UINT64_MAX, o->timeout_ms, o->delete_ms };
-	struct str text = o->has ? str_make((const char *)&stored, sizeof(stored)) : (struct str){ NULL, 0 };
+	struct stored_overrides stored = { o->has_interval ? o->interval_ms : UINT64_MAX,
+		                           o->timeout_ms, o->delete_ms };
+	struct str text =
+	        o->has ? str_make((const char *)&stored, sizeof(stored)) : (struct str){ NULL, 0 };
 	struct str packed = m->packed.n > 0 ? m->packed : (struct str){ NULL, 0 };
-	uint32_t flags = (i->flags & ~(uint32_t)INSTANCE_METADATA_NULL) | (m->null ? INSTANCE_METADATA_NULL : 0);
+	uint32_t flags = (i->flags & ~(uint32_t)INSTANCE_METADATA_NULL) |
+	                 (m->null ? INSTANCE_METADATA_NULL : 0);
 
-	service_account(op, s, field_set(op, &i->metadata, packed) + field_set(op, &i->overrides, text));
+	service_account(op, s,
+	                field_set(op, &i->metadata, packed) + field_set(op, &i->overrides, text));
 	undo_set32(&op->tx, &i->flags, flags);
 	service_lower_due(op, s, instance_due(&op->tx, i));
 }
 
-/* ---- finding --------------------------------------------------------------- */
+/* ---- finding --------------------------------------------------------------------------------- */
 
-static bool instance_is(struct op *op, uint32_t soff, const struct instance *i, const struct instance_key *key)
+static bool instance_is(struct op *op, uint32_t soff, const struct instance *i,
+                        const struct instance_key *key)
 {
 	const struct cluster *c;
 
 	if (i->service != soff || key_datum_port(i->port) != key_datum_port(key->port) ||
-	    ((i->flags & INSTANCE_EPHEMERAL) != 0) != key->ephemeral || !str_eq(instance_ip(&op->tx, i), key->ip))
+	    ((i->flags & INSTANCE_EPHEMERAL) != 0) != key->ephemeral ||
+	    !str_eq(instance_ip(&op->tx, i), key->ip))
 		return false;
 	c = cluster_at(op, i->cluster);
 	return c != NULL && str_eq(cluster_name(&op->tx, c), key->cluster);
 }
 
-uint32_t instance_find(struct op *op, uint32_t soff, const struct service *s, const struct instance_key *key,
-                       struct instance **i_r)
+uint32_t instance_find(struct op *op, uint32_t soff, const struct service *s,
+                       const struct instance_key *key, struct instance **i_r)
 {
 	const struct table *table = &op->root->instances;
 	uint32_t hash = key_instance_hash(op->reg, s->link.hash, key);
 
-	for (uint32_t off = table_find(&op->tx, table, hash); off != 0; off = table_next(&op->tx, table, off)) {
+	for (uint32_t off = table_find(&op->tx, table, hash); off != 0;
+	     off = table_next(&op->tx, table, off)) {
 		struct instance *i = instance_at(op, off);
 
 		if (i == NULL)
@@ -194,8 +206,8 @@ uint32_t instance_find(struct op *op, uint32_t soff, const struct service *s, co
 	return 0;
 }
 
-uint32_t instance_find_exact(struct op *op, uint32_t soff, const struct service *s, const struct instance_key *key,
-                             struct instance **i_r)
+uint32_t instance_find_exact(struct op *op, uint32_t soff, const struct service *s,
+                             const struct instance_key *key, struct instance **i_r)
 {
 	uint32_t off = instance_find(op, soff, s, key, i_r);
 
@@ -205,9 +217,10 @@ uint32_t instance_find_exact(struct op *op, uint32_t soff, const struct service 
 	return 0;
 }
 
-/* ---- counts ---------------------------------------------------------------- */
+/* ---- counts ---------------------------------------------------------------------------------- */
 
-static void count_instance(struct op *op, struct service *s, struct cluster *c, const struct instance *i, int delta)
+static void count_instance(struct op *op, struct service *s, struct cluster *c,
+                           const struct instance *i, int delta)
 {
 	bool ephemeral = (i->flags & INSTANCE_EPHEMERAL) != 0;
 	bool healthy = (i->flags & INSTANCE_HEALTHY) != 0;
@@ -238,10 +251,11 @@ static void count_owner(struct op *op, struct service *s, uint64_t sender, int d
 
 static struct chain cluster_list(struct cluster *c, bool ephemeral)
 {
-	return (struct chain){ &c->first[ephemeral], &c->last[ephemeral], SLAB_INSTANCE, offsetof(struct instance, next) };
+	return (struct chain){ &c->first[ephemeral], &c->last[ephemeral], SLAB_INSTANCE,
+		               offsetof(struct instance, next) };
 }
 
-/* ---- life ------------------------------------------------------------------ */
+/* ---- life ------------------------------------------------------------------------------------ */
 
 static int instance_limit(struct op *op, const struct service *s)
 {
@@ -249,29 +263,34 @@ static int instance_limit(struct op *op, const struct service *s)
 	uint64_t sum = 0;
 
 	if (limits->instances_per_service != 0 && s->instances >= limits->instances_per_service)
-		return key_refuse(op->reg, "limits.instances_per_service", limits->instances_per_service);
+		return key_refuse(op->reg, "limits.instances_per_service",
+		                  limits->instances_per_service);
 	/* The other shards are summed up without their locks, so registrations at the same moment
 	 * may go a little beyond the limit. */
 	if (limits->instances == 0)
 		return 0;
 	for (uint32_t shard = 0; shard < SHARDS; shard++) {
-		const struct registry_root *root = (const struct registry_root *)op->reg->seg->shards[shard].root;
+		const struct registry_root *root =
+		        (const struct registry_root *)op->reg->seg->shards[shard].root;
 
 		sum += __atomic_load_n(&root->instance_count, __ATOMIC_RELAXED);
 	}
-	return sum >= limits->instances ? key_refuse(op->reg, "limits.instances", limits->instances) : 0;
+	return sum >= limits->instances ? key_refuse(op->reg, "limits.instances", limits->instances)
+	                                : 0;
 }
 
 static uint32_t flags_of(struct op *op, const struct instance_spec *spec)
 {
-	return (spec->key.ephemeral ? (uint32_t)INSTANCE_EPHEMERAL : 0) | (spec->enabled ? (uint32_t)INSTANCE_ENABLED : 0) |
-	       (spec->healthy ? (uint32_t)INSTANCE_HEALTHY : 0) | (op->origin.owns ? (uint32_t)INSTANCE_OWNED : 0) |
+	return (spec->key.ephemeral ? (uint32_t)INSTANCE_EPHEMERAL : 0) |
+	       (spec->enabled ? (uint32_t)INSTANCE_ENABLED : 0) |
+	       (spec->healthy ? (uint32_t)INSTANCE_HEALTHY : 0) |
+	       (op->origin.owns ? (uint32_t)INSTANCE_OWNED : 0) |
 	       (uint32_t)op->origin.source << SOURCE_SHIFT;
 }
 
 /* Fills a new object, which nobody can reach yet: plain stores will do. */
-static void instance_fill(struct op *op, uint32_t soff, struct service *s, uint32_t coff, struct instance *i,
-                          const struct instance_spec *spec, uint32_t ident)
+static void instance_fill(struct op *op, uint32_t soff, struct service *s, uint32_t coff,
+                          struct instance *i, const struct instance_spec *spec, uint32_t ident)
 {
 	ROSTER_ASSERT(!op->origin.owns || op->origin.sender != 0); /* an owner is somebody */
 	ROSTER_ASSERT(soff != 0 && coff != 0);
@@ -287,12 +306,15 @@ static void instance_fill(struct op *op, uint32_t soff, struct service *s, uint3
 		.ident = ident,
 	};
 	ip_set(op, i, spec->key.ip);
-	service_account(op, s, (int64_t)slab_object_bytes(SLAB_INSTANCE) + blob_bytes(&op->tx, ip_blob(i)));
+	service_account(op, s,
+	                (int64_t)slab_object_bytes(SLAB_INSTANCE) +
+	                        blob_bytes(&op->tx, ip_blob(i)));
 	instance_set_app(op, s, i, spec->app);
 	instance_set_metadata(op, s, i, &spec->metadata);
 }
 
-int instance_create(struct op *op, uint32_t soff, struct service *s, const struct instance_spec *spec, struct idents *idents)
+int instance_create(struct op *op, uint32_t soff, struct service *s,
+                    const struct instance_spec *spec, struct idents *idents)
 {
 	struct cluster *c;
 	struct instance *i;
@@ -318,7 +340,8 @@ int instance_create(struct op *op, uint32_t soff, struct service *s, const struc
 		__atomic_fetch_add(&op->tx.shard->due_lowered, 1, __ATOMIC_RELEASE);
 		FAULT("due-lowered-first");
 	}
-	table_insert(&op->tx, &op->root->instances, off, key_instance_hash(op->reg, s->link.hash, &spec->key));
+	table_insert(&op->tx, &op->root->instances, off,
+	             key_instance_hash(op->reg, s->link.hash, &spec->key));
 	chain_append(op, cluster_list(c, spec->key.ephemeral), off);
 	count_instance(op, s, c, i, 1);
 	if (i->flags & INSTANCE_OWNED)
@@ -337,14 +360,16 @@ static bool takes_over(const struct op *op, const struct instance *i)
 	       (op->origin.bound || sender_source(heard) == sender_source(op->origin.sender));
 }
 
-bool instance_replace(struct op *op, struct service *s, struct instance *i, const struct instance_spec *spec)
+bool instance_replace(struct op *op, struct service *s, struct instance *i,
+                      const struct instance_spec *spec)
 {
 	struct instance before = *i;
 	/* A registration of a known instance keeps its kind, and what others have found out about
 	 * it: its health, its mark, its owner. */
-	uint32_t keep = INSTANCE_EPHEMERAL | INSTANCE_HEALTHY | INSTANCE_MARKED | INSTANCE_IP_BLOB | INSTANCE_CONFIRMED |
-	                INSTANCE_METADATA_NULL | INSTANCE_OWNED;
-	uint32_t set = flags_of(op, spec) & ~(uint32_t)(INSTANCE_EPHEMERAL | INSTANCE_HEALTHY | INSTANCE_OWNED);
+	uint32_t keep = INSTANCE_EPHEMERAL | INSTANCE_HEALTHY | INSTANCE_MARKED | INSTANCE_IP_BLOB |
+	                INSTANCE_CONFIRMED | INSTANCE_METADATA_NULL | INSTANCE_OWNED;
+	uint32_t set = flags_of(op, spec) &
+	               ~(uint32_t)(INSTANCE_EPHEMERAL | INSTANCE_HEALTHY | INSTANCE_OWNED);
 	uint32_t owned = takes_over(op, i) ? INSTANCE_OWNED : 0;
 
 	undo_set64(&op->tx, &i->weight, weight_bits(spec->weight));
@@ -358,11 +383,12 @@ bool instance_replace(struct op *op, struct service *s, struct instance *i, cons
 	instance_touch(op, i);
 	instance_set_metadata(op, s, i, &spec->metadata);
 	return before.weight != i->weight || before.port != i->port ||
-	       ((before.flags ^ i->flags) & ~(uint32_t)INSTANCE_OWNED) != 0 || before.app != i->app ||
-	       before.metadata != i->metadata;
+	       ((before.flags ^ i->flags) & ~(uint32_t)INSTANCE_OWNED) != 0 ||
+	       before.app != i->app || before.metadata != i->metadata;
 }
 
-void registry_remove(struct op *op, uint32_t soff, struct service *s, uint32_t ioff, struct instance *i)
+void registry_remove(struct op *op, uint32_t soff, struct service *s, uint32_t ioff,
+                     struct instance *i)
 {
 	struct cluster *c = cluster_at(op, i->cluster);
 
@@ -387,7 +413,8 @@ void registry_remove(struct op *op, uint32_t soff, struct service *s, uint32_t i
 		service_mark(op, soff, s, CHANGE_REMOVED);
 }
 
-void registry_flip(struct op *op, uint32_t soff, struct service *s, struct instance *i, bool healthy)
+void registry_flip(struct op *op, uint32_t soff, struct service *s, struct instance *i,
+                   bool healthy)
 {
 	int delta = healthy ? 1 : -1;
 

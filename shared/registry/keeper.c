@@ -13,7 +13,7 @@ static const struct origin by_timeout = { .cause = CAUSE_BEAT_TIMEOUT };
 static const struct origin by_removal = { .cause = CAUSE_SERVICE_REMOVED };
 static const struct origin by_age = { .cause = CAUSE_STALE };
 
-/* ---- which services -------------------------------------------------------- */
+/* ---- which services -------------------------------------------------------------------------- */
 
 struct services_piece {
 	struct registry_cursor *cursor;
@@ -41,13 +41,16 @@ static int copy_services(struct op *op, void *arg)
 			break;
 		}
 		piece->out[piece->count++] = (struct keeper_entry){ s->id, off };
-		*cursor = (struct registry_cursor){ .shard = op->tx.shard->index, .off = off, .id = s->id };
+		*cursor = (struct registry_cursor){ .shard = op->tx.shard->index,
+			                            .off = off,
+			                            .id = s->id };
 		off = s->next;
 	}
 	return 0;
 }
 
-int registry_services_after(struct registry *reg, uint32_t shard, uint64_t after, struct keeper_entry *out, uint32_t max)
+int registry_services_after(struct registry *reg, uint32_t shard, uint64_t after,
+                            struct keeper_entry *out, uint32_t max)
 {
 	struct registry_cursor *cursor = &reg->service_cursor;
 	struct services_piece piece = { cursor, out, max, 0 };
@@ -66,12 +69,13 @@ uint64_t registry_due_lowered(struct registry *reg, uint32_t shard)
 
 uint64_t registry_last_id(struct registry *reg, uint32_t shard)
 {
-	const struct registry_root *root = (const struct registry_root *)reg->seg->shards[shard].root;
+	const struct registry_root *root =
+	        (const struct registry_root *)reg->seg->shards[shard].root;
 
 	return __atomic_load_n(&root->last_service_id, __ATOMIC_RELAXED);
 }
 
-/* ---- expiry ---------------------------------------------------------------- */
+/* ---- expiry ---------------------------------------------------------------------------------- */
 
 /* Notes what an instance says about its source. One that has not beaten, or of which nobody knows
  * from where it did, says nothing. */
@@ -88,16 +92,18 @@ static void note_sign(struct expire_visit *visit, const struct instance *i, enum
 	visit->lost += state == EXPIRE_LOST;
 }
 
-static enum expire_state beat_state(const struct expire_visit *visit, const struct stored_overrides *timing, uint64_t age)
+static enum expire_state beat_state(const struct expire_visit *visit,
+                                    const struct stored_overrides *timing, uint64_t age)
 {
 	if (age <= timing->timeout_ms && age <= timing->delete_ms)
 		return EXPIRE_HEARD;
-	return age > timing->delete_ms || age + visit->soon_ms > timing->delete_ms ? EXPIRE_LOST : EXPIRE_QUIET;
+	return age > timing->delete_ms || age + visit->soon_ms > timing->delete_ms ? EXPIRE_LOST
+	                                                                           : EXPIRE_QUIET;
 }
 
 /* Decides what becomes of one instance; returns true when it was removed. */
-static bool judge_beat(struct op *op, uint32_t soff, struct service *s, struct expire_visit *visit, uint32_t ioff,
-                       struct instance *i)
+static bool judge_beat(struct op *op, uint32_t soff, struct service *s, struct expire_visit *visit,
+                       uint32_t ioff, struct instance *i)
 {
 	struct stored_overrides timing = instance_timing(&op->tx, i);
 	uint64_t beat = beat_ms(i->beat);
@@ -124,13 +130,15 @@ static bool judge_beat(struct op *op, uint32_t soff, struct service *s, struct e
 	return false;
 }
 
-static int expire_begin(struct op *op, struct service *s, struct expire_visit *visit, struct walk *w)
+static int expire_begin(struct op *op, struct service *s, struct expire_visit *visit,
+                        struct walk *w)
 {
 	const struct instance *i;
 
 	if (visit->resume_id != 0) {
 		i = slab_try(&op->tx, visit->resume_off, SLAB_INSTANCE);
-		if (i != NULL && i->id == visit->resume_id && (i->flags & INSTANCE_EPHEMERAL) != 0) {
+		if (i != NULL && i->id == visit->resume_id &&
+		    (i->flags & INSTANCE_EPHEMERAL) != 0) {
 			walk_at(op, s, WALK_EPHEMERAL, visit->resume_off, w);
 			return 0;
 		}
@@ -143,7 +151,8 @@ static int expire_begin(struct op *op, struct service *s, struct expire_visit *v
 	return op_commit(op);
 }
 
-static int expire_end(struct op *op, struct service *s, struct expire_visit *visit, const struct walk *w)
+static int expire_end(struct op *op, struct service *s, struct expire_visit *visit,
+                      const struct walk *w)
 {
 	ROSTER_ASSERT((w->off == 0) == (w->i == NULL));
 	visit->done = w->off == 0;
@@ -157,7 +166,8 @@ static int expire_end(struct op *op, struct service *s, struct expire_visit *vis
 	return op_commit(op);
 }
 
-static int expire_service(struct op *op, uint32_t soff, struct service *s, struct expire_visit *visit)
+static int expire_service(struct op *op, uint32_t soff, struct service *s,
+                          struct expire_visit *visit)
 {
 	struct walk w;
 	int ret = expire_begin(op, s, visit, &w);
@@ -207,7 +217,7 @@ int registry_expire(struct registry *reg, uint32_t shard, struct expire_visit *v
 	return ret;
 }
 
-/* ---- removed services ------------------------------------------------------ */
+/* ---- removed services ------------------------------------------------------------------------ */
 
 /* Frees the next thing: an instance, else a cluster, else the service itself. */
 static void drain_one(struct op *op, uint32_t soff, struct service *s)
@@ -233,7 +243,8 @@ static void drain_one(struct op *op, uint32_t soff, struct service *s)
 
 int registry_drain(struct registry *reg, uint32_t shard, uint32_t budget)
 {
-	const struct registry_root *root = (const struct registry_root *)reg->seg->shards[shard].root;
+	const struct registry_root *root =
+	        (const struct registry_root *)reg->seg->shards[shard].root;
 	struct op op;
 	struct service *s;
 	uint64_t left;
@@ -271,7 +282,8 @@ static int remove_empty_op(struct op *op, void *arg)
 	return 0;
 }
 
-int registry_remove_empty(struct registry *reg, struct origin origin, uint32_t shard, struct keeper_entry service)
+int registry_remove_empty(struct registry *reg, struct origin origin, uint32_t shard,
+                          struct keeper_entry service)
 {
 	struct empty e = { service };
 	struct op op;
@@ -280,7 +292,7 @@ int registry_remove_empty(struct registry *reg, struct origin origin, uint32_t s
 	return ret < 0 ? ret : op_finish(&op, remove_empty_op(&op, &e));
 }
 
-/* ---- after a long time without service -------------------------------------- */
+/* ---- after a long time without service ------------------------------------------------------- */
 
 /* An instance that beat since the keeper began, after this attach, is alive and stays. */
 static int stale_begin(struct op *op)
@@ -296,13 +308,15 @@ static int stale_begin(struct op *op)
 }
 
 /* Drops what is stale in one service; returns true when it came to the end of it. */
-static bool stale_service(struct op *op, uint32_t soff, struct service *s, uint32_t *budget, int *ret)
+static bool stale_service(struct op *op, uint32_t soff, struct service *s, uint32_t *budget,
+                          int *ret)
 {
 	struct registry_cursor *inside = &op->reg->instance_cursor;
 	const struct instance *i = slab_try(&op->tx, inside->off, SLAB_INSTANCE);
 	struct walk w;
 
-	if (i != NULL && i->id == inside->id && i->service == soff && (i->flags & INSTANCE_EPHEMERAL) != 0)
+	if (i != NULL && i->id == inside->id && i->service == soff &&
+	    (i->flags & INSTANCE_EPHEMERAL) != 0)
 		walk_at(op, s, WALK_EPHEMERAL, inside->off, &w);
 	else
 		walk_first(op, s, WALK_EPHEMERAL, &w);
@@ -322,7 +336,9 @@ static bool stale_service(struct op *op, uint32_t soff, struct service *s, uint3
 			registry_remove(op, soff, s, ioff, at);
 		*ret = op->tx.entries > 0 || op->tx.err != 0 ? op_commit(op) : 0;
 	}
-	*inside = (struct registry_cursor){ .shard = op->tx.shard->index, .off = w.off, .id = w.off == 0 ? 0 : w.i->id };
+	*inside = (struct registry_cursor){ .shard = op->tx.shard->index,
+		                            .off = w.off,
+		                            .id = w.off == 0 ? 0 : w.i->id };
 	return w.off == 0;
 }
 
@@ -339,10 +355,12 @@ int registry_drop_stale(struct registry *reg, uint32_t shard, uint32_t budget)
 		return ret;
 	ret = stale_begin(&op);
 	at = (struct keeper_entry){ cursor->id, cursor->off };
-	off = cursor->shard == shard && service_hinted(&op, at) != NULL ? cursor->off : op.root->first_service;
+	off = cursor->shard == shard && service_hinted(&op, at) != NULL ? cursor->off
+	                                                                : op.root->first_service;
 	while (off != 0 && budget > 0 && ret == 0 && !op_is_long(&op)) {
 		budget--;
-		if ((s = service_at(&op, off)) == NULL || !stale_service(&op, off, s, &budget, &ret))
+		if ((s = service_at(&op, off)) == NULL ||
+		    !stale_service(&op, off, s, &budget, &ret))
 			break;
 		at.id = s->id;
 		off = s->next;
@@ -352,7 +370,8 @@ int registry_drop_stale(struct registry *reg, uint32_t shard, uint32_t budget)
 		}
 	}
 	s = off == 0 ? NULL : service_at(&op, off);
-	*cursor = (struct registry_cursor){ .shard = shard, .off = off, .id = s == NULL ? 0 : s->id };
+	*cursor =
+	        (struct registry_cursor){ .shard = shard, .off = off, .id = s == NULL ? 0 : s->id };
 	if (ret == 0)
 		ret = op.tx.err;
 	op_end(&op);

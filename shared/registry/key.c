@@ -38,15 +38,18 @@ uint64_t key_name_hash(const struct service_key *key)
 	return hash_key(key, 0);
 }
 
-uint32_t key_instance_hash(const struct registry *reg, uint32_t service_hash, const struct instance_key *key)
+uint32_t key_instance_hash(const struct registry *reg, uint32_t service_hash,
+                           const struct instance_key *key)
 {
-	uint64_t head[2] = { service_hash, (uint64_t)key_datum_port(key->port) << 1 | key->ephemeral };
+	uint64_t head[2] = { service_hash,
+		             (uint64_t)key_datum_port(key->port) << 1 | key->ephemeral };
 	uint64_t hash = XXH3_64bits_withSeed(head, sizeof(head), reg->seg->header->seed);
 
 	return (uint32_t)(hash_text(key->ip, hash_text(key->cluster, hash)) >> 32);
 }
 
-uint32_t key_subscriber_hash(const struct registry *reg, uint64_t audience_id, const struct subscriber_spec *sub)
+uint32_t key_subscriber_hash(const struct registry *reg, uint64_t audience_id,
+                             const struct subscriber_spec *sub)
 {
 	struct {
 		uint64_t audience, port;
@@ -67,7 +70,7 @@ uint64_t registry_sender(const struct registry *reg, const uint8_t address[16])
 	return (source != 0 ? source : 1) << 32 | (whole & 0xffffffffU);
 }
 
-/* ---- rules of texts -------------------------------------------------------- */
+/* ---- rules of texts -------------------------------------------------------------------------- */
 
 enum { IN_SERVICE = 1, IN_CLUSTER = 2 };
 
@@ -146,7 +149,7 @@ int key_check_metadata(struct registry *reg, const struct instance_metadata *met
 	return metadata->packed.n > limit ? key_refuse_size(reg, "limits.metadata", limit) : 0;
 }
 
-/* ---- names ----------------------------------------------------------------- */
+/* ---- names ----------------------------------------------------------------------------------- */
 
 uint32_t key_join(const struct service_key *key, char out[2 * NAME_MAX_BYTES + 1])
 {
@@ -159,18 +162,21 @@ uint32_t key_join(const struct service_key *key, char out[2 * NAME_MAX_BYTES + 1
 	return (uint32_t)(key->ns.n + 1 + key->name.n);
 }
 
-bool key_is(const struct tx *tx, uint32_t name, uint32_t ns_len, uint32_t name_len, const struct service_key *key)
+bool key_is(const struct tx *tx, uint32_t name, uint32_t ns_len, uint32_t name_len,
+            const struct service_key *key)
 {
 	struct str text;
 
 	if (key->ns.n != ns_len || key->name.n != name_len)
 		return false;
 	text = blob_view(tx, name);
-	return text.n == (size_t)ns_len + 1 + name_len && str_eq(key->name, str_make(text.p + ns_len + 1, name_len)) &&
+	return text.n == (size_t)ns_len + 1 + name_len &&
+	       str_eq(key->name, str_make(text.p + ns_len + 1, name_len)) &&
 	       str_eq(key->ns, str_make(text.p, ns_len));
 }
 
-void key_copy(const struct tx *tx, uint32_t name, uint32_t ns_len, uint32_t name_len, struct name_copy *copy_r)
+void key_copy(const struct tx *tx, uint32_t name, uint32_t ns_len, uint32_t name_len,
+              struct name_copy *copy_r)
 {
 	uint32_t n = blob_copy(tx, name, copy_r->text, sizeof(copy_r->text));
 
@@ -180,7 +186,8 @@ void key_copy(const struct tx *tx, uint32_t name, uint32_t ns_len, uint32_t name
 		copy_r->ns_len = copy_r->name_len = 0;
 }
 
-bool key_of(const struct tx *tx, uint32_t name, uint32_t ns_len, uint32_t name_len, struct service_key *key_r)
+bool key_of(const struct tx *tx, uint32_t name, uint32_t ns_len, uint32_t name_len,
+            struct service_key *key_r)
 {
 	struct str text = blob_view(tx, name);
 

@@ -19,9 +19,10 @@
 #include "shared/shm/table.h"
 
 enum service_flag {
-	SERVICE_REMOVED = 1,  /* on the drain list; its name is gone */
-	SERVICE_EXPLICIT = 2, /* has settings that were stored on purpose (POST /service, persistent instance) */
-	SERVICE_DURABLE = 4,  /* room for the ledger */
+	SERVICE_REMOVED = 1, /* on the drain list; its name is gone */
+	SERVICE_EXPLICIT =
+	        2, /* has settings that were stored on purpose (POST /service, persistent instance) */
+	SERVICE_DURABLE = 4, /* room for the ledger */
 	SERVICE_DISABLED = 8,
 };
 
@@ -29,14 +30,17 @@ enum service_flag {
 struct service {
 	struct table_link link;
 	uint64_t id;
-	uint64_t stamp;      /* hybrid clock of the last change */
-	uint64_t revision;   /* anything a reader could see changed */
-	uint64_t changed;    /* revision of the last change that pushes */
-	uint64_t content;    /* revision of the last change of the list or the settings (not a flip) */
-	uint64_t due_ms;     /* health clock: nothing in it can expire before; UINT64_MAX: nothing at all */
-	uint64_t due_new;    /* lowest bound set since the walk in progress began: a long walk takes several holds */
-	uint64_t bytes;      /* byte account: everything it owns */
-	uint64_t owners;     /* sum of the senders of its INSTANCE_OWNED instances: service_is_foreign() */
+	uint64_t stamp;    /* hybrid clock of the last change */
+	uint64_t revision; /* anything a reader could see changed */
+	uint64_t changed;  /* revision of the last change that pushes */
+	uint64_t content; /* revision of the last change of the list or the settings (not a flip) */
+	uint64_t
+	        due_ms; /* health clock: nothing in it can expire before; UINT64_MAX: nothing at all */
+	uint64_t
+	        due_new; /* lowest bound set since the walk in progress began: a long walk takes several holds */
+	uint64_t bytes; /* byte account: everything it owns */
+	uint64_t
+	        owners; /* sum of the senders of its INSTANCE_OWNED instances: service_is_foreign() */
 	uint32_t next, prev; /* shard list, rising id; or the drain list */
 	uint32_t name;       /* blob */
 	uint16_t ns_len, name_len;
@@ -66,7 +70,8 @@ struct cluster {
 	uint32_t metadata;          /* blob, 0: {} */
 	uint32_t first[2], last[2]; /* instances: [0] persistent, [1] ephemeral */
 	uint32_t count[2];
-	uint32_t check; /* blob of struct stored_check and the checker's text; 0: TCP on the instance's port, check port 80 */
+	uint32_t
+	        check; /* blob of struct stored_check and the checker's text; 0: TCP on the instance's port, check port 80 */
 };
 
 struct stored_check {
@@ -83,22 +88,24 @@ enum instance_flag {
 	INSTANCE_METADATA_NULL = 16, /* null map of specification 2.6, shown as null */
 	INSTANCE_IP_BLOB = 32,       /* ip holds a blob reference, not text */
 	INSTANCE_CONFIRMED = 64,     /* active check: three successes seen */
-	INSTANCE_APP_DEFAULT = 128,  /* app is DEFAULT, without a blob: what clients that say nothing get */
-	INSTANCE_OWNED = 256,        /* only its sender may change it (instances.owner) */
-	                             /* bits 24..31: source (enum source) */
+	INSTANCE_APP_DEFAULT =
+	        128, /* app is DEFAULT, without a blob: what clients that say nothing get */
+	INSTANCE_OWNED = 256, /* only its sender may change it (instances.owner) */
+	                      /* bits 24..31: source (enum source) */
 };
 
 /* Key in the table: hash of the service's name, ip, datum port (max(port, 0)), cluster name,
  * ephemeral. */
 struct instance {
 	struct table_link link;
-	uint64_t beat;   /* unlogged: beat word (health.h) */
-	uint64_t sender; /* registry_sender() of its owner, else of the last beat, which stores it unlogged; 0: unknown */
+	uint64_t beat; /* unlogged: beat word (health.h) */
+	uint64_t
+	        sender; /* registry_sender() of its owner, else of the last beat, which stores it unlogged; 0: unknown */
 	uint64_t id;
 	uint64_t stamp;
 	uint64_t revision;
 	uint64_t weight; /* double bits */
-	char ip[16];     /* text, zero padded; or a blob reference (32 bits) when INSTANCE_IP_BLOB */
+	char ip[16]; /* text, zero padded; or a blob reference (32 bits) when INSTANCE_IP_BLOB */
 	int32_t port;
 	uint32_t flags;
 	uint32_t service;
@@ -131,7 +138,7 @@ struct subscriber {
 	uint64_t acked_revision; /* unlogged, pusher */
 	uint64_t sent_at_ms;     /* unlogged, pusher: CLOCK_MONOTONIC */
 	uint64_t push_key;       /* unlogged, pusher: lastRefTime of the last datagram */
-	uint64_t tries;          /* unlogged, pusher: datagrams for push_key; see SUBSCRIBER_* bits */
+	uint64_t tries; /* unlogged, pusher: datagrams for push_key; see SUBSCRIBER_* bits */
 	uint64_t id;
 	uint32_t next, prev;
 	uint32_t audience;
@@ -161,7 +168,8 @@ enum subscriber_flag {
 
 struct source_cell { /* one word of the log */
 	uint32_t subscribers;
-	uint32_t units; /* SEGMENT_UNIT: themselves, their texts, and their audience, which each may be the last one to keep */
+	uint32_t
+	        units; /* SEGMENT_UNIT: themselves, their texts, and their audience, which each may be the last one to keep */
 };
 
 /* Stands at the root of each shard. The counts are of services that still have their name. */
@@ -171,12 +179,14 @@ struct registry_root {
 	uint32_t first_service, last_service;
 	uint32_t first_drain, last_drain;
 	uint32_t first_audience, last_audience;
-	uint64_t service_count, instance_count, ephemeral_count, healthy_count, subscriber_count, waiting_count;
-	uint64_t drain_count;                   /* services being drained */
-	uint64_t bytes;                         /* sum of the services' accounts, draining ones included */
-	uint64_t last_service_id;               /* highest id in the list; read without the lock as a hint */
-	uint64_t stale_attach, stale_before_ms; /* registry_drop_stale(): begun at that attach, with that health clock */
-	uint64_t subscriber_bytes;              /* audiences and subscribers, with their texts */
+	uint64_t service_count, instance_count, ephemeral_count, healthy_count, subscriber_count,
+	        waiting_count;
+	uint64_t drain_count;     /* services being drained */
+	uint64_t bytes;           /* sum of the services' accounts, draining ones included */
+	uint64_t last_service_id; /* highest id in the list; read without the lock as a hint */
+	uint64_t stale_attach,
+	        stale_before_ms; /* registry_drop_stale(): begun at that attach, with that health clock */
+	uint64_t subscriber_bytes; /* audiences and subscribers, with their texts */
 	struct source_cell sources[SOURCE_ROWS][SOURCE_COLUMNS];
 };
 

@@ -16,9 +16,11 @@ static enum walk_kind walk_kind_of(bool ephemeral)
 }
 
 /* Looks in one hold after the other: fn sets *over, or is called again in the next one. */
-typedef void piece_fn(struct scan *scan, struct op *op, const struct service *s, void *arg, bool *over);
+typedef void piece_fn(struct scan *scan, struct op *op, const struct service *s, void *arg,
+                      bool *over);
 
-static int in_pieces(struct registry *reg, const struct service_key *key, bool ephemeral, piece_fn *fn, void *arg)
+static int in_pieces(struct registry *reg, const struct service_key *key, bool ephemeral,
+                     piece_fn *fn, void *arg)
 {
 	struct place place = key_place(reg, key);
 	struct scan scan = { .place = place };
@@ -51,13 +53,13 @@ static int in_pieces(struct registry *reg, const struct service_key *key, bool e
 	return ret;
 }
 
-/* ---- equal ------------------------------------------------------------------ */
+/* ---- equal ----------------------------------------------------------------------------------- */
 
 /* The "equal" of specification 2.5; the cluster does not count. */
 static bool is_equal(const struct op *op, const struct instance *i, const struct instance_key *key)
 {
-	return ((i->flags & INSTANCE_EPHEMERAL) != 0) == key->ephemeral && (key->port == 0 || i->port == key->port) &&
-	       str_eq(instance_ip(&op->tx, i), key->ip);
+	return ((i->flags & INSTANCE_EPHEMERAL) != 0) == key->ephemeral &&
+	       (key->port == 0 || i->port == key->port) && str_eq(instance_ip(&op->tx, i), key->ip);
 }
 
 struct equal {
@@ -67,7 +69,8 @@ struct equal {
 	bool begun;
 };
 
-static void find_among_all(struct scan *scan, struct op *op, const struct service *s, void *arg, bool *over)
+static void find_among_all(struct scan *scan, struct op *op, const struct service *s, void *arg,
+                           bool *over)
 {
 	const struct equal *equal = arg;
 	const struct instance *i;
@@ -85,7 +88,8 @@ static void find_among_all(struct scan *scan, struct op *op, const struct servic
 
 /* Looks the instance up by its key in a few clusters of the list. Clusters stay where they are as
  * long as their service. */
-static void find_by_cluster(struct scan *scan, struct op *op, const struct service *s, void *arg, bool *over)
+static void find_by_cluster(struct scan *scan, struct op *op, const struct service *s, void *arg,
+                            bool *over)
 {
 	struct equal *equal = arg;
 	const struct cluster *c = equal->last == 0 ? NULL : cluster_at(op, equal->last);
@@ -110,21 +114,23 @@ static void find_by_cluster(struct scan *scan, struct op *op, const struct servi
 	*over |= equal->left == 0;
 }
 
-int equal_find(struct registry *reg, const struct service_key *service, const struct instance_key *key,
-               struct keeper_entry *known_r)
+int equal_find(struct registry *reg, const struct service_key *service,
+               const struct instance_key *key, struct keeper_entry *known_r)
 {
 	struct equal equal = { .key = key, .found = known_r };
 	int ret;
 
 	*known_r = (struct keeper_entry){ .id = 0 };
-	ret = in_pieces(reg, service, key->ephemeral, key->port == 0 ? find_among_all : find_by_cluster, &equal);
+	ret = in_pieces(reg, service, key->ephemeral,
+	                key->port == 0 ? find_among_all : find_by_cluster, &equal);
 	return ret == 0 && known_r->id == 0 ? ERR_NO_INSTANCE : ret;
 }
 
-int equal_here(struct op *op, uint32_t soff, const struct service *s, const struct instance_key *key,
-               const struct keeper_entry *known)
+int equal_here(struct op *op, uint32_t soff, const struct service *s,
+               const struct instance_key *key, const struct keeper_entry *known)
 {
-	const struct instance *i = known->id == 0 ? NULL : slab_try(&op->tx, known->off, SLAB_INSTANCE);
+	const struct instance *i =
+	        known->id == 0 ? NULL : slab_try(&op->tx, known->off, SLAB_INSTANCE);
 	struct keeper_entry found = { .id = 0 };
 	struct equal equal = { .key = key, .found = &found };
 	struct instance *exact;
@@ -145,7 +151,7 @@ int equal_here(struct op *op, uint32_t soff, const struct service *s, const stru
 	return found.id != 0 ? 0 : op->tx.err != 0 ? op->tx.err : ERR_NO_INSTANCE;
 }
 
-/* ---- snowflake numbers ------------------------------------------------------- */
+/* ---- snowflake numbers ----------------------------------------------------------------------- */
 
 static void ident_take(uint64_t *taken, uint32_t words, const struct instance *i)
 {
@@ -165,7 +171,8 @@ static uint32_t first_clear(const uint64_t *bits, uint32_t words)
 	return words * 64;
 }
 
-static void idents_read_piece(struct scan *scan, struct op *op, const struct service *s, void *arg, bool *over)
+static void idents_read_piece(struct scan *scan, struct op *op, const struct service *s, void *arg,
+                              bool *over)
 {
 	struct idents *idents = arg;
 	const struct instance *i;
@@ -179,7 +186,8 @@ static void idents_read_piece(struct scan *scan, struct op *op, const struct ser
 }
 
 /* Makes room for the instances that come while these are read, too. */
-static int idents_make_room(struct registry *reg, const struct service_key *key, struct idents *idents)
+static int idents_make_room(struct registry *reg, const struct service_key *key,
+                            struct idents *idents)
 {
 	struct service_stamp stamp;
 	int ret = registry_poll(reg, key, NULL, &stamp);
@@ -192,7 +200,8 @@ static int idents_make_room(struct registry *reg, const struct service_key *key,
 	return idents->taken == NULL ? ERR_NOMEM : 0;
 }
 
-int idents_read(struct registry *reg, const struct service_key *service, bool ephemeral, struct idents *idents)
+int idents_read(struct registry *reg, const struct service_key *service, bool ephemeral,
+                struct idents *idents)
 {
 	int ret;
 
@@ -204,7 +213,8 @@ int idents_read(struct registry *reg, const struct service_key *service, bool ep
 
 /* Takes the numbers of instances that came since the read: they stand at the ends of the lists.
  * Returns false when there are too many. */
-static bool ident_take_new(struct op *op, const struct service *s, bool ephemeral, struct idents *idents)
+static bool ident_take_new(struct op *op, const struct service *s, bool ephemeral,
+                           struct idents *idents)
 {
 	uint32_t off = s->first_cluster, steps = 2 * LOOKUP_INSTANCES;
 
@@ -215,7 +225,8 @@ static bool ident_take_new(struct op *op, const struct service *s, bool ephemera
 		for (uint32_t at = c == NULL ? 0 : c->last[ephemeral]; at != 0; at = i->prev) {
 			if (steps-- == 0)
 				return false;
-			if ((i = instance_at(op, at)) == NULL || undo_id_number(i->id) <= idents->newest)
+			if ((i = instance_at(op, at)) == NULL ||
+			    undo_id_number(i->id) <= idents->newest)
 				break;
 			ident_take(idents->taken, idents->words, i);
 		}
@@ -235,7 +246,8 @@ static uint32_t ident_of_few(struct op *op, const struct service *s, bool epheme
 	return first_clear(taken, words) + 1;
 }
 
-int ident_next(struct op *op, const struct service *s, bool ephemeral, struct idents *idents, uint32_t *ident_r)
+int ident_next(struct op *op, const struct service *s, bool ephemeral, struct idents *idents,
+               uint32_t *ident_r)
 {
 	uint32_t count = ephemeral ? s->ephemeral : s->instances - s->ephemeral, found;
 
@@ -243,7 +255,8 @@ int ident_next(struct op *op, const struct service *s, bool ephemeral, struct id
 		*ident_r = ident_of_few(op, s, ephemeral);
 		return op->tx.err;
 	}
-	if (idents == NULL || idents->service_id != s->id || !ident_take_new(op, s, ephemeral, idents))
+	if (idents == NULL || idents->service_id != s->id ||
+	    !ident_take_new(op, s, ephemeral, idents))
 		return op->tx.err != 0 ? op->tx.err : ERR_AGAIN;
 	found = first_clear(idents->taken, idents->words);
 	if (found == idents->words * 64) /* so many came meanwhile */

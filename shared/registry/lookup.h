@@ -16,12 +16,12 @@
 /* The "equal" of specification 2.5 with the new entry on the left: the same ip, port and kind in
  * any cluster, where port 0 of the new one matches any. *known is what equal_find() found last (id
  * 0: nothing). Returns 0 when there is one, ERR_NO_INSTANCE, or ERR_AGAIN. */
-int equal_here(struct op *op, uint32_t soff, const struct service *s, const struct instance_key *key,
-               const struct keeper_entry *known) MUST_CHECK;
+int equal_here(struct op *op, uint32_t soff, const struct service *s,
+               const struct instance_key *key, const struct keeper_entry *known) MUST_CHECK;
 /* Looks for it outside of the hold. Returns 0, ERR_NO_INSTANCE, ERR_NOT_FOUND (no service) or
  * ERR_GONE. */
-int equal_find(struct registry *reg, const struct service_key *service, const struct instance_key *key,
-               struct keeper_entry *known_r) MUST_CHECK;
+int equal_find(struct registry *reg, const struct service_key *service,
+               const struct instance_key *key, struct keeper_entry *known_r) MUST_CHECK;
 
 /* The snowflake numbers that the instances of one kind have. */
 struct idents {
@@ -32,8 +32,10 @@ struct idents {
 };
 /* Returns the smallest number that none has, plus one. Marks in *idents those that came since the
  * read. ERR_AGAIN: idents_read() has to look first. */
-int ident_next(struct op *op, const struct service *s, bool ephemeral, struct idents *idents, uint32_t *ident_r) MUST_CHECK;
+int ident_next(struct op *op, const struct service *s, bool ephemeral, struct idents *idents,
+               uint32_t *ident_r) MUST_CHECK;
 /* Reads all numbers anew. ERR_NOT_FOUND, ERR_NOMEM, ERR_GONE. */
-int idents_read(struct registry *reg, const struct service_key *service, bool ephemeral, struct idents *idents) MUST_CHECK;
+int idents_read(struct registry *reg, const struct service_key *service, bool ephemeral,
+                struct idents *idents) MUST_CHECK;
 
 #endif

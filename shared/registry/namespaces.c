@@ -14,7 +14,7 @@ struct head {                     /* of one row in a copy; not aligned there */
 	uint32_t id, name, about; /* lengths; about UINT32_MAX: unset */
 };
 
-/* ---- finding --------------------------------------------------------------------- */
+/* ---- finding --------------------------------------------------------------------------------- */
 
 /* Namespaces share the hash of services: an id is the namespace of a service without a name. */
 uint32_t namespaces_hash(const struct registry *reg, struct str id)
@@ -54,7 +54,7 @@ static uint64_t namespace_text_bytes(struct op *op, const struct namespace *row)
 	return blob_len(&op->tx, row->id) + blob_len(&op->tx, row->name) + about;
 }
 
-/* ---- writing ---------------------------------------------------------------------- */
+/* ---- writing --------------------------------------------------------------------------------- */
 
 static int namespace_check_texts(struct registry *reg, const struct namespace_row *row)
 {
@@ -74,7 +74,8 @@ static int namespace_create_op(struct op *op, void *arg)
 	const struct namespace_row *wanted = arg;
 	struct office *office = office_of(op->reg->seg);
 	uint64_t limit = op->reg->limits.namespaces;
-	const struct namespace *last = office->last_namespace == 0 ? NULL : namespace_at(op, office->last_namespace);
+	const struct namespace *last =
+	        office->last_namespace == 0 ? NULL : namespace_at(op, office->last_namespace);
 	struct namespace *row;
 	uint32_t off;
 
@@ -111,10 +112,12 @@ static int namespace_update_op(struct op *op, void *arg)
 	if (namespaces_find(op, wanted->id, &row) == 0)
 		return ERR_NOT_FOUND;
 	before = (int64_t)namespace_text_bytes(op, row);
-	field_set(op, &row->name, str_is_set(wanted->name) ? wanted->name : STR("")); /* every row has a name */
+	field_set(op, &row->name,
+	          str_is_set(wanted->name) ? wanted->name : STR("")); /* every row has a name */
 	field_set(op, &row->about, wanted->about);
 	if (op->tx.err == 0)
-		root_add(op, &office_of(op->reg->seg)->namespace_bytes, (int64_t)namespace_text_bytes(op, row) - before);
+		root_add(op, &office_of(op->reg->seg)->namespace_bytes,
+		         (int64_t)namespace_text_bytes(op, row) - before);
 	return 0;
 }
 
@@ -161,7 +164,7 @@ int namespaces_remove(struct registry *reg, struct str id)
 	return namespaces_run(reg, namespace_remove_op, &id);
 }
 
-/* ---- reading ------------------------------------------------------------------------ */
+/* ---- reading --------------------------------------------------------------------------------- */
 
 static struct str namespace_copy_text(struct op *op, uint32_t off, char **at)
 {
@@ -188,8 +191,9 @@ int namespaces_get(struct registry *reg, struct str id, struct namespace_copy *c
 	if (ret < 0)
 		return ret;
 	if (namespaces_find(&op, id, &row) != 0) {
-		copy_r->row = (struct namespace_row){ .id = namespace_copy_text(&op, row->id, &at),
-			                              .name = namespace_copy_text(&op, row->name, &at) };
+		copy_r->row =
+		        (struct namespace_row){ .id = namespace_copy_text(&op, row->id, &at),
+			                        .name = namespace_copy_text(&op, row->name, &at) };
 		if (row->about != 0)
 			copy_r->row.about = namespace_copy_text(&op, row->about, &at);
 	} else {
@@ -220,7 +224,8 @@ static bool namespace_copy_row(struct op *op, const struct namespace *row, struc
 		return false;
 	head.id = (uint32_t)namespace_copy_text(op, row->id, &at).n;
 	head.name = (uint32_t)namespace_copy_text(op, row->name, &at).n;
-	head.about = row->about == 0 ? UINT32_MAX : (uint32_t)namespace_copy_text(op, row->about, &at).n;
+	head.about =
+	        row->about == 0 ? UINT32_MAX : (uint32_t)namespace_copy_text(op, row->about, &at).n;
 	if (op->tx.err != 0)
 		return false;
 	memcpy(head_at, &head, sizeof(head));
@@ -234,7 +239,8 @@ static bool namespace_copy_row(struct op *op, const struct namespace *row, struc
 static int namespace_copy_piece(struct op *op, void *arg)
 {
 	struct piece *piece = arg;
-	const struct seek_list list = { office_chain(office_of(op->reg->seg)), offsetof(struct namespace, number), NULL, 0 };
+	const struct seek_list list = { office_chain(office_of(op->reg->seg)),
+		                        offsetof(struct namespace, number), NULL, 0 };
 	uint32_t off;
 
 	ROSTER_ASSERT(!piece->end);
@@ -244,7 +250,8 @@ static int namespace_copy_piece(struct op *op, void *arg)
 	while (off != 0) {
 		const struct namespace *row = namespace_at(op, off);
 
-		if (row == NULL || row->number <= piece->at.id) { /* or a list that runs in a circle */
+		if (row == NULL ||
+		    row->number <= piece->at.id) { /* or a list that runs in a circle */
 			undo_fail(&op->tx, ERR_CORRUPT);
 			return 0;
 		}

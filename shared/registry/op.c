@@ -90,7 +90,8 @@ int op_finish(struct op *op, int ret)
 
 void op_room(struct segment *seg)
 {
-	if (__atomic_load_n(&seg->header->free_hint, __ATOMIC_RELAXED) < OP_PAGES && segment_ensure(seg, OP_PAGES) < 0)
+	if (__atomic_load_n(&seg->header->free_hint, __ATOMIC_RELAXED) < OP_PAGES &&
+	    segment_ensure(seg, OP_PAGES) < 0)
 		return;
 }
 
@@ -130,7 +131,7 @@ int op_read(struct registry *reg, uint32_t shard, op_fn *fn, void *arg)
 	return ret;
 }
 
-/* ---- events ---------------------------------------------------------------- */
+/* ---- events ---------------------------------------------------------------------------------- */
 
 static void note_ip(struct ring_event *event, struct str ip)
 {
@@ -166,7 +167,7 @@ void op_note(struct op *op, enum event_kind kind, const struct service *s, const
 	note->removed = kind == EVENT_REMOVED || kind == EVENT_DEREGISTERED;
 }
 
-/* ---- lists and fields ------------------------------------------------------ */
+/* ---- lists and fields ------------------------------------------------------------------------ */
 
 struct pair {
 	uint32_t next, prev;
@@ -213,7 +214,8 @@ void chain_remove(struct op *op, struct chain chain, uint32_t off)
 		return;
 	next = self->next == 0 ? NULL : pair_at(op, &chain, self->next);
 	prev = self->prev == 0 ? NULL : pair_at(op, &chain, self->prev);
-	if ((prev == NULL ? *chain.first : prev->next) != off || (next == NULL ? *chain.last : next->prev) != off) {
+	if ((prev == NULL ? *chain.first : prev->next) != off ||
+	    (next == NULL ? *chain.last : next->prev) != off) {
 		undo_fail(&op->tx, ERR_CORRUPT);
 		return;
 	}
@@ -245,18 +247,21 @@ static uint64_t id_of(const struct seek_list *list, const uint8_t *object)
 
 /* Returns the links of the object that a cursor remembers, if it is still that object and still in
  * the list; else NULL. */
-static const struct pair *seek_standing(const struct op *op, const struct seek_list *list, uint32_t off, uint64_t id)
+static const struct pair *seek_standing(const struct op *op, const struct seek_list *list,
+                                        uint32_t off, uint64_t id)
 {
 	const uint8_t *object = id == 0 ? NULL : slab_try(&op->tx, off, list->chain.kind);
 
-	if (object == NULL || id_of(list, object) != id || (list->listed != NULL && !list->listed(object, list->owner)))
+	if (object == NULL || id_of(list, object) != id ||
+	    (list->listed != NULL && !list->listed(object, list->owner)))
 		return NULL;
 	return (const struct pair *)(object + list->chain.link);
 }
 
 /* Looks for the place to go on at from the end of the list: new objects come there, and who follows
  * a list is mostly near it. Returns false when it has not come to the place in this hold. */
-static bool seek_back(struct op *op, const struct seek_list *list, struct registry_cursor *cursor, uint32_t *off_r)
+static bool seek_back(struct op *op, const struct seek_list *list, struct registry_cursor *cursor,
+                      uint32_t *off_r)
 {
 	const struct pair *links = seek_standing(op, list, cursor->back_off, cursor->back_id);
 	uint32_t found = links == NULL ? 0 : cursor->back_off;
@@ -267,7 +272,8 @@ static bool seek_back(struct op *op, const struct seek_list *list, struct regist
 		uint32_t off = links == NULL ? *list->chain.last : links->prev;
 		const uint8_t *object = off == 0 ? NULL : slab_at(&op->tx, off, list->chain.kind);
 
-		if (off != 0 && (object == NULL || id_of(list, object) >= id)) { /* or it runs in a circle */
+		if (off != 0 &&
+		    (object == NULL || id_of(list, object) >= id)) { /* or it runs in a circle */
 			undo_fail(&op->tx, ERR_CORRUPT);
 			found = 0;
 			object = NULL;
@@ -285,7 +291,8 @@ static bool seek_back(struct op *op, const struct seek_list *list, struct regist
 	return false;
 }
 
-bool seek_after(struct op *op, const struct seek_list *list, struct registry_cursor *cursor, uint32_t *off_r)
+bool seek_after(struct op *op, const struct seek_list *list, struct registry_cursor *cursor,
+                uint32_t *off_r)
 {
 	const struct pair *links = seek_standing(op, list, cursor->off, cursor->id);
 

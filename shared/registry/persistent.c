@@ -9,7 +9,7 @@
 
 static const struct origin reader = { 0 };
 
-/* ---- looking --------------------------------------------------------------- */
+/* ---- looking --------------------------------------------------------------------------------- */
 
 static void look_copy_cluster(struct op *op, const struct cluster *c, struct persistent_look *look)
 {
@@ -22,7 +22,8 @@ static void look_copy_cluster(struct op *op, const struct cluster *c, struct per
 	else
 		memcpy(look->name, name.p, name.n);
 	cluster_check(&op->tx, c, &check);
-	look->checker_len = (uint32_t)(check.checker.n <= sizeof(look->checker) ? check.checker.n : 0);
+	look->checker_len =
+	        (uint32_t)(check.checker.n <= sizeof(look->checker) ? check.checker.n : 0);
 	if (look->checker_len != check.checker.n)
 		undo_fail(&op->tx, ERR_CORRUPT);
 	else if (look->checker_len > 0)
@@ -32,7 +33,8 @@ static void look_copy_cluster(struct op *op, const struct cluster *c, struct per
 }
 
 /* A row whose text is too long keeps the length, which says so. */
-static void look_copy_row(struct op *op, const struct instance *i, uint32_t off, struct persistent_look *look)
+static void look_copy_row(struct op *op, const struct instance *i, uint32_t off,
+                          struct persistent_look *look)
 {
 	struct persistent_row *row = &look->row[look->rows++];
 	struct str ip = instance_ip(&op->tx, i);
@@ -56,7 +58,8 @@ static uint32_t first_row(struct op *op, const struct cluster *c, struct persist
 	if (look->resume_id == 0)
 		return c->first[0];
 	i = slab_try(&op->tx, look->resume_off, SLAB_INSTANCE);
-	if (i != NULL && i->id == look->resume_id && i->cluster == look->cluster_off && (i->flags & INSTANCE_EPHEMERAL) == 0)
+	if (i != NULL && i->id == look->resume_id && i->cluster == look->cluster_off &&
+	    (i->flags & INSTANCE_EPHEMERAL) == 0)
 		return look->resume_off;
 	/* The instance went away between two looks. The rest of the cluster is left out, and the
 	 * caller looks again. */
@@ -96,7 +99,8 @@ static uint32_t next_cluster(struct op *op, uint32_t off, uint32_t left)
 	return 0;
 }
 
-static int look_at_service(struct op *op, struct service *s, uint32_t soff, struct persistent_look *look)
+static int look_at_service(struct op *op, struct service *s, uint32_t soff,
+                           struct persistent_look *look)
 {
 	bool first = look->cluster_off == 0;
 	const struct cluster *c = first ? NULL : slab_try(&op->tx, look->cluster_off, SLAB_CLUSTER);
@@ -109,9 +113,9 @@ static int look_at_service(struct op *op, struct service *s, uint32_t soff, stru
 		return ERR_CORRUPT; /* a cluster lives as long as its service */
 	/* Each look gets through with a cluster or with PERSISTENT_ROWS instances, so more looks
 	 * than this mean a list without an end. */
-	if (look->looks++ >
-	    2 * (op_most(op, SLAB_CLUSTER, s->clusters) + op_most(op, SLAB_INSTANCE, s->instances) / PERSISTENT_ROWS) +
-	            LOOKS_SPARE)
+	if (look->looks++ > 2 * (op_most(op, SLAB_CLUSTER, s->clusters) +
+	                         op_most(op, SLAB_INSTANCE, s->instances) / PERSISTENT_ROWS) +
+	                            LOOKS_SPARE)
 		return ERR_CORRUPT;
 	look->persistent = s->instances - s->ephemeral;
 	look->unchanged = first && look->revision == s->revision;
@@ -148,9 +152,10 @@ int registry_look_persistent(struct registry *reg, uint32_t shard, struct persis
 	return ret;
 }
 
-/* ---- judging --------------------------------------------------------------- */
+/* ---- judging --------------------------------------------------------------------------------- */
 
-static int set_checked(struct op *op, struct keeper_entry service, struct keeper_entry instance, bool healthy)
+static int set_checked(struct op *op, struct keeper_entry service, struct keeper_entry instance,
+                       bool healthy)
 {
 	struct service *s = service_hinted(op, service);
 	struct instance *i = s == NULL ? NULL : slab_try(&op->tx, instance.off, SLAB_INSTANCE);
@@ -158,7 +163,9 @@ static int set_checked(struct op *op, struct keeper_entry service, struct keeper
 	if (i == NULL || i->id != instance.id || i->service != service.off ||
 	    (i->flags & (INSTANCE_EPHEMERAL | INSTANCE_MARKED)) != 0)
 		return ERR_NO_INSTANCE;
-	undo_set32(&op->tx, &i->flags, (i->flags & ~(uint32_t)INSTANCE_CONFIRMED) | (healthy ? (uint32_t)INSTANCE_CONFIRMED : 0));
+	undo_set32(&op->tx, &i->flags,
+	           (i->flags & ~(uint32_t)INSTANCE_CONFIRMED) |
+	                   (healthy ? (uint32_t)INSTANCE_CONFIRMED : 0));
 	if (((i->flags & INSTANCE_HEALTHY) != 0) != healthy)
 		registry_flip(op, service.off, s, i, healthy);
 	else
@@ -166,8 +173,8 @@ static int set_checked(struct op *op, struct keeper_entry service, struct keeper
 	return 0;
 }
 
-int registry_set_checked(struct registry *reg, struct origin origin, uint32_t shard, struct keeper_entry service,
-                         struct keeper_entry instance, bool healthy)
+int registry_set_checked(struct registry *reg, struct origin origin, uint32_t shard,
+                         struct keeper_entry service, struct keeper_entry instance, bool healthy)
 {
 	struct op op;
 	int ret = op_begin(&op, reg, shard, origin);

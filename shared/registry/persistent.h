@@ -48,12 +48,14 @@ struct persistent_look {
 };
 
 /* Copies the next piece in one hold. ERR_NOT_FOUND: the service is gone. */
-int registry_look_persistent(struct registry *reg, uint32_t shard, struct persistent_look *look) MUST_CHECK;
+int registry_look_persistent(struct registry *reg, uint32_t shard,
+                             struct persistent_look *look) MUST_CHECK;
 
 /* Stores what enough checks in a row said: sets health and INSTANCE_CONFIRMED and pushes, also when
  * health stays as it was. ERR_NO_INSTANCE: the instance is gone, ephemeral or marked. It never
  * allocates. */
-int registry_set_checked(struct registry *reg, struct origin origin, uint32_t shard, struct keeper_entry service,
-                         struct keeper_entry instance, bool healthy) MUST_CHECK;
+int registry_set_checked(struct registry *reg, struct origin origin, uint32_t shard,
+                         struct keeper_entry service, struct keeper_entry instance,
+                         bool healthy) MUST_CHECK;
 
 #endif

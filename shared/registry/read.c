@@ -30,7 +30,7 @@ void service_stamp_of(const struct op *op, const struct service *s, struct servi
 	memcpy(&stamp_r->threshold, &s->threshold, sizeof(stamp_r->threshold));
 }
 
-/* ---- health ---------------------------------------------------------------- */
+/* ---- health ---------------------------------------------------------------------------------- */
 
 struct health {
 	const struct service_key *service;
@@ -45,7 +45,8 @@ static int health_begin(struct health *h, struct op *op, struct place place, str
 	uint32_t soff = service_find(op, h->service, place.hash, s_r);
 
 	ROSTER_ASSERT(h->n == 0 && h->count <= REGISTRY_HEALTH_MOST);
-	if (soff == 0 || (*s_r)->id != h->id || (*s_r)->content != h->content || (*s_r)->instances != h->count)
+	if (soff == 0 || (*s_r)->id != h->id || (*s_r)->content != h->content ||
+	    (*s_r)->instances != h->count)
 		return op->tx.err != 0 ? op->tx.err : ERR_AGAIN;
 	memset(h->healthy, 0, (h->count + 63) / 64 * sizeof(h->healthy[0]));
 	scan_begin(&h->scan, op, h->service, soff, *s_r, WALK_ALL, 0);
@@ -56,7 +57,8 @@ static int health_piece(struct health *h, struct op *op, bool first, struct serv
 {
 	const struct instance *i;
 	struct service *s;
-	int ret = first ? health_begin(h, op, key_place(op->reg, h->service), &s) : scan_return(&h->scan, op, &s);
+	int ret = first ? health_begin(h, op, key_place(op->reg, h->service), &s)
+	                : scan_return(&h->scan, op, &s);
 
 	if (ret < 0 || h->scan.moved)
 		return ret == ERR_CORRUPT ? ret : ERR_AGAIN;
@@ -71,10 +73,13 @@ static int health_piece(struct health *h, struct op *op, bool first, struct serv
 	return op->tx.err;
 }
 
-int registry_health(struct registry *reg, const struct service_key *service, uint64_t id, uint64_t content, uint32_t count,
-                    uint64_t *healthy, struct service_stamp *stamp_r)
+int registry_health(struct registry *reg, const struct service_key *service, uint64_t id,
+                    uint64_t content, uint32_t count, uint64_t *healthy,
+                    struct service_stamp *stamp_r)
 {
-	struct health h = { .service = service, .id = id, .content = content, .count = count, .healthy = healthy };
+	struct health h = {
+		.service = service, .id = id, .content = content, .count = count, .healthy = healthy
+	};
 	uint32_t shard = registry_shard_of(reg, service);
 	struct op op;
 	int ret = count > REGISTRY_HEALTH_MOST ? ERR_AGAIN : 0;
@@ -88,7 +93,7 @@ int registry_health(struct registry *reg, const struct service_key *service, uin
 	return ret;
 }
 
-/* ---- checksum -------------------------------------------------------------- */
+/* ---- checksum -------------------------------------------------------------------------------- */
 
 struct checksum {
 	const struct service_key *service;
@@ -117,26 +122,32 @@ static int checksum_op(struct op *op, void *arg)
 		undo_set64(&op->tx, &s->revision, stored.content);
 		undo_set64(&op->tx, &s->content, stored.content);
 	}
-	service_account(op, s, field_set(op, &s->checksum, str_make((const char *)&stored, sizeof(stored))));
+	service_account(op, s,
+	                field_set(op, &s->checksum,
+	                          str_make((const char *)&stored, sizeof(stored))));
 	return 0;
 }
 
-int registry_renew_checksum(struct registry *reg, struct origin origin, const struct service_key *service, uint64_t id,
-                            uint64_t content, const uint8_t checksum[16])
+int registry_renew_checksum(struct registry *reg, struct origin origin,
+                            const struct service_key *service, uint64_t id, uint64_t content,
+                            const uint8_t checksum[16])
 {
-	struct checksum p = { .service = service, .place = key_place(reg, service), .id = id, .stored = { .content = content } };
+	struct checksum p = { .service = service,
+		              .place = key_place(reg, service),
+		              .id = id,
+		              .stored = { .content = content } };
 
 	memcpy(p.stored.md5, checksum, sizeof(p.stored.md5));
 	return op_run(reg, p.place.shard, origin, checksum_op, &p);
 }
 
-int registry_store_checksum(struct registry *reg, const struct service_key *service, uint64_t id, uint64_t content,
-                            const uint8_t checksum[16])
+int registry_store_checksum(struct registry *reg, const struct service_key *service, uint64_t id,
+                            uint64_t content, const uint8_t checksum[16])
 {
 	return registry_renew_checksum(reg, reader, service, id, content, checksum);
 }
 
-/* ---- names ----------------------------------------------------------------- */
+/* ---- names ----------------------------------------------------------------------------------- */
 
 /* Stands in front of each service in struct names: this, the namespace, the name. It is not aligned
  * there. */
@@ -194,7 +205,9 @@ static void names_fill(struct op *op, uint32_t off, struct str ns, struct names 
 		}
 		if (!names_add(op, s, ns, names))
 			break;
-		names->at = (struct registry_cursor){ .shard = op->tx.shard->index, .off = off, .id = s->id };
+		names->at = (struct registry_cursor){ .shard = op->tx.shard->index,
+			                              .off = off,
+			                              .id = s->id };
 		off = s->next;
 	}
 	names->end = off == 0;
@@ -226,7 +239,8 @@ static void names_tell(const struct names *names, registry_service_fn *fn, void 
 
 		memcpy(&head, at, sizeof(head));
 		at += sizeof(head);
-		row = (struct service_row){ str_make(at, head.ns_len), str_make(at + head.ns_len, head.name_len),
+		row = (struct service_row){ str_make(at, head.ns_len),
+			                    str_make(at + head.ns_len, head.name_len),
 			                    head.instances };
 		at += head.ns_len + head.name_len;
 		fn(&row, arg);
@@ -240,7 +254,8 @@ int registry_services(struct registry *reg, struct str ns, registry_service_fn *
 	int ret = names == NULL ? ERR_NOMEM : 0;
 
 	for (uint32_t shard = 0; shard < SHARDS && ret == 0; shard++) {
-		const struct registry_root *root = (const struct registry_root *)reg->seg->shards[shard].root;
+		const struct registry_root *root =
+		        (const struct registry_root *)reg->seg->shards[shard].root;
 
 		names->at = (struct registry_cursor){ .shard = shard };
 		names->end = __atomic_load_n(&root->service_count, __ATOMIC_RELAXED) == 0;

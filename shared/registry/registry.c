@@ -42,7 +42,8 @@ void registry_stats(struct registry *reg, struct registry_stats *stats_r)
 {
 	*stats_r = (struct registry_stats){ .services = 0 };
 	for (uint32_t shard = 0; shard < SHARDS; shard++) {
-		const struct registry_root *root = (const struct registry_root *)reg->seg->shards[shard].root;
+		const struct registry_root *root =
+		        (const struct registry_root *)reg->seg->shards[shard].root;
 
 		stats_r->services += stat_of(&root->service_count);
 		stats_r->instances += stat_of(&root->instance_count);

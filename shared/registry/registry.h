@@ -58,14 +58,16 @@ struct registry_limits {
 	uint64_t services;              /* limits.services */
 	uint64_t subscribers;           /* limits.subscribers */
 	uint64_t subscribers_per_service;
-	uint64_t subscribers_per_source;      /* limits.subscribers_per_source */
-	uint64_t subscriber_bytes;            /* limits.subscriber_bytes: with their texts and names */
+	uint64_t subscribers_per_source; /* limits.subscribers_per_source */
+	uint64_t subscriber_bytes;       /* limits.subscriber_bytes: with their texts and names */
 	uint64_t subscriber_bytes_per_source; /* limits.subscriber_bytes_per_source */
-	uint64_t service_bytes;               /* limits.service_bytes: services with all they hold */
-	uint64_t metadata_bytes;              /* limits.metadata: packed, one object */
-	uint64_t name_bytes;                  /* limits.name: namespace, service, cluster, ip, app, agent, clusters text */
-	uint64_t clusters_per_service;        /* never more than REGISTRY_CLUSTERS_MOST: a cluster is looked for in a list */
-	uint64_t namespaces;                  /* limits.namespaces: rows of namespaces.h */
+	uint64_t service_bytes;  /* limits.service_bytes: services with all they hold */
+	uint64_t metadata_bytes; /* limits.metadata: packed, one object */
+	uint64_t
+	        name_bytes; /* limits.name: namespace, service, cluster, ip, app, agent, clusters text */
+	uint64_t
+	        clusters_per_service; /* never more than REGISTRY_CLUSTERS_MOST: a cluster is looked for in a list */
+	uint64_t namespaces; /* limits.namespaces: rows of namespaces.h */
 };
 
 struct refusal {
@@ -115,7 +117,7 @@ static inline uint32_t sender_source(uint64_t sender)
 	return (uint32_t)(sender >> 32);
 }
 
-/* ---- keys and values ------------------------------------------------------- */
+/* ---- keys and values ------------------------------------------------------------------------- */
 
 struct service_key {
 	struct str ns;   /* "public" is already put in */
@@ -186,7 +188,7 @@ struct instance_patch {
 	bool healthy, enabled;
 };
 
-/* ---- writes: instances ----------------------------------------------------- */
+/* ---- writes: instances ----------------------------------------------------------------------- */
 
 /* Creates service and cluster as needed; replaces an entry with the same datum key, of which id and
  * health stay, and whose beat is now. Always marks the service changed. ERR_SERVICE_NAME,
@@ -207,18 +209,20 @@ int registry_update(struct registry *reg, struct origin origin, const struct ser
  * cluster only if there is room; ERR_CLUSTER_NAME as specified. Marks the service changed when it
  * exists; for an unknown instance only if the origin may write the service. *taken_r: how many
  * instances it took away, 0 with an error too; NULL: nobody asks. */
-int registry_deregister(struct registry *reg, struct origin origin, const struct service_key *service,
-                        const struct instance_key *key, uint32_t *taken_r) MUST_CHECK;
+int registry_deregister(struct registry *reg, struct origin origin,
+                        const struct service_key *service, const struct instance_key *key,
+                        uint32_t *taken_r) MUST_CHECK;
 
 /* Changes fields of an instance, persistent before ephemeral, and stores a beat of now.
  * ERR_NO_INSTANCE (also without the service). */
-int registry_patch(struct registry *reg, struct origin origin, const struct service_key *service, const struct instance_key *key,
-                   const struct instance_patch *patch) MUST_CHECK;
+int registry_patch(struct registry *reg, struct origin origin, const struct service_key *service,
+                   const struct instance_key *key, const struct instance_patch *patch) MUST_CHECK;
 
 /* Replaces the metadata of an instance if it is still the one with this id, and its revision still
  * `revision`. ERR_AGAIN when it changed meanwhile, ERR_NO_INSTANCE when it is gone. */
-int registry_set_metadata(struct registry *reg, struct origin origin, const struct service_key *service,
-                          const struct instance_key *key, uint64_t id, uint64_t revision,
+int registry_set_metadata(struct registry *reg, struct origin origin,
+                          const struct service_key *service, const struct instance_key *key,
+                          uint64_t id, uint64_t revision,
                           const struct instance_metadata *metadata) MUST_CHECK;
 
 struct beat_result {
@@ -230,22 +234,23 @@ struct beat_result {
 /* Looks for the instance of either kind, whatever key->ephemeral says, and touches the ephemeral
  * one by one stored word; health flips back (with a push) when it had been lost. ERR_NOT_FOUND:
  * there is no such instance or service. It allocates nothing. */
-int registry_beat(struct registry *reg, struct origin origin, const struct service_key *service, const struct instance_key *key,
-                  struct beat_result *result_r) MUST_CHECK;
+int registry_beat(struct registry *reg, struct origin origin, const struct service_key *service,
+                  const struct instance_key *key, struct beat_result *result_r) MUST_CHECK;
 
 /* Sets the health of an instance of either kind (PUT /health, checks). ERR_NO_INSTANCE. */
-int registry_set_health(struct registry *reg, struct origin origin, const struct service_key *service,
-                        const struct instance_key *key, bool healthy) MUST_CHECK;
+int registry_set_health(struct registry *reg, struct origin origin,
+                        const struct service_key *service, const struct instance_key *key,
+                        bool healthy) MUST_CHECK;
 
-/* ---- writes: services ------------------------------------------------------ */
+/* ---- writes: services ------------------------------------------------------------------------ */
 
 /* Unlinks the name in one transaction (the service is gone at once) and leaves the instances to
  * registry_drain(). No push is made. Whether others own instances is one compare, however many
  * there are. taken_r is as in registry_deregister(). ERR_NOT_FOUND. */
-int registry_remove_service(struct registry *reg, struct origin origin, const struct service_key *service,
-                            uint32_t *taken_r) MUST_CHECK;
+int registry_remove_service(struct registry *reg, struct origin origin,
+                            const struct service_key *service, uint32_t *taken_r) MUST_CHECK;
 
-/* ---- reads ----------------------------------------------------------------- */
+/* ---- reads ----------------------------------------------------------------------------------- */
 
 /* The limits of a subscriber, by the keys of the configuration. */
 enum subscriber_limit {
@@ -296,8 +301,8 @@ struct subscriber_spec {
 /* Reads the stamp of the service, and subscribes or renews when sub is not NULL, under one lock. A
  * subscriber that cannot be added (ERR_LIMIT, ERR_FULL) does not spoil the stamp: the code is
  * returned and *stamp_r is valid. */
-int registry_poll(struct registry *reg, const struct service_key *service, const struct subscriber_spec *sub,
-                  struct service_stamp *stamp_r) MUST_CHECK;
+int registry_poll(struct registry *reg, const struct service_key *service,
+                  const struct subscriber_spec *sub, struct service_stamp *stamp_r) MUST_CHECK;
 
 struct instance_view {
 	uint64_t id;
@@ -356,51 +361,58 @@ void service_view_free(struct service_view *view);
  * run in between (fiber_pause(): ERR_GONE). They return 0 with view->stamp.found == false when the
  * service is unknown. The revision is compared in each hold; after two tries in vain the copy is
  * loose. A service that is removed during a loose copy is unknown. This one copies all. */
-int registry_view(struct registry *reg, const struct service_key *service, struct service_view *view) MUST_CHECK;
+int registry_view(struct registry *reg, const struct service_key *service,
+                  struct service_view *view) MUST_CHECK;
 /* Copies what is set for the service and its clusters, and how many instances each has. */
-int registry_settings(struct registry *reg, const struct service_key *service, struct service_view *view) MUST_CHECK;
+int registry_settings(struct registry *reg, const struct service_key *service,
+                      struct service_view *view) MUST_CHECK;
 /* Copies the service, one cluster and its instances [from, to), as far as there are any. With
  * cluster_count 0 it has no such cluster. */
-int registry_page(struct registry *reg, const struct service_key *service, struct str cluster, uint64_t from, uint64_t to,
-                  struct service_view *view) MUST_CHECK;
+int registry_page(struct registry *reg, const struct service_key *service, struct str cluster,
+                  uint64_t from, uint64_t to, struct service_view *view) MUST_CHECK;
 /* Says which instances are healthy, in the order of registry_view(): bit n of healthy[n / 64]. This
  * takes a few holds, of one revision, and lets nobody run in between. ERR_AGAIN: the service is
  * another one or changes just now, its content is another revision, it has not `count` instances,
  * or these are more than REGISTRY_HEALTH_MOST. */
 #define REGISTRY_HEALTH_MOST 4096U
-int registry_health(struct registry *reg, const struct service_key *service, uint64_t id, uint64_t content, uint32_t count,
-                    uint64_t *healthy, struct service_stamp *stamp_r) MUST_CHECK;
+int registry_health(struct registry *reg, const struct service_key *service, uint64_t id,
+                    uint64_t content, uint32_t count, uint64_t *healthy,
+                    struct service_stamp *stamp_r) MUST_CHECK;
 /* The first reader of a content revision stores its MD5 for everybody (specification 7.4). */
-int registry_store_checksum(struct registry *reg, const struct service_key *service, uint64_t id, uint64_t content,
-                            const uint8_t checksum[16]) MUST_CHECK;
+int registry_store_checksum(struct registry *reg, const struct service_key *service, uint64_t id,
+                            uint64_t content, const uint8_t checksum[16]) MUST_CHECK;
 /* Does the same as a write on the service, for a client that asks for the checksum to be made
  * anew. */
-int registry_renew_checksum(struct registry *reg, struct origin origin, const struct service_key *service, uint64_t id,
-                            uint64_t content, const uint8_t checksum[16]) MUST_CHECK;
+int registry_renew_checksum(struct registry *reg, struct origin origin,
+                            const struct service_key *service, uint64_t id, uint64_t content,
+                            const uint8_t checksum[16]) MUST_CHECK;
 
 /* Copies one instance, persistent before ephemeral unless only_kind >= 0 (0 persistent, 1
  * ephemeral). ERR_NOT_FOUND: there is no service. ERR_NO_INSTANCE: there is no instance, and
  * *cluster_known_r says which text to answer. The view's texts live in `view` (a service_view used
  * as memory). */
-int registry_get(struct registry *reg, const struct service_key *service, const struct instance_key *key, int only_kind,
-                 struct service_view *view, bool *cluster_known_r) MUST_CHECK;
+int registry_get(struct registry *reg, const struct service_key *service,
+                 const struct instance_key *key, int only_kind, struct service_view *view,
+                 bool *cluster_known_r) MUST_CHECK;
 
-/* Tells all services of a namespace, or of all namespaces when ns is unset: unsorted, one shard at a
- * time, with their numbers of instances. fn(row, arg) is called outside every lock. The function
+/* Tells all services of a namespace, or of all namespaces when ns is unset: unsorted, one shard at
+ * a time, with their numbers of instances. fn(row, arg) is called outside every lock. The function
  * pauses between two holds (fiber.h), and fn may pause too: ERR_GONE. Returns 0 or a code. */
 struct service_row {
 	struct str ns, name;
 	uint32_t instances; /* of any kind */
 };
 typedef void registry_service_fn(const struct service_row *row, void *arg);
-int registry_services(struct registry *reg, struct str ns, registry_service_fn *fn, void *arg) MUST_CHECK;
+int registry_services(struct registry *reg, struct str ns, registry_service_fn *fn,
+                      void *arg) MUST_CHECK;
 
 uint32_t registry_shard_of(const struct registry *reg, const struct service_key *service);
 
 struct registry_stats {
 	uint64_t services, instances, ephemeral, healthy, subscribers, waiting, draining;
-	uint64_t bytes, subscriber_bytes; /* of services with all they hold; of subscribers and the names they wait for */
-	uint64_t queued;                  /* services in the change lists of the pusher */
+	uint64_t bytes,
+	        subscriber_bytes; /* of services with all they hold; of subscribers and the names they wait for */
+	uint64_t queued; /* services in the change lists of the pusher */
 };
 void registry_stats(struct registry *reg, struct registry_stats *stats_r);
 

@@ -17,12 +17,14 @@ unsigned registry_check(struct registry *reg, slab_say_fn *say, void *arg);
  * nobody serves) with a breath and a fiber_pause() between them. ERR_AGAIN: somebody wrote in
  * between, or the fiber is given up; nothing was reported. Takes memory before the lock; reports
  * after it. ERR_CORRUPT: the lock is lost for ever (lock.h). */
-int registry_check_shard(struct registry *reg, uint32_t shard, uint32_t slice, slab_say_fn *say, void *arg) MUST_CHECK;
+int registry_check_shard(struct registry *reg, uint32_t shard, uint32_t slice, slab_say_fn *say,
+                         void *arg) MUST_CHECK;
 /* The same where somebody writes all the time: goes on in what is there then. Every object is
  * looked at with its neighbours and its key, services as a whole if nobody wrote meanwhile; sums
  * over the shard are not compared. Of a list whose object went away just when the check stood at it
  * the rest is left out. ERR_AGAIN: the fiber is given up. */
-int registry_check_busy(struct registry *reg, uint32_t shard, uint32_t slice, slab_say_fn *say, void *arg) MUST_CHECK;
+int registry_check_busy(struct registry *reg, uint32_t shard, uint32_t slice, slab_say_fn *say,
+                        void *arg) MUST_CHECK;
 /* What belongs to no shard: header, free pages, rings. Takes no lock; pauses in a fiber. */
 unsigned registry_check_rest(struct registry *reg, slab_say_fn *say, void *arg);
 /* For segment_config.damaged: the roots of all shards and of the office, the ends of their lists

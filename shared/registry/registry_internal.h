@@ -27,11 +27,13 @@
 #include "shared/registry/registry.h"
 #include "shared/shm/undo.h"
 
-#define OP_PAGES 64U         /* backed before an operation that may allocate */
-#define OP_NOTES 3U          /* events of one transaction */
-#define OP_WORK 4096U        /* words logged, after which a hold of many transactions ends: some 100 removals, or 10 long texts */
-#define TEXT_MAX_BYTES 4064U /* any other text: one chunk with what stands before it, so that a view is enough */
-#define CONSUMERS_IN_USE 1U  /* of QUEUE_CONSUMERS */
+#define OP_PAGES 64U /* backed before an operation that may allocate */
+#define OP_NOTES 3U  /* events of one transaction */
+#define OP_WORK \
+	4096U /* words logged, after which a hold of many transactions ends: some 100 removals, or 10 long texts */
+#define TEXT_MAX_BYTES \
+	4064U /* any other text: one chunk with what stands before it, so that a view is enough */
+#define CONSUMERS_IN_USE 1U /* of QUEUE_CONSUMERS */
 #define DEFAULT_APP STR("DEFAULT")
 
 /* The most undo entries of one transaction. A long blob adds OP_ENTRIES_CHUNK for each 4,088 bytes
@@ -78,14 +80,16 @@ int op_commit(struct op *op) MUST_CHECK;
 void op_end(struct op *op);
 /* Commits what fn did if ret and the transaction are good, else rolls back; then op_end(). */
 int op_finish(struct op *op, int ret) MUST_CHECK;
-int op_run(struct registry *reg, uint32_t shard, struct origin origin, op_fn *fn, void *arg) MUST_CHECK;
+int op_run(struct registry *reg, uint32_t shard, struct origin origin, op_fn *fn,
+           void *arg) MUST_CHECK;
 /* Reads in one hold and returns what fn returns, or the error of the transaction. As long as fn
  * returns ERR_AGAIN it goes on in another hold. */
 int op_read(struct registry *reg, uint32_t shard, op_fn *fn, void *arg) MUST_CHECK;
 /* Backs pages before the lock is taken. A refusal only matters when none is left inside. */
 void op_room(struct segment *seg);
 /* Notes an event about an instance of the service, or about the service itself (i is NULL). */
-void op_note(struct op *op, enum event_kind kind, const struct service *s, const struct instance *i);
+void op_note(struct op *op, enum event_kind kind, const struct service *s,
+             const struct instance *i);
 
 /* Returns a stored count, but no more than the segment could hold: walks end even when the count
  * itself is damaged. */
@@ -119,20 +123,21 @@ void root_add(struct op *op, uint64_t *counter, int64_t delta);
 /* A chain whose ids rise, and how to know that an object with the right id is still in it. */
 struct seek_list {
 	struct chain chain;
-	uint32_t id;                                        /* distance of the id from the object's start */
+	uint32_t id; /* distance of the id from the object's start */
 	bool (*listed)(const void *object, uint32_t owner); /* NULL: whoever has the id is */
 	uint32_t owner;
 };
 #define SEEK_STEPS 1024U
 /* Finds the first object behind cursor->id (0: none). Returns false when it needs another hold, to
  * go on with the cursor as it is. */
-bool seek_after(struct op *op, const struct seek_list *list, struct registry_cursor *cursor, uint32_t *off_r);
+bool seek_after(struct op *op, const struct seek_list *list, struct registry_cursor *cursor,
+                uint32_t *off_r);
 
 /* Sets a blob field: unset text is 0, an equal text stays. Returns bytes won or lost. */
 int64_t field_set(struct op *op, uint32_t *field, struct str text);
 int64_t blob_bytes(const struct tx *tx, uint32_t off);
 
-/* ---- key.c ----------------------------------------------------------------- */
+/* ---- key.c ----------------------------------------------------------------------------------- */
 
 struct place {
 	uint32_t shard, hash;
@@ -142,8 +147,10 @@ struct place key_place(const struct registry *reg, const struct service_key *key
 uint64_t key_name_hash(const struct service_key *key);
 /* The hash is made from that of the service's name, not from the service's id, so that both can be
  * looked up at once. */
-uint32_t key_instance_hash(const struct registry *reg, uint32_t service_hash, const struct instance_key *key);
-uint32_t key_subscriber_hash(const struct registry *reg, uint64_t audience_id, const struct subscriber_spec *sub);
+uint32_t key_instance_hash(const struct registry *reg, uint32_t service_hash,
+                           const struct instance_key *key);
+uint32_t key_subscriber_hash(const struct registry *reg, uint64_t audience_id,
+                             const struct subscriber_spec *sub);
 bool key_service_name_valid(struct str name);
 bool key_cluster_name_valid(struct str name);
 static inline int32_t key_datum_port(int32_t port)
@@ -160,18 +167,23 @@ int key_check_metadata(struct registry *reg, const struct instance_metadata *met
 /* Writes "ns", a zero byte and "name" to out and returns the length; that of both was checked
  * before. */
 uint32_t key_join(const struct service_key *key, char out[2 * NAME_MAX_BYTES + 1]);
-bool key_is(const struct tx *tx, uint32_t name, uint32_t ns_len, uint32_t name_len, const struct service_key *key);
-void key_copy(const struct tx *tx, uint32_t name, uint32_t ns_len, uint32_t name_len, struct name_copy *copy_r);
+bool key_is(const struct tx *tx, uint32_t name, uint32_t ns_len, uint32_t name_len,
+            const struct service_key *key);
+void key_copy(const struct tx *tx, uint32_t name, uint32_t ns_len, uint32_t name_len,
+              struct name_copy *copy_r);
 
 /* Gives the key behind a name blob, as views that are good under the lock only. Returns false when
  * the blob is none. */
-bool key_of(const struct tx *tx, uint32_t name, uint32_t ns_len, uint32_t name_len, struct service_key *key_r);
+bool key_of(const struct tx *tx, uint32_t name, uint32_t ns_len, uint32_t name_len,
+            struct service_key *key_r);
 
-/* ---- service.c ------------------------------------------------------------- */
+/* ---- service.c ------------------------------------------------------------------------------- */
 
 struct service *service_at(struct op *op, uint32_t off);
-uint32_t service_find(struct op *op, const struct service_key *key, uint32_t hash, struct service **s_r);
-uint32_t service_create(struct op *op, const struct service_key *key, struct place place, struct service **s_r);
+uint32_t service_find(struct op *op, const struct service_key *key, uint32_t hash,
+                      struct service **s_r);
+uint32_t service_create(struct op *op, const struct service_key *key, struct place place,
+                        struct service **s_r);
 /* Returns the service behind a hint, or NULL when it is gone. */
 struct service *service_hinted(struct op *op, struct keeper_entry entry);
 /* May the origin not change it, because somebody else owns an instance of it? Of n owned instances
@@ -191,11 +203,13 @@ void service_free(struct op *op, uint32_t off, struct service *s);
 /* Calls seek_after() for the shard's list of services. */
 bool service_seek(struct op *op, struct registry_cursor *cursor, uint32_t *off_r);
 
-/* ---- cluster.c ------------------------------------------------------------- */
+/* ---- cluster.c ------------------------------------------------------------------------------- */
 
 struct cluster *cluster_at(struct op *op, uint32_t off);
-uint32_t cluster_find(struct op *op, const struct service *s, struct str name, struct cluster **c_r);
-uint32_t cluster_create(struct op *op, uint32_t soff, struct service *s, struct str name, struct cluster **c_r);
+uint32_t cluster_find(struct op *op, const struct service *s, struct str name,
+                      struct cluster **c_r);
+uint32_t cluster_create(struct op *op, uint32_t soff, struct service *s, struct str name,
+                        struct cluster **c_r);
 struct str cluster_name(const struct tx *tx, const struct cluster *c);
 /* Frees the first cluster of a draining service, which has no instance left. */
 void cluster_free_first(struct op *op, struct service *s, struct cluster *c);
@@ -211,7 +225,8 @@ void cluster_check(const struct tx *tx, const struct cluster *c, struct check_se
 #define CHECK_TEXT_MAX (sizeof(struct stored_check) + TEXT_MAX_BYTES)
 /* Returns the settings as they are stored, in bytes; unset for the defaults. */
 struct str cluster_check_text(const struct check_settings *check, char bytes[CHECK_TEXT_MAX]);
-void cluster_set_check(struct op *op, struct service *s, struct cluster *c, const struct check_settings *check);
+void cluster_set_check(struct op *op, struct service *s, struct cluster *c,
+                       const struct check_settings *check);
 
 /* Walks through the instances of a service cluster by cluster, persistent before ephemeral, and
  * never without an end. */
@@ -227,27 +242,30 @@ struct walk {
 void walk_first(struct op *op, const struct service *s, enum walk_kind kinds, struct walk *w);
 void walk_next(struct op *op, struct walk *w);
 /* Goes on at an instance of this service (cluster_index is not kept). */
-void walk_at(struct op *op, const struct service *s, enum walk_kind kinds, uint32_t off, struct walk *w);
+void walk_at(struct op *op, const struct service *s, enum walk_kind kinds, uint32_t off,
+             struct walk *w);
 
-/* ---- instance.c ------------------------------------------------------------ */
+/* ---- instance.c ------------------------------------------------------------------------------ */
 
 struct instance *instance_at(struct op *op, uint32_t off);
 struct str instance_ip(const struct tx *tx, const struct instance *i);
 /* Finds the instance with the same datum key. */
-uint32_t instance_find(struct op *op, uint32_t soff, const struct service *s, const struct instance_key *key,
-                       struct instance **i_r);
+uint32_t instance_find(struct op *op, uint32_t soff, const struct service *s,
+                       const struct instance_key *key, struct instance **i_r);
 /* Finds the instance with the same datum key and the very port: negative ports share a datum
  * key. */
-uint32_t instance_find_exact(struct op *op, uint32_t soff, const struct service *s, const struct instance_key *key,
-                             struct instance **i_r);
+uint32_t instance_find_exact(struct op *op, uint32_t soff, const struct service *s,
+                             const struct instance_key *key, struct instance **i_r);
 /* Makes an instance. ERR_AGAIN: idents_read() (lookup.h) has to look first. */
 struct idents;
-int instance_create(struct op *op, uint32_t soff, struct service *s, const struct instance_spec *spec,
-                    struct idents *idents) MUST_CHECK;
+int instance_create(struct op *op, uint32_t soff, struct service *s,
+                    const struct instance_spec *spec, struct idents *idents) MUST_CHECK;
 /* Replaces the fields of an instance; returns true when one differs from before. */
-bool instance_replace(struct op *op, struct service *s, struct instance *i, const struct instance_spec *spec);
+bool instance_replace(struct op *op, struct service *s, struct instance *i,
+                      const struct instance_spec *spec);
 void instance_set_app(struct op *op, struct service *s, struct instance *i, struct str app);
-void instance_set_metadata(struct op *op, struct service *s, struct instance *i, const struct instance_metadata *m);
+void instance_set_metadata(struct op *op, struct service *s, struct instance *i,
+                           const struct instance_metadata *m);
 void instance_stamp(struct op *op, struct instance *i, uint64_t revision);
 void instance_touch(struct op *op, struct instance *i);
 /* Stores that a beat of the origin's sender came. */
@@ -262,26 +280,29 @@ int64_t instance_bytes(const struct tx *tx, const struct instance *i);
 
 /* Every instance disappears through this, whatever the cause (op->origin). It marks the service
  * changed unless that is being drained. */
-void registry_remove(struct op *op, uint32_t soff, struct service *s, uint32_t ioff, struct instance *i);
+void registry_remove(struct op *op, uint32_t soff, struct service *s, uint32_t ioff,
+                     struct instance *i);
 /* Every change of health goes through this. It does nothing when the health is the same already. */
-void registry_flip(struct op *op, uint32_t soff, struct service *s, struct instance *i, bool healthy);
+void registry_flip(struct op *op, uint32_t soff, struct service *s, struct instance *i,
+                   bool healthy);
 
-/* ---- subscriber.c ---------------------------------------------------------- */
+/* ---- subscriber.c ---------------------------------------------------------------------------- */
 
 struct audience *audience_at(struct op *op, uint32_t off);
 struct subscriber *subscriber_at(struct op *op, uint32_t off);
-uint32_t audience_find(struct op *op, const struct service_key *key, uint32_t hash, struct audience **a_r);
+uint32_t audience_find(struct op *op, const struct service_key *key, uint32_t hash,
+                       struct audience **a_r);
 /* Is there an audience of this name? For the count of waiting ones. */
 bool audience_exists(struct op *op, const struct service_key *key, uint32_t hash);
 /* Calls seek_after() for the shard's list of audiences. */
 bool audience_seek(struct op *op, struct registry_cursor *cursor, uint32_t *off_r);
-uint32_t subscriber_find(struct op *op, uint32_t aoff, const struct audience *a, const struct subscriber_spec *spec,
-                         struct subscriber **sub_r);
+uint32_t subscriber_find(struct op *op, uint32_t aoff, const struct audience *a,
+                         const struct subscriber_spec *spec, struct subscriber **sub_r);
 /* Return the bytes of segment that an object takes with its texts. */
 uint64_t audience_bytes(const struct tx *tx, const struct audience *a);
 uint64_t subscriber_bytes(const struct tx *tx, const struct subscriber *sub);
 
-/* ---- subscriber_source.c --------------------------------------------------- */
+/* ---- subscriber_source.c --------------------------------------------------------------------- */
 
 struct source_use {
 	uint64_t subscribers, bytes;
@@ -292,9 +313,10 @@ struct source_use {
 void source_count(struct op *op, const uint8_t source[16], int change, uint64_t bytes);
 /* Returns the subscribers of a source on the node, as far as sources can be told apart. */
 struct source_use source_subscribers(const struct registry *reg, const uint8_t source[16]);
-void source_columns(const struct registry *reg, const uint8_t source[16], uint32_t columns_r[SOURCE_ROWS]);
+void source_columns(const struct registry *reg, const uint8_t source[16],
+                    uint32_t columns_r[SOURCE_ROWS]);
 
-/* ---- read.c, view.c -------------------------------------------------------- */
+/* ---- read.c, view.c -------------------------------------------------------------------------- */
 
 void service_stamp_of(const struct op *op, const struct service *s, struct service_stamp *stamp_r);
 /* Returns false when no checksum is known for this content. */

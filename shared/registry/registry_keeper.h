@@ -11,8 +11,8 @@
 #include "shared/registry/registry.h"
 
 /* Services of a shard with id > after, rising, at most max. Returns the count or an error. */
-int registry_services_after(struct registry *reg, uint32_t shard, uint64_t after, struct keeper_entry *out,
-                            uint32_t max) MUST_CHECK;
+int registry_services_after(struct registry *reg, uint32_t shard, uint64_t after,
+                            struct keeper_entry *out, uint32_t max) MUST_CHECK;
 
 /* A beating instance, as a visit found it. */
 enum expire_state {
@@ -30,8 +30,9 @@ struct expire_sign {
 struct expire_visit {
 	/* in */
 	struct keeper_entry service;
-	uint64_t now_ms;    /* health clock */
-	uint32_t budget;    /* instances to look at in this hold, at most: many removals of long texts end it before */
+	uint64_t now_ms; /* health clock */
+	uint32_t
+	        budget; /* instances to look at in this hold, at most: many removals of long texts end it before */
 	bool hold_removals; /* the brake: flip, but remove nothing */
 	uint64_t soon_ms;   /* for `lost` */
 	/* Room for `budget` of them, or NULL: what the instances that have beaten say about their
@@ -49,7 +50,8 @@ struct expire_visit {
 	uint64_t due_ms; /* lower bound found so far (starts at UINT64_MAX; keep between holds) */
 	uint32_t flipped, removed;
 	uint32_t sign_count;
-	uint32_t held; /* would have been removed; like `beating` and `lost` of the whole visit, not of this hold */
+	uint32_t
+	        held; /* would have been removed; like `beating` and `lost` of the whole visit, not of this hold */
 	/* Of the instances that have beaten since they were registered (all others are no evidence
 	 * of anything), those left in place: all, and those without a beat within their timeout
 	 * that are to be removed within soon_ms. */
@@ -68,7 +70,8 @@ uint64_t registry_last_id(struct registry *reg, uint32_t shard);
  * many services are left. */
 int registry_drain(struct registry *reg, uint32_t shard, uint32_t budget) MUST_CHECK;
 /* Removes the service `id` if it still has no instance; 0, ERR_AGAIN (has some), ERR_NOT_FOUND. */
-int registry_remove_empty(struct registry *reg, struct origin origin, uint32_t shard, struct keeper_entry service) MUST_CHECK;
+int registry_remove_empty(struct registry *reg, struct origin origin, uint32_t shard,
+                          struct keeper_entry service) MUST_CHECK;
 /* More than half of the room for instances and texts of the shard is unused. Without a lock: a
  * hint. */
 bool registry_wasteful(struct registry *reg, uint32_t shard);
@@ -76,7 +79,8 @@ bool registry_wasteful(struct registry *reg, uint32_t shard);
  * ones, each in a transaction of its own, so that pages become free. Nothing a client could see
  * changes. Returns 1 while there is more to look at in this pass, 0: done. References that others
  * keep as hints beside an id are found out by the id. */
-int registry_compact(struct registry *reg, uint32_t shard, uint32_t budget, uint32_t *moved_r) MUST_CHECK;
+int registry_compact(struct registry *reg, uint32_t shard, uint32_t budget,
+                     uint32_t *moved_r) MUST_CHECK;
 /* After segment.max_age: looks at up to budget services and ephemeral instances and drops those
  * that had no beat since registry_init() of the first caller after this attach, cause stale.
  * Returns 1 while there is more to look at in this shard, 0: done. */

@@ -4,7 +4,7 @@
 #define SPARE 65536U
 #define MARK_STRIDE 64U /* at first */
 
-/* ---- lists ----------------------------------------------------------------- */
+/* ---- lists ----------------------------------------------------------------------------------- */
 
 static void scan_broken(struct scan *scan, struct op *op)
 {
@@ -47,10 +47,10 @@ static void list_next(struct scan *scan, struct op *op)
 	list_enter(scan, op);
 }
 
-/* ---- steps ----------------------------------------------------------------- */
+/* ---- steps ----------------------------------------------------------------------------------- */
 
-void scan_begin(struct scan *scan, struct op *op, const struct service_key *key, uint32_t soff, const struct service *s,
-                enum walk_kind kinds, uint32_t coff)
+void scan_begin(struct scan *scan, struct op *op, const struct service_key *key, uint32_t soff,
+                const struct service *s, enum walk_kind kinds, uint32_t coff)
 {
 	*scan = (struct scan){
 		.key = key,
@@ -59,7 +59,8 @@ void scan_begin(struct scan *scan, struct op *op, const struct service_key *key,
 		.service_id = s->id,
 		.revision = s->revision,
 		.newest = op->tx.shard->next_id,
-		.left = 2 * op_most(op, SLAB_INSTANCE, s->instances) + 2 * op_most(op, SLAB_CLUSTER, s->clusters) + SPARE,
+		.left = 2 * op_most(op, SLAB_INSTANCE, s->instances) +
+		        2 * op_most(op, SLAB_CLUSTER, s->clusters) + SPARE,
 		.kinds = kinds,
 		.cluster = coff != 0 ? coff : s->first_cluster,
 		.clusters = coff != 0 || s->clusters == 0 ? 0 : s->clusters - 1,
@@ -137,9 +138,10 @@ void scan_step_back(struct scan *scan)
 	scan->steps = 0;
 }
 
-/* ---- from hold to hold ----------------------------------------------------- */
+/* ---- from hold to hold ----------------------------------------------------------------------- */
 
-static const struct instance *scan_standing(const struct scan *scan, const struct op *op, const struct scan_mark *mark)
+static const struct instance *scan_standing(const struct scan *scan, const struct op *op,
+                                            const struct scan_mark *mark)
 {
 	const struct instance *i = slab_try(&op->tx, mark->off, SLAB_INSTANCE);
 
@@ -176,7 +178,8 @@ int scan_return(struct scan *scan, struct op *op, struct service **s_r)
 {
 	ROSTER_ASSERT(scan->key != NULL && !scan->end);
 	scan->steps = SCAN_STEPS;
-	if (service_find(op, scan->key, scan->place.hash, s_r) != scan->soff || (*s_r)->id != scan->service_id)
+	if (service_find(op, scan->key, scan->place.hash, s_r) != scan->soff ||
+	    (*s_r)->id != scan->service_id)
 		return op->tx.err != 0 ? op->tx.err : ERR_NOT_FOUND;
 	scan->moved |= (*s_r)->revision != scan->revision;
 	if (scan->cluster != 0)

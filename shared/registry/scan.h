@@ -57,8 +57,8 @@ struct scan {
 };
 
 /* Begins with all clusters (coff 0), or with that one alone. */
-void scan_begin(struct scan *scan, struct op *op, const struct service_key *key, uint32_t soff, const struct service *s,
-                enum walk_kind kinds, uint32_t coff);
+void scan_begin(struct scan *scan, struct op *op, const struct service_key *key, uint32_t soff,
+                const struct service *s, enum walk_kind kinds, uint32_t coff);
 /* Returns the next instance. NULL: it is the end (scan->end), no steps are left, or there is an
  * error in op. */
 struct instance *scan_next(struct scan *scan, struct op *op);

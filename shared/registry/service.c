@@ -23,11 +23,13 @@ struct service *service_at(struct op *op, uint32_t off)
 	return s;
 }
 
-uint32_t service_find(struct op *op, const struct service_key *key, uint32_t hash, struct service **s_r)
+uint32_t service_find(struct op *op, const struct service_key *key, uint32_t hash,
+                      struct service **s_r)
 {
 	const struct table *table = &op->root->services;
 
-	for (uint32_t off = table_find(&op->tx, table, hash); off != 0; off = table_next(&op->tx, table, off)) {
+	for (uint32_t off = table_find(&op->tx, table, hash); off != 0;
+	     off = table_next(&op->tx, table, off)) {
 		struct service *s = service_at(op, off);
 
 		if (s == NULL)
@@ -53,12 +55,14 @@ struct service *service_hinted(struct op *op, struct keeper_entry entry)
 
 static struct chain shard_list(struct op *op)
 {
-	return (struct chain){ &op->root->first_service, &op->root->last_service, SLAB_SERVICE, offsetof(struct service, next) };
+	return (struct chain){ &op->root->first_service, &op->root->last_service, SLAB_SERVICE,
+		               offsetof(struct service, next) };
 }
 
 static struct chain drain_list(struct op *op)
 {
-	return (struct chain){ &op->root->first_drain, &op->root->last_drain, SLAB_SERVICE, offsetof(struct service, next) };
+	return (struct chain){ &op->root->first_drain, &op->root->last_drain, SLAB_SERVICE,
+		               offsetof(struct service, next) };
 }
 
 static bool service_is_listed(const void *object, uint32_t owner)
@@ -71,12 +75,13 @@ static bool service_is_listed(const void *object, uint32_t owner)
 
 bool service_seek(struct op *op, struct registry_cursor *cursor, uint32_t *off_r)
 {
-	const struct seek_list list = { shard_list(op), offsetof(struct service, id), service_is_listed, 0 };
+	const struct seek_list list = { shard_list(op), offsetof(struct service, id),
+		                        service_is_listed, 0 };
 
 	return seek_after(op, &list, cursor, off_r);
 }
 
-/* ---- numbers --------------------------------------------------------------- */
+/* ---- numbers --------------------------------------------------------------------------------- */
 
 uint64_t service_mark(struct op *op, uint32_t off, struct service *s, uint32_t change)
 {
@@ -92,9 +97,11 @@ uint64_t service_mark(struct op *op, uint32_t off, struct service *s, uint32_t c
 		return revision;
 	undo_set64(&op->tx, &s->changed, revision);
 	for (uint32_t c = 0; c < CONSUMERS_IN_USE; c++) {
-		uint32_t link = (uint32_t)(offsetof(struct service, queue) + c * sizeof(struct queue_link));
+		uint32_t link =
+		        (uint32_t)(offsetof(struct service, queue) + c * sizeof(struct queue_link));
 
-		queue_mark(&op->tx, &op->root->queue[c], off, SLAB_SERVICE, link, change, clock_mono_ms());
+		queue_mark(&op->tx, &op->root->queue[c], off, SLAB_SERVICE, link, change,
+		           clock_mono_ms());
 		op->announce |= 1U << c;
 	}
 	return revision;
@@ -110,7 +117,8 @@ static void bytes_add(struct op *op, int64_t delta)
 	if (limit == 0 || delta <= 0 || op->origin.cause == CAUSE_NONE)
 		return;
 	for (uint32_t shard = 0; shard < SHARDS; shard++) {
-		const struct registry_root *root = (const struct registry_root *)op->reg->seg->shards[shard].root;
+		const struct registry_root *root =
+		        (const struct registry_root *)op->reg->seg->shards[shard].root;
 
 		sum += __atomic_load_n(&root->bytes, __ATOMIC_RELAXED);
 	}
@@ -145,7 +153,7 @@ bool service_is_foreign(const struct op *op, const struct service *s)
 	return op->origin.bound && s->owners != s->owned * op->origin.sender;
 }
 
-/* ---- life ------------------------------------------------------------------ */
+/* ---- life ------------------------------------------------------------------------------------ */
 
 static int service_limit(struct op *op)
 {
@@ -154,14 +162,16 @@ static int service_limit(struct op *op)
 	if (limit == 0)
 		return 0;
 	for (uint32_t shard = 0; shard < SHARDS; shard++) {
-		const struct registry_root *root = (const struct registry_root *)op->reg->seg->shards[shard].root;
+		const struct registry_root *root =
+		        (const struct registry_root *)op->reg->seg->shards[shard].root;
 
 		sum += __atomic_load_n(&root->service_count, __ATOMIC_RELAXED);
 	}
 	return sum >= limit ? key_refuse(op->reg, "limits.services", limit) : 0;
 }
 
-static void service_fill(struct op *op, struct service *s, const struct service_key *key, uint32_t name)
+static void service_fill(struct op *op, struct service *s, const struct service_key *key,
+                         uint32_t name)
 {
 	*s = (struct service){
 		.id = undo_next_id(&op->tx),
@@ -176,7 +186,8 @@ static void service_fill(struct op *op, struct service *s, const struct service_
 	s->revision = s->content = undo_next_revision(&op->tx);
 }
 
-uint32_t service_create(struct op *op, const struct service_key *key, struct place place, struct service **s_r)
+uint32_t service_create(struct op *op, const struct service_key *key, struct place place,
+                        struct service **s_r)
 {
 	char text[2 * NAME_MAX_BYTES + 1];
 	struct registry_root *root = op->root;
@@ -209,11 +220,13 @@ uint32_t service_create(struct op *op, const struct service_key *key, struct pla
 static void queues_leave(struct op *op, uint32_t off, struct service *s)
 {
 	for (uint32_t c = 0; c < QUEUE_CONSUMERS; c++) {
-		uint32_t link = (uint32_t)(offsetof(struct service, queue) + c * sizeof(struct queue_link));
+		uint32_t link =
+		        (uint32_t)(offsetof(struct service, queue) + c * sizeof(struct queue_link));
 		uint64_t changed_at;
 
 		if (queue_link_pending(&s->queue[c]) != 0)
-			queue_take(&op->tx, &op->root->queue[c], off, SLAB_SERVICE, link, &changed_at);
+			queue_take(&op->tx, &op->root->queue[c], off, SLAB_SERVICE, link,
+			           &changed_at);
 	}
 }
 

@@ -25,7 +25,8 @@ static struct str or_none(struct str text)
 	return text.n > 0 ? text : (struct str){ NULL, 0 };
 }
 
-static void settings_apply(struct op *op, struct service *s, const struct service_settings *settings)
+static void settings_apply(struct op *op, struct service *s,
+                           const struct service_settings *settings)
 {
 	int64_t delta = field_set(op, &s->metadata, or_none(settings->metadata));
 
@@ -73,7 +74,8 @@ static int settings_cluster_op(struct op *op, void *arg)
 {
 	const struct setting *p = arg;
 	const struct cluster_settings *settings = p->of_cluster;
-	const struct check_settings check = { settings->check_port, settings->use_instance_port, or_none(settings->checker) };
+	const struct check_settings check = { settings->check_port, settings->use_instance_port,
+		                              or_none(settings->checker) };
 	struct service *s;
 	struct cluster *c;
 	uint32_t soff = service_find(op, p->service, p->place.hash, &s);
@@ -99,7 +101,8 @@ static int settings_cluster_op(struct op *op, void *arg)
 	return 0;
 }
 
-static int settings_check(struct registry *reg, const struct service_key *service, struct str metadata, struct str text)
+static int settings_check(struct registry *reg, const struct service_key *service,
+                          struct str metadata, struct str text)
 {
 	struct instance_metadata packed = { .packed = metadata };
 	int ret = key_check_service(reg, service);
@@ -109,10 +112,13 @@ static int settings_check(struct registry *reg, const struct service_key *servic
 	return ret == 0 ? key_check_text(reg, text) : ret;
 }
 
-int registry_create_service(struct registry *reg, struct origin origin, const struct service_key *service,
+int registry_create_service(struct registry *reg, struct origin origin,
+                            const struct service_key *service,
                             const struct service_settings *settings)
 {
-	struct setting p = { .service = service, .place = key_place(reg, service), .settings = settings };
+	struct setting p = { .service = service,
+		             .place = key_place(reg, service),
+		             .settings = settings };
 	int ret = settings_check(reg, service, settings->metadata, settings->selector);
 
 	if (ret == 0 && !key_service_name_valid(service->name))
@@ -120,19 +126,26 @@ int registry_create_service(struct registry *reg, struct origin origin, const st
 	return ret < 0 ? ret : op_run(reg, p.place.shard, origin, settings_create_op, &p);
 }
 
-int registry_update_service(struct registry *reg, struct origin origin, const struct service_key *service,
+int registry_update_service(struct registry *reg, struct origin origin,
+                            const struct service_key *service,
                             const struct service_settings *settings)
 {
-	struct setting p = { .service = service, .place = key_place(reg, service), .settings = settings };
+	struct setting p = { .service = service,
+		             .place = key_place(reg, service),
+		             .settings = settings };
 	int ret = settings_check(reg, service, settings->metadata, settings->selector);
 
 	return ret < 0 ? ret : op_run(reg, p.place.shard, origin, settings_update_op, &p);
 }
 
-int registry_update_cluster(struct registry *reg, struct origin origin, const struct service_key *service, struct str cluster,
+int registry_update_cluster(struct registry *reg, struct origin origin,
+                            const struct service_key *service, struct str cluster,
                             const struct cluster_settings *settings)
 {
-	struct setting p = { .service = service, .place = key_place(reg, service), .cluster = cluster, .of_cluster = settings };
+	struct setting p = { .service = service,
+		             .place = key_place(reg, service),
+		             .cluster = cluster,
+		             .of_cluster = settings };
 	int ret = settings_check(reg, service, settings->metadata, settings->checker);
 
 	if (ret == 0)

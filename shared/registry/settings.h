@@ -18,10 +18,12 @@ struct service_settings {
 };
 
 /* Makes a service without clusters that is SERVICE_EXPLICIT. ERR_EXISTS, ERR_SERVICE_NAME. */
-int registry_create_service(struct registry *reg, struct origin origin, const struct service_key *service,
+int registry_create_service(struct registry *reg, struct origin origin,
+                            const struct service_key *service,
                             const struct service_settings *settings) MUST_CHECK;
 /* Replaces all three settings. ERR_NOT_FOUND. */
-int registry_update_service(struct registry *reg, struct origin origin, const struct service_key *service,
+int registry_update_service(struct registry *reg, struct origin origin,
+                            const struct service_key *service,
                             const struct service_settings *settings) MUST_CHECK;
 
 struct cluster_settings {
@@ -34,7 +36,8 @@ struct cluster_settings {
 
 /* Sets up a cluster and creates an unknown one (ERR_CLUSTER_NAME). ERR_NOT_FOUND: there is no
  * service. */
-int registry_update_cluster(struct registry *reg, struct origin origin, const struct service_key *service, struct str cluster,
+int registry_update_cluster(struct registry *reg, struct origin origin,
+                            const struct service_key *service, struct str cluster,
                             const struct cluster_settings *settings) MUST_CHECK;
 
 #endif

@@ -9,8 +9,8 @@
 
 #define SERVICE_FLAGS_KEPT (SERVICE_EXPLICIT | SERVICE_DURABLE | SERVICE_DISABLED)
 #define INSTANCE_FLAGS_KEPT \
-	(INSTANCE_EPHEMERAL | INSTANCE_ENABLED | INSTANCE_HEALTHY | INSTANCE_MARKED | INSTANCE_METADATA_NULL | \
-	 INSTANCE_CONFIRMED | 0xff000000U)
+	(INSTANCE_EPHEMERAL | INSTANCE_ENABLED | INSTANCE_HEALTHY | INSTANCE_MARKED | \
+	 INSTANCE_METADATA_NULL | INSTANCE_CONFIRMED | 0xff000000U)
 #define CHANGES_KNOWN (CHANGE_CONTENT | CHANGE_HEALTH | CHANGE_REMOVED | CHANGE_SETTINGS)
 #define SET_SIZE 256U
 #define SET_KEEP 65536U
@@ -34,7 +34,7 @@ void fill_free(struct fill *f)
 	f->seen = (struct hash_set){ NULL, 0, 0 };
 }
 
-/* ---- which hashes were there -------------------------------------------------------- */
+/* ---- which hashes were there ----------------------------------------------------------------- */
 
 /* Returns the slot of the hash, or the free one where it belongs. */
 static uint32_t *set_slot(const struct hash_set *set, uint32_t hash)
@@ -49,7 +49,8 @@ static uint32_t *set_slot(const struct hash_set *set, uint32_t hash)
 
 static bool set_grow(struct hash_set *set)
 {
-	struct hash_set larger = { .size = set->size == 0 ? SET_SIZE : set->size * 2, .count = set->count };
+	struct hash_set larger = { .size = set->size == 0 ? SET_SIZE : set->size * 2,
+		                   .count = set->count };
 
 	larger.slots = calloc(larger.size, sizeof(larger.slots[0]));
 	if (larger.slots == NULL)
@@ -96,7 +97,7 @@ static bool set_add(struct fill *f, uint32_t hash)
 	return false;
 }
 
-/* ---- holds ---------------------------------------------------------------------- */
+/* ---- holds ----------------------------------------------------------------------------------- */
 
 static bool fill_begin(struct fill *f, const struct service_key *key, struct place *place_r)
 {
@@ -113,7 +114,8 @@ static bool fill_begin(struct fill *f, const struct service_key *key, struct pla
 	f->s = NULL;
 	f->a = NULL;
 	f->c = NULL;
-	if ((ret = op_begin(&f->op, f->reg, place_r->shard, (struct origin){ .source = SOURCE_IMPORT })) < 0) {
+	if ((ret = op_begin(&f->op, f->reg, place_r->shard,
+	                    (struct origin){ .source = SOURCE_IMPORT })) < 0) {
 		fill_fail(f, ret, "a shard cannot be locked");
 		return false;
 	}
@@ -128,7 +130,8 @@ static bool fill_commit(struct fill *f)
 
 	ROSTER_ASSERT(f->held);
 	if (ret < 0)
-		fill_fail(f, ret, ret == ERR_FULL ? "the segment is full" : "an object cannot be stored");
+		fill_fail(f, ret,
+		          ret == ERR_FULL ? "the segment is full" : "an object cannot be stored");
 	return f->err == 0;
 }
 
@@ -175,7 +178,8 @@ void fill_reserve(struct fill *f, uint64_t instances)
 		int ret;
 
 		op_room(f->reg->seg);
-		if ((ret = op_begin(&f->op, f->reg, shard, (struct origin){ .source = SOURCE_IMPORT })) < 0) {
+		if ((ret = op_begin(&f->op, f->reg, shard,
+		                    (struct origin){ .source = SOURCE_IMPORT })) < 0) {
 			fill_fail(f, ret, "a shard cannot be locked");
 			return;
 		}
@@ -184,7 +188,7 @@ void fill_reserve(struct fill *f, uint64_t instances)
 	}
 }
 
-/* ---- values --------------------------------------------------------------------- */
+/* ---- values ---------------------------------------------------------------------------------- */
 
 /* Stores a text as a blob, committed, and adds its bytes to f->texts. An unset text is 0. */
 static uint32_t fill_put(struct fill *f, struct str text)
@@ -201,7 +205,8 @@ static uint32_t fill_put(struct fill *f, struct str text)
 }
 
 /* Stores the fields that have a place of their own into a new object. */
-static void fill_store(struct fill *f, const struct fields *fields, const union field_value *in, void *object)
+static void fill_store(struct fill *f, const struct fields *fields, const union field_value *in,
+                       void *object)
 {
 	for (unsigned key = 1; key < fields->saved; key++) {
 		const struct field_row *row = &fields->rows[key];
@@ -209,9 +214,11 @@ static void fill_store(struct fill *f, const struct fields *fields, const union 
 
 		if (row->bytes == 0)
 			continue;
-		ROSTER_ASSERT(row->type != FIELD_ADDRESS || !str_is_set(text) || text.n == row->bytes);
+		ROSTER_ASSERT(row->type != FIELD_ADDRESS || !str_is_set(text) ||
+		              text.n == row->bytes);
 		if (field_is_blob(row))
-			*field_blob(row, object) = row->type == FIELD_FILLED && text.n == 0 ? 0 : fill_put(f, text);
+			*field_blob(row, object) =
+			        row->type == FIELD_FILLED && text.n == 0 ? 0 : fill_put(f, text);
 		else if (row->type != FIELD_ADDRESS)
 			field_set_number(row, object, in[key].number);
 		else if (str_is_set(text))
@@ -251,12 +258,13 @@ static uint64_t mono_of(const struct fill *f, uint64_t age)
 	return f->mono_ms > age ? f->mono_ms - age : 0;
 }
 
-/* ---- services ------------------------------------------------------------------- */
+/* ---- services -------------------------------------------------------------------------------- */
 
 static void enqueue(struct fill *f, const union field_value *in)
 {
 	for (uint32_t c = 0; c < QUEUE_CONSUMERS; c++) {
-		uint32_t link = (uint32_t)(offsetof(struct service, queue) + c * sizeof(struct queue_link));
+		uint32_t link =
+		        (uint32_t)(offsetof(struct service, queue) + c * sizeof(struct queue_link));
 
 		queue_mark(&f->op.tx, &f->op.root->queue[c], f->soff, SLAB_SERVICE, link,
 		           (uint32_t)in[SAVED_SERVICE_PENDING_0 + 2 * c].number & CHANGES_KNOWN,
@@ -268,7 +276,8 @@ static void enqueue(struct fill *f, const union field_value *in)
 static void service_link(struct fill *f, uint32_t hash)
 {
 	struct registry_root *root = f->op.root;
-	struct chain list = { &root->first_service, &root->last_service, SLAB_SERVICE, offsetof(struct service, next) };
+	struct chain list = { &root->first_service, &root->last_service, SLAB_SERVICE,
+		              offsetof(struct service, next) };
 
 	table_insert(&f->op.tx, &root->services, f->soff, hash);
 	chain_append(&f->op, list, f->soff);
@@ -280,7 +289,8 @@ static void service_link(struct fill *f, uint32_t hash)
 static void checksum_store(struct fill *f, const union field_value *in)
 {
 	struct stored_checksum stored = { .content = in[SAVED_SERVICE_CHECKSUM_CONTENT].number };
-	const uint64_t words[2] = { in[SAVED_SERVICE_CHECKSUM_0].number, in[SAVED_SERVICE_CHECKSUM_1].number };
+	const uint64_t words[2] = { in[SAVED_SERVICE_CHECKSUM_0].number,
+		                    in[SAVED_SERVICE_CHECKSUM_1].number };
 
 	if (stored.content == 0)
 		return;
@@ -307,16 +317,21 @@ static void service_store(struct fill *f, const union field_value *in, uint32_t 
 
 void fill_service(struct fill *f, union field_value *in)
 {
-	struct service_key key = { or_empty(in[SAVED_SERVICE_NS].text), in[SAVED_SERVICE_NAME].text };
-	uint64_t changed = in[SAVED_SERVICE_CHANGED].number, content = in[SAVED_SERVICE_CONTENT].number;
+	struct service_key key = { or_empty(in[SAVED_SERVICE_NS].text),
+		                   in[SAVED_SERVICE_NAME].text };
+	uint64_t changed = in[SAVED_SERVICE_CHANGED].number,
+	         content = in[SAVED_SERVICE_CONTENT].number;
 	char text[2 * NAME_MAX_BYTES + 1];
 	struct place place;
 	struct service *found;
 	uint32_t name;
 
-	bound_common(f, in[SAVED_SERVICE_ID].number, in[SAVED_SERVICE_REVISION].number, in[SAVED_SERVICE_STAMP].number);
-	fill_bound(f, in[SAVED_SERVICE_CHECKSUM_CONTENT].number, content, "a checksum above the content");
-	fill_bound(f, changed > content ? changed : content, in[SAVED_SERVICE_REVISION].number, "a change above the revision");
+	bound_common(f, in[SAVED_SERVICE_ID].number, in[SAVED_SERVICE_REVISION].number,
+	             in[SAVED_SERVICE_STAMP].number);
+	fill_bound(f, in[SAVED_SERVICE_CHECKSUM_CONTENT].number, content,
+	           "a checksum above the content");
+	fill_bound(f, changed > content ? changed : content, in[SAVED_SERVICE_REVISION].number,
+	           "a change above the revision");
 	if (!fill_begin(f, &key, &place) || !fill_ready(f))
 		return;
 	if (service_find(&f->op, &key, place.hash, &found) != 0) {
@@ -378,7 +393,7 @@ void fill_cluster(struct fill *f, union field_value *in)
 	f->s->bytes += slab_object_bytes(SLAB_CLUSTER) + f->texts;
 }
 
-/* ---- instances ------------------------------------------------------------------ */
+/* ---- instances ------------------------------------------------------------------------------- */
 
 /* Stores the address as ip_set() of instance.c does; an empty one needs no blob. */
 static void ip_store(struct fill *f, struct str ip, struct instance *i)
@@ -424,7 +439,8 @@ static void instance_store(struct fill *f, union field_value *in, struct instanc
 static void fill_count_instance(struct fill *f, const struct instance *i)
 {
 	struct registry_root *root = f->op.root;
-	bool ephemeral = (i->flags & INSTANCE_EPHEMERAL) != 0, healthy = (i->flags & INSTANCE_HEALTHY) != 0;
+	bool ephemeral = (i->flags & INSTANCE_EPHEMERAL) != 0,
+	     healthy = (i->flags & INSTANCE_HEALTHY) != 0;
 	uint64_t due_ms = instance_due(&f->op.tx, i);
 
 	f->c->count[ephemeral]++;
@@ -441,7 +457,8 @@ static void fill_count_instance(struct fill *f, const struct instance *i)
 
 static void instance_link(struct fill *f, uint32_t off, uint32_t hash, bool ephemeral)
 {
-	struct chain list = { &f->c->first[ephemeral], &f->c->last[ephemeral], SLAB_INSTANCE, offsetof(struct instance, next) };
+	struct chain list = { &f->c->first[ephemeral], &f->c->last[ephemeral], SLAB_INSTANCE,
+		              offsetof(struct instance, next) };
 
 	table_insert(&f->op.tx, &f->op.root->instances, off, hash);
 	chain_append(&f->op, list, off);
@@ -458,7 +475,8 @@ void fill_instance(struct fill *f, union field_value *in)
 	struct instance *i;
 	uint32_t off, hash;
 
-	bound_common(f, in[SAVED_INSTANCE_ID].number, in[SAVED_INSTANCE_REVISION].number, in[SAVED_INSTANCE_STAMP].number);
+	bound_common(f, in[SAVED_INSTANCE_ID].number, in[SAVED_INSTANCE_REVISION].number,
+	             in[SAVED_INSTANCE_STAMP].number);
 	if (!fill_ready(f))
 		return;
 	ROSTER_ASSERT(f->held && f->c != NULL);
@@ -482,11 +500,13 @@ void fill_instance(struct fill *f, union field_value *in)
 	fill_commit(f);
 }
 
-/* ---- audiences ------------------------------------------------------------------ */
+/* ---- audiences ------------------------------------------------------------------------------- */
 
 static uint64_t last_audience_id(struct fill *f)
 {
-	const struct audience *last = f->op.root->last_audience == 0 ? NULL : audience_at(&f->op, f->op.root->last_audience);
+	const struct audience *last = f->op.root->last_audience == 0
+	                                      ? NULL
+	                                      : audience_at(&f->op, f->op.root->last_audience);
 
 	return last == NULL ? 0 : last->id;
 }
@@ -494,7 +514,8 @@ static uint64_t last_audience_id(struct fill *f)
 static void audience_link(struct fill *f, const struct service_key *key, uint32_t hash)
 {
 	struct registry_root *root = f->op.root;
-	struct chain list = { &root->first_audience, &root->last_audience, SLAB_AUDIENCE, offsetof(struct audience, next) };
+	struct chain list = { &root->first_audience, &root->last_audience, SLAB_AUDIENCE,
+		              offsetof(struct audience, next) };
 	struct service *s;
 
 	table_insert(&f->op.tx, &root->audiences, f->aoff, hash);
@@ -504,13 +525,15 @@ static void audience_link(struct fill *f, const struct service_key *key, uint32_
 
 void fill_audience(struct fill *f, union field_value *in)
 {
-	struct service_key key = { or_empty(in[SAVED_AUDIENCE_NS].text), in[SAVED_AUDIENCE_NAME].text };
+	struct service_key key = { or_empty(in[SAVED_AUDIENCE_NS].text),
+		                   in[SAVED_AUDIENCE_NAME].text };
 	char text[2 * NAME_MAX_BYTES + 1];
 	struct audience *found;
 	struct place place;
 	uint32_t name;
 
-	fill_bound(f, undo_id_number(in[SAVED_AUDIENCE_ID].number), f->last_id, "an id above the highest");
+	fill_bound(f, undo_id_number(in[SAVED_AUDIENCE_ID].number), f->last_id,
+	           "an id above the highest");
 	if (!fill_begin(f, &key, &place) || !fill_ready(f))
 		return;
 	if (audience_find(&f->op, &key, place.hash, &found) != 0) {
@@ -524,7 +547,9 @@ void fill_audience(struct fill *f, union field_value *in)
 		return;
 	}
 	f->a = found;
-	*f->a = (struct audience){ .name = name, .ns_len = (uint16_t)key.ns.n, .name_len = (uint16_t)key.name.n };
+	*f->a = (struct audience){ .name = name,
+		                   .ns_len = (uint16_t)key.ns.n,
+		                   .name_len = (uint16_t)key.name.n };
 	fill_store(f, &audience_fields, in, f->a);
 	f->a->id = id_for(f, f->a->id, last_audience_id(f));
 	audience_link(f, &key, place.hash);
@@ -543,14 +568,16 @@ static void subscriber_store(struct fill *f, const union field_value *in, struct
 {
 	uint64_t age = in[SAVED_SUBSCRIBER_SENT_AGE].number;
 
-	*sub = (struct subscriber){ .sent_at_ms = age == 0 ? 0 : mono_of(f, age - 1), .audience = f->aoff };
+	*sub = (struct subscriber){ .sent_at_ms = age == 0 ? 0 : mono_of(f, age - 1),
+		                    .audience = f->aoff };
 	fill_store(f, &subscriber_fields, in, sub);
 	sub->id = id_for(f, sub->id, last_subscriber_id(f));
 }
 
 static void subscriber_link(struct fill *f, uint32_t off, uint32_t hash)
 {
-	struct chain list = { &f->a->first, &f->a->last, SLAB_SUBSCRIBER, offsetof(struct subscriber, next) };
+	struct chain list = { &f->a->first, &f->a->last, SLAB_SUBSCRIBER,
+		              offsetof(struct subscriber, next) };
 
 	table_insert(&f->op.tx, &f->op.root->subscribers, off, hash);
 	chain_append(&f->op, list, off);
@@ -570,7 +597,8 @@ void fill_subscriber(struct fill *f, union field_value *in)
 	struct subscriber *sub;
 	uint32_t off;
 
-	fill_bound(f, undo_id_number(in[SAVED_SUBSCRIBER_ID].number), f->last_id, "an id above the highest");
+	fill_bound(f, undo_id_number(in[SAVED_SUBSCRIBER_ID].number), f->last_id,
+	           "an id above the highest");
 	fill_bound(f, sent > acked ? sent : acked, f->revision, "a revision above the highest");
 	if (!fill_ready(f))
 		return;
@@ -591,7 +619,8 @@ void fill_subscriber(struct fill *f, union field_value *in)
 	if (f->err != 0)
 		return;
 	f->op.root->subscriber_bytes += subscriber_bytes(&f->op.tx, sub);
-	source_count(&f->op, sub->source, 1, subscriber_bytes(&f->op.tx, sub) + audience_bytes(&f->op.tx, f->a));
+	source_count(&f->op, sub->source, 1,
+	             subscriber_bytes(&f->op.tx, sub) + audience_bytes(&f->op.tx, f->a));
 	subscriber_link(f, off, key_subscriber_hash(f->reg, f->a->id, &spec));
 	fill_commit(f);
 }

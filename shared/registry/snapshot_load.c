@@ -32,9 +32,10 @@ static void fail_ours(struct load *load)
 		snapshot_fail(&load->r, load->f.err, load->f.why);
 }
 
-/* ---- fields of a map by their rows ------------------------------------------------------ */
+/* ---- fields of a map by their rows ----------------------------------------------------------- */
 
-static void read_field(struct snapshot_reader *r, const struct field_row *row, union field_value *value_r)
+static void read_field(struct snapshot_reader *r, const struct field_row *row,
+                       union field_value *value_r)
 {
 	switch (row->type) {
 	case FIELD_U8:
@@ -64,8 +65,8 @@ static void read_field(struct snapshot_reader *r, const struct field_row *row, u
 
 /* Reads fields up to the list of members into values[key]. Returns how many members there are; 0
  * also when there is no list. */
-static uint64_t read_fields(struct snapshot_reader *r, struct snapshot_map *map, const struct fields *fields,
-                            union field_value values[FIELD_KEYS])
+static uint64_t read_fields(struct snapshot_reader *r, struct snapshot_map *map,
+                            const struct fields *fields, union field_value values[FIELD_KEYS])
 {
 	unsigned key;
 
@@ -98,18 +99,36 @@ static void read_rest(struct snapshot_reader *r, struct snapshot_map *map)
 /* Records that are no stored objects: their fields have no place. */
 
 static const struct field_row namespace_rows[] = {
-	[NAMESPACE_ID] = { .name = "id", .type = FIELD_TEXT, .since = 2, .most = NAMESPACES_ID_MAX },
-	[NAMESPACE_NAME] = { .name = "name", .type = FIELD_TEXT, .since = 2, .most = NAMESPACES_TEXT_MAX },
-	[NAMESPACE_ABOUT] = { .name = "description", .type = FIELD_TEXT, .since = 2, .most = NAMESPACES_TEXT_MAX },
+	[NAMESPACE_ID] = { .name = "id",
+	                   .type = FIELD_TEXT,
+	                   .since = 2,
+	                   .most = NAMESPACES_ID_MAX },
+	[NAMESPACE_NAME] = { .name = "name",
+	                     .type = FIELD_TEXT,
+	                     .since = 2,
+	                     .most = NAMESPACES_TEXT_MAX },
+	[NAMESPACE_ABOUT] = { .name = "description",
+	                      .type = FIELD_TEXT,
+	                      .since = 2,
+	                      .most = NAMESPACES_TEXT_MAX },
 };
 
 static const struct field_row header_rows[] = {
-	[HEADER_HEALTH] = { .name = "health clock", .type = FIELD_U64, .since = 2, .most = HEALTH_MAX },
+	[HEADER_HEALTH] = { .name = "health clock",
+	                    .type = FIELD_U64,
+	                    .since = 2,
+	                    .most = HEALTH_MAX },
 	[HEADER_STAMP] = { .name = "stamp", .type = FIELD_U64, .since = 2, .most = STAMP_MAX },
 	[HEADER_SERVED_AT] = { .name = "served at", .type = FIELD_U64, .since = 2 },
 	[HEADER_NODE] = { .name = "node", .type = FIELD_U64, .since = 2, .most = 255 },
-	[HEADER_LAST_ID] = { .name = "last id", .type = FIELD_U64, .since = 2, .most = COUNTER_MAX },
-	[HEADER_REVISION] = { .name = "revision", .type = FIELD_U64, .since = 2, .most = COUNTER_MAX },
+	[HEADER_LAST_ID] = { .name = "last id",
+	                     .type = FIELD_U64,
+	                     .since = 2,
+	                     .most = COUNTER_MAX },
+	[HEADER_REVISION] = { .name = "revision",
+	                      .type = FIELD_U64,
+	                      .since = 2,
+	                      .most = COUNTER_MAX },
 	[HEADER_INSTANCES] = { .name = "instances", .type = FIELD_U64, .since = 3 },
 };
 
@@ -119,17 +138,19 @@ static const struct field_row end_rows[] = {
 	[END_SUBSCRIBERS] = { .name = "subscribers", .type = FIELD_U64, .since = 2 },
 };
 
-static const struct fields namespace_fields = { namespace_rows, COUNT(namespace_rows), COUNT(namespace_rows) };
+static const struct fields namespace_fields = { namespace_rows, COUNT(namespace_rows),
+	                                        COUNT(namespace_rows) };
 static const struct fields header_fields = { header_rows, COUNT(header_rows), COUNT(header_rows) };
 static const struct fields end_fields = { end_rows, COUNT(end_rows), COUNT(end_rows) };
 
-/* ---- header and office ------------------------------------------------------------------ */
+/* ---- header and office ----------------------------------------------------------------------- */
 
 /* Turns a moment of the wall clock into one of CLOCK_BOOTTIME; 0 stands for any before this
  * boot. */
 static uint64_t boot_of(uint64_t wall_ms)
 {
-	uint64_t now_ms = clock_wall_ms(), age_ms = now_ms > wall_ms ? now_ms - wall_ms : 0, boot_ms = clock_boot_ms();
+	uint64_t now_ms = clock_wall_ms(), age_ms = now_ms > wall_ms ? now_ms - wall_ms : 0,
+	         boot_ms = clock_boot_ms();
 
 	return boot_ms > age_ms ? boot_ms - age_ms : 0;
 }
@@ -220,7 +241,8 @@ static void load_namespace(struct load *load)
 	int ret;
 
 	read_fields(&load->r, &map, &namespace_fields, in);
-	row = (struct namespace_row){ in[NAMESPACE_ID].text, in[NAMESPACE_NAME].text, in[NAMESPACE_ABOUT].text };
+	row = (struct namespace_row){ in[NAMESPACE_ID].text, in[NAMESPACE_NAME].text,
+		                      in[NAMESPACE_ABOUT].text };
 	if (!str_is_set(row.id) || !str_is_set(row.name))
 		snapshot_fail(&load->r, ERR_SYNTAX, "a namespace without id or name");
 	if (load->r.err != 0)
@@ -232,7 +254,7 @@ static void load_namespace(struct load *load)
 		snapshot_fail(&load->r, ret, "a namespace cannot be stored");
 }
 
-/* ---- services and audiences ----------------------------------------------------------- */
+/* ---- services and audiences ------------------------------------------------------------------ */
 
 static void load_instance(struct load *load)
 {
@@ -315,13 +337,15 @@ static void load_end(struct load *load)
 	union field_value in[FIELD_KEYS];
 	struct snapshot_map map;
 
-	if (read_fields(&load->r, &map, &end_fields, in) > 0 || in[END_SERVICES].number != report->services ||
-	    in[END_INSTANCES].number != report->instances || in[END_SUBSCRIBERS].number != report->subscribers)
+	if (read_fields(&load->r, &map, &end_fields, in) > 0 ||
+	    in[END_SERVICES].number != report->services ||
+	    in[END_INSTANCES].number != report->instances ||
+	    in[END_SUBSCRIBERS].number != report->subscribers)
 		snapshot_fail(&load->r, ERR_SYNTAX, "counts that are not those of what was read");
 	load->ended = true;
 }
 
-/* ---- records -------------------------------------------------------------------------- */
+/* ---- records --------------------------------------------------------------------------------- */
 
 static const struct {
 	unsigned kind;

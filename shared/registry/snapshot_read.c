@@ -14,11 +14,13 @@
 #define WINDOW_BYTES (4U * SNAPSHOT_ITEM_MAX)
 #define CHECKSUM_BYTES 9U /* a uint 64 with its tag */
 
-/* ---- the window ----------------------------------------------------------------- */
+/* ---- the window ------------------------------------------------------------------------------ */
 
 int snapshot_reader_open(struct snapshot_reader *r, int fd)
 {
-	*r = (struct snapshot_reader){ .fd = fd, .window = malloc(WINDOW_BYTES), .hash = XXH3_createState() };
+	*r = (struct snapshot_reader){ .fd = fd,
+		                       .window = malloc(WINDOW_BYTES),
+		                       .hash = XXH3_createState() };
 	if (r->window == NULL || r->hash == NULL) {
 		snapshot_reader_close(r);
 		return ERR_NOMEM;
@@ -91,7 +93,7 @@ void snapshot_read_fill(struct snapshot_reader *r)
 		read_more(r);
 }
 
-/* ---- values --------------------------------------------------------------------- */
+/* ---- values ---------------------------------------------------------------------------------- */
 
 /* Takes n bytes out of the window, or fails. */
 static const uint8_t *read_take(struct snapshot_reader *r, size_t n)
@@ -199,7 +201,8 @@ struct str snapshot_bytes(struct snapshot_reader *r, size_t n)
 
 /* Reads the number of members behind the tag of an array (its first short tag is 0x90, its long one
  * 0xdc) or a map (0x80, 0xde). Returns false for another tag. */
-static bool read_members(struct snapshot_reader *r, uint8_t t, uint8_t small, uint8_t large, uint64_t *n_r)
+static bool read_members(struct snapshot_reader *r, uint8_t t, uint8_t small, uint8_t large,
+                         uint64_t *n_r)
 {
 	if ((t & 0xf0) == small)
 		*n_r = t & 0x0f;
@@ -242,14 +245,15 @@ bool snapshot_map_next(struct snapshot_reader *r, struct snapshot_map *map, unsi
 	return r->err == 0;
 }
 
-/* ---- skipping ------------------------------------------------------------------- */
+/* ---- skipping -------------------------------------------------------------------------------- */
 
 /* The bytes behind the tags 0xc0 to 0xdf that are neither texts nor have members: nil, bool, ext,
  * float, integers, fixext. */
 static const uint8_t fixed[32] = {
-	[0xca - 0xc0] = 4, [0xcb - 0xc0] = 8, [0xcc - 0xc0] = 1, [0xcd - 0xc0] = 2, [0xce - 0xc0] = 4,
-	[0xcf - 0xc0] = 8, [0xd0 - 0xc0] = 1, [0xd1 - 0xc0] = 2, [0xd2 - 0xc0] = 4, [0xd3 - 0xc0] = 8,
-	[0xd4 - 0xc0] = 2, [0xd5 - 0xc0] = 3, [0xd6 - 0xc0] = 5, [0xd7 - 0xc0] = 9, [0xd8 - 0xc0] = 17,
+	[0xca - 0xc0] = 4, [0xcb - 0xc0] = 8, [0xcc - 0xc0] = 1,  [0xcd - 0xc0] = 2,
+	[0xce - 0xc0] = 4, [0xcf - 0xc0] = 8, [0xd0 - 0xc0] = 1,  [0xd1 - 0xc0] = 2,
+	[0xd2 - 0xc0] = 4, [0xd3 - 0xc0] = 8, [0xd4 - 0xc0] = 2,  [0xd5 - 0xc0] = 3,
+	[0xd6 - 0xc0] = 5, [0xd7 - 0xc0] = 9, [0xd8 - 0xc0] = 17,
 };
 
 /* Skips a value without its members; returns how many values those are. */
@@ -287,7 +291,7 @@ void snapshot_skip_long(struct snapshot_reader *r)
 	}
 }
 
-/* ---- beginning and end ------------------------------------------------------------- */
+/* ---- beginning and end ----------------------------------------------------------------------- */
 
 void snapshot_read_start(struct snapshot_reader *r)
 {

@@ -39,7 +39,7 @@ static void save_fail(struct save *save, int err, const char *why)
 	snprintf(save->report->why, sizeof(save->report->why), "%s", why);
 }
 
-/* ---- output --------------------------------------------------------------------- */
+/* ---- output ---------------------------------------------------------------------------------- */
 
 static void save_write(struct save *save, const char *data, size_t n)
 {
@@ -87,7 +87,7 @@ static struct pack_map record_begin(struct save *save, enum snapshot_kind kind)
 	return pack_map_begin(&save->pack);
 }
 
-/* ---- header and office -------------------------------------------------------------- */
+/* ---- header and office ----------------------------------------------------------------------- */
 
 /* Says by the wall clock when this segment served last: the other side may be another machine. */
 static uint64_t served_wall_ms(const struct segment *seg)
@@ -169,12 +169,12 @@ static void save_office(struct save *save)
 		save_fail(save, ret, "the namespaces cannot be read");
 }
 
-/* ---- services ------------------------------------------------------------------- */
+/* ---- services -------------------------------------------------------------------------------- */
 
 /* Packs one field. A number that is usual and a text that is unset are left out; an empty text is
  * written. */
-static void pack_field(const struct field_source *source, struct pack_map *map, const struct fields *fields, unsigned key,
-                       const void *object)
+static void pack_field(const struct field_source *source, struct pack_map *map,
+                       const struct fields *fields, unsigned key, const void *object)
 {
 	const struct field_row *row = &fields->rows[key];
 	union field_value value;
@@ -194,8 +194,8 @@ static void pack_field(const struct field_source *source, struct pack_map *map, 
 		pack_uint64(pack_key(map, key), value.number);
 }
 
-static void pack_fields(const struct save *save, struct pack_map *map, const struct tx *tx, const struct fields *fields,
-                        const void *object)
+static void pack_fields(const struct save *save, struct pack_map *map, const struct tx *tx,
+                        const struct fields *fields, const void *object)
 {
 	const struct field_source source = { tx, save->mono_ms };
 
@@ -232,7 +232,8 @@ static void pack_cluster(struct save *save, struct op *op, const struct cluster 
 	pack_map_end(&map);
 }
 
-static void pack_clusters(struct save *save, struct op *op, struct pack_map *map, const struct service *s)
+static void pack_clusters(struct save *save, struct op *op, struct pack_map *map,
+                          const struct service *s)
 {
 	uint32_t off = s->first_cluster;
 
@@ -266,7 +267,7 @@ static void pack_service(struct save *save, struct op *op, const struct service 
 	pack_map_end(&map);
 }
 
-/* ---- audiences ------------------------------------------------------------------ */
+/* ---- audiences ------------------------------------------------------------------------------- */
 
 static void pack_audience(struct save *save, struct op *op, const struct audience *a)
 {
@@ -290,18 +291,20 @@ static void pack_audience(struct save *save, struct op *op, const struct audienc
 	pack_map_end(&map);
 }
 
-/* ---- the walk ------------------------------------------------------------------- */
+/* ---- the walk -------------------------------------------------------------------------------- */
 
 /* One kind of object in one shard: services or audiences, both in lists of rising ids. */
 struct walker {
 	bool (*seek)(struct op *op, struct registry_cursor *cursor, uint32_t *off_r);
 	/* Packs the object and returns its id. The next one and the number of members packed go
 	 * through the pointers. */
-	uint64_t (*pack)(struct save *save, struct op *op, uint32_t off, uint32_t *next_r, uint64_t *members_r);
+	uint64_t (*pack)(struct save *save, struct op *op, uint32_t off, uint32_t *next_r,
+	                 uint64_t *members_r);
 	uint64_t *(*members)(struct snapshot_report *report);
 };
 
-static uint64_t walk_service(struct save *save, struct op *op, uint32_t off, uint32_t *next_r, uint64_t *members_r)
+static uint64_t walk_service(struct save *save, struct op *op, uint32_t off, uint32_t *next_r,
+                             uint64_t *members_r)
 {
 	const struct service *s = service_at(op, off);
 
@@ -313,7 +316,8 @@ static uint64_t walk_service(struct save *save, struct op *op, uint32_t off, uin
 	return s->id;
 }
 
-static uint64_t walk_audience(struct save *save, struct op *op, uint32_t off, uint32_t *next_r, uint64_t *members_r)
+static uint64_t walk_audience(struct save *save, struct op *op, uint32_t off, uint32_t *next_r,
+                              uint64_t *members_r)
 {
 	const struct audience *a = audience_at(op, off);
 
@@ -340,7 +344,8 @@ static const struct walker audiences = { audience_seek, walk_audience, subscribe
 
 /* Packs in one hold. Returns 0 at the end of the shard, else how much room the next object needs
  * (1: as much as there is). */
-static size_t walk_hold(struct save *save, const struct walker *w, struct op *op, struct registry_cursor *cursor)
+static size_t walk_hold(struct save *save, const struct walker *w, struct op *op,
+                        struct registry_cursor *cursor)
 {
 	uint32_t off;
 
@@ -361,7 +366,9 @@ static size_t walk_hold(struct save *save, const struct walker *w, struct op *op
 			save->pack.len = before;
 			return needed;
 		}
-		*cursor = (struct registry_cursor){ .shard = op->tx.shard->index, .off = off, .id = id };
+		*cursor = (struct registry_cursor){ .shard = op->tx.shard->index,
+			                            .off = off,
+			                            .id = id };
 		*w->members(save->report) += members;
 		save->report->services += w == &services;
 		off = next;

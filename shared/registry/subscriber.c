@@ -31,11 +31,13 @@ struct subscriber *subscriber_at(struct op *op, uint32_t off)
 	return sub;
 }
 
-uint32_t audience_find(struct op *op, const struct service_key *key, uint32_t hash, struct audience **a_r)
+uint32_t audience_find(struct op *op, const struct service_key *key, uint32_t hash,
+                       struct audience **a_r)
 {
 	const struct table *table = &op->root->audiences;
 
-	for (uint32_t off = table_find(&op->tx, table, hash); off != 0; off = table_next(&op->tx, table, off)) {
+	for (uint32_t off = table_find(&op->tx, table, hash); off != 0;
+	     off = table_next(&op->tx, table, off)) {
 		struct audience *a = audience_at(op, off);
 
 		if (a == NULL)
@@ -61,20 +63,23 @@ static bool text_is(const struct tx *tx, uint32_t blob, struct str text)
 	return blob == 0 ? text.n == 0 : blob_equal(tx, blob, text);
 }
 
-static bool subscriber_is(struct op *op, const struct subscriber *sub, uint32_t aoff, const struct subscriber_spec *spec)
+static bool subscriber_is(struct op *op, const struct subscriber *sub, uint32_t aoff,
+                          const struct subscriber_spec *spec)
 {
 	return sub->audience == aoff && sub->port == spec->port &&
 	       memcmp(sub->address, spec->address, sizeof(sub->address)) == 0 &&
-	       text_is(&op->tx, sub->clusters, spec->clusters) && text_is(&op->tx, sub->agent, spec->agent);
+	       text_is(&op->tx, sub->clusters, spec->clusters) &&
+	       text_is(&op->tx, sub->agent, spec->agent);
 }
 
-uint32_t subscriber_find(struct op *op, uint32_t aoff, const struct audience *a, const struct subscriber_spec *spec,
-                         struct subscriber **sub_r)
+uint32_t subscriber_find(struct op *op, uint32_t aoff, const struct audience *a,
+                         const struct subscriber_spec *spec, struct subscriber **sub_r)
 {
 	const struct table *table = &op->root->subscribers;
 	uint32_t hash = key_subscriber_hash(op->reg, a->id, spec);
 
-	for (uint32_t off = table_find(&op->tx, table, hash); off != 0; off = table_next(&op->tx, table, off)) {
+	for (uint32_t off = table_find(&op->tx, table, hash); off != 0;
+	     off = table_next(&op->tx, table, off)) {
 		struct subscriber *sub = subscriber_at(op, off);
 
 		if (sub == NULL)
@@ -95,7 +100,8 @@ uint64_t audience_bytes(const struct tx *tx, const struct audience *a)
 
 uint64_t subscriber_bytes(const struct tx *tx, const struct subscriber *sub)
 {
-	return slab_object_bytes(SLAB_SUBSCRIBER) + (uint64_t)fields_bytes(tx, &subscriber_fields, sub);
+	return slab_object_bytes(SLAB_SUBSCRIBER) +
+	       (uint64_t)fields_bytes(tx, &subscriber_fields, sub);
 }
 
 static uint64_t spec_text_bytes(struct str text)
@@ -107,16 +113,19 @@ static uint64_t spec_text_bytes(struct str text)
  * subscriber_bytes() and the audience_bytes() of its name. */
 static uint64_t bytes_wanted(const struct service_key *service, const struct subscriber_spec *spec)
 {
-	return slab_object_bytes(SLAB_SUBSCRIBER) + spec_text_bytes(spec->agent) + spec_text_bytes(spec->clusters) +
-	       spec_text_bytes(spec->app) + spec_text_bytes(spec->address_text) + slab_object_bytes(SLAB_AUDIENCE) +
+	return slab_object_bytes(SLAB_SUBSCRIBER) + spec_text_bytes(spec->agent) +
+	       spec_text_bytes(spec->clusters) + spec_text_bytes(spec->app) +
+	       spec_text_bytes(spec->address_text) + slab_object_bytes(SLAB_AUDIENCE) +
 	       blob_cost((uint32_t)(service->ns.n + 1 + service->name.n));
 }
 
 /* Counts for its source a subscriber that comes (1) or goes (-1), or does both when it gets another
  * source. */
-static void count_source(struct op *op, const struct audience *a, const struct subscriber *sub, int change)
+static void count_source(struct op *op, const struct audience *a, const struct subscriber *sub,
+                         int change)
 {
-	source_count(op, sub->source, change, subscriber_bytes(&op->tx, sub) + audience_bytes(&op->tx, a));
+	source_count(op, sub->source, change,
+	             subscriber_bytes(&op->tx, sub) + audience_bytes(&op->tx, a));
 }
 
 static struct chain audience_list(struct op *op)
@@ -127,10 +136,11 @@ static struct chain audience_list(struct op *op)
 
 static struct chain subscriber_list(struct audience *a)
 {
-	return (struct chain){ &a->first, &a->last, SLAB_SUBSCRIBER, offsetof(struct subscriber, next) };
+	return (struct chain){ &a->first, &a->last, SLAB_SUBSCRIBER,
+		               offsetof(struct subscriber, next) };
 }
 
-/* ---- subscribing ----------------------------------------------------------- */
+/* ---- subscribing ----------------------------------------------------------------------------- */
 
 struct subscription {
 	const struct service_key *service;
@@ -139,7 +149,8 @@ struct subscription {
 	struct service_stamp *stamp;
 };
 
-static uint32_t audience_create(struct op *op, const struct subscription *p, bool waiting, struct audience **a_r)
+static uint32_t audience_create(struct op *op, const struct subscription *p, bool waiting,
+                                struct audience **a_r)
 {
 	char text[2 * NAME_MAX_BYTES + 1];
 	uint32_t off = slab_alloc(&op->tx, SLAB_AUDIENCE);
@@ -169,7 +180,8 @@ static struct source_use all_subscribers(const struct op *op)
 	struct source_use sum = { 0, 0 };
 
 	for (uint32_t shard = 0; shard < SHARDS; shard++) {
-		const struct registry_root *root = (const struct registry_root *)op->reg->seg->shards[shard].root;
+		const struct registry_root *root =
+		        (const struct registry_root *)op->reg->seg->shards[shard].root;
 
 		sum.subscribers += __atomic_load_n(&root->subscriber_count, __ATOMIC_RELAXED);
 		sum.bytes += __atomic_load_n(&root->subscriber_bytes, __ATOMIC_RELAXED);
@@ -182,7 +194,8 @@ static bool exceeds(uint64_t used, uint64_t more, uint64_t limit)
 	return limit != 0 && used + more > limit;
 }
 
-static int keep_out(struct op *op, const struct subscription *p, enum subscriber_limit which, const char *key, uint64_t limit)
+static int keep_out(struct op *op, const struct subscription *p, enum subscriber_limit which,
+                    const char *key, uint64_t limit)
 {
 	/* The code says that a limit was reached; the stamp says which, so that nobody compares
 	 * keys. */
@@ -201,16 +214,20 @@ static int check_limits(struct op *op, const struct subscription *p, uint32_t co
 		return keep_out(op, p, SUBSCRIBER_LIMIT_SERVICE, "limits.subscribers_per_service",
 		                limits->subscribers_per_service);
 	if (exceeds(use.subscribers, 1, limits->subscribers))
-		return keep_out(op, p, SUBSCRIBER_LIMIT_NODE, "limits.subscribers", limits->subscribers);
+		return keep_out(op, p, SUBSCRIBER_LIMIT_NODE, "limits.subscribers",
+		                limits->subscribers);
 	if (exceeds(use.bytes, bytes, limits->subscriber_bytes))
-		return keep_out(op, p, SUBSCRIBER_LIMIT_NODE_BYTES, "limits.subscriber_bytes", limits->subscriber_bytes);
+		return keep_out(op, p, SUBSCRIBER_LIMIT_NODE_BYTES, "limits.subscriber_bytes",
+		                limits->subscriber_bytes);
 	if (limits->subscribers_per_source == 0 && limits->subscriber_bytes_per_source == 0)
 		return 0;
 	use = source_subscribers(op->reg, p->spec->source);
 	if (exceeds(use.subscribers, 1, limits->subscribers_per_source))
-		return keep_out(op, p, SUBSCRIBER_LIMIT_SOURCE, "limits.subscribers_per_source", limits->subscribers_per_source);
+		return keep_out(op, p, SUBSCRIBER_LIMIT_SOURCE, "limits.subscribers_per_source",
+		                limits->subscribers_per_source);
 	if (exceeds(use.bytes, bytes, limits->subscriber_bytes_per_source))
-		return keep_out(op, p, SUBSCRIBER_LIMIT_SOURCE_BYTES, "limits.subscriber_bytes_per_source",
+		return keep_out(op, p, SUBSCRIBER_LIMIT_SOURCE_BYTES,
+		                "limits.subscriber_bytes_per_source",
 		                limits->subscriber_bytes_per_source);
 	return 0;
 }
@@ -237,14 +254,16 @@ static void subscriber_fill(struct op *op, struct subscriber *sub, uint32_t aoff
 		.address_text = blob_or_none(op, spec->address_text),
 		.port = spec->port,
 		.agent_kind = spec->agent_kind,
-		.flags = (uint8_t)((spec->push ? SUBSCRIBER_PUSH : 0) | (spec->grouped ? SUBSCRIBER_GROUPED : 0)),
+		.flags = (uint8_t)((spec->push ? SUBSCRIBER_PUSH : 0) |
+		                   (spec->grouped ? SUBSCRIBER_GROUPED : 0)),
 		.agent_version = spec->agent_version,
 	};
 	memcpy(sub->address, spec->address, sizeof(sub->address));
 	memcpy(sub->source, spec->source, sizeof(sub->source));
 }
 
-static int subscriber_create(struct op *op, const struct subscription *p, uint32_t aoff, struct audience *a, uint64_t changed)
+static int subscriber_create(struct op *op, const struct subscription *p, uint32_t aoff,
+                             struct audience *a, uint64_t changed)
 {
 	struct subscriber *sub;
 	uint32_t off = slab_alloc(&op->tx, SLAB_SUBSCRIBER);
@@ -254,7 +273,8 @@ static int subscriber_create(struct op *op, const struct subscription *p, uint32
 	subscriber_fill(op, sub, aoff, changed, p->spec);
 	if (op->tx.err != 0)
 		return op->tx.err;
-	table_insert(&op->tx, &op->root->subscribers, off, key_subscriber_hash(op->reg, a->id, p->spec));
+	table_insert(&op->tx, &op->root->subscribers, off,
+	             key_subscriber_hash(op->reg, a->id, p->spec));
 	chain_append(op, subscriber_list(a), off);
 	undo_set32(&op->tx, &a->count, a->count + 1);
 	/* With the first subscriber of the shard the pusher has a sweep to plan. */
@@ -269,7 +289,8 @@ static int subscriber_create(struct op *op, const struct subscription *p, uint32
 /* Stores the time of a poll. Returns false when there is more to do than that. A poll from
  * elsewhere that merely claims the address of a subscriber who may be pushed to neither renews nor
  * degrades it. */
-static bool subscriber_renew(struct subscriber *sub, const struct subscriber_spec *spec, uint64_t now_ms)
+static bool subscriber_renew(struct subscriber *sub, const struct subscriber_spec *spec,
+                             uint64_t now_ms)
 {
 	bool pushed = (sub->flags & SUBSCRIBER_PUSH) != 0;
 
@@ -315,10 +336,12 @@ static int subscribe_op(struct op *op, void *arg)
 		return ret;
 	if (aoff == 0 && op->tx.err == 0)
 		aoff = audience_create(op, p, s == NULL, &a);
-	return aoff == 0 ? op->tx.err : subscriber_create(op, p, aoff, a, s == NULL ? 0 : s->changed);
+	return aoff == 0 ? op->tx.err
+	                 : subscriber_create(op, p, aoff, a, s == NULL ? 0 : s->changed);
 }
 
-static int check_subscriber_spec(struct registry *reg, const struct service_key *service, const struct subscriber_spec *spec)
+static int check_subscriber_spec(struct registry *reg, const struct service_key *service,
+                                 const struct subscriber_spec *spec)
 {
 	const struct str texts[] = { spec->agent, spec->clusters, spec->app, spec->address_text };
 	int ret = key_check_service(reg, service);
@@ -341,8 +364,8 @@ static bool renewed(struct op *op, const struct subscription *p)
 	return subscriber_renew(sub, p->spec, op->now_ms);
 }
 
-int registry_poll(struct registry *reg, const struct service_key *service, const struct subscriber_spec *sub,
-                  struct service_stamp *stamp_r)
+int registry_poll(struct registry *reg, const struct service_key *service,
+                  const struct subscriber_spec *sub, struct service_stamp *stamp_r)
 {
 	static const struct origin origin = { .cause = CAUSE_CLIENT };
 	struct subscription p = { service, sub, key_place(reg, service), stamp_r };
@@ -368,7 +391,7 @@ int registry_poll(struct registry *reg, const struct service_key *service, const
 	return ret < 0 ? ret : op_run(reg, p.place.shard, origin, subscribe_op, &p);
 }
 
-/* ---- for the pusher -------------------------------------------------------- */
+/* ---- for the pusher -------------------------------------------------------------------------- */
 
 static struct subscriber *subscriber_hinted(struct op *op, uint64_t id, uint32_t off)
 {
@@ -401,7 +424,8 @@ static void delivery_sent(struct subscriber *sub, const struct delivery *d)
 	FAULT("delivery-tries");
 }
 
-static int mark_piece(struct registry *reg, uint32_t shard, const struct delivery *d, uint32_t count, bool acked)
+static int mark_piece(struct registry *reg, uint32_t shard, const struct delivery *d,
+                      uint32_t count, bool acked)
 {
 	uint64_t now_ms = health_now(reg->seg);
 	struct op op;
@@ -422,21 +446,25 @@ static int mark_piece(struct registry *reg, uint32_t shard, const struct deliver
 	return 0;
 }
 
-static int mark_deliveries(struct registry *reg, uint32_t shard, const struct delivery *d, uint32_t count, bool acked)
+static int mark_deliveries(struct registry *reg, uint32_t shard, const struct delivery *d,
+                           uint32_t count, bool acked)
 {
 	int ret = 0;
 
 	for (uint32_t n = 0; n < count && ret == 0; n += MARKS_PIECE)
-		ret = mark_piece(reg, shard, d + n, count - n < MARKS_PIECE ? count - n : MARKS_PIECE, acked);
+		ret = mark_piece(reg, shard, d + n,
+		                 count - n < MARKS_PIECE ? count - n : MARKS_PIECE, acked);
 	return ret;
 }
 
-int registry_mark_sent(struct registry *reg, uint32_t shard, const struct delivery *d, uint32_t count)
+int registry_mark_sent(struct registry *reg, uint32_t shard, const struct delivery *d,
+                       uint32_t count)
 {
 	return mark_deliveries(reg, shard, d, count, false);
 }
 
-int registry_mark_acked(struct registry *reg, uint32_t shard, const struct delivery *d, uint32_t count)
+int registry_mark_acked(struct registry *reg, uint32_t shard, const struct delivery *d,
+                        uint32_t count)
 {
 	return mark_deliveries(reg, shard, d, count, true);
 }
@@ -480,8 +508,8 @@ static void subscriber_remove(struct op *op, uint32_t off, struct subscriber *su
 
 /* Drops silent ones in one hold and adds their number to *dropped. Returns how many were looked
  * at. */
-static int drop_piece(struct registry *reg, uint32_t shard, const struct keeper_entry *subs, uint32_t count, uint64_t since_ms,
-                      int *dropped)
+static int drop_piece(struct registry *reg, uint32_t shard, const struct keeper_entry *subs,
+                      uint32_t count, uint64_t since_ms, int *dropped)
 {
 	struct op op;
 	uint32_t n;
@@ -502,8 +530,8 @@ static int drop_piece(struct registry *reg, uint32_t shard, const struct keeper_
 	return ret < 0 ? ret : (int)n;
 }
 
-int registry_unsubscribe_silent(struct registry *reg, uint32_t shard, const struct keeper_entry *subs, uint32_t count,
-                                uint64_t since_ms)
+int registry_unsubscribe_silent(struct registry *reg, uint32_t shard,
+                                const struct keeper_entry *subs, uint32_t count, uint64_t since_ms)
 {
 	int dropped = 0, looked = 0;
 
@@ -515,7 +543,8 @@ int registry_unsubscribe_silent(struct registry *reg, uint32_t shard, const stru
 	return dropped;
 }
 
-int registry_unsubscribe(struct registry *reg, uint32_t shard, const struct keeper_entry *subs, uint32_t count)
+int registry_unsubscribe(struct registry *reg, uint32_t shard, const struct keeper_entry *subs,
+                         uint32_t count)
 {
 	int ret = registry_unsubscribe_silent(reg, shard, subs, count, UINT64_MAX);
 

@@ -6,7 +6,8 @@
 #include "shared/base/source.h"
 #include "shared/shm/shard.h"
 
-void source_columns(const struct registry *reg, const uint8_t source[16], uint32_t columns_r[SOURCE_ROWS])
+void source_columns(const struct registry *reg, const uint8_t source[16],
+                    uint32_t columns_r[SOURCE_ROWS])
 {
 	uint64_t hash = source_hash(reg->seg->header->seed, source);
 
@@ -22,7 +23,8 @@ void source_count(struct op *op, const uint8_t source[16], int change, uint64_t 
 	source_columns(op->reg, source, columns);
 	for (uint32_t row = 0; row < SOURCE_ROWS; row++) {
 		struct source_cell *cell = &op->root->sources[row][columns[row]];
-		struct source_cell new = { cell->subscribers + (uint32_t)change, cell->units + (change > 0 ? units : -units) };
+		struct source_cell new = { cell->subscribers + (uint32_t)change,
+			                   cell->units + (change > 0 ? units : -units) };
 
 		undo_set_bytes(&op->tx, cell, &new, sizeof(new));
 	}
@@ -38,13 +40,16 @@ struct source_use source_subscribers(const struct registry *reg, const uint8_t s
 		struct source_use sum = { 0, 0 };
 
 		for (uint32_t shard = 0; shard < SHARDS; shard++) {
-			const struct registry_root *root = (const struct registry_root *)reg->seg->shards[shard].root;
+			const struct registry_root *root =
+			        (const struct registry_root *)reg->seg->shards[shard].root;
 			const struct source_cell *cell = &root->sources[row][columns[row]];
 
 			sum.subscribers += __atomic_load_n(&cell->subscribers, __ATOMIC_RELAXED);
-			sum.bytes += (uint64_t)__atomic_load_n(&cell->units, __ATOMIC_RELAXED) * SEGMENT_UNIT;
+			sum.bytes += (uint64_t)__atomic_load_n(&cell->units, __ATOMIC_RELAXED) *
+			             SEGMENT_UNIT;
 		}
-		least.subscribers = sum.subscribers < least.subscribers ? sum.subscribers : least.subscribers;
+		least.subscribers =
+		        sum.subscribers < least.subscribers ? sum.subscribers : least.subscribers;
 		least.bytes = sum.bytes < least.bytes ? sum.bytes : least.bytes;
 	}
 	return least;

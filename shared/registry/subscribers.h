@@ -29,8 +29,9 @@ struct audience_cursor {
 	struct registry_cursor at;
 	bool end;
 };
-int registry_subscribers(struct registry *reg, const struct service_key *service, struct audience_cursor *cursor,
-                         struct subscriber_view *out, uint32_t max) MUST_CHECK;
+int registry_subscribers(struct registry *reg, const struct service_key *service,
+                         struct audience_cursor *cursor, struct subscriber_view *out,
+                         uint32_t max) MUST_CHECK;
 
 /* Audiences of a shard with id > after (pusher start, sweep). Returns 1 or 0 at the end. What the
  * last call wrote to *entry_r, or zeros, is where this one begins to look. */
@@ -41,6 +42,7 @@ struct audience_entry {
 	uint32_t count;
 	uint64_t service_changed; /* of the service of that name, 0: there is none */
 };
-int registry_audience_after(struct registry *reg, uint32_t shard, uint64_t after, struct audience_entry *entry_r) MUST_CHECK;
+int registry_audience_after(struct registry *reg, uint32_t shard, uint64_t after,
+                            struct audience_entry *entry_r) MUST_CHECK;
 
 #endif

@@ -61,7 +61,7 @@ void office_format(struct segment *seg)
 	table_init(&office->namespaces, SLAB_NAMESPACE);
 }
 
-/* ---- reading ----------------------------------------------------------------- */
+/* ---- reading --------------------------------------------------------------------------------- */
 
 static struct str switches_copy_text(struct op *op, uint32_t off, char room[SWITCHES_TEXT_MAX])
 {
@@ -95,7 +95,7 @@ int switches_read(struct registry *reg, struct switches_copy *copy_r)
 	return ret;
 }
 
-/* ---- writing ------------------------------------------------------------------- */
+/* ---- writing --------------------------------------------------------------------------------- */
 
 struct replacement {
 	const struct switches *words;
@@ -128,11 +128,14 @@ static int switches_write_op(struct op *op, void *arg)
 	return 0;
 }
 
-int switches_write(struct registry *reg, const struct switches *words, const struct switches_texts *texts)
+int switches_write(struct registry *reg, const struct switches *words,
+                   const struct switches_texts *texts)
 {
 	struct replacement replacement = { words, texts };
 
-	if (texts->masters.n > SWITCHES_TEXT_MAX || texts->limited.n > SWITCHES_TEXT_MAX || texts->status.n > SWITCHES_TEXT_MAX)
+	if (texts->masters.n > SWITCHES_TEXT_MAX || texts->limited.n > SWITCHES_TEXT_MAX ||
+	    texts->status.n > SWITCHES_TEXT_MAX)
 		return ERR_TOO_BIG;
-	return op_run(reg, SHARD_OFFICE, (struct origin){ .cause = CAUSE_OPERATOR }, switches_write_op, &replacement);
+	return op_run(reg, SHARD_OFFICE, (struct origin){ .cause = CAUSE_OPERATOR },
+	              switches_write_op, &replacement);
 }

@@ -34,7 +34,8 @@ struct switches {
 	uint64_t server_status_ms, service_status_ms;
 	uint64_t disable_add_ip, send_beat_only, light_beat;
 	uint64_t distro_expired_ms;
-	uint64_t push_go, push_java, push_python, push_c, push_csharp; /* major << 20 | minor << 10 | patch */
+	uint64_t push_go, push_java, push_python, push_c,
+	        push_csharp; /* major << 20 | minor << 10 | patch */
 	uint64_t authentication;
 	uint64_t ephemeral; /* defaultInstanceEphemeral */
 	uint64_t spare[16];
@@ -65,6 +66,7 @@ void switches_defaults(struct switches *switches_r);
 int switches_read(struct registry *reg, struct switches_copy *copy_r) MUST_CHECK;
 /* Replaces all switches if the generation is still words->generation, else ERR_AGAIN. ERR_TOO_BIG:
  * one of the texts is; and the errors common to the writes of registry.h. */
-int switches_write(struct registry *reg, const struct switches *words, const struct switches_texts *texts) MUST_CHECK;
+int switches_write(struct registry *reg, const struct switches *words,
+                   const struct switches_texts *texts) MUST_CHECK;
 
 #endif

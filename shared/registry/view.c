@@ -17,7 +17,7 @@
 
 static const struct origin reader = { 0 };
 
-/* ---- memory of a view ------------------------------------------------------ */
+/* ---- memory of a view ------------------------------------------------------------------------ */
 
 void service_view_init(struct service_view *view)
 {
@@ -39,7 +39,8 @@ struct need {
 
 static bool view_has_room(const struct service_view *view, const struct need *need)
 {
-	return view->text_cap >= need->text && view->cluster_cap >= need->clusters && view->instance_cap >= need->instances;
+	return view->text_cap >= need->text && view->cluster_cap >= need->clusters &&
+	       view->instance_cap >= need->instances;
 }
 
 static int grow_array(void **at, uint32_t *cap, uint64_t need, size_t size)
@@ -116,15 +117,18 @@ static int view_make_room(struct service_view *view, const struct need *need)
 	int ret = grow_text(view, need->text);
 
 	if (ret == 0)
-		ret = grow_array((void **)&view->clusters, &view->cluster_cap, need->clusters, sizeof(view->clusters[0]));
+		ret = grow_array((void **)&view->clusters, &view->cluster_cap, need->clusters,
+		                 sizeof(view->clusters[0]));
 	if (ret == 0)
-		ret = grow_array((void **)&view->instances, &view->instance_cap, need->instances, sizeof(view->instances[0]));
+		ret = grow_array((void **)&view->instances, &view->instance_cap, need->instances,
+		                 sizeof(view->instances[0]));
 	return ret;
 }
 
 static void touch_pages(char *from, size_t bytes, const char *end)
 {
-	for (; bytes > 0 && from < end; from += TOUCH_BYTES, bytes -= bytes < TOUCH_BYTES ? bytes : TOUCH_BYTES)
+	for (; bytes > 0 && from < end;
+	     from += TOUCH_BYTES, bytes -= bytes < TOUCH_BYTES ? bytes : TOUCH_BYTES)
 		*(volatile char *)from = 0;
 }
 
@@ -135,10 +139,12 @@ static void touch_room(struct service_view *view)
 	char *instances = (char *)view->instances;
 
 	if (view->text != NULL)
-		touch_pages(view->text + view->text_len, VIEW_BYTES + BLOB_MAX_BYTES, view->text + view->text_cap);
+		touch_pages(view->text + view->text_len, VIEW_BYTES + BLOB_MAX_BYTES,
+		            view->text + view->text_cap);
 	if (instances != NULL)
 		touch_pages(instances + view->instance_count * sizeof(view->instances[0]),
-		            SCAN_STEPS * sizeof(view->instances[0]), instances + view->instance_cap * sizeof(view->instances[0]));
+		            SCAN_STEPS * sizeof(view->instances[0]),
+		            instances + view->instance_cap * sizeof(view->instances[0]));
 }
 
 static void view_forget(struct service_view *view)
@@ -148,7 +154,7 @@ static void view_forget(struct service_view *view)
 	view->has_checksum = view->loose = false;
 }
 
-/* ---- one object ------------------------------------------------------------ */
+/* ---- one object ------------------------------------------------------------------------------ */
 
 /* Where something is copied to. When there is too little room, need->text says so, and nothing of
  * that object counts. */
@@ -261,7 +267,8 @@ bool service_checksum(struct op *op, const struct service *s, uint8_t md5[16])
 {
 	struct stored_checksum stored = { 0 };
 
-	if (s->checksum == 0 || blob_copy(&op->tx, s->checksum, (char *)&stored, sizeof(stored)) != sizeof(stored))
+	if (s->checksum == 0 ||
+	    blob_copy(&op->tx, s->checksum, (char *)&stored, sizeof(stored)) != sizeof(stored))
 		return false;
 	memcpy(md5, stored.md5, sizeof(stored.md5));
 	return stored.content == s->content;
@@ -295,7 +302,7 @@ static bool copy_settings(struct out *out, const struct service *s)
 	return true;
 }
 
-/* ---- a service ------------------------------------------------------------- */
+/* ---- a service ------------------------------------------------------------------------------- */
 
 enum part { PART_ALL, PART_SETTINGS, PART_PAGE };
 
@@ -344,12 +351,15 @@ static int copy_unknown(struct copy *copy)
 static int size_up(struct copy *copy)
 {
 	const struct service *s = copy->s;
-	uint64_t rows = slab_object_bytes(SLAB_SERVICE) +
-	                (uint64_t)s->clusters * (slab_object_bytes(SLAB_CLUSTER) - DEFAULT_CLUSTER.n) +
-	                (uint64_t)s->instances * (slab_object_bytes(SLAB_INSTANCE) - sizeof(((struct instance *)0)->ip));
+	uint64_t rows =
+	        slab_object_bytes(SLAB_SERVICE) +
+	        (uint64_t)s->clusters * (slab_object_bytes(SLAB_CLUSTER) - DEFAULT_CLUSTER.n) +
+	        (uint64_t)s->instances *
+	                (slab_object_bytes(SLAB_INSTANCE) - sizeof(((struct instance *)0)->ip));
 	bool all = copy->part == PART_ALL;
 
-	if (s->bytes > copy->reg->seg->bytes || s->clusters != op_most(&copy->op, SLAB_CLUSTER, s->clusters) ||
+	if (s->bytes > copy->reg->seg->bytes ||
+	    s->clusters != op_most(&copy->op, SLAB_CLUSTER, s->clusters) ||
 	    s->instances != op_most(&copy->op, SLAB_INSTANCE, s->instances))
 		return ERR_CORRUPT;
 	copy->need = (struct need){
@@ -385,7 +395,8 @@ static int begin_page(struct copy *copy, uint32_t soff)
 static int copy_begin(struct copy *copy)
 {
 	struct out out = out_of(copy);
-	uint32_t soff = service_find(&copy->op, copy->key, key_place(copy->reg, copy->key).hash, &copy->s);
+	uint32_t soff =
+	        service_find(&copy->op, copy->key, key_place(copy->reg, copy->key).hash, &copy->s);
 	int ret;
 
 	ROSTER_ASSERT(!copy->begun);
@@ -428,7 +439,8 @@ static void copy_clusters(struct copy *copy)
 	const struct cluster *c = copy->last == 0 ? NULL : cluster_at(&copy->op, copy->last);
 	uint32_t off = c == NULL ? copy->s->first_cluster : c->next;
 
-	while (copy->clusters > 0 && copy->scan.steps >= VIEW_STEP && copy->view->text_len < copy->most) {
+	while (copy->clusters > 0 && copy->scan.steps >= VIEW_STEP &&
+	       copy->view->text_len < copy->most) {
 		c = cluster_at(&copy->op, off);
 		if (c == NULL || copy->view->cluster_count >= copy->view->cluster_cap) {
 			undo_fail(&copy->op.tx, ERR_CORRUPT);
@@ -455,14 +467,17 @@ static void copy_instances(struct copy *copy)
 	struct scan *scan = &copy->scan;
 	struct instance *i;
 
-	while (copy->at < copy->to && view->text_len < copy->most && (i = scan_next(scan, &copy->op)) != NULL) {
+	while (copy->at < copy->to && view->text_len < copy->most &&
+	       (i = scan_next(scan, &copy->op)) != NULL) {
 		/* Memory was taken for as many as the service said it had: a list with more is
 		 * damaged. */
 		if (is_wanted(copy) && view->instance_count >= view->instance_cap) {
 			undo_fail(&copy->op.tx, ERR_CORRUPT);
 			return;
 		}
-		if (is_wanted(copy) && !view_copy_instance(&out, i, copy->part == PART_PAGE ? 0 : scan->cluster_index)) {
+		if (is_wanted(copy) &&
+		    !view_copy_instance(&out, i,
+		                        copy->part == PART_PAGE ? 0 : scan->cluster_index)) {
 			scan_step_back(scan);
 			return;
 		}
@@ -474,7 +489,8 @@ static void copy_instances(struct copy *copy)
 
 static bool is_over(const struct copy *copy)
 {
-	return copy->clusters == 0 && (copy->part == PART_SETTINGS || copy->at >= copy->to || copy->scan.end);
+	return copy->clusters == 0 &&
+	       (copy->part == PART_SETTINGS || copy->at >= copy->to || copy->scan.end);
 }
 
 static int copy_hold(struct copy *copy)
@@ -483,7 +499,8 @@ static int copy_hold(struct copy *copy)
 
 	if (copy->unused)
 		touch_room(copy->view);
-	if ((ret = op_begin(&copy->op, copy->reg, key_place(copy->reg, copy->key).shard, reader)) < 0)
+	if ((ret = op_begin(&copy->op, copy->reg, key_place(copy->reg, copy->key).shard, reader)) <
+	    0)
 		return ret;
 	/* A hold is bounded in bytes as well as in steps. */
 	copy->most = (uint64_t)copy->view->text_len + VIEW_BYTES;
@@ -512,7 +529,8 @@ static int copy_pass(struct copy *copy)
 	while ((ret = copy_hold(copy)) == MORE) {
 		ROSTER_ASSERT(copy->reg->seg->held == NULL);
 		copy->unused |= !view_has_room(copy->view, &copy->need);
-		if ((ret = view_make_room(copy->view, &copy->need)) < 0 || (copy->begun && (ret = fiber_pause()) < 0))
+		if ((ret = view_make_room(copy->view, &copy->need)) < 0 ||
+		    (copy->begun && (ret = fiber_pause()) < 0))
 			break;
 	}
 	return ret;
@@ -535,47 +553,56 @@ static int copy_run(struct copy *copy)
 	return ret;
 }
 
-int registry_view(struct registry *reg, const struct service_key *service, struct service_view *view)
+int registry_view(struct registry *reg, const struct service_key *service,
+                  struct service_view *view)
 {
-	struct copy copy = { .reg = reg, .key = service, .view = view, .part = PART_ALL, .to = UINT64_MAX };
+	struct copy copy = {
+		.reg = reg, .key = service, .view = view, .part = PART_ALL, .to = UINT64_MAX
+	};
 
 	return copy_run(&copy);
 }
 
-int registry_settings(struct registry *reg, const struct service_key *service, struct service_view *view)
+int registry_settings(struct registry *reg, const struct service_key *service,
+                      struct service_view *view)
 {
 	struct copy copy = { .reg = reg, .key = service, .view = view, .part = PART_SETTINGS };
 
 	return copy_run(&copy);
 }
 
-int registry_page(struct registry *reg, const struct service_key *service, struct str cluster, uint64_t from, uint64_t to,
-                  struct service_view *view)
+int registry_page(struct registry *reg, const struct service_key *service, struct str cluster,
+                  uint64_t from, uint64_t to, struct service_view *view)
 {
-	struct copy copy = {
-		.reg = reg, .key = service, .view = view, .part = PART_PAGE, .cluster = cluster, .from = from, .to = to
-	};
+	struct copy copy = { .reg = reg,
+		             .key = service,
+		             .view = view,
+		             .part = PART_PAGE,
+		             .cluster = cluster,
+		             .from = from,
+		             .to = to };
 
 	return copy_run(&copy);
 }
 
-/* ---- one instance ---------------------------------------------------------- */
+/* ---- one instance ---------------------------------------------------------------------------- */
 
-static int get_find(struct op *op, uint32_t soff, const struct service *s, const struct instance_key *key, int only_kind,
-                    struct instance **i_r)
+static int get_find(struct op *op, uint32_t soff, const struct service *s,
+                    const struct instance_key *key, int only_kind, struct instance **i_r)
 {
 	struct instance_key kind = *key;
 
 	for (int k = 0; k < 2 && op->tx.err == 0; k++) {
 		kind.ephemeral = k == 1;
-		if ((only_kind < 0 || only_kind == k) && instance_find_exact(op, soff, s, &kind, i_r) != 0)
+		if ((only_kind < 0 || only_kind == k) &&
+		    instance_find_exact(op, soff, s, &kind, i_r) != 0)
 			return 0;
 	}
 	return op->tx.err != 0 ? op->tx.err : ERR_NO_INSTANCE;
 }
 
-static int get_copy(struct op *op, const struct service *s, const struct instance *i, struct service_view *view,
-                    struct need *need)
+static int get_copy(struct op *op, const struct service *s, const struct instance *i,
+                    struct service_view *view, struct need *need)
 {
 	struct out out = { op, view, need };
 	const struct cluster *c = cluster_at(op, i->cluster);
@@ -588,8 +615,9 @@ static int get_copy(struct op *op, const struct service *s, const struct instanc
 	return op->tx.err;
 }
 
-static int get_once(struct registry *reg, const struct service_key *service, const struct instance_key *key, int only_kind,
-                    struct service_view *view, bool *cluster_known_r, struct need *need)
+static int get_once(struct registry *reg, const struct service_key *service,
+                    const struct instance_key *key, int only_kind, struct service_view *view,
+                    bool *cluster_known_r, struct need *need)
 {
 	struct place place = key_place(reg, service);
 	struct op op;
@@ -614,14 +642,16 @@ static int get_once(struct registry *reg, const struct service_key *service, con
 	return ret;
 }
 
-int registry_get(struct registry *reg, const struct service_key *service, const struct instance_key *key, int only_kind,
-                 struct service_view *view, bool *cluster_known_r)
+int registry_get(struct registry *reg, const struct service_key *service,
+                 const struct instance_key *key, int only_kind, struct service_view *view,
+                 bool *cluster_known_r)
 {
 	struct need need = { 1, 1, 1 };
 	int ret;
 
 	*cluster_known_r = false;
-	while ((ret = get_once(reg, service, key, only_kind, view, cluster_known_r, &need)) == MORE) {
+	while ((ret = get_once(reg, service, key, only_kind, view, cluster_known_r, &need)) ==
+	       MORE) {
 		if ((ret = view_make_room(view, &need)) < 0)
 			break;
 	}

@@ -7,9 +7,10 @@
 
 #include "shared/shm/shard.h"
 
-#define LOOKS_MOST 8U /* outside of the hold that writes, before a registration gives up with ERR_AGAIN */
+#define LOOKS_MOST \
+	8U /* outside of the hold that writes, before a registration gives up with ERR_AGAIN */
 
-/* ---- register, update ------------------------------------------------------ */
+/* ---- register, update ------------------------------------------------------------------------ */
 
 struct registration {
 	const struct service_key *service;
@@ -24,7 +25,8 @@ struct registration {
 	struct idents idents;
 };
 
-static int register_in_service(struct op *op, uint32_t soff, struct service *s, struct registration *r)
+static int register_in_service(struct op *op, uint32_t soff, struct service *s,
+                               struct registration *r)
 {
 	const struct instance_spec *spec = r->spec;
 	struct instance *i;
@@ -35,7 +37,8 @@ static int register_in_service(struct op *op, uint32_t soff, struct service *s, 
 		undo_set32(&op->tx, &s->flags, s->flags | SERVICE_EXPLICIT);
 	r->look = LOOK_IDENTS;
 	if (instance_find(op, soff, s, &spec->key, &i) == 0)
-		return op->tx.err != 0 ? op->tx.err : instance_create(op, soff, s, spec, &r->idents);
+		return op->tx.err != 0 ? op->tx.err
+		                       : instance_create(op, soff, s, spec, &r->idents);
 	if (instance_is_foreign(op, i))
 		return ERR_OWNER;
 	edited = instance_replace(op, s, i, spec);
@@ -72,7 +75,8 @@ static int register_op(struct op *op, void *arg)
 	return 0;
 }
 
-static int check_key(struct registry *reg, const struct service_key *service, const struct instance_key *key)
+static int check_key(struct registry *reg, const struct service_key *service,
+                     const struct instance_key *key)
 {
 	int ret = key_check_service(reg, service);
 
@@ -83,7 +87,8 @@ static int check_key(struct registry *reg, const struct service_key *service, co
 	return ret;
 }
 
-static int check_instance_spec(struct registry *reg, const struct service_key *service, const struct instance_spec *spec)
+static int check_instance_spec(struct registry *reg, const struct service_key *service,
+                               const struct instance_spec *spec)
 {
 	int ret = check_key(reg, service, &spec->key);
 
@@ -143,7 +148,7 @@ int registry_update(struct registry *reg, struct origin origin, const struct ser
 	return register_run(reg, origin, &r);
 }
 
-/* ---- deregister ------------------------------------------------------------ */
+/* ---- deregister ------------------------------------------------------------------------------ */
 
 struct removal {
 	const struct service_key *service;
@@ -186,7 +191,8 @@ static int deregister_op(struct op *op, void *arg)
 	 * stranger may not do. */
 	if (service_is_foreign(op, s))
 		return 0;
-	if (r->create_cluster && op->tx.err == 0 && cluster_find(op, s, r->key->cluster, &c) == 0 && op->tx.err == 0)
+	if (r->create_cluster && op->tx.err == 0 && cluster_find(op, s, r->key->cluster, &c) == 0 &&
+	    op->tx.err == 0)
 		cluster_create(op, soff, s, r->key->cluster, &c);
 	service_mark(op, soff, s, CHANGE_CONTENT);
 	return 0;
@@ -204,10 +210,14 @@ static int deregister_run(struct registry *reg, struct origin origin, struct rem
 	return op_run(reg, r->place.shard, origin, deregister_op, r);
 }
 
-int registry_deregister(struct registry *reg, struct origin origin, const struct service_key *service,
-                        const struct instance_key *key, uint32_t *taken_r)
+int registry_deregister(struct registry *reg, struct origin origin,
+                        const struct service_key *service, const struct instance_key *key,
+                        uint32_t *taken_r)
 {
-	struct removal r = { .service = service, .key = key, .place = key_place(reg, service), .create_cluster = true };
+	struct removal r = { .service = service,
+		             .key = key,
+		             .place = key_place(reg, service),
+		             .create_cluster = true };
 	int ret = check_key(reg, service, key);
 
 	if (ret == 0)
@@ -216,7 +226,7 @@ int registry_deregister(struct registry *reg, struct origin origin, const struct
 	return ret;
 }
 
-/* ---- edits of one instance ------------------------------------------------- */
+/* ---- edits of one instance ------------------------------------------------------------------- */
 
 struct edit {
 	const struct service_key *service;
@@ -230,8 +240,8 @@ struct edit {
 };
 
 /* Finds the instance of either kind, persistent before ephemeral. */
-static uint32_t either_kind(struct op *op, uint32_t soff, const struct service *s, const struct instance_key *key,
-                            struct instance **i_r)
+static uint32_t either_kind(struct op *op, uint32_t soff, const struct service *s,
+                            const struct instance_key *key, struct instance **i_r)
 {
 	struct instance_key kind = *key;
 	uint32_t off;
@@ -244,7 +254,8 @@ static uint32_t either_kind(struct op *op, uint32_t soff, const struct service *
 	return instance_find_exact(op, soff, s, &kind, i_r);
 }
 
-static uint32_t edit_find(struct op *op, const struct edit *e, struct service **s_r, struct instance **i_r)
+static uint32_t edit_find(struct op *op, const struct edit *e, struct service **s_r,
+                          struct instance **i_r)
 {
 	uint32_t soff = service_find(op, e->service, e->place.hash, s_r);
 
@@ -273,7 +284,9 @@ static int patch_op(struct op *op, void *arg)
 		undo_set_bytes(&op->tx, &i->weight, &weight, sizeof(weight));
 	}
 	if (p->set_enabled)
-		undo_set32(&op->tx, &i->flags, (i->flags & ~(uint32_t)INSTANCE_ENABLED) | (p->enabled ? INSTANCE_ENABLED : 0));
+		undo_set32(&op->tx, &i->flags,
+		           (i->flags & ~(uint32_t)INSTANCE_ENABLED) |
+		                   (p->enabled ? INSTANCE_ENABLED : 0));
 	if (p->set_app)
 		instance_set_app(op, s, i, p->app);
 	if (p->set_metadata)
@@ -283,10 +296,12 @@ static int patch_op(struct op *op, void *arg)
 	return 0;
 }
 
-int registry_patch(struct registry *reg, struct origin origin, const struct service_key *service, const struct instance_key *key,
-                   const struct instance_patch *patch)
+int registry_patch(struct registry *reg, struct origin origin, const struct service_key *service,
+                   const struct instance_key *key, const struct instance_patch *patch)
 {
-	struct edit e = { .service = service, .key = key, .place = key_place(reg, service), .patch = patch };
+	struct edit e = {
+		.service = service, .key = key, .place = key_place(reg, service), .patch = patch
+	};
 	int ret = check_key(reg, service, key);
 
 	if (ret == 0 && patch->set_app)
@@ -311,10 +326,13 @@ static int health_op(struct op *op, void *arg)
 	return 0;
 }
 
-int registry_set_health(struct registry *reg, struct origin origin, const struct service_key *service,
-                        const struct instance_key *key, bool healthy)
+int registry_set_health(struct registry *reg, struct origin origin,
+                        const struct service_key *service, const struct instance_key *key,
+                        bool healthy)
 {
-	struct edit e = { .service = service, .key = key, .place = key_place(reg, service), .healthy = healthy };
+	struct edit e = {
+		.service = service, .key = key, .place = key_place(reg, service), .healthy = healthy
+	};
 
 	return op_run(reg, e.place.shard, origin, health_op, &e);
 }
@@ -339,9 +357,9 @@ static int metadata_op(struct op *op, void *arg)
 	return 0;
 }
 
-int registry_set_metadata(struct registry *reg, struct origin origin, const struct service_key *service,
-                          const struct instance_key *key, uint64_t id, uint64_t revision,
-                          const struct instance_metadata *metadata)
+int registry_set_metadata(struct registry *reg, struct origin origin,
+                          const struct service_key *service, const struct instance_key *key,
+                          uint64_t id, uint64_t revision, const struct instance_metadata *metadata)
 {
 	struct edit e = {
 		.service = service,
@@ -356,7 +374,7 @@ int registry_set_metadata(struct registry *reg, struct origin origin, const stru
 	return ret < 0 ? ret : op_run(reg, e.place.shard, origin, metadata_op, &e);
 }
 
-/* ---- services -------------------------------------------------------------- */
+/* ---- services -------------------------------------------------------------------------------- */
 
 static int remove_service_op(struct op *op, void *arg)
 {
@@ -373,7 +391,8 @@ static int remove_service_op(struct op *op, void *arg)
 	return 0;
 }
 
-int registry_remove_service(struct registry *reg, struct origin origin, const struct service_key *service, uint32_t *taken_r)
+int registry_remove_service(struct registry *reg, struct origin origin,
+                            const struct service_key *service, uint32_t *taken_r)
 {
 	struct removal r = { .service = service, .place = key_place(reg, service) };
 	int ret = op_run(reg, r.place.shard, origin, remove_service_op, &r);

@@ -102,7 +102,8 @@ uint32_t blob_copy(const struct tx *tx, uint32_t off, char *out, uint32_t size)
 		/* What does not fit is still counted: the caller then asks for room and comes
 		 * again. */
 		if (done < size)
-			memcpy(out + done, bytes_of(blob), blob->len < size - done ? blob->len : size - done);
+			memcpy(out + done, bytes_of(blob),
+			       blob->len < size - done ? blob->len : size - done);
 		done += blob->len;
 		off = blob->next;
 	}

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* brake_state.h - what the node brake (keeper/brake.h) remembers beyond the death of the keeper.
  *
- * Written by the keeper only, except `release` and `departures`, which workers write. Every word is stored whole, and none
- * needs another one to be right: a death between two stores leaves a state that was true a tick ago. Times are of the
- * health clock, so what was held when everything stopped is held for as long afterwards. */
+ * Written by the keeper only, except `release` and `departures`, which workers write. Every word is
+ * stored whole, and none needs another one to be right: a death between two stores leaves a state
+ * that was true a tick ago. Times are of the health clock, so what was held when everything stopped
+ * is held for as long afterwards. */
 #ifndef SHM_BRAKE_STATE_H
 #define SHM_BRAKE_STATE_H
 
@@ -30,7 +31,8 @@ struct brake_gone {
 
 struct brake_state {
 	_Alignas(64) uint64_t state; /* enum brake_phase << 56 | health clock when it began */
-	uint64_t release;            /* the `state` that an operator asks to let go: an old request cannot meet a new holding */
+	uint64_t
+	        release; /* the `state` that an operator asks to let go: an old request cannot meet a new holding */
 	/* What the brake saw when it last judged, for people. */
 	uint64_t lost;      /* that have beaten, and are to be removed within a period */
 	uint64_t held;      /* those whose time is over, whether they have beaten or not */

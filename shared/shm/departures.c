@@ -9,9 +9,10 @@
 #include "shared/base/assert.h"
 #include "shared/base/word.h"
 
-#define MAPPED 0x0000ffff00000000ULL /* in front of an IPv4 address; as an IPv6 prefix it is reserved */
+#define MAPPED \
+	0x0000ffff00000000ULL /* in front of an IPv4 address; as an IPv6 prefix it is reserved */
 
-/* ---- sources ----------------------------------------------------------------- */
+/* ---- sources --------------------------------------------------------------------------------- */
 
 static uint64_t big_endian(const uint8_t *bytes, unsigned n)
 {
@@ -49,11 +50,12 @@ const char *departures_text(uint64_t key, char out[DEPARTURES_TEXT])
 	return out;
 }
 
-/* ---- counts -------------------------------------------------------------------- */
+/* ---- counts ---------------------------------------------------------------------------------- */
 
 static bool swap(uint64_t *word, uint64_t *old, uint64_t value)
 {
-	return __atomic_compare_exchange_n(word, old, value, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED);
+	return __atomic_compare_exchange_n(word, old, value, false, __ATOMIC_RELAXED,
+	                                   __ATOMIC_RELAXED);
 }
 
 /* A word counts for one period only, whose number it has: one of an older period is 0 by now. */
@@ -64,13 +66,15 @@ static uint64_t count_in(const struct departures_source *source, uint64_t period
 	return word >> 32 == (period & 0xffffffffU) ? word & 0xffffffffU : 0;
 }
 
-uint64_t departures_count(const struct departures_source *source, uint64_t now_ms, uint64_t period_ms)
+uint64_t departures_count(const struct departures_source *source, uint64_t now_ms,
+                          uint64_t period_ms)
 {
 	uint64_t period;
 
 	ROSTER_ASSERT(period_ms > 0);
 	period = now_ms / period_ms;
-	return count_in(source, period) + count_in(source, period - 1) * (period_ms - now_ms % period_ms) / period_ms;
+	return count_in(source, period) +
+	       count_in(source, period - 1) * (period_ms - now_ms % period_ms) / period_ms;
 }
 
 /* The count stops at the largest number instead of going round to 0. */
@@ -84,7 +88,7 @@ static void count_up(struct departures_source *source, uint64_t period, uint32_t
 	} while (!swap(word, &old, period << 32 | next));
 }
 
-/* ---- places --------------------------------------------------------------------- */
+/* ---- places ---------------------------------------------------------------------------------- */
 
 static struct departures_source *set_of(const struct departures *d, uint64_t key)
 {
@@ -106,7 +110,8 @@ static struct departures_source *find_source(const struct departures *d, uint64_
 
 /* The place with the fewest departures changes hands. It is emptied first, so that nobody inherits
  * a count. Returns NULL when somebody else was faster: these departures are then not counted. */
-static struct departures_source *claim(struct departures *d, uint64_t key, uint64_t now_ms, uint64_t period_ms)
+static struct departures_source *claim(struct departures *d, uint64_t key, uint64_t now_ms,
+                                       uint64_t period_ms)
 {
 	struct departures_source *set = set_of(d, key), *best = set;
 	uint64_t fewest = UINT64_MAX, owner;
@@ -126,7 +131,8 @@ static struct departures_source *claim(struct departures *d, uint64_t key, uint6
 	return swap(&best->key, &owner, key) ? best : NULL;
 }
 
-void departures_add(struct departures *d, uint64_t key, uint64_t now_ms, uint64_t period_ms, uint32_t count)
+void departures_add(struct departures *d, uint64_t key, uint64_t now_ms, uint64_t period_ms,
+                    uint32_t count)
 {
 	struct departures_source *source = find_source(d, key);
 
@@ -136,7 +142,8 @@ void departures_add(struct departures *d, uint64_t key, uint64_t now_ms, uint64_
 		count_up(source, now_ms / period_ms, count);
 }
 
-uint64_t departures_of(const struct departures *d, uint64_t key, uint64_t now_ms, uint64_t period_ms)
+uint64_t departures_of(const struct departures *d, uint64_t key, uint64_t now_ms,
+                       uint64_t period_ms)
 {
 	const struct departures_source *source = find_source(d, key);
 

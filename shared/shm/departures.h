@@ -37,8 +37,11 @@ uint64_t departures_key(const uint8_t address[16]);
 const char *departures_text(uint64_t key, char out[DEPARTURES_TEXT]);
 /* Count so many departures of a source, and say how many it has had within the period. now_ms is
  * CLOCK_MONOTONIC, period_ms not 0. */
-void departures_add(struct departures *d, uint64_t key, uint64_t now_ms, uint64_t period_ms, uint32_t count);
-uint64_t departures_of(const struct departures *d, uint64_t key, uint64_t now_ms, uint64_t period_ms);
-uint64_t departures_count(const struct departures_source *source, uint64_t now_ms, uint64_t period_ms);
+void departures_add(struct departures *d, uint64_t key, uint64_t now_ms, uint64_t period_ms,
+                    uint32_t count);
+uint64_t departures_of(const struct departures *d, uint64_t key, uint64_t now_ms,
+                       uint64_t period_ms);
+uint64_t departures_count(const struct departures_source *source, uint64_t now_ms,
+                          uint64_t period_ms);
 
 #endif

@@ -51,7 +51,8 @@ static void arm_at_random(const char *role)
 
 	snprintf(name, sizeof(name), "ROSTER_FAULT_MEAN_%s", role);
 	mean = getenv(name);
-	if (mean != NULL && strtoull(mean, NULL, 10) > 0 && getrandom(&random, sizeof(random), 0) == (ssize_t)sizeof(random))
+	if (mean != NULL && strtoull(mean, NULL, 10) > 0 &&
+	    getrandom(&random, sizeof(random), 0) == (ssize_t)sizeof(random))
 		fault_arm(1 + random % (2 * strtoull(mean, NULL, 10)));
 }
 

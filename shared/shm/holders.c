@@ -57,7 +57,8 @@ static void add(struct holders *holders, uint32_t pid, bool ours_only)
 	for (unsigned i = 0; i < holders->count; i++)
 		if (holders->pids[i] == pid)
 			return;
-	if (!read_title(pid, title, sizeof(holders->titles[0])) || (ours_only && strncmp(title, TITLE, strlen(TITLE)) != 0))
+	if (!read_title(pid, title, sizeof(holders->titles[0])) ||
+	    (ours_only && strncmp(title, TITLE, strlen(TITLE)) != 0))
 		return;
 	holders->pids[holders->count++] = pid;
 }
@@ -72,8 +73,10 @@ static void add_lockers(struct holders *holders, const struct stat *file)
 		unsigned long inode;
 		unsigned pid, major_number, minor_number;
 
-		if (sscanf(line, "%*u: FLOCK %*s %*s %u %x:%x:%lu", &pid, &major_number, &minor_number, &inode) == 4 &&
-		    inode == file->st_ino && major_number == major(file->st_dev) && minor_number == minor(file->st_dev))
+		if (sscanf(line, "%*u: FLOCK %*s %*s %u %x:%x:%lu", &pid, &major_number,
+		           &minor_number, &inode) == 4 &&
+		    inode == file->st_ino && major_number == major(file->st_dev) &&
+		    minor_number == minor(file->st_dev))
 			add(holders, pid, false);
 	}
 	if (in != NULL)
@@ -87,8 +90,9 @@ static bool is_ours(int fd)
 	uint8_t fingerprint[32];
 
 	segment_fingerprint(fingerprint);
-	return pread(fd, &header, sizeof(header), 0) == (ssize_t)sizeof(header) && header.magic == SEGMENT_MAGIC &&
-	       header.layout == SEGMENT_LAYOUT && memcmp(header.fingerprint, fingerprint, sizeof(fingerprint)) == 0;
+	return pread(fd, &header, sizeof(header), 0) == (ssize_t)sizeof(header) &&
+	       header.magic == SEGMENT_MAGIC && header.layout == SEGMENT_LAYOUT &&
+	       memcmp(header.fingerprint, fingerprint, sizeof(fingerprint)) == 0;
 }
 
 static void add_slots(struct holders *holders, int fd, const struct stat *file)
@@ -102,7 +106,8 @@ static void add_slots(struct holders *holders, int fd, const struct stat *file)
 	if (pread(fd, &board, sizeof(board), (off_t)layout.board) == (ssize_t)sizeof(board))
 		add(holders, (uint32_t)board.master_pid, true);
 	for (unsigned i = 0; i < SLOTS_MAX; i++)
-		if (pread(fd, &slot, sizeof(slot), (off_t)(layout.slots + i * sizeof(slot))) == (ssize_t)sizeof(slot))
+		if (pread(fd, &slot, sizeof(slot), (off_t)(layout.slots + i * sizeof(slot))) ==
+		    (ssize_t)sizeof(slot))
 			add(holders, slot.pid, true);
 }
 
@@ -120,8 +125,8 @@ void holders_describe(int fd, char *out, size_t size)
 	add_slots(&holders, fd, &file);
 	for (unsigned i = 0; i < holders.count; i++) {
 		char text[80];
-		int n = snprintf(text, sizeof(text), "%spid %" PRIu32 " (%s)", i > 0 ? ", " : "", holders.pids[i],
-		                 holders.titles[i]);
+		int n = snprintf(text, sizeof(text), "%spid %" PRIu32 " (%s)", i > 0 ? ", " : "",
+		                 holders.pids[i], holders.titles[i]);
 
 		ROSTER_ASSERT(n > 0 && (size_t)n < sizeof(text));
 		if (used + (size_t)n + sizeof("...") > size) {

@@ -48,7 +48,7 @@ static inline uint32_t own_pid(void)
 	return self_pid;
 }
 
-/* ---- making ---------------------------------------------------------------- */
+/* ---- making ---------------------------------------------------------------------------------- */
 
 /* Robust: the kernel tells the next taker that the owner died. Error-checking: who takes a lock
  * that he holds gets an error, instead of waiting for himself. */
@@ -97,7 +97,7 @@ unsigned lock_recover_all(struct segment *seg)
 	return played;
 }
 
-/* ---- after a death --------------------------------------------------------- */
+/* ---- after a death --------------------------------------------------------------------------- */
 
 /* Says that a dead owner was rolled back: a counter, an event, and a wake-up for each consumer. */
 static void tell(struct segment *seg, uint32_t shard)
@@ -145,7 +145,7 @@ static int recover(struct tx *tx)
 	return 0;
 }
 
-/* ---- taking and dropping --------------------------------------------------- */
+/* ---- taking and dropping --------------------------------------------------------------------- */
 
 static struct timespec in_ms(uint64_t ms)
 {
@@ -171,7 +171,8 @@ static int wait_for(struct shard *shard)
 
 		rc = pthread_mutex_clocklock(&shard->lock, CLOCK_MONOTONIC, &until);
 		if (rc == ETIMEDOUT && stuck_fn != NULL)
-			stuck_fn(shard->index, __atomic_load_n(&shard->owner, __ATOMIC_RELAXED), stuck_arg);
+			stuck_fn(shard->index, __atomic_load_n(&shard->owner, __ATOMIC_RELAXED),
+			         stuck_arg);
 	}
 	return rc;
 }
@@ -232,7 +233,7 @@ void lock_drop(struct tx *tx)
 	FAULT("lock-dropped");
 }
 
-/* ---- probe ----------------------------------------------------------------- */
+/* ---- probe ----------------------------------------------------------------------------------- */
 
 /* The child dies with the lock in its hands. What counts is how this process gets it afterwards:
  * told of the death (EOWNERDEAD), never, or as if nobody had had it. */
@@ -268,7 +269,8 @@ static int probe_with(pthread_mutex_t *mutex, lock_probe_fn *before, void *arg)
 
 int lock_probe(lock_probe_fn *before, void *arg)
 {
-	void *page = mmap(NULL, SEGMENT_PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	void *page =
+	        mmap(NULL, SEGMENT_PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	int rc;
 
 	if (page == MAP_FAILED)

@@ -20,7 +20,8 @@ static struct queue_words *words(const struct segment *seg)
 }
 
 /* Returns the link inside an object, or NULL with an error. */
-static struct queue_link *link_of(struct tx *tx, uint32_t off, enum slab_kind kind, uint32_t link_off)
+static struct queue_link *link_of(struct tx *tx, uint32_t off, enum slab_kind kind,
+                                  uint32_t link_off)
 {
 	uint8_t *object = slab_at(tx, off, kind);
 
@@ -32,7 +33,8 @@ static struct queue_link *link_of(struct tx *tx, uint32_t off, enum slab_kind ki
 	return (struct queue_link *)(object + link_off);
 }
 
-static void append(struct tx *tx, struct queue_list *list, uint32_t off, struct queue_link *last, struct queue_link *link)
+static void append(struct tx *tx, struct queue_list *list, uint32_t off, struct queue_link *last,
+                   struct queue_link *link)
 {
 	uint32_t ends[2] = { list->first == 0 ? off : list->first, off };
 
@@ -46,8 +48,8 @@ static void append(struct tx *tx, struct queue_list *list, uint32_t off, struct 
 	undo_set64(tx, &list->count, list->count + 1);
 }
 
-void queue_mark(struct tx *tx, struct queue_list *list, uint32_t off, enum slab_kind kind, uint32_t link_off, uint32_t change,
-                uint64_t now_ms)
+void queue_mark(struct tx *tx, struct queue_list *list, uint32_t off, enum slab_kind kind,
+                uint32_t link_off, uint32_t change, uint64_t now_ms)
 {
 	struct queue_link *link = link_of(tx, off, kind, link_off);
 	struct queue_link *last = NULL;
@@ -68,8 +70,8 @@ void queue_mark(struct tx *tx, struct queue_list *list, uint32_t off, enum slab_
 	FAULT("queue-linked");
 }
 
-uint32_t queue_take(struct tx *tx, struct queue_list *list, uint32_t off, enum slab_kind kind, uint32_t link_off,
-                    uint64_t *changed_at_r)
+uint32_t queue_take(struct tx *tx, struct queue_list *list, uint32_t off, enum slab_kind kind,
+                    uint32_t link_off, uint64_t *changed_at_r)
 {
 	struct queue_link *link = link_of(tx, off, kind, link_off);
 	struct queue_link *prev, *next;
@@ -82,7 +84,8 @@ uint32_t queue_take(struct tx *tx, struct queue_list *list, uint32_t off, enum s
 	prev = link->prev == 0 ? NULL : link_of(tx, link->prev, kind, link_off);
 	next = link->next == 0 ? NULL : link_of(tx, link->next, kind, link_off);
 	/* Neighbours that do not know the object are left alone, so that damage does not spread. */
-	if (tx->err != 0 || (prev == NULL ? list->first : prev->next) != off || (next == NULL ? list->last : next->prev) != off) {
+	if (tx->err != 0 || (prev == NULL ? list->first : prev->next) != off ||
+	    (next == NULL ? list->last : next->prev) != off) {
 		undo_fail(tx, ERR_CORRUPT);
 		return 0;
 	}

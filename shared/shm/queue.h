@@ -33,7 +33,7 @@ enum change {
 /* Stands inside the linked object, one for each consumer. */
 struct queue_link {
 	uint32_t next, prev; /* references of the objects, 0: end */
-	uint64_t state;      /* bits 0..7: enum change, 0: not linked; above: ms of the first change */
+	uint64_t state; /* bits 0..7: enum change, 0: not linked; above: ms of the first change */
 };
 
 static inline uint32_t queue_link_pending(const struct queue_link *link)
@@ -59,12 +59,12 @@ struct queue_words {
 /* Links the object behind the others, or only adds the bits when it is linked already. `link_off`
  * is the distance of its link for that consumer from its start, the same for all of the kind. This
  * takes at most 5 entries of the log. */
-void queue_mark(struct tx *tx, struct queue_list *list, uint32_t off, enum slab_kind kind, uint32_t link_off, uint32_t change,
-                uint64_t now_ms);
+void queue_mark(struct tx *tx, struct queue_list *list, uint32_t off, enum slab_kind kind,
+                uint32_t link_off, uint32_t change, uint64_t now_ms);
 /* Unlinks the object. Returns its pending bits and, through changed_at_r, the time of the first
  * change; 0 when it is not linked, or with an error in tx. */
-uint32_t queue_take(struct tx *tx, struct queue_list *list, uint32_t off, enum slab_kind kind, uint32_t link_off,
-                    uint64_t *changed_at_r);
+uint32_t queue_take(struct tx *tx, struct queue_list *list, uint32_t off, enum slab_kind kind,
+                    uint32_t link_off, uint64_t *changed_at_r);
 
 /* Says "this shard has some": after undo_commit() and before lock_drop(). */
 void queue_announce(struct segment *seg, uint32_t shard, uint32_t consumer);

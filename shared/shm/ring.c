@@ -56,12 +56,14 @@ void ring_create(struct ring *ring, uint32_t slots, bool names)
 
 bool ring_valid(const struct ring *ring, uint32_t slots, bool names)
 {
-	return ring->slots == slots && ring->slot_bytes == slot_bytes(names) && ring->head < BUSY >> 1;
+	return ring->slots == slots && ring->slot_bytes == slot_bytes(names) &&
+	       ring->head < BUSY >> 1;
 }
 
 static inline struct ring_slot *ring_slot_at(const struct ring *ring, uint64_t position)
 {
-	return (struct ring_slot *)((uintptr_t)(ring + 1) + position % ring->slots * ring->slot_bytes);
+	return (struct ring_slot *)((uintptr_t)(ring + 1) +
+	                            position % ring->slots * ring->slot_bytes);
 }
 
 static inline struct ring_name *name_of(const struct ring *ring, struct ring_slot *slot)
@@ -71,7 +73,8 @@ static inline struct ring_name *name_of(const struct ring *ring, struct ring_slo
 
 static inline uint64_t busy_word(uint64_t position, uint64_t now_ms)
 {
-	return BUSY | (now_ms & BUSY_TIME_MASK) << BUSY_TIME_SHIFT | ((position + 1) & BUSY_POSITION_MASK);
+	return BUSY | (now_ms & BUSY_TIME_MASK) << BUSY_TIME_SHIFT |
+	       ((position + 1) & BUSY_POSITION_MASK);
 }
 
 /* Has this position been claimed, whether it is published by now or not? */
@@ -91,17 +94,20 @@ unsigned ring_check(const struct ring *ring, uint64_t from, uint64_t until)
 
 	ROSTER_ASSERT(from <= until);
 	for (uint64_t n = first; n < end && n < ring->slots; n++) {
-		/* Below the first head every position was claimed, the second is beyond all that were published. */
+		/* Below the first head every position was claimed, the second is beyond all that
+		 * were published. */
 		uint64_t before = __atomic_load_n(&ring->head, __ATOMIC_ACQUIRE);
 		uint64_t word = __atomic_load_n(&ring_slot_at(ring, n)->word, __ATOMIC_ACQUIRE);
-		uint64_t after = __atomic_load_n(&ring->head, __ATOMIC_ACQUIRE), position = word - 1;
+		uint64_t after = __atomic_load_n(&ring->head, __ATOMIC_ACQUIRE),
+		         position = word - 1;
 
 		if (word == 0)
 			continue;
 		if ((word & BUSY) != 0) /* the lower half of a position; slots are a power of two */
 			found += (position & BUSY_POSITION_MASK) % ring->slots != n;
 		else
-			found += position % ring->slots != n || position >= after || position + ring->slots < before;
+			found += position % ring->slots != n || position >= after ||
+			         position + ring->slots < before;
 	}
 	return found;
 }
@@ -115,12 +121,16 @@ static struct ring_slot *claim(struct ring *ring, uint64_t *position_r, uint64_t
 	for (;;) {
 		uint64_t position = __atomic_load_n(&ring->head, __ATOMIC_ACQUIRE), next = position;
 		struct ring_slot *slot = ring_slot_at(ring, position);
-		uint64_t word = __atomic_load_n(&slot->word, __ATOMIC_ACQUIRE), mark = busy_word(position, now);
-		bool mine = !is_claim_of(word, position) && __atomic_load_n(&ring->head, __ATOMIC_ACQUIRE) == position &&
-		            __atomic_compare_exchange_n(&slot->word, &word, mark, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED);
+		uint64_t word = __atomic_load_n(&slot->word, __ATOMIC_ACQUIRE),
+		         mark = busy_word(position, now);
+		bool mine = !is_claim_of(word, position) &&
+		            __atomic_load_n(&ring->head, __ATOMIC_ACQUIRE) == position &&
+		            __atomic_compare_exchange_n(&slot->word, &word, mark, false,
+		                                        __ATOMIC_ACQ_REL, __ATOMIC_RELAXED);
 
 		FAULT("ring-claimed");
-		__atomic_compare_exchange_n(&ring->head, &next, position + 1, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED);
+		__atomic_compare_exchange_n(&ring->head, &next, position + 1, false,
+		                            __ATOMIC_ACQ_REL, __ATOMIC_RELAXED);
 		FAULT("ring-head");
 		if (mine) {
 			*position_r = position;
@@ -147,15 +157,17 @@ void ring_append(struct ring *ring, const struct ring_event *event, struct str n
 	}
 	/* Somebody else has the slot: this process was stopped for so long that the ring came
 	 * round, and what stands there may be mixed. */
-	if (!__atomic_compare_exchange_n(&slot->word, &mark, position + 1, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED))
+	if (!__atomic_compare_exchange_n(&slot->word, &mark, position + 1, false, __ATOMIC_ACQ_REL,
+	                                 __ATOMIC_RELAXED))
 		__atomic_store_n(&slot->word, 0, __ATOMIC_RELEASE);
 	FAULT("ring-published");
 }
 
-/* ---- reading --------------------------------------------------------------- */
+/* ---- reading --------------------------------------------------------------------------------- */
 
 /* Returns true when the copy is whole: the word was the same before and after. */
-static bool copy_out(const struct ring *ring, uint64_t position, struct ring_event *event_r, struct str *name_r, char *out)
+static bool copy_out(const struct ring *ring, uint64_t position, struct ring_event *event_r,
+                     struct str *name_r, char *out)
 {
 	struct ring_slot *slot = ring_slot_at(ring, position);
 	const struct ring_name *name = name_of(ring, slot);
@@ -183,8 +195,8 @@ static bool is_being_written(const struct ring *ring, uint64_t position)
 	return (word & BUSY) != 0 && is_claim_of(word, position) && age < BUSY_PATIENCE_MS;
 }
 
-bool ring_next(const struct ring *ring, uint64_t *cursor, struct ring_event *event_r, struct str *name_r,
-               char name_out[RING_NAME_BYTES], uint64_t *missed_r)
+bool ring_next(const struct ring *ring, uint64_t *cursor, struct ring_event *event_r,
+               struct str *name_r, char name_out[RING_NAME_BYTES], uint64_t *missed_r)
 {
 	uint64_t head = __atomic_load_n(&ring->head, __ATOMIC_ACQUIRE);
 

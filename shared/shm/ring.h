@@ -72,7 +72,7 @@ unsigned ring_check(const struct ring *ring, uint64_t from, uint64_t until);
 void ring_append(struct ring *ring, const struct ring_event *event, struct str name);
 /* Copies the event at *cursor and moves it on. Returns false at the end, and at an event that is
  * being written. *missed_r grows by the events that were overwritten or torn. */
-bool ring_next(const struct ring *ring, uint64_t *cursor, struct ring_event *event_r, struct str *name_r,
-               char name_out[RING_NAME_BYTES], uint64_t *missed_r);
+bool ring_next(const struct ring *ring, uint64_t *cursor, struct ring_event *event_r,
+               struct str *name_r, char name_out[RING_NAME_BYTES], uint64_t *missed_r);
 
 #endif

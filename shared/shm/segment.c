@@ -29,11 +29,13 @@
 /* The clock begins far from zero, so that "now - timeout" is never below zero. */
 #define HEALTH_START_MS 86400000ULL
 
-_Static_assert(sizeof(struct segment_header) <= SEGMENT_QUEUE_AT, "header and queue words share the first page");
-_Static_assert(SEGMENT_QUEUE_AT + sizeof(struct queue_words) <= SEGMENT_PAGE, "header and queue words share the first page");
+_Static_assert(sizeof(struct segment_header) <= SEGMENT_QUEUE_AT,
+               "header and queue words share the first page");
+_Static_assert(SEGMENT_QUEUE_AT + sizeof(struct queue_words) <= SEGMENT_PAGE,
+               "header and queue words share the first page");
 _Static_assert(SHARDS_ALL < 255, "an owner is one byte");
 
-/* ---- layout ---------------------------------------------------------------- */
+/* ---- layout ---------------------------------------------------------------------------------- */
 
 static uint64_t round_up(uint64_t n, uint64_t to)
 {
@@ -55,12 +57,15 @@ int segment_layout(uint64_t bytes, struct segment_layout *layout_r)
 
 	layout.board = round_up(layout.slots + SLOTS_MAX * sizeof(struct slot), 64);
 	layout.routes = round_up(layout.board + sizeof(struct board), 64);
-	layout.brake = round_up(layout.routes + SLOT_BANKS * WORKERS_MAX * SLOT_ROUTES * sizeof(struct slot_route), 64);
+	layout.brake = round_up(layout.routes + SLOT_BANKS * WORKERS_MAX * SLOT_ROUTES *
+	                                                sizeof(struct slot_route),
+	                        64);
 	layout.events = round_up(layout.brake + sizeof(struct brake_state), 64);
 	layout.removed = round_up(layout.events + ring_bytes(RING_EVENTS, false), 64);
 	layout.shards = round_up(layout.removed + ring_bytes(RING_REMOVED, true), SEGMENT_PAGE);
 	layout.owners = round_up(layout.shards + SHARDS_ALL * sizeof(struct shard), SEGMENT_PAGE);
-	if (bytes % SEGMENT_PAGE != 0 || bytes > SEGMENT_BYTES_MAX || bytes < layout.owners + 4ULL * SEGMENT_PAGE)
+	if (bytes % SEGMENT_PAGE != 0 || bytes > SEGMENT_BYTES_MAX ||
+	    bytes < layout.owners + 4ULL * SEGMENT_PAGE)
 		return ERR_RANGE;
 	/* As many as there would be without rounding, and then fewer until all of it fits. */
 	pages = (bytes - layout.owners) / (SEGMENT_PAGE + sizeof(struct page_desc) + 1);
@@ -70,7 +75,8 @@ int segment_layout(uint64_t bytes, struct segment_layout *layout_r)
 		return ERR_RANGE;
 	layout.data = data_at(&layout, pages, &layout.descs);
 	layout.pages = (uint32_t)pages;
-	ROSTER_ASSERT(layout.owners + pages <= layout.descs && layout.data + pages * SEGMENT_PAGE <= bytes);
+	ROSTER_ASSERT(layout.owners + pages <= layout.descs &&
+	              layout.data + pages * SEGMENT_PAGE <= bytes);
 	*layout_r = layout;
 	return 0;
 }
@@ -162,7 +168,8 @@ uint64_t segment_seal(const struct segment_header *header)
 {
 	size_t from = offsetof(struct segment_header, layout);
 
-	return XXH3_64bits((const uint8_t *)header + from, offsetof(struct segment_header, backed) - from);
+	return XXH3_64bits((const uint8_t *)header + from,
+	                   offsetof(struct segment_header, backed) - from);
 }
 
 void segment_condemn(struct segment *seg)
@@ -170,7 +177,7 @@ void segment_condemn(struct segment *seg)
 	__atomic_store_n(&seg->header->damaged_ms, clock_wall_ms(), __ATOMIC_RELEASE);
 }
 
-/* ---- handle and new memory ------------------------------------------------- */
+/* ---- handle and new memory ------------------------------------------------------------------- */
 
 struct segment *segment_handle(void *base, const struct segment_layout *layout, int fd)
 {
@@ -258,7 +265,8 @@ int segment_open_anonymous(uint64_t bytes, struct segment **segment_r)
 	bytes = bytes < SEGMENT_BYTES_MIN ? SEGMENT_BYTES_MIN : round_up(bytes, SEGMENT_PAGE);
 	if ((ret = segment_layout(bytes, &layout)) < 0)
 		return ret;
-	base = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	base = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE,
+	            -1, 0);
 	if (base == MAP_FAILED)
 		return ERR_NOMEM;
 	seg = segment_handle(base, &layout, -1);
@@ -284,7 +292,7 @@ void segment_close_for_test(struct segment **segment)
 	free(seg);
 }
 
-/* ---- room ------------------------------------------------------------------ */
+/* ---- room ------------------------------------------------------------------------------------ */
 
 /* This takes the memory now: no later store into it can end in SIGBUS for want of room. */
 static int allocate(const struct segment *seg, uint64_t from, uint64_t to)
@@ -306,10 +314,12 @@ static int back(const struct segment *seg, uint64_t from, uint64_t to)
 
 	if (seg->fd < 0)
 		return 0;
-	ret = allocate(seg, descs + from * sizeof(struct page_desc), descs + to * sizeof(struct page_desc));
+	ret = allocate(seg, descs + from * sizeof(struct page_desc),
+	               descs + to * sizeof(struct page_desc));
 	/* First the descriptors: a page without one could not even be looked at. */
 	if (ret == 0)
-		ret = allocate(seg, seg->data_off + from * SEGMENT_PAGE, seg->data_off + to * SEGMENT_PAGE);
+		ret = allocate(seg, seg->data_off + from * SEGMENT_PAGE,
+		               seg->data_off + to * SEGMENT_PAGE);
 	return ret;
 }
 
@@ -318,14 +328,16 @@ static int grow(struct segment *seg)
 {
 	struct segment_header *header = seg->header;
 	uint64_t backed = __atomic_load_n(&header->backed, __ATOMIC_ACQUIRE);
-	uint64_t next = backed + SEGMENT_GROW_PAGES < seg->pages ? backed + SEGMENT_GROW_PAGES : seg->pages;
+	uint64_t next =
+	        backed + SEGMENT_GROW_PAGES < seg->pages ? backed + SEGMENT_GROW_PAGES : seg->pages;
 
 	if (backed >= seg->pages || back(seg, backed, next) < 0)
 		return ERR_FULL;
 	/* Who backs a step first counts it; the others have backed the same pages, which does no
 	 * harm. */
 	FAULT("grow-before-swap");
-	if (__atomic_compare_exchange_n(&header->backed, &backed, next, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE)) {
+	if (__atomic_compare_exchange_n(&header->backed, &backed, next, false, __ATOMIC_ACQ_REL,
+	                                __ATOMIC_ACQUIRE)) {
 		FAULT("grow-after-swap");
 		__atomic_fetch_add(&header->free_hint, next - backed, __ATOMIC_RELAXED);
 		FAULT("grow-counted");
@@ -337,7 +349,8 @@ static int grow(struct segment *seg)
  * zero for a moment. */
 static bool enough(const struct segment *seg, uint32_t pages)
 {
-	return (int64_t)__atomic_load_n(&seg->header->free_hint, __ATOMIC_RELAXED) >= (int64_t)pages;
+	return (int64_t)__atomic_load_n(&seg->header->free_hint, __ATOMIC_RELAXED) >=
+	       (int64_t)pages;
 }
 
 int segment_ensure(struct segment *seg, uint32_t pages)
@@ -362,7 +375,7 @@ void segment_recount(struct segment *seg)
 	__atomic_store_n(&seg->header->page_hint, 0, __ATOMIC_RELAXED);
 }
 
-/* ---- the rest -------------------------------------------------------------- */
+/* ---- the rest -------------------------------------------------------------------------------- */
 
 int segment_unlink(struct segment *seg)
 {
@@ -384,7 +397,8 @@ uint64_t stamp_next(struct segment *seg)
 	/* The last value is in the segment, so a wall clock that is set back never repeats one. */
 	do
 		next = wall > last ? wall : last + 1;
-	while (!__atomic_compare_exchange_n(&seg->header->stamp, &last, next, true, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED));
+	while (!__atomic_compare_exchange_n(&seg->header->stamp, &last, next, true,
+	                                    __ATOMIC_ACQ_REL, __ATOMIC_RELAXED));
 	FAULT("stamp-next");
 	return next;
 }

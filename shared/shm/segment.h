@@ -58,8 +58,9 @@
 #define SHARDS_ALL 65U
 #define SEGMENT_GROW_PAGES 256U /* backed in steps of 1 MiB */
 #define SEGMENT_TRIES 3U        /* attaches that may die at one file */
-#define SEGMENT_TAKEN 96U       /* pages of one transaction that are remembered: the longest text and all it comes with */
-#define SEGMENT_QUEUE_AT 2048U  /* struct queue_words, behind the header in the first page */
+#define SEGMENT_TAKEN \
+	96U /* pages of one transaction that are remembered: the longest text and all it comes with */
+#define SEGMENT_QUEUE_AT 2048U /* struct queue_words, behind the header in the first page */
 
 struct page_desc;
 struct shard;
@@ -80,10 +81,11 @@ struct segment_header {
 	uint64_t bytes; /* reserve: the file's length */
 	uint32_t pages; /* data pages in the reserve */
 	uint32_t pad0;
-	uint64_t backed;       /* data pages backed so far; grows by compare-and-swap */
-	uint64_t free_hint;    /* backed and unowned pages; a hint, rebuilt at attach */
-	uint64_t page_hint;    /* where the next search for a free page starts */
-	uint64_t served_at_ms; /* CLOCK_BOOTTIME, written by the keeper each tick: segment.max_age */
+	uint64_t backed;    /* data pages backed so far; grows by compare-and-swap */
+	uint64_t free_hint; /* backed and unowned pages; a hint, rebuilt at attach */
+	uint64_t page_hint; /* where the next search for a free page starts */
+	uint64_t
+	        served_at_ms; /* CLOCK_BOOTTIME, written by the keeper each tick: segment.max_age */
 	uint64_t attach_count;
 	/* Health clock (health.h). */
 	uint64_t health_ms;
@@ -95,11 +97,14 @@ struct segment_header {
 	uint64_t sweeps;    /* pages given back by those */
 	uint64_t corrupt;   /* references found impossible */
 	/* What an attach and the check go by. */
-	uint64_t seal;         /* hash of everything from layout to pages, which never changes */
-	uint64_t health_guard; /* ~health_ms of the last tick, 0: none yet; stored after it, so at most a step behind */
+	uint64_t seal; /* hash of everything from layout to pages, which never changes */
+	uint64_t
+	        health_guard; /* ~health_ms of the last tick, 0: none yet; stored after it, so at most a step behind */
 	uint64_t attach_tries; /* attaches in a row that died while they looked at the content */
-	uint64_t damaged_ms;   /* wall clock: the check found damage; the next attach sets the file aside */
-	uint64_t check_wanted; /* raised by whoever distrusts the content: the keeper checks all of it again */
+	uint64_t
+	        damaged_ms; /* wall clock: the check found damage; the next attach sets the file aside */
+	uint64_t
+	        check_wanted; /* raised by whoever distrusts the content: the keeper checks all of it again */
 	uint64_t check_passes; /* whole checks finished */
 	uint64_t check_broken; /* rules found broken, all checks together */
 	uint64_t check_shard;  /* parts done of the check in work */
@@ -125,15 +130,17 @@ struct segment {
 	uint64_t data_off; /* of data, in bytes from base */
 	uint64_t bytes;
 	uint32_t pages;
-	const struct shard *held;      /* the shard that this process has locked (lock.c); NULL: none */
-	uint64_t probes;               /* steps of the table look-up in work (table.c): bounds chains that run in a circle */
-	uint32_t taken[SEGMENT_TAKEN]; /* pages of the transaction in work (slab.c): what its roll-back gives back */
-	int fd;                        /* holds the flock; inherited by children */
-	int wake_fd[2];                /* eventfd a consumer (queue.h); -1 where nobody listens */
-	bool pending;                  /* made, but still NAME.new */
-	bool aside;                    /* pending: the file in its place is to be kept */
-	int old_fd;                    /* pending: that file, with its flock; -1: somebody else holds it */
-	char path[256];                /* of the name it has or will have */
+	const struct shard *held; /* the shard that this process has locked (lock.c); NULL: none */
+	uint64_t
+	        probes; /* steps of the table look-up in work (table.c): bounds chains that run in a circle */
+	uint32_t taken
+	        [SEGMENT_TAKEN]; /* pages of the transaction in work (slab.c): what its roll-back gives back */
+	int fd;                  /* holds the flock; inherited by children */
+	int wake_fd[2]; /* eventfd a consumer (queue.h); -1 where nobody listens */
+	bool pending;   /* made, but still NAME.new */
+	bool aside;     /* pending: the file in its place is to be kept */
+	int old_fd;     /* pending: that file, with its flock; -1: somebody else holds it */
+	char path[256]; /* of the name it has or will have */
 };
 
 struct segment_config {
@@ -144,15 +151,19 @@ struct segment_config {
 	uint64_t max_age_ms;   /* not served for longer: attached_stale is set */
 	uint64_t lock_wait_ms; /* for the flock of a predecessor; 10 s */
 	bool forget;           /* start empty, in the place of what is there */
-	bool held;             /* as forget; the caller holds the flock already, by a descriptor of its own (upgrade) */
-	bool later;            /* a new one stays NAME.new until the caller's segment_commit() or segment_discard() */
-	bool only_attach;      /* make none and set none aside: ERR_NOT_FOUND */
+	bool held; /* as forget; the caller holds the flock already, by a descriptor of its own (upgrade) */
+	bool later; /* a new one stays NAME.new until the caller's segment_commit() or segment_discard() */
+	bool only_attach; /* make none and set none aside: ERR_NOT_FOUND */
 	/* Asked after the logs were played, when nobody else maps the file. Returns NULL, or what
 	 * is wrong with the content. */
 	const char *(*damaged)(struct segment *seg);
 };
 
-enum segment_origin { SEGMENT_NEW, SEGMENT_ATTACHED, SEGMENT_SET_ASIDE /* new made, the old one kept aside */ };
+enum segment_origin {
+	SEGMENT_NEW,
+	SEGMENT_ATTACHED,
+	SEGMENT_SET_ASIDE /* new made, the old one kept aside */
+};
 
 struct segment_report {
 	enum segment_origin origin;
@@ -167,7 +178,8 @@ struct segment_report {
  * validates, plays logs and makes locks. On an error report_r->why says which number stands against
  * which, and the file that was there is as it was. ERR_BUSY: the flock did not come free in time,
  * and why names the processes that hold it. */
-int segment_open(const struct segment_config *config, struct segment **segment_r, struct segment_report *report_r) MUST_CHECK;
+int segment_open(const struct segment_config *config, struct segment **segment_r,
+                 struct segment_report *report_r) MUST_CHECK;
 
 /* Gives a segment that was made with config.later its name, and the file that had it another one
  * (aside) or none. Does nothing to a segment that has its name. ERR_IO: errno says why, nothing has
@@ -189,15 +201,18 @@ bool segment_sweep_beside(const struct segment *seg);
  * segment_adopt() makes the handle of a master that takes over by exec in place: the flock comes
  * with the descriptor, path is for messages and segment_unlink(). */
 int segment_inspect(int fd, char *why, size_t why_size) MUST_CHECK;
-int segment_adopt(int fd, const char *path, struct segment **segment_r, char *why, size_t why_size) MUST_CHECK;
+int segment_adopt(int fd, const char *path, struct segment **segment_r, char *why,
+                  size_t why_size) MUST_CHECK;
 
 /* Checks the configuration the way segment_open() would, without touching anything (-t). */
-int segment_check_config(const struct segment_config *config, char *why, unsigned why_size) MUST_CHECK;
+int segment_check_config(const struct segment_config *config, char *why,
+                         unsigned why_size) MUST_CHECK;
 
 /* Finds the next part of the bytes [*from, to) of the mapping that somebody has written to: *from
  * moves to its beginning, *until_r is its end. Returns false when there is none. The file has
  * holes, and to read one would fill it with memory. It makes system calls, so not under a lock. */
-bool segment_next_written(const struct segment *seg, uint64_t *from, uint64_t to, uint64_t *until_r);
+bool segment_next_written(const struct segment *seg, uint64_t *from, uint64_t to,
+                          uint64_t *until_r);
 
 /* For unit tests and benchmarks: makes a segment in an anonymous shared mapping. */
 int segment_open_anonymous(uint64_t bytes, struct segment **segment_r) MUST_CHECK;
@@ -228,8 +243,8 @@ static inline uint64_t segment_backed(const struct segment *seg)
 	return backed < seg->pages ? backed : seg->pages;
 }
 
-/* The hash that header->seal holds. Whoever changes one of the words from layout to pages (the node number, say)
- * stores it anew. */
+/* The hash that header->seal holds. Whoever changes one of the words from layout to pages (the node
+ * number, say) stores it anew. */
 uint64_t segment_seal(const struct segment_header *header);
 
 /* Asks the keeper to check everything again. Lock-free, from any process. */

@@ -40,7 +40,8 @@ struct segment_cgroups {
 uint64_t segment_cgroup_room(const struct segment_cgroups *cgroups, char *where, size_t size);
 /* The length of a new segment on the file system of dir_fd: as asked, or chosen when asked is 0.
  * given_back are the bytes that the change to it frees. ERR_RANGE with both numbers in why. */
-int segment_choose_bytes(int dir_fd, uint64_t asked, uint64_t given_back, uint64_t *bytes_r, char *why, size_t size) MUST_CHECK;
+int segment_choose_bytes(int dir_fd, uint64_t asked, uint64_t given_back, uint64_t *bytes_r,
+                         char *why, size_t size) MUST_CHECK;
 
 /* ---- segment_replace.c: a new file in the place of an old one. Who calls one of these holds the
  * flock of the file `name`, which so belongs to nobody else, nor do NAME.new and NAME.aside.N. */

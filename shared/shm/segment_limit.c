@@ -21,13 +21,15 @@ static const struct segment_cgroups real_cgroups = {
 };
 
 struct hierarchy {
-	const char *limit, *used, *cache; /* files, and the line of memory.stat that can be taken back */
+	const char *limit, *used,
+	        *cache; /* files, and the line of memory.stat that can be taken back */
 };
 
 static const struct hierarchy unified = { "memory.max", "memory.current", "inactive_file " };
-static const struct hierarchy legacy = { "memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file " };
+static const struct hierarchy legacy = { "memory.limit_in_bytes", "memory.usage_in_bytes",
+	                                 "total_inactive_file " };
 
-/* ---- control groups -------------------------------------------------------- */
+/* ---- control groups -------------------------------------------------------------------------- */
 
 static FILE *open_in(const char *dir, const char *name)
 {
@@ -83,7 +85,8 @@ static uint64_t room_of(const char *dir, const struct hierarchy *kind)
 
 /* Asks the group itself and every parent up to the root of the hierarchy: inside a container the
  * root carries the limit, and the path of the group may not exist. */
-static uint64_t room_along(const char *root, const char *group, const struct hierarchy *kind, char *where, size_t size)
+static uint64_t room_along(const char *root, const char *group, const struct hierarchy *kind,
+                           char *where, size_t size)
 {
 	uint64_t least = UINT64_MAX;
 	char dir[600];
@@ -105,7 +108,8 @@ static uint64_t room_along(const char *root, const char *group, const struct hie
 }
 
 /* A line is "number:controllers:path"; without controllers it is the unified hierarchy. */
-static uint64_t room_of_line(const struct segment_cgroups *cgroups, char *line, char *where, size_t size)
+static uint64_t room_of_line(const struct segment_cgroups *cgroups, char *line, char *where,
+                             size_t size)
 {
 	char *controllers = strchr(line, ':');
 	char *path = controllers == NULL ? NULL : strchr(controllers + 1, ':');
@@ -141,7 +145,7 @@ uint64_t segment_cgroup_room(const struct segment_cgroups *cgroups, char *where,
 	return least;
 }
 
-/* ---- choice ---------------------------------------------------------------- */
+/* ---- choice ---------------------------------------------------------------------------------- */
 
 static uint64_t page_down(uint64_t bytes)
 {
@@ -153,7 +157,8 @@ static uint64_t least_of(uint64_t a, uint64_t b)
 	return a < b ? a : b;
 }
 
-int segment_choose_bytes(int dir_fd, uint64_t asked, uint64_t given_back, uint64_t *bytes_r, char *why, size_t size)
+int segment_choose_bytes(int dir_fd, uint64_t asked, uint64_t given_back, uint64_t *bytes_r,
+                         char *why, size_t size)
 {
 	struct statvfs fs;
 	uint64_t free_bytes, fs_room, cgroup_room, bytes;
@@ -166,17 +171,20 @@ int segment_choose_bytes(int dir_fd, uint64_t asked, uint64_t given_back, uint64
 	free_bytes = (uint64_t)fs.f_bavail * fs.f_frsize + given_back;
 	fs_room = free_bytes - free_bytes / MARGIN;
 	cgroup_room = segment_cgroup_room(&real_cgroups, where, sizeof(where));
-	bytes = asked != 0 ? asked : least_of(least_of(SEGMENT_BYTES_DEFAULT, free_bytes / 2), cgroup_room);
+	bytes = asked != 0 ? asked
+	                   : least_of(least_of(SEGMENT_BYTES_DEFAULT, free_bytes / 2), cgroup_room);
 	bytes = page_down(least_of(bytes, SEGMENT_BYTES_MAX));
 	if (bytes < SEGMENT_BYTES_MIN || bytes > fs_room) {
 		snprintf(why, size,
-		         "segment.limit %" PRIu64 " MiB, but the file system has %" PRIu64 " MiB free and the least is %llu MiB",
+		         "segment.limit %" PRIu64 " MiB, but the file system has %" PRIu64
+		         " MiB free and the least is %llu MiB",
 		         MIB(bytes), MIB(free_bytes), MIB(SEGMENT_BYTES_MIN));
 		return ERR_RANGE;
 	}
 	if (bytes > cgroup_room) {
-		snprintf(why, size, "segment.limit %" PRIu64 " MiB, but %.80s leaves %" PRIu64 " MiB", MIB(bytes), where,
-		         MIB(cgroup_room));
+		snprintf(why, size,
+		         "segment.limit %" PRIu64 " MiB, but %.80s leaves %" PRIu64 " MiB",
+		         MIB(bytes), where, MIB(cgroup_room));
 		return ERR_RANGE;
 	}
 	ROSTER_ASSERT(bytes % SEGMENT_PAGE == 0 && bytes <= SEGMENT_BYTES_MAX);

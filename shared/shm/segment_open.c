@@ -47,7 +47,8 @@ struct opening {
 	struct segment *seg;
 };
 
-static int refuse_opening(struct segment_report *report, int err, const char *format, ...) __attribute__((format(printf, 3, 4)));
+static int refuse_opening(struct segment_report *report, int err, const char *format, ...)
+        __attribute__((format(printf, 3, 4)));
 
 static int refuse_opening(struct segment_report *report, int err, const char *format, ...)
 {
@@ -59,7 +60,7 @@ static int refuse_opening(struct segment_report *report, int err, const char *fo
 	return err;
 }
 
-/* ---- the folder ------------------------------------------------------------ */
+/* ---- the folder ------------------------------------------------------------------------------ */
 
 static bool is_memory(int fd)
 {
@@ -84,11 +85,14 @@ static int dir_asked(struct opening *o, bool make)
 		(void)mkdir(o->dir, 0700);
 	o->dir_fd = open_dir(o->dir);
 	if (o->dir_fd < 0 || fstat(o->dir_fd, &st) < 0)
-		return refuse_opening(o->report, ERR_IO, "segment.dir %.100s: %s", o->dir, strerror(errno));
+		return refuse_opening(o->report, ERR_IO, "segment.dir %.100s: %s", o->dir,
+		                      strerror(errno));
 	if ((st.st_mode & 022) != 0 && (st.st_mode & S_ISVTX) == 0)
-		return refuse_opening(o->report, ERR_IO, "segment.dir %.100s is writable by others", o->dir);
+		return refuse_opening(o->report, ERR_IO, "segment.dir %.100s is writable by others",
+		                      o->dir);
 	if (!is_memory(o->dir_fd))
-		refuse_opening(o->report, 0, "segment.dir %.80s is not a memory file system: slow", o->dir);
+		refuse_opening(o->report, 0, "segment.dir %.80s is not a memory file system: slow",
+		               o->dir);
 	return 0;
 }
 
@@ -120,12 +124,15 @@ static int dir_own(struct opening *o, bool make)
 	if (o->dir_fd < 0 && errno == ENOENT && !make) {
 		snprintf(o->dir, sizeof(o->dir), "/dev/shm");
 		o->dir_fd = open_dir(o->dir);
-		return o->dir_fd < 0 ? refuse_opening(o->report, ERR_IO, "/dev/shm: %s", strerror(errno)) : 0;
+		return o->dir_fd < 0
+		               ? refuse_opening(o->report, ERR_IO, "/dev/shm: %s", strerror(errno))
+		               : 0;
 	}
 	if (o->dir_fd < 0 || fstat(o->dir_fd, &st) < 0)
 		return refuse_opening(o->report, ERR_IO, "%s: %s", o->dir, strerror(errno));
 	if (st.st_uid != geteuid() || (st.st_mode & 077) != 0)
-		return refuse_opening(o->report, ERR_IO, "%s is not a private folder of user %u", o->dir, (unsigned)geteuid());
+		return refuse_opening(o->report, ERR_IO, "%s is not a private folder of user %u",
+		                      o->dir, (unsigned)geteuid());
 	return 0;
 }
 
@@ -137,12 +144,12 @@ static int choose_dir(struct opening *o, bool make)
 	return dir_runtime(o) ? 0 : dir_own(o, make);
 }
 
-/* ---- the file and its flock ------------------------------------------------ */
+/* ---- the file and its flock ------------------------------------------------------------------ */
 
 static int refuse_alien(struct opening *o)
 {
-	return refuse_opening(o->report, ERR_IO, "%.60s/%.40s is not a private file of user %u", o->dir, o->config->name,
-	                      (unsigned)geteuid());
+	return refuse_opening(o->report, ERR_IO, "%.60s/%.40s is not a private file of user %u",
+	                      o->dir, o->config->name, (unsigned)geteuid());
 }
 
 static int open_file(struct opening *o)
@@ -155,7 +162,8 @@ static int open_file(struct opening *o)
 	if (o->fd < 0 && errno == ENOENT && o->config->only_attach)
 		return refuse_opening(o->report, ERR_NOT_FOUND, "there is none");
 	if (o->fd < 0 || fstat(o->fd, &st) < 0)
-		return refuse_opening(o->report, ERR_IO, "%.60s/%.40s: %s", o->dir, o->config->name, strerror(errno));
+		return refuse_opening(o->report, ERR_IO, "%.60s/%.40s: %s", o->dir, o->config->name,
+		                      strerror(errno));
 	if (!S_ISREG(st.st_mode) || st.st_uid != geteuid() || (st.st_mode & 077) != 0)
 		return refuse_alien(o);
 	return 0;
@@ -167,7 +175,8 @@ static bool is_current(const struct opening *o)
 {
 	struct stat ours, named;
 
-	return fstat(o->fd, &ours) == 0 && fstatat(o->dir_fd, o->config->name, &named, AT_SYMLINK_NOFOLLOW) == 0 &&
+	return fstat(o->fd, &ours) == 0 &&
+	       fstatat(o->dir_fd, o->config->name, &named, AT_SYMLINK_NOFOLLOW) == 0 &&
 	       ours.st_ino == named.st_ino && ours.st_dev == named.st_dev;
 }
 
@@ -184,9 +193,10 @@ static int refuse_held(struct opening *o, uint64_t waited_ms)
 	char holders[160];
 
 	holders_describe(o->fd, holders, sizeof(holders));
-	return refuse_opening(o->report, ERR_BUSY, "%.60s/%.40s is still held after %llu ms by %s", o->dir, o->config->name,
-	                      (unsigned long long)waited_ms,
-	                      holders[0] != '\0' ? holders : "a process that cannot be seen from here");
+	return refuse_opening(o->report, ERR_BUSY, "%.60s/%.40s is still held after %llu ms by %s",
+	                      o->dir, o->config->name, (unsigned long long)waited_ms,
+	                      holders[0] != '\0' ? holders
+	                                         : "a process that cannot be seen from here");
 }
 
 /* Waits for the flock of the file that has the name in the end. */
@@ -200,30 +210,34 @@ static int lock_file(struct opening *o)
 			return ret;
 		while (flock(o->fd, LOCK_EX | LOCK_NB) < 0) {
 			if (errno != EWOULDBLOCK && errno != EINTR)
-				return refuse_opening(o->report, ERR_IO, "flock: %s", strerror(errno));
+				return refuse_opening(o->report, ERR_IO, "flock: %s",
+				                      strerror(errno));
 			if (waited >= o->config->lock_wait_ms)
 				return refuse_held(o, waited);
 			pause_ms(FLOCK_POLL_MS);
 			waited += FLOCK_POLL_MS;
 		}
 		if (is_current(o))
-			return segment_single_name(o->dir_fd, o->config->name, o->fd) ? 0 : refuse_alien(o);
+			return segment_single_name(o->dir_fd, o->config->name, o->fd)
+			               ? 0
+			               : refuse_alien(o);
 		close(o->fd);
 		o->fd = -1;
 	}
 }
 
-/* ---- mapping --------------------------------------------------------------- */
+/* ---- mapping --------------------------------------------------------------------------------- */
 
 static int map(struct opening *o, const struct segment_layout *layout)
 {
 	void *base;
 
 	ROSTER_ASSERT(o->seg == NULL && o->fd >= 0); /* never twice in one process */
-	base = mmap(NULL, layout->bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, o->fd, 0);
+	base = mmap(NULL, layout->bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, o->fd,
+	            0);
 	if (base == MAP_FAILED)
-		return refuse_opening(o->report, ERR_NOMEM, "mapping %llu MiB: %s", (unsigned long long)(layout->bytes >> 20),
-		                      strerror(errno));
+		return refuse_opening(o->report, ERR_NOMEM, "mapping %llu MiB: %s",
+		                      (unsigned long long)(layout->bytes >> 20), strerror(errno));
 	o->seg = segment_handle(base, layout, o->fd);
 	if (o->seg == NULL) {
 		munmap(base, layout->bytes);
@@ -252,7 +266,8 @@ static int make_new(struct opening *o, bool aside)
 	int ret;
 
 	given_back = segment_given_back(o->dir_fd, o->config->name, aside);
-	if ((ret = segment_choose_bytes(o->dir_fd, o->config->limit_bytes, given_back, &bytes, why, sizeof(why))) < 0)
+	if ((ret = segment_choose_bytes(o->dir_fd, o->config->limit_bytes, given_back, &bytes, why,
+	                                sizeof(why))) < 0)
 		return refuse_opening(o->report, ret, "%s", why);
 	if ((ret = segment_layout(bytes, &layout)) < 0)
 		return refuse_opening(o->report, ret, "segment.limit %llu MiB cannot be laid out",
@@ -262,7 +277,8 @@ static int make_new(struct opening *o, bool aside)
 	/* What comes before the descriptors is used from the start; those and the pages are backed
 	 * in steps. */
 	if (posix_fallocate(o->fd, 0, (off_t)layout.descs) != 0)
-		return refuse_opening(o->report, ERR_FULL, "the file system refuses the first %llu KiB",
+		return refuse_opening(o->report, ERR_FULL,
+		                      "the file system refuses the first %llu KiB",
 		                      (unsigned long long)(layout.descs >> 10));
 	if ((ret = map(o, &layout)) < 0)
 		return ret;
@@ -284,7 +300,8 @@ static int make_beside(struct opening *o, bool aside)
 	ROSTER_ASSERT(o->old_fd < 0); /* there is one old file */
 	o->old_fd = o->fd;
 	if ((o->fd = segment_open_beside(o->dir_fd, o->config->name)) < 0)
-		return refuse_opening(o->report, ERR_IO, "%.60s/%.40s.new: %s", o->dir, o->config->name, strerror(errno));
+		return refuse_opening(o->report, ERR_IO, "%.60s/%.40s.new: %s", o->dir,
+		                      o->config->name, strerror(errno));
 	if ((ret = make_new(o, aside)) < 0 || o->seg == NULL)
 		return ret < 0 ? ret : ERR_IO;
 	o->seg->old_fd = o->old_fd;
@@ -293,7 +310,7 @@ static int make_beside(struct opening *o, bool aside)
 	return 0;
 }
 
-/* ---- attaching ------------------------------------------------------------- */
+/* ---- attaching ------------------------------------------------------------------------------- */
 
 /* Returns NULL, or why the content is not to be used: an earlier life said so, or there are numbers
  * that no life leaves behind. */
@@ -322,13 +339,15 @@ static const char *foreign(const struct opening *o, struct segment_layout *layou
 	char boot_id[40];
 	struct stat st;
 
-	if (fstat(o->fd, &st) < 0 || pread(o->fd, &header, sizeof(header), 0) != (ssize_t)sizeof(header))
+	if (fstat(o->fd, &st) < 0 ||
+	    pread(o->fd, &header, sizeof(header), 0) != (ssize_t)sizeof(header))
 		return "shorter than a header";
 	segment_fingerprint(fingerprint);
 	segment_boot_id(boot_id);
 	if (header.magic != SEGMENT_MAGIC)
 		return "not a finished segment";
-	if (header.layout != SEGMENT_LAYOUT || memcmp(header.fingerprint, fingerprint, sizeof(fingerprint)) != 0)
+	if (header.layout != SEGMENT_LAYOUT ||
+	    memcmp(header.fingerprint, fingerprint, sizeof(fingerprint)) != 0)
 		return other_layout;
 	if (header.seal != segment_seal(&header))
 		return "its header does not agree with its seal";
@@ -339,7 +358,8 @@ static const char *foreign(const struct opening *o, struct segment_layout *layou
 	    (header.backed % SEGMENT_GROW_PAGES != 0 && header.backed != header.pages))
 		return "its sizes contradict each other";
 	/* A copy with holes would end in SIGBUS when the file system is full one day. */
-	if ((uint64_t)st.st_blocks * 512 < layout_r->descs + header.backed * (SEGMENT_PAGE + sizeof(struct page_desc)))
+	if ((uint64_t)st.st_blocks * 512 <
+	    layout_r->descs + header.backed * (SEGMENT_PAGE + sizeof(struct page_desc)))
 		return "not backed as far as it says";
 	return unfit(&header);
 }
@@ -353,14 +373,17 @@ static const char *damaged(const struct segment *seg)
 			return "shards out of order";
 		if (!undo_valid(seg, &seg->shards[i]))
 			return "an undo log is impossible";
-		if (seg->shards[i].next_id >> ID_BITS != 0 || seg->shards[i].revision >> REVISION_BITS != 0)
+		if (seg->shards[i].next_id >> ID_BITS != 0 ||
+		    seg->shards[i].revision >> REVISION_BITS != 0)
 			return "a shard's numbers are impossible";
 	}
 	for (uint64_t page = 0; page < seg->pages; page++) {
-		if (seg->owners[page] > SHARDS_ALL || (page >= seg->header->backed && seg->owners[page] != 0))
+		if (seg->owners[page] > SHARDS_ALL ||
+		    (page >= seg->header->backed && seg->owners[page] != 0))
 			return "impossible page owners";
 	}
-	if (!ring_valid(seg->events, RING_EVENTS, false) || !ring_valid(seg->removed, RING_REMOVED, true))
+	if (!ring_valid(seg->events, RING_EVENTS, false) ||
+	    !ring_valid(seg->removed, RING_REMOVED, true))
 		return "an event ring is impossible";
 	return NULL;
 }
@@ -407,11 +430,14 @@ static void take_over(struct opening *o)
 	health_attach(o->seg, clock_mono_ms());
 	reset_slots(o->seg);
 	o->report->origin = SEGMENT_ATTACHED;
-	o->report->stale =
-	        o->config->max_age_ms != 0 && now > header->served_at_ms && now - header->served_at_ms > o->config->max_age_ms;
-	if (o->config->limit_bytes != 0 && o->config->limit_bytes / SEGMENT_PAGE != header->bytes / SEGMENT_PAGE)
-		refuse_opening(o->report, 0, "segment.limit changed: the segment keeps its %llu MiB until it is made anew",
-		               (unsigned long long)(header->bytes >> 20));
+	o->report->stale = o->config->max_age_ms != 0 && now > header->served_at_ms &&
+	                   now - header->served_at_ms > o->config->max_age_ms;
+	if (o->config->limit_bytes != 0 &&
+	    o->config->limit_bytes / SEGMENT_PAGE != header->bytes / SEGMENT_PAGE)
+		refuse_opening(
+		        o->report, 0,
+		        "segment.limit changed: the segment keeps its %llu MiB until it is made anew",
+		        (unsigned long long)(header->bytes >> 20));
 }
 
 /* Takes the old content over, or says in *why_r why not: then nothing is mapped, and the caller may
@@ -468,7 +494,9 @@ static int attach_or_make(struct opening *o)
 		return ret;
 	if ((ret = make_beside(o, true)) < 0) {
 		memcpy(text, o->report->why, sizeof(text));
-		return refuse_opening(o->report, ret, "%.200s; the old segment stays, and cannot be used: %s", text, why);
+		return refuse_opening(o->report, ret,
+		                      "%.200s; the old segment stays, and cannot be used: %s", text,
+		                      why);
 	}
 	o->report->origin = SEGMENT_SET_ASIDE;
 	refuse_opening(o->report, 0, "the old segment is set aside: %s", why);
@@ -479,8 +507,8 @@ static int commit_now(struct opening *o)
 {
 	if (o->seg == NULL || o->config->later || segment_commit(o->seg) == 0)
 		return 0;
-	return refuse_opening(o->report, ERR_IO, "%.60s/%.40s cannot be put in its place: %s", o->dir, o->config->name,
-	                      strerror(errno));
+	return refuse_opening(o->report, ERR_IO, "%.60s/%.40s cannot be put in its place: %s",
+	                      o->dir, o->config->name, strerror(errno));
 }
 
 /* Undoes a failed opening: what was made goes, and so does an empty file that was there to be
@@ -496,14 +524,17 @@ static void give_up(struct opening *o)
 		close(o->old_fd);
 }
 
-int segment_open(const struct segment_config *config, struct segment **segment_r, struct segment_report *report_r)
+int segment_open(const struct segment_config *config, struct segment **segment_r,
+                 struct segment_report *report_r)
 {
-	struct opening o = { .config = config, .report = report_r, .dir_fd = -1, .fd = -1, .old_fd = -1 };
+	struct opening o = {
+		.config = config, .report = report_r, .dir_fd = -1, .fd = -1, .old_fd = -1
+	};
 	int ret;
 
 	memset(report_r, 0, sizeof(*report_r));
-	if ((ret = choose_dir(&o, !config->only_attach)) == 0 && (config->held || (ret = lock_file(&o)) == 0) &&
-	    (ret = attach_or_make(&o)) == 0)
+	if ((ret = choose_dir(&o, !config->only_attach)) == 0 &&
+	    (config->held || (ret = lock_file(&o)) == 0) && (ret = attach_or_make(&o)) == 0)
 		ret = commit_now(&o);
 	if (ret < 0)
 		give_up(&o);
@@ -515,7 +546,7 @@ int segment_open(const struct segment_config *config, struct segment **segment_r
 	return ret;
 }
 
-/* ---- upgrade --------------------------------------------------------------- */
+/* ---- upgrade --------------------------------------------------------------------------------- */
 
 static int refuse_running(const char *what, char *why, size_t why_size)
 {
@@ -535,7 +566,8 @@ int segment_inspect(int fd, char *why, size_t why_size)
 		return refuse_running(what, why, why_size);
 	base = mmap(NULL, layout.bytes, PROT_READ, MAP_SHARED | MAP_NORESERVE, fd, 0);
 	if (base == MAP_FAILED) {
-		snprintf(why, why_size, "mapping %llu MiB: %s", (unsigned long long)(layout.bytes >> 20), strerror(errno));
+		snprintf(why, why_size, "mapping %llu MiB: %s",
+		         (unsigned long long)(layout.bytes >> 20), strerror(errno));
 		return ERR_NOMEM;
 	}
 	owners = base + layout.owners;
@@ -549,7 +581,9 @@ int segment_adopt(int fd, const char *path, struct segment **segment_r, char *wh
 {
 	struct segment_report report = { .why = "" };
 	struct segment_config config = { .name = "" };
-	struct opening o = { .config = &config, .report = &report, .fd = fd, .dir_fd = -1, .old_fd = -1 };
+	struct opening o = {
+		.config = &config, .report = &report, .fd = fd, .dir_fd = -1, .old_fd = -1
+	};
 	struct segment_layout layout;
 	const char *what = foreign(&o, &layout);
 	int ret;
@@ -568,13 +602,16 @@ int segment_adopt(int fd, const char *path, struct segment **segment_r, char *wh
 int segment_check_config(const struct segment_config *config, char *why, unsigned why_size)
 {
 	struct segment_report report = { .why = "" };
-	struct opening o = { .config = config, .report = &report, .dir_fd = -1, .fd = -1, .old_fd = -1 };
+	struct opening o = {
+		.config = config, .report = &report, .dir_fd = -1, .fd = -1, .old_fd = -1
+	};
 	uint64_t bytes;
 	struct stat st;
 	int ret = choose_dir(&o, false);
 
 	snprintf(why, why_size, "%s", report.why);
-	if (ret == 0 && fstatat(o.dir_fd, config->name, &st, AT_SYMLINK_NOFOLLOW) == 0 && st.st_size > 0)
+	if (ret == 0 && fstatat(o.dir_fd, config->name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+	    st.st_size > 0)
 		ret = 0; /* a running server has its memory already */
 	else if (ret == 0)
 		ret = segment_choose_bytes(o.dir_fd, config->limit_bytes, 0, &bytes, why, why_size);

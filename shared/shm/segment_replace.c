@@ -21,7 +21,7 @@
 #define ASIDE_DIGITS 9U
 #define NAME_BYTES 256
 
-/* ---- files that were set aside ------------------------------------------------ */
+/* ---- files that were set aside --------------------------------------------------------------- */
 
 /* What a walk over the files set aside looks for, and what it finds. */
 struct asides {
@@ -57,7 +57,8 @@ static void aside_look(int dir_fd, const char *file, unsigned long number, struc
 		asides->newest = number;
 	if (fstatat(dir_fd, file, &st, AT_SYMLINK_NOFOLLOW) < 0)
 		return;
-	second = asides->of != NULL && st.st_ino == asides->of->st_ino && st.st_dev == asides->of->st_dev;
+	second = asides->of != NULL && st.st_ino == asides->of->st_ino &&
+	         st.st_dev == asides->of->st_dev;
 	if (below)
 		asides->bytes += (uint64_t)st.st_blocks * 512;
 	if (second || (below && asides->remove))
@@ -95,13 +96,14 @@ static unsigned long aside_newest(int dir_fd, const char *name)
 /* Removes those that are too many once `newest` is one of them, or only says what they take. */
 static uint64_t asides_prune(int dir_fd, const char *name, unsigned long newest, bool remove)
 {
-	struct asides asides = { .below = newest > ASIDE_KEPT - 1 ? newest - (ASIDE_KEPT - 1) : 0, .remove = remove };
+	struct asides asides = { .below = newest > ASIDE_KEPT - 1 ? newest - (ASIDE_KEPT - 1) : 0,
+		                 .remove = remove };
 
 	asides_walk(dir_fd, name, &asides);
 	return asides.bytes;
 }
 
-/* ---- before something is made ------------------------------------------------- */
+/* ---- before something is made ---------------------------------------------------------------- */
 
 bool segment_single_name(int dir_fd, const char *name, int fd)
 {
@@ -148,7 +150,8 @@ uint64_t segment_given_back(int dir_fd, const char *name, bool aside)
 
 	if (aside)
 		return asides_prune(dir_fd, name, aside_newest(dir_fd, name) + 1, false);
-	return fstatat(dir_fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0 ? (uint64_t)st.st_blocks * 512 : 0;
+	return fstatat(dir_fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0 ? (uint64_t)st.st_blocks * 512
+	                                                            : 0;
 }
 
 int segment_open_beside(int dir_fd, const char *name)
@@ -176,7 +179,7 @@ void segment_drop_beside(int dir_fd, const char *name, int old_fd)
 		unlinkat(dir_fd, name, 0);
 }
 
-/* ---- the change ----------------------------------------------------------------- */
+/* ---- the change ------------------------------------------------------------------------------ */
 
 /* Opens the folder of the segment; *name_r is the rest of its path. Returns -1 with errno. */
 static int open_folder(const struct segment *seg, const char **name_r)

@@ -89,17 +89,19 @@ const char *slab_kind_name(enum slab_kind kind)
 	return kind_names[kind];
 }
 
-void slab_usage(const struct segment *seg, enum slab_kind kind, uint64_t *objects_r, uint64_t *pages_r)
+void slab_usage(const struct segment *seg, enum slab_kind kind, uint64_t *objects_r,
+                uint64_t *pages_r)
 {
 	ROSTER_ASSERT((unsigned)kind < SLAB_KINDS);
 	*objects_r = *pages_r = 0;
 	for (uint32_t i = 0; i < SHARDS_ALL; i++) {
-		*objects_r += __atomic_load_n(&seg->shards[i].slabs[kind].objects, __ATOMIC_RELAXED);
+		*objects_r +=
+		        __atomic_load_n(&seg->shards[i].slabs[kind].objects, __ATOMIC_RELAXED);
 		*pages_r += __atomic_load_n(&seg->shards[i].slabs[kind].pages, __ATOMIC_RELAXED);
 	}
 }
 
-/* ---- references ------------------------------------------------------------ */
+/* ---- references ------------------------------------------------------------------------------ */
 
 /* Returns false unless off lies in a page of this shard. */
 static inline bool page_of(const struct tx *tx, uint32_t off, uint32_t *page_r)
@@ -115,7 +117,8 @@ static inline bool page_of(const struct tx *tx, uint32_t off, uint32_t *page_r)
 
 /* Every reference goes through here: what it says has to agree with owner, kind, boundary and
  * bitmap. */
-static inline bool object_place(const struct tx *tx, uint32_t off, enum slab_kind kind, struct place *place_r)
+static inline bool object_place(const struct tx *tx, uint32_t off, enum slab_kind kind,
+                                struct place *place_r)
 {
 	const struct slab_kind_row *row;
 	const struct page_desc *desc;
@@ -138,7 +141,8 @@ void *slab_try(const struct tx *tx, uint32_t off, enum slab_kind kind)
 {
 	struct place place;
 
-	return object_place(tx, off, kind, &place) ? tx->seg->base + (uint64_t)off * SEGMENT_UNIT : NULL;
+	return object_place(tx, off, kind, &place) ? tx->seg->base + (uint64_t)off * SEGMENT_UNIT
+	                                           : NULL;
 }
 
 void *slab_at(const struct tx *tx, uint32_t off, enum slab_kind kind)
@@ -154,16 +158,18 @@ enum slab_kind slab_kind_at(const struct tx *tx, uint32_t off)
 {
 	uint32_t page;
 
-	return page_of(tx, off, &page) && tx->seg->descs[page].kind < SLAB_KINDS ? (enum slab_kind)tx->seg->descs[page].kind
-	                                                                         : SLAB_NONE;
+	return page_of(tx, off, &page) && tx->seg->descs[page].kind < SLAB_KINDS
+	               ? (enum slab_kind)tx->seg->descs[page].kind
+	               : SLAB_NONE;
 }
 
-/* ---- bins ------------------------------------------------------------------ */
+/* ---- bins ------------------------------------------------------------------------------------ */
 
 /* Returns the descriptor behind a link (a page number + 1), or NULL with an error. */
 static struct page_desc *linked(struct tx *tx, uint32_t link)
 {
-	if (link == 0 || link > tx->seg->pages || tx->seg->owners[link - 1] != slab_owner_mark(tx)) {
+	if (link == 0 || link > tx->seg->pages ||
+	    tx->seg->owners[link - 1] != slab_owner_mark(tx)) {
 		undo_fail(tx, ERR_CORRUPT);
 		return NULL;
 	}
@@ -181,7 +187,8 @@ static void set_links(struct tx *tx, struct page_desc *desc, uint32_t next, uint
 }
 
 /* Kind, number and list of a page change together, as one word of the log. */
-static void set_head(struct tx *tx, struct page_desc *desc, enum slab_kind kind, uint32_t used, uint32_t bin)
+static void set_head(struct tx *tx, struct page_desc *desc, enum slab_kind kind, uint32_t used,
+                     uint32_t bin)
 {
 	struct page_head head = { (uint16_t)kind, (uint16_t)used, (uint16_t)bin, 0 };
 	uint64_t word;
@@ -198,7 +205,8 @@ static void bin_unlink(struct tx *tx, struct slab *slab, const struct page_desc 
 
 	/* Neighbours that do not know this page are not written to, so that damage does not
 	 * spread. */
-	if (tx->err != 0 || (prev == NULL ? slab->bins[desc->bin] : prev->next) != link || (next != NULL && next->prev != link)) {
+	if (tx->err != 0 || (prev == NULL ? slab->bins[desc->bin] : prev->next) != link ||
+	    (next != NULL && next->prev != link)) {
 		undo_fail(tx, ERR_CORRUPT);
 		return;
 	}
@@ -240,7 +248,7 @@ static void set_used(struct tx *tx, enum slab_kind kind, struct page_desc *desc,
 		set_head(tx, desc, kind, used, bin);
 }
 
-/* ---- pages ----------------------------------------------------------------- */
+/* ---- pages ----------------------------------------------------------------------------------- */
 
 /* A free page is one whose owner byte is 0; whoever swaps it has it. */
 static bool page_claim(struct tx *tx, uint64_t from, uint64_t to, uint32_t *page_r)
@@ -255,7 +263,8 @@ static bool page_claim(struct tx *tx, uint64_t from, uint64_t to, uint32_t *page
 		if (at == NULL)
 			return false;
 		from = (uint64_t)(at - owners);
-		if (__atomic_compare_exchange_n(at, &none, slab_owner_mark(tx), false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED)) {
+		if (__atomic_compare_exchange_n(at, &none, slab_owner_mark(tx), false,
+		                                __ATOMIC_ACQ_REL, __ATOMIC_RELAXED)) {
 			*page_r = (uint32_t)from;
 			return true;
 		}
@@ -347,10 +356,11 @@ static struct page_desc *page_for(struct tx *tx, enum slab_kind kind, uint32_t *
 	return page_new(tx, kind, page_r);
 }
 
-/* ---- objects --------------------------------------------------------------- */
+/* ---- objects --------------------------------------------------------------------------------- */
 
 /* A page that hangs in a list has a free bit; one without is damaged. */
-static bool take_bit(struct tx *tx, const struct slab_kind_row *row, struct page_desc *desc, uint32_t *index_r)
+static bool take_bit(struct tx *tx, const struct slab_kind_row *row, struct page_desc *desc,
+                     uint32_t *index_r)
 {
 	for (uint32_t word = 0; word < 4; word++) {
 		uint64_t free_bits = ~desc->bitmap[word] & slab_word_mask(row, word);
@@ -386,7 +396,8 @@ uint32_t slab_alloc(struct tx *tx, enum slab_kind kind)
 	undo_set64(tx, &slab->objects, slab->objects + 1);
 	if (tx->err != 0)
 		return 0;
-	return (uint32_t)((tx->seg->data_off + (uint64_t)page * SEGMENT_PAGE) / SEGMENT_UNIT) + index * row->units;
+	return (uint32_t)((tx->seg->data_off + (uint64_t)page * SEGMENT_PAGE) / SEGMENT_UNIT) +
+	       index * row->units;
 }
 
 void slab_free(struct tx *tx, uint32_t off)
@@ -419,8 +430,8 @@ bool slab_wasteful(const struct segment *seg, uint32_t shard, enum slab_kind kin
 	uint64_t pages = __atomic_load_n(&slab->pages, __ATOMIC_RELAXED);
 
 	ROSTER_ASSERT(shard < SHARDS_ALL && kind > SLAB_NONE && kind < SLAB_KINDS);
-	return pages >= WASTEFUL_PAGES &&
-	       __atomic_load_n(&slab->objects, __ATOMIC_RELAXED) * 2 < pages * slab_kinds[kind].capacity;
+	return pages >= WASTEFUL_PAGES && __atomic_load_n(&slab->objects, __ATOMIC_RELAXED) * 2 <
+	                                          pages * slab_kinds[kind].capacity;
 }
 
 void slab_release(struct tx *tx, uint32_t off)
@@ -463,7 +474,8 @@ void slab_untake(struct tx *tx)
 	for (unsigned n = 0; n < tx->pages; n++) {
 		uint32_t page = tx->seg->taken[n];
 
-		if (tx->seg->owners[page] == slab_owner_mark(tx) && tx->seg->descs[page].kind == SLAB_NONE)
+		if (tx->seg->owners[page] == slab_owner_mark(tx) &&
+		    tx->seg->descs[page].kind == SLAB_NONE)
 			page_return(tx, page);
 	}
 }

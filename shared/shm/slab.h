@@ -83,9 +83,11 @@ uint64_t slab_most(const struct segment *seg, enum slab_kind kind);
 const char *slab_kind_name(enum slab_kind kind);
 /* Counts objects and pages of the kind in all shards. Each number is whole, but their sum was true
  * at no one moment, because no lock is taken. */
-void slab_usage(const struct segment *seg, enum slab_kind kind, uint64_t *objects_r, uint64_t *pages_r);
+void slab_usage(const struct segment *seg, enum slab_kind kind, uint64_t *objects_r,
+                uint64_t *pages_r);
 
-/* Is the object's page at most half full, and is there a fuller one (or another as empty) with room? */
+/* Is the object's page at most half full, and is there a fuller one (or another as empty) with
+ * room? */
 bool slab_worth_moving(const struct tx *tx, uint32_t off);
 /* Is more than half of the room on the pages of the kind unused, and are they more than a few? */
 bool slab_wasteful(const struct segment *seg, uint32_t shard, enum slab_kind kind);
@@ -151,14 +153,16 @@ struct slab_bin_walk {
 	uint64_t seen;
 	bool begun, over;
 };
-unsigned slab_check_pages(const struct tx *tx, uint64_t *page, uint32_t most, struct slab_totals *totals, slab_say_fn *say,
-                          void *arg);
-unsigned slab_check_totals(const struct tx *tx, struct slab_totals *totals, slab_say_fn *say, void *arg);
-unsigned slab_check_bins(const struct tx *tx, struct slab_bin_walk *walk, uint32_t most, struct slab_totals *totals,
-                         slab_say_fn *say, void *arg);
+unsigned slab_check_pages(const struct tx *tx, uint64_t *page, uint32_t most,
+                          struct slab_totals *totals, slab_say_fn *say, void *arg);
+unsigned slab_check_totals(const struct tx *tx, struct slab_totals *totals, slab_say_fn *say,
+                           void *arg);
+unsigned slab_check_bins(const struct tx *tx, struct slab_bin_walk *walk, uint32_t most,
+                         struct slab_totals *totals, slab_say_fn *say, void *arg);
 
 /* Checks without any lock that pages without an owner have a blank descriptor: `pages` of them at
  * most, from *page on. Returns how many have not. */
-unsigned slab_check_free(const struct segment *seg, uint64_t *page, uint32_t pages, slab_say_fn *say, void *arg);
+unsigned slab_check_free(const struct segment *seg, uint64_t *page, uint32_t pages,
+                         slab_say_fn *say, void *arg);
 
 #endif

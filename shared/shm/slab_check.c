@@ -8,7 +8,7 @@
 
 #define FREE_LOOKS 3U
 
-/* ---- attach ---------------------------------------------------------------- */
+/* ---- attach ---------------------------------------------------------------------------------- */
 
 static uint32_t bits_set(const struct page_desc *desc)
 {
@@ -30,11 +30,13 @@ static bool neighbour_agrees(const struct segment *seg, uint64_t page, uint32_t 
 	if (link > segment_backed(seg) || seg->owners[link - 1] != seg->owners[page])
 		return false;
 	other = &seg->descs[link - 1];
-	return other->kind == desc->kind && other->bin == desc->bin && (ahead ? other->prev : other->next) == page + 1;
+	return other->kind == desc->kind && other->bin == desc->bin &&
+	       (ahead ? other->prev : other->next) == page + 1;
 }
 
 /* One page that has an owner. The totals are those of all shards: they grow in its owner's. */
-static const char *owned_damaged(const struct segment *seg, uint64_t page, struct slab_totals *totals)
+static const char *owned_damaged(const struct segment *seg, uint64_t page,
+                                 struct slab_totals *totals)
 {
 	const struct page_desc *desc = &seg->descs[page];
 	uint32_t used = bits_set(desc);
@@ -43,7 +45,8 @@ static const char *owned_damaged(const struct segment *seg, uint64_t page, struc
 	if (desc->kind == SLAB_NONE || desc->kind >= SLAB_KINDS)
 		return "a page has an owner and no kind";
 	slab = &seg->shards[seg->owners[page] - 1].slabs[desc->kind];
-	if (used == 0 || used != desc->used || desc->bin != slab_bin_for(&slab_kinds[desc->kind], used))
+	if (used == 0 || used != desc->used ||
+	    desc->bin != slab_bin_for(&slab_kinds[desc->kind], used))
 		return "a page's bitmap and counts contradict each other";
 	for (uint32_t word = 0; word < 4; word++)
 		if ((desc->bitmap[word] & ~slab_word_mask(&slab_kinds[desc->kind], word)) != 0)
@@ -54,7 +57,8 @@ static const char *owned_damaged(const struct segment *seg, uint64_t page, struc
 	if (desc->bin >= SLAB_BINS)
 		return desc->next == 0 && desc->prev == 0 ? NULL : "a full page is listed";
 	totals->binned[desc->kind][desc->bin]++;
-	if (!neighbour_agrees(seg, page, desc->next, true) || !neighbour_agrees(seg, page, desc->prev, false) ||
+	if (!neighbour_agrees(seg, page, desc->next, true) ||
+	    !neighbour_agrees(seg, page, desc->prev, false) ||
 	    (desc->prev == 0 && slab->bins[desc->bin] != page + 1))
 		return "a list of pages is broken";
 	return NULL;
@@ -62,8 +66,8 @@ static const char *owned_damaged(const struct segment *seg, uint64_t page, struc
 
 static bool is_blank(const struct page_desc *desc)
 {
-	return desc->kind == SLAB_NONE && desc->used == 0 && desc->bin == 0 && desc->next == 0 && desc->prev == 0 &&
-	       bits_set(desc) == 0;
+	return desc->kind == SLAB_NONE && desc->used == 0 && desc->bin == 0 && desc->next == 0 &&
+	       desc->prev == 0 && bits_set(desc) == 0;
 }
 
 /* The head of an empty bin is 0. That of another one needs no look: it was met as the page without
@@ -82,7 +86,8 @@ const char *slab_damaged(const struct segment *seg)
 	const char *why = NULL;
 
 	memset(totals, 0, sizeof(totals));
-	for (uint64_t page = 0, backed = segment_backed(seg); page < backed && why == NULL; page++) {
+	for (uint64_t page = 0, backed = segment_backed(seg); page < backed && why == NULL;
+	     page++) {
 		if (seg->owners[page] != 0)
 			why = owned_damaged(seg, page, totals);
 		else if (!is_blank(&seg->descs[page]))
@@ -95,7 +100,8 @@ const char *slab_damaged(const struct segment *seg)
 	return why;
 }
 
-unsigned slab_check_free(const struct segment *seg, uint64_t *page, uint32_t pages, slab_say_fn *say, void *arg)
+unsigned slab_check_free(const struct segment *seg, uint64_t *page, uint32_t pages,
+                         slab_say_fn *say, void *arg)
 {
 	uint64_t backed = segment_backed(seg);
 	unsigned found = 0;
@@ -107,19 +113,21 @@ unsigned slab_check_free(const struct segment *seg, uint64_t *page, uint32_t pag
 		/* No lock is held: who takes or returns the page at this moment has done so at the
 		 * next look. */
 		for (unsigned look = 0; look < FREE_LOOKS && wrong; look++)
-			wrong = __atomic_load_n(&seg->owners[*page], __ATOMIC_ACQUIRE) == 0 && !is_blank(&seg->descs[*page]) &&
+			wrong = __atomic_load_n(&seg->owners[*page], __ATOMIC_ACQUIRE) == 0 &&
+			        !is_blank(&seg->descs[*page]) &&
 			        __atomic_load_n(&seg->owners[*page], __ATOMIC_ACQUIRE) == 0;
 		if (!wrong)
 			continue;
 		found++;
-		snprintf(text, sizeof(text), "slab: free page %llu is described as used", (unsigned long long)*page);
+		snprintf(text, sizeof(text), "slab: free page %llu is described as used",
+		         (unsigned long long)*page);
 		if (say != NULL)
 			say(text, arg);
 	}
 	return found;
 }
 
-/* ---- check ----------------------------------------------------------------- */
+/* ---- check ----------------------------------------------------------------------------------- */
 
 struct check {
 	const struct tx *tx;
@@ -129,15 +137,17 @@ struct check {
 	struct slab_totals *totals;
 };
 
-static void slab_broken(struct check *check, const char *what, uint64_t where, uint64_t found, uint64_t expected)
+static void slab_broken(struct check *check, const char *what, uint64_t where, uint64_t found,
+                        uint64_t expected)
 {
 	char text[160];
 
 	check->broken++;
 	if (check->say == NULL)
 		return;
-	snprintf(text, sizeof(text), "slab: shard %u: %s %llu: %llu, expected %llu", check->tx->shard->index, what,
-	         (unsigned long long)where, (unsigned long long)found, (unsigned long long)expected);
+	snprintf(text, sizeof(text), "slab: shard %u: %s %llu: %llu, expected %llu",
+	         check->tx->shard->index, what, (unsigned long long)where,
+	         (unsigned long long)found, (unsigned long long)expected);
 	check->say(text, check->arg);
 }
 
@@ -162,7 +172,8 @@ static void check_page(struct check *check, uint32_t page)
 	if (beyond != 0)
 		slab_broken(check, "bits beyond the objects of page", page, beyond, 0);
 	if (desc->bin != slab_bin_for(row, (uint32_t)used))
-		slab_broken(check, "bin of page", page, desc->bin, slab_bin_for(row, (uint32_t)used));
+		slab_broken(check, "bin of page", page, desc->bin,
+		            slab_bin_for(row, (uint32_t)used));
 	if (!neighbour_agrees(check->tx->seg, page, desc->next, true) ||
 	    !neighbour_agrees(check->tx->seg, page, desc->prev, false))
 		slab_broken(check, "neighbours of page", page, desc->next, desc->prev);
@@ -172,14 +183,16 @@ static void check_page(struct check *check, uint32_t page)
 		check->totals->binned[desc->kind][desc->bin]++;
 }
 
-unsigned slab_check_pages(const struct tx *tx, uint64_t *page, uint32_t most, struct slab_totals *totals, slab_say_fn *say,
-                          void *arg)
+unsigned slab_check_pages(const struct tx *tx, uint64_t *page, uint32_t most,
+                          struct slab_totals *totals, slab_say_fn *say, void *arg)
 {
 	struct check check = { .tx = tx, .say = say, .arg = arg, .totals = totals };
-	uint64_t backed = segment_backed(tx->seg), end = backed - *page < most ? backed : *page + most;
+	uint64_t backed = segment_backed(tx->seg),
+	         end = backed - *page < most ? backed : *page + most;
 
 	for (; *page < end; (*page)++) {
-		const uint8_t *at = memchr(tx->seg->owners + *page, slab_owner_mark(tx), end - *page);
+		const uint8_t *at =
+		        memchr(tx->seg->owners + *page, slab_owner_mark(tx), end - *page);
 
 		if (at == NULL)
 			break;
@@ -236,8 +249,8 @@ static void check_bin(struct check *check, struct slab_bin_walk *walk, uint32_t 
 		*walk = (struct slab_bin_walk){ walk->kind + 1, 0, .begun = false };
 }
 
-unsigned slab_check_bins(const struct tx *tx, struct slab_bin_walk *walk, uint32_t most, struct slab_totals *totals,
-                         slab_say_fn *say, void *arg)
+unsigned slab_check_bins(const struct tx *tx, struct slab_bin_walk *walk, uint32_t most,
+                         struct slab_totals *totals, slab_say_fn *say, void *arg)
 {
 	struct check check = { .tx = tx, .say = say, .arg = arg, .totals = totals };
 
@@ -246,16 +259,19 @@ unsigned slab_check_bins(const struct tx *tx, struct slab_bin_walk *walk, uint32
 	return check.broken;
 }
 
-unsigned slab_check_totals(const struct tx *tx, struct slab_totals *totals, slab_say_fn *say, void *arg)
+unsigned slab_check_totals(const struct tx *tx, struct slab_totals *totals, slab_say_fn *say,
+                           void *arg)
 {
 	struct check check = { .tx = tx, .say = say, .arg = arg, .totals = totals };
 	const struct slab *slabs = tx->shard->slabs;
 
 	for (uint32_t kind = 0; kind < SLAB_KINDS; kind++) {
 		if (slabs[kind].objects != totals->objects[kind])
-			slab_broken(&check, "objects of kind", kind, slabs[kind].objects, totals->objects[kind]);
+			slab_broken(&check, "objects of kind", kind, slabs[kind].objects,
+			            totals->objects[kind]);
 		if (slabs[kind].pages != totals->pages[kind])
-			slab_broken(&check, "pages of kind", kind, slabs[kind].pages, totals->pages[kind]);
+			slab_broken(&check, "pages of kind", kind, slabs[kind].pages,
+			            totals->pages[kind]);
 	}
 	return check.broken;
 }

@@ -26,7 +26,7 @@ void table_init(struct table *table, enum slab_kind kind)
 	table->kind = kind;
 }
 
-/* ---- buckets --------------------------------------------------------------- */
+/* ---- buckets --------------------------------------------------------------------------------- */
 
 /* The highest power of two up to n: buckets from there on are split-offs of those below. */
 static inline uint32_t level_of(uint32_t n)
@@ -73,12 +73,13 @@ static inline uint64_t most_of(const struct tx *tx, const struct table *table)
 	return table->count < most ? table->count : most;
 }
 
-static inline struct table_link *link_at(const struct tx *tx, const struct table *table, uint32_t off)
+static inline struct table_link *link_at(const struct tx *tx, const struct table *table,
+                                         uint32_t off)
 {
 	return slab_at(tx, off, (enum slab_kind)table->kind);
 }
 
-/* ---- look-up --------------------------------------------------------------- */
+/* ---- look-up --------------------------------------------------------------------------------- */
 
 /* Searches the chain from off on. The whole look-up, with all table_next() of it, takes no more
  * steps than there are objects: a chain that still goes on then runs in a circle. */
@@ -125,7 +126,8 @@ void table_ask_head(const struct tx *tx, const struct table *table, uint32_t has
 	if (bucket < TABLE_INLINE)
 		return;
 	page = table_page(tx, table, page_index(bucket));
-	slab_ask(tx->seg, page, (bucket - TABLE_INLINE) % TABLE_HEADS * (uint32_t)sizeof(uint32_t), 1);
+	slab_ask(tx->seg, page, (bucket - TABLE_INLINE) % TABLE_HEADS * (uint32_t)sizeof(uint32_t),
+	         1);
 }
 
 void table_ask_first(const struct tx *tx, const struct table *table, uint32_t hash)
@@ -137,7 +139,7 @@ void table_ask_first(const struct tx *tx, const struct table *table, uint32_t ha
 		slab_ask(tx->seg, *head, 0, slab_object_bytes((enum slab_kind)table->kind));
 }
 
-/* ---- growing --------------------------------------------------------------- */
+/* ---- growing --------------------------------------------------------------------------------- */
 
 /* Returns a zeroed table page, or 0. A lack of pages is no error here: the table then stays as it
  * is. */
@@ -201,7 +203,8 @@ static bool room_for(struct tx *tx, struct table *table, uint32_t bucket)
 
 /* Copies the chain into an array. Returns false when it is too long to be moved in this
  * transaction. */
-static bool collect(const struct tx *tx, const struct table *table, uint32_t off, uint32_t *chain, uint32_t *n_r)
+static bool collect(const struct tx *tx, const struct table *table, uint32_t off, uint32_t *chain,
+                    uint32_t *n_r)
 {
 	uint32_t most = UNDO_ENTRIES - SPLIT_RESERVE - tx->entries;
 
@@ -219,7 +222,8 @@ static bool collect(const struct tx *tx, const struct table *table, uint32_t off
 
 /* Deals the chain out to two heads by one bit of the hash, keeping the order. Links that
  * already point to the right neighbour cost no entry. */
-static void deal(struct tx *tx, struct table *table, const uint32_t *chain, uint32_t n, uint32_t bit, uint32_t *heads[2])
+static void deal(struct tx *tx, struct table *table, const uint32_t *chain, uint32_t n,
+                 uint32_t bit, uint32_t *heads[2])
 {
 	uint32_t next[2] = { 0, 0 };
 
@@ -253,7 +257,8 @@ static bool split(struct tx *tx, struct table *table)
 		return false;
 	heads[0] = head_at(tx, table, added - level);
 	/* The page comes last: once there is one for the bucket, the bucket has to be added. */
-	if (heads[0] == NULL || !collect(tx, table, *heads[0], chain, &n) || !room_for(tx, table, added))
+	if (heads[0] == NULL || !collect(tx, table, *heads[0], chain, &n) ||
+	    !room_for(tx, table, added))
 		return false;
 	heads[1] = head_at(tx, table, added);
 	if (heads[1] == NULL)
@@ -295,7 +300,7 @@ void table_reserve(struct tx *tx, struct table *table, uint64_t objects)
 	}
 }
 
-/* ---- shrinking ------------------------------------------------------------- */
+/* ---- shrinking ------------------------------------------------------------------------------- */
 
 /* Returns where the end of the chain (a 0) stands; NULL when the chain is damaged. */
 static uint32_t *tail_of(const struct tx *tx, const struct table *table, uint32_t *head)
@@ -351,12 +356,14 @@ static void merge(struct tx *tx, struct table *table)
 }
 
 /* Returns where the reference to off stands: in a head or in the link before it. NULL: nowhere. */
-static uint32_t *link_place(const struct tx *tx, const struct table *table, uint32_t off, uint32_t hash)
+static uint32_t *link_place(const struct tx *tx, const struct table *table, uint32_t off,
+                            uint32_t hash)
 {
 	uint32_t *place = head_at(tx, table, bucket_of(table, hash));
 
 	for (uint64_t left = most_of(tx, table) + 1; place != NULL && *place != off; left--) {
-		struct table_link *link = left == 0 || *place == 0 ? NULL : link_at(tx, table, *place);
+		struct table_link *link =
+		        left == 0 || *place == 0 ? NULL : link_at(tx, table, *place);
 
 		place = link == NULL ? NULL : &link->next;
 	}
@@ -393,7 +400,7 @@ void table_replace(struct tx *tx, struct table *table, uint32_t old, uint32_t ne
 		undo_set32(tx, place, new);
 }
 
-/* ---- check ----------------------------------------------------------------- */
+/* ---- check ----------------------------------------------------------------------------------- */
 
 struct check {
 	const struct tx *tx;
@@ -410,8 +417,8 @@ static void table_broken(struct check *check, const char *what, uint64_t where)
 	check->broken++;
 	if (check->say == NULL)
 		return;
-	snprintf(text, sizeof(text), "table: shard %u, kind %u: %s %llu", check->tx->shard->index, check->table->kind, what,
-	         (unsigned long long)where);
+	snprintf(text, sizeof(text), "table: shard %u, kind %u: %s %llu", check->tx->shard->index,
+	         check->table->kind, what, (unsigned long long)where);
 	check->say(text, check->arg);
 }
 
@@ -438,7 +445,8 @@ static uint64_t check_chain(struct check *check, uint32_t bucket)
 	return seen;
 }
 
-unsigned table_check_shape(const struct tx *tx, const struct table *table, slab_say_fn *say, void *arg)
+unsigned table_check_shape(const struct tx *tx, const struct table *table, slab_say_fn *say,
+                           void *arg)
 {
 	struct check check = { tx, table, say, arg, 0 };
 
@@ -453,12 +461,13 @@ unsigned table_check_shape(const struct tx *tx, const struct table *table, slab_
 	return check.broken;
 }
 
-unsigned table_check_buckets(const struct tx *tx, const struct table *table, uint32_t first, uint32_t most, uint64_t *seen_r,
-                             slab_say_fn *say, void *arg)
+unsigned table_check_buckets(const struct tx *tx, const struct table *table, uint32_t first,
+                             uint32_t most, uint64_t *seen_r, slab_say_fn *say, void *arg)
 {
 	struct check check = { tx, table, say, arg, 0 };
 
-	for (uint32_t bucket = first; bucket < table->buckets && bucket < BUCKETS_MAX && bucket - first < most; bucket++)
+	for (uint32_t bucket = first;
+	     bucket < table->buckets && bucket < BUCKETS_MAX && bucket - first < most; bucket++)
 		*seen_r += check_chain(&check, bucket);
 	return check.broken;
 }
@@ -491,8 +500,8 @@ uint32_t table_page(const struct tx *tx, const struct table *table, uint32_t n)
 
 const char *table_damaged(const struct tx *tx, const struct table *table, enum slab_kind kind)
 {
-	if (table->kind != (uint32_t)kind || table->buckets < TABLE_INLINE || table->buckets > BUCKETS_MAX ||
-	    table->count > tx->shard->slabs[kind].objects)
+	if (table->kind != (uint32_t)kind || table->buckets < TABLE_INLINE ||
+	    table->buckets > BUCKETS_MAX || table->count > tx->shard->slabs[kind].objects)
 		return "a table's numbers are impossible";
 	if ((table->dir != 0) != (table->buckets > TABLE_INLINE) ||
 	    (table->dir != 0 && slab_try(tx, table->dir, SLAB_TABLE) == NULL))

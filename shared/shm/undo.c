@@ -106,7 +106,8 @@ void undo_set_bytes(struct tx *tx, void *at, const void *value, uint32_t n)
 		}
 		/* The bytes of the word that are not meant keep their value. */
 		memcpy(&bytes, (const void *)word, 8);
-		memcpy((char *)&bytes + (from - word), (const char *)value + (from - (uintptr_t)at), to - from);
+		memcpy((char *)&bytes + (from - word), (const char *)value + (from - (uintptr_t)at),
+		       to - from);
 		undo_set64(tx, (uint64_t *)word, bytes);
 	}
 }
@@ -220,7 +221,8 @@ uint64_t undo_next_id(struct tx *tx)
 	next = tx->shard->next_id + 1;
 	__atomic_store_n(&tx->shard->next_id, next, __ATOMIC_RELEASE);
 	FAULT("next-id");
-	return (uint64_t)(tx->seg->header->node & 0xff) << 56 | (uint64_t)tx->shard->index << 48 | (next & ID_COUNTER);
+	return (uint64_t)(tx->seg->header->node & 0xff) << 56 | (uint64_t)tx->shard->index << 48 |
+	       (next & ID_COUNTER);
 }
 
 /* Returns true for a word that a transaction of the shard may have changed: one of its slabs and
@@ -251,12 +253,14 @@ bool undo_valid(const struct segment *seg, const struct shard *shard)
 	unsigned entries = (unsigned)(state & 0xffff);
 	unsigned frees = (unsigned)(state >> 16 & 0xffff);
 
-	if (state != undo_state_sealed(state & STATE_MASK) || entries > UNDO_ENTRIES || frees > UNDO_FREES)
+	if (state != undo_state_sealed(state & STATE_MASK) || entries > UNDO_ENTRIES ||
+	    frees > UNDO_FREES)
 		return false;
 	for (unsigned i = 0; i < entries; i++) {
 		uint64_t at = shard->undo[i].at & AT_MASK;
 
-		if (shard->undo[i].at != entry_sealed(at, shard->undo[i].old, i) || !place_valid(seg, shard, at))
+		if (shard->undo[i].at != entry_sealed(at, shard->undo[i].old, i) ||
+		    !place_valid(seg, shard, at))
 			return false;
 	}
 	return true;

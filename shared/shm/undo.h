@@ -49,7 +49,8 @@ struct tx {
 	uint16_t most;  /* largest entries seen since lock_take: for the tests */
 	uint16_t pages; /* taken in this transaction: a roll-back gives them back */
 	bool drain;     /* phase of the state word */
-	uint32_t work;  /* words logged since lock_take(), those of committed transactions too: what a hold has cost so far */
+	uint32_t
+	        work; /* words logged since lock_take(), those of committed transactions too: what a hold has cost so far */
 };
 
 void undo_set64(struct tx *tx, uint64_t *word, uint64_t value);

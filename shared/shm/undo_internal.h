@@ -22,8 +22,10 @@ static inline uint64_t undo_state_sealed(uint64_t state)
  * cut: program order is enough, the stores below keep the compiler to it. */
 static inline void undo_state_store(struct tx *tx)
 {
-	/* NOLINTNEXTLINE(clang-analyzer-core.UndefinedBinaryOperatorResult): it loses sight of the 16 bits */
-	uint64_t state = (uint64_t)tx->entries | (uint64_t)tx->frees << 16 | (tx->drain ? UNDO_STATE_DRAIN : 0);
+	/* NOLINTNEXTLINE(clang-analyzer-core.UndefinedBinaryOperatorResult): it loses sight of the
+	 * 16 bits */
+	uint64_t state = (uint64_t)tx->entries | (uint64_t)tx->frees << 16 |
+	                 (tx->drain ? UNDO_STATE_DRAIN : 0);
 
 	__atomic_store_n(&tx->shard->state, undo_state_sealed(state), __ATOMIC_RELEASE);
 	__atomic_signal_fence(__ATOMIC_SEQ_CST);

@@ -14,7 +14,8 @@ void undo_restore(struct tx *tx)
 	for (unsigned i = tx->entries; i-- > 0;) {
 		const struct undo_entry *entry = &tx->shard->undo[i];
 
-		__atomic_store_n((uint64_t *)(tx->seg->base + (entry->at & UNDO_PLACE)), entry->old, __ATOMIC_RELEASE);
+		__atomic_store_n((uint64_t *)(tx->seg->base + (entry->at & UNDO_PLACE)), entry->old,
+		                 __ATOMIC_RELEASE);
 		FAULT("restore-word");
 	}
 }

@@ -45,7 +45,7 @@ struct beat_reader {
 	size_t count, cap;
 };
 
-/* ---- scalars, as lenient as the Java server -------------------------------- */
+/* ---- scalars, as lenient as the Java server -------------------------------------------------- */
 
 static bool is_scalar(enum json_kind kind)
 {
@@ -83,7 +83,8 @@ static const char *read_int(const struct json_item *item, int32_t *out)
 		return "an integer field is not a number";
 	if (java_parse_int(text ? str_trim(item->text) : item->text, out) == 0)
 		return NULL;
-	if (text || java_parse_double(item->text, &number) < 0 || !(number > -2147483649.0 && number < 2147483648.0))
+	if (text || java_parse_double(item->text, &number) < 0 ||
+	    !(number > -2147483649.0 && number < 2147483648.0))
 		return "an integer field is not a 32-bit number";
 	*out = (int32_t)number;
 	return NULL;
@@ -124,7 +125,7 @@ static const char *read_bool(const struct json_item *item, bool *out)
 	return NULL;
 }
 
-/* ---- members --------------------------------------------------------------- */
+/* ---- members --------------------------------------------------------------------------------- */
 
 static const struct field *field_of(struct str key)
 {
@@ -194,7 +195,8 @@ static const char *read_metadata(struct beat_reader *reader, const struct json_i
 	}
 	ROSTER_ASSERT(reader->count < reader->cap);
 	reader->pairs[reader->count++] =
-	        (struct metadata_pair){ item->key, item->kind == JSON_NULL ? (struct str){ NULL, 0 } : item->text };
+	        (struct metadata_pair){ item->key, item->kind == JSON_NULL ? (struct str){ NULL, 0 }
+		                                                           : item->text };
 	return NULL;
 }
 
@@ -204,14 +206,16 @@ static const char *on_beat_item(void *arg, const struct json_item *item)
 
 	if (item->depth == 0) {
 		reader->info->light = item->kind == JSON_NULL;
-		return item->kind == JSON_OBJECT || item->kind == JSON_NULL ? NULL : "not an object";
+		return item->kind == JSON_OBJECT || item->kind == JSON_NULL ? NULL
+		                                                            : "not an object";
 	}
 	if (item->depth == 1)
 		return read_member(reader, item);
 	return reader->in_metadata ? read_metadata(reader, item) : NULL;
 }
 
-int beat_json_parse(struct arena *arena, struct str text, struct beat_info *info_r, char *why, size_t why_size)
+int beat_json_parse(struct arena *arena, struct str text, struct beat_info *info_r, char *why,
+                    size_t why_size)
 {
 	struct beat_reader reader = { .arena = arena, .info = info_r };
 	struct json_limits limits = { .depth = DEPTH_MAX, .keys = KEYS_MAX };

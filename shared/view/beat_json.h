@@ -24,6 +24,7 @@ struct beat_info {
 /* Reads a beat. Unknown fields are ignored, and numbers in strings are accepted; depth and keys are
  * limited. Texts point into the source or the arena. ERR_SYNTAX with what the parser says in why
  * (for the second cause), ERR_NOMEM, and the other codes of json_read(). */
-int beat_json_parse(struct arena *arena, struct str text, struct beat_info *info_r, char *why, size_t why_size) MUST_CHECK;
+int beat_json_parse(struct arena *arena, struct str text, struct beat_info *info_r, char *why,
+                    size_t why_size) MUST_CHECK;
 
 #endif

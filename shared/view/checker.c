@@ -32,8 +32,9 @@ static struct str *field_of(struct given *given, struct str key)
 		struct str name;
 		struct str *field;
 	} fields[] = {
-		{ STR("type"), &given->type }, { STR("path"), &c->path }, { STR("headers"), &c->headers },
-		{ STR("user"), &c->user },     { STR("pwd"), &c->pwd },   { STR("cmd"), &c->cmd },
+		{ STR("type"), &given->type },   { STR("path"), &c->path },
+		{ STR("headers"), &c->headers }, { STR("user"), &c->user },
+		{ STR("pwd"), &c->pwd },         { STR("cmd"), &c->cmd },
 	};
 
 	for (size_t i = 0; i < sizeof(fields) / sizeof(fields[0]); i++)
@@ -52,7 +53,9 @@ static const char *on_checker_item(void *arg, const struct json_item *item)
 	if (item->depth > 1)
 		return NULL;
 	if (str_eq(item->key, STR("expectedResponseCode")))
-		return java_parse_int(item->text, &given->checker->expected) < 0 ? "expectedResponseCode is no number" : NULL;
+		return java_parse_int(item->text, &given->checker->expected) < 0
+		               ? "expectedResponseCode is no number"
+		               : NULL;
 	field = field_of(given, item->key);
 	if (field != NULL && item->kind == JSON_STRING)
 		*field = item->text;
@@ -67,7 +70,8 @@ static bool is_one_line(struct str s)
 	return true;
 }
 
-int checker_parse(struct arena *arena, struct str text, struct checker *checker_r, char *why, size_t why_size)
+int checker_parse(struct arena *arena, struct str text, struct checker *checker_r, char *why,
+                  size_t why_size)
 {
 	struct json_limits limits = { .depth = 8, .keys = 50 };
 	struct given given = { checker_r, { NULL, 0 } };

@@ -26,7 +26,8 @@ struct checker {
 /* Reads the JSON; an unset or empty text is TCP. ERR_SYNTAX: why is what the parser says;
  * ERR_RANGE: a text has a line break; else the other codes of json_read(). Texts point into the
  * source or the arena. */
-int checker_parse(struct arena *arena, struct str text, struct checker *checker_r, char *why, size_t why_size) MUST_CHECK;
+int checker_parse(struct arena *arena, struct str text, struct checker *checker_r, char *why,
+                  size_t why_size) MUST_CHECK;
 /* Writes the canonical text into the arena. It is unset for TCP, which is not stored. */
 int checker_text(struct arena *arena, const struct checker *checker, struct str *text_r) MUST_CHECK;
 

@@ -20,7 +20,8 @@ static void put_flag(struct buf *b, const char *name, uint32_t set)
 }
 
 /* Writes a time that the metadata may name. What is not a number, or has a sign, does not count. */
-static void put_time(struct buf *b, const char *name, const struct instance_view *instance, struct str key, int64_t fallback)
+static void put_time(struct buf *b, const char *name, const struct instance_view *instance,
+                     struct str key, int64_t fallback)
 {
 	struct str text = metadata_get(instance->metadata, key);
 	int64_t value;
@@ -34,7 +35,8 @@ static void put_time(struct buf *b, const char *name, const struct instance_view
 /* The field is absent when there is metadata without the key: an oddity that clients may see. */
 static void put_generator(struct buf *b, const struct instance_view *instance)
 {
-	struct str generator = metadata_get(instance->metadata, STR("preserved.instance.id.generator"));
+	struct str generator =
+	        metadata_get(instance->metadata, STR("preserved.instance.id.generator"));
 
 	if (instance->metadata.n == 0)
 		generator = STR("simple");
@@ -42,7 +44,8 @@ static void put_generator(struct buf *b, const struct instance_view *instance)
 		put_text(b, "instanceIdGenerator", generator);
 }
 
-static void put_beat(struct buf *b, const struct instance_view *instance, struct instance_json_clock now)
+static void put_beat(struct buf *b, const struct instance_view *instance,
+                     struct instance_json_clock now)
 {
 	uint64_t age = now.health_ms > instance->beat_ms ? now.health_ms - instance->beat_ms : 0;
 
@@ -60,8 +63,8 @@ static void put_metadata(struct buf *b, const struct instance_view *instance)
 	metadata_json(b, instance->metadata);
 }
 
-void instance_json(struct buf *b, const struct service_view *view, const struct instance_view *instance,
-                   struct instance_json_clock now)
+void instance_json(struct buf *b, const struct service_view *view,
+                   const struct instance_view *instance, struct instance_json_clock now)
 {
 	ROSTER_ASSERT(instance->cluster < view->cluster_count);
 	BUF_LIT(b, "{\"instanceId\":\"");
@@ -82,9 +85,12 @@ void instance_json(struct buf *b, const struct service_view *view, const struct 
 	put_flag(b, "marked", instance->flags & INSTANCE_MARKED);
 	if (str_is_set(instance->app))
 		put_text(b, "app", instance->app);
-	put_time(b, "instanceHeartBeatInterval", instance, STR("preserved.heart.beat.interval"), BEAT_INTERVAL_MS);
+	put_time(b, "instanceHeartBeatInterval", instance, STR("preserved.heart.beat.interval"),
+	         BEAT_INTERVAL_MS);
 	put_generator(b, instance);
-	put_time(b, "instanceHeartBeatTimeOut", instance, STR("preserved.heart.beat.timeout"), BEAT_TIMEOUT_MS);
-	put_time(b, "ipDeleteTimeout", instance, STR("preserved.ip.delete.timeout"), BEAT_DELETE_MS);
+	put_time(b, "instanceHeartBeatTimeOut", instance, STR("preserved.heart.beat.timeout"),
+	         BEAT_TIMEOUT_MS);
+	put_time(b, "ipDeleteTimeout", instance, STR("preserved.ip.delete.timeout"),
+	         BEAT_DELETE_MS);
 	buf_char(b, '}');
 }

@@ -12,7 +12,7 @@
 #include "shared/base/breath.h"
 #include "shared/view/metadata.h"
 
-/* ---- hosts --------------------------------------------------------------------- */
+/* ---- hosts ----------------------------------------------------------------------------------- */
 
 static void put_bool(struct buf *b, bool value)
 {
@@ -24,12 +24,15 @@ static void put_bool(struct buf *b, bool value)
 
 /* A view that was copied in pieces while clusters came (loose) may have instances of one that it
  * lacks. */
-static struct str cluster_name(const struct service_view *view, const struct instance_view *instance)
+static struct str cluster_name(const struct service_view *view,
+                               const struct instance_view *instance)
 {
-	return instance->cluster < view->cluster_count ? view->clusters[instance->cluster].name : STR("DEFAULT");
+	return instance->cluster < view->cluster_count ? view->clusters[instance->cluster].name
+	                                               : STR("DEFAULT");
 }
 
-void list_instance_id(struct buf *b, const struct service_view *view, const struct instance_view *instance)
+void list_instance_id(struct buf *b, const struct service_view *view,
+                      const struct instance_view *instance)
 {
 	if (instance->ident >= 0) {
 		buf_i64(b, instance->ident);
@@ -55,8 +58,8 @@ static void put_health(struct buf *b, bool healthy)
 }
 
 /* Returns where in the host the part begins that a flip changes. */
-static uint32_t put_host(struct buf *b, const struct service_view *view, const struct instance_view *instance, bool healthy,
-                         struct str service)
+static uint32_t put_host(struct buf *b, const struct service_view *view,
+                         const struct instance_view *instance, bool healthy, struct str service)
 {
 	size_t begin = b->len;
 	uint32_t health;
@@ -111,13 +114,15 @@ static int put_piece(struct hosts_writer *w, uint32_t at, bool shown_healthy)
 	begin = w->b->len;
 	health = put_host(w->b, w->view, &w->view->instances[at], shown_healthy, w->service);
 	if (w->pieces != NULL)
-		w->pieces[at] = (struct list_piece){ (uint32_t)begin, (uint32_t)(w->b->len - begin), health };
+		w->pieces[at] = (struct list_piece){ (uint32_t)begin, (uint32_t)(w->b->len - begin),
+			                             health };
 	return w->b->len > w->end ? ERR_TOO_BIG : breathe(&w->breath, w->b->len - from);
 }
 
 static bool is_of_group(const struct instance_view *instance, bool healthy)
 {
-	return (instance->flags & INSTANCE_ENABLED) != 0 && ((instance->flags & INSTANCE_HEALTHY) != 0) == healthy;
+	return (instance->flags & INSTANCE_ENABLED) != 0 &&
+	       ((instance->flags & INSTANCE_HEALTHY) != 0) == healthy;
 }
 
 /* Writes one group of hosts: those whose true health is `healthy`, shown as `shown_healthy`. */
@@ -129,8 +134,9 @@ static int put_group(struct hosts_writer *w, bool healthy, bool shown_healthy)
 		uint32_t c = w->pick->order[i];
 
 		for (uint32_t at = w->pick->first[c]; at < w->pick->first[c + 1] && ret == 0; at++)
-			ret = is_of_group(&w->view->instances[at], healthy) ? put_piece(w, at, shown_healthy)
-			                                                    : breathe(&w->breath, 4);
+			ret = is_of_group(&w->view->instances[at], healthy)
+			              ? put_piece(w, at, shown_healthy)
+			              : breathe(&w->breath, 4);
 	}
 	return ret;
 }
@@ -139,7 +145,8 @@ struct tally {
 	uint32_t candidates, healthy;
 };
 
-static int count_candidates(const struct service_view *view, const struct pick *pick, struct tally *tally_r)
+static int count_candidates(const struct service_view *view, const struct pick *pick,
+                            struct tally *tally_r)
 {
 	struct breath breath = { 0 };
 
@@ -187,7 +194,8 @@ static void hex(const uint8_t in[16], char out[33])
 	out[32] = '\0';
 }
 
-int list_shape_checksum(const struct service_view *view, struct list_shape *shape, bool *fresh_r, uint8_t checksum_r[16])
+int list_shape_checksum(const struct service_view *view, struct list_shape *shape, bool *fresh_r,
+                        uint8_t checksum_r[16])
 {
 	int ret = 0;
 
@@ -201,8 +209,9 @@ int list_shape_checksum(const struct service_view *view, struct list_shape *shap
 	return ret;
 }
 
-int list_hosts_picked(const struct service_view *view, const struct pick *pick, const struct list_query *query, struct buf *b,
-                      struct list_shape *shape_r, struct list_piece *pieces)
+int list_hosts_picked(const struct service_view *view, const struct pick *pick,
+                      const struct list_query *query, struct buf *b, struct list_shape *shape_r,
+                      struct list_piece *pieces)
 {
 	struct hosts_writer w = { .b = b, .view = view, .pick = pick, .pieces = pieces };
 	struct tally tally;
@@ -226,8 +235,9 @@ int list_hosts_picked(const struct service_view *view, const struct pick *pick, 
 	return ret;
 }
 
-int list_hosts(const struct service_view *view, const struct list_query *query, struct buf *b, struct list_shape *shape_r,
-               bool *fresh_checksum_r, uint8_t checksum_r[16], struct list_piece *pieces)
+int list_hosts(const struct service_view *view, const struct list_query *query, struct buf *b,
+               struct list_shape *shape_r, bool *fresh_checksum_r, uint8_t checksum_r[16],
+               struct list_piece *pieces)
 {
 	struct pick pick;
 	int ret;
@@ -242,7 +252,7 @@ int list_hosts(const struct service_view *view, const struct list_query *query, 
 	return ret;
 }
 
-/* ---- flips --------------------------------------------------------------------- */
+/* ---- flips ----------------------------------------------------------------------------------- */
 
 struct flip_writer {
 	struct str hosts;
@@ -261,10 +271,14 @@ static void move_piece(struct flip_writer *w, struct list_piece *piece, bool sho
 {
 	const char *old = w->hosts.p + piece->at, *health = old + piece->health;
 	bool old_healthy = *health == 't'; /* true or false */
-	size_t rest = piece->health + (old_healthy ? sizeof("true,\"healthy\":true") : sizeof("false,\"healthy\":false")) - 1;
+	size_t rest = piece->health +
+	              (old_healthy ? sizeof("true,\"healthy\":true")
+	                           : sizeof("false,\"healthy\":false")) -
+	              1;
 	size_t begin;
 
-	ROSTER_ASSERT(piece->n <= w->hosts.n && piece->at <= w->hosts.n - piece->n && rest <= piece->n);
+	ROSTER_ASSERT(piece->n <= w->hosts.n && piece->at <= w->hosts.n - piece->n &&
+	              rest <= piece->n);
 	if (w->shown++ > 0)
 		buf_char(w->b, ',');
 	begin = w->b->len;
@@ -287,10 +301,12 @@ static void move_group(struct flip_writer *w, bool healthy, bool shown_healthy)
 	}
 }
 
-int list_flipped(struct str hosts, struct list_piece *pieces, uint32_t count, const uint64_t *healthy, float threshold,
-                 struct buf *b)
+int list_flipped(struct str hosts, struct list_piece *pieces, uint32_t count,
+                 const uint64_t *healthy, float threshold, struct buf *b)
 {
-	struct flip_writer w = { .hosts = hosts, .pieces = pieces, .count = count, .healthy = healthy, .b = b };
+	struct flip_writer w = {
+		.hosts = hosts, .pieces = pieces, .count = count, .healthy = healthy, .b = b
+	};
 	uint32_t healthy_count = 0;
 
 	ROSTER_ASSERT(count > 0); /* an answer without instances has no pieces */
@@ -311,9 +327,10 @@ int list_flipped(struct str hosts, struct list_piece *pieces, uint32_t count, co
 	return buf_failed(b) ? ERR_NOMEM : 0;
 }
 
-/* ---- reply --------------------------------------------------------------------- */
+/* ---- reply ----------------------------------------------------------------------------------- */
 
-static void put_fields(struct buf *b, const struct list_shape *shape, const struct list_fields *fields)
+static void put_fields(struct buf *b, const struct list_shape *shape,
+                       const struct list_fields *fields)
 {
 	BUF_LIT(b, "\"dom\":");
 	json_string(b, fields->dom);
@@ -342,15 +359,16 @@ static void put_service_metadata(struct buf *b, const struct list_fields *fields
 	buf_char(b, '}');
 }
 
-void list_reply_tail(struct buf *b, const struct list_shape *shape, const struct list_fields *fields)
+void list_reply_tail(struct buf *b, const struct list_shape *shape,
+                     const struct list_fields *fields)
 {
 	buf_char(b, ',');
 	put_fields(b, shape, fields);
 	put_service_metadata(b, fields);
 }
 
-void list_reply(struct buf *b, const struct list_query *query, const struct list_shape *shape, struct str hosts,
-                const struct list_fields *fields)
+void list_reply(struct buf *b, const struct list_query *query, const struct list_shape *shape,
+                struct str hosts, const struct list_fields *fields)
 {
 	if (shape->empty) {
 		buf_char(b, '{');
@@ -391,7 +409,7 @@ struct str list_bare_name(struct str grouped)
 	return str_make(at, (size_t)((next != NULL ? next : end) - at));
 }
 
-/* ---- checksum ------------------------------------------------------------------ */
+/* ---- checksum -------------------------------------------------------------------------------- */
 
 /* The hash of a cluster's name in a Java map. Names are ASCII, so bytes are UTF-16 units. */
 static uint32_t map_hash(struct str name)
@@ -449,7 +467,8 @@ static void put_cluster(struct buf *b, const struct cluster_view *cluster)
 {
 	BUF_LIT(b, "{\"healthChecker\":");
 	put_checker(b, cluster->checker);
-	buf_printf(b, ",\"defIPPort\":%d,\"defCkport\":%d", cluster->check_port, cluster->check_port);
+	buf_printf(b, ",\"defIPPort\":%d,\"defCkport\":%d", cluster->check_port,
+	           cluster->check_port);
 	BUF_LIT(b, ",\"name\":");
 	json_string(b, cluster->name);
 	BUF_LIT(b, ",\"useIPPort4Check\":");
@@ -457,7 +476,8 @@ static void put_cluster(struct buf *b, const struct cluster_view *cluster)
 	BUF_LIT(b, ",\"sitegroup\":\"\"}");
 }
 
-static int put_service(struct buf *b, const struct service_view *view, const struct map_slot *slots, struct breath *breath)
+static int put_service(struct buf *b, const struct service_view *view, const struct map_slot *slots,
+                       struct breath *breath)
 {
 	uint32_t invalid = 0;
 	int ret = 0;
@@ -534,7 +554,8 @@ static void put_double(struct buf *b, double value)
 }
 
 /* Instances are sorted by their text in the Java server: datumKey_weight_healthy_marked_cluster. */
-static void put_sort_text(struct buf *b, const struct service_view *view, const struct instance_view *instance)
+static void put_sort_text(struct buf *b, const struct service_view *view,
+                          const struct instance_view *instance)
 {
 	struct str cluster = cluster_name(view, instance);
 
@@ -556,7 +577,8 @@ static void put_sort_text(struct buf *b, const struct service_view *view, const 
 }
 
 /* What the checksum covers of an instance: "ip:port_weight_healthy_cluster,". */
-static void put_line(struct buf *b, const struct service_view *view, const struct instance_view *instance)
+static void put_line(struct buf *b, const struct service_view *view,
+                     const struct instance_view *instance)
 {
 	buf_str(b, instance->ip);
 	buf_char(b, ':');
@@ -570,8 +592,8 @@ static void put_line(struct buf *b, const struct service_view *view, const struc
 	buf_char(b, ',');
 }
 
-static int put_sorted(struct buf *b, const struct service_view *view, struct sort_key *keys, struct buf *texts,
-                      struct breath *breath)
+static int put_sorted(struct buf *b, const struct service_view *view, struct sort_key *keys,
+                      struct buf *texts, struct breath *breath)
 {
 	struct sorting sorting = { .breath = breath };
 	int ret = 0;

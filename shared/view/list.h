@@ -44,12 +44,14 @@ struct list_piece {
 /* Writes the array "[...]" (nothing for shape E) into b. Computes the checksum when the view has
  * none; *fresh_checksum_r says so, and the caller stores it. pieces has room for one for each
  * instance of the view, or is NULL. ERR_NOMEM, ERR_GONE, ERR_TOO_BIG: what is in b is of no use. */
-int list_hosts(const struct service_view *view, const struct list_query *query, struct buf *b, struct list_shape *shape_r,
-               bool *fresh_checksum_r, uint8_t checksum_r[16], struct list_piece *pieces) MUST_CHECK;
+int list_hosts(const struct service_view *view, const struct list_query *query, struct buf *b,
+               struct list_shape *shape_r, bool *fresh_checksum_r, uint8_t checksum_r[16],
+               struct list_piece *pieces) MUST_CHECK;
 /* Writes the array alone, of clusters that were picked before from this view, which must not have
  * been filled anew since. query->clusters is not looked at, and the checksum is not filled in. */
-int list_hosts_picked(const struct service_view *view, const struct pick *pick, const struct list_query *query, struct buf *b,
-                      struct list_shape *shape_r, struct list_piece *pieces) MUST_CHECK;
+int list_hosts_picked(const struct service_view *view, const struct pick *pick,
+                      const struct list_query *query, struct buf *b, struct list_shape *shape_r,
+                      struct list_piece *pieces) MUST_CHECK;
 /* Fills in the checksum alone, as list_hosts() does it. */
 int list_shape_checksum(const struct service_view *view, struct list_shape *shape, bool *fresh_r,
                         uint8_t checksum_r[16]) MUST_CHECK;
@@ -57,8 +59,8 @@ int list_shape_checksum(const struct service_view *view, struct list_shape *shap
  * one. That has to be one of all clusters, and not of healthy instances only. Bit n % 64 of
  * healthy[n / 64] is the n-th of count instances, of which there is one at least. The pieces move
  * along. */
-int list_flipped(struct str hosts, struct list_piece *pieces, uint32_t count, const uint64_t *healthy, float threshold,
-                 struct buf *b) MUST_CHECK;
+int list_flipped(struct str hosts, struct list_piece *pieces, uint32_t count,
+                 const uint64_t *healthy, float threshold, struct buf *b) MUST_CHECK;
 
 struct list_fields {
 	struct str name; /* group@@service */
@@ -69,12 +71,13 @@ struct list_fields {
 };
 
 /* Writes a whole reply: shape F, or shape E, or {} for isCheck when there are candidates. */
-void list_reply(struct buf *b, const struct list_query *query, const struct list_shape *shape, struct str hosts,
-                const struct list_fields *fields);
+void list_reply(struct buf *b, const struct list_query *query, const struct list_shape *shape,
+                struct str hosts, const struct list_fields *fields);
 /* Shape F is LIST_HEAD, the array of hosts, and this tail: so a worker sends the array without
  * copying it first. */
 #define LIST_HEAD "{\"hosts\":"
-void list_reply_tail(struct buf *b, const struct list_shape *shape, const struct list_fields *fields);
+void list_reply_tail(struct buf *b, const struct list_shape *shape,
+                     const struct list_fields *fields);
 /* Writes the four fields that are the reply when the service is unknown. */
 void list_reply_unknown(struct buf *b, const struct list_fields *fields);
 /* The service part of group@@service, which is what agents below Java 1.0 get. */
@@ -83,6 +86,7 @@ struct str list_bare_name(struct str grouped);
 /* Computes the MD5 of specification 7.4. ERR_NOMEM, ERR_GONE. */
 int list_checksum(const struct service_view *view, uint8_t out[16]) MUST_CHECK;
 /* Writes the text of instanceId (2.5), escaped for a JSON string, without the quotes. */
-void list_instance_id(struct buf *b, const struct service_view *view, const struct instance_view *instance);
+void list_instance_id(struct buf *b, const struct service_view *view,
+                      const struct instance_view *instance);
 
 #endif

@@ -16,7 +16,7 @@
 #define LINEAR_MAX 16U /* pairs looked through one by one for a key */
 #define PAIR_WEIGHT 64U
 
-/* ---- the packed form, reading ---------------------------------------------- */
+/* ---- the packed form, reading ---------------------------------------------------------------- */
 
 /* We wrote it, but it comes from shared memory, so every length is checked. A cursor that met a
  * wrong one stays at the end. */
@@ -81,7 +81,8 @@ static bool take_text(struct cursor *c, struct str *text_r)
 
 static bool take_pair(struct cursor *c, struct metadata_pair *pair_r)
 {
-	return take_text(c, &pair_r->key) && str_is_set(pair_r->key) && take_text(c, &pair_r->value);
+	return take_text(c, &pair_r->key) && str_is_set(pair_r->key) &&
+	       take_text(c, &pair_r->value);
 }
 
 void metadata_json(struct buf *b, struct str packed)
@@ -118,7 +119,7 @@ struct str metadata_get(struct str packed, struct str key)
 	return (struct str){ NULL, 0 };
 }
 
-/* ---- pairs in scratch memory ----------------------------------------------- */
+/* ---- pairs in scratch memory ----------------------------------------------------------------- */
 
 struct pairs {
 	struct arena *arena;
@@ -170,7 +171,8 @@ struct key_table {
 
 /* Begins an empty table with room for `most` pairs. It is never more than half full, so a search
  * always comes to a free slot. */
-static int keys_begin(struct key_table *keys, struct arena *arena, const struct metadata_pair *pairs, size_t most)
+static int keys_begin(struct key_table *keys, struct arena *arena,
+                      const struct metadata_pair *pairs, size_t most)
 {
 	size_t size = 64;
 
@@ -240,7 +242,7 @@ static int drop_doubles(struct pairs *pairs)
 	return ret;
 }
 
-/* ---- packing --------------------------------------------------------------- */
+/* ---- packing --------------------------------------------------------------------------------- */
 
 struct packed {
 	char *p;
@@ -270,7 +272,8 @@ static void pack_metadata_text(msgpack_packer *packer, struct str s)
 }
 
 /* A map of up to 2^32 pairs has a head of at most 5 bytes, and so has each text. */
-static int pack_pairs(struct arena *arena, const struct metadata_pair *pairs, size_t count, struct str *packed_r)
+static int pack_pairs(struct arena *arena, const struct metadata_pair *pairs, size_t count,
+                      struct str *packed_r)
 {
 	struct packed packed = { .cap = 5 };
 	msgpack_packer packer;
@@ -293,14 +296,15 @@ static int pack_pairs(struct arena *arena, const struct metadata_pair *pairs, si
 	return 0;
 }
 
-/* ---- reserved keys --------------------------------------------------------- */
+/* ---- reserved keys --------------------------------------------------------------------------- */
 
 /* What does not begin with a digit, or does not fit into Java's long, changes nothing. */
 static void override(uint64_t *ms, struct str value)
 {
 	int64_t number;
 
-	if (value.n > 0 && value.p[0] >= '0' && value.p[0] <= '9' && java_parse_long(value, &number) == 0)
+	if (value.n > 0 && value.p[0] >= '0' && value.p[0] <= '9' &&
+	    java_parse_long(value, &number) == 0)
 		*ms = (uint64_t)number;
 }
 
@@ -325,7 +329,9 @@ static void apply_reserved(struct instance_metadata *metadata, const struct meta
 static void metadata_init(struct instance_metadata *metadata)
 {
 	*metadata = (struct instance_metadata){
-		.overrides = { .interval_ms = BEAT_INTERVAL_MS, .timeout_ms = BEAT_TIMEOUT_MS, .delete_ms = BEAT_DELETE_MS },
+		.overrides = { .interval_ms = BEAT_INTERVAL_MS,
+		               .timeout_ms = BEAT_TIMEOUT_MS,
+		               .delete_ms = BEAT_DELETE_MS },
 	};
 }
 
@@ -352,7 +358,8 @@ static int finish_pairs(struct pairs *pairs, struct instance_metadata *metadata_
 	return finish_metadata(pairs->arena, pairs->at, pairs->count, metadata_r);
 }
 
-int metadata_pack(struct arena *arena, const struct metadata_pair *given, size_t count, struct instance_metadata *metadata_r)
+int metadata_pack(struct arena *arena, const struct metadata_pair *given, size_t count,
+                  struct instance_metadata *metadata_r)
 {
 	struct pairs pairs = { .arena = arena };
 
@@ -361,7 +368,7 @@ int metadata_pack(struct arena *arena, const struct metadata_pair *given, size_t
 	return finish_pairs(&pairs, metadata_r);
 }
 
-/* ---- JSON ------------------------------------------------------------------ */
+/* ---- JSON ------------------------------------------------------------------------------------ */
 
 struct json_pairs {
 	struct pairs pairs;
@@ -378,7 +385,8 @@ static const char *on_metadata_item(void *arg, const struct json_item *item)
 	}
 	if (item->kind == JSON_OBJECT || item->kind == JSON_ARRAY)
 		return "not a scalar";
-	pairs_add(&json->pairs, item->key, item->kind == JSON_NULL ? (struct str){ NULL, 0 } : item->text);
+	pairs_add(&json->pairs, item->key,
+	          item->kind == JSON_NULL ? (struct str){ NULL, 0 } : item->text);
 	return NULL;
 }
 
@@ -395,7 +403,7 @@ static int parse_json(struct arena *arena, struct str text, struct instance_meta
 	return ret;
 }
 
-/* ---- k=v,k=v --------------------------------------------------------------- */
+/* ---- k=v,k=v --------------------------------------------------------------------------------- */
 
 /* Adds the pair of one piece. Java's split() drops empty pieces at the end, so the value may not be
  * empty, and '=' behind it do not count. */
@@ -448,7 +456,8 @@ static int java_order(struct pairs *pairs)
 	if (heads == NULL || next == NULL || sorted == NULL)
 		return ERR_NOMEM;
 	memset(heads, 0, buckets * sizeof(*heads));
-	for (size_t i = pairs->count; i > 0; i--) { /* backwards: each becomes the head of its bucket */
+	for (size_t i = pairs->count; i > 0;
+	     i--) { /* backwards: each becomes the head of its bucket */
 		uint32_t hash = utf8_java_hash(pairs->at[i - 1].key);
 		size_t bucket = (hash ^ hash >> 16) & (buckets - 1);
 
@@ -494,9 +503,10 @@ int metadata_parse(struct arena *arena, struct str text, struct instance_metadat
 	return ret == ERR_SYNTAX ? parse_pieces(arena, text, metadata_r) : ret;
 }
 
-/* ---- batch changes --------------------------------------------------------- */
+/* ---- batch changes --------------------------------------------------------------------------- */
 
-int metadata_merge(struct arena *arena, struct str old, struct str change, struct instance_metadata *metadata_r)
+int metadata_merge(struct arena *arena, struct str old, struct str change,
+                   struct instance_metadata *metadata_r)
 {
 	struct pairs pairs = { .arena = arena };
 
@@ -505,7 +515,8 @@ int metadata_merge(struct arena *arena, struct str old, struct str change, struc
 	return finish_pairs(&pairs, metadata_r);
 }
 
-int metadata_without(struct arena *arena, struct str old, struct str change, struct instance_metadata *metadata_r)
+int metadata_without(struct arena *arena, struct str old, struct str change,
+                     struct instance_metadata *metadata_r)
 {
 	struct pairs doomed = { .arena = arena }, pairs = { .arena = arena };
 	struct key_table keys;

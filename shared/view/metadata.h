@@ -22,7 +22,8 @@
  * format incorrect:<text>"; ERR_TOO_BIG: a text is longer than anything that can be stored;
  * ERR_NOMEM. This function, metadata_pack(), metadata_merge() and metadata_without() come to pauses
  * (fiber.h): ERR_GONE. */
-int metadata_parse(struct arena *arena, struct str text, struct instance_metadata *metadata_r) MUST_CHECK;
+int metadata_parse(struct arena *arena, struct str text,
+                   struct instance_metadata *metadata_r) MUST_CHECK;
 /* Packs pairs that a JSON reader has collected (beats). A value that is unset is null. */
 struct metadata_pair {
 	struct str key, value;
@@ -35,7 +36,9 @@ void metadata_json(struct buf *b, struct str packed);
 struct str metadata_get(struct str packed, struct str key);
 /* For the batches. PUT merges: old with the pairs of change put over it. DELETE leaves out: old
  * without the keys of change. */
-int metadata_merge(struct arena *arena, struct str old, struct str change, struct instance_metadata *metadata_r) MUST_CHECK;
-int metadata_without(struct arena *arena, struct str old, struct str change, struct instance_metadata *metadata_r) MUST_CHECK;
+int metadata_merge(struct arena *arena, struct str old, struct str change,
+                   struct instance_metadata *metadata_r) MUST_CHECK;
+int metadata_without(struct arena *arena, struct str old, struct str change,
+                     struct instance_metadata *metadata_r) MUST_CHECK;
 
 #endif

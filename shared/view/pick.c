@@ -19,7 +19,8 @@ static int compare_names(const void *a, const void *b, void *arg)
 {
 	const struct cluster_view *clusters = arg;
 
-	return str_compare(clusters[*(const uint32_t *)a].name, clusters[*(const uint32_t *)b].name);
+	return str_compare(clusters[*(const uint32_t *)a].name,
+	                   clusters[*(const uint32_t *)b].name);
 }
 
 /* Returns the entry of the sorted table, taken or not, or NULL. */
@@ -131,7 +132,8 @@ static int fill(struct pick *pick, struct names *names, struct str text)
 	for (uint32_t c = 0; c < clusters; c++)
 		names->sorted[c] = c;
 	if (clusters > 1)
-		qsort_r(names->sorted, clusters, sizeof(names->sorted[0]), compare_names, names->view->clusters);
+		qsort_r(names->sorted, clusters, sizeof(names->sorted[0]), compare_names,
+		        names->view->clusters);
 	return add_names(pick, names, text);
 }
 
@@ -188,7 +190,8 @@ int pick_normal(const struct service_view *view, struct str text, struct buf *no
 
 bool pick_same(const struct pick *a, const struct pick *b)
 {
-	return a->count == b->count && (a->count == 0 || memcmp(a->order, b->order, a->count * sizeof(a->order[0])) == 0);
+	return a->count == b->count &&
+	       (a->count == 0 || memcmp(a->order, b->order, a->count * sizeof(a->order[0])) == 0);
 }
 
 bool pick_is_one(const struct service_view *view, struct str text)

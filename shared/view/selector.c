@@ -15,7 +15,8 @@ struct given {
 	struct str type, expression; /* unset: not given */
 };
 
-/* The Java server asks each member for its text, whatever it is: that of an object or an array is empty. */
+/* The Java server asks each member for its text, whatever it is: that of an object or an array is
+ * empty. */
 static struct str text_of(const struct json_item *item)
 {
 	return item->kind == JSON_OBJECT || item->kind == JSON_ARRAY ? STR("") : item->text;
@@ -82,7 +83,9 @@ static int read_labels(struct str expression, struct str labels[LABELS_MAX])
 		return -1;
 	while (expression.n > 0) {
 		const char *end = memchr(expression.p, '&', expression.n);
-		struct str term = str_make(expression.p, end == NULL ? expression.n : (size_t)(end - expression.p));
+		struct str term =
+		        str_make(expression.p,
+		                 end == NULL ? expression.n : (size_t)(end - expression.p));
 		struct str label = label_of(term);
 		size_t used = term.n + (end != NULL);
 
@@ -96,7 +99,8 @@ static int read_labels(struct str expression, struct str labels[LABELS_MAX])
 	return (int)count;
 }
 
-static enum selector_verdict show_label(struct arena *arena, struct str expression, struct str *shown_r)
+static enum selector_verdict show_label(struct arena *arena, struct str expression,
+                                        struct str *shown_r)
 {
 	struct str labels[LABELS_MAX];
 	struct str bare = strip_blanks(arena, expression);
@@ -124,7 +128,8 @@ static enum selector_verdict show_label(struct arena *arena, struct str expressi
 	return str_is_set(*shown_r) ? SELECTOR_OK : SELECTOR_MEMORY;
 }
 
-enum selector_verdict selector_parse(struct arena *arena, struct str text, struct str *shown_r, char *why, size_t why_size)
+enum selector_verdict selector_parse(struct arena *arena, struct str text, struct str *shown_r,
+                                     char *why, size_t why_size)
 {
 	struct json_limits limits = { .depth = 16, .keys = 100 };
 	struct given given = { { NULL, 0 }, { NULL, 0 } };

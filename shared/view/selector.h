@@ -28,6 +28,7 @@ enum selector_verdict {
 
 /* The text was percent-decoded once. *shown_r is the JSON as it is stored and shown, unset for
  * none; its memory is the arena's. */
-enum selector_verdict selector_parse(struct arena *arena, struct str text, struct str *shown_r, char *why, size_t why_size);
+enum selector_verdict selector_parse(struct arena *arena, struct str text, struct str *shown_r,
+                                     char *why, size_t why_size);
 
 #endif

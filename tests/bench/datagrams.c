@@ -3,8 +3,9 @@
  *
  *     datagrams COUNT BYTES ROUNDS PORT...
  *
- * Sends COUNT datagrams of BYTES in each round over loopback to the sockets of audience.py on the given ports, and rests before
- * it as a pusher does. Prints "us_per_datagram N": CPU of this process, the median of the rounds. */
+ * Sends COUNT datagrams of BYTES in each round over loopback to the sockets of audience.py on the
+ * given ports, and rests before it as a pusher does. Prints "us_per_datagram N": CPU of this
+ * process, the median of the rounds. */
 #include <arpa/inet.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -38,7 +39,8 @@ static void aim(unsigned count, char **ports, unsigned port_count)
 
 		to[n] = (struct sockaddr_in){
 			.sin_family = AF_INET,
-			.sin_addr = { htonl(127U << 24 | 1U << 16 | host / 250 << 8 | (host % 250 + 1)) },
+			.sin_addr = { htonl(127U << 24 | 1U << 16 | host / 250 << 8 |
+			                    (host % 250 + 1)) },
 			.sin_port = htons((uint16_t)atoi(ports[n % port_count])),
 		};
 	}
@@ -53,9 +55,10 @@ static void send_round(int fd, unsigned count, struct iovec *bytes)
 		int done;
 
 		for (unsigned i = 0; i < n; i++)
-			batch[i].msg_hdr = (struct msghdr){
-				.msg_name = &to[at + i], .msg_namelen = sizeof(to[0]), .msg_iov = bytes, .msg_iovlen = 1
-			};
+			batch[i].msg_hdr = (struct msghdr){ .msg_name = &to[at + i],
+				                            .msg_namelen = sizeof(to[0]),
+				                            .msg_iov = bytes,
+				                            .msg_iovlen = 1 };
 		done = sendmmsg(fd, batch, n, 0);
 		if (done < 0) {
 			perror("datagrams: sendmmsg");
@@ -76,11 +79,13 @@ int main(int argc, char **argv)
 {
 	static char bytes[65507];
 	struct iovec one = { bytes, argc > 4 ? strtoul(argv[2], NULL, 10) : sizeof(bytes) + 1 };
-	unsigned count = argc > 4 ? (unsigned)atoi(argv[1]) : 0, rounds = argc > 4 ? (unsigned)atoi(argv[3]) : 0;
+	unsigned count = argc > 4 ? (unsigned)atoi(argv[1]) : 0,
+	         rounds = argc > 4 ? (unsigned)atoi(argv[3]) : 0;
 	const struct timespec rest = { 0, REST_NS };
 	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 
-	if (fd < 0 || count == 0 || count > COUNT_MOST || rounds == 0 || rounds > ROUNDS_MOST || one.iov_len > sizeof(bytes)) {
+	if (fd < 0 || count == 0 || count > COUNT_MOST || rounds == 0 || rounds > ROUNDS_MOST ||
+	    one.iov_len > sizeof(bytes)) {
 		fprintf(stderr, "usage: datagrams COUNT BYTES ROUNDS PORT...\n");
 		return EXIT_FAILURE;
 	}

@@ -1,19 +1,23 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* fleet - a fleet of instances that register, beat or leave, as fast as possible or at a steady rate.
+/* fleet - a fleet of instances that register, beat or leave, as fast as possible or at a steady
+ * rate.
  *
- *     fleet PORT register|beat|deregister [-n COUNT] [-p PER_SERVICE] [-x PREFIX] [-m METADATA] [-c CONNECTIONS]
+ *     fleet PORT register|beat|deregister [-n COUNT] [-p PER_SERVICE] [-x PREFIX] [-m METADATA] [-c
+ *     CONNECTIONS]
  *           [-d DEPTH] [-r RATE] [-s SECONDS] [-k KEEP] [-b 1] [-a ADDRESSES]
  *
- * Instance i of COUNT is 10.a.b.c:8080 in service PREFIX-(i / PER_SERVICE). register goes through them in order, once;
- * beat (light beats) and deregister in a scattered order, because a fleet has none: deregister once, beat for SECONDS.
- * -k N: one instance of N is left out of a deregistration. -m: escaped JSON. -b 1: answers are polled for, without sleeping:
- * waking a sleeper is charged to the server, and the slower the server, the more often one sleeps. -a: the connections
- * come from so many loopback addresses in turns, else from one.
+ * Instance i of COUNT is 10.a.b.c:8080 in service PREFIX-(i / PER_SERVICE). register goes through
+ * them in order, once; beat (light beats) and deregister in a scattered order, because a fleet has
+ * none: deregister once, beat for SECONDS.
+ * -k N: one instance of N is left out of a deregistration. -m: escaped JSON. -b 1: answers are
+ * polled for, without sleeping:
+ * waking a sleeper is charged to the server, and the slower the server, the more often one sleeps.
+ * -a: the connections come from so many loopback addresses in turns, else from one.
  *
- * RATE 0: each connection keeps DEPTH requests (32) under way. Else the k-th request is due at k / RATE, is sent then whatever
- * the server does, and its latency counts from there, so that a server that stands still is not asked less.
- * Prints "requests N bad N seconds S p50_us N p99_us N max_us N"; bad: another status than 200, or for a beat another
- * code than 10200. Over loopback only. */
+ * RATE 0: each connection keeps DEPTH requests (32) under way. Else the k-th request is due at k /
+ * RATE, is sent then whatever the server does, and its latency counts from there, so that a server
+ * that stands still is not asked less. Prints "requests N bad N seconds S p50_us N p99_us N max_us
+ * N"; bad: another status than 200, or for a beat another code than 10200. Over loopback only. */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -58,9 +62,13 @@ static struct {
 	uint64_t begin_us, total, issued, done, bad, max_us;
 	struct connection *all;
 	uint32_t *latency;
-} fleet = {
-	.count = 1000, .per_service = 10, .connections = 16, .depth = 32, .seconds = 5, .prefix = "fleet", .metadata = "%7B%7D"
-};
+} fleet = { .count = 1000,
+	    .per_service = 10,
+	    .connections = 16,
+	    .depth = 32,
+	    .seconds = 5,
+	    .prefix = "fleet",
+	    .metadata = "%7B%7D" };
 
 static uint64_t now_us(void)
 {
@@ -76,7 +84,7 @@ static void die(const char *what)
 	exit(2);
 }
 
-/* ---- requests ---------------------------------------------------------------- */
+/* ---- requests -------------------------------------------------------------------------------- */
 
 /* The k-th request's instance. */
 static uint64_t instance_of(uint64_t k)
@@ -87,25 +95,30 @@ static uint64_t instance_of(uint64_t k)
 static void put_request(struct connection *c, uint64_t i)
 {
 	static const char *const formats[] = {
-		[REGISTER] = "POST /nacos/v1/ns/instance?serviceName=DEFAULT_GROUP%%40%%40%s-%" PRIu64
-		             "&ip=10.%u.%u.%u&port=8080&metadata=%s",
+		[REGISTER] =
+		        "POST /nacos/v1/ns/instance?serviceName=DEFAULT_GROUP%%40%%40%s-%" PRIu64
+		        "&ip=10.%u.%u.%u&port=8080&metadata=%s",
 		[BEAT] =
-		        "PUT /nacos/v1/ns/instance/beat?serviceName=DEFAULT_GROUP%%40%%40%s-%" PRIu64 "&ip=10.%u.%u.%u&port=8080",
+		        "PUT /nacos/v1/ns/instance/beat?serviceName=DEFAULT_GROUP%%40%%40%s-%" PRIu64
+		        "&ip=10.%u.%u.%u&port=8080",
 		[DEREGISTER] =
-		        "DELETE /nacos/v1/ns/instance?serviceName=DEFAULT_GROUP%%40%%40%s-%" PRIu64 "&ip=10.%u.%u.%u&port=8080",
+		        "DELETE /nacos/v1/ns/instance?serviceName=DEFAULT_GROUP%%40%%40%s-%" PRIu64
+		        "&ip=10.%u.%u.%u&port=8080",
 	};
 	size_t room = OUT_BYTES - c->out_len;
-	unsigned a = (unsigned)(i >> 16 & 255), b = (unsigned)(i >> 8 & 255), last = (unsigned)(i & 255);
+	unsigned a = (unsigned)(i >> 16 & 255), b = (unsigned)(i >> 8 & 255),
+	         last = (unsigned)(i & 255);
 	int n;
 
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wformat-nonliteral"
-	n = snprintf(c->out + c->out_len, room, formats[fleet.kind], fleet.prefix, i / fleet.per_service, a, b, last,
-	             fleet.metadata);
+	n = snprintf(c->out + c->out_len, room, formats[fleet.kind], fleet.prefix,
+	             i / fleet.per_service, a, b, last, fleet.metadata);
 #pragma GCC diagnostic pop
 	c->out_len += (size_t)n;
-	n = snprintf(c->out + c->out_len, room - (size_t)n,
-	             " HTTP/1.1\r\nHost: 127.0.0.1\r\nUser-Agent: Nacos-Java-Client:v1.4.8\r\nContent-Length: 0\r\n\r\n");
+	n = snprintf(
+	        c->out + c->out_len, room - (size_t)n,
+	        " HTTP/1.1\r\nHost: 127.0.0.1\r\nUser-Agent: Nacos-Java-Client:v1.4.8\r\nContent-Length: 0\r\n\r\n");
 	c->out_len += (size_t)n;
 }
 
@@ -149,14 +162,15 @@ static void issue(struct connection *c, uint64_t due_us)
 	put_request(c, i);
 }
 
-/* ---- answers ----------------------------------------------------------------- */
+/* ---- answers --------------------------------------------------------------------------------- */
 
 static void note(struct connection *c, const char *answer, size_t n)
 {
 	uint64_t us = now_us() - c->due_us[c->answered++ % QUEUE];
 
 	fleet.done++;
-	if (memcmp(answer, "HTTP/1.1 200", 12) != 0 || (fleet.kind == BEAT && memmem(answer, n, "10200", 5) == NULL))
+	if (memcmp(answer, "HTTP/1.1 200", 12) != 0 ||
+	    (fleet.kind == BEAT && memmem(answer, n, "10200", 5) == NULL))
 		fleet.bad++;
 	fleet.latency[us < LATENCY_US ? us : LATENCY_US]++;
 	if (us > fleet.max_us)
@@ -201,7 +215,7 @@ static void receive(struct connection *c)
 	c->in_len -= at;
 }
 
-/* ---- pace -------------------------------------------------------------------- */
+/* ---- pace ------------------------------------------------------------------------------------ */
 
 /* As many as are due by now, in turns over the connections. Returns the us until the next one. */
 static int64_t send_due(void)
@@ -247,7 +261,8 @@ static bool over(void)
 {
 	if (fleet.issued >= fleet.total && fleet.done >= fleet.total)
 		return true;
-	if (fleet.kind == BEAT && fleet.rate == 0 && (double)(now_us() - fleet.begin_us) > fleet.seconds * 1e6)
+	if (fleet.kind == BEAT && fleet.rate == 0 &&
+	    (double)(now_us() - fleet.begin_us) > fleet.seconds * 1e6)
 		fleet.total = fleet.issued; /* what is under way is waited for */
 	return false;
 }
@@ -265,22 +280,26 @@ static void run(void)
 		send_all(&wait_us);
 		if (fleet.busy)
 			wait_us = 0;
-		wait = (struct timespec){ .tv_sec = wait_us / 1000000, .tv_nsec = wait_us % 1000000 * 1000 };
+		wait = (struct timespec){ .tv_sec = wait_us / 1000000,
+			                  .tv_nsec = wait_us % 1000000 * 1000 };
 		n = epoll_pwait2(fleet.epoll, events, 256, &wait, NULL);
 		for (int i = 0; i < n; i++)
 			receive(events[i].data.ptr);
 	}
 }
 
-/* ---- begin and end ------------------------------------------------------------ */
+/* ---- begin and end --------------------------------------------------------------------------- */
 
 static bool bind_source(const struct connection *c)
 {
 	uint64_t n = fleet.addresses == 0 ? 0 : (uint64_t)(c - fleet.all) % fleet.addresses;
-	struct sockaddr_in source = { .sin_family = AF_INET,
-		                      .sin_addr = { htonl((uint32_t)(0x7f090000U | n / 250 << 8 | (n % 250 + 1))) } };
+	struct sockaddr_in source = {
+		.sin_family = AF_INET,
+		.sin_addr = { htonl((uint32_t)(0x7f090000U | n / 250 << 8 | (n % 250 + 1))) }
+	};
 
-	return fleet.addresses == 0 || bind(c->fd, (const struct sockaddr *)&source, sizeof(source)) == 0;
+	return fleet.addresses == 0 ||
+	       bind(c->fd, (const struct sockaddr *)&source, sizeof(source)) == 0;
 }
 
 static void open_connection(struct connection *c, const struct sockaddr_in *server)
@@ -357,7 +376,8 @@ static bool parse(int argc, char **argv)
 			return false;
 		}
 	}
-	if (optind + 2 != argc || fleet.count == 0 || fleet.per_service == 0 || fleet.connections == 0)
+	if (optind + 2 != argc || fleet.count == 0 || fleet.per_service == 0 ||
+	    fleet.connections == 0)
 		return false;
 	for (unsigned i = 0; i < 3; i++) {
 		if (strcmp(argv[optind + 1], kinds[i]) == 0) {
@@ -370,7 +390,8 @@ static bool parse(int argc, char **argv)
 
 int main(int argc, char **argv)
 {
-	struct sockaddr_in server = { .sin_family = AF_INET, .sin_addr = { htonl(INADDR_LOOPBACK) } };
+	struct sockaddr_in server = { .sin_family = AF_INET,
+		                      .sin_addr = { htonl(INADDR_LOOPBACK) } };
 
 	if (!parse(argc, argv)) {
 		fprintf(stderr,
@@ -391,7 +412,9 @@ int main(int argc, char **argv)
 	for (uint64_t i = 0; i < fleet.connections; i++)
 		open_connection(&fleet.all[i], &server);
 	run();
-	printf("requests %" PRIu64 " bad %" PRIu64 " seconds %.3f p50_us %" PRIu64 " p99_us %" PRIu64 " max_us %" PRIu64 "\n",
-	       fleet.done, fleet.bad, (double)(now_us() - fleet.begin_us) / 1e6, percentile(500), percentile(990), fleet.max_us);
+	printf("requests %" PRIu64 " bad %" PRIu64 " seconds %.3f p50_us %" PRIu64
+	       " p99_us %" PRIu64 " max_us %" PRIu64 "\n",
+	       fleet.done, fleet.bad, (double)(now_us() - fleet.begin_us) / 1e6, percentile(500),
+	       percentile(990), fleet.max_us);
 	return EXIT_SUCCESS;
 }

@@ -3,11 +3,12 @@
  *
  *     floor [--port N] [--bytes N] [--blind]
  *
- * libev, the parser library of the server, keep-alive, pipelining; one static reply of N bytes (head and body), one write for all
- * requests of one read; no routing, no limits, no log. Port 0: any free one; the port chosen is printed as
- * "port=N". On loopback only. Ends with its parent.
+ * libev, the parser library of the server, keep-alive, pipelining; one static reply of N bytes
+ * (head and body), one write for all requests of one read; no routing, no limits, no log. Port 0:
+ * any free one; the port chosen is printed as "port=N". On loopback only. Ends with its parent.
  *
- * --blind: without the parser, every read counts as one request: what the parser costs, to see that the floor is honest. */
+ * --blind: without the parser, every read counts as one request: what the parser costs, to see that
+ * the floor is honest. */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <ev.h>
@@ -77,9 +78,11 @@ static bool write_owed(struct connection *c)
 	const struct floor_server *server = c->server;
 
 	while (c->owed > 0) {
-		size_t phase = (server->reply_bytes - c->owed % server->reply_bytes) % server->reply_bytes;
+		size_t phase =
+		        (server->reply_bytes - c->owed % server->reply_bytes) % server->reply_bytes;
 		size_t room = BATCH * server->reply_bytes - phase;
-		ssize_t n = write(c->io.fd, server->replies + phase, c->owed < room ? c->owed : room);
+		ssize_t n =
+		        write(c->io.fd, server->replies + phase, c->owed < room ? c->owed : room);
 
 		if (n < 0 && errno == EAGAIN) {
 			if (!c->writing)
@@ -150,7 +153,8 @@ static bool make_replies(struct floor_server *server, size_t bytes)
 	char text[128];
 
 	for (;; body++) {
-		head = (size_t)snprintf(text, sizeof(text), "HTTP/1.1 200 OK\r\nContent-Length: %zu\r\n\r\n", body);
+		head = (size_t)snprintf(text, sizeof(text),
+		                        "HTTP/1.1 200 OK\r\nContent-Length: %zu\r\n\r\n", body);
 		if (head + body >= bytes)
 			break;
 		if (bytes - head - body > 8) /* no digit more can be needed for less than that */
@@ -169,7 +173,9 @@ static bool make_replies(struct floor_server *server, size_t bytes)
 
 static int open_socket(unsigned short port)
 {
-	struct sockaddr_in sa = { .sin_family = AF_INET, .sin_port = htons(port), .sin_addr = { htonl(INADDR_LOOPBACK) } };
+	struct sockaddr_in sa = { .sin_family = AF_INET,
+		                  .sin_port = htons(port),
+		                  .sin_addr = { htonl(INADDR_LOOPBACK) } };
 	socklen_t size = sizeof(sa);
 	int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0), one = 1;
 
@@ -186,7 +192,8 @@ static int open_socket(unsigned short port)
 	return fd;
 }
 
-static bool parse_options(int argc, char **argv, unsigned short *port_r, size_t *bytes_r, bool *blind_r)
+static bool parse_options(int argc, char **argv, unsigned short *port_r, size_t *bytes_r,
+                          bool *blind_r)
 {
 	static const struct option options[] = {
 		{ "port", required_argument, NULL, 'p' },

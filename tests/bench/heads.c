@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* heads - what http_head_parse() costs, without sockets: the parser library and what stands around it.
+/* heads - what http_head_parse() costs, without sockets: the parser library and what stands around
+ * it.
  *
  *     heads [COUNT [WORD]]
  *
- * Parses each head below (whose name contains WORD) COUNT times (a million) and prints a line "NAME: N.N ns" of CPU time a
- * head. For a figure that no neighbour disturbs, count instructions: valgrind --tool=callgrind, of two counts, and divide their
- * difference. */
+ * Parses each head below (whose name contains WORD) COUNT times (a million) and prints a line
+ * "NAME: N.N ns" of CPU time a head. For a figure that no neighbour disturbs, count instructions:
+ * valgrind --tool=callgrind, of two counts, and divide their difference. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -27,9 +28,10 @@ static const struct {
 	  "Request-Module: Naming\r\nContent-Type: application/x-www-form-urlencoded;charset=UTF-8\r\n"
 	  "Accept-Charset: UTF-8\r\nHost: 10.0.0.9:8848\r\n"
 	  "Accept: text/html, image/gif, image/jpeg, *; q=.2, */*; q=.2\r\nConnection: keep-alive\r\n\r\n" },
-	{ "beat with a form", "PUT /nacos/v1/ns/instance/beat?app=unknown&namespaceId=public&port=8080 HTTP/1.1\r\n"
-	                      "User-Agent: Nacos-Java-Client:v1.4.2\r\nContent-Type: application/x-www-form-urlencoded\r\n"
-	                      "Host: 10.0.0.9:8848\r\nConnection: keep-alive\r\nContent-Length: 214\r\n\r\n" },
+	{ "beat with a form",
+	  "PUT /nacos/v1/ns/instance/beat?app=unknown&namespaceId=public&port=8080 HTTP/1.1\r\n"
+	  "User-Agent: Nacos-Java-Client:v1.4.2\r\nContent-Type: application/x-www-form-urlencoded\r\n"
+	  "Host: 10.0.0.9:8848\r\nConnection: keep-alive\r\nContent-Length: 214\r\n\r\n" },
 };
 
 static double cpu_ns(void)
@@ -43,7 +45,9 @@ static double cpu_ns(void)
 /* Nanoseconds a head; negative: it was refused. */
 static double parse_many(const char *head, unsigned long count)
 {
-	static const struct head_limits limits = { .head_bytes = 8192, .line_bytes = 4096, .headers = 40 };
+	static const struct head_limits limits = { .head_bytes = 8192,
+		                                   .line_bytes = 4096,
+		                                   .headers = 40 };
 	struct request rq = { 0 };
 	struct head_check hc;
 	double begin;

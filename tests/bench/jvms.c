@@ -1,18 +1,22 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* jvms - a fleet of Java clients: one instance each, a beat every 5 s, and connections as HttpURLConnection keeps them.
+/* jvms - a fleet of Java clients: one instance each, a beat every 5 s, and connections as
+ * HttpURLConnection keeps them.
  *
  *     jvms PORT paced|skipped CLIENTS SECONDS
  *
- * Client i of CLIENTS beats for the instance that `fleet -n CLIENTS -p 10 -x jvms` registers as number i. Its next beat is due
- * 5 s after the answer to the last one, as the published clients have it. HttpURLConnection keeps an idle connection as long as
- * "Keep-Alive: timeout=N" says, 5 s without it, and looks when it needs one: too old, it is closed and another made.
+ * Client i of CLIENTS beats for the instance that `fleet -n CLIENTS -p 10 -x jvms` registers as
+ * number i. Its next beat is due 5 s after the answer to the last one, as the published clients
+ * have it. HttpURLConnection keeps an idle connection as long as "Keep-Alive: timeout=N" says, 5 s
+ * without it, and looks when it needs one: too old, it is closed and another made.
  *
- * paced: in real seconds; the first beats are spread over 5 s, those that fall due within 10 ms go out together. skipped:
- * nobody waits out the 5 s, each client goes on as if they were over: the server sees the same connections and beats, only
- * denser.
+ * paced: in real seconds; the first beats are spread over 5 s, those that fall due within 10 ms go
+ * out together. skipped:
+ * nobody waits out the 5 s, each client goes on as if they were over: the server sees the same
+ * connections and beats, only denser.
  *
- * When all clients have had an answer, "begin" is printed, and SECONDS later "beats N bad N connections N seconds S p50_us N
- * p99_us N max_us N" of the time between; latencies count from the moment a beat was due. Over loopback only. */
+ * When all clients have had an answer, "begin" is printed, and SECONDS later "beats N bad N
+ * connections N seconds S p50_us N p99_us N max_us N" of the time between; latencies count from the
+ * moment a beat was due. Over loopback only. */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <inttypes.h>
@@ -34,7 +38,7 @@
 #define SLOTS 1024U       /* ticks of the wheel: more than an interval, a power of two */
 #define DEFAULT_IDLE_S 5U /* without a Keep-Alive header */
 #define PER_SERVICE 10U   /* instances, as `fleet -p 10` registers them */
-#define SOURCES 16U       /* addresses of the clients: ports of one would not do when nothing is kept */
+#define SOURCES 16U /* addresses of the clients: ports of one would not do when nothing is kept */
 #define ANSWER_BYTES 2048U
 #define LATENCY_US 1000000U /* longer ones count as this; the maximum is exact */
 
@@ -71,7 +75,7 @@ static void die(const char *what)
 	exit(2);
 }
 
-/* ---- connections ----------------------------------------------------------------------- */
+/* ---- connections ----------------------------------------------------------------------------- */
 
 static void drop(struct client *c)
 {
@@ -82,7 +86,8 @@ static void drop(struct client *c)
 static void open_connection(struct client *c, unsigned i)
 {
 	struct epoll_event event = { .events = EPOLLIN, .data.ptr = c };
-	struct sockaddr_in source = { .sin_family = AF_INET, .sin_addr = { htonl(INADDR_LOOPBACK + 1 + i % SOURCES) } };
+	struct sockaddr_in source = { .sin_family = AF_INET,
+		                      .sin_addr = { htonl(INADDR_LOOPBACK + 1 + i % SOURCES) } };
 	int one = 1;
 
 	c->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -100,24 +105,26 @@ static void open_connection(struct client *c, unsigned i)
 /* Connections end on this side, or after an answer that says so. */
 static void cut_off(const struct client *c)
 {
-	fprintf(stderr, "jvms: the server has closed a connection, idle for %.3f s, promised %.0f s\n",
+	fprintf(stderr,
+	        "jvms: the server has closed a connection, idle for %.3f s, promised %.0f s\n",
 	        (double)(now_us() - c->idle_since_us) / 1e6, (double)c->idle_us / 1e6);
 	exit(2);
 }
 
-/* ---- beats -------------------------------------------------------------------------------- */
+/* ---- beats ----------------------------------------------------------------------------------- */
 
 /* What bench.lua sends as a light beat. */
 static size_t request_of(unsigned i, char *text, size_t room)
 {
-	return (size_t)snprintf(text, room,
-	                        "PUT /nacos/v1/ns/instance/beat?namespaceId=public&serviceName=DEFAULT_GROUP%%40%%40jvms-%u"
-	                        "&clusterName=DEFAULT&ip=10.%u.%u.%u&port=8080 HTTP/1.1\r\n"
-	                        "Host: 127.0.0.1\r\nContent-Type: application/x-www-form-urlencoded;charset=UTF-8\r\n"
-	                        "Request-Module: Naming\r\nRequestId: 0f8fad5b-d9cb-469f-a165-70867728950e\r\n"
-	                        "Accept-Encoding: gzip,deflate,sdch\r\nClient-Version: 1.4.8\r\n"
-	                        "User-Agent: Nacos-Java-Client:v1.4.8\r\nConnection: Keep-Alive\r\nContent-Length: 0\r\n\r\n",
-	                        i / PER_SERVICE, i >> 16 & 255, i >> 8 & 255, i & 255);
+	return (size_t)snprintf(
+	        text, room,
+	        "PUT /nacos/v1/ns/instance/beat?namespaceId=public&serviceName=DEFAULT_GROUP%%40%%40jvms-%u"
+	        "&clusterName=DEFAULT&ip=10.%u.%u.%u&port=8080 HTTP/1.1\r\n"
+	        "Host: 127.0.0.1\r\nContent-Type: application/x-www-form-urlencoded;charset=UTF-8\r\n"
+	        "Request-Module: Naming\r\nRequestId: 0f8fad5b-d9cb-469f-a165-70867728950e\r\n"
+	        "Accept-Encoding: gzip,deflate,sdch\r\nClient-Version: 1.4.8\r\n"
+	        "User-Agent: Nacos-Java-Client:v1.4.8\r\nConnection: Keep-Alive\r\nContent-Length: 0\r\n\r\n",
+	        i / PER_SERVICE, i >> 16 & 255, i >> 8 & 255, i & 255);
 }
 
 static void beat(struct client *c)
@@ -163,7 +170,7 @@ static int64_t beat_due(void)
 	return fleet.tick * TICK_US > now ? (int64_t)(fleet.tick * TICK_US - now) : 0;
 }
 
-/* ---- answers ------------------------------------------------------------------------------ */
+/* ---- answers --------------------------------------------------------------------------------- */
 
 static uint64_t promised_us(const char *answer)
 {
@@ -194,8 +201,8 @@ static void receive(struct client *c)
 	if (n <= 0)
 		cut_off(c);
 	answer[n] = '\0';
-	good = strncmp(answer, "HTTP/1.1 200", 12) == 0 && strstr(answer, "10200") != NULL && n >= 5 &&
-	       memcmp(answer + n - 5, "0\r\n\r\n", 5) == 0;
+	good = strncmp(answer, "HTTP/1.1 200", 12) == 0 && strstr(answer, "10200") != NULL &&
+	       n >= 5 && memcmp(answer + n - 5, "0\r\n\r\n", 5) == 0;
 	note(c, now, good);
 	fleet.first_answers += !c->answered;
 	c->answered = true;
@@ -212,7 +219,7 @@ static void receive(struct client *c)
 	beat(c);
 }
 
-/* ---- run ------------------------------------------------------------------------------------ */
+/* ---- run ------------------------------------------------------------------------------------- */
 
 static void begin(void)
 {
@@ -230,7 +237,8 @@ static void run(void)
 
 	fleet.tick = start / TICK_US;
 	for (unsigned i = 0; i < fleet.count; i++)
-		plan(&fleet.all[i], start + (fleet.skipped ? 0 : (uint64_t)i * INTERVAL_US / fleet.count));
+		plan(&fleet.all[i],
+		     start + (fleet.skipped ? 0 : (uint64_t)i * INTERVAL_US / fleet.count));
 	while (fleet.begin_us == 0 || now_us() < fleet.begin_us + fleet.seconds_us) {
 		int64_t wait_us = beat_due();
 		struct timespec wait = { .tv_nsec = wait_us * 1000 };
@@ -284,9 +292,9 @@ int main(int argc, char **argv)
 	for (unsigned i = 0; i < fleet.count; i++)
 		fleet.all[i].fd = -1;
 	run();
-	printf("beats %" PRIu64 " bad %" PRIu64 " connections %" PRIu64 " seconds %.3f p50_us %" PRIu64 " p99_us %" PRIu64
-	       " max_us %" PRIu64 "\n",
-	       fleet.beats, fleet.bad, fleet.connections, (double)(now_us() - fleet.begin_us) / 1e6, percentile(500),
-	       percentile(990), fleet.max_us);
+	printf("beats %" PRIu64 " bad %" PRIu64 " connections %" PRIu64
+	       " seconds %.3f p50_us %" PRIu64 " p99_us %" PRIu64 " max_us %" PRIu64 "\n",
+	       fleet.beats, fleet.bad, fleet.connections, (double)(now_us() - fleet.begin_us) / 1e6,
+	       percentile(500), percentile(990), fleet.max_us);
 	return EXIT_SUCCESS;
 }

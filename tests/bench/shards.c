@@ -3,9 +3,10 @@
  *
  *     shards PROCESSES SECONDS
  *
- * A registry of 16,000 instances in 1,600 services, in memory of its own. Each process beats random instances, and with one
- * call in a hundred replaces one. A voluntary context switch of such a process is a wait for a lock, for there is nothing
- * else to wait for. Prints "operations N waits N waits_per_million N". */
+ * A registry of 16,000 instances in 1,600 services, in memory of its own. Each process beats random
+ * instances, and with one call in a hundred replaces one. A voluntary context switch of such a
+ * process is a wait for a lock, for there is nothing else to wait for. Prints "operations N waits N
+ * waits_per_million N". */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -36,7 +37,8 @@ struct names {
 
 static struct service_key service_of(struct names *names, unsigned n)
 {
-	snprintf(names->service, sizeof(names->service), "DEFAULT_GROUP@@service-%u", n / PER_SERVICE);
+	snprintf(names->service, sizeof(names->service), "DEFAULT_GROUP@@service-%u",
+	         n / PER_SERVICE);
 	return (struct service_key){ STR("public"), str_of(names->service) };
 }
 
@@ -58,7 +60,9 @@ static void put(struct registry *reg, unsigned n)
 {
 	struct names names;
 	struct service_key service = service_of(&names, n);
-	struct instance_spec spec = { .key = instance_of(&names, n), .weight = 1, .enabled = true, .healthy = true };
+	struct instance_spec spec = {
+		.key = instance_of(&names, n), .weight = 1, .enabled = true, .healthy = true
+	};
 
 	must(registry_register(reg, client, &service, &spec), "register");
 }
@@ -98,7 +102,8 @@ static void work(struct segment *seg, unsigned seed, double seconds, struct tota
 
 int main(int argc, char **argv)
 {
-	struct total *total = mmap(NULL, sizeof(*total), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	struct total *total = mmap(NULL, sizeof(*total), PROT_READ | PROT_WRITE,
+	                           MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	unsigned processes = argc == 3 ? (unsigned)atoi(argv[1]) : 0;
 	struct segment *seg;
 	struct registry reg;
@@ -121,7 +126,8 @@ int main(int argc, char **argv)
 	}
 	while (wait(&status) > 0)
 		failed += status != 0;
-	printf("operations %" PRIu64 " waits %" PRIu64 " waits_per_million %.1f\n", total->operations, total->waits,
+	printf("operations %" PRIu64 " waits %" PRIu64 " waits_per_million %.1f\n",
+	       total->operations, total->waits,
 	       (double)total->waits * 1e6 / (double)total->operations);
 	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* How long the change to another layout stands still: a registry is saved to a memfd and loaded into a new segment.
+/* How long the change to another layout stands still: a registry is saved to a memfd and loaded
+ * into a new segment.
  *
  *     tests/bench/snapshot [instances] [instances per service] [limit in ms]
  *
- * One process, one core; CPU and wall time a step, and the same for a million instances. With a limit the exit code
- * says whether save and load together stayed below it, scaled to a million. */
+ * One process, one core; CPU and wall time a step, and the same for a million instances. With a
+ * limit the exit code says whether save and load together stayed below it, scaled to a million. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -52,20 +53,24 @@ static void fill(struct registry *reg, uint32_t instances, uint32_t per_service)
 	char name[64], ip[32];
 
 	for (uint32_t n = 0; n < instances; n++) {
-		struct instance_spec spec = {
-			.key = { STR("DEFAULT"), { ip, 0 }, 8080, true }, .weight = 1, .enabled = true, .healthy = true
-		};
+		struct instance_spec spec = { .key = { STR("DEFAULT"), { ip, 0 }, 8080, true },
+			                      .weight = 1,
+			                      .enabled = true,
+			                      .healthy = true };
 		struct service_key key = { STR("public"), { name, 0 } };
 
-		key.name.n = (size_t)snprintf(name, sizeof(name), "DEFAULT_GROUP@@service-%u", n / per_service);
-		spec.key.ip.n = (size_t)snprintf(ip, sizeof(ip), "10.%u.%u.%u", n >> 16, n >> 8 & 255, n & 255);
+		key.name.n = (size_t)snprintf(name, sizeof(name), "DEFAULT_GROUP@@service-%u",
+		                              n / per_service);
+		spec.key.ip.n = (size_t)snprintf(ip, sizeof(ip), "10.%u.%u.%u", n >> 16,
+		                                 n >> 8 & 255, n & 255);
 		spec.metadata.packed = str_make(metadata, sizeof(metadata) - 1);
-		must(registry_register(reg, (struct origin){ .cause = CAUSE_CLIENT }, &key, &spec), "register");
+		must(registry_register(reg, (struct origin){ .cause = CAUSE_CLIENT }, &key, &spec),
+		     "register");
 	}
 }
 
-static double step(const char *what, int (*fn)(struct registry *, int, struct snapshot_report *), struct registry *reg, int fd,
-                   uint32_t instances)
+static double step(const char *what, int (*fn)(struct registry *, int, struct snapshot_report *),
+                   struct registry *reg, int fd, uint32_t instances)
 {
 	double wall = now(CLOCK_MONOTONIC), cpu = now(CLOCK_PROCESS_CPUTIME_ID);
 	struct snapshot_report report;
@@ -76,8 +81,8 @@ static double step(const char *what, int (*fn)(struct registry *, int, struct sn
 	if (ret < 0)
 		fprintf(stderr, "%s\n", report.why);
 	must(ret, what);
-	printf("%-5s %8.1f ms CPU, %8.1f ms wall, %6.1f MB, %6.1f ms CPU a million instances\n", what, cpu, wall,
-	       (double)report.bytes / 1e6, cpu * 1e6 / instances);
+	printf("%-5s %8.1f ms CPU, %8.1f ms wall, %6.1f MB, %6.1f ms CPU a million instances\n",
+	       what, cpu, wall, (double)report.bytes / 1e6, cpu * 1e6 / instances);
 	return cpu * 1e6 / instances;
 }
 
@@ -96,7 +101,7 @@ int main(int argc, char **argv)
 	sum = step("save", snapshot_save, &from, fd, instances);
 	must(lseek(fd, 0, SEEK_SET) == 0 ? 0 : ERR_IO, "seek");
 	sum += step("load", snapshot_load, &to, fd, instances);
-	printf("both  %8.1f ms CPU a million instances, %u a service, %u broken rules\n", sum, per_service,
-	       registry_check(&to, NULL, NULL));
+	printf("both  %8.1f ms CPU a million instances, %u a service, %u broken rules\n", sum,
+	       per_service, registry_check(&to, NULL, NULL));
 	return limit_ms > 0 && sum > limit_ms ? EXIT_FAILURE : EXIT_SUCCESS;
 }

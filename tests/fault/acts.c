@@ -29,7 +29,7 @@ static const struct origin client = { .cause = CAUSE_CLIENT };
 static const struct origin keeper = { .cause = CAUSE_EMPTY };
 static const struct origin checks = { .cause = CAUSE_CHECK };
 
-/* ---- rows ------------------------------------------------------------------------- */
+/* ---- rows ------------------------------------------------------------------------------------ */
 
 static const struct key_row keys[KEY_COUNT] = {
 	[KEY_PLAIN] = { "1.1.1.1", "DEFAULT", true, true },
@@ -44,8 +44,24 @@ static const struct key_row keys[KEY_COUNT] = {
 static char long_text[6000];
 
 static struct values_row values[VALUES_COUNT] = {
-	[VALUES_NONE] = { .app = "DEFAULT", .weight = 1, .enabled = true, .check_port = 80, .use_instance_port = true },
-	[VALUES_TINY] = { "tiny", 4, "no", 3, true, { .has = false }, 0.5F, "{}", "{}", 7, true, "a,b", "/a:503" },
+	[VALUES_NONE] = { .app = "DEFAULT",
+	                  .weight = 1,
+	                  .enabled = true,
+	                  .check_port = 80,
+	                  .use_instance_port = true },
+	[VALUES_TINY] = { "tiny",
+	                  4,
+	                  "no",
+	                  3,
+	                  true,
+	                  { .has = false },
+	                  0.5F,
+	                  "{}",
+	                  "{}",
+	                  7,
+	                  true,
+	                  "a,b",
+	                  "/a:503" },
 	[VALUES_SHORT] = { "metadata of some length that takes a blob of its own",
 	                   52,
 	                   "DEFAULT",
@@ -111,7 +127,8 @@ static struct str text_or_none(const char *text)
 static struct instance_metadata metadata_of(const struct values_row *v)
 {
 	return (struct instance_metadata){
-		.packed = v->metadata == NULL ? (struct str){ NULL, 0 } : str_make(v->metadata, v->metadata_bytes),
+		.packed = v->metadata == NULL ? (struct str){ NULL, 0 }
+		                              : str_make(v->metadata, v->metadata_bytes),
 		.overrides = v->overrides,
 		.snowflake = v->metadata == long_text,
 	};
@@ -121,10 +138,11 @@ static struct instance_key instance_key_of(const struct act *act)
 {
 	const struct key_row *k = &keys[act->key];
 
-	return (struct instance_key){ str_of(k->cluster), str_of(k->ip), act->number, k->ephemeral };
+	return (struct instance_key){ str_of(k->cluster), str_of(k->ip), act->number,
+		                      k->ephemeral };
 }
 
-/* ---- bed --------------------------------------------------------------------------- */
+/* ---- bed ------------------------------------------------------------------------------------- */
 
 /* The first name with that beginning that falls into the shard. */
 static void name_in_shard(struct bed *bed, unsigned service, const char *begin)
@@ -134,14 +152,20 @@ static void name_in_shard(struct bed *bed, unsigned service, const char *begin)
 	do
 		snprintf(bed->names[service], sizeof(bed->names[service]), "g@@%s-%u", begin, n++);
 	while (service != SVC_MAIN &&
-	       registry_shard_of(&bed->reg, &(struct service_key){ STR("public"), str_of(bed->names[service]) }) != bed->shard);
+	       registry_shard_of(&bed->reg, &(struct service_key){ STR("public"),
+	                                                           str_of(bed->names[service]) }) !=
+	               bed->shard);
 	if (service == SVC_MAIN)
-		bed->shard = registry_shard_of(&bed->reg, &(struct service_key){ STR("public"), str_of(bed->names[service]) });
+		bed->shard =
+		        registry_shard_of(&bed->reg,
+		                          &(struct service_key){ STR("public"),
+		                                                 str_of(bed->names[service]) });
 }
 
 void bed_open(struct bed *bed)
 {
-	static const char *const begins[SVC_COUNT] = { "main", "new", "empty", "crew0", "crew0b", "crew1", "crew1b" };
+	static const char *const begins[SVC_COUNT] = { "main",   "new",   "empty", "crew0",
+		                                       "crew0b", "crew1", "crew1b" };
 
 	memset(long_text, 'm', sizeof(long_text));
 	clock_set_for_test(BED_MONO_US, BED_WALL_US);
@@ -171,7 +195,7 @@ struct service_key bed_key(const struct bed *bed, unsigned service)
 	return (struct service_key){ STR("public"), str_of(bed->names[service]) };
 }
 
-/* ---- instances ----------------------------------------------------------------------- */
+/* ---- instances ------------------------------------------------------------------------------- */
 
 static int run_put(struct bed *bed, const struct act *act)
 {
@@ -229,10 +253,12 @@ static int set_metadata(struct bed *bed, const struct act *act, struct service_v
 	for (uint32_t n = 0; ret == 0 && n < view->instance_count; n++) {
 		const struct instance_view *i = &view->instances[n];
 
-		if (i->port != act->number || !str_eq(i->ip, key.ip) || !str_eq(view->clusters[i->cluster].name, key.cluster))
+		if (i->port != act->number || !str_eq(i->ip, key.ip) ||
+		    !str_eq(view->clusters[i->cluster].name, key.cluster))
 			continue;
 		key.ephemeral = (i->flags & INSTANCE_EPHEMERAL) != 0;
-		return registry_set_metadata(&bed->reg, client, &service, &key, i->id, i->revision, &metadata);
+		return registry_set_metadata(&bed->reg, client, &service, &key, i->id, i->revision,
+		                             &metadata);
 	}
 	return ret < 0 ? ret : ERR_NO_INSTANCE;
 }
@@ -292,21 +318,24 @@ static int run_checked(struct bed *bed, const struct act *act)
 			const struct persistent_row *row = &look.row[n];
 
 			if (row->port == act->number && str_eq(str_make(row->ip, row->ip_len), ip))
-				return registry_set_checked(&bed->reg, checks, bed->shard, look.service,
-				                            (struct keeper_entry){ row->id, row->off },
+				return registry_set_checked(&bed->reg, checks, bed->shard,
+				                            look.service,
+				                            (struct keeper_entry){ row->id,
+				                                                   row->off },
 				                            act->verb == ACT_CHECKED_WELL);
 		}
 	}
 	return ERR_NO_INSTANCE;
 }
 
-/* ---- services ------------------------------------------------------------------------ */
+/* ---- services -------------------------------------------------------------------------------- */
 
 static int run_service(struct bed *bed, const struct act *act)
 {
 	const struct values_row *v = &values[act->values];
 	struct service_key service = bed_key(bed, act->service);
-	struct service_settings settings = { v->threshold, metadata_of(v).packed, text_or_none(v->selector) };
+	struct service_settings settings = { v->threshold, metadata_of(v).packed,
+		                             text_or_none(v->selector) };
 
 	if (act->verb == ACT_CREATE_SERVICE)
 		return registry_create_service(&bed->reg, client, &service, &settings);
@@ -327,7 +356,8 @@ static int run_cluster(struct bed *bed, const struct act *act)
 		.metadata = metadata_of(v).packed,
 	};
 
-	return registry_update_cluster(&bed->reg, client, &service, str_of(keys[act->key].cluster), &settings);
+	return registry_update_cluster(&bed->reg, client, &service, str_of(keys[act->key].cluster),
+	                               &settings);
 }
 
 static int run_remove_empty(struct bed *bed, const struct act *act)
@@ -353,9 +383,10 @@ static int run_compact(struct bed *bed, const struct act *act)
 
 static int run_expire(struct bed *bed, const struct act *act)
 {
-	struct expire_visit visit = {
-		.service = entry_of(bed, act->service), .now_ms = health_now(bed->seg), .budget = 1000, .due_ms = UINT64_MAX
-	};
+	struct expire_visit visit = { .service = entry_of(bed, act->service),
+		                      .now_ms = health_now(bed->seg),
+		                      .budget = 1000,
+		                      .due_ms = UINT64_MAX };
 
 	return registry_expire(&bed->reg, bed->shard, &visit);
 }
@@ -377,12 +408,13 @@ static int run_checksum(struct bed *bed, const struct act *act)
 	service_view_init(&view);
 	ret = registry_view(&bed->reg, &service, &view);
 	if (ret == 0)
-		ret = registry_store_checksum(&bed->reg, &service, view.stamp.id, view.content, md5);
+		ret = registry_store_checksum(&bed->reg, &service, view.stamp.id, view.content,
+		                              md5);
 	service_view_free(&view);
 	return ret;
 }
 
-/* ---- subscribers and the change queue ---------------------------------------------------- */
+/* ---- subscribers and the change queue -------------------------------------------------------- */
 
 static int run_subscribe(struct bed *bed, const struct act *act)
 {
@@ -413,7 +445,9 @@ static int run_subscribers(struct bed *bed, const struct act *act)
 
 	for (int n = 0; n < count; n++) {
 		entries[n] = (struct keeper_entry){ views[n].id, views[n].off };
-		deliveries[n] = (struct delivery){ views[n].id, views[n].off, views[n].sent_revision + 1, LATE_KEY, 1, 1 };
+		deliveries[n] = (struct delivery){
+			views[n].id, views[n].off, views[n].sent_revision + 1, LATE_KEY, 1, 1
+		};
 	}
 	if (count < 0)
 		return count;
@@ -423,7 +457,8 @@ static int run_subscribers(struct bed *bed, const struct act *act)
 		return registry_mark_sent(&bed->reg, bed->shard, deliveries, (uint32_t)count);
 	if (act->verb == ACT_ACKED)
 		return registry_mark_acked(&bed->reg, bed->shard, deliveries, (uint32_t)count);
-	return registry_unsubscribe(&bed->reg, bed->shard, entries, (uint32_t)(count < act->number ? count : act->number));
+	return registry_unsubscribe(&bed->reg, bed->shard, entries,
+	                            (uint32_t)(count < act->number ? count : act->number));
 }
 
 static unsigned service_of(const struct bed *bed, const struct name_copy *name)
@@ -445,9 +480,11 @@ static int run_take(struct bed *bed, const struct act *act)
 	(void)act;
 	queue_take_dirty(bed->seg, QUEUE_PUSHER);
 	while (ret == 1) {
-		ret = registry_take_changed(&bed->reg, bed->shard, QUEUE_PUSHER, UINT64_MAX, 0, &changed, &wait);
+		ret = registry_take_changed(&bed->reg, bed->shard, QUEUE_PUSHER, UINT64_MAX, 0,
+		                            &changed, &wait);
 		if (ret == 1 && bed->taken != NULL)
-			bed->taken(service_of(bed, &changed.name), changed.id, changed.changed, bed->taken_arg);
+			bed->taken(service_of(bed, &changed.name), changed.id, changed.changed,
+			           bed->taken_arg);
 	}
 	return ret;
 }
@@ -461,7 +498,9 @@ static int run_switches(struct bed *bed, const struct act *act)
 	int ret = ERR_AGAIN;
 
 	for (unsigned tries = 0; tries < TRIES && ret == ERR_AGAIN; tries++) {
-		uint64_t *const words[SWITCH_WORDS] = { &copy.words.cache_ms, &copy.words.check_times, &copy.words.mysql.max_ms,
+		uint64_t *const words[SWITCH_WORDS] = { &copy.words.cache_ms,
+			                                &copy.words.check_times,
+			                                &copy.words.mysql.max_ms,
 			                                &copy.words.distro_expired_ms };
 
 		if ((ret = switches_read(&bed->reg, &copy)) < 0)
@@ -493,7 +532,7 @@ static int run_namespace(struct bed *bed, const struct act *act)
 	return namespaces_remove(&bed->reg, row.id);
 }
 
-/* ---- what no client does ----------------------------------------------------------------------- */
+/* ---- what no client does --------------------------------------------------------------------- */
 
 static int run_world(struct bed *bed, const struct act *act)
 {

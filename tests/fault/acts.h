@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* acts.h - operations on the registry as data: what the campaign kills, what prepares for it and what others do meanwhile.
+/* acts.h - operations on the registry as data: what the campaign kills, what prepares for it and
+ * what others do meanwhile.
  *
- * An act is small, fixed and the same in every process, so a number through a pipe is enough to say which one was answered.
- * acts.c carries it out on the registry, model.c on the plain model; both give the same code for the same act.
+ * An act is small, fixed and the same in every process, so a number through a pipe is enough to say
+ * which one was answered. acts.c carries it out on the registry, model.c on the plain model; both
+ * give the same code for the same act.
  *
  * All services of a bed lie in one shard: whoever works beside the victim wants the same lock. */
 #ifndef TESTS_FAULT_ACTS_H
@@ -94,7 +96,7 @@ struct service_key bed_key(const struct bed *bed, unsigned service);
 int act_run(struct bed *bed, const struct act *act);
 const char *act_name(const struct act *act);
 
-/* ---- what a key and values stand for: acts.c and model.c read the same rows ------------ */
+/* ---- what a key and values stand for: acts.c and model.c read the same rows ------------------ */
 
 struct key_row {
 	const char *ip, *cluster;

@@ -1,17 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* beater.c - instances that live: many connections that never stop beating, whatever happens to the server.
+/* beater.c - instances that live: many connections that never stop beating, whatever happens to the
+ * server.
  *
  *     beater PORT SERVICES INSTANCES CONNECTIONS INTERVAL_MS [churn]
  *
- * Instance i is 10.9.(i / 200).(i % 200 + 1):9000 of service live-(i % SERVICES). Even ones beat lightly, odd ones with the
- * full JSON. Each beats every INTERVAL_MS; no answer within a second, or a broken connection: a new connection, the same beat
- * again. Prints "lost I" when a light beat is told that its instance is gone, "bad I TEXT" for any other answer than
- * success, and when standard input ends
+ * Instance i is 10.9.(i / 200).(i % 200 + 1):9000 of service live-(i % SERVICES). Even ones beat
+ * lightly, odd ones with the full JSON. Each beats every INTERVAL_MS; no answer within a second, or
+ * a broken connection: a new connection, the same beat again. Prints "lost I" when a light beat is
+ * told that its instance is gone, "bad I TEXT" for any other answer than success, and when standard
+ * input ends
  *     beats N full N retried N lost N bad N gap_ms N
  * where gap_ms is the longest time between two answers of one instance.
  *
- * churn: instances of services churn-N are registered and taken away instead, again and again; with INTERVAL_MS 0 as fast as the
- * server answers. That is load for the locks: nobody asks what became of them. */
+ * churn: instances of services churn-N are registered and taken away instead, again and again; with
+ * INTERVAL_MS 0 as fast as the server answers. That is load for the locks: nobody asks what became
+ * of them. */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -78,7 +81,8 @@ static void open_connection(struct connection *c)
 
 	c->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	/* Loopback: either somebody listens or it is refused at once. */
-	if (c->fd < 0 || connect(c->fd, (struct sockaddr *)&beater.server, sizeof(beater.server)) != 0) {
+	if (c->fd < 0 ||
+	    connect(c->fd, (struct sockaddr *)&beater.server, sizeof(beater.server)) != 0) {
 		give_up(c);
 		return;
 	}
@@ -99,10 +103,11 @@ static int print_beat(char *out, size_t size, unsigned i)
 		        "&beat=%%7B%%22cluster%%22:%%22DEFAULT%%22,%%22ip%%22:%%22%s%%22,%%22port%%22:9000,%%22scheduled%%22:true,"
 		        "%%22serviceName%%22:%%22DEFAULT_GROUP@@live-%u%%22,%%22weight%%22:1.0%%7D",
 		        ip, service);
-	return snprintf(out, size,
-	                "PUT /nacos/v1/ns/instance/beat?serviceName=DEFAULT_GROUP@@live-%u&ip=%s&port=9000%s HTTP/1.1\r\n"
-	                "Host: localhost\r\nContent-Length: 0\r\n\r\n",
-	                service, ip, beat);
+	return snprintf(
+	        out, size,
+	        "PUT /nacos/v1/ns/instance/beat?serviceName=DEFAULT_GROUP@@live-%u&ip=%s&port=9000%s HTTP/1.1\r\n"
+	        "Host: localhost\r\nContent-Length: 0\r\n\r\n",
+	        service, ip, beat);
 }
 
 static int print_churn(char *out, size_t size, unsigned i, bool leave)
@@ -111,14 +116,16 @@ static int print_churn(char *out, size_t size, unsigned i, bool leave)
 
 	/* Length by number: values of every size class. */
 	if (!leave)
-		snprintf(metadata, sizeof(metadata),
-		         "&metadata=%%7B%%22preserved.heart.beat.timeout%%22:%%223600000%%22,"
-		         "%%22preserved.ip.delete.timeout%%22:%%227200000%%22,%%22k%%22:%%22%0*d%%22%%7D",
-		         (int)(i % 400 + 1), 7);
-	return snprintf(out, size,
-	                "%s /nacos/v1/ns/instance?serviceName=churn-%u&ip=10.7.%u.%u&port=9001%s HTTP/1.1\r\n"
-	                "Host: localhost\r\nContent-Length: 0\r\n\r\n",
-	                leave ? "DELETE" : "POST", i % beater.services, i / 200, i % 200 + 1, metadata);
+		snprintf(
+		        metadata, sizeof(metadata),
+		        "&metadata=%%7B%%22preserved.heart.beat.timeout%%22:%%223600000%%22,"
+		        "%%22preserved.ip.delete.timeout%%22:%%227200000%%22,%%22k%%22:%%22%0*d%%22%%7D",
+		        (int)(i % 400 + 1), 7);
+	return snprintf(
+	        out, size,
+	        "%s /nacos/v1/ns/instance?serviceName=churn-%u&ip=10.7.%u.%u&port=9001%s HTTP/1.1\r\n"
+	        "Host: localhost\r\nContent-Length: 0\r\n\r\n",
+	        leave ? "DELETE" : "POST", i % beater.services, i / 200, i % 200 + 1, metadata);
 }
 
 static void beat(struct connection *c)
@@ -162,7 +169,8 @@ static void judge(const struct connection *c, const char *body)
 	beater.full += c->current % 2;
 	beater.gap_ms = gap > beater.gap_ms ? gap : beater.gap_ms;
 	beater.answered_ms[c->current] = now;
-	if (memcmp(c->in + 9, "200", 3) == 0 && strstr(body, beater.churn ? "ok" : "\"code\":10200") != NULL)
+	if (memcmp(c->in + 9, "200", 3) == 0 &&
+	    strstr(body, beater.churn ? "ok" : "\"code\":10200") != NULL)
 		return;
 	if (strstr(body, "20404") != NULL) {
 		beater.lost++;
@@ -241,28 +249,34 @@ int main(int argc, char **argv)
 	struct epoll_event event = { .events = EPOLLIN };
 
 	if (argc != 6 && argc != 7) {
-		fprintf(stderr, "usage: beater PORT SERVICES INSTANCES CONNECTIONS INTERVAL_MS [churn]\n");
+		fprintf(stderr,
+		        "usage: beater PORT SERVICES INSTANCES CONNECTIONS INTERVAL_MS [churn]\n");
 		return 2;
 	}
 	setvbuf(stdout, NULL, _IOLBF, 0);
-	beater.server = (struct sockaddr_in){ .sin_family = AF_INET, .sin_port = htons((uint16_t)atoi(argv[1])) };
+	beater.server = (struct sockaddr_in){ .sin_family = AF_INET,
+		                              .sin_port = htons((uint16_t)atoi(argv[1])) };
 	beater.server.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
 	beater.services = (unsigned)atoi(argv[2]);
 	beater.instances = (unsigned)atoi(argv[3]);
 	beater.connections = (unsigned)atoi(argv[4]);
 	beater.churn = argc == 7;
 	beater.epoll = epoll_create1(EPOLL_CLOEXEC);
-	if (beater.services == 0 || beater.connections == 0 || beater.connections > CONNECTIONS_MAX ||
-	    beater.instances < beater.connections || beater.instances > INSTANCES_MAX)
+	if (beater.services == 0 || beater.connections == 0 ||
+	    beater.connections > CONNECTIONS_MAX || beater.instances < beater.connections ||
+	    beater.instances > INSTANCES_MAX)
 		return 2;
 	beater.pause_ms = strtoull(argv[5], NULL, 10) * beater.connections / beater.instances;
 	for (unsigned i = 0; i < beater.instances; i++)
 		beater.answered_ms[i] = now_ms();
 	for (unsigned i = 0; i < beater.connections; i++)
-		beater.all[i] = (struct connection){ .fd = -1, .first = i, .current = i, .due_ms = now_ms() + i % 50 };
+		beater.all[i] = (struct connection){
+			.fd = -1, .first = i, .current = i, .due_ms = now_ms() + i % 50
+		};
 	epoll_ctl(beater.epoll, EPOLL_CTL_ADD, STDIN_FILENO, &event);
 	loop();
-	printf("beats %" PRIu64 " full %" PRIu64 " retried %" PRIu64 " lost %" PRIu64 " bad %" PRIu64 " gap_ms %" PRIu64 "\n",
+	printf("beats %" PRIu64 " full %" PRIu64 " retried %" PRIu64 " lost %" PRIu64
+	       " bad %" PRIu64 " gap_ms %" PRIu64 "\n",
 	       beater.beats, beater.full, beater.retried, beater.lost, beater.bad, beater.gap_ms);
 	return 0;
 }

@@ -1,19 +1,23 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* campaign.c - every operation of the registry is killed at every numbered crash point, alone and while others work.
+/* campaign.c - every operation of the registry is killed at every numbered crash point, alone and
+ * while others work.
  *
  *     campaign [--stride N] [--first] [OPERATION ...]
  *
- * Alone: the victim dies at point n; whoever repairs dies at point 1, the next at point 2, until one gets through. Attach: the
- * victim dies, and nobody is left; a master that attaches dies playing the logs, the next one gets further. Beside others: the
- * victim dies while two writers and a taker of the change queue use the same lock and the same service; one of them repairs,
- * and one of the writers dies at a point of its own in the same round.
+ * Alone: the victim dies at point n; whoever repairs dies at point 1, the next at point 2, until
+ * one gets through. Attach: the victim dies, and nobody is left; a master that attaches dies
+ * playing the logs, the next one gets further. Beside others: the victim dies while two writers and
+ * a taker of the change queue use the same lock and the same service; one of them repairs, and one
+ * of the writers dies at a point of its own in the same round.
  *
- * Afterwards, at rest: registry_check() finds nothing; the registry equals the model in which the operation has happened
- * wholly (or up to one of its steps) or not at all, wholly if it was answered, and every answered act of the others has
- * happened; a service whose list changed is in the change queue or was taken since; the consumer was told; the ring of
- * events reads on. Everything else is a difference.
+ * Afterwards, at rest: registry_check() finds nothing; the registry equals the model in which the
+ * operation has happened wholly (or up to one of its steps) or not at all, wholly if it was
+ * answered, and every answered act of the others has happened; a service whose list changed is in
+ * the change queue or was taken since; the consumer was told; the ring of events reads on.
+ * Everything else is a difference.
  *
- * --stride N: every Nth point only. --first: stop at the first difference. Status 1: differences. */
+ * --stride N: every Nth point only. --first: stop at the first difference. Status 1:
+ * differences. */
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -35,7 +39,8 @@
 
 #define OPERATIONS_MOST 64U
 #define POINTS_MOST 20000U
-#define ATTACH_STRIDE 11U   /* an attach goes over every shard: each death tries every 11th point, the next one others */
+#define ATTACH_STRIDE \
+	11U /* an attach goes over every shard: each death tries every 11th point, the next one others */
 #define DIFFERENCES_MOST 3U /* of one operation; then the next */
 #define LIFE_LIMIT_S 60U
 #define DRAIN_MOST 500U /* steps that removed services may pile up before a new bed is made */
@@ -60,8 +65,9 @@ struct campaign {
 	struct tally *tally;
 	struct bed bed;
 	struct model model, found, wanted, trial;
-	struct crew *crew;            /* in rounds beside others */
-	uint64_t taken[SVC_COUNT][2]; /* id of the latest service of that name, highest revision taken */
+	struct crew *crew; /* in rounds beside others */
+	uint64_t taken[SVC_COUNT]
+	              [2]; /* id of the latest service of that name, highest revision taken */
 	uint64_t ring_cursor;
 	uint64_t point;
 	const char *where;
@@ -73,13 +79,13 @@ struct campaign {
 /* Where children leave the name of their last point. */
 static const char *volatile *last_words;
 
-/* ---- differences ---------------------------------------------------------------------- */
+/* ---- differences ----------------------------------------------------------------------------- */
 
 static void differ(struct campaign *c, const char *what)
 {
 	c->tally->differences++;
-	printf("difference: %s, %s, point %llu (%s): %s\n", c->operation->name, round_names[c->round],
-	       (unsigned long long)c->point, c->where, what);
+	printf("difference: %s, %s, point %llu (%s): %s\n", c->operation->name,
+	       round_names[c->round], (unsigned long long)c->point, c->where, what);
 	fflush(stdout);
 }
 
@@ -102,7 +108,7 @@ static void remember(unsigned service, uint64_t id, uint64_t changed, void *arg)
 	}
 }
 
-/* ---- beds ------------------------------------------------------------------------------- */
+/* ---- beds ------------------------------------------------------------------------------------ */
 
 static void close_bed(struct campaign *c)
 {
@@ -113,7 +119,8 @@ static void close_bed(struct campaign *c)
 	c->bed.seg = NULL;
 }
 
-/* Prepared, and with an empty change queue: what is found in it later comes from what was killed. */
+/* Prepared, and with an empty change queue: what is found in it later comes from what was
+ * killed. */
 static void open_bed(struct campaign *c)
 {
 	const struct act take = { .verb = ACT_TAKE };
@@ -131,7 +138,8 @@ static void open_bed(struct campaign *c)
 
 			act.number += (int32_t)n;
 			if (act_run(&c->bed, &act) != model_apply(&c->model, &act, STEPS_ALL)) {
-				fprintf(stderr, "%s cannot be prepared: %s\n", c->operation->name, act_name(&act));
+				fprintf(stderr, "%s cannot be prepared: %s\n", c->operation->name,
+				        act_name(&act));
 				exit(2);
 			}
 		}
@@ -145,7 +153,7 @@ static void open_bed(struct campaign *c)
 		c->crew = crew_new(&c->bed, c->operation);
 }
 
-/* ---- children that die ---------------------------------------------------------------------- */
+/* ---- children that die ----------------------------------------------------------------------- */
 
 /* Takes each lock that may be left behind. */
 static int repair(struct campaign *c)
@@ -235,7 +243,7 @@ static void repair_all(struct campaign *c)
 	differ(c, "the repair has no end");
 }
 
-/* ---- at rest ------------------------------------------------------------------------------------ */
+/* ---- at rest --------------------------------------------------------------------------------- */
 
 static bool check_registry(struct campaign *c)
 {
@@ -249,37 +257,44 @@ static bool check_registry(struct campaign *c)
 
 static bool check_queue(struct campaign *c, const struct model_queued queued[SVC_COUNT])
 {
-	const struct queue_words *words = (const struct queue_words *)(c->bed.seg->base + SEGMENT_QUEUE_AT);
+	const struct queue_words *words =
+	        (const struct queue_words *)(c->bed.seg->base + SEGMENT_QUEUE_AT);
 	bool any = false, ok = true;
 
 	for (unsigned n = 0; n < SVC_COUNT; n++) {
 		const uint64_t *taken = c->taken[n];
 
 		any |= queued[n].pending;
-		if (queued[n].changed != 0 && !queued[n].pending && (taken[0] != queued[n].id || taken[1] < queued[n].changed)) {
-			snprintf(c->why, sizeof(c->why), "service %u changed, is not queued and was not taken", n);
+		if (queued[n].changed != 0 && !queued[n].pending &&
+		    (taken[0] != queued[n].id || taken[1] < queued[n].changed)) {
+			snprintf(c->why, sizeof(c->why),
+			         "service %u changed, is not queued and was not taken", n);
 			differ(c, c->why);
 			ok = false;
 		}
 	}
 	/* A consumer that is started looks at every list. */
-	if (any && c->round != ROUND_ATTACH && (words->dirty[QUEUE_PUSHER] >> c->bed.shard & 1) == 0) {
+	if (any && c->round != ROUND_ATTACH &&
+	    (words->dirty[QUEUE_PUSHER] >> c->bed.shard & 1) == 0) {
 		differ(c, "the change queue holds something and nobody was told");
 		ok = false;
 	}
 	return ok;
 }
 
-/* Reads on to an event of its own: torn ones were left behind by the dead. Later than any writer, or they might still write. */
+/* Reads on to an event of its own: torn ones were left behind by the dead. Later than any writer,
+ * or they might still write. */
 static bool check_ring(struct campaign *c)
 {
-	struct ring_event mine = { .instance_id = UINT64_MAX, .kind = EVENT_EDITED }, event = { .kind = EVENT_NONE };
+	struct ring_event mine = { .instance_id = UINT64_MAX, .kind = EVENT_EDITED },
+	                  event = { .kind = EVENT_NONE };
 	char name[RING_NAME_BYTES];
 	uint64_t missed = 0;
 
 	ring_append(c->bed.seg->events, &mine, (struct str){ NULL, 0 });
 	clock_set_for_test(clock_mono_ms() * 1000 + 2000000, clock_wall_us());
-	while (event.instance_id != UINT64_MAX && ring_next(c->bed.seg->events, &c->ring_cursor, &event, NULL, name, &missed)) {
+	while (event.instance_id != UINT64_MAX &&
+	       ring_next(c->bed.seg->events, &c->ring_cursor, &event, NULL, name, &missed)) {
 		if (event.kind == EVENT_NONE || event.kind >= EVENT_KINDS) {
 			differ(c, "the ring shows half an event");
 			return false;
@@ -292,7 +307,8 @@ static bool check_ring(struct campaign *c)
 	return false;
 }
 
-/* True when the registry is as if so many steps, and the open act of another, had happened; that is then the model. */
+/* True when the registry is as if so many steps, and the open act of another, had happened; that is
+ * then the model. */
 static bool is_state(struct campaign *c, uint32_t steps, const struct act *open)
 {
 	c->trial = c->model;
@@ -317,8 +333,8 @@ static int find_state(struct campaign *c, const struct fate *fate, const struct 
 		if (first_why[0] == '\0')
 			memcpy(first_why, c->why, sizeof(first_why));
 	}
-	snprintf(c->why, sizeof(c->why), "neither before nor after%s: %.150s", fate->answered ? " (it was answered)" : "",
-	         first_why);
+	snprintf(c->why, sizeof(c->why), "neither before nor after%s: %.150s",
+	         fate->answered ? " (it was answered)" : "", first_why);
 	differ(c, c->why);
 	return -1;
 }
@@ -358,7 +374,7 @@ static int compare(struct campaign *c, const struct fate *fate, const struct act
 	return c->tally->differences == before ? steps : -1;
 }
 
-/* ---- rounds ---------------------------------------------------------------------------------------- */
+/* ---- rounds ---------------------------------------------------------------------------------- */
 
 static int round_alone(struct campaign *c, struct fate *fate)
 {
@@ -379,7 +395,8 @@ static void acted(const struct act *act, int answer, void *arg)
 	int wanted = model_apply(&c->model, act, STEPS_ALL);
 
 	if (answer != wanted) {
-		snprintf(c->why, sizeof(c->why), "another was answered %d to %s, should be %d", answer, act_name(act), wanted);
+		snprintf(c->why, sizeof(c->why), "another was answered %d to %s, should be %d",
+		         answer, act_name(act), wanted);
 		differ(c, c->why);
 	}
 }
@@ -401,7 +418,9 @@ static int round_beside(struct campaign *c, struct fate *fate)
 		c->tally->beside++;
 		report_kill(fate->where, c->number);
 	}
-	return c->tally->differences != before ? -1 : compare(c, fate, report.died ? &report.open : NULL);
+	return c->tally->differences != before
+	               ? -1
+	               : compare(c, fate, report.died ? &report.open : NULL);
 }
 
 /* All points of the operation, until it gets to its end. */
@@ -411,7 +430,8 @@ static void kill_everywhere(struct campaign *c, enum round round)
 
 	c->round = round;
 	open_bed(c);
-	for (c->point = 1 + c->number % c->stride; fate.killed && c->point < POINTS_MOST; c->point += c->stride) {
+	for (c->point = 1 + c->number % c->stride; fate.killed && c->point < POINTS_MOST;
+	     c->point += c->stride) {
 		int steps = round == ROUND_BESIDE ? round_beside(c, &fate) : round_alone(c, &fate);
 
 		if (c->tally->differences >= (c->first_only ? 1 : DIFFERENCES_MOST))
@@ -437,7 +457,8 @@ static void check_row(struct campaign *c)
 	model_apply(&c->wanted, &c->operation->act, STEPS_ALL);
 	same = model_equal(&c->wanted, &c->model, c->why, sizeof(c->why));
 	if (same != ((c->operation->flags & OP_SILENT) != 0))
-		differ(c, same ? "the operation changes nothing" : "the operation changes something");
+		differ(c,
+		       same ? "the operation changes nothing" : "the operation changes something");
 	close_bed(c);
 }
 
@@ -456,7 +477,7 @@ static bool kill_operation(struct campaign *c)
 	return c->tally->differences == 0;
 }
 
-/* ---- main ---------------------------------------------------------------------------------------------- */
+/* ---- main ------------------------------------------------------------------------------------ */
 
 static bool is_chosen(const char *name, int argc, char **argv)
 {
@@ -496,11 +517,12 @@ int main(int argc, char **argv)
 
 	options(&c, argc, argv);
 	signal(SIGPIPE, SIG_IGN);
-	last_words = mmap(NULL, sizeof(*last_words), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	last_words = mmap(NULL, sizeof(*last_words), PROT_READ | PROT_WRITE,
+	                  MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	if (last_words == MAP_FAILED || operation_count > OPERATIONS_MOST)
 		return 2;
-	printf("%-32s %5s %7s %7s %7s %9s %7s %9s %6s\n", "operation", "points", "alone", "attach", "beside", "rollbacks",
-	       "others", "acts", "differ");
+	printf("%-32s %5s %7s %7s %7s %9s %7s %9s %6s\n", "operation", "points", "alone", "attach",
+	       "beside", "rollbacks", "others", "acts", "differ");
 	for (unsigned n = 0; n < operation_count && !(c.first_only && failed > 0); n++) {
 		if (!is_chosen(operations[n].name, argc, argv))
 			continue;

@@ -1,17 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Thousands of damaged segments: an attach, the check and every operation meet them, and nobody crashes, hangs or touches
- * what lies outside; and what is structure is noticed.
+/* Thousands of damaged segments: an attach, the check and every operation meet them, and nobody
+ * crashes, hangs or touches what lies outside; and what is structure is noticed.
  *
  *     corrupt [--cases N] [--seed S] [--case K] [--area NAME] [--folder PATH]
  *
- * Each case is a copy of one file with something of everything in it, damaged at random (bits, words, swapped words,
- * zeroed blocks; the file cut off, another fingerprint). A child attaches it as a master would, with limits of time and
- * memory and, where the kernel puts the mapping, with forbidden pages on both sides; checks it in slices; and does what
- * workers, keeper and pusher do. Every fourth case works before it checks. The case number and the seed make a case: --case K
+ * Each case is a copy of one file with something of everything in it, damaged at random (bits,
+ * words, swapped words, zeroed blocks; the file cut off, another fingerprint). A child attaches it
+ * as a master would, with limits of time and memory and, where the kernel puts the mapping, with
+ * forbidden pages on both sides; checks it in slices; and does what workers, keeper and pusher do.
+ * Every fourth case works before it checks. The case number and the seed make a case: --case K
  * plays one again, and says what it did.
  *
- * Noticed has to be every changed bit that corrupt_map.c calls structure. The others are contents (a flipped bit of a
- * text may be served), hints that are found again, or memory nobody reads. */
+ * Noticed has to be every changed bit that corrupt_map.c calls structure. The others are contents
+ * (a flipped bit of a text may be served), hints that are found again, or memory nobody reads. */
 #include "tests/fault/corrupt.h"
 
 #include <errno.h>
@@ -55,7 +56,8 @@ static const struct {
 };
 
 enum stage { STAGE_ATTACH, STAGE_WORK, STAGE_CHECK, STAGE_AFTER, STAGE_DONE };
-static const char *const stages[] = { "attach", "work", "check", "work after the check", "the end" };
+static const char *const stages[] = { "attach", "work", "check", "work after the check",
+	                              "the end" };
 
 /* Written by the child. */
 struct outcome {
@@ -110,13 +112,14 @@ static void die(const char *what)
 	exit(2);
 }
 
-/* ---- the file to be damaged ---------------------------------------------------------- */
+/* ---- the file to be damaged ------------------------------------------------------------------ */
 
 static struct segment_config config_of(const char *name)
 {
-	return (struct segment_config){
-		.dir = run.folder, .name = name, .limit_bytes = CONTENT_BYTES, .damaged = registry_damaged
-	};
+	return (struct segment_config){ .dir = run.folder,
+		                        .name = name,
+		                        .limit_bytes = CONTENT_BYTES,
+		                        .damaged = registry_damaged };
 }
 
 static void take_image(struct segment *seg, unsigned n)
@@ -171,7 +174,7 @@ static void write_copy(const uint8_t *image, uint64_t bytes)
 	close(fd);
 }
 
-/* ---- damage ---------------------------------------------------------------------------- */
+/* ---- damage ---------------------------------------------------------------------------------- */
 
 struct damage {
 	unsigned image;
@@ -247,8 +250,10 @@ static void damage_file(struct damage *d)
 	d->structure = true;
 	if (below(3) == 0) {
 		d->how = "another fingerprint";
-		set_byte(d, offsetof(struct segment_header, fingerprint) + below(32), (uint8_t)next_random());
-		set_byte(d, offsetof(struct segment_header, fingerprint), (uint8_t)~run.image[d->image][16]);
+		set_byte(d, offsetof(struct segment_header, fingerprint) + below(32),
+		         (uint8_t)next_random());
+		set_byte(d, offsetof(struct segment_header, fingerprint),
+		         (uint8_t)~run.image[d->image][16]);
 		return;
 	}
 	d->how = "another length";
@@ -256,22 +261,27 @@ static void damage_file(struct damage *d)
 	d->structure = d->cut != 0; /* an empty file is none: a new segment, nothing to set aside */
 }
 
-/* The same words of two objects of a kind: each has what is the other's, and all is there once. No structure says whose
- * text was whose. */
+/* The same words of two objects of a kind: each has what is the other's, and all is there once. No
+ * structure says whose text was whose. */
 static bool exchanged(const struct damage *d, uint64_t at, uint64_t other)
 {
 	static const uint32_t bytes[AREAS] = {
-		[AREA_SERVICES] = SLAB_BYTES_SERVICE,       [AREA_CLUSTERS] = SLAB_BYTES_CLUSTER,
-		[AREA_INSTANCES] = SLAB_BYTES_INSTANCE,     [AREA_AUDIENCES] = SLAB_BYTES_AUDIENCE,
-		[AREA_SUBSCRIBERS] = SLAB_BYTES_SUBSCRIBER, [AREA_NAMESPACES] = SLAB_BYTES_NAMESPACE,
+		[AREA_SERVICES] = SLAB_BYTES_SERVICE,
+		[AREA_CLUSTERS] = SLAB_BYTES_CLUSTER,
+		[AREA_INSTANCES] = SLAB_BYTES_INSTANCE,
+		[AREA_AUDIENCES] = SLAB_BYTES_AUDIENCE,
+		[AREA_SUBSCRIBERS] = SLAB_BYTES_SUBSCRIBER,
+		[AREA_NAMESPACES] = SLAB_BYTES_NAMESPACE,
 	};
 
-	return d->swapped && bytes[d->area] != 0 && at % SEGMENT_PAGE % bytes[d->area] == other % SEGMENT_PAGE % bytes[d->area];
+	return d->swapped && bytes[d->area] != 0 &&
+	       at % SEGMENT_PAGE % bytes[d->area] == other % SEGMENT_PAGE % bytes[d->area];
 }
 
 static void damage_bytes(struct damage *d)
 {
-	uint64_t at = pick_word(d), other = pick_word(d), mine = word_at(d, at), block = 16U << below(8);
+	uint64_t at = pick_word(d), other = pick_word(d), mine = word_at(d, at),
+	         block = 16U << below(8);
 
 	switch (below(10)) {
 	case 0:
@@ -286,7 +296,8 @@ static void damage_bytes(struct damage *d)
 		break;
 	case 2:
 		d->how = "zeroed block";
-		for (uint64_t n = at / block * block; n < at / block * block + block && n < run.map[d->image].bytes; n++)
+		for (uint64_t n = at / block * block;
+		     n < at / block * block + block && n < run.map[d->image].bytes; n++)
 			set_byte(d, n, 0);
 		break;
 	case 3:
@@ -314,7 +325,8 @@ static void damage_bytes(struct damage *d)
 			continue; /* an event that nobody wrote: readers skip it and count it as missed */
 		while (d->changes[first].at != c->at)
 			first++;
-		d->structure |= ((d->changes[first].old ^ run.image[d->image][c->at]) & run.map[d->image].must[c->at]) != 0;
+		d->structure |= ((d->changes[first].old ^ run.image[d->image][c->at]) &
+		                 run.map[d->image].must[c->at]) != 0;
 	}
 }
 
@@ -326,7 +338,7 @@ static void damage_undo(struct damage *d)
 	}
 }
 
-/* ---- the child --------------------------------------------------------------------------- */
+/* ---- the child ------------------------------------------------------------------------------- */
 
 static void keep_first(const char *text, void *arg)
 {
@@ -367,10 +379,12 @@ static void limit(void)
 	alarm(CHILD_SECONDS * (SANITIZED ? 4 : 1));
 }
 
-/* A hole of the file's size between forbidden pages: the mapping goes there, if the kernel takes the first that fits. */
+/* A hole of the file's size between forbidden pages: the mapping goes there, if the kernel takes
+ * the first that fits. */
 static uint8_t *make_hole(void)
 {
-	uint8_t *at = mmap(NULL, run.file_bytes + 2 * GUARD_BYTES, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	uint8_t *at = mmap(NULL, run.file_bytes + 2 * GUARD_BYTES, PROT_NONE,
+	                   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 
 	if (at == MAP_FAILED)
 		return NULL;
@@ -411,16 +425,18 @@ static void child(uint32_t random)
 	_exit(0);
 }
 
-/* ---- cases --------------------------------------------------------------------------------- */
+/* ---- cases ----------------------------------------------------------------------------------- */
 
 static void describe(unsigned number, const struct damage *d, const char *verdict, int status)
 {
 	const struct outcome *o = run.outcome;
 
 	printf("case %u seed %llu: %s, %s%s, at %#llx (%u bytes), must be noticed: %s -> %s; status %#x in %s, attach: %s%s; check: %u %s\n",
-	       number, (unsigned long long)run.seed, areas[d->area].name, d->how, d->image == 1 ? ", logs pending" : "",
-	       (unsigned long long)(d->count > 0 ? d->changes[0].at : 0), d->count, d->structure ? "yes" : "no", verdict, status,
-	       stages[o->stage], o->err < 0 ? err_str(o->err) : "", o->why, o->broken, o->first);
+	       number, (unsigned long long)run.seed, areas[d->area].name, d->how,
+	       d->image == 1 ? ", logs pending" : "",
+	       (unsigned long long)(d->count > 0 ? d->changes[0].at : 0), d->count,
+	       d->structure ? "yes" : "no", verdict, status, stages[o->stage],
+	       o->err < 0 ? err_str(o->err) : "", o->why, o->broken, o->first);
 }
 
 /* Files set aside by this case: one, when the attach says so. */
@@ -494,7 +510,8 @@ static bool play(unsigned number)
 		damage_bytes(&d);
 	random = (uint32_t)next_random();
 	if (d.structure && random % 4 == 3 && d.area != AREA_FILE)
-		d.structure = false; /* work before the check may repair or remove it: only crashes count */
+		d.structure =
+		        false; /* work before the check may repair or remove it: only crashes count */
 	write_copy(run.image[d.image], run.map[d.image].bytes);
 	if (d.cut >= 0 && truncate(run.path, d.cut) < 0)
 		die("truncate");
@@ -511,19 +528,20 @@ static bool play(unsigned number)
 	return verdict[0] >= 'a';
 }
 
-/* ---- the whole ------------------------------------------------------------------------------ */
+/* ---- the whole ------------------------------------------------------------------------------- */
 
 static void print_table(void)
 {
 	struct score sum = { 0 };
 
-	printf("%-13s %6s %9s %7s %7s %9s %9s %9s %7s %5s\n", "area", "cases", "structure", "attach", "check", "unnoticed",
-	       "harmless", "also seen", "crashed", "hung");
+	printf("%-13s %6s %9s %7s %7s %9s %9s %9s %7s %5s\n", "area", "cases", "structure",
+	       "attach", "check", "unnoticed", "harmless", "also seen", "crashed", "hung");
 	for (unsigned n = 0; n <= AREAS; n++) {
 		const struct score *s = n == AREAS ? &sum : &run.score[n];
 
-		printf("%-13s %6u %9u %7u %7u %9u %9u %9u %7u %5u\n", n == AREAS ? "all" : areas[n].name, s->cases, s->structure,
-		       s->attach, s->check, s->undetected, s->harmless, s->beyond, s->crashed, s->hung);
+		printf("%-13s %6u %9u %7u %7u %9u %9u %9u %7u %5u\n",
+		       n == AREAS ? "all" : areas[n].name, s->cases, s->structure, s->attach,
+		       s->check, s->undetected, s->harmless, s->beyond, s->crashed, s->hung);
 		sum.cases += s->cases;
 		sum.structure += s->structure;
 		sum.attach += s->attach;
@@ -574,7 +592,8 @@ int main(int argc, char **argv)
 	if (run.folder == NULL)
 		die(made);
 	snprintf(run.path, sizeof(run.path), "%s/copy", run.folder);
-	run.outcome = mmap(NULL, sizeof(*run.outcome), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	run.outcome = mmap(NULL, sizeof(*run.outcome), PROT_READ | PROT_WRITE,
+	                   MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	if (run.outcome == MAP_FAILED)
 		die("memory");
 	clock_gettime(CLOCK_MONOTONIC, &begin);
@@ -585,8 +604,9 @@ int main(int argc, char **argv)
 	unlink(run.path);
 	rmdir(run.folder);
 	print_table();
-	printf("seed %llu, %u cases, %u without forbidden pages around the mapping, %lld s\n", (unsigned long long)run.seed,
-	       cases, run.unguarded, (long long)(end.tv_sec - begin.tv_sec));
+	printf("seed %llu, %u cases, %u without forbidden pages around the mapping, %lld s\n",
+	       (unsigned long long)run.seed, cases, run.unguarded,
+	       (long long)(end.tv_sec - begin.tv_sec));
 	printf("%u passed, %u failed\n", cases - failed, failed);
 	return failed > 0;
 }

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* corrupt.h - what the parts of the campaign of damaged segments share.
  *
- * A file with something of everything in it is made once (corrupt_content.c). corrupt_map.c says of each byte of it which
- * area it lies in and which of its bits are structure: what an attach or a check has to notice. corrupt.c damages copies
- * and lets children attach, check and work on them (corrupt_ops.c). */
+ * A file with something of everything in it is made once (corrupt_content.c). corrupt_map.c says of
+ * each byte of it which area it lies in and which of its bits are structure: what an attach or a
+ * check has to notice. corrupt.c damages copies and lets children attach, check and work on them
+ * (corrupt_ops.c). */
 #ifndef TESTS_FAULT_CORRUPT_H
 #define TESTS_FAULT_CORRUPT_H
 
@@ -51,7 +52,8 @@ struct map {
 	uint32_t count[AREAS];
 };
 
-/* Services, clusters, instances, subscribers, namespaces, switches, a service being drained, queued changes, events. */
+/* Services, clusters, instances, subscribers, namespaces, switches, a service being drained, queued
+ * changes, events. */
 void content_make(struct registry *reg);
 /* Operations that died in the middle: their logs stay. */
 void content_half_done(struct registry *reg);
@@ -60,7 +62,8 @@ struct service_key content_key(unsigned n, char text[64]);
 void map_make(struct segment *seg, struct map *map);
 void map_logs(struct segment *seg, const struct map *rest, struct map *map);
 
-/* What workers, the keeper and the pusher do, all of it. Returns the number of loops that had no end. */
+/* What workers, the keeper and the pusher do, all of it. Returns the number of loops that had no
+ * end. */
 unsigned ops_run(struct registry *reg, uint32_t random);
 
 #endif

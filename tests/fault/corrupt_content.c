@@ -32,8 +32,11 @@ static void must(int ret, const char *what)
 
 struct service_key content_key(unsigned n, char text[64])
 {
-	snprintf(text, 64, n % 3 == 0 ? "DEFAULT_GROUP@@service-%u" : "g-%u@@a.service.with.a.longer.name.%u", n % 7, n);
-	return (struct service_key){ n % 5 == 0 ? STR("a-namespace") : STR("public"), str_of(text) };
+	snprintf(text, 64,
+	         n % 3 == 0 ? "DEFAULT_GROUP@@service-%u" : "g-%u@@a.service.with.a.longer.name.%u",
+	         n % 7, n);
+	return (struct service_key){ n % 5 == 0 ? STR("a-namespace") : STR("public"),
+		                     str_of(text) };
 }
 
 static struct instance_metadata metadata_of(unsigned n)
@@ -43,10 +46,12 @@ static struct instance_metadata metadata_of(unsigned n)
 	size_t at = (size_t)snprintf(text, sizeof(text), "{\"version\":\"%u\"", n);
 
 	if (n % 4 == 1)
-		at += (size_t)snprintf(text + at, sizeof(text) - at, ",\"preserved.heart.beat.timeout\":\"%u\"", 20000 + n);
+		at += (size_t)snprintf(text + at, sizeof(text) - at,
+		                       ",\"preserved.heart.beat.timeout\":\"%u\"", 20000 + n);
 	/* One in fifty is longer than a page. */
 	for (unsigned k = 0; k < (n % 50 == 7 ? 180U : n % 6); k++)
-		at += (size_t)snprintf(text + at, sizeof(text) - at, ",\"key-%u\":\"a value of some length %u\"", k, k * n);
+		at += (size_t)snprintf(text + at, sizeof(text) - at,
+		                       ",\"key-%u\":\"a value of some length %u\"", k, k * n);
 	snprintf(text + at, sizeof(text) - at, "}");
 	if (n % 3 != 0)
 		must(metadata_parse(&arena, str_of(text), &metadata), "metadata");
@@ -57,7 +62,9 @@ static struct instance_metadata metadata_of(unsigned n)
 /* Every other one has an owner. */
 static struct origin origin_of(unsigned n)
 {
-	return (struct origin){ .cause = CAUSE_CLIENT, .owns = n % 2 == 0, .sender = (uint64_t)(n % 7 + 1) << 32 | n };
+	return (struct origin){ .cause = CAUSE_CLIENT,
+		                .owns = n % 2 == 0,
+		                .sender = (uint64_t)(n % 7 + 1) << 32 | n };
 }
 
 static void add(struct registry *reg, unsigned service, unsigned n)
@@ -65,12 +72,16 @@ static void add(struct registry *reg, unsigned service, unsigned n)
 	static const char *const clusters[] = { "DEFAULT", "east", "west" };
 	char text[64], ip[64];
 	struct service_key key = content_key(service, text);
-	struct instance_spec spec = {
-		.weight = 1.0 + n % 3, .enabled = true, .healthy = true, .app = n % 2 ? STR("app") : STR("")
-	};
+	struct instance_spec spec = { .weight = 1.0 + n % 3,
+		                      .enabled = true,
+		                      .healthy = true,
+		                      .app = n % 2 ? STR("app") : STR("") };
 
-	snprintf(ip, sizeof(ip), n % 11 == 3 ? "a-host-name-%u.of.some.length.example" : "10.%u.0.%u", service, n % 250 + 1);
-	spec.key = (struct instance_key){ str_of(clusters[n % 3]), str_of(ip), (int32_t)(8000 + n), n % 4 != 0 };
+	snprintf(ip, sizeof(ip),
+	         n % 11 == 3 ? "a-host-name-%u.of.some.length.example" : "10.%u.0.%u", service,
+	         n % 250 + 1);
+	spec.key = (struct instance_key){ str_of(clusters[n % 3]), str_of(ip), (int32_t)(8000 + n),
+		                          n % 4 != 0 };
 	spec.metadata = metadata_of(n);
 	must(registry_register(reg, origin_of(n), &key, &spec), "register");
 	arena_reset(&arena);
@@ -81,7 +92,9 @@ static void subscribe(struct registry *reg, unsigned service, unsigned n)
 	char text[64], agent[48];
 	struct service_key key = content_key(service, text);
 	struct service_stamp stamp;
-	struct subscriber_spec sub = { .app = STR("an-app"), .address_text = STR("10.9.8.7"), .push = true };
+	struct subscriber_spec sub = { .app = STR("an-app"),
+		                       .address_text = STR("10.9.8.7"),
+		                       .push = true };
 
 	snprintf(agent, sizeof(agent), "Nacos-Java-Client:v1.4.%u", n % 8);
 	sub.agent = str_of(agent);
@@ -96,8 +109,11 @@ static void settings(struct registry *reg, unsigned n)
 {
 	char text[64];
 	struct service_key key = content_key(n, text);
-	struct service_settings of_service = { .threshold = 0.5F, .selector = STR("{\"type\":\"none\"}") };
-	struct cluster_settings of_cluster = { .check_port = 81, .checker = STR("{\"type\":\"HTTP\",\"path\":\"/\"}") };
+	struct service_settings of_service = { .threshold = 0.5F,
+		                               .selector = STR("{\"type\":\"none\"}") };
+	struct cluster_settings of_cluster = { .check_port = 81,
+		                               .checker =
+		                                       STR("{\"type\":\"HTTP\",\"path\":\"/\"}") };
 	struct instance_metadata metadata = metadata_of(n + 1);
 
 	of_service.metadata = of_cluster.metadata = metadata.packed;
@@ -120,7 +136,9 @@ static void office(struct registry *reg)
 	free(copy);
 	for (unsigned n = 0; n < 90; n++) {
 		char id[40];
-		struct namespace_row row = { .name = STR("a name"), .about = n % 2 ? STR("described") : (struct str){ NULL, 0 } };
+		struct namespace_row row = { .name = STR("a name"),
+			                     .about = n % 2 ? STR("described")
+			                                    : (struct str){ NULL, 0 } };
 
 		snprintf(id, sizeof(id), "namespace-%u", n);
 		row.id = str_of(id);
@@ -147,7 +165,9 @@ void content_make(struct registry *reg)
 	must(registry_remove_service(reg, client, &key, NULL), "remove");
 	for (unsigned n = 0; n < 60; n++) {
 		struct instance_key gone = { STR("east"), STR("1.2.3.4"), (int32_t)n, true };
-		struct instance_spec spec = { .key = gone, .weight = 1, .enabled = true, .app = STR("") };
+		struct instance_spec spec = {
+			.key = gone, .weight = 1, .enabled = true, .app = STR("")
+		};
 
 		key = content_key(4, text);
 		must(registry_register(reg, client, &key, &spec), "register");

@@ -47,7 +47,7 @@ static uint64_t at_of(const struct segment *seg, const void *p)
 	return (uint64_t)((const uint8_t *)p - seg->base);
 }
 
-/* ---- before the pages -------------------------------------------------------------- */
+/* ---- before the pages ------------------------------------------------------------------------ */
 
 static void map_header(const struct segment *seg, struct map *map)
 {
@@ -69,9 +69,10 @@ static void map_header(const struct segment *seg, struct map *map)
 	put(map, SEGMENT_PAGE, at_of(seg, seg->events) - SEGMENT_PAGE, AREA_SLOTS, 0);
 }
 
-/* The position of the next event may be a little ahead: slots that nobody filled are skipped by readers. The busy bit
- * makes an event one that is being written, and then one that is lost. */
-static void map_ring(const struct segment *seg, struct map *map, const struct ring *ring, uint32_t slots, bool names)
+/* The position of the next event may be a little ahead: slots that nobody filled are skipped by
+ * readers. The busy bit makes an event one that is being written, and then one that is lost. */
+static void map_ring(const struct segment *seg, struct map *map, const struct ring *ring,
+                     uint32_t slots, bool names)
 {
 	uint64_t at = at_of(seg, ring), slot_bytes = (ring_bytes(slots, names) - 64) / slots;
 
@@ -89,28 +90,33 @@ static void map_ring(const struct segment *seg, struct map *map, const struct ri
 static void map_office(const struct segment *seg, struct map *map)
 {
 	static const struct field fields[] = {
-		FIELD(office, masters),         FIELD(office, limited),        FIELD(office, status),
-		FIELD(office, first_namespace), FIELD(office, last_namespace), FIELD(office, namespace_bytes),
+		FIELD(office, masters),        FIELD(office, limited),
+		FIELD(office, status),         FIELD(office, first_namespace),
+		FIELD(office, last_namespace), FIELD(office, namespace_bytes),
 		FIELD(office, namespaces),
 	};
 	uint64_t at = at_of(seg, office_of(seg));
 
 	put(map, at, sizeof(struct switches), AREA_SWITCHES, 0);
-	put(map, at + sizeof(struct switches), sizeof(struct office) - sizeof(struct switches), AREA_ROOTS, 0);
+	put(map, at + sizeof(struct switches), sizeof(struct office) - sizeof(struct switches),
+	    AREA_ROOTS, 0);
 	MUST(map, at, fields);
 	must(map, at + offsetof(struct office, namespaces) + offsetof(struct table, pad), 4, 0);
 }
 
 static void map_root(const struct segment *seg, struct map *map, const struct shard *shard)
 {
-	static const size_t tables[] = { offsetof(struct registry_root, services), offsetof(struct registry_root, instances),
-		                         offsetof(struct registry_root, audiences), offsetof(struct registry_root, subscribers) };
+	static const size_t tables[] = { offsetof(struct registry_root, services),
+		                         offsetof(struct registry_root, instances),
+		                         offsetof(struct registry_root, audiences),
+		                         offsetof(struct registry_root, subscribers) };
 	uint64_t at = at_of(seg, shard->root);
 
 	put(map, at, sizeof(struct registry_root), AREA_ROOTS, ALL);
 	for (unsigned n = 0; n < 4; n++)
 		must(map, at + tables[n] + offsetof(struct table, pad), 4, 0);
-	/* Hints: ids between the last service and the counter, and whether stale ones were dropped. */
+	/* Hints: ids between the last service and the counter, and whether stale ones were
+	 * dropped. */
 	must(map, at + offsetof(struct registry_root, last_service_id), 8, 0);
 	must(map, at + offsetof(struct registry_root, stale_attach), 16, 0);
 }
@@ -153,17 +159,19 @@ static void map_pages(const struct segment *seg, struct map *map, uint64_t backe
 	}
 }
 
-/* ---- objects ------------------------------------------------------------------------- */
+/* ---- objects --------------------------------------------------------------------------------- */
 
 /* What its rows say is noticed; the callers know the states in which that does not hold. */
-static void map_fields(struct map *map, uint64_t at, enum slab_kind kind, enum area area, const struct fields *fields)
+static void map_fields(struct map *map, uint64_t at, enum slab_kind kind, enum area area,
+                       const struct fields *fields)
 {
 	put(map, at, slab_object_bytes(kind), area, 0);
 	for (uint32_t n = 0; n < fields->count; n++) {
 		const struct field_row *row = &fields->rows[n];
 
 		for (uint32_t byte = 0; byte < row->bytes; byte++)
-			must(map, at + row->at + byte, 1, (uint8_t)(row->noticed >> 8 * (byte % 8)));
+			must(map, at + row->at + byte, 1,
+			     (uint8_t)(row->noticed >> 8 * (byte % 8)));
 	}
 }
 
@@ -173,11 +181,13 @@ static void map_service(struct map *map, uint64_t at, const struct service *s)
 	if ((s->flags & SERVICE_REMOVED) != 0)
 		must(map, at + offsetof(struct service, link), sizeof(s->link), 0);
 	for (unsigned c = 0; c < QUEUE_CONSUMERS; c++) {
-		uint64_t link = at + offsetof(struct service, queue) + c * sizeof(struct queue_link);
+		uint64_t link =
+		        at + offsetof(struct service, queue) + c * sizeof(struct queue_link);
 		bool pending = queue_link_pending(&s->queue[c]) != 0;
 
 		must(map, link, 8, pending ? ALL : 0);
-		/* One kind of change for another still pushes; the time before the first change says nothing. */
+		/* One kind of change for another still pushes; the time before the first change
+		 * says nothing. */
 		must(map, link + offsetof(struct queue_link, state), 1, pending ? 0xf0 : ALL);
 	}
 }
@@ -199,7 +209,8 @@ static void map_namespace(struct map *map, uint64_t at)
 	must(map, at, offsetof(struct namespace, pad), ALL);
 }
 
-/* The lower half of a length says how much of the text counts; within its class that is the text's business. */
+/* The lower half of a length says how much of the text counts; within its class that is the text's
+ * business. */
 static void map_blob(struct map *map, uint64_t at, const struct blob *blob, uint32_t bytes)
 {
 	put(map, at, sizeof(*blob), AREA_BLOBS, ALL);
@@ -240,7 +251,9 @@ static void map_objects(const struct segment *seg, struct map *map, uint64_t bac
 {
 	for (uint64_t page = 0; page < backed; page++) {
 		const struct page_desc *desc = &seg->descs[page];
-		uint32_t bytes = desc->kind == SLAB_NONE ? SEGMENT_PAGE : slab_object_bytes((enum slab_kind)desc->kind);
+		uint32_t bytes = desc->kind == SLAB_NONE
+		                         ? SEGMENT_PAGE
+		                         : slab_object_bytes((enum slab_kind)desc->kind);
 
 		for (uint32_t n = 0; seg->owners[page] != 0 && n < SEGMENT_PAGE / bytes; n++) {
 			uint64_t at = seg->data_off + page * SEGMENT_PAGE + n * bytes;
@@ -252,7 +265,8 @@ static void map_objects(const struct segment *seg, struct map *map, uint64_t bac
 }
 
 /* Heads of buckets in use, and the whole directory. */
-static void map_table(const struct segment *seg, struct map *map, uint32_t shard, const struct table *table)
+static void map_table(const struct segment *seg, struct map *map, uint32_t shard,
+                      const struct table *table)
 {
 	const struct tx tx = { .seg = (struct segment *)seg, .shard = &seg->shards[shard] };
 
@@ -272,7 +286,8 @@ static void map_tables(const struct segment *seg, struct map *map)
 {
 	map_table(seg, map, SHARD_OFFICE, &office_of(seg)->namespaces);
 	for (uint32_t n = 0; n < SHARDS; n++) {
-		const struct registry_root *root = (const struct registry_root *)seg->shards[n].root;
+		const struct registry_root *root =
+		        (const struct registry_root *)seg->shards[n].root;
 
 		map_table(seg, map, n, &root->services);
 		map_table(seg, map, n, &root->instances);
@@ -281,7 +296,7 @@ static void map_tables(const struct segment *seg, struct map *map)
 	}
 }
 
-/* ---- the whole ------------------------------------------------------------------------ */
+/* ---- the whole ------------------------------------------------------------------------------- */
 
 static void list_words(struct map *map)
 {
@@ -302,20 +317,26 @@ static void list_words(struct map *map)
 	}
 }
 
-/* The rest is what it was before the operations began. What their logs restore is not damaged afterwards. */
+/* The rest is what it was before the operations began. What their logs restore is not damaged
+ * afterwards. */
 void map_logs(struct segment *seg, const struct map *rest, struct map *map)
 {
-	*map = (struct map){ .bytes = rest->bytes, .area = malloc(rest->bytes), .must = malloc(rest->bytes) };
+	*map = (struct map){ .bytes = rest->bytes,
+		             .area = malloc(rest->bytes),
+		             .must = malloc(rest->bytes) };
 	if (map->area == NULL || map->must == NULL)
 		exit(2);
 	memcpy(map->area, rest->area, rest->bytes);
 	memcpy(map->must, rest->must, rest->bytes);
 	for (uint32_t n = 0; n < SHARDS_ALL; n++) {
 		const struct shard *shard = &seg->shards[n];
-		uint64_t at = at_of(seg, shard), entries = shard->state & 0xffff, frees = shard->state >> 16 & 0xffff;
+		uint64_t at = at_of(seg, shard), entries = shard->state & 0xffff,
+		         frees = shard->state >> 16 & 0xffff;
 
-		put(map, at + offsetof(struct shard, undo), entries * sizeof(struct undo_entry), AREA_LOG, ALL);
-		put(map, at + offsetof(struct shard, frees), frees * 4, AREA_LOG, 0); /* forgotten by a roll-back */
+		put(map, at + offsetof(struct shard, undo), entries * sizeof(struct undo_entry),
+		    AREA_LOG, ALL);
+		put(map, at + offsetof(struct shard, frees), frees * 4, AREA_LOG,
+		    0); /* forgotten by a roll-back */
 		for (uint64_t i = 0; i < entries; i++)
 			must(map, shard->undo[i].at & UNDO_PLACE, 8, 0);
 	}

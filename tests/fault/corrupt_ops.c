@@ -39,7 +39,7 @@ static bool turn(unsigned *turns, const char *what)
 	return false;
 }
 
-/* ---- workers ------------------------------------------------------------------- */
+/* ---- workers --------------------------------------------------------------------------------- */
 
 static void render(const struct service_view *view, struct buf *b)
 {
@@ -59,10 +59,14 @@ static void render(const struct service_view *view, struct buf *b)
 	sink += b->len;
 }
 
-static void read_one(struct registry *reg, const struct service_key *key, struct service_view *view, struct buf *b, unsigned n)
+static void read_one(struct registry *reg, const struct service_key *key, struct service_view *view,
+                     struct buf *b, unsigned n)
 {
 	struct instance_key instance = { STR("east"), STR("10.1.0.2"), (int32_t)(8000 + n), true };
-	struct subscriber_spec sub = { .agent = STR("x"), .clusters = STR(""), .app = STR(""), .address_text = STR("1.2.3.4") };
+	struct subscriber_spec sub = { .agent = STR("x"),
+		                       .clusters = STR(""),
+		                       .app = STR(""),
+		                       .address_text = STR("1.2.3.4") };
 	struct service_stamp stamp;
 	bool known;
 
@@ -78,7 +82,9 @@ static void read_one(struct registry *reg, const struct service_key *key, struct
 static void write_one(struct registry *reg, const struct service_key *key, unsigned n)
 {
 	struct instance_key instance = { STR("east"), STR("10.1.0.2"), (int32_t)(8000 + n), true };
-	struct instance_spec spec = { .key = instance, .weight = 1, .enabled = true, .healthy = true, .app = STR("app") };
+	struct instance_spec spec = {
+		.key = instance, .weight = 1, .enabled = true, .healthy = true, .app = STR("app")
+	};
 	struct instance_patch patch = { .set_weight = true, .weight = 3 };
 	struct service_settings settings = { .threshold = 0.1F, .selector = STR("none") };
 	struct cluster_settings cluster = { .check_port = 8, .checker = STR("{}") };
@@ -92,7 +98,8 @@ static void write_one(struct registry *reg, const struct service_key *key, unsig
 	sink += (uint64_t)registry_set_health(reg, client, key, &instance, false);
 	sink += (uint64_t)registry_update_service(reg, client, key, &settings);
 	sink += (uint64_t)registry_update_cluster(reg, client, key, STR("west"), &cluster);
-	sink += (uint64_t)registry_store_checksum(reg, key, 1, 1, (const uint8_t *)"0123456789abcdef");
+	sink += (uint64_t)registry_store_checksum(reg, key, 1, 1,
+	                                          (const uint8_t *)"0123456789abcdef");
 	spec.key.port = 0;
 	sink += (uint64_t)registry_update(reg, client, key, &spec);
 	if (n % 3 == 0)
@@ -163,7 +170,7 @@ static void workers(struct registry *reg, uint32_t random)
 	buf_free(&b);
 }
 
-/* ---- keeper ---------------------------------------------------------------------- */
+/* ---- keeper ---------------------------------------------------------------------------------- */
 
 static void look(struct registry *reg, uint32_t shard, struct keeper_entry service)
 {
@@ -173,7 +180,8 @@ static void look(struct registry *reg, uint32_t shard, struct keeper_entry servi
 
 	memset(&look, 0, offsetof(struct persistent_look, name));
 	look.service = service;
-	while (registry_look_persistent(reg, shard, &look) == 0 && turn(&turns, "a look at persistent instances")) {
+	while (registry_look_persistent(reg, shard, &look) == 0 &&
+	       turn(&turns, "a look at persistent instances")) {
 		if (look.rows > 0)
 			instance = (struct keeper_entry){ look.row[0].id, look.row[0].off };
 		if (look.done || look.unchanged)
@@ -182,12 +190,16 @@ static void look(struct registry *reg, uint32_t shard, struct keeper_entry servi
 	sink += (uint64_t)registry_set_checked(reg, client, shard, service, instance, true);
 }
 
-static void expire(struct registry *reg, uint32_t shard, struct keeper_entry service, uint64_t now_ms)
+static void expire(struct registry *reg, uint32_t shard, struct keeper_entry service,
+                   uint64_t now_ms)
 {
-	struct expire_visit visit = { .service = service, .now_ms = now_ms, .budget = LOOKS, .due_ms = UINT64_MAX };
+	struct expire_visit visit = {
+		.service = service, .now_ms = now_ms, .budget = LOOKS, .due_ms = UINT64_MAX
+	};
 	unsigned turns = 0;
 
-	while (registry_expire(reg, shard, &visit) == 0 && !visit.done && !visit.gone && turn(&turns, "a visit of the keeper"))
+	while (registry_expire(reg, shard, &visit) == 0 && !visit.done && !visit.gone &&
+	       turn(&turns, "a visit of the keeper"))
 		;
 }
 
@@ -199,7 +211,8 @@ static void keeper_shard(struct registry *reg, uint32_t shard)
 	unsigned turns = 0;
 	int n;
 
-	while ((n = registry_services_after(reg, shard, after, found, LOOKS)) > 0 && turn(&turns, "the services of a shard")) {
+	while ((n = registry_services_after(reg, shard, after, found, LOOKS)) > 0 &&
+	       turn(&turns, "the services of a shard")) {
 		for (int i = 0; i < n; i++) {
 			look(reg, shard, found[i]);
 			expire(reg, shard, found[i], now_ms + 16000);
@@ -208,13 +221,14 @@ static void keeper_shard(struct registry *reg, uint32_t shard)
 			after = found[i].id;
 		}
 	}
-	for (turns = 0; registry_drop_stale(reg, shard, LOOKS) > 0 && turn(&turns, "dropping what is stale");)
+	for (turns = 0;
+	     registry_drop_stale(reg, shard, LOOKS) > 0 && turn(&turns, "dropping what is stale");)
 		;
 	for (turns = 0; registry_drain(reg, shard, LOOKS) > 0 && turn(&turns, "a drain");)
 		;
 }
 
-/* ---- pusher ---------------------------------------------------------------------- */
+/* ---- pusher ---------------------------------------------------------------------------------- */
 
 static void audience(struct registry *reg, uint32_t shard, const struct audience_entry *entry)
 {
@@ -224,11 +238,15 @@ static void audience(struct registry *reg, uint32_t shard, const struct audience
 	unsigned turns = 0;
 	int n;
 
-	while ((n = registry_subscribers(reg, &key, &cursor, subs, LOOKS)) > 0 && turn(&turns, "the subscribers of a name")) {
+	while ((n = registry_subscribers(reg, &key, &cursor, subs, LOOKS)) > 0 &&
+	       turn(&turns, "the subscribers of a name")) {
 		for (int i = 0; i < n; i++) {
-			struct delivery d = {
-				.id = subs[i].id, .off = subs[i].off, .revision = 1, .key = 2, .at_ms = 3, .tries = 1
-			};
+			struct delivery d = { .id = subs[i].id,
+				              .off = subs[i].off,
+				              .revision = 1,
+				              .key = 2,
+				              .at_ms = 3,
+				              .tries = 1 };
 			struct keeper_entry drop = { subs[i].id, subs[i].off };
 
 			sink += (uint64_t)registry_mark_sent(reg, shard, &d, 1);
@@ -246,10 +264,12 @@ static void pusher_shard(struct registry *reg, uint32_t shard)
 	uint64_t wait_ms, after = 0;
 	unsigned turns = 0;
 
-	while (registry_take_changed(reg, shard, QUEUE_PUSHER, clock_mono_ms() + 60000, 0, &changed, &wait_ms) > 0 &&
+	while (registry_take_changed(reg, shard, QUEUE_PUSHER, clock_mono_ms() + 60000, 0, &changed,
+	                             &wait_ms) > 0 &&
 	       turn(&turns, "the changed services"))
 		sink += changed.id;
-	for (turns = 0; registry_audience_after(reg, shard, after, &entry) > 0 && turn(&turns, "the audiences of a shard");) {
+	for (turns = 0; registry_audience_after(reg, shard, after, &entry) > 0 &&
+	                turn(&turns, "the audiences of a shard");) {
 		after = entry.id;
 		audience(reg, shard, &entry);
 	}

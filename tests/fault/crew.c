@@ -40,7 +40,7 @@ struct crew {
 	struct record first;
 };
 
-/* ---- what they do ------------------------------------------------------------------------ */
+/* ---- what they do ---------------------------------------------------------------------------- */
 
 static uint64_t scatter(uint64_t x)
 {
@@ -50,15 +50,18 @@ static uint64_t scatter(uint64_t x)
 	return x ^ x >> 31;
 }
 
-static const uint8_t on_instances[] = { ACT_REGISTER, ACT_REGISTER, ACT_REGISTER, ACT_DEREGISTER, ACT_DEREGISTER,
-	                                ACT_PATCH,    ACT_METADATA, ACT_BEAT,     ACT_SICK,       ACT_WELL };
+static const uint8_t on_instances[] = { ACT_REGISTER,   ACT_REGISTER, ACT_REGISTER, ACT_DEREGISTER,
+	                                ACT_DEREGISTER, ACT_PATCH,    ACT_METADATA, ACT_BEAT,
+	                                ACT_SICK,       ACT_WELL };
 static const uint8_t on_services[] = { ACT_CREATE_SERVICE, ACT_UPDATE_SERVICE, ACT_UPDATE_CLUSTER,
 	                               ACT_REMOVE_SERVICE, ACT_SUBSCRIBE,      ACT_UNSUBSCRIBE };
-static const uint8_t on_office[] = { ACT_CREATE_NAMESPACE, ACT_UPDATE_NAMESPACE, ACT_REMOVE_NAMESPACE, ACT_SWITCHES };
+static const uint8_t on_office[] = { ACT_CREATE_NAMESPACE, ACT_UPDATE_NAMESPACE,
+	                             ACT_REMOVE_NAMESPACE, ACT_SWITCHES };
 
 static struct act office_act(unsigned writer, uint64_t r)
 {
-	struct act act = { .verb = on_office[r % sizeof(on_office)], .values = (uint8_t)((r >> 8) % VALUES_COUNT) };
+	struct act act = { .verb = on_office[r % sizeof(on_office)],
+		           .values = (uint8_t)((r >> 8) % VALUES_COUNT) };
 
 	act.number = (int32_t)(MEMBERS * 32U + writer * PORTS + (r >> 16) % PORTS);
 	if (act.verb == ACT_SWITCHES)
@@ -97,7 +100,9 @@ static void answer(int fd, const struct record *record)
 
 static void tell_taken(unsigned service, uint64_t id, uint64_t changed, void *arg)
 {
-	answer(*(int *)arg, &(struct record){ .turn_or_id = id, .changed = changed, .answer = (int32_t)service });
+	answer(*(int *)arg, &(struct record){ .turn_or_id = id,
+	                                      .changed = changed,
+	                                      .answer = (int32_t)service });
 }
 
 static bool is_over(const struct crew *crew)
@@ -110,8 +115,10 @@ static void write_on(struct crew *crew, unsigned self, uint64_t *turn, int fd)
 	for (bool last = false; !last; (*turn)++) {
 		struct act act = crew_act(crew->operation, self, *turn);
 
-		last = is_over(crew); /* one more: whatever the dead have left in the way, somebody goes through it */
-		answer(fd, &(struct record){ .turn_or_id = *turn, .answer = act_run(crew->bed, &act) });
+		last = is_over(
+		        crew); /* one more: whatever the dead have left in the way, somebody goes through it */
+		answer(fd,
+		       &(struct record){ .turn_or_id = *turn, .answer = act_run(crew->bed, &act) });
 	}
 }
 
@@ -196,7 +203,8 @@ struct crew *crew_new(struct bed *bed, const struct operation *operation)
 		exit(2);
 	crew->bed = bed;
 	crew->operation = operation;
-	crew->halt = mmap(NULL, sizeof(*crew->halt), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	crew->halt = mmap(NULL, sizeof(*crew->halt), PROT_READ | PROT_WRITE,
+	                  MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	if (crew->halt == MAP_FAILED)
 		exit(2);
 	for (unsigned n = 0; n < MEMBERS; n++)
@@ -232,19 +240,22 @@ void crew_go(struct crew *crew, uint64_t fatal_point)
 {
 	__atomic_store_n(crew->halt, 0, __ATOMIC_RELEASE);
 	for (unsigned n = 0; n < MEMBERS; n++) {
-		if (write(crew->member[n].command, &fatal_point, sizeof(fatal_point)) != sizeof(fatal_point))
+		if (write(crew->member[n].command, &fatal_point, sizeof(fatal_point)) !=
+		    sizeof(fatal_point))
 			exit(2);
 	}
 	if (!hear(&crew->member[0], &crew->first))
 		crew->first = (struct record){ .at_rest = 1 };
 }
 
-static void pass_on(struct crew *crew, unsigned n, const struct record *record, struct crew_report *report)
+static void pass_on(struct crew *crew, unsigned n, const struct record *record,
+                    struct crew_report *report)
 {
 	struct act act;
 
 	if (n == TAKER) {
-		report->taken((unsigned)record->answer, record->turn_or_id, record->changed, report->arg);
+		report->taken((unsigned)record->answer, record->turn_or_id, record->changed,
+		              report->arg);
 		return;
 	}
 	act = crew_act(crew->operation, n, record->turn_or_id);

@@ -38,7 +38,7 @@ static void copy_text(char *out, size_t size, const char *text)
 	snprintf(out, size, "%s", text);
 }
 
-/* ---- finding ------------------------------------------------------------------------ */
+/* ---- finding --------------------------------------------------------------------------------- */
 
 static struct model_cluster *cluster_find(struct model_service *s, const char *name)
 {
@@ -70,14 +70,16 @@ static bool is_ephemeral(const struct model_instance *i)
 	return (i->flags & INSTANCE_EPHEMERAL) != 0;
 }
 
-static struct model_instance *instance_find(struct model_service *s, const struct act *act, bool any_cluster)
+static struct model_instance *instance_find(struct model_service *s, const struct act *act,
+                                            bool any_cluster)
 {
 	const struct key_row *k = act_key_row(act->key);
 
 	for (uint32_t n = 0; n < s->instances; n++) {
 		struct model_instance *i = &s->instance[n];
 
-		if (i->port == act->number && strcmp(i->ip, k->ip) == 0 && is_ephemeral(i) == k->ephemeral &&
+		if (i->port == act->number && strcmp(i->ip, k->ip) == 0 &&
+		    is_ephemeral(i) == k->ephemeral &&
 		    (any_cluster || strcmp(i->cluster, k->cluster) == 0))
 			return i;
 	}
@@ -92,27 +94,30 @@ static void instance_drop(struct model_service *s, struct model_instance *i)
 	s->instances--;
 }
 
-/* ---- instances ------------------------------------------------------------------------ */
+/* ---- instances ------------------------------------------------------------------------------- */
 
 static void set_metadata(struct model_instance *i, const struct values_row *v)
 {
 	const struct overrides *o = &v->overrides;
 
 	i->fields[SAVED_INSTANCE_METADATA] = hash_metadata(v);
-	i->fields[SAVED_INSTANCE_INTERVAL] = o->has && o->has_interval ? o->interval_ms : UINT64_MAX;
+	i->fields[SAVED_INSTANCE_INTERVAL] =
+	        o->has && o->has_interval ? o->interval_ms : UINT64_MAX;
 	i->fields[SAVED_INSTANCE_TIMEOUT] = o->has ? o->timeout_ms : UINT64_MAX;
 	i->fields[SAVED_INSTANCE_DELETE] = o->has ? o->delete_ms : BEAT_DELETE_MS;
 }
 
 static uint64_t timeout_ms(const struct model_instance *i)
 {
-	return i->fields[SAVED_INSTANCE_TIMEOUT] == UINT64_MAX ? BEAT_TIMEOUT_MS : i->fields[SAVED_INSTANCE_TIMEOUT];
+	return i->fields[SAVED_INSTANCE_TIMEOUT] == UINT64_MAX ? BEAT_TIMEOUT_MS
+	                                                       : i->fields[SAVED_INSTANCE_TIMEOUT];
 }
 
 static void set_values(struct model *m, struct model_instance *i, const struct values_row *v)
 {
 	memcpy(&i->fields[SAVED_INSTANCE_WEIGHT], &v->weight, sizeof(v->weight));
-	i->flags = (i->flags & ~(uint32_t)INSTANCE_ENABLED) | (v->enabled ? (uint32_t)INSTANCE_ENABLED : 0);
+	i->flags = (i->flags & ~(uint32_t)INSTANCE_ENABLED) |
+	           (v->enabled ? (uint32_t)INSTANCE_ENABLED : 0);
 	i->fields[SAVED_INSTANCE_APP] = hash_text(v->app);
 	i->beat_ms = m->now_ms;
 	set_metadata(i, v);
@@ -120,8 +125,10 @@ static void set_values(struct model *m, struct model_instance *i, const struct v
 
 static struct model_instance *instance_add(struct model_service *s, const struct act *act)
 {
-	/* Key, flags and beat are compared elsewhere; the model knows no numbers of snowflake ids. */
-	static const uint8_t elsewhere[] = { SAVED_INSTANCE_IP, SAVED_INSTANCE_PORT, SAVED_INSTANCE_FLAGS, SAVED_INSTANCE_BEAT,
+	/* Key, flags and beat are compared elsewhere; the model knows no numbers of snowflake
+	 * ids. */
+	static const uint8_t elsewhere[] = { SAVED_INSTANCE_IP, SAVED_INSTANCE_PORT,
+		                             SAVED_INSTANCE_FLAGS, SAVED_INSTANCE_BEAT,
 		                             SAVED_INSTANCE_IDENT };
 	const struct key_row *k = act_key_row(act->key);
 	struct model_instance *i = &s->instance[s->instances];
@@ -143,7 +150,8 @@ static struct model_instance *instance_add(struct model_service *s, const struct
 static void service_need(struct model_service *s)
 {
 	/* It was found by its name. Whether there is a checksum is compared elsewhere. */
-	static const uint8_t elsewhere[] = { SAVED_SERVICE_NS, SAVED_SERVICE_NAME, SAVED_SERVICE_STAMP, SAVED_SERVICE_CHECKSUM_0,
+	static const uint8_t elsewhere[] = { SAVED_SERVICE_NS, SAVED_SERVICE_NAME,
+		                             SAVED_SERVICE_STAMP, SAVED_SERVICE_CHECKSUM_0,
 		                             SAVED_SERVICE_CHECKSUM_1 };
 
 	if (s->exists)
@@ -196,7 +204,8 @@ static int deregister(struct model_service *s, const struct act *act)
 
 static void set_healthy(struct model_instance *i, bool healthy)
 {
-	i->flags = (i->flags & ~(uint32_t)INSTANCE_HEALTHY) | (healthy ? (uint32_t)INSTANCE_HEALTHY : 0);
+	i->flags = (i->flags & ~(uint32_t)INSTANCE_HEALTHY) |
+	           (healthy ? (uint32_t)INSTANCE_HEALTHY : 0);
 }
 
 static int edit(struct model *m, struct model_service *s, const struct act *act)
@@ -233,7 +242,7 @@ static int edit(struct model *m, struct model_service *s, const struct act *act)
 	return 0;
 }
 
-/* ---- services --------------------------------------------------------------------------- */
+/* ---- services -------------------------------------------------------------------------------- */
 
 static int settings(struct model_service *s, const struct act *act)
 {
@@ -289,16 +298,21 @@ static int drain(struct model *m, const struct act *act, uint32_t steps)
 }
 
 /* Each instance that goes or turns is a step of its own; those that stay are none. */
-static int age_service(struct model *m, struct model_service *s, const struct act *act, uint32_t *steps)
+static int age_service(struct model *m, struct model_service *s, const struct act *act,
+                       uint32_t *steps)
 {
 	for (uint32_t c = 0; s->exists && c < s->clusters; c++) {
 		for (uint32_t n = 0; n<s->instances && * steps> 0; n++) {
 			struct model_instance *i = &s->instance[n];
 			uint64_t age = m->now_ms - i->beat_ms;
-			bool stale = act->verb == ACT_STALE ? i->beat_ms <= m->began_ms : age > i->fields[SAVED_INSTANCE_DELETE];
-			bool lost = act->verb == ACT_EXPIRE && age > timeout_ms(i) && (i->flags & INSTANCE_HEALTHY) != 0;
+			bool stale = act->verb == ACT_STALE
+			                     ? i->beat_ms <= m->began_ms
+			                     : age > i->fields[SAVED_INSTANCE_DELETE];
+			bool lost = act->verb == ACT_EXPIRE && age > timeout_ms(i) &&
+			            (i->flags & INSTANCE_HEALTHY) != 0;
 
-			if (strcmp(i->cluster, s->cluster[c].name) != 0 || !is_ephemeral(i) || (!stale && !lost))
+			if (strcmp(i->cluster, s->cluster[c].name) != 0 || !is_ephemeral(i) ||
+			    (!stale && !lost))
 				continue;
 			(*steps)--;
 			if (stale) {
@@ -322,7 +336,7 @@ static int age(struct model *m, const struct act *act, uint32_t steps)
 	return 0;
 }
 
-/* ---- subscribers --------------------------------------------------------------------------- */
+/* ---- subscribers ----------------------------------------------------------------------------- */
 
 static int subscribe(struct model_service *s, const struct act *act)
 {
@@ -336,13 +350,15 @@ static int subscribe(struct model_service *s, const struct act *act)
 	}
 	if (s->subscribers == MODEL_SUBSCRIBERS)
 		full("a subscriber");
-	s->subscriber[s->subscribers++] = (struct model_subscriber){ .port = (uint16_t)act->number, .push = push };
+	s->subscriber[s->subscribers++] =
+	        (struct model_subscriber){ .port = (uint16_t)act->number, .push = push };
 	return 0;
 }
 
 static int unsubscribe(struct model_service *s, const struct act *act, uint32_t steps)
 {
-	uint32_t gone = (uint32_t)act->number < s->subscribers ? (uint32_t)act->number : s->subscribers;
+	uint32_t gone =
+	        (uint32_t)act->number < s->subscribers ? (uint32_t)act->number : s->subscribers;
 
 	gone = steps < gone ? steps : gone;
 	s->subscribers -= gone;
@@ -359,7 +375,7 @@ static int deliver(struct model_service *s, const struct act *act)
 	return 0;
 }
 
-/* ---- the office ------------------------------------------------------------------------------- */
+/* ---- the office ------------------------------------------------------------------------------ */
 
 static int switches(struct model *m, const struct act *act)
 {

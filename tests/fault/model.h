@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* model.h - what a registry should hold, in plain arrays of one process.
  *
- * No lock, no log, no reference: an act is applied by a few assignments, so that there is little to be wrong about. Acts of
- * different owners touch different things and may be applied in any order. Ids, revisions and stamps are not in it: those
- * move on also when an operation is rolled back. Times of beats and delivery words are lower bounds for the same reason.
+ * No lock, no log, no reference: an act is applied by a few assignments, so that there is little to
+ * be wrong about. Acts of different owners touch different things and may be applied in any order.
+ * Ids, revisions and stamps are not in it: those move on also when an operation is rolled back.
+ * Times of beats and delivery words are lower bounds for the same reason.
  *
  * What clients see of a service, a cluster and an instance stands under the keys of
- * shared/registry/fields.h: a number as it is saved, or the hash of a text (0: none). Every row that
- * is shown is compared, so the model has to know a new one, or to say MODEL_ANY. */
+ * shared/registry/fields.h: a number as it is saved, or the hash of a text (0: none). Every row
+ * that is shown is compared, so the model has to know a new one, or to say MODEL_ANY. */
 #ifndef TESTS_FAULT_MODEL_H
 #define TESTS_FAULT_MODEL_H
 
@@ -22,7 +23,8 @@
 #define MODEL_CLUSTERS 8U
 #define MODEL_SUBSCRIBERS 8U
 #define MODEL_NAMESPACES 128U
-#define MODEL_ANY 0xa9a9a9a9a9a9a9a9ULL /* wanted of a field: whatever is found, or it is compared in a way of its own */
+#define MODEL_ANY \
+	0xa9a9a9a9a9a9a9a9ULL /* wanted of a field: whatever is found, or it is compared in a way of its own */
 
 struct model_instance {
 	char ip[40], cluster[16];
@@ -48,7 +50,8 @@ struct model_service {
 	uint64_t fields[FIELD_KEYS];
 	uint32_t clusters, instances, subscribers; /* subscribers outlive the service */
 	struct model_cluster cluster[MODEL_CLUSTERS];
-	struct model_instance instance[MODEL_INSTANCES]; /* cluster by cluster they stand in the order of their coming */
+	struct model_instance instance
+	        [MODEL_INSTANCES]; /* cluster by cluster they stand in the order of their coming */
 	struct model_subscriber subscriber[MODEL_SUBSCRIBERS];
 };
 
@@ -68,7 +71,8 @@ struct model {
 
 #define STEPS_ALL UINT32_MAX
 
-/* The first `steps` steps of the act happen; most acts have one. Returns what the registry has to answer. */
+/* The first `steps` steps of the act happen; most acts have one. Returns what the registry has to
+ * answer. */
 int model_apply(struct model *model, const struct act *act, uint32_t steps);
 
 /* What the change queue says of a service. */

@@ -31,7 +31,7 @@ static void copy(char *out, size_t size, struct str text)
 	memcpy(out, text.p, text.n < size ? text.n : size - 1);
 }
 
-/* ---- reading -------------------------------------------------------------------------- */
+/* ---- reading --------------------------------------------------------------------------------- */
 
 static int read_view(const struct service_view *view, struct model_service *s)
 {
@@ -65,11 +65,12 @@ static int read_subscribers(struct bed *bed, const struct service_key *key, stru
 	for (int n = 0; n < count; n++) {
 		bool sent = views[n].push_key == LATE_KEY && views[n].tries == 1;
 
-		s->subscriber[n] =
-		        (struct model_subscriber){ .port = views[n].port,
-			                           .push = (views[n].flags & SUBSCRIBER_PUSH) != 0,
-			                           .sent = sent,
-			                           .acked = sent && views[n].acked_revision >= views[n].sent_revision };
+		s->subscriber[n] = (struct model_subscriber){
+			.port = views[n].port,
+			.push = (views[n].flags & SUBSCRIBER_PUSH) != 0,
+			.sent = sent,
+			.acked = sent && views[n].acked_revision >= views[n].sent_revision
+		};
 	}
 	s->subscribers = count < 0 ? 0 : (uint32_t)count;
 	return count < 0 ? count : 0;
@@ -81,7 +82,8 @@ static bool is_text(const struct field_row *row)
 }
 
 /* The value of a key that is not saved: the usual number, or no text. */
-static uint64_t read_field(const struct tx *tx, const struct fields *fields, unsigned key, const void *object)
+static uint64_t read_field(const struct tx *tx, const struct fields *fields, unsigned key,
+                           const void *object)
 {
 	static char text[BLOB_MAX_BYTES];
 	const struct field_source source = { tx, 0 };
@@ -95,7 +97,8 @@ static uint64_t read_field(const struct tx *tx, const struct fields *fields, uns
 	return is_text(&fields->rows[key]) ? hash(value.text) : value.number;
 }
 
-static void read_fields(const struct tx *tx, const struct fields *fields, const void *object, uint64_t out[FIELD_KEYS])
+static void read_fields(const struct tx *tx, const struct fields *fields, const void *object,
+                        uint64_t out[FIELD_KEYS])
 {
 	for (unsigned key = 1; key < fields->saved; key++) {
 		if (fields->rows[key].shown)
@@ -126,7 +129,8 @@ static void read_stored(struct op *op, const struct service *at, struct model_se
 }
 
 /* What no reader's copy says, and every stored field that is shown. */
-static int read_inside(struct bed *bed, const struct service_key *key, struct model_service *s, struct model_queued *queued)
+static int read_inside(struct bed *bed, const struct service_key *key, struct model_service *s,
+                       struct model_queued *queued)
 {
 	struct place place = key_place(&bed->reg, key);
 	struct service *at;
@@ -138,7 +142,9 @@ static int read_inside(struct bed *bed, const struct service_key *key, struct mo
 	if (service_find(&op, key, place.hash, &at) != 0) {
 		s->on_purpose = (at->flags & SERVICE_EXPLICIT) != 0;
 		read_stored(&op, at, s);
-		*queued = (struct model_queued){ at->id, at->changed, queue_link_pending(&at->queue[QUEUE_PUSHER]) != 0 };
+		*queued =
+		        (struct model_queued){ at->id, at->changed,
+			                       queue_link_pending(&at->queue[QUEUE_PUSHER]) != 0 };
 	}
 	ret = op.tx.err;
 	op_end(&op);
@@ -174,7 +180,8 @@ static int read_drain(struct bed *bed, struct model *m)
 	clusters = op.tx.shard->slabs[SLAB_CLUSTER].objects;
 	for (unsigned n = 0; n < SVC_COUNT; n++)
 		clusters -= m->service[n].exists ? m->service[n].clusters : 0;
-	m->drain = (uint32_t)(op.root->instances.count - op.root->instance_count + clusters + op.root->drain_count);
+	m->drain = (uint32_t)(op.root->instances.count - op.root->instance_count + clusters +
+	                      op.root->drain_count);
 	op_end(&op);
 	return 0;
 }
@@ -188,7 +195,8 @@ static void read_namespace(const struct namespace_row *row, void *arg)
 	copy(id, sizeof(id), row->id);
 	number = atoi(id + 1);
 	if (number >= 0 && number < (int)MODEL_NAMESPACES)
-		m->namespace[number] = (struct model_namespace){ true, hash(row->name), hash(row->about) };
+		m->namespace[number] =
+		        (struct model_namespace){ true, hash(row->name), hash(row->about) };
 }
 
 static int read_office(struct bed *bed, struct model *m)
@@ -222,7 +230,7 @@ int model_read(struct bed *bed, struct model *found_r, struct model_queued queue
 	return ret == 0 ? read_office(bed, found_r) : ret;
 }
 
-/* ---- comparing --------------------------------------------------------------------------- */
+/* ---- comparing ------------------------------------------------------------------------------- */
 
 struct compare {
 	char *why;
@@ -236,7 +244,8 @@ static void same(struct compare *c, const char *what, double wanted, double foun
 	if (wanted == found || !c->equal)
 		return;
 	c->equal = false;
-	snprintf(c->why, c->size, "service %u: %s is %.0f, should be %.0f", c->service, what, found, wanted);
+	snprintf(c->why, c->size, "service %u: %s is %.0f, should be %.0f", c->service, what, found,
+	         wanted);
 }
 
 static void same_hash(struct compare *c, const char *what, uint64_t wanted, uint64_t found)
@@ -247,7 +256,8 @@ static void same_hash(struct compare *c, const char *what, uint64_t wanted, uint
 	snprintf(c->why, c->size, "service %u: %s is another text", c->service, what);
 }
 
-static void same_fields(struct compare *c, const struct fields *fields, const uint64_t *wanted, const uint64_t *found)
+static void same_fields(struct compare *c, const struct fields *fields, const uint64_t *wanted,
+                        const uint64_t *found)
 {
 	for (unsigned key = 1; key < fields->saved && c->equal; key++) {
 		const struct field_row *row = &fields->rows[key];
@@ -256,19 +266,23 @@ static void same_fields(struct compare *c, const struct fields *fields, const ui
 			continue;
 		c->equal = false;
 		if (is_text(row))
-			snprintf(c->why, c->size, "service %u: %s is another text", c->service, row->name);
+			snprintf(c->why, c->size, "service %u: %s is another text", c->service,
+			         row->name);
 		else
-			snprintf(c->why, c->size, "service %u: %s is %#llx, should be %#llx", c->service, row->name,
-			         (unsigned long long)found[key], (unsigned long long)wanted[key]);
+			snprintf(c->why, c->size, "service %u: %s is %#llx, should be %#llx",
+			         c->service, row->name, (unsigned long long)found[key],
+			         (unsigned long long)wanted[key]);
 	}
 }
 
 static int by_name(const void *a, const void *b)
 {
-	return strcmp((*(const struct model_cluster *const *)a)->name, (*(const struct model_cluster *const *)b)->name);
+	return strcmp((*(const struct model_cluster *const *)a)->name,
+	              (*(const struct model_cluster *const *)b)->name);
 }
 
-static void compare_clusters(struct compare *c, const struct model_service *wanted, const struct model_service *found)
+static void compare_clusters(struct compare *c, const struct model_service *wanted,
+                             const struct model_service *found)
 {
 	const struct model_cluster *w[MODEL_CLUSTERS], *f[MODEL_CLUSTERS];
 
@@ -295,7 +309,8 @@ static int by_key(const void *a, const void *b)
 	return order != 0 ? order : strcmp(one->cluster, two->cluster);
 }
 
-static void compare_instances(struct compare *c, const struct model_service *wanted, const struct model_service *found)
+static void compare_instances(struct compare *c, const struct model_service *wanted,
+                              const struct model_service *found)
 {
 	const struct model_instance *w[MODEL_INSTANCES], *f[MODEL_INSTANCES];
 
@@ -313,18 +328,24 @@ static void compare_instances(struct compare *c, const struct model_service *wan
 	}
 }
 
-static void compare_subscribers(struct compare *c, const struct model_service *wanted, const struct model_service *found)
+static void compare_subscribers(struct compare *c, const struct model_service *wanted,
+                                const struct model_service *found)
 {
 	same(c, "number of subscribers", wanted->subscribers, found->subscribers);
 	for (uint32_t n = 0; c->equal && n < wanted->subscribers; n++) {
-		same(c, "port of a subscriber", wanted->subscriber[n].port, found->subscriber[n].port);
-		same(c, "push of a subscriber", wanted->subscriber[n].push, found->subscriber[n].push);
-		same(c, "an answered delivery missing", 0, wanted->subscriber[n].sent && !found->subscriber[n].sent);
-		same(c, "an answered ACK missing", 0, wanted->subscriber[n].acked && !found->subscriber[n].acked);
+		same(c, "port of a subscriber", wanted->subscriber[n].port,
+		     found->subscriber[n].port);
+		same(c, "push of a subscriber", wanted->subscriber[n].push,
+		     found->subscriber[n].push);
+		same(c, "an answered delivery missing", 0,
+		     wanted->subscriber[n].sent && !found->subscriber[n].sent);
+		same(c, "an answered ACK missing", 0,
+		     wanted->subscriber[n].acked && !found->subscriber[n].acked);
 	}
 }
 
-static void compare_service(struct compare *c, const struct model_service *wanted, const struct model_service *found)
+static void compare_service(struct compare *c, const struct model_service *wanted,
+                            const struct model_service *found)
 {
 	compare_subscribers(c, wanted, found);
 	same(c, "existence", wanted->exists, found->exists);
@@ -349,14 +370,19 @@ bool model_equal(const struct model *wanted, const struct model *found, char *wh
 		compare_service(&c, &wanted->service[c.service], &found->service[c.service]);
 	same(&c, "(none) steps of the drain", wanted->drain, found->drain);
 	for (unsigned n = 0; n < SWITCH_WORDS; n++)
-		same(&c, "(none) a switch", (double)wanted->switches[n], (double)found->switches[n]);
-	same(&c, "(none) the switch for ephemeral", (double)wanted->ephemeral, (double)found->ephemeral);
+		same(&c, "(none) a switch", (double)wanted->switches[n],
+		     (double)found->switches[n]);
+	same(&c, "(none) the switch for ephemeral", (double)wanted->ephemeral,
+	     (double)found->ephemeral);
 	same_hash(&c, "(none) masters", wanted->masters, found->masters);
 	same_hash(&c, "(none) limited URLs", wanted->limited, found->limited);
 	for (unsigned n = 0; n < MODEL_NAMESPACES; n++) {
-		same(&c, "(none) existence of a namespace", wanted->namespace[n].exists, found->namespace[n].exists);
-		same_hash(&c, "(none) name of a namespace", wanted->namespace[n].name, found->namespace[n].name);
-		same_hash(&c, "(none) description of a namespace", wanted->namespace[n].about, found->namespace[n].about);
+		same(&c, "(none) existence of a namespace", wanted->namespace[n].exists,
+		     found->namespace[n].exists);
+		same_hash(&c, "(none) name of a namespace", wanted->namespace[n].name,
+		          found->namespace[n].name);
+		same_hash(&c, "(none) description of a namespace", wanted->namespace[n].about,
+		          found->namespace[n].about);
 	}
 	return c.equal;
 }

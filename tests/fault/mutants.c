@@ -42,10 +42,10 @@ void __real_undo_set64(struct tx *tx, uint64_t *word, uint64_t value);
 void __wrap_undo_set64(struct tx *tx, uint64_t *word, uint64_t value);
 void __real_undo_restore(struct tx *tx);
 void __wrap_undo_restore(struct tx *tx);
-void __real_queue_mark(struct tx *tx, struct queue_list *list, uint32_t off, enum slab_kind kind, uint32_t link_off,
-                       uint32_t change, uint64_t now_ms);
-void __wrap_queue_mark(struct tx *tx, struct queue_list *list, uint32_t off, enum slab_kind kind, uint32_t link_off,
-                       uint32_t change, uint64_t now_ms);
+void __real_queue_mark(struct tx *tx, struct queue_list *list, uint32_t off, enum slab_kind kind,
+                       uint32_t link_off, uint32_t change, uint64_t now_ms);
+void __wrap_queue_mark(struct tx *tx, struct queue_list *list, uint32_t off, enum slab_kind kind,
+                       uint32_t link_off, uint32_t change, uint64_t now_ms);
 void __real_queue_announce(struct segment *seg, uint32_t shard, uint32_t consumer);
 void __wrap_queue_announce(struct segment *seg, uint32_t shard, uint32_t consumer);
 void __real_queue_wake(struct segment *seg, uint32_t consumer);
@@ -67,7 +67,7 @@ static bool mutant_is(enum mutant mutant)
 	return number == (int)mutant;
 }
 
-/* ---- pages and objects -------------------------------------------------------------- */
+/* ---- pages and objects ----------------------------------------------------------------------- */
 
 unsigned __wrap_slab_sweep(struct tx *tx)
 {
@@ -97,7 +97,7 @@ void __wrap_slab_free(struct tx *tx, uint32_t off)
 		__real_slab_free(tx, off);
 }
 
-/* ---- counters ----------------------------------------------------------------------- */
+/* ---- counters -------------------------------------------------------------------------------- */
 
 static bool releasing;
 static enum slab_kind released;
@@ -134,7 +134,7 @@ void __wrap_slab_give_back(struct tx *tx, uint32_t off)
 	__real_slab_give_back(tx, off);
 }
 
-/* ---- the log ------------------------------------------------------------------------ */
+/* ---- the log --------------------------------------------------------------------------------- */
 
 void __wrap_undo_restore(struct tx *tx)
 {
@@ -145,22 +145,24 @@ void __wrap_undo_restore(struct tx *tx)
 		return;
 	}
 	for (unsigned i = tx->entries; i-- > 0;) {
-		const struct undo_entry *entry = &tx->shard->undo[mutant_is(MUTANT_FORWARDS) ? last - i : i];
+		const struct undo_entry *entry =
+		        &tx->shard->undo[mutant_is(MUTANT_FORWARDS) ? last - i : i];
 
 		if (mutant_is(MUTANT_COUNT_FALLS_FIRST)) {
 			tx->entries = (uint16_t)i;
 			undo_state_store(tx);
 			FAULT("mutant-count");
 		}
-		__atomic_store_n((uint64_t *)(tx->seg->base + (entry->at & UNDO_PLACE)), entry->old, __ATOMIC_RELEASE);
+		__atomic_store_n((uint64_t *)(tx->seg->base + (entry->at & UNDO_PLACE)), entry->old,
+		                 __ATOMIC_RELEASE);
 		FAULT("restore-word");
 	}
 }
 
-/* ---- consumers ---------------------------------------------------------------------- */
+/* ---- consumers ------------------------------------------------------------------------------- */
 
-void __wrap_queue_mark(struct tx *tx, struct queue_list *list, uint32_t off, enum slab_kind kind, uint32_t link_off,
-                       uint32_t change, uint64_t now_ms)
+void __wrap_queue_mark(struct tx *tx, struct queue_list *list, uint32_t off, enum slab_kind kind,
+                       uint32_t link_off, uint32_t change, uint64_t now_ms)
 {
 	if (!mutant_is(MUTANT_FORGETS_QUEUE) || list->first != 0)
 		__real_queue_mark(tx, list, off, kind, link_off, change, now_ms);

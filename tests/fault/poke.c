@@ -81,7 +81,8 @@ static unsigned poke_beats(struct segment *seg)
 
 	for (uint64_t page = 0; page < segment_backed(seg); page++) {
 		for (unsigned n = 0; seg->descs[page].kind == SLAB_INSTANCE && n < 36; n++) {
-			struct instance *i = (struct instance *)(seg->data + page * SEGMENT_PAGE + n * SLAB_BYTES_INSTANCE);
+			struct instance *i = (struct instance *)(seg->data + page * SEGMENT_PAGE +
+			                                         n * SLAB_BYTES_INSTANCE);
 
 			if ((seg->descs[page].bitmap[0] >> n & 1) == 0)
 				continue;
@@ -95,7 +96,10 @@ static unsigned poke_beats(struct segment *seg)
 static const struct {
 	const char *name;
 	unsigned (*poke)(struct segment *seg);
-} ways[] = { { "table", poke_table }, { "list", poke_list }, { "bitmap", poke_bitmap }, { "beats", poke_beats } };
+} ways[] = { { "table", poke_table },
+	     { "list", poke_list },
+	     { "bitmap", poke_bitmap },
+	     { "beats", poke_beats } };
 
 static struct segment *map_file(const char *path)
 {

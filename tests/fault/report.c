@@ -42,9 +42,11 @@ void report_rollback(const char *point)
 
 void report_operation(const char *name, const struct tally *t)
 {
-	printf("%-32s %5llu %7llu %7llu %7llu %9llu %7llu %9llu %6u\n", name, (unsigned long long)t->points,
-	       (unsigned long long)t->alone, (unsigned long long)t->attach, (unsigned long long)t->beside,
-	       (unsigned long long)t->rollbacks, (unsigned long long)t->others, (unsigned long long)t->acts, t->differences);
+	printf("%-32s %5llu %7llu %7llu %7llu %9llu %7llu %9llu %6u\n", name,
+	       (unsigned long long)t->points, (unsigned long long)t->alone,
+	       (unsigned long long)t->attach, (unsigned long long)t->beside,
+	       (unsigned long long)t->rollbacks, (unsigned long long)t->others,
+	       (unsigned long long)t->acts, t->differences);
 	fflush(stdout);
 }
 
@@ -96,8 +98,9 @@ void report_table(const char *const *names, const struct tally *tallies, unsigne
 	printf("\n%u operations, %u crash points: %llu kills in operations (%llu alone, %llu and then all, %llu while others worked), "
 	       "%llu kills of others, %llu in roll-backs, %llu roll-backs finished, %llu acts answered to others, "
 	       "%u differences\n",
-	       operations, names_seen, (unsigned long long)(sum.alone + sum.attach + sum.beside), (unsigned long long)sum.alone,
-	       (unsigned long long)sum.attach, (unsigned long long)sum.beside, (unsigned long long)sum.others,
-	       (unsigned long long)sum.rollbacks, (unsigned long long)sum.repaired, (unsigned long long)sum.acts,
-	       sum.differences);
+	       operations, names_seen, (unsigned long long)(sum.alone + sum.attach + sum.beside),
+	       (unsigned long long)sum.alone, (unsigned long long)sum.attach,
+	       (unsigned long long)sum.beside, (unsigned long long)sum.others,
+	       (unsigned long long)sum.rollbacks, (unsigned long long)sum.repaired,
+	       (unsigned long long)sum.acts, sum.differences);
 }

@@ -7,14 +7,15 @@
 
 /* Of one operation. */
 struct tally {
-	uint64_t points;    /* it passes without a death */
-	uint64_t alone;     /* kills with nobody else at work */
-	uint64_t attach;    /* the same, and then all are dead */
-	uint64_t beside;    /* kills while others worked */
-	uint64_t rollbacks; /* kills of those who repaired, or who began again after the death of all */
-	uint64_t others;    /* kills of a second writer */
-	uint64_t acts;      /* answered acts of the others */
-	uint64_t repaired;  /* roll-backs finished */
+	uint64_t points; /* it passes without a death */
+	uint64_t alone;  /* kills with nobody else at work */
+	uint64_t attach; /* the same, and then all are dead */
+	uint64_t beside; /* kills while others worked */
+	uint64_t
+	        rollbacks; /* kills of those who repaired, or who began again after the death of all */
+	uint64_t others;   /* kills of a second writer */
+	uint64_t acts;     /* answered acts of the others */
+	uint64_t repaired; /* roll-backs finished */
 	unsigned differences;
 };
 

@@ -28,7 +28,8 @@ static void check_written(uint64_t key)
 {
 	char text[100];
 	uint64_t again;
-	int n = snprintf(text, sizeof(text), " {\"type\":\"push-ack\",\"lastRefTime\":\" %llu \",\"data\":\"\"}\n",
+	int n = snprintf(text, sizeof(text),
+	                 " {\"type\":\"push-ack\",\"lastRefTime\":\" %llu \",\"data\":\"\"}\n",
 	                 (unsigned long long)key);
 
 	FUZZ_CHECK(ack_parse(str_make(text, (size_t)n), &again) == 0 && again == key);
@@ -41,7 +42,8 @@ static const char *on_item(void *arg, const struct json_item *item)
 	if (item->depth == 0)
 		return item->kind == JSON_OBJECT ? NULL : "not an object";
 	if (item->depth == 1 && str_eq(item->key, STR("lastRefTime")))
-		*found = item->kind == JSON_STRING || item->kind == JSON_NUMBER ? item->text : str_make("", 0);
+		*found = item->kind == JSON_STRING || item->kind == JSON_NUMBER ? item->text
+		                                                                : str_make("", 0);
 	return NULL;
 }
 
@@ -63,8 +65,8 @@ static void check_json(struct str text, bool accepted)
 	struct str found = str_make("", 0);
 	struct arena arena;
 
-	if (text.n == 0 || memchr(text.p, '\\', text.n) != NULL || memchr(text.p, '\v', text.n) != NULL ||
-	    memchr(text.p, '\f', text.n) != NULL)
+	if (text.n == 0 || memchr(text.p, '\\', text.n) != NULL ||
+	    memchr(text.p, '\v', text.n) != NULL || memchr(text.p, '\f', text.n) != NULL)
 		return;
 	arena_init(&arena, 1 << 22);
 	if (json_read(&arena, text, limits, on_item, &found, NULL, 0) == 0)

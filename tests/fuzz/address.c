@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Addresses and ranges of push.trusted and of clients: what was read is written and read again the same. */
+/* Addresses and ranges of push.trusted and of clients: what was read is written and read again the
+ * same. */
 #include "shared/net/address.h"
 #include "tests/fuzz/fuzz.h"
 
@@ -60,7 +61,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		FUZZ_CHECK(size <= 45 + 4); /* the longest literal, and "/128" */
 	}
 	if (address_parse(text, address) == 0)
-		FUZZ_CHECK(address_parse_range(text, same, &bits) == 0 && bits == 128 && memcmp(same, address, 16) == 0);
+		FUZZ_CHECK(address_parse_range(text, same, &bits) == 0 && bits == 128 &&
+		           memcmp(same, address, 16) == 0);
 	if (address_parse_client(text, same) == 0) {
 		FUZZ_CHECK(size <= 45 + 2 + 16); /* brackets, "%" and a zone */
 		check_address(same);

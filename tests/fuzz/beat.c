@@ -9,7 +9,8 @@ static void check_beat(struct arena *arena, const struct beat_info *info)
 {
 	FUZZ_CHECK(utf8_valid(info->ip) && utf8_valid(info->cluster));
 	if (info->light)
-		FUZZ_CHECK(info->metadata.null && !str_is_set(info->ip) && info->port == 0 && info->ephemeral);
+		FUZZ_CHECK(info->metadata.null && !str_is_set(info->ip) && info->port == 0 &&
+		           info->ephemeral);
 	if (info->metadata.null)
 		FUZZ_CHECK(info->metadata.packed.n == 0);
 	fuzz_pairs_shown(arena, &info->metadata);
@@ -28,7 +29,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (ret == 0)
 		check_beat(&arena, &info);
 	else
-		FUZZ_CHECK(ret == ERR_SYNTAX && why[0] != '\0' && memchr(why, '\0', sizeof(why)) != NULL);
+		FUZZ_CHECK(ret == ERR_SYNTAX && why[0] != '\0' &&
+		           memchr(why, '\0', sizeof(why)) != NULL);
 	arena_free(&arena);
 	/* With next to no memory it says so; nothing leaks. */
 	arena_init(&arena, 600);

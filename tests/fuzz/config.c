@@ -48,7 +48,8 @@ static void check_value(const struct config *config, const struct config_key *ke
 	case CONFIG_INT:
 	case CONFIG_DURATION:
 	case CONFIG_SIZE:
-		FUZZ_CHECK(number_of(config, key) >= key->min && number_of(config, key) <= key->max);
+		FUZZ_CHECK(number_of(config, key) >= key->min &&
+		           number_of(config, key) <= key->max);
 		config_number_text(key->type, number_of(config, key), text, sizeof(text));
 		break;
 	case CONFIG_TEXT:
@@ -74,7 +75,8 @@ static void check_values(const struct config *config)
 		check_value(config, &config_keys[i]);
 	FUZZ_CHECK(config->push_trusted_count <= ADDRESS_CLAIMS_MAX);
 	for (unsigned i = 0; i < config->push_trusted_count; i++)
-		FUZZ_CHECK(config->push_trusted[i].source_bits <= 128 && config->push_trusted[i].claimed_bits <= 128);
+		FUZZ_CHECK(config->push_trusted[i].source_bits <= 128 &&
+		           config->push_trusted[i].claimed_bits <= 128);
 	if (config_check(config, &error) < 0)
 		check_message(&error, "");
 }

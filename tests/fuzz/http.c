@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Head check, head parser and chunked decoder: whole and in pieces, and against the parser library. */
+/* Head check, head parser and chunked decoder: whole and in pieces, and against the parser
+ * library. */
 #include "shared/base/buf.h"
 #include "tests/fuzz/fuzz.h"
 #include "worker/http/chunked.h"
@@ -16,7 +17,7 @@ static size_t step_of(size_t size)
 	return size / 1000 + 1;
 }
 
-/* ---- head ------------------------------------------------------------------------ */
+/* ---- head ------------------------------------------------------------------------------------ */
 
 /* What was accepted ends every line with CR LF and has neither alone, and no zero byte. */
 static void check_lines(const char *head, size_t n)
@@ -35,7 +36,8 @@ static bool too_long(int status)
 	return status == 414 || status == 431;
 }
 
-static void check_pieces(const char *data, size_t size, const struct head_check *whole, enum head_verdict verdict)
+static void check_pieces(const char *data, size_t size, const struct head_check *whole,
+                         enum head_verdict verdict)
 {
 	enum head_verdict split = HEAD_MORE;
 	size_t front = 0; /* empty lines taken away */
@@ -77,7 +79,8 @@ static int on_head(parser_state *parser)
 }
 
 /* The library is shown some of the lines and must judge as if it had seen all. */
-static void check_judgement(const char *data, const struct head_check *hc, const struct request *rq, int status)
+static void check_judgement(const char *data, const struct head_check *hc, const struct request *rq,
+                            int status)
 {
 	static const parser_callbacks callbacks = { .on_headers_complete = on_head };
 	bool keep_alive = false;
@@ -86,7 +89,8 @@ static void check_judgement(const char *data, const struct head_check *hc, const
 	parser_init(&parser, &callbacks);
 	parser.data = &keep_alive;
 	parser_feed(&parser, &callbacks, data, hc->length);
-	FUZZ_CHECK((parser_error(&parser) == HPE_OK && parser.method <= HTTP_SOURCE) == (status == 0));
+	FUZZ_CHECK((parser_error(&parser) == HPE_OK && parser.method <= HTTP_SOURCE) ==
+	           (status == 0));
 	FUZZ_CHECK(status != 0 || rq->keep_alive == keep_alive);
 }
 
@@ -110,7 +114,7 @@ static bool check_request(const char *data, const char *ref, const struct head_c
 	return true;
 }
 
-/* ---- body ------------------------------------------------------------------------ */
+/* ---- body ------------------------------------------------------------------------------------ */
 
 /* What the parser library makes of the same bytes. */
 struct reference {
@@ -161,8 +165,10 @@ static void read_reference(const char *data, size_t size, struct reference *ref)
 	ref->end = parser_feed(&parser, &callbacks, data, size);
 }
 
-/* As the connection does it: what is not whole closes up to what is decoded. Returns the bytes of the request. */
-static enum chunked_verdict feed_pieces(struct chunked *ch, char *data, size_t start, size_t size, size_t *used_r)
+/* As the connection does it: what is not whole closes up to what is decoded. Returns the bytes of
+ * the request. */
+static enum chunked_verdict feed_pieces(struct chunked *ch, char *data, size_t start, size_t size,
+                                        size_t *used_r)
 {
 	enum chunked_verdict verdict = CHUNKED_MORE;
 	size_t have = start, gaps = 0;
@@ -186,7 +192,8 @@ static enum chunked_verdict feed_pieces(struct chunked *ch, char *data, size_t s
 	return verdict;
 }
 
-static void check_chunked(const struct head_check *hc, const uint8_t *input, size_t size, const struct reference *ref)
+static void check_chunked(const struct head_check *hc, const uint8_t *input, size_t size,
+                          const struct reference *ref)
 {
 	struct chunked whole, split = { 0 };
 	enum chunked_verdict verdict;
@@ -198,7 +205,8 @@ static void check_chunked(const struct head_check *hc, const uint8_t *input, siz
 	memcpy(two, input, size);
 	chunked_begin(&whole, hc->length);
 	verdict = chunked_feed(&whole, one, size, BODY_MAX);
-	FUZZ_CHECK(whole.start == hc->length && whole.out >= whole.start && whole.out <= whole.in && whole.in <= size);
+	FUZZ_CHECK(whole.start == hc->length && whole.out >= whole.start && whole.out <= whole.in &&
+	           whole.in <= size);
 	FUZZ_CHECK(whole.out - whole.start <= BODY_MAX);
 	FUZZ_CHECK(memcmp(one, input, hc->length) == 0);
 	if (size > hc->length) {
@@ -208,16 +216,21 @@ static void check_chunked(const struct head_check *hc, const uint8_t *input, siz
 	if (verdict == CHUNKED_DONE) {
 		struct str body = str_make(one + whole.start, whole.out - whole.start);
 
-		FUZZ_CHECK(used == whole.in && split.out == whole.out && memcmp(two, one, whole.out) == 0);
-		/* The library reads a Content-Length in the trailer, and llhttp extensions of chunks; here nobody does. */
-		FUZZ_CHECK(ref->whole || whole.trailers > 0 || memchr(input + hc->length, ';', size - hc->length) != NULL);
-		FUZZ_CHECK(!ref->whole || (ref->end == whole.in && str_eq(buf_view(&ref->body), body)));
+		FUZZ_CHECK(used == whole.in && split.out == whole.out &&
+		           memcmp(two, one, whole.out) == 0);
+		/* The library reads a Content-Length in the trailer, and llhttp extensions of
+		 * chunks; here nobody does. */
+		FUZZ_CHECK(ref->whole || whole.trailers > 0 ||
+		           memchr(input + hc->length, ';', size - hc->length) != NULL);
+		FUZZ_CHECK(!ref->whole ||
+		           (ref->end == whole.in && str_eq(buf_view(&ref->body), body)));
 	}
 	free(one);
 	free(two);
 }
 
-static void check_body(const struct head_check *hc, const uint8_t *input, const char *same, size_t size)
+static void check_body(const struct head_check *hc, const uint8_t *input, const char *same,
+                       size_t size)
 {
 	struct reference ref;
 
@@ -232,7 +245,8 @@ static void check_body(const struct head_check *hc, const uint8_t *input, const 
 	buf_free(&ref.body);
 }
 
-/* A copy of the input in which a path has no byte over 0x7f: here they are let through, llhttp refuses them. */
+/* A copy of the input in which a path has no byte over 0x7f: here they are let through, llhttp
+ * refuses them. */
 static char *for_library(const uint8_t *input, size_t size, const struct head_check *hc)
 {
 	char *copy = malloc(size), *target = copy + hc->target.at;
@@ -267,7 +281,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *input, size_t size)
 		FUZZ_CHECK(hc.status >= 400 && hc.status < 600);
 	if (verdict != HEAD_DONE)
 		return 0;
-	FUZZ_CHECK(hc.length <= size && hc.length <= limits.head_bytes && hc.headers <= limits.headers);
+	FUZZ_CHECK(hc.length <= size && hc.length <= limits.head_bytes &&
+	           hc.headers <= limits.headers);
 	check_lines(data, hc.length);
 	same = for_library(input, size, &hc);
 	if (check_request(data, same, &hc))

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Metadata texts, two of them (a blank line between) for the batch changes; and packed forms that nobody packed. */
+/* Metadata texts, two of them (a blank line between) for the batch changes; and packed forms that
+ * nobody packed. */
 #include "shared/base/arena.h"
 #include "tests/fuzz/fuzz.h"
 #include "tests/fuzz/pairs.h"
@@ -20,8 +21,10 @@ static void check_merged(struct arena *arena, struct str old, struct str change,
 	metadata_json(&b, rest.packed);
 	fuzz_pairs_in(arena, buf_view(&b), merged);
 	fuzz_pairs_in(arena, buf_view(&b), old);
-	FUZZ_CHECK(metadata_without(arena, merged, change, &same) == 0 && str_eq(same.packed, rest.packed));
-	FUZZ_CHECK(metadata_merge(arena, merged, change, &same) == 0 && str_eq(same.packed, merged));
+	FUZZ_CHECK(metadata_without(arena, merged, change, &same) == 0 &&
+	           str_eq(same.packed, rest.packed));
+	FUZZ_CHECK(metadata_merge(arena, merged, change, &same) == 0 &&
+	           str_eq(same.packed, merged));
 	buf_free(&b);
 }
 
@@ -32,7 +35,8 @@ static void check_texts(struct arena *arena, struct str text, struct str change_
 	if (metadata_parse(arena, text, &old) < 0)
 		return;
 	fuzz_pairs_shown(arena, &old);
-	FUZZ_CHECK(metadata_without(arena, old.packed, old.packed, &merged) == 0 && merged.packed.n == 0);
+	FUZZ_CHECK(metadata_without(arena, old.packed, old.packed, &merged) == 0 &&
+	           merged.packed.n == 0);
 	if (metadata_parse(arena, change_text, &change) < 0)
 		return;
 	FUZZ_CHECK(metadata_merge(arena, old.packed, change.packed, &merged) == 0);
@@ -46,7 +50,8 @@ static void check_packed(struct arena *arena, struct str packed)
 	struct str value = metadata_get(packed, STR("k"));
 	struct buf b;
 
-	FUZZ_CHECK(!str_is_set(value) || (value.p >= packed.p && value.p + value.n <= packed.p + packed.n));
+	FUZZ_CHECK(!str_is_set(value) ||
+	           (value.p >= packed.p && value.p + value.n <= packed.p + packed.n));
 	buf_init(&b);
 	metadata_json(&b, packed);
 	FUZZ_CHECK(b.len >= 2 && b.len <= packed.n * 6 + 2);

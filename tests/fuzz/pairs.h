@@ -35,7 +35,8 @@ static inline size_t fuzz_pairs_in(struct arena *arena, struct str shown, struct
 	return pairs.count;
 }
 
-/* What is shown can be read again, shows the same again, and changes nothing when put over the old. */
+/* What is shown can be read again, shows the same again, and changes nothing when put over the
+ * old. */
 static inline void fuzz_pairs_shown(struct arena *arena, const struct instance_metadata *metadata)
 {
 	struct instance_metadata again, merged;

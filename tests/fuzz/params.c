@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Query strings and forms (a line end between), and the parameters that handlers take out of them. */
+/* Query strings and forms (a line end between), and the parameters that handlers take out of
+ * them. */
 #include <ctype.h>
 #include <math.h>
 
@@ -14,7 +15,7 @@
 
 #define PARAMS_MAX 64
 
-/* ---- decoding -------------------------------------------------------------------- */
+/* ---- decoding -------------------------------------------------------------------------------- */
 
 /* The plainest way to write it: each byte escaped. */
 static struct str escape(struct arena *arena, struct str s)
@@ -38,7 +39,8 @@ static bool escapes_whole(struct str s)
 	for (size_t i = 0; i < s.n; i++) {
 		if (s.p[i] != '%')
 			continue;
-		if (i + 2 >= s.n || !isxdigit((unsigned char)s.p[i + 1]) || !isxdigit((unsigned char)s.p[i + 2]))
+		if (i + 2 >= s.n || !isxdigit((unsigned char)s.p[i + 1]) ||
+		    !isxdigit((unsigned char)s.p[i + 2]))
 			return false;
 	}
 	return true;
@@ -60,7 +62,8 @@ static void check_decode(struct arena *arena, struct str text, bool plus)
 static void check_pairs(struct arena *arena, struct str text)
 {
 	struct url_param params[PARAMS_MAX], again[PARAMS_MAX];
-	int count = url_params(arena, text, params, PARAMS_MAX), lenient = url_form(arena, text, again, PARAMS_MAX);
+	int count = url_params(arena, text, params, PARAMS_MAX),
+	    lenient = url_form(arena, text, again, PARAMS_MAX);
 	size_t bytes = 0;
 	struct buf b;
 
@@ -68,7 +71,8 @@ static void check_pairs(struct arena *arena, struct str text)
 	/* A form differs only where a query is refused. */
 	FUZZ_CHECK(count == ERR_SYNTAX ? lenient >= 0 || lenient == ERR_LIMIT : lenient == count);
 	for (int i = 0; i < count; i++)
-		FUZZ_CHECK(str_eq(params[i].name, again[i].name) && str_eq(params[i].value, again[i].value));
+		FUZZ_CHECK(str_eq(params[i].name, again[i].name) &&
+		           str_eq(params[i].value, again[i].value));
 	buf_init(&b);
 	for (int i = 0; i < count; i++) {
 		FUZZ_CHECK(params[i].name.n > 0);
@@ -82,11 +86,12 @@ static void check_pairs(struct arena *arena, struct str text)
 	if (count >= 0)
 		FUZZ_CHECK(url_params(arena, buf_view(&b), again, PARAMS_MAX) == count);
 	for (int i = 0; i < count; i++)
-		FUZZ_CHECK(str_eq(params[i].name, again[i].name) && str_eq(params[i].value, again[i].value));
+		FUZZ_CHECK(str_eq(params[i].name, again[i].name) &&
+		           str_eq(params[i].value, again[i].value));
 	buf_free(&b);
 }
 
-/* ---- paths ----------------------------------------------------------------------- */
+/* ---- paths ----------------------------------------------------------------------------------- */
 
 /* Nothing that could be read in two ways is left, and reading it again changes nothing. */
 static void check_path(struct arena *arena, struct str text)
@@ -98,7 +103,8 @@ static void check_path(struct arena *arena, struct str text)
 	if (path_read(arena, raw, &path) < 0 || raw.n == 0 || raw.p[0] != '/')
 		return;
 	FUZZ_CHECK(path.plain.n > 0 && path.plain.n <= raw.n && path.plain.p[0] == '/');
-	FUZZ_CHECK(!str_has_double(path.plain, '/') && memchr(path.plain.p, '\0', path.plain.n) == NULL);
+	FUZZ_CHECK(!str_has_double(path.plain, '/') &&
+	           memchr(path.plain.p, '\0', path.plain.n) == NULL);
 	FUZZ_CHECK(str_eq(raw, str_make(text.p, text.n)));
 	if (path_read(arena, path.plain, &again) == 0 && !str_eq(again.plain, path.plain))
 		FUZZ_CHECK(path.malicious != NULL || memchr(raw.p, '%', raw.n) != NULL);
@@ -106,7 +112,7 @@ static void check_path(struct arena *arena, struct str text)
 	FUZZ_CHECK(!path.dots || !str_eq(path.plain, raw));
 }
 
-/* ---- numbers --------------------------------------------------------------------- */
+/* ---- numbers --------------------------------------------------------------------------------- */
 
 /* The text of a number reads back as the number. */
 static void check_number(double value)
@@ -130,7 +136,7 @@ static void check_float(float value)
 	FUZZ_CHECK(isnan(value) ? isnan(again) : memcmp(&value, &again, sizeof(value)) == 0);
 }
 
-/* ---- requests -------------------------------------------------------------------- */
+/* ---- requests -------------------------------------------------------------------------------- */
 
 struct server {
 	struct process proc;

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* seeds_main.c - runs a target once over each file named, and over each file of each folder named.
  *
- * Without arguments: over the seeds of the target the program is named after (make check). Each file has a
- * process of its own, so that one finding does not hide the next. The last line is "N passed, N failed". */
+ * Without arguments: over the seeds of the target the program is named after (make check). Each
+ * file has a process of its own, so that one finding does not hide the next. The last line is "N
+ * passed, N failed". */
 #include <dirent.h>
 #include <limits.h>
 #include <sys/stat.h>

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Snapshots: a whole stream as it is, or (without its magic) the records of one, with the right start and checksum put around.
- * What loads is a clean registry, and its own snapshot loads again into the same numbers. */
+/* Snapshots: a whole stream as it is, or (without its magic) the records of one, with the right
+ * start and checksum put around. What loads is a clean registry, and its own snapshot loads again
+ * into the same numbers. */
 #include <sys/mman.h>
 #include <unistd.h>
 #include <xxhash.h>
@@ -33,7 +34,8 @@ static int load(struct registry *reg, struct str bytes, struct snapshot_report *
 {
 	int fd = memfd_create("snapshot", MFD_CLOEXEC), ret;
 
-	FUZZ_CHECK(fd >= 0 && write(fd, bytes.p, bytes.n) == (ssize_t)bytes.n && lseek(fd, 0, SEEK_SET) == 0);
+	FUZZ_CHECK(fd >= 0 && write(fd, bytes.p, bytes.n) == (ssize_t)bytes.n &&
+	           lseek(fd, 0, SEEK_SET) == 0);
 	ret = snapshot_load(reg, fd, report_r);
 	FUZZ_CHECK((reg->seg->header->magic == SEGMENT_MAGIC) == (ret == 0));
 	FUZZ_CHECK((report_r->why[0] != 0) == (ret != 0));

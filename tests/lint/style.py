@@ -9,7 +9,7 @@
     clocks      nothing waits by it, and it is read in shared/base only
     unfinished  no words that say so, in any file of text
     license     each source file names it (SPDX) in its first three lines
-    comments    of C: a line of at most 130 columns, which clang-format leaves to us
+    comments    of C: a line of at most 100 columns, which clang-format leaves to us
 """
 import os
 import re
@@ -22,7 +22,7 @@ import checkout  # noqa: E402
 PROCESSES = ("master", "worker", "pusher", "keeper")
 LINES_OF_A_FILE = 700
 LINES_OF_A_FUNCTION = 80
-COLUMNS_OF_A_COMMENT = 130
+COLUMNS_OF_A_COMMENT = 100
 LOCK_FILE = "shared/shm/lock.c"
 LOCK_CALL = re.compile(r"\bpthread_(?:mutex|mutexattr|rwlock|cond|spin)\w*_[a-z]+\s*\(")
 GUARD_FILE = "shared/naming/guard.c"

@@ -3,14 +3,15 @@
  *
  *     hammer PORT CONNECTIONS INTERVAL_MS NEW_INTERVAL_MS SECONDS REQUEST_TARGET
  *
- * Each kept connection sends one request every INTERVAL_MS (never two at a time); every NEW_INTERVAL_MS one more
- * connection is opened for a single request. Prints a line "broken CLIENT_PORT AT_MS kept|new open|idle" for each connection
- * that the server broke (open: while a request waited for its answer), "slow CLIENT_PORT AT_MS TOOK_US kept|new
- * answered|unanswered" for each request over 200 ms, and at the end, which SIGTERM may bring earlier,
+ * Each kept connection sends one request every INTERVAL_MS (never two at a time); every
+ * NEW_INTERVAL_MS one more connection is opened for a single request. Prints a line "broken
+ * CLIENT_PORT AT_MS kept|new open|idle" for each connection that the server broke (open: while a
+ * request waited for its answer), "slow CLIENT_PORT AT_MS TOOK_US kept|new answered|unanswered" for
+ * each request over 200 ms, and at the end, which SIGTERM may bring earlier,
  *     requests N slowest_us N new N slowest_new_us N bad N closed N
- * where bad counts answers other than 200 and closed the kept connections whose answer said "Connection: close": these are
- * opened again at once, as a client does, and so are broken ones. Answers are told complete by Content-Length or by the last
- * chunk. */
+ * where bad counts answers other than 200 and closed the kept connections whose answer said
+ * "Connection: close": these are opened again at once, as a client does, and so are broken ones.
+ * Answers are told complete by Content-Length or by the last chunk. */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -66,7 +67,8 @@ static void client_open(struct client *c)
 	c->have = 0;
 	c->open = false;
 	/* Loopback: connect returns once the kernel queued it, whether or not anybody accepts. */
-	if (c->fd < 0 || connect(c->fd, (struct sockaddr *)&hammer.server, sizeof(hammer.server)) != 0) {
+	if (c->fd < 0 ||
+	    connect(c->fd, (struct sockaddr *)&hammer.server, sizeof(hammer.server)) != 0) {
 		perror("hammer: connect");
 		exit(2);
 	}
@@ -85,8 +87,8 @@ static void client_close(struct client *c)
 
 static void client_broken(struct client *c)
 {
-	printf("broken %u %" PRIu64 " %s %s\n", c->port, (now_us() - hammer.begin_us) / 1000, c->kept ? "kept" : "new",
-	       c->open ? "open" : "idle");
+	printf("broken %u %" PRIu64 " %s %s\n", c->port, (now_us() - hammer.begin_us) / 1000,
+	       c->kept ? "kept" : "new", c->open ? "open" : "idle");
 	client_close(c);
 	if (c->kept)
 		client_open(c);
@@ -97,7 +99,8 @@ static void client_send(struct client *c)
 	c->sent_us = now_us();
 	c->open = true;
 	c->have = 0;
-	if (send(c->fd, hammer.request, hammer.request_len, MSG_NOSIGNAL) != (ssize_t)hammer.request_len)
+	if (send(c->fd, hammer.request, hammer.request_len, MSG_NOSIGNAL) !=
+	    (ssize_t)hammer.request_len)
 		client_broken(c);
 }
 
@@ -122,8 +125,8 @@ static void client_answered(struct client *c)
 
 	c->open = false;
 	if (took > SLOW_US)
-		printf("slow %u %" PRIu64 " %" PRIu64 " %s answered\n", c->port, (now_us() - hammer.begin_us) / 1000, took,
-		       c->kept ? "kept" : "new");
+		printf("slow %u %" PRIu64 " %" PRIu64 " %s answered\n", c->port,
+		       (now_us() - hammer.begin_us) / 1000, took, c->kept ? "kept" : "new");
 	if (c->have < 12 || memcmp(c->in + 9, "200", 3) != 0)
 		hammer.bad++;
 	if (c->kept) {
@@ -178,7 +181,8 @@ static void on_signal(int signal)
 	told = signal;
 }
 
-static void loop(struct client *kept, int count, struct client *fresh, uint64_t interval, uint64_t fresh_interval, uint64_t end)
+static void loop(struct client *kept, int count, struct client *fresh, uint64_t interval,
+                 uint64_t fresh_interval, uint64_t end)
 {
 	struct epoll_event events[256];
 	uint64_t next_fresh = now_us(), now;
@@ -209,8 +213,8 @@ static void count_open(const struct client *c, uint64_t *slowest)
 	if (c->fd < 0 || !c->open)
 		return;
 	if (took > SLOW_US)
-		printf("slow %u %" PRIu64 " %" PRIu64 " %s unanswered\n", c->port, (now_us() - hammer.begin_us) / 1000, took,
-		       c->kept ? "kept" : "new");
+		printf("slow %u %" PRIu64 " %" PRIu64 " %s unanswered\n", c->port,
+		       (now_us() - hammer.begin_us) / 1000, took, c->kept ? "kept" : "new");
 	if (took > *slowest)
 		*slowest = took;
 }
@@ -222,16 +226,20 @@ int main(int argc, char **argv)
 	int count;
 
 	if (argc != 7) {
-		fprintf(stderr, "usage: hammer PORT CONNECTIONS INTERVAL_MS NEW_INTERVAL_MS SECONDS REQUEST_TARGET\n");
+		fprintf(stderr,
+		        "usage: hammer PORT CONNECTIONS INTERVAL_MS NEW_INTERVAL_MS SECONDS REQUEST_TARGET\n");
 		return 2;
 	}
 	setvbuf(stdout, NULL, _IOLBF, 0);
-	hammer.server = (struct sockaddr_in){ .sin_family = AF_INET, .sin_port = htons((uint16_t)atoi(argv[1])) };
+	hammer.server = (struct sockaddr_in){ .sin_family = AF_INET,
+		                              .sin_port = htons((uint16_t)atoi(argv[1])) };
 	hammer.server.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
 	count = atoi(argv[2]);
 	interval = strtoull(argv[3], NULL, 10) * 1000;
-	hammer.request_len = (size_t)snprintf(hammer.request, sizeof(hammer.request),
-	                                      "PUT %s HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n", argv[6]);
+	hammer.request_len =
+	        (size_t)snprintf(hammer.request, sizeof(hammer.request),
+	                         "PUT %s HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n",
+	                         argv[6]);
 	hammer.epoll = epoll_create1(EPOLL_CLOEXEC);
 	kept = calloc((size_t)count, sizeof(*kept));
 	fresh = calloc(NEW_MAX, sizeof(*fresh));
@@ -253,9 +261,10 @@ int main(int argc, char **argv)
 		count_open(&kept[i], &hammer.slowest);
 	for (int i = 0; i < NEW_MAX; i++)
 		count_open(&fresh[i], &hammer.slowest_fresh);
-	printf("requests %" PRIu64 " slowest_us %" PRIu64 " new %" PRIu64 " slowest_new_us %" PRIu64 " bad %" PRIu64
-	       " closed %" PRIu64 "\n",
-	       hammer.requests, hammer.slowest, hammer.fresh, hammer.slowest_fresh, hammer.bad, hammer.closed);
+	printf("requests %" PRIu64 " slowest_us %" PRIu64 " new %" PRIu64 " slowest_new_us %" PRIu64
+	       " bad %" PRIu64 " closed %" PRIu64 "\n",
+	       hammer.requests, hammer.slowest, hammer.fresh, hammer.slowest_fresh, hammer.bad,
+	       hammer.closed);
 	free(kept);
 	free(fresh);
 	return 0;

@@ -2,19 +2,22 @@
 /* overload.c - more than a server likes: crowds of connections, floods of requests.
  *
  *     overload idle PORT COUNT FIRST_SOURCE
- *         COUNT connections, 2,500 from each address (127.1.0.1 + FIRST_SOURCE on: the kernel takes long to find a port when many
- *         of one address are taken), one request each; prints "open N failed N", then for each line of input sends one request
+ *         COUNT connections, 2,500 from each address (127.1.0.1 + FIRST_SOURCE on: the kernel takes
+ *         long to find a port when many
+ *         of one address are taken), one request each; prints "open N failed N", then for each line
+ *         of input sends one request
  *         on each and prints "answered N broken N slowest_us N"; ends with the input.
  *     overload flood PORT CONNECTIONS DEPTH SECONDS METHOD TARGET
  *         DEPTH requests ahead on each connection, all the time.
  *     overload storm PORT CONNECTIONS DEPTH SECONDS SERVICE
- *         the same with registrations: each connection changes the weight of an instance of its own with every request.
+ *         the same with registrations: each connection changes the weight of an instance of its own
+ *         with every request.
  *     overload subscribe PORT SOURCES PORTS FIRST_PORT SERVICE
  *         from SOURCES loopback addresses (127.1.0.1 on), lists with PORTS different udpPorts each.
  *
- * The last three print "sent N ok N other N broken N us N per_second N": ok are answers of 200, the last two fields from the
- * first request to the last answer. Answers are counted by their status lines: a body that had "HTTP/1.1 200" in it would
- * spoil the count, and none has. */
+ * The last three print "sent N ok N other N broken N us N per_second N": ok are answers of 200, the
+ * last two fields from the first request to the last answer. Answers are counted by their status
+ * lines: a body that had "HTTP/1.1 200" in it would spoil the count, and none has. */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -67,26 +70,29 @@ static uint64_t now_us(void)
 	return (uint64_t)ts.tv_sec * 1000000 + (uint64_t)ts.tv_nsec / 1000;
 }
 
-/* ---- requests ------------------------------------------------------------------------ */
+/* ---- requests -------------------------------------------------------------------------------- */
 
 static size_t write_fixed(const struct client *c, char *out)
 {
 	(void)c;
-	return (size_t)snprintf(out, REQUEST_MAX, "%s %s HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n", overload.method,
-	                        overload.target);
+	return (size_t)snprintf(out, REQUEST_MAX,
+	                        "%s %s HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n",
+	                        overload.method, overload.target);
 }
 
 static size_t write_change(const struct client *c, char *out)
 {
-	return (size_t)snprintf(out, REQUEST_MAX,
-	                        "POST /nacos/v1/ns/instance?serviceName=%s&ip=10.9.0.%u&port=80&weight=%u HTTP/1.1\r\nHost: x\r\n"
-	                        "Content-Length: 0\r\n\r\n",
-	                        overload.service, c->number + 1, (unsigned)(c->sent % 100 + 1));
+	return (size_t)snprintf(
+	        out, REQUEST_MAX,
+	        "POST /nacos/v1/ns/instance?serviceName=%s&ip=10.9.0.%u&port=80&weight=%u HTTP/1.1\r\nHost: x\r\n"
+	        "Content-Length: 0\r\n\r\n",
+	        overload.service, c->number + 1, (unsigned)(c->sent % 100 + 1));
 }
 
 static void source_of(const struct client *c, struct in_addr *address_r)
 {
-	address_r->s_addr = htonl(0x7f010001 + overload.first_source + c->number / overload.per_source);
+	address_r->s_addr =
+	        htonl(0x7f010001 + overload.first_source + c->number / overload.per_source);
 }
 
 static size_t write_list(const struct client *c, char *out)
@@ -96,13 +102,14 @@ static size_t write_list(const struct client *c, char *out)
 
 	source_of(c, &address);
 	inet_ntop(AF_INET, &address, text, sizeof(text));
-	return (size_t)snprintf(out, REQUEST_MAX,
-	                        "GET /nacos/v1/ns/instance/list?serviceName=%s&udpPort=%u&clientIP=%s HTTP/1.1\r\nHost: x\r\n"
-	                        "User-Agent: Nacos-Java-Client:v1.4.2\r\n\r\n",
-	                        overload.service, overload.first_port + (unsigned)c->sent, text);
+	return (size_t)snprintf(
+	        out, REQUEST_MAX,
+	        "GET /nacos/v1/ns/instance/list?serviceName=%s&udpPort=%u&clientIP=%s HTTP/1.1\r\nHost: x\r\n"
+	        "User-Agent: Nacos-Java-Client:v1.4.2\r\n\r\n",
+	        overload.service, overload.first_port + (unsigned)c->sent, text);
 }
 
-/* ---- connections ----------------------------------------------------------------------- */
+/* ---- connections ----------------------------------------------------------------------------- */
 
 static void client_break(struct client *c)
 {
@@ -238,7 +245,7 @@ static void poll_clients(int timeout_ms)
 	}
 }
 
-/* ---- modes -------------------------------------------------------------------------------- */
+/* ---- modes ----------------------------------------------------------------------------------- */
 
 static bool finished(bool over)
 {
@@ -278,8 +285,10 @@ static int run(bool own_source, uint64_t seconds)
 		sent += overload.clients[i].sent;
 		free(overload.clients[i].out);
 	}
-	printf("sent %" PRIu64 " ok %" PRIu64 " other %" PRIu64 " broken %" PRIu64 " us %" PRIu64 " per_second %" PRIu64 "\n",
-	       sent, overload.ok, overload.other, overload.broken, took, (overload.ok + overload.other) * 1000000 / took);
+	printf("sent %" PRIu64 " ok %" PRIu64 " other %" PRIu64 " broken %" PRIu64 " us %" PRIu64
+	       " per_second %" PRIu64 "\n",
+	       sent, overload.ok, overload.other, overload.broken, took,
+	       (overload.ok + overload.other) * 1000000 / took);
 	return 0;
 }
 
@@ -291,7 +300,8 @@ static bool any_asked(void)
 	return false;
 }
 
-/* One request on each connection; some at a time, so that the slowest says something about the server. */
+/* One request on each connection; some at a time, so that the slowest says something about the
+ * server. */
 static void ask(unsigned from, unsigned to)
 {
 	char request[REQUEST_MAX];
@@ -320,7 +330,8 @@ static void ask_all(void)
 	ask(0, overload.count);
 }
 
-/* In steps that the queue of a listening socket holds: what is in excess there waits for a second. */
+/* In steps that the queue of a listening socket holds: what is in excess there waits for a
+ * second. */
 static unsigned open_all(void)
 {
 	unsigned failed = 0;
@@ -345,8 +356,8 @@ static int idle(void)
 	printf("open %" PRIu64 " failed %u\n", overload.ok, failed);
 	while (fgets(line, sizeof(line), stdin) != NULL) {
 		ask_all();
-		printf("answered %" PRIu64 " broken %" PRIu64 " slowest_us %" PRIu64 "\n", overload.ok, overload.broken,
-		       overload.slowest);
+		printf("answered %" PRIu64 " broken %" PRIu64 " slowest_us %" PRIu64 "\n",
+		       overload.ok, overload.broken, overload.slowest);
 	}
 	return 0;
 }
@@ -366,7 +377,8 @@ int main(int argc, char **argv)
 	overload.clients = calloc(overload.count + 1, sizeof(*overload.clients));
 	for (unsigned i = 0; i < overload.count; i++)
 		overload.clients[i] = (struct client){ .fd = -1, .number = i };
-	overload.server = (struct sockaddr_in){ .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	overload.server = (struct sockaddr_in){ .sin_family = AF_INET,
+		                                .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
 	overload.server.sin_port = htons((uint16_t)(argc > 2 ? atoi(argv[2]) : 0));
 	overload.per_source = 1;
 	if (strcmp(mode, "idle") == 0 && argc == 5) {

@@ -1,16 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* registry_file.c - a large registry as a snapshot, for rosterd --import: no client has to register it.
+/* registry_file.c - a large registry as a snapshot, for rosterd --import: no client has to register
+ * it.
  *
  *     registry_file FILE WHAT ...
  *
  * where each WHAT is one of
  *     services=COUNT,PER        COUNT services many-N of PER instances each
- *     instances=NAME,COUNT,SIZE a service of COUNT instances, each with SIZE bytes of metadata (0: none)
+ *     instances=NAME,COUNT,SIZE a service of COUNT instances, each with SIZE bytes of metadata (0:
+ *     none)
  *     clusters=NAME,COUNT,PER   a service of COUNT clusters c-N of PER instances each
  *     keys=NAME,COUNT           an instance with COUNT metadata keys of two to four letters
  *     subscribers=NAME,COUNT    of one service, from 127.9.x.y
  *     namespaces=COUNT,SIZE     namespaces ns-N with descriptions of SIZE bytes
- * in the namespace public and the group DEFAULT_GROUP. Instances are 10.a.b.c:80, ephemeral and healthy. */
+ * in the namespace public and the group DEFAULT_GROUP. Instances are 10.a.b.c:80, ephemeral and
+ * healthy. */
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -35,7 +38,7 @@ static void must(int ret, const char *what)
 	exit(EXIT_FAILURE);
 }
 
-/* ---- objects ------------------------------------------------------------------------ */
+/* ---- objects --------------------------------------------------------------------------------- */
 
 static struct service_key key_of(const char *name, char text[200])
 {
@@ -53,10 +56,12 @@ static struct str letters(size_t count, char letter)
 	return str_make(p, count);
 }
 
-static void put(const struct service_key *service, struct str cluster, unsigned number, const struct instance_metadata *metadata)
+static void put(const struct service_key *service, struct str cluster, unsigned number,
+                const struct instance_metadata *metadata)
 {
 	char ip[32];
-	int n = snprintf(ip, sizeof(ip), "10.%u.%u.%u", number >> 16 & 255, number >> 8 & 255, number & 255);
+	int n = snprintf(ip, sizeof(ip), "10.%u.%u.%u", number >> 16 & 255, number >> 8 & 255,
+	                 number & 255);
 	struct instance_spec spec = {
 		.key = { cluster, str_make(ip, (size_t)n), 80, true },
 		.weight = 1,
@@ -65,7 +70,8 @@ static void put(const struct service_key *service, struct str cluster, unsigned 
 		.metadata = *metadata,
 	};
 
-	must(registry_register(&reg, (struct origin){ .cause = CAUSE_CLIENT }, service, &spec), "register");
+	must(registry_register(&reg, (struct origin){ .cause = CAUSE_CLIENT }, service, &spec),
+	     "register");
 }
 
 static struct instance_metadata packed(const struct metadata_pair *pairs, size_t count)
@@ -76,7 +82,7 @@ static struct instance_metadata packed(const struct metadata_pair *pairs, size_t
 	return metadata;
 }
 
-/* ---- what there is ------------------------------------------------------------------ */
+/* ---- what there is --------------------------------------------------------------------------- */
 
 static void services(const char *name, const unsigned numbers[NUMBERS])
 {
@@ -131,7 +137,8 @@ static void keys(const char *name, const unsigned numbers[NUMBERS])
 	for (unsigned k = 0; k < numbers[0]; k++) {
 		int n = snprintf(key, sizeof(key), "%x", k);
 
-		pairs[k] = (struct metadata_pair){ arena_copy(&arena, str_make(key, (size_t)n)), STR("") };
+		pairs[k] = (struct metadata_pair){ arena_copy(&arena, str_make(key, (size_t)n)),
+			                           STR("") };
 	}
 	metadata = packed(pairs, numbers[0]);
 	put(&service, STR("DEFAULT"), 1, &metadata);
@@ -144,12 +151,14 @@ static void subscribers(const char *name, const unsigned numbers[NUMBERS])
 	struct service_key key = key_of(name, text);
 
 	for (unsigned i = 0; i < numbers[0]; i++) {
-		struct subscriber_spec sub = { .agent = STR("Nacos-Java-Client:v1.4.2"),
-			                       .push = true,
-			                       .port = (uint16_t)(1 + i % 65535),
-			                       .address = { [10] = 0xff, [11] = 0xff, [12] = 127, [13] = 9 },
-			                       .clusters = STR(""),
-			                       .app = STR("unknown") };
+		struct subscriber_spec sub = {
+			.agent = STR("Nacos-Java-Client:v1.4.2"),
+			.push = true,
+			.port = (uint16_t)(1 + i % 65535),
+			.address = { [10] = 0xff, [11] = 0xff, [12] = 127, [13] = 9 },
+			.clusters = STR(""),
+			.app = STR("unknown")
+		};
 		int n = snprintf(ip, sizeof(ip), "127.9.%u.%u", i >> 8 & 255, i & 255);
 
 		sub.address[14] = (uint8_t)(i >> 8);
@@ -168,21 +177,23 @@ static void namespaces(const char *name, const unsigned numbers[NUMBERS])
 	(void)name;
 	for (unsigned i = 0; i < numbers[0]; i++) {
 		int n = snprintf(id, sizeof(id), "ns-%u", i);
-		struct namespace_row row = { str_make(id, (size_t)n), str_make(id, (size_t)n), about };
+		struct namespace_row row = { str_make(id, (size_t)n), str_make(id, (size_t)n),
+			                     about };
 
 		must(namespaces_create(&reg, &row), "namespace");
 	}
 }
 
-/* ---- the command line ------------------------------------------------------------------ */
+/* ---- the command line ------------------------------------------------------------------------ */
 
 static const struct {
 	const char *word;
 	bool named;
 	void (*make)(const char *name, const unsigned numbers[NUMBERS]);
 } kinds[] = {
-	{ "services", false, services }, { "instances", true, instances },     { "clusters", true, clusters },
-	{ "keys", true, keys },          { "subscribers", true, subscribers }, { "namespaces", false, namespaces },
+	{ "services", false, services },      { "instances", true, instances },
+	{ "clusters", true, clusters },       { "keys", true, keys },
+	{ "subscribers", true, subscribers }, { "namespaces", false, namespaces },
 };
 
 static void make(const char *what)
@@ -192,7 +203,8 @@ static void make(const char *what)
 	char name[64] = "";
 
 	for (size_t i = 0; equals != NULL && i < sizeof(kinds) / sizeof(kinds[0]); i++) {
-		if (strlen(kinds[i].word) != (size_t)(equals - what) || strncmp(kinds[i].word, what, strlen(kinds[i].word)) != 0)
+		if (strlen(kinds[i].word) != (size_t)(equals - what) ||
+		    strncmp(kinds[i].word, what, strlen(kinds[i].word)) != 0)
 			continue;
 		if (kinds[i].named) {
 			size_t n = strcspn(at, ",");
@@ -231,8 +243,9 @@ int main(int argc, char **argv)
 	ret = snapshot_save(&reg, fd, &report);
 	must(ret, report.why);
 	must(close(fd), "close");
-	printf("services %llu instances %llu subscribers %llu bytes %llu\n", (unsigned long long)report.services,
-	       (unsigned long long)report.instances, (unsigned long long)report.subscribers, (unsigned long long)report.bytes);
+	printf("services %llu instances %llu subscribers %llu bytes %llu\n",
+	       (unsigned long long)report.services, (unsigned long long)report.instances,
+	       (unsigned long long)report.subscribers, (unsigned long long)report.bytes);
 	arena_free(&arena);
 	return 0;
 }

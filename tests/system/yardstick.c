@@ -3,10 +3,11 @@
  *
  *     yardstick
  *
- * Does pieces of work one after the other until its input ends, then prints what each took by the clock on the wall, in
- * microseconds, a line each. A piece is arithmetic only, about a millisecond of one core of 2022; it takes longer on a slower
- * core, and when others want the same core. So a server that is always busy is measured by "no longer than N pieces took at
- * the most in the meantime" (tests/lib/yardstick.py) and not by the clock alone. */
+ * Does pieces of work one after the other until its input ends, then prints what each took by the
+ * clock on the wall, in microseconds, a line each. A piece is arithmetic only, about a millisecond
+ * of one core of 2022; it takes longer on a slower core, and when others want the same core. So a
+ * server that is always busy is measured by "no longer than N pieces took at the most in the
+ * meantime" (tests/lib/yardstick.py) and not by the clock alone. */
 #include <inttypes.h>
 #include <poll.h>
 #include <stdint.h>

@@ -28,7 +28,8 @@ static int open_listener(struct sockaddr_in *name_r)
 	socklen_t n = sizeof(*name_r);
 	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
-	*name_r = (struct sockaddr_in){ .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	*name_r = (struct sockaddr_in){ .sin_family = AF_INET,
+		                        .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
 	assert_int_equal(bind(fd, (struct sockaddr *)name_r, n), 0);
 	assert_int_equal(listen(fd, 64), 0);
 	assert_int_equal(getsockname(fd, (struct sockaddr *)name_r, &n), 0);
@@ -100,7 +101,8 @@ static void test_own_only(void **state)
 	(void)state;
 	run();
 	assert_int_equal(f.worker.connection_count, 1);
-	assert_int_equal(getsockopt(f.worker.connections->fd, IPPROTO_TCP, TCP_NODELAY, &on, &n), 0);
+	assert_int_equal(getsockopt(f.worker.connections->fd, IPPROTO_TCP, TCP_NODELAY, &on, &n),
+	                 0);
 	assert_int_not_equal(on, 0);
 	assert_true(address_is_loopback(f.worker.connections->source));
 	assert_int_not_equal(f.worker.connections->source_port, 0);
@@ -213,7 +215,8 @@ static void test_no_descriptors(void **state)
 	close(fds[0]);
 }
 
-/* Not even the spare one helps: the loop waits instead of asking again and again, and then goes on. */
+/* Not even the spare one helps: the loop waits instead of asking again and again, and then goes
+ * on. */
 static void test_pause(void **state)
 {
 	struct rlimit old, low;
@@ -241,8 +244,9 @@ static void test_pause(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(test_own_only), TEST(test_orphans),        TEST(test_retired), TEST(test_stopped),
-		TEST(test_limit),    TEST(test_no_descriptors), TEST(test_pause),
+		TEST(test_own_only), TEST(test_orphans), TEST(test_retired),
+		TEST(test_stopped),  TEST(test_limit),   TEST(test_no_descriptors),
+		TEST(test_pause),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -13,8 +13,8 @@
 
 #define ACCOUNT "nobody"
 
-/* Filled in as by a start. Needs root: without it the test says so and is skipped, which tests/run.py
- * counts as a failure. */
+/* Filled in as by a start. Needs root: without it the test says so and is skipped, which
+ * tests/run.py counts as a failure. */
 static inline struct privileges account_privileges(void)
 {
 	struct privileges p;
@@ -38,7 +38,8 @@ static inline void account_become(void)
 	if (geteuid() != 0)
 		return;
 	CHILD_MUST(entry != NULL);
-	CHILD_MUST(setgroups(0, NULL) == 0 && setgid(entry->pw_gid) == 0 && setuid(entry->pw_uid) == 0);
+	CHILD_MUST(setgroups(0, NULL) == 0 && setgid(entry->pw_gid) == 0 &&
+	           setuid(entry->pw_uid) == 0);
 }
 
 #endif

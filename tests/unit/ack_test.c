@@ -15,8 +15,10 @@ struct row {
 
 static const struct row rows[] = {
 	/* as clients write it */
-	{ "{\"type\":\"push-ack\",\"lastRefTime\":\"1173345387777\",\"data\":\"\"}", 1173345387777 },
-	{ "{\"type\": \"push-ack\", \"lastRefTime\":\"1795348111531000\", \"data\":\"\"}", 1795348111531000 },
+	{ "{\"type\":\"push-ack\",\"lastRefTime\":\"1173345387777\",\"data\":\"\"}",
+	  1173345387777 },
+	{ "{\"type\": \"push-ack\", \"lastRefTime\":\"1795348111531000\", \"data\":\"\"}",
+	  1795348111531000 },
 	{ "{\"lastRefTime\":1795348111531000}", 1795348111531000 },
 	{ " {\"lastRefTime\" : \" 42\\t\" }", 0 },
 	{ " {\"lastRefTime\" : \" 42 \" }\n", 42 },
@@ -71,7 +73,8 @@ static void test_rows(void **state)
 /* Every prefix of a long one is read to its own end only (run with the address sanitizer). */
 static void test_prefixes(void **state)
 {
-	struct str whole = STR("{\"x\":{\"a\":[\"\\\"\",1]},\"lastRefTime\":\"1173345387777\",\"data\":\"\\\\\"}");
+	struct str whole = STR(
+	        "{\"x\":{\"a\":[\"\\\"\",1]},\"lastRefTime\":\"1173345387777\",\"data\":\"\\\\\"}");
 	size_t n;
 
 	(void)state;

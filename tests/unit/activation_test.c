@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Descriptors from number 3 on, as the service manager leaves them: each case in a child of its own. */
+/* Descriptors from number 3 on, as the service manager leaves them: each case in a child of its
+ * own. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -22,7 +23,8 @@
 /* 't' TCP, 'u' UDP, 'l' local stream, 'f' file. */
 static int make(char kind)
 {
-	struct sockaddr_in any = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	struct sockaddr_in any = { .sin_family = AF_INET,
+		                   .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
 	int fd;
 
 	if (kind == 'f')
@@ -61,7 +63,8 @@ static int judge(const char *kinds, int expected, unsigned streams, int datagram
 	if (expected < 0)
 		return why[0] != 0 ? 0 : 2;
 	for (unsigned i = 0; i < a.stream_count; i++)
-		if ((fcntl(a.stream_fds[i], F_GETFL) & O_NONBLOCK) == 0 || fcntl(a.stream_fds[i], F_GETFD) != FD_CLOEXEC)
+		if ((fcntl(a.stream_fds[i], F_GETFL) & O_NONBLOCK) == 0 ||
+		    fcntl(a.stream_fds[i], F_GETFD) != FD_CLOEXEC)
 			return 3;
 	if (a.stream_count != streams || a.datagram_fd != datagram)
 		return 4;

@@ -19,13 +19,20 @@ static void texts(void **state)
 	static const struct {
 		const char *text, *shown;
 	} good[] = {
-		{ "10.0.0.1", "10.0.0.1" },           { "::1", "::1" },         { "::ffff:10.0.0.1", "10.0.0.1" },
-		{ "2001:DB8:0:0::1", "2001:db8::1" }, { "0.0.0.0", "0.0.0.0" },
+		{ "10.0.0.1", "10.0.0.1" },        { "::1", "::1" },
+		{ "::ffff:10.0.0.1", "10.0.0.1" }, { "2001:DB8:0:0::1", "2001:db8::1" },
+		{ "0.0.0.0", "0.0.0.0" },
 	};
 	static const char *const bad[] = {
-		"",          "10.0.0",    "10.0.0.256",
-		"10.0.0.1 ", "[::1]",     "fe80::1%eth0",
-		"localhost", "1.2.3.4.5", "::ffff:10.0.0.1:99999999999999999999999999999999999999999"
+		"",
+		"10.0.0",
+		"10.0.0.256",
+		"10.0.0.1 ",
+		"[::1]",
+		"fe80::1%eth0",
+		"localhost",
+		"1.2.3.4.5",
+		"::ffff:10.0.0.1:99999999999999999999999999999999999999999"
 	};
 	char shown[ADDRESS_TEXT];
 	uint8_t address[16];
@@ -117,8 +124,9 @@ static void ranges(void **state)
 		const char *text;
 		int ret;
 	} bad[] = {
-		{ "10.0.0.0/33", ERR_RANGE },   { "::/129", ERR_RANGE },         { "10.0.0.0/", ERR_SYNTAX },
-		{ "/8", ERR_SYNTAX },           { "10.0.0.0/x", ERR_SYNTAX },    { "10.0.0.0/-1", ERR_SYNTAX },
+		{ "10.0.0.0/33", ERR_RANGE },   { "::/129", ERR_RANGE },
+		{ "10.0.0.0/", ERR_SYNTAX },    { "/8", ERR_SYNTAX },
+		{ "10.0.0.0/x", ERR_SYNTAX },   { "10.0.0.0/-1", ERR_SYNTAX },
 		{ "10.0.0.0/8/8", ERR_SYNTAX }, { "10.0.0.0/0008", ERR_SYNTAX },
 	};
 	uint8_t range[16], address[16], bits;
@@ -130,7 +138,8 @@ static void ranges(void **state)
 		assert_int_equal(address_in_range(address, range, bits), rows[i].in);
 	}
 	for (size_t i = 0; i < COUNT(bad); i++)
-		assert_int_equal(address_parse_range(str_of(bad[i].text), range, &bits), bad[i].ret);
+		assert_int_equal(address_parse_range(str_of(bad[i].text), range, &bits),
+		                 bad[i].ret);
 }
 
 static void sockets(void **state)
@@ -141,11 +150,13 @@ static void sockets(void **state)
 
 	(void)state;
 	assert_int_equal(address_parse(STR("10.1.2.3"), address), 0);
-	assert_int_equal(address_to_sockaddr(address, 8848, AF_INET, &sa), sizeof(struct sockaddr_in));
+	assert_int_equal(address_to_sockaddr(address, 8848, AF_INET, &sa),
+	                 sizeof(struct sockaddr_in));
 	address_of_sockaddr(&sa, back, &port);
 	assert_memory_equal(address, back, 16);
 	assert_int_equal(port, 8848);
-	assert_int_equal(address_to_sockaddr(address, 8848, AF_INET6, &sa), sizeof(struct sockaddr_in6));
+	assert_int_equal(address_to_sockaddr(address, 8848, AF_INET6, &sa),
+	                 sizeof(struct sockaddr_in6));
 	address_of_sockaddr(&sa, back, &port);
 	assert_memory_equal(address, back, 16);
 

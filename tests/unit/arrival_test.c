@@ -17,8 +17,8 @@ static void advance(struct master *of)
 }
 
 static const struct plan rows[] = {
-	{ "arrival", .advance = arrival_advance, .child_died = arrival_child_died, .blocks = arrival_blocks,
-	  .child_forked = arrival_record },
+	{ "arrival", .advance = arrival_advance, .child_died = arrival_child_died,
+	  .blocks = arrival_blocks, .child_forked = arrival_record },
 	{ "test", .advance = advance },
 	{ .name = NULL },
 };
@@ -119,7 +119,8 @@ static void the_page_says_what_to_take_over(void **state)
 	arrival_adopt_children(&m);
 	assert_int_equal(m.upgrade.step, UPGRADE_ARRIVING);
 	assert_int_equal(children_running(m.children), 3);
-	assert_true(elder(0)->pid > 0 && elder(0)->ready && elder(KEEPER)->pid > 0 && m.children[0].pid == 0);
+	assert_true(elder(0)->pid > 0 && elder(0)->ready && elder(KEEPER)->pid > 0 &&
+	            m.children[0].pid == 0);
 }
 
 static void an_option_by_hand_is_refused(void **state)
@@ -140,7 +141,8 @@ static void who_is_alone_in_its_role_makes_room(void **state)
 	arrival_adopt_children(&m);
 	assert_true(arrival_blocks(&m, &m.children[KEEPER]) && !arrival_blocks(&m, &m.children[0]));
 	spawn_wanted(&m);
-	assert_true(m.children[0].pid > 0 && m.children[PUSHER].pid == 0 && m.children[KEEPER].pid == 0);
+	assert_true(m.children[0].pid > 0 && m.children[PUSHER].pid == 0 &&
+	            m.children[KEEPER].pid == 0);
 	arrival_advance(&m);
 	assert_false(elder(PUSHER)->told || elder(KEEPER)->told); /* ours is not ready yet */
 	child_set_ready(&m.children[0]);

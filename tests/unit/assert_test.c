@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* assert: what holds costs nothing; what does not hold ends the process, and its last words say what and where. */
+/* assert: what holds costs nothing; what does not hold ends the process, and its last words say
+ * what and where. */
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>

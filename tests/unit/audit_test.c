@@ -180,7 +180,8 @@ static struct service *neighbour_of(struct fixture *f, const char *name)
 	return s;
 }
 
-/* Between two holds somebody writes: nothing is reported. A busy check goes on, and finds what is wrong elsewhere. */
+/* Between two holds somebody writes: nothing is reported. A busy check goes on, and finds what is
+ * wrong elsewhere. */
 static void writers_disturb_and_are_not_blamed(void **state)
 {
 	struct fixture *f = *state;
@@ -249,7 +250,8 @@ static bool step_once(struct audit *a)
 	return audit_step(a, &slice);
 }
 
-/* To the end of a sweep. In each of its slices that ends inside the large shard somebody writes there. Returns how many did. */
+/* To the end of a sweep. In each of its slices that ends inside the large shard somebody writes
+ * there. Returns how many did. */
 static unsigned disturbed_sweep(struct fixture *f, struct audit *a, uint32_t shard)
 {
 	struct service_key key = key_for("g@@large");
@@ -261,12 +263,14 @@ static unsigned disturbed_sweep(struct fixture *f, struct audit *a, uint32_t sha
 		if (a->shard != shard || !a->left[shard])
 			continue;
 		slices++;
-		assert_int_equal(registry_set_health(&f->reg, client, &key, &at, slices % 2 == 0), 0);
+		assert_int_equal(registry_set_health(&f->reg, client, &key, &at, slices % 2 == 0),
+		                 0);
 	}
 	return slices;
 }
 
-/* A shard that is too large for one hold and always written to: the others are looked at, the pass ends, and says so. */
+/* A shard that is too large for one hold and always written to: the others are looked at, the pass
+ * ends, and says so. */
 static void what_is_always_written_to_is_left_out(void **state)
 {
 	struct fixture *f = *state;

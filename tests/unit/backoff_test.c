@@ -9,7 +9,8 @@
 
 static void grows_and_stays(void **state)
 {
-	static const uint32_t expected[] = { 100, 200, 400, 800, 1600, 3200, 6400, 10000, 10000, 10000 };
+	static const uint32_t expected[] = { 100,  200,  400,   800,   1600,
+		                             3200, 6400, 10000, 10000, 10000 };
 	struct backoff b = { 0 };
 
 	(void)state;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* base64: the vectors of RFC 4648 section 10 without padding, and the two digits that differ from plain base64. */
+/* base64: the vectors of RFC 4648 section 10 without padding, and the two digits that differ from
+ * plain base64. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

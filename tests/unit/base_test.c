@@ -82,7 +82,9 @@ static void decimals_of_each_length(void **state)
 
 		for (size_t n = 0; n < sizeof(values) / sizeof(values[0]); n++) {
 			snprintf(expected, sizeof(expected), "%llu", (unsigned long long)values[n]);
-			assert_true(str_eq(str_make(text, (size_t)(decimal_put(text, values[n]) - text)), str_of(expected)));
+			assert_true(str_eq(str_make(text,
+			                            (size_t)(decimal_put(text, values[n]) - text)),
+			                   str_of(expected)));
 		}
 	}
 }
@@ -98,7 +100,8 @@ static void str_trims_like_java(void **state)
 	assert_false(str_starts(STR("Nac"), STR("Nacos")));
 }
 
-/* Two, three and four bytes, cut at every place: what is left is well-formed, and as long as it can be. */
+/* Two, three and four bytes, cut at every place: what is left is well-formed, and as long as it can
+ * be. */
 static void texts_are_cut_between_characters(void **state)
 {
 	static const struct {
@@ -198,9 +201,11 @@ static void log_quotes_what_clients_say(void **state)
 	                              quoted, sizeof(quoted)),
 	                    "\"\\xc2\\x9b31m\"");
 	assert_string_equal(log_quote(STR("a\xc2\x85"), quoted, sizeof(quoted)), "\"a\\xc2\\x85\"");
-	assert_string_equal(log_quote(STR("\xc2\xa7\xe4\xb8\x96"), quoted, sizeof(quoted)), "\"\xc2\xa7\xe4\xb8\x96\"");
+	assert_string_equal(log_quote(STR("\xc2\xa7\xe4\xb8\x96"), quoted, sizeof(quoted)),
+	                    "\"\xc2\xa7\xe4\xb8\x96\"");
 	for (size_t size = 10; size < 16; size++) {
-		log_quote(STR("a\xe4\xb8\x96\xf0\x9f\x98\x80\xe4\xb8\x96\xe4\xb8\x96"), quoted, size);
+		log_quote(STR("a\xe4\xb8\x96\xf0\x9f\x98\x80\xe4\xb8\x96\xe4\xb8\x96"), quoted,
+		          size);
 		assert_true(utf8_valid(str_of(quoted)));
 		assert_true(strlen(quoted) < size);
 	}
@@ -243,7 +248,8 @@ static void discard_gives_back_in_pieces(void **state)
 		discard_step();
 	assert_in_range(steps, 2 * 18, 2 * 20);
 	discard_step();
-	/* Of much that is left more at a time; the oldest first, so that the last one is the last. */
+	/* Of much that is left more at a time; the oldest first, so that the last one is the
+	 * last. */
 	for (unsigned i = 0; i < 20; i++)
 		discard(malloc(bytes), bytes);
 	assert_int_equal(woken, 2);
@@ -260,7 +266,8 @@ static void discard_gives_back_in_pieces(void **state)
 	assert_false(discard_is_pending());
 }
 
-/* From 1 to 1,000 buckets: a hash is in a bucket that there is, and goes only from the one that is divided to the new one. */
+/* From 1 to 1,000 buckets: a hash is in a bucket that there is, and goes only from the one that is
+ * divided to the new one. */
 static void split_moves_one_bucket(void **state)
 {
 	uint32_t places[4096], moved = 0;
@@ -286,12 +293,18 @@ static void split_moves_one_bucket(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(arena_grows_and_resets),       cmocka_unit_test(arena_keeps_its_limit),
-		cmocka_unit_test(buf_writes_numbers_and_text),  cmocka_unit_test(decimals_of_each_length),
-		cmocka_unit_test(str_trims_like_java),          cmocka_unit_test(texts_are_cut_between_characters),
-		cmocka_unit_test(log_writes_whole_lines),       cmocka_unit_test(log_lines_are_cut_between_characters),
-		cmocka_unit_test(log_quotes_what_clients_say),  cmocka_unit_test(clock_can_be_set),
-		cmocka_unit_test(discard_gives_back_in_pieces), cmocka_unit_test(split_moves_one_bucket),
+		cmocka_unit_test(arena_grows_and_resets),
+		cmocka_unit_test(arena_keeps_its_limit),
+		cmocka_unit_test(buf_writes_numbers_and_text),
+		cmocka_unit_test(decimals_of_each_length),
+		cmocka_unit_test(str_trims_like_java),
+		cmocka_unit_test(texts_are_cut_between_characters),
+		cmocka_unit_test(log_writes_whole_lines),
+		cmocka_unit_test(log_lines_are_cut_between_characters),
+		cmocka_unit_test(log_quotes_what_clients_say),
+		cmocka_unit_test(clock_can_be_set),
+		cmocka_unit_test(discard_gives_back_in_pieces),
+		cmocka_unit_test(split_moves_one_bucket),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -27,10 +27,11 @@ static struct beat_info parse(const char *text)
 
 static void java_client(void **state)
 {
-	struct beat_info info = parse("{\"cluster\": \"cz\", \"ip\": \"10.1.0.1\", \"metadata\": {\"n\": 1, \"b\": true, "
-	                              "\"preserved.heart.beat.timeout\": \"1000\"}, \"period\": 5000, \"port\": 8080, "
-	                              "\"scheduled\": false, \"serviceName\": \"DEFAULT_GROUP@@s\", \"stopped\": false, "
-	                              "\"weight\": 2.5, \"extra\": {\"a\": [1, {\"b\": null}]}}");
+	struct beat_info info = parse(
+	        "{\"cluster\": \"cz\", \"ip\": \"10.1.0.1\", \"metadata\": {\"n\": 1, \"b\": true, "
+	        "\"preserved.heart.beat.timeout\": \"1000\"}, \"period\": 5000, \"port\": 8080, "
+	        "\"scheduled\": false, \"serviceName\": \"DEFAULT_GROUP@@s\", \"stopped\": false, "
+	        "\"weight\": 2.5, \"extra\": {\"a\": [1, {\"b\": null}]}}");
 
 	(void)state;
 	assert_false(info.light);
@@ -47,8 +48,8 @@ static void java_client(void **state)
 
 static void cut_texts(void **state)
 {
-	struct beat_info info =
-	        parse("{\"ip\":\"1.1.1.1\\ud83d\",\"cluster\":\"\xff\",\"x\":\"\\udc00\",\"metadata\":{\"a\":\"b\\ud83d\"}}");
+	struct beat_info info = parse(
+	        "{\"ip\":\"1.1.1.1\\ud83d\",\"cluster\":\"\xff\",\"x\":\"\\udc00\",\"metadata\":{\"a\":\"b\\ud83d\"}}");
 
 	(void)state;
 	assert_true(str_eq(info.ip, STR("1.1.1.1\xef\xbf\xbd")));
@@ -156,7 +157,9 @@ static void refused(void **state)
 	(void)state;
 	for (size_t i = 0; i < COUNT(rows); i++) {
 		why[0] = '\0';
-		if (beat_json_parse(&arena, str_of(rows[i]), &info, why, sizeof(why)) != ERR_SYNTAX || why[0] == '\0')
+		if (beat_json_parse(&arena, str_of(rows[i]), &info, why, sizeof(why)) !=
+		            ERR_SYNTAX ||
+		    why[0] == '\0')
 			fail_msg("accepted: %s", rows[i]);
 	}
 }
@@ -174,7 +177,8 @@ static void too_many_names(void **state)
 	snprintf(text + n, sizeof(text) - n, "}");
 	parse(text);
 	snprintf(text + n, sizeof(text) - n, ",\"k\":1}");
-	assert_int_equal(beat_json_parse(&arena, str_of(text), &info, why, sizeof(why)), ERR_SYNTAX);
+	assert_int_equal(beat_json_parse(&arena, str_of(text), &info, why, sizeof(why)),
+	                 ERR_SYNTAX);
 	assert_string_equal(why, "too many names");
 }
 
@@ -190,7 +194,9 @@ static void memory_runs_out(void **state)
 		int ret;
 
 		arena_init(&small, max);
-		ret = beat_json_parse(&small, STR("{\"ip\":\"1.1.1.1\",\"metadata\":{\"a\":\"\\n\"}}"), &info, why, sizeof(why));
+		ret = beat_json_parse(&small,
+		                      STR("{\"ip\":\"1.1.1.1\",\"metadata\":{\"a\":\"\\n\"}}"),
+		                      &info, why, sizeof(why));
 		assert_true(ret == 0 || ret == ERR_NOMEM);
 		done += ret == 0;
 		arena_free(&small);
@@ -201,8 +207,9 @@ static void memory_runs_out(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(java_client),     cmocka_unit_test(cut_texts), cmocka_unit_test(defaults),
-		cmocka_unit_test(conversions),     cmocka_unit_test(refused),   cmocka_unit_test(too_many_names),
+		cmocka_unit_test(java_client),     cmocka_unit_test(cut_texts),
+		cmocka_unit_test(defaults),        cmocka_unit_test(conversions),
+		cmocka_unit_test(refused),         cmocka_unit_test(too_many_names),
 		cmocka_unit_test(memory_runs_out),
 	};
 	int failed;

@@ -12,8 +12,10 @@ static int open_blobs(void **state)
 
 static void test_lengths(void **state)
 {
-	static const uint32_t lengths[] = { 0,    1,    23,   24,   25,   56,   57,   1016, 1017,          1352,
-		                            1353, 2040, 2041, 4087, 4088, 4089, 8176, 8177, BLOB_MAX_BYTES };
+	static const uint32_t lengths[] = {
+		0,    1,    23,   24,   25,   56,   57,   1016, 1017,          1352,
+		1353, 2040, 2041, 4087, 4088, 4089, 8176, 8177, BLOB_MAX_BYTES
+	};
 	static char out[BLOB_MAX_BYTES];
 	struct segment *seg = *state;
 	struct tx tx = take(seg);
@@ -124,8 +126,8 @@ static void test_cost(void **state)
 	assert_int_equal(blob_cost(8176), 8192);
 }
 
-/* No text takes more than twice its bytes; one just above 1,016 of them less than one and a half times. Pages of texts are
- * full to the last hundredth. */
+/* No text takes more than twice its bytes; one just above 1,016 of them less than one and a half
+ * times. Pages of texts are full to the last hundredth. */
 static void test_waste_is_bounded(void **state)
 {
 	(void)state;
@@ -139,13 +141,14 @@ static void test_waste_is_bounded(void **state)
 	for (int kind = SLAB_BLOB32; kind < SLAB_KINDS; kind++) {
 		uint32_t bytes = slab_object_bytes((enum slab_kind)kind);
 
-		assert_in_range(SEGMENT_PAGE / bytes * bytes, SEGMENT_PAGE * 99 / 100, SEGMENT_PAGE);
+		assert_in_range(SEGMENT_PAGE / bytes * bytes, SEGMENT_PAGE * 99 / 100,
+		                SEGMENT_PAGE);
 		if (kind > SLAB_BLOB32)
 			assert_true(bytes > slab_object_bytes((enum slab_kind)(kind - 1)));
 	}
 }
 
-/* ---- crash campaign: a long text is replaced by another ------------------------ */
+/* ---- crash campaign: a long text is replaced by another -------------------------------------- */
 
 struct root {
 	uint32_t blob, len;
@@ -176,7 +179,9 @@ static void check_text(struct segment *seg, struct tx *tx)
 	for (int kind = SLAB_BLOB32; kind < SLAB_KINDS; kind++)
 		objects += tx->shard->slabs[kind].objects;
 	assert_true(root->blob == 0 || blob_equal(tx, root->blob, str_make(text, root->len)));
-	assert_int_equal(objects, root->blob == 0 ? 0 : root->len == 0 ? 1 : (root->len + 4087) / 4088);
+	assert_int_equal(objects, root->blob == 0  ? 0
+	                          : root->len == 0 ? 1
+	                                           : (root->len + 4087) / 4088);
 }
 
 static void test_killed_anywhere(void **state)

@@ -47,7 +47,8 @@ static void texts(void **state)
 	assert_true(bound_text(with_query("a="), "a", &value));
 	assert_int_equal(value.n, 0);
 	assert_false(bound_text(with_query("b=1"), "a", &value));
-	answered("caused: Required request parameter 'a' for method parameter type String is not present;");
+	answered(
+	        "caused: Required request parameter 'a' for method parameter type String is not present;");
 	value = bound_optional(with_query("b=1"), "a");
 	assert_true(str_is_set(value) && value.n == 0);
 }
@@ -62,21 +63,26 @@ static void numbers(void **state)
 	assert_true(bound_optional_int(with_query("n=-3"), "n", &value));
 	assert_int_equal(value, -3);
 	assert_false(bound_int(with_query(""), "n", &value));
-	answered("caused: Required request parameter 'n' for method parameter type int is not present;");
+	answered(
+	        "caused: Required request parameter 'n' for method parameter type int is not present;");
 	assert_false(bound_int(with_query("n=1x"), "n", &value));
-	answered("caused: Failed to convert value of type 'java.lang.String' to required type 'int'; nested exception is "
-	         "java.lang.NumberFormatException: For input string: \"1x\";caused: For input string: \"1x\";");
+	answered(
+	        "caused: Failed to convert value of type 'java.lang.String' to required type 'int'; nested exception is "
+	        "java.lang.NumberFormatException: For input string: \"1x\";caused: For input string: \"1x\";");
 	assert_true(bound_int(with_query("n=1%202"), "n", &value));
 	assert_int_equal(value, 12);
 	assert_false(bound_optional_int(with_query("n=%20"), "n", &value));
-	answered("caused: Failed to convert value of type 'java.lang.String' to required type 'int'; nested exception is "
-	         "java.lang.NumberFormatException: For input string: \"\";caused: For input string: \"\";");
+	answered(
+	        "caused: Failed to convert value of type 'java.lang.String' to required type 'int'; nested exception is "
+	        "java.lang.NumberFormatException: For input string: \"\";caused: For input string: \"\";");
 	assert_false(bound_int(with_query("n="), "n", &value));
-	answered("caused: Failed to convert value of type 'java.lang.String' to required type 'int'; nested exception is "
-	         "java.lang.NumberFormatException: For input string: \"\";caused: For input string: \"\";");
+	answered(
+	        "caused: Failed to convert value of type 'java.lang.String' to required type 'int'; nested exception is "
+	        "java.lang.NumberFormatException: For input string: \"\";caused: For input string: \"\";");
 	assert_false(bound_optional_int(with_query(""), "n", &value));
-	assert_true(
-	        has(fixture_out(&f), "caused: Optional int parameter 'n' is present but cannot be translated into a null value"));
+	assert_true(has(
+	        fixture_out(&f),
+	        "caused: Optional int parameter 'n' is present but cannot be translated into a null value"));
 }
 
 static void booleans(void **state)
@@ -85,8 +91,9 @@ static void booleans(void **state)
 		const char *query;
 		bool value;
 	} rows[] = {
-		{ "", false },         { "b=TRUE", true }, { "b=on", true },  { "b=Yes", true }, { "b=1", true },
-		{ "b=%201%20", true }, { "b=off", false }, { "b=no", false }, { "b=0", false },  { "b=False", false },
+		{ "", false },    { "b=TRUE", true },    { "b=on", true },   { "b=Yes", true },
+		{ "b=1", true },  { "b=%201%20", true }, { "b=off", false }, { "b=no", false },
+		{ "b=0", false }, { "b=False", false },
 	};
 	bool value;
 
@@ -96,14 +103,17 @@ static void booleans(void **state)
 		assert_int_equal(value, rows[i].value);
 	}
 	assert_false(bound_bool(with_query("b="), "b", &value));
-	answered("caused: Failed to convert value of type 'java.lang.String' to required type 'boolean'; nested exception is "
-	         "java.lang.IllegalArgumentException: Invalid boolean value [];caused: Invalid boolean value [];");
+	answered(
+	        "caused: Failed to convert value of type 'java.lang.String' to required type 'boolean'; nested exception is "
+	        "java.lang.IllegalArgumentException: Invalid boolean value [];caused: Invalid boolean value [];");
 	assert_false(bound_bool(with_query("b=%20"), "b", &value));
-	answered("caused: Failed to convert value of type 'java.lang.String' to required type 'boolean'; nested exception is "
-	         "java.lang.IllegalArgumentException: Invalid boolean value [ ];caused: Invalid boolean value [ ];");
+	answered(
+	        "caused: Failed to convert value of type 'java.lang.String' to required type 'boolean'; nested exception is "
+	        "java.lang.IllegalArgumentException: Invalid boolean value [ ];caused: Invalid boolean value [ ];");
 	assert_false(bound_bool(with_query("b=maybe"), "b", &value));
-	answered("caused: Failed to convert value of type 'java.lang.String' to required type 'boolean'; nested exception is "
-	         "java.lang.IllegalArgumentException: Invalid boolean value [maybe];caused: Invalid boolean value [maybe];");
+	answered(
+	        "caused: Failed to convert value of type 'java.lang.String' to required type 'boolean'; nested exception is "
+	        "java.lang.IllegalArgumentException: Invalid boolean value [maybe];caused: Invalid boolean value [maybe];");
 }
 
 static void floats(void **state)
@@ -118,11 +128,13 @@ static void floats(void **state)
 	assert_true(bound_float(with_query("f="), "f", &value));
 	assert_true(value == 0);
 	assert_false(bound_float(with_query("f=%20"), "f", &value));
-	answered("caused: Failed to convert value of type 'java.lang.String' to required type 'float'; nested exception is "
-	         "java.lang.NumberFormatException: empty String;caused: empty String;");
+	answered(
+	        "caused: Failed to convert value of type 'java.lang.String' to required type 'float'; nested exception is "
+	        "java.lang.NumberFormatException: empty String;caused: empty String;");
 	assert_false(bound_float(with_query("f=x"), "f", &value));
-	answered("caused: Failed to convert value of type 'java.lang.String' to required type 'float'; nested exception is "
-	         "java.lang.NumberFormatException: For input string: \"x\";caused: For input string: \"x\";");
+	answered(
+	        "caused: Failed to convert value of type 'java.lang.String' to required type 'float'; nested exception is "
+	        "java.lang.NumberFormatException: For input string: \"x\";caused: For input string: \"x\";");
 }
 
 /* A bad value is shown up to a size, and never half of a character: the answer is UTF-8. */

@@ -55,7 +55,8 @@ static uint32_t gone_last;
 static void removed(uint64_t now_ms, uint32_t count)
 {
 	for (uint32_t i = 0; i < count; i++) {
-		const struct expire_sign signs[2] = { { THERE, EXPIRE_HEARD }, { GONE + gone_last++, EXPIRE_REMOVED } };
+		const struct expire_sign signs[2] = { { THERE, EXPIRE_HEARD },
+			                              { GONE + gone_last++, EXPIRE_REMOVED } };
 
 		brake_removed(&brake, now_ms, signs, 2);
 	}
@@ -63,9 +64,11 @@ static void removed(uint64_t now_ms, uint32_t count)
 
 static struct brake_sight sight_of(uint64_t instances, uint64_t lost)
 {
-	struct brake_sight sight = {
-		.now_ms = now, .instances = instances, .beating = instances, .lost = lost, .held = lost / 2
-	};
+	struct brake_sight sight = { .now_ms = now,
+		                     .instances = instances,
+		                     .beating = instances,
+		                     .lost = lost,
+		                     .held = lost / 2 };
 
 	sight.complete = true;
 	return sight;
@@ -103,7 +106,7 @@ static void new_keeper(void)
 	brake_init(&brake, seg, &config);
 }
 
-/* ---- the sliding period -------------------------------------------------------- */
+/* ---- the sliding period ---------------------------------------------------------------------- */
 
 static void test_window_slides(void **state)
 {
@@ -145,17 +148,19 @@ static void test_window_survives_the_keeper(void **state)
 	assert_true(judge(70, 21)); /* 30 + 21 of 100 */
 }
 
-/* ---- engaging -------------------------------------------------------------------- */
+/* ---- engaging -------------------------------------------------------------------------------- */
 
 static const struct {
 	uint64_t instances, removed, lost, minimum, share;
 	bool holds;
 } rows[] = {
-	{ 100, 0, 50, 100, 50, false },                                                                  /* not more than half */
-	{ 100, 0, 51, 100, 50, true },   { 99, 0, 99, 100, 50, false },    { 99, 1, 99, 100, 50, true }, /* there were 100 */
-	{ 50, 50, 0, 100, 50, false },   { 49, 51, 0, 100, 50, true },     { 75, 25, 26, 100, 50, true },
-	{ 1000, 0, 101, 100, 10, true }, { 1000, 0, 100, 100, 10, false }, { 1000, 0, 1000, 100, 100, false },
-	{ 10, 0, 6, 10, 50, true },      { 0, 0, 0, 1, 50, false },
+	{ 100, 0, 50, 100, 50, false }, /* not more than half */
+	{ 100, 0, 51, 100, 50, true },    { 99, 0, 99, 100, 50, false },
+	{ 99, 1, 99, 100, 50, true }, /* there were 100 */
+	{ 50, 50, 0, 100, 50, false },    { 49, 51, 0, 100, 50, true },
+	{ 75, 25, 26, 100, 50, true },    { 1000, 0, 101, 100, 10, true },
+	{ 1000, 0, 100, 100, 10, false }, { 1000, 0, 1000, 100, 100, false },
+	{ 10, 0, 6, 10, 50, true },       { 0, 0, 0, 1, 50, false },
 };
 
 static void test_when_it_engages(void **state)
@@ -171,7 +176,7 @@ static void test_when_it_engages(void **state)
 	}
 }
 
-/* ---- sources ----------------------------------------------------------------------- */
+/* ---- sources --------------------------------------------------------------------------------- */
 
 static const struct {
 	uint32_t sources, silent, each; /* each: instances of one */
@@ -181,11 +186,11 @@ static const struct {
 } shapes[] = {
 	{ 200, 200, 5, 0, false, true },                                    /* cut off together */
 	{ 200, 101, 5, 0, false, true },  { 200, 100, 5, 0, false, false }, /* not more than half */
-	{ 40, 0, 5, 1000, true, false },                                    /* one source dies, however many instances it has */
-	{ 40, 20, 5, 1000, true, true },                                    /* 21 of 41 */
-	{ 40, 19, 5, 1000, true, false },                                   /* 20 of 41 */
-	{ 40, 40, 5, 200, false, false },                                   /* all but one, which has half of the instances */
-	{ 40, 40, 5, 199, false, true },  { 9, 9, 100, 0, false, false },   /* too few sources */
+	{ 40, 0, 5, 1000, true, false },  /* one source dies, however many instances it has */
+	{ 40, 20, 5, 1000, true, true },  /* 21 of 41 */
+	{ 40, 19, 5, 1000, true, false }, /* 20 of 41 */
+	{ 40, 40, 5, 200, false, false }, /* all but one, which has half of the instances */
+	{ 40, 40, 5, 199, false, true },  { 9, 9, 100, 0, false, false }, /* too few sources */
 	{ 9, 9, 100, 1, false, true },    { 10, 10, 100, 0, false, true },
 	{ 10, 10, 9, 0, false, false }, /* too few instances */
 	{ 0, 0, 1, 1000, true, false }, /* all behind one address */
@@ -195,18 +200,22 @@ static void test_shapes(void **state)
 {
 	for (size_t i = 0; i < sizeof(shapes) / sizeof(shapes[0]); i++) {
 		struct census census = { .seed = 0 };
-		uint64_t quiet = (uint64_t)shapes[i].silent * shapes[i].each + (shapes[i].heavy_silent ? shapes[i].heavy : 0);
+		uint64_t quiet = (uint64_t)shapes[i].silent * shapes[i].each +
+		                 (shapes[i].heavy_silent ? shapes[i].heavy : 0);
 		struct brake_sight sight;
 
 		for (uint32_t n = 0; n < shapes[i].sources * shapes[i].each; n++)
 			census_add(&census, THERE + n / shapes[i].each,
-			           n < shapes[i].silent * shapes[i].each ? EXPIRE_LOST : EXPIRE_HEARD);
+			           n < shapes[i].silent * shapes[i].each ? EXPIRE_LOST
+			                                                 : EXPIRE_HEARD);
 		for (uint32_t n = 0; n < shapes[i].heavy; n++)
-			census_add(&census, GONE, shapes[i].heavy_silent ? EXPIRE_LOST : EXPIRE_HEARD);
+			census_add(&census, GONE,
+			           shapes[i].heavy_silent ? EXPIRE_LOST : EXPIRE_HEARD);
 		sight = sight_of(census.count.instances, quiet);
 		brake_weigh(&brake, &census, now, &sight.evidence);
 		assert_int_equal(brake_judge(&brake, &sight), shapes[i].holds);
-		/* What is removed instead of lost is the same evidence, from a keeper to the next. */
+		/* What is removed instead of lost is the same evidence, from a keeper to the
+		 * next. */
 		assert_int_equal(census.count.carried, quiet);
 		census_free(&census);
 		teardown(state);
@@ -214,7 +223,8 @@ static void test_shapes(void **state)
 	}
 }
 
-/* Most sources are silent and most instances lost, but those of sources that live: no lost way, however it looks. */
+/* Most sources are silent and most instances lost, but those of sources that live: no lost way,
+ * however it looks. */
 static void test_lost_instances_of_living_sources(void **state)
 {
 	struct census census = { .seed = 0 };
@@ -232,7 +242,8 @@ static void test_lost_instances_of_living_sources(void **state)
 	sight = sight_of(1022, 1012);
 	brake_weigh(&brake, &census, now, &sight.evidence);
 	assert_true(brake_asks(&brake, &sight));
-	assert_false(brake_judge(&brake, &sight)); /* 12 of 22 sources, with 12 of 1,022 instances */
+	assert_false(
+	        brake_judge(&brake, &sight)); /* 12 of 22 sources, with 12 of 1,022 instances */
 	census_free(&census);
 }
 
@@ -255,7 +266,8 @@ static void test_resting(void **state)
 	assert_int_equal(seg->brake->resting, 0); /* it is off */
 }
 
-/* A place of the table holds the sources of one set; the one whose last removal is the longest ago gives way. */
+/* A place of the table holds the sources of one set; the one whose last removal is the longest ago
+ * gives way. */
 static void test_removed_sources_beyond_a_set(void **state)
 {
 	struct expire_sign sign = { .state = EXPIRE_REMOVED };
@@ -371,7 +383,8 @@ static void test_census_of_many(void **state)
 
 	(void)state;
 	for (uint32_t i = 0; i < 100000; i++)
-		census_add(&census, 1 + i * 2654435761U % 50021, i % 2 != 0 ? EXPIRE_LOST : EXPIRE_QUIET);
+		census_add(&census, 1 + i * 2654435761U % 50021,
+		           i % 2 != 0 ? EXPIRE_LOST : EXPIRE_QUIET);
 	assert_int_equal(census.count.instances, 100000);
 	for (uint32_t p = 0; p < CENSUS_PARTS; p++) {
 		const struct census_part *part = &census.parts[p];
@@ -379,7 +392,8 @@ static void test_census_of_many(void **state)
 		assert_true(part->sources * 2 <= part->cap);
 		for (uint32_t i = 0; i < part->cap; i++) {
 			if (part->rows[i].source != 0)
-				assert_ptr_equal(census_find(&census, part->rows[i].source), &part->rows[i]);
+				assert_ptr_equal(census_find(&census, part->rows[i].source),
+				                 &part->rows[i]);
 		}
 	}
 	assert_null(census_find(&census, 1234567));
@@ -425,7 +439,7 @@ static void test_disabled(void **state)
 	assert_int_equal(count_of(METRIC_BRAKE_RELEASED_SETTING), 1);
 }
 
-/* ---- letting go ------------------------------------------------------------------- */
+/* ---- letting go ------------------------------------------------------------------------------ */
 
 static void test_beats_return(void **state)
 {
@@ -485,7 +499,7 @@ static void test_command(void **state)
 	assert_true(judge(200, 200));
 }
 
-/* ---- deaths ------------------------------------------------------------------------- */
+/* ---- deaths ---------------------------------------------------------------------------------- */
 
 static void test_holds_for_the_rest_of_the_time(void **state)
 {
@@ -519,7 +533,8 @@ static void die_judging(uint64_t instances, uint64_t lost)
 /* A removal that is half noted is not noted, and nobody inherits its count. */
 static void test_killed_while_a_source_is_noted(void **state)
 {
-	const struct expire_sign sign = { 5, EXPIRE_REMOVED }, same_set = { 5 + BRAKE_GONE_SETS, EXPIRE_REMOVED };
+	const struct expire_sign sign = { 5, EXPIRE_REMOVED },
+	                         same_set = { 5 + BRAKE_GONE_SETS, EXPIRE_REMOVED };
 	struct census census = { .seed = 0 };
 	struct brake_evidence evidence;
 	pid_t child;
@@ -580,10 +595,12 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_window_survives_the_keeper, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_when_it_engages, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_shapes, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_lost_instances_of_living_sources, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_lost_instances_of_living_sources, setup,
+		                                teardown),
 		cmocka_unit_test_setup_teardown(test_resting, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_removed_sources_beyond_a_set, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_removals_of_one_source_do_not_pile_up, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_removals_of_one_source_do_not_pile_up, setup,
+		                                teardown),
 		cmocka_unit_test_setup_teardown(test_release_by_sources, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_census_of_many, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_census_of_too_many, setup, teardown),
@@ -592,10 +609,12 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_beats_return, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_time_is_over, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_command, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_holds_for_the_rest_of_the_time, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_holds_for_the_rest_of_the_time, setup,
+		                                teardown),
 #ifdef ROSTER_FAULTS
 		cmocka_unit_test_setup_teardown(test_killed_between_stores, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_killed_while_a_source_is_noted, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_killed_while_a_source_is_noted, setup,
+		                                teardown),
 #endif
 	};
 

@@ -24,13 +24,15 @@ static void counts_only_what_the_child_is_to_blame_for(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
-		assert_int_equal(busy_ms(rows[i].busy_since, rows[i].child_resumed, rows[i].master_resumed, rows[i].now),
+		assert_int_equal(busy_ms(rows[i].busy_since, rows[i].child_resumed,
+		                         rows[i].master_resumed, rows[i].now),
 		                 rows[i].expected);
 }
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test(counts_only_what_the_child_is_to_blame_for) };
+	const struct CMUnitTest tests[] = { cmocka_unit_test(
+		counts_only_what_the_child_is_to_blame_for) };
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

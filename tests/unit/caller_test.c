@@ -24,8 +24,10 @@ static void rights(void **state)
 {
 	(void)state;
 	fixture_init(&f);
-	assert_int_equal(of_row(ROUTE_NAMING | ROUTE_INSTANCES, "10.0.0.1").right, NAMING_INSTANCES);
-	assert_int_equal(of_row(ROUTE_NAMING | ROUTE_SERVICES | ROUTE_LONG, "10.0.0.1").right, NAMING_SERVICES);
+	assert_int_equal(of_row(ROUTE_NAMING | ROUTE_INSTANCES, "10.0.0.1").right,
+	                 NAMING_INSTANCES);
+	assert_int_equal(of_row(ROUTE_NAMING | ROUTE_SERVICES | ROUTE_LONG, "10.0.0.1").right,
+	                 NAMING_SERVICES);
 	assert_int_equal(of_row(ROUTE_NAMING, "10.0.0.1").right, NAMING_READS);
 	assert_int_equal(of_row(ROUTE_NAMING | ROUTE_OPERATOR, "10.0.0.1").right, NAMING_READS);
 	fixture_free(&f);
@@ -38,7 +40,8 @@ static void sources(void **state)
 	(void)state;
 	fixture_init(&f);
 	f.proc.config.operator_allow_count = 1;
-	assert_int_equal(address_parse_range(STR("127.0.0.0/8"), f.proc.config.operator_allow[0].address,
+	assert_int_equal(address_parse_range(STR("127.0.0.0/8"),
+	                                     f.proc.config.operator_allow[0].address,
 	                                     &f.proc.config.operator_allow[0].bits),
 	                 0);
 	caller = of_row(ROUTE_INSTANCES, "127.0.0.1");

@@ -18,13 +18,25 @@ static struct arena arena;
 
 static void names(void **state)
 {
-	static const char *const known[] = { "UTF-8", "utf8",   "GBK",    "gbk",    "Gb18030",   "Big5",     "latin1",
-		                             "ASCII", "UTF-16", "EUC-JP", "EUC-KR", "Shift_JIS", "KOI8-R",   "EUC_CN",
-		                             "cp936", "sjis",   "euc-kr", "GB2312", "utf-16le",  "ISO8859_1" };
-	static const char *const unknown[] = {
-		"",   "utf",     "UTF-7",     "UTF_8", "GBK//TRANSLIT", "GBK//IGNORE", "ISO-2022-JP", "ISO-2022-CN-EXT",
-		"HZ", "IBM1364", "../../GBK", "GBK ",  "UTF-32",        "\xff"
-	};
+	static const char *const known[] = { "UTF-8",   "utf8",   "GBK",      "gbk",
+		                             "Gb18030", "Big5",   "latin1",   "ASCII",
+		                             "UTF-16",  "EUC-JP", "EUC-KR",   "Shift_JIS",
+		                             "KOI8-R",  "EUC_CN", "cp936",    "sjis",
+		                             "euc-kr",  "GB2312", "utf-16le", "ISO8859_1" };
+	static const char *const unknown[] = { "",
+		                               "utf",
+		                               "UTF-7",
+		                               "UTF_8",
+		                               "GBK//TRANSLIT",
+		                               "GBK//IGNORE",
+		                               "ISO-2022-JP",
+		                               "ISO-2022-CN-EXT",
+		                               "HZ",
+		                               "IBM1364",
+		                               "../../GBK",
+		                               "GBK ",
+		                               "UTF-32",
+		                               "\xff" };
 
 	(void)state;
 	for (size_t i = 0; i < COUNT(known); i++)
@@ -64,12 +76,14 @@ static void texts(void **state)
 		{ "WINDOWS-1252", "\x80", "€" },
 		{ "KOI8-R", "\xe1", "А" },
 		{ "UTF-16", "\x4e\x2d", "中" },
-		{ "UTF-16", "\xd8\x3d\x4e\x2d", X "中" }, /* half a pair does not shift what follows */
+		{ "UTF-16", "\xd8\x3d\x4e\x2d",
+		  X "中" }, /* half a pair does not shift what follows */
 		{ "UTF-16", "\x4e", X },
 		{ "UTF-16LE", "\x2d\x4e", "中" },
 		{ "EUC-JP", "\xc6\xfc", "日" },
 		{ "SHIFT_JIS", "\x93\xfa", "日" },
-		{ "SHIFT_JIS", "{\"a\":\"\\~\"}", "{\"a\":\"\\~\"}" }, /* no yen sign, no overline */
+		{ "SHIFT_JIS", "{\"a\":\"\\~\"}",
+		  "{\"a\":\"\\~\"}" }, /* no yen sign, no overline */
 		{ "EUC-KR", "\xc7\xd1", "한" },
 		{ "GBK", "", "" },
 	};
@@ -86,12 +100,15 @@ static void texts(void **state)
 	}
 }
 
-/* Every pair of bytes, among others that stay as they are: the charsets of forms never swallow a mark. */
+/* Every pair of bytes, among others that stay as they are: the charsets of forms never swallow a
+ * mark. */
 static void bounds(void **state)
 {
-	static const char *const all[] = { "UTF-8",  "GBK",          "GB2312",       "GB18030",     "BIG5",     "ISO-8859-1",
-		                           "EUC-JP", "WINDOWS-1252", "SHIFT_JIS",    "EUC-KR",      "UTF-16",   "UTF-16LE",
-		                           "KOI8-R", "ISO-8859-2",   "WINDOWS-1250", "ISO-8859-15", "US-ASCII", "WINDOWS-1251" };
+	static const char *const all[] = {
+		"UTF-8",  "GBK",          "GB2312",       "GB18030",     "BIG5",     "ISO-8859-1",
+		"EUC-JP", "WINDOWS-1252", "SHIFT_JIS",    "EUC-KR",      "UTF-16",   "UTF-16LE",
+		"KOI8-R", "ISO-8859-2",   "WINDOWS-1250", "ISO-8859-15", "US-ASCII", "WINDOWS-1251"
+	};
 
 	(void)state;
 	for (size_t i = 0; i < COUNT(all); i++) {
@@ -102,10 +119,13 @@ static void bounds(void **state)
 			struct str out;
 
 			arena_reset(&arena);
-			assert_int_equal(charset_decode(&arena, charset, str_make(text, sizeof(text)), &out), 0);
+			assert_int_equal(charset_decode(&arena, charset,
+			                                str_make(text, sizeof(text)), &out),
+			                 0);
 			assert_true(out.n <= 3 * sizeof(text));
 			assert_true(utf8_valid(out));
-			if (charset_in_forms(charset) && (out.n < 4 || memcmp(out.p + out.n - 4, "&=%+", 4) != 0))
+			if (charset_in_forms(charset) &&
+			    (out.n < 4 || memcmp(out.p + out.n - 4, "&=%+", 4) != 0))
 				fail_msg("%s %04x: '%.*s'", all[i], pair, (int)out.n, out.p);
 		}
 	}
@@ -118,7 +138,8 @@ static void memory_runs_out(void **state)
 
 	(void)state;
 	arena_init(&small, 8);
-	assert_int_equal(charset_decode(&small, charset_find(STR("GBK")), STR("abcdefgh"), &out), ERR_NOMEM);
+	assert_int_equal(charset_decode(&small, charset_find(STR("GBK")), STR("abcdefgh"), &out),
+	                 ERR_NOMEM);
 	arena_free(&small);
 }
 

@@ -21,7 +21,7 @@ static struct health_params params(uint64_t min_ms, uint64_t max_ms, float facto
 	return p;
 }
 
-/* ---- how often ------------------------------------------------------------- */
+/* ---- how often ------------------------------------------------------------------------------- */
 
 static void test_first(void **state)
 {
@@ -64,8 +64,11 @@ static void test_rt(void **state)
 {
 	(void)state;
 	for (size_t i = 0; i < sizeof(rt_rows) / sizeof(rt_rows[0]); i++) {
-		struct health_params p = params(rt_rows[i].min_ms, rt_rows[i].max_ms, rt_rows[i].factor);
-		struct check_rt rt = { .normalized = rt_rows[i].normalized, .best = 100, .worst = 200 };
+		struct health_params p =
+		        params(rt_rows[i].min_ms, rt_rows[i].max_ms, rt_rows[i].factor);
+		struct check_rt rt = { .normalized = rt_rows[i].normalized,
+			               .best = 100,
+			               .worst = 200 };
 
 		check_rt_update(&rt, &p, rt_rows[i].ms);
 		if (rt.normalized + 1 < rt_rows[i].expected || rt.normalized > rt_rows[i].expected)
@@ -76,9 +79,10 @@ static void test_rt(void **state)
 	}
 }
 
-/* ---- when health flips ----------------------------------------------------- */
+/* ---- when health flips ----------------------------------------------------------------------- */
 
-/* Checks: p passed, f soft failure, r refused, u unmade. Health: H healthy, C confirmed, each followed by what came of it. */
+/* Checks: p passed, f soft failure, r refused, u unmade. Health: H healthy, C confirmed, each
+ * followed by what came of it. */
 static const struct {
 	const char *name, *checks, *flips; /* flips: '-', '^' or 'v' for each check */
 	bool healthy, confirmed;
@@ -105,7 +109,10 @@ static const struct {
 
 static enum check_verdict verdict_of(char c)
 {
-	return c == 'p' ? CHECK_PASSED : c == 'f' ? CHECK_FAILED : c == 'r' ? CHECK_REFUSED : CHECK_UNMADE;
+	return c == 'p'   ? CHECK_PASSED
+	       : c == 'f' ? CHECK_FAILED
+	       : c == 'r' ? CHECK_REFUSED
+	                  : CHECK_UNMADE;
 }
 
 static void test_judge(void **state)
@@ -116,8 +123,9 @@ static void test_judge(void **state)
 		struct check_counts counts = { 0, 0 };
 
 		for (size_t n = 0; judge_rows[i].checks[n] != '\0'; n++) {
-			enum check_flip flip = check_judge(&counts, verdict_of(judge_rows[i].checks[n]), healthy, confirmed,
-			                                   judge_rows[i].times);
+			enum check_flip flip =
+			        check_judge(&counts, verdict_of(judge_rows[i].checks[n]), healthy,
+			                    confirmed, judge_rows[i].times);
 			char seen = flip == CHECK_UP ? '^' : flip == CHECK_DOWN ? 'v' : '-';
 
 			if (seen != judge_rows[i].flips[n])
@@ -128,7 +136,7 @@ static void test_judge(void **state)
 	}
 }
 
-/* ---- where to -------------------------------------------------------------- */
+/* ---- where to -------------------------------------------------------------------------------- */
 
 static const struct {
 	const char *address;
@@ -176,12 +184,14 @@ static void test_where(void **state)
 		uint8_t address[16];
 
 		assert_int_equal(address_parse(str_of(where_rows[i].address), address), 0);
-		if (check_may_connect(&config, address, where_rows[i].port) != where_rows[i].expected)
-			fail_msg("%s port %lld", where_rows[i].address, (long long)where_rows[i].port);
+		if (check_may_connect(&config, address, where_rows[i].port) !=
+		    where_rows[i].expected)
+			fail_msg("%s port %lld", where_rows[i].address,
+			         (long long)where_rows[i].port);
 	}
 }
 
-/* ---- what comes next ------------------------------------------------------- */
+/* ---- what comes next ------------------------------------------------------------------------- */
 
 #define ITEMS 500U
 
@@ -227,8 +237,9 @@ static void test_due(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_first), cmocka_unit_test(test_rt),  cmocka_unit_test(test_judge),
-		cmocka_unit_test(test_where), cmocka_unit_test(test_due),
+		cmocka_unit_test(test_first), cmocka_unit_test(test_rt),
+		cmocka_unit_test(test_judge), cmocka_unit_test(test_where),
+		cmocka_unit_test(test_due),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -17,8 +17,10 @@ static const struct {
 	{ "{\"type\":\"NONE\"}", "{\"type\":\"NONE\"}", 0 },
 	{ "{\"type\":\"SOMETHING\"}", "{\"type\":\"NONE\"}", 0 },
 	{ "{\"path\":\"/x\",\"type\":\"HTTP\",\"headers\":\"a:b|c:d\",\"expectedResponseCode\":204,\"other\":{}}",
-	  "{\"type\":\"HTTP\",\"path\":\"/x\",\"headers\":\"a:b|c:d\",\"expectedResponseCode\":204}", 0 },
-	{ "{\"type\":\"HTTP\"}", "{\"type\":\"HTTP\",\"path\":\"\",\"headers\":\"\",\"expectedResponseCode\":200}", 0 },
+	  "{\"type\":\"HTTP\",\"path\":\"/x\",\"headers\":\"a:b|c:d\",\"expectedResponseCode\":204}",
+	  0 },
+	{ "{\"type\":\"HTTP\"}",
+	  "{\"type\":\"HTTP\",\"path\":\"\",\"headers\":\"\",\"expectedResponseCode\":200}", 0 },
 	{ "{\"type\":\"MYSQL\",\"user\":\"u\",\"pwd\":\"p\",\"cmd\":\"select 1\"}",
 	  "{\"type\":\"MYSQL\",\"user\":\"u\",\"pwd\":\"p\",\"cmd\":\"select 1\"}", 0 },
 	{ "{\"type\":\"HTTP\",\"path\":\"/x\\r\\nHost: y\"}", NULL, ERR_RANGE },
@@ -37,7 +39,9 @@ static void reads_shows_and_reads_again(void **state)
 	(void)state;
 	arena_init(&arena, 0);
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-		assert_int_equal(checker_parse(&arena, str_of(rows[i].text), &checker, why, sizeof(why)), rows[i].ret);
+		assert_int_equal(checker_parse(&arena, str_of(rows[i].text), &checker, why,
+		                               sizeof(why)),
+		                 rows[i].ret);
 		if (rows[i].ret < 0)
 			continue;
 		assert_int_equal(checker_text(&arena, &checker, &text), 0);

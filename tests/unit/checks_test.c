@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The schedule of active checks against the real registry and a set clock; probes are only noted here. */
+/* The schedule of active checks against the real registry and a set clock; probes are only noted
+ * here. */
 #include "keeper/checks.h"
 
 #include "shared/registry/registry_keeper.h"
@@ -32,10 +33,10 @@ static struct noted noted[NOTED];
 static unsigned noted_count, open_count, most_open;
 static int start_error;
 
-/* ---- probes ---------------------------------------------------------------- */
+/* ---- probes ---------------------------------------------------------------------------------- */
 
-static int note_start(struct ev_loop *loop, const struct probe_order *order, probe_done_fn *done, void *arg,
-                      struct probe **probe_r)
+static int note_start(struct ev_loop *loop, const struct probe_order *order, probe_done_fn *done,
+                      void *arg, struct probe **probe_r)
 {
 	struct noted *n = &noted[noted_count % NOTED];
 
@@ -44,9 +45,12 @@ static int note_start(struct ev_loop *loop, const struct probe_order *order, pro
 	if (start_error != 0)
 		return start_error;
 	noted_count++;
-	*n = (struct noted){
-		.order = *order, .checker = *order->checker, .done = done, .arg = arg, .at_ms = clock_mono_ms(), .open = true
-	};
+	*n = (struct noted){ .order = *order,
+		             .checker = *order->checker,
+		             .done = done,
+		             .arg = arg,
+		             .at_ms = clock_mono_ms(),
+		             .open = true };
 	open_count++;
 	most_open = open_count > most_open ? open_count : most_open;
 	*probe_r = (struct probe *)(void *)n;
@@ -66,7 +70,9 @@ static void note_stop(struct probe **probe)
 
 static void answer(struct noted *n, enum check_verdict verdict, enum probe_rt rt, uint64_t rt_ms)
 {
-	struct probe_result result = { .verdict = verdict, .rt = rt, .rt_ms = rt_ms, .why = "test" };
+	struct probe_result result = {
+		.verdict = verdict, .rt = rt, .rt_ms = rt_ms, .why = "test"
+	};
 
 	assert_true(n->open);
 	n->open = false;
@@ -81,13 +87,14 @@ static unsigned answer_all(enum check_verdict verdict)
 	for (unsigned i = 0; i < noted_count && i < NOTED; i++) {
 		if (!noted[i].open)
 			continue;
-		answer(&noted[i], verdict, verdict == CHECK_PASSED ? PROBE_RT_MEASURED : PROBE_RT_MAX, 1);
+		answer(&noted[i], verdict,
+		       verdict == CHECK_PASSED ? PROBE_RT_MEASURED : PROBE_RT_MAX, 1);
 		count++;
 	}
 	return count;
 }
 
-/* ---- time ------------------------------------------------------------------ */
+/* ---- time ------------------------------------------------------------------------------------ */
 
 static void set_clock(uint64_t now_ms)
 {
@@ -116,7 +123,7 @@ static void run_until(uint64_t end_ms, enum check_verdict verdict, bool answers)
 	set_clock(end_ms);
 }
 
-/* ---- registry -------------------------------------------------------------- */
+/* ---- registry -------------------------------------------------------------------------------- */
 
 static void put(const char *name, const char *ip, int32_t port, const char *cluster, bool healthy)
 {
@@ -137,14 +144,17 @@ static void drop(const char *name, const char *ip, int32_t port)
 	assert_int_equal(registry_deregister(&world->f.reg, client, &key, &instance, NULL), 0);
 }
 
-static void set_checker(const char *name, const char *cluster, const char *checker, int32_t port, bool use_instance_port)
+static void set_checker(const char *name, const char *cluster, const char *checker, int32_t port,
+                        bool use_instance_port)
 {
 	struct cluster_settings settings = { .check_port = port,
 		                             .use_instance_port = use_instance_port,
 		                             .checker = str_of(checker) };
 	struct service_key key = key_for(name);
 
-	assert_int_equal(registry_update_cluster(&world->f.reg, client, &key, str_of(cluster), &settings), 0);
+	assert_int_equal(registry_update_cluster(&world->f.reg, client, &key, str_of(cluster),
+	                                         &settings),
+	                 0);
 }
 
 /* What the visits of the keeper do. */
@@ -204,7 +214,7 @@ static int teardown(void **state)
 	return 0;
 }
 
-/* ---- when ------------------------------------------------------------------ */
+/* ---- when ------------------------------------------------------------------------------------ */
 
 static void test_nothing_to_do(void **state)
 {
@@ -305,7 +315,7 @@ static void test_switch(void **state)
 	assert_false(ev_is_active(&world->checks.timer));
 }
 
-/* ---- what comes of it ------------------------------------------------------ */
+/* ---- what comes of it ------------------------------------------------------------------------ */
 
 static void test_flips(void **state)
 {
@@ -352,7 +362,8 @@ static void test_changed_in_between(void **state)
 		assert_true(i < 200);
 		run_until(world->now_ms + 100, CHECK_PASSED, true);
 	}
-	/* Three passed long before: the first one is enough (specification 8.3: the count is not reset). */
+	/* Three passed long before: the first one is enough (specification 8.3: the count is not
+	 * reset). */
 	assert_int_equal(noted_count - n, 1);
 }
 
@@ -394,7 +405,8 @@ static void test_unmade(void **state)
 	assert_true(noted_count > 0);
 }
 
-/* The checker of a cluster is taken away while a probe is under way: what the probe finds is of no interest any more. */
+/* The checker of a cluster is taken away while a probe is under way: what the probe finds is of no
+ * interest any more. */
 static void test_checker_taken_away(void **state)
 {
 	uint64_t begin = world->now_ms, last;
@@ -419,7 +431,7 @@ static void test_checker_taken_away(void **state)
 	assert_clean(&world->f);
 }
 
-/* ---- what is checked ------------------------------------------------------- */
+/* ---- what is checked ------------------------------------------------------------------------- */
 
 static void test_addresses_and_ports(void **state)
 {
@@ -455,8 +467,10 @@ static void test_checkers(void **state)
 
 	(void)state;
 	put("s", "10.0.0.1", 80, "DEFAULT", true);
-	set_checker("s", "DEFAULT", "{\"type\":\"HTTP\",\"path\":\"/a\",\"headers\":\"b:c\",\"expectedResponseCode\":200}", 80,
-	            true);
+	set_checker(
+	        "s", "DEFAULT",
+	        "{\"type\":\"HTTP\",\"path\":\"/a\",\"headers\":\"b:c\",\"expectedResponseCode\":200}",
+	        80, true);
 	learn("s");
 	run_until(begin + 7000, CHECK_PASSED, true);
 	assert_true(noted_count > 0);
@@ -480,7 +494,8 @@ static void test_checkers(void **state)
 	assert_true(looked > 0);
 	assert_int_equal(noted_count, n);
 	assert_false(ev_is_active(&world->checks.timer));
-	set_checker("s", "DEFAULT", "{\"type\":\"MYSQL\",\"user\":\"u\",\"pwd\":\"p\",\"cmd\":\"c\"}", 80, true);
+	set_checker("s", "DEFAULT",
+	            "{\"type\":\"MYSQL\",\"user\":\"u\",\"pwd\":\"p\",\"cmd\":\"c\"}", 80, true);
 	for (unsigned i = 0; i < 10; i++) {
 		set_clock(world->now_ms + 1000);
 		checks_tick(&world->checks);
@@ -496,7 +511,7 @@ static void test_checkers(void **state)
 	assert_int_equal(noted_count, n);
 }
 
-/* ---- coming and going ------------------------------------------------------ */
+/* ---- coming and going ------------------------------------------------------------------------ */
 
 static void test_gone_while_checked(void **state)
 {
@@ -555,7 +570,7 @@ static void test_marked_and_ephemeral_are_left_alone(void **state)
 		assert_int_equal(noted[i].order.address[15], 1);
 }
 
-/* ---- many ------------------------------------------------------------------ */
+/* ---- many ------------------------------------------------------------------------------------ */
 
 static void test_bound_and_turns(void **state)
 {
@@ -651,7 +666,8 @@ static unsigned steps_of_a_look(struct check_service *service)
 	return steps;
 }
 
-/* A service is looked at in many steps, others come and are answered between them; and half of it goes. */
+/* A service is looked at in many steps, others come and are answered between them; and half of it
+ * goes. */
 static void test_a_large_service_takes_many_steps(void **state)
 {
 	struct check_service *service;
@@ -697,13 +713,16 @@ static void test_many_services(void **state)
 
 	(void)state;
 	for (uint64_t id = 1; id <= 20000; id++) {
-		assert_non_null(check_table_learn(table, (uint32_t)(id % 64), (struct keeper_entry){ id, 1 }, &new));
+		assert_non_null(check_table_learn(table, (uint32_t)(id % 64),
+		                                  (struct keeper_entry){ id, 1 }, &new));
 		assert_true(new);
-		assert_true(table->bucket_count >= table->count && table->bucket_count <= table->bucket_cap);
+		assert_true(table->bucket_count >= table->count &&
+		            table->bucket_count <= table->bucket_cap);
 	}
 	for (uint64_t id = 1; id <= 20000; id++) {
 		struct check_service *service =
-		        check_table_learn(table, (uint32_t)(id % 64), (struct keeper_entry){ id, 1 }, &new);
+		        check_table_learn(table, (uint32_t)(id % 64),
+		                          (struct keeper_entry){ id, 1 }, &new);
 
 		assert_false(new);
 		assert_int_equal(service->id, id);
@@ -742,10 +761,12 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_checkers, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_gone_while_checked, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_forgotten_and_learned, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_marked_and_ephemeral_are_left_alone, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_marked_and_ephemeral_are_left_alone, setup,
+		                                teardown),
 		cmocka_unit_test_setup_teardown(test_bound_and_turns, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_changes_during_a_run, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_a_large_service_takes_many_steps, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_a_large_service_takes_many_steps, setup,
+		                                teardown),
 		cmocka_unit_test_setup_teardown(test_many_services, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_descriptors, setup, teardown),
 	};

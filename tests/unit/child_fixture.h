@@ -26,8 +26,8 @@
 #define CHILD_MUST(condition) \
 	do { \
 		if (!(condition)) { \
-			dprintf(STDERR_FILENO, "%s:%d: not so: %s (errno: %s)\n", __FILE__, __LINE__, #condition, \
-			        strerror(errno)); \
+			dprintf(STDERR_FILENO, "%s:%d: not so: %s (errno: %s)\n", __FILE__, \
+			        __LINE__, #condition, strerror(errno)); \
 			_exit(CHILD_BROKEN); \
 		} \
 	} while (0)
@@ -79,7 +79,8 @@ static inline void child_hear(int out_fd)
 	child_text[n] = 0;
 }
 
-/* Returns as wait_for_end(). When a CHILD_MUST was not so, the test fails with what the child said. */
+/* Returns as wait_for_end(). When a CHILD_MUST was not so, the test fails with what the child
+ * said. */
 static inline int child_run(int (*body)(void *arg), void *arg)
 {
 	int out_fd = memfd_create("said", MFD_CLOEXEC), code;

@@ -63,7 +63,7 @@ static char folder[] = "/tmp/child_test.XXXXXX", log_path[64], old_log_path[64];
 static int master_end, migrate_end, ring;
 static pid_t child;
 
-/* ---- the tiny role ------------------------------------------------------------------ */
+/* ---- the tiny role --------------------------------------------------------------------------- */
 
 static void note(const char *step)
 {
@@ -185,7 +185,7 @@ static const struct child_hooks tiny_hooks = {
 	.stop_limit_ms = WAIT_MS,
 };
 
-/* ---- the master's side -------------------------------------------------------------- */
+/* ---- the master's side ----------------------------------------------------------------------- */
 
 static int setup(void **state)
 {
@@ -201,8 +201,8 @@ static int setup(void **state)
 	seen->config.halves[0] = proc.config;
 	unlink(log_path);
 	unlink(old_log_path);
-	if (segment_open_anonymous(1 << 20, &proc.seg) < 0 || pipe(ends) < 0 || socketpair(AF_UNIX, SOCK_STREAM, 0, pair) < 0 ||
-	    log_open(log_path, LOG_LEVEL_INFO) < 0)
+	if (segment_open_anonymous(1 << 20, &proc.seg) < 0 || pipe(ends) < 0 ||
+	    socketpair(AF_UNIX, SOCK_STREAM, 0, pair) < 0 || log_open(log_path, LOG_LEVEL_INFO) < 0)
 		return -1;
 	proc.config_shared = &seen->config;
 	proc.role = ROLE_WORKER;
@@ -325,7 +325,7 @@ static bool logged(const char *path, const char *text)
 
 #define STARTED "init notice begin "
 
-/* ---- a life ------------------------------------------------------------------------- */
+/* ---- a life ---------------------------------------------------------------------------------- */
 
 static void it_is_ready_and_stops(void **state)
 {
@@ -390,7 +390,7 @@ static void it_ends_with_the_master(void **state)
 	assert_string_equal(seen->trace, STARTED "deinit ");
 }
 
-/* ---- signals ------------------------------------------------------------------------ */
+/* ---- signals --------------------------------------------------------------------------------- */
 
 static void the_configuration_is_there_before_the_reload(void **state)
 {
@@ -527,7 +527,7 @@ static void a_quit_is_bounded_by_a_later_stop(void **state)
 	assert_string_equal(seen->trace, STARTED "stop deinit ");
 }
 
-/* ---- standing still ----------------------------------------------------------------- */
+/* ---- standing still -------------------------------------------------------------------------- */
 
 static void a_notice_is_passed_on(void **state)
 {

@@ -94,7 +94,7 @@ static uint32_t end_by(struct child *child, int signal_number)
 	return child_died(child, &info);
 }
 
-/* ---- the table --------------------------------------------------------------------------- */
+/* ---- the table ------------------------------------------------------------------------------- */
 
 static void each_place_has_its_name_and_slot(void **state)
 {
@@ -122,7 +122,8 @@ static void pids_are_found_and_counted(void **state)
 	start(&children[1]);
 	start(&children[CHILDREN + 1]);
 	assert_int_equal(children_running(children), 2);
-	assert_ptr_equal(children_of_pid(children, children[CHILDREN + 1].pid), &children[CHILDREN + 1]);
+	assert_ptr_equal(children_of_pid(children, children[CHILDREN + 1].pid),
+	                 &children[CHILDREN + 1]);
 	assert_null(children_of_pid(children, getpid()));
 	assert_null(children_of_pid(children, 0));
 }
@@ -137,7 +138,8 @@ static bool was_woken(const struct child *child)
 static void notices_go_to_whom_they_concern(void **state)
 {
 	const unsigned places[] = { 0, KEEPER, CHILDREN, CHILDREN + KEEPER, 1 /* does not run */ };
-	const bool workers[] = { true, false, true, false, false }, own[] = { true, true, false, false, false };
+	const bool workers[] = { true, false, true, false, false },
+	           own[] = { true, true, false, false, false };
 
 	(void)state;
 	for (unsigned i = 0; i < 5; i++) {
@@ -169,8 +171,9 @@ static void a_child_keeps_only_its_own_descriptors(void **state)
 	assert_true(child_open_notice(other) && child_open_migrate(other));
 	if ((pid = child_fork(self)) == 0) {
 		children_close_in_child(children, self);
-		_exit(is_open(self->notice_fd) && is_open(self->migrate_end) && !is_open(self->migrate_fd) &&
-		      !is_open(other->notice_fd) && !is_open(other->migrate_fd));
+		_exit(is_open(self->notice_fd) && is_open(self->migrate_end) &&
+		      !is_open(self->migrate_fd) && !is_open(other->notice_fd) &&
+		      !is_open(other->migrate_fd));
 	}
 	assert_true(pid > 0);
 	info = wait_for(self, WEXITED);
@@ -178,7 +181,7 @@ static void a_child_keeps_only_its_own_descriptors(void **state)
 	child_died(self, &info);
 }
 
-/* ---- from one fork to the next -------------------------------------------------------------- */
+/* ---- from one fork to the next --------------------------------------------------------------- */
 
 static void a_fork_begins_anew(void **state)
 {
@@ -195,7 +198,8 @@ static void a_fork_begins_anew(void **state)
 	child_tell(child, SIGCONT);
 	child_end(child);
 	assert_int_equal(end_by(child, SIGKILL), 0);
-	assert_true(child->told && child->killed && !child->ready && !child->busy && child->pid == 0);
+	assert_true(child->told && child->killed && !child->ready && !child->busy &&
+	            child->pid == 0);
 	start(child);
 	assert_int_equal(child->generation, 2);
 	assert_true(!child->told && !child->killed && child->resumed_ms == 0);
@@ -252,14 +256,18 @@ static void a_pair_is_new_for_each_fork(void **state)
 
 static void what_another_image_knew_is_taken_over(void **state)
 {
-	const struct child known = {
-		.pid = -41, .generation = 7, .notice_fd = -1, .forked_ms = 5, .resumed_ms = 6, .told = true
-	};
+	const struct child known = { .pid = -41,
+		                     .generation = 7,
+		                     .notice_fd = -1,
+		                     .forked_ms = 5,
+		                     .resumed_ms = 6,
+		                     .told = true };
 	struct child *child = &children[CHILDREN + 1];
 
 	(void)state;
 	child_adopt(child, &known);
-	assert_true(child->pid == -41 && child->generation == 7 && child->forked_ms == 5 && child->resumed_ms == 6);
+	assert_true(child->pid == -41 && child->generation == 7 && child->forked_ms == 5 &&
+	            child->resumed_ms == 6);
 	assert_true(child->told && !child->ready && !child->stopped && !child->killed);
 	assert_string_equal(child->name, "worker/1"); /* the place is its own */
 	assert_true(child->elder);
@@ -282,7 +290,7 @@ static void a_successor_waits(void **state)
 	assert_false(ev_is_active(&child->respawn));
 }
 
-/* ---- how it is made to leave ------------------------------------------------------------------- */
+/* ---- how it is made to leave ----------------------------------------------------------------- */
 
 static void who_stands_still_hears_it_too(void **state)
 {

@@ -20,7 +20,8 @@ static const struct row rows[] = {
 	{ "empty", "0\r\n\r\n", 0, "", 0 },
 	{ "one", "3\r\nabc\r\n0\r\n\r\n", 0, "abc", 0 },
 	{ "two", "3\r\nabc\r\n2\r\nde\r\n0\r\n\r\nGET", 0, "abcde", 3 },
-	{ "hex of both cases", "a\r\n0123456789\r\nB\r\n0123456789a\r\n000\r\n\r\n", 0, "01234567890123456789a", 0 },
+	{ "hex of both cases", "a\r\n0123456789\r\nB\r\n0123456789a\r\n000\r\n\r\n", 0,
+	  "01234567890123456789a", 0 },
 	{ "longest extension", "3;" LONG LONG LONG X62 "\r\nabc\r\n0\r\n\r\n", 0, "abc", 0 },
 	{ "extension one longer", "3;" LONG LONG LONG X62 "x\r\nabc\r\n0\r\n\r\n", 400, NULL, 0 },
 	{ "extension", "3;a=b\r\nabc\r\n0;c\r\n\r\n", 0, "abc", 0 },
@@ -61,7 +62,8 @@ static int run(const char *raw, size_t step, char *data, struct chunked *ch)
 	strcat(data, raw);
 	chunked_begin(ch, 4);
 	for (size_t have = 4 + step;; have += step) {
-		enum chunked_verdict verdict = chunked_feed(ch, data, have < n + 4 ? have : n + 4, MAX_BODY);
+		enum chunked_verdict verdict =
+		        chunked_feed(ch, data, have < n + 4 ? have : n + 4, MAX_BODY);
 
 		if (verdict == CHUNKED_BAD)
 			return ch->status;
@@ -82,8 +84,10 @@ static void check(const struct row *row, size_t step)
 		fail_msg("%s by %zu: want %d, got %d", row->name, step, row->status, status);
 	if (status != 0)
 		return;
-	if (ch.out - ch.start != strlen(row->body) || memcmp(data + 4, row->body, ch.out - ch.start) != 0)
-		fail_msg("%s by %zu: body %.*s", row->name, step, (int)(ch.out - ch.start), data + 4);
+	if (ch.out - ch.start != strlen(row->body) ||
+	    memcmp(data + 4, row->body, ch.out - ch.start) != 0)
+		fail_msg("%s by %zu: body %.*s", row->name, step, (int)(ch.out - ch.start),
+		         data + 4);
 	assert_int_equal(strlen(row->raw) + 4 - ch.in, row->left);
 }
 

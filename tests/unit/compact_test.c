@@ -90,8 +90,8 @@ static uint64_t seen(struct fixture *f)
 		for (uint32_t i = 0; i < view.instance_count; i++) {
 			const struct instance_view *in = &view.instances[i];
 
-			sum = sum * 31 + in->id * 7 + in->beat_ms + in->flags + in->metadata.n + in->app.n +
-			      (unsigned char)in->ip.p[in->ip.n - 1];
+			sum = sum * 31 + in->id * 7 + in->beat_ms + in->flags + in->metadata.n +
+			      in->app.n + (unsigned char)in->ip.p[in->ip.n - 1];
 		}
 	}
 	service_view_free(&view);
@@ -112,7 +112,8 @@ static void gives_pages_back(void **state)
 	assert_true(compact_all(f, 64) > 100);
 	assert_int_equal(seen(f), before);
 	assert_clean(f);
-	printf("pages: %u full, %u thinned out, %u compacted\n", (unsigned)full, (unsigned)thin, (unsigned)pages(f));
+	printf("pages: %u full, %u thinned out, %u compacted\n", (unsigned)full, (unsigned)thin,
+	       (unsigned)pages(f));
 	assert_true(pages(f) < thin);
 	assert_true(compact_all(f, 64) < 50);
 }
@@ -162,7 +163,9 @@ static void changes_between_steps(void **state)
 		if (round % 3 == 0)
 			assert_int_equal(registry_register(&f->reg, client, &key, &spec), 0);
 		else if (round % 3 == 1)
-			assert_int_equal(registry_deregister(&f->reg, client, &key, &spec.key, NULL), 0);
+			assert_int_equal(registry_deregister(&f->reg, client, &key, &spec.key,
+			                                     NULL),
+			                 0);
 		else if (round % 30 == 2 && stamp_of(f, name).found)
 			assert_int_equal(registry_remove_service(&f->reg, client, &key, NULL), 0);
 	}
@@ -170,7 +173,8 @@ static void changes_between_steps(void **state)
 	assert_clean(f);
 }
 
-/* A move of an instance alone: whoever copies the service in pieces has references that are no longer true. */
+/* A move of an instance alone: whoever copies the service in pieces has references that are no
+ * longer true. */
 static void moved_instances_are_another_revision(void **state)
 {
 	struct fixture *f = *state;
@@ -183,7 +187,9 @@ static void moved_instances_are_another_revision(void **state)
 		assert_int_equal(registry_register(&f->reg, client, &key, &spec), 0);
 	for (spec.key.port = 1; spec.key.port <= 2000; spec.key.port++) {
 		if (spec.key.port % 10 != 0)
-			assert_int_equal(registry_deregister(&f->reg, client, &key, &spec.key, NULL), 0);
+			assert_int_equal(registry_deregister(&f->reg, client, &key, &spec.key,
+			                                     NULL),
+			                 0);
 	}
 	for (uint32_t shard = 0; shard < SHARDS; shard++) {
 		int left;
@@ -203,19 +209,29 @@ static void moved_instances_are_another_revision(void **state)
 /* Each text that moves, alone in its size: nobody else's moves give the pages back. */
 #define TEXT_SERVICES 16000U /* some twenty pages a shard */
 
-enum text { TEXT_SERVICE_METADATA, TEXT_SELECTOR, TEXT_CLUSTER_METADATA, TEXT_CHECK, TEXT_METADATA, TEXT_APP, TEXTS };
+enum text {
+	TEXT_SERVICE_METADATA,
+	TEXT_SELECTOR,
+	TEXT_CLUSTER_METADATA,
+	TEXT_CHECK,
+	TEXT_METADATA,
+	TEXT_APP,
+	TEXTS
+};
 
 static void set_text(struct fixture *f, const char *name, enum text which, struct str text)
 {
 	struct service_key key = key_for(name);
 	const struct str none = { NULL, 0 };
-	struct service_settings service = { .metadata = which == TEXT_SERVICE_METADATA ? text : none,
+	struct service_settings service = { .metadata =
+		                                    which == TEXT_SERVICE_METADATA ? text : none,
 		                            .selector = which == TEXT_SELECTOR ? text : none };
 	struct cluster_settings cluster = { .check_port = 80,
 		                            .use_instance_port = true,
 		                            .checker = which == TEXT_CHECK ? text : none,
 		                            .set_metadata = true,
-		                            .metadata = which == TEXT_CLUSTER_METADATA ? text : none };
+		                            .metadata =
+		                                    which == TEXT_CLUSTER_METADATA ? text : none };
 	struct instance_spec spec = spec_for("10.0.0.1", 80);
 
 	if (which == TEXT_METADATA)
@@ -224,7 +240,8 @@ static void set_text(struct fixture *f, const char *name, enum text which, struc
 		spec.app = text;
 	assert_int_equal(registry_register(&f->reg, client, &key, &spec), 0);
 	assert_int_equal(registry_update_service(&f->reg, client, &key, &service), 0);
-	assert_int_equal(registry_update_cluster(&f->reg, client, &key, STR("DEFAULT"), &cluster), 0);
+	assert_int_equal(registry_update_cluster(&f->reg, client, &key, STR("DEFAULT"), &cluster),
+	                 0);
 }
 
 static unsigned wasteful_shards(struct fixture *f)

@@ -14,7 +14,7 @@
 #include "shared/registry/registry.h"
 #include "shared/shm/blob.h"
 
-/* ---- the rows -------------------------------------------------------------- */
+/* ---- the rows -------------------------------------------------------------------------------- */
 
 static void test_defaults(void **state)
 {
@@ -67,7 +67,8 @@ static void test_rows(void **state)
 			assert_int_not_equal(config_keys[j].off, k->off);
 	}
 	assert_int_equal(config_key_find(STR("limits.metadata"))->max, BLOB_MAX_BYTES);
-	assert_int_equal(config_key_find(STR("limits.clusters_per_service"))->max, REGISTRY_CLUSTERS_MOST);
+	assert_int_equal(config_key_find(STR("limits.clusters_per_service"))->max,
+	                 REGISTRY_CLUSTERS_MOST);
 	assert_null(config_key_find(STR("listen")));
 	assert_true(config_key_is_section(STR("listen")));
 	assert_false(config_key_is_section(STR("liste")));
@@ -86,7 +87,7 @@ static void test_levels_match_log(void **state)
 	assert_null(k->choices[LOG_LEVEL_DEBUG + 1]);
 }
 
-/* ---- -o -------------------------------------------------------------------- */
+/* ---- -o -------------------------------------------------------------------------------------- */
 
 static const struct {
 	const char *assignment;
@@ -105,8 +106,10 @@ static const struct {
 	{ "listen.address=", "-o: listen.address: must not be empty" },
 	{ "http.cors=off", NULL },
 	{ "http.cors=https://a.example http://[::1]:8080", NULL },
-	{ "http.cors=*", "-o: http.cors: neither echo nor off nor origins like https://a.example or http://b.example:8080" },
-	{ "http.cors=ECHO", "-o: http.cors: neither echo nor off nor origins like https://a.example or http://b.example:8080" },
+	{ "http.cors=*",
+	  "-o: http.cors: neither echo nor off nor origins like https://a.example or http://b.example:8080" },
+	{ "http.cors=ECHO",
+	  "-o: http.cors: neither echo nor off nor origins like https://a.example or http://b.example:8080" },
 	{ "http.cors=echo https://a.example",
 	  "-o: http.cors: neither echo nor off nor origins like https://a.example or http://b.example:8080" },
 	{ "http.cors=https://a.example/",
@@ -115,10 +118,12 @@ static const struct {
 	  "-o: http.cors: neither echo nor off nor origins like https://a.example or http://b.example:8080" },
 	{ "http.cors=a.example",
 	  "-o: http.cors: neither echo nor off nor origins like https://a.example or http://b.example:8080" },
-	{ "http.cors=://a", "-o: http.cors: neither echo nor off nor origins like https://a.example or http://b.example:8080" },
+	{ "http.cors=://a",
+	  "-o: http.cors: neither echo nor off nor origins like https://a.example or http://b.example:8080" },
 	{ "http.cors=https://",
 	  "-o: http.cors: neither echo nor off nor origins like https://a.example or http://b.example:8080" },
-	{ "http.cors=null", "-o: http.cors: neither echo nor off nor origins like https://a.example or http://b.example:8080" },
+	{ "http.cors=null",
+	  "-o: http.cors: neither echo nor off nor origins like https://a.example or http://b.example:8080" },
 	{ "http.cors=https://a@b",
 	  "-o: http.cors: neither echo nor off nor origins like https://a.example or http://b.example:8080" },
 	{ "user=", NULL },
@@ -133,10 +138,14 @@ static const struct {
 	{ "context.path=/a//b", "-o: context.path: has an empty segment" },
 	{ "context.path=/a/../b", "-o: context.path: has a segment of dots" },
 	{ "context.path=/.", "-o: context.path: has a segment of dots" },
-	{ "context.path=/a;b", "-o: context.path: has another byte than letters, digits and -._~/" },
-	{ "context.path=/a%20b", "-o: context.path: has another byte than letters, digits and -._~/" },
-	{ "context.path=/a?b", "-o: context.path: has another byte than letters, digits and -._~/" },
-	{ "context.path=/\xc3\xa9", "-o: context.path: has another byte than letters, digits and -._~/" },
+	{ "context.path=/a;b",
+	  "-o: context.path: has another byte than letters, digits and -._~/" },
+	{ "context.path=/a%20b",
+	  "-o: context.path: has another byte than letters, digits and -._~/" },
+	{ "context.path=/a?b",
+	  "-o: context.path: has another byte than letters, digits and -._~/" },
+	{ "context.path=/\xc3\xa9",
+	  "-o: context.path: has another byte than letters, digits and -._~/" },
 	{ "log.level=debug", NULL },
 	{ "log.level=DEBUG", "-o: log.level: none of error, warning, info, debug" },
 	{ "empty_service.clean=false", NULL },
@@ -145,7 +154,8 @@ static const struct {
 	{ "push.delay=500", NULL },
 	{ "push.delay=61s", "-o: push.delay: out of range (0 to 1m)" },
 	{ "push.delay=1S", "-o: push.delay: not a duration like 500ms, 15s, 10m, 2h or 1d" },
-	{ "push.delay=99999999999999999d", "-o: push.delay: not a duration like 500ms, 15s, 10m, 2h or 1d" },
+	{ "push.delay=99999999999999999d",
+	  "-o: push.delay: not a duration like 500ms, 15s, 10m, 2h or 1d" },
 	{ "http.list_cache=0", NULL },
 	{ "http.head=64kb", "-o: http.head: not a size like 4096, 64KiB, 16MiB or 1GiB" },
 	{ "http.head=2MiB", "-o: http.head: out of range (1KiB to 1MiB)" },
@@ -163,7 +173,8 @@ static const struct {
 	{ "operator.allow=10.0.0.0/33", "-o: operator.allow: not an entry like \"10.0.0.0/8\"" },
 	{ "operator.allow=localhost", "-o: operator.allow: not an entry like \"10.0.0.0/8\"" },
 	{ "push.trusted=10.0.0.1", "-o: push.trusted: not an entry like \"10.0.0.1 10.0.0.0/8\"" },
-	{ "push.trusted=10.0.0.1 10.0.0.0/33", "-o: push.trusted: not an entry like \"10.0.0.1 10.0.0.0/8\"" },
+	{ "push.trusted=10.0.0.1 10.0.0.0/33",
+	  "-o: push.trusted: not an entry like \"10.0.0.1 10.0.0.0/8\"" },
 	{ "user=a\nb", "-o: user: has a control character" },
 };
 
@@ -178,7 +189,8 @@ static void test_overrides(void **state)
 		config_defaults(&c);
 		before = c;
 		ret = config_override(&c, overrides[i].assignment, &error);
-		assert_string_equal(error.text, overrides[i].error != NULL ? overrides[i].error : "");
+		assert_string_equal(error.text,
+		                    overrides[i].error != NULL ? overrides[i].error : "");
 		assert_int_equal(ret < 0, overrides[i].error != NULL);
 		if (ret < 0)
 			assert_int_equal(config_differences(&before, &c), 0);
@@ -222,7 +234,7 @@ static void test_values(void **state)
 	assert_int_equal(c.push_trusted_count, 0);
 }
 
-/* ---- the file -------------------------------------------------------------- */
+/* ---- the file -------------------------------------------------------------------------------- */
 
 static int load_text(const char *text, struct config *config_r, char error[512])
 {
@@ -312,10 +324,12 @@ static void test_file_values(void **state)
 	char error[512];
 
 	(void)state;
-	assert_int_equal(load_text("workers: 3\nlisten:\n  port: 9\npush:\n  trusted: [\"1.2.3.4 1.2.3.0/24\"]\n"
-	                           "limits: {metadata: 8KiB}\n",
-	                           &c, error),
-	                 0);
+	assert_int_equal(
+	        load_text(
+	                "workers: 3\nlisten:\n  port: 9\npush:\n  trusted: [\"1.2.3.4 1.2.3.0/24\"]\n"
+	                "limits: {metadata: 8KiB}\n",
+	                &c, error),
+	        0);
 	assert_int_equal(c.workers, 3);
 	assert_int_equal(c.listen_port, 9);
 	assert_int_equal(c.limit_metadata_bytes, 8192);
@@ -381,7 +395,7 @@ static void test_file_deep(void **state)
 	assert_true(load_text(text, &c, error) < 0);
 }
 
-/* ---- rules and differences ------------------------------------------------- */
+/* ---- rules and differences ------------------------------------------------------------------- */
 
 static void test_check(void **state)
 {
@@ -428,7 +442,7 @@ static void test_differences(void **state)
 	assert_int_equal(config_differences(&a, &b), 0);
 }
 
-/* ---- printed files --------------------------------------------------------- */
+/* ---- printed files --------------------------------------------------------------------------- */
 
 static char *printed(void (*print)(FILE *out))
 {
@@ -465,7 +479,8 @@ static void same_file(const char *name, void (*print)(FILE *out))
 	free(now);
 }
 
-/* Each line can be read again: one that cannot is the default to the new binary, which then refuses the upgrade. */
+/* Each line can be read again: one that cannot is the default to the new binary, which then refuses
+ * the upgrade. */
 static void test_fixed_text_of_each_key(void **state)
 {
 	struct config running, read;
@@ -517,8 +532,8 @@ static void test_fixed_text(void **state)
 	fresh.listen_port = 1;
 	assert_string_equal(config_fixed_change("gone.key=7\n", &fresh), "listen.port");
 	for (unsigned i = 0; i < config_key_count; i++)
-		assert_true(config_keys[i].reloadable ||
-		            !(config_key_is_list(&config_keys[i]) || config_keys[i].type == CONFIG_CHOICE));
+		assert_true(config_keys[i].reloadable || !(config_key_is_list(&config_keys[i]) ||
+		                                           config_keys[i].type == CONFIG_CHOICE));
 }
 
 static void test_printed_files(void **state)

@@ -15,7 +15,7 @@ static struct buf in, out;
 static struct connection c;
 static struct request parked;
 
-/* ---- what is done to a connection -------------------------------------------------- */
+/* ---- what is done to a connection ------------------------------------------------------------ */
 
 static void begin(void)
 {
@@ -137,7 +137,9 @@ static void the_longer_promise_goes_over(void **state)
 	(void)state;
 	f.proc.config.http_idle_timeout_ms = 75000;
 	for (size_t i = 0; i < COUNT(told); i++) {
-		struct connection_rest rest = { .served = 7, .idle_ms = told[i], .ending = i == 1, .linger = i == 1 };
+		struct connection_rest rest = {
+			.served = 7, .idle_ms = told[i], .ending = i == 1, .linger = i == 1
+		};
 
 		come_to(CONNECTION_OPEN);
 		connection_state_adopt(&c, &rest);

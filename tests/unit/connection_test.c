@@ -27,7 +27,7 @@ static char got[4 * 1024 * 1024];
 static size_t got_n;
 static bool closed;
 
-/* ---- routes ------------------------------------------------------------------ */
+/* ---- routes ---------------------------------------------------------------------------------- */
 
 static void answer_ok(struct request *rq)
 {
@@ -85,7 +85,7 @@ static const struct route rows[] = {
 
 #define GET(path) "GET /nacos/v1/ns/" path " HTTP/1.1\r\n" H "\r\n"
 
-/* ---- both ends ------------------------------------------------------------------ */
+/* ---- both ends ------------------------------------------------------------------------------- */
 
 static void open_client(int type)
 {
@@ -203,7 +203,7 @@ static unsigned times(const char *part)
 	return n;
 }
 
-/* ---- tests ------------------------------------------------------------------------ */
+/* ---- tests ----------------------------------------------------------------------------------- */
 
 static void test_keep_alive(void **state)
 {
@@ -261,7 +261,8 @@ static void test_promise(void **state)
 		{ "connection: Keep-Alive\r\n", true, false },
 		{ "Connection: keep-alive, TE\r\nTE: trailers\r\n", true, false },
 		{ "Connection: TE ,  KEEP-ALIVE\r\n", true, false },
-		{ "Connection: Upgrade, HTTP2-Settings, keep-alive\r\nUpgrade: h2c\r\n", true, false },
+		{ "Connection: Upgrade, HTTP2-Settings, keep-alive\r\nUpgrade: h2c\r\n", true,
+		  false },
 		{ "Connection: TE\r\nConnection: keep-alive\r\n", true, false },
 		{ "", false, false },
 		{ "Connection: TE\r\n", false, false },
@@ -275,11 +276,13 @@ static void test_promise(void **state)
 	(void)state;
 	for (size_t i = 0; i < COUNT(asked); i++) {
 		open_client(SOCK_STREAM);
-		snprintf(request, sizeof(request), "GET /nacos/v1/ns/ok HTTP/1.1\r\n" H "%s\r\n", asked[i].lines);
+		snprintf(request, sizeof(request), "GET /nacos/v1/ns/ok HTTP/1.1\r\n" H "%s\r\n",
+		         asked[i].lines);
 		answer_to(request);
-		if (times("Keep-Alive: timeout=60\r\nConnection: keep-alive\r\n\r\n") != asked[i].promised ||
-		    times("keep-alive") != asked[i].promised || times("Connection: close\r\n") != asked[i].closes ||
-		    closed != asked[i].closes)
+		if (times("Keep-Alive: timeout=60\r\nConnection: keep-alive\r\n\r\n") !=
+		            asked[i].promised ||
+		    times("keep-alive") != asked[i].promised ||
+		    times("Connection: close\r\n") != asked[i].closes || closed != asked[i].closes)
 			fail_msg("%s: %s", request, got);
 		close(client);
 	}
@@ -287,7 +290,8 @@ static void test_promise(void **state)
 
 #define ASKING(path) "GET /nacos/v1/ns/" path " HTTP/1.1\r\n" H "Connection: keep-alive\r\n\r\n"
 
-/* The head of a long answer is written before its body; what was promised holds though the configuration changes meanwhile. */
+/* The head of a long answer is written before its body; what was promised holds though the
+ * configuration changes meanwhile. */
 static void test_promise_is_kept(void **state)
 {
 	const struct connection *c;
@@ -357,14 +361,17 @@ static const struct {
 	{ "none", "PUT /nacos/v1/ns/echo HTTP/1.1\r\n" H "\r\n", "none" },
 	{ "zero", "PUT /nacos/v1/ns/echo?a=q HTTP/1.1\r\n" H "Content-Length: 0\r\n\r\n", "q" },
 	{ "length",
-	  "PUT /nacos/v1/ns/echo HTTP/1.1\r\n" H "Content-Type: application/x-www-form-urlencoded\r\n"
+	  "PUT /nacos/v1/ns/echo HTTP/1.1\r\n" H
+	  "Content-Type: application/x-www-form-urlencoded\r\n"
 	  "Content-Length: 9\r\n\r\na=b%20c+d",
 	  "b c d" },
 	{ "chunked",
-	  "PUT /nacos/v1/ns/echo HTTP/1.1\r\n" H "Content-Type: application/x-www-form-urlencoded\r\n"
+	  "PUT /nacos/v1/ns/echo HTTP/1.1\r\n" H
+	  "Content-Type: application/x-www-form-urlencoded\r\n"
 	  "Transfer-Encoding: chunked\r\n\r\n3\r\na=x\r\n2;e\r\nyz\r\n0\r\nT: 1\r\n\r\n",
 	  "xyz" },
-	{ "GET with a body", "GET /nacos/v1/ns/echo?a=1 HTTP/1.1\r\n" H "Content-Length: 5\r\n\r\nhello", "1" },
+	{ "GET with a body",
+	  "GET /nacos/v1/ns/echo?a=1 HTTP/1.1\r\n" H "Content-Length: 5\r\n\r\nhello", "1" },
 };
 
 static void test_bodies(void **state)
@@ -417,13 +424,15 @@ static void test_expect(void **state)
 {
 	(void)state;
 	open_client(SOCK_STREAM);
-	answer_to("PUT /nacos/v1/ns/echo HTTP/1.1\r\n" H "Content-Type: application/x-www-form-urlencoded\r\n"
+	answer_to("PUT /nacos/v1/ns/echo HTTP/1.1\r\n" H
+	          "Content-Type: application/x-www-form-urlencoded\r\n"
 	          "Content-Length: 3\r\nExpect: 100-continue\r\n\r\n");
 	assert_string_equal(got, "HTTP/1.1 100 Continue\r\n\r\n");
 	answer_to("a=z");
 	assert_string_equal(body_of(got), "z");
 	assert_int_equal(times("100 Continue"), 0);
-	answer_to("PUT /nacos/v1/ns/echo HTTP/1.1\r\n" H "Content-Length: 200000\r\nExpect: 100-continue\r\n\r\n");
+	answer_to("PUT /nacos/v1/ns/echo HTTP/1.1\r\n" H
+	          "Content-Length: 200000\r\nExpect: 100-continue\r\n\r\n");
 	assert_int_equal(times("100 Continue"), 0);
 	assert_int_equal(times("HTTP/1.1 413 "), 1);
 }
@@ -435,14 +444,17 @@ static const struct {
 	int status;
 } attacks[] = {
 	{ "two lengths", PUT "Content-Length: 3\r\nContent-Length: 4\r\n\r\na=b" GET("ok"), 400 },
-	{ "length and chunked", PUT "Content-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n" GET("ok"), 400 },
+	{ "length and chunked",
+	  PUT "Content-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n" GET("ok"), 400 },
 	{ "bare LF", "GET /nacos/v1/ns/ok HTTP/1.1\nHost: a\n\n" GET("ok"), 400 },
 	{ "folded", "GET /nacos/v1/ns/ok HTTP/1.1\r\n" H "A: b\r\n c\r\n\r\n" GET("ok"), 400 },
 	{ "blank before the colon", PUT "Content-Length : 3\r\n\r\na=b" GET("ok"), 400 },
 	{ "xchunked", PUT "Transfer-Encoding: xchunked\r\n\r\n0\r\n\r\n" GET("ok"), 400 },
-	{ "chunk size wraps", PUT "Transfer-Encoding: chunked\r\n\r\nfffffffffffffff0\r\na" GET("ok"), 400 },
+	{ "chunk size wraps",
+	  PUT "Transfer-Encoding: chunked\r\n\r\nfffffffffffffff0\r\na" GET("ok"), 400 },
 	{ "chunk too large", PUT "Transfer-Encoding: chunked\r\n\r\nfffffff\r\na" GET("ok"), 413 },
-	{ "chunk without its end", PUT "Transfer-Encoding: chunked\r\n\r\n1\r\naXX0\r\n\r\n" GET("ok"), 400 },
+	{ "chunk without its end",
+	  PUT "Transfer-Encoding: chunked\r\n\r\n1\r\naXX0\r\n\r\n" GET("ok"), 400 },
 	{ "no host", "GET /nacos/v1/ns/ok HTTP/1.1\r\n\r\n" GET("ok"), 400 },
 	{ "two hosts", "GET /nacos/v1/ns/ok HTTP/1.1\r\n" H H "\r\n" GET("ok"), 400 },
 	{ "0.9", "GET /nacos/v1/ns/ok\r\n" GET("ok"), 400 },
@@ -460,7 +472,8 @@ static void test_attacks(void **state)
 		snprintf(status, sizeof(status), "HTTP/1.1 %d ", attacks[i].status);
 		open_client(SOCK_STREAM);
 		answer_to(attacks[i].text);
-		if (times("HTTP/1.1 ") != 1 || times(status) != 1 || times("Connection: close") != 1 || !closed)
+		if (times("HTTP/1.1 ") != 1 || times(status) != 1 ||
+		    times("Connection: close") != 1 || !closed)
 			fail_msg("%s: %s", attacks[i].name, got);
 		close(client);
 	}
@@ -523,7 +536,8 @@ static void test_slow_reader(void **state)
 	assert_false(closed);
 }
 
-/* All connections together: who holds much is cut off above http.memory, who holds little is not. */
+/* All connections together: who holds much is cut off above http.memory, who holds little is
+ * not. */
 static void test_memory(void **state)
 {
 	int held, small;
@@ -638,7 +652,8 @@ static void test_memory_cuts_the_hog(void **state)
 		close(readers[i]);
 }
 
-/* One that sends a body by the byte is told; what it had sent does not get into the next request of anybody. */
+/* One that sends a body by the byte is told; what it had sent does not get into the next request of
+ * anybody. */
 static void test_memory_cuts_a_sender(void **state)
 {
 	int sender;
@@ -825,12 +840,14 @@ static void test_empty_lines(void **state)
 		for (int bytes = 0; bytes < 2; bytes++) {
 			open_client(SOCK_STREAM);
 			got_n = 0;
-			for (size_t at = 0, n = strlen(lines[i].text); at < n; at += bytes ? 1 : n) {
-				if (send(client, lines[i].text + at, bytes ? 1 : n, MSG_NOSIGNAL) > 0)
+			for (size_t at = 0, n = strlen(lines[i].text); at < n;
+			     at += bytes ? 1 : n) {
+				if (send(client, lines[i].text + at, bytes ? 1 : n, MSG_NOSIGNAL) >
+				    0)
 					run_and_take();
 			}
-			if (times("HTTP/1.1 200 OK") != lines[i].good || times("HTTP/1.1 400 ") != lines[i].bad ||
-			    closed != lines[i].bad)
+			if (times("HTTP/1.1 200 OK") != lines[i].good ||
+			    times("HTTP/1.1 400 ") != lines[i].bad || closed != lines[i].bad)
 				fail_msg("%zu: %s", i, got);
 			close(client);
 			client = -1;
@@ -839,7 +856,8 @@ static void test_empty_lines(void **state)
 	}
 }
 
-/* They begin nothing: a connection behind one is idle, and is not told that its head took too long. */
+/* They begin nothing: a connection behind one is idle, and is not told that its head took too
+ * long. */
 static void test_empty_lines_are_idle(void **state)
 {
 	(void)state;
@@ -994,7 +1012,8 @@ static void test_parked_ends(void **state)
 	assert_true(closed);
 }
 
-/* The worker stops or leaves while the request waits: its answer does not promise what nobody will keep. */
+/* The worker stops or leaves while the request waits: its answer does not promise what nobody will
+ * keep. */
 static void test_parked_over_the_end(void **state)
 {
 	(void)state;
@@ -1072,7 +1091,8 @@ static void test_refuse(void **state)
 	int pair[2];
 
 	(void)state;
-	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, pair), 0);
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, pair),
+	                 0);
 	client = pair[0];
 	got_n = 0;
 	closed = false;

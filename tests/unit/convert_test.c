@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Freeze and conversion with real children: a master and, in the same process, the one that would come by exec. */
+/* Freeze and conversion with real children: a master and, in the same process, the one that would
+ * come by exec. */
 #include <arpa/inet.h>
 #include <dirent.h>
 #include <errno.h>
@@ -48,7 +49,7 @@ static int clients[CLIENTS];
 static int done_err;
 static bool done;
 
-/* ---- masters ------------------------------------------------------------------------- */
+/* ---- masters --------------------------------------------------------------------------------- */
 
 static void take_segment(struct master *m)
 {
@@ -106,7 +107,8 @@ static void start_old(void)
 	take_segment(&old);
 	old.activation.datagram_fd = -1;
 	sockets_init(&old.sockets);
-	assert_int_equal(sockets_open(&old.sockets, &old.config, &old.activation, why, sizeof(why)), 0);
+	assert_int_equal(sockets_open(&old.sockets, &old.config, &old.activation, why, sizeof(why)),
+	                 0);
 	serve(&old);
 }
 
@@ -145,11 +147,12 @@ static void end_master(struct master *m)
 	m->loop = NULL;
 }
 
-/* ---- clients ------------------------------------------------------------------------- */
+/* ---- clients --------------------------------------------------------------------------------- */
 
 static int dial(void)
 {
-	struct sockaddr_in to = { .sin_family = AF_INET, .sin_port = htons(old.sockets.listen.port) };
+	struct sockaddr_in to = { .sin_family = AF_INET,
+		                  .sin_port = htons(old.sockets.listen.port) };
 	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
 	to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
@@ -169,7 +172,8 @@ static bool is_whole(const char *text, size_t n)
 
 	if (body == NULL)
 		return false;
-	return length != NULL ? text + n >= body + 4 + atoi(length + 16) : strstr(body, "\r\n0\r\n\r\n") != NULL;
+	return length != NULL ? text + n >= body + 4 + atoi(length + 16)
+	                      : strstr(body, "\r\n0\r\n\r\n") != NULL;
 }
 
 /* One whole answer; the masters go on meanwhile. */
@@ -196,7 +200,9 @@ static const char *ask(int fd, const char *method, const char *target)
 {
 	char text[512];
 
-	snprintf(text, sizeof(text), "%s /nacos/v1/ns/%s HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n", method, target);
+	snprintf(text, sizeof(text),
+	         "%s /nacos/v1/ns/%s HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n", method,
+	         target);
 	say(fd, text);
 	return hear(fd);
 }
@@ -213,7 +219,8 @@ static unsigned hosts_seen(int fd)
 {
 	unsigned n = 0;
 
-	for (const char *at = ask(fd, "GET", "instance/list?serviceName=s"); (at = strstr(at, "\"ip\"")) != NULL; at++)
+	for (const char *at = ask(fd, "GET", "instance/list?serviceName=s");
+	     (at = strstr(at, "\"ip\"")) != NULL; at++)
 		n++;
 	return n;
 }
@@ -223,7 +230,7 @@ static bool silent(int fd)
 	return poll(&(struct pollfd){ .fd = fd, .events = POLLIN }, 1, 0) == 0;
 }
 
-/* ---- around each test -------------------------------------------------------------------- */
+/* ---- around each test ------------------------------------------------------------------------ */
 
 static void on_done(struct master *m, int err)
 {
@@ -316,7 +323,7 @@ static void begin(int expected)
 	assert_int_equal(done_err, expected);
 }
 
-/* ---- tests ---------------------------------------------------------------------------- */
+/* ---- tests ----------------------------------------------------------------------------------- */
 
 /* One worker less than before: it takes the connections of two. */
 static void open_new(void)
@@ -352,7 +359,8 @@ static void everything_goes_over(void **state)
 	say(clients[0], "PUT /nacos/v1/ns/instance/beat?serviceName=s&ip=10.0.0.1&po");
 	begin(0);
 	health_ms = old.seg->header->health_ms;
-	say(clients[1], "PUT /nacos/v1/ns/instance/beat?serviceName=s&ip=10.0.0.2&port=80 HTTP/1.1\r\nHost: a\r\n\r\n");
+	say(clients[1],
+	    "PUT /nacos/v1/ns/instance/beat?serviceName=s&ip=10.0.0.2&port=80 HTTP/1.1\r\nHost: a\r\n\r\n");
 	open_new();
 	take_segment(&new);
 	freeze_born(&new);
@@ -389,7 +397,8 @@ static void a_cancelled_one_has_not_happened(void **state)
 	(void)state;
 	begin(0);
 	open_new();
-	say(clients[1], "PUT /nacos/v1/ns/instance/beat?serviceName=s&ip=10.0.0.2&port=80 HTTP/1.1\r\nHost: a\r\n\r\n");
+	say(clients[1],
+	    "PUT /nacos/v1/ns/instance/beat?serviceName=s&ip=10.0.0.2&port=80 HTTP/1.1\r\nHost: a\r\n\r\n");
 	for (unsigned i = 0; i < 20; i++)
 		turn(&old);
 	assert_true(silent(clients[1]));

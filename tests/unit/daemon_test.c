@@ -26,14 +26,16 @@ static bool is_null(int fd)
 {
 	struct stat st, null;
 
-	return fstat(fd, &st) == 0 && stat("/dev/null", &null) == 0 && S_ISCHR(st.st_mode) && st.st_rdev == null.st_rdev;
+	return fstat(fd, &st) == 0 && stat("/dev/null", &null) == 0 && S_ISCHR(st.st_mode) &&
+	       st.st_rdev == null.st_rdev;
 }
 
 static bool is_same(int fd, int other)
 {
 	struct stat st, st2;
 
-	return fstat(fd, &st) == 0 && fstat(other, &st2) == 0 && st.st_dev == st2.st_dev && st.st_ino == st2.st_ino;
+	return fstat(fd, &st) == 0 && fstat(other, &st2) == 0 && st.st_dev == st2.st_dev &&
+	       st.st_ino == st2.st_ino;
 }
 
 static int start_server(void *arg)
@@ -55,7 +57,8 @@ static int start_server(void *arg)
 	daemon_ready(&fd, start->keep_stderr);
 	CHILD_MUST(fd == -1);
 	CHILD_MUST(is_null(STDIN_FILENO) && is_null(STDOUT_FILENO));
-	CHILD_MUST(start->keep_stderr ? is_same(STDERR_FILENO, start->out_fd) : is_null(STDERR_FILENO));
+	CHILD_MUST(start->keep_stderr ? is_same(STDERR_FILENO, start->out_fd)
+	                              : is_null(STDERR_FILENO));
 	return 0;
 }
 
@@ -167,7 +170,8 @@ static void says_when_it_cannot(void **state)
 static int take_orphans(void **state)
 {
 	(void)state;
-	return prctl(PR_SET_CHILD_SUBREAPER, 1); /* the server becomes ours when the terminal leaves */
+	return prctl(PR_SET_CHILD_SUBREAPER,
+	             1); /* the server becomes ours when the terminal leaves */
 }
 
 int main(void)

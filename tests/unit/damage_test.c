@@ -52,7 +52,8 @@ static void crashes_after_an_attach_give_it_up(void **state)
 static void other_deaths_do_not_count(void **state)
 {
 	const siginfo_t others[] = {
-		{ .si_code = CLD_EXITED, .si_status = SIGSEGV }, /* an exit code that looks like one */
+		{ .si_code = CLD_EXITED,
+		  .si_status = SIGSEGV }, /* an exit code that looks like one */
 		{ .si_code = CLD_EXITED, .si_status = 0 },
 		{ .si_code = CLD_KILLED, .si_status = SIGKILL },
 		{ .si_code = CLD_KILLED, .si_status = SIGTERM },

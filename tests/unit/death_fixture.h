@@ -34,7 +34,8 @@ struct death {
 /* Returns true in the child. */
 static inline bool death_fork(struct death *death)
 {
-	death->words = mmap(NULL, DEATH_WORDS, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	death->words =
+	        mmap(NULL, DEATH_WORDS, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	assert_ptr_not_equal(death->words, MAP_FAILED);
 	death->pid = fork();
 	assert_true(death->pid >= 0);

@@ -30,7 +30,8 @@ static void subscribe_all(void)
 
 		poll_as(&f.reg, "G@@s", &spec);
 	}
-	assert_int_equal(registry_subscribers(&f.reg, &key, &cursor, subs, SUBSCRIBERS), SUBSCRIBERS);
+	assert_int_equal(registry_subscribers(&f.reg, &key, &cursor, subs, SUBSCRIBERS),
+	                 SUBSCRIBERS);
 	shard = (uint8_t)registry_shard_of(&f.reg, &key);
 }
 
@@ -70,7 +71,8 @@ static void push_to(unsigned first, unsigned count, size_t bytes)
 
 	memset(text, 'x', sizeof(text));
 	for (unsigned i = first; i < first + count; i++) {
-		struct datagram *datagram = datagram_new(&deliver.datagrams, i + 1, str_make(text, bytes));
+		struct datagram *datagram =
+		        datagram_new(&deliver.datagrams, i + 1, str_make(text, bytes));
 
 		assert_non_null(datagram);
 		deliver_push(&deliver, shard, &subs[i], datagram, f.seg->shards[shard].revision, 1);

@@ -52,7 +52,8 @@ static void test_names(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
-		assert_string_equal(departures_text(key_of(names[i].address), text), names[i].shown);
+		assert_string_equal(departures_text(key_of(names[i].address), text),
+		                    names[i].shown);
 }
 
 static void test_period_slides(void **state)
@@ -96,7 +97,7 @@ static void test_the_busiest_stays(void **state)
 	assert_int_equal(departures_of(&table, key + 99999, NOW, PERIOD), 1);
 }
 
-/* ---- the alarm -------------------------------------------------------------------- */
+/* ---- the alarm ------------------------------------------------------------------------------- */
 
 static void test_alarm(void **state)
 {

@@ -19,7 +19,8 @@ static void set(const char *text, uint8_t out[16])
 	assert_int_equal(address_parse(str_of(text), out), 0);
 }
 
-static bool allowed(struct destination_policy *policy, const char *claimed_text, uint16_t port, const char *source_text)
+static bool allowed(struct destination_policy *policy, const char *claimed_text, uint16_t port,
+                    const char *source_text)
 {
 	uint8_t claimed[16], source[16];
 
@@ -37,16 +38,25 @@ static void rules(void **state)
 		const char *source;
 		bool allowed;
 	} rows[] = {
-		{ "192.0.2.1", 50000, "192.0.2.1", true },        { "192.0.2.1", 1024, "192.0.2.1", true },
-		{ "192.0.2.1", 1023, "192.0.2.1", false },        { "192.0.2.1", 0, "192.0.2.1", false },
-		{ "192.0.2.1", 50000, "192.0.2.2", false },       { "192.0.2.1", 50000, "127.0.0.1", false },
-		{ "127.0.0.1", 50000, "192.0.2.1", false },       { "127.0.0.1", 50000, "127.0.0.1", true },
-		{ "127.0.0.5", 50000, "127.0.0.1", true },        { "::1", 50000, "127.0.0.1", true },
-		{ "::ffff:127.0.0.1", 50000, "127.0.0.1", true }, { "255.255.255.255", 50000, "255.255.255.255", false },
-		{ "224.0.0.1", 50000, "224.0.0.1", false },       { "fe80::1", 50000, "fe80::1", false },
-		{ "0.0.0.0", 50000, "127.0.0.1", false },         { "2001:db8::1", 50000, "2001:db8::1", true },
+		{ "192.0.2.1", 50000, "192.0.2.1", true },
+		{ "192.0.2.1", 1024, "192.0.2.1", true },
+		{ "192.0.2.1", 1023, "192.0.2.1", false },
+		{ "192.0.2.1", 0, "192.0.2.1", false },
+		{ "192.0.2.1", 50000, "192.0.2.2", false },
+		{ "192.0.2.1", 50000, "127.0.0.1", false },
+		{ "127.0.0.1", 50000, "192.0.2.1", false },
+		{ "127.0.0.1", 50000, "127.0.0.1", true },
+		{ "127.0.0.5", 50000, "127.0.0.1", true },
+		{ "::1", 50000, "127.0.0.1", true },
+		{ "::ffff:127.0.0.1", 50000, "127.0.0.1", true },
+		{ "255.255.255.255", 50000, "255.255.255.255", false },
+		{ "224.0.0.1", 50000, "224.0.0.1", false },
+		{ "fe80::1", 50000, "fe80::1", false },
+		{ "0.0.0.0", 50000, "127.0.0.1", false },
+		{ "2001:db8::1", 50000, "2001:db8::1", true },
 		{ "198.51.100.77", 50000, "203.0.113.9", true }, /* trusted */
-		{ "198.51.101.77", 50000, "203.0.113.9", false }, { "198.51.100.77", 50000, "203.0.113.10", false },
+		{ "198.51.101.77", 50000, "203.0.113.9", false },
+		{ "198.51.100.77", 50000, "203.0.113.10", false },
 		{ "198.51.100.77", 80, "203.0.113.9", false },
 	};
 	struct destination_policy policy;
@@ -54,7 +64,8 @@ static void rules(void **state)
 	(void)state;
 	destination_init(&policy, trusted, 2);
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-		if (allowed(&policy, rows[i].claimed, rows[i].port, rows[i].source) != rows[i].allowed)
+		if (allowed(&policy, rows[i].claimed, rows[i].port, rows[i].source) !=
+		    rows[i].allowed)
 			fail_msg("%s:%u of %s", rows[i].claimed, rows[i].port, rows[i].source);
 	}
 }
@@ -94,7 +105,8 @@ static void claims(void **state)
 	set("192.0.2.1", policy.local[policy.local_count++]);
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		set(rows[i].source, source);
-		if (destination_claimed(&policy, str_of(rows[i].text), source, claimed) != (rows[i].claimed != NULL))
+		if (destination_claimed(&policy, str_of(rows[i].text), source, claimed) !=
+		    (rows[i].claimed != NULL))
 			fail_msg("%s of %s", rows[i].text, rows[i].source);
 		if (rows[i].claimed == NULL)
 			continue;
@@ -129,9 +141,12 @@ int main(void)
 	const struct CMUnitTest tests[] = { cmocka_unit_test(rules), cmocka_unit_test(claims),
 		                            cmocka_unit_test(interfaces_are_read_again) };
 
-	if (address_parse_range(STR("203.0.113.9"), trusted[0].source, &trusted[0].source_bits) < 0 ||
-	    address_parse_range(STR("198.51.100.0/24"), trusted[0].claimed, &trusted[0].claimed_bits) < 0 ||
-	    address_parse_range(STR("203.0.113.10"), trusted[1].source, &trusted[1].source_bits) < 0 ||
+	if (address_parse_range(STR("203.0.113.9"), trusted[0].source, &trusted[0].source_bits) <
+	            0 ||
+	    address_parse_range(STR("198.51.100.0/24"), trusted[0].claimed,
+	                        &trusted[0].claimed_bits) < 0 ||
+	    address_parse_range(STR("203.0.113.10"), trusted[1].source, &trusted[1].source_bits) <
+	            0 ||
 	    address_parse_range(STR("127.0.0.1"), trusted[1].claimed, &trusted[1].claimed_bits) < 0)
 		return EXIT_FAILURE;
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -79,7 +79,8 @@ static void test_shards_take_turns(void **state)
 		assert_true(drain_next(&drain, &changed, &shard));
 		taken[shard]++;
 		for (unsigned other = 0; other < SHARDS; other++)
-			assert_true(taken[other] + 1 >= taken[shard] || taken[other] == counts[other]);
+			assert_true(taken[other] + 1 >= taken[shard] ||
+			            taken[other] == counts[other]);
 	}
 	expect_none();
 	assert_memory_equal(taken, counts, sizeof(taken));

@@ -41,7 +41,8 @@ static size_t unpack(struct str bytes)
 	size_t n = 0;
 
 	assert_memory_equal(bytes.p, "\x1f\x8b\x08\x00", 4);
-	assert_int_equal(libdeflate_gzip_decompress(d, bytes.p, bytes.n, text, sizeof text, &n), LIBDEFLATE_SUCCESS);
+	assert_int_equal(libdeflate_gzip_decompress(d, bytes.p, bytes.n, text, sizeof text, &n),
+	                 LIBDEFLATE_SUCCESS);
 	libdeflate_free_decompressor(d);
 	return n;
 }
@@ -57,8 +58,12 @@ static void test_small_is_raw(void **state)
 	struct str bytes;
 
 	(void)state;
-	assert_int_equal(encode_packet(&encoder, STR("{\"a\":\"b\\n\"}"), 1795348111531000, false, &bytes), 0);
-	expect_text(bytes, "{\"type\":\"dom\",\"data\":\"{\\\"a\\\":\\\"b\\\\n\\\"}\",\"lastRefTime\":1795348111531000}");
+	assert_int_equal(encode_packet(&encoder, STR("{\"a\":\"b\\n\"}"), 1795348111531000, false,
+	                               &bytes),
+	                 0);
+	expect_text(
+	        bytes,
+	        "{\"type\":\"dom\",\"data\":\"{\\\"a\\\":\\\"b\\\\n\\\"}\",\"lastRefTime\":1795348111531000}");
 }
 
 /* 1023 bytes leave raw, 1024 as gzip. */
@@ -72,12 +77,15 @@ static void test_gzip_from_1024(void **state)
 	memset(data, 'x', sizeof data);
 	assert_int_equal(encode_packet(&encoder, str_make(data, 0), 1, false, &bytes), 0);
 	around = bytes.n;
-	assert_int_equal(encode_packet(&encoder, str_make(data, 1023 - around), 1, false, &bytes), 0);
+	assert_int_equal(encode_packet(&encoder, str_make(data, 1023 - around), 1, false, &bytes),
+	                 0);
 	assert_int_equal(bytes.n, 1023);
-	assert_int_equal(encode_packet(&encoder, str_make(data, 1024 - around), 1, false, &bytes), 0);
+	assert_int_equal(encode_packet(&encoder, str_make(data, 1024 - around), 1, false, &bytes),
+	                 0);
 	assert_int_equal(unpack(bytes), 1024);
 	assert_memory_equal(text, "{\"type\":\"dom\",\"data\":\"xxx", 25);
-	assert_int_equal(encode_packet(&encoder, str_make(data, 1024 - around), 1, true, &bytes), 0);
+	assert_int_equal(encode_packet(&encoder, str_make(data, 1024 - around), 1, true, &bytes),
+	                 0);
 	assert_int_equal(unpack(bytes), 1024);
 }
 
@@ -99,7 +107,7 @@ static void test_too_big(void **state)
 	free(data);
 }
 
-/* ---- long ones ------------------------------------------------------------------- */
+/* ---- long ones ------------------------------------------------------------------------------- */
 
 #define LONG_TEXT (3U << 20)
 
@@ -114,11 +122,12 @@ static char *long_text(size_t chance)
 
 	srandom(1);
 	for (unsigned i = 0; n < LONG_TEXT; i++) {
-		n += (size_t)sprintf(data + n,
-		                     "{\"ip\":\"10.0.%u.%u\",\"port\":80,\"serviceName\":\"a-service\",\"healthy\":true,"
-		                     "\"clusterName\":\"DEFAULT\",\"weight\":1.0,\"metadata\":[" HUNDRED HUNDRED HUNDRED HUNDRED
-		                     "]},",
-		                     i / 256, i % 256);
+		n += (size_t)sprintf(
+		        data + n,
+		        "{\"ip\":\"10.0.%u.%u\",\"port\":80,\"serviceName\":\"a-service\",\"healthy\":true,"
+		        "\"clusterName\":\"DEFAULT\",\"weight\":1.0,\"metadata\":[" HUNDRED HUNDRED
+		                HUNDRED HUNDRED "]},",
+		        i / 256, i % 256);
 		for (; n > chance && n % 4096 != 0; n++)
 			data[n] = (char)('0' + random() % 64);
 	}
@@ -135,7 +144,8 @@ static void pack_long(void *arg)
 {
 	struct packing *packing = arg;
 
-	packing->ret = encode_packet(&encoder, str_make(packing->data, LONG_TEXT), 1, true, &packing->bytes);
+	packing->ret = encode_packet(&encoder, str_make(packing->data, LONG_TEXT), 1, true,
+	                             &packing->bytes);
 }
 
 /* In slices of nothing: each pause ends one. */
@@ -150,7 +160,8 @@ static unsigned slices_of(struct packing *packing)
 	return n;
 }
 
-/* What fits is tried in pieces first, with a pause after each; what does not is given up as soon as that shows. */
+/* What fits is tried in pieces first, with a pause after each; what does not is given up as soon as
+ * that shows. */
 static void test_long_text_is_tried_in_pieces(void **state)
 {
 	static const struct {
@@ -191,7 +202,7 @@ static void test_longest_text(void **state)
 	free(data);
 }
 
-/* ---- hosts that texts share ------------------------------------------------------- */
+/* ---- hosts that texts share ------------------------------------------------------------------ */
 
 static struct instance_view instances[20000];
 
@@ -221,9 +232,14 @@ static struct service_view view_of(uint32_t count)
 	return view;
 }
 
-static int encode(struct encoder *by, const struct service_view *view, const char *clusters, bool grouped, struct str *bytes_r)
+static int encode(struct encoder *by, const struct service_view *view, const char *clusters,
+                  bool grouped, struct str *bytes_r)
 {
-	struct encode_job job = { .view = view, .name = STR("G@@s"), .clusters = str_of(clusters), .grouped = grouped, .key = 9 };
+	struct encode_job job = { .view = view,
+		                  .name = STR("G@@s"),
+		                  .clusters = str_of(clusters),
+		                  .grouped = grouped,
+		                  .key = 9 };
 	struct encode_checksum checksum;
 
 	return encode_push(by, &job, bytes_r, &checksum);
@@ -236,8 +252,9 @@ static void test_hosts_are_shared(void **state)
 		const char *clusters;
 		bool grouped;
 	} rows[] = {
-		{ "", true },   { "A,B", true }, { "B,A", true }, { "A", true },  { "A,x", true }, { "A,x", false },
-		{ "x", false }, { "y", false },  { "", false },   { "B", false }, { "", true },
+		{ "", true },    { "A,B", true },  { "B,A", true }, { "A", true },
+		{ "A,x", true }, { "A,x", false }, { "x", false },  { "y", false },
+		{ "", false },   { "B", false },   { "", true },
 	};
 	struct service_view view = view_of(6);
 	struct str bytes, alone;
@@ -247,8 +264,10 @@ static void test_hosts_are_shared(void **state)
 	encoder_forget(&encoder);
 	for (unsigned i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		encoder_init(&other, &packers);
-		assert_int_equal(encode(&encoder, &view, rows[i].clusters, rows[i].grouped, &bytes), 0);
-		assert_int_equal(encode(&other, &view, rows[i].clusters, rows[i].grouped, &alone), 0);
+		assert_int_equal(encode(&encoder, &view, rows[i].clusters, rows[i].grouped, &bytes),
+		                 0);
+		assert_int_equal(encode(&other, &view, rows[i].clusters, rows[i].grouped, &alone),
+		                 0);
 		assert_int_equal(bytes.n, alone.n);
 		assert_memory_equal(bytes.p, alone.p, alone.n);
 		encoder_free(&other);
@@ -301,23 +320,30 @@ static void test_unknown_and_disabled(void **state)
 	service_view_init(&view);
 	view.stamp.found = false;
 	assert_int_equal(encode_push(&encoder, &job, &bytes, &checksum), 0);
-	expect_text(bytes, "{\"type\":\"dom\",\"data\":\"{\\\"name\\\":\\\"G@@s\\\",\\\"clusters\\\":\\\"a,b\\\","
-	                   "\\\"cacheMillis\\\":10000,\\\"hosts\\\":[]}\",\"lastRefTime\":9}");
+	expect_text(
+	        bytes,
+	        "{\"type\":\"dom\",\"data\":\"{\\\"name\\\":\\\"G@@s\\\",\\\"clusters\\\":\\\"a,b\\\","
+	        "\\\"cacheMillis\\\":10000,\\\"hosts\\\":[]}\",\"lastRefTime\":9}");
 	assert_false(checksum.fresh);
 	view.stamp.found = view.stamp.disabled = true;
 	assert_int_equal(encode_push(&encoder, &job, &bytes, &checksum), 0);
-	expect_text(bytes, "{\"type\":\"dom\",\"data\":\"{\\\"name\\\":\\\"G@@s\\\",\\\"lastRefTime\\\":5,"
-	                   "\\\"cacheMillis\\\":10000}\",\"lastRefTime\":9}");
+	expect_text(bytes,
+	            "{\"type\":\"dom\",\"data\":\"{\\\"name\\\":\\\"G@@s\\\",\\\"lastRefTime\\\":5,"
+	            "\\\"cacheMillis\\\":10000}\",\"lastRefTime\":9}");
 	service_view_free(&view);
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_small_is_raw),   cmocka_unit_test(test_gzip_from_1024),
-		cmocka_unit_test(test_too_big),        cmocka_unit_test(test_long_text_is_tried_in_pieces),
-		cmocka_unit_test(test_longest_text),   cmocka_unit_test(test_hosts_are_shared),
-		cmocka_unit_test(test_too_many_hosts), cmocka_unit_test(test_unknown_and_disabled),
+		cmocka_unit_test(test_small_is_raw),
+		cmocka_unit_test(test_gzip_from_1024),
+		cmocka_unit_test(test_too_big),
+		cmocka_unit_test(test_long_text_is_tried_in_pieces),
+		cmocka_unit_test(test_longest_text),
+		cmocka_unit_test(test_hosts_are_shared),
+		cmocka_unit_test(test_too_many_hosts),
+		cmocka_unit_test(test_unknown_and_disabled),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);

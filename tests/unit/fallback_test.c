@@ -89,7 +89,7 @@ static void calls_back(int (*body)(void *arg), void *arg, const char *why)
 	assert_string_equal(child_text, expected);
 }
 
-/* ---- what calls it back ------------------------------------------------------------- */
+/* ---- what calls it back ---------------------------------------------------------------------- */
 
 static int end_by_signal(void *number)
 {
@@ -110,8 +110,9 @@ static void every_fault_and_a_hang(void **state)
 		int number;
 		const char *why;
 	} rows[] = {
-		{ SIGSEGV, "signal SEGV" }, { SIGBUS, "signal BUS" },   { SIGILL, "signal ILL" },
-		{ SIGFPE, "signal FPE" },   { SIGABRT, "signal ABRT" }, { SIGALRM, "not ready within upgrade.limit" },
+		{ SIGSEGV, "signal SEGV" }, { SIGBUS, "signal BUS" },
+		{ SIGILL, "signal ILL" },   { SIGFPE, "signal FPE" },
+		{ SIGABRT, "signal ABRT" }, { SIGALRM, "not ready within upgrade.limit" },
 	};
 
 	(void)state;
@@ -123,7 +124,8 @@ static void every_fault_and_a_hang(void **state)
 }
 
 /* Uses up the stack. */
-static __attribute__((noinline)) unsigned go_down(unsigned depth, const volatile unsigned char *above)
+static __attribute__((noinline)) unsigned go_down(unsigned depth,
+                                                  const volatile unsigned char *above)
 {
 	volatile unsigned char block[4096];
 
@@ -184,7 +186,8 @@ static int end_with_reasons(void *arg)
 
 static void the_first_reason_counts(void **state)
 {
-	char longer[sizeof(((struct handover *)0)->why) + 10], cut[sizeof(((struct handover *)0)->why)];
+	char longer[sizeof(((struct handover *)0)->why) + 10],
+	        cut[sizeof(((struct handover *)0)->why)];
 
 	(void)state;
 	calls_back(end_with_reasons, (char *)"the port is taken", "the port is taken");
@@ -195,7 +198,7 @@ static void the_first_reason_counts(void **state)
 	calls_back(end_with_reasons, longer, cut);
 }
 
-/* ---- when -------------------------------------------------------------------------- */
+/* ---- when ------------------------------------------------------------------------------------ */
 
 static int read_alarm(void *arg)
 {
@@ -251,7 +254,7 @@ static void once_disarmed_an_end_is_an_end(void **state)
 	assert_int_equal(child_run(disarm_and_end, &alarm_number), -SIGALRM);
 }
 
-/* ---- children ----------------------------------------------------------------------- */
+/* ---- children -------------------------------------------------------------------------------- */
 
 static int child_of_image(bool forgets, int number)
 {
@@ -292,7 +295,7 @@ static void the_end_of_a_child_is_its_own(void **state)
 	assert_int_equal(child_run(lose_children, NULL), 0);
 }
 
-/* ---- never armed, and in vain ----------------------------------------------------------- */
+/* ---- never armed, and in vain ---------------------------------------------------------------- */
 
 static int arm_with_nothing(void *arg)
 {
@@ -310,7 +313,8 @@ static int arm_with_nothing(void *arg)
 	image.page->master_pid++; /* of another process */
 	arm_image(&image);
 	CHILD_MUST(!fallback_is_armed());
-	CHILD_MUST(sigaction(SIGSEGV, NULL, &action) == 0 && action.sa_handler == before.sa_handler);
+	CHILD_MUST(sigaction(SIGSEGV, NULL, &action) == 0 &&
+	           action.sa_handler == before.sa_handler);
 	fallback_now("never armed");
 	fallback_disarm();
 	fallback_forget();
@@ -337,16 +341,21 @@ static int lose_the_binary(void *arg)
 static void an_old_binary_that_is_gone_is_said(void **state)
 {
 	(void)state;
-	child_expect(lose_the_binary, NULL, EXIT_FAILURE, "rosterd: the old binary cannot be called back\n");
+	child_expect(lose_the_binary, NULL, EXIT_FAILURE,
+	             "rosterd: the old binary cannot be called back\n");
 }
 
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(every_fault_and_a_hang),         cmocka_unit_test(every_other_end),
-		cmocka_unit_test(the_first_reason_counts),        cmocka_unit_test(the_alarm_waits_for_a_fork),
-		cmocka_unit_test(once_disarmed_an_end_is_an_end), cmocka_unit_test(the_end_of_a_child_is_its_own),
-		cmocka_unit_test(is_armed_by_its_own_page_only),  cmocka_unit_test(an_old_binary_that_is_gone_is_said),
+		cmocka_unit_test(every_fault_and_a_hang),
+		cmocka_unit_test(every_other_end),
+		cmocka_unit_test(the_first_reason_counts),
+		cmocka_unit_test(the_alarm_waits_for_a_fork),
+		cmocka_unit_test(once_disarmed_an_end_is_an_end),
+		cmocka_unit_test(the_end_of_a_child_is_its_own),
+		cmocka_unit_test(is_armed_by_its_own_page_only),
+		cmocka_unit_test(an_old_binary_that_is_gone_is_said),
 	};
 
 	if (getenv(OLD) != NULL)

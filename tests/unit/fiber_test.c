@@ -133,7 +133,8 @@ static void an_end_goes_through_all_pauses(void **state)
 {
 	int said[3] = { 1, 1, 1 };
 	struct work work = { .steps = 5 };
-	struct fiber *begun = fiber_new(note_what_is_said, said), *fresh = fiber_new(count_up, &work), *none = NULL;
+	struct fiber *begun = fiber_new(note_what_is_said, said),
+	             *fresh = fiber_new(count_up, &work), *none = NULL;
 
 	(void)state;
 	assert_false(fiber_run(begun, 0, false));

@@ -33,7 +33,8 @@ static void each_byte_belongs_to_one_row(void **state)
 		}
 		for (size_t byte = 0; byte < kinds[k].bytes; byte++) {
 			if (rows[byte] != 1)
-				fail_msg("byte %zu of struct %s has %u rows", byte, kinds[k].name, rows[byte]);
+				fail_msg("byte %zu of struct %s has %u rows", byte, kinds[k].name,
+				         rows[byte]);
 		}
 	}
 }
@@ -41,8 +42,9 @@ static void each_byte_belongs_to_one_row(void **state)
 static size_t bytes_of(enum field_type type)
 {
 	static const uint8_t bytes[] = {
-		[FIELD_U8] = 1,       [FIELD_U16] = 2,  [FIELD_U32] = 4,  [FIELD_U64] = 8,    [FIELD_I32] = 4,
-		[FIELD_ADDRESS] = 16, [FIELD_TEXT] = 0, [FIELD_BLOB] = 4, [FIELD_FILLED] = 4,
+		[FIELD_U8] = 1,   [FIELD_U16] = 2,  [FIELD_U32] = 4,
+		[FIELD_U64] = 8,  [FIELD_I32] = 4,  [FIELD_ADDRESS] = 16,
+		[FIELD_TEXT] = 0, [FIELD_BLOB] = 4, [FIELD_FILLED] = 4,
 	};
 
 	return bytes[type];
@@ -53,8 +55,8 @@ static bool is_consistent(const struct field_row *row, bool saved)
 	bool has_text = row->type == FIELD_TEXT || field_is_blob(row);
 
 	if (!saved)
-		return row->bytes > 0 && (row->type == FIELD_INSIDE || row->type == FIELD_BLOB) && !row->shown &&
-		       row->make == NULL && row->since == 0;
+		return row->bytes > 0 && (row->type == FIELD_INSIDE || row->type == FIELD_BLOB) &&
+		       !row->shown && row->make == NULL && row->since == 0;
 	if (row->bytes == 0 ? row->make == NULL : row->bytes != bytes_of(row->type))
 		return false;
 	return row->type != FIELD_INSIDE && row->since >= 2 && row->since <= SEGMENT_LAYOUT &&
@@ -73,7 +75,8 @@ static void rows_agree_with_themselves(void **state)
 		for (uint32_t n = 1; n < fields->count; n++) {
 			const struct field_row *row = &fields->rows[n];
 
-			if (row->name == NULL ? n >= fields->saved : !is_consistent(row, n < fields->saved))
+			if (row->name == NULL ? n >= fields->saved
+			                      : !is_consistent(row, n < fields->saved))
 				fail_msg("row %u of %s", n, kinds[k].name);
 		}
 	}

@@ -36,7 +36,7 @@ static void refuses(const char *name, int code, int err)
 	assert_int_equal(errno, err);
 }
 
-/* ---- the folder ------------------------------------------------------------------- */
+/* ---- the folder ------------------------------------------------------------------------------ */
 
 static void makes_what_is_missing(void **state)
 {
@@ -100,7 +100,7 @@ static void needs_to_write_into_it(void **state)
 	assert_int_equal(child_run(prepare_without_rights, (char *)"closed/run"), 0);
 }
 
-/* ---- for another account ------------------------------------------------------------ */
+/* ---- for another account --------------------------------------------------------------------- */
 
 static int prepare_as_root(const char *name, int *errno_r)
 {
@@ -175,7 +175,7 @@ static void root_gives_nothing_away_that_was_there(void **state)
 	owner_is("run", 0, 0);
 }
 
-/* ---- the files -------------------------------------------------------------------- */
+/* ---- the files ------------------------------------------------------------------------------- */
 
 static void writes_and_removes_both(void **state)
 {
@@ -207,7 +207,8 @@ static void writes_into_nothing_that_was_laid_there(void **state)
 	folder_put("victim", "untouched");
 	assert_int_equal(symlink("victim", folder_path("pid")), 0);
 	assert_int_equal(symlink("victim", folder_path(".pid.new")), 0);
-	assert_int_equal(mkfifo(folder_path(".port.new"), 0600), 0); /* an open() of it would wait */
+	assert_int_equal(mkfifo(folder_path(".port.new"), 0600),
+	                 0); /* an open() of it would wait */
 	assert_int_equal(link(folder_path("victim"), folder_path("port")), 0);
 	assert_int_equal(files_write(folder, 1), 0);
 	folder_expect("victim", "untouched");

@@ -25,11 +25,13 @@ static char folder[64];
 static inline int folder_set_up(void **state)
 {
 	(void)state;
-	snprintf(folder, sizeof(folder), "%s/roster-unit-XXXXXX", access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp");
+	snprintf(folder, sizeof(folder), "%s/roster-unit-XXXXXX",
+	         access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp");
 	return mkdtemp(folder) != NULL && chmod(folder, 0755) == 0 ? 0 : -1;
 }
 
-static inline int folder_remove_one(const char *path, const struct stat *st, int kind, struct FTW *at)
+static inline int folder_remove_one(const char *path, const struct stat *st, int kind,
+                                    struct FTW *at)
 {
 	(void)st;
 	(void)kind;

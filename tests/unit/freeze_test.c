@@ -131,8 +131,9 @@ int main(void)
 {
 #define ROW(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 	const struct CMUnitTest tests[] = {
-		ROW(it_is_done_when_all_have_said_so),      ROW(nobody_is_forked_meanwhile),    ROW(who_does_not_come_is_killed),
-		ROW(an_old_acknowledgement_does_not_count), ROW(children_may_be_born_into_one),
+		ROW(it_is_done_when_all_have_said_so), ROW(nobody_is_forked_meanwhile),
+		ROW(who_does_not_come_is_killed),      ROW(an_old_acknowledgement_does_not_count),
+		ROW(children_may_be_born_into_one),
 	};
 
 	return cmocka_run_group_tests_name("freeze", tests, NULL, NULL);

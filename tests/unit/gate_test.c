@@ -97,33 +97,41 @@ static void test_status(void **state)
 		assert_true(has(fixture_out(f), "HTTP/1.1 503 Service Unavailable\r\n"));
 		assert_false(has(fixture_out(f), "Content-Type"));
 		assert_false(has(fixture_out(f), "Vary"));
-		snprintf(body, sizeof(body), "server is %snow, please try again later!", statuses[i].status);
+		snprintf(body, sizeof(body), "server is %snow, please try again later!",
+		         statuses[i].status);
 		assert_string_equal(body_of(fixture_out(f)), body);
 	}
 }
 
 static const struct {
-	const char *limited, *path, *query; /* query NULL: none; path "a|b": received as a, decoded b */
-	const char *answer;                 /* NULL: passes */
+	const char *limited, *path,
+	        *query;     /* query NULL: none; path "a|b": received as a, decoded b */
+	const char *answer; /* NULL: passes */
 } limits[] = {
 	{ "/nacos/v1/ns/a:403", "/nacos/v1/ns/a", NULL, "HTTP/1.1 403 Forbidden\r\n" },
 	{ "/nacos/v1/ns/a:403", "/nacos/v1/ns/ab", NULL, "HTTP/1.1 403 Forbidden\r\n" },
 	{ "/nacos/v1/ns/a:403", "/nacos/v1/ns/b", NULL, NULL },
 	{ "/nacos/v1/ns/a:403", "/nacos/v1/ns/", NULL, NULL },
 	{ "/v1/ns/a:403", "/nacos/v1/ns/a", NULL, NULL },
-	{ "/nacos/v1/ns/a?x=1:429", "/nacos/v1/ns/a", "x=12&y", "HTTP/1.1 429 Too Many Requests\r\n" },
+	{ "/nacos/v1/ns/a?x=1:429", "/nacos/v1/ns/a", "x=12&y",
+	  "HTTP/1.1 429 Too Many Requests\r\n" },
 	{ "/nacos/v1/ns/a?x=1:429", "/nacos/v1/ns/a", "x=2", NULL },
 	{ "/nacos/v1/ns/a?x=1:429", "/nacos/v1/ns/a", "x=", NULL },
 	{ "/nacos/v1/ns/a?x=1:429", "/nacos/v1/ns/ab", "x=1", NULL },
 	{ "/nacos/v1/ns/a?null:418", "/nacos/v1/ns/a", NULL, "HTTP/1.1 418 \r\n" },
 	{ "/nacos/v1/ns/a?null:418", "/nacos/v1/ns/a", "", NULL },
 	{ "/nacos/v1/ns/a?:204", "/nacos/v1/ns/a", "", "HTTP/1.1 204 \r\n" },
-	{ "/nacos/v1/ns/a:403", "/nacos/v1/ns/%61|/nacos/v1/ns/a", NULL, "HTTP/1.1 403 Forbidden\r\n" },
-	{ "/nacos/v1/ns/%61:403", "/nacos/v1/ns/%61|/nacos/v1/ns/a", NULL, "HTTP/1.1 403 Forbidden\r\n" },
+	{ "/nacos/v1/ns/a:403", "/nacos/v1/ns/%61|/nacos/v1/ns/a", NULL,
+	  "HTTP/1.1 403 Forbidden\r\n" },
+	{ "/nacos/v1/ns/%61:403", "/nacos/v1/ns/%61|/nacos/v1/ns/a", NULL,
+	  "HTTP/1.1 403 Forbidden\r\n" },
 	{ "/nacos/v1/ns/%61:403", "/nacos/v1/ns/a", NULL, NULL },
-	{ "/nacos/v1/ns/a?x=1:429", "/nacos/v1/ns/a/", "x=1", "HTTP/1.1 429 Too Many Requests\r\n" },
-	{ "/nacos/v1/ns/a?x=1:429", "/nacos/v1/ns/%61/|/nacos/v1/ns/a/", "x=1", "HTTP/1.1 429 Too Many Requests\r\n" },
-	{ "/nacos/v1/ns/a/:403", "/nacos/v1/ns/%61/|/nacos/v1/ns/a/", NULL, "HTTP/1.1 403 Forbidden\r\n" },
+	{ "/nacos/v1/ns/a?x=1:429", "/nacos/v1/ns/a/", "x=1",
+	  "HTTP/1.1 429 Too Many Requests\r\n" },
+	{ "/nacos/v1/ns/a?x=1:429", "/nacos/v1/ns/%61/|/nacos/v1/ns/a/", "x=1",
+	  "HTTP/1.1 429 Too Many Requests\r\n" },
+	{ "/nacos/v1/ns/a/:403", "/nacos/v1/ns/%61/|/nacos/v1/ns/a/", NULL,
+	  "HTTP/1.1 403 Forbidden\r\n" },
 	{ "/nacos/v1/ns/a/:403", "/nacos/v1/ns/a", NULL, NULL },
 	{ "/x:200,/nacos:502,/nacos/v1:503", "/nacos/v1/ns/a", NULL, "HTTP/1.1 502 \r\n" },
 };
@@ -137,7 +145,9 @@ static void test_limited(void **state)
 
 		store(f, "", limits[i].limited);
 		rq->path = str_make(limits[i].path, strcspn(limits[i].path, "|"));
-		rq->plain = limits[i].path[rq->path.n] == '|' ? str_of(limits[i].path + rq->path.n + 1) : rq->path;
+		rq->plain = limits[i].path[rq->path.n] == '|'
+		                    ? str_of(limits[i].path + rq->path.n + 1)
+		                    : rq->path;
 		if (limits[i].query != NULL)
 			rq->query = str_of(limits[i].query);
 		if (gate_stops(rq) != (limits[i].answer != NULL))
@@ -145,7 +155,8 @@ static void test_limited(void **state)
 		if (limits[i].answer == NULL)
 			continue;
 		assert_true(str_starts(str_of(fixture_out(f)), str_of(limits[i].answer)));
-		assert_int_equal(has(fixture_out(f), "Content-Length: 0\r\n"), !has(limits[i].answer, "204"));
+		assert_int_equal(has(fixture_out(f), "Content-Length: 0\r\n"),
+		                 !has(limits[i].answer, "204"));
 		assert_false(has(fixture_out(f), "Content-Type"));
 		assert_string_equal(body_of(fixture_out(f)), "");
 	}
@@ -159,10 +170,12 @@ static void allow(struct fixture *f, const char *range)
 	assert_int_equal(address_parse_range(str_of(range), row->address, &row->bits), 0);
 }
 
-static const struct route operator_row = { METHOD_PUT, "/v1/ns/operator/switches", NULL, ROUTE_OPERATOR, "" };
+static const struct route operator_row = { METHOD_PUT, "/v1/ns/operator/switches", NULL,
+	                                   ROUTE_OPERATOR, "" };
 static const struct route other_row = { METHOD_PUT, "/v1/ns/instance", NULL, 0, "" };
 
-static struct request *request_from(struct fixture *f, const struct route *route, const char *source)
+static struct request *request_from(struct fixture *f, const struct route *route,
+                                    const char *source)
 {
 	struct request *rq = fixture_request(f);
 
@@ -178,8 +191,9 @@ static void test_operators(void **state)
 		const char *source;
 		bool admitted;
 	} rows[] = {
-		{ "127.0.0.1", true }, { "127.9.9.9", true },  { "::1", true },  { "10.1.2.3", true },
-		{ "10.2.0.0", false }, { "128.0.0.1", false }, { "::2", false }, { "::", false },
+		{ "127.0.0.1", true }, { "127.9.9.9", true }, { "::1", true },
+		{ "10.1.2.3", true },  { "10.2.0.0", false }, { "128.0.0.1", false },
+		{ "::2", false },      { "::", false },
 	};
 	struct fixture *f = *state;
 
@@ -193,8 +207,9 @@ static void test_operators(void **state)
 		if (rows[i].admitted)
 			continue;
 		assert_true(has(fixture_out(f), "HTTP/1.1 403 Forbidden\r\n"));
-		assert_true(has(fixture_out(f),
-		                "\"status\":403,\"error\":\"Forbidden\",\"message\":\"operator.allow does not list "));
+		assert_true(has(
+		        fixture_out(f),
+		        "\"status\":403,\"error\":\"Forbidden\",\"message\":\"operator.allow does not list "));
 	}
 }
 

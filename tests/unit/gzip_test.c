@@ -29,13 +29,17 @@ static void packs(void **state)
 	assert_int_equal(gzip_pack(gzip, text, sizeof(text), &out), 0);
 	assert_true(out.len < 300);
 	assert_memory_equal(out.data, "#\x1f\x8b\x08\0", 5);
-	assert_int_equal(libdeflate_gzip_decompress(decompressor, out.data + 1, out.len - 1, back, sizeof(back), &n), 0);
+	assert_int_equal(libdeflate_gzip_decompress(decompressor, out.data + 1, out.len - 1, back,
+	                                            sizeof(back), &n),
+	                 0);
 	assert_int_equal(n, sizeof(text));
 	assert_memory_equal(back, text, n);
 
 	buf_reset(&out);
 	assert_int_equal(gzip_pack(gzip, "", 0, &out), 0);
-	assert_int_equal(libdeflate_gzip_decompress(decompressor, out.data, out.len, back, sizeof(back), &n), 0);
+	assert_int_equal(libdeflate_gzip_decompress(decompressor, out.data, out.len, back,
+	                                            sizeof(back), &n),
+	                 0);
 	assert_int_equal(n, 0);
 
 	gzip_free(&gzip);
@@ -56,7 +60,8 @@ static void refuses_an_unknown_level(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test(packs), cmocka_unit_test(refuses_an_unknown_level) };
+	const struct CMUnitTest tests[] = { cmocka_unit_test(packs),
+		                            cmocka_unit_test(refuses_an_unknown_level) };
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

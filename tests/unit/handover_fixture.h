@@ -11,7 +11,8 @@
 
 /* The page names the calling process as the master. args: the whole command line, "rosterd" first.
  * seg stays the caller's. False: there is no page. */
-static inline bool handover_page_new(struct master *m, struct segment *seg, char **args, struct handover **page_r, int *fd_r)
+static inline bool handover_page_new(struct master *m, struct segment *seg, char **args,
+                                     struct handover **page_r, int *fd_r)
 {
 	*m = (struct master){ .args = args,
 		              .path = "/usr/sbin/rosterd",

@@ -17,7 +17,13 @@
 static struct master m;
 static struct handover *page;
 static int page_fd;
-static char *args[] = { (char *)"rosterd", (char *)"--handover=9", (char *)"-f", (char *)"-o", (char *)"a=", (char *)"", NULL };
+static char *args[] = { (char *)"rosterd",
+	                (char *)"--handover=9",
+	                (char *)"-f",
+	                (char *)"-o",
+	                (char *)"a=",
+	                (char *)"",
+	                NULL };
 
 static int set_up(void **state)
 {

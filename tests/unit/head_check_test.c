@@ -32,23 +32,33 @@ static const struct row rows[] = {
 	{ "absolute target", "GET http://a:80/nacos HTTP/1.1\r\n" H END, 0 },
 	{ "length", "PUT / HTTP/1.1\r\n" H "Content-Length: 12\r\n" END, 0 },
 	{ "chunked", "PUT / HTTP/1.1\r\n" H "Transfer-Encoding: CHUNKED\r\n" END, 0 },
-	{ "upgrade is ignored", GET H "Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\n" END, 0 },
+	{ "upgrade is ignored", GET H "Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\n" END,
+	  0 },
 
-	{ "two lengths that differ", "PUT / HTTP/1.1\r\n" H "Content-Length: 1\r\nContent-Length: 2\r\n" END, 400 },
+	{ "two lengths that differ",
+	  "PUT / HTTP/1.1\r\n" H "Content-Length: 1\r\nContent-Length: 2\r\n" END, 400 },
 	{ "two lengths in one", "PUT / HTTP/1.1\r\n" H "Content-Length: 1, 1\r\n" END, 400 },
-	{ "length and chunked", "PUT / HTTP/1.1\r\n" H "Content-Length: 1\r\nTransfer-Encoding: chunked\r\n" END, 400 },
-	{ "chunked and length", "PUT / HTTP/1.1\r\n" H "Transfer-Encoding: chunked\r\nContent-Length: 1\r\n" END, 400 },
+	{ "length and chunked",
+	  "PUT / HTTP/1.1\r\n" H "Content-Length: 1\r\nTransfer-Encoding: chunked\r\n" END, 400 },
+	{ "chunked and length",
+	  "PUT / HTTP/1.1\r\n" H "Transfer-Encoding: chunked\r\nContent-Length: 1\r\n" END, 400 },
 	{ "xchunked", "PUT / HTTP/1.1\r\n" H "Transfer-Encoding: xchunked\r\n" END, 400 },
-	{ "chunked, identity", "PUT / HTTP/1.1\r\n" H "Transfer-Encoding: chunked, identity\r\n" END, 400 },
-	{ "two codings", "PUT / HTTP/1.1\r\n" H "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n" END, 400 },
-	{ "vertical tab before chunked", "PUT / HTTP/1.1\r\n" H "Transfer-Encoding: \vchunked\r\n" END, 400 },
+	{ "chunked, identity",
+	  "PUT / HTTP/1.1\r\n" H "Transfer-Encoding: chunked, identity\r\n" END, 400 },
+	{ "two codings",
+	  "PUT / HTTP/1.1\r\n" H "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n" END,
+	  400 },
+	{ "vertical tab before chunked",
+	  "PUT / HTTP/1.1\r\n" H "Transfer-Encoding: \vchunked\r\n" END, 400 },
 	{ "chunked in 1.0", "PUT / HTTP/1.0\r\n" H "Transfer-Encoding: chunked\r\n" END, 400 },
-	{ "begins like a coding", "PUT / HTTP/1.1\r\n" H "Transfer-Encoding.: chunked\r\n" END, 400 },
+	{ "begins like a coding", "PUT / HTTP/1.1\r\n" H "Transfer-Encoding.: chunked\r\n" END,
+	  400 },
 	{ "signed length", "PUT / HTTP/1.1\r\n" H "Content-Length: +1\r\n" END, 400 },
 	{ "negative length", "PUT / HTTP/1.1\r\n" H "Content-Length: -1\r\n" END, 400 },
 	{ "hex length", "PUT / HTTP/1.1\r\n" H "Content-Length: 0x1\r\n" END, 400 },
 	{ "empty length", "PUT / HTTP/1.1\r\n" H "Content-Length:\r\n" END, 400 },
-	{ "length past 64 bits", "PUT / HTTP/1.1\r\n" H "Content-Length: 99999999999999999999\r\n" END, 413 },
+	{ "length past 64 bits",
+	  "PUT / HTTP/1.1\r\n" H "Content-Length: 99999999999999999999\r\n" END, 413 },
 	{ "bare LF after the request line", "GET / HTTP/1.1\nHost: a\r\n\r\n", 400 },
 	{ "bare LF after a header", GET "Host: a\n\r\n", 400 },
 	{ "bare LF at the end", GET H "\n", 400 },
@@ -81,7 +91,10 @@ static const struct row rows[] = {
 	{ "long request line", "GET /" X40 X40 X40 " HTTP/1.1\r\n" H END, 414 },
 	{ "long header line", GET H "A: " X40 X40 X40 "\r\n" END, 431 },
 	{ "many headers", GET H "A: 1\r\nA: 2\r\nA: 3\r\nA: 4\r\nA: 5\r\nA: 6\r\n" END, 431 },
-	{ "long head", GET H "A: " X40 X40 "\r\nA: " X40 X40 "\r\nA: " X40 X40 "\r\nA: " X40 X40 "\r\nB: " X40 "\r\n" END, 431 },
+	{ "long head",
+	  GET H "A: " X40 X40 "\r\nA: " X40 X40 "\r\nA: " X40 X40 "\r\nA: " X40 X40 "\r\nB: " X40
+	        "\r\n" END,
+	  431 },
 };
 
 static const struct head_limits wide = { 4096, 4096, 100 };
@@ -125,14 +138,16 @@ static void test_rows(void **state)
 		int whole = feed_whole(rows[i].head, n, &hc), bytes = feed_bytes(rows[i].head, n);
 
 		if (whole != rows[i].status || bytes != rows[i].status)
-			fail_msg("%s: want %d, got %d whole and %d by bytes", rows[i].name, rows[i].status, whole, bytes);
+			fail_msg("%s: want %d, got %d whole and %d by bytes", rows[i].name,
+			         rows[i].status, whole, bytes);
 	}
 }
 
 /* A zero byte cannot stand in the table. */
 static void test_zero_bytes(void **state)
 {
-	static const char value[] = GET H "A: b\0c\r\n" END, target[] = "GET /a\0b HTTP/1.1\r\n" H END;
+	static const char value[] = GET H "A: b\0c\r\n" END,
+	                  target[] = "GET /a\0b HTTP/1.1\r\n" H END;
 	struct head_check hc;
 
 	(void)state;
@@ -214,14 +229,17 @@ static const struct parse_row parse_rows[] = {
 	{ GET H "cONNECTION: a, Close\r\n" END, 0, METHOD_GET, false, "/nacos" },
 	{ GET H "Proxy-Connection: close\r\n" END, 0, METHOD_GET, false, "/nacos" },
 	{ GET "Connection: a\r\n" H "Connection: close\r\n" END, 0, METHOD_GET, false, "/nacos" },
-	{ GET H C C "A: b\r\n" C C C "Connection: close\r\n" C END, 0, METHOD_GET, false, "/nacos" },
+	{ GET H C C "A: b\r\n" C C C "Connection: close\r\n" C END, 0, METHOD_GET, false,
+	  "/nacos" },
 	{ GET H C C C C C C C C "Connection: close\r\n" END, 0, METHOD_GET, false, "/nacos" },
 	{ GET H "Connectiom: close\r\nCommection: close\r\n" END, 0, METHOD_GET, true, "/nacos" },
 	{ "POST /p HTTP/1.1\r\n" H "Content-Length: 5\r\n" END, 0, METHOD_POST, true, "/p" },
-	{ "POST /p HTTP/1.1\r\n" H "Transfer-Encoding: chunked\r\n" END, 0, METHOD_POST, true, "/p" },
+	{ "POST /p HTTP/1.1\r\n" H "Transfer-Encoding: chunked\r\n" END, 0, METHOD_POST, true,
+	  "/p" },
 	{ "GET /\xe4\xb8\xad HTTP/1.1\r\n" H END, 0, METHOD_GET, true, "/\xe4\xb8\xad" },
 	{ "GET /p?a=\xe4\xb8\xad HTTP/1.1\r\n" H END, 0, METHOD_GET, true, "/p" },
-	{ "GET /\xe4 HTTP/1.1\r\n" H C C C C C C "Connection: close\r\n" END, 0, METHOD_GET, false, "/\xe4" },
+	{ "GET /\xe4 HTTP/1.1\r\n" H C C C C C C "Connection: close\r\n" END, 0, METHOD_GET, false,
+	  "/\xe4" },
 	{ "FOO / HTTP/1.1\r\n" H END, 501, METHOD_GET, false, NULL },
 	{ "SOURCE / HTTP/1.1\r\n" H END, 0, METHOD_OTHER, true, "/" },
 	{ "QUERY / HTTP/1.1\r\n" H END, 501, METHOD_GET, false, NULL },
@@ -241,21 +259,24 @@ static void test_parse(void **state)
 		struct request rq = { 0 };
 
 		head_check_reset(&hc);
-		assert_int_equal(head_check_feed(&hc, row->head, strlen(row->head), &wide), HEAD_DONE);
+		assert_int_equal(head_check_feed(&hc, row->head, strlen(row->head), &wide),
+		                 HEAD_DONE);
 		if (http_head_parse(row->head, &hc, &rq) != row->status)
 			fail_msg("status of %s", row->head);
 		if (row->status == 0 &&
-		    (rq.method != row->method || rq.keep_alive != row->keep_alive || !str_eq(rq.path, str_of(row->path))))
-			fail_msg("%s: method %d keep_alive %d path %.*s", row->head, rq.method, rq.keep_alive, (int)rq.path.n,
-			         rq.path.p);
+		    (rq.method != row->method || rq.keep_alive != row->keep_alive ||
+		     !str_eq(rq.path, str_of(row->path))))
+			fail_msg("%s: method %d keep_alive %d path %.*s", row->head, rq.method,
+			         rq.keep_alive, (int)rq.path.n, rq.path.p);
 	}
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_rows),   cmocka_unit_test(test_zero_bytes), cmocka_unit_test(test_control_bytes),
-		cmocka_unit_test(test_values), cmocka_unit_test(test_parse),
+		cmocka_unit_test(test_rows),          cmocka_unit_test(test_zero_bytes),
+		cmocka_unit_test(test_control_bytes), cmocka_unit_test(test_values),
+		cmocka_unit_test(test_parse),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* How long a lock is held: every operation on the registry, asked for the worst over a registry at its limits. No hold may use
- * the processor for longer than a millisecond.
+/* How long a lock is held: every operation on the registry, asked for the worst over a registry at
+ * its limits. No hold may use the processor for longer than a millisecond.
  *
- * What a millisecond is here says a control: a walk through memory in no order, a millisecond of a quiet machine of 2022, done
- * before and after each operation; where it takes longer, a hold may, too. The best of three runs counts: neighbours come and
- * go, and take the caches along. With sanitizers everything is ten times slower. */
+ * What a millisecond is here says a control: a walk through memory in no order, a millisecond of a
+ * quiet machine of 2022, done before and after each operation; where it takes longer, a hold may,
+ * too. The best of three runs counts: neighbours come and go, and take the caches along. With
+ * sanitizers everything is ten times slower. */
 #include "tests/unit/registry_fixture.h"
 
 #include <time.h>
@@ -46,7 +47,7 @@ static struct bed {
 	char ip[40];
 } bed;
 
-/* ---- measuring ----------------------------------------------------------------- */
+/* ---- measuring ------------------------------------------------------------------------------- */
 
 static uint64_t began_ns, longest_ns;
 
@@ -105,17 +106,19 @@ static uint64_t walk_ns(void)
 	return cpu_ns() - from;
 }
 
-/* ---- the registry -------------------------------------------------------------- */
+/* ---- the registry ---------------------------------------------------------------------------- */
 
 static const struct origin operator= { .cause = CAUSE_OPERATOR };
 
 static void name_ip(uint32_t number)
 {
-	snprintf(bed.ip, sizeof(bed.ip), "10.%u.%u.%u", number >> 16, number >> 8 & 255, number & 255);
+	snprintf(bed.ip, sizeof(bed.ip), "10.%u.%u.%u", number >> 16, number >> 8 & 255,
+	         number & 255);
 	bed.spec = spec_for(bed.ip, 80);
 }
 
-static void put_one(const char *service, const char *cluster, uint32_t number, bool ephemeral, uint32_t bytes)
+static void put_one(const char *service, const char *cluster, uint32_t number, bool ephemeral,
+                    uint32_t bytes)
 {
 	bed.key = key_for(service);
 	name_ip(number);
@@ -137,13 +140,17 @@ static void fill_services(void)
 
 static void fill_clusters(const char *service, uint32_t bytes)
 {
-	struct cluster_settings settings = { .check_port = 80, .set_metadata = true, .metadata = str_make(bed.metadata, bytes) };
+	struct cluster_settings settings = { .check_port = 80,
+		                             .set_metadata = true,
+		                             .metadata = str_make(bed.metadata, bytes) };
 	char name[40];
 
 	for (uint32_t n = 0; n < CLUSTERS; n++) {
 		snprintf(name, sizeof(name), "cluster-%u", n);
 		put_one(service, name, n, n % 2 != 0, 100);
-		assert_int_equal(registry_update_cluster(&bed.f.reg, operator, & bed.key, str_of(name), &settings), 0);
+		assert_int_equal(registry_update_cluster(&bed.f.reg, operator, & bed.key,
+		                                         str_of(name), &settings),
+		                 0);
 	}
 }
 
@@ -175,7 +182,8 @@ static void fill_namespaces(void)
 {
 	for (uint32_t n = 0; n < NAMESPACES; n++) {
 		char id[40];
-		struct namespace_row row = { .name = str_make(bed.texts[1], 900), .about = str_make(bed.texts[2], 900) };
+		struct namespace_row row = { .name = str_make(bed.texts[1], 900),
+			                     .about = str_make(bed.texts[2], 900) };
 
 		snprintf(id, sizeof(id), "namespace-%u", n);
 		row.id = str_of(id);
@@ -215,7 +223,7 @@ static int tear_down(void **state)
 	return 0;
 }
 
-/* ---- reading ------------------------------------------------------------------- */
+/* ---- reading --------------------------------------------------------------------------------- */
 
 static struct service_key *named(const char *service)
 {
@@ -254,15 +262,17 @@ static void settings_wide(void)
 
 static void page_deep(void)
 {
-	assert_int_equal(registry_page(&bed.f.reg, named("g@@big"), STR("DEFAULT"), INSTANCES - 2000, INSTANCES - 1990,
-	                               &bed.view),
+	assert_int_equal(registry_page(&bed.f.reg, named("g@@big"), STR("DEFAULT"),
+	                               INSTANCES - 2000, INSTANCES - 1990, &bed.view),
 	                 0);
 	assert_int_equal(bed.view.instance_count, 10);
 }
 
 static void page_of_the_last_cluster(void)
 {
-	assert_int_equal(registry_page(&bed.f.reg, named("g@@wide"), STR("cluster-4095"), 0, 10, &bed.view), 0);
+	assert_int_equal(registry_page(&bed.f.reg, named("g@@wide"), STR("cluster-4095"), 0, 10,
+	                               &bed.view),
+	                 0);
 	assert_int_equal(bed.view.instance_count, 1);
 }
 
@@ -271,7 +281,8 @@ static void get_in_unknown_cluster(void)
 	struct instance_key key = { STR("unknown"), STR("1.2.3.4"), 80, true };
 	bool known;
 
-	assert_int_equal(registry_get(&bed.f.reg, named("g@@wide"), &key, -1, &bed.view, &known), ERR_NO_INSTANCE);
+	assert_int_equal(registry_get(&bed.f.reg, named("g@@wide"), &key, -1, &bed.view, &known),
+	                 ERR_NO_INSTANCE);
 }
 
 static void get_with_the_longest_metadata(void)
@@ -279,7 +290,8 @@ static void get_with_the_longest_metadata(void)
 	bool known;
 
 	put_one("g@@get", "DEFAULT", 1, true, BLOB_MAX_BYTES);
-	assert_int_equal(registry_get(&bed.f.reg, &bed.key, &bed.spec.key, -1, &bed.view, &known), 0);
+	assert_int_equal(registry_get(&bed.f.reg, &bed.key, &bed.spec.key, -1, &bed.view, &known),
+	                 0);
 }
 
 static void health_of_4096(void)
@@ -291,8 +303,8 @@ static void health_of_4096(void)
 		put_one("g@@health", "DEFAULT", n, true, 0);
 	longest_ns = 0;
 	assert_int_equal(registry_view(&bed.f.reg, named("g@@health"), &bed.view), 0);
-	assert_int_equal(registry_health(&bed.f.reg, &bed.key, bed.view.stamp.id, bed.view.content, REGISTRY_HEALTH_MOST, healthy,
-	                                 &stamp),
+	assert_int_equal(registry_health(&bed.f.reg, &bed.key, bed.view.stamp.id, bed.view.content,
+	                                 REGISTRY_HEALTH_MOST, healthy, &stamp),
 	                 0);
 }
 
@@ -305,7 +317,8 @@ static void all_services(void)
 {
 	uint32_t count = 0;
 
-	assert_int_equal(registry_services(&bed.f.reg, (struct str){ NULL, 0 }, on_service, &count), 0);
+	assert_int_equal(registry_services(&bed.f.reg, (struct str){ NULL, 0 }, on_service, &count),
+	                 0);
 	assert_true(count > SERVICES / 2);
 }
 
@@ -359,7 +372,7 @@ static void services_of_a_shard(void)
 	assert_true(registry_services_after(&bed.f.reg, shard, out[255].id, out, 256) > 0);
 }
 
-/* ---- writing ------------------------------------------------------------------- */
+/* ---- writing --------------------------------------------------------------------------------- */
 
 static void register_in_the_last_cluster(void)
 {
@@ -420,8 +433,10 @@ static void set_metadata_of_the_last(void)
 
 	named("g@@big");
 	name_ip(INSTANCES - 1);
-	assert_int_equal(registry_get(&bed.f.reg, &bed.key, &bed.spec.key, -1, &bed.view, &known), 0);
-	assert_int_equal(registry_set_metadata(&bed.f.reg, client, &bed.key, &bed.spec.key, bed.view.instances[0].id,
+	assert_int_equal(registry_get(&bed.f.reg, &bed.key, &bed.spec.key, -1, &bed.view, &known),
+	                 0);
+	assert_int_equal(registry_set_metadata(&bed.f.reg, client, &bed.key, &bed.spec.key,
+	                                       bed.view.instances[0].id,
 	                                       bed.view.instances[0].revision, &metadata),
 	                 0);
 }
@@ -440,7 +455,8 @@ static void beat_and_health(void)
 
 	named("g@@big");
 	name_ip(INSTANCES - 3);
-	assert_int_equal(registry_set_health(&bed.f.reg, client, &bed.key, &bed.spec.key, false), 0);
+	assert_int_equal(registry_set_health(&bed.f.reg, client, &bed.key, &bed.spec.key, false),
+	                 0);
 	assert_int_equal(registry_beat(&bed.f.reg, client, &bed.key, &bed.spec.key, &result), 0);
 	assert_true(result.revived);
 }
@@ -448,8 +464,8 @@ static void beat_and_health(void)
 static void store_checksum(void)
 {
 	assert_int_equal(registry_settings(&bed.f.reg, named("g@@big"), &bed.view), 0);
-	assert_int_equal(registry_store_checksum(&bed.f.reg, &bed.key, bed.view.stamp.id, bed.view.content,
-	                                         (const uint8_t *)bed.metadata),
+	assert_int_equal(registry_store_checksum(&bed.f.reg, &bed.key, bed.view.stamp.id,
+	                                         bed.view.content, (const uint8_t *)bed.metadata),
 	                 0);
 }
 
@@ -464,7 +480,8 @@ static void settings_of_the_last_cluster(void)
 	if (stamp_of(&bed.f, "g@@wide-settings").clusters == 0)
 		fill_clusters("g@@wide-settings", 10);
 	longest_ns = 0;
-	assert_int_equal(registry_update_cluster(&bed.f.reg, operator, named("g@@wide-settings"), STR("cluster-4095"), &settings),
+	assert_int_equal(registry_update_cluster(&bed.f.reg, operator, named("g@@wide-settings"),
+	                                         STR("cluster-4095"), &settings),
 	                 0);
 }
 
@@ -474,11 +491,17 @@ static void settings_of_a_service(void)
 		                             .selector = str_make(bed.texts[0], TEXT) };
 
 	if (!stamp_of(&bed.f, "g@@settings").found)
-		assert_int_equal(registry_create_service(&bed.f.reg, operator, named("g@@settings"), &settings), 0);
+		assert_int_equal(registry_create_service(&bed.f.reg, operator, named("g@@settings"),
+		                                         &settings),
+		                 0);
 	settings.metadata = str_make(bed.other, BLOB_MAX_BYTES);
-	assert_int_equal(registry_update_service(&bed.f.reg, operator, named("g@@settings"), &settings), 0);
+	assert_int_equal(registry_update_service(&bed.f.reg, operator, named("g@@settings"),
+	                                         &settings),
+	                 0);
 	settings.metadata = str_make(bed.metadata, BLOB_MAX_BYTES);
-	assert_int_equal(registry_update_service(&bed.f.reg, operator, named("g@@settings"), &settings), 0);
+	assert_int_equal(registry_update_service(&bed.f.reg, operator, named("g@@settings"),
+	                                         &settings),
+	                 0);
 }
 
 /* Not yet prepared things are made outside of what is measured. */
@@ -495,7 +518,7 @@ static void remove_a_big_service(void)
 	assert_int_equal(registry_remove_service(&bed.f.reg, client, named("g@@goes"), NULL), 0);
 }
 
-/* ---- keeper -------------------------------------------------------------------- */
+/* ---- keeper ---------------------------------------------------------------------------------- */
 
 #define BUDGET 256U /* EXPIRY_BUDGET, CLEANUP_BUDGET */
 
@@ -587,7 +610,10 @@ static void compact(void)
 		name_ip(n + CLUSTERS);
 		bed.spec.key.cluster = STR("cluster-7");
 		if (n % 8 != 0)
-			assert_int_equal(registry_deregister(&bed.f.reg, client, named("g@@compact"), &bed.spec.key, NULL), 0);
+			assert_int_equal(registry_deregister(&bed.f.reg, client,
+			                                     named("g@@compact"), &bed.spec.key,
+			                                     NULL),
+			                 0);
 	}
 	measure_from_here();
 	do {
@@ -618,10 +644,12 @@ static void look_at_persistent_ones(void)
 static void check_every_shard(void)
 {
 	for (uint32_t shard = 0; shard < SHARDS_ALL; shard++)
-		assert_int_equal(registry_check_shard(&bed.f.reg, shard, AUDIT_SLICE, fixture_say, NULL), 0);
+		assert_int_equal(registry_check_shard(&bed.f.reg, shard, AUDIT_SLICE, fixture_say,
+		                                      NULL),
+		                 0);
 }
 
-/* ---- pusher, office ------------------------------------------------------------ */
+/* ---- pusher, office -------------------------------------------------------------------------- */
 
 static void take_changed(void)
 {
@@ -630,7 +658,8 @@ static void take_changed(void)
 
 	for (uint32_t shard = 0; shard < SHARDS; shard++)
 		for (unsigned n = 0; n < 20; n++)
-			assert_true(registry_take_changed(&bed.f.reg, shard, QUEUE_PUSHER, UINT64_MAX / 2, 0, &changed,
+			assert_true(registry_take_changed(&bed.f.reg, shard, QUEUE_PUSHER,
+			                                  UINT64_MAX / 2, 0, &changed,
 			                                  &wait_ms) >= 0);
 }
 
@@ -643,7 +672,8 @@ static void deliveries(void)
 
 	assert_int_equal(registry_subscribers(&bed.f.reg, &bed.key, &cursor, out, 64), 64);
 	for (unsigned n = 0; n < 4096; n++)
-		sent[n] = (struct delivery){ out[n % 64].id, out[n % 64].off, .revision = 1, .key = 1, .at_ms = 1 };
+		sent[n] = (struct delivery){ out[n % 64].id, out[n % 64].off, .revision = 1,
+			                     .key = 1, .at_ms = 1 };
 	assert_int_equal(registry_mark_sent(&bed.f.reg, shard, sent, 4096), 0);
 	assert_int_equal(registry_mark_acked(&bed.f.reg, shard, sent, 4096), 0);
 }
@@ -658,12 +688,14 @@ static void unsubscribe_many(void)
 
 	for (uint32_t i = 0; i < 1024; i++)
 		subscribe("g@@unsubscribe", i);
-	while ((n = registry_subscribers(&bed.f.reg, named("g@@unsubscribe"), &cursor, out, 64)) > 0)
+	while ((n = registry_subscribers(&bed.f.reg, named("g@@unsubscribe"), &cursor, out, 64)) >
+	       0)
 		for (int i = 0; i < n; i++)
 			gone[count++] = (struct keeper_entry){ out[i].id, out[i].off };
 	assert_int_equal(count, 1024);
 	measure_from_here();
-	assert_int_equal(registry_unsubscribe_silent(&bed.f.reg, shard, gone, count, UINT64_MAX), 1024);
+	assert_int_equal(registry_unsubscribe_silent(&bed.f.reg, shard, gone, count, UINT64_MAX),
+	                 1024);
 }
 
 static void on_namespace(const struct namespace_row *row, void *arg)
@@ -697,7 +729,7 @@ static void roll_back_many_pages(void)
 	op_end(&op);
 }
 
-/* ---- the table ----------------------------------------------------------------- */
+/* ---- the table ------------------------------------------------------------------------------- */
 
 static const struct row {
 	const char *name;
@@ -721,7 +753,8 @@ static const struct row {
 	{ "registry_register: in the last of 4,096 clusters", register_in_the_last_cluster },
 	{ "registry_register: one cluster too many", register_in_one_cluster_too_many },
 	{ "registry_register: a number among 200,000 instances", register_with_a_number },
-	{ "registry_register: the longest metadata, made, replaced, removed", register_with_the_longest_metadata },
+	{ "registry_register: the longest metadata, made, replaced, removed",
+	  register_with_the_longest_metadata },
 	{ "registry_update: any port, none of 200,000 instances", update_with_any_port },
 	{ "registry_update: any of 4,096 clusters", update_in_any_cluster },
 	{ "registry_patch: the longest metadata", patch_the_longest_metadata },
@@ -766,8 +799,8 @@ static bool is_too_long(const struct row *row)
 	limit_ns = most_ns(control_ns * SLOWER, LIMIT_NS);
 	if (longest_ns <= limit_ns && getenv("HOLD_TEST_SHOW") == NULL)
 		return false;
-	fprintf(stderr, "%s: a hold of %llu us, at most %llu\n", row->name, (unsigned long long)longest_ns / 1000,
-	        (unsigned long long)limit_ns / 1000);
+	fprintf(stderr, "%s: a hold of %llu us, at most %llu\n", row->name,
+	        (unsigned long long)longest_ns / 1000, (unsigned long long)limit_ns / 1000);
 	return longest_ns > limit_ns;
 }
 

@@ -21,7 +21,9 @@ static struct inflight *make(void)
 
 static struct inflight_entry *add(struct inflight *f, uint64_t id, uint16_t port, uint64_t key)
 {
-	struct inflight_entry fields = { .sub_id = id, .port = port, .key = key, .shard = (uint8_t)(id % 64), .tries = 1 };
+	struct inflight_entry fields = {
+		.sub_id = id, .port = port, .key = key, .shard = (uint8_t)(id % 64), .tries = 1
+	};
 
 	assert_int_equal(inflight_reserve(f, 1), 0);
 	fields.address[15] = 1;
@@ -152,7 +154,8 @@ static void test_many(void **state)
 	inflight_free(&f);
 }
 
-/* All of one key, among others: none is looked for among the others of its key. The order of sending is the worst one. */
+/* All of one key, among others: none is looked for among the others of its key. The order of
+ * sending is the worst one. */
 static void test_many_of_one_key(void **state)
 {
 	enum { MANY = 100000 };
@@ -180,7 +183,8 @@ static void test_many_of_one_key(void **state)
 		entry = inflight_find(f, (uint8_t)(id % 64), id);
 		assert_true((entry != NULL) == (id % 100 == 0 && (uint16_t)id != 4000));
 		if (entry != NULL)
-			assert_int_equal(inflight_match(f, address, (uint16_t)id, 7)->port, (uint16_t)id);
+			assert_int_equal(inflight_match(f, address, (uint16_t)id, 7)->port,
+			                 (uint16_t)id);
 	}
 	inflight_free(&f);
 }

@@ -120,8 +120,11 @@ static void what_is_refused_has_a_status(void **state)
 		const char *text;
 		int status;
 	} rows[] = {
-		{ "GET / HTTP/1.1\r\n\r\n", 400 }, { "\r\n\r\n\r\nGET", 400 }, { PUT("Content-Length: 1001"), 413 },
-		{ CHUNKED "3e9\r\n", 413 },        { CHUNKED "x\r\n", 400 },
+		{ "GET / HTTP/1.1\r\n\r\n", 400 },
+		{ "\r\n\r\n\r\nGET", 400 },
+		{ PUT("Content-Length: 1001"), 413 },
+		{ CHUNKED "3e9\r\n", 413 },
+		{ CHUNKED "x\r\n", 400 },
 	};
 	struct input_request next;
 

@@ -21,7 +21,7 @@ static void expect(enum options_action action, int code, const char *text)
 	child_expect(inspect_here, &action, code, text);
 }
 
-/* ---- pages --------------------------------------------------------------------------- */
+/* ---- pages ----------------------------------------------------------------------------------- */
 
 static void print_version(FILE *out)
 {
@@ -32,8 +32,9 @@ static const struct {
 	enum options_action action;
 	void (*print)(FILE *out);
 } pages[] = {
-	{ OPTIONS_VERSION, print_version }, { OPTIONS_HELP, options_print_help }, { OPTIONS_SAMPLE, config_print_sample },
-	{ OPTIONS_DOC, config_print_doc },  { OPTIONS_API, document_api },        { OPTIONS_METRICS, document_metrics },
+	{ OPTIONS_VERSION, print_version },      { OPTIONS_HELP, options_print_help },
+	{ OPTIONS_SAMPLE, config_print_sample }, { OPTIONS_DOC, config_print_doc },
+	{ OPTIONS_API, document_api },           { OPTIONS_METRICS, document_metrics },
 };
 #define PAGES (sizeof(pages) / sizeof(pages[0]))
 
@@ -73,7 +74,7 @@ static void a_page_that_is_lost_is_a_failure(void **state)
 	}
 }
 
-/* ---- -t ------------------------------------------------------------------------------ */
+/* ---- -t -------------------------------------------------------------------------------------- */
 
 static void the_configuration_is_checked(void **state)
 {
@@ -82,7 +83,8 @@ static void the_configuration_is_checked(void **state)
 	} rows[] = {
 		{ "no.such=1", "rosterd: -o: \"no.such\": unknown key\n" },
 		{ "user=no-such-user", "rosterd: user \"no-such-user\" does not exist\n" },
-		{ "segment.dir=/no/such/folder", "rosterd: segment.dir /no/such/folder: No such file or directory\n" },
+		{ "segment.dir=/no/such/folder",
+		  "rosterd: segment.dir /no/such/folder: No such file or directory\n" },
 	};
 
 	(void)state;
@@ -98,7 +100,7 @@ static void the_configuration_is_checked(void **state)
 	assert_false(folder_has("run"));
 }
 
-/* ---- --check ----------------------------------------------------------------------- */
+/* ---- --check --------------------------------------------------------------------------------- */
 
 static void a_registry_is_walked(void **state)
 {
@@ -107,7 +109,9 @@ static void a_registry_is_walked(void **state)
 	(void)state;
 	stopped_add(3);
 	snprintf(expected, sizeof(expected),
-	         "%s/" STOPPED_SEGMENT ": 1 services, 3 instances, 0 subscribers, 0 locks rolled back, 0 broken rules\n", folder);
+	         "%s/" STOPPED_SEGMENT
+	         ": 1 services, 3 instances, 0 subscribers, 0 locks rolled back, 0 broken rules\n",
+	         folder);
 	expect(OPTIONS_CHECK_REGISTRY, EXIT_SUCCESS, expected);
 	assert_string_equal(child_text, expected);
 	assert_int_equal(stopped_count(), 3);
@@ -139,7 +143,8 @@ static void no_registry_is_made_for_a_check(void **state)
 	assert_false(folder_has(STOPPED_SEGMENT));
 	stopped_options.override_count = 1;
 	stopped_options.overrides[0] = "user=no-such-user";
-	expect(OPTIONS_CHECK_REGISTRY, EXIT_FAILURE, "rosterd: user \"no-such-user\" does not exist\n");
+	expect(OPTIONS_CHECK_REGISTRY, EXIT_FAILURE,
+	       "rosterd: user \"no-such-user\" does not exist\n");
 }
 
 /* What a start would not take may be what an older binary serves. */
@@ -153,7 +158,7 @@ static void another_layout_is_not_set_aside_for_a_check(void **state)
 	assert_int_equal(stopped_count(), 1);
 }
 
-/* ---- --export, --import ---------------------------------------------------------------- */
+/* ---- --export, --import ---------------------------------------------------------------------- */
 
 static void a_registry_goes_out_and_in(void **state)
 {

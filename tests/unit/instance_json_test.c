@@ -24,19 +24,25 @@ static const struct {
 	const char *shown;
 } rows[] = {
 	{ "", "DEFAULT",
-	  HEAD ",\"metadata\":{}" BEAT
-	       ",\"app\":\"DEFAULT\",\"instanceHeartBeatInterval\":5000,\"instanceIdGenerator\":\"simple\"" TIMES },
+	  HEAD
+	  ",\"metadata\":{}" BEAT
+	  ",\"app\":\"DEFAULT\",\"instanceHeartBeatInterval\":5000,\"instanceIdGenerator\":\"simple\"" TIMES },
 	/* without the key the generator is left out */
 	{ "n=1", "DEFAULT",
-	  HEAD ",\"metadata\":{\"n\":\"1\"}" BEAT ",\"app\":\"DEFAULT\",\"instanceHeartBeatInterval\":5000" TIMES },
+	  HEAD ",\"metadata\":{\"n\":\"1\"}" BEAT
+	       ",\"app\":\"DEFAULT\",\"instanceHeartBeatInterval\":5000" TIMES },
 	{ "{\"preserved.instance.id.generator\":\"snowflake\"}", NULL,
 	  HEAD ",\"metadata\":{\"preserved.instance.id.generator\":\"snowflake\"}" BEAT
 	       ",\"instanceHeartBeatInterval\":5000,\"instanceIdGenerator\":\"snowflake\"" TIMES },
-	{ NULL, NULL, HEAD BEAT ",\"instanceHeartBeatInterval\":5000,\"instanceIdGenerator\":\"simple\"" TIMES },
+	{ NULL, NULL,
+	  HEAD BEAT
+	  ",\"instanceHeartBeatInterval\":5000,\"instanceIdGenerator\":\"simple\"" TIMES },
 	{ "{\"preserved.heart.beat.interval\":\"2000\",\"preserved.heart.beat.timeout\":\"+6\",\"preserved.ip.delete.timeout\":\"x\"}",
 	  NULL,
-	  HEAD ",\"metadata\":{\"preserved.heart.beat.interval\":\"2000\",\"preserved.heart.beat.timeout\":\"+6\","
-	       "\"preserved.ip.delete.timeout\":\"x\"}" BEAT ",\"instanceHeartBeatInterval\":2000" TIMES },
+	  HEAD
+	  ",\"metadata\":{\"preserved.heart.beat.interval\":\"2000\",\"preserved.heart.beat.timeout\":\"+6\","
+	  "\"preserved.ip.delete.timeout\":\"x\"}" BEAT
+	  ",\"instanceHeartBeatInterval\":2000" TIMES },
 };
 
 static const struct instance_json_clock now = { .health_ms = 50000, .wall_ms = 1795348215523 };
@@ -44,7 +50,9 @@ static const struct instance_json_clock now = { .health_ms = 50000, .wall_ms = 1
 static void shows_each(void **state)
 {
 	struct cluster_view cluster = { .name = STR("DEFAULT") };
-	struct service_view view = { .name = STR("g@@v2"), .clusters = &cluster, .cluster_count = 1 };
+	struct service_view view = { .name = STR("g@@v2"),
+		                     .clusters = &cluster,
+		                     .cluster_count = 1 };
 	struct arena arena;
 	struct buf b;
 
@@ -63,7 +71,9 @@ static void shows_each(void **state)
 		};
 
 		if (rows[i].metadata != NULL)
-			assert_int_equal(metadata_parse(&arena, str_of(rows[i].metadata), &metadata), 0);
+			assert_int_equal(metadata_parse(&arena, str_of(rows[i].metadata),
+			                                &metadata),
+			                 0);
 		else
 			instance.flags |= INSTANCE_METADATA_NULL;
 		instance.metadata = metadata.packed;
@@ -82,7 +92,9 @@ static void shows_each(void **state)
 static void a_late_beat(void **state)
 {
 	struct cluster_view cluster = { .name = STR("DEFAULT") };
-	struct service_view view = { .name = STR("g@@v2"), .clusters = &cluster, .cluster_count = 1 };
+	struct service_view view = { .name = STR("g@@v2"),
+		                     .clusters = &cluster,
+		                     .cluster_count = 1 };
 	struct instance_view instance = { .ip = STR("h"), .ident = -1, .beat_ms = 60000 };
 	struct buf b;
 
@@ -96,7 +108,8 @@ static void a_late_beat(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test(shows_each), cmocka_unit_test(a_late_beat) };
+	const struct CMUnitTest tests[] = { cmocka_unit_test(shows_each),
+		                            cmocka_unit_test(a_late_beat) };
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -20,7 +20,7 @@ struct row {
 	const char *words;
 };
 
-/* ---- locks and transactions ---------------------------------------------------- */
+/* ---- locks and transactions ------------------------------------------------------------------ */
 
 static void second_shard(struct segment *seg)
 {
@@ -89,7 +89,7 @@ static void rollback_after_the_commit(struct segment *seg)
 	undo_rollback(&tx);
 }
 
-/* ---- what stands in the segment ------------------------------------------------- */
+/* ---- what stands in the segment -------------------------------------------------------------- */
 
 static void object_of_no_kind(struct segment *seg)
 {
@@ -165,7 +165,7 @@ static const struct row shm_rows[] = {
 	{ bank_that_is_none, "assert bank < SLOT_BANKS && worker < WORKERS_MAX at " },
 };
 
-/* ---- memory of a process -------------------------------------------------------- */
+/* ---- memory of a process --------------------------------------------------------------------- */
 
 static void run_again(void *arg)
 {
@@ -220,9 +220,13 @@ static void too_many_claims(struct segment *seg)
 /* The view is filled anew between the choice of clusters and the rendering. */
 static void pick_of_another_view(struct segment *seg)
 {
-	struct instance_view instances[2] = { { .ip = STR("10.0.0.1") }, { .ip = STR("10.0.0.2") } };
+	struct instance_view instances[2] = { { .ip = STR("10.0.0.1") },
+		                              { .ip = STR("10.0.0.2") } };
 	struct cluster_view clusters[1] = { { .name = STR("DEFAULT") } };
-	struct service_view view = { .clusters = clusters, .cluster_count = 1, .instances = instances, .instance_count = 2 };
+	struct service_view view = { .clusters = clusters,
+		                     .cluster_count = 1,
+		                     .instances = instances,
+		                     .instance_count = 2 };
 	struct list_shape shape;
 	struct pick pick;
 	struct buf b;
@@ -232,7 +236,8 @@ static void pick_of_another_view(struct segment *seg)
 	if (pick_make(&pick, &view, STR("")) < 0)
 		_exit(1);
 	view.instance_count = 1;
-	(void)!list_hosts_picked(&view, &pick, &(struct list_query){ .grouped = true }, &b, &shape, NULL);
+	(void)!list_hosts_picked(&view, &pick, &(struct list_query){ .grouped = true }, &b, &shape,
+	                         NULL);
 }
 
 static const struct row private_rows[] = {
@@ -242,10 +247,11 @@ static const struct row private_rows[] = {
 	{ table_without_buckets, "assert buckets > 0 at " },
 	{ unknown_metric, "assert id < METRICS at " },
 	{ too_many_claims, "assert count <= ADDRESS_CLAIMS_MAX at " },
-	{ pick_of_another_view, "assert pick->first[view->cluster_count] == view->instance_count at " },
+	{ pick_of_another_view,
+	  "assert pick->first[view->cluster_count] == view->instance_count at " },
 };
 
-/* ---- the ends ------------------------------------------------------------------- */
+/* ---- the ends -------------------------------------------------------------------------------- */
 
 static void end_by(const struct row *row, struct segment *seg)
 {

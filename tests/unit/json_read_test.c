@@ -22,8 +22,9 @@ static const char *note(void *arg, const struct json_item *item)
 	(void)arg;
 	if (item->kind == JSON_STRING && str_eq(item->text, STR("stop")))
 		return "stopped";
-	snprintf(trace + used, sizeof(trace) - used, "%u:%.*s%s%.*s;", item->depth, (int)item->key.n, item->key.p,
-	         str_is_set(item->key) ? "=" : "", (int)item->text.n, item->text.p);
+	snprintf(trace + used, sizeof(trace) - used, "%u:%.*s%s%.*s;", item->depth,
+	         (int)item->key.n, item->key.p, str_is_set(item->key) ? "=" : "", (int)item->text.n,
+	         item->text.p);
 	return NULL;
 }
 
@@ -36,7 +37,10 @@ static int read_text(const char *text, char *why, size_t why_size)
 static void order(void **state)
 {
 	(void)state;
-	assert_int_equal(read_text("{\"a\":1.50,\"b\":[true,{\"c\":null},-0],\"d\":\"x\\u0041\\n\"} tail", NULL, 0), 0);
+	assert_int_equal(
+	        read_text("{\"a\":1.50,\"b\":[true,{\"c\":null},-0],\"d\":\"x\\u0041\\n\"} tail",
+	                  NULL, 0),
+	        0);
 	assert_string_equal(trace, "0:;1:a=1.50;1:b=;2:true;2:;3:c=null;2:-0;1:d=xA\n;");
 	assert_int_equal(read_text(" null", NULL, 0), 0);
 	assert_string_equal(trace, "0:null;");
@@ -135,14 +139,19 @@ static void reasons(void **state)
 	assert_int_equal(read_text("[[[[[1]]]]]", why, sizeof(why)), ERR_SYNTAX);
 	assert_string_equal(why, "nested too deeply");
 	assert_int_equal(read_text("xx", why, sizeof(why)), ERR_SYNTAX);
-	assert_string_equal(why, "Unrecognized token 'xx': was expecting (JSON String, Number, Array, Object or token 'null', "
-	                         "'true' or 'false')\n at [Source: (String)\"xx\"; line: 1, column: 3]");
+	assert_string_equal(
+	        why,
+	        "Unrecognized token 'xx': was expecting (JSON String, Number, Array, Object or token 'null', "
+	        "'true' or 'false')\n at [Source: (String)\"xx\"; line: 1, column: 3]");
 	assert_int_equal(read_text("xx", why, 8), ERR_SYNTAX);
 	assert_string_equal(why, "Unrecog");
 	/* The text of the client is cut where a character ends. */
 	for (size_t size = sizeof(why) - 40; size > 100; size--) {
-		assert_int_equal(read_text("x\xe4\xb8\x96\xf0\x9f\x98\x80\xe4\xb8\x96\xe4\xb8\x96\xc3\xa9\xc3\xa9", why, size),
-		                 ERR_SYNTAX);
+		assert_int_equal(
+		        read_text(
+		                "x\xe4\xb8\x96\xf0\x9f\x98\x80\xe4\xb8\x96\xe4\xb8\x96\xc3\xa9\xc3\xa9",
+		                why, size),
+		        ERR_SYNTAX);
 		assert_true(utf8_valid(str_of(why)));
 	}
 }
@@ -175,8 +184,9 @@ static void memory_runs_out(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(order),   cmocka_unit_test(repaired),        cmocka_unit_test(refused),
-		cmocka_unit_test(reasons), cmocka_unit_test(memory_runs_out),
+		cmocka_unit_test(order),           cmocka_unit_test(repaired),
+		cmocka_unit_test(refused),         cmocka_unit_test(reasons),
+		cmocka_unit_test(memory_runs_out),
 	};
 	int failed;
 

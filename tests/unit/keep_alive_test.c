@@ -28,7 +28,8 @@ static void test_lines(void **state)
 
 		keep_alive_init(&keep_alive, rows[i].idle_ms);
 		if (!str_eq(keep_alive_lines(&keep_alive), str_of(rows[i].lines)))
-			fail_msg("%llu ms: %s", (unsigned long long)rows[i].idle_ms, keep_alive.text);
+			fail_msg("%llu ms: %s", (unsigned long long)rows[i].idle_ms,
+			         keep_alive.text);
 		assert_true(keep_alive.seconds * 1000ULL <= rows[i].idle_ms);
 	}
 }

@@ -27,7 +27,9 @@ static const struct origin client = { .source = SOURCE_CLIENT, .cause = CAUSE_CL
 
 static int setup(void **state)
 {
-	struct config config = { .empty_clean = true, .empty_delay_ms = 50000, .empty_period_ms = 30000 };
+	struct config config = { .empty_clean = true,
+		                 .empty_delay_ms = 50000,
+		                 .empty_period_ms = 30000 };
 
 	(void)state;
 	mono_ms = 1000000;
@@ -69,14 +71,18 @@ static struct service_key service(unsigned n, char name[64])
 static struct instance_key instance(unsigned n, bool ephemeral, char ip[32])
 {
 	snprintf(ip, 32, "10.%u.%u.%u", n >> 16 & 255, n >> 8 & 255, n & 255);
-	return (struct instance_key){ .cluster = STR("DEFAULT"), .ip = str_of(ip), .port = 80, .ephemeral = ephemeral };
+	return (struct instance_key){
+		.cluster = STR("DEFAULT"), .ip = str_of(ip), .port = 80, .ephemeral = ephemeral
+	};
 }
 
 static void add(unsigned s, unsigned i, bool ephemeral)
 {
 	char name[64], ip[32];
 	struct service_key key = service(s, name);
-	struct instance_spec spec = { .key = instance(i, ephemeral, ip), .weight = 1, .enabled = true, .healthy = true };
+	struct instance_spec spec = {
+		.key = instance(i, ephemeral, ip), .weight = 1, .enabled = true, .healthy = true
+	};
 
 	assert_int_equal(registry_register(&reg, client, &key, &spec), 0);
 }
@@ -189,13 +195,16 @@ static void test_metadata_shortens_the_timeout(void **state)
 {
 	char name[64], ip[32];
 	struct service_key key = service(1, name);
-	struct instance_spec spec = { .key = instance(1, true, ip), .weight = 1, .enabled = true, .healthy = true };
+	struct instance_spec spec = {
+		.key = instance(1, true, ip), .weight = 1, .enabled = true, .healthy = true
+	};
 
 	(void)state;
 	add(1, 2, true);
 	tick();
 	/* The bound of a known service falls: the hint makes the keeper look. */
-	spec.metadata.overrides = (struct overrides){ .has = true, .timeout_ms = 2000, .delete_ms = 4000 };
+	spec.metadata.overrides =
+	        (struct overrides){ .has = true, .timeout_ms = 2000, .delete_ms = 4000 };
 	assert_int_equal(registry_register(&reg, client, &key, &spec), 0);
 	tick();
 	tick();
@@ -226,7 +235,9 @@ static void test_empty_service_goes_in_the_fifth_run(void **state)
 
 static void test_cleaning_switched_off_and_on(void **state)
 {
-	struct config config = { .empty_clean = false, .empty_delay_ms = 50000, .empty_period_ms = 30000 };
+	struct config config = { .empty_clean = false,
+		                 .empty_delay_ms = 50000,
+		                 .empty_period_ms = 30000 };
 
 	(void)state;
 	add(1, 1, true);
@@ -296,8 +307,10 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_silent_instances_expire, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_many_expire_together, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_metadata_shortens_the_timeout, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_empty_service_goes_in_the_fifth_run, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_metadata_shortens_the_timeout, setup,
+		                                teardown),
+		cmocka_unit_test_setup_teardown(test_empty_service_goes_in_the_fifth_run, setup,
+		                                teardown),
 		cmocka_unit_test_setup_teardown(test_cleaning_switched_off_and_on, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_removed_service_is_drained, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_stale_start, setup, teardown),

@@ -27,8 +27,9 @@ struct fake {
 	uint64_t last_now_ms;
 	uint32_t overdue; /* instances that a visit removes, or holds */
 	uint32_t heard;
-	uint32_t source; /* of the first of them, each following one of the next; 0: none has ever beaten */
-	bool together;   /* all of that source */
+	uint32_t
+	        source; /* of the first of them, each following one of the next; 0: none has ever beaten */
+	bool together; /* all of that source */
 };
 
 static struct fake fakes[FAKES];
@@ -42,7 +43,9 @@ static struct fake *fake_add(uint32_t shard, uint64_t due_ms)
 {
 	struct fake *f = &fakes[fake_count++];
 
-	*f = (struct fake){ .id = fake_count, .shard = shard, .due_ms = due_ms, .instances = 1, .size = 1 };
+	*f = (struct fake){
+		.id = fake_count, .shard = shard, .due_ms = due_ms, .instances = 1, .size = 1
+	};
 	return f;
 }
 
@@ -62,7 +65,8 @@ uint64_t registry_due_lowered(struct registry *reg, uint32_t shard)
 	return lowered[shard];
 }
 
-int registry_services_after(struct registry *reg, uint32_t shard, uint64_t after, struct keeper_entry *out, uint32_t max)
+int registry_services_after(struct registry *reg, uint32_t shard, uint64_t after,
+                            struct keeper_entry *out, uint32_t max)
 {
 	uint32_t n = 0;
 
@@ -96,7 +100,8 @@ static void put_signs(const struct fake *f, struct expire_visit *visit)
 int registry_expire(struct registry *reg, uint32_t shard, struct expire_visit *visit)
 {
 	struct fake *f = &fakes[visit->service.id - 1];
-	uint32_t left = f->size - visit->resume_off, n = left < visit->budget ? left : visit->budget;
+	uint32_t left = f->size - visit->resume_off,
+	         n = left < visit->budget ? left : visit->budget;
 
 	(void)reg;
 	assert_int_equal(f->shard, shard);
@@ -129,7 +134,8 @@ int registry_expire(struct registry *reg, uint32_t shard, struct expire_visit *v
 	return 0;
 }
 
-int registry_remove_empty(struct registry *reg, struct origin origin, uint32_t shard, struct keeper_entry service)
+int registry_remove_empty(struct registry *reg, struct origin origin, uint32_t shard,
+                          struct keeper_entry service)
 {
 	(void)reg;
 	assert_int_equal(origin.cause, CAUSE_EMPTY);
@@ -157,7 +163,7 @@ void registry_stats(struct registry *reg, struct registry_stats *stats_r)
 	stats_r->ephemeral = ephemeral;
 }
 
-/* ---- the node under test --------------------------------------------------- */
+/* ---- the node under test --------------------------------------------------------------------- */
 
 static struct registry reg;
 static struct cleanup cleanup;
@@ -165,7 +171,9 @@ static struct expiry expiry;
 
 static int setup(void **state)
 {
-	struct config config = { .empty_clean = true, .empty_delay_ms = 50000, .empty_period_ms = 30000 };
+	struct config config = { .empty_clean = true,
+		                 .empty_delay_ms = 50000,
+		                 .empty_period_ms = 30000 };
 
 	(void)state;
 	memset(fakes, 0, sizeof(fakes));
@@ -217,7 +225,7 @@ static void tick(uint64_t ms)
 	only_pass();
 }
 
-/* ---- tests ----------------------------------------------------------------- */
+/* ---- tests ----------------------------------------------------------------------------------- */
 
 static void test_visits_when_due(void **state)
 {
@@ -389,7 +397,7 @@ static void test_switched_off(void **state)
 	assert_int_equal(f->visits, 1);
 }
 
-/* ---- with a brake ------------------------------------------------------------ */
+/* ---- with a brake ---------------------------------------------------------------------------- */
 
 static struct segment *seg;
 static struct config config;
@@ -473,7 +481,8 @@ static void test_holds_when_the_sum_is_too_much(void **state)
 	assert_int_equal(expiry.lost, 600);
 	assert_true(brake_holds(&brake));
 	assert_int_equal(fakes[0].visits, 2); /* once more to count its sources */
-	/* Held services are looked at in each tick; sources are not counted again while nothing changes. */
+	/* Held services are looked at in each tick; sources are not counted again while nothing
+	 * changes. */
 	whole_tick(1000);
 	assert_int_equal(fakes[0].visits, 3);
 	/* Beats return in all but 15 services: a quarter is silent. */
@@ -617,7 +626,8 @@ static void test_rests_with_few_sources(void **state)
 /* What was removed counts for its source after the death of the keeper. */
 static void test_a_new_keeper_knows_whose_were_removed(void **state)
 {
-	struct fake *first = fake_beating(1, 80, 0), *second = fake_beating(2, 0, 40), *rest = fake_beating(3, 0, 80);
+	struct fake *first = fake_beating(1, 80, 0), *second = fake_beating(2, 0, 40),
+	            *rest = fake_beating(3, 0, 80);
 
 	(void)state;
 	whole_tick(0);
@@ -633,7 +643,8 @@ static void test_a_new_keeper_knows_whose_were_removed(void **state)
 	assert_int_equal(second->overdue, 40);
 	assert_int_equal(seg->brake->silent, 120);
 	assert_int_equal(seg->brake->sources, 200);
-	assert_int_equal(rest->visits, 4); /* two passes by the first keeper, then once more to count */
+	assert_int_equal(rest->visits,
+	                 4); /* two passes by the first keeper, then once more to count */
 }
 
 /* Without anybody asking sources are counted in the usual visits, in ten seconds. */
@@ -659,8 +670,8 @@ static void test_sources_are_counted_in_rounds(void **state)
 	assert_int_equal(seg->brake->sources, 7);
 }
 
-/* Slices so short that a pass takes many ticks: it is not cut short, nothing goes before everything was seen, and all of it is
- * judged by one time. */
+/* Slices so short that a pass takes many ticks: it is not cut short, nothing goes before everything
+ * was seen, and all of it is judged by one time. */
 static void test_a_pass_over_many_ticks(void **state)
 {
 	struct fake *f = fake_add(1, 0), *large = fake_add(2, 0);
@@ -690,7 +701,8 @@ static void test_a_pass_over_many_ticks(void **state)
 	assert_int_equal(f->last_now_ms, now);
 }
 
-/* Most of the node is silent, and a look at it takes many ticks: a new keeper holds at the end of it, and has removed nothing. */
+/* Most of the node is silent, and a look at it takes many ticks: a new keeper holds at the end of
+ * it, and has removed nothing. */
 static void test_holds_after_a_look_of_many_ticks(void **state)
 {
 	unsigned ticks = 0;
@@ -713,10 +725,12 @@ static void test_holds_after_a_look_of_many_ticks(void **state)
 	assert_int_equal(brake_window(&brake, now), 0);
 }
 
-/* A second pass that is not over with its tick goes no further: what was found since is judged first. */
+/* A second pass that is not over with its tick goes no further: what was found since is judged
+ * first. */
 static void test_a_second_pass_ends_with_its_tick(void **state)
 {
-	struct fake *first = fake_beating(1, 60, 0), *second = fake_beating(2, 20, 0), *rest = fake_beating(3, 0, 100);
+	struct fake *first = fake_beating(1, 60, 0), *second = fake_beating(2, 20, 0),
+	            *rest = fake_beating(3, 0, 100);
 
 	(void)state;
 	rest->due_ms = UINT64_MAX; /* not in the second pass */
@@ -757,7 +771,7 @@ static void test_visiting_all_is_only_noted(void **state)
 		assert_int_equal(fakes[i].visits, 2);
 }
 
-/* ---- empty services -------------------------------------------------------- */
+/* ---- empty services -------------------------------------------------------------------------- */
 
 static void run_tick(uint64_t mono_ms)
 {
@@ -769,7 +783,8 @@ static void run_tick(uint64_t mono_ms)
 
 static void test_fifth_empty_run_removes(void **state)
 {
-	struct fake *empty = fake_add(1, UINT64_MAX), *full = fake_add(1, UINT64_MAX), *late = fake_add(2, UINT64_MAX);
+	struct fake *empty = fake_add(1, UINT64_MAX), *full = fake_add(1, UINT64_MAX),
+	            *late = fake_add(2, UINT64_MAX);
 	uint64_t mono_ms = 0;
 
 	(void)state;
@@ -777,7 +792,8 @@ static void test_fifth_empty_run_removes(void **state)
 	for (unsigned run = 1; run <= 5; run++) {
 		assert_false(empty->gone);
 		late->instances = run == 3; /* breaks the row */
-		for (uint64_t until = 50000 + (run - 1) * 30000ULL; mono_ms <= until; mono_ms += 1000)
+		for (uint64_t until = 50000 + (run - 1) * 30000ULL; mono_ms <= until;
+		     mono_ms += 1000)
 			run_tick(mono_ms);
 	}
 	assert_true(empty->gone);
@@ -796,27 +812,42 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_visits_when_due, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_idle_tick_takes_no_lock, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_lowered_bound_visits_the_shard, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_lowered_bound_visits_the_shard, setup,
+		                                teardown),
 		cmocka_unit_test_setup_teardown(test_many_services_in_order, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_gone_services_are_forgotten, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_large_service_is_done_in_holds, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_large_service_is_done_in_holds, setup,
+		                                teardown),
 		cmocka_unit_test_setup_teardown(test_lowered_during_a_visit, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_starting_shard_moves, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_error_spares_the_neighbours, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_switched_off, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_removes_in_a_second_pass, setup_brake, teardown_brake),
-		cmocka_unit_test_setup_teardown(test_holds_when_the_sum_is_too_much, setup_brake, teardown_brake),
-		cmocka_unit_test_setup_teardown(test_gone_services_are_not_lost, setup_brake, teardown_brake),
-		cmocka_unit_test_setup_teardown(test_a_partial_view_does_not_let_go, setup_brake, teardown_brake),
-		cmocka_unit_test_setup_teardown(test_one_source_is_no_evidence, setup_brake, teardown_brake),
-		cmocka_unit_test_setup_teardown(test_a_source_is_silent_when_all_of_it_is, setup_brake, teardown_brake),
-		cmocka_unit_test_setup_teardown(test_what_never_beat_is_removed_in_time, setup_brake, teardown_brake),
-		cmocka_unit_test_setup_teardown(test_rests_with_few_sources, setup_brake, teardown_brake),
-		cmocka_unit_test_setup_teardown(test_a_new_keeper_knows_whose_were_removed, setup_brake, teardown_brake),
-		cmocka_unit_test_setup_teardown(test_sources_are_counted_in_rounds, setup_brake, teardown_brake),
-		cmocka_unit_test_setup_teardown(test_a_pass_over_many_ticks, setup_brake, teardown_brake),
-		cmocka_unit_test_setup_teardown(test_holds_after_a_look_of_many_ticks, setup_brake, teardown_brake),
-		cmocka_unit_test_setup_teardown(test_a_second_pass_ends_with_its_tick, setup_brake, teardown_brake),
+		cmocka_unit_test_setup_teardown(test_removes_in_a_second_pass, setup_brake,
+		                                teardown_brake),
+		cmocka_unit_test_setup_teardown(test_holds_when_the_sum_is_too_much, setup_brake,
+		                                teardown_brake),
+		cmocka_unit_test_setup_teardown(test_gone_services_are_not_lost, setup_brake,
+		                                teardown_brake),
+		cmocka_unit_test_setup_teardown(test_a_partial_view_does_not_let_go, setup_brake,
+		                                teardown_brake),
+		cmocka_unit_test_setup_teardown(test_one_source_is_no_evidence, setup_brake,
+		                                teardown_brake),
+		cmocka_unit_test_setup_teardown(test_a_source_is_silent_when_all_of_it_is,
+		                                setup_brake, teardown_brake),
+		cmocka_unit_test_setup_teardown(test_what_never_beat_is_removed_in_time,
+		                                setup_brake, teardown_brake),
+		cmocka_unit_test_setup_teardown(test_rests_with_few_sources, setup_brake,
+		                                teardown_brake),
+		cmocka_unit_test_setup_teardown(test_a_new_keeper_knows_whose_were_removed,
+		                                setup_brake, teardown_brake),
+		cmocka_unit_test_setup_teardown(test_sources_are_counted_in_rounds, setup_brake,
+		                                teardown_brake),
+		cmocka_unit_test_setup_teardown(test_a_pass_over_many_ticks, setup_brake,
+		                                teardown_brake),
+		cmocka_unit_test_setup_teardown(test_holds_after_a_look_of_many_ticks, setup_brake,
+		                                teardown_brake),
+		cmocka_unit_test_setup_teardown(test_a_second_pass_ends_with_its_tick, setup_brake,
+		                                teardown_brake),
 		cmocka_unit_test_setup_teardown(test_visiting_all_is_only_noted, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_fifth_empty_run_removes, setup, teardown),
 	};

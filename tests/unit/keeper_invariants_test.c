@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What must hold in the keeper (shared/base/assert.h): each row breaks it once, in a child of its own. */
+/* What must hold in the keeper (shared/base/assert.h): each row breaks it once, in a child of its
+ * own. */
 #include "tests/unit/death_fixture.h"
 
 #include "keeper/census.h"

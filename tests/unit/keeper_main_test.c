@@ -33,7 +33,8 @@ static int setup(void **state)
 	(void)state;
 	memset(&proc, 0, sizeof(proc));
 	config_defaults(&proc.config);
-	if (segment_open_anonymous(16 << 20, &proc.seg) < 0 || registry_format(proc.seg) < 0 || pipe(ends) < 0)
+	if (segment_open_anonymous(16 << 20, &proc.seg) < 0 || registry_format(proc.seg) < 0 ||
+	    pipe(ends) < 0)
 		return -1;
 	health_attach(proc.seg, clock_mono_ms());
 	proc.role = ROLE_KEEPER;
@@ -109,8 +110,11 @@ static void add(const char *ip)
 	struct registry reg;
 
 	registry_init(&reg, proc.seg);
-	spec.key = (struct instance_key){ .cluster = STR("DEFAULT"), .ip = str_of(ip), .port = 80, .ephemeral = true };
-	spec.metadata.overrides = (struct overrides){ .has = true, .timeout_ms = 500, .delete_ms = 1500 };
+	spec.key = (struct instance_key){
+		.cluster = STR("DEFAULT"), .ip = str_of(ip), .port = 80, .ephemeral = true
+	};
+	spec.metadata.overrides =
+	        (struct overrides){ .has = true, .timeout_ms = 500, .delete_ms = 1500 };
 	assert_int_equal(registry_register(&reg, client, &key, &spec), 0);
 }
 

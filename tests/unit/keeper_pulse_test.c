@@ -106,7 +106,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_who_receives, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_clock_stands_while_nobody_listens, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_clock_stands_while_nobody_listens, setup,
+		                                teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A keeper with 100,000 services whose beats all stop at once, and 100,000 instances to check in one service: health flips, the
- * brake holds, is released, everything is removed, the empty services go, and all the time the registry is checked and its pages
- * are emptied. No turn of it is a long one, its clock ticks every second, and whoever beats meanwhile is served. */
+/* A keeper with 100,000 services whose beats all stop at once, and 100,000 instances to check in
+ * one service: health flips, the brake holds, is released, everything is removed, the empty
+ * services go, and all the time the registry is checked and its pages are emptied. No turn of it is
+ * a long one, its clock ticks every second, and whoever beats meanwhile is served. */
 #include "shared/process/process.h"
 
 #include <poll.h>
@@ -51,16 +52,20 @@ static struct service_key name_of(const char *prefix, unsigned n, char text[64])
 static struct instance_key address_of(unsigned n, bool ephemeral, char text[32])
 {
 	/* Persistent ones where no check may go: they fail without a packet. */
-	snprintf(text, 32, ephemeral ? "10.%u.%u.%u" : "169.254.%u.%u", n >> 16 & 255, n >> 8 & 255, n & 255);
+	snprintf(text, 32, ephemeral ? "10.%u.%u.%u" : "169.254.%u.%u", n >> 16 & 255, n >> 8 & 255,
+	         n & 255);
 	if (!ephemeral)
 		snprintf(text, 32, "169.254.%u.%u", n >> 8 & 255, n & 255);
-	return (struct instance_key){ STR("DEFAULT"), str_of(text), (int32_t)(1 + n / 65536), ephemeral };
+	return (struct instance_key){ STR("DEFAULT"), str_of(text), (int32_t)(1 + n / 65536),
+		                      ephemeral };
 }
 
 /* Registered by its source, and has beaten once. */
 static void add(const struct service_key *key, unsigned n)
 {
-	uint8_t from[16] = { [10] = 0xff, [11] = 0xff, [12] = 127, [14] = (uint8_t)(n % SOURCES), [15] = 1 };
+	uint8_t from[16] = {
+		[10] = 0xff, [11] = 0xff, [12] = 127, [14] = (uint8_t)(n % SOURCES), [15] = 1
+	};
 	struct origin origin = { .cause = CAUSE_CLIENT, .sender = registry_sender(&reg, from) };
 	struct instance_spec spec = { .weight = 1, .enabled = true, .healthy = true };
 	struct beat_result result;
@@ -132,9 +137,11 @@ static void wait_for(const char *what, condition_fn *condition)
 	}
 	seconds = (clock_mono_ms() - began_ms) / 1000;
 	ticks = sum(METRIC_KEEPER_TICKS) - ticks;
-	print_message("%-12s %3llu s, %3llu ticks, %llu long turns, slowest beat %llu us, longest loop %llu us\n", what,
-	              (unsigned long long)seconds, (unsigned long long)ticks, (unsigned long long)sum(METRIC_TURN_LONG),
-	              (unsigned long long)slowest_us, (unsigned long long)proc.slot->busy_us_max);
+	print_message(
+	        "%-12s %3llu s, %3llu ticks, %llu long turns, slowest beat %llu us, longest loop %llu us\n",
+	        what, (unsigned long long)seconds, (unsigned long long)ticks,
+	        (unsigned long long)sum(METRIC_TURN_LONG), (unsigned long long)slowest_us,
+	        (unsigned long long)proc.slot->busy_us_max);
 	assert_true(ticks + TICKS_MISSED >= seconds);
 	slowest_us = 0;
 	proc.slot->busy_us_max = 0;
@@ -145,10 +152,11 @@ static void print_turns(void)
 	const struct metric_histogram *h = &metric_histograms[METRIC_TIME_TURN];
 
 	for (unsigned i = 0; i < METRIC_BUCKETS; i++)
-		print_message("turns <= %-6s s: %llu\n", h->bounds[i], (unsigned long long)sum((enum metric)(h->first + i)));
+		print_message("turns <= %-6s s: %llu\n", h->bounds[i],
+		              (unsigned long long)sum((enum metric)(h->first + i)));
 }
 
-/* ---- conditions ---------------------------------------------------------------- */
+/* ---- conditions ------------------------------------------------------------------------------ */
 
 static bool checked_once(void)
 {
@@ -157,7 +165,8 @@ static bool checked_once(void)
 
 static bool all_seen(void)
 {
-	return sum(METRIC_EXPIRY_VISITS) > SERVICES && __atomic_load_n(&proc.seg->brake->sources, __ATOMIC_RELAXED) == SOURCES;
+	return sum(METRIC_EXPIRY_VISITS) > SERVICES &&
+	       __atomic_load_n(&proc.seg->brake->sources, __ATOMIC_RELAXED) == SOURCES;
 }
 
 /* And those that are checked, by three failures each. */
@@ -190,7 +199,7 @@ static bool compacted(void)
 	return true;
 }
 
-/* ---- the life of the keeper ------------------------------------------------------ */
+/* ---- the life of the keeper ------------------------------------------------------------------ */
 
 static int setup(void **state)
 {
@@ -199,7 +208,8 @@ static int setup(void **state)
 	(void)state;
 	config_defaults(&proc.config);
 	proc.config.empty_delay_ms = proc.config.empty_period_ms = 1000;
-	if (segment_open_anonymous(SEGMENT_BYTES, &proc.seg) < 0 || registry_format(proc.seg) < 0 || pipe(ends) < 0)
+	if (segment_open_anonymous(SEGMENT_BYTES, &proc.seg) < 0 || registry_format(proc.seg) < 0 ||
+	    pipe(ends) < 0)
 		return -1;
 	health_attach(proc.seg, clock_mono_ms());
 	proc.role = ROLE_KEEPER;
@@ -237,10 +247,12 @@ static void stop(void)
 	assert_int_equal(WEXITSTATUS(status), 0);
 }
 
-/* All that is silent is so for that much longer. The keeper may store the clock at the same moment. */
+/* All that is silent is so for that much longer. The keeper may store the clock at the same
+ * moment. */
 static void let_pass(uint64_t ms)
 {
-	uint64_t *clock = &proc.seg->header->health_ms, wanted = __atomic_load_n(clock, __ATOMIC_RELAXED) + ms;
+	uint64_t *clock = &proc.seg->header->health_ms,
+	         wanted = __atomic_load_n(clock, __ATOMIC_RELAXED) + ms;
 
 	while (__atomic_load_n(clock, __ATOMIC_RELAXED) < wanted) {
 		__atomic_store_n(clock, wanted, __ATOMIC_RELAXED);

@@ -14,12 +14,15 @@
 
 static struct list_cache_key key_of(uint64_t id, uint64_t revision)
 {
-	return (struct list_cache_key){ .epoch = 1, .service_id = id, .revision = revision, .clusters = STR("") };
+	return (struct list_cache_key){
+		.epoch = 1, .service_id = id, .revision = revision, .clusters = STR("")
+	};
 }
 
 static void put(struct list_cache *cache, struct list_cache_key key, const char *hosts)
 {
-	struct list_cache_entry entry = { .hosts = str_of(hosts), .metadata_json = STR("{\"m\":\"1\"}") };
+	struct list_cache_entry entry = { .hosts = str_of(hosts),
+		                          .metadata_json = STR("{\"m\":\"1\"}") };
 
 	entry.shape.hosts = (uint32_t)strlen(hosts);
 	list_cache_put(cache, &key, &entry);
@@ -62,9 +65,11 @@ static void test_older_entry_with_pieces(void **state)
 {
 	struct list_cache_key key = key_of(7, 3), newer = key_of(7, 4), other = key_of(8, 4);
 	struct list_piece pieces[2] = { { 1, 2, 3 }, { 4, 5, 6 } };
-	struct list_cache_entry entry = {
-		.hosts = STR("[1]"), .metadata_json = STR("{}"), .content = 9, .pieces = pieces, .piece_count = 2
-	};
+	struct list_cache_entry entry = { .hosts = STR("[1]"),
+		                          .metadata_json = STR("{}"),
+		                          .content = 9,
+		                          .pieces = pieces,
+		                          .piece_count = 2 };
 	const struct list_cache_entry *held;
 	struct list_cache *cache;
 
@@ -158,10 +163,12 @@ static void test_newer_revision_replaces(void **state)
 	put(cache, key_of(7, 4), "[44]");
 	assert_false(has(cache, key_of(7, 3), "[3]"));
 	assert_true(has(cache, key_of(7, 4), "[44]"));
-	/* Only one of them takes room: as many revisions as would overflow leave a neighbour alone. */
+	/* Only one of them takes room: as many revisions as would overflow leave a neighbour
+	 * alone. */
 	put(cache, key_of(8, 1), "[8]");
 	for (uint64_t revision = 5; revision < 20000; revision++)
-		put(cache, key_of(7, revision), "[....................................................]");
+		put(cache, key_of(7, revision),
+		    "[....................................................]");
 	assert_true(has(cache, key_of(8, 1), "[8]"));
 	list_cache_free(&cache);
 }
@@ -223,7 +230,8 @@ static void test_resize(void **state)
 	list_cache_free(&cache);
 }
 
-/* An entry that is released once more than it was held would be freed under somebody who holds it. */
+/* An entry that is released once more than it was held would be freed under somebody who holds
+ * it. */
 static void test_one_release_too_many_ends_the_process(void **state)
 {
 	struct death death;

@@ -29,7 +29,9 @@ static struct instance_view instance(const char *ip, int port, uint32_t cluster,
 
 static struct cluster_view cluster(const char *name)
 {
-	return (struct cluster_view){ .name = str_of(name), .check_port = 80, .use_instance_port = true };
+	return (struct cluster_view){ .name = str_of(name),
+		                      .check_port = 80,
+		                      .use_instance_port = true };
 }
 
 struct fixture {
@@ -47,7 +49,8 @@ static void add_cluster(struct fixture *f, const char *name)
 	f->clusters[f->view.cluster_count++] = cluster(name);
 }
 
-static struct instance_view *add(struct fixture *f, const char *ip, int port, uint32_t cluster_index, uint32_t flags)
+static struct instance_view *add(struct fixture *f, const char *ip, int port,
+                                 uint32_t cluster_index, uint32_t flags)
 {
 	f->instances[f->view.instance_count] = instance(ip, port, cluster_index, flags);
 	return &f->instances[f->view.instance_count++];
@@ -96,7 +99,9 @@ static const char *text_of(struct buf *b)
 static const char *hosts_of(struct fixture *f, struct list_query query)
 {
 	buf_reset(&f->hosts);
-	assert_int_equal(list_hosts(&f->view, &query, &f->hosts, &f->shape, &f->fresh, f->checksum, NULL), 0);
+	assert_int_equal(list_hosts(&f->view, &query, &f->hosts, &f->shape, &f->fresh, f->checksum,
+	                            NULL),
+	                 0);
 	return text_of(&f->hosts);
 }
 
@@ -111,14 +116,14 @@ static const char *shown(struct fixture *f, struct list_query query)
 	while ((ip = strstr(at, "{\"ip\":\"")) != NULL) {
 		ip += 7;
 		valid = strstr(ip, "\"healthy\":") + 10;
-		n += (size_t)snprintf(out + n, sizeof(out) - n, "%s%.*s:%c", n > 0 ? " " : "", (int)strcspn(ip, "\""), ip,
-		                      *valid);
+		n += (size_t)snprintf(out + n, sizeof(out) - n, "%s%.*s:%c", n > 0 ? " " : "",
+		                      (int)strcspn(ip, "\""), ip, *valid);
 		at = valid;
 	}
 	return out;
 }
 
-/* ---- checksum: the two values read from a real server ---------------------------- */
+/* ---- checksum: the two values read from a real server ---------------------------------------- */
 
 static void test_checksum_one_instance(void **state)
 {
@@ -165,7 +170,9 @@ static void test_checksum_ignores_order(void **state)
 
 static void test_checksum_cluster_order_is_the_map_order(void **state)
 {
-	static const char *const names[] = { "c2", "a", "c1", "e", "b", "d" }; /* no two in one bucket */
+	static const char *const names[] = {
+		"c2", "a", "c1", "e", "b", "d"
+	}; /* no two in one bucket */
 	struct fixture *f = *state;
 	uint8_t other[16];
 
@@ -192,7 +199,7 @@ static void test_checksum_kept_or_fresh(void **state)
 	assert_string_equal(f->shape.checksum, "abababababababababababababababab");
 }
 
-/* ---- hosts ------------------------------------------------------------------------ */
+/* ---- hosts ----------------------------------------------------------------------------------- */
 
 static void test_host_shape(void **state)
 {
@@ -207,21 +214,24 @@ static void test_host_shape(void **state)
 	add_cluster(f, "c1");
 	i = add(f, "1.1.1.1", 80, 0, ON | INSTANCE_HEALTHY);
 	i->metadata = metadata.packed;
-	assert_string_equal(hosts_of(f, (struct list_query){ .clusters = STR("") }),
-	                    "[{\"ip\":\"1.1.1.1\",\"port\":80,\"valid\":true,\"healthy\":true,\"marked\":false,"
-	                    "\"instanceId\":\"1.1.1.1#80#c1#g@@s\",\"metadata\":{\"z\":\"\\\"\",\"a\":\"1\"},\"enabled\":true,"
-	                    "\"weight\":1.0,\"clusterName\":\"c1\",\"serviceName\":\"s\",\"ephemeral\":true}]");
+	assert_string_equal(
+	        hosts_of(f, (struct list_query){ .clusters = STR("") }),
+	        "[{\"ip\":\"1.1.1.1\",\"port\":80,\"valid\":true,\"healthy\":true,\"marked\":false,"
+	        "\"instanceId\":\"1.1.1.1#80#c1#g@@s\",\"metadata\":{\"z\":\"\\\"\",\"a\":\"1\"},\"enabled\":true,"
+	        "\"weight\":1.0,\"clusterName\":\"c1\",\"serviceName\":\"s\",\"ephemeral\":true}]");
 	arena_free(&arena);
 	i->flags = INSTANCE_ENABLED | INSTANCE_HEALTHY | INSTANCE_METADATA_NULL;
 	i->weight = (double)NAN;
 	i->ident = 3;
 	i->ip = STR("a\"b");
-	assert_string_equal(hosts_of(f, (struct list_query){ .clusters = STR(""), .grouped = true }),
-	                    "[{\"ip\":\"a\\\"b\",\"port\":80,\"valid\":true,\"healthy\":true,\"marked\":false,"
-	                    "\"instanceId\":\"3\",\"metadata\":null,\"enabled\":true,\"weight\":\"NaN\",\"clusterName\":\"c1\","
-	                    "\"serviceName\":\"g@@s\",\"ephemeral\":false}]");
+	assert_string_equal(
+	        hosts_of(f, (struct list_query){ .clusters = STR(""), .grouped = true }),
+	        "[{\"ip\":\"a\\\"b\",\"port\":80,\"valid\":true,\"healthy\":true,\"marked\":false,"
+	        "\"instanceId\":\"3\",\"metadata\":null,\"enabled\":true,\"weight\":\"NaN\",\"clusterName\":\"c1\","
+	        "\"serviceName\":\"g@@s\",\"ephemeral\":false}]");
 	i->ident = -1;
-	assert_non_null(strstr(hosts_of(f, (struct list_query){ .clusters = STR("") }), "\"instanceId\":\"a\\\"b#80#c1#g@@s\""));
+	assert_non_null(strstr(hosts_of(f, (struct list_query){ .clusters = STR("") }),
+	                       "\"instanceId\":\"a\\\"b#80#c1#g@@s\""));
 }
 
 static void fill_mixed(struct fixture *f)
@@ -262,7 +272,8 @@ static void test_selection(void **state)
 
 	fill_mixed(f);
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-		struct list_query query = { .clusters = str_of(rows[i].clusters), .healthy_only = rows[i].healthy_only };
+		struct list_query query = { .clusters = str_of(rows[i].clusters),
+			                    .healthy_only = rows[i].healthy_only };
 
 		f->view.threshold = rows[i].threshold;
 		assert_string_equal(shown(f, query), rows[i].expected);
@@ -276,7 +287,9 @@ static void test_all_sick_is_all_healthy(void **state)
 	add_cluster(f, "a");
 	add(f, "a1", 1, 0, ON);
 	add(f, "a2", 1, 0, ON);
-	assert_string_equal(shown(f, (struct list_query){ .clusters = STR(""), .healthy_only = true }), "a1:t a2:t");
+	assert_string_equal(shown(f,
+	                          (struct list_query){ .clusters = STR(""), .healthy_only = true }),
+	                    "a1:t a2:t");
 	assert_int_equal(f->shape.hosts, 2);
 }
 
@@ -290,12 +303,13 @@ static void test_many_clusters(void **state)
 		add_cluster(f, names[i]);
 		add(f, names[i], 1, i, ON | INSTANCE_HEALTHY);
 	}
-	assert_string_equal(shown(f, (struct list_query){ .clusters = STR("c31,c0,c17") }), "c31:t c0:t c17:t");
+	assert_string_equal(shown(f, (struct list_query){ .clusters = STR("c31,c0,c17") }),
+	                    "c31:t c0:t c17:t");
 	hosts_of(f, (struct list_query){ .clusters = STR("") });
 	assert_int_equal(f->shape.hosts, 32);
 }
 
-/* ---- reply ------------------------------------------------------------------------ */
+/* ---- reply ----------------------------------------------------------------------------------- */
 
 static const char *reply_of(struct fixture *f, struct list_query query)
 {
@@ -312,7 +326,9 @@ static const char *reply_of(struct fixture *f, struct list_query query)
 	f->view.has_checksum = true;
 	memset(f->view.checksum, 0x34, 16);
 	buf_reset(&f->hosts);
-	assert_int_equal(list_hosts(&f->view, &query, &f->hosts, &f->shape, &f->fresh, f->checksum, NULL), 0);
+	assert_int_equal(list_hosts(&f->view, &query, &f->hosts, &f->shape, &f->fresh, f->checksum,
+	                            NULL),
+	                 0);
 	buf_reset(&f->reply);
 	list_reply(&f->reply, &query, &f->shape, buf_view(&f->hosts), &fields);
 	return text_of(&f->reply);
@@ -330,7 +346,9 @@ static void test_reply_empty(void **state)
 
 	fill_mixed(f);
 	assert_string_equal(reply_of(f, (struct list_query){ .clusters = STR("zz") }), expected);
-	assert_string_equal(reply_of(f, (struct list_query){ .clusters = STR("zz"), .is_check = true }), expected);
+	assert_string_equal(reply_of(f, (struct list_query){ .clusters = STR("zz"),
+	                                                     .is_check = true }),
+	                    expected);
 }
 
 static void test_reply_full(void **state)
@@ -339,20 +357,28 @@ static void test_reply_full(void **state)
 
 	add_cluster(f, "a");
 	add(f, "a1", 1, 0, INSTANCE_HEALTHY);
-	assert_string_equal(reply_of(f, (struct list_query){ .clusters = STR("") }),
-	                    "{\"hosts\":[],\"dom\":\"s\",\"name\":\"g@@s\",\"cacheMillis\":3000,\"lastRefTime\":1795348206306,"
-	                    "\"checksum\":\"" CHECKSUM "\",\"useSpecifiedURL\":false,\"clusters\":\"\",\"env\":\"e\\\"v\","
-	                    "\"metadata\":{\"m\":\"1\"}}");
-	assert_string_equal(reply_of(f, (struct list_query){ .clusters = STR(""), .is_check = true }), "{}");
+	assert_string_equal(
+	        reply_of(f, (struct list_query){ .clusters = STR("") }),
+	        "{\"hosts\":[],\"dom\":\"s\",\"name\":\"g@@s\",\"cacheMillis\":3000,\"lastRefTime\":1795348206306,"
+	        "\"checksum\":\"" CHECKSUM
+	        "\",\"useSpecifiedURL\":false,\"clusters\":\"\",\"env\":\"e\\\"v\","
+	        "\"metadata\":{\"m\":\"1\"}}");
+	assert_string_equal(reply_of(f,
+	                             (struct list_query){ .clusters = STR(""), .is_check = true }),
+	                    "{}");
 }
 
 static void test_reply_unknown(void **state)
 {
 	struct fixture *f = *state;
-	struct list_fields fields = { .name = STR("g@@s"), .clusters = STR("a,b"), .cache_ms = 3000 };
+	struct list_fields fields = { .name = STR("g@@s"),
+		                      .clusters = STR("a,b"),
+		                      .cache_ms = 3000 };
 
 	list_reply_unknown(&f->reply, &fields);
-	assert_string_equal(text_of(&f->reply), "{\"name\":\"g@@s\",\"clusters\":\"a,b\",\"cacheMillis\":3000,\"hosts\":[]}");
+	assert_string_equal(
+	        text_of(&f->reply),
+	        "{\"name\":\"g@@s\",\"clusters\":\"a,b\",\"cacheMillis\":3000,\"hosts\":[]}");
 }
 
 static void put_bits(const struct fixture *f, uint64_t *healthy)
@@ -367,7 +393,8 @@ static unsigned ones(uint64_t bits)
 	return (unsigned)__builtin_popcountll(bits);
 }
 
-/* Any flips, one after the other: the pieces give what rendering gives. The protect threshold is met exactly now and then. */
+/* Any flips, one after the other: the pieces give what rendering gives. The protect threshold is
+ * met exactly now and then. */
 static void test_flipped_is_rendered(void **state)
 {
 	struct fixture *f = *state;
@@ -386,9 +413,11 @@ static void test_flipped_is_rendered(void **state)
 	add_cluster(f, "c1");
 	for (unsigned n = 0; n < 16; n++) {
 		snprintf(ip[n], sizeof(ip[n]), "10.0.0.%u", n * n);
-		add(f, ip[n], (int)n, n >= 9, n == 5 ? (uint32_t)INSTANCE_HEALTHY : ON | INSTANCE_HEALTHY);
+		add(f, ip[n], (int)n, n >= 9,
+		    n == 5 ? (uint32_t)INSTANCE_HEALTHY : ON | INSTANCE_HEALTHY);
 	}
-	assert_int_equal(list_hosts(&f->view, &query, &old, &shape, &f->fresh, f->checksum, pieces), 0);
+	assert_int_equal(list_hosts(&f->view, &query, &old, &shape, &f->fresh, f->checksum, pieces),
+	                 0);
 	srand(20240229);
 	for (unsigned round = 0; round < 500; round++) {
 		f->instances[rand() % 16].flags ^= INSTANCE_HEALTHY;
@@ -400,8 +429,12 @@ static void test_flipped_is_rendered(void **state)
 		above += ones(healthy) > 6;
 		buf_reset(&f->hosts);
 		buf_reset(&rendered);
-		assert_int_equal(list_flipped(buf_view(&old), pieces, 16, &healthy, f->view.threshold, &f->hosts), 0);
-		assert_int_equal(list_hosts(&f->view, &query, &rendered, &shape, &f->fresh, f->checksum, fresh), 0);
+		assert_int_equal(list_flipped(buf_view(&old), pieces, 16, &healthy,
+		                              f->view.threshold, &f->hosts),
+		                 0);
+		assert_int_equal(list_hosts(&f->view, &query, &rendered, &shape, &f->fresh,
+		                            f->checksum, fresh),
+		                 0);
 		assert_true(str_eq(buf_view(&f->hosts), buf_view(&rendered)));
 		assert_memory_equal(pieces, fresh, 16 * sizeof(fresh[0]));
 		buf_reset(&old);
@@ -415,7 +448,8 @@ static void test_flipped_is_rendered(void **state)
 static void test_bare_name(void **state)
 {
 	static const char *const rows[][2] = {
-		{ "g@@s", "s" }, { "s", "s" }, { "", "" }, { "g@@a@@b", "a" }, { "g@@", "" }, { "g@@s@t", "s@t" },
+		{ "g@@s", "s" },    { "s", "s" },  { "", "" },
+		{ "g@@a@@b", "a" }, { "g@@", "" }, { "g@@s@t", "s@t" },
 	};
 
 	(void)state;

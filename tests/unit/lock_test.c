@@ -179,7 +179,7 @@ static void test_stopped_owner(void **state)
 	wait_for(stuck.pid, &status);
 }
 
-/* ---- several writers, killed at random ------------------------------------------ */
+/* ---- several writers, killed at random ------------------------------------------------------- */
 
 #define WRITERS 3U
 
@@ -252,9 +252,14 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 #define ROW(name) cmocka_unit_test_setup_teardown(name, open_segment, close_segment)
-		ROW(test_owner_is_shown), ROW(test_not_twice),          ROW(test_dead_owner_is_rolled_back),
-		ROW(test_refused_repair), ROW(test_recover_all),        ROW(test_probe),
-		ROW(test_stopped_owner),  ROW(test_writers_under_fire),
+		ROW(test_owner_is_shown),
+		ROW(test_not_twice),
+		ROW(test_dead_owner_is_rolled_back),
+		ROW(test_refused_repair),
+		ROW(test_recover_all),
+		ROW(test_probe),
+		ROW(test_stopped_owner),
+		ROW(test_writers_under_fire),
 	};
 
 	return cmocka_run_group_tests_name("lock", tests, NULL, NULL);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* long: requests in slices. Who is served meanwhile, who waits, who is refused, and what becomes of the work of who has left. */
+/* long: requests in slices. Who is served meanwhile, who waits, who is refused, and what becomes of
+ * the work of who has left. */
 #include "tests/unit/http_fixture.h"
 
 #include <ev.h>
@@ -36,7 +37,7 @@ static char big[3u << 20];
 static unsigned begun, told, ended;
 static bool go; /* a work goes on until this is true */
 
-/* ---- handlers -------------------------------------------------------------------- */
+/* ---- handlers -------------------------------------------------------------------------------- */
 
 static void answer_ok(struct request *rq)
 {
@@ -134,13 +135,14 @@ static const struct route rows[] = {
 	{ METHOD_PUT, "/v1/ns/body", answer_body, ROUTE_NAMING, "" },
 };
 
-/* ---- both ends --------------------------------------------------------------------- */
+/* ---- both ends ------------------------------------------------------------------------------- */
 
 static void open_client(unsigned n, uint8_t source)
 {
 	int pair[2];
 
-	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, pair), 0);
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, pair),
+	                 0);
 	clients[n].fd = pair[0];
 	clients[n].n = 0;
 	clients[n].closed = false;
@@ -161,7 +163,8 @@ static const char *take(unsigned n)
 	ssize_t got;
 
 	while (!clients[n].closed &&
-	       (got = recv(clients[n].fd, clients[n].got + clients[n].n, sizeof(clients[n].got) - 1 - clients[n].n, 0)) >= 0) {
+	       (got = recv(clients[n].fd, clients[n].got + clients[n].n,
+	                   sizeof(clients[n].got) - 1 - clients[n].n, 0)) >= 0) {
 		clients[n].closed = got == 0;
 		clients[n].n += (size_t)got;
 	}
@@ -195,7 +198,9 @@ static int set_up(void **state)
 	memset(big, 'b', sizeof(big));
 	f.worker.loop = ev_loop_new(EVFLAG_AUTO | EVFLAG_NOENV);
 	assert_non_null(f.worker.loop);
-	assert_int_equal(router_new(rows, sizeof(rows) / sizeof(rows[0]), STR("/nacos"), &f.worker.router), 0);
+	assert_int_equal(router_new(rows, sizeof(rows) / sizeof(rows[0]), STR("/nacos"),
+	                            &f.worker.router),
+	                 0);
 	assert_int_equal(connection_pool_new(&f.worker), 0);
 	begun = told = ended = 0;
 	go = false;
@@ -219,7 +224,7 @@ static int tear_down(void **state)
 	return 0;
 }
 
-/* ---- tests ------------------------------------------------------------------------------ */
+/* ---- tests ----------------------------------------------------------------------------------- */
 
 static void a_short_one_is_answered_at_once(void **state)
 {
@@ -274,7 +279,8 @@ static void pipelined_answers_keep_their_order(void **state)
 	assert_non_null(strstr(strstr(clients[0].got, "done"), "\r\n\r\nok"));
 }
 
-/* Two places, so one for each source: the second of the same source waits, another source does not. */
+/* Two places, so one for each source: the second of the same source waits, another source does
+ * not. */
 static void a_source_has_half_of_the_places(void **state)
 {
 	(void)state;
@@ -325,10 +331,13 @@ static void open_crowd(unsigned from, unsigned to)
 	for (unsigned i = from; i < to; i++) {
 		int pair[2];
 
-		assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, pair), 0);
+		assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0,
+		                            pair),
+		                 0);
 		connection_open(&f.worker, pair[1], NULL);
 		f.worker.connections->source[15] = 1;
-		assert_int_equal(send(pair[0], text, sizeof(text) - 1, MSG_NOSIGNAL), sizeof(text) - 1);
+		assert_int_equal(send(pair[0], text, sizeof(text) - 1, MSG_NOSIGNAL),
+		                 sizeof(text) - 1);
 		crowd[crowd_count++] = pair[0];
 		turn_once();
 	}
@@ -343,7 +352,8 @@ static uint64_t cpu_of_turns(unsigned n)
 	return (uint64_t)(clock() - begin);
 }
 
-/* A source that has its half of the places, and many that wait behind it: a turn costs what it costs with a few. */
+/* A source that has its half of the places, and many that wait behind it: a turn costs what it
+ * costs with a few. */
 static void a_crowd_that_waits_costs_nothing(void **state)
 {
 	uint64_t few, many;
@@ -493,7 +503,8 @@ static void a_long_answer_is_given_away_whole(void **state)
 	assert_in_range(f.worker.held_bytes, 0, 65536);
 }
 
-/* The socket takes not even the head: a large body is not copied behind it, and comes whole all the same. */
+/* The socket takes not even the head: a large body is not copied behind it, and comes whole all the
+ * same. */
 static void a_long_answer_waits_for_a_full_socket(void **state)
 {
 	static char junk[4096];
@@ -504,7 +515,8 @@ static void a_long_answer_waits_for_a_full_socket(void **state)
 	open_client(0, 1);
 	c = f.worker.connections;
 	memset(junk, 'x', sizeof(junk));
-	for (ssize_t n; (n = send(c->fd, junk, filled < 100000 ? sizeof(junk) : 1, MSG_NOSIGNAL)) > 0;)
+	for (ssize_t n;
+	     (n = send(c->fd, junk, filled < 100000 ? sizeof(junk) : 1, MSG_NOSIGNAL)) > 0;)
 		filled += (size_t)n;
 	get(0, "buf");
 	get(0, "ok");
@@ -520,7 +532,8 @@ static void a_long_answer_waits_for_a_full_socket(void **state)
 	assert_in_range(f.worker.held_bytes, 0, 65536);
 }
 
-/* However the pieces of an answer fall into the writes of a step, the request behind it is not forgotten. */
+/* However the pieces of an answer fall into the writes of a step, the request behind it is not
+ * forgotten. */
 static void long_answers_follow_each_other(void **state)
 {
 	unsigned seen = 0;
@@ -623,7 +636,8 @@ static void memory_is_given_back_behind_the_answer(void **state)
 	get(0, "fat");
 	close(clients[0].fd);
 	clients[0].fd = -1;
-	for (unsigned i = 0; i < 100000 && (f.worker.connection_count > 0 || discard_is_pending()); i++)
+	for (unsigned i = 0; i < 100000 && (f.worker.connection_count > 0 || discard_is_pending());
+	     i++)
 		turn_once();
 	assert_int_equal(f.worker.connection_count, 0);
 	assert_int_equal(f.worker.lane.count, 0);
@@ -640,7 +654,9 @@ static void a_large_body_makes_a_long_request(void **state)
 		size_t bytes = LONG_BODY_BYTES + i;
 
 		open_client(i, 1);
-		n = snprintf(head, sizeof(head), "PUT /nacos/v1/ns/body HTTP/1.1\r\n" H "Content-Length: %zu\r\n\r\n", bytes);
+		n = snprintf(head, sizeof(head),
+		             "PUT /nacos/v1/ns/body HTTP/1.1\r\n" H "Content-Length: %zu\r\n\r\n",
+		             bytes);
 		assert_int_equal(send(clients[i].fd, head, (size_t)n, MSG_NOSIGNAL), n);
 		for (size_t sent = 0; sent < bytes;) {
 			ssize_t put = send(clients[i].fd, big, bytes - sent, MSG_NOSIGNAL);
@@ -657,15 +673,24 @@ static void a_large_body_makes_a_long_request(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(a_short_one_is_answered_at_once),        TEST(others_are_served_meanwhile),
-		TEST(pipelined_answers_keep_their_order),     TEST(a_source_has_half_of_the_places),
-		TEST(who_waits_too_long_is_told_the_limit),   TEST(work_for_nobody_ends),
-		TEST(who_pipelined_and_left_is_noticed),      TEST(who_waited_and_left_is_noticed),
-		TEST(the_end_of_the_worker_ends_all),         TEST(settling_leaves_nobody_without_an_answer),
-		TEST(a_crowd_that_waits_costs_nothing),       TEST(a_crowd_is_not_refused_in_one_turn),
-		TEST(a_long_answer_is_given_away_whole),      TEST(a_long_answer_waits_for_a_full_socket),
-		TEST(a_large_body_makes_a_long_request),      TEST(who_holds_too_much_goes_on_alone),
-		TEST(memory_is_given_back_behind_the_answer), TEST(others_have_half_of_the_time),
+		TEST(a_short_one_is_answered_at_once),
+		TEST(others_are_served_meanwhile),
+		TEST(pipelined_answers_keep_their_order),
+		TEST(a_source_has_half_of_the_places),
+		TEST(who_waits_too_long_is_told_the_limit),
+		TEST(work_for_nobody_ends),
+		TEST(who_pipelined_and_left_is_noticed),
+		TEST(who_waited_and_left_is_noticed),
+		TEST(the_end_of_the_worker_ends_all),
+		TEST(settling_leaves_nobody_without_an_answer),
+		TEST(a_crowd_that_waits_costs_nothing),
+		TEST(a_crowd_is_not_refused_in_one_turn),
+		TEST(a_long_answer_is_given_away_whole),
+		TEST(a_long_answer_waits_for_a_full_socket),
+		TEST(a_large_body_makes_a_long_request),
+		TEST(who_holds_too_much_goes_on_alone),
+		TEST(memory_is_given_back_behind_the_answer),
+		TEST(others_have_half_of_the_time),
 		TEST(long_answers_follow_each_other),
 	};
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Long texts are read in pieces: each reader pauses often enough, says the same as without pauses, and gives up when nobody
- * waits. */
+/* Long texts are read in pieces: each reader pauses often enough, says the same as without pauses,
+ * and gives up when nobody waits. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -18,7 +18,8 @@
 #include "shared/view/metadata.h"
 
 #define BYTES 1000000U
-#define PIECE 65536U /* the most that any of them reads between two pauses, of what is quickly read */
+#define PIECE \
+	65536U /* the most that any of them reads between two pauses, of what is quickly read */
 
 /* One reading: of what, by whom, and what came out. */
 struct reading {
@@ -30,7 +31,7 @@ struct reading {
 	int ret;
 };
 
-/* ---- readers ----------------------------------------------------------------------- */
+/* ---- readers --------------------------------------------------------------------------------- */
 
 static int read_form(struct reading *r)
 {
@@ -106,7 +107,8 @@ static const struct row {
 	{ "JSON, a long text", read_json, "{\"a\":\"", "x", "\"}", ERR_TOO_BIG },
 	{ "JSON, a long escaped text", read_json, "{\"a\":\"", "\\u0041", "\"}", ERR_TOO_BIG },
 	{ "JSON, a long blank", read_json, "{\"a\":", " ", "1}", ERR_TOO_BIG },
-	{ "metadata, one key again and again", read_metadata, "a=1", ",a=2", "", ERR_SYNTAX }, /* over a thousand pairs */
+	{ "metadata, one key again and again", read_metadata, "a=1", ",a=2", "",
+	  ERR_SYNTAX }, /* over a thousand pairs */
 	{ "metadata, a long value", read_metadata, "a=", "x", "", 0 },
 	{ "metadata, a long text", read_metadata, "{\"a\":\"", "x", "\"}", ERR_TOO_BIG },
 };
@@ -132,13 +134,14 @@ static void run(void *arg)
 	r->ret = r->read(r);
 }
 
-/* ---- tests --------------------------------------------------------------------------- */
+/* ---- tests ----------------------------------------------------------------------------------- */
 
 static void pieces_are_the_same_as_the_whole(void **state)
 {
 	(void)state;
 	for (size_t i = 0; i < ROWS; i++) {
-		struct reading whole = { .read = rows[i].read, .text = make(&rows[i]) }, pieces = whole;
+		struct reading whole = { .read = rows[i].read, .text = make(&rows[i]) },
+		               pieces = whole;
 		struct fiber *fiber = fiber_new(run, &pieces);
 		unsigned pauses = 0;
 
@@ -148,7 +151,8 @@ static void pieces_are_the_same_as_the_whole(void **state)
 		while (!fiber_run(fiber, 0, false))
 			pauses++;
 		if (whole.ret != rows[i].ret || pieces.ret != whole.ret)
-			fail_msg("%s: %d and %d, not %d", rows[i].what, whole.ret, pieces.ret, rows[i].ret);
+			fail_msg("%s: %d and %d, not %d", rows[i].what, whole.ret, pieces.ret,
+			         rows[i].ret);
 		assert_int_equal(pieces.items, whole.items);
 		if (whole.ret >= 0)
 			assert_int_equal(pieces.out.n, whole.out.n);
@@ -183,7 +187,8 @@ static void nobody_waits(void **state)
 /* Two that read in turns with one converter do not disturb each other. */
 static void one_converter_serves_two(void **state)
 {
-	struct reading a = { .read = read_gbk, .text = make(&rows[9]) }, b = { .read = read_gbk, .text = make(&rows[10]) };
+	struct reading a = { .read = read_gbk, .text = make(&rows[9]) },
+	               b = { .read = read_gbk, .text = make(&rows[10]) };
 	struct reading alone[2] = { a, b };
 	struct fiber *first = fiber_new(run, &a), *second = fiber_new(run, &b);
 	bool first_over = false, second_over = false;

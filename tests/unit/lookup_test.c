@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What a registration looks for among all instances of a large service, in several holds and beside others. */
+/* What a registration looks for among all instances of a large service, in several holds and beside
+ * others. */
 #include "tests/unit/registry_fixture.h"
 
 #include "shared/base/fiber.h"

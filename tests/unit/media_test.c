@@ -34,12 +34,14 @@ static void test_accept(void **state)
 {
 	(void)state;
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-		struct str accept = str_of(rows[i].accept), text = media_concrete(accept, STR("text/plain"));
+		struct str accept = str_of(rows[i].accept),
+		           text = media_concrete(accept, STR("text/plain"));
 
-		if (!str_eq(text, str_of(rows[i].text)) || media_accepts_json(accept) != rows[i].json ||
+		if (!str_eq(text, str_of(rows[i].text)) ||
+		    media_accepts_json(accept) != rows[i].json ||
 		    media_accepts_html(accept) != rows[i].html)
-			fail_msg("%s: %.*s json %d html %d", rows[i].accept, (int)text.n, text.p, media_accepts_json(accept),
-			         media_accepts_html(accept));
+			fail_msg("%s: %.*s json %d html %d", rows[i].accept, (int)text.n, text.p,
+			         media_accepts_json(accept), media_accepts_html(accept));
 	}
 }
 
@@ -55,7 +57,8 @@ static void test_json(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test(test_accept), cmocka_unit_test(test_json) };
+	const struct CMUnitTest tests[] = { cmocka_unit_test(test_accept),
+		                            cmocka_unit_test(test_json) };
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -48,16 +48,19 @@ static void accepted(void **state)
 		{ ",,", "{}" },
 		{ "{\"a\":\"1\",\"b\":\"two\"}", "{\"a\":\"1\",\"b\":\"two\"}" },
 		{ "{\"z\":\"1\",\"a\":\"2\"}", "{\"z\":\"1\",\"a\":\"2\"}" },
-		{ "{\"n\":1,\"f\":1.50,\"b\":true,\"z\":null}", "{\"n\":\"1\",\"f\":\"1.50\",\"b\":\"true\"}" },
+		{ "{\"n\":1,\"f\":1.50,\"b\":true,\"z\":null}",
+		  "{\"n\":\"1\",\"f\":\"1.50\",\"b\":\"true\"}" },
 		{ "{\"e\":1e3,\"big\":123456789012345678901234567890,\"m\":-0,\"f\":false}",
 		  "{\"e\":\"1e3\",\"big\":\"123456789012345678901234567890\",\"m\":\"-0\",\"f\":\"false\"}" },
 		{ "{\"a\":\"1\"} tail", "{\"a\":\"1\"}" },
 		{ "{\"k\":\"1\",\"o\":\"x\",\"k\":\"2\"}", "{\"k\":\"2\",\"o\":\"x\"}" },
 		{ "{\"k\":\"1\",\"k\":null}", "{}" },
 		{ "{\"城市\":\"上海\",\"emoji\":\"😀\"}", "{\"城市\":\"上海\",\"emoji\":\"😀\"}" },
-		{ "{\"q\":\"say \\\"hi\\\" \\\\ / \\n\"}", "{\"q\":\"say \\\"hi\\\" \\\\ / \\n\"}" },
+		{ "{\"q\":\"say \\\"hi\\\" \\\\ / \\n\"}",
+		  "{\"q\":\"say \\\"hi\\\" \\\\ / \\n\"}" },
 		{ "{\"\":\"\"}", "{\"\":\"\"}" },
-		{ "{\"cut\":\"x\\ud83d\",\"whole\":\"\\ud83d\\ude00\"}", "{\"cut\":\"x\xef\xbf\xbd\",\"whole\":\"😀\"}" },
+		{ "{\"cut\":\"x\\ud83d\",\"whole\":\"\\ud83d\\ude00\"}",
+		  "{\"cut\":\"x\xef\xbf\xbd\",\"whole\":\"😀\"}" },
 		{ "{\"\\udc00\":\"\xff\"}", "{\"\xef\xbf\xbd\":\"\xef\xbf\xbd\"}" },
 		{ "a=\xff", "{\"a\":\"\xef\xbf\xbd\"}" },
 		{ "a=1,b=two", "{\"a\":\"1\",\"b\":\"two\"}" },
@@ -68,7 +71,8 @@ static void accepted(void **state)
 		{ " a = 1 ", "{\" a \":\" 1 \"}" },
 		{ "zone=1,a=1,version=1,b=1,env=1,c=1,region=1",
 		  "{\"a\":\"1\",\"b\":\"1\",\"c\":\"1\",\"zone\":\"1\",\"env\":\"1\",\"region\":\"1\",\"version\":\"1\"}" },
-		{ "城市=1,emoji😀=1,k1=1,k2=1", "{\"k1\":\"1\",\"emoji😀\":\"1\",\"k2\":\"1\",\"城市\":\"1\"}" },
+		{ "城市=1,emoji😀=1,k1=1,k2=1",
+		  "{\"k1\":\"1\",\"emoji😀\":\"1\",\"k2\":\"1\",\"城市\":\"1\"}" },
 		{ "Aa=1,BB=2,x=3", "{\"Aa\":\"1\",\"BB\":\"2\",\"x\":\"3\"}" },
 		/* 12 keys fill the table, 13 double it. */
 		{ "q1=,q2=", NULL },
@@ -85,7 +89,8 @@ static void accepted(void **state)
 		struct instance_metadata metadata;
 
 		if (rows[i].json == NULL)
-			assert_int_equal(metadata_parse(&arena, str_of(rows[i].text), &metadata), ERR_SYNTAX);
+			assert_int_equal(metadata_parse(&arena, str_of(rows[i].text), &metadata),
+			                 ERR_SYNTAX);
 		else
 			assert_json(parse(rows[i].text).packed, rows[i].json);
 	}
@@ -93,9 +98,11 @@ static void accepted(void **state)
 
 static void refused(void **state)
 {
-	static const char *const rows[] = { "{\"a\":", "abc",   "{\"o\":{\"x\":1}}", "{\"o\":[1]}", "[1]", "7",        "\"text\"",
-		                            "a=",      "a=b=c", "a=1,,b=2",          ",a=1",        "a",   "nullable", "true",
-		                            "=" };
+	static const char *const rows[] = { "{\"a\":",     "abc",  "{\"o\":{\"x\":1}}",
+		                            "{\"o\":[1]}", "[1]",  "7",
+		                            "\"text\"",    "a=",   "a=b=c",
+		                            "a=1,,b=2",    ",a=1", "a",
+		                            "nullable",    "true", "=" };
 	struct instance_metadata metadata;
 
 	(void)state;
@@ -118,8 +125,9 @@ static void null_and_empty(void **state)
 
 static void reserved(void **state)
 {
-	struct instance_metadata m = parse("{\"preserved.heart.beat.interval\":\"3000\",\"preserved.heart.beat.timeout\":6000,"
-	                                   "\"preserved.ip.delete.timeout\":\"9000\"}");
+	struct instance_metadata m = parse(
+	        "{\"preserved.heart.beat.interval\":\"3000\",\"preserved.heart.beat.timeout\":6000,"
+	        "\"preserved.ip.delete.timeout\":\"9000\"}");
 
 	(void)state;
 	assert_true(m.overrides.has && m.overrides.has_interval);
@@ -131,7 +139,8 @@ static void reserved(void **state)
 	assert_int_equal(m.overrides.interval_ms, 5000);
 	assert_int_equal(m.overrides.timeout_ms, 15000);
 	assert_int_equal(m.overrides.delete_ms, 30000);
-	m = parse("preserved.heart.beat.timeout=-5,preserved.ip.delete.timeout=99999999999999999999");
+	m = parse(
+	        "preserved.heart.beat.timeout=-5,preserved.ip.delete.timeout=99999999999999999999");
 	assert_true(m.overrides.has);
 	assert_false(m.overrides.has_interval);
 	assert_int_equal(m.overrides.timeout_ms, 15000);
@@ -162,19 +171,27 @@ static void batch(void **state)
 	struct instance_metadata m;
 
 	(void)state;
-	assert_int_equal(metadata_merge(&arena, old, parse("{\"d\":\"4\",\"b\":\"5\"}").packed, &m), 0);
+	assert_int_equal(metadata_merge(&arena, old, parse("{\"d\":\"4\",\"b\":\"5\"}").packed, &m),
+	                 0);
 	assert_json(m.packed, "{\"a\":\"1\",\"b\":\"5\",\"c\":\"3\",\"d\":\"4\"}");
 	assert_int_equal(metadata_merge(&arena, (struct str){ NULL, 0 }, old, &m), 0);
 	assert_json(m.packed, "{\"a\":\"1\",\"b\":\"2\",\"c\":\"3\"}");
-	assert_int_equal(metadata_merge(&arena, old, parse("preserved.heart.beat.timeout=7").packed, &m), 0);
+	assert_int_equal(metadata_merge(&arena, old, parse("preserved.heart.beat.timeout=7").packed,
+	                                &m),
+	                 0);
 	assert_int_equal(m.overrides.timeout_ms, 7);
-	assert_int_equal(metadata_without(&arena, old, parse("{\"a\":\"\",\"c\":\"zzz\",\"x\":null}").packed, &m), 0);
+	assert_int_equal(metadata_without(&arena, old,
+	                                  parse("{\"a\":\"\",\"c\":\"zzz\",\"x\":null}").packed,
+	                                  &m),
+	                 0);
 	assert_json(m.packed, "{\"b\":\"2\"}");
 	assert_int_equal(metadata_without(&arena, old, old, &m), 0);
 	assert_null(m.packed.p);
 	assert_int_equal(metadata_without(&arena, old, (struct str){ NULL, 0 }, &m), 0);
 	assert_json(m.packed, "{\"a\":\"1\",\"b\":\"2\",\"c\":\"3\"}");
-	assert_int_equal(metadata_without(&arena, (struct str){ NULL, 0 }, (struct str){ NULL, 0 }, &m), 0);
+	assert_int_equal(metadata_without(&arena, (struct str){ NULL, 0 }, (struct str){ NULL, 0 },
+	                                  &m),
+	                 0);
 	assert_json(m.packed, "{}");
 }
 
@@ -187,9 +204,11 @@ static void large(void **state)
 
 	(void)state;
 	for (int i = 0; i < 1000; i++) {
-		n += (size_t)snprintf(text + n, sizeof(text) - n, "%c\"k%d\":%d", i ? ',' : '{', i % 900, i);
+		n += (size_t)snprintf(text + n, sizeof(text) - n, "%c\"k%d\":%d", i ? ',' : '{',
+		                      i % 900, i);
 		if (i < 900)
-			e += (size_t)snprintf(expected + e, sizeof(expected) - e, "%c\"k%d\":\"%d\"", i ? ',' : '{', i,
+			e += (size_t)snprintf(expected + e, sizeof(expected) - e,
+			                      "%c\"k%d\":\"%d\"", i ? ',' : '{', i,
 			                      i < 100 ? i + 900 : i);
 	}
 	snprintf(text + n, sizeof(text) - n, "}");
@@ -208,7 +227,9 @@ static void large(void **state)
 /* Every cut and every changed byte: an object all the same, nothing read outside. */
 static void corrupted(void **state)
 {
-	struct str packed = parse("{\"a\":\"12345\",\"b\":null,\"long key with more than thirty-one bytes\":\"v\"}").packed;
+	struct str packed =
+	        parse("{\"a\":\"12345\",\"b\":null,\"long key with more than thirty-one bytes\":\"v\"}")
+	                .packed;
 	char *copy;
 
 	(void)state;
@@ -263,9 +284,15 @@ static void memory_runs_out(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(accepted), cmocka_unit_test(refused),   cmocka_unit_test(null_and_empty),
-		cmocka_unit_test(reserved), cmocka_unit_test(get),       cmocka_unit_test(batch),
-		cmocka_unit_test(large),    cmocka_unit_test(corrupted), cmocka_unit_test(memory_runs_out),
+		cmocka_unit_test(accepted),
+		cmocka_unit_test(refused),
+		cmocka_unit_test(null_and_empty),
+		cmocka_unit_test(reserved),
+		cmocka_unit_test(get),
+		cmocka_unit_test(batch),
+		cmocka_unit_test(large),
+		cmocka_unit_test(corrupted),
+		cmocka_unit_test(memory_runs_out),
 	};
 	int failed;
 

@@ -13,7 +13,8 @@
 static bool hidden(unsigned id)
 {
 	for (unsigned i = 0; i < METRIC_TIMES; i++)
-		if ((id >= metric_histograms[i].first && id < metric_histograms[i].first + METRIC_BUCKETS) ||
+		if ((id >= metric_histograms[i].first &&
+		     id < metric_histograms[i].first + METRIC_BUCKETS) ||
 		    id == metric_histograms[i].sum)
 			return true;
 	/* Families with a label. */
@@ -34,7 +35,8 @@ static void test_rows(void **state)
 		assert_non_null(metric_rows[i].name);
 		assert_non_null(metric_rows[i].help);
 		assert_int_equal(strncmp(metric_rows[i].name, "roster_", 7), 0);
-		assert_string_equal(metric_rows[i].name + strlen(metric_rows[i].name) - 6, "_total");
+		assert_string_equal(metric_rows[i].name + strlen(metric_rows[i].name) - 6,
+		                    "_total");
 		for (unsigned j = 0; j < i; j++)
 			if (!hidden(j))
 				assert_string_not_equal(metric_rows[j].name, metric_rows[i].name);
@@ -49,8 +51,10 @@ static void test_bounds(void **state)
 		const struct metric_histogram *histogram = &metric_histograms[h];
 
 		for (unsigned i = 0; i < METRIC_BUCKETS - 1; i++) {
-			assert_int_equal((uint64_t)(strtod(histogram->bounds[i], NULL) * 1e6 + 0.5), histogram->bounds_us[i]);
-			assert_true(i == 0 || histogram->bounds_us[i] > histogram->bounds_us[i - 1]);
+			assert_int_equal((uint64_t)(strtod(histogram->bounds[i], NULL) * 1e6 + 0.5),
+			                 histogram->bounds_us[i]);
+			assert_true(i == 0 ||
+			            histogram->bounds_us[i] > histogram->bounds_us[i - 1]);
 		}
 		assert_string_equal(histogram->bounds[METRIC_BUCKETS - 1], "+Inf");
 	}

@@ -51,9 +51,10 @@ static const struct route rows[] = {
 
 #define GET(path) "GET /nacos/v1/ns/" path " HTTP/1.1\r\n" H "\r\n"
 #define PUT(headers) \
-	"PUT /nacos/v1/ns/echo HTTP/1.1\r\n" H "Content-Type: application/x-www-form-urlencoded\r\n" headers "\r\n\r\n"
+	"PUT /nacos/v1/ns/echo HTTP/1.1\r\n" H \
+	"Content-Type: application/x-www-form-urlencoded\r\n" headers "\r\n\r\n"
 
-/* ---- both workers ----------------------------------------------------------------------- */
+/* ---- both workers ---------------------------------------------------------------------------- */
 
 static void worker_begin(struct fixture *f)
 {
@@ -103,7 +104,8 @@ static int open_client(void)
 {
 	int ends[2];
 
-	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, ends), 0);
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, ends),
+	                 0);
 	connection_open(&old.worker, ends[1], NULL);
 	return ends[0];
 }
@@ -166,17 +168,22 @@ static void restart(void)
 	closed = false;
 }
 
-/* ---- tests ------------------------------------------------------------------------------ */
+/* ---- tests ----------------------------------------------------------------------------------- */
 
 static const struct {
 	const char *name, *text;
 } requests[] = {
 	{ "plain", GET("echo?a=first") GET("echo?a=last") },
 	{ "with a length", PUT("Content-Length: 7") "a=first" GET("echo?a=last") },
-	{ "chunked", PUT("Transfer-Encoding: chunked") "1\r\na\r\n3;x=y\r\n=fi\r\n03\r\nrst\r\n0\r\n\r\n" GET("echo?a=last") },
-	{ "with trailers", PUT("Transfer-Encoding: chunked") "7\r\na=first\r\n0\r\nA: b\r\nC: d\r\n\r\n" GET("echo?a=last") },
+	{ "chunked",
+	  PUT("Transfer-Encoding: chunked") "1\r\na\r\n3;x=y\r\n=fi\r\n03\r\nrst\r\n0\r\n\r\n" GET(
+	          "echo?a=last") },
+	{ "with trailers",
+	  PUT("Transfer-Encoding: chunked") "7\r\na=first\r\n0\r\nA: b\r\nC: d\r\n\r\n" GET(
+	          "echo?a=last") },
 	{ "behind empty lines", "\r\n\r\n" GET("echo?a=first") "\r\n\r\n" GET("echo?a=last") },
-	{ "expecting", PUT("Expect: 100-continue\r\nContent-Length: 7") "a=first" GET("echo?a=last") },
+	{ "expecting",
+	  PUT("Expect: 100-continue\r\nContent-Length: 7") "a=first" GET("echo?a=last") },
 };
 
 static void cut_at_every_byte(void **state)
@@ -196,7 +203,8 @@ static void cut_at_every_byte(void **state)
 			settle(&new, true);
 			first = strstr(got, "\r\n\r\nfirst");
 			last = strstr(got, "\r\n\r\nlast");
-			if (closed || first == NULL || last == NULL || first > last || strstr(got, " 400 ") != NULL)
+			if (closed || first == NULL || last == NULL || first > last ||
+			    strstr(got, " 400 ") != NULL)
 				fail_msg("%s, cut at %zu: %s", requests[i].name, cut, got);
 			assert_int_equal(new.worker.connection_count, 1);
 		}
@@ -252,7 +260,8 @@ static void answers_not_taken_yet(void **state)
 {
 	(void)state;
 	restart();
-	put(GET("big") GET("big") GET("echo?a=last"), strlen(GET("big") GET("big") GET("echo?a=last")));
+	put(GET("big") GET("big") GET("echo?a=last"),
+	    strlen(GET("big") GET("big") GET("echo?a=last")));
 	settle(&old, false);
 	hand_over(1);
 	settle(&new, true);
@@ -264,7 +273,8 @@ static void answers_not_taken_yet(void **state)
 
 static void an_answer_that_ends_the_connection(void **state)
 {
-	static const char text[] = "GET /nacos/v1/ns/big HTTP/1.1\r\n" H "Connection: close\r\n\r\n";
+	static const char text[] =
+	        "GET /nacos/v1/ns/big HTTP/1.1\r\n" H "Connection: close\r\n\r\n";
 
 	(void)state;
 	restart();
@@ -345,7 +355,8 @@ static void promised_time_goes_over(void **state)
 		hand_over(1);
 		c = new.worker.connections;
 		assert_int_equal(c->phase, PHASE_IDLE);
-		assert_in_range(c->deadline_ms, begun_ms + expected[i], clock_mono_ms() + expected[i]);
+		assert_in_range(c->deadline_ms, begun_ms + expected[i],
+		                clock_mono_ms() + expected[i]);
 		put(GET("echo?a=last"), strlen(GET("echo?a=last")));
 		settle(&new, true);
 		assert_int_equal(c->idle_ms, after[i]);
@@ -362,7 +373,8 @@ static void broken_streams(void **state)
 		restart();
 		head.magic = i == 1 ? 7 : MIGRATE_MAGIC;
 		head.in_bytes = i == 3 ? UINT64_MAX : 10;
-		assert_int_equal(send(pair[1], &head, i == 0 ? 5 : sizeof(head), 0), i == 0 ? 5 : (ssize_t)sizeof(head));
+		assert_int_equal(send(pair[1], &head, i == 0 ? 5 : sizeof(head), 0),
+		                 i == 0 ? 5 : (ssize_t)sizeof(head));
 		shutdown(pair[1], SHUT_WR);
 		assert_int_equal(migrate_receive(&new.worker, pair[0]), ERR_IO);
 		assert_int_equal(new.worker.connection_count, 0);

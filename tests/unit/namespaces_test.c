@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Namespaces at their edges: the table's growth, texts that are not there, a restart, what the check sees. Creating,
- * changing, removing and the limits: office_test.c. */
+/* Namespaces at their edges: the table's growth, texts that are not there, a restart, what the
+ * check sees. Creating, changing, removing and the limits: office_test.c. */
 #include "tests/unit/registry_fixture.h"
 
 #include <unistd.h>
@@ -101,11 +101,13 @@ static void operations_fit_the_log(void **state)
 	assert_clean(f);
 }
 
-/* ---- restarts ----------------------------------------------------------------------------- */
+/* ---- restarts -------------------------------------------------------------------------------- */
 
 static void open_file(const char *dir, struct fixture *f, enum segment_origin origin)
 {
-	struct segment_config config = { .dir = dir, .runtime_dir = dir, .name = "segment", .limit_bytes = 16U << 20 };
+	struct segment_config config = {
+		.dir = dir, .runtime_dir = dir, .name = "segment", .limit_bytes = 16U << 20
+	};
 	struct segment_report report;
 
 	assert_int_equal(segment_open(&config, &f->seg, &report), 0);
@@ -168,7 +170,7 @@ static void rows_and_switches_outlive_a_restart(void **state)
 	assert_clean(f);
 }
 
-/* ---- the check ------------------------------------------------------------------------------ */
+/* ---- the check ------------------------------------------------------------------------------- */
 
 static struct namespace *row_of(struct fixture *f, struct str id)
 {
@@ -192,7 +194,8 @@ static void the_check_sees_each_damage(void **state)
 	assert_clean(f);
 	row = row_of(f, STR("a"));
 	other = row_of(f, STR("b"));
-	uint32_t *fields[] = { &row->id, &row->name, &row->about, &row->next, &row->prev, &row->link.hash };
+	uint32_t *fields[] = { &row->id,   &row->name, &row->about,
+		               &row->next, &row->prev, &row->link.hash };
 
 	for (unsigned n = 0; n < sizeof(fields) / sizeof(fields[0]); n++) {
 		kept = *fields[n];
@@ -234,7 +237,8 @@ int main(void)
 		ROW(an_unset_name_is_an_empty_one),
 		ROW(long_ids_of_damaged_rows_fit_a_piece),
 		ROW(operations_fit_the_log),
-		cmocka_unit_test_setup_teardown(rows_and_switches_outlive_a_restart, make_home, remove_home),
+		cmocka_unit_test_setup_teardown(rows_and_switches_outlive_a_restart, make_home,
+		                                remove_home),
 		ROW(the_check_sees_each_damage),
 		ROW(the_check_sees_a_row_without_a_name),
 	};

@@ -7,7 +7,9 @@
 
 static struct naming_beat light_for(const char *ip)
 {
-	return (struct naming_beat){ .service = key_for("g@@s"), .key = spec_for(ip, 80).key, .light = true };
+	return (struct naming_beat){ .service = key_for("g@@s"),
+		                     .key = spec_for(ip, 80).key,
+		                     .light = true };
 }
 
 static struct naming_beat full_for(const char *ip)
@@ -63,7 +65,8 @@ static void a_full_beat_registers(void **state)
 	assert_int_equal(view.instance_count, 1);
 	instance = &view.instances[0];
 	assert_true(str_eq(view.clusters[instance->cluster].name, STR("c")));
-	assert_int_equal(instance->flags & (INSTANCE_ENABLED | INSTANCE_HEALTHY | INSTANCE_EPHEMERAL),
+	assert_int_equal(instance->flags &
+	                         (INSTANCE_ENABLED | INSTANCE_HEALTHY | INSTANCE_EPHEMERAL),
 	                 INSTANCE_ENABLED | INSTANCE_HEALTHY | INSTANCE_EPHEMERAL);
 	assert_true(instance->weight == 3.0);
 	assert_true(str_eq(instance->metadata, beat.metadata.packed));
@@ -85,7 +88,8 @@ static void the_interval(void **state)
 	struct naming_beat beat = full_for("1.1.1.1");
 	const struct naming_beat light = light_for("1.1.1.1"), plain = full_for("1.1.1.2");
 
-	beat.metadata.overrides = (struct overrides){ true, true, 2500, BEAT_TIMEOUT_MS, BEAT_DELETE_MS };
+	beat.metadata.overrides =
+	        (struct overrides){ true, true, 2500, BEAT_TIMEOUT_MS, BEAT_DELETE_MS };
 	assert_int_equal(beaten(bed, &beat).interval_ms, 2500);
 	assert_int_equal(beaten(bed, &light).interval_ms, 2500); /* stored with the instance */
 	assert_int_equal(beaten(bed, &plain).interval_ms, BEAT_INTERVAL_MS);
@@ -132,7 +136,8 @@ static void a_lost_one_is_revived(void **state)
 	const struct naming_beat beat = light_for("1.1.1.1");
 
 	add(&bed->f, "g@@s", "1.1.1.1", 80);
-	assert_int_equal(naming_set_health(&bed->naming, &caller, &beat.service, &beat.key, false), 0);
+	assert_int_equal(naming_set_health(&bed->naming, &caller, &beat.service, &beat.key, false),
+	                 0);
 	assert_int_equal(stamp_of(&bed->f, "g@@s").healthy, 0);
 	assert_int_equal(beaten(bed, &beat).outcome, NAMING_BEAT_RENEWED);
 	assert_int_equal(beaten(bed, &beat).outcome, NAMING_BEAT_RENEWED);
@@ -152,7 +157,8 @@ static void a_strangers_beat(void **state)
 	assert_int_equal(beaten(bed, &beat).outcome, NAMING_BEAT_REGISTERED);
 	assert_int_equal(naming_beat(&bed->naming, &other, &beat, &result), ERR_OWNER);
 	assert_int_equal(naming_beat(&bed->naming, &operator, & beat, &result), 0);
-	assert_int_equal(beaten(bed, &beat).outcome, NAMING_BEAT_RENEWED); /* who registered it by a beat owns it */
+	assert_int_equal(beaten(bed, &beat).outcome,
+	                 NAMING_BEAT_RENEWED); /* who registered it by a beat owns it */
 }
 
 int main(void)

@@ -36,8 +36,11 @@ static inline int bed_setup(void **state)
 	metrics_use(&bed->slot);
 	config_defaults(&bed->config);
 	bed->agent = agent_parse(STR("Nacos-Java-Client:v1.4.2"), STR(""));
-	bed->naming = (struct naming){ .registry = &bed->f.reg, .switches = switches_of(bed->f.seg), .config = &bed->config };
-	destination_init(&bed->naming.destinations, bed->config.push_trusted, bed->config.push_trusted_count);
+	bed->naming = (struct naming){ .registry = &bed->f.reg,
+		                       .switches = switches_of(bed->f.seg),
+		                       .config = &bed->config };
+	destination_init(&bed->naming.destinations, bed->config.push_trusted,
+	                 bed->config.push_trusted_count);
 	*state = bed;
 	return 0;
 }
@@ -53,7 +56,8 @@ static inline int bed_teardown(void **state)
 }
 
 /* "": a unix socket. */
-static inline struct naming_caller caller_from(struct bed *bed, const char *source, enum naming_right right)
+static inline struct naming_caller caller_from(struct bed *bed, const char *source,
+                                               enum naming_right right)
 {
 	uint8_t *address = bed->sources[bed->callers++ % CALLERS];
 
@@ -68,7 +72,8 @@ static inline struct naming_caller caller_from(struct bed *bed, const char *sour
 	};
 }
 
-static inline struct naming_caller operator_from(struct bed *bed, const char *source, enum naming_right right)
+static inline struct naming_caller operator_from(struct bed *bed, const char *source,
+                                                 enum naming_right right)
 {
 	struct naming_caller caller = caller_from(bed, source, right);
 

@@ -10,7 +10,7 @@
 
 #define DAY (24U * 3600U * 1000U)
 
-/* ---- timings ------------------------------------------------------------------- */
+/* ---- timings --------------------------------------------------------------------------------- */
 
 static void each_is_clamped_by_itself(void **state)
 {
@@ -18,16 +18,21 @@ static void each_is_clamped_by_itself(void **state)
 		uint64_t given[3], want[3];
 		unsigned counted;
 	} rows[] = {
-		{ { 5000, 15000, 30000 }, { 5000, 15000, 30000 }, 0 }, { { 1, 1, 1 }, { 1000, 1000, 1000 }, 3 },
-		{ { 0, 1000, 999 }, { 1000, 1000, 1000 }, 2 },         { { DAY, DAY + 1, UINT64_MAX }, { DAY, DAY, DAY }, 2 },
-		{ { 60000, 2000, 1000 }, { 60000, 2000, 1000 }, 0 }, /* interval > timeout > delete: as they are */
+		{ { 5000, 15000, 30000 }, { 5000, 15000, 30000 }, 0 },
+		{ { 1, 1, 1 }, { 1000, 1000, 1000 }, 3 },
+		{ { 0, 1000, 999 }, { 1000, 1000, 1000 }, 2 },
+		{ { DAY, DAY + 1, UINT64_MAX }, { DAY, DAY, DAY }, 2 },
+		{ { 60000, 2000, 1000 },
+		  { 60000, 2000, 1000 },
+		  0 }, /* interval > timeout > delete: as they are */
 		{ { 1000, DAY, 1000 }, { 1000, DAY, 1000 }, 0 },
 	};
 	struct bed *bed = *state;
 
 	for (size_t i = 0; i < COUNT(rows); i++) {
 		const uint64_t *given = rows[i].given, *want = rows[i].want;
-		struct instance_metadata metadata = { .overrides = { true, true, given[0], given[1], given[2] } };
+		struct instance_metadata metadata = { .overrides = { true, true, given[0], given[1],
+			                                             given[2] } };
 
 		bed->slot.counters[METRIC_TIMINGS_CLAMPED] = 0;
 		guard_timings(&bed->naming, &metadata);
@@ -61,9 +66,10 @@ static void none_is_none(void **state)
 	assert_int_equal(counted(bed, METRIC_TIMINGS_CLAMPED), 0);
 }
 
-/* ---- origins ------------------------------------------------------------------- */
+/* ---- origins --------------------------------------------------------------------------------- */
 
-static struct origin from(struct bed *bed, const char *source, enum naming_right right, bool is_operator)
+static struct origin from(struct bed *bed, const char *source, enum naming_right right,
+                          bool is_operator)
 {
 	struct naming_caller caller = caller_from(bed, source, right);
 
@@ -126,7 +132,7 @@ static void no_origin_without_the_right(void **state)
 	assert_int_equal(asks(bed, NAMING_READS, NAMING_READS), SIGABRT);
 }
 
-/* ---- departures ---------------------------------------------------------------- */
+/* ---- departures ------------------------------------------------------------------------------ */
 
 static void departures_of_each_source(void **state)
 {

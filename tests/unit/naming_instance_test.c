@@ -4,7 +4,8 @@
 
 #include "shared/naming/instance.h"
 
-static int put(struct bed *bed, const struct naming_caller *caller, const char *name, const char *ip)
+static int put(struct bed *bed, const struct naming_caller *caller, const char *name,
+               const char *ip)
 {
 	const struct service_key key = key_for(name);
 	const struct instance_spec spec = spec_for(ip, 80);
@@ -12,7 +13,8 @@ static int put(struct bed *bed, const struct naming_caller *caller, const char *
 	return naming_register(&bed->naming, caller, &key, &spec);
 }
 
-static int take(struct bed *bed, const struct naming_caller *caller, const char *name, const char *ip)
+static int take(struct bed *bed, const struct naming_caller *caller, const char *name,
+                const char *ip)
 {
 	const struct service_key key = key_for(name);
 	const struct instance_spec spec = spec_for(ip, 80);
@@ -78,8 +80,8 @@ static int write_all(struct bed *bed, const struct naming_caller *caller)
 	ret[2] = naming_patch(&bed->naming, caller, &key, &spec.key, &patch);
 	ret[3] = naming_set_health(&bed->naming, caller, &key, &spec.key, true);
 	view_of(&bed->f, "g@@s", &view);
-	ret[4] = naming_set_metadata(&bed->naming, caller, &key, &spec.key, view.instances[0].id, view.instances[0].revision,
-	                             &metadata);
+	ret[4] = naming_set_metadata(&bed->naming, caller, &key, &spec.key, view.instances[0].id,
+	                             view.instances[0].revision, &metadata);
 	service_view_free(&view);
 	for (size_t i = 1; i < COUNT(ret); i++)
 		assert_int_equal(ret[i], ret[0]);
@@ -143,19 +145,22 @@ static void timings_of_merged_metadata(void **state)
 	const struct naming_caller caller = caller_from(bed, "10.0.0.1", NAMING_INSTANCES);
 	const struct service_key key = key_for("g@@s");
 	const struct instance_spec spec = spec_for("1.1.1.1", 80);
-	struct instance_metadata metadata = { .overrides = { true, true, 1, BEAT_TIMEOUT_MS, BEAT_DELETE_MS } };
+	struct instance_metadata metadata = { .overrides = { true, true, 1, BEAT_TIMEOUT_MS,
+		                                             BEAT_DELETE_MS } };
 	struct service_view view;
 
 	service_view_init(&view);
 	assert_int_equal(put(bed, &caller, "g@@s", "1.1.1.1"), 0);
 	view_of(&bed->f, "g@@s", &view);
-	assert_int_equal(naming_set_metadata(&bed->naming, &caller, &key, &spec.key, view.instances[0].id,
-	                                     view.instances[0].revision, &metadata),
+	assert_int_equal(naming_set_metadata(&bed->naming, &caller, &key, &spec.key,
+	                                     view.instances[0].id, view.instances[0].revision,
+	                                     &metadata),
 	                 0);
 	assert_int_equal(metadata.overrides.interval_ms, bed->config.instances_timeout_min_ms);
 	assert_int_equal(counted(bed, METRIC_TIMINGS_CLAMPED), 1);
-	assert_int_equal(naming_set_metadata(&bed->naming, &caller, &key, &spec.key, view.instances[0].id,
-	                                     view.instances[0].revision, &metadata),
+	assert_int_equal(naming_set_metadata(&bed->naming, &caller, &key, &spec.key,
+	                                     view.instances[0].id, view.instances[0].revision,
+	                                     &metadata),
 	                 ERR_AGAIN);
 	service_view_free(&view);
 }

@@ -47,7 +47,8 @@ static int write_all(struct bed *bed, const struct naming_caller *caller)
 	ret[0] = naming_update_service(&bed->naming, caller, &key, &some);
 	ret[1] = naming_update_cluster(&bed->naming, caller, &key, DEFAULT_CLUSTER, &cluster);
 	view_of(&bed->f, "g@@s", &view);
-	ret[2] = naming_renew_checksum(&bed->naming, caller, &key, view.stamp.id, view.content, checksum);
+	ret[2] = naming_renew_checksum(&bed->naming, caller, &key, view.stamp.id, view.content,
+	                               checksum);
 	service_view_free(&view);
 	for (size_t i = 1; i < COUNT(ret); i++)
 		assert_int_equal(ret[i], ret[0]);
@@ -99,7 +100,8 @@ static void departures(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = { BED_TEST(a_life), BED_TEST(owners), BED_TEST(departures) };
+	const struct CMUnitTest tests[] = { BED_TEST(a_life), BED_TEST(owners),
+		                            BED_TEST(departures) };
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

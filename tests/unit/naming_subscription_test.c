@@ -9,9 +9,11 @@
 
 static struct naming_wish wish_for(const char *address, int32_t port)
 {
-	return (struct naming_wish){
-		.address = str_of(address), .port = port, .clusters = STR("a,b"), .app = STR("app"), .grouped = true
-	};
+	return (struct naming_wish){ .address = str_of(address),
+		                     .port = port,
+		                     .clusters = STR("a,b"),
+		                     .app = STR("app"),
+		                     .grouped = true };
 }
 
 static struct naming_polled poll_from(struct bed *bed, const char *source, struct naming_wish wish)
@@ -102,15 +104,18 @@ static void claims(void **state)
 		enum unpushed reason;
 		unsigned stored;
 	} rows[] = {
-		{ "192.0.2.2", 50000, UNPUSHED_UNTRUSTED, 1 },     { HERE, 80, UNPUSHED_LOW_PORT, 1 },
-		{ "224.0.0.1", 50000, UNPUSHED_MULTICAST, 1 },     { HERE, 65536, UNPUSHED_BAD_PORT, 0 },
+		{ "192.0.2.2", 50000, UNPUSHED_UNTRUSTED, 1 },
+		{ HERE, 80, UNPUSHED_LOW_PORT, 1 },
+		{ "224.0.0.1", 50000, UNPUSHED_MULTICAST, 1 },
+		{ HERE, 65536, UNPUSHED_BAD_PORT, 0 },
 		{ "no.address", 50000, UNPUSHED_UNRESOLVABLE, 0 },
 	};
 	struct bed *bed = *state;
 	unsigned stored = 0;
 
 	for (size_t i = 0; i < COUNT(rows); i++) {
-		struct naming_polled polled = poll_from(bed, HERE, wish_for(rows[i].address, rows[i].port));
+		struct naming_polled polled =
+		        poll_from(bed, HERE, wish_for(rows[i].address, rows[i].port));
 
 		stored += rows[i].stored;
 		assert_int_equal(polled.unpushed, rows[i].reason);
@@ -153,9 +158,14 @@ static void an_unsent_push(void **state)
 	add(&bed->f, "g@@s", "1.1.1.1", 80);
 	(void)poll_from(bed, HERE, wish_for(HERE, 50000));
 	assert_int_equal(subscribers(bed, out, 1), 1);
-	delivery = (struct delivery){ .id = out[0].id, .off = out[0].off, .tries = REGISTRY_TRIES_OVERSIZE };
-	assert_int_equal(registry_mark_sent(&bed->f.reg, registry_shard_of(&bed->f.reg, &key), &delivery, 1), 0);
-	assert_int_equal(poll_from(bed, HERE, wish_for(HERE, 50000)).cache_ms, bed->naming.switches->cache_ms);
+	delivery = (struct delivery){ .id = out[0].id,
+		                      .off = out[0].off,
+		                      .tries = REGISTRY_TRIES_OVERSIZE };
+	assert_int_equal(registry_mark_sent(&bed->f.reg, registry_shard_of(&bed->f.reg, &key),
+	                                    &delivery, 1),
+	                 0);
+	assert_int_equal(poll_from(bed, HERE, wish_for(HERE, 50000)).cache_ms,
+	                 bed->naming.switches->cache_ms);
 }
 
 int main(void)

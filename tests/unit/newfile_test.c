@@ -142,7 +142,8 @@ static void paths(void **state)
 	assert_int_equal(access(path, F_OK), 0);
 }
 
-/* As a file system without files without a name says it: openat with O_TMPFILE fails with EOPNOTSUPP. */
+/* As a file system without files without a name says it: openat with O_TMPFILE fails with
+ * EOPNOTSUPP. */
 static bool refuse_nameless(void)
 {
 	const unsigned bit = O_TMPFILE & ~O_DIRECTORY;
@@ -156,7 +157,8 @@ static bool refuse_nameless(void)
 	};
 	struct sock_fprog program = { .len = sizeof(rows) / sizeof(rows[0]), .filter = rows };
 
-	return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 && prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0;
+	return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 &&
+	       prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0;
 }
 
 /* Exit code: the line that failed, 0 for none. */
@@ -170,7 +172,8 @@ static int named_from_the_start(void)
 		return __LINE__;
 	if (!newfile_discard(&file) || access(path, F_OK) == 0)
 		return __LINE__;
-	if (newfile_open(&file, &same, path, 0600) < 0 || write(file.fd, "whole", 5) != 5 || newfile_commit(&file) < 0)
+	if (newfile_open(&file, &same, path, 0600) < 0 || write(file.fd, "whole", 5) != 5 ||
+	    newfile_commit(&file) < 0)
 		return __LINE__;
 	if (newfile_open(&file, &same, path, 0600) == 0 || errno != EEXIST)
 		return __LINE__;

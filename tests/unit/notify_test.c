@@ -23,7 +23,9 @@ static int set_up(void **state)
 		return -1;
 	snprintf(at.sun_path, sizeof(at.sun_path), "%s/notify", folder);
 	manager = socket(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-	return bind(manager, (struct sockaddr *)&at, sizeof(at)) < 0 ? -1 : setenv("NOTIFY_SOCKET", at.sun_path, 1);
+	return bind(manager, (struct sockaddr *)&at, sizeof(at)) < 0
+	               ? -1
+	               : setenv("NOTIFY_SOCKET", at.sun_path, 1);
 }
 
 static int tear_down(void **state)
@@ -51,7 +53,8 @@ static void tells_each_step(void **state)
 	char ready[128], reloading[128];
 
 	(void)state;
-	snprintf(ready, sizeof(ready), "READY=1\nMAINPID=%d\nSTATUS=Serving port 8848 with 4 workers", (int)getpid());
+	snprintf(ready, sizeof(ready),
+	         "READY=1\nMAINPID=%d\nSTATUS=Serving port 8848 with 4 workers", (int)getpid());
 	notify_ready(4, 8848);
 	expect(ready);
 	/* systemd compares the time with that of the signal. */
@@ -95,7 +98,10 @@ static void the_period_is_half_of_what_is_asked(void **state)
 		const char *asked;
 		uint64_t period_ms;
 	} rows[] = {
-		{ "30000000", 15000 }, { "3000", 1 }, { "1999", 1 }, { "1", 1 }, /* 0 would mean never */
+		{ "30000000", 15000 },
+		{ "3000", 1 },
+		{ "1999", 1 },
+		{ "1", 1 }, /* 0 would mean never */
 	};
 	char pid[16];
 

@@ -80,7 +80,7 @@ static void test_text_limit(void **state)
 	assert_clean(f);
 }
 
-/* ---- namespaces ---------------------------------------------------------------- */
+/* ---- namespaces ------------------------------------------------------------------------------ */
 
 static int create(struct fixture *f, const char *id, const char *name, const char *about)
 {
@@ -102,8 +102,10 @@ static void on_row(const struct namespace_row *row, void *arg)
 	size_t n = strlen(listed->text);
 
 	listed->rows++;
-	snprintf(listed->text + n, sizeof(listed->text) - n, "%.*s=%.*s(%.*s);", (int)row->id.n, row->id.p, (int)row->name.n,
-	         row->name.p, str_is_set(row->about) ? (int)row->about.n : 4, str_is_set(row->about) ? row->about.p : "null");
+	snprintf(listed->text + n, sizeof(listed->text) - n, "%.*s=%.*s(%.*s);", (int)row->id.n,
+	         row->id.p, (int)row->name.n, row->name.p,
+	         str_is_set(row->about) ? (int)row->about.n : 4,
+	         str_is_set(row->about) ? row->about.p : "null");
 }
 
 static void assert_listed(struct fixture *f, const char *text)
@@ -179,7 +181,9 @@ static void test_many_namespaces(void **state)
 
 	for (unsigned n = 0; n < 3000; n++) {
 		snprintf(id, sizeof(id), "ns-%u", n);
-		assert_int_equal(create(f, id, "name of the namespace", "a description of some length"), 0);
+		assert_int_equal(create(f, id, "name of the namespace",
+		                        "a description of some length"),
+		                 0);
 	}
 	assert_int_equal(namespaces_each(&f->reg, on_row, &listed), 0);
 	assert_int_equal(listed.rows, 3000);
@@ -236,11 +240,14 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_defaults, fixture_setup, fixture_teardown),
 		cmocka_unit_test_setup_teardown(test_write, fixture_setup, fixture_teardown),
-		cmocka_unit_test_setup_teardown(test_write_of_the_past, fixture_setup, fixture_teardown),
+		cmocka_unit_test_setup_teardown(test_write_of_the_past, fixture_setup,
+		                                fixture_teardown),
 		cmocka_unit_test_setup_teardown(test_text_limit, fixture_setup, fixture_teardown),
 		cmocka_unit_test_setup_teardown(test_namespaces, fixture_setup, fixture_teardown),
-		cmocka_unit_test_setup_teardown(test_namespace_limits, fixture_setup, fixture_teardown),
-		cmocka_unit_test_setup_teardown(test_many_namespaces, fixture_setup, fixture_teardown),
+		cmocka_unit_test_setup_teardown(test_namespace_limits, fixture_setup,
+		                                fixture_teardown),
+		cmocka_unit_test_setup_teardown(test_many_namespaces, fixture_setup,
+		                                fixture_teardown),
 		cmocka_unit_test_setup_teardown(test_full, fixture_setup, fixture_teardown),
 		cmocka_unit_test_setup_teardown(test_check_sees, fixture_setup, fixture_teardown),
 	};

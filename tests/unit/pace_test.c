@@ -17,14 +17,15 @@ struct sent {
 	uint32_t last_wait;
 };
 
-static struct sent send_many(struct pace *pace, const struct pace_rates *rates, uint16_t first_port, unsigned ports, unsigned n,
-                             uint64_t now_us)
+static struct sent send_many(struct pace *pace, const struct pace_rates *rates, uint16_t first_port,
+                             unsigned ports, unsigned n, uint64_t now_us)
 {
 	struct sent sent = { 0, 0, 0, 0 };
 	unsigned i;
 
 	for (i = 0; i < n; i++) {
-		uint32_t wait_ms = pace_reserve(pace, rates, host, (uint16_t)(first_port + i % ports), now_us, 1000);
+		uint32_t wait_ms = pace_reserve(pace, rates, host,
+		                                (uint16_t)(first_port + i % ports), now_us, 1000);
 
 		if (wait_ms == PACE_REFUSED) {
 			sent.refused++;
@@ -130,8 +131,10 @@ static void test_many_destinations(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_socket_burst_then_rate), cmocka_unit_test(test_address_holds_all_its_sockets),
-		cmocka_unit_test(test_low_rate_still_bursts),  cmocka_unit_test(test_no_limit),
+		cmocka_unit_test(test_socket_burst_then_rate),
+		cmocka_unit_test(test_address_holds_all_its_sockets),
+		cmocka_unit_test(test_low_rate_still_bursts),
+		cmocka_unit_test(test_no_limit),
 		cmocka_unit_test(test_many_destinations),
 	};
 

@@ -29,7 +29,8 @@ static struct request *with_query(const char *query)
 	return &f.rq;
 }
 
-static struct request *with_form(enum method method, const char *type, const char *form, const char *query)
+static struct request *with_form(enum method method, const char *type, const char *form,
+                                 const char *query)
 {
 	fixture_request(&f)->method = method;
 	f.rq.content_type = str_of(type);
@@ -44,7 +45,8 @@ static struct request *with_form(enum method method, const char *type, const cha
 static void expect(struct str got, const char *want)
 {
 	if (want == NULL ? str_is_set(got) : !str_is_set(got) || !str_eq(got, str_of(want)))
-		fail_msg("want '%s', got '%.*s'", want == NULL ? "(absent)" : want, (int)got.n, got.n > 0 ? got.p : "");
+		fail_msg("want '%s', got '%.*s'", want == NULL ? "(absent)" : want, (int)got.n,
+		         got.n > 0 ? got.p : "");
 }
 
 static void test_raw(void **state)
@@ -79,13 +81,16 @@ static void test_forms(void **state)
 	for (size_t i = 0; i < COUNT(with); i++)
 		expect(request_param(with_form(with[i], FORM, "a=1", NULL), STR("a")), "1");
 	for (size_t i = 0; i < COUNT(rows); i++)
-		expect(request_param(with_form(rows[i].method, rows[i].type, "a=1", NULL), STR("a")), rows[i].want);
+		expect(request_param(with_form(rows[i].method, rows[i].type, "a=1", NULL),
+		                     STR("a")),
+		       rows[i].want);
 	with_form(METHOD_PUT, FORM, "a=form&b=2", "a=query&c=3");
 	expect(request_param(&f.rq, STR("a")), "query");
 	expect(request_param(&f.rq, STR("b")), "2");
 	expect(request_param(&f.rq, STR("c")), "3");
 	/* The Go client does not escape. */
-	with_form(METHOD_PUT, FORM, "metadata={\"k\":\"a=b\"}&beat={\"ip\":\"1.1.1.1\",\"x\":[1]}", NULL);
+	with_form(METHOD_PUT, FORM, "metadata={\"k\":\"a=b\"}&beat={\"ip\":\"1.1.1.1\",\"x\":[1]}",
+	          NULL);
 	expect(request_param(&f.rq, STR("metadata")), "{\"k\":\"a=b\"}");
 	expect(request_param(&f.rq, STR("beat")), "{\"ip\":\"1.1.1.1\",\"x\":[1]}");
 }
@@ -159,7 +164,8 @@ static void test_form_charset(void **state)
 		{ FORM ";charset=GBK", "a=%d6%d0&encoding=CP936", NULL, "中" },
 		{ FORM ";charset=GBK", "encoding=GBK", "a=%d6%d0", "中" },
 		{ FORM ";charset=GBK", "a=%d6%d0&encoding=nosuch", NULL, "中" },
-		{ FORM ";charset=GBK", "a=%d6%d0", "encoding=ISO-8859-1", "\xc3\xa4\xc2\xb8\xc2\xad" },
+		{ FORM ";charset=GBK", "a=%d6%d0", "encoding=ISO-8859-1",
+		  "\xc3\xa4\xc2\xb8\xc2\xad" },
 		{ FORM ";charset=nosuch", "a=b", NULL, NULL },
 		{ FORM ";charset=", "a=b", NULL, NULL },
 		{ FORM ";charset=\"", "a=b", NULL, NULL },
@@ -175,7 +181,8 @@ static void test_form_charset(void **state)
 		fixture_request(&f)->method = METHOD_PUT;
 		f.rq.content_type = str_of(rows[i].type);
 		f.rq.body = str_of(rows[i].form);
-		f.rq.query = rows[i].query == NULL ? (struct str){ NULL, 0 } : str_of(rows[i].query);
+		f.rq.query =
+		        rows[i].query == NULL ? (struct str){ NULL, 0 } : str_of(rows[i].query);
 		if (router_prepare(&f.rq) != (rows[i].want != NULL))
 			fail_msg("row %zu", i);
 		if (rows[i].want != NULL)
@@ -185,9 +192,13 @@ static void test_form_charset(void **state)
 			            has(fixture_out(&f), "caused: Content-Type: the charset \""));
 	}
 	/* Without a form nobody asks for its charset. */
-	expect(request_param(with_form(METHOD_GET, FORM ";charset=nosuch", "a=1", "a=2"), STR("a")), "2");
-	expect(request_param(with_form(METHOD_PUT, "text/plain;charset=nosuch", "a=1", "a=2"), STR("a")), "2");
-	expect(request_param(with_form(METHOD_PUT, FORM ";charset=nosuch", "", "a=2"), STR("a")), "2");
+	expect(request_param(with_form(METHOD_GET, FORM ";charset=nosuch", "a=1", "a=2"), STR("a")),
+	       "2");
+	expect(request_param(with_form(METHOD_PUT, "text/plain;charset=nosuch", "a=1", "a=2"),
+	                     STR("a")),
+	       "2");
+	expect(request_param(with_form(METHOD_PUT, FORM ";charset=nosuch", "", "a=2"), STR("a")),
+	       "2");
 }
 
 static void test_grouping(void **state)
@@ -220,7 +231,8 @@ static void test_grouping(void **state)
 
 static void test_service_format(void **state)
 {
-#define FORMAT "caused: Param 'serviceName' is illegal, it should be format as 'groupName@@serviceName';"
+#define FORMAT \
+	"caused: Param 'serviceName' is illegal, it should be format as 'groupName@@serviceName';"
 	static const struct {
 		const char *query, *body;
 	} rows[] = {
@@ -233,7 +245,8 @@ static void test_service_format(void **state)
 		{ "serviceName=g@@", FORMAT },
 		{ "serviceName=@@", FORMAT },
 		{ "serviceName=@@@@", FORMAT },
-		{ "serviceName=@@c", "caused: Param 'serviceName' is illegal, groupName can't be empty;" },
+		{ "serviceName=@@c",
+		  "caused: Param 'serviceName' is illegal, groupName can't be empty;" },
 	};
 	struct str name;
 
@@ -241,7 +254,8 @@ static void test_service_format(void **state)
 	for (size_t i = 0; i < COUNT(rows); i++) {
 		bool good = request_service(with_query(rows[i].query), &name);
 
-		if (good != (rows[i].body == NULL) || (!good && strcmp(body_of(fixture_out(&f)), rows[i].body) != 0))
+		if (good != (rows[i].body == NULL) ||
+		    (!good && strcmp(body_of(fixture_out(&f)), rows[i].body) != 0))
 			fail_msg("%s: %s", rows[i].query, fixture_out(&f));
 	}
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* path: what the container makes of it, and what the firewall says; the texts were recorded of a real 1.4.8. */
+/* path: what the container makes of it, and what the firewall says; the texts were recorded of a
+ * real 1.4.8. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -92,8 +93,10 @@ static void cases(void **state)
 		if (!str_eq(path.plain, str_of(rows[i].plain)))
 			fail_msg("%s: %.*s", rows[i].raw, (int)path.plain.n, path.plain.p);
 		if ((path.malicious == NULL) != (rows[i].malicious == NULL) ||
-		    (path.malicious != NULL && strcmp(path.malicious, rows[i].malicious) != 0) || path.dots != rows[i].dots)
-			fail_msg("%s: %s, %d", rows[i].raw, path.malicious != NULL ? path.malicious : "nothing", path.dots);
+		    (path.malicious != NULL && strcmp(path.malicious, rows[i].malicious) != 0) ||
+		    path.dots != rows[i].dots)
+			fail_msg("%s: %s, %d", rows[i].raw,
+			         path.malicious != NULL ? path.malicious : "nothing", path.dots);
 		assert_true(rows[i].malicious != NULL || rows[i].dots || path.plain.n <= raw.n);
 	}
 }

@@ -7,7 +7,8 @@
 #include "shared/registry/settings.h"
 #include "tests/unit/registry_fixture.h"
 
-static void put(struct fixture *f, const char *name, const char *ip, int32_t port, const char *cluster, bool ephemeral)
+static void put(struct fixture *f, const char *name, const char *ip, int32_t port,
+                const char *cluster, bool ephemeral)
 {
 	struct service_key key = key_for(name);
 	struct instance_spec spec = spec_for(ip, port);
@@ -62,7 +63,7 @@ static bool row_is(const struct persistent_row *row, const char *ip, int32_t por
 	return row->port == port && str_eq(str_make(row->ip, row->ip_len), str_of(ip));
 }
 
-/* ---- looking --------------------------------------------------------------- */
+/* ---- looking --------------------------------------------------------------------------------- */
 
 static void test_only_persistent(void **state)
 {
@@ -89,7 +90,8 @@ static void test_only_persistent(void **state)
 	assert_int_equal(look.rows, 2);
 	assert_true(row_is(&look.row[0], "10.0.0.2", 81));
 	assert_true(row_is(&look.row[1], "::1", 82));
-	assert_int_equal(look.row[0].flags & (INSTANCE_HEALTHY | INSTANCE_EPHEMERAL), INSTANCE_HEALTHY);
+	assert_int_equal(look.row[0].flags & (INSTANCE_HEALTHY | INSTANCE_EPHEMERAL),
+	                 INSTANCE_HEALTHY);
 	assert_int_equal(look.row[0].beat_ms, health_now(f->seg));
 }
 
@@ -120,7 +122,8 @@ static void test_unchanged(void **state)
 static void test_clusters_and_pieces(void **state)
 {
 	static struct persistent_look look;
-	struct cluster_settings settings = { .check_port = 99, .checker = STR("{\"type\":\"NONE\"}") };
+	struct cluster_settings settings = { .check_port = 99,
+		                             .checker = STR("{\"type\":\"NONE\"}") };
 	struct fixture *f = *state;
 	struct service_key key = key_for("s");
 	unsigned rows = 0, holds = 0, of_b = 0;
@@ -148,7 +151,8 @@ static void test_clusters_and_pieces(void **state)
 		if (look.name[0] == 'b') {
 			assert_int_equal(look.check_port, 99);
 			assert_false(look.use_instance_port);
-			assert_true(str_eq(str_make(look.checker, look.checker_len), settings.checker));
+			assert_true(
+			        str_eq(str_make(look.checker, look.checker_len), settings.checker));
 		}
 	} while (!look.done);
 	assert_int_equal(rows, 601);
@@ -193,7 +197,8 @@ static void test_long_text_is_no_address(void **state)
 	static struct persistent_look look;
 	struct fixture *f = *state;
 
-	put(f, "s", "a-name-that-is-longer-than-any-address-can-be.example.org", 80, "DEFAULT", false);
+	put(f, "s", "a-name-that-is-longer-than-any-address-can-be.example.org", 80, "DEFAULT",
+	    false);
 	begin(f, "s", &look);
 	assert_int_equal(next(f, "s", &look), 0);
 	assert_true(look.row[0].ip_len > PERSISTENT_IP);
@@ -212,7 +217,7 @@ static void test_gone(void **state)
 	assert_int_equal(registry_look_persistent(&f->reg, shard_of(f, "s"), &look), ERR_NOT_FOUND);
 }
 
-/* ---- discovery ------------------------------------------------------------- */
+/* ---- discovery ------------------------------------------------------------------------------- */
 
 /* The first persistent instance of a service, and no other one, calls the keeper. */
 static void test_first_one_calls(void **state)
@@ -239,7 +244,7 @@ static void test_first_one_calls(void **state)
 	assert_clean(f);
 }
 
-/* ---- judging --------------------------------------------------------------- */
+/* ---- judging --------------------------------------------------------------------------------- */
 
 static int set(struct fixture *f, const char *name, uint32_t row, bool healthy)
 {
@@ -249,7 +254,8 @@ static int set(struct fixture *f, const char *name, uint32_t row, bool healthy)
 	begin(f, name, &look);
 	assert_int_equal(next(f, name, &look), 0);
 	return registry_set_checked(&f->reg, checks, shard_of(f, name), look.service,
-	                            (struct keeper_entry){ look.row[row].id, look.row[row].off }, healthy);
+	                            (struct keeper_entry){ look.row[row].id, look.row[row].off },
+	                            healthy);
 }
 
 static uint32_t flags_of_row(struct fixture *f, const char *name, uint32_t row)
@@ -266,7 +272,8 @@ static bool take(struct fixture *f, const char *name)
 	struct changed_service changed;
 	uint64_t wait;
 
-	return registry_take_changed(&f->reg, shard_of(f, name), QUEUE_PUSHER, UINT64_MAX / 2, 0, &changed, &wait) == 1;
+	return registry_take_changed(&f->reg, shard_of(f, name), QUEUE_PUSHER, UINT64_MAX / 2, 0,
+	                             &changed, &wait) == 1;
 }
 
 static void test_set_checked(void **state)
@@ -310,13 +317,19 @@ static void test_set_checked_gone(void **state)
 	instance = (struct keeper_entry){ look.row[0].id, look.row[0].off };
 	drop(f, "s", "10.0.0.2", 81);
 	assert_true(take(f, "s"));
-	assert_int_equal(registry_set_checked(&f->reg, checks, shard_of(f, "s"), look.service, instance, false), ERR_NO_INSTANCE);
+	assert_int_equal(registry_set_checked(&f->reg, checks, shard_of(f, "s"), look.service,
+	                                      instance, false),
+	                 ERR_NO_INSTANCE);
 	/* Another one in its place. */
 	put(f, "s", "10.0.0.4", 81, "DEFAULT", false);
 	assert_true(take(f, "s"));
-	assert_int_equal(registry_set_checked(&f->reg, checks, shard_of(f, "s"), look.service, instance, false), ERR_NO_INSTANCE);
+	assert_int_equal(registry_set_checked(&f->reg, checks, shard_of(f, "s"), look.service,
+	                                      instance, false),
+	                 ERR_NO_INSTANCE);
 	look.service.id++;
-	assert_int_equal(registry_set_checked(&f->reg, checks, shard_of(f, "s"), look.service, instance, false), ERR_NO_INSTANCE);
+	assert_int_equal(registry_set_checked(&f->reg, checks, shard_of(f, "s"), look.service,
+	                                      instance, false),
+	                 ERR_NO_INSTANCE);
 	assert_false(take(f, "s"));
 	assert_clean(f);
 }
@@ -324,15 +337,20 @@ static void test_set_checked_gone(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(test_only_persistent, fixture_setup, fixture_teardown),
+		cmocka_unit_test_setup_teardown(test_only_persistent, fixture_setup,
+		                                fixture_teardown),
 		cmocka_unit_test_setup_teardown(test_unchanged, fixture_setup, fixture_teardown),
-		cmocka_unit_test_setup_teardown(test_clusters_and_pieces, fixture_setup, fixture_teardown),
+		cmocka_unit_test_setup_teardown(test_clusters_and_pieces, fixture_setup,
+		                                fixture_teardown),
 		cmocka_unit_test_setup_teardown(test_cut, fixture_setup, fixture_teardown),
-		cmocka_unit_test_setup_teardown(test_long_text_is_no_address, fixture_setup, fixture_teardown),
+		cmocka_unit_test_setup_teardown(test_long_text_is_no_address, fixture_setup,
+		                                fixture_teardown),
 		cmocka_unit_test_setup_teardown(test_gone, fixture_setup, fixture_teardown),
-		cmocka_unit_test_setup_teardown(test_first_one_calls, fixture_setup, fixture_teardown),
+		cmocka_unit_test_setup_teardown(test_first_one_calls, fixture_setup,
+		                                fixture_teardown),
 		cmocka_unit_test_setup_teardown(test_set_checked, fixture_setup, fixture_teardown),
-		cmocka_unit_test_setup_teardown(test_set_checked_gone, fixture_setup, fixture_teardown),
+		cmocka_unit_test_setup_teardown(test_set_checked_gone, fixture_setup,
+		                                fixture_teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

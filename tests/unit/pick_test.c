@@ -21,7 +21,9 @@ static char names[MANY][16];
 
 static struct service_view view_of(uint32_t cluster_count)
 {
-	return (struct service_view){ .clusters = clusters, .cluster_count = cluster_count, .instances = instances };
+	return (struct service_view){ .clusters = clusters,
+		                      .cluster_count = cluster_count,
+		                      .instances = instances };
 }
 
 /* a: 2 instances, b: 1, c: none, d: 1. */
@@ -31,7 +33,8 @@ static struct service_view small_view(void)
 	struct service_view view = view_of(4);
 
 	for (unsigned i = 0; i < 4; i++) {
-		clusters[i] = (struct cluster_view){ .name = str_of((const char *[]){ "a", "b", "c", "d" }[i]) };
+		clusters[i] = (struct cluster_view){ .name = str_of((const char *[]){ "a", "b", "c",
+			                                                              "d" }[i]) };
 		instances[i] = (struct instance_view){ .cluster = of[i] };
 	}
 	view.instance_count = 4;
@@ -46,14 +49,16 @@ static const char *picked(const struct service_view *view, const char *text)
 
 	assert_int_equal(pick_make(&pick, view, str_of(text)), 0);
 	for (uint32_t i = 0; i < pick.count; i++)
-		n += (size_t)snprintf(out + n, sizeof(out) - n, "%.*s", (int)clusters[pick.order[i]].name.n,
+		n += (size_t)snprintf(out + n, sizeof(out) - n, "%.*s",
+		                      (int)clusters[pick.order[i]].name.n,
 		                      clusters[pick.order[i]].name.p);
 	out[n] = '\0';
 	pick_free(&pick);
 	return out;
 }
 
-/* "" and texts without a name ask for all; the order asked for stays; what shows nothing is left out. */
+/* "" and texts without a name ask for all; the order asked for stays; what shows nothing is left
+ * out. */
 static void test_normal_form(void **state)
 {
 	static const struct {
@@ -71,17 +76,19 @@ static void test_normal_form(void **state)
 		assert_string_equal(picked(&view, rows[i].text), rows[i].expected);
 }
 
-/* One text of those with a pick is plain. The name of one cluster is that, with instances or without. */
+/* One text of those with a pick is plain. The name of one cluster is that, with instances or
+ * without. */
 static void test_plain_and_one(void **state)
 {
 	static const struct {
 		const char *text;
 		bool plain, one;
 	} rows[] = {
-		{ "", false, false },     { ",", false, false },     { "a", true, true },     { "c", false, true },
-		{ "x", false, false },    { "a,", false, false },    { "a,b", true, false },  { "b,a", true, false },
-		{ "a,b,d", true, false }, { "a,b,a", false, false }, { "a,x", false, false }, { "a,c", false, false },
-		{ "a,,b", false, false }, { "ab", false, false },
+		{ "", false, false },      { ",", false, false },   { "a", true, true },
+		{ "c", false, true },      { "x", false, false },   { "a,", false, false },
+		{ "a,b", true, false },    { "b,a", true, false },  { "a,b,d", true, false },
+		{ "a,b,a", false, false }, { "a,x", false, false }, { "a,c", false, false },
+		{ "a,,b", false, false },  { "ab", false, false },
 	};
 	struct service_view view = small_view();
 	struct pick pick;
@@ -118,8 +125,9 @@ static void test_same(void **state)
 		const char *a, *b;
 		bool same;
 	} rows[] = {
-		{ "", "a,b,d", true }, { "", "a,b", false },    { "a,b", "b,a", false }, { "a,x1", "a,x2", true },
-		{ "x", "y", true },    { "a", "a,a,c,", true }, { "a", "b", false },
+		{ "", "a,b,d", true },    { "", "a,b", false }, { "a,b", "b,a", false },
+		{ "a,x1", "a,x2", true }, { "x", "y", true },   { "a", "a,a,c,", true },
+		{ "a", "b", false },
 	};
 	struct service_view view = small_view();
 	struct pick a, b;
@@ -142,7 +150,8 @@ static uint64_t cpu_ns(void)
 	return (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec;
 }
 
-/* So many clusters in any order, asked for from the last to the first, each twice and one that there is not between them. */
+/* So many clusters in any order, asked for from the last to the first, each twice and one that
+ * there is not between them. */
 static uint64_t cost_of(uint32_t count)
 {
 	struct service_view view = view_of(count);
@@ -173,13 +182,15 @@ static uint64_t cost_of(uint32_t count)
 	return best;
 }
 
-/* Sixteen times as many names of sixteen times as many clusters: twenty times the time; each compared with each: 256 times. */
+/* Sixteen times as many names of sixteen times as many clusters: twenty times the time; each
+ * compared with each: 256 times. */
 static void test_time_is_linear(void **state)
 {
 	uint64_t few = cost_of(MANY / 16), many = cost_of(MANY);
 
 	(void)state;
-	print_message("%u clusters: %.1f us, %u: %.1f us\n", MANY / 16, (double)few / 1000, MANY, (double)many / 1000);
+	print_message("%u clusters: %.1f us, %u: %.1f us\n", MANY / 16, (double)few / 1000, MANY,
+	              (double)many / 1000);
 	assert_true(many < 80 * few);
 }
 
@@ -188,8 +199,9 @@ static void test_text_of_the_normal_form(void **state)
 	static const struct {
 		const char *text, *normal;
 	} rows[] = {
-		{ "", "" },   { ",,", "" },      { "a", "a" }, { "b,a", "b,a" }, { ",a,,a,", "a" },
-		{ "c", " " }, { "nobody", " " }, { " ", " " }, { "c,b", "b" },   { "d,x,a,d", "d,a" },
+		{ "", "" },        { ",,", "" },         { "a", "a" },      { "b,a", "b,a" },
+		{ ",a,,a,", "a" }, { "c", " " },         { "nobody", " " }, { " ", " " },
+		{ "c,b", "b" },    { "d,x,a,d", "d,a" },
 	};
 	struct service_view view = small_view();
 

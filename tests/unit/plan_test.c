@@ -84,9 +84,12 @@ static bool blocks_perhaps(const struct master *of, const struct child *which)
 }
 
 static const struct plan rows[] = {
-	{ "first", .advance = a, .child_ready = of_child_a, .child_died = death_a, .blocks = blocks_not, .stop = c },
-	{ "second", .advance = b, .in_child = of_child_b, .blocks = blocks_perhaps, .child_forked = b },
-	{ "third", .advance = c, .child_ready = of_child_b, .child_died = death_c, .in_child = of_child_a, .stop = a },
+	{ "first", .advance = a, .child_ready = of_child_a, .child_died = death_a,
+	  .blocks = blocks_not, .stop = c },
+	{ "second", .advance = b, .in_child = of_child_b, .blocks = blocks_perhaps,
+	  .child_forked = b },
+	{ "third", .advance = c, .child_ready = of_child_b, .child_died = death_c,
+	  .in_child = of_child_a, .stop = a },
 	{ "fourth", .blocks = blocks_not, .child_forked = a },
 	{ .name = NULL },
 };

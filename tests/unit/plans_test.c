@@ -69,14 +69,17 @@ static void names_are_there_once_and_rows_do_something(void **state)
 	(void)state;
 	for (const struct plan *plan = plans_rows; plan->name != NULL; plan++) {
 		assert_int_equal(place_of(plan->name), plan - plans_rows);
-		assert_true(plan->advance != NULL || plan->child_ready != NULL || plan->child_died != NULL ||
-		            plan->blocks != NULL || plan->child_forked != NULL || plan->in_child != NULL || plan->stop != NULL);
+		assert_true(plan->advance != NULL || plan->child_ready != NULL ||
+		            plan->child_died != NULL || plan->blocks != NULL ||
+		            plan->child_forked != NULL || plan->in_child != NULL ||
+		            plan->stop != NULL);
 	}
 }
 
 static void each_signal_has_one_row(void **state)
 {
-	const int expected[] = { SIGCHLD, SIGHUP, SIGUSR1, SIGUSR2, SIGTERM, SIGINT, SIGQUIT, SIGTTIN, SIGTTOU };
+	const int expected[] = { SIGCHLD, SIGHUP,  SIGUSR1, SIGUSR2, SIGTERM,
+		                 SIGINT,  SIGQUIT, SIGTTIN, SIGTTOU };
 	sigset_t seen;
 	unsigned n = 0;
 
@@ -95,8 +98,10 @@ static void each_signal_has_one_row(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(plans_advance_in_order),     cmocka_unit_test(a_death_is_told_in_order),
-		cmocka_unit_test(a_stop_ends_plans_in_order), cmocka_unit_test(names_are_there_once_and_rows_do_something),
+		cmocka_unit_test(plans_advance_in_order),
+		cmocka_unit_test(a_death_is_told_in_order),
+		cmocka_unit_test(a_stop_ends_plans_in_order),
+		cmocka_unit_test(names_are_there_once_and_rows_do_something),
 		cmocka_unit_test(each_signal_has_one_row),
 	};
 

@@ -14,7 +14,7 @@ static const gid_t roots_groups[] = { 0, 4, 7 };
 
 static struct privileges account;
 
-/* ---- who to become ---------------------------------------------------------------- */
+/* ---- who to become --------------------------------------------------------------------------- */
 
 static void stays_who_it_is(void **state)
 {
@@ -65,7 +65,7 @@ static void only_root_becomes_another(void **state)
 	assert_int_equal(child_run(find_without_rights, NULL), 0);
 }
 
-/* ---- down and up again ------------------------------------------------------------- */
+/* ---- down and up again ----------------------------------------------------------------------- */
 
 static bool has_only_its_groups(void)
 {
@@ -83,7 +83,8 @@ static bool has_roots_groups(void)
 {
 	gid_t groups[PRIVILEGES_GROUPS];
 
-	return getgroups(PRIVILEGES_GROUPS, groups) == ROOTS_GROUPS && memcmp(groups, roots_groups, sizeof(roots_groups)) == 0;
+	return getgroups(PRIVILEGES_GROUPS, groups) == ROOTS_GROUPS &&
+	       memcmp(groups, roots_groups, sizeof(roots_groups)) == 0;
 }
 
 static int go_down_and_up(void *arg)
@@ -92,7 +93,8 @@ static int go_down_and_up(void *arg)
 	CHILD_MUST(setgroups(ROOTS_GROUPS, roots_groups) == 0);
 	for (int i = 0; i < 2; i++) {
 		CHILD_MUST(privileges_lower(&account) == 0);
-		CHILD_MUST(geteuid() == account.uid && getegid() == account.gid && has_only_its_groups());
+		CHILD_MUST(geteuid() == account.uid && getegid() == account.gid &&
+		           has_only_its_groups());
 		CHILD_MUST(getuid() == 0); /* the way back */
 		CHILD_MUST(privileges_raise(&account) == 0);
 		CHILD_MUST(geteuid() == 0 && getegid() == 0 && has_roots_groups());
@@ -153,7 +155,7 @@ static void what_is_dropped_is_gone_for_good(void **state)
 	assert_int_equal(child_run(drop, NULL), 0);
 }
 
-/* ---- opening ---------------------------------------------------------------------- */
+/* ---- opening --------------------------------------------------------------------------------- */
 
 static void without_another_account_it_is_open(void **state)
 {
@@ -178,9 +180,11 @@ static int open_for_account(void *arg)
 	(void)arg;
 	umask(0);
 	/* Its own: as the account. */
-	fd = privileges_open(&account, folder_path("home/new"), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0640);
+	fd = privileges_open(&account, folder_path("home/new"),
+	                     O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0640);
 	CHILD_MUST(fd >= 0 && fstat(fd, &st) == 0);
-	CHILD_MUST(st.st_uid == account.uid && (st.st_mode & 0777) == 0640 && geteuid() == account.uid);
+	CHILD_MUST(st.st_uid == account.uid && (st.st_mode & 0777) == 0640 &&
+	           geteuid() == account.uid);
 	/* An operator's: with the rights of the caller. */
 	CHILD_MUST(privileges_raise(&account) == 0);
 	fd = privileges_open(&account, folder_path("closed/file"), O_RDONLY | O_CLOEXEC, 0);
@@ -202,13 +206,15 @@ static int open_refused(void *arg)
 
 	(void)arg;
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-		CHILD_MUST(privileges_open(&account, folder_path(rows[i].name), O_RDONLY | O_CLOEXEC, 0) < 0);
+		CHILD_MUST(privileges_open(&account, folder_path(rows[i].name),
+		                           O_RDONLY | O_CLOEXEC, 0) < 0);
 		CHILD_MUST(errno == rows[i].err);
 		CHILD_MUST(geteuid() == account.uid);
 		CHILD_MUST(privileges_raise(&account) == 0);
 	}
 	/* Root is asked for what the account may not reach, not for what else it is refused. */
-	CHILD_MUST(privileges_open(&account, folder_path("public"), O_RDONLY | O_NOATIME | O_CLOEXEC, 0) < 0);
+	CHILD_MUST(privileges_open(&account, folder_path("public"),
+	                           O_RDONLY | O_NOATIME | O_CLOEXEC, 0) < 0);
 	CHILD_MUST(errno == EPERM);
 	return 0;
 }
@@ -254,7 +260,9 @@ static void no_part_of_an_unlinked_path_is_a_link(void **state)
 	assert_int_equal(symlink("dir", folder_path("way")), 0);
 	assert_int_equal(symlink("file", folder_path("dir/link")), 0);
 	for (size_t i = 0; i < sizeof(linked) / sizeof(linked[0]); i++) {
-		assert_int_equal(privileges_open_unlinked(folder_path(linked[i]), O_RDONLY | O_CLOEXEC, 0), -1);
+		assert_int_equal(privileges_open_unlinked(folder_path(linked[i]),
+		                                          O_RDONLY | O_CLOEXEC, 0),
+		                 -1);
 		assert_int_equal(errno, ELOOP);
 	}
 	/* A mode is for what is made, and no reason to refuse elsewhere. */
@@ -267,7 +275,7 @@ static void no_part_of_an_unlinked_path_is_a_link(void **state)
 	close(fd);
 }
 
-/* ---- a child ----------------------------------------------------------------------- */
+/* ---- a child --------------------------------------------------------------------------------- */
 
 static int bind_here(void *master_pid)
 {
@@ -283,7 +291,8 @@ static int bind_here(void *master_pid)
 static int bind_to_nobody(void *arg)
 {
 	(void)arg;
-	return privileges_bind_child(getpid()); /* not its parent: as if the master had died before */
+	return privileges_bind_child(
+	        getpid()); /* not its parent: as if the master had died before */
 }
 
 static void a_child_is_bound(void **state)

@@ -24,7 +24,8 @@
 
 #define GIVE_UP_S 60.0
 
-/* A peer in the same loop: accepts one connection, reads, and answers after the head of a request, or at once. */
+/* A peer in the same loop: accepts one connection, reads, and answers after the head of a request,
+ * or at once. */
 struct peer {
 	struct ev_loop *loop;
 	int listener, fd;
@@ -80,7 +81,8 @@ static void on_peer(struct ev_loop *l, ev_io *w, int events)
 		peer_write(peer);
 		return;
 	}
-	n = recv(peer->fd, peer->request + peer->request_len, sizeof(peer->request) - 1 - peer->request_len, 0);
+	n = recv(peer->fd, peer->request + peer->request_len,
+	         sizeof(peer->request) - 1 - peer->request_len, 0);
 	if (n <= 0) {
 		peer->saw_end = true;
 		ev_io_stop(peer->loop, w);
@@ -112,7 +114,8 @@ static void peer_open(struct peer *peer, int family)
 {
 	struct sockaddr_in6 in6 = { .sin6_family = AF_INET6, .sin6_addr = IN6ADDR_LOOPBACK_INIT };
 	struct sockaddr_in in = { .sin_family = AF_INET, .sin_addr = { htonl(INADDR_LOOPBACK) } };
-	const struct sockaddr *sa = family == AF_INET6 ? (const struct sockaddr *)&in6 : (const struct sockaddr *)&in;
+	const struct sockaddr *sa =
+	        family == AF_INET6 ? (const struct sockaddr *)&in6 : (const struct sockaddr *)&in;
 	struct sockaddr_storage bound;
 	socklen_t len = family == AF_INET6 ? sizeof(in6) : sizeof(in), bound_len = sizeof(bound);
 	uint8_t address[16];
@@ -156,7 +159,8 @@ static void on_late(struct ev_loop *l, ev_timer *w, int events)
 	ev_break(l, EVBREAK_ALL);
 }
 
-static struct probe_order order_for(const struct checker *checker, const char *address, uint16_t port)
+static struct probe_order order_for(const struct checker *checker, const char *address,
+                                    uint16_t port)
 {
 	struct probe_order order = { .checker = checker, .port = port };
 
@@ -183,11 +187,12 @@ static struct outcome run(const struct checker *checker, const char *address, ui
 	return outcome;
 }
 
-static void assert_result(const struct outcome *outcome, enum check_verdict verdict, enum probe_rt rt)
+static void assert_result(const struct outcome *outcome, enum check_verdict verdict,
+                          enum probe_rt rt)
 {
 	if (outcome->result.verdict != verdict || outcome->result.rt != rt)
-		fail_msg("verdict %d rt %d: %s %d", outcome->result.verdict, outcome->result.rt, outcome->result.why,
-		         outcome->result.detail);
+		fail_msg("verdict %d rt %d: %s %d", outcome->result.verdict, outcome->result.rt,
+		         outcome->result.why, outcome->result.detail);
 }
 
 /* Nobody listens there, and nobody else will as long as the socket is open. */
@@ -233,7 +238,7 @@ static int teardown(void **state)
 	return 0;
 }
 
-/* ---- all protocols --------------------------------------------------------- */
+/* ---- all protocols --------------------------------------------------------------------------- */
 
 static const struct checker checkers[] = {
 	{ .type = CHECKER_TCP },
@@ -265,7 +270,8 @@ static void test_no_answer_to_the_connection(void **state)
 		struct outcome outcome = run(&checkers[i], "127.0.0.1", port);
 
 		assert_result(&outcome, CHECK_FAILED, PROBE_RT_TWICE);
-		assert_in_range(clock_mono_ms() - begin_ms, PROBE_LIMIT_MS - 20, (uint64_t)(GIVE_UP_S * 1000));
+		assert_in_range(clock_mono_ms() - begin_ms, PROBE_LIMIT_MS - 20,
+		                (uint64_t)(GIVE_UP_S * 1000));
 		for (int n = 0; n < 9; n++)
 			close(fds[n]);
 	}
@@ -380,7 +386,7 @@ static void test_stopped_process(void **state)
 	peer_close(&peer);
 }
 
-/* ---- TCP ------------------------------------------------------------------- */
+/* ---- TCP ------------------------------------------------------------------------------------- */
 
 static void test_tcp(void **state)
 {
@@ -462,7 +468,7 @@ static void test_unreachable(void **state)
 	assert_result(&outcome, CHECK_FAILED, PROBE_RT_MAX);
 }
 
-/* ---- HTTP ------------------------------------------------------------------ */
+/* ---- HTTP ------------------------------------------------------------------------------------ */
 
 static const struct {
 	const char *answer;
@@ -474,7 +480,8 @@ static const struct {
 	{ "HTTP/1.1 200\n\n", CHECK_PASSED, PROBE_RT_MEASURED },
 	{ "HTTP/1.1 201 Created\r\n\r\n", CHECK_REFUSED, PROBE_RT_MAX },
 	{ "HTTP/1.1 301 Moved\r\nLocation: /\r\n\r\n", CHECK_REFUSED, PROBE_RT_MAX },
-	{ "HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:1/\r\n\r\n", CHECK_FAILED, PROBE_RT_TWICE },
+	{ "HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:1/\r\n\r\n", CHECK_FAILED,
+	  PROBE_RT_TWICE },
 	{ "HTTP/1.1 404 Not Found\r\n\r\n", CHECK_REFUSED, PROBE_RT_MAX },
 	{ "HTTP/1.1 500 Error\r\n\r\n", CHECK_REFUSED, PROBE_RT_MAX },
 	{ "HTTP/1.1 503 Busy\r\n\r\n", CHECK_FAILED, PROBE_RT_TWICE },
@@ -494,14 +501,18 @@ static void test_http_status(void **state)
 	(void)state;
 	for (size_t i = 0; i < sizeof(http_rows) / sizeof(http_rows[0]); i++) {
 		for (size_t piece = 0; piece < 2; piece++) {
-			struct peer peer = { .answer = http_rows[i].answer, .closes = true, .piece = piece };
+			struct peer peer = { .answer = http_rows[i].answer,
+				             .closes = true,
+				             .piece = piece };
 			struct outcome outcome;
 
 			peer.answer_len = strlen(peer.answer);
 			peer_open(&peer, AF_INET);
 			outcome = run(&checker, "127.0.0.1", peer.port);
-			if (outcome.result.verdict != http_rows[i].verdict || outcome.result.rt != http_rows[i].rt)
-				fail_msg("%s: %s %d", http_rows[i].answer, outcome.result.why, outcome.result.detail);
+			if (outcome.result.verdict != http_rows[i].verdict ||
+			    outcome.result.rt != http_rows[i].rt)
+				fail_msg("%s: %s %d", http_rows[i].answer, outcome.result.why,
+				         outcome.result.detail);
 			peer_close(&peer);
 		}
 	}
@@ -510,8 +521,10 @@ static void test_http_status(void **state)
 static const struct {
 	const char *path, *headers, *expected; /* %u is the port */
 } request_rows[] = {
-	{ "/up", "", "GET /up HTTP/1.1\r\nHost: 127.0.0.1:%u\r\nUser-Agent: VIPServer\r\nConnection: close\r\n\r\n" },
-	{ "", "", "GET / HTTP/1.1\r\nHost: 127.0.0.1:%u\r\nUser-Agent: VIPServer\r\nConnection: close\r\n\r\n" },
+	{ "/up", "",
+	  "GET /up HTTP/1.1\r\nHost: 127.0.0.1:%u\r\nUser-Agent: VIPServer\r\nConnection: close\r\n\r\n" },
+	{ "", "",
+	  "GET / HTTP/1.1\r\nHost: 127.0.0.1:%u\r\nUser-Agent: VIPServer\r\nConnection: close\r\n\r\n" },
 	{ "up?a=b c&d=\xc3\xa4#part", "",
 	  "GET /up?a=b%%20c&d=%%C3%%A4 HTTP/1.1\r\nHost: 127.0.0.1:%u\r\nUser-Agent: VIPServer\r\nConnection: close\r\n\r\n" },
 	{ "/a\r\nX: y", "",
@@ -520,7 +533,8 @@ static const struct {
 	  "GET /http://other/x HTTP/1.1\r\nHost: 127.0.0.1:%u\r\nUser-Agent: VIPServer\r\nConnection: close\r\n\r\n" },
 	{ "/", "A:1| B : 2 |C:|D|E:1:2|:f|G:g\r\nH:h|I j:k|l\tm:n|a:3",
 	  "GET / HTTP/1.1\r\nHost: 127.0.0.1:%u\r\nUser-Agent: VIPServer\r\nB: 2\r\na: 3\r\nConnection: close\r\n\r\n" },
-	{ "/", "Host:name|User-Agent:me|Connection:keep-alive|Content-Length:5|Transfer-Encoding:chunked|Expect:x",
+	{ "/",
+	  "Host:name|User-Agent:me|Connection:keep-alive|Content-Length:5|Transfer-Encoding:chunked|Expect:x",
 	  "GET / HTTP/1.1\r\nHost: name\r\nUser-Agent: me\r\nConnection: close\r\n\r\n" },
 };
 
@@ -531,7 +545,9 @@ static void test_http_request(void **state)
 		struct checker checker = { .type = CHECKER_HTTP,
 			                   .path = str_of(request_rows[i].path),
 			                   .headers = str_of(request_rows[i].headers) };
-		struct peer peer = { .answer = "HTTP/1.1 200 OK\r\n\r\n", .answer_len = 19, .closes = true };
+		struct peer peer = { .answer = "HTTP/1.1 200 OK\r\n\r\n",
+			             .answer_len = 19,
+			             .closes = true };
 		struct outcome outcome;
 		char expected[1024];
 
@@ -551,7 +567,9 @@ static void test_http_request(void **state)
 static uint64_t cost_ns(unsigned count)
 {
 	char headers[4096];
-	struct checker checker = { .type = CHECKER_HTTP, .path = STR("/"), .headers = { headers, 0 } };
+	struct checker checker = { .type = CHECKER_HTTP,
+		                   .path = STR("/"),
+		                   .headers = { headers, 0 } };
 	struct probe_order order;
 	struct outcome outcome = { .loop = loop };
 	uint64_t best = UINT64_MAX;
@@ -559,8 +577,10 @@ static uint64_t cost_ns(unsigned count)
 	int fd;
 
 	for (unsigned i = 0; i < count; i++)
-		checker.headers.n += (size_t)snprintf(headers + checker.headers.n, sizeof(headers) - checker.headers.n, "%c%c:b|",
-		                                      'a' + (int)(i / 26 % 26), 'a' + (int)(i % 26));
+		checker.headers.n +=
+		        (size_t)snprintf(headers + checker.headers.n,
+		                         sizeof(headers) - checker.headers.n, "%c%c:b|",
+		                         'a' + (int)(i / 26 % 26), 'a' + (int)(i % 26));
 	port = mute_port(&fd);
 	order = order_for(&checker, "127.0.0.1", port);
 	for (unsigned i = 0; i < 30; i++) {
@@ -572,27 +592,32 @@ static uint64_t cost_ns(unsigned count)
 		assert_int_equal(probe_start(loop, &order, on_done, &outcome, &probe), 0);
 		clock_gettime(CLOCK_THREAD_CPUTIME_ID, &end);
 		probe_stop(&probe);
-		ns = (uint64_t)(end.tv_sec - begin.tv_sec) * 1000000000U + (uint64_t)end.tv_nsec - (uint64_t)begin.tv_nsec;
+		ns = (uint64_t)(end.tv_sec - begin.tv_sec) * 1000000000U + (uint64_t)end.tv_nsec -
+		     (uint64_t)begin.tv_nsec;
 		best = ns < best ? ns : best;
 	}
 	close(fd);
 	return best;
 }
 
-/* A text of 4 KiB may name hundreds of headers: twice as many cost about twice as much, not four times. */
+/* A text of 4 KiB may name hundreds of headers: twice as many cost about twice as much, not four
+ * times. */
 static void test_http_many_headers(void **state)
 {
 	uint64_t none = cost_ns(0), some = cost_ns(200) - none, many = cost_ns(650) - none;
 
 	(void)state;
-	print_message("200 headers: %llu ns, 650: %llu ns\n", (unsigned long long)some, (unsigned long long)many);
+	print_message("200 headers: %llu ns, 650: %llu ns\n", (unsigned long long)some,
+	              (unsigned long long)many);
 	assert_true(many < 6 * some);
 }
 
 static void test_http_ipv6_host(void **state)
 {
 	static const struct checker checker = { .type = CHECKER_HTTP };
-	struct peer peer = { .answer = "HTTP/1.1 200 OK\r\n\r\n", .answer_len = 19, .closes = true };
+	struct peer peer = { .answer = "HTTP/1.1 200 OK\r\n\r\n",
+		             .answer_len = 19,
+		             .closes = true };
 	struct outcome outcome;
 	char expected[64];
 
@@ -623,7 +648,8 @@ static void test_http_rest(void **state)
 
 	/* The best of three: the limit is not waited for. */
 	for (unsigned i = 0; i < 3; i++) {
-		peer = (struct peer){ .answer = "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n", .answer_len = 38 };
+		peer = (struct peer){ .answer = "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n",
+			              .answer_len = 38 };
 		peer_open(&peer, AF_INET);
 		outcome = run(&checker, "127.0.0.1", peer.port);
 		assert_result(&outcome, CHECK_PASSED, PROBE_RT_MEASURED);
@@ -634,7 +660,7 @@ static void test_http_rest(void **state)
 	assert_in_range(outcome.result.rt_ms, 0, PROBE_LIMIT_MS - 100);
 }
 
-/* ---- MySQL ----------------------------------------------------------------- */
+/* ---- MySQL ----------------------------------------------------------------------------------- */
 
 static void test_mysql_nonsense(void **state)
 {
@@ -649,7 +675,10 @@ static void test_mysql_nonsense(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(answers) / sizeof(answers[0]); i++) {
-		struct peer peer = { .answer = answers[i], .answer_len = lengths[i], .at_once = true, .closes = true };
+		struct peer peer = { .answer = answers[i],
+			             .answer_len = lengths[i],
+			             .at_once = true,
+			             .closes = true };
 		struct outcome outcome;
 
 		peer_open(&peer, AF_INET);

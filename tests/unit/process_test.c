@@ -112,7 +112,8 @@ static void signals_come_one_by_one(void **state)
 
 static void last_words_are_in_the_slot(void **state)
 {
-	struct slot *slot = mmap(NULL, sizeof(*slot), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	struct slot *slot = mmap(NULL, sizeof(*slot), PROT_READ | PROT_WRITE,
+	                         MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	int status;
 	pid_t pid;
 

@@ -20,7 +20,7 @@ static char got[65536], calls[200], big[LONG_BODY_BYTES + 1];
 static size_t got_n;
 static bool is_answered, was_long;
 
-/* ---- the protocol: a path is answered with itself ------------------------------------- */
+/* ---- the protocol: a path is answered with itself -------------------------------------------- */
 
 static void note(const char *call)
 {
@@ -63,9 +63,12 @@ static void shout_fail(struct request *rq, int status, struct str why)
 	answer_put(rq, &answer, why);
 }
 
-static void shout_over_limit(struct request *rq, const char *key, uint64_t limit, uint64_t retry_after_s)
+static void shout_over_limit(struct request *rq, const char *key, uint64_t limit,
+                             uint64_t retry_after_s)
 {
-	struct answer answer = { .status = 429, .kind = ANSWER_BARE, .retry_after_s = retry_after_s };
+	struct answer answer = { .status = 429,
+		                 .kind = ANSWER_BARE,
+		                 .retry_after_s = retry_after_s };
 
 	(void)limit;
 	note("over_limit ");
@@ -87,7 +90,7 @@ static const struct protocol shout = {
 	.name = shout_name,
 };
 
-/* ---- both ends --------------------------------------------------------------------------- */
+/* ---- both ends ------------------------------------------------------------------------------- */
 
 static int set_up(void **state)
 {
@@ -105,7 +108,8 @@ static int set_up(void **state)
 	f.worker.loop = ev_loop_new(EVFLAG_AUTO | EVFLAG_NOENV);
 	assert_non_null(f.worker.loop);
 	assert_int_equal(connection_pool_new(&f.worker), 0);
-	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, pair), 0);
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, pair),
+	                 0);
 	client = pair[0];
 	connection_open(&f.worker, pair[1], NULL);
 	calls[0] = '\0';
@@ -151,14 +155,15 @@ static void ask(const char *text)
 	take();
 }
 
-/* ---- tests ------------------------------------------------------------------------------- */
+/* ---- tests ----------------------------------------------------------------------------------- */
 
 static void it_is_asked_in_order(void **state)
 {
 	(void)state;
 	ask("GET /hey" H "\r\n");
 	assert_string_equal(calls, "begin dispatch handled answered ");
-	assert_true(has(got, "HTTP/1.1 200 OK\r\nContent-Type: text/shout\r\nContent-Length: 4\r\n"));
+	assert_true(
+	        has(got, "HTTP/1.1 200 OK\r\nContent-Type: text/shout\r\nContent-Length: 4\r\n"));
 	assert_string_equal(body_of(got), "/hey");
 	assert_false(was_long);
 }
@@ -174,7 +179,8 @@ static void what_http_refuses_it_does_not_see(void **state)
 static void a_large_body_is_long_work(void **state)
 {
 	char head[100];
-	int n = snprintf(head, sizeof(head), "PUT /big" H "Content-Length: %zu\r\n\r\n", sizeof(big));
+	int n = snprintf(head, sizeof(head), "PUT /big" H "Content-Length: %zu\r\n\r\n",
+	                 sizeof(big));
 
 	(void)state;
 	say(head, (size_t)n);
@@ -189,7 +195,8 @@ static void a_large_body_is_long_work(void **state)
 static void no_answer_is_a_failure(void **state)
 {
 	char head[100];
-	int n = snprintf(head, sizeof(head), "PUT /big" H "Content-Length: %zu\r\n\r\n", sizeof(big));
+	int n = snprintf(head, sizeof(head), "PUT /big" H "Content-Length: %zu\r\n\r\n",
+	                 sizeof(big));
 
 	(void)state;
 	is_answered = false;

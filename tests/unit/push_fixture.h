@@ -53,7 +53,8 @@ static inline struct client client_open(void)
 	return c;
 }
 
-static inline struct subscriber_spec subscriber_for(const char *ip, uint16_t port, const char *clusters)
+static inline struct subscriber_spec subscriber_for(const char *ip, uint16_t port,
+                                                    const char *clusters)
 {
 	struct subscriber_spec spec = {
 		.agent = STR("Nacos-Java-Client:v1.4.2"),
@@ -72,7 +73,8 @@ static inline struct subscriber_spec subscriber_for(const char *ip, uint16_t por
 	return spec;
 }
 
-static inline void poll_as(struct registry *reg, const char *name, const struct subscriber_spec *spec)
+static inline void poll_as(struct registry *reg, const char *name,
+                           const struct subscriber_spec *spec)
 {
 	struct service_key key = key_for(name);
 	struct service_stamp stamp;
@@ -89,8 +91,8 @@ static inline void push_unpack(struct push *push)
 		push->len = push->raw_len;
 	} else {
 		d = libdeflate_alloc_decompressor();
-		assert_int_equal(libdeflate_gzip_decompress(d, push->raw, push->raw_len, push->text, sizeof push->text - 1,
-		                                            &push->len),
+		assert_int_equal(libdeflate_gzip_decompress(d, push->raw, push->raw_len, push->text,
+		                                            sizeof push->text - 1, &push->len),
 		                 LIBDEFLATE_SUCCESS);
 		libdeflate_free_decompressor(d);
 	}
@@ -116,13 +118,15 @@ static inline void client_read(const struct client *c, struct push *push)
 
 	if (!client_readable(c, PUSH_WAIT_MS))
 		fail_msg("no push came");
-	push->raw_len = (size_t)recvfrom(c->fd, push->raw, sizeof push->raw, 0, (struct sockaddr *)&push->from, &len);
+	push->raw_len = (size_t)recvfrom(c->fd, push->raw, sizeof push->raw, 0,
+	                                 (struct sockaddr *)&push->from, &len);
 	push_unpack(push);
 }
 
 static inline void client_send(const struct client *c, const struct push *push, const char *text)
 {
-	ssize_t n = sendto(c->fd, text, strlen(text), 0, (const struct sockaddr *)&push->from, sizeof push->from);
+	ssize_t n = sendto(c->fd, text, strlen(text), 0, (const struct sockaddr *)&push->from,
+	                   sizeof push->from);
 
 	assert_int_equal(n, strlen(text));
 }
@@ -131,7 +135,8 @@ static inline void client_ack(const struct client *c, const struct push *push)
 {
 	char text[128];
 
-	snprintf(text, sizeof text, "{\"type\":\"push-ack\",\"lastRefTime\":\"%llu\",\"data\":\"\"}",
+	snprintf(text, sizeof text,
+	         "{\"type\":\"push-ack\",\"lastRefTime\":\"%llu\",\"data\":\"\"}",
 	         (unsigned long long)push->key);
 	client_send(c, push, text);
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What must hold in the pusher (shared/base/assert.h): each row breaks it once, in a child of its own. */
+/* What must hold in the pusher (shared/base/assert.h): each row breaks it once, in a child of its
+ * own. */
 #include "tests/unit/death_fixture.h"
 
 #include "pusher/datagram.h"
@@ -27,7 +28,8 @@ static struct inflight *inflight(void)
 
 static struct inflight_entry *entry(struct inflight *f, uint64_t id, uint64_t sent_ms)
 {
-	return inflight_add(f, &(struct inflight_entry){ .sub_id = id, .key = id, .sent_ms = sent_ms });
+	return inflight_add(f, &(struct inflight_entry){
+	                               .sub_id = id, .key = id, .sent_ms = sent_ms });
 }
 
 static void room_was_not_reserved(void)
@@ -123,12 +125,14 @@ static void step_of_no_round(void)
 static const struct row rows[] = {
 	{ room_was_not_reserved, "assert f->fresh < f->capacity at " },
 	{ entry_of_another_table, "assert i < f->fresh at " },
-	{ sent_before_the_last_one, "assert last == NONE || f->entries[last].sent_ms <= entry->sent_ms at " },
+	{ sent_before_the_last_one,
+	  "assert last == NONE || f->entries[last].sent_ms <= entry->sent_ms at " },
 	{ delayed_beyond_the_wheel, "assert due_ms <= now_ms + INFLIGHT_DELAY_MAX_MS at " },
 	{ released_twice, "assert datagram->refs > 0 at " },
 	{ one_datagram_too_many, "assert count <= UDP_BATCH at " },
 	{ shard_that_nobody_is_in, "assert shard < SHARDS at " },
-	{ left_out_for_no_reason, "assert why == REGISTRY_TRIES_OVERSIZE || why == REGISTRY_TRIES_VIEWS at " },
+	{ left_out_for_no_reason,
+	  "assert why == REGISTRY_TRIES_OVERSIZE || why == REGISTRY_TRIES_VIEWS at " },
 	{ waits_without_a_place, "assert waiting->count < WAITING_MOST at " },
 	{ taken_from_behind_the_end, "assert at < waiting->count at " },
 	{ step_of_no_round, "assert round->fiber != NULL at " },

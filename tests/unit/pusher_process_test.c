@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The pusher as a process of its own: many subscribers, stop, kill. The test is the client and the worker. */
+/* The pusher as a process of its own: many subscribers, stop, kill. The test is the client and the
+ * worker. */
 #include "push_fixture.h"
 
 #include <errno.h>
@@ -33,7 +34,8 @@ static void spawn(void)
 		process_enter(&proc);
 		_exit(pusher_main(&proc));
 	}
-	for (unsigned ms = 0; __atomic_load_n(&proc.slot->state, __ATOMIC_ACQUIRE) != SLOT_READY; ms++) {
+	for (unsigned ms = 0; __atomic_load_n(&proc.slot->state, __ATOMIC_ACQUIRE) != SLOT_READY;
+	     ms++) {
 		assert_true(ms < PUSH_WAIT_MS);
 		poll(NULL, 0, 1);
 	}
@@ -78,9 +80,11 @@ static int setup(void **state)
 	proc.config.push_delay_ms = 200;
 	proc.config.push_ack_wait_ms = 20000;
 	proc.udp_fd = udp_open("127.0.0.1", &proc.udp_port);
-	/* Without the right to it the kernel's limit stays, and the client below is quick enough. */
+	/* Without the right to it the kernel's limit stays, and the client below is quick
+	 * enough. */
 	if (setsockopt(proc.udp_fd, SOL_SOCKET, SO_RCVBUFFORCE, &size, sizeof size) < 0)
-		assert_int_equal(setsockopt(proc.udp_fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof size), 0);
+		assert_int_equal(setsockopt(proc.udp_fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof size),
+		                 0);
 	return 0;
 }
 
@@ -124,7 +128,8 @@ static void crowd_open(struct crowd *crowd, const char *name, unsigned count)
 		char ip[32];
 
 		snprintf(ip, sizeof ip, "127.1.%u.%u", i / SOCKETS / 250, i / SOCKETS % 250 + 1);
-		struct subscriber_spec spec = subscriber_for(ip, crowd->clients[i % SOCKETS].port, "");
+		struct subscriber_spec spec =
+		        subscriber_for(ip, crowd->clients[i % SOCKETS].port, "");
 
 		poll_as(&f.reg, name, &spec);
 	}
@@ -165,8 +170,10 @@ static bool crowd_read(struct crowd *crowd, unsigned s, bool ack)
 	crowd->last_us = clock_mono_us();
 	if (!ack)
 		return true;
-	out.iov_len = (size_t)snprintf(text, sizeof text, "{\"type\":\"push-ack\",\"lastRefTime\":\"%llu\",\"data\":\"\"}",
-	                               (unsigned long long)push.key);
+	out.iov_len =
+	        (size_t)snprintf(text, sizeof text,
+	                         "{\"type\":\"push-ack\",\"lastRefTime\":\"%llu\",\"data\":\"\"}",
+	                         (unsigned long long)push.key);
 	info->ipi_ifindex = 0;
 	info->ipi_spec_dst = info->ipi_addr;
 	header.msg_iov = &out;
@@ -202,8 +209,8 @@ static void wait_metric(enum metric id, uint64_t want)
 {
 	for (unsigned ms = 0; metric(id) != want; ms++) {
 		if (ms >= PUSH_WAIT_MS)
-			fail_msg("metric %d is %llu, not %llu", (int)id, (unsigned long long)metric(id),
-			         (unsigned long long)want);
+			fail_msg("metric %d is %llu, not %llu", (int)id,
+			         (unsigned long long)metric(id), (unsigned long long)want);
 		poll(NULL, 0, 1);
 	}
 }
@@ -224,8 +231,9 @@ static void test_many_subscribers(void **state)
 	assert_int_equal(metric(METRIC_PUSH_TOTAL), MANY);
 	assert_int_equal(metric(METRIC_PUSH_RXQ_OVERFLOW), 0);
 	assert_int_equal(metric(METRIC_PUSH_RETRIED), 0);
-	print_message("%u pushes: the last one came %.1f ms after the merge delay, round %llu us\n", MANY,
-	              (double)(crowd.last_us - changed_us) / 1000 - 200, (unsigned long long)metric(METRIC_PUSH_SEND_US_SUM));
+	print_message("%u pushes: the last one came %.1f ms after the merge delay, round %llu us\n",
+	              MANY, (double)(crowd.last_us - changed_us) / 1000 - 200,
+	              (unsigned long long)metric(METRIC_PUSH_SEND_US_SUM));
 	crowd_close(&crowd);
 }
 
@@ -305,7 +313,8 @@ static void test_idle_does_not_wake(void **state)
 
 	(void)state;
 	spawn();
-	/* It says that it is ready before it goes to sleep: that once may still be counted, so the best of three. */
+	/* It says that it is ready before it goes to sleep: that once may still be counted, so the
+	 * best of three. */
 	for (unsigned n = 0; n < 3; n++) {
 		before = sleeps_of_child();
 		poll(NULL, 0, 300);

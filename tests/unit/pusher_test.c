@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The pusher without its process: schedule, round, tour and deliver on a real registry and real sockets, on a
- * clock that the test sets. */
+/* The pusher without its process: schedule, round, tour and deliver on a real registry and real
+ * sockets, on a clock that the test sets. */
 #include "push_fixture.h"
 
 #include "pusher/schedule.h"
@@ -391,11 +391,14 @@ static void test_shared_socket(void **state)
 	run();
 	expect_silence(&c);
 	assert_int_equal(metric(METRIC_PUSH_OK), 2);
-	assert_int_equal(metric(METRIC_PUSH_ACK_FOREIGN) + metric(METRIC_PUSH_ACK_UNKNOWN) + metric(METRIC_PUSH_ACK_REPEATED), 0);
+	assert_int_equal(metric(METRIC_PUSH_ACK_FOREIGN) + metric(METRIC_PUSH_ACK_UNKNOWN) +
+	                         metric(METRIC_PUSH_ACK_REPEATED),
+	                 0);
 	close(c.fd);
 }
 
-/* They differ in the text of the agent only: the same bytes twice, one push, and the second ACK is a repeat. */
+/* They differ in the text of the agent only: the same bytes twice, one push, and the second ACK is
+ * a repeat. */
 static void test_shared_socket_same_bytes(void **state)
 {
 	struct client c = subscribe("G@@s"), silent = subscribe("G@@s");
@@ -463,7 +466,8 @@ static void test_one_ack_for_many(void **state)
 	close(d.fd);
 }
 
-/* The datagram of an older push is still out to somebody: an ACK of it from one that got a newer one is late, not foreign. */
+/* The datagram of an older push is still out to somebody: an ACK of it from one that got a newer
+ * one is late, not foreign. */
 static void test_late_acks_are_not_foreign(void **state)
 {
 	struct client c = subscribe("G@@s"), silent = subscribe("G@@s"), slow = subscribe("G@@s");
@@ -477,7 +481,8 @@ static void test_late_acks_are_not_foreign(void **state)
 	client_read(&c, &older);
 	client_read(&silent, &older);
 	client_read(&slow, &older);
-	/* Acknowledged by one, given another push by nobody yet: sent again to the others, and acknowledged twice. */
+	/* Acknowledged by one, given another push by nobody yet: sent again to the others, and
+	 * acknowledged twice. */
 	client_ack(&c, &older);
 	pass_ms(config.push_ack_wait_ms);
 	run();
@@ -531,7 +536,8 @@ static void change_long_list(const char *name, bool present)
 		if (present)
 			assert_int_equal(registry_register(&f.reg, client, &key, &spec), 0);
 		else
-			assert_int_equal(registry_deregister(&f.reg, client, &key, &spec.key, NULL), 0);
+			assert_int_equal(registry_deregister(&f.reg, client, &key, &spec.key, NULL),
+			                 0);
 	}
 }
 
@@ -569,7 +575,8 @@ static bool is_oversize(const char *name, const struct subscriber_spec *spec)
 static void test_poll_knows_oversize(void **state)
 {
 	struct client c = client_open(), java = subscribe("G@@s");
-	struct subscriber_spec spec = go_client(&c), other = subscriber_for("127.0.0.1", java.port, "");
+	struct subscriber_spec spec = go_client(&c),
+	                       other = subscriber_for("127.0.0.1", java.port, "");
 
 	(void)state;
 	assert_false(is_oversize("G@@s", &spec));
@@ -742,7 +749,7 @@ static void test_socket_full(void **state)
 	close(c.fd);
 }
 
-/* ---- death: a new schedule on the same segment and socket ---------------------------- */
+/* ---- death: a new schedule on the same segment and socket ------------------------------------ */
 
 static void test_death_after_take(void **state)
 {

@@ -186,7 +186,7 @@ static void test_dead_owner_is_announced(void **state)
 	close(fd);
 }
 
-/* ---- crash campaign ------------------------------------------------------------ */
+/* ---- crash campaign -------------------------------------------------------------------------- */
 
 static void mark_or_take(struct segment *seg)
 {
@@ -234,8 +234,9 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 #define ROW(name) cmocka_unit_test_setup_teardown(name, open_things, close_segment)
-		ROW(test_first_in_first_out), ROW(test_rollback_of_mark_and_take), ROW(test_bad_reference),
-		ROW(test_announce_and_wake),  ROW(test_dead_owner_is_announced),   ROW(test_killed_anywhere),
+		ROW(test_first_in_first_out),      ROW(test_rollback_of_mark_and_take),
+		ROW(test_bad_reference),           ROW(test_announce_and_wake),
+		ROW(test_dead_owner_is_announced), ROW(test_killed_anywhere),
 	};
 
 	return cmocka_run_group_tests_name("queue", tests, NULL, NULL);

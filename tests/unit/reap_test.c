@@ -74,7 +74,8 @@ static void last_words_are_quoted(void **state)
 
 	(void)state;
 	m.workers = 0; /* nobody is started again */
-	snprintf(slot->last_words, SLOT_LAST_WORDS, "%s", "assert \"a\\b\" failed\nop=upgrade result=ok\x1b[2J");
+	snprintf(slot->last_words, SLOT_LAST_WORDS, "%s",
+	         "assert \"a\\b\" failed\nop=upgrade result=ok\x1b[2J");
 	fixture_start(&m.children[0]);
 	lose(&m.children[0], SIGKILL);
 	assert_int_equal(slot->last_words[0], 0);
@@ -82,7 +83,9 @@ static void last_words_are_quoted(void **state)
 	fd = open(path, O_RDONLY | O_CLOEXEC);
 	n = read(fd, text, sizeof(text) - 1);
 	assert_true(n > 0);
-	assert_non_null(strstr(text, "last_words=\"assert \\x22a\\x5cb\\x22 failed\\x0aop=upgrade result=ok\\x1b[2J\"\n"));
+	assert_non_null(strstr(
+	        text,
+	        "last_words=\"assert \\x22a\\x5cb\\x22 failed\\x0aop=upgrade result=ok\\x1b[2J\"\n"));
 	assert_ptr_equal(strchr(text, '\n'), text + n - 1);
 	close(fd);
 }

@@ -10,7 +10,8 @@
 
 #define SEED 42U
 
-static const uint8_t here[16] = { [10] = 0xff, 0xff, 127, 0, 0, 1 }, there[16] = { [10] = 0xff, 0xff, 127, 0, 0, 2 };
+static const uint8_t here[16] = { [10] = 0xff, 0xff, 127, 0, 0, 1 },
+                     there[16] = { [10] = 0xff, 0xff, 127, 0, 0, 2 };
 
 static struct recent *recent;
 
@@ -48,7 +49,8 @@ static void acknowledged_stays(void **state)
 	assert_int_equal(recent_find(recent, here, 2000, 7), RECENT_ACKED);
 }
 
-/* Of a quarter of what fits nearly all are there (buckets fill unevenly); of ten times as much only the newest. */
+/* Of a quarter of what fits nearly all are there (buckets fill unevenly); of ten times as much only
+ * the newest. */
 static void the_newest_are_kept(void **state)
 {
 	unsigned kept = 0, old = 0;

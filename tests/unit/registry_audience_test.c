@@ -24,7 +24,8 @@ static struct subscriber_spec sub_for(uint16_t port)
 	return sub;
 }
 
-static struct service_stamp poll_as(struct fixture *f, const char *name, const struct subscriber_spec *sub)
+static struct service_stamp poll_as(struct fixture *f, const char *name,
+                                    const struct subscriber_spec *sub)
 {
 	struct service_key key = key_for(name);
 	struct service_stamp stamp;
@@ -33,7 +34,8 @@ static struct service_stamp poll_as(struct fixture *f, const char *name, const s
 	return stamp;
 }
 
-static int subscribers(struct fixture *f, const char *name, struct subscriber_view *out, uint32_t max)
+static int subscribers(struct fixture *f, const char *name, struct subscriber_view *out,
+                       uint32_t max)
 {
 	struct service_key key = key_for(name);
 	struct audience_cursor cursor = { 0 };
@@ -43,7 +45,7 @@ static int subscribers(struct fixture *f, const char *name, struct subscriber_vi
 	return count;
 }
 
-/* ---- subscribing -------------------------------------------------------------- */
+/* ---- subscribing ----------------------------------------------------------------------------- */
 
 static void a_poll_subscribes_and_renews(void **state)
 {
@@ -60,7 +62,8 @@ static void a_poll_subscribes_and_renews(void **state)
 	assert_int_equal(out[0].flags, SUBSCRIBER_PUSH | SUBSCRIBER_GROUPED);
 	assert_true(str_eq(str_make(out[0].agent, out[0].agent_len), sub.agent));
 	assert_true(str_eq(str_make(out[0].app, out[0].app_len), sub.app));
-	assert_true(str_eq(str_make(out[0].address_text, out[0].address_text_len), sub.address_text));
+	assert_true(
+	        str_eq(str_make(out[0].address_text, out[0].address_text_len), sub.address_text));
 	assert_int_equal(out[0].clusters_len, 0);
 	assert_memory_equal(out[0].address, sub.address, 16);
 	assert_int_equal(out[0].sent_revision, stamp_of(f, "g@@s").revision);
@@ -151,7 +154,8 @@ static void long_texts_are_cut_between_characters(void **state)
 		text[n] = "\xf0\x9f\x98\x80"[(n - 3) % 4];
 	for (size_t begin = 0; begin < 4; begin++) {
 		struct subscriber_spec sub = sub_for(5000);
-		size_t part = (sizeof(out.agent) - begin) % 4; /* of a character, where the size ends */
+		size_t part =
+		        (sizeof(out.agent) - begin) % 4; /* of a character, where the size ends */
 
 		sub.agent = sub.app = sub.address_text = str_make(text + 3 - begin, 300 + begin);
 		snprintf(name, sizeof(name), "g@@s%zu", begin);
@@ -190,7 +194,9 @@ static void sources_are_counted(void **state)
 	key = key_for("g@@s3");
 	assert_int_equal(subscribers(f, "g@@s3", out, 2), 1);
 	assert_int_equal(registry_unsubscribe(&f->reg, registry_shard_of(&f->reg, &key),
-	                                      &(struct keeper_entry){ .id = out[0].id, .off = out[0].off }, 1),
+	                                      &(struct keeper_entry){ .id = out[0].id,
+	                                                              .off = out[0].off },
+	                                      1),
 	                 0);
 	memset(sub.source, 5, sizeof(sub.source));
 	key = key_for("g@@s21");
@@ -200,13 +206,15 @@ static void sources_are_counted(void **state)
 	assert_clean(f);
 }
 
-/* What the subscribers of a source take, over all shards; and all of them together, where a name counts once. */
+/* What the subscribers of a source take, over all shards; and all of them together, where a name
+ * counts once. */
 static void bytes_are_counted(void **state)
 {
 	static char text[1017];
 	struct fixture *f = *state;
 	struct subscriber_spec sub = sub_for(5000);
-	const uint64_t each = SLAB_BYTES_SUBSCRIBER + 4 * 1360, name_bytes = SLAB_BYTES_AUDIENCE + 32;
+	const uint64_t each = SLAB_BYTES_SUBSCRIBER + 4 * 1360,
+	               name_bytes = SLAB_BYTES_AUDIENCE + 32;
 	struct subscriber_view out[2];
 	struct service_stamp stamp;
 	struct service_key key;
@@ -215,7 +223,8 @@ static void bytes_are_counted(void **state)
 	memset(text, 'a', sizeof(text));
 	sub.agent = sub.clusters = sub.app = sub.address_text = str_make(text, sizeof(text));
 	memset(sub.source, 5, sizeof(sub.source));
-	f->reg.limits = (struct registry_limits){ .subscriber_bytes_per_source = 10 * (each + name_bytes) };
+	f->reg.limits =
+	        (struct registry_limits){ .subscriber_bytes_per_source = 10 * (each + name_bytes) };
 	for (int n = 0; n < 10; n++) {
 		snprintf(name, sizeof(name), "g@@s%d", n);
 		poll_as(f, name, &sub);
@@ -231,18 +240,22 @@ static void bytes_are_counted(void **state)
 	memset(sub.source, 6, sizeof(sub.source));
 	key = key_for("g@@s3");
 	assert_int_equal(registry_poll(&f->reg, &key, &sub, &stamp), 0);
-	assert_int_equal(stats_of(f).subscriber_bytes, 10 * (each + name_bytes) + SLAB_BYTES_SUBSCRIBER);
+	assert_int_equal(stats_of(f).subscriber_bytes,
+	                 10 * (each + name_bytes) + SLAB_BYTES_SUBSCRIBER);
 	assert_clean(f);
 	/* One of the first source's goes, so another may come. */
 	assert_int_equal(subscribers(f, "g@@s3", out, 2), 2);
 	assert_int_equal(registry_unsubscribe(&f->reg, registry_shard_of(&f->reg, &key),
-	                                      &(struct keeper_entry){ .id = out[0].id, .off = out[0].off }, 1),
+	                                      &(struct keeper_entry){ .id = out[0].id,
+	                                                              .off = out[0].off },
+	                                      1),
 	                 0);
 	memset(sub.source, 5, sizeof(sub.source));
 	key = key_for("g@@t");
 	assert_int_equal(registry_poll(&f->reg, &key, &sub, &stamp), 0);
 	/* All together. */
-	f->reg.limits = (struct registry_limits){ .subscriber_bytes = stats_of(f).subscriber_bytes + 100 };
+	f->reg.limits =
+	        (struct registry_limits){ .subscriber_bytes = stats_of(f).subscriber_bytes + 100 };
 	key = key_for("g@@u");
 	assert_int_equal(registry_poll(&f->reg, &key, &sub, &stamp), ERR_LIMIT);
 	assert_string_equal(f->reg.refused.key, "limits.subscriber_bytes");
@@ -251,7 +264,8 @@ static void bytes_are_counted(void **state)
 	assert_clean(f);
 }
 
-/* A poll that may be pushed to takes over from one that merely claimed the address, and is charged for it. */
+/* A poll that may be pushed to takes over from one that merely claimed the address, and is charged
+ * for it. */
 static void bytes_go_with_the_source(void **state)
 {
 	struct fixture *f = *state;
@@ -264,9 +278,12 @@ static void bytes_go_with_the_source(void **state)
 	memset(sub.source, 6, sizeof(sub.source));
 	poll_as(f, "g@@s", &sub);
 	assert_int_equal(stats_of(f).subscribers, 1);
-	assert_int_equal(source_subscribers(&f->reg, (const uint8_t[16]){ 5, 5, 5, 5, 5, 5, 5, 5, 5, 5, 5, 5, 5, 5, 5, 5 }).bytes,
+	assert_int_equal(source_subscribers(&f->reg, (const uint8_t[16]){ 5, 5, 5, 5, 5, 5, 5, 5, 5,
+	                                                                  5, 5, 5, 5, 5, 5, 5 })
+	                         .bytes,
 	                 0);
-	assert_int_equal(source_subscribers(&f->reg, sub.source).bytes, stats_of(f).subscriber_bytes);
+	assert_int_equal(source_subscribers(&f->reg, sub.source).bytes,
+	                 stats_of(f).subscriber_bytes);
 	assert_clean(f);
 }
 
@@ -305,7 +322,7 @@ static void limits_spare_the_stamp(void **state)
 	assert_clean(f);
 }
 
-/* ---- the pusher's walks --------------------------------------------------------- */
+/* ---- the pusher's walks ---------------------------------------------------------------------- */
 
 static void a_cursor_reads_in_order(void **state)
 {
@@ -328,7 +345,9 @@ static void a_cursor_reads_in_order(void **state)
 		first = out[0];
 		/* The one the cursor stands on goes away: nothing is left out. */
 		drop = (struct keeper_entry){ out[count - 1].id, out[count - 1].off };
-		assert_int_equal(registry_unsubscribe(&f->reg, registry_shard_of(&f->reg, &key), &drop, 1), 0);
+		assert_int_equal(registry_unsubscribe(&f->reg, registry_shard_of(&f->reg, &key),
+		                                      &drop, 1),
+		                 0);
 	}
 	assert_int_equal(count, 0);
 	assert_true(cursor.end);
@@ -357,7 +376,8 @@ static void audiences_of_a_shard(void **state)
 
 		while (registry_audience_after(&f->reg, shard, after, &entry) == 1) {
 			struct service_key key = { str_make(entry.name.text, entry.name.ns_len),
-				                   str_make(entry.name.text + entry.name.ns_len + 1, entry.name.name_len) };
+				                   str_make(entry.name.text + entry.name.ns_len + 1,
+				                            entry.name.name_len) };
 
 			assert_true(entry.id > after);
 			assert_int_equal(registry_shard_of(&f->reg, &key), shard);
@@ -461,7 +481,7 @@ static void the_first_of_a_shard_wakes(void **state)
 	assert_clean(f);
 }
 
-/* ---- changes ------------------------------------------------------------------- */
+/* ---- changes --------------------------------------------------------------------------------- */
 
 /* Two names in one shard. */
 static void two_names(struct fixture *f, char names[2][32])
@@ -488,7 +508,8 @@ static void changes_come_in_order_and_merge(void **state)
 
 	two_names(f, names);
 	key = key_for(names[0]);
-	assert_int_equal(registry_take_changed(&f->reg, 9, QUEUE_PUSHER, now, 0, &changed, &wait), 0);
+	assert_int_equal(registry_take_changed(&f->reg, 9, QUEUE_PUSHER, now, 0, &changed, &wait),
+	                 0);
 	assert_int_equal(wait, UINT64_MAX);
 	add(f, names[0], "1.1.1.1", 80);
 	clock_set_for_test(FIXTURE_MONO_US + 300000, FIXTURE_WALL_US);
@@ -496,26 +517,44 @@ static void changes_come_in_order_and_merge(void **state)
 	clock_set_for_test(FIXTURE_MONO_US + 600000, FIXTURE_WALL_US);
 	assert_int_equal(registry_set_health(&f->reg, client, &key, &spec.key, false), 0);
 	assert_int_equal(queue_take_dirty(f->seg, QUEUE_PUSHER), 1ULL << 9);
-	assert_int_equal(registry_take_changed(&f->reg, 9, QUEUE_PUSHER, now + 600, 1000, &changed, &wait), 0);
+	assert_int_equal(registry_take_changed(&f->reg, 9, QUEUE_PUSHER, now + 600, 1000, &changed,
+	                                       &wait),
+	                 0);
 	assert_int_equal(wait, 400);
-	assert_int_equal(registry_take_changed(&f->reg, 9, QUEUE_PUSHER, now + 1000, 1000, &changed, &wait), 1);
-	assert_true(str_eq(str_make(changed.name.text + changed.name.ns_len + 1, changed.name.name_len), str_of(names[0])));
+	assert_int_equal(registry_take_changed(&f->reg, 9, QUEUE_PUSHER, now + 1000, 1000, &changed,
+	                                       &wait),
+	                 1);
+	assert_true(
+	        str_eq(str_make(changed.name.text + changed.name.ns_len + 1, changed.name.name_len),
+	               str_of(names[0])));
 	assert_int_equal(changed.change, CHANGE_CONTENT | CHANGE_HEALTH);
 	assert_int_equal(changed.changed_at_ms, now);
 	assert_int_equal(changed.changed, stamp_of(f, names[0]).revision);
 	assert_int_equal(changed.id, stamp_of(f, names[0]).id);
-	assert_int_equal(registry_take_changed(&f->reg, 9, QUEUE_PUSHER, now + 1000, 1000, &changed, &wait), 0);
+	assert_int_equal(registry_take_changed(&f->reg, 9, QUEUE_PUSHER, now + 1000, 1000, &changed,
+	                                       &wait),
+	                 0);
 	assert_int_equal(wait, 300);
-	assert_int_equal(registry_take_changed(&f->reg, 9, QUEUE_PUSHER, now + 1300, 1000, &changed, &wait), 1);
-	assert_true(str_eq(str_make(changed.name.text + changed.name.ns_len + 1, changed.name.name_len), str_of(names[1])));
-	assert_int_equal(registry_take_changed(&f->reg, 9, QUEUE_PUSHER, now + 9000, 1000, &changed, &wait), 0);
+	assert_int_equal(registry_take_changed(&f->reg, 9, QUEUE_PUSHER, now + 1300, 1000, &changed,
+	                                       &wait),
+	                 1);
+	assert_true(
+	        str_eq(str_make(changed.name.text + changed.name.ns_len + 1, changed.name.name_len),
+	               str_of(names[1])));
+	assert_int_equal(registry_take_changed(&f->reg, 9, QUEUE_PUSHER, now + 9000, 1000, &changed,
+	                                       &wait),
+	                 0);
 	/* After the take a change counts anew; removal of an instance says so. */
 	assert_int_equal(registry_deregister(&f->reg, client, &key, &spec.key, NULL), 0);
-	assert_int_equal(registry_take_changed(&f->reg, 9, QUEUE_PUSHER, now + 9000, 1000, &changed, &wait), 1);
+	assert_int_equal(registry_take_changed(&f->reg, 9, QUEUE_PUSHER, now + 9000, 1000, &changed,
+	                                       &wait),
+	                 1);
 	assert_int_equal(changed.change, CHANGE_REMOVED);
 	add(f, names[0], "1.1.1.1", 80);
 	f->reg.most_entries = 0;
-	assert_int_equal(registry_take_changed(&f->reg, 9, QUEUE_PUSHER, now + 9000, 1000, &changed, &wait), 1);
+	assert_int_equal(registry_take_changed(&f->reg, 9, QUEUE_PUSHER, now + 9000, 1000, &changed,
+	                                       &wait),
+	                 1);
 	assert_in_range(f->reg.most_entries, 1, OP_ENTRIES_TAKE);
 	assert_int_equal(changed.changed_at_ms, now + 600);
 	assert_clean(f);
@@ -531,9 +570,13 @@ static void a_removed_service_is_not_pushed(void **state)
 
 	add(f, "g@@s", "1.1.1.1", 80);
 	assert_int_equal(registry_remove_service(&f->reg, client, &key, NULL), 0);
-	assert_int_equal(registry_take_changed(&f->reg, shard, QUEUE_PUSHER, UINT64_MAX, 0, &changed, &wait), 0);
+	assert_int_equal(registry_take_changed(&f->reg, shard, QUEUE_PUSHER, UINT64_MAX, 0,
+	                                       &changed, &wait),
+	                 0);
 	assert_int_equal(wait, UINT64_MAX);
-	assert_int_equal(registry_take_changed(&f->reg, shard, QUEUE_CONSUMERS, UINT64_MAX, 0, &changed, &wait), ERR_RANGE);
+	assert_int_equal(registry_take_changed(&f->reg, shard, QUEUE_CONSUMERS, UINT64_MAX, 0,
+	                                       &changed, &wait),
+	                 ERR_RANGE);
 	assert_clean(f);
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A process is killed at every numbered point of every operation (FAULTS=1), and at random times: whatever it
- * was doing has then happened wholly or not at all, and registry_check() finds nothing. */
+/* A process is killed at every numbered point of every operation (FAULTS=1), and at random times:
+ * whatever it was doing has then happened wholly or not at all, and registry_check() finds
+ * nothing. */
 #include "tests/unit/registry_fixture.h"
 
 #include <signal.h>
@@ -37,7 +38,7 @@ static struct subscriber_spec sub_for(uint16_t port)
 
 static const char *const names[] = { "g@@s", "g@@new", "g@@t" };
 
-/* ---- what the state is -------------------------------------------------------- */
+/* ---- what the state is ----------------------------------------------------------------------- */
 
 struct digest {
 	uint64_t hash;
@@ -156,7 +157,7 @@ static uint64_t digest_of(struct fixture *f)
 
 #endif
 
-/* ---- the operations ------------------------------------------------------------ */
+/* ---- the operations -------------------------------------------------------------------------- */
 
 /* done: how much of it may happen; 0 nothing, 1 the whole of an operation of one step. */
 struct scenario {
@@ -226,7 +227,9 @@ static int replace(struct fixture *f, uint32_t budget)
 
 /* With instances.owner: source. */
 
-static const struct origin owner = { .cause = CAUSE_CLIENT, .bound = true, .owns = true, .sender = 0x1234567800000009ULL };
+static const struct origin owner = {
+	.cause = CAUSE_CLIENT, .bound = true, .owns = true, .sender = 0x1234567800000009ULL
+};
 
 static void with_one_owned(struct fixture *f)
 {
@@ -385,7 +388,8 @@ static struct keeper_entry entry_of(struct fixture *f, const char *name)
 	struct service_key key = key_for(name);
 	struct keeper_entry entry = { 0, 0 };
 
-	if (registry_services_after(&f->reg, registry_shard_of(&f->reg, &key), stamp_of(f, name).id - 1, &entry, 1) != 1)
+	if (registry_services_after(&f->reg, registry_shard_of(&f->reg, &key),
+	                            stamp_of(f, name).id - 1, &entry, 1) != 1)
 		return (struct keeper_entry){ 0, 0 };
 	return entry;
 }
@@ -413,9 +417,10 @@ static void with_old_ones(struct fixture *f)
 static int expire(struct fixture *f, uint32_t budget)
 {
 	struct service_key key = key_for("g@@s");
-	struct expire_visit v = {
-		.service = entry_of(f, "g@@s"), .now_ms = health_now(f->seg), .budget = budget, .due_ms = UINT64_MAX
-	};
+	struct expire_visit v = { .service = entry_of(f, "g@@s"),
+		                  .now_ms = health_now(f->seg),
+		                  .budget = budget,
+		                  .due_ms = UINT64_MAX };
 
 	return registry_expire(&f->reg, registry_shard_of(&f->reg, &key), &v);
 }
@@ -453,7 +458,8 @@ static int remove_empty(struct fixture *f, uint32_t budget)
 
 	if (budget == 0)
 		return 0;
-	return registry_remove_empty(&f->reg, client, registry_shard_of(&f->reg, &key), entry_of(f, "g@@t"));
+	return registry_remove_empty(&f->reg, client, registry_shard_of(&f->reg, &key),
+	                             entry_of(f, "g@@t"));
 }
 
 static const struct service_settings settings = { .threshold = 0.5F,
@@ -477,39 +483,49 @@ static int update_service(struct fixture *f, uint32_t budget)
 static int update_cluster(struct fixture *f, uint32_t budget)
 {
 	struct service_key key = key_for("g@@s");
-	struct cluster_settings of_cluster = {
-		.check_port = 81, .checker = STR("{\"type\":\"NONE\"}"), .set_metadata = true, .metadata = STR("m")
-	};
+	struct cluster_settings of_cluster = { .check_port = 81,
+		                               .checker = STR("{\"type\":\"NONE\"}"),
+		                               .set_metadata = true,
+		                               .metadata = STR("m") };
 
-	return budget == 0 ? 0 : registry_update_cluster(&f->reg, client, &key, STR("third"), &of_cluster);
+	return budget == 0
+	               ? 0
+	               : registry_update_cluster(&f->reg, client, &key, STR("third"), &of_cluster);
 }
 
 /* Everything is set already: each text is replaced. */
 static void with_settings(struct fixture *f)
 {
 	struct service_key key = key_for("g@@s");
-	struct service_settings before = { .threshold = 0.25F, .metadata = STR("before"), .selector = STR("{}") };
-	struct cluster_settings of_cluster = {
-		.check_port = 7, .use_instance_port = true, .checker = STR("{}"), .set_metadata = true, .metadata = STR("before")
-	};
+	struct service_settings before = { .threshold = 0.25F,
+		                           .metadata = STR("before"),
+		                           .selector = STR("{}") };
+	struct cluster_settings of_cluster = { .check_port = 7,
+		                               .use_instance_port = true,
+		                               .checker = STR("{}"),
+		                               .set_metadata = true,
+		                               .metadata = STR("before") };
 
 	with_three(f);
 	assert_int_equal(registry_update_service(&f->reg, client, &key, &before), 0);
-	assert_int_equal(registry_update_cluster(&f->reg, client, &key, STR("third"), &of_cluster), 0);
+	assert_int_equal(registry_update_cluster(&f->reg, client, &key, STR("third"), &of_cluster),
+	                 0);
 }
 
 /* The checker beside the port in its word stays, so that nobody else has logged it. */
 static int set_check_port(struct fixture *f, uint32_t budget)
 {
 	struct service_key key = key_for("g@@s");
-	struct cluster_settings set = {
-		.check_port = 8, .use_instance_port = true, .checker = STR("{}"), .set_metadata = true, .metadata = STR("after")
-	};
+	struct cluster_settings set = { .check_port = 8,
+		                        .use_instance_port = true,
+		                        .checker = STR("{}"),
+		                        .set_metadata = true,
+		                        .metadata = STR("after") };
 
 	return budget == 0 ? 0 : registry_update_cluster(&f->reg, client, &key, STR("third"), &set);
 }
 
-/* ---- what the checks say ------------------------------------------------------------ */
+/* ---- what the checks say --------------------------------------------------------------------- */
 
 static void with_persistent(struct fixture *f)
 {
@@ -532,7 +548,8 @@ static int say_checked(struct fixture *f, bool healthy)
 	if (registry_look_persistent(&f->reg, shard, &look) < 0 || look.rows != 1)
 		return -1;
 	return registry_set_checked(&f->reg, checks, shard, look.service,
-	                            (struct keeper_entry){ look.row[0].id, look.row[0].off }, healthy);
+	                            (struct keeper_entry){ look.row[0].id, look.row[0].off },
+	                            healthy);
 }
 
 /* Health stays, only the confirmation is new. */
@@ -593,7 +610,8 @@ static int take_changed(struct fixture *f, uint32_t budget)
 
 	if (budget == 0)
 		return 0;
-	return registry_take_changed(&f->reg, registry_shard_of(&f->reg, &key), QUEUE_PUSHER, UINT64_MAX, 0, &changed, &wait) == 1
+	return registry_take_changed(&f->reg, registry_shard_of(&f->reg, &key), QUEUE_PUSHER,
+	                             UINT64_MAX, 0, &changed, &wait) == 1
 	               ? 0
 	               : -1;
 }
@@ -667,7 +685,8 @@ static int create_namespace(struct fixture *f, uint32_t budget)
 
 static int update_namespace(struct fixture *f, uint32_t budget)
 {
-	struct namespace_row changed = { first_namespace.id, STR("another name"), STR("and a description") };
+	struct namespace_row changed = { first_namespace.id, STR("another name"),
+		                         STR("and a description") };
 
 	return budget == 0 ? 0 : namespaces_update(&f->reg, &changed);
 }
@@ -690,7 +709,9 @@ static void with_holes(struct fixture *f)
 	for (int32_t port = 1; port <= 110; port++) {
 		spec.key.port = port;
 		if (port % 37 != 0)
-			assert_int_equal(registry_deregister(&f->reg, client, &key, &spec.key, NULL), 0);
+			assert_int_equal(registry_deregister(&f->reg, client, &key, &spec.key,
+			                                     NULL),
+			                 0);
 	}
 }
 
@@ -698,7 +719,9 @@ static int compact(struct fixture *f, uint32_t budget)
 {
 	struct service_key key = key_for("g@@s");
 	uint32_t moved;
-	int left = budget == 0 ? 0 : registry_compact(&f->reg, registry_shard_of(&f->reg, &key), 100, &moved);
+	int left = budget == 0 ? 0
+	                       : registry_compact(&f->reg, registry_shard_of(&f->reg, &key), 100,
+	                                          &moved);
 
 	return left < 0 ? left : 0;
 }
@@ -750,7 +773,8 @@ static const struct scenario scenarios[] = {
 #define STATES_MAX 16U
 
 /* Killed at point n: true. Finished before: false. */
-static bool killed_at(struct fixture *f, uint64_t n, int (*operate)(struct fixture *f, uint32_t budget), uint32_t budget)
+static bool killed_at(struct fixture *f, uint64_t n,
+                      int (*operate)(struct fixture *f, uint32_t budget), uint32_t budget)
 {
 	int status;
 	pid_t child = fork();
@@ -823,8 +847,10 @@ static void kill_everywhere(const struct scenario *scenario)
 		/* The repair is killed as well, each time at another point. */
 		killed_at(f, 1 + n % 23, repair, 0);
 		digest = digest_of(f);
-		if (registry_check(&f->reg, fixture_say, NULL) != 0 || !is_one_of(states, scenario->steps + 1, digest))
-			fail_msg("%s: broken after a death at point %llu", scenario->name, (unsigned long long)n);
+		if (registry_check(&f->reg, fixture_say, NULL) != 0 ||
+		    !is_one_of(states, scenario->steps + 1, digest))
+			fail_msg("%s: broken after a death at point %llu", scenario->name,
+			         (unsigned long long)n);
 		if (digest != states[0])
 			reopen(f, scenario);
 		/* It can be done now. */
@@ -863,7 +889,7 @@ static void operations_leave_a_clean_registry(void **state)
 	}
 }
 
-/* ---- killed at random times ------------------------------------------------------ */
+/* ---- killed at random times ------------------------------------------------------------------ */
 
 #define SLOTS 64U
 #define KILL_ROUNDS 60U
@@ -975,11 +1001,13 @@ static bool all_acknowledged(const struct ledger *ledger)
 static void killed_at_random_times(void **state)
 {
 	struct fixture *f = *state;
-	struct ledger *ledger = mmap(NULL, sizeof(*ledger), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	struct ledger *ledger = mmap(NULL, sizeof(*ledger), PROT_READ | PROT_WRITE,
+	                             MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	unsigned rounds = 0;
 
 	assert_true(ledger != MAP_FAILED);
-	/* A writer that never gets a core in its short lives ends here by the time limit of the suite. */
+	/* A writer that never gets a core in its short lives ends here by the time limit of the
+	 * suite. */
 	for (; rounds < KILL_ROUNDS || !all_acknowledged(ledger); rounds++)
 		kill_once(f, ledger, 1 + rounds * WRITERS);
 	assert_clean(f);
@@ -993,7 +1021,8 @@ int main(void)
 		cmocka_unit_test(killed_at_every_point),
 #endif
 		cmocka_unit_test(operations_leave_a_clean_registry),
-		cmocka_unit_test_setup_teardown(killed_at_random_times, fixture_setup, fixture_teardown),
+		cmocka_unit_test_setup_teardown(killed_at_random_times, fixture_setup,
+		                                fixture_teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

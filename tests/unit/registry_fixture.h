@@ -130,7 +130,8 @@ static inline struct service_stamp stamp_of(struct fixture *f, const char *name)
 }
 
 /* The only instance of that ip and port in a view, or NULL. */
-static inline const struct instance_view *view_find(const struct service_view *view, const char *ip, int32_t port)
+static inline const struct instance_view *view_find(const struct service_view *view, const char *ip,
+                                                    int32_t port)
 {
 	for (uint32_t n = 0; n < view->instance_count; n++) {
 		if (view->instances[n].port == port && str_eq(view->instances[n].ip, str_of(ip)))

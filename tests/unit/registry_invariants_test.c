@@ -28,7 +28,7 @@ static struct op begun(struct fixture *f, uint32_t shard)
 	return op;
 }
 
-/* ---- operations ---------------------------------------------------------------- */
+/* ---- operations ------------------------------------------------------------------------------ */
 
 static void cause_that_is_none(struct fixture *f)
 {
@@ -67,7 +67,7 @@ static void format_under_a_hold(struct fixture *f)
 	(void)!registry_format(f->seg);
 }
 
-/* ---- lists and walks ----------------------------------------------------------- */
+/* ---- lists and walks ------------------------------------------------------------------------- */
 
 static void links_beside_their_object(struct fixture *f)
 {
@@ -98,7 +98,7 @@ static void step_back_from_the_begin(struct fixture *f)
 	scan_step_back(&scan);
 }
 
-/* ---- services and sources ------------------------------------------------------- */
+/* ---- services and sources -------------------------------------------------------------------- */
 
 static void service_in_another_shard(struct fixture *f)
 {
@@ -126,7 +126,9 @@ static void name_that_was_not_checked(struct fixture *f)
 {
 	char text[2 * NAME_MAX_BYTES + 1];
 
-	key_join(&(struct service_key){ STR(""), str_make((const char *)f->seg->base, NAME_MAX_BYTES + 1) }, text);
+	key_join(&(struct service_key){ STR(""),
+	                                str_make((const char *)f->seg->base, NAME_MAX_BYTES + 1) },
+	         text);
 }
 
 static void two_subscribers_at_once(struct fixture *f)
@@ -143,10 +145,11 @@ static void key_that_is_not_saved(struct fixture *f)
 	union field_value value;
 	uint32_t blob;
 
-	(void)field_saved(&source, &service_fields, service_fields.saved, f->seg->base, &value, &blob);
+	(void)field_saved(&source, &service_fields, service_fields.saved, f->seg->base, &value,
+	                  &blob);
 }
 
-/* ---- texts and reasons ---------------------------------------------------------- */
+/* ---- texts and reasons ----------------------------------------------------------------------- */
 
 static const char *ignore(void *arg, const struct json_item *item)
 {
@@ -161,7 +164,8 @@ static void json_deeper_than_its_bits(struct fixture *f)
 
 	(void)f;
 	arena_init(&arena, 256);
-	(void)!json_read(&arena, STR("{}"), (struct json_limits){ .depth = 65, .keys = 1 }, ignore, NULL, NULL, 0);
+	(void)!json_read(&arena, STR("{}"), (struct json_limits){ .depth = 65, .keys = 1 }, ignore,
+	                 NULL, NULL, 0);
 }
 
 static void reason_that_is_none(struct fixture *f)
@@ -171,25 +175,29 @@ static void reason_that_is_none(struct fixture *f)
 }
 
 static const struct row rows[] = {
-	{ cause_that_is_none, "assert origin.source <= SOURCE_IMPORT && origin.cause < CAUSE_KINDS at " },
+	{ cause_that_is_none,
+	  "assert origin.source <= SOURCE_IMPORT && origin.cause < CAUSE_KINDS at " },
 	{ pages_backed_under_a_hold, "assert reg->seg->held == NULL at " },
 	{ consumer_that_is_none, "assert op->announce >> CONSUMERS_IN_USE == 0 at " },
 	{ result_that_is_no_error, "assert ret <= 0 at " },
 	{ format_under_a_hold, "assert seg->held == NULL at " },
-	{ links_beside_their_object, "assert chain->link + sizeof(struct pair) <= slab_object_bytes(chain->kind) at " },
+	{ links_beside_their_object,
+	  "assert chain->link + sizeof(struct pair) <= slab_object_bytes(chain->kind) at " },
 	{ walk_behind_its_end, "assert w->off != 0 && w->i != NULL at " },
 	{ step_back_from_the_begin, "assert scan->at.off != 0 && " },
-	{ service_in_another_shard, "assert op->tx.shard == &op->reg->seg->shards[place.shard] at " },
+	{ service_in_another_shard,
+	  "assert op->tx.shard == &op->reg->seg->shards[place.shard] at " },
 	{ change_of_nothing, "assert change != 0 && change >> CHANGE_BITS == 0 at " },
 	{ limit_that_is_none, "assert name != NULL && limit != 0 at " },
-	{ name_that_was_not_checked, "assert key->ns.n <= NAME_MAX_BYTES && key->name.n <= NAME_MAX_BYTES at " },
+	{ name_that_was_not_checked,
+	  "assert key->ns.n <= NAME_MAX_BYTES && key->name.n <= NAME_MAX_BYTES at " },
 	{ two_subscribers_at_once, "assert change == 1 || change == -1 at " },
 	{ key_that_is_not_saved, "assert key > 0 && key < fields->saved at " },
 	{ json_deeper_than_its_bits, "assert limits.depth <= 64 at " },
 	{ reason_that_is_none, "assert reason < UNPUSHED_REASONS at " },
 };
 
-/* ---- the ends ------------------------------------------------------------------- */
+/* ---- the ends -------------------------------------------------------------------------------- */
 
 static void end_by(const struct row *row, struct fixture *f)
 {

@@ -39,7 +39,9 @@ static struct expire_visit visit(struct fixture *f, const char *name, uint32_t b
 
 static struct expire_visit visit_soon(struct fixture *f, const char *name, uint64_t soon_ms)
 {
-	return visit_as(f, name, (struct expire_visit){ .budget = 256, .hold_removals = true, .soon_ms = soon_ms });
+	return visit_as(f, name,
+	                (struct expire_visit){
+	                        .budget = 256, .hold_removals = true, .soon_ms = soon_ms });
 }
 
 static uint64_t due_of(struct fixture *f, const char *name)
@@ -47,7 +49,8 @@ static uint64_t due_of(struct fixture *f, const char *name)
 	uint32_t shard;
 	struct keeper_entry entry = entry_of(f, name, &shard);
 
-	return ((const struct service *)segment_at(f->seg, entry.off, sizeof(struct service)))->due_ms;
+	return ((const struct service *)segment_at(f->seg, entry.off, sizeof(struct service)))
+	        ->due_ms;
 }
 
 static struct origin from(uint32_t source)
@@ -64,7 +67,7 @@ static void beat_from(struct fixture *f, const char *name, const char *ip, uint3
 	assert_int_equal(registry_beat(&f->reg, from(source), &key, &spec.key, &beat), 0);
 }
 
-/* ---- expiry ------------------------------------------------------------------ */
+/* ---- expiry ---------------------------------------------------------------------------------- */
 
 /* Strictly older than the time-out: unhealthy; than the delete time-out: gone. */
 static void beats_expire(void **state)
@@ -74,10 +77,12 @@ static void beats_expire(void **state)
 		uint32_t flipped, removed;
 		bool healthy;
 	} rows[] = {
-		{ 15000, 15000, 30000, 0, 0, true }, { 15001, 15000, 30000, 1, 0, true },   { 30000, 15000, 30000, 1, 0, true },
-		{ 30001, 15000, 30000, 0, 1, true }, { 30000, 15000, 30000, 0, 0, false },  { 30001, 15000, 30000, 0, 1, false },
-		{ 2000, 2000, 4000, 0, 0, true },    { 2001, 2000, 4000, 1, 0, true },      { 4001, 2000, 4000, 0, 1, true },
-		{ 1001, 15000, 1000, 0, 1, true },   { 60000, 600000, 700000, 0, 0, true }, { 1, 0, 0, 0, 1, true },
+		{ 15000, 15000, 30000, 0, 0, true },   { 15001, 15000, 30000, 1, 0, true },
+		{ 30000, 15000, 30000, 1, 0, true },   { 30001, 15000, 30000, 0, 1, true },
+		{ 30000, 15000, 30000, 0, 0, false },  { 30001, 15000, 30000, 0, 1, false },
+		{ 2000, 2000, 4000, 0, 0, true },      { 2001, 2000, 4000, 1, 0, true },
+		{ 4001, 2000, 4000, 0, 1, true },      { 1001, 15000, 1000, 0, 1, true },
+		{ 60000, 600000, 700000, 0, 0, true }, { 1, 0, 0, 0, 1, true },
 	};
 	struct fixture *f = *state;
 
@@ -91,7 +96,9 @@ static void beats_expire(void **state)
 		key = key_for(name);
 		spec.healthy = rows[n].healthy;
 		if (rows[n].timeout != 15000 || rows[n].delete != 30000)
-			spec.metadata.overrides = (struct overrides){ true, false, 0, rows[n].timeout, rows[n].delete };
+			spec.metadata.overrides =
+			        (struct overrides){ true, false, 0, rows[n].timeout,
+				                    rows[n].delete };
 		assert_int_equal(registry_register(&f->reg, client, &key, &spec), 0);
 		advance(f, rows[n].age);
 		v = visit(f, name, 256, false);
@@ -166,10 +173,13 @@ static void lost_before_they_are_removed(void **state)
 }
 
 /* One instance, what a visit says about its source. */
-static void assert_sign(struct fixture *f, const char *name, bool hold, uint32_t source, enum expire_state state)
+static void assert_sign(struct fixture *f, const char *name, bool hold, uint32_t source,
+                        enum expire_state state)
 {
 	struct expire_sign signs[256];
-	struct expire_visit v = { .budget = 256, .hold_removals = hold, .soon_ms = 60000, .signs = signs };
+	struct expire_visit v = {
+		.budget = 256, .hold_removals = hold, .soon_ms = 60000, .signs = signs
+	};
 
 	v = visit_as(f, name, v);
 	assert_int_equal(v.sign_count, source != 0);
@@ -334,7 +344,7 @@ static void a_hint_of_a_removed_service_is_gone(void **state)
 	assert_clean(f);
 }
 
-/* ---- drain, empty, stale ------------------------------------------------------ */
+/* ---- drain, empty, stale --------------------------------------------------------------------- */
 
 static void draining_goes_in_steps(void **state)
 {

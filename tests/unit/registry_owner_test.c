@@ -12,7 +12,8 @@ static const uint8_t other[16] = { [10] = 0xff, 0xff, 10, 0, 0, 2 };
 /* While the key is off. */
 static struct origin unasked(const struct fixture *f, const uint8_t address[16])
 {
-	return (struct origin){ .cause = CAUSE_CLIENT, .sender = registry_sender(&f->reg, address) };
+	return (struct origin){ .cause = CAUSE_CLIENT,
+		                .sender = registry_sender(&f->reg, address) };
 }
 
 static struct origin operator_at(const struct fixture *f, const uint8_t address[16])
@@ -57,13 +58,17 @@ static void strangers_change_nothing(void **state)
 	light.weight = 0;
 	assert_int_equal(registry_register(&f->reg, bound(f, other), &key, &light), ERR_OWNER);
 	assert_int_equal(registry_update(&f->reg, bound(f, other), &key, &light), ERR_OWNER);
-	assert_int_equal(registry_patch(&f->reg, bound(f, other), &key, &spec.key, &patch), ERR_OWNER);
-	assert_int_equal(registry_set_health(&f->reg, bound(f, other), &key, &spec.key, false), ERR_OWNER);
-	assert_int_equal(registry_set_metadata(&f->reg, bound(f, other), &key, &spec.key, id, view.instances[0].revision,
-	                                       &metadata),
+	assert_int_equal(registry_patch(&f->reg, bound(f, other), &key, &spec.key, &patch),
 	                 ERR_OWNER);
-	assert_int_equal(registry_beat(&f->reg, bound(f, other), &key, &spec.key, &beat), ERR_OWNER);
-	assert_int_equal(registry_deregister(&f->reg, bound(f, other), &key, &spec.key, NULL), ERR_OWNER);
+	assert_int_equal(registry_set_health(&f->reg, bound(f, other), &key, &spec.key, false),
+	                 ERR_OWNER);
+	assert_int_equal(registry_set_metadata(&f->reg, bound(f, other), &key, &spec.key, id,
+	                                       view.instances[0].revision, &metadata),
+	                 ERR_OWNER);
+	assert_int_equal(registry_beat(&f->reg, bound(f, other), &key, &spec.key, &beat),
+	                 ERR_OWNER);
+	assert_int_equal(registry_deregister(&f->reg, bound(f, other), &key, &spec.key, NULL),
+	                 ERR_OWNER);
 	assert_int_equal(only_id(f, &key, &view), id);
 	assert_int_equal(view.stamp.revision, revision);
 	service_view_free(&view);
@@ -81,7 +86,8 @@ static void the_owner_and_the_unbound_do(void **state)
 	assert_int_equal(registry_beat(&f->reg, bound(f, mine), &key, &spec.key, &beat), 0);
 	assert_int_equal(registry_register(&f->reg, client, &key, &spec), 0);
 	/* The operator's change took nothing over. */
-	assert_int_equal(registry_deregister(&f->reg, bound(f, other), &key, &spec.key, NULL), ERR_OWNER);
+	assert_int_equal(registry_deregister(&f->reg, bound(f, other), &key, &spec.key, NULL),
+	                 ERR_OWNER);
 	assert_int_equal(registry_deregister(&f->reg, bound(f, mine), &key, &spec.key, NULL), 0);
 	assert_int_equal(registry_register(&f->reg, bound(f, other), &key, &spec), 0);
 	assert_int_equal(registry_deregister(&f->reg, client, &key, &spec.key, NULL), 0);
@@ -98,13 +104,15 @@ static void nobodys_is_taken_by_the_next(void **state)
 	assert_int_equal(registry_register(&f->reg, client, &key, &spec), 0);
 	assert_int_equal(registry_beat(&f->reg, bound(f, other), &key, &spec.key, &beat), 0);
 	assert_int_equal(registry_register(&f->reg, bound(f, mine), &key, &spec), 0);
-	assert_int_equal(registry_beat(&f->reg, bound(f, other), &key, &spec.key, &beat), ERR_OWNER);
+	assert_int_equal(registry_beat(&f->reg, bound(f, other), &key, &spec.key, &beat),
+	                 ERR_OWNER);
 	assert_clean(f);
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
 
-/* Who registers while nothing is bound owns nothing; whoever beats is the sender then, never of what somebody owns. */
+/* Who registers while nothing is bound owns nothing; whoever beats is the sender then, never of
+ * what somebody owns. */
 static void beats_take_nothing_over(void **state)
 {
 	struct fixture *f = *state;
@@ -120,7 +128,8 @@ static void beats_take_nothing_over(void **state)
 	/* An operator's beat. */
 	assert_int_equal(registry_beat(&f->reg, next, &key, &spec.key, &beat), 0);
 	assert_int_equal(registry_register(&f->reg, next, &key, &spec), 0);
-	assert_int_equal(registry_beat(&f->reg, bound(f, other), &key, &spec.key, &beat), ERR_OWNER);
+	assert_int_equal(registry_beat(&f->reg, bound(f, other), &key, &spec.key, &beat),
+	                 ERR_OWNER);
 	assert_int_equal(registry_beat(&f->reg, bound(f, mine), &key, &spec.key, &beat), 0);
 	assert_clean(f);
 }
@@ -134,18 +143,21 @@ static void operators_own_what_they_register(void **state)
 	struct instance_patch patch = { .set_weight = true, .weight = 2 };
 
 	assert_int_equal(registry_register(&f->reg, operator_at(f, other), &key, &spec), 0);
-	assert_int_equal(registry_deregister(&f->reg, bound(f, mine), &key, &spec.key, NULL), ERR_OWNER);
+	assert_int_equal(registry_deregister(&f->reg, bound(f, mine), &key, &spec.key, NULL),
+	                 ERR_OWNER);
 	assert_int_equal(registry_register(&f->reg, bound(f, mine), &key, &spec), ERR_OWNER);
 	/* Another operator may, and takes nothing over. */
 	assert_int_equal(registry_register(&f->reg, operator_at(f, mine), &key, &spec), 0);
 	assert_int_equal(registry_patch(&f->reg, operator_at(f, mine), &key, &spec.key, &patch), 0);
-	assert_int_equal(registry_patch(&f->reg, bound(f, mine), &key, &spec.key, &patch), ERR_OWNER);
+	assert_int_equal(registry_patch(&f->reg, bound(f, mine), &key, &spec.key, &patch),
+	                 ERR_OWNER);
 	/* It stays the owner's who is no operator any more. */
 	assert_int_equal(registry_deregister(&f->reg, bound(f, other), &key, &spec.key, NULL), 0);
 	assert_clean(f);
 }
 
-/* Nobody's instance: a registration takes it, but the operator's only what was last heard from his source. */
+/* Nobody's instance: a registration takes it, but the operator's only what was last heard from his
+ * source. */
 static void operators_take_only_their_own(void **state)
 {
 	struct fixture *f = *state;
@@ -157,12 +169,13 @@ static void operators_take_only_their_own(void **state)
 	assert_int_equal(registry_register(&f->reg, operator_at(f, other), &key, &spec), 0);
 	assert_int_equal(registry_beat(&f->reg, bound(f, mine), &key, &spec.key, &beat), 0);
 	assert_int_equal(registry_register(&f->reg, operator_at(f, mine), &key, &spec), 0);
-	assert_int_equal(registry_beat(&f->reg, bound(f, other), &key, &spec.key, &beat), ERR_OWNER);
+	assert_int_equal(registry_beat(&f->reg, bound(f, other), &key, &spec.key, &beat),
+	                 ERR_OWNER);
 	assert_int_equal(registry_beat(&f->reg, bound(f, mine), &key, &spec.key, &beat), 0);
 	assert_clean(f);
 }
 
-/* ---- services ---------------------------------------------------------------------- */
+/* ---- services -------------------------------------------------------------------------------- */
 
 static const struct service_settings some = { .threshold = 0.5F };
 static const struct cluster_settings check_port = { .check_port = 81, .use_instance_port = true };
@@ -173,11 +186,13 @@ static int write_all(struct fixture *f, struct origin origin, const struct servi
 	static const uint8_t md5[2][16] = { { 1 }, { 2 } };
 	struct service_view view;
 	int ret[3] = { registry_update_service(&f->reg, origin, key, &some),
-		       registry_update_cluster(&f->reg, origin, key, STR("DEFAULT"), &check_port), 0 };
+		       registry_update_cluster(&f->reg, origin, key, STR("DEFAULT"), &check_port),
+		       0 };
 
 	service_view_init(&view);
 	assert_int_equal(registry_view(&f->reg, key, &view), 0);
-	ret[2] = registry_renew_checksum(&f->reg, origin, key, view.stamp.id, view.content, md5[view.stamp.revision % 2]);
+	ret[2] = registry_renew_checksum(&f->reg, origin, key, view.stamp.id, view.content,
+	                                 md5[view.stamp.revision % 2]);
 	service_view_free(&view);
 	assert_true(ret[0] == ret[1] && ret[1] == ret[2]);
 	return ret[0];
@@ -200,10 +215,14 @@ static void settings_are_the_only_owners(void **state)
 	assert_int_equal(registry_view(&f->reg, &key, &view), 0);
 	revision = view.stamp.revision;
 	assert_int_equal(write_all(f, bound(f, other), &key), ERR_OWNER);
-	assert_int_equal(registry_update_cluster(&f->reg, bound(f, other), &key, STR("new"), &check_port), ERR_OWNER);
-	assert_int_equal(registry_remove_service(&f->reg, bound(f, other), &key, &taken), ERR_OWNER);
+	assert_int_equal(registry_update_cluster(&f->reg, bound(f, other), &key, STR("new"),
+	                                         &check_port),
+	                 ERR_OWNER);
+	assert_int_equal(registry_remove_service(&f->reg, bound(f, other), &key, &taken),
+	                 ERR_OWNER);
 	assert_int_equal(taken, 0);
-	second.key.cluster = STR("new"); /* removing what is not there makes no cluster, nor a push */
+	second.key.cluster =
+	        STR("new"); /* removing what is not there makes no cluster, nor a push */
 	assert_int_equal(registry_deregister(&f->reg, bound(f, other), &key, &second.key, NULL), 0);
 	second.key.cluster = STR("DEFAULT");
 	assert_int_equal(registry_view(&f->reg, &key, &view), 0);
@@ -252,7 +271,8 @@ static void the_sum_says_who_owns_it(void **state)
 	enum { HOSTS = 4, PORTS = 12 };
 	struct fixture *f = *state;
 	struct service_key key = key_for("g@@s");
-	unsigned owner[PORTS] = { 0 }, seed = 7, refused = 0; /* of each port: 0 is not there, else the host + 1 */
+	unsigned owner[PORTS] = { 0 }, seed = 7,
+	         refused = 0; /* of each port: 0 is not there, else the host + 1 */
 	uint8_t address[16] = { [10] = 0xff, 0xff, 10, 0, 0, 1 };
 
 	for (unsigned n = 0; n < 100000; n++) {
@@ -273,11 +293,16 @@ static void the_sum_says_who_owns_it(void **state)
 			refused += ret == ERR_OWNER;
 		} else if ((seed >> 28) < 4) {
 			ret = registry_register(&f->reg, bound(f, address), &key, &spec);
-			assert_int_equal(ret, owner[port] == 0 || owner[port] == host + 1 ? 0 : ERR_OWNER);
+			assert_int_equal(ret, owner[port] == 0 || owner[port] == host + 1
+			                              ? 0
+			                              : ERR_OWNER);
 			owner[port] = ret == 0 ? host + 1 : owner[port];
 		} else {
-			ret = registry_deregister(&f->reg, bound(f, address), &key, &spec.key, NULL);
-			assert_int_equal(ret, owner[port] == 0 || owner[port] == host + 1 ? 0 : ERR_OWNER);
+			ret = registry_deregister(&f->reg, bound(f, address), &key, &spec.key,
+			                          NULL);
+			assert_int_equal(ret, owner[port] == 0 || owner[port] == host + 1
+			                              ? 0
+			                              : ERR_OWNER);
 			owner[port] = ret == 0 ? 0 : owner[port];
 		}
 	}
@@ -337,7 +362,7 @@ static void operations_fit_the_log(void **state)
 	assert_clean(f);
 }
 
-/* ---- addresses --------------------------------------------------------------------- */
+/* ---- addresses ------------------------------------------------------------------------------- */
 
 static void senders(void **state)
 {
@@ -348,10 +373,13 @@ static void senders(void **state)
 	struct fixture *f = *state;
 	const struct registry *reg = &f->reg;
 
-	assert_int_not_equal(sender_source(registry_sender(reg, mine)), sender_source(registry_sender(reg, other)));
-	assert_int_equal(sender_source(registry_sender(reg, v6[0])), sender_source(registry_sender(reg, v6[1])));
+	assert_int_not_equal(sender_source(registry_sender(reg, mine)),
+	                     sender_source(registry_sender(reg, other)));
+	assert_int_equal(sender_source(registry_sender(reg, v6[0])),
+	                 sender_source(registry_sender(reg, v6[1])));
 	assert_true(registry_sender(reg, v6[0]) != registry_sender(reg, v6[1]));
-	assert_int_not_equal(sender_source(registry_sender(reg, v6[0])), sender_source(registry_sender(reg, v6[2])));
+	assert_int_not_equal(sender_source(registry_sender(reg, v6[0])),
+	                     sender_source(registry_sender(reg, v6[2])));
 	assert_int_not_equal(sender_source(registry_sender(reg, zero)), 0);
 }
 

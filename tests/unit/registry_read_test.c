@@ -48,9 +48,8 @@ static void the_order_of_a_view(void **state)
 		const char *cluster;
 		bool ephemeral;
 		int32_t port;
-	} rows[] = {
-		{ "b", true, 1 }, { "a", true, 2 }, { "b", false, 3 }, { "a", false, 4 }, { "b", true, 5 }, { "a", true, 6 }
-	};
+	} rows[] = { { "b", true, 1 },  { "a", true, 2 }, { "b", false, 3 },
+		     { "a", false, 4 }, { "b", true, 5 }, { "a", true, 6 } };
 	static const int32_t expected[] = { 3, 1, 5, 4, 2, 6 };
 	struct fixture *f = *state;
 	struct service_key key = key_for("g@@s");
@@ -86,7 +85,8 @@ static void a_long_service_is_copied_whole(void **state)
 	for (int n = 0; n < COUNT; n++) {
 		struct instance_spec spec;
 
-		snprintf(ip, sizeof(ip), "10.0.%d.%d%s", n / 250, n % 250, n % 7 == 0 ? ".and.a.long.host.name" : "");
+		snprintf(ip, sizeof(ip), "10.0.%d.%d%s", n / 250, n % 250,
+		         n % 7 == 0 ? ".and.a.long.host.name" : "");
 		snprintf(metadata, sizeof(metadata), "metadata-%d", n);
 		spec = spec_for(ip, 80);
 		spec.metadata.packed = str_of(metadata);
@@ -95,7 +95,8 @@ static void a_long_service_is_copied_whole(void **state)
 	view_of(f, "g@@long", &view);
 	assert_int_equal(view.instance_count, COUNT);
 	for (int n = 0; n < COUNT; n++) {
-		snprintf(ip, sizeof(ip), "10.0.%d.%d%s", n / 250, n % 250, n % 7 == 0 ? ".and.a.long.host.name" : "");
+		snprintf(ip, sizeof(ip), "10.0.%d.%d%s", n / 250, n % 250,
+		         n % 7 == 0 ? ".and.a.long.host.name" : "");
 		snprintf(metadata, sizeof(metadata), "metadata-%d", n);
 		assert_true(str_eq(view.instances[n].ip, str_of(ip)));
 		assert_true(str_eq(view.instances[n].metadata, str_of(metadata)));
@@ -157,7 +158,8 @@ static void get_prefers_persistent(void **state)
 	bool known;
 
 	service_view_init(&view);
-	assert_int_equal(registry_get(&f->reg, &unknown, &spec.key, -1, &view, &known), ERR_NOT_FOUND);
+	assert_int_equal(registry_get(&f->reg, &unknown, &spec.key, -1, &view, &known),
+	                 ERR_NOT_FOUND);
 	add(f, "g@@s", "1.1.1.1", 80);
 	assert_int_equal(registry_get(&f->reg, &key, &spec.key, -1, &view, &known), 0);
 	assert_true(known);
@@ -171,13 +173,17 @@ static void get_prefers_persistent(void **state)
 	assert_int_equal(registry_get(&f->reg, &key, &spec.key, 1, &view, &known), 0);
 	assert_int_equal(view.instances[0].flags & INSTANCE_EPHEMERAL, INSTANCE_EPHEMERAL);
 	spec.key.port = 81;
-	assert_int_equal(registry_get(&f->reg, &key, &spec.key, -1, &view, &known), ERR_NO_INSTANCE);
+	assert_int_equal(registry_get(&f->reg, &key, &spec.key, -1, &view, &known),
+	                 ERR_NO_INSTANCE);
 	assert_true(known);
 	spec.key.cluster = STR("other");
-	assert_int_equal(registry_get(&f->reg, &key, &spec.key, -1, &view, &known), ERR_NO_INSTANCE);
+	assert_int_equal(registry_get(&f->reg, &key, &spec.key, -1, &view, &known),
+	                 ERR_NO_INSTANCE);
 	assert_false(known);
-	assert_int_equal(registry_deregister(&f->reg, client, &key, &spec.key, NULL), 0); /* creates the cluster */
-	assert_int_equal(registry_get(&f->reg, &key, &spec.key, -1, &view, &known), ERR_NO_INSTANCE);
+	assert_int_equal(registry_deregister(&f->reg, client, &key, &spec.key, NULL),
+	                 0); /* creates the cluster */
+	assert_int_equal(registry_get(&f->reg, &key, &spec.key, -1, &view, &known),
+	                 ERR_NO_INSTANCE);
 	assert_false(known);
 	service_view_free(&view);
 }
@@ -195,9 +201,14 @@ static void a_checksum_belongs_to_its_content(void **state)
 	add(f, "g@@s", "1.1.1.1", 80);
 	view_of(f, "g@@s", &view);
 	revision = view.stamp.revision;
-	assert_int_equal(registry_store_checksum(&f->reg, &unknown, view.stamp.id, view.content, md5), ERR_NOT_FOUND);
-	assert_int_equal(registry_store_checksum(&f->reg, &key, view.stamp.id, view.content + 1, md5), ERR_AGAIN);
-	assert_int_equal(registry_store_checksum(&f->reg, &key, view.stamp.id, view.content, md5), 0);
+	assert_int_equal(registry_store_checksum(&f->reg, &unknown, view.stamp.id, view.content,
+	                                         md5),
+	                 ERR_NOT_FOUND);
+	assert_int_equal(registry_store_checksum(&f->reg, &key, view.stamp.id, view.content + 1,
+	                                         md5),
+	                 ERR_AGAIN);
+	assert_int_equal(registry_store_checksum(&f->reg, &key, view.stamp.id, view.content, md5),
+	                 0);
 	view_of(f, "g@@s", &view);
 	assert_true(view.has_checksum);
 	assert_memory_equal(view.checksum, md5, 16);
@@ -207,10 +218,12 @@ static void a_checksum_belongs_to_its_content(void **state)
 	assert_true(view.has_checksum); /* lags flips by rule */
 	/* Made anew on demand: whoever keeps the old one must notice, but only then. */
 	revision = view.stamp.revision;
-	assert_int_equal(registry_store_checksum(&f->reg, &key, view.stamp.id, view.content, md5), 0);
+	assert_int_equal(registry_store_checksum(&f->reg, &key, view.stamp.id, view.content, md5),
+	                 0);
 	view_of(f, "g@@s", &view);
 	assert_int_equal(view.stamp.revision, revision);
-	assert_int_equal(registry_store_checksum(&f->reg, &key, view.stamp.id, view.content, other), 0);
+	assert_int_equal(registry_store_checksum(&f->reg, &key, view.stamp.id, view.content, other),
+	                 0);
 	view_of(f, "g@@s", &view);
 	assert_true(view.has_checksum && view.stamp.revision > revision);
 	assert_memory_equal(view.checksum, other, 16);
@@ -242,14 +255,23 @@ static void health_in_the_order_of_the_view(void **state)
 		assert_int_equal(registry_set_health(&f->reg, client, &key, &spec.key, false), 0);
 	}
 	view_of(f, "g@@s", &view);
-	assert_int_equal(registry_health(&f->reg, &key, view.stamp.id, view.content, 70, healthy, &stamp), 0);
+	assert_int_equal(registry_health(&f->reg, &key, view.stamp.id, view.content, 70, healthy,
+	                                 &stamp),
+	                 0);
 	assert_int_equal(stamp.revision, view.stamp.revision);
 	for (unsigned n = 0; n < 70; n++)
-		assert_int_equal(healthy[n / 64] >> n % 64 & 1, (view.instances[n].flags & INSTANCE_HEALTHY) != 0);
-	assert_int_equal(registry_health(&f->reg, &key, view.stamp.id, view.content, 69, healthy, &stamp), ERR_AGAIN);
-	assert_int_equal(registry_health(&f->reg, &key, view.stamp.id + 1, view.content, 70, healthy, &stamp), ERR_AGAIN);
+		assert_int_equal(healthy[n / 64] >> n % 64 & 1,
+		                 (view.instances[n].flags & INSTANCE_HEALTHY) != 0);
+	assert_int_equal(registry_health(&f->reg, &key, view.stamp.id, view.content, 69, healthy,
+	                                 &stamp),
+	                 ERR_AGAIN);
+	assert_int_equal(registry_health(&f->reg, &key, view.stamp.id + 1, view.content, 70,
+	                                 healthy, &stamp),
+	                 ERR_AGAIN);
 	add(f, "g@@s", "2.2.2.2", 80);
-	assert_int_equal(registry_health(&f->reg, &key, view.stamp.id, view.content, 70, healthy, &stamp), ERR_AGAIN);
+	assert_int_equal(registry_health(&f->reg, &key, view.stamp.id, view.content, 70, healthy,
+	                                 &stamp),
+	                 ERR_AGAIN);
 	service_view_free(&view);
 }
 
@@ -360,7 +382,9 @@ static void names_go_on_when_the_cursor_is_gone(void **state)
 	}
 	assert_int_equal(registry_services_after(&f->reg, 5, after, entries, 10), 10);
 	assert_int_equal(entries[0].id, stamp_of(f, names[12]).id);
-	assert_int_equal(registry_services_after(&f->reg, 5, stamp_of(f, names[38]).id, entries, 10), 1);
+	assert_int_equal(registry_services_after(&f->reg, 5, stamp_of(f, names[38]).id, entries,
+	                                         10),
+	                 1);
 	assert_int_equal(registry_last_id(&f->reg, 5), entries[0].id);
 	assert_int_equal(registry_services_after(&f->reg, 5, entries[0].id, entries, 10), 0);
 	assert_clean(f);

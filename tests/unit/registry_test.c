@@ -6,7 +6,7 @@
 
 #include <math.h>
 
-/* ---- registering ----------------------------------------------------------- */
+/* ---- registering ----------------------------------------------------------------------------- */
 
 static void register_creates_all(void **state)
 {
@@ -36,7 +36,8 @@ static void register_creates_all(void **state)
 	assert_true(str_eq(view.instances[0].app, STR("DEFAULT")));
 	assert_int_equal(view.instances[0].ident, -1);
 	assert_int_equal(view.instances[0].beat_ms, 1000000);
-	assert_int_equal(view.instances[0].flags & 0x7f, INSTANCE_EPHEMERAL | INSTANCE_ENABLED | INSTANCE_HEALTHY);
+	assert_int_equal(view.instances[0].flags & 0x7f,
+	                 INSTANCE_EPHEMERAL | INSTANCE_ENABLED | INSTANCE_HEALTHY);
 	assert_int_equal(view.changed, view.stamp.revision);
 	assert_int_equal(view.content, view.stamp.revision);
 	assert_false(view.has_checksum);
@@ -76,7 +77,8 @@ static void replacing_keeps_id_and_health(void **state)
 	assert_int_equal(view.instances[0].ident, 0);
 	assert_true(view.instances[0].weight == 3.5);
 	assert_int_equal(view.instances[0].beat_ms, 1000500);
-	assert_int_equal(view.instances[0].flags & 0x7f, INSTANCE_EPHEMERAL | INSTANCE_METADATA_NULL);
+	assert_int_equal(view.instances[0].flags & 0x7f,
+	                 INSTANCE_EPHEMERAL | INSTANCE_METADATA_NULL);
 	assert_false(str_is_set(view.instances[0].metadata));
 	assert_false(str_is_set(view.instances[0].app));
 	assert_true(view.instances[0].revision > before.revision);
@@ -139,9 +141,12 @@ static void names_are_checked(void **state)
 		int expected;
 		bool service_after;
 	} rows[] = {
-		{ "g@@a.b:c_d-e", "Cluster-9", 0, true },      { "g@@a b", "DEFAULT", ERR_SERVICE_NAME, false },
-		{ "", "DEFAULT", ERR_SERVICE_NAME, false },    { "g@@\xc3\xa4", "DEFAULT", ERR_SERVICE_NAME, false },
-		{ "g@@a/b", "bad_", ERR_SERVICE_NAME, false }, { "g@@left", "bad_", ERR_CLUSTER_NAME, true },
+		{ "g@@a.b:c_d-e", "Cluster-9", 0, true },
+		{ "g@@a b", "DEFAULT", ERR_SERVICE_NAME, false },
+		{ "", "DEFAULT", ERR_SERVICE_NAME, false },
+		{ "g@@\xc3\xa4", "DEFAULT", ERR_SERVICE_NAME, false },
+		{ "g@@a/b", "bad_", ERR_SERVICE_NAME, false },
+		{ "g@@left", "bad_", ERR_CLUSTER_NAME, true },
 		{ "g@@left2", "", ERR_CLUSTER_NAME, true },
 	};
 	struct fixture *f = *state;
@@ -247,13 +252,14 @@ static void snowflake_takes_the_smallest_free(void **state)
 	assert_int_equal(view_find(&view, "1.1.1.1", 92)->ident, 5);
 	for (uint32_t n = 0; n < view.instance_count; n++) {
 		if (view.instances[n].port == 91)
-			assert_int_equal(view.instances[n].ident, view.instances[n].flags & INSTANCE_EPHEMERAL ? 1 : 0);
+			assert_int_equal(view.instances[n].ident,
+			                 view.instances[n].flags & INSTANCE_EPHEMERAL ? 1 : 0);
 	}
 	service_view_free(&view);
 	assert_clean(f);
 }
 
-/* ---- update, deregister, patch ---------------------------------------------- */
+/* ---- update, deregister, patch --------------------------------------------------------------- */
 
 static void update_needs_an_equal_one(void **state)
 {
@@ -325,7 +331,8 @@ static void deregister_always_marks(void **state)
 	assert_true(str_eq(view.clusters[1].name, STR("new")));
 	revision = view.stamp.revision;
 	other.cluster = STR("bad name");
-	assert_int_equal(registry_deregister(&f->reg, client, &key, &other, &taken), ERR_CLUSTER_NAME);
+	assert_int_equal(registry_deregister(&f->reg, client, &key, &other, &taken),
+	                 ERR_CLUSTER_NAME);
 	assert_int_equal(taken, 0);
 	assert_int_equal(stamp_of(f, "g@@s").revision, revision);
 	assert_int_equal(registry_deregister(&f->reg, client, &key, &spec.key, &taken), 0);
@@ -405,12 +412,18 @@ static void set_metadata_needs_the_revision(void **state)
 		const struct instance_view *i = &view.instances[n];
 		struct instance_key wanted = { STR("DEFAULT"), i->ip, i->port, true };
 
-		assert_int_equal(registry_set_metadata(&f->reg, client, &key, &wanted, i->id, i->revision, &metadata), 0);
-		assert_int_equal(registry_set_metadata(&f->reg, client, &key, &wanted, i->id, i->revision, &metadata), ERR_AGAIN);
-		assert_int_equal(registry_set_metadata(&f->reg, client, &key, &wanted, 12345, i->revision, &metadata),
+		assert_int_equal(registry_set_metadata(&f->reg, client, &key, &wanted, i->id,
+		                                       i->revision, &metadata),
+		                 0);
+		assert_int_equal(registry_set_metadata(&f->reg, client, &key, &wanted, i->id,
+		                                       i->revision, &metadata),
+		                 ERR_AGAIN);
+		assert_int_equal(registry_set_metadata(&f->reg, client, &key, &wanted, 12345,
+		                                       i->revision, &metadata),
 		                 ERR_NO_INSTANCE);
 		wanted.ephemeral = false;
-		assert_int_equal(registry_set_metadata(&f->reg, client, &key, &wanted, i->id, i->revision, &metadata),
+		assert_int_equal(registry_set_metadata(&f->reg, client, &key, &wanted, i->id,
+		                                       i->revision, &metadata),
 		                 ERR_NO_INSTANCE);
 	}
 	view_of(f, "g@@s", &after);
@@ -430,7 +443,8 @@ static void health_flips_push_without_content(void **state)
 	struct service_view view;
 
 	service_view_init(&view);
-	assert_int_equal(registry_set_health(&f->reg, client, &key, &spec.key, false), ERR_NO_INSTANCE);
+	assert_int_equal(registry_set_health(&f->reg, client, &key, &spec.key, false),
+	                 ERR_NO_INSTANCE);
 	add(f, "g@@s", "1.1.1.1", 80);
 	view_of(f, "g@@s", &view);
 	content = view.content;
@@ -447,7 +461,7 @@ static void health_flips_push_without_content(void **state)
 	assert_clean(f);
 }
 
-/* ---- beats ------------------------------------------------------------------ */
+/* ---- beats ----------------------------------------------------------------------------------- */
 
 static void a_beat_changes_one_word(void **state)
 {
@@ -459,7 +473,8 @@ static void a_beat_changes_one_word(void **state)
 	uint64_t revision;
 
 	service_view_init(&view);
-	assert_int_equal(registry_beat(&f->reg, client, &unknown, &spec.key, &result), ERR_NOT_FOUND);
+	assert_int_equal(registry_beat(&f->reg, client, &unknown, &spec.key, &result),
+	                 ERR_NOT_FOUND);
 	add(f, "g@@s", "1.1.1.1", 80);
 	revision = stamp_of(f, "g@@s").revision;
 	advance(f, 700);
@@ -522,13 +537,15 @@ static void a_beat_leaves_persistent_ones_alone(void **state)
 	service_view_free(&view);
 }
 
-/* ---- limits, full, removal --------------------------------------------------- */
+/* ---- limits, full, removal ------------------------------------------------------------------- */
 
 static void limits_refuse_with_their_key(void **state)
 {
-	static const char long_text[] = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
+	static const char long_text[] =
+	        "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
 	struct fixture *f = *state;
-	struct service_key key = key_for("g@@s"), second = key_for("g@@t"), long_key = key_for(long_text);
+	struct service_key key = key_for("g@@s"), second = key_for("g@@t"),
+	                   long_key = key_for(long_text);
 	struct instance_spec spec = spec_for("1.1.1.2", 80);
 	uint64_t bytes;
 
@@ -550,7 +567,8 @@ static void limits_refuse_with_their_key(void **state)
 	spec.key.cluster = STR("c2");
 	assert_int_equal(registry_register(&f->reg, client, &key, &spec), ERR_LIMIT);
 	assert_string_equal(f->reg.refused.key, "limits.clusters_per_service");
-	assert_int_equal(registry_deregister(&f->reg, client, &key, &spec.key, NULL), 0); /* without the cluster */
+	assert_int_equal(registry_deregister(&f->reg, client, &key, &spec.key, NULL),
+	                 0); /* without the cluster */
 	f->reg.limits = (struct registry_limits){ .metadata_bytes = 4 };
 	spec = spec_for("1.1.1.1", 80);
 	spec.metadata.packed = STR("\x81\xa1k\xa1v");
@@ -589,7 +607,8 @@ static void bytes_of_services_are_limited(void **state)
 	spec.metadata.packed = STR("\x81\xa1k\xa1v");
 	assert_int_equal(registry_register(&f->reg, client, &key, &spec), ERR_LIMIT);
 	assert_int_equal(registry_beat(&f->reg, client, &key, &spec.key, &result), 0);
-	assert_int_equal(registry_store_checksum(&f->reg, &key, stamp_of(f, "g@@s").id, stamp_of(f, "g@@s").revision,
+	assert_int_equal(registry_store_checksum(&f->reg, &key, stamp_of(f, "g@@s").id,
+	                                         stamp_of(f, "g@@s").revision,
 	                                         (const uint8_t[16]){ 1 }),
 	                 0);
 	assert_in_range(stats_of(f).bytes, bytes + 1, bytes + 48);
@@ -656,8 +675,9 @@ static void removal_is_immediate(void **state)
 
 static void events_tell_what_happened(void **state)
 {
-	static const uint8_t expected[] = { EVENT_SERVICE_CREATED, EVENT_REGISTERED,   EVENT_BEAT_LOST,
-		                            EVENT_EDITED,          EVENT_DEREGISTERED, EVENT_SERVICE_REMOVED };
+	static const uint8_t expected[] = { EVENT_SERVICE_CREATED, EVENT_REGISTERED,
+		                            EVENT_BEAT_LOST,       EVENT_EDITED,
+		                            EVENT_DEREGISTERED,    EVENT_SERVICE_REMOVED };
 	struct fixture *f = *state;
 	struct service_key key = key_for("g@@s");
 	struct instance_spec spec = spec_for("1.1.1.1", 80);
@@ -696,14 +716,16 @@ static void events_show_whole_characters(void **state)
 	struct ring_event event;
 	uint64_t cursor = 0, missed = 0;
 
-	add(f, "g@@s", "x\xf0\x9f\x98\x80\xf0\x9f\x98\x80\xf0\x9f\x98\x80\xf0\x9f\x98\x80\xf0\x9f\x98\x80\xf0\x9f\x98\x80", 80);
+	add(f, "g@@s",
+	    "x\xf0\x9f\x98\x80\xf0\x9f\x98\x80\xf0\x9f\x98\x80\xf0\x9f\x98\x80\xf0\x9f\x98\x80\xf0\x9f\x98\x80",
+	    80);
 	while (ring_next(f->seg->events, &cursor, &event, NULL, NULL, &missed))
 		continue;
 	assert_int_equal(event.kind, EVENT_REGISTERED);
 	assert_int_equal(strnlen(event.ip, sizeof(event.ip)), 21);
 }
 
-/* ---- log entries ------------------------------------------------------------- */
+/* ---- log entries ----------------------------------------------------------------------------- */
 
 /* The table of registry_internal.h, with chains and new pages. */
 static void operations_fit_the_log(void **state)

@@ -52,7 +52,8 @@ static void the_same_process_is_called_in_the_foreground(void **state)
 static void a_handover_is_not_repeated(void **state)
 {
 	(void)state;
-	next_is_called(ARGS(A("rosterd"), A("--handover=7"), A("-f"), A("-t")), "same process: [rosterd] [-f] [-t]\n");
+	next_is_called(ARGS(A("rosterd"), A("--handover=7"), A("-f"), A("-t")),
+	               "same process: [rosterd] [-f] [-t]\n");
 	next_is_called(ARGS(A("rosterd"), A("--handover=7")), "same process: [rosterd] [-f]\n");
 }
 
@@ -75,7 +76,8 @@ static int renew_with_socket(void *arg)
 	snprintf(number, sizeof(number), "%d", fd);
 	master.activation.stream_fds[0] = fd;
 	master.activation.stream_count = 1;
-	CHILD_MUST(setenv("ROSTER_TEST_INHERITED", number, 1) == 0 && setenv("LISTEN_PID", "1", 1) == 0);
+	CHILD_MUST(setenv("ROSTER_TEST_INHERITED", number, 1) == 0 &&
+	           setenv("LISTEN_PID", "1", 1) == 0);
 	return renew(arg);
 }
 
@@ -111,7 +113,8 @@ static int say_how(int argc, char **argv)
 {
 	const char *inherited = getenv("ROSTER_TEST_INHERITED"), *listen_pid = getenv("LISTEN_PID");
 
-	if (inherited != NULL && fcntl(atoi(inherited), F_GETFD) >= 0 && listen_pid != NULL && atoi(listen_pid) == getpid())
+	if (inherited != NULL && fcntl(atoi(inherited), F_GETFD) >= 0 && listen_pid != NULL &&
+	    atoi(listen_pid) == getpid())
 		puts("inherited, for this process");
 	printf("%s process:", atoi(getenv(NEXT)) == getpid() ? "same" : "another");
 	for (int i = 0; i < argc; i++)

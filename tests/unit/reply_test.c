@@ -7,7 +7,8 @@
 #include "shared/base/clock.h"
 #include "worker/http/answer.h"
 
-#define VARY "Vary: Origin\r\nVary: Access-Control-Request-Method\r\nVary: Access-Control-Request-Headers\r\n"
+#define VARY \
+	"Vary: Origin\r\nVary: Access-Control-Request-Method\r\nVary: Access-Control-Request-Headers\r\n"
 #define CSP "Content-Security-Policy: script-src 'self'\r\n"
 #define DATE "Date: Sun, 22 Nov 2026 11:48:31 GMT\r\n"
 #define WALL_US 1795348111607000ULL
@@ -34,7 +35,8 @@ static void test_whole_text(void **state)
 {
 	(void)state;
 	reply_ok(fixture_request(&f));
-	assert_string_equal(fixture_out(&f), "HTTP/1.1 200 OK\r\n" VARY CSP "Content-Type: text/plain;charset=UTF-8\r\n"
+	assert_string_equal(fixture_out(&f), "HTTP/1.1 200 OK\r\n" VARY CSP
+	                                     "Content-Type: text/plain;charset=UTF-8\r\n"
 	                                     "Content-Length: 2\r\n" DATE "\r\nok");
 	assert_true(f.rq.answered);
 	assert_false(f.rq.close_after);
@@ -46,13 +48,15 @@ static void test_whole_json(void **state)
 	reply_json(fixture_request(&f), STR("{\"a\":"), STR("[1,2,3,4,5,6]"), STR("}"));
 	assert_string_equal(fixture_out(&f),
 	                    "HTTP/1.1 200 OK\r\n" VARY CSP "Content-Type: application/json\r\n"
-	                    "Transfer-Encoding: chunked\r\n" DATE "\r\n13\r\n{\"a\":[1,2,3,4,5,6]}\r\n0\r\n\r\n");
+	                    "Transfer-Encoding: chunked\r\n" DATE
+	                    "\r\n13\r\n{\"a\":[1,2,3,4,5,6]}\r\n0\r\n\r\n");
 	fixture_request(&f)->http_1_0 = true;
 	f.rq.keep_alive_asked = true; /* or it would not be kept */
 	reply_json(&f.rq, STR("{}"), (struct str){ NULL, 0 }, (struct str){ NULL, 0 });
 	assert_string_equal(fixture_out(&f),
 	                    "HTTP/1.1 200 OK\r\n" VARY CSP "Content-Type: application/json\r\n"
-	                    "Content-Length: 2\r\n" DATE "Keep-Alive: timeout=60\r\nConnection: keep-alive\r\n\r\n{}");
+	                    "Content-Length: 2\r\n" DATE
+	                    "Keep-Alive: timeout=60\r\nConnection: keep-alive\r\n\r\n{}");
 }
 
 static void answer_text(struct request *rq)
@@ -121,7 +125,8 @@ static const struct {
 /* Each kind of answer: asked for, asked for with HEAD, not asked for, about to be closed. */
 static void test_keep_alive(void **state)
 {
-	static const char promise[] = "\r\nKeep-Alive: timeout=60\r\nConnection: keep-alive\r\n\r\n";
+	static const char promise[] =
+	        "\r\nKeep-Alive: timeout=60\r\nConnection: keep-alive\r\n\r\n";
 
 	(void)state;
 	for (size_t i = 0; i < COUNT(kinds); i++) {
@@ -150,7 +155,8 @@ static void test_origin(void **state)
 	                                 "Access-Control-Allow-Credentials: true\r\n"));
 	answer_preflight(fixture_request(&f));
 	assert_string_equal(fixture_out(&f),
-	                    "HTTP/1.1 403 Forbidden\r\n" VARY "Content-Length: 20\r\n" DATE "\r\nInvalid CORS request");
+	                    "HTTP/1.1 403 Forbidden\r\n" VARY "Content-Length: 20\r\n" DATE
+	                    "\r\nInvalid CORS request");
 }
 
 /* setting, origin: is it shown, is its preflight granted? */
@@ -186,21 +192,26 @@ static void test_cors(void **state)
 		bool shown, granted;
 
 		strcpy(f.proc.config.http_cors, cors_rows[i].setting);
-		snprintf(allowed, sizeof(allowed),
-		         "\r\nAccess-Control-Allow-Origin: %s\r\nAccess-Control-Allow-Credentials: true\r\n",
-		         cors_rows[i].origin);
+		snprintf(
+		        allowed, sizeof(allowed),
+		        "\r\nAccess-Control-Allow-Origin: %s\r\nAccess-Control-Allow-Credentials: true\r\n",
+		        cors_rows[i].origin);
 		fixture_request(&f)->origin = str_of(cors_rows[i].origin);
 		reply_ok(&f.rq);
 		shown = has(fixture_out(&f), allowed);
-		if (shown != cors_rows[i].shown || has(fixture_out(&f), "Access-Control-Allow") != shown ||
+		if (shown != cors_rows[i].shown ||
+		    has(fixture_out(&f), "Access-Control-Allow") != shown ||
 		    !has(fixture_out(&f), VARY))
 			fail_msg("%zu: %s", i, fixture_out(&f));
 		fixture_request(&f)->origin = str_of(cors_rows[i].origin);
 		f.rq.cors_method = STR("PUT");
 		answer_preflight(&f.rq);
-		granted = has(fixture_out(&f), "HTTP/1.1 200 ") && has(fixture_out(&f), allowed) &&
-		          has(fixture_out(&f), "\r\nAccess-Control-Allow-Methods: PUT\r\nAccess-Control-Max-Age: 18000\r\n");
-		if (granted != cors_rows[i].granted || (!granted && has(fixture_out(&f), "Access-Control-Allow")))
+		granted =
+		        has(fixture_out(&f), "HTTP/1.1 200 ") && has(fixture_out(&f), allowed) &&
+		        has(fixture_out(&f),
+		            "\r\nAccess-Control-Allow-Methods: PUT\r\nAccess-Control-Max-Age: 18000\r\n");
+		if (granted != cors_rows[i].granted ||
+		    (!granted && has(fixture_out(&f), "Access-Control-Allow")))
 			fail_msg("%zu: %s", i, fixture_out(&f));
 	}
 	fixture_request(&f)->origin = STR("http://a.example");
@@ -211,7 +222,8 @@ static void test_cors(void **state)
 	        fixture_out(&f),
 	        "HTTP/1.1 200 OK\r\n" VARY "Access-Control-Allow-Origin: http://a.example\r\n"
 	        "Access-Control-Allow-Credentials: true\r\nAccess-Control-Allow-Methods: PUT\r\n"
-	        "Access-Control-Allow-Headers: x-a, x-b\r\nAccess-Control-Max-Age: 18000\r\nContent-Length: 0\r\n" DATE "\r\n");
+	        "Access-Control-Allow-Headers: x-a, x-b\r\nAccess-Control-Max-Age: 18000\r\nContent-Length: 0\r\n" DATE
+	        "\r\n");
 }
 
 static const struct {
@@ -248,8 +260,11 @@ static void test_accept_text(void **state)
 
 static void test_accept_json(void **state)
 {
-	static const char *const good[] = { "", "*/*", "application/json", "text/html, */*;q=0.1", "application/*", "text/a, *" };
-	static const char *const refused[] = { "text/plain", "image/png, text/html", "application/json;q=0" };
+	static const char *const good[] = {
+		"", "*/*", "application/json", "text/html, */*;q=0.1", "application/*", "text/a, *"
+	};
+	static const char *const refused[] = { "text/plain", "image/png, text/html",
+		                               "application/json;q=0" };
 
 	(void)state;
 	for (size_t i = 0; i < COUNT(good); i++) {
@@ -262,7 +277,8 @@ static void test_accept_json(void **state)
 		fixture_request(&f)->accept = str_of(refused[i]);
 		reply_json(&f.rq, STR("{}"), STR(""), STR(""));
 		if (!has(fixture_out(&f), "HTTP/1.1 500 ") ||
-		    strcmp(body_of(fixture_out(&f)), "caused: Could not find acceptable representation;") != 0)
+		    strcmp(body_of(fixture_out(&f)),
+		           "caused: Could not find acceptable representation;") != 0)
 			fail_msg("Accept '%s': %s", refused[i], fixture_out(&f));
 	}
 }
@@ -272,21 +288,25 @@ static void test_caused(void **state)
 	(void)state;
 	reply_caused(fixture_request(&f), 400, "Param '%s' is required.", "ip");
 	assert_string_equal(fixture_out(&f),
-	                    "HTTP/1.1 400 Bad Request\r\n" VARY CSP "Content-Type: text/plain;charset=UTF-8\r\n"
-	                    "Content-Length: 32\r\n" DATE "Connection: close\r\n\r\ncaused: Param 'ip' is required.;");
+	                    "HTTP/1.1 400 Bad Request\r\n" VARY CSP
+	                    "Content-Type: text/plain;charset=UTF-8\r\n"
+	                    "Content-Length: 32\r\n" DATE
+	                    "Connection: close\r\n\r\ncaused: Param 'ip' is required.;");
 	assert_true(f.rq.close_after);
 	reply_caused2(fixture_request(&f), 500, STR("a"), STR("b"));
 	assert_string_equal(body_of(fixture_out(&f)), "caused: a;caused: b;");
 	reply_caused2(fixture_request(&f), 500, STR(""), STR(""));
 	assert_string_equal(body_of(fixture_out(&f)), "");
 	reply_missing(fixture_request(&f), "pageNo", "int");
-	assert_string_equal(body_of(fixture_out(&f)),
-	                    "caused: Required request parameter 'pageNo' for method parameter type int is not present;");
+	assert_string_equal(
+	        body_of(fixture_out(&f)),
+	        "caused: Required request parameter 'pageNo' for method parameter type int is not present;");
 }
 
 static void test_drops(void **state)
 {
-	static const int drops[] = { 400, 408, 413, 414, 500, 501, 503 }, keeps[] = { 200, 403, 404, 405, 429 };
+	static const int drops[] = { 400, 408, 413, 414, 500, 501, 503 },
+	                 keeps[] = { 200, 403, 404, 405, 429 };
 
 	(void)state;
 	for (size_t i = 0; i < COUNT(drops); i++) {
@@ -305,13 +325,16 @@ static void test_error_page(void **state)
 {
 	(void)state;
 	reply_early_page(fixture_request(&f), 501, "no such api:%s:%s", "GET", "/nacos/v1/ns/x");
-	assert_true(has(fixture_out(&f), "HTTP/1.1 501 Not Implemented\r\nContent-Type: application/json\r\n"
-	                                 "Transfer-Encoding: chunked\r\n" DATE "Connection: close\r\n\r\n"));
 	assert_true(has(fixture_out(&f),
-	                "{\"timestamp\":\"2026-11-22T11:48:31.607+00:00\",\"status\":501,\"error\":\"Not Implemented\","
-	                "\"message\":\"no such api:GET:/nacos/v1/ns/x\",\"path\":\"/nacos/v1/ns/x\"}"));
+	                "HTTP/1.1 501 Not Implemented\r\nContent-Type: application/json\r\n"
+	                "Transfer-Encoding: chunked\r\n" DATE "Connection: close\r\n\r\n"));
+	assert_true(has(
+	        fixture_out(&f),
+	        "{\"timestamp\":\"2026-11-22T11:48:31.607+00:00\",\"status\":501,\"error\":\"Not Implemented\","
+	        "\"message\":\"no such api:GET:/nacos/v1/ns/x\",\"path\":\"/nacos/v1/ns/x\"}"));
 	reply_error_page(fixture_request(&f), 404, STR("No message available"));
-	assert_true(has(fixture_out(&f), "HTTP/1.1 404 Not Found\r\n" VARY CSP "Content-Type: application/json\r\n"));
+	assert_true(has(fixture_out(&f), "HTTP/1.1 404 Not Found\r\n" VARY CSP
+	                                 "Content-Type: application/json\r\n"));
 	fixture_request(&f)->accept = STR("text/html");
 	reply_error_page(&f.rq, 404, STR("<script>&\"x\""));
 	assert_true(has(fixture_out(&f), "Content-Type: text/html;charset=UTF-8\r\n"));
@@ -336,8 +359,9 @@ static void test_refuse(void **state)
 	(void)state;
 	fixture_request(&f);
 	answer_refuse(&f.out, 400);
-	assert_true(
-	        has(fixture_out(&f), "HTTP/1.1 400 Bad Request\r\nContent-Type: text/html;charset=utf-8\r\nContent-Length: "));
+	assert_true(has(
+	        fixture_out(&f),
+	        "HTTP/1.1 400 Bad Request\r\nContent-Type: text/html;charset=utf-8\r\nContent-Length: "));
 	assert_true(has(fixture_out(&f), "Connection: close\r\n\r\n<!doctype html>"));
 }
 
@@ -357,7 +381,9 @@ static void test_over_limit(void **state)
 	out = fixture_out(&f);
 	assert_true(has(out, "HTTP/1.1 429 Too Many Requests\r\n"));
 	assert_true(has(out, "\r\nRetry-After: 1\r\n"));
-	assert_true(has(out, "Connection: close\r\n\r\ncaused: limits.connections_per_source reached: 8;"));
+	assert_true(
+	        has(out,
+	            "Connection: close\r\n\r\ncaused: limits.connections_per_source reached: 8;"));
 }
 
 static void expect_registry_error(int err, int status, const char *body)
@@ -366,7 +392,8 @@ static void expect_registry_error(int err, int status, const char *body)
 
 	reply_registry_error(fixture_request(&f), err, STR("g@@s"), STR("a_b"));
 	snprintf(line, sizeof(line), "HTTP/1.1 %d ", status);
-	if (strncmp(fixture_out(&f), line, strlen(line)) != 0 || strcmp(body_of(fixture_out(&f)), body) != 0)
+	if (strncmp(fixture_out(&f), line, strlen(line)) != 0 ||
+	    strcmp(body_of(fixture_out(&f)), body) != 0)
 		fail_msg("%s: %s", err_str(err), fixture_out(&f));
 }
 
@@ -376,10 +403,12 @@ static void test_registry_errors(void **state)
 
 	(void)state;
 	f.worker.registry.seg = &seg;
-	expect_registry_error(ERR_SERVICE_NAME, 400,
-	                      "caused: dom name can only have these characters: 0-9a-zA-Z-._:, current: g@@s;");
-	expect_registry_error(ERR_CLUSTER_NAME, 400,
-	                      "caused: cluster name can only have these characters: 0-9a-zA-Z-, current: a_b;");
+	expect_registry_error(
+	        ERR_SERVICE_NAME, 400,
+	        "caused: dom name can only have these characters: 0-9a-zA-Z-._:, current: g@@s;");
+	expect_registry_error(
+	        ERR_CLUSTER_NAME, 400,
+	        "caused: cluster name can only have these characters: 0-9a-zA-Z-, current: a_b;");
 	expect_registry_error(ERR_FULL, 503, "caused: segment.limit reached: 4096;");
 	f.worker.registry.refused = (struct refusal){ "limits.instances", 1000000, false };
 	expect_registry_error(ERR_LIMIT, 503, "caused: limits.instances reached: 1000000;");

@@ -14,12 +14,15 @@ struct reader {
 
 static bool next(const struct ring *ring, struct reader *reader)
 {
-	return ring_next(ring, &reader->cursor, &reader->event, &reader->name, reader->text, &reader->missed);
+	return ring_next(ring, &reader->cursor, &reader->event, &reader->name, reader->text,
+	                 &reader->missed);
 }
 
 static void append(struct ring *ring, int32_t port, struct str name)
 {
-	struct ring_event event = { .kind = EVENT_REGISTERED, .cause = CAUSE_CLIENT, .port = port, .ip = "10.0.0.1" };
+	struct ring_event event = {
+		.kind = EVENT_REGISTERED, .cause = CAUSE_CLIENT, .port = port, .ip = "10.0.0.1"
+	};
 
 	ring_append(ring, &event, name);
 }
@@ -142,7 +145,8 @@ static void test_concurrent_writers(void **state)
 			assert_in_range(reader.event.node, 0, WRITERS - 1);
 			assert_true(reader.event.port > last[reader.event.node]);
 			assert_int_equal(reader.event.instance_id, reader.event.port * 3);
-			assert_int_equal(reader.event.name_hash, (uint64_t)reader.event.port ^ reader.event.node);
+			assert_int_equal(reader.event.name_hash,
+			                 (uint64_t)reader.event.port ^ reader.event.node);
 			assert_true(str_eq(reader.name, STR("same")));
 			last[reader.event.node] = reader.event.port;
 			seen++;
@@ -170,7 +174,8 @@ static void test_dead_writer(void **state)
 
 	for (uint64_t at = 1; at <= 6; at++) {
 		struct reader reader = { 0 };
-		int32_t marker = -(int32_t)at; /* no writer gets there, and the one of another round does not count */
+		int32_t marker = -(
+		        int32_t)at; /* no writer gets there, and the one of another round does not count */
 		uint64_t before;
 		int status;
 		pid_t pid;
@@ -205,8 +210,12 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 #define ROW(name) cmocka_unit_test_setup_teardown(name, open_segment, close_segment)
-		ROW(test_in_order),           ROW(test_names),       ROW(test_slow_reader_is_told), ROW(test_shape),
-		ROW(test_concurrent_writers), ROW(test_dead_writer),
+		ROW(test_in_order),
+		ROW(test_names),
+		ROW(test_slow_reader_is_told),
+		ROW(test_shape),
+		ROW(test_concurrent_writers),
+		ROW(test_dead_writer),
 	};
 
 	return cmocka_run_group_tests_name("ring", tests, NULL, NULL);

@@ -88,8 +88,10 @@ static void workers_are_the_first_to_stop(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(every_role_has_one_row),        cmocka_unit_test(a_place_belongs_to_one_row),
-		cmocka_unit_test(a_slot_has_one_writer),         cmocka_unit_test(sockets_go_to_whom_they_are_for),
+		cmocka_unit_test(every_role_has_one_row),
+		cmocka_unit_test(a_place_belongs_to_one_row),
+		cmocka_unit_test(a_slot_has_one_writer),
+		cmocka_unit_test(sockets_go_to_whom_they_are_for),
 		cmocka_unit_test(workers_are_the_first_to_stop),
 	};
 

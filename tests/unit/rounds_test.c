@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* rounds: whose turn it is, on a real registry and real sockets. A slice is over at its first pause; the clock is the test's. */
+/* rounds: whose turn it is, on a real registry and real sockets. A slice is over at its first
+ * pause; the clock is the test's. */
 #include "push_fixture.h"
 
 #include "pusher/rounds.h"
@@ -80,7 +81,8 @@ static void begin(const char *name)
 {
 	struct service_key key = key_for(name);
 	struct name_copy copy = { .ns_len = (uint32_t)key.ns.n, .name_len = (uint32_t)key.name.n };
-	struct round_start start = { .name = &copy, .shard = (uint8_t)registry_shard_of(&f.reg, &key) };
+	struct round_start start = { .name = &copy,
+		                     .shard = (uint8_t)registry_shard_of(&f.reg, &key) };
 
 	memcpy(copy.text, key.ns.p, key.ns.n);
 	memcpy(copy.text + key.ns.n + 1, key.name.p, key.name.n);
@@ -189,7 +191,8 @@ static void test_owed_service_with_a_round(void **state)
 {
 	struct client c = client_open();
 	struct service_key key = key_for("G@@s");
-	struct round_start start = { .owed = true, .shard = (uint8_t)registry_shard_of(&f.reg, &key) };
+	struct round_start start = { .owed = true,
+		                     .shard = (uint8_t)registry_shard_of(&f.reg, &key) };
 
 	(void)state;
 	make_service(&c, "G@@s", 2);
@@ -222,7 +225,8 @@ static void remember(const char *name, uint64_t us)
 	costs_note(&rounds->costs, hash_of(name), us, true);
 }
 
-/* However many large ones changed before: known by their last rounds, they have half of the places and wait for the others. */
+/* However many large ones changed before: known by their last rounds, they have half of the places
+ * and wait for the others. */
 static void test_known_large_ones_wait(void **state)
 {
 	struct client c = client_open();
@@ -279,7 +283,8 @@ static void test_queue_is_emptied_at_once(void **state)
 	close(small.fd);
 }
 
-/* No place is free: the one that has used most leaves, but not the oldest. Who was left over is sent to later, nobody twice. */
+/* No place is free: the one that has used most leaves, but not the oldest. Who was left over is
+ * sent to later, nobody twice. */
 static void test_costliest_gives_its_place(void **state)
 {
 	struct client c = client_open(), late = client_open();
@@ -321,7 +326,9 @@ static void test_owed_one_gives_its_place(void **state)
 	struct client c = client_open();
 	struct name_copy copy = { 0 };
 	struct service_key key = key_for("G@@owed");
-	struct round_start start = { .name = &copy, .owed = true, .shard = (uint8_t)registry_shard_of(&f.reg, &key) };
+	struct round_start start = { .name = &copy,
+		                     .owed = true,
+		                     .shard = (uint8_t)registry_shard_of(&f.reg, &key) };
 	char name[16];
 
 	(void)state;
@@ -347,7 +354,8 @@ static void test_owed_one_gives_its_place(void **state)
 	close(c.fd);
 }
 
-/* Too many wait: the costliest are left to a tour. When all are cheap, the others stay in the queue. */
+/* Too many wait: the costliest are left to a tour. When all are cheap, the others stay in the
+ * queue. */
 static void test_waiting_is_bounded(void **state)
 {
 	struct client c = client_open();
@@ -396,7 +404,8 @@ static void test_costs(void **state)
 	assert_int_equal(costs_of(&costs, 6), COSTS_GUESS_US);
 }
 
-/* Services that change all the time leave places for those that a tour finds, and keep no sweep waiting. */
+/* Services that change all the time leave places for those that a tour finds, and keep no sweep
+ * waiting. */
 static void test_tours_go_on_beside_changes(void **state)
 {
 	struct client c = client_open(), behind = client_open();
@@ -452,9 +461,12 @@ static void test_read_again_after_a_pause(void **state)
 	step();
 	assert_int_equal(rounds->count, 1);
 	/* Meanwhile the second one has got all there is. */
-	sent = (struct delivery){
-		.id = subs[1].id, .off = subs[1].off, .revision = view.changed, .key = 7, .at_ms = 1, .tries = 2
-	};
+	sent = (struct delivery){ .id = subs[1].id,
+		                  .off = subs[1].off,
+		                  .revision = view.changed,
+		                  .key = 7,
+		                  .at_ms = 1,
+		                  .tries = 2 };
 	assert_int_equal(registry_mark_sent(&f.reg, registry_shard_of(&f.reg, &key), &sent, 1), 0);
 	while (rounds_step(rounds))
 		assert_true(deliver_flush(&schedule.deliver));
@@ -502,7 +514,8 @@ static void pretend_views(struct round *round, uint64_t bytes)
 	rounds->tools.view_bytes += bytes;
 }
 
-/* So are the datagrams of their views: who has many waits, but for the oldest of those; who has few does not. */
+/* So are the datagrams of their views: who has many waits, but for the oldest of those; who has few
+ * does not. */
 static void test_full_ones_wait(void **state)
 {
 	static const char *const names[] = { "G@@small", "G@@a", "G@@b" };

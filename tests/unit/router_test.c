@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Which handler, and which answer when there is none (specification 1.3, 1.4; recordings of http-surface). */
+/* Which handler, and which answer when there is none (specification 1.3, 1.4; recordings of
+ * http-surface). */
 #include "tests/unit/http_fixture.h"
 
 #include <stdio.h>
@@ -44,7 +45,8 @@ static int tear_down(void **state)
 	return 0;
 }
 
-static const char *const names[] = { "GET", "POST", "PUT", "DELETE", "PATCH", "HEAD", "OPTIONS", "TRACE", "PROPFIND" };
+static const char *const names[] = { "GET",  "POST",    "PUT",   "DELETE",  "PATCH",
+	                             "HEAD", "OPTIONS", "TRACE", "PROPFIND" };
 
 static const char *dispatch(enum method method, const char *path)
 {
@@ -73,36 +75,50 @@ static const struct {
 	{ METHOD_POST, "/nacos/v1/ns/instance", 200, TEXT, "post" },
 	{ METHOD_PATCH, "/nacos/v1/ns/instance", 200, TEXT, "patch" },
 	{ METHOD_GET, "/nacos/v1/ns/instance/list/", 200, TEXT, "list" },
-	{ METHOD_GET, "/nacos/v1/ns/nosuch", 501, JSON, "\"message\":\"no such api:GET:/nacos/v1/ns/nosuch\"" },
+	{ METHOD_GET, "/nacos/v1/ns/nosuch", 501, JSON,
+	  "\"message\":\"no such api:GET:/nacos/v1/ns/nosuch\"" },
 	{ METHOD_GET, "/nacos/v1/ns", 501, JSON, "no such api:GET:/nacos/v1/ns\"" },
 	{ METHOD_GET, "/nacos/v1/ns/", 501, JSON, "no such api:GET:/nacos/v1/ns/\"" },
-	{ METHOD_PUT, "/nacos/v1/ns/instance", 501, JSON, "no such api:PUT:/nacos/v1/ns/instance\"" },
-	{ METHOD_OPTIONS, "/nacos/v1/ns/instance", 501, JSON, "no such api:OPTIONS:/nacos/v1/ns/instance\"" },
-	{ METHOD_OTHER, "/nacos/v1/ns/instance", 501, JSON, "no such api:PROPFIND:/nacos/v1/ns/instance\"" },
-	{ METHOD_GET, "/nacos/v1/ns/instance/list.json", 501, JSON, "no such api:GET:/nacos/v1/ns/instance/list.json\"" },
+	{ METHOD_PUT, "/nacos/v1/ns/instance", 501, JSON,
+	  "no such api:PUT:/nacos/v1/ns/instance\"" },
+	{ METHOD_OPTIONS, "/nacos/v1/ns/instance", 501, JSON,
+	  "no such api:OPTIONS:/nacos/v1/ns/instance\"" },
+	{ METHOD_OTHER, "/nacos/v1/ns/instance", 501, JSON,
+	  "no such api:PROPFIND:/nacos/v1/ns/instance\"" },
+	{ METHOD_GET, "/nacos/v1/ns/instance/list.json", 501, JSON,
+	  "no such api:GET:/nacos/v1/ns/instance/list.json\"" },
 	{ METHOD_GET, "/nacos/v1/ns/INSTANCE", 501, JSON, "no such api" },
-	{ METHOD_GET, "/nacos/v1/nsx", 404, JSON, "\"message\":\"No message available\",\"path\":\"/nacos/v1/nsx\"" },
+	{ METHOD_GET, "/nacos/v1/nsx", 404, JSON,
+	  "\"message\":\"No message available\",\"path\":\"/nacos/v1/nsx\"" },
 	{ METHOD_GET, "/nacos/v1/zz", 404, JSON, "No message available" },
 	{ METHOD_GET, "/nacos", 302, "Location: /nacos/\r\n", "" },
 	{ METHOD_POST, "/nacos", 302, "Location: /nacos/\r\n", "" },
 	{ METHOD_HEAD, "/nacos", 302, "Location: /nacos/\r\n", "" },
 	{ METHOD_GET, "/nacos/", 200, TEXT, "page" },
-	{ METHOD_GET, "/nacos//", 500, JSON, "URL contained a potentially malicious String \\\"//\\\"" },
+	{ METHOD_GET, "/nacos//", 500, JSON,
+	  "URL contained a potentially malicious String \\\"//\\\"" },
 	{ METHOD_GET, "/nacosx/v1/ns/instance", 404, HTML, "<html" },
 	{ METHOD_GET, "/", 404, HTML, "<html" },
 	{ METHOD_GET, "*", 404, HTML, "<html" },
-	{ METHOD_GET, "/nacos/v1//ns/instance", 500, JSON, "URL contained a potentially malicious String \\\"//\\\"" },
-	{ METHOD_GET, "//nacos/v1/ns/instance", 500, JSON, "URL contained a potentially malicious String" },
-	{ METHOD_GET, "/nacos/v1/ns/instance;a=b", 500, JSON, "URL contained a potentially malicious String \\\";\\\"" },
+	{ METHOD_GET, "/nacos/v1//ns/instance", 500, JSON,
+	  "URL contained a potentially malicious String \\\"//\\\"" },
+	{ METHOD_GET, "//nacos/v1/ns/instance", 500, JSON,
+	  "URL contained a potentially malicious String" },
+	{ METHOD_GET, "/nacos/v1/ns/instance;a=b", 500, JSON,
+	  "URL contained a potentially malicious String \\\";\\\"" },
 	{ METHOD_GET, "/nacos/v1/ns/%69nstance", 200, TEXT, "get" },
 	{ METHOD_GET, "/%6eacos/v1/n%73/instance/lis%74/", 200, TEXT, "list" },
 	{ METHOD_GET, "/nacos/v1/console/%68ealth/liveness", 200, TEXT, "liveness" },
-	{ METHOD_PUT, "/nacos/v1/ns/%69nstance", 501, JSON, "no such api:PUT:/nacos/v1/ns/%69nstance\"" },
+	{ METHOD_PUT, "/nacos/v1/ns/%69nstance", 501, JSON,
+	  "no such api:PUT:/nacos/v1/ns/%69nstance\"" },
 	{ METHOD_GET, "/nacos/v1/%6es/nosuch", 501, JSON,
 	  "no such api:GET:/nacos/v1/%6es/nosuch\",\"path\":\"/nacos/v1/%6es/nosuch\"" },
-	{ METHOD_GET, "/nacos/v1/ns/%49nstance", 501, JSON, "no such api:GET:/nacos/v1/ns/%49nstance\"" },
-	{ METHOD_GET, "/nacos/v1/ns/instance%20", 501, JSON, "no such api:GET:/nacos/v1/ns/instance%20\"" },
-	{ METHOD_GET, "/nacos/v1/ns/instance%3fa", 501, JSON, "no such api:GET:/nacos/v1/ns/instance%3fa\"" },
+	{ METHOD_GET, "/nacos/v1/ns/%49nstance", 501, JSON,
+	  "no such api:GET:/nacos/v1/ns/%49nstance\"" },
+	{ METHOD_GET, "/nacos/v1/ns/instance%20", 501, JSON,
+	  "no such api:GET:/nacos/v1/ns/instance%20\"" },
+	{ METHOD_GET, "/nacos/v1/ns/instance%3fa", 501, JSON,
+	  "no such api:GET:/nacos/v1/ns/instance%3fa\"" },
 	{ METHOD_GET, "/nacos/v1/ns/instance%2flist", 400, HTML, "<html" },
 	{ METHOD_GET, "/nacos/v1/ns/instance%zz", 400, HTML, "<html" },
 	{ METHOD_GET, "/nacos/v1/ns/instance\\list", 400, HTML, "<html" },
@@ -114,15 +130,21 @@ static const struct {
 	{ METHOD_GET, "/nacos%3ba/v1/ns/instance", 404, HTML, "<html" },
 	{ METHOD_GET, "/x/../nacos/v1/ns/instance", 500, JSON,
 	  "rejected because the URL was not normalized.\",\"path\":\"/x/../nacos" },
-	{ METHOD_GET, "/nacos/v1/ns/./instance", 500, JSON, "rejected because the URL was not normalized." },
-	{ METHOD_GET, "/nacos/v1/ns/%2e/instance", 500, JSON, "a potentially malicious String \\\"%2e\\\"" },
-	{ METHOD_GET, "/nacos/v1/ns/%2569nstance", 500, JSON, "a potentially malicious String \\\"%25\\\"" },
+	{ METHOD_GET, "/nacos/v1/ns/./instance", 500, JSON,
+	  "rejected because the URL was not normalized." },
+	{ METHOD_GET, "/nacos/v1/ns/%2e/instance", 500, JSON,
+	  "a potentially malicious String \\\"%2e\\\"" },
+	{ METHOD_GET, "/nacos/v1/ns/%2569nstance", 500, JSON,
+	  "a potentially malicious String \\\"%25\\\"" },
 	{ METHOD_GET, "/nacos/v1/console/health/liveness", 200, TEXT, "liveness" },
-	{ METHOD_POST, "/nacos/v1/console/health/liveness", 500, TEXT, "caused: Request method 'POST' not supported;" },
+	{ METHOD_POST, "/nacos/v1/console/health/liveness", 500, TEXT,
+	  "caused: Request method 'POST' not supported;" },
 	{ METHOD_TRACE, "/nacos/v1/ns/instance", 405, HTML, "<html" },
 	{ METHOD_TRACE, "/zz", 405, "Allow: GET, HEAD, POST, PUT, DELETE, OPTIONS\r\n", "<html" },
-	{ METHOD_OPTIONS, "*", 200, "Allow: GET, HEAD, POST, PUT, DELETE, OPTIONS\r\nContent-Length: 0\r\n", "" },
-	{ METHOD_OPTIONS, "/nacos/v1/console/health/liveness", 200, "Allow: GET,HEAD,OPTIONS\r\nContent-Length: 0\r\n", "" },
+	{ METHOD_OPTIONS, "*", 200,
+	  "Allow: GET, HEAD, POST, PUT, DELETE, OPTIONS\r\nContent-Length: 0\r\n", "" },
+	{ METHOD_OPTIONS, "/nacos/v1/console/health/liveness", 200,
+	  "Allow: GET,HEAD,OPTIONS\r\nContent-Length: 0\r\n", "" },
 	{ METHOD_OPTIONS, "/nacos/v1/zz", 404, JSON, "No message available" },
 	{ METHOD_OPTIONS, "/zz", 404, HTML, "<html" },
 	{ METHOD_GET, "/nacos/v1/ns/nothing", 500, TEXT, "caused: the handler gave no answer;" },
@@ -137,7 +159,8 @@ static void test_cases(void **state)
 		const char *out = dispatch(cases[i].method, cases[i].path);
 
 		snprintf(line, sizeof(line), "HTTP/1.1 %d ", cases[i].status);
-		if (strncmp(out, line, strlen(line)) != 0 || !has(out, cases[i].head) || !has(body_of(out), cases[i].body))
+		if (strncmp(out, line, strlen(line)) != 0 || !has(out, cases[i].head) ||
+		    !has(body_of(out), cases[i].body))
 			fail_msg("%s %s: %s", names[cases[i].method], cases[i].path, out);
 	}
 }
@@ -241,7 +264,9 @@ static void test_many(void **state)
 	(void)state;
 	for (unsigned i = 0; i < COUNT(many); i++) {
 		snprintf(paths[i], sizeof(paths[i]), "/v1/p%u", i);
-		many[i] = (struct route){ .method = METHOD_GET, .path = paths[i], .handler = answer_route, .about = "" };
+		many[i] = (struct route){
+			.method = METHOD_GET, .path = paths[i], .handler = answer_route, .about = ""
+		};
 	}
 	assert_int_equal(router_new(many, COUNT(many), STR("/nacos"), &big), 0);
 	for (unsigned i = 0; i < COUNT(many); i++)

@@ -56,7 +56,7 @@ static void in_every_role(int (*body)(void))
 		assert_int_equal(in_role(role, body), 0);
 }
 
-/* ---- what nobody may -------------------------------------------------------------- */
+/* ---- what nobody may ------------------------------------------------------------------------- */
 
 static int no_sockets(void)
 {
@@ -122,7 +122,8 @@ static int no_writing(void)
 		return 5;
 	if (!REFUSED(ftruncate(0, 0)))
 		return 6;
-	if (MADE(open("/dev/null", O_WRONLY | O_CREAT | O_APPEND, 0640)) && MADE(open("/dev/null", O_RDONLY)))
+	if (MADE(open("/dev/null", O_WRONLY | O_CREAT | O_APPEND, 0640)) &&
+	    MADE(open("/dev/null", O_RDONLY)))
 		return 0;
 	return 7;
 }
@@ -136,7 +137,7 @@ static void forbidden_calls_fail_in_every_role(void **state)
 	in_every_role(no_writing);
 }
 
-/* ---- code ------------------------------------------------------------------------- */
+/* ---- code ------------------------------------------------------------------------------------ */
 
 #define PAGE ((size_t)4096)
 
@@ -167,8 +168,10 @@ static bool by_mmap(void)
 
 static bool by_memfd(void)
 {
-	return write(held.memory, "\xc3", 1) == 1 && refused_mmap(PROT_READ | PROT_EXEC, MAP_PRIVATE, held.memory) &&
-	       refused_mmap(PROT_READ | PROT_EXEC, MAP_SHARED, held.memory) && REFUSED(syscall(SYS_memfd_create, "more", 0));
+	return write(held.memory, "\xc3", 1) == 1 &&
+	       refused_mmap(PROT_READ | PROT_EXEC, MAP_PRIVATE, held.memory) &&
+	       refused_mmap(PROT_READ | PROT_EXEC, MAP_SHARED, held.memory) &&
+	       REFUSED(syscall(SYS_memfd_create, "more", 0));
 }
 
 static bool by_segment(void)
@@ -204,7 +207,8 @@ static bool by_mremap(void)
 	if (moved == MAP_FAILED)
 		return false;
 	held.writable = moved;
-	return REFUSED(mprotect(moved, PAGE, PROT_EXEC)) && REFUSED(syscall(SYS_remap_file_pages, moved, PAGE, 0, 0, 0));
+	return REFUSED(mprotect(moved, PAGE, PROT_EXEC)) &&
+	       REFUSED(syscall(SYS_remap_file_pages, moved, PAGE, 0, 0, 0));
 }
 
 static bool by_process_vm_writev(void)
@@ -227,8 +231,9 @@ static bool by_proc_mem(void)
 		return false;
 	if (fd < 0)
 		return errno == EACCES; /* not root */
-	return REFUSED(lseek(fd, at, SEEK_SET)) && REFUSED(lseek(fd, at, SEEK_CUR)) && lseek(fd, at, SEEK_DATA) == -1 &&
-	       REFUSED(pwrite(fd, piece.iov_base, 1, at)) && REFUSED(pwritev(fd, &piece, 1, at)) && write(fd, "\xc3", 1) != 1;
+	return REFUSED(lseek(fd, at, SEEK_SET)) && REFUSED(lseek(fd, at, SEEK_CUR)) &&
+	       lseek(fd, at, SEEK_DATA) == -1 && REFUSED(pwrite(fd, piece.iov_base, 1, at)) &&
+	       REFUSED(pwritev(fd, &piece, 1, at)) && write(fd, "\xc3", 1) != 1;
 #else
 	return true;
 #endif
@@ -236,8 +241,9 @@ static bool by_proc_mem(void)
 
 static bool by_rules_of_the_process(void)
 {
-	return REFUSED(syscall(SYS_personality, 0x0400000 /* READ_IMPLIES_EXEC */)) && REFUSED(syscall(SYS_userfaultfd, 0)) &&
-	       syscall(SYS_io_uring_setup, 1, NULL) == -1 && errno == ENOSYS;
+	return REFUSED(syscall(SYS_personality, 0x0400000 /* READ_IMPLIES_EXEC */)) &&
+	       REFUSED(syscall(SYS_userfaultfd, 0)) && syscall(SYS_io_uring_setup, 1, NULL) == -1 &&
+	       errno == ENOSYS;
 }
 
 static const struct {
@@ -285,7 +291,8 @@ static int tries_code(void)
 			return (int)i + 1;
 	if (victim() != 42)
 		return 100;
-	return read_executable(after, sizeof(after)) == n && memcmp(before, after, n) == 0 ? 0 : 101;
+	return read_executable(after, sizeof(after)) == n && memcmp(before, after, n) == 0 ? 0
+	                                                                                   : 101;
 }
 
 static void no_code_comes_in(void **state)
@@ -295,7 +302,9 @@ static void no_code_comes_in(void **state)
 	held.file = open("/dev/shm", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
 	held.shared = shmget(IPC_PRIVATE, PAGE, 0700);
 	assert_true(held.memory >= 0 && held.file >= 0 && held.shared >= 0);
-	assert_int_equal(ftruncate(held.memory, (off_t)(2 * PAGE)) | ftruncate(held.file, (off_t)PAGE), 0);
+	assert_int_equal(ftruncate(held.memory, (off_t)(2 * PAGE)) |
+	                         ftruncate(held.file, (off_t)PAGE),
+	                 0);
 	held.writable = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, held.memory, 0);
 	assert_true(held.writable != MAP_FAILED);
 	for (enum role role = ROLE_WORKER; role < ROLES; role++) {
@@ -303,8 +312,9 @@ static void no_code_comes_in(void **state)
 
 		if (failed != 0)
 			fail_msg("role %d: %s (%d)", (int)role,
-			         failed > 0 && failed <= (int)CODE_ATTEMPTS ? code_attempts[failed - 1].name
-			                                                    : "what is executable",
+			         failed > 0 && failed <= (int)CODE_ATTEMPTS
+			                 ? code_attempts[failed - 1].name
+			                 : "what is executable",
 			         failed);
 	}
 	shmctl(held.shared, IPC_RMID, NULL);
@@ -313,13 +323,16 @@ static void no_code_comes_in(void **state)
 	close(held.memory);
 }
 
-/* As the page about it says: no row for any role lets memory be executable, or a place in a file be chosen. */
+/* As the page about it says: no row for any role lets memory be executable, or a place in a file be
+ * chosen. */
 static void the_table_has_no_row_for_code(void **state)
 {
 	static const int protecting[] = { SYS_mmap, SYS_mprotect };
-	static const int absent[] = { SYS_pkey_mprotect, SYS_shmat,   SYS_memfd_create, SYS_process_vm_writev,
-		                      SYS_pwrite64,      SYS_pwritev, SYS_pwritev2,     SYS_personality,
-		                      SYS_userfaultfd,   SYS_execve,  SYS_execveat,     SYS_io_uring_setup };
+	static const int absent[] = {
+		SYS_pkey_mprotect, SYS_shmat,   SYS_memfd_create, SYS_process_vm_writev,
+		SYS_pwrite64,      SYS_pwritev, SYS_pwritev2,     SYS_personality,
+		SYS_userfaultfd,   SYS_execve,  SYS_execveat,     SYS_io_uring_setup
+	};
 
 	(void)state;
 	for (unsigned i = 0; i < sandbox_row_count; i++) {
@@ -327,18 +340,21 @@ static void the_table_has_no_row_for_code(void **state)
 
 		for (size_t n = 0; n < sizeof(protecting) / sizeof(protecting[0]); n++)
 			if (row->call == protecting[n])
-				assert_true(row->limits[0].at == 2 && (row->limits[0].mask & PROT_EXEC) != 0 &&
+				assert_true(row->limits[0].at == 2 &&
+				            (row->limits[0].mask & PROT_EXEC) != 0 &&
 				            (row->limits[0].value & PROT_EXEC) == 0);
 		for (size_t n = 0; n < sizeof(absent) / sizeof(absent[0]); n++)
 			assert_int_not_equal(row->call, absent[n]);
 	}
 }
 
-/* ---- what differs ----------------------------------------------------------------- */
+/* ---- what differs ---------------------------------------------------------------------------- */
 
 static int may_connect(void)
 {
-	struct sockaddr_in nowhere = { .sin_family = AF_INET, .sin_port = htons(1), .sin_addr = { htonl(INADDR_LOOPBACK) } };
+	struct sockaddr_in nowhere = { .sin_family = AF_INET,
+		                       .sin_port = htons(1),
+		                       .sin_addr = { htonl(INADDR_LOOPBACK) } };
 	int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 
 	return MADE(fd) && MADE(connect(fd, (struct sockaddr *)&nowhere, sizeof(nowhere))) ? 1 : 0;
@@ -373,14 +389,15 @@ static void each_role_has_its_own(void **state)
 	}
 }
 
-/* ---- how it is refused ------------------------------------------------------------ */
+/* ---- how it is refused ----------------------------------------------------------------------- */
 
 static int young_calls_are_unknown(void)
 {
 	return syscall(SANDBOX_YOUNG + 500) == -1 && errno == ENOSYS ? 0 : 1;
 }
 
-/* Each would be tried first by some libc; rseq is made. Without a signal: all are blocked, as where a thread is started. */
+/* Each would be tried first by some libc; rseq is made. Without a signal: all are blocked, as where
+ * a thread is started. */
 static const struct {
 	const char *name;
 	long call;
@@ -407,7 +424,8 @@ static int known_calls_are_answered(void)
 	if (sigprocmask(SIG_SETMASK, &all, NULL) < 0)
 		return 100;
 	for (size_t i = 0; i < KNOWN_CALLS; i++)
-		if (syscall(known_calls[i].call, 0, 0, 0, 0, 0, 0) != -1 || errno != known_calls[i].error)
+		if (syscall(known_calls[i].call, 0, 0, 0, 0, 0, 0) != -1 ||
+		    errno != known_calls[i].error)
 			return (int)i + 1;
 	return slot->counters[METRIC_SANDBOX_REFUSED] == 0 ? 0 : 101;
 }
@@ -438,7 +456,10 @@ static void nobody_dies_of_a_thread(void **state)
 
 		if (failed != 0)
 			fail_msg("role %d: %s (%d)", (int)role,
-			         failed > 0 && failed <= (int)KNOWN_CALLS ? known_calls[failed - 1].name : "a signal", failed);
+			         failed > 0 && failed <= (int)KNOWN_CALLS
+			                 ? known_calls[failed - 1].name
+			                 : "a signal",
+			         failed);
 	}
 	in_every_role(threads_are_refused);
 }
@@ -485,15 +506,18 @@ static void locks_are_handed_over(void **state)
 
 static void what_the_locks_need_is_in_the_table(void **state)
 {
-	static const int needed[] = { SYS_futex, SYS_set_robust_list, SYS_rt_sigreturn, SYS_fallocate };
-	const unsigned all = SANDBOX_ROLE(ROLE_WORKER) | SANDBOX_ROLE(ROLE_PUSHER) | SANDBOX_ROLE(ROLE_KEEPER);
+	static const int needed[] = { SYS_futex, SYS_set_robust_list, SYS_rt_sigreturn,
+		                      SYS_fallocate };
+	const unsigned all =
+	        SANDBOX_ROLE(ROLE_WORKER) | SANDBOX_ROLE(ROLE_PUSHER) | SANDBOX_ROLE(ROLE_KEEPER);
 
 	(void)state;
 	for (size_t n = 0; n < sizeof(needed) / sizeof(needed[0]); n++) {
 		unsigned roles = 0;
 
 		for (unsigned i = 0; i < sandbox_row_count; i++)
-			if (sandbox_rows[i].call == needed[n] && sandbox_rows[i].limits[0].mask == 0)
+			if (sandbox_rows[i].call == needed[n] &&
+			    sandbox_rows[i].limits[0].mask == 0)
 				roles |= sandbox_rows[i].roles;
 		assert_int_equal(roles, all);
 	}

@@ -23,7 +23,8 @@ static inline int place_new(void **state)
 {
 	struct place *place = calloc(1, sizeof(*place));
 
-	snprintf(place->dir, sizeof(place->dir), "%s/roster-segment-XXXXXX", access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp");
+	snprintf(place->dir, sizeof(place->dir), "%s/roster-segment-XXXXXX",
+	         access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp");
 	if (mkdtemp(place->dir) == NULL)
 		return -1;
 	snprintf(place->path, sizeof(place->path), "%s/segment", place->dir);

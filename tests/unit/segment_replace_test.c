@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A new segment beside an old one, its way into its place, and what is made of the files that a death left. */
+/* A new segment beside an old one, its way into its place, and what is made of the files that a
+ * death left. */
 #include "tests/unit/segment_place.h"
 
 static ino_t inode(const struct place *place)
@@ -37,7 +38,8 @@ static void test_beside_until_the_commit(void **state)
 	assert_int_equal(inode(place), old);
 	assert_int_equal(count_files(place, ".new", false), 1);
 	/* Nobody else begins meanwhile. */
-	assert_int_equal(segment_open(&place->config, &(struct segment *){ NULL }, &place->report), ERR_BUSY);
+	assert_int_equal(segment_open(&place->config, &(struct segment *){ NULL }, &place->report),
+	                 ERR_BUSY);
 	segment_discard(place->seg);
 	place->config.forget = false;
 	reopen(place, SEGMENT_ATTACHED);
@@ -49,7 +51,8 @@ static void test_beside_until_the_commit(void **state)
 	epoch = place->seg->header->epoch;
 	assert_int_equal(segment_commit(place->seg), 0);
 	assert_int_not_equal(inode(place), old);
-	assert_int_equal(segment_open(&place->config, &(struct segment *){ NULL }, &place->report), ERR_BUSY);
+	assert_int_equal(segment_open(&place->config, &(struct segment *){ NULL }, &place->report),
+	                 ERR_BUSY);
 	place->config.forget = false;
 	reopen(place, SEGMENT_ATTACHED);
 	assert_int_equal(place->seg->header->epoch, epoch);
@@ -73,11 +76,14 @@ static void test_sweeps_what_a_death_left(void **state)
 	reopen(place, SEGMENT_ATTACHED);
 	assert_true(place->report.leftover);
 	assert_int_equal(count_files(place, "", false), 4);
-	assert_int_equal(count_files(place, ".aside.2", false) + count_files(place, ".aside.3", false), 2);
+	assert_int_equal(count_files(place, ".aside.2", false) +
+	                         count_files(place, ".aside.3", false),
+	                 2);
 	assert_int_equal(count_files(place, ".other", false), 1);
 }
 
-/* Copies that somebody made of files set aside are his, whatever follows the number, and do not count. */
+/* Copies that somebody made of files set aside are his, whatever follows the number, and do not
+ * count. */
 static void test_other_names_are_left_alone(void **state)
 {
 	static const char *const names[] = { ".aside.1.gz", ".aside.2 copy", ".aside.", ".aside.-3",
@@ -101,7 +107,8 @@ static void test_other_names_are_left_alone(void **state)
 	assert_int_equal(count_files(place, ".aside.", false), 6);
 }
 
-/* Set aside, but nothing has taken its place: it is not aside. A name that somebody else gave it is none of ours. */
+/* Set aside, but nothing has taken its place: it is not aside. A name that somebody else gave it is
+ * none of ours. */
 static void test_second_name(void **state)
 {
 	struct place *place = *state;

@@ -17,7 +17,7 @@ static void poke(const struct place *place, uint64_t at, const void *bytes, size
 	close(fd);
 }
 
-/* ---- new, attached, stale -------------------------------------------------------- */
+/* ---- new, attached, stale -------------------------------------------------------------------- */
 
 static void test_new_then_attached(void **state)
 {
@@ -107,7 +107,7 @@ static void test_forget(void **state)
 	assert_int_equal(count_files(place, "", false), 0);
 }
 
-/* ---- the flock --------------------------------------------------------------------- */
+/* ---- the flock ------------------------------------------------------------------------------- */
 
 static void test_held_by_a_child(void **state)
 {
@@ -158,7 +158,7 @@ static void test_waits_for_the_predecessor(void **state)
 	assert_int_equal(status, 0);
 }
 
-/* ---- files that are not ours or damaged -------------------------------------------- */
+/* ---- files that are not ours or damaged ------------------------------------------------------ */
 
 struct damage {
 	const char *name;
@@ -180,7 +180,8 @@ static const struct damage damages[] = {
 	{ "seed", offsetof(struct segment_header, seed), 1, IN_HEADER },
 	{ "seal", offsetof(struct segment_header, seal), 1, IN_HEADER },
 	{ "health clock", offsetof(struct segment_header, health_ms), 1ULL << 50, IN_HEADER },
-	{ "guard of the health clock", offsetof(struct segment_header, health_guard), 1, IN_HEADER },
+	{ "guard of the health clock", offsetof(struct segment_header, health_guard), 1,
+	  IN_HEADER },
 	{ "stamp", offsetof(struct segment_header, stamp), 1ULL << 53, IN_HEADER },
 	{ "condemned", offsetof(struct segment_header, damaged_ms), 1, IN_HEADER },
 	{ "tries", offsetof(struct segment_header, attach_tries), SEGMENT_TRIES, IN_HEADER },
@@ -342,7 +343,7 @@ static void test_random_damage(void **state)
 	}
 }
 
-/* ---- room ---------------------------------------------------------------------------- */
+/* ---- room ------------------------------------------------------------------------------------ */
 
 static void test_ensure(void **state)
 {
@@ -409,7 +410,8 @@ static void test_layout(void **state)
 	struct segment_layout l;
 
 	(void)state;
-	for (uint64_t bytes = SEGMENT_BYTES_MIN; bytes <= 4ULL << 30; bytes = bytes * 3 / 2 / SEGMENT_PAGE * SEGMENT_PAGE) {
+	for (uint64_t bytes = SEGMENT_BYTES_MIN; bytes <= 4ULL << 30;
+	     bytes = bytes * 3 / 2 / SEGMENT_PAGE * SEGMENT_PAGE) {
 		assert_int_equal(segment_layout(bytes, &l), 0);
 		assert_true(l.owners + l.pages <= l.descs);
 		assert_true(l.descs + (uint64_t)l.pages * sizeof(struct page_desc) <= l.data);
@@ -436,7 +438,7 @@ static void test_limits_refuse(void **state)
 	assert_non_null(strstr(place->report.why, "MiB"));
 }
 
-/* ---- control groups -------------------------------------------------------------------- */
+/* ---- control groups -------------------------------------------------------------------------- */
 
 static void put_file(const char *dir, const char *name, const char *text)
 {
@@ -456,18 +458,22 @@ struct cgroup_row {
 };
 
 static const struct cgroup_row cgroup_rows[] = {
-	{ "v2", "0::/a/b\n", "a", "memory.max", "104857600\n", "memory.current", "31457280\n", "inactive_file 0\n", 50 },
-	{ "v2, cache can go", "0::/a/b\n", "a/b", "memory.max", "104857600\n", "memory.current", "31457280\n",
-	  "anon 5\ninactive_file 20971520\n", 70 },
-	{ "v2 unlimited", "0::/a/b\n", "a", "memory.max", "max\n", "memory.current", "31457280\n", "", UINT64_MAX },
-	{ "v2 in a container", "0::/not/visible\n", ".", "memory.max", "104857600\n", "memory.current", "0\n", "", 80 },
-	{ "v2 used up", "0::/a\n", "a", "memory.max", "104857600\n", "memory.current", "94371840\n", "", 0 },
-	{ "v1", "5:cpu:/x\n4:memory:/a\n", "a", "memory.limit_in_bytes", "104857600\n", "memory.usage_in_bytes", "41943040\n",
-	  "total_inactive_file 10485760\n", 50 },
-	{ "v1 unlimited", "4:memory:/a\n", "a", "memory.limit_in_bytes", "9223372036854771712\n", "memory.usage_in_bytes", "1\n",
+	{ "v2", "0::/a/b\n", "a", "memory.max", "104857600\n", "memory.current", "31457280\n",
+	  "inactive_file 0\n", 50 },
+	{ "v2, cache can go", "0::/a/b\n", "a/b", "memory.max", "104857600\n", "memory.current",
+	  "31457280\n", "anon 5\ninactive_file 20971520\n", 70 },
+	{ "v2 unlimited", "0::/a/b\n", "a", "memory.max", "max\n", "memory.current", "31457280\n",
 	  "", UINT64_MAX },
-	{ "other hierarchy", "4:cpu:/a\n", "a", "memory.limit_in_bytes", "104857600\n", "memory.usage_in_bytes", "1\n", "",
-	  UINT64_MAX },
+	{ "v2 in a container", "0::/not/visible\n", ".", "memory.max", "104857600\n",
+	  "memory.current", "0\n", "", 80 },
+	{ "v2 used up", "0::/a\n", "a", "memory.max", "104857600\n", "memory.current", "94371840\n",
+	  "", 0 },
+	{ "v1", "5:cpu:/x\n4:memory:/a\n", "a", "memory.limit_in_bytes", "104857600\n",
+	  "memory.usage_in_bytes", "41943040\n", "total_inactive_file 10485760\n", 50 },
+	{ "v1 unlimited", "4:memory:/a\n", "a", "memory.limit_in_bytes", "9223372036854771712\n",
+	  "memory.usage_in_bytes", "1\n", "", UINT64_MAX },
+	{ "other hierarchy", "4:cpu:/a\n", "a", "memory.limit_in_bytes", "104857600\n",
+	  "memory.usage_in_bytes", "1\n", "", UINT64_MAX },
 };
 
 static void check_cgroup_row(const char *root, const struct cgroup_row *row)
@@ -509,7 +515,8 @@ static void test_cgroups(void **state)
 	assert_int_equal(rmdir(b) | rmdir(a), 0);
 }
 
-/* Others run: a lock that is held stays held, an open log is left alone, and what they write is seen. */
+/* Others run: a lock that is held stays held, an open log is left alone, and what they write is
+ * seen. */
 static void test_adopt(void **state)
 {
 	struct place *place = *state;

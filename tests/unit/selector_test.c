@@ -17,20 +17,24 @@ static const struct {
 	{ "{\"type\":\"none\"}", NULL, SELECTOR_OK },
 	{ "%7B%22type%22%3A%22none%22%7D", NULL, SELECTOR_OK },
 	{ "{\"type\":\"label\",\"expression\":\"CONSUMER.label.A = PROVIDER.label.A\"}",
-	  "{\"type\":\"label\",\"expression\":\"CONSUMER.label.A = PROVIDER.label.A\",\"labels\":[\"A\"]}", SELECTOR_OK },
+	  "{\"type\":\"label\",\"expression\":\"CONSUMER.label.A = PROVIDER.label.A\",\"labels\":[\"A\"]}",
+	  SELECTOR_OK },
 	{ "{\"type\":\"label\",\"expression\":\"CONSUMER.label.A=PROVIDER.label.A&CONSUMER.label.B=PROVIDER.label.B\"}",
 	  "{\"type\":\"label\",\"expression\":\"CONSUMER.label.A=PROVIDER.label.A&CONSUMER.label.B=PROVIDER.label.B\","
 	  "\"labels\":[\"A\",\"B\"]}",
 	  SELECTOR_OK },
-	{ "{\"type\":\"label\",\"expression\":\"CONSUMER.label.A=PROVIDER.label.B\"}", NULL, SELECTOR_EXPRESSION },
+	{ "{\"type\":\"label\",\"expression\":\"CONSUMER.label.A=PROVIDER.label.B\"}", NULL,
+	  SELECTOR_EXPRESSION },
 	{ "{\"type\":\"label\",\"expression\":\"zone=a\"}", NULL, SELECTOR_EXPRESSION },
-	{ "{\"type\":\"label\",\"expression\":\"\"}", "{\"type\":\"label\",\"expression\":\"\",\"labels\":[]}", SELECTOR_OK },
-	{ "{\"type\":\"label\",\"expression\":\" \\t\"}", "{\"type\":\"label\",\"expression\":\" \\t\",\"labels\":[]}",
-	  SELECTOR_OK },
-	{ "{\"type\":\"label\",\"expression\":{\"expression\":1}}", "{\"type\":\"label\",\"expression\":\"\",\"labels\":[]}",
-	  SELECTOR_OK },
+	{ "{\"type\":\"label\",\"expression\":\"\"}",
+	  "{\"type\":\"label\",\"expression\":\"\",\"labels\":[]}", SELECTOR_OK },
+	{ "{\"type\":\"label\",\"expression\":\" \\t\"}",
+	  "{\"type\":\"label\",\"expression\":\" \\t\",\"labels\":[]}", SELECTOR_OK },
+	{ "{\"type\":\"label\",\"expression\":{\"expression\":1}}",
+	  "{\"type\":\"label\",\"expression\":\"\",\"labels\":[]}", SELECTOR_OK },
 	{ "{\"type\":\"label\",\"expression\":\"&\"}", NULL, SELECTOR_EXPRESSION },
-	{ "{\"type\":\"label\",\"expression\":\"CONSUMER.label.A=PROVIDER.label.A&\"}", NULL, SELECTOR_EXPRESSION },
+	{ "{\"type\":\"label\",\"expression\":\"CONSUMER.label.A=PROVIDER.label.A&\"}", NULL,
+	  SELECTOR_EXPRESSION },
 	{ "{\"type\":\"label\",\"expression\":null}", NULL, SELECTOR_EXPRESSION },
 	{ "{\"type\":\"label\",\"expression\":5}", NULL, SELECTOR_EXPRESSION },
 	{ "{\"type\":\"label\"}", NULL, SELECTOR_NO_EXPRESSION },
@@ -53,7 +57,9 @@ static void reads_each(void **state)
 	(void)state;
 	arena_init(&arena, 0);
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-		assert_int_equal(selector_parse(&arena, str_of(rows[i].text), &shown, why, sizeof(why)), rows[i].verdict);
+		assert_int_equal(selector_parse(&arena, str_of(rows[i].text), &shown, why,
+		                                sizeof(why)),
+		                 rows[i].verdict);
 		if (rows[i].shown == NULL)
 			assert_int_equal(shown.n, 0);
 		else

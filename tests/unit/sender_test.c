@@ -74,7 +74,8 @@ static size_t fill(void)
 	size_t filled = 0;
 
 	memset(junk, 'x', sizeof(junk));
-	for (ssize_t n; (n = send(ends[1], junk, filled < 100000 ? sizeof(junk) : 1, MSG_NOSIGNAL)) > 0;)
+	for (ssize_t n;
+	     (n = send(ends[1], junk, filled < 100000 ? sizeof(junk) : 1, MSG_NOSIGNAL)) > 0;)
 		filled += (size_t)n;
 	return filled;
 }

@@ -5,7 +5,9 @@
 #include "shared/registry/registry_keeper.h"
 #include "shared/registry/settings.h"
 
-static const struct service_settings some = { .threshold = 0.25F, .metadata = STR("\x81\xa1k\xa1v"), .selector = STR("{}") };
+static const struct service_settings some = { .threshold = 0.25F,
+	                                      .metadata = STR("\x81\xa1k\xa1v"),
+	                                      .selector = STR("{}") };
 
 static void creates_once_and_shows(void **state)
 {
@@ -43,7 +45,8 @@ static void update_replaces_all_and_does_not_push(void **state)
 	assert_int_equal(registry_view(&f->reg, &key, &view), 0);
 	changed = view.changed;
 	revision = view.stamp.revision;
-	assert_int_equal(registry_store_checksum(&f->reg, &key, view.stamp.id, view.content, md5), 0);
+	assert_int_equal(registry_store_checksum(&f->reg, &key, view.stamp.id, view.content, md5),
+	                 0);
 	assert_int_equal(registry_update_service(&f->reg, client, &key, &some), 0);
 	assert_int_equal(registry_view(&f->reg, &key, &view), 0);
 	assert_int_equal(view.changed, changed);
@@ -66,9 +69,11 @@ static void clusters_are_made_and_changed(void **state)
 	struct service_view view;
 
 	service_view_init(&view);
-	assert_int_equal(registry_update_cluster(&f->reg, client, &key, STR("C"), &set), ERR_NOT_FOUND);
+	assert_int_equal(registry_update_cluster(&f->reg, client, &key, STR("C"), &set),
+	                 ERR_NOT_FOUND);
 	add(f, "g@@s", "1.1.1.1", 1);
-	assert_int_equal(registry_update_cluster(&f->reg, client, &key, STR("bad name"), &set), ERR_CLUSTER_NAME);
+	assert_int_equal(registry_update_cluster(&f->reg, client, &key, STR("bad name"), &set),
+	                 ERR_CLUSTER_NAME);
 	assert_int_equal(registry_update_cluster(&f->reg, client, &key, STR("C"), &set), 0);
 	assert_int_equal(registry_view(&f->reg, &key, &view), 0);
 	assert_int_equal(view.cluster_count, 2);
@@ -84,13 +89,17 @@ static void a_cluster_keeps_metadata_that_is_not_set(void **state)
 {
 	struct fixture *f = *state;
 	struct service_key key = key_for("g@@s");
-	struct cluster_settings set = { .check_port = 80, .set_metadata = true, .metadata = STR("m") };
+	struct cluster_settings set = { .check_port = 80,
+		                        .set_metadata = true,
+		                        .metadata = STR("m") };
 	struct service_view view;
 
 	service_view_init(&view);
 	add(f, "g@@s", "1.1.1.1", 1);
 	assert_int_equal(registry_update_cluster(&f->reg, client, &key, STR("DEFAULT"), &set), 0);
-	set = (struct cluster_settings){ .check_port = -1, .use_instance_port = true, .checker = STR("{}") };
+	set = (struct cluster_settings){ .check_port = -1,
+		                         .use_instance_port = true,
+		                         .checker = STR("{}") };
 	assert_int_equal(registry_update_cluster(&f->reg, client, &key, STR("DEFAULT"), &set), 0);
 	view_of(f, "g@@s", &view);
 	assert_int_equal(view.cluster_count, 1);
@@ -113,7 +122,9 @@ static struct keeper_entry entry_of(struct fixture *f, const char *name, uint32_
 	struct keeper_entry entry;
 
 	*shard_r = registry_shard_of(&f->reg, &key);
-	assert_int_equal(registry_services_after(&f->reg, *shard_r, stamp_of(f, name).id - 1, &entry, 1), 1);
+	assert_int_equal(registry_services_after(&f->reg, *shard_r, stamp_of(f, name).id - 1,
+	                                         &entry, 1),
+	                 1);
 	return entry;
 }
 
@@ -122,7 +133,8 @@ static uint32_t flags_of(struct fixture *f, const char *name)
 	uint32_t shard;
 	struct keeper_entry entry = entry_of(f, name, &shard);
 
-	return ((const struct service *)segment_at(f->seg, entry.off, sizeof(struct service)))->flags;
+	return ((const struct service *)segment_at(f->seg, entry.off, sizeof(struct service)))
+	        ->flags;
 }
 
 /* Set on purpose, yet the keeper's cleanup takes it like any other (specification 8.4). */
@@ -155,7 +167,9 @@ static void settings_do_not_push_and_are_accounted(void **state)
 	struct fixture *f = *state;
 	struct service_key key = key_for("g@@made");
 	struct service_settings none = { .threshold = 0 };
-	struct cluster_settings set = { .check_port = 81, .checker = STR("{\"type\":\"NONE\"}"), .set_metadata = true };
+	struct cluster_settings set = { .check_port = 81,
+		                        .checker = STR("{\"type\":\"NONE\"}"),
+		                        .set_metadata = true };
 	uint64_t bytes;
 
 	assert_int_equal(registry_create_service(&f->reg, client, &key, &none), 0);
@@ -182,7 +196,9 @@ static void limits_refuse_and_change_nothing(void **state)
 	memset(text, 'x', sizeof(text));
 	add(f, "g@@s", "1.1.1.1", 1);
 	revision = stamp_of(f, "g@@s").revision;
-	f->reg.limits = (struct registry_limits){ .services = 1, .metadata_bytes = 100, .clusters_per_service = 1 };
+	f->reg.limits = (struct registry_limits){ .services = 1,
+		                                  .metadata_bytes = 100,
+		                                  .clusters_per_service = 1 };
 	assert_int_equal(registry_create_service(&f->reg, client, &other, &some), ERR_LIMIT);
 	assert_string_equal(f->reg.refused.key, "limits.services");
 	assert_int_equal(registry_update_service(&f->reg, client, &key, &longer), ERR_LIMIT);
@@ -190,7 +206,8 @@ static void limits_refuse_and_change_nothing(void **state)
 	longer = (struct service_settings){ .selector = { text, TEXT_MAX_BYTES + 1 } };
 	assert_int_equal(registry_update_service(&f->reg, client, &key, &longer), ERR_LIMIT);
 	assert_string_equal(f->reg.refused.key, "limits.name");
-	assert_int_equal(registry_update_cluster(&f->reg, client, &key, STR("DEFAULT"), &set), ERR_LIMIT);
+	assert_int_equal(registry_update_cluster(&f->reg, client, &key, STR("DEFAULT"), &set),
+	                 ERR_LIMIT);
 	set.checker.n = 10;
 	assert_int_equal(registry_update_cluster(&f->reg, client, &key, STR("C"), &set), ERR_LIMIT);
 	assert_string_equal(f->reg.refused.key, "limits.clusters_per_service");
@@ -238,8 +255,12 @@ static void operations_fit_the_log(void **state)
 	struct fixture *f = *state;
 	struct service_key key;
 	struct str longest = { text, sizeof(text) }, chunk = { text, TEXT_MAX_BYTES };
-	struct service_settings settings = { .threshold = 1, .metadata = longest, .selector = chunk };
-	struct cluster_settings set = { .check_port = 1, .checker = chunk, .set_metadata = true, .metadata = longest };
+	struct service_settings settings = { .threshold = 1,
+		                             .metadata = longest,
+		                             .selector = chunk };
+	struct cluster_settings set = {
+		.check_port = 1, .checker = chunk, .set_metadata = true, .metadata = longest
+	};
 	const uint32_t most = OP_ENTRIES_SETTINGS + 3 * OP_ENTRIES_CHUNK;
 	char name[16];
 
@@ -248,15 +269,21 @@ static void operations_fit_the_log(void **state)
 		snprintf(name, sizeof(name), "g@@s%u", n);
 		key = key_for(name);
 		assert_int_equal(registry_create_service(&f->reg, client, &key, &settings), 0);
-		assert_int_equal(registry_update_cluster(&f->reg, client, &key, STR("one of its own"), &set), ERR_CLUSTER_NAME);
-		assert_int_equal(registry_update_cluster(&f->reg, client, &key, STR("one-of-its-own"), &set), 0);
+		assert_int_equal(registry_update_cluster(&f->reg, client, &key,
+		                                         STR("one of its own"), &set),
+		                 ERR_CLUSTER_NAME);
+		assert_int_equal(registry_update_cluster(&f->reg, client, &key,
+		                                         STR("one-of-its-own"), &set),
+		                 0);
 	}
 	assert_in_range(f->reg.most_entries, 20, most);
 	f->reg.most_entries = 0;
 	settings.metadata.n = set.metadata.n = 8000;
 	settings.selector.n = set.checker.n = 4000;
 	assert_int_equal(registry_update_service(&f->reg, client, &key, &settings), 0);
-	assert_int_equal(registry_update_cluster(&f->reg, client, &key, STR("one-of-its-own"), &set), 0);
+	assert_int_equal(registry_update_cluster(&f->reg, client, &key, STR("one-of-its-own"),
+	                                         &set),
+	                 0);
 	assert_in_range(f->reg.most_entries, 1, most);
 	assert_clean(f);
 }

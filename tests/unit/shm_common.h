@@ -3,7 +3,8 @@
  * transaction changes as a whole, and ways to kill a process inside it.
  *
  * With --enable-faults a child is killed at each numbered point of the operation, and the
- * repair after it at its points as well; without, a number of children is killed at random times. */
+ * repair after it at its points as well; without, a number of children is killed at random
+ * times. */
 #ifndef TESTS_SHM_COMMON_H
 #define TESTS_SHM_COMMON_H
 
@@ -131,13 +132,15 @@ static inline void only_repair(struct segment *seg)
 }
 
 /* Kills the operation at every point, and the repairs in between at every step-th one. */
-static inline unsigned campaign_run(struct segment *seg, const struct campaign *campaign, unsigned step)
+static inline unsigned campaign_run(struct segment *seg, const struct campaign *campaign,
+                                    unsigned step)
 {
 	unsigned kills = 0;
 
 	for (uint64_t at = 1; run_killed(seg, campaign->run, at); at++) {
 		kills++;
-		for (uint64_t again = 1 + at % step; run_killed(seg, only_repair, again); again += step)
+		for (uint64_t again = 1 + at % step; run_killed(seg, only_repair, again);
+		     again += step)
 			kills++;
 		campaign_check(seg, campaign);
 	}
@@ -159,7 +162,8 @@ static inline uint64_t random_below(uint64_t n)
 }
 
 /* Begins when the child has run the operation once, however long it waited for a core. */
-static inline pid_t start_runner(struct segment *seg, const struct campaign *campaign, volatile uint64_t *runs)
+static inline pid_t start_runner(struct segment *seg, const struct campaign *campaign,
+                                 volatile uint64_t *runs)
 {
 	pid_t pid;
 
@@ -175,9 +179,11 @@ static inline pid_t start_runner(struct segment *seg, const struct campaign *cam
 	return pid;
 }
 
-static inline unsigned campaign_run(struct segment *seg, const struct campaign *campaign, unsigned step)
+static inline unsigned campaign_run(struct segment *seg, const struct campaign *campaign,
+                                    unsigned step)
 {
-	uint64_t *runs = mmap(NULL, sizeof(*runs), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	uint64_t *runs = mmap(NULL, sizeof(*runs), PROT_READ | PROT_WRITE,
+	                      MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	unsigned kills;
 
 	(void)step;

@@ -7,7 +7,8 @@ static void test_every_kind(void **state)
 	struct tx tx = take(seg);
 
 	for (int kind = SLAB_TABLE; kind < SLAB_KINDS; kind++) {
-		uint32_t bytes = slab_object_bytes((enum slab_kind)kind), per_page = SEGMENT_PAGE / bytes;
+		uint32_t bytes = slab_object_bytes((enum slab_kind)kind),
+		         per_page = SEGMENT_PAGE / bytes;
 		uint32_t offs[300];
 
 		for (uint32_t i = 0; i < per_page + 1; i++) {
@@ -38,7 +39,8 @@ static void test_references_are_checked(void **state)
 {
 	struct segment *seg = *state;
 	struct tx tx = take(seg), other;
-	uint32_t off = slab_alloc(&tx, SLAB_INSTANCE), next = off + SLAB_BYTES_INSTANCE / SEGMENT_UNIT;
+	uint32_t off = slab_alloc(&tx, SLAB_INSTANCE),
+	         next = off + SLAB_BYTES_INSTANCE / SEGMENT_UNIT;
 
 	assert_int_equal(undo_commit(&tx), 0);
 	assert_non_null(slab_at(&tx, off, SLAB_INSTANCE));
@@ -193,7 +195,7 @@ static void test_check_finds(void **state)
 	lock_drop(&tx);
 }
 
-/* ---- crash campaign: two objects of one root come and go ---------------------- */
+/* ---- crash campaign: two objects of one root come and go ------------------------------------- */
 
 struct root {
 	uint64_t step;

@@ -27,7 +27,7 @@ struct stream {
 	size_t n;
 };
 
-/* ---- streams ---------------------------------------------------------------------- */
+/* ---- streams --------------------------------------------------------------------------------- */
 
 static int memory_file(const char *bytes, size_t n)
 {
@@ -54,7 +54,8 @@ static struct stream save_stream(struct fixture *f)
 	return stream;
 }
 
-static int load_bytes(struct fixture *to, const char *bytes, size_t n, struct snapshot_report *report_r)
+static int load_bytes(struct fixture *to, const char *bytes, size_t n,
+                      struct snapshot_report *report_r)
 {
 	int fd = memory_file(bytes, n), ret = snapshot_load(&to->reg, fd, report_r);
 
@@ -74,7 +75,7 @@ static void load_stream(struct fixture *to, const struct stream *stream, uint64_
 	assert_clean(to);
 }
 
-/* ---- a registry with something of everything ---------------------------------------------- */
+/* ---- a registry with something of everything ------------------------------------------------- */
 
 static void subscribe(struct fixture *f, const char *name, uint16_t port, const char *clusters)
 {
@@ -107,10 +108,12 @@ static void add_special(struct fixture *f, const char *name)
 	memset(long_ip, 'x', sizeof(long_ip) - 1);
 	memset(packed, 'm', sizeof(packed));
 	spec.key.ip = str_of(long_ip);
-	spec.metadata = (struct instance_metadata){ .packed = str_make(packed, sizeof(packed)), .snowflake = true };
+	spec.metadata = (struct instance_metadata){ .packed = str_make(packed, sizeof(packed)),
+		                                    .snowflake = true };
 	assert_int_equal(registry_register(&f->reg, client, &key, &spec), 0);
 	spec = spec_for("1.1.1.1", 1);
-	spec.metadata = (struct instance_metadata){ .null = true, .overrides = { true, true, 700, 900, 1200 } };
+	spec.metadata = (struct instance_metadata){ .null = true,
+		                                    .overrides = { true, true, 700, 900, 1200 } };
 	spec.weight = 0.25;
 	spec.app = (struct str){ NULL, 0 };
 	spec.enabled = spec.healthy = false;
@@ -120,22 +123,29 @@ static void add_special(struct fixture *f, const char *name)
 	spec.key.cluster = STR("c-2");
 	spec.app = STR("");
 	spec.metadata.overrides = (struct overrides){ true, false, 0, UINT32_MAX, 5 };
-	assert_int_equal(registry_register(&f->reg, (struct origin){ .source = SOURCE_PEER, .node = 3, .cause = CAUSE_CLIENT },
+	assert_int_equal(registry_register(&f->reg,
+	                                   (struct origin){ .source = SOURCE_PEER,
+	                                                    .node = 3,
+	                                                    .cause = CAUSE_CLIENT },
 	                                   &key, &spec),
 	                 0);
 	advance(f, 123);
 	add(f, name, "exactly-16-bytes", 7);
 	spec = spec_for("exactly-16-bytes", 7);
-	assert_int_equal(registry_beat(&f->reg, (struct origin){ .cause = CAUSE_BEAT, .sender = 0xabcdef0123456789 }, &key,
-	                               &spec.key, &beat),
+	assert_int_equal(registry_beat(&f->reg,
+	                               (struct origin){ .cause = CAUSE_BEAT,
+	                                                .sender = 0xabcdef0123456789 },
+	                               &key, &spec.key, &beat),
 	                 0);
 }
 
 static void set_settings(struct fixture *f, const char *name)
 {
 	struct service_key key = key_for(name);
-	struct service_settings settings = { 0.5F, STR("\x81\xa1k\xa1v"), STR("{\"type\":\"label\"}") };
-	struct cluster_settings cluster = { 81, false, STR("{\"type\":\"HTTP\"}"), true, STR("\x81\xa1z\xa1y") };
+	struct service_settings settings = { 0.5F, STR("\x81\xa1k\xa1v"),
+		                             STR("{\"type\":\"label\"}") };
+	struct cluster_settings cluster = { 81, false, STR("{\"type\":\"HTTP\"}"), true,
+		                            STR("\x81\xa1z\xa1y") };
 
 	assert_int_equal(registry_create_service(&f->reg, client, &key, &settings), 0);
 	assert_int_equal(registry_update_cluster(&f->reg, client, &key, STR("c-2"), &cluster), 0);
@@ -152,8 +162,13 @@ static void set_office(struct fixture *f)
 	copy.texts.limited = STR("/nacos/x:404");
 	copy.texts.status = STR("DOWN");
 	assert_int_equal(switches_write(&f->reg, &copy.words, &copy.texts), 0);
-	assert_int_equal(namespaces_create(&f->reg, &(struct namespace_row){ STR("n1"), STR("one"), STR("about") }), 0);
-	assert_int_equal(namespaces_create(&f->reg, &(struct namespace_row){ STR("n2"), STR(""), { NULL, 0 } }), 0);
+	assert_int_equal(namespaces_create(&f->reg, &(struct namespace_row){ STR("n1"), STR("one"),
+	                                                                     STR("about") }),
+	                 0);
+	assert_int_equal(namespaces_create(&f->reg, &(struct namespace_row){ STR("n2"),
+	                                                                     STR(""),
+	                                                                     { NULL, 0 } }),
+	                 0);
 }
 
 static void set_deliveries(struct fixture *f, const char *name)
@@ -165,7 +180,12 @@ static void set_deliveries(struct fixture *f, const char *name)
 	struct delivery d;
 
 	assert_int_equal(registry_subscribers(&f->reg, &key, &cursor, views, 4), 2);
-	d = (struct delivery){ views[0].id, views[0].off, views[0].sent_revision, 4711, FIXTURE_MONO_US / 1000 - 250, 2 };
+	d = (struct delivery){ views[0].id,
+		               views[0].off,
+		               views[0].sent_revision,
+		               4711,
+		               FIXTURE_MONO_US / 1000 - 250,
+		               2 };
 	assert_int_equal(registry_mark_sent(&f->reg, shard, &d, 1), 0);
 }
 
@@ -175,8 +195,8 @@ static void take_one(struct fixture *f, const char *name)
 	struct changed_service changed;
 	uint64_t wait_ms;
 
-	assert_int_equal(registry_take_changed(&f->reg, registry_shard_of(&f->reg, &key), QUEUE_PUSHER, UINT64_MAX, 0, &changed,
-	                                       &wait_ms),
+	assert_int_equal(registry_take_changed(&f->reg, registry_shard_of(&f->reg, &key),
+	                                       QUEUE_PUSHER, UINT64_MAX, 0, &changed, &wait_ms),
 	                 1);
 }
 
@@ -197,14 +217,18 @@ static void populate(struct fixture *f)
 	set_office(f);
 	take_one(f, "DEFAULT_GROUP@@s7");
 	add(f, "G@@gone", "10.0.0.2", 1);
-	assert_int_equal(registry_remove_service(&f->reg, client, &(struct service_key){ STR("public"), STR("G@@gone") }, NULL),
+	assert_int_equal(registry_remove_service(&f->reg, client,
+	                                         &(struct service_key){ STR("public"),
+	                                                                STR("G@@gone") },
+	                                         NULL),
 	                 0);
 	assert_clean(f);
 }
 
-/* ---- the same in both -------------------------------------------------------------------- */
+/* ---- the same in both ------------------------------------------------------------------------ */
 
-static uint32_t find_service(struct op *op, struct fixture *f, struct service_key key, struct service **s_r)
+static uint32_t find_service(struct op *op, struct fixture *f, struct service_key key,
+                             struct service **s_r)
 {
 	struct place place = key_place(&f->reg, &key);
 
@@ -223,8 +247,8 @@ static void same_blob(const struct tx *a, uint32_t x, const struct tx *b, uint32
 }
 
 /* Every field that is saved or a text, as it is stored; but that of the key `but`, 0: none. */
-static void same_fields(const struct fields *fields, unsigned but, const struct tx *a, const void *x, const struct tx *b,
-                        const void *y)
+static void same_fields(const struct fields *fields, unsigned but, const struct tx *a,
+                        const void *x, const struct tx *b, const void *y)
 {
 	for (unsigned n = 1; n < fields->count; n++) {
 		const struct field_row *row = &fields->rows[n];
@@ -233,15 +257,18 @@ static void same_fields(const struct fields *fields, unsigned but, const struct 
 		if (n == but || row->bytes == 0)
 			continue;
 		if (field_is_blob(row))
-			same_blob(a, (uint32_t)field_number(row, x), b, (uint32_t)field_number(row, y));
+			same_blob(a, (uint32_t)field_number(row, x), b,
+			          (uint32_t)field_number(row, y));
 		else if (n < fields->saved)
-			same = memcmp((const char *)x + row->at, (const char *)y + row->at, row->bytes) == 0;
+			same = memcmp((const char *)x + row->at, (const char *)y + row->at,
+			              row->bytes) == 0;
 		if (!same)
 			fail_msg("%s did not come back", row->name);
 	}
 }
 
-static void same_instance(const struct tx *a, const struct instance *x, const struct tx *b, const struct instance *y)
+static void same_instance(const struct tx *a, const struct instance *x, const struct tx *b,
+                          const struct instance *y)
 {
 	same_fields(&instance_fields, 0, a, x, b, y);
 	/* The other half of the sender is of the segment. */
@@ -250,13 +277,15 @@ static void same_instance(const struct tx *a, const struct instance *x, const st
 	assert_true(str_eq(instance_ip(a, x), instance_ip(b, y)));
 }
 
-static void same_cluster(const struct tx *a, const struct cluster *x, const struct tx *b, const struct cluster *y)
+static void same_cluster(const struct tx *a, const struct cluster *x, const struct tx *b,
+                         const struct cluster *y)
 {
 	same_fields(&cluster_fields, 0, a, x, b, y);
 	assert_memory_equal(x->count, y->count, sizeof(x->count));
 }
 
-static void same_members(struct op *a, const struct service *s, struct op *b, const struct service *t)
+static void same_members(struct op *a, const struct service *s, struct op *b,
+                         const struct service *t)
 {
 	struct walk v, w;
 
@@ -270,7 +299,8 @@ static void same_members(struct op *a, const struct service *s, struct op *b, co
 	assert_int_equal(w.off, 0);
 }
 
-static void same_service(struct op *a, const struct service *s, struct op *b, const struct service *t)
+static void same_service(struct op *a, const struct service *s, struct op *b,
+                         const struct service *t)
 {
 	same_fields(&service_fields, SAVED_SERVICE_ID, &a->tx, s, &b->tx, t);
 	assert_int_equal(s->bytes, t->bytes);
@@ -280,7 +310,8 @@ static void same_service(struct op *a, const struct service *s, struct op *b, co
 	assert_int_equal(s->healthy, t->healthy);
 	assert_int_equal(queue_link_pending(&s->queue[0]), queue_link_pending(&t->queue[0]));
 	if (queue_link_pending(&s->queue[0]) != 0)
-		assert_int_equal(queue_link_changed_ms(&s->queue[0]), queue_link_changed_ms(&t->queue[0]));
+		assert_int_equal(queue_link_changed_ms(&s->queue[0]),
+		                 queue_link_changed_ms(&t->queue[0]));
 	same_members(a, s, b, t);
 }
 
@@ -329,8 +360,9 @@ static void append_namespace(const struct namespace_row *row, void *arg)
 {
 	char *out = arg;
 
-	sprintf(out + strlen(out), "%.*s|%.*s|%.*s%d;", (int)row->id.n, row->id.p, (int)row->name.n, row->name.p,
-	        (int)row->about.n, row->about.p == NULL ? "" : row->about.p, str_is_set(row->about));
+	sprintf(out + strlen(out), "%.*s|%.*s|%.*s%d;", (int)row->id.n, row->id.p, (int)row->name.n,
+	        row->name.p, (int)row->about.n, row->about.p == NULL ? "" : row->about.p,
+	        str_is_set(row->about));
 }
 
 static void same_office(struct fixture *a, struct fixture *b)
@@ -341,7 +373,8 @@ static void same_office(struct fixture *a, struct fixture *b)
 	assert_int_equal(switches_read(&a->reg, &x), 0);
 	assert_int_equal(switches_read(&b->reg, &y), 0);
 	assert_memory_equal(&x.words, &y.words, sizeof(x.words));
-	assert_true(str_eq(x.texts.masters, y.texts.masters) && str_eq(x.texts.limited, y.texts.limited));
+	assert_true(str_eq(x.texts.masters, y.texts.masters) &&
+	            str_eq(x.texts.limited, y.texts.limited));
 	assert_true(str_eq(x.texts.status, y.texts.status) && str_is_set(y.texts.status));
 	assert_int_equal(namespaces_each(&a->reg, append_namespace, first), 0);
 	assert_int_equal(namespaces_each(&b->reg, append_namespace, second), 0);
@@ -372,7 +405,7 @@ static void same_registry(struct fixture *a, struct fixture *b)
 	assert_int_equal(a->seg->header->served_at_ms, b->seg->header->served_at_ms);
 }
 
-/* ---- round trips ------------------------------------------------------------------------- */
+/* ---- round trips ----------------------------------------------------------------------------- */
 
 static void same_seed_gives_the_same_bytes(void **state)
 {
@@ -433,7 +466,7 @@ static void another_seed_keeps_everything_but_ids(void **state)
 	fixture_close(&to);
 }
 
-/* ---- each field by itself ------------------------------------------------------------------ */
+/* ---- each field by itself -------------------------------------------------------------------- */
 
 /* An object of each kind. */
 struct objects {
@@ -459,12 +492,14 @@ static void find_objects(struct op *op, struct fixture *f, const char *name, str
 /* Ids are given out, and of flags of a service a load takes those that it knows. */
 static bool is_bound(const struct fields *fields, unsigned key)
 {
-	return (fields == &service_fields && (key == SAVED_SERVICE_ID || key == SAVED_SERVICE_FLAGS)) ||
+	return (fields == &service_fields &&
+	        (key == SAVED_SERVICE_ID || key == SAVED_SERVICE_FLAGS)) ||
 	       (fields == &instance_fields && key == SAVED_INSTANCE_ID) ||
 	       (fields == &subscriber_fields && key == SAVED_SUBSCRIBER_ID);
 }
 
-/* Gives each field a value of its own; one that has bounds or is made from others stays as it is. */
+/* Gives each field a value of its own; one that has bounds or is made from others stays as it
+ * is. */
 static void change_fields(struct op *op, const struct fields *fields, void *object)
 {
 	char text[16];
@@ -531,10 +566,12 @@ static void owed_pushes_come_back(void **state)
 	load_stream(&to, &stream, OTHER_SEED); /* sets the clock back */
 	shard = registry_shard_of(&to.reg, &key);
 	assert_int_not_equal(queue_take_dirty(to.seg, QUEUE_PUSHER) >> shard & 1, 0);
-	assert_int_equal(registry_take_changed(&to.reg, shard, QUEUE_PUSHER, FIXTURE_MONO_US / 1000, 1000, &changed, &wait_ms),
+	assert_int_equal(registry_take_changed(&to.reg, shard, QUEUE_PUSHER, FIXTURE_MONO_US / 1000,
+	                                       1000, &changed, &wait_ms),
 	                 0);
 	assert_int_equal(wait_ms, 700);
-	assert_int_equal(registry_take_changed(&to.reg, shard, QUEUE_PUSHER, FIXTURE_MONO_US / 1000 + 700, 1000, &changed,
+	assert_int_equal(registry_take_changed(&to.reg, shard, QUEUE_PUSHER,
+	                                       FIXTURE_MONO_US / 1000 + 700, 1000, &changed,
 	                                       &wait_ms),
 	                 1);
 	assert_int_equal(changed.change, CHANGE_CONTENT);
@@ -565,7 +602,7 @@ static void long_services_and_many(void **state)
 	fixture_close(&to);
 }
 
-/* ---- nothing but the whole --------------------------------------------------------------- */
+/* ---- nothing but the whole ------------------------------------------------------------------- */
 
 static struct stream small_stream(void)
 {
@@ -576,7 +613,10 @@ static struct stream small_stream(void)
 	set_settings(&f, "G@@a");
 	add(&f, "G@@a", "1.1.1.1", 1);
 	subscribe(&f, "G@@a", 20, "x");
-	assert_int_equal(namespaces_create(&f.reg, &(struct namespace_row){ STR("n"), STR("one"), { NULL, 0 } }), 0);
+	assert_int_equal(namespaces_create(&f.reg, &(struct namespace_row){ STR("n"),
+	                                                                    STR("one"),
+	                                                                    { NULL, 0 } }),
+	                 0);
 	stream = save_stream(&f);
 	fixture_close(&f);
 	return stream;
@@ -677,10 +717,15 @@ static const struct {
 	const char *why;
 } hand_made[] = {
 	ROW(HEADER END("\0", "\0", "\0"), 0, ""),
-	ROW(HEADER "\x04\x82\x02\xa4G@@a\x64\x91\x81\x64\x91" INSTANCE_A END("\1", "\1", "\0"), 0, ""),
+	ROW(HEADER "\x04\x82\x02\xa4G@@a\x64\x91\x81\x64\x91" INSTANCE_A END("\1", "\1", "\0"), 0,
+	    ""),
 	/* unknown kinds and keys, before and behind the members */
-	ROW(HEADER "\x3c\x93\xc0\x82\x01\x02\xa1k\x91\xca\1\2\3\4\xc7\2\5xy" END("\0", "\0", "\0"), 0, ""),
-	ROW(HEADER "\x04\x84\x02\xa4G@@a\x46\x92\xc3\xd6\1\2\3\4\5\x64\x90\x65\xc4\1z" END("\1", "\0", "\0"), 0, ""),
+	ROW(HEADER "\x3c\x93\xc0\x82\x01\x02\xa1k\x91\xca\1\2\3\4\xc7\2\5xy" END("\0", "\0", "\0"),
+	    0, ""),
+	ROW(HEADER
+	    "\x04\x84\x02\xa4G@@a\x46\x92\xc3\xd6\1\2\3\4\5\x64\x90\x65\xc4\1z" END("\1", "\0",
+	                                                                            "\0"),
+	    0, ""),
 	ROW(HEADER "\x04\x82\x02\xa4G@@a\x64\x91\x81\x64\x91\x83\x01\xa1"
 	           "a\x02\xff\x63\xdc\0\2\xc0\xc2" END("\1", "\1", "\0"),
 	    0, ""),
@@ -722,8 +767,10 @@ static const struct {
 	           "a\x06\x01",
 	    ERR_SYNTAX, "a change above the revision"),
 	ROW(HEADER "\x04\x81\x02\x07", ERR_SYNTAX, "a value of the wrong type or out of range"),
-	ROW(HEADER "\x04\x81\x02\xda\x04\x01", ERR_SYNTAX, "a value of the wrong type or out of range"),
-	ROW(HEADER "\x04\x81\x02\xdb\xff\xff\xff\xff", ERR_SYNTAX, "a value of the wrong type or out of range"),
+	ROW(HEADER "\x04\x81\x02\xda\x04\x01", ERR_SYNTAX,
+	    "a value of the wrong type or out of range"),
+	ROW(HEADER "\x04\x81\x02\xdb\xff\xff\xff\xff", ERR_SYNTAX,
+	    "a value of the wrong type or out of range"),
 	ROW(HEADER "\x04\x82\x02\xa1"
 	           "a\x64\xdd\xff\xff\xff\xff",
 	    ERR_SYNTAX, "a value of the wrong type or out of range"),
@@ -731,7 +778,8 @@ static const struct {
 	ROW(HEADER "\x3c\xc1", ERR_SYNTAX, "a value of the wrong type or out of range"),
 	ROW(HEADER "\x02\x81\x01\xdd\0\0\x10\x01", ERR_SYNTAX, "too many switches"),
 	ROW(HEADER "\x03\x81\x01\xa1n", ERR_SYNTAX, "a namespace without id or name"),
-	ROW(HEADER "\x03\x82\x01\xa1n\x02\xa0\x03\x82\x01\xa1n\x02\xa0", ERR_SYNTAX, "a namespace twice"),
+	ROW(HEADER "\x03\x82\x01\xa1n\x02\xa0\x03\x82\x01\xa1n\x02\xa0", ERR_SYNTAX,
+	    "a namespace twice"),
 	ROW(HEADER END("\1", "\0", "\0"), ERR_SYNTAX, "counts that are not those of what was read"),
 	ROW(HEADER END("\0", "\0", "\0") "\0", ERR_SYNTAX, NULL),
 };
@@ -744,7 +792,8 @@ static void hand_made_streams(void **state)
 	for (size_t i = 0; i < sizeof(hand_made) / sizeof(hand_made[0]); i++) {
 		int ret = attempt_records(hand_made[i].text, hand_made[i].n, 1, why);
 
-		if (ret != hand_made[i].ret || (hand_made[i].why != NULL && strcmp(why, hand_made[i].why) != 0))
+		if (ret != hand_made[i].ret ||
+		    (hand_made[i].why != NULL && strcmp(why, hand_made[i].why) != 0))
 			fail_msg("stream %zu: %d, \"%s\"", i, ret, why);
 	}
 	assert_int_equal(attempt_records(hand_made[0].text, hand_made[0].n, 2, why), ERR_RANGE);

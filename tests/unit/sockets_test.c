@@ -51,7 +51,9 @@ static void close_all(struct sockets *s)
 /* 0 or errno. */
 static int dial(uint16_t port)
 {
-	struct sockaddr_in to = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK), .sin_port = htons(port) };
+	struct sockaddr_in to = { .sin_family = AF_INET,
+		                  .sin_addr.s_addr = htonl(INADDR_LOOPBACK),
+		                  .sin_port = htons(port) };
 	int fd = socket(AF_INET, SOCK_STREAM, 0);
 	int ret = connect(fd, (struct sockaddr *)&to, sizeof(to)) < 0 ? errno : 0;
 
@@ -150,7 +152,8 @@ static void refuses_a_name_as_address(void **state)
 
 static int manager_socket(void)
 {
-	struct sockaddr_in any = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	struct sockaddr_in any = { .sin_family = AF_INET,
+		                   .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
 	int fd = socket(AF_INET, SOCK_STREAM, 0);
 	const int on = 1;
 

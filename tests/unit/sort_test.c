@@ -42,7 +42,8 @@ static void check(const struct row *rows, size_t count)
 		assert_int_equal(rows[i].rest[32], (char)rows[i].key);
 		if (i > 0)
 			assert_true(rows[i - 1].key < rows[i].key ||
-			            (rows[i - 1].key == rows[i].key && rows[i - 1].place < rows[i].place));
+			            (rows[i - 1].key == rows[i].key &&
+			             rows[i - 1].place < rows[i].place));
 	}
 }
 

@@ -37,7 +37,8 @@ static uint64_t hash_of(uint32_t n)
 }
 
 /* How many of `tries` requests pass at that time. */
-static unsigned passing(uint64_t hash, uint64_t now_us, uint32_t per_second, uint32_t burst, unsigned tries)
+static unsigned passing(uint64_t hash, uint64_t now_us, uint32_t per_second, uint32_t burst,
+                        unsigned tries)
 {
 	unsigned passed = 0;
 
@@ -86,7 +87,8 @@ static void many_sources_forget_who_owes_least(void **state)
 	/* 100,000 busy sources in room for 16,384: nobody is refused for another's sake. */
 	for (uint32_t n = 0; n < 100000; n++)
 		forgotten += passing(hash_of(n), 1000000, 10, 10, 1) != 1;
-	/* A tag is 16 bits: one in eight thousand may look like another, and even those begin with a burst of ten. */
+	/* A tag is 16 bits: one in eight thousand may look like another, and even those begin with
+	 * a burst of ten. */
 	assert_int_equal(forgotten, 0);
 }
 
@@ -133,7 +135,8 @@ static void connections_add_up_over_workers(void **state)
 
 static void ipv6_counts_by_its_network(void **state)
 {
-	uint8_t a[16] = { 0x20, 1, 0xd, 0xb8, 0, 0, 0, 1, 1 }, b[16] = { 0x20, 1, 0xd, 0xb8, 0, 0, 0, 1, 2 };
+	uint8_t a[16] = { 0x20, 1, 0xd, 0xb8, 0, 0, 0, 1, 1 },
+	        b[16] = { 0x20, 1, 0xd, 0xb8, 0, 0, 0, 1, 2 };
 	uint8_t c[16] = { 0x20, 1, 0xd, 0xb8, 0, 0, 0, 2, 1 }, none[16] = { 0 };
 
 	(void)state;
@@ -150,7 +153,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(a_burst_then_the_rate, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(sources_do_not_share, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(a_reload_takes_effect_at_once, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(many_sources_forget_who_owes_least, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(many_sources_forget_who_owes_least, set_up,
+		                                tear_down),
 		cmocka_unit_test_setup_teardown(processes_take_from_one_bucket, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(connections_add_up_over_workers, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(ipv6_counts_by_its_network, set_up, tear_down),

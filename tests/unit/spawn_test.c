@@ -57,7 +57,8 @@ static void everybody_who_is_wanted_is_forked_once(void **state)
 	spawn_wanted(&m);
 	assert_int_equal(children_running(m.children), 4);
 	assert_int_equal(forked, 4);
-	assert_true(m.children[0].pid > 0 && m.children[1].pid > 0 && m.children[PUSHER].pid > 0 && m.children[KEEPER].pid > 0);
+	assert_true(m.children[0].pid > 0 && m.children[1].pid > 0 && m.children[PUSHER].pid > 0 &&
+	            m.children[KEEPER].pid > 0);
 	assert_int_equal(slot->pid, m.children[1].pid);
 	assert_int_equal(slot->generation, 5);
 	assert_int_equal(slot->role, ROLE_WORKER);
@@ -183,7 +184,9 @@ static void without_a_descriptor_it_is_tried_again(void **state)
 	assert_int_equal(m.children[0].pid, 0);
 	assert_int_equal(forked, 0);
 	assert_true(ev_is_active(&m.children[0].respawn));
-	assert_int_equal(fixture_log_count("op=spawn name=worker/0 err=\"Too many open files\" again_ms=100"), 1);
+	assert_int_equal(fixture_log_count(
+	                         "op=spawn name=worker/0 err=\"Too many open files\" again_ms=100"),
+	                 1);
 	child_wait(&m.children[0], m.loop, 0);
 	ev_run(m.loop, EVRUN_ONCE);
 	assert_true(m.children[0].pid > 0);

@@ -22,7 +22,8 @@ static int tear_down(void **state)
 	char path[96];
 
 	(void)state;
-	for (const char *const *name = (const char *const[]){ "pid", "port", NULL }; *name != NULL; name++) {
+	for (const char *const *name = (const char *const[]){ "pid", "port", NULL }; *name != NULL;
+	     name++) {
 		snprintf(path, sizeof(path), "%s/%s", fixture_folder, *name);
 		unlink(path);
 	}
@@ -92,7 +93,9 @@ static void a_segment_that_cannot_be_put_in_its_place_ends_it(void **state)
 	m.seg->old_fd = -1;
 	start_advance(&m);
 	assert_true(m.state == MASTER_STOPPING && m.failed);
-	assert_int_equal(fixture_log_count("why=\"the converted segment cannot be put in its place\""), 1);
+	assert_int_equal(fixture_log_count(
+	                         "why=\"the converted segment cannot be put in its place\""),
+	                 1);
 	m.seg->pending = false;
 	close(m.convert.snapshot_fd);
 }
@@ -122,8 +125,10 @@ int main(void)
 {
 #define ROW(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 	const struct CMUnitTest tests[] = {
-		ROW(it_serves_when_all_are_ready),        ROW(one_that_stops_starts_no_more),
-		ROW(an_image_has_to_prove_itself_first),  ROW(a_segment_that_cannot_be_put_in_its_place_ends_it),
+		ROW(it_serves_when_all_are_ready),
+		ROW(one_that_stops_starts_no_more),
+		ROW(an_image_has_to_prove_itself_first),
+		ROW(a_segment_that_cannot_be_put_in_its_place_ends_it),
 		ROW(a_child_that_never_is_ready_ends_it),
 	};
 

@@ -22,7 +22,8 @@ static inline void stopped_configure(const char *limit)
 {
 	char text[512];
 
-	snprintf(text, sizeof(text), "runtime_dir: %s/run\nsegment: {dir: %s/seg, limit: %s}\n", folder, folder, limit);
+	snprintf(text, sizeof(text), "runtime_dir: %s/run\nsegment: {dir: %s/seg, limit: %s}\n",
+	         folder, folder, limit);
 	folder_put("roster.yaml", text);
 }
 

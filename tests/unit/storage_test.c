@@ -47,7 +47,8 @@ static void the_configuration_says_where_it_is(void **state)
 	config = storage_config(&m.config, true);
 	assert_string_equal(config.dir, fixture_folder);
 	assert_string_equal(config.name, "segment");
-	assert_true(config.limit_bytes == 64 << 20 && config.max_age_ms == 5 && config.forget && !config.later);
+	assert_true(config.limit_bytes == 64 << 20 && config.max_age_ms == 5 && config.forget &&
+	            !config.later);
 	assert_non_null(config.damaged);
 }
 
@@ -87,7 +88,8 @@ static void the_next_start_finds_it_with_empty_slots(void **state)
 static void what_failed_is_in_the_log(void **state)
 {
 	(void)state;
-	snprintf(m.config.segment_dir, sizeof(m.config.segment_dir), "%s/log", fixture_folder); /* a file */
+	snprintf(m.config.segment_dir, sizeof(m.config.segment_dir), "%s/log",
+	         fixture_folder); /* a file */
 	assert_true(storage_open(&m) < 0);
 	assert_int_equal(fixture_log_count("op=start what=segment why="), 1);
 	assert_int_equal(segment_open_anonymous(0, &m.seg), 0); /* for the tear down */
@@ -128,9 +130,12 @@ int main(void)
 {
 #define ROW(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 	const struct CMUnitTest tests[] = {
-		ROW(the_configuration_says_where_it_is),       ROW(it_gets_its_name_at_the_commit),
-		ROW(the_next_start_finds_it_with_empty_slots), ROW(what_failed_is_in_the_log),
-		ROW(the_first_keeper_deals_with_an_old_one),   ROW(without_a_snapshot_there_is_nothing_to_convert),
+		ROW(the_configuration_says_where_it_is),
+		ROW(it_gets_its_name_at_the_commit),
+		ROW(the_next_start_finds_it_with_empty_slots),
+		ROW(what_failed_is_in_the_log),
+		ROW(the_first_keeper_deals_with_an_old_one),
+		ROW(without_a_snapshot_there_is_nothing_to_convert),
 	};
 
 	return cmocka_run_group_tests_name("storage", tests, NULL, NULL);

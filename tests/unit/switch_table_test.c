@@ -104,8 +104,10 @@ static const struct {
 	{ "lightBeatEnabled", "no", "\"lightBeatEnabled\":false," },
 	{ "lightBeatEnabled", "on", "\"lightBeatEnabled\":true," },
 	{ "autoChangeHealthCheckEnabled", "", "\"autoChangeHealthCheckEnabled\":false," },
-	{ "serverStatusSynchronizationPeriodMillis", "1000", "\"serverStatusSynchronizationPeriodMillis\":1000," },
-	{ "serviceStatusSynchronizationPeriodMillis", "5000", "\"serviceStatusSynchronizationPeriodMillis\":5000," },
+	{ "serverStatusSynchronizationPeriodMillis", "1000",
+	  "\"serverStatusSynchronizationPeriodMillis\":1000," },
+	{ "serviceStatusSynchronizationPeriodMillis", "5000",
+	  "\"serviceStatusSynchronizationPeriodMillis\":5000," },
 	{ "distroServerExpiredMillis", "-1", "\"distroServerExpiredMillis\":-1," },
 	{ "defaultInstanceEphemeral", "false", "\"defaultInstanceEphemeral\":false," },
 	{ "enableStandalone", "false", "\"enableStandalone\":true," },
@@ -124,15 +126,19 @@ static const struct {
 	{ "overriddenServerStatus", "null", "\"overriddenServerStatus\":\"\"," },
 	{ "overriddenServerStatus", " ", "\"overriddenServerStatus\":\"\"," },
 	{ "batch", "{}", "\"clientBeatInterval\":5000," },
-	{ "batch", "{\"clientBeatInterval\":6000,\"masters\":[\"x\",\"y\"],\"other\":{\"deep\":[1]}}",
+	{ "batch",
+	  "{\"clientBeatInterval\":6000,\"masters\":[\"x\",\"y\"],\"other\":{\"deep\":[1]}}",
 	  "{\"masters\":[\"x\",\"y\"],\"adWeightMap\":{},\"defaultPushCacheMillis\":10000,\"clientBeatInterval\":6000," },
-	{ "batch", "{\"httpHealthParams\":{\"max\":9000,\"min\":600,\"factor\":0.5},\"mysqlHealthParams\":{\"max\":4000}}",
+	{ "batch",
+	  "{\"httpHealthParams\":{\"max\":9000,\"min\":600,\"factor\":0.5},\"mysqlHealthParams\":{\"max\":4000}}",
 	  "\"httpHealthParams\":{\"max\":9000,\"min\":600,\"factor\":0.5}," },
 	{ "batch", "{\"mysqlHealthParams\":{\"max\":4000}}",
 	  "\"mysqlHealthParams\":{\"max\":4000,\"min\":2000,\"factor\":0.65}," },
 	{ "batch", "{\"limitedUrlMap\":{\"/x\":404}}", "\"limitedUrlMap\":{\"/x\":404}," },
-	{ "batch", "{\"overriddenServerStatus\":\"DOWN\",\"masters\":null}", "\"overriddenServerStatus\":\"DOWN\"," },
-	{ "batch", "{\"enableStandalone\":false,\"pushCSharpVersion\":\"9.9.9\",\"pushGoVersion\":\"2.0.0\"}",
+	{ "batch", "{\"overriddenServerStatus\":\"DOWN\",\"masters\":null}",
+	  "\"overriddenServerStatus\":\"DOWN\"," },
+	{ "batch",
+	  "{\"enableStandalone\":false,\"pushCSharpVersion\":\"9.9.9\",\"pushGoVersion\":\"2.0.0\"}",
 	  "\"pushGoVersion\":\"2.0.0\"," },
 	{ "batch", "{\"enableStandalone\":false}", "\"enableStandalone\":true," },
 	{ "batch", "{\"pushCSharpVersion\":\"9.9.9\"}", "\"pushCSharpVersion\":\"0.9.0\"," },
@@ -147,7 +153,8 @@ static void test_accepted(void **state)
 	for (size_t i = 0; i < COUNT(accepted); i++) {
 		t->state = fresh;
 		if (set(t, accepted[i].entry, accepted[i].value) != 0)
-			fail_msg("%s=%s refused: %s", accepted[i].entry, accepted[i].value, t->refusal.text);
+			fail_msg("%s=%s refused: %s", accepted[i].entry, accepted[i].value,
+			         t->refusal.text);
 		if (!shows(t, accepted[i].shown))
 			fail_msg("%s=%s shows %s", accepted[i].entry, accepted[i].value, t->text);
 	}
@@ -156,19 +163,23 @@ static void test_accepted(void **state)
 /* What is wrong is shown up to a size, and never half of a character. */
 static void test_bad_values_end_whole(void **state)
 {
-	static const char *const entries[] = { "clientBeatInterval", "overriddenServerStatus", "pushVersion", "batch" };
+	static const char *const entries[] = { "clientBeatInterval", "overriddenServerStatus",
+		                               "pushVersion", "batch" };
 	struct table *t = *state;
 	char value[400];
 
 	for (size_t i = 0; i < COUNT(entries); i++) {
 		for (size_t begin = 0; begin < 4; begin++) {
-			size_t n = (size_t)snprintf(value, sizeof(value), "%.*s", (int)begin, "xyz");
+			size_t n =
+			        (size_t)snprintf(value, sizeof(value), "%.*s", (int)begin, "xyz");
 
 			while (n < 300)
-				n += (size_t)snprintf(value + n, sizeof(value) - n, "\xf0\x9f\x98\x80");
+				n += (size_t)snprintf(value + n, sizeof(value) - n,
+				                      "\xf0\x9f\x98\x80");
 			strcpy(value + n, ":1.2.3");
 			assert_true(set(t, entries[i], value) < 0);
-			assert_true(utf8_valid(str_of(t->refusal.text)) && utf8_valid(str_of(t->refusal.cause)));
+			assert_true(utf8_valid(str_of(t->refusal.text)) &&
+			            utf8_valid(str_of(t->refusal.cause)));
 		}
 	}
 }
@@ -176,8 +187,9 @@ static void test_bad_values_end_whole(void **state)
 /* Names of the answer are no entries. */
 static void test_unknown(void **state)
 {
-	static const char *const entries[] = { "noSuchSwitch",         "",    "defaultPushCacheMillis", "pushCSharpVersion",
-		                               "healthCheckWhiteList", "name" };
+	static const char *const entries[] = { "noSuchSwitch",           "",
+		                               "defaultPushCacheMillis", "pushCSharpVersion",
+		                               "healthCheckWhiteList",   "name" };
 	struct table *t = *state;
 	char before[sizeof(t->text)];
 
@@ -188,7 +200,8 @@ static void test_unknown(void **state)
 	}
 }
 
-#define DESERIALIZE "errCode: 101, errMsg: Nacos deserialize for class [com.alibaba.nacos.naming.misc.SwitchDomain] failed.  "
+#define DESERIALIZE \
+	"errCode: 101, errMsg: Nacos deserialize for class [com.alibaba.nacos.naming.misc.SwitchDomain] failed.  "
 #define BAD_VERSION "illegal version, must match: [0-9]+\\.[0-9]+\\.[0-9]+"
 
 static const struct {
@@ -207,7 +220,8 @@ static const struct {
 	{ "distroThreshold", " ", 400, "empty String" },
 	{ "healthCheckTimes", "99999999999", 400, "For input string: \"99999999999\"" },
 	{ "healthCheckTimes", "0", 400, "healthCheckTimes is too small(<1)" },
-	{ "serverStatusSynchronizationPeriodMillis", "999", 400, "serverStatusSynchronizationPeriodMillis is too small(<15000)" },
+	{ "serverStatusSynchronizationPeriodMillis", "999", 400,
+	  "serverStatusSynchronizationPeriodMillis is too small(<15000)" },
 	{ "serviceStatusSynchronizationPeriodMillis", "4999", 400,
 	  "serviceStatusSynchronizationPeriodMillis is too small(<5000)" },
 	{ "pushVersion", "csharp:1.0.0", 400, "unsupported client type: csharp" },
@@ -216,7 +230,8 @@ static const struct {
 	{ "pushVersion", "go:1.0.0.0", 400, BAD_VERSION },
 	{ "pushVersion", "go:1.+1.0", 400, BAD_VERSION },
 	{ "pushVersion", "csharp:x", 400, BAD_VERSION },
-	{ "pushVersion", "go:1.0.1024", 400, "illegal version, a part is more than 1023: 1.0.1024" },
+	{ "pushVersion", "go:1.0.1024", 400,
+	  "illegal version, a part is more than 1023: 1.0.1024" },
 	{ "pushVersion", "go", 500, "Index 1 out of bounds for length 1" },
 	{ "pushVersion", "go:", 500, "Index 1 out of bounds for length 1" },
 	{ "limitedUrlMap", "/a", 400, "invalid input for limited urls" },
@@ -236,9 +251,12 @@ static const struct {
 	{ "batch", "{\"limitedUrlMap\":{\"/a\":7}}", 400, "illegal normal status code: 7" },
 	{ "batch", "{\"overriddenServerStatus\":\"GONE\"}", 400,
 	  "overriddenServerStatus is none of STARTING, UP, DOWN, PAUSED, WRITE_ONLY, READ_ONLY, null: GONE" },
-	{ "batch", "{\"httpHealthParams\":{\"min\":499}}", 400, "min check time for http or tcp is too small(<500)" },
-	{ "batch", "{\"tcpHealthParams\":{\"max\":2999}}", 400, "max check time for http or tcp is too small(<3000)" },
-	{ "batch", "{\"mysqlHealthParams\":{\"min\":0}}", 400, "min check time for mysql is too small(<500)" },
+	{ "batch", "{\"httpHealthParams\":{\"min\":499}}", 400,
+	  "min check time for http or tcp is too small(<500)" },
+	{ "batch", "{\"tcpHealthParams\":{\"max\":2999}}", 400,
+	  "max check time for http or tcp is too small(<3000)" },
+	{ "batch", "{\"mysqlHealthParams\":{\"min\":0}}", 400,
+	  "min check time for mysql is too small(<500)" },
 	{ "batch", "{\"tcpHealthParams\":{\"factor\":1.1}}", 400, "malformed factor" },
 	{ "batch", "{\"tcpHealthParams\":{\"factor\":-0.1}}", 400, "malformed factor" },
 };
@@ -255,8 +273,10 @@ static void test_refused(void **state)
 		memset(&t->refusal, 0, sizeof(t->refusal));
 		if (set(t, refused[i].entry, refused[i].value) >= 0)
 			fail_msg("%s=%s accepted", refused[i].entry, refused[i].value);
-		if (t->refusal.status != refused[i].status || strcmp(t->refusal.text, refused[i].text) != 0)
-			fail_msg("%s=%s: %d %s", refused[i].entry, refused[i].value, t->refusal.status, t->refusal.text);
+		if (t->refusal.status != refused[i].status ||
+		    strcmp(t->refusal.text, refused[i].text) != 0)
+			fail_msg("%s=%s: %d %s", refused[i].entry, refused[i].value,
+			         t->refusal.status, t->refusal.text);
 		assert_string_equal(show(t), before);
 	}
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The switches: every word fits one transaction, nothing of a refused change stays, no change is lost, all outlive
- * the processes. What one write does to words and texts: office_test.c. */
+/* The switches: every word fits one transaction, nothing of a refused change stays, no change is
+ * lost, all outlive the processes. What one write does to words and texts: office_test.c. */
 #include "tests/unit/registry_fixture.h"
 
 #include <sched.h>
@@ -62,7 +62,8 @@ static void every_word_is_stored_and_fits_the_log(void **state)
 static void a_refused_change_leaves_all_as_it_was(void **state)
 {
 	struct fixture *f = *state;
-	struct switches_texts texts = long_texts('x'), some = { STR("a,b"), STR("/a:503"), STR("UP") };
+	struct switches_texts texts = long_texts('x'),
+	                      some = { STR("a,b"), STR("/a:503"), STR("UP") };
 	struct switches words;
 	unsigned made = 0;
 	char name[16];
@@ -96,10 +97,10 @@ static void a_refused_change_leaves_all_as_it_was(void **state)
 	assert_int_equal(switches_of(f->seg)->push, 0);
 }
 
-/* ---- several processes ------------------------------------------------------------------- */
+/* ---- several processes ----------------------------------------------------------------------- */
 
-/* Adds one to two words that are equal at any time, once a round; begins when the other end of the pipe is closed, so
- * that nobody is done before the others begin. */
+/* Adds one to two words that are equal at any time, once a round; begins when the other end of the
+ * pipe is closed, so that nobody is done before the others begin. */
 static int add_up(struct fixture *f, const int gate[2])
 {
 	char none;

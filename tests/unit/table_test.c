@@ -57,7 +57,8 @@ static void test_find_and_equal_hashes(void **state)
 	lock_drop(&tx);
 }
 
-/* A flipped bit in the kind of a table: nothing is read beyond the table of kinds, and the look-up finds nothing. */
+/* A flipped bit in the kind of a table: nothing is read beyond the table of kinds, and the look-up
+ * finds nothing. */
 static void test_damaged_kind(void **state)
 {
 	struct segment *seg = *state;
@@ -192,7 +193,7 @@ static void test_remove_of_a_stranger(void **state)
 	lock_drop(&tx);
 }
 
-/* ---- crash campaign: around the first page of heads --------------------------- */
+/* ---- crash campaign: around the first page of heads ------------------------------------------ */
 
 /* Eight of the inline buckets get everything, so that a split has a chain to deal out. */
 static uint32_t clump(uint64_t n)
@@ -264,7 +265,8 @@ static void check_members(struct segment *seg, struct tx *tx)
 		assert_int_not_equal(table_find(tx, &root->table, clump(i)), 0);
 }
 
-/* From a full inline table on; again from there when it is large, for a check costs as much as there are members. */
+/* From a full inline table on; again from there when it is large, for a check costs as much as
+ * there are members. */
 static void grow(struct segment *seg)
 {
 	struct root *root = root_of(seg);
@@ -293,11 +295,14 @@ static void test_killed_while_shrinking(void **state)
 
 	for (unsigned i = 0; i < 70; i++)
 		insert_next(*state);
-	/* 64 + n buckets shrink below a quarter: the next removals merge, the page of heads goes. */
+	/* 64 + n buckets shrink below a quarter: the next removals merge, the page of heads
+	 * goes. */
 	while (root->table.count > root->table.buckets / 4)
 		remove_last(*state);
 	campaign_run(*state, &campaign, 1);
-	assert_int_equal(table_check(&(struct tx){ .seg = *state, .shard = &((struct segment *)*state)->shards[TEST_SHARD] },
+	assert_int_equal(table_check(&(struct tx){ .seg = *state,
+	                                           .shard = &((struct segment *)*state)
+	                                                             ->shards[TEST_SHARD] },
 	                             &root->table, say_out, NULL),
 	                 0);
 }
@@ -317,9 +322,15 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 #define ROW(name) cmocka_unit_test_setup_teardown(name, open_table, close_segment)
-		ROW(test_find_and_equal_hashes), ROW(test_damaged_kind),         ROW(test_grow_and_shrink),
-		ROW(test_no_page_no_failure),    ROW(test_hash_flood),           ROW(test_walks_are_bounded),
-		ROW(test_remove_of_a_stranger),  ROW(test_killed_while_growing), ROW(test_killed_while_shrinking),
+		ROW(test_find_and_equal_hashes),
+		ROW(test_damaged_kind),
+		ROW(test_grow_and_shrink),
+		ROW(test_no_page_no_failure),
+		ROW(test_hash_flood),
+		ROW(test_walks_are_bounded),
+		ROW(test_remove_of_a_stranger),
+		ROW(test_killed_while_growing),
+		ROW(test_killed_while_shrinking),
 		ROW(test_killed_anywhere),
 	};
 

@@ -29,12 +29,13 @@ static size_t read_own(const char *path, char *out, size_t size)
 	return (size_t)n;
 }
 
-/* ---- the program executed again ------------------------------------------------------ */
+/* ---- the program executed again -------------------------------------------------------------- */
 
 static void copies_are_whole(int argc, char **args)
 {
 	CHILD_MUST(args != NULL && argc == 3 && args[3] == NULL);
-	CHILD_MUST(strcmp(args[0], "rosterd") == 0 && strcmp(args[1], "") == 0 && strcmp(args[2], "a b") == 0);
+	CHILD_MUST(strcmp(args[0], "rosterd") == 0 && strcmp(args[1], "") == 0 &&
+	           strcmp(args[2], "a b") == 0);
 	CHILD_MUST(strlen(getenv("PADDING")) == ENVIRONMENT_BYTES);
 }
 
@@ -45,7 +46,8 @@ static int take_title(int argc, char **argv)
 
 	snprintf(name, sizeof(name), "%s", getenv(NEXT));
 	if (getenv("UNUSABLE") != NULL)
-		CHILD_MUST(setenv("PADDING", getenv("PADDING"), 1) == 0 && (environ[0] = strdup(environ[0])) != NULL);
+		CHILD_MUST(setenv("PADDING", getenv("PADDING"), 1) == 0 &&
+		           (environ[0] = strdup(environ[0])) != NULL);
 	args = title_init(argc, argv);
 	copies_are_whole(argc, args);
 	title_set("a longer one, of which nothing is left");
@@ -63,7 +65,7 @@ static int take_title(int argc, char **argv)
 	_exit(0); /* the copies stay for ever */
 }
 
-/* ---- the tests ---------------------------------------------------------------------- */
+/* ---- the tests ------------------------------------------------------------------------------- */
 
 static int execute(void *arg)
 {
@@ -72,8 +74,8 @@ static int execute(void *arg)
 	char next[128];
 	char *args[] = { (char[]){ "rosterd" }, (char[]){ "" }, (char[]){ "a b" }, NULL };
 	/* Memory that malloc() gives out is not zero by chance. */
-	char *env[] = { next, padding, (char[]){ "MALLOC_PERTURB_=85" }, call->short_of_room ? (char[]){ "UNUSABLE=" } : NULL,
-		        NULL };
+	char *env[] = { next, padding, (char[]){ "MALLOC_PERTURB_=85" },
+		        call->short_of_room ? (char[]){ "UNUSABLE=" } : NULL, NULL };
 
 	memset(padding + 8, 'x', ENVIRONMENT_BYTES);
 	snprintf(next, sizeof(next), "%s=%s", NEXT, call->name);
@@ -102,7 +104,8 @@ static void all_of_the_number_is_in_the_short_name(void **state)
 	(void)state;
 	shows("worker/10", false, "[roster: worker/10] roster-worker10\n");
 	shows("worker/63", false, "[roster: worker/63] roster-worker63\n");
-	shows("a-name-that-is-too-long", false, "[roster: a-name-that-is-too-long] roster-a-name-t\n");
+	shows("a-name-that-is-too-long", false,
+	      "[roster: a-name-that-is-too-long] roster-a-name-t\n");
 }
 
 /* "rosterd", "" and "a b", each with its end: 13 bytes. */

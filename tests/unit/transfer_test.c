@@ -41,7 +41,7 @@ static void make_file(void)
 	assert_int_equal(remove(folder_path(STOPPED_SEGMENT)), 0);
 }
 
-/* ---- export ---------------------------------------------------------------------- */
+/* ---- export ---------------------------------------------------------------------------------- */
 
 static void a_file_is_made_of_it(void **state)
 {
@@ -57,8 +57,9 @@ static void a_file_is_made_of_it(void **state)
 	assert_int_equal(stat(folder_path(FILE_NAME), &st), 0);
 	assert_int_equal(st.st_mode, S_IFREG | 0600);
 	snprintf(expected, sizeof(expected),
-	         "exported %s/" STOPPED_SEGMENT ": 1 services, 3 instances, 0 subscribers, %lld bytes\n", folder,
-	         (long long)st.st_size);
+	         "exported %s/" STOPPED_SEGMENT
+	         ": 1 services, 3 instances, 0 subscribers, %lld bytes\n",
+	         folder, (long long)st.st_size);
 	assert_string_equal(child_text, expected);
 	assert_int_equal(stopped_count(), 3);
 }
@@ -91,13 +92,14 @@ static void another_layout_is_neither_read_nor_set_aside(void **state)
 	assert_int_equal(stopped_count(), 1);
 }
 
-/* ---- import ---------------------------------------------------------------------- */
+/* ---- import ---------------------------------------------------------------------------------- */
 
 static void a_registry_is_made_of_it(void **state)
 {
 	(void)state;
 	make_file();
-	child_expect(import_here, (char *)FILE_NAME, EXIT_SUCCESS, ": 1 services, 3 instances, 0 subscribers, ");
+	child_expect(import_here, (char *)FILE_NAME, EXIT_SUCCESS,
+	             ": 1 services, 3 instances, 0 subscribers, ");
 	assert_memory_equal(child_text, "imported ", 9);
 	assert_int_equal(stopped_count(), 3);
 	exports("again");
@@ -124,7 +126,9 @@ static void one_of_another_layout_is_set_aside(void **state)
 	stopped_change_layout();
 	child_expect(import_here, (char *)FILE_NAME, EXIT_SUCCESS, "imported ");
 	assert_int_equal(stopped_count(), 3);
-	assert_int_equal(rename(folder_path(STOPPED_SEGMENT ".aside.1"), folder_path(STOPPED_SEGMENT)), 0);
+	assert_int_equal(rename(folder_path(STOPPED_SEGMENT ".aside.1"),
+	                        folder_path(STOPPED_SEGMENT)),
+	                 0);
 	stopped_change_layout();
 	assert_int_equal(stopped_count(), 1);
 }
@@ -140,12 +144,14 @@ static void a_file_that_is_not_whole_changes_nothing(void **state)
 	assert_int_equal(stat(folder_path(FILE_NAME), &st), 0);
 	stopped_change(FILE_NAME, st.st_size / 2);
 	child_expect(import_with_force_here, (char *)FILE_NAME, EXIT_FAILURE, "snapshot: ");
-	child_expect(import_here, (char *)FILE_NAME, EXIT_FAILURE, "snapshot: "); /* before it looks at the registry */
+	child_expect(import_here, (char *)FILE_NAME, EXIT_FAILURE,
+	             "snapshot: "); /* before it looks at the registry */
 	assert_int_equal(truncate(folder_path(FILE_NAME), st.st_size / 2), 0);
 	child_expect(import_with_force_here, (char *)FILE_NAME, EXIT_FAILURE, "snapshot: ");
 	folder_put("text", "just text");
 	child_expect(import_with_force_here, (char *)"text", EXIT_FAILURE, "text: ");
-	child_expect(import_with_force_here, (char *)"none", EXIT_FAILURE, "none: No such file or directory\n");
+	child_expect(import_with_force_here, (char *)"none", EXIT_FAILURE,
+	             "none: No such file or directory\n");
 	assert_false(folder_has(STOPPED_SEGMENT ".new"));
 	assert_false(folder_has(STOPPED_SEGMENT ".aside.1"));
 	assert_int_equal(stopped_count(), 1);
@@ -159,13 +165,14 @@ static void a_segment_that_is_too_small_changes_nothing(void **state)
 	assert_int_equal(remove(folder_path(STOPPED_SEGMENT)), 0);
 	stopped_configure("8MiB");
 	stopped_add(1);
-	child_expect(import_with_force_here, (char *)FILE_NAME, EXIT_FAILURE,
-	             "the segment is full: it has 8 MiB (segment.limit) or its file system no more room; nothing was changed\n");
+	child_expect(
+	        import_with_force_here, (char *)FILE_NAME, EXIT_FAILURE,
+	        "the segment is full: it has 8 MiB (segment.limit) or its file system no more room; nothing was changed\n");
 	assert_false(folder_has(STOPPED_SEGMENT ".new"));
 	assert_int_equal(stopped_count(), 1);
 }
 
-/* ---- both ------------------------------------------------------------------------ */
+/* ---- both ------------------------------------------------------------------------------------ */
 
 static void a_configuration_that_is_wrong_is_said(void **state)
 {
@@ -176,9 +183,11 @@ static void a_configuration_that_is_wrong_is_said(void **state)
 	for (int i = 0; i < 2; i++) {
 		stopped_options.override_count = 1;
 		stopped_options.overrides[0] = "user=no-such-user";
-		child_expect(both[i], (char *)FILE_NAME, EXIT_FAILURE, "rosterd: user: user \"no-such-user\" does not exist\n");
+		child_expect(both[i], (char *)FILE_NAME, EXIT_FAILURE,
+		             "rosterd: user: user \"no-such-user\" does not exist\n");
 		stopped_options.overrides[0] = "no.such=1";
-		child_expect(both[i], (char *)FILE_NAME, EXIT_FAILURE, "rosterd: -o: \"no.such\": unknown key\n");
+		child_expect(both[i], (char *)FILE_NAME, EXIT_FAILURE,
+		             "rosterd: -o: \"no.such\": unknown key\n");
 	}
 	assert_false(folder_has(STOPPED_SEGMENT));
 }

@@ -24,29 +24,37 @@ static int page_fd;
 
 static int listen_here(void)
 {
-	struct sockaddr_in at = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	struct sockaddr_in at = { .sin_family = AF_INET,
+		                  .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
 	int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 
-	return fd >= 0 && bind(fd, (struct sockaddr *)&at, sizeof(at)) == 0 && listen(fd, 8) == 0 ? fd : -1;
+	return fd >= 0 && bind(fd, (struct sockaddr *)&at, sizeof(at)) == 0 && listen(fd, 8) == 0
+	               ? fd
+	               : -1;
 }
 
 static int set_up(void **state)
 {
 	static char *args[] = { (char *)"rosterd", NULL };
 	static char config_path[128];
-	struct segment_config config = { .dir = folder, .runtime_dir = "", .name = "segment", .limit_bytes = SEGMENT_BYTES };
+	struct segment_config config = {
+		.dir = folder, .runtime_dir = "", .name = "segment", .limit_bytes = SEGMENT_BYTES
+	};
 	struct segment_report report;
 
 	if (folder_set_up(state) < 0)
 		return -1;
 	folder_put("roster.yaml", "log: {level: info}\n");
 	snprintf(config_path, sizeof(config_path), "%s/roster.yaml", folder);
-	if (segment_open(&config, &seg, &report) < 0 || !handover_page_new(&m, seg, args, &page, &page_fd))
+	if (segment_open(&config, &seg, &report) < 0 ||
+	    !handover_page_new(&m, seg, args, &page, &page_fd))
 		return -1;
 	page->udp_fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 	for (unsigned i = 0; i < WORKERS_MAX; i++)
 		page->listen_fds[i] = i == 0 ? listen_here() : page->listen_fds[0];
-	options = (struct options){ .action = OPTIONS_TRIAL, .handover_fd = page_fd, .config_path = config_path };
+	options = (struct options){ .action = OPTIONS_TRIAL,
+		                    .handover_fd = page_fd,
+		                    .config_path = config_path };
 	return page->listen_fds[0] >= 0 && page->udp_fd >= 0 ? 0 : -1;
 }
 
@@ -73,7 +81,7 @@ static void ends(int code, const char *said)
 	assert_string_equal(child_text, said);
 }
 
-/* ---- what passes ---------------------------------------------------------------------- */
+/* ---- what passes ----------------------------------------------------------------------------- */
 
 static void dial(int to_fd)
 {
@@ -129,7 +137,7 @@ static void who_cannot_say_it_has_not_passed(void **state)
 	child_expect(run_to_full_disk, NULL, EXIT_FAILURE, "");
 }
 
-/* ---- what does not --------------------------------------------------------------------- */
+/* ---- what does not --------------------------------------------------------------------------- */
 
 static void a_configuration_that_cannot_be_read(void **state)
 {
@@ -189,10 +197,12 @@ static void a_master_that_is_not_ours(void **state)
 {
 	(void)state;
 	page->master_pid++;
-	ends(2, "rosterd: --trial: only a running rosterd gives this option, to its successor (SIGUSR2)\n");
+	ends(2,
+	     "rosterd: --trial: only a running rosterd gives this option, to its successor (SIGUSR2)\n");
 	page->master_pid--;
 	page->version++;
-	child_expect(run_here, NULL, 2, "rosterd: --trial: the running server hands over in version ");
+	child_expect(run_here, NULL, 2,
+	             "rosterd: --trial: the running server hands over in version ");
 	options.handover_fd = -1;
 	child_expect(run_here, NULL, 2, "rosterd: --trial: ");
 }

@@ -23,7 +23,7 @@ static int page_fd, binary_fd, lock_fd;
 static enum trial_result result;
 static char why[512];
 
-/* ---- the programs ------------------------------------------------------------------- */
+/* ---- the programs ---------------------------------------------------------------------------- */
 
 static int pass(int argc, char **argv)
 {
@@ -115,7 +115,8 @@ static void expect_surroundings(void)
 
 	CHILD_MUST(getpgid(0) == getpid());
 	CHILD_MUST(prctl(PR_GET_PDEATHSIG, &on_death) == 0 && on_death == SIGKILL);
-	CHILD_MUST(sigprocmask(SIG_BLOCK, NULL, &blocked) == 0 && sigismember(&blocked, SIGTERM) == 0);
+	CHILD_MUST(sigprocmask(SIG_BLOCK, NULL, &blocked) == 0 &&
+	           sigismember(&blocked, SIGTERM) == 0);
 	CHILD_MUST(sigaction(SIGPIPE, NULL, &action) == 0 && action.sa_handler == SIG_DFL);
 	CHILD_MUST(getenv("NOTIFY_SOCKET") == NULL && getenv("WATCHDOG_USEC") == NULL);
 	CHILD_MUST(read(STDIN_FILENO, &on_death, 1) == 0);
@@ -127,12 +128,15 @@ static int look_around(int argc, char **argv)
 	struct handover *h;
 
 	expect_surroundings();
-	CHILD_MUST(argc == 4 && strcmp(argv[0], "/usr/sbin/rosterd") == 0 && strcmp(argv[3], "a=b") == 0);
-	CHILD_MUST(handover_map(fd, true, getppid(), &h, why, sizeof(why)) < 0); /* only to be read */
+	CHILD_MUST(argc == 4 && strcmp(argv[0], "/usr/sbin/rosterd") == 0 &&
+	           strcmp(argv[3], "a=b") == 0);
+	CHILD_MUST(handover_map(fd, true, getppid(), &h, why, sizeof(why)) <
+	           0); /* only to be read */
 	CHILD_MUST(handover_map(fd, false, getppid(), &h, why, sizeof(why)) == 0);
 	CHILD_MUST((fcntl(h->segment_fd, F_GETFL) & O_ACCMODE) == O_RDONLY);
 	CHILD_MUST(flock(h->segment_fd, LOCK_EX | LOCK_NB) < 0 && errno == EWOULDBLOCK);
-	CHILD_MUST(is_open(h->udp_fd) && is_open(h->listen_fds[0]) && is_open(h->listen_fds[WORKERS_MAX - 1]));
+	CHILD_MUST(is_open(h->udp_fd) && is_open(h->listen_fds[0]) &&
+	           is_open(h->listen_fds[WORKERS_MAX - 1]));
 	/* Nothing else of the master's comes along. */
 	CHILD_MUST(!is_open(h->ready_fd) && !is_open(h->config_fd) && !is_open(h->alive_fds[1]));
 	return pass(argc, argv);
@@ -163,14 +167,15 @@ static int play(const char *part, int argc, char **argv)
 	return CHILD_BROKEN;
 }
 
-/* ---- the master ---------------------------------------------------------------------- */
+/* ---- the master ------------------------------------------------------------------------------ */
 
 static int set_up(void **state)
 {
 	static char *args[] = { (char *)"rosterd", (char *)"-o", (char *)"a=b", NULL };
 	struct segment *seg;
 
-	if (folder_set_up(state) < 0 || segment_open_anonymous(0, &seg) < 0 || !handover_page_new(&m, seg, args, &page, &page_fd))
+	if (folder_set_up(state) < 0 || segment_open_anonymous(0, &seg) < 0 ||
+	    !handover_page_new(&m, seg, args, &page, &page_fd))
 		return -1;
 	folder_put("segment", "");
 	lock_fd = open(folder_path("segment"), O_RDWR | O_CLOEXEC);
@@ -178,17 +183,25 @@ static int set_up(void **state)
 	page->udp_fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 	page->listen_fds[0] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	page->listen_fds[WORKERS_MAX - 1] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	page->ready_fd = page->config_fd = page->alive_fds[1] = open("/dev/null", O_RDWR | O_CLOEXEC);
+	page->ready_fd = page->config_fd = page->alive_fds[1] =
+	        open("/dev/null", O_RDWR | O_CLOEXEC);
 	binary_fd = open("/proc/self/exe", O_PATH | O_CLOEXEC);
 	m.loop = ev_loop_new(EVFLAG_AUTO | EVFLAG_NOENV);
 	m.config.upgrade_trial_limit_ms = GENEROUS_MS;
-	return binary_fd >= 0 && page->ready_fd >= 0 && m.loop != NULL ? flock(lock_fd, LOCK_EX | LOCK_NB) : -1;
+	return binary_fd >= 0 && page->ready_fd >= 0 && m.loop != NULL
+	               ? flock(lock_fd, LOCK_EX | LOCK_NB)
+	               : -1;
 }
 
 static int tear_down(void **state)
 {
-	int fds[] = { lock_fd,   page->udp_fd, page->listen_fds[0], page->listen_fds[WORKERS_MAX - 1], page->ready_fd,
-		      binary_fd, page_fd };
+	int fds[] = { lock_fd,
+		      page->udp_fd,
+		      page->listen_fds[0],
+		      page->listen_fds[WORKERS_MAX - 1],
+		      page->ready_fd,
+		      binary_fd,
+		      page_fd };
 
 	unsetenv(PART);
 	for (size_t i = 0; i < sizeof(fds) / sizeof(fds[0]); i++)
@@ -243,7 +256,7 @@ static void end(void)
 	assert_false(trial_reap(&m, &result, why, sizeof(why)));
 }
 
-/* ---- the tests ----------------------------------------------------------------------- */
+/* ---- the tests ------------------------------------------------------------------------------- */
 
 static void the_result_is_what_it_said_and_how_it_ended(void **state)
 {
@@ -254,9 +267,11 @@ static void the_result_is_what_it_said_and_how_it_ended(void **state)
 	} rows[] = {
 		{ "pass", TRIAL_OK, "" },
 		{ "pass_but_layout", TRIAL_LAYOUT, "" },
-		{ "say_nothing", TRIAL_FAILED, "the trial ended without saying that it passed: is this rosterd?" },
+		{ "say_nothing", TRIAL_FAILED,
+		  "the trial ended without saying that it passed: is this rosterd?" },
 		{ "layout_without_passing", TRIAL_FAILED, "the trial failed, exit=3: " },
-		{ "refuse", TRIAL_FAILED, "the trial failed, exit=1: listen.port: changing it needs a restart" },
+		{ "refuse", TRIAL_FAILED,
+		  "the trial failed, exit=1: listen.port: changing it needs a restart" },
 		{ "pass_and_fail", TRIAL_FAILED, "the trial failed, exit=1: roster: trial passed" },
 		{ "crash", TRIAL_FAILED, "the trial failed, signal=11: roster: trial passed" },
 	};
@@ -288,7 +303,8 @@ static void it_gets_what_it_has_to_look_at_and_no_more(void **state)
 	unsetenv("WATCHDOG_USEC");
 	assert_string_equal(why, "");
 	assert_int_equal(result, TRIAL_OK);
-	assert_int_equal(fcntl(page->segment_fd, F_GETFL) & O_ACCMODE, O_RDWR); /* ours stays as it was */
+	assert_int_equal(fcntl(page->segment_fd, F_GETFL) & O_ACCMODE,
+	                 O_RDWR); /* ours stays as it was */
 	assert_int_equal(fcntl(page->listen_fds[0], F_GETFD), FD_CLOEXEC);
 }
 
@@ -349,7 +365,9 @@ static void a_file_that_is_no_program_fails(void **state)
 	begin("pass");
 	end();
 	assert_int_equal(result, TRIAL_FAILED);
-	assert_string_equal(why, "the trial failed, exit=127: /usr/sbin/rosterd cannot be executed: Permission denied");
+	assert_string_equal(
+	        why,
+	        "the trial failed, exit=127: /usr/sbin/rosterd cannot be executed: Permission denied");
 }
 
 /* An interpreter reads its script through the descriptor. The script lies in no folder, because a

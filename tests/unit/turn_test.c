@@ -34,7 +34,8 @@ static void work_for(uint64_t us)
 		for (unsigned i = 0; i < 1000; i++)
 			x += i;
 		clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
-	} while ((uint64_t)(now.tv_sec - begin.tv_sec) * 1000000 + (uint64_t)now.tv_nsec / 1000 - (uint64_t)begin.tv_nsec / 1000 <
+	} while ((uint64_t)(now.tv_sec - begin.tv_sec) * 1000000 + (uint64_t)now.tv_nsec / 1000 -
+	                 (uint64_t)begin.tv_nsec / 1000 <
 	         us);
 	(void)x;
 }
@@ -99,7 +100,8 @@ static void turns_in_a_row_are_not_added_up(void **state)
 	for (unsigned i = 0; i < 5; i++) {
 		turn_begin(&turn, clock_mono_us());
 		work_for(TURN_LONG_US / 2);
-		assert_false(turn_end(&turn, turn.began_us + TURN_LONG_US + 1, "request", STR("x")));
+		assert_false(
+		        turn_end(&turn, turn.began_us + TURN_LONG_US + 1, "request", STR("x")));
 	}
 	assert_int_equal(slot.counters[METRIC_TURN_LONG], 0);
 }

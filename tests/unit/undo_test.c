@@ -221,7 +221,7 @@ static void test_impossible_log_is_refused(void **state)
 	shard->state = 0;
 }
 
-/* ---- crash campaign: two counters and an object change together ------------- */
+/* ---- crash campaign: two counters and an object change together ------------------------------ */
 
 static void replace(struct segment *seg)
 {

@@ -31,19 +31,28 @@ static void claims(void **state)
 	(void)state;
 	for (size_t i = 0; i < COUNT(rows); i++) {
 		assert_int_equal(address_parse(str_of(rows[i].address), address), 0);
-		assert_string_equal(unpushed_word(unpushed_of_claim(address, rows[i].port)), rows[i].word);
+		assert_string_equal(unpushed_word(unpushed_of_claim(address, rows[i].port)),
+		                    rows[i].word);
 	}
 }
 
 static void errors(void **state)
 {
 	(void)state;
-	assert_string_equal(unpushed_word(unpushed_of_error(ERR_LIMIT, SUBSCRIBER_LIMIT_NODE)), "node_limit");
-	assert_string_equal(unpushed_word(unpushed_of_error(ERR_LIMIT, SUBSCRIBER_LIMIT_SERVICE)), "service_limit");
-	assert_string_equal(unpushed_word(unpushed_of_error(ERR_LIMIT, SUBSCRIBER_LIMIT_SOURCE)), "source_limit");
-	assert_string_equal(unpushed_word(unpushed_of_error(ERR_LIMIT, SUBSCRIBER_LIMIT_SOURCE_BYTES)), "source_bytes");
-	assert_string_equal(unpushed_word(unpushed_of_error(ERR_LIMIT, SUBSCRIBER_LIMIT_NODE_BYTES)), "node_bytes");
-	assert_string_equal(unpushed_word(unpushed_of_error(ERR_LIMIT, SUBSCRIBER_LIMIT_NAME)), "name_limit");
+	assert_string_equal(unpushed_word(unpushed_of_error(ERR_LIMIT, SUBSCRIBER_LIMIT_NODE)),
+	                    "node_limit");
+	assert_string_equal(unpushed_word(unpushed_of_error(ERR_LIMIT, SUBSCRIBER_LIMIT_SERVICE)),
+	                    "service_limit");
+	assert_string_equal(unpushed_word(unpushed_of_error(ERR_LIMIT, SUBSCRIBER_LIMIT_SOURCE)),
+	                    "source_limit");
+	assert_string_equal(unpushed_word(
+	                            unpushed_of_error(ERR_LIMIT, SUBSCRIBER_LIMIT_SOURCE_BYTES)),
+	                    "source_bytes");
+	assert_string_equal(unpushed_word(
+	                            unpushed_of_error(ERR_LIMIT, SUBSCRIBER_LIMIT_NODE_BYTES)),
+	                    "node_bytes");
+	assert_string_equal(unpushed_word(unpushed_of_error(ERR_LIMIT, SUBSCRIBER_LIMIT_NAME)),
+	                    "name_limit");
 	assert_string_equal(unpushed_word(unpushed_of_error(ERR_FULL, 0)), "full");
 }
 
@@ -103,7 +112,8 @@ static void reasons_of_stored_ones(void **state)
 		{ REGISTRY_TRIES_OVERSIZE, true, "192.0.2.1", 50000, "oversize" },
 		{ 0, false, "192.0.2.2", 50000, "untrusted" },
 		{ 0, false, "192.0.2.1", 80, "low_port" },
-		{ 0, false, "192.0.2.1", 50000, "next_poll" }, /* the configuration has changed since */
+		{ 0, false, "192.0.2.1", 50000,
+		  "next_poll" }, /* the configuration has changed since */
 	};
 	struct bed *bed = *state;
 
@@ -125,7 +135,8 @@ static void reasons_of_stored_ones(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = { cmocka_unit_test(claims), cmocka_unit_test(errors),
-		                            cmocka_unit_test(words_and_counters), BED_TEST(one_line_a_second),
+		                            cmocka_unit_test(words_and_counters),
+		                            BED_TEST(one_line_a_second),
 		                            BED_TEST(reasons_of_stored_ones) };
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

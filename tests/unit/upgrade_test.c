@@ -147,7 +147,8 @@ static void what_passed_the_trial_is_executed(void **state)
 	pid_t pid;
 
 	(void)state;
-	put_binary("case $1 in --trial=*) echo 'roster: trial passed';; --handover=*) test $2 = -f && exit 77;; esac");
+	put_binary(
+	        "case $1 in --trial=*) echo 'roster: trial passed';; --handover=*) test $2 = -f && exit 77;; esac");
 	fixture_start(&m.children[0]);
 	if ((pid = fork()) == 0) {
 		upgrade_begin(&m);

@@ -57,9 +57,8 @@ static void names_are_decoded(void **state)
 
 static void broken(void **state)
 {
-	static const char *const rows[] = {
-		"%", "%1", "%zz", "a%2", "%2g", "a=%", "a%=1", "a=b%f", "a=%4&1=2", "a=%&b", "%+1=2"
-	};
+	static const char *const rows[] = { "%",    "%1",    "%zz",      "a%2",   "%2g",  "a=%",
+		                            "a%=1", "a=b%f", "a=%4&1=2", "a=%&b", "%+1=2" };
 	struct url_param params[4];
 	struct str out;
 
@@ -111,8 +110,10 @@ static void limits(void **state)
 	assert_int_equal(url_params(&arena, STR("a=1&b=2"), params, 2), 2);
 	assert_int_equal(url_params(&arena, STR("a=1&b=2&c=3"), params, 2), ERR_LIMIT);
 	arena_init(&small, 8);
-	assert_int_equal(url_decode(&small, STR("%41bcdefghijklmnopqrstuvwxyz"), true, &out), ERR_NOMEM);
-	assert_int_equal(url_params(&small, STR("abcdefghijklmnopqrstuvwxyz=1"), params, 2), ERR_NOMEM);
+	assert_int_equal(url_decode(&small, STR("%41bcdefghijklmnopqrstuvwxyz"), true, &out),
+	                 ERR_NOMEM);
+	assert_int_equal(url_params(&small, STR("abcdefghijklmnopqrstuvwxyz=1"), params, 2),
+	                 ERR_NOMEM);
 	arena_free(&small);
 }
 

@@ -12,10 +12,17 @@
 
 static void validity(void **state)
 {
-	static const char *const good[] = {
-		"",          "a",       "0123456789abcdef", "é", "中", "😀", "\xed\x9f\xbf", "\xee\x80\x80", "\xf4\x8f\xbf\xbf",
-		"01234567é", "0123456é"
-	};
+	static const char *const good[] = { "",
+		                            "a",
+		                            "0123456789abcdef",
+		                            "é",
+		                            "中",
+		                            "😀",
+		                            "\xed\x9f\xbf",
+		                            "\xee\x80\x80",
+		                            "\xf4\x8f\xbf\xbf",
+		                            "01234567é",
+		                            "0123456é" };
 	static const char *const bad[] = { "\x80",
 		                           "\xc0\x80",
 		                           "\xc1\xbf",
@@ -97,7 +104,8 @@ static void hash(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test(validity), cmocka_unit_test(repair), cmocka_unit_test(hash) };
+	const struct CMUnitTest tests[] = { cmocka_unit_test(validity), cmocka_unit_test(repair),
+		                            cmocka_unit_test(hash) };
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Copies of a service in pieces, with a writer between all holds: the copy runs in a fiber whose slice is nothing. */
+/* Copies of a service in pieces, with a writer between all holds: the copy runs in a fiber whose
+ * slice is nothing. */
 #include "tests/unit/registry_fixture.h"
 
 #include "shared/base/fiber.h"
@@ -49,9 +50,10 @@ static unsigned copy_beside(struct copying *c, writer_fn *writer)
 	return holds;
 }
 
-/* ---- services ----------------------------------------------------------------- */
+/* ---- services -------------------------------------------------------------------------------- */
 
-static void add_one(struct fixture *f, const char *cluster, uint32_t number, bool ephemeral, struct str metadata)
+static void add_one(struct fixture *f, const char *cluster, uint32_t number, bool ephemeral,
+                    struct str metadata)
 {
 	struct service_key key = key_for(NAME);
 	struct instance_spec spec;
@@ -74,7 +76,8 @@ static void fill(struct fixture *f, uint32_t count)
 	struct instance_key nobody = { STR("empty"), STR("9.9.9.9"), 80, true };
 
 	add_one(f, "a", 1000000, true, STR("first"));
-	assert_int_equal(registry_deregister(&f->reg, client, &key, &nobody, NULL), 0); /* makes the cluster */
+	assert_int_equal(registry_deregister(&f->reg, client, &key, &nobody, NULL),
+	                 0); /* makes the cluster */
 	for (uint32_t n = 1; n < count; n++)
 		add_one(f, clusters[n % 4], n, n % 3 != 0, STR("some metadata"));
 }
@@ -83,7 +86,8 @@ static struct instance_key key_of_view(const struct service_view *view, uint32_t
 {
 	const struct instance_view *i = &view->instances[n];
 
-	return (struct instance_key){ view->clusters[i->cluster].name, i->ip, i->port, (i->flags & INSTANCE_EPHEMERAL) != 0 };
+	return (struct instance_key){ view->clusters[i->cluster].name, i->ip, i->port,
+		                      (i->flags & INSTANCE_EPHEMERAL) != 0 };
 }
 
 static void remove_one(struct fixture *f, const struct service_view *view, uint32_t n)
@@ -94,7 +98,7 @@ static void remove_one(struct fixture *f, const struct service_view *view, uint3
 	assert_int_equal(registry_deregister(&f->reg, client, &key, &instance, NULL), 0);
 }
 
-/* ---- what a copy must be ------------------------------------------------------ */
+/* ---- what a copy must be --------------------------------------------------------------------- */
 
 static int by_id(const void *a, const void *b)
 {
@@ -160,7 +164,7 @@ static void assert_true_copy(struct copying *c, struct service_view *before)
 	service_view_free(&after);
 }
 
-/* ---- quiet copies ------------------------------------------------------------- */
+/* ---- quiet copies ---------------------------------------------------------------------------- */
 
 static void a_hold_copies_so_many(struct copying *c, unsigned hold)
 {
@@ -176,7 +180,8 @@ static void pieces_are_bounded_by_count(void **state)
 	service_view_init(&c.view);
 	fill(c.f, COUNT);
 	view_of(c.f, NAME, &before);
-	assert_in_range(copy_beside(&c, a_hold_copies_so_many), COUNT / HOLD_OBJECTS, 2 * COUNT / HOLD_OBJECTS);
+	assert_in_range(copy_beside(&c, a_hold_copies_so_many), COUNT / HOLD_OBJECTS,
+	                2 * COUNT / HOLD_OBJECTS);
 	assert_int_equal(c.ret, 0);
 	assert_false(c.view.loose);
 	assert_int_equal(c.view.instance_count, COUNT);
@@ -223,13 +228,16 @@ static void clusters_come_in_pieces_too(void **state)
 	for (uint32_t n = 0; n < CLUSTERS; n++) {
 		struct cluster_settings settings = { .check_port = 1 + (int32_t)n,
 			                             .set_metadata = true,
-			                             .metadata = str_make(metadata, sizeof(metadata)) };
+			                             .metadata =
+			                                     str_make(metadata, sizeof(metadata)) };
 
 		snprintf(name, sizeof(name), "c%u", n);
 		add_one(c.f, name, n, n % 2 == 0, STR("m"));
 		if (n % 3 == 0)
 			add_one(c.f, name, CLUSTERS + n, true, STR("m"));
-		assert_int_equal(registry_update_cluster(&c.f->reg, client, &key, str_of(name), &settings), 0);
+		assert_int_equal(registry_update_cluster(&c.f->reg, client, &key, str_of(name),
+		                                         &settings),
+		                 0);
 	}
 	assert_in_range(copy_beside(&c, a_hold_copies_so_much), CLUSTERS * 2000 / 131072, 40);
 	assert_int_equal(c.view.cluster_count, CLUSTERS);
@@ -247,7 +255,7 @@ static void clusters_come_in_pieces_too(void **state)
 	service_view_free(&c.view);
 }
 
-/* ---- a writer between all holds ----------------------------------------------- */
+/* ---- a writer between all holds -------------------------------------------------------------- */
 
 static uint32_t fresh = 2000000;
 
@@ -293,7 +301,8 @@ static void metadata_grows(struct copying *c, unsigned hold)
 		         n % 7 == 0 ? ".with.a.longer.name" : "");
 		wanted.ip = str_of(ip);
 		wanted.cluster = n % 4 == 1 ? STR("b") : STR("a");
-		assert_in_set((uint64_t)registry_patch(&c->f->reg, client, &key, &wanted, &patch), known, 2);
+		assert_in_set((uint64_t)registry_patch(&c->f->reg, client, &key, &wanted, &patch),
+		              known, 2);
 	}
 }
 
@@ -312,7 +321,8 @@ static void all_move(struct copying *c, unsigned hold)
 static void some_go(struct copying *c, unsigned hold)
 {
 	for (unsigned n = 0; n < 40 && c->view.instance_count > 0; n++)
-		remove_one(c->f, &c->view, (uint32_t)(hold * 2654435761U + n * 40503U) % c->view.instance_count);
+		remove_one(c->f, &c->view,
+		           (uint32_t)(hold * 2654435761U + n * 40503U) % c->view.instance_count);
 	if (hold % 4 == 0)
 		all_move(c, hold);
 }
@@ -341,7 +351,8 @@ static void beside(struct fixture *f, writer_fn *writer)
 
 	for (; !fiber_run(fiber, 0, false);) {
 		assert_in_range(++holds, 1, 100000);
-		if (c.view.instance_count <= HOLD_OBJECTS && c.view.stamp.revision > revision) { /* a new begin */
+		if (c.view.instance_count <= HOLD_OBJECTS &&
+		    c.view.stamp.revision > revision) { /* a new begin */
 			revision = c.view.stamp.revision;
 			view_of(f, NAME, &before);
 			assert_int_equal(before.stamp.revision, revision);
@@ -390,7 +401,7 @@ static void while_some_go_and_others_are_moved(void **state)
 	beside(*state, some_go);
 }
 
-/* ---- the service goes ---------------------------------------------------------- */
+/* ---- the service goes ------------------------------------------------------------------------ */
 
 static void it_goes(struct copying *c, unsigned hold)
 {
@@ -458,14 +469,15 @@ static void nobody_waits(void **state)
 	service_view_free(&c.view);
 }
 
-/* ---- pages -------------------------------------------------------------------- */
+/* ---- pages ----------------------------------------------------------------------------------- */
 
 static void a_page_is_a_part_of_the_view(void **state)
 {
-	static const uint64_t rows[][2] = {
-		{ 0, 0 },          { 0, 1 },       { 0, 10 },      { 1499, 1501 }, { 1500, 3000 },
-		{ 0, UINT64_MAX }, { 4499, 9000 }, { 4500, 4600 }, { 10, 5 },      { UINT64_MAX - 1, UINT64_MAX }
-	};
+	static const uint64_t rows[][2] = { { 0, 0 },       { 0, 1 },
+		                            { 0, 10 },      { 1499, 1501 },
+		                            { 1500, 3000 }, { 0, UINT64_MAX },
+		                            { 4499, 9000 }, { 4500, 4600 },
+		                            { 10, 5 },      { UINT64_MAX - 1, UINT64_MAX } };
 	struct copying c = { .f = *state, .cluster = STR("a") };
 	struct service_view whole;
 	uint32_t first = 0, count = 0;
@@ -487,7 +499,8 @@ static void a_page_is_a_part_of_the_view(void **state)
 		to = to < count ? to : count;
 		assert_int_equal(c.view.instance_count, from < to ? to - from : 0);
 		for (uint32_t n = 0; n < c.view.instance_count; n++) {
-			assert_int_equal(c.view.instances[n].id, whole.instances[first + from + n].id);
+			assert_int_equal(c.view.instances[n].id,
+			                 whole.instances[first + from + n].id);
 			assert_int_equal(c.view.instances[n].cluster, 0);
 		}
 	}

@@ -50,7 +50,9 @@ static const struct views_limits limits = { .all = 5, .per_source = 2 };
 /* Adds it if it may be. */
 static enum views_refusal ask(const char *text, uint64_t pick, bool plain, uint64_t source)
 {
-	struct view_wish wish = { .clusters = str_of(text), .source = source, .pick = pick, .plain = plain };
+	struct view_wish wish = {
+		.clusters = str_of(text), .source = source, .pick = pick, .plain = plain
+	};
 	enum views_refusal why = views_may_add(&views, &limits, &wish);
 
 	if (why == VIEWS_OK)
@@ -70,7 +72,8 @@ static void test_found_by_text_and_names(void **state)
 	}
 	for (unsigned i = 0; i < 300; i++) {
 		snprintf(text, sizeof(text), "c%u", i);
-		assert_int_equal(views_find(&views, str_of(text), i % 2 == 0)->datagram->key, i + 1);
+		assert_int_equal(views_find(&views, str_of(text), i % 2 == 0)->datagram->key,
+		                 i + 1);
 		assert_null(views_find(&views, str_of(text), i % 2 == 1));
 	}
 	assert_null(views_find(&views, STR("c300"), true));
@@ -106,7 +109,8 @@ static void test_limit_of_a_source(void **state)
 	assert_int_equal(views.bytes, 3 * 5);
 }
 
-/* Whoever names one cluster of the service, or all by naming none, is pushed to whatever others ask for. */
+/* Whoever names one cluster of the service, or all by naming none, is pushed to whatever others ask
+ * for. */
 static void test_one_cluster_is_always_there(void **state)
 {
 	struct view_wish all = { .clusters = STR(""), .source = 1, .one = true };
@@ -142,7 +146,8 @@ static void test_bytes_are_bounded(void **state)
 	assert_int_equal(views_may_add(&views, &limits, &all), VIEWS_OK);
 }
 
-/* Any number of texts that name nothing real: the pick they share, or none, is full, others are not; until all are too many. */
+/* Any number of texts that name nothing real: the pick they share, or none, is full, others are
+ * not; until all are too many. */
 static void test_texts_of_a_pick(void **state)
 {
 	char text[16];

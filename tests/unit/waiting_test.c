@@ -110,8 +110,9 @@ static void test_room_for_all_of_them(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		CASE(test_found_by_hash),       CASE(test_cheapest_and_dearest), CASE(test_renewed_keeps_its_time),
-		CASE(test_taken_with_its_name), CASE(test_room_for_all_of_them),
+		CASE(test_found_by_hash),          CASE(test_cheapest_and_dearest),
+		CASE(test_renewed_keeps_its_time), CASE(test_taken_with_its_name),
+		CASE(test_room_for_all_of_them),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

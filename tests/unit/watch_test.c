@@ -165,7 +165,8 @@ static void time_in_which_it_or_we_stood_still_does_not_count(void **state)
 
 static void who_is_not_ready_in_time_is_killed(void **state)
 {
-	struct child *late = &m.children[0], *told = &m.children[1], *ready_one = &m.children[KEEPER];
+	struct child *late = &m.children[0], *told = &m.children[1],
+	             *ready_one = &m.children[KEEPER];
 
 	(void)state;
 	fixture_start(late);
@@ -173,7 +174,8 @@ static void who_is_not_ready_in_time_is_killed(void **state)
 	fixture_start(ready_one);
 	child_set_ready(ready_one);
 	told->told = true;
-	late->forked_ms = told->forked_ms = ready_one->forked_ms = clock_mono_ms() - WATCH_START_MS - 1;
+	late->forked_ms = told->forked_ms = ready_one->forked_ms =
+	        clock_mono_ms() - WATCH_START_MS - 1;
 	turn();
 	expect_killed(late, "op=kill name=worker/0 ");
 	assert_int_equal(fixture_log_count("why=not-ready"), 1);

@@ -54,7 +54,8 @@ static void refuse_now(int fd)
 
 	buf_init(&answer);
 	answer_refuse(&answer, 503);
-	if (send(fd, answer.data, answer.len, MSG_NOSIGNAL | MSG_DONTWAIT) > 0 && shutdown(fd, SHUT_WR) == 0)
+	if (send(fd, answer.data, answer.len, MSG_NOSIGNAL | MSG_DONTWAIT) > 0 &&
+	    shutdown(fd, SHUT_WR) == 0)
 		(void)!recv(fd, request, sizeof(request), MSG_DONTWAIT);
 	buf_free(&answer);
 	close(fd);
@@ -108,7 +109,9 @@ static void take(struct worker *worker, int fd, const struct sockaddr_storage *p
 
 	process_follow(worker->proc);
 	if (worker->connection_count < limit || limit == 0) {
-		connection_open(worker, fd, peer->ss_family == AF_INET || peer->ss_family == AF_INET6 ? peer : NULL);
+		connection_open(worker, fd,
+		                peer->ss_family == AF_INET || peer->ss_family == AF_INET6 ? peer
+		                                                                          : NULL);
 		return;
 	}
 	metric_add(METRIC_HTTP_REFUSED, 1);
@@ -148,8 +151,9 @@ static void on_listen_ready(struct ev_loop *loop, ev_io *watcher, int events)
 	(void)loop;
 	(void)events;
 	began_us = clock_mono_us();
-	for (int i = 0;
-	     i < ACCEPT_BURST && err == 0 && !worker->stopping && !worker->leaving && clock_mono_us() - began_us < ACCEPT_US; i++)
+	for (int i = 0; i < ACCEPT_BURST && err == 0 && !worker->stopping && !worker->leaving &&
+	                clock_mono_us() - began_us < ACCEPT_US;
+	     i++)
 		err = accept_one(worker, watcher->fd);
 	if (is_short(err))
 		pause_accepting(worker);

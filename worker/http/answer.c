@@ -50,10 +50,11 @@ static const struct status {
 #define STATUSES (sizeof(statuses) / sizeof(statuses[0]))
 
 static const struct str vary_headers =
-        STR("Vary: Origin" CRLF "Vary: Access-Control-Request-Method" CRLF "Vary: Access-Control-Request-Headers" CRLF);
+        STR("Vary: Origin" CRLF "Vary: Access-Control-Request-Method" CRLF
+            "Vary: Access-Control-Request-Headers" CRLF);
 static const struct str security_header = STR("Content-Security-Policy: script-src 'self'" CRLF);
 
-/* ---- head ---------------------------------------------------------------------- */
+/* ---- head ------------------------------------------------------------------------------------ */
 
 static const struct status *status_of(int code)
 {
@@ -204,8 +205,8 @@ static bool put_head(struct request *rq, struct answer *answer)
 		rq->close_after = true;
 	if (rq->http_1_0 || rq->method == METHOD_HEAD)
 		answer->chunked = false;
-	if (!buf_reserve(out, 640 + rq->origin.n + rq->cors_method.n + rq->cors_headers.n + answer->type.n + answer->allow.n +
-	                              answer->headers.n))
+	if (!buf_reserve(out, 640 + rq->origin.n + rq->cors_method.n + rq->cors_headers.n +
+	                              answer->type.n + answer->allow.n + answer->headers.n))
 		return false;
 	at = add_status_line(out->data + out->len, status, answer->status);
 	at = add_browser_headers(at, rq, answer);
@@ -262,7 +263,8 @@ static bool borrow(struct request *rq, struct str b, struct str c, struct str en
 	return true;
 }
 
-void answer_parts(struct request *rq, struct answer *answer, struct str a, struct str b, struct str c)
+void answer_parts(struct request *rq, struct answer *answer, struct str a, struct str b,
+                  struct str c)
 {
 	struct buf *out = rq->output.bytes;
 
@@ -276,7 +278,8 @@ void answer_parts(struct request *rq, struct answer *answer, struct str a, struc
 	buf_str(out, end_of_body(answer));
 }
 
-void answer_give(struct request *rq, struct answer *answer, struct str a, struct buf *b, struct str c)
+void answer_give(struct request *rq, struct answer *answer, struct str a, struct buf *b,
+                 struct str c)
 {
 	if (!answer_begin_body(rq, answer, a.n + b->len + c.n))
 		return;
@@ -286,7 +289,7 @@ void answer_give(struct request *rq, struct answer *answer, struct str a, struct
 	output_own(&rq->output, b);
 }
 
-/* ---- answers of the server itself --------------------------------------------------- */
+/* ---- answers of the server itself ------------------------------------------------------------ */
 
 void answer_preflight(struct request *rq)
 {
@@ -302,7 +305,8 @@ void answer_preflight(struct request *rq)
 /* Returns a header line, or unset when there is no memory. */
 static struct str location(struct request *rq, struct str context)
 {
-	struct str query = str_is_set(rq->query) ? rq->query : STR(""), mark = str_is_set(rq->query) ? STR("?") : STR("");
+	struct str query = str_is_set(rq->query) ? rq->query : STR(""),
+	           mark = str_is_set(rq->query) ? STR("?") : STR("");
 	char *text = arena_alloc(&rq->arena, context.n + query.n + 32), *at = text;
 
 	if (text == NULL)
@@ -319,7 +323,9 @@ static struct str location(struct request *rq, struct str context)
 
 void answer_redirect(struct request *rq, struct str context)
 {
-	struct answer answer = { .status = 302, .kind = ANSWER_BARE, .headers = location(rq, context) };
+	struct answer answer = { .status = 302,
+		                 .kind = ANSWER_BARE,
+		                 .headers = location(rq, context) };
 
 	if (!str_is_set(answer.headers))
 		answer.status = 503;
@@ -328,12 +334,15 @@ void answer_redirect(struct request *rq, struct str context)
 
 void answer_page(struct request *rq, int status)
 {
-	struct answer answer = { .status = status, .kind = ANSWER_BARE, .type = STR("text/html;charset=utf-8") };
+	struct answer answer = { .status = status,
+		                 .kind = ANSWER_BARE,
+		                 .type = STR("text/html;charset=utf-8") };
 	char page[256];
-	int n = snprintf(page, sizeof(page),
-	                 "<!doctype html><html lang=\"en\"><head><title>HTTP Status %d</title></head>"
-	                 "<body><h1>HTTP Status %d: %s</h1></body></html>",
-	                 status, status, answer_reason(status));
+	int n = snprintf(
+	        page, sizeof(page),
+	        "<!doctype html><html lang=\"en\"><head><title>HTTP Status %d</title></head>"
+	        "<body><h1>HTTP Status %d: %s</h1></body></html>",
+	        status, status, answer_reason(status));
 
 	ROSTER_ASSERT(n > 0 && (size_t)n < sizeof(page));
 	if (status == 405)

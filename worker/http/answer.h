@@ -48,9 +48,11 @@ struct answer {
 void answer_put(struct request *rq, struct answer *answer, struct str body);
 /* The body is a, b and c, one after the other. a and c are copied; b is borrowed from ANSWER_LONG
  * on: it stays as it is until the handler returns or pauses. */
-void answer_parts(struct request *rq, struct answer *answer, struct str a, struct str b, struct str c);
+void answer_parts(struct request *rq, struct answer *answer, struct str a, struct str b,
+                  struct str c);
 /* The same, but b is given away. Leaves *b empty, or as it is when there is no body to send. */
-void answer_give(struct request *rq, struct answer *answer, struct str a, struct buf *b, struct str c);
+void answer_give(struct request *rq, struct answer *answer, struct str a, struct buf *b,
+                 struct str c);
 
 const char *answer_reason(int status);
 

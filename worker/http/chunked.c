@@ -22,7 +22,8 @@ static enum chunked_verdict bad(struct chunked *ch, int status)
 
 /* Finds one line, without its CR LF. When it returns DONE, *line_n_r is valid and `in` stands
  * behind the line. */
-static enum chunked_verdict take_line(struct chunked *ch, const char *data, size_t n, size_t *line_n_r)
+static enum chunked_verdict take_line(struct chunked *ch, const char *data, size_t n,
+                                      size_t *line_n_r)
 {
 	const char *line = data + ch->in;
 	const char *lf = memchr(line, '\n', n - ch->in);
@@ -58,7 +59,8 @@ static bool chunk_size(const char *line, size_t n, uint64_t *size_r)
 	return digits > 0 && digits <= SIZE_DIGITS_MAX && (digits == n || line[digits] == ';');
 }
 
-static enum chunked_verdict size_line(struct chunked *ch, const char *data, size_t n, uint64_t max_body)
+static enum chunked_verdict size_line(struct chunked *ch, const char *data, size_t n,
+                                      uint64_t max_body)
 {
 	const char *line = data + ch->in;
 	enum chunked_verdict verdict;
@@ -111,7 +113,8 @@ static enum chunked_verdict trailer(struct chunked *ch, const char *data, size_t
 	if ((verdict = take_line(ch, data, n, &line_n)) != CHUNKED_DONE)
 		return verdict;
 	*end_r = line_n == 0;
-	if (line_n > 0 && (++ch->trailers > CHUNKED_TRAILERS_MAX || head_check_colon(line, line_n) == NULL))
+	if (line_n > 0 &&
+	    (++ch->trailers > CHUNKED_TRAILERS_MAX || head_check_colon(line, line_n) == NULL))
 		return bad(ch, 400);
 	return CHUNKED_DONE;
 }

@@ -20,7 +20,8 @@
 
 #define MOVED_ENOUGH (16U * 1024U) /* bytes that earn a body or an answer its time again */
 #define LINGER_MS 2000U
-#define STOOD_STILL_MS 500U /* a timer that comes so late: the process was stopped, or the machine was */
+#define STOOD_STILL_MS \
+	500U /* a timer that comes so late: the process was stopped, or the machine was */
 #define GRACE_MS 200U
 #define LINGER_BYTES (1024U * 1024U)
 #define REFUSED_RETRY_S 1U
@@ -29,7 +30,7 @@ static const struct carrier carrier;
 
 static void connection_step(struct connection *c);
 
-/* ---- life ---------------------------------------------------------------------- */
+/* ---- life ------------------------------------------------------------------------------------ */
 
 int connection_pool_new(struct worker *worker)
 {
@@ -68,14 +69,16 @@ static void count(struct worker *worker, int change)
 	worker->connection_count += (uint32_t)change;
 	if (worker->connection_peak < worker->connection_count)
 		worker->connection_peak = worker->connection_count;
-	__atomic_store_n(&worker->proc->slot->connections, worker->connection_count, __ATOMIC_RELAXED);
+	__atomic_store_n(&worker->proc->slot->connections, worker->connection_count,
+	                 __ATOMIC_RELAXED);
 }
 
 static void link_in(struct connection *c)
 {
 	struct worker *worker = c->worker;
 
-	ROSTER_ASSERT(c->prev == NULL && (worker->connections == NULL || worker->connections->prev == NULL));
+	ROSTER_ASSERT(c->prev == NULL &&
+	              (worker->connections == NULL || worker->connections->prev == NULL));
 	c->next = worker->connections;
 	if (c->next != NULL)
 		c->next->prev = c;
@@ -134,7 +137,7 @@ static void close_now(struct connection *c)
 		ev_break(worker->loop, EVBREAK_ALL);
 }
 
-/* ---- time ------------------------------------------------------------------------- */
+/* ---- time ------------------------------------------------------------------------------------ */
 
 static void start_timer(struct connection *c, uint64_t now_ms)
 {
@@ -251,7 +254,7 @@ static void on_connection_timer(struct ev_loop *loop, ev_timer *timer, int event
 		late(c);
 }
 
-/* ---- input ------------------------------------------------------------------------ */
+/* ---- input ----------------------------------------------------------------------------------- */
 
 static void watch(struct connection *c, ev_io *watcher, bool on)
 {
@@ -284,7 +287,8 @@ static void cut_off(struct connection *c)
 		return;
 	}
 	memory_told(c);
-	input_forget_received(&c->input); /* what has just come belongs to the request that is refused */
+	input_forget_received(
+	        &c->input); /* what has just come belongs to the request that is refused */
 	exchange_refuse(c, 503);
 	connection_step(c);
 }
@@ -292,7 +296,8 @@ static void cut_off(struct connection *c)
 /* Nothing of a request has come, and nothing waits to be written. */
 static bool is_idle(const struct connection *c)
 {
-	return c->state == CONNECTION_OPEN && c->input.own.len == 0 && !sender_is_pending(&c->sender);
+	return c->state == CONNECTION_OPEN && c->input.own.len == 0 &&
+	       !sender_is_pending(&c->sender);
 }
 
 /* Sets the watchers for what comes next. unread says that the input was not looked at to its end:
@@ -310,7 +315,8 @@ static void wait_for_more(struct connection *c, bool unread)
 /* Does everything that can be done now, then waits for what comes next. May free the connection. */
 static void connection_step(struct connection *c)
 {
-	bool unread = true; /* nobody looks at the input when the rest of an answer goes out only now */
+	bool unread =
+	        true; /* nobody looks at the input when the rest of an answer goes out only now */
 
 	ROSTER_ASSERT(c->state != CONNECTION_LINGER);
 	if (c->held.cut != CUT_NOT) {
@@ -375,7 +381,7 @@ static void on_connection_writable(struct ev_loop *loop, ev_io *watcher, int eve
 	connection_step(watcher->data);
 }
 
-/* ---- entrances ---------------------------------------------------------------------- */
+/* ---- entrances ------------------------------------------------------------------------------- */
 
 static struct connection *connection_new(struct worker *worker, int fd)
 {
@@ -408,9 +414,12 @@ static void refuse_connection(struct connection *c)
 static void refuse_source(struct connection *c)
 {
 	struct worker *worker = c->worker;
-	struct request rq = { .worker = worker, .output = { .bytes = c->sender.answers }, .close_after = true };
+	struct request rq = { .worker = worker,
+		              .output = { .bytes = c->sender.answers },
+		              .close_after = true };
 
-	worker->protocol->over_limit(&rq, "limits.connections_per_source", worker->proc->config.limit_connections_per_source,
+	worker->protocol->over_limit(&rq, "limits.connections_per_source",
+	                             worker->proc->config.limit_connections_per_source,
 	                             REFUSED_RETRY_S);
 	refuse_connection(c);
 }
@@ -457,7 +466,8 @@ void connection_adopt(struct worker *worker, int fd, struct connection_rest *res
 		buf_free(&rest->out);
 		return;
 	}
-	known = getpeername(fd, (struct sockaddr *)&peer, &n) == 0 && (peer.ss_family == AF_INET || peer.ss_family == AF_INET6);
+	known = getpeername(fd, (struct sockaddr *)&peer, &n) == 0 &&
+	        (peer.ss_family == AF_INET || peer.ss_family == AF_INET6);
 	set_source(c, known ? &peer : NULL);
 	input_adopt(&c->input, &rest->in);
 	sender_adopt(&c->sender, &rest->out);
@@ -475,7 +485,7 @@ void connection_refuse(struct worker *worker, int fd)
 	refuse_connection(c);
 }
 
-/* ---- what a request may do to it: struct carrier ------------------------------------- */
+/* ---- what a request may do to it: struct carrier --------------------------------------------- */
 
 static void carrier_take(struct request *rq)
 {
@@ -536,7 +546,7 @@ static const struct carrier carrier = {
 	.close = carrier_close,
 };
 
-/* ---- all of them ----------------------------------------------------------------------- */
+/* ---- all of them ----------------------------------------------------------------------------- */
 
 void connection_stop_all(struct worker *worker)
 {

@@ -35,14 +35,23 @@ enum connection_cut {
 };
 
 /* What the timer waits for. */
-enum connection_phase { PHASE_NONE, PHASE_FIRST, PHASE_IDLE, PHASE_HEAD, PHASE_BODY, PHASE_WRITE, PHASE_LINGER };
+enum connection_phase {
+	PHASE_NONE,
+	PHASE_FIRST,
+	PHASE_IDLE,
+	PHASE_HEAD,
+	PHASE_BODY,
+	PHASE_WRITE,
+	PHASE_LINGER
+};
 
 /* memory.c */
 struct held {
 	uint64_t bytes; /* of the buffers of input and sender, as counted in the worker's */
 	unsigned row;   /* of struct worker's held; 0: none */
 	struct connection *before, *after;
-	uint64_t progress_ms, progress_at; /* when, and at how many bytes passed, its client last made progress */
+	uint64_t progress_ms,
+	        progress_at; /* when, and at how many bytes passed, its client last made progress */
 	enum connection_cut cut;
 };
 
@@ -65,9 +74,10 @@ struct connection {
 
 	/* connection_state.c */
 	enum connection_state state;
-	bool linger;             /* unread bytes may be there at the end */
-	uint32_t served;         /* requests */
-	uint64_t idle_ms;        /* http.idle_timeout when the last answer was made: it has promised (keep_alive.h) */
+	bool linger;     /* unread bytes may be there at the end */
+	uint32_t served; /* requests */
+	uint64_t
+	        idle_ms; /* http.idle_timeout when the last answer was made: it has promised (keep_alive.h) */
 	struct request *request; /* parked */
 
 	struct input input;   /* input.c */
@@ -76,8 +86,8 @@ struct connection {
 };
 
 struct connection_pool {
-	struct buf in, out;            /* the shared buffers of input.h and sender.h */
-	struct request *request;       /* the next one to use; a parked one goes to its connection */
+	struct buf in, out;      /* the shared buffers of input.h and sender.h */
+	struct request *request; /* the next one to use; a parked one goes to its connection */
 	const struct carrier *carrier; /* of all connections: connection.c */
 };
 
@@ -90,7 +100,7 @@ struct connection_rest {
 	bool ending, linger;
 };
 
-/* ---- transitions: connection_state.c ------------------------------------------------ */
+/* ---- transitions: connection_state.c --------------------------------------------------------- */
 
 /* A request has come. Returns how many have. */
 uint32_t connection_state_begin(struct connection *c);
@@ -111,7 +121,7 @@ struct request *connection_state_unpark(struct connection *c);
 /* Puts the connection into the state in which another worker left it. */
 void connection_state_adopt(struct connection *c, const struct connection_rest *rest);
 
-/* ---- reading ---------------------------------------------------------------------- */
+/* ---- reading --------------------------------------------------------------------------------- */
 
 /* Memory was refused, or the socket failed. */
 static inline bool connection_is_broken(const struct connection *c)

@@ -23,5 +23,6 @@ bool cors_shows(const char *setting, struct str origin)
 /* Neither of the two words is an origin. */
 bool cors_grants(const char *setting, struct str origin)
 {
-	return origin.n > 0 && memmem(origin.p, origin.n, "://", 3) != NULL && is_listed(setting, origin);
+	return origin.n > 0 && memmem(origin.p, origin.n, "://", 3) != NULL &&
+	       is_listed(setting, origin);
 }

@@ -11,10 +11,11 @@
 #include "worker/http/protocol.h"
 #include "worker/http/answer.h"
 
-#define ANSWERS_HIGH (256U * 1024U) /* bytes of answers after which they are written before the next is made */
-#define TURN_US 2000U               /* of pipelined requests, after which the other connections have their turn */
+#define ANSWERS_HIGH \
+	(256U * 1024U) /* bytes of answers after which they are written before the next is made */
+#define TURN_US 2000U /* of pipelined requests, after which the other connections have their turn */
 
-/* ---- one request ------------------------------------------------------------------ */
+/* ---- one request ----------------------------------------------------------------------------- */
 
 static void address_request(struct connection *c, struct request *rq)
 {
@@ -99,7 +100,7 @@ static uint64_t answer(struct connection *c, const struct input_request *next)
 	return now_us;
 }
 
-/* ---- all that are there ------------------------------------------------------------- */
+/* ---- all that are there ---------------------------------------------------------------------- */
 
 /* Says whether the next request may follow. After a number of them, or some time, the other
  * connections have their turn, however much this one has sent ahead. */
@@ -107,8 +108,8 @@ static bool may_go_on(const struct connection *c, unsigned answers, uint64_t us)
 {
 	const struct sender *sender = &c->sender;
 
-	return sender->body.len == 0 && answers < c->worker->proc->config.http_pipeline && sender->answers->len < ANSWERS_HIGH &&
-	       us < TURN_US;
+	return sender->body.len == 0 && answers < c->worker->proc->config.http_pipeline &&
+	       sender->answers->len < ANSWERS_HIGH && us < TURN_US;
 }
 
 bool exchange_run(struct connection *c)

@@ -33,8 +33,10 @@ static struct str without_authority(struct str target)
 	const char *slash, *mark, *end = target.p + target.n;
 
 	if (target.n > 7 && strncasecmp(target.p, "http://", 7) == 0) {
-		mark = memchr(target.p + 7, '?', target.n - 7); /* a slash behind it is not the path's */
-		slash = memchr(target.p + 7, '/', (size_t)((mark != NULL ? mark : end) - target.p - 7));
+		mark = memchr(target.p + 7, '?',
+		              target.n - 7); /* a slash behind it is not the path's */
+		slash = memchr(target.p + 7, '/',
+		               (size_t)((mark != NULL ? mark : end) - target.p - 7));
 		return slash == NULL ? STR("/") : str_make(slash, (size_t)(end - slash));
 	}
 	return target;
@@ -46,7 +48,8 @@ static void set_target(struct request *rq, struct str target)
 
 	rq->target = target;
 	rq->path = mark == NULL ? target : str_make(target.p, (size_t)(mark - target.p));
-	rq->query = mark == NULL ? (struct str){ NULL, 0 } : str_make(mark + 1, (size_t)(target.p + target.n - mark - 1));
+	rq->query = mark == NULL ? (struct str){ NULL, 0 }
+	                         : str_make(mark + 1, (size_t)(target.p + target.n - mark - 1));
 }
 
 static int on_headers(parser_state *parser)
@@ -67,7 +70,8 @@ static void show(parser_state *parser, const char *data, size_t n)
 
 /* The library is not shown the path: it would only look for bytes that the strict check refuses,
  * and llhttp also for those over 0x7f, which clients do send. */
-static void show_request_line(parser_state *parser, const char *head, const struct head_check *hc, size_t line)
+static void show_request_line(parser_state *parser, const char *head, const struct head_check *hc,
+                              size_t line)
 {
 	const char *target = head + hc->target.at, *rest = target + hc->target.n;
 

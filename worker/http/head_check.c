@@ -9,9 +9,11 @@
 
 /* Token bytes of header names and methods. */
 static const bool token_byte[256] = {
-	['!'] = true, ['#'] = true, ['$'] = true, ['%'] = true,         ['&'] = true,         ['\''] = true,
-	['*'] = true, ['+'] = true, ['-'] = true, ['.'] = true,         ['^'] = true,         ['_'] = true,
-	['`'] = true, ['|'] = true, ['~'] = true, ['0' ... '9'] = true, ['A' ... 'Z'] = true, ['a' ... 'z'] = true,
+	['!'] = true,         ['#'] = true,         ['$'] = true, ['%'] = true,
+	['&'] = true,         ['\''] = true,        ['*'] = true, ['+'] = true,
+	['-'] = true,         ['.'] = true,         ['^'] = true, ['_'] = true,
+	['`'] = true,         ['|'] = true,         ['~'] = true, ['0' ... '9'] = true,
+	['A' ... 'Z'] = true, ['a' ... 'z'] = true,
 };
 
 static const struct {
@@ -98,7 +100,8 @@ static bool has_control(const char *p, size_t n, bool blank_too)
 		if (n - i < sizeof(word)) /* the last word reaches back */
 			i = n - sizeof(word);
 		memcpy(&word, p + i, sizeof(word));
-		if (maybe_under(word, blank_too ? ' ' + 1 : ' ') && bytes_have_control(p + i, sizeof(word), blank_too))
+		if (maybe_under(word, blank_too ? ' ' + 1 : ' ') &&
+		    bytes_have_control(p + i, sizeof(word), blank_too))
 			return true;
 	}
 	return false;
@@ -111,10 +114,12 @@ static bool request_line(struct head_check *hc, const char *p, uint32_t n)
 	const char *last = memrchr(p, ' ', n);
 	struct str version;
 
-	if (first == NULL || first == p || first - p > (long)METHOD_MAX || !is_token(p, (size_t)(first - p)))
+	if (first == NULL || first == p || first - p > (long)METHOD_MAX ||
+	    !is_token(p, (size_t)(first - p)))
 		return bad(hc, 400);
 	version = str_make(last + 1, (size_t)(p + n - last - 1));
-	if (last == first || version.n != 8 || !str_starts(version, STR("HTTP/")) || version.p[6] != '.')
+	if (last == first || version.n != 8 || !str_starts(version, STR("HTTP/")) ||
+	    version.p[6] != '.')
 		return bad(hc, 400);
 	if (version.p[5] != '1' || (version.p[7] != '1' && version.p[7] != '0'))
 		return bad(hc, 505);
@@ -122,7 +127,8 @@ static bool request_line(struct head_check *hc, const char *p, uint32_t n)
 	hc->method = (struct head_span){ 0, (uint32_t)(first - p) };
 	hc->target = (struct head_span){ hc->method.n + 1, (uint32_t)(last - first - 1) };
 	/* A fragment is never sent; blanks and control bytes would move the end of the target. */
-	if (hc->target.n == 0 || has_control(first + 1, hc->target.n, true) || memchr(first + 1, '#', hc->target.n) != NULL)
+	if (hc->target.n == 0 || has_control(first + 1, hc->target.n, true) ||
+	    memchr(first + 1, '#', hc->target.n) != NULL)
 		return bad(hc, 400);
 	return true;
 }
@@ -165,7 +171,8 @@ static bool known_value(struct head_check *hc, enum head_name name, struct str v
 static int known_name(struct str name)
 {
 	for (int i = 0; i < HEAD_NAMES && known[i].name.n <= name.n; i++) {
-		if (known[i].name.n == name.n && known[i].name.p[0] == (name.p[0] | 0x20) && str_ieq(known[i].name, name))
+		if (known[i].name.n == name.n && known[i].name.p[0] == (name.p[0] | 0x20) &&
+		    str_ieq(known[i].name, name))
 			return i;
 	}
 	return -1;
@@ -232,7 +239,8 @@ static bool whole_head(struct head_check *hc)
 	return true;
 }
 
-static bool one_line(struct head_check *hc, const char *data, uint32_t at, uint32_t n, const struct head_limits *limits)
+static bool one_line(struct head_check *hc, const char *data, uint32_t at, uint32_t n,
+                     const struct head_limits *limits)
 {
 	/* A CR inside is caught by has_control() and is_token(). */
 	if (at == 0)
@@ -248,7 +256,8 @@ size_t head_check_skip(struct head_check *hc, const char *data, size_t n)
 
 	if (hc->line > 0)
 		return 0;
-	while (n - at >= 2 && data[at] == '\r' && data[at + 1] == '\n' && hc->empty < HEAD_EMPTY_MAX) {
+	while (n - at >= 2 && data[at] == '\r' && data[at + 1] == '\n' &&
+	       hc->empty < HEAD_EMPTY_MAX) {
 		hc->searched = 0;
 		hc->empty++;
 		at += 2;
@@ -256,12 +265,14 @@ size_t head_check_skip(struct head_check *hc, const char *data, size_t n)
 	return at;
 }
 
-enum head_verdict head_check_feed(struct head_check *hc, const char *data, size_t n, const struct head_limits *limits)
+enum head_verdict head_check_feed(struct head_check *hc, const char *data, size_t n,
+                                  const struct head_limits *limits)
 {
 	const char *lf;
 
 	ROSTER_ASSERT(hc->line <= hc->searched && hc->searched <= n);
-	while (hc->searched < n && (lf = memchr(data + hc->searched, '\n', n - hc->searched)) != NULL) {
+	while (hc->searched < n &&
+	       (lf = memchr(data + hc->searched, '\n', n - hc->searched)) != NULL) {
 		uint32_t at = hc->line, end = (uint32_t)(lf - data);
 
 		if (end == at || lf[-1] != '\r')

@@ -62,10 +62,11 @@ struct head_check {
 	uint32_t length; /* of the whole head, once done */
 	struct head_span method, target;
 	struct head_span found[HEAD_NAMES];
-	struct head_span framing[HEAD_FRAMING_MAX]; /* lines the library acts upon, with their line ends */
-	uint32_t framings;                          /* may be more than there is room for: then all lines are to be shown */
-	uint8_t minor;                              /* HTTP/1.minor */
-	uint8_t empty;                              /* lines left out before the request line */
+	struct head_span
+	        framing[HEAD_FRAMING_MAX]; /* lines the library acts upon, with their line ends */
+	uint32_t framings; /* may be more than there is room for: then all lines are to be shown */
+	uint8_t minor;     /* HTTP/1.minor */
+	uint8_t empty;     /* lines left out before the request line */
 	bool chunked, has_length, expect_continue;
 	uint64_t content_length;
 	int status; /* after HEAD_BAD */
@@ -78,7 +79,8 @@ void head_check_reset(struct head_check *hc);
  * (RFC 9112, 2.2), HEAD_EMPTY_MAX of them and nothing else. Is called before each feed. Returns how
  * many bytes the caller takes away from the front. */
 size_t head_check_skip(struct head_check *hc, const char *data, size_t n);
-enum head_verdict head_check_feed(struct head_check *hc, const char *data, size_t n, const struct head_limits *limits);
+enum head_verdict head_check_feed(struct head_check *hc, const char *data, size_t n,
+                                  const struct head_limits *limits);
 /* Finds the colon of a header or trailer line (without its CR LF). Returns NULL when the name is
  * not a token or the value has a control byte. */
 const char *head_check_colon(const char *line, size_t n);

@@ -36,13 +36,14 @@ static struct buf *current(struct input *in)
 	return in->own.len > 0 ? &in->own : in->shared;
 }
 
-/* ---- receiving ------------------------------------------------------------------- */
+/* ---- receiving ------------------------------------------------------------------------------- */
 
 /* Returns how much to make room for: the rest of a body, but at most READ_BYTES at a time, so that
  * a client which only announces a large body takes no memory for it. */
 static size_t wanted(const struct input *in)
 {
-	uint64_t whole = in->head_done && !in->head.chunked ? in->head.length + in->head.content_length : 0;
+	uint64_t whole =
+	        in->head_done && !in->head.chunked ? in->head.length + in->head.content_length : 0;
 
 	if (in->own.len == 0)
 		return READ_BYTES;
@@ -59,7 +60,8 @@ ssize_t input_receive(struct input *in, int fd)
 	if (!buf_reserve(b, wanted(in)))
 		return -1;
 	do
-		n = recv(fd, b->data + b->len, b->cap - b->len < READ_BYTES ? b->cap - b->len : READ_BYTES, 0);
+		n = recv(fd, b->data + b->len,
+		         b->cap - b->len < READ_BYTES ? b->cap - b->len : READ_BYTES, 0);
 	while (n < 0 && errno == EINTR);
 	if (n < 0)
 		return errno == EAGAIN || errno == EWOULDBLOCK ? 0 : -1;
@@ -70,7 +72,7 @@ ssize_t input_receive(struct input *in, int fd)
 	return n;
 }
 
-/* ---- framing --------------------------------------------------------------------- */
+/* ---- framing --------------------------------------------------------------------------------- */
 
 static enum input_verdict bad(struct input_request *next, int status)
 {
@@ -78,10 +80,11 @@ static enum input_verdict bad(struct input_request *next, int status)
 	return INPUT_BAD;
 }
 
-static enum input_verdict read_head(struct input *in, const char *data, size_t n, const struct config *config,
-                                    struct input_request *next)
+static enum input_verdict read_head(struct input *in, const char *data, size_t n,
+                                    const struct config *config, struct input_request *next)
 {
-	const struct head_limits limits = { config->http_head_bytes, config->http_line_bytes, config->http_headers };
+	const struct head_limits limits = { config->http_head_bytes, config->http_line_bytes,
+		                            config->http_headers };
 
 	switch (head_check_feed(&in->head, data, n, &limits)) {
 	case HEAD_MORE:
@@ -98,8 +101,8 @@ static enum input_verdict read_head(struct input *in, const char *data, size_t n
 	return INPUT_REQUEST;
 }
 
-static enum input_verdict read_chunked(struct input *in, char *data, size_t n, const struct config *config,
-                                       struct input_request *next)
+static enum input_verdict read_chunked(struct input *in, char *data, size_t n,
+                                       const struct config *config, struct input_request *next)
 {
 	switch (chunked_feed(&in->chunked, data, n, config->http_body_bytes)) {
 	case CHUNKED_MORE:
@@ -114,8 +117,8 @@ static enum input_verdict read_chunked(struct input *in, char *data, size_t n, c
 	return INPUT_REQUEST;
 }
 
-static enum input_verdict read_body(struct input *in, char *data, size_t n, const struct config *config,
-                                    struct input_request *next)
+static enum input_verdict read_body(struct input *in, char *data, size_t n,
+                                    const struct config *config, struct input_request *next)
 {
 	ROSTER_ASSERT(n >= in->head.length);
 	if (in->head.chunked)
@@ -141,7 +144,8 @@ static void close_up(struct input *in, struct buf *b)
 	in->chunked.in = in->chunked.out;
 }
 
-enum input_verdict input_next(struct input *in, const struct config *config, struct input_request *next_r)
+enum input_verdict input_next(struct input *in, const struct config *config,
+                              struct input_request *next_r)
 {
 	struct buf *b = current(in);
 	bool fresh = !in->head_done;
@@ -163,7 +167,8 @@ enum input_verdict input_next(struct input *in, const struct config *config, str
 		return verdict;
 	verdict = read_body(in, data, n, config, next_r);
 	if (verdict == INPUT_MORE) {
-		next_r->expects = fresh && in->head.expect_continue && in->head.minor == 1 && n == in->head.length;
+		next_r->expects = fresh && in->head.expect_continue && in->head.minor == 1 &&
+		                  n == in->head.length;
 		close_up(in, b);
 	}
 	return verdict;
@@ -182,7 +187,7 @@ bool input_is_left(const struct input *in)
 	return in->at < current((struct input *)in)->len;
 }
 
-/* ---- keeping --------------------------------------------------------------------- */
+/* ---- keeping --------------------------------------------------------------------------------- */
 
 void input_keep_rest(struct input *in, bool drop)
 {
@@ -229,12 +234,13 @@ void input_forget_received(struct input *in)
 
 bool input_has_begun(const struct input *in)
 {
-	bool half_line = in->own.len == 1 && in->own.data[0] == '\r' && in->head.empty < HEAD_EMPTY_MAX;
+	bool half_line =
+	        in->own.len == 1 && in->own.data[0] == '\r' && in->head.empty < HEAD_EMPTY_MAX;
 
 	return in->own.len > 0 && !half_line;
 }
 
-/* ---- for another worker ---------------------------------------------------------- */
+/* ---- for another worker ---------------------------------------------------------------------- */
 
 /* Writes a request whose chunked body is decoded in part: the decoded bytes as one chunk, then what
  * brings another decoder to where ours stands, then the bytes it has not seen. */

@@ -26,8 +26,8 @@ struct config;
 struct input {
 	struct buf *shared; /* the worker's */
 	struct buf own;     /* what is unfinished; empty: shared is read into */
-	size_t at;          /* where the next request begins: behind a parked one, else 0 between two turns */
-	bool head_done;     /* the head of the request that begins at `at` is whole */
+	size_t at; /* where the next request begins: behind a parked one, else 0 between two turns */
+	bool head_done; /* the head of the request that begins at `at` is whole */
 	struct head_check head;
 	struct chunked chunked;
 	uint64_t received; /* bytes, ever */
@@ -54,7 +54,8 @@ void input_free(struct input *in);
  * when the socket or memory failed. */
 ssize_t input_receive(struct input *in, int fd);
 /* Finds the next request that is whole, within http.head, http.line, http.headers and http.body. */
-enum input_verdict input_next(struct input *in, const struct config *config, struct input_request *next_r);
+enum input_verdict input_next(struct input *in, const struct config *config,
+                              struct input_request *next_r);
 void input_pass(struct input *in, const struct input_request *request);
 /* Something that no call has looked at is left. */
 bool input_is_left(const struct input *in);

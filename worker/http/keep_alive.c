@@ -15,9 +15,10 @@ void keep_alive_init(struct keep_alive *keep_alive, uint64_t idle_timeout_ms)
 
 	keep_alive->seconds = (uint32_t)(seconds < LONGEST_S ? seconds : LONGEST_S);
 	if (keep_alive->seconds > 0)
-		n = snprintf(keep_alive->text, sizeof(keep_alive->text), "Keep-Alive: timeout=%" PRIu32 "\r\n",
-		             keep_alive->seconds);
-	n += snprintf(keep_alive->text + n, sizeof(keep_alive->text) - (size_t)n, "Connection: keep-alive\r\n");
+		n = snprintf(keep_alive->text, sizeof(keep_alive->text),
+		             "Keep-Alive: timeout=%" PRIu32 "\r\n", keep_alive->seconds);
+	n += snprintf(keep_alive->text + n, sizeof(keep_alive->text) - (size_t)n,
+	              "Connection: keep-alive\r\n");
 	ROSTER_ASSERT((size_t)n < sizeof(keep_alive->text));
 	keep_alive->text_n = (uint32_t)n;
 }

@@ -23,7 +23,8 @@
 #define FILL_US 500U
 /* At those that wait, in one turn. */
 #define LOOKS 16U
-/* What is held for a copy of a service: the copy, and what is written and sorted from it, about twice as much. */
+/* What is held for a copy of a service: the copy, and what is written and sorted from it, about
+ * twice as much. */
 #define TEXTS_OF_VIEW 3U
 /* Memory of a view that is kept. */
 #define SPARE_BYTES (4U << 20)
@@ -42,7 +43,7 @@ struct long_work {
 	struct buf in, sink; /* after long_abandon() */
 };
 
-/* ---- the lane ------------------------------------------------------------------ */
+/* ---- the lane -------------------------------------------------------------------------------- */
 
 static struct long_lane *lane_of(const struct request *rq)
 {
@@ -96,7 +97,8 @@ static void unlink_work(struct long_lane *lane, struct long_work *work)
 
 static uint64_t view_bytes(const struct service_view *view)
 {
-	return view->text_cap + view->instance_cap * sizeof(view->instances[0]) + view->cluster_cap * sizeof(view->clusters[0]);
+	return view->text_cap + view->instance_cap * sizeof(view->instances[0]) +
+	       view->cluster_cap * sizeof(view->clusters[0]);
 }
 
 static void keep_spare(struct long_lane *lane, struct service_view *view)
@@ -119,7 +121,7 @@ static void work_free(struct long_lane *lane, struct long_work *work)
 	free(work);
 }
 
-/* ---- one slice ------------------------------------------------------------------- */
+/* ---- one slice ------------------------------------------------------------------------------- */
 
 /* Answers in the words of the protocol. */
 static void fail_request(struct request *rq, int status, struct str why)
@@ -130,7 +132,8 @@ static void fail_request(struct request *rq, int status, struct str why)
 static void fail_late(struct request *rq)
 {
 	char why[64];
-	int n = snprintf(why, sizeof(why), "http.long_wait reached: %" PRIu64, rq->worker->proc->config.http_long_wait_ms);
+	int n = snprintf(why, sizeof(why), "http.long_wait reached: %" PRIu64,
+	                 rq->worker->proc->config.http_long_wait_ms);
 
 	fail_request(rq, 503, str_make(why, (size_t)n));
 }
@@ -199,7 +202,7 @@ static void find_out(struct long_work *work)
 		(void)request_resume(work->rq->worker, work->rq->id);
 }
 
-/* ---- places ------------------------------------------------------------------------ */
+/* ---- places ---------------------------------------------------------------------------------- */
 
 static bool is_same_source(const struct long_work *a, const struct long_work *b)
 {
@@ -246,9 +249,13 @@ static void refuse_work(struct long_lane *lane, struct long_work *work, bool lat
 /* Returns who has waited too long, the oldest first, or NULL when nobody has. */
 static struct long_work *next_late(const struct long_lane *lane, uint64_t now_ms)
 {
-	struct long_work *work = lane->aside.first != NULL ? lane->aside.first : lane->waiting.first;
+	struct long_work *work =
+	        lane->aside.first != NULL ? lane->aside.first : lane->waiting.first;
 
-	return work != NULL && now_ms - work->since_ms >= lane->worker->proc->config.http_long_wait_ms ? work : NULL;
+	return work != NULL && now_ms - work->since_ms >=
+	                               lane->worker->proc->config.http_long_wait_ms
+	               ? work
+	               : NULL;
 }
 
 /* Returns who has waited longest of those who may have a place, or NULL when nobody may. */
@@ -308,7 +315,7 @@ static struct long_work *next_work(const struct long_lane *lane)
 	return work != NULL ? work : lane->active.first;
 }
 
-/* ---- in the loop --------------------------------------------------------------------- */
+/* ---- in the loop ----------------------------------------------------------------------------- */
 
 static bool has_left(struct long_work *work, uint64_t now_ms)
 {
@@ -348,7 +355,8 @@ static void go_on_with_work(struct long_lane *lane, struct long_work *work, uint
 	find_out(work);
 	turn_begin(&worker->turn, now_us);
 	over = work_slice(lane, work);
-	/* What the end of this one begins, such as the next request of its connection, are turns of their own. */
+	/* What the end of this one begins, such as the next request of its connection, are turns of
+	 * their own. */
 	turn_end(&worker->turn, clock_mono_us(), "request", str_is_set(what) ? what : STR(""));
 	if (over)
 		finish_work(lane, work);
@@ -369,7 +377,8 @@ static void on_after_poll(struct ev_loop *loop, ev_check *watcher, int events)
 	now_us = clock_mono_us();
 	others_us = now_us - lane->worker->proc->woke_us - lane->inline_us;
 	lane->inline_us = 0;
-	lane->owed_us = others_us < QUIET_US || others_us >= lane->owed_us ? 0 : lane->owed_us - others_us;
+	lane->owed_us =
+	        others_us < QUIET_US || others_us >= lane->owed_us ? 0 : lane->owed_us - others_us;
 	if (lane->owed_us > 0 || lane->count == 0)
 		return;
 	look_at_waiting(lane, now_us / 1000);
@@ -425,7 +434,8 @@ void long_free(struct worker *worker)
 		bool begun = work->fiber != NULL;
 
 		if (!work->gone)
-			work->rq->carrier->close(work->rq); /* one that has not begun is gone with it */
+			work->rq->carrier->close(
+			        work->rq); /* one that has not begun is gone with it */
 		if (!begun)
 			continue;
 		while (!work_slice(lane, work))
@@ -440,7 +450,7 @@ void long_free(struct worker *worker)
 	fiber_free_spare();
 }
 
-/* ---- requests -------------------------------------------------------------------------- */
+/* ---- requests -------------------------------------------------------------------------------- */
 
 static struct long_work *work_new(struct request *rq, long_fn *fn)
 {

@@ -56,12 +56,13 @@ struct long_list {
  * stand aside, before all who wait. */
 struct long_lane {
 	struct worker *worker;
-	struct long_list active, aside, waiting; /* those with a fiber; of one source, which had its half; the others */
-	uint64_t turn;                           /* of the one that had the last slice */
-	unsigned count, active_count;            /* all; those with a fiber */
-	uint64_t owed_us;                        /* time of long requests that the others have not had yet */
-	uint64_t held_bytes;                     /* about: views of all works, and what is made of them */
-	uint64_t inline_us;                      /* the part of it in this wake-up */
+	struct long_list active, aside,
+	        waiting; /* those with a fiber; of one source, which had its half; the others */
+	uint64_t turn;   /* of the one that had the last slice */
+	unsigned count, active_count; /* all; those with a fiber */
+	uint64_t owed_us;             /* time of long requests that the others have not had yet */
+	uint64_t held_bytes;          /* about: views of all works, and what is made of them */
+	uint64_t inline_us;           /* the part of it in this wake-up */
 	uint64_t last_id;
 	struct long_work *look; /* the next one that waits whose client is looked for */
 	bool look_aside;

@@ -34,11 +34,13 @@ static bool next_media(struct str *rest, struct media *media_r)
 		return false;
 	comma = memchr(rest->p, ',', rest->n);
 	item = str_make(rest->p, comma == NULL ? rest->n : (size_t)(comma - rest->p));
-	*rest = comma == NULL ? str_make(rest->p + rest->n, 0) : str_make(comma + 1, rest->n - item.n - 1);
+	*rest = comma == NULL ? str_make(rest->p + rest->n, 0)
+	                      : str_make(comma + 1, rest->n - item.n - 1);
 	semicolon = item.n > 0 ? memchr(item.p, ';', item.n) : NULL;
 	media_r->quality = 1000;
 	if (semicolon != NULL) {
-		media_r->quality = quality_of(str_make(semicolon, (size_t)(item.p + item.n - semicolon)));
+		media_r->quality =
+		        quality_of(str_make(semicolon, (size_t)(item.p + item.n - semicolon)));
 		item.n = (size_t)(semicolon - item.p);
 	}
 	media_r->type = str_trim(item);
@@ -55,7 +57,8 @@ bool media_is_json(struct str type)
 	static const struct str plus = STR("+json"), application = STR("application/");
 
 	return str_ieq(type, STR("application/json")) ||
-	       (type.n > plus.n + application.n && str_ieq(str_make(type.p, application.n), application) &&
+	       (type.n > plus.n + application.n &&
+	        str_ieq(str_make(type.p, application.n), application) &&
 	        str_ieq(str_make(type.p + type.n - plus.n, plus.n), plus));
 }
 
@@ -98,8 +101,9 @@ bool media_accepts_json(struct str accept)
 	if (accepts_anything(accept))
 		return true;
 	while (next_media(&accept, &media)) {
-		if (media.quality > 0 && (media_is_json(media.type) || str_ieq(media.type, STR("application/*")) ||
-		                          str_eq(media.type, STR("*/*")) || str_eq(media.type, STR("*"))))
+		if (media.quality > 0 &&
+		    (media_is_json(media.type) || str_ieq(media.type, STR("application/*")) ||
+		     str_eq(media.type, STR("*/*")) || str_eq(media.type, STR("*"))))
 			return true;
 	}
 	return false;

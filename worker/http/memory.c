@@ -18,7 +18,8 @@
 /* Returns 0 for a connection that is not to blame. */
 static unsigned class_of(uint64_t held)
 {
-	unsigned row = held <= HELD_FREE ? 0 : 64U - (unsigned)__builtin_clzll((held - 1) / HELD_FREE);
+	unsigned row =
+	        held <= HELD_FREE ? 0 : 64U - (unsigned)__builtin_clzll((held - 1) / HELD_FREE);
 
 	return row < HELD_CLASSES ? row : HELD_CLASSES - 1;
 }
@@ -68,7 +69,8 @@ void memory_count(struct connection *c)
 
 	c->worker->held_bytes += held - c->held.bytes;
 	c->held.bytes = held;
-	if (row == c->held.row && (row == 0 || connection_passed(c) - c->held.progress_at < held / PROGRESS_SHARE))
+	if (row == c->held.row &&
+	    (row == 0 || connection_passed(c) - c->held.progress_at < held / PROGRESS_SHARE))
 		return;
 	leave_row(c);
 	join_row(c, row);
@@ -108,8 +110,9 @@ static void note(const struct connection *c, uint64_t now_ms)
 	metric_add(METRIC_HTTP_MEMORY_REFUSED, 1);
 	if (!log_may(&worker->held_log, now_ms, &skipped))
 		return;
-	log_warning("op=cut-connection cause=http.memory source=%s held=%" PRIu64 " still_ms=%" PRIu64
-	            " waits_for=%s all=%" PRIu64 " limit=%" PRIu64 " skipped=%" PRIu64,
+	log_warning("op=cut-connection cause=http.memory source=%s held=%" PRIu64
+	            " still_ms=%" PRIu64 " waits_for=%s all=%" PRIu64 " limit=%" PRIu64
+	            " skipped=%" PRIu64,
 	            address_text(c->source, source), c->held.bytes, now_ms - c->held.progress_ms,
 	            sender_is_pending(&c->sender) ? "reader" : "sender", worker->held_bytes,
 	            worker->proc->config.http_memory_bytes, skipped);
@@ -120,7 +123,8 @@ static void note(const struct connection *c, uint64_t now_ms)
 static void release(struct connection *c)
 {
 	ROSTER_ASSERT(c->held.cut == CUT_NOT && c->held.row != 0);
-	c->held.cut = c->state == CONNECTION_OPEN && !sender_is_pending(&c->sender) ? CUT_REFUSED : CUT_CLOSED;
+	c->held.cut = c->state == CONNECTION_OPEN && !sender_is_pending(&c->sender) ? CUT_REFUSED
+	                                                                            : CUT_CLOSED;
 	if (c->state != CONNECTION_PARKED)
 		input_free(&c->input);
 	sender_release(&c->sender);

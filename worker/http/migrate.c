@@ -51,7 +51,7 @@ static bool read_all(int fd, char *data, size_t n)
 	return true;
 }
 
-/* ---- sending ------------------------------------------------------------------------ */
+/* ---- sending --------------------------------------------------------------------------------- */
 
 union control {
 	struct cmsghdr head;
@@ -69,8 +69,9 @@ static bool send_head(int fd, const struct migrate_head *head, int passed_fd)
 	if (passed_fd >= 0) {
 		msg.msg_control = &control;
 		msg.msg_controllen = sizeof(control);
-		control.head =
-		        (struct cmsghdr){ .cmsg_len = CMSG_LEN(sizeof(int)), .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS };
+		control.head = (struct cmsghdr){ .cmsg_len = CMSG_LEN(sizeof(int)),
+			                         .cmsg_level = SOL_SOCKET,
+			                         .cmsg_type = SCM_RIGHTS };
 		memcpy(CMSG_DATA(&control.head), &passed_fd, sizeof(passed_fd));
 	}
 	do
@@ -83,7 +84,8 @@ static bool send_head(int fd, const struct migrate_head *head, int passed_fd)
 static bool can_go_over(const struct connection *c)
 {
 	return !connection_is_broken(c) && c->held.cut == CUT_NOT &&
-	       (c->state == CONNECTION_OPEN || (c->state == CONNECTION_ENDING && sender_is_pending(&c->sender)));
+	       (c->state == CONNECTION_OPEN ||
+	        (c->state == CONNECTION_ENDING && sender_is_pending(&c->sender)));
 }
 
 static bool send_one(const struct connection *c, int fd, struct buf *in)
@@ -127,13 +129,16 @@ int migrate_send(struct worker *worker, int fd)
 	return good ? (int)end.served : ERR_IO;
 }
 
-/* ---- receiving ---------------------------------------------------------------------- */
+/* ---- receiving ------------------------------------------------------------------------------- */
 
 static bool receive_head(int fd, struct migrate_head *head_r, int *passed_fd_r)
 {
 	union control control = { .room = { 0 } };
 	struct iovec piece = { head_r, sizeof(*head_r) };
-	struct msghdr msg = { .msg_iov = &piece, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof(control) };
+	struct msghdr msg = { .msg_iov = &piece,
+		              .msg_iovlen = 1,
+		              .msg_control = &control,
+		              .msg_controllen = sizeof(control) };
 	const struct cmsghdr *cmsg;
 	ssize_t n;
 
@@ -147,8 +152,9 @@ static bool receive_head(int fd, struct migrate_head *head_r, int *passed_fd_r)
 	if (cmsg != NULL && cmsg->cmsg_level == SOL_SOCKET && cmsg->cmsg_type == SCM_RIGHTS &&
 	    cmsg->cmsg_len == CMSG_LEN(sizeof(int)))
 		memcpy(passed_fd_r, CMSG_DATA(cmsg), sizeof(*passed_fd_r));
-	return read_all(fd, (char *)head_r + n, sizeof(*head_r) - (size_t)n) && head_r->magic == MIGRATE_MAGIC &&
-	       head_r->in_bytes <= BYTES_MAX && head_r->out_bytes <= BYTES_MAX;
+	return read_all(fd, (char *)head_r + n, sizeof(*head_r) - (size_t)n) &&
+	       head_r->magic == MIGRATE_MAGIC && head_r->in_bytes <= BYTES_MAX &&
+	       head_r->out_bytes <= BYTES_MAX;
 }
 
 static bool receive_bytes(int fd, struct buf *b, uint64_t n)
@@ -162,7 +168,8 @@ static bool receive_bytes(int fd, struct buf *b, uint64_t n)
 }
 
 /* Returns false when the stream is broken. */
-static bool receive_one(struct worker *worker, int fd, const struct migrate_head *head, int passed_fd)
+static bool receive_one(struct worker *worker, int fd, const struct migrate_head *head,
+                        int passed_fd)
 {
 	struct connection_rest rest = {
 		.served = head->served,
@@ -173,7 +180,8 @@ static bool receive_one(struct worker *worker, int fd, const struct migrate_head
 
 	buf_init(&rest.in);
 	buf_init(&rest.out);
-	if (passed_fd < 0 || !receive_bytes(fd, &rest.in, head->in_bytes) || !receive_bytes(fd, &rest.out, head->out_bytes)) {
+	if (passed_fd < 0 || !receive_bytes(fd, &rest.in, head->in_bytes) ||
+	    !receive_bytes(fd, &rest.out, head->out_bytes)) {
 		buf_free(&rest.in);
 		buf_free(&rest.out);
 		if (passed_fd >= 0)

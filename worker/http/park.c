@@ -68,7 +68,8 @@ void park_forget(struct request *rq)
 	if (!rq->parked || find_parked(parked, rq->id, &at) == NULL)
 		return;
 	parked->count--;
-	memmove(&parked->rows[at], &parked->rows[at + 1], (parked->count - at) * sizeof(parked->rows[0]));
+	memmove(&parked->rows[at], &parked->rows[at + 1],
+	        (parked->count - at) * sizeof(parked->rows[0]));
 	rq->parked = false;
 }
 

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* parser_library.h - llhttp where configure found it, http_parser elsewhere: the calls that differ, under one name.
+/* parser_library.h - llhttp where configure found it, http_parser elsewhere: the calls that differ,
+ * under one name.
  *
- * For http_head.c, and for the tests and benchmarks that measure it against the library. Methods, flags and error codes have
- * the same names in both. Whether the connection persists has to be asked in on_headers_complete: behind the head llhttp
- * forgets it. */
+ * For http_head.c, and for the tests and benchmarks that measure it against the library. Methods,
+ * flags and error codes have the same names in both. Whether the connection persists has to be
+ * asked in on_headers_complete: behind the head llhttp forgets it. */
 #ifndef WORKER_HTTP_PARSER_LIBRARY_H
 #define WORKER_HTTP_PARSER_LIBRARY_H
 
@@ -28,7 +29,8 @@ static inline void parser_init(parser_state *p, const parser_callbacks *callback
 }
 
 /* Returns the bytes taken: fewer than n after a pause or what it refuses, and none from then on. */
-static inline size_t parser_feed(parser_state *p, const parser_callbacks *callbacks, const char *data, size_t n)
+static inline size_t parser_feed(parser_state *p, const parser_callbacks *callbacks,
+                                 const char *data, size_t n)
 {
 	(void)callbacks;
 	return llhttp_execute(p, data, n) == HPE_OK ? n : (size_t)(llhttp_get_error_pos(p) - data);
@@ -46,7 +48,9 @@ static inline unsigned parser_error(const parser_state *p)
 {
 	unsigned error = llhttp_get_errno(p);
 
-	return error == HPE_PAUSED_UPGRADE ? (unsigned)HPE_OK : error; /* what follows an upgrade is none of its business */
+	return error == HPE_PAUSED_UPGRADE
+	               ? (unsigned)HPE_OK
+	               : error; /* what follows an upgrade is none of its business */
 }
 
 static inline bool parser_keep_alive(const parser_state *p)
@@ -72,7 +76,8 @@ static inline void parser_init(parser_state *p, const parser_callbacks *callback
 	http_parser_init(p, HTTP_REQUEST);
 }
 
-static inline size_t parser_feed(parser_state *p, const parser_callbacks *callbacks, const char *data, size_t n)
+static inline size_t parser_feed(parser_state *p, const parser_callbacks *callbacks,
+                                 const char *data, size_t n)
 {
 	return http_parser_execute(p, callbacks, data, n);
 }

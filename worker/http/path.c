@@ -21,7 +21,7 @@ static bool contains(struct str s, const char *text)
 	return memmem(s.p, s.n, text, strlen(text)) != NULL;
 }
 
-/* ---- the container ------------------------------------------------------------ */
+/* ---- the container --------------------------------------------------------------------------- */
 
 static bool has_refused_byte(struct str raw)
 {
@@ -110,12 +110,15 @@ static int decode(struct arena *arena, struct str raw, struct str *plain_r)
 	return normalize(plain_r) ? 0 : ERR_SYNTAX;
 }
 
-/* ---- the firewall --------------------------------------------------------------- */
+/* ---- the firewall ---------------------------------------------------------------------------- */
 
 static const char *malicious_text(struct str raw, struct str plain)
 {
-	static const char *const written[] = { "//", ";", "%3b", "%3B", "%2e", "%2E", "%25", "%0a", "%0A", "%0d", "%0D" };
-	static const char *const decoded[] = { "\xe2\x80\xa8", "\xe2\x80\xa9" }; /* separators of lines and paragraphs */
+	static const char *const written[] = { "//",  ";",   "%3b", "%3B", "%2e", "%2E",
+		                               "%25", "%0a", "%0A", "%0d", "%0D" };
+	static const char *const decoded[] = {
+		"\xe2\x80\xa8", "\xe2\x80\xa9"
+	}; /* separators of lines and paragraphs */
 
 	for (size_t i = 0; i < COUNT(written); i++)
 		if (contains(raw, written[i]))

@@ -16,9 +16,10 @@
 #include "shared/base/str.h"
 
 struct path {
-	struct str plain;      /* the source itself when there is nothing to decode, else from the arena */
+	struct str
+	        plain; /* the source itself when there is nothing to decode, else from the arena */
 	const char *malicious; /* what the firewall found in it; NULL: nothing */
-	bool dots;             /* segments "." or ".." in plain sight, which the firewall refuses as well */
+	bool dots; /* segments "." or ".." in plain sight, which the firewall refuses as well */
 };
 
 /* Returns ERR_SYNTAX for what the container refuses (400): a broken escape, an escaped slash, a

@@ -34,7 +34,8 @@ struct protocol {
 	void (*fail)(struct request *rq, int status, struct str why);
 	/* Answers with 429 that the limit of that key is reached. rq may be one that was never
 	 * read: then it has an output and close_after, and nothing else. */
-	void (*over_limit)(struct request *rq, const char *key, uint64_t limit, uint64_t retry_after_s);
+	void (*over_limit)(struct request *rq, const char *key, uint64_t limit,
+	                   uint64_t retry_after_s);
 	/* What is asked for, as the log names it (op=long-turn); unset: not known yet. */
 	struct str (*name)(const struct request *rq);
 };

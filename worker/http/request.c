@@ -9,7 +9,8 @@
 
 const char *method_name(enum method method)
 {
-	static const char *const names[] = { "GET", "POST", "PUT", "DELETE", "PATCH", "HEAD", "OPTIONS", "TRACE", "any" };
+	static const char *const names[] = { "GET",  "POST",    "PUT",   "DELETE", "PATCH",
+		                             "HEAD", "OPTIONS", "TRACE", "any" };
 
 	ROSTER_ASSERT(method <= METHOD_OTHER);
 	return names[method];

@@ -70,10 +70,12 @@ struct request {
 	struct str method_text;
 	struct str target; /* as received: path?query */
 	struct str path;   /* before '?', as received; for answers */
-	struct str plain;  /* the path decoded (worker/http/path.h): what everything else compares with; unset until dispatched */
-	struct str query;  /* unset: no '?' */
-	struct str body;   /* de-chunked */
-	struct str host, user_agent, client_version, accept, content_type, origin, cors_method, cors_headers;
+	struct str
+	        plain; /* the path decoded (worker/http/path.h): what everything else compares with; unset until dispatched */
+	struct str query; /* unset: no '?' */
+	struct str body;  /* de-chunked */
+	struct str host, user_agent, client_version, accept, content_type, origin, cors_method,
+	        cors_headers;
 	bool keep_alive;       /* the connection may stay */
 	bool keep_alive_asked; /* in so many words: worker/http/keep_alive.h */
 	bool http_1_0;
@@ -89,14 +91,15 @@ struct request {
 	unsigned param_count;
 	const struct charset *encoding; /* values are read again with it; NULL: they are not */
 	struct agent agent;
-	struct str service_name; /* grouped (specification 1.3 step 5); unset: absent; blank: as it was given */
+	struct str
+	        service_name; /* grouped (specification 1.3 step 5); unset: absent; blank: as it was given */
 
 	struct arena arena;
 	struct output output;
-	struct service_view
-	        *view; /* memory for a copy of a service; what is in it, until the handler returns (worker/http/long.h) */
+	struct service_view *
+	        view; /* memory for a copy of a service; what is in it, until the handler returns (worker/http/long.h) */
 	struct long_work *work; /* of a long request; NULL: it is none */
-	void *kept;             /* of the handler, in the arena: what the function of long_start() goes on with */
+	void *kept; /* of the handler, in the arena: what the function of long_start() goes on with */
 	bool answered, parked, close_after;
 	int status; /* once answered */
 
@@ -106,14 +109,14 @@ struct request {
 /* Returns "any" for METHOD_OTHER. Is in request.c. */
 const char *method_name(enum method method);
 
-/* ---- answering later: park.c ----------------------------------------------------- */
+/* ---- answering later: park.c ----------------------------------------------------------------- */
 
 void request_park(struct request *rq);
 /* Returns NULL when the connection has gone meanwhile. */
 struct request *request_resume(struct worker *worker, uint64_t id);
 void request_complete(struct request *rq);
 
-/* ---- life: request.c --------------------------------------------------------------- */
+/* ---- life: request.c ------------------------------------------------------------------------- */
 
 /* Returns a clean one; *spare, whose arena has its first block already, is used up. Returns NULL
  * when there is no memory. */

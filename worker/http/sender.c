@@ -9,7 +9,9 @@
 
 #define BUFFER_KEEP (8U * 1024U)         /* of a connection */
 #define SHARED_KEEP (4U * 1024U * 1024U) /* of the worker */
-#define SEND_MOST (1024U * 1024U)        /* bytes in one write: the other side may take them as fast as they are copied */
+#define SEND_MOST \
+	(1024U * \
+	 1024U) /* bytes in one write: the other side may take them as fast as they are copied */
 #define PIECES_MAX (1 + OUTPUT_PIECES)
 
 void sender_init(struct sender *s, struct buf *shared)
@@ -103,7 +105,8 @@ static ssize_t send_pieces(struct sender *s, int fd, struct iovec *pieces, int g
 	ssize_t sent;
 
 	do
-		sent = n == 1 ? send(fd, pieces->iov_base, pieces->iov_len, MSG_NOSIGNAL) : sendmsg(fd, &msg, MSG_NOSIGNAL);
+		sent = n == 1 ? send(fd, pieces->iov_base, pieces->iov_len, MSG_NOSIGNAL)
+		              : sendmsg(fd, &msg, MSG_NOSIGNAL);
 	while (sent < 0 && errno == EINTR);
 	if (sent < 0)
 		return errno == EAGAIN || errno == EWOULDBLOCK ? 0 : -1;

@@ -14,19 +14,22 @@ uint64_t source_limit_wait_s(const struct request *rq)
 {
 	const struct config *config = &rq->worker->proc->config;
 	struct sources *sources = rq->worker->proc->sources;
-	uint32_t rate = (uint32_t)config->limit_per_source, burst = (uint32_t)config->limit_per_source_burst;
+	uint32_t rate = (uint32_t)config->limit_per_source,
+	         burst = (uint32_t)config->limit_per_source_burst;
 	uint64_t wait_us;
 
 	if (rate == 0 || sources == NULL || !source_is_set(rq->source))
 		return 0;
-	wait_us = sources_take(sources, sources_hash(sources, rq->source), clock_mono_us(), rate, burst != 0 ? burst : rate);
+	wait_us = sources_take(sources, sources_hash(sources, rq->source), clock_mono_us(), rate,
+	                       burst != 0 ? burst : rate);
 	if (wait_us == 0)
 		return 0;
 	metric_add(METRIC_SOURCE_REFUSED, 1);
 	return wait_us / 1000000 + 1;
 }
 
-enum source_verdict source_limit_open(struct worker *worker, const uint8_t source[16], struct source_mark *mark_r)
+enum source_verdict source_limit_open(struct worker *worker, const uint8_t source[16],
+                                      struct source_mark *mark_r)
 {
 	uint64_t limit = worker->proc->config.limit_connections_per_source, open;
 	struct sources *sources = worker->proc->sources;

@@ -28,7 +28,8 @@ uint64_t source_limit_wait_s(const struct request *rq);
 /* Counts a new connection and says whether there is room for it. Over the limit by more than a few,
  * it is not worth an answer (SOURCE_DROP). */
 enum source_verdict { SOURCE_ADMIT, SOURCE_REFUSE, SOURCE_DROP };
-enum source_verdict source_limit_open(struct worker *worker, const uint8_t source[16], struct source_mark *mark_r);
+enum source_verdict source_limit_open(struct worker *worker, const uint8_t source[16],
+                                      struct source_mark *mark_r);
 void source_limit_close(struct worker *worker, const struct source_mark *mark);
 
 #endif

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 libroster_a_SOURCES += \
+	worker/metrics/nacos_monitor.c worker/metrics/nacos_monitor.h \
 	worker/metrics/prometheus.c worker/metrics/prometheus.h \
 	worker/metrics/route_stats.c worker/metrics/route_stats.h
 

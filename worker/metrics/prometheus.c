@@ -8,12 +8,12 @@
 #include "shared/base/buf.h"
 #include "shared/base/clock.h"
 #include "shared/base/word.h"
-#include "shared/codec/java.h"
 #include "shared/process/document.h"
 #include "shared/process/process.h"
 #include "shared/registry/registry.h"
 #include "shared/shm/brake_state.h"
 #include "shared/shm/slab.h"
+#include "worker/metrics/nacos_monitor.h"
 #include "worker/metrics/route_stats.h"
 
 enum family_type { COUNTER, GAUGE, HISTOGRAM, SUMMARY };
@@ -37,7 +37,7 @@ struct family {
 	size_t at; /* where put() finds its word, or which value it shows */
 };
 
-/* ---- values ----------------------------------------------------------------------- */
+/* ---- values ---------------------------------------------------------------------------------- */
 
 static void put_family(struct buf *b, const char *name, enum family_type type, const char *help)
 {
@@ -49,34 +49,42 @@ static void put_u64(struct buf *b, const char *name, uint64_t value)
 	buf_printf(b, "%s %" PRIu64 "\n", name, value);
 }
 
+/* The word that lies `at` bytes behind the begin of a struct. */
+static const uint64_t *word_at(const void *base, size_t at)
+{
+	return (const uint64_t *)(const void *)((const char *)base + at);
+}
+
 /* A word of the page's statistics. */
 static void put_stat(struct page *page, const struct family *family)
 {
 	ROSTER_ASSERT(family->at <= sizeof(*page->in->stats) - sizeof(uint64_t));
-	put_u64(page->b, family->name, *(const uint64_t *)(const void *)((const char *)page->in->stats + family->at));
+	put_u64(page->b, family->name, *word_at(page->in->stats, family->at));
 }
 
 /* A word of the segment's header. */
 static void put_header(struct page *page, const struct family *family)
 {
 	ROSTER_ASSERT(family->at <= sizeof(*page->seg->header) - sizeof(uint64_t));
-	put_u64(page->b, family->name, word_load((const uint64_t *)(const void *)((const char *)page->seg->header + family->at)));
+	put_u64(page->b, family->name, word_load(word_at(page->seg->header, family->at)));
 }
 
 static void put_build(struct page *page, const struct family *family)
 {
-	buf_printf(page->b, "%s{version=\"%s\",layout=\"%s\"} 1\n", family->name, PACKAGE_VERSION, segment_fingerprint_text());
+	buf_printf(page->b, "%s{version=\"%s\",layout=\"%s\"} 1\n", family->name, PACKAGE_VERSION,
+	           segment_fingerprint_text());
 }
 
 static void put_instances(struct page *page, const struct family *family)
 {
 	uint64_t all = page->in->stats->instances, ephemeral = page->in->stats->ephemeral;
 
-	buf_printf(page->b, "%s{kind=\"ephemeral\"} %" PRIu64 "\n%s{kind=\"persistent\"} %" PRIu64 "\n", family->name, ephemeral,
-	           family->name, all > ephemeral ? all - ephemeral : 0);
+	buf_printf(page->b,
+	           "%s{kind=\"ephemeral\"} %" PRIu64 "\n%s{kind=\"persistent\"} %" PRIu64 "\n",
+	           family->name, ephemeral, family->name, all > ephemeral ? all - ephemeral : 0);
 }
 
-/* ---- the segment -------------------------------------------------------------------- */
+/* ---- the segment ----------------------------------------------------------------------------- */
 
 static void put_kinds(struct page *page, const struct family *family, bool bytes)
 {
@@ -84,7 +92,8 @@ static void put_kinds(struct page *page, const struct family *family, bool bytes
 
 	for (unsigned kind = SLAB_NONE + 1; kind < SLAB_KINDS; kind++) {
 		slab_usage(page->seg, (enum slab_kind)kind, &objects, &pages);
-		buf_printf(page->b, "%s{kind=\"%s\"} %" PRIu64 "\n", family->name, slab_kind_name((enum slab_kind)kind),
+		buf_printf(page->b, "%s{kind=\"%s\"} %" PRIu64 "\n", family->name,
+		           slab_kind_name((enum slab_kind)kind),
 		           bytes ? pages * SEGMENT_PAGE : objects);
 	}
 }
@@ -117,18 +126,19 @@ static void put_free_pages(struct page *page, const struct family *family)
 	put_u64(page->b, family->name, free_pages > 0 ? (uint64_t)free_pages : 0);
 }
 
-/* ---- the brake ----------------------------------------------------------------------- */
+/* ---- the brake ------------------------------------------------------------------------------- */
 
 /* A word of the brake's state. */
 static void put_brake_word(struct page *page, const struct family *family)
 {
 	ROSTER_ASSERT(family->at <= sizeof(*page->seg->brake) - sizeof(uint64_t));
-	put_u64(page->b, family->name, word_load((const uint64_t *)(const void *)((const char *)page->seg->brake + family->at)));
+	put_u64(page->b, family->name, word_load(word_at(page->seg->brake, family->at)));
 }
 
 static void put_brake_active(struct page *page, const struct family *family)
 {
-	put_u64(page->b, family->name, brake_state_phase(word_load(&page->seg->brake->state)) == BRAKE_HOLDING);
+	put_u64(page->b, family->name,
+	        brake_state_phase(word_load(&page->seg->brake->state)) == BRAKE_HOLDING);
 }
 
 static void put_brake_released(struct page *page, const struct family *family)
@@ -149,7 +159,8 @@ static void put_brake_released(struct page *page, const struct family *family)
 static void put_subscribe_refused(struct page *page, const struct family *family)
 {
 	for (unsigned i = 0; i < page->in->unpushed_count; i++)
-		buf_printf(page->b, "%s{reason=\"%s\"} %" PRIu64 "\n", family->name, page->in->unpushed[i].text,
+		buf_printf(page->b, "%s{reason=\"%s\"} %" PRIu64 "\n", family->name,
+		           page->in->unpushed[i].text,
 		           metric_sum(page->seg, page->in->unpushed[i].metric));
 }
 
@@ -162,9 +173,16 @@ static void put_deregister_sources(struct page *page, const struct family *famil
 	put_u64(page->b, family->name, count);
 }
 
-/* ---- processes ----------------------------------------------------------------------- */
+/* ---- processes ------------------------------------------------------------------------------- */
 
-enum process_value { PROCESS_READY, PROCESS_STARTS, PROCESS_CONNECTIONS, PROCESS_TURNS, PROCESS_BUSY, PROCESS_BUSY_MAX };
+enum process_value {
+	PROCESS_READY,
+	PROCESS_STARTS,
+	PROCESS_CONNECTIONS,
+	PROCESS_TURNS,
+	PROCESS_BUSY,
+	PROCESS_BUSY_MAX
+};
 
 static void put_us(struct buf *b, uint64_t us)
 {
@@ -177,10 +195,13 @@ static void put_process_value(struct buf *b, const struct slot *slot, enum proce
 
 	switch (value) {
 	case PROCESS_READY:
-		buf_printf(b, "%u\n", (unsigned)(ready && __atomic_load_n(&slot->stopped, __ATOMIC_RELAXED) == 0));
+		buf_printf(b, "%u\n",
+		           (unsigned)(ready &&
+		                      __atomic_load_n(&slot->stopped, __ATOMIC_RELAXED) == 0));
 		break;
 	case PROCESS_STARTS:
-		buf_printf(b, "%" PRIu32 "\n", __atomic_load_n(&slot->generation, __ATOMIC_RELAXED));
+		buf_printf(b, "%" PRIu32 "\n",
+		           __atomic_load_n(&slot->generation, __ATOMIC_RELAXED));
 		break;
 	case PROCESS_CONNECTIONS:
 		buf_printf(b, "%" PRIu64 "\n", word_load(&slot->connections));
@@ -239,23 +260,27 @@ static void put_processes(struct page *page, const struct family *family)
 	}
 }
 
-/* ---- routes ----------------------------------------------------------------------------- */
+/* ---- routes ---------------------------------------------------------------------------------- */
 
 /* Returns NULL for a route that was never asked for. */
 static const struct slot_route *asked(const struct page *page, unsigned route)
 {
 	bool known = route < page->in->route_count || route == ROUTE_STATS_OTHER;
 
-	return known && route_stats_requests(&page->routes[route]) > 0 ? &page->routes[route] : NULL;
+	return known && route_stats_requests(&page->routes[route]) > 0 ? &page->routes[route]
+	                                                               : NULL;
 }
 
-static void put_route(struct page *page, const char *name, const char *suffix, const char *path_label, unsigned route)
+static void put_route(struct page *page, const char *name, const char *suffix,
+                      const char *path_label, unsigned route)
 {
 	static const struct prometheus_route none = { "any", "none" };
-	const struct prometheus_route *row = route == ROUTE_STATS_OTHER ? &none : &page->in->routes[route];
+	const struct prometheus_route *row =
+	        route == ROUTE_STATS_OTHER ? &none : &page->in->routes[route];
 
 	ROSTER_ASSERT(route == ROUTE_STATS_OTHER || route < page->in->route_count);
-	buf_printf(page->b, "%s%s{method=\"%s\",%s=\"%s\"", name, suffix, row->method, path_label, row->path);
+	buf_printf(page->b, "%s%s{method=\"%s\",%s=\"%s\"", name, suffix, row->method, path_label,
+	           row->path);
 }
 
 static void put_route_latency(struct page *page, const struct family *family)
@@ -270,7 +295,8 @@ static void put_route_latency(struct page *page, const struct family *family)
 		for (unsigned n = 0; n < SLOT_ROUTE_BUCKETS; n++) {
 			below += row->buckets[n];
 			put_route(page, family->name, "_bucket", "route", i);
-			buf_printf(page->b, ",le=\"%s\"} %" PRIu64 "\n", route_stats_bounds[n], below);
+			buf_printf(page->b, ",le=\"%s\"} %" PRIu64 "\n", route_stats_bounds[n],
+			           below);
 		}
 		put_route(page, family->name, "_sum", "route", i);
 		BUF_LIT(page->b, "} ");
@@ -305,7 +331,7 @@ static void put_route_cpu(struct page *page, const struct family *family)
 	}
 }
 
-/* ---- names of other servers --------------------------------------------------------------- */
+/* ---- names of other servers ------------------------------------------------------------------ */
 
 /* The same times under the name that dashboards for the real server ask for. */
 static void put_spring_requests(struct page *page, const struct family *family)
@@ -344,92 +370,17 @@ static void put_upgrades(struct page *page, const struct family *family)
 {
 	const struct board *board = page->seg->board;
 
-	buf_printf(page->b, "%s{result=\"done\"} %" PRIu64 "\n", family->name, word_load(&board->upgrades_done));
-	buf_printf(page->b, "%s{result=\"refused\"} %" PRIu64 "\n", family->name, word_load(&board->upgrades_refused));
-	buf_printf(page->b, "%s{result=\"went-back\"} %" PRIu64 "\n", family->name, word_load(&board->upgrades_back));
+	buf_printf(page->b, "%s{result=\"done\"} %" PRIu64 "\n", family->name,
+	           word_load(&board->upgrades_done));
+	buf_printf(page->b, "%s{result=\"refused\"} %" PRIu64 "\n", family->name,
+	           word_load(&board->upgrades_refused));
+	buf_printf(page->b, "%s{result=\"went-back\"} %" PRIu64 "\n", family->name,
+	           word_load(&board->upgrades_back));
 }
-
-static double mysql_checks(const struct page *page)
-{
-	return (double)metric_sum(page->seg, METRIC_CHECKS_MYSQL);
-}
-
-static double http_checks(const struct page *page)
-{
-	return (double)metric_sum(page->seg, METRIC_CHECKS_HTTP);
-}
-
-static double tcp_checks(const struct page *page)
-{
-	return (double)metric_sum(page->seg, METRIC_CHECKS_TCP);
-}
-
-static double leader(const struct page *page)
-{
-	(void)page;
-	return 1;
-}
-
-static double service_count(const struct page *page)
-{
-	return (double)page->in->stats->services;
-}
-
-static double instance_count(const struct page *page)
-{
-	return (double)page->in->stats->instances;
-}
-
-static double push_total(const struct page *page)
-{
-	return (double)metric_sum(page->seg, METRIC_PUSH_TOTAL);
-}
-
-/* Those that wait for their ACK count as failed. */
-static double push_failed(const struct page *page)
-{
-	uint64_t ok = metric_sum(page->seg, METRIC_PUSH_OK), total = metric_sum(page->seg, METRIC_PUSH_TOTAL);
-
-	return total > ok ? (double)(total - ok) : 0;
-}
-
-static double push_cost_max(const struct page *page)
-{
-	uint64_t max;
-	double mean;
-
-	return metric_cost_last(page->seg, clock_mono_ms(), &max, &mean) ? (double)max : -1;
-}
-
-static double push_cost_mean(const struct page *page)
-{
-	uint64_t max;
-	double mean;
-
-	return metric_cost_last(page->seg, clock_mono_ms(), &max, &mean) ? mean : -1;
-}
-
-/* Specification 11. */
-static const struct {
-	const char *name;
-	double (*value)(const struct page *page);
-} nacos_rows[] = {
-	{ "mysqlhealthCheck", mysql_checks }, { "httpHealthCheck", http_checks }, { "tcpHealthCheck", tcp_checks },
-	{ "serviceCount", service_count },    { "ipCount", instance_count },      { "maxPushCost", push_cost_max },
-	{ "avgPushCost", push_cost_mean },    { "totalPush", push_total },        { "failedPush", push_failed },
-	{ "leaderStatus", leader },
-};
 
 static void put_nacos(struct page *page, const struct family *family)
 {
-	char number[JAVA_DOUBLE_TEXT];
-	unsigned n;
-
-	for (size_t i = 0; i < sizeof(nacos_rows) / sizeof(nacos_rows[0]); i++) {
-		n = java_double_text(nacos_rows[i].value(page), number);
-		buf_printf(page->b, "%s{module=\"naming\",name=\"%s\",} %.*s\n", family->name, nacos_rows[i].name, (int)n,
-		           number);
-	}
+	nacos_monitor_put(page->b, family->name, page->seg, page->in->stats);
 }
 
 /* ---- the table ------------------------------------------------------------------------------- */
@@ -438,89 +389,123 @@ static void put_nacos(struct page *page, const struct family *family)
 #define HEADER(field) offsetof(struct segment_header, field)
 
 static const struct family families[] = {
-	{ "roster_build_info", GAUGE, "version, layout", "Always 1; which binary serves.", put_build, 0 },
+	{ "roster_build_info", GAUGE, "version, layout", "Always 1; which binary serves.",
+	  put_build, 0 },
 	{ "roster_services", GAUGE, "", "Services.", put_stat, STAT(services) },
 	{ "roster_instances", GAUGE, "kind", "Instances.", put_instances, 0 },
-	{ "roster_healthy_instances", GAUGE, "", "Instances whose beats or checks say that they live.", put_stat, STAT(healthy) },
-	{ "roster_subscribers", GAUGE, "", "Subscribers, those of services that do not exist yet included.", put_stat,
+	{ "roster_healthy_instances", GAUGE, "",
+	  "Instances whose beats or checks say that they live.", put_stat, STAT(healthy) },
+	{ "roster_subscribers", GAUGE, "",
+	  "Subscribers, those of services that do not exist yet included.", put_stat,
 	  STAT(subscribers) },
 	{ "roster_subscribe_refused_total", COUNTER, "reason",
-	  "Polls that asked for pushes and get none: the address or port claimed, or a limit.", put_subscribe_refused, 0 },
-	{ "roster_waiting_names", GAUGE, "", "Names that are subscribed to and have no service.", put_stat, STAT(waiting) },
-	{ "roster_draining_services", GAUGE, "", "Removed services whose instances are still being freed.", put_stat,
-	  STAT(draining) },
-	{ "roster_push_queue_services", GAUGE, "", "Changed services that wait for the pusher, the merge delay included.",
-	  put_stat, STAT(queued) },
-	{ "roster_registry_bytes", GAUGE, "", "Bytes of all services with their clusters and instances.", put_stat, STAT(bytes) },
-	{ "roster_subscriber_bytes", GAUGE, "", "Bytes of all subscribers with their texts and the names they wait for.",
-	  put_stat, STAT(subscriber_bytes) },
-	{ "roster_segment_bytes", GAUGE, "", "Reserve of the segment: segment.limit.", put_header, HEADER(bytes) },
+	  "Polls that asked for pushes and get none: the address or port claimed, or a limit.",
+	  put_subscribe_refused, 0 },
+	{ "roster_waiting_names", GAUGE, "", "Names that are subscribed to and have no service.",
+	  put_stat, STAT(waiting) },
+	{ "roster_draining_services", GAUGE, "",
+	  "Removed services whose instances are still being freed.", put_stat, STAT(draining) },
+	{ "roster_push_queue_services", GAUGE, "",
+	  "Changed services that wait for the pusher, the merge delay included.", put_stat,
+	  STAT(queued) },
+	{ "roster_registry_bytes", GAUGE, "",
+	  "Bytes of all services with their clusters and instances.", put_stat, STAT(bytes) },
+	{ "roster_subscriber_bytes", GAUGE, "",
+	  "Bytes of all subscribers with their texts and the names they wait for.", put_stat,
+	  STAT(subscriber_bytes) },
+	{ "roster_segment_bytes", GAUGE, "", "Reserve of the segment: segment.limit.", put_header,
+	  HEADER(bytes) },
 	{ "roster_segment_pages", GAUGE, "", "Pages of 4 KiB in the reserve.", put_pages, 0 },
-	{ "roster_segment_backed_pages", GAUGE, "", "Pages that have memory.", put_header, HEADER(backed) },
-	{ "roster_segment_free_pages", GAUGE, "", "Pages that have memory and no owner.", put_free_pages, 0 },
+	{ "roster_segment_backed_pages", GAUGE, "", "Pages that have memory.", put_header,
+	  HEADER(backed) },
+	{ "roster_segment_free_pages", GAUGE, "", "Pages that have memory and no owner.",
+	  put_free_pages, 0 },
 	{ "roster_slab_objects", GAUGE, "kind", "Objects in the segment.", put_kind_objects, 0 },
-	{ "roster_slab_bytes", GAUGE, "kind", "Bytes of the pages that hold them.", put_kind_bytes, 0 },
-	{ "roster_lock_rollbacks_total", COUNTER, "", "Locks whose owner died: its change was rolled back or finished.",
-	  put_header, HEADER(rollbacks) },
-	{ "roster_lock_waits_total", COUNTER, "", "Locks of shards that another process held when they were asked for.",
-	  put_header, HEADER(lock_waits) },
-	{ "roster_lock_swept_pages_total", COUNTER, "", "Pages that those deaths left without use, given back.", put_header,
-	  HEADER(sweeps) },
+	{ "roster_slab_bytes", GAUGE, "kind", "Bytes of the pages that hold them.", put_kind_bytes,
+	  0 },
+	{ "roster_lock_rollbacks_total", COUNTER, "",
+	  "Locks whose owner died: its change was rolled back or finished.", put_header,
+	  HEADER(rollbacks) },
+	{ "roster_lock_waits_total", COUNTER, "",
+	  "Locks of shards that another process held when they were asked for.", put_header,
+	  HEADER(lock_waits) },
+	{ "roster_lock_swept_pages_total", COUNTER, "",
+	  "Pages that those deaths left without use, given back.", put_header, HEADER(sweeps) },
 	{ "roster_corrupt_references_total", COUNTER, "",
-	  "References in the segment found impossible. Anything but 0 is an alarm.", put_header, HEADER(corrupt) },
-	{ "roster_segment_attaches_total", COUNTER, "", "Starts that took over the registry of an earlier one.", put_header,
+	  "References in the segment found impossible. Anything but 0 is an alarm.", put_header,
+	  HEADER(corrupt) },
+	{ "roster_segment_attaches_total", COUNTER, "",
+	  "Starts that took over the registry of an earlier one.", put_header,
 	  HEADER(attach_count) },
-	{ "roster_brake_active", GAUGE, "", "1: the node brake holds removals.", put_brake_active, 0 },
+	{ "roster_brake_active", GAUGE, "", "1: the node brake holds removals.", put_brake_active,
+	  0 },
 	{ "roster_brake_resting", GAUGE, "",
 	  "1: beats come from too few sources, or for too few instances, for the node brake ever to hold (brake.minimum_sources, "
 	  "brake.minimum).",
 	  put_brake_word, offsetof(struct brake_state, resting) },
-	{ "roster_brake_sources", GAUGE, "", "Where beats come from: IPv4 addresses, and /64 of IPv6 addresses.", put_brake_word,
+	{ "roster_brake_sources", GAUGE, "",
+	  "Where beats come from: IPv4 addresses, and /64 of IPv6 addresses.", put_brake_word,
 	  offsetof(struct brake_state, sources) },
-	{ "roster_brake_silent_sources", GAUGE, "", "Those of them that none of their instances is heard from.", put_brake_word,
+	{ "roster_brake_silent_sources", GAUGE, "",
+	  "Those of them that none of their instances is heard from.", put_brake_word,
 	  offsetof(struct brake_state, silent) },
-	{ "roster_brake_beating_instances", GAUGE, "", "Ephemeral instances that have beaten since they were registered.",
-	  put_brake_word, offsetof(struct brake_state, beating) },
-	{ "roster_brake_lost_instances", GAUGE, "", "Those of them without beats now that are due to be removed soon.",
-	  put_brake_word, offsetof(struct brake_state, lost) },
-	{ "roster_brake_held_instances", GAUGE, "", "Instances that the brake holds: they would be removed by now.",
-	  put_brake_word, offsetof(struct brake_state, held) },
-	{ "roster_brake_released_total", COUNTER, "cause", "How often the node brake let go.", put_brake_released, 0 },
-	{ "roster_deregister_alarm_sources", GAUGE, "", "Sources that deregister too many instances just now.",
-	  put_deregister_sources, 0 },
-	{ "roster_segment_check_passes_total", COUNTER, "", "Checks of the whole registry that came to their end.", put_header,
+	{ "roster_brake_beating_instances", GAUGE, "",
+	  "Ephemeral instances that have beaten since they were registered.", put_brake_word,
+	  offsetof(struct brake_state, beating) },
+	{ "roster_brake_lost_instances", GAUGE, "",
+	  "Those of them without beats now that are due to be removed soon.", put_brake_word,
+	  offsetof(struct brake_state, lost) },
+	{ "roster_brake_held_instances", GAUGE, "",
+	  "Instances that the brake holds: they would be removed by now.", put_brake_word,
+	  offsetof(struct brake_state, held) },
+	{ "roster_brake_released_total", COUNTER, "cause", "How often the node brake let go.",
+	  put_brake_released, 0 },
+	{ "roster_deregister_alarm_sources", GAUGE, "",
+	  "Sources that deregister too many instances just now.", put_deregister_sources, 0 },
+	{ "roster_segment_check_passes_total", COUNTER, "",
+	  "Checks of the whole registry that came to their end.", put_header,
 	  HEADER(check_passes) },
-	{ "roster_segment_check_parts", GAUGE, "", "Parts done of the check in work or the last one; 66 is all.", put_header,
+	{ "roster_segment_check_parts", GAUGE, "",
+	  "Parts done of the check in work or the last one; 66 is all.", put_header,
 	  HEADER(check_shard) },
 	{ "roster_segment_corrupt_rules_total", COUNTER, "",
-	  "Rules those checks found broken. Anything but 0 is an alarm: the node restarts with an empty registry.", put_header,
-	  HEADER(check_broken) },
-	{ "roster_segment_condemned", GAUGE, "", "1: damaged, will be set aside.", put_condemned, 0 },
+	  "Rules those checks found broken. Anything but 0 is an alarm: the node restarts with an empty registry.",
+	  put_header, HEADER(check_broken) },
+	{ "roster_segment_condemned", GAUGE, "", "1: damaged, will be set aside.", put_condemned,
+	  0 },
 	{ "roster_process_ready", GAUGE, "process", "1: serves.", put_processes, PROCESS_READY },
-	{ "roster_process_starts_total", COUNTER, "process", "How often the process was started; more than 1: it died.",
-	  put_processes, PROCESS_STARTS },
-	{ "roster_process_connections", GAUGE, "process", "Client connections open.", put_processes, PROCESS_CONNECTIONS },
-	{ "roster_process_turns_total", COUNTER, "process", "Rounds of the loop: from a look at the sockets to the next.",
-	  put_processes, PROCESS_TURNS },
-	{ "roster_process_busy_seconds_total", COUNTER, "process", "Time spent in them.", put_processes, PROCESS_BUSY },
+	{ "roster_process_starts_total", COUNTER, "process",
+	  "How often the process was started; more than 1: it died.", put_processes,
+	  PROCESS_STARTS },
+	{ "roster_process_connections", GAUGE, "process", "Client connections open.", put_processes,
+	  PROCESS_CONNECTIONS },
+	{ "roster_process_turns_total", COUNTER, "process",
+	  "Rounds of the loop: from a look at the sockets to the next.", put_processes,
+	  PROCESS_TURNS },
+	{ "roster_process_busy_seconds_total", COUNTER, "process", "Time spent in them.",
+	  put_processes, PROCESS_BUSY },
 	{ "roster_process_turn_max_seconds", GAUGE, "process",
 	  "The longest of them since the process was started, the time included in which a busy machine did not let it run.",
 	  put_processes, PROCESS_BUSY_MAX },
 	{ "roster_route_seconds", HISTOGRAM, "method, route, le",
 	  "From the head of a request to its answer. Routes never asked for are left out; route none: no such route.",
 	  put_route_latency, 0 },
-	{ "roster_route_errors_total", COUNTER, "method, route", "Answers with a status of 400 or more.", put_route_errors, 0 },
+	{ "roster_route_errors_total", COUNTER, "method, route",
+	  "Answers with a status of 400 or more.", put_route_errors, 0 },
 	{ "roster_route_cpu_seconds_total", COUNTER, "method, route",
-	  "CPU time of the handlers, from one request in 64: a few hundred are needed for a good estimate.", put_route_cpu, 0 },
-	{ "http_server_requests_seconds", SUMMARY, "method, uri", "The same latency under the name of the real server.",
-	  put_spring_requests, 0 },
+	  "CPU time of the handlers, from one request in 64: a few hundred are needed for a good estimate.",
+	  put_route_cpu, 0 },
+	{ "http_server_requests_seconds", SUMMARY, "method, uri",
+	  "The same latency under the name of the real server.", put_spring_requests, 0 },
 	{ "process_uptime_seconds", GAUGE, "", "Time since rosterd was started.", put_uptime, 0 },
 	{ "roster_upgrades_total", COUNTER, "result",
-	  "Upgrades asked for by SIGUSR2: done; refused before anything changed; the old binary took over again.", put_upgrades,
-	  0 },
+	  "Upgrades asked for by SIGUSR2: done; refused before anything changed; the old binary took over again.",
+	  put_upgrades, 0 },
 	{ "system_cpu_usage", GAUGE, "", "Busy share of the machine's CPUs, 0 to 1.", put_cpu, 0 },
-	{ "system_load_average_1m", GAUGE, "", "Load of the machine over one minute.", put_load, 0 },
-	{ "nacos_monitor", GAUGE, "module, name", "What dashboards of the real server show.", put_nacos, 0 },
+	{ "system_load_average_1m", GAUGE, "", "Load of the machine over one minute.", put_load,
+	  0 },
+	{ "nacos_monitor", GAUGE, "module, name", "What dashboards of the real server show.",
+	  put_nacos, 0 },
 };
 
 #define FAMILIES (sizeof(families) / sizeof(families[0]))
@@ -543,7 +528,8 @@ static void put_histogram(struct page *page, const struct metric_histogram *hist
 	put_family(page->b, histogram->name, HISTOGRAM, histogram->help);
 	for (unsigned i = 0; i < METRIC_BUCKETS; i++) {
 		below += metric_sum(page->seg, (enum metric)(histogram->first + i));
-		buf_printf(page->b, "%s_bucket{le=\"%s\"} %" PRIu64 "\n", histogram->name, histogram->bounds[i], below);
+		buf_printf(page->b, "%s_bucket{le=\"%s\"} %" PRIu64 "\n", histogram->name,
+		           histogram->bounds[i], below);
 	}
 	buf_printf(page->b, "%s_sum ", histogram->name);
 	put_us(page->b, metric_sum(page->seg, histogram->sum));
@@ -576,9 +562,10 @@ bool prometheus_put(struct buf *b, struct arena *arena, const struct prometheus_
 	return !buf_failed(b);
 }
 
-/* ---- doc/metrics.md ---------------------------------------------------------------------------- */
+/* ---- doc/metrics.md -------------------------------------------------------------------------- */
 
-static void print_row(FILE *out, const char *name, enum family_type type, const char *labels, const char *help)
+static void print_row(FILE *out, const char *name, enum family_type type, const char *labels,
+                      const char *help)
 {
 	fprintf(out, "| `%s` | %s | %s | %s |\n", name, type_names[type], labels, help);
 }
@@ -643,9 +630,11 @@ void document_metrics(FILE *out)
 		if (metric_rows[id].name != NULL)
 			print_row(out, metric_rows[id].name, COUNTER, "", metric_rows[id].help);
 	for (unsigned i = 0; i < METRIC_TIMES; i++)
-		print_row(out, metric_histograms[i].name, HISTOGRAM, "le", metric_histograms[i].help);
+		print_row(out, metric_histograms[i].name, HISTOGRAM, "le",
+		          metric_histograms[i].help);
 	for (size_t i = 0; i < FAMILIES; i++)
-		print_row(out, families[i].name, families[i].type, families[i].labels, families[i].help);
+		print_row(out, families[i].name, families[i].type, families[i].labels,
+		          families[i].help);
 	print_turns(out);
 	print_nacos(out);
 }

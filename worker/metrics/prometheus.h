@@ -40,6 +40,7 @@ struct prometheus_input {
 };
 
 /* Returns false when there is no memory. What it takes from the arena is not needed afterwards. */
-bool prometheus_put(struct buf *b, struct arena *arena, const struct prometheus_input *input) MUST_CHECK;
+bool prometheus_put(struct buf *b, struct arena *arena,
+                    const struct prometheus_input *input) MUST_CHECK;
 
 #endif

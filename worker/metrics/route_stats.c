@@ -9,9 +9,12 @@
 
 #define SAMPLE_EVERY 64U
 
-static const uint32_t bounds_us[SLOT_ROUTE_BUCKETS - 1] = { 50, 100, 250, 1000, 5000, 25000, 1000000 };
-const char *const route_stats_bounds[SLOT_ROUTE_BUCKETS] = { "0.00005", "0.0001", "0.00025", "0.001",
-	                                                     "0.005",   "0.025",  "1",       "+Inf" };
+static const uint32_t bounds_us[SLOT_ROUTE_BUCKETS - 1] = {
+	50, 100, 250, 1000, 5000, 25000, 1000000
+};
+const char *const route_stats_bounds[SLOT_ROUTE_BUCKETS] = { "0.00005", "0.0001", "0.00025",
+	                                                     "0.001",   "0.005",  "0.025",
+	                                                     "1",       "+Inf" };
 
 static uint64_t cpu_ns(void)
 {
@@ -44,7 +47,8 @@ uint64_t route_stats_begin(struct route_stats *stats, uint64_t now_us)
 	if (stats->random != 0)
 		began_cpu_ns = cpu_ns();
 	else
-		stats->random = (uint32_t)now_us | 1; /* the first request of all stands for no others */
+		stats->random =
+		        (uint32_t)now_us | 1; /* the first request of all stands for no others */
 	stats->gap = next_gap(stats);
 	return began_cpu_ns;
 }
@@ -52,7 +56,9 @@ uint64_t route_stats_begin(struct route_stats *stats, uint64_t now_us)
 struct slot_route *route_stats_row(const struct process *proc, unsigned route)
 {
 	ROSTER_ASSERT(route < SLOT_ROUTES);
-	return proc->seg == NULL ? NULL : &proc->seg->routes[slot_routes_at(proc->bank, proc->index) + route];
+	return proc->seg == NULL
+	               ? NULL
+	               : &proc->seg->routes[slot_routes_at(proc->bank, proc->index) + route];
 }
 
 /* Each row has one writer, so no read-modify-write instruction is needed, only whole stores. */
@@ -89,7 +95,8 @@ void route_stats_sum(const struct segment *seg, unsigned route, struct slot_rout
 		unsigned bank = i / WORKERS_MAX, worker = i % WORKERS_MAX;
 		const struct slot_route *row = &seg->routes[slot_routes_at(bank, worker) + route];
 
-		if (__atomic_load_n(&seg->slots[slot_of_worker(bank, worker)].generation, __ATOMIC_RELAXED) == 0)
+		if (__atomic_load_n(&seg->slots[slot_of_worker(bank, worker)].generation,
+		                    __ATOMIC_RELAXED) == 0)
 			continue; /* never ran: its page stays untouched */
 		sum_r->errors += word_load(&row->errors);
 		sum_r->us += word_load(&row->us);

@@ -10,13 +10,15 @@
 #define TEXT_SHOWN 100U   /* of a bad value */
 #define NUMBER_LONG 4096U /* a longer text is no number, whatever blanks are in it */
 
-static void refuse_bound(struct request *rq, const char *type, const char *exception, const char *cause)
+static void refuse_bound(struct request *rq, const char *type, const char *exception,
+                         const char *cause)
 {
 	char first[400];
 
-	snprintf(first, sizeof(first),
-	         "Failed to convert value of type 'java.lang.String' to required type '%s'; nested exception is java.lang.%s: %s",
-	         type, exception, cause);
+	snprintf(
+	        first, sizeof(first),
+	        "Failed to convert value of type 'java.lang.String' to required type '%s'; nested exception is java.lang.%s: %s",
+	        type, exception, cause);
 	reply_caused2(rq, 500, str_of(first), str_of(cause));
 }
 
@@ -89,10 +91,11 @@ bool bound_optional_int(struct request *rq, const char *name, int32_t *value_r)
 
 	if (str_is_set(text))
 		return read_int(rq, text, value_r);
-	reply_caused(rq, 500,
-	             "Optional int parameter '%s' is present but cannot be translated into a null value due to being declared as "
-	             "a primitive type. Consider declaring it as object wrapper for the corresponding primitive type.",
-	             name);
+	reply_caused(
+	        rq, 500,
+	        "Optional int parameter '%s' is present but cannot be translated into a null value due to being declared as "
+	        "a primitive type. Consider declaring it as object wrapper for the corresponding primitive type.",
+	        name);
 	return false;
 }
 
@@ -106,7 +109,9 @@ static bool is_one_of(struct str text, const char *const words[4])
 
 bool bound_bool(struct request *rq, const char *name, bool *value_r)
 {
-	static const char *const yes[4] = { "true", "on", "yes", "1" }, *const no[4] = { "false", "off", "no", "0" };
+	static const char *const yes[4] = { "true", "on", "yes", "1" }, *const no[4] = {
+		"false", "off", "no", "0"
+	};
 	struct str raw = bound_optional(rq, name), text = str_trim(raw);
 	char cause[TEXT_SHOWN + 40];
 

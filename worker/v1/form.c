@@ -16,11 +16,14 @@ struct str form_text(const struct request *rq)
 
 	if (rq->body.n == 0 || rq->content_type.n < form.n)
 		return none;
-	if (rq->method != METHOD_POST && rq->method != METHOD_PUT && rq->method != METHOD_DELETE && rq->method != METHOD_PATCH)
+	if (rq->method != METHOD_POST && rq->method != METHOD_PUT && rq->method != METHOD_DELETE &&
+	    rq->method != METHOD_PATCH)
 		return none;
 	if (!str_ieq(str_make(rq->content_type.p, form.n), form))
 		return none;
-	return rq->content_type.n == form.n || strchr("; \t", rq->content_type.p[form.n]) != NULL ? rq->body : none;
+	return rq->content_type.n == form.n || strchr("; \t", rq->content_type.p[form.n]) != NULL
+	               ? rq->body
+	               : none;
 }
 
 /* Takes the text up to the next semicolon that is not between quotes. */
@@ -73,6 +76,7 @@ bool form_charset(struct request *rq, const struct charset **charset_r)
 		name.n = NAME_SHOWN;
 	if (utf8_repair(&rq->arena, name, &name) < 0)
 		name = STR("?");
-	reply_caused(rq, 400, "Content-Type: the charset \"%.*s\" of the form is not known", (int)name.n, name.p);
+	reply_caused(rq, 400, "Content-Type: the charset \"%.*s\" of the form is not known",
+	             (int)name.n, name.p);
 	return false;
 }

@@ -11,11 +11,12 @@
 #include "worker/v1/v1.h"
 #include "worker/worker.h"
 
-/* ---- following the switches ----------------------------------------------------------- */
+/* ---- following the switches ------------------------------------------------------------------ */
 
 static bool is_current(const struct worker *worker)
 {
-	return worker->v1->gate.begun && worker->v1->gate.copy.words.generation == switches_generation(worker->switches);
+	return worker->v1->gate.begun &&
+	       worker->v1->gate.copy.words.generation == switches_generation(worker->switches);
 }
 
 static void refresh(struct worker *worker)
@@ -48,7 +49,7 @@ enum server_status gate_status(struct worker *worker)
 	return current(worker)->status;
 }
 
-/* ---- limited URLs ------------------------------------------------------------------------ */
+/* ---- limited URLs ---------------------------------------------------------------------------- */
 
 /* Says whether path + "?" + query begins with url. Without a query the word null stands for it. */
 static bool url_starts(struct str path, struct str query, struct str url)
@@ -68,7 +69,8 @@ static bool is_limited(const struct request *rq, struct str url)
 
 	if (route.n > 1 && route.p[route.n - 1] == '/')
 		route.n--;
-	return url_starts(rq->path, query, url) || url_starts(rq->plain, query, url) || url_starts(route, query, url);
+	return url_starts(rq->path, query, url) || url_starts(rq->plain, query, url) ||
+	       url_starts(route, query, url);
 }
 
 /* An operator's writes pass: a limit on everything could not be lifted again. */
@@ -90,7 +92,7 @@ static bool stops_url(struct request *rq, const struct gate *gate)
 	return false;
 }
 
-/* ---- status ------------------------------------------------------------------------------- */
+/* ---- status ---------------------------------------------------------------------------------- */
 
 static bool stops_status(struct request *rq, const struct gate *gate)
 {
@@ -104,7 +106,8 @@ static bool stops_status(struct request *rq, const struct gate *gate)
 		return false;
 	if (gate->status == STATUS_READ_ONLY && rq->method == METHOD_GET)
 		return false;
-	n = snprintf(text, sizeof(text), "server is %snow, please try again later!", server_status_text(gate->status));
+	n = snprintf(text, sizeof(text), "server is %snow, please try again later!",
+	             server_status_text(gate->status));
 	ROSTER_ASSERT(n > 0 && (size_t)n < sizeof(text));
 	reply_bare(rq, 503, str_make(text, (size_t)n));
 	return true;
@@ -119,7 +122,7 @@ bool gate_stops(struct request *rq)
 	return stops_url(rq, gate) || stops_status(rq, gate);
 }
 
-/* ---- operators ---------------------------------------------------------------------------- */
+/* ---- operators ------------------------------------------------------------------------------- */
 
 static bool is_allowed(const struct config *config, const uint8_t source[16])
 {
@@ -139,7 +142,8 @@ bool gate_is_operator(const struct request *rq)
 
 static bool is_operator(const struct request *rq)
 {
-	return rq->route != NULL && (rq->route->flags & ROUTE_OPERATOR) != 0 && is_allowed(&rq->worker->proc->config, rq->source);
+	return rq->route != NULL && (rq->route->flags & ROUTE_OPERATOR) != 0 &&
+	       is_allowed(&rq->worker->proc->config, rq->source);
 }
 
 bool gate_admits(struct request *rq)
@@ -151,7 +155,8 @@ bool gate_admits(struct request *rq)
 	if (is_allowed(&rq->worker->proc->config, rq->source))
 		return true;
 	address_text(rq->source, source);
-	log_debug("op=refuse-operator source=%s method=%s path=\"%s\"", source, method_name(rq->route->method), rq->route->path);
+	log_debug("op=refuse-operator source=%s method=%s path=\"%s\"", source,
+	          method_name(rq->route->method), rq->route->path);
 	n = snprintf(text, sizeof(text), "operator.allow does not list %s", source);
 	reply_error_page(rq, 403, str_make(text, (size_t)n));
 	return false;

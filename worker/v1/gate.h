@@ -1,15 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* gate.h - who may pass: limited URLs, the status of the server (specification 1.3 steps 1 and 2, 1.6), operator.allow.
+/* gate.h - who may pass: limited URLs, the status of the server (specification 1.3 steps 1 and 2,
+ * 1.6), operator.allow.
  *
- * A limited URL is compared with the path in any spelling, and with the query as it came. An operator's route is known by
- * its row, not by a text.
+ * A limited URL is compared with the path in any spelling, and with the query as it came. An
+ * operator's route is known by its row, not by a text.
  *
- * The switches live in the segment and any worker may change them, so each worker keeps what follows from their texts and
- * makes it anew when their generation has moved. While the status is UP and no URL is limited, that compare is all a
- * request costs.
+ * The switches live in the segment and any worker may change them, so each worker keeps what
+ * follows from their texts and makes it anew when their generation has moved. While the status is
+ * UP and no URL is limited, that compare is all a request costs.
  *
- * The status is the one set by overriddenServerStatus, else UP: a worker that could not serve would not answer. A text that
- * is no status (an older server may have stored one) sets nothing. */
+ * The status is the one set by overriddenServerStatus, else UP: a worker that could not serve would
+ * not answer. A text that is no status (an older server may have stored one) sets nothing. */
 #ifndef WORKER_V1_GATE_H
 #define WORKER_V1_GATE_H
 

@@ -9,7 +9,8 @@
 
 void handle_actuator_health(struct request *rq)
 {
-	reply_as(rq, STR("application/vnd.spring-boot.actuator.v3+json"), STR("{\"status\":\"UP\"}"));
+	reply_as(rq, STR("application/vnd.spring-boot.actuator.v3+json"),
+	         STR("{\"status\":\"UP\"}"));
 }
 
 /* Says what handle_console_readiness() says, in the words of this path. */
@@ -35,16 +36,20 @@ static void name_all(const struct router *router, struct names *names)
 	if (names->route_count > ROUTE_STATS_OTHER)
 		names->route_count = ROUTE_STATS_OTHER;
 	for (unsigned i = 0; i < names->route_count; i++)
-		names->routes[i] = (struct prometheus_route){ method_name(rows[i].method), rows[i].path };
+		names->routes[i] =
+		        (struct prometheus_route){ method_name(rows[i].method), rows[i].path };
 	for (unsigned i = 0; i < UNPUSHED_REASONS; i++)
-		names->unpushed[i] = (struct prometheus_label){ unpushed_word(i), unpushed_metric(i) };
+		names->unpushed[i] =
+		        (struct prometheus_label){ unpushed_word(i), unpushed_metric(i) };
 }
 
 static bool put_metrics(struct request *rq, struct buf *b)
 {
 	const struct host_load *host = handler_host_load(rq->worker);
 	struct names *names = arena_alloc(&rq->arena, sizeof(*names));
-	struct prometheus_input input = { .seg = rq->worker->proc->seg, .cpu = host->cpu, .load = host->load };
+	struct prometheus_input input = { .seg = rq->worker->proc->seg,
+		                          .cpu = host->cpu,
+		                          .load = host->load };
 	struct registry_stats stats;
 
 	if (names == NULL)

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Logging in while there are no users: everybody is let in, with a token that nobody looks at.
  *
- * Clients with credentials in their configuration ask this first, and some do nothing else before it succeeds. The token
- * has the shape of the original's, because consoles read the name out of it; its signature is 32 random bytes. */
+ * Clients with credentials in their configuration ask this first, and some do nothing else before
+ * it succeeds. The token has the shape of the original's, because consoles read the name out of it;
+ * its signature is 32 random bytes. */
 #include <inttypes.h>
 #include <sys/random.h>
 
@@ -70,7 +71,8 @@ void handle_login(struct request *rq)
 	if (!bound_text(rq, "username", &user) || !bound_text(rq, "password", &password))
 		return;
 	if (user.n > limit) {
-		reply_registry_error(rq, reply_note_size(rq, "limits.name", limit), STR(""), STR(""));
+		reply_registry_error(rq, reply_note_size(rq, "limits.name", limit), STR(""),
+		                     STR(""));
 		return;
 	}
 	buf_init(&token);

@@ -11,7 +11,8 @@
 #include "worker/v1/handlers.h"
 #include "worker/worker.h"
 
-#define DESERIALIZE "errCode: 101, errMsg: Nacos deserialize for class [com.alibaba.nacos.naming.healthcheck.RsInfo] failed.  "
+#define DESERIALIZE \
+	"errCode: 101, errMsg: Nacos deserialize for class [com.alibaba.nacos.naming.healthcheck.RsInfo] failed.  "
 
 enum beat_code { BEAT_OK = 10200, BEAT_NOT_FOUND = 20404 };
 
@@ -101,7 +102,8 @@ static void answer_beat(struct request *rq, uint64_t interval_ms, enum beat_code
 	}
 	*at++ = '}';
 	ROSTER_ASSERT((size_t)(at - text) <= sizeof(text));
-	reply_json(rq, str_make(text, (size_t)(at - text)), (struct str){ NULL, 0 }, (struct str){ NULL, 0 });
+	reply_json(rq, str_make(text, (size_t)(at - text)), (struct str){ NULL, 0 },
+	           (struct str){ NULL, 0 });
 }
 
 void handle_instance_beat(struct request *rq)
@@ -119,5 +121,6 @@ void handle_instance_beat(struct request *rq)
 	else if (ret < 0)
 		reply_registry_error(rq, ret, beat.service.name, beat.key.cluster);
 	else
-		answer_beat(rq, result.interval_ms, result.outcome == NAMING_BEAT_UNKNOWN ? BEAT_NOT_FOUND : BEAT_OK);
+		answer_beat(rq, result.interval_ms,
+		            result.outcome == NAMING_BEAT_UNKNOWN ? BEAT_NOT_FOUND : BEAT_OK);
 }

@@ -19,14 +19,16 @@ static struct brake_state *state_of(const struct request *rq)
 	return rq->worker->proc->seg->brake;
 }
 
-/* ---- showing -------------------------------------------------------------------- */
+/* ---- showing --------------------------------------------------------------------------------- */
 
 static void put_phase(struct buf *b, const struct request *rq)
 {
 	static const char *const names[] = { "open", "holding", "released" };
 	const struct config *config = &rq->worker->proc->config;
-	uint64_t word = word_load(&state_of(rq)->state), since = brake_state_since(word), now = health_now(rq->worker->proc->seg);
-	uint64_t ms = now > since ? now - since : 0, left = config->brake_hold_ms > ms ? config->brake_hold_ms - ms : 0;
+	uint64_t word = word_load(&state_of(rq)->state), since = brake_state_since(word),
+	         now = health_now(rq->worker->proc->seg);
+	uint64_t ms = now > since ? now - since : 0,
+	         left = config->brake_hold_ms > ms ? config->brake_hold_ms - ms : 0;
 
 	buf_printf(b, "\"state\":\"%s\"", names[brake_state_phase(word)]);
 	if (brake_state_phase(word) == BRAKE_HOLDING)
@@ -38,15 +40,23 @@ static void put_numbers(struct buf *b, const struct request *rq)
 	const struct config *config = &rq->worker->proc->config;
 	const struct brake_state *state = state_of(rq);
 
-	buf_printf(b, ",\"lost\":%" PRIu64 ",\"held\":%" PRIu64 ",\"removed\":%" PRIu64 ",\"instances\":%" PRIu64,
-	           word_load(&state->lost), word_load(&state->held), word_load(&state->removed), word_load(&state->instances));
-	buf_printf(b, ",\"beating\":%" PRIu64 ",\"sources\":%" PRIu64 ",\"silentSources\":%" PRIu64 ",\"carried\":%" PRIu64,
-	           word_load(&state->beating), word_load(&state->sources), word_load(&state->silent), word_load(&state->carried));
+	buf_printf(b,
+	           ",\"lost\":%" PRIu64 ",\"held\":%" PRIu64 ",\"removed\":%" PRIu64
+	           ",\"instances\":%" PRIu64,
+	           word_load(&state->lost), word_load(&state->held), word_load(&state->removed),
+	           word_load(&state->instances));
+	buf_printf(b,
+	           ",\"beating\":%" PRIu64 ",\"sources\":%" PRIu64 ",\"silentSources\":%" PRIu64
+	           ",\"carried\":%" PRIu64,
+	           word_load(&state->beating), word_load(&state->sources),
+	           word_load(&state->silent), word_load(&state->carried));
 	buf_printf(b, ",\"enabled\":%s,\"resting\":%s", config->brake_enabled ? "true" : "false",
 	           word_load(&state->resting) != 0 ? "true" : "false");
-	buf_printf(b, ",\"minimum\":%u,\"minimumSources\":%u,\"share\":%u,\"periodMs\":%" PRIu64 ",\"holdMs\":%" PRIu64,
-	           (unsigned)config->brake_minimum, (unsigned)config->brake_minimum_sources, (unsigned)config->brake_share,
-	           config->brake_period_ms, config->brake_hold_ms);
+	buf_printf(b,
+	           ",\"minimum\":%u,\"minimumSources\":%u,\"share\":%u,\"periodMs\":%" PRIu64
+	           ",\"holdMs\":%" PRIu64,
+	           (unsigned)config->brake_minimum, (unsigned)config->brake_minimum_sources,
+	           (unsigned)config->brake_share, config->brake_period_ms, config->brake_hold_ms);
 }
 
 /* Shows the sources that the alarm names. */
@@ -63,7 +73,8 @@ static void put_sources(struct buf *b, const struct request *rq)
 		if (word_load(&source->alarm) == 0)
 			continue;
 		buf_printf(b, "%s{\"source\":\"%s\",\"deregistered\":%" PRIu64 "}", comma,
-		           departures_text(word_load(&source->key), text), departures_count(source, now_ms, period_ms));
+		           departures_text(word_load(&source->key), text),
+		           departures_count(source, now_ms, period_ms));
 		comma = ",";
 	}
 }
@@ -76,15 +87,17 @@ void handle_brake_get(struct request *rq)
 	buf_char(&b, '{');
 	put_phase(&b, rq);
 	put_numbers(&b, rq);
-	buf_printf(&b, ",\"deregister\":%" PRIu64 ",\"deregisterAlarms\":[", rq->worker->proc->config.brake_deregister);
+	buf_printf(&b, ",\"deregister\":%" PRIu64 ",\"deregisterAlarms\":[",
+	           rq->worker->proc->config.brake_deregister);
 	put_sources(&b, rq);
 	BUF_LIT(&b, "]}");
 	handler_reply_buf(rq, &b);
 }
 
-/* ---- letting go ------------------------------------------------------------------- */
+/* ---- letting go ------------------------------------------------------------------------------ */
 
-/* The order names the holding that was seen; the keeper obeys at its next tick, or its successor does. */
+/* The order names the holding that was seen; the keeper obeys at its next tick, or its successor
+ * does. */
 void handle_brake_release(struct request *rq)
 {
 	struct brake_state *state = state_of(rq);
@@ -100,9 +113,10 @@ void handle_brake_release(struct request *rq)
 	reply_ok(rq);
 }
 
-/* ---- deregistrations by source ------------------------------------------------------ */
+/* ---- deregistrations by source --------------------------------------------------------------- */
 
 void handler_reply_departures(struct request *rq)
 {
-	reply_caused(rq, 429, "brake.deregister reached: %" PRIu64, rq->worker->proc->config.brake_deregister);
+	reply_caused(rq, 429, "brake.deregister reached: %" PRIu64,
+	             rq->worker->proc->config.brake_deregister);
 }

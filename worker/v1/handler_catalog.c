@@ -13,7 +13,7 @@
 #include "worker/v1/handlers.h"
 #include "worker/worker.h"
 
-/* ---- GET /catalog/service ------------------------------------------------------------ */
+/* ---- GET /catalog/service -------------------------------------------------------------------- */
 
 static void put_cluster(struct buf *b, const struct service_view *view, uint32_t index)
 {
@@ -25,11 +25,14 @@ static void put_cluster(struct buf *b, const struct service_view *view, uint32_t
 	json_string(b, cluster->name);
 	BUF_LIT(b, ",\"healthChecker\":");
 	buf_str(b, handler_checker_of(cluster));
-	buf_printf(b, ",\"defaultPort\":80,\"defaultCheckPort\":80,\"useIPPort4Check\":%s,\"metadata\":",
-	           cluster->use_instance_port ? "true" : "false");
+	buf_printf(
+	        b,
+	        ",\"defaultPort\":80,\"defaultCheckPort\":80,\"useIPPort4Check\":%s,\"metadata\":",
+	        cluster->use_instance_port ? "true" : "false");
 	metadata_json(b, cluster->metadata);
-	buf_printf(b, ",\"sitegroup\":\"\",\"defCkport\":%d,\"empty\":%s,\"defIPPort\":%d}", cluster->check_port,
-	           cluster->instances == 0 ? "true" : "false", cluster->check_port);
+	buf_printf(b, ",\"sitegroup\":\"\",\"defCkport\":%d,\"empty\":%s,\"defIPPort\":%d}",
+	           cluster->check_port, cluster->instances == 0 ? "true" : "false",
+	           cluster->check_port);
 }
 
 #define ROW_WEIGHT 512U /* of a cluster or an instance, its texts aside */
@@ -78,7 +81,7 @@ void handle_catalog_service(struct request *rq)
 	handler_reply_made(rq, &b, put_service(&b, rq));
 }
 
-/* ---- GET /catalog/instances ----------------------------------------------------------- */
+/* ---- GET /catalog/instances ------------------------------------------------------------------ */
 
 struct page {
 	int64_t start, end; /* as they follow from number and size, then clipped to [0, count] */
@@ -99,7 +102,8 @@ static bool cut_page(struct request *rq, struct str cluster, struct page *page)
 	int64_t count;
 
 	if (view->cluster_count == 0) {
-		reply_caused(rq, 500, "cluster %.*s is not found!", reply_shown(cluster), cluster.p);
+		reply_caused(rq, 500, "cluster %.*s is not found!", reply_shown(cluster),
+		             cluster.p);
 		return false;
 	}
 	count = (int64_t)view->clusters[0].instances;
@@ -107,18 +111,23 @@ static bool cut_page(struct request *rq, struct str cluster, struct page *page)
 	page->end = page->end < count ? page->end : count;
 	if (page->end >= page->start)
 		return true;
-	reply_caused(rq, 400, "fromIndex(%lld) > toIndex(%lld)", (long long)page->start, (long long)page->end);
+	reply_caused(rq, 400, "fromIndex(%lld) > toIndex(%lld)", (long long)page->start,
+	             (long long)page->end);
 	return false;
 }
 
 /* Copies not more than one row above the limit, whatever is asked for. */
-static bool copy_page(struct request *rq, const struct service_key *key, struct str cluster, const struct page *page)
+static bool copy_page(struct request *rq, const struct service_key *key, struct str cluster,
+                      const struct page *page)
 {
-	uint64_t from = page->start > 0 ? (uint64_t)page->start : 0, to = page->end > 0 ? (uint64_t)page->end : 0;
+	uint64_t from = page->start > 0 ? (uint64_t)page->start : 0,
+	         to = page->end > 0 ? (uint64_t)page->end : 0;
 	uint64_t most = from + rq->worker->proc->config.limit_page + 1;
-	int ret = registry_page(&rq->worker->registry, key, cluster, from, to < most ? to : most, rq->view);
+	int ret = registry_page(&rq->worker->registry, key, cluster, from, to < most ? to : most,
+	                        rq->view);
 
-	return handler_viewed(rq, ret, key, &handler_unknown_service) && handler_page_fits(rq, rq->view->instance_count);
+	return handler_viewed(rq, ret, key, &handler_unknown_service) &&
+	       handler_page_fits(rq, rq->view->instance_count);
 }
 
 static int put_page(struct buf *b, struct request *rq)
@@ -150,8 +159,8 @@ void handle_catalog_instances(struct request *rq)
 	int32_t number, size;
 	struct buf b;
 
-	if (!handler_bound_service(rq, &key) || !bound_text(rq, "clusterName", &cluster) || !bound_int(rq, "pageNo", &number) ||
-	    !bound_int(rq, "pageSize", &size))
+	if (!handler_bound_service(rq, &key) || !bound_text(rq, "clusterName", &cluster) ||
+	    !bound_int(rq, "pageNo", &number) || !bound_int(rq, "pageSize", &size))
 		return;
 	page = (struct page){ (number - (int64_t)1) * size, (int64_t)number * size };
 	if (!copy_page(rq, &key, cluster, &page) || !cut_page(rq, cluster, &page))
@@ -160,10 +169,11 @@ void handle_catalog_instances(struct request *rq)
 	handler_reply_made(rq, &b, put_page(&b, rq));
 }
 
-/* ---- GET /catalog/rt/service ----------------------------------------------------------- */
+/* ---- GET /catalog/rt/service ----------------------------------------------------------------- */
 
 /* The times of a cluster that was not checked yet. */
-#define RT_UNCHECKED "\"checkRTBest\":9223372036854775807,\"checkRTWorst\":0,\"checkRTNormalized\":2000}"
+#define RT_UNCHECKED \
+	"\"checkRTBest\":9223372036854775807,\"checkRTWorst\":0,\"checkRTNormalized\":2000}"
 
 void handle_catalog_rt(struct request *rq)
 {

@@ -34,7 +34,7 @@ struct catalog {
 
 #define HOST_WEIGHT 64U /* of a look at one instance in memory */
 
-/* ---- which services -------------------------------------------------------------------- */
+/* ---- which services -------------------------------------------------------------------------- */
 
 static bool keep(const struct service_row *row, void *arg)
 {
@@ -54,7 +54,8 @@ static bool keep(const struct service_row *row, void *arg)
 
 static struct str without_brackets(struct str ip)
 {
-	return ip.n >= 2 && ip.p[0] == '[' && ip.p[ip.n - 1] == ']' ? str_make(ip.p + 1, ip.n - 2) : ip;
+	return ip.n >= 2 && ip.p[0] == '[' && ip.p[ip.n - 1] == ']' ? str_make(ip.p + 1, ip.n - 2)
+	                                                            : ip;
 }
 
 /* "ip", "ip:port" or "[ip]:port". A port that is no number matches nothing. */
@@ -66,7 +67,8 @@ static struct address read_address(struct str text)
 	if (colon == NULL || (memchr(text.p, ':', text.n) != colon && colon[-1] != ']'))
 		return address;
 	address.any_port = false;
-	if (java_parse_int(str_make(colon + 1, (size_t)(text.p + text.n - colon - 1)), &address.port) < 0)
+	if (java_parse_int(str_make(colon + 1, (size_t)(text.p + text.n - colon - 1)),
+	                   &address.port) < 0)
 		address.port = -1;
 	address.ip = without_brackets(str_make(text.p, (size_t)(colon - text.p)));
 	return address;
@@ -81,7 +83,8 @@ static int has_address(struct catalog *catalog, const struct service_view *view)
 	for (uint32_t i = 0; i < view->instance_count && ret == 0; i++) {
 		const struct instance_view *instance = &view->instances[i];
 
-		if (str_eq(without_brackets(instance->ip), address->ip) && (address->any_port || instance->port == address->port))
+		if (str_eq(without_brackets(instance->ip), address->ip) &&
+		    (address->any_port || instance->port == address->port))
 			return 1;
 		ret = breathe(&catalog->breath, HOST_WEIGHT);
 	}
@@ -121,7 +124,7 @@ static int select_by_address(struct catalog *catalog)
 	return 0;
 }
 
-/* ---- the answer ------------------------------------------------------------------------- */
+/* ---- the answer ------------------------------------------------------------------------------ */
 
 static int put_counts(struct buf *b, struct catalog *catalog, size_t row)
 {
@@ -133,13 +136,16 @@ static int put_counts(struct buf *b, struct catalog *catalog, size_t row)
 
 	if (ret < 0 || !stamp.found)
 		return ret;
-	reached = stamp.instances > 0 && (float)stamp.healthy / (float)stamp.instances <= stamp.threshold;
+	reached = stamp.instances > 0 &&
+	          (float)stamp.healthy / (float)stamp.instances <= stamp.threshold;
 	BUF_LIT(b, "{\"name\":");
 	json_string(b, list_bare_name(name));
 	BUF_LIT(b, ",\"groupName\":");
 	json_string(b, handler_group_of(name));
-	buf_printf(b, ",\"clusterCount\":%u,\"ipCount\":%u,\"healthyInstanceCount\":%u,\"triggerFlag\":\"%s\"},", stamp.clusters,
-	           stamp.instances, stamp.healthy, reached ? "true" : "false");
+	buf_printf(
+	        b,
+	        ",\"clusterCount\":%u,\"ipCount\":%u,\"healthyInstanceCount\":%u,\"triggerFlag\":\"%s\"},",
+	        stamp.clusters, stamp.instances, stamp.healthy, reached ? "true" : "false");
 	return 0;
 }
 
@@ -167,11 +173,13 @@ static int put_cluster(struct buf *b, struct catalog *catalog, uint32_t cluster,
 
 	json_string(b, view->clusters[cluster].name);
 	BUF_LIT(b, ":{\"hosts\":[");
-	for (; *at < view->instance_count && view->instances[*at].cluster == cluster && ret == 0; ++*at) {
+	for (; *at < view->instance_count && view->instances[*at].cluster == cluster && ret == 0;
+	     ++*at) {
 		if (*at > first)
 			buf_char(b, ',');
 		put_host(b, &view->instances[*at]);
-		ret = handler_go_on(catalog->rq, b, &catalog->breath, HOST_WEIGHT + view->instances[*at].metadata.n);
+		ret = handler_go_on(catalog->rq, b, &catalog->breath,
+		                    HOST_WEIGHT + view->instances[*at].metadata.n);
 	}
 	BUF_LIT(b, "]}");
 	return ret;
@@ -205,7 +213,8 @@ static int put_detail(struct buf *b, struct catalog *catalog, size_t row)
  * With instances, pages are counted from 0. */
 static void cut_page(const struct catalog *catalog, size_t *start_r, size_t *end_r)
 {
-	int64_t count = (int64_t)catalog->services.count, size = catalog->size > 0 ? catalog->size : 1;
+	int64_t count = (int64_t)catalog->services.count,
+	        size = catalog->size > 0 ? catalog->size : 1;
 	int64_t page = (int64_t)catalog->page - (catalog->with_instances ? 0 : 1);
 	int64_t start = page * catalog->size;
 
@@ -226,7 +235,8 @@ static int put_rows(struct buf *b, struct catalog *catalog, size_t start, size_t
 
 	ROSTER_ASSERT(start <= end && end <= catalog->services.count);
 	for (size_t i = start; i < end && ret >= 0; i++) {
-		ret = catalog->with_instances ? put_detail(b, catalog, i) : put_counts(b, catalog, i);
+		ret = catalog->with_instances ? put_detail(b, catalog, i)
+		                              : put_counts(b, catalog, i);
 		if (ret >= 0)
 			ret = handler_go_on(catalog->rq, b, &catalog->breath, SERVICE_WEIGHT);
 	}
@@ -286,7 +296,7 @@ static void answer_catalog(struct catalog *catalog)
 	service_names_free(&catalog->services);
 }
 
-/* ---- the request ------------------------------------------------------------------------- */
+/* ---- the request ----------------------------------------------------------------------------- */
 
 /* Makes .*<group>.*@@.*<service>.* where a blank part is any text. Returns false when the request
  * was answered. */
@@ -320,9 +330,10 @@ void handle_catalog_services(struct request *rq)
 	struct catalog catalog = { .rq = rq };
 	struct str instance = bound_optional(rq, "instance");
 
-	if (!bound_bool(rq, "withInstances", &catalog.with_instances) || !bound_optional_int(rq, "pageNo", &catalog.page) ||
-	    !bound_optional_int(rq, "pageSize", &catalog.size) || !bound_bool(rq, "hasIpCount", &catalog.only_filled) ||
-	    !read_names(&catalog))
+	if (!bound_bool(rq, "withInstances", &catalog.with_instances) ||
+	    !bound_optional_int(rq, "pageNo", &catalog.page) ||
+	    !bound_optional_int(rq, "pageSize", &catalog.size) ||
+	    !bound_bool(rq, "hasIpCount", &catalog.only_filled) || !read_names(&catalog))
 		return;
 	catalog.ns = bound_namespace(rq);
 	catalog.by_address = !catalog.with_instances && !str_is_blank(instance);

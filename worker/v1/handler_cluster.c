@@ -11,19 +11,23 @@
 
 #define CHECKER_CLASS "com.alibaba.nacos.api.naming.pojo.healthcheck.AbstractHealthChecker"
 
-/* ---- PUT /cluster --------------------------------------------------------------- */
+/* ---- PUT /cluster ---------------------------------------------------------------------------- */
 
 static bool read_checker(struct request *rq, struct str text, struct str *checker_r)
 {
 	struct checker checker;
 	char why[200] = "No content to map due to end-of-input";
-	int ret = text.n == 0 ? ERR_SYNTAX : checker_parse(&rq->arena, text, &checker, why, sizeof(why));
+	int ret = text.n == 0 ? ERR_SYNTAX
+	                      : checker_parse(&rq->arena, text, &checker, why, sizeof(why));
 
 	if (ret == 0)
 		ret = checker_text(&rq->arena, &checker, checker_r);
 	if (ret == ERR_SYNTAX)
-		reply_caused2(rq, 500, STR("errCode: 101, errMsg: Nacos deserialize for class [" CHECKER_CLASS "] failed.  "),
-		              str_of(why));
+		reply_caused2(
+		        rq, 500,
+		        STR("errCode: 101, errMsg: Nacos deserialize for class [" CHECKER_CLASS
+		            "] failed.  "),
+		        str_of(why));
 	else if (ret == ERR_RANGE)
 		reply_caused(rq, 400, "path and headers of a health checker are one line each");
 	else if (ret < 0)
@@ -51,7 +55,8 @@ static bool service_exists(struct request *rq, const struct service_key *key)
 	if (ret < 0)
 		reply_registry_error(rq, ret, key->name, STR(""));
 	else if (!stamp.found)
-		reply_caused(rq, 500, "service not found:%.*s", reply_shown(key->name), key->name.p);
+		reply_caused(rq, 500, "service not found:%.*s", reply_shown(key->name),
+		             key->name.p);
 	return ret == 0 && stamp.found;
 }
 
@@ -65,7 +70,8 @@ void handle_cluster_update(struct request *rq)
 
 	if (!request_required(rq, "clusterName", &cluster) || !handler_required_service(rq, &key) ||
 	    !request_required(rq, "checkPort", &port) || !service_exists(rq, &key) ||
-	    !request_required(rq, "useInstancePort4Check", &flag) || !request_required(rq, "healthChecker", &checker))
+	    !request_required(rq, "useInstancePort4Check", &flag) ||
+	    !request_required(rq, "healthChecker", &checker))
 		return;
 	settings.check_port = java_lenient_int(port);
 	settings.use_instance_port = java_loose_bool(flag);
@@ -85,7 +91,7 @@ void handle_cluster_update(struct request *rq)
 		reply_ok(rq);
 }
 
-/* ---- PUT /health ---------------------------------------------------------------- */
+/* ---- PUT /health ----------------------------------------------------------------------------- */
 
 /* Health is set by hand only where nothing checks it. */
 static bool may_set(struct request *rq, const struct service_key *key, struct str cluster)
@@ -102,7 +108,8 @@ static bool may_set(struct request *rq, const struct service_key *key, struct st
 		return false;
 	}
 	if (!str_starts(view->clusters[0].checker, STR("{\"type\":\"NONE\""))) {
-		reply_caused(rq, 400, "health check is still working, service: %.*s", reply_shown(key->name), key->name.p);
+		reply_caused(rq, 400, "health check is still working, service: %.*s",
+		             reply_shown(key->name), key->name.p);
 		return false;
 	}
 	return true;
@@ -129,8 +136,9 @@ void handle_health_update(struct request *rq)
 	bool healthy;
 	int ret;
 
-	if (!read_flag(rq, &healthy) || !handler_required_service(rq, &key) || !request_required(rq, "ip", &instance.ip) ||
-	    !request_required(rq, "port", &port) || !request_int(rq, port, &instance.port))
+	if (!read_flag(rq, &healthy) || !handler_required_service(rq, &key) ||
+	    !request_required(rq, "ip", &instance.ip) || !request_required(rq, "port", &port) ||
+	    !request_int(rq, port, &instance.port))
 		return;
 	instance.cluster = request_optional(rq, "clusterName", DEFAULT_CLUSTER);
 	if (!may_set(rq, &key, instance.cluster))
@@ -149,7 +157,9 @@ void handle_health_server(struct request *rq)
 
 	registry_stats(&rq->worker->registry, &stats);
 	buf_init(&b);
-	buf_printf(&b, "{\"msg\":\"Hello! I am Nacos-Naming and healthy! total services: raft %llu, local port:%u\"}",
-	           (unsigned long long)stats.services, rq->worker->proc->listen->port);
+	buf_printf(
+	        &b,
+	        "{\"msg\":\"Hello! I am Nacos-Naming and healthy! total services: raft %llu, local port:%u\"}",
+	        (unsigned long long)stats.services, rq->worker->proc->listen->port);
 	handler_reply_buf(rq, &b);
 }

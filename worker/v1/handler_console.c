@@ -22,6 +22,8 @@ void handle_console_readiness(struct request *rq)
  * "naming". */
 void handle_console_state(struct request *rq)
 {
-	reply_json(rq, STR("{\"version\":\"" HANDLER_VERSION "\",\"standalone_mode\":\"standalone\",\"function_mode\":null}"),
+	reply_json(rq,
+	           STR("{\"version\":\"" HANDLER_VERSION
+	               "\",\"standalone_mode\":\"standalone\",\"function_mode\":null}"),
 	           (struct str){ NULL, 0 }, (struct str){ NULL, 0 });
 }

@@ -19,7 +19,7 @@ struct instance_request {
 	struct instance_spec spec;
 };
 
-/* ---- parameters ---------------------------------------------------------------- */
+/* ---- parameters ------------------------------------------------------------------------------ */
 
 const char *handler_name_refusal(struct str name)
 {
@@ -38,7 +38,8 @@ static bool read_flag(struct request *rq, const char *name, const char *fallback
 
 static struct str read_cluster(struct request *rq)
 {
-	return request_optional(rq, "clusterName", request_optional(rq, "cluster", DEFAULT_CLUSTER));
+	return request_optional(rq, "clusterName",
+	                        request_optional(rq, "cluster", DEFAULT_CLUSTER));
 }
 
 static bool read_ephemeral(struct request *rq)
@@ -49,7 +50,8 @@ static bool read_ephemeral(struct request *rq)
 /* `enable` is the old name of `enabled`. */
 static bool read_enabled(struct request *rq)
 {
-	return java_loose_bool(request_optional(rq, "enabled", request_optional(rq, "enable", STR("true"))));
+	return java_loose_bool(
+	        request_optional(rq, "enabled", request_optional(rq, "enable", STR("true"))));
 }
 
 /* ip and port are both looked for before the number is read. */
@@ -57,7 +59,8 @@ static bool read_address(struct request *rq, struct instance_key *key)
 {
 	struct str port;
 
-	return request_required(rq, "ip", &key->ip) && request_required(rq, "port", &port) && request_int(rq, port, &key->port);
+	return request_required(rq, "ip", &key->ip) && request_required(rq, "port", &port) &&
+	       request_int(rq, port, &key->port);
 }
 
 /* NaN passes, as it does in 1.4.8. */
@@ -88,7 +91,7 @@ static bool read_instance(struct request *rq, struct instance_request *in)
 	return check_weight(rq, spec->weight);
 }
 
-/* ---- POST, PUT ------------------------------------------------------------------ */
+/* ---- POST, PUT ------------------------------------------------------------------------------- */
 
 static void register_instance(struct request *rq, const struct instance_request *in)
 {
@@ -150,7 +153,8 @@ static void reply_no_instance(struct request *rq, const struct instance_spec *sp
 	buf_put(&b, weight, n);
 	buf_printf(&b, "_%s_false_", spec->healthy ? "true" : "false");
 	buf_str(&b, spec->key.cluster);
-	reply_caused(rq, 500, "instance not exist: %.*s", reply_shown(buf_view(&b)), b.len > 0 ? b.data : "");
+	reply_caused(rq, 500, "instance not exist: %.*s", reply_shown(buf_view(&b)),
+	             b.len > 0 ? b.data : "");
 	buf_free(&b);
 }
 
@@ -161,8 +165,9 @@ static void update_instance(struct request *rq, const struct instance_request *i
 	int ret = naming_update(&rq->worker->naming, &caller, service, &in->spec);
 
 	if (ret == ERR_NOT_FOUND) {
-		reply_caused(rq, 500, "service not found, namespace: %.*s, service: %.*s", reply_shown(service->ns),
-		             service->ns.p, reply_shown(service->name), service->name.p);
+		reply_caused(rq, 500, "service not found, namespace: %.*s, service: %.*s",
+		             reply_shown(service->ns), service->ns.p, reply_shown(service->name),
+		             service->name.p);
 	} else if (ret == ERR_NO_INSTANCE) {
 		reply_no_instance(rq, &in->spec);
 	} else if (ret < 0) {
@@ -199,7 +204,7 @@ void handle_instance_update(struct request *rq)
 		start_register(rq, &in);
 }
 
-/* ---- DELETE ---------------------------------------------------------------------- */
+/* ---- DELETE ---------------------------------------------------------------------------------- */
 
 /* Address and weight are looked at before the service name (4.2). */
 void handle_instance_deregister(struct request *rq)
@@ -210,7 +215,8 @@ void handle_instance_deregister(struct request *rq)
 	double weight;
 	int ret;
 
-	if (!read_address(rq, &key) || !request_double(rq, request_optional(rq, "weight", STR("1")), &weight))
+	if (!read_address(rq, &key) ||
+	    !request_double(rq, request_optional(rq, "weight", STR("1")), &weight))
 		return;
 	key.cluster = read_cluster(rq);
 	key.ephemeral = read_ephemeral(rq);
@@ -225,14 +231,15 @@ void handle_instance_deregister(struct request *rq)
 		reply_ok(rq);
 }
 
-/* ---- PATCH ------------------------------------------------------------------------ */
+/* ---- PATCH ----------------------------------------------------------------------------------- */
 
 static bool is_missing(int err)
 {
 	return err == ERR_NOT_FOUND || err == ERR_NO_INSTANCE;
 }
 
-static bool patch_known(struct request *rq, const struct service_key *service, const struct instance_key *key)
+static bool patch_known(struct request *rq, const struct service_key *service,
+                        const struct instance_key *key)
 {
 	bool cluster_known;
 	int ret = registry_get(&rq->worker->registry, service, key, -1, rq->view, &cluster_known);
@@ -244,7 +251,8 @@ static bool patch_known(struct request *rq, const struct service_key *service, c
 	return ret == 0;
 }
 
-/* The weight is checked before anything changes; the original server sets it first and refuses then. */
+/* The weight is checked before anything changes; the original server sets it first and refuses
+ * then. */
 static bool read_patch(struct request *rq, struct instance_patch *patch)
 {
 	struct str none = { NULL, 0 };
@@ -257,7 +265,8 @@ static bool read_patch(struct request *rq, struct instance_patch *patch)
 	patch->set_app = patch->app.n > 0;
 	weight = request_optional(rq, "weight", none);
 	patch->set_weight = weight.n > 0;
-	if (patch->set_weight && (!request_double(rq, weight, &patch->weight) || !check_weight(rq, patch->weight)))
+	if (patch->set_weight &&
+	    (!request_double(rq, weight, &patch->weight) || !check_weight(rq, patch->weight)))
 		return false;
 	patch->set_healthy = request_optional(rq, "healthy", none).n > 0;
 	patch->healthy = patch->set_healthy && read_flag(rq, "healthy", "");
@@ -288,9 +297,10 @@ void handle_instance_patch(struct request *rq)
 		reply_ok(rq);
 }
 
-/* ---- GET -------------------------------------------------------------------------- */
+/* ---- GET ------------------------------------------------------------------------------------- */
 
-static void answer_instance(struct request *rq, const struct service_key *service, struct service_view *view)
+static void answer_instance(struct request *rq, const struct service_key *service,
+                            struct service_view *view)
 {
 	const struct instance_view *instance = &view->instances[0];
 	struct buf b;
@@ -305,7 +315,8 @@ static void answer_instance(struct request *rq, const struct service_key *servic
 	json_string(&b, view->clusters[instance->cluster].name);
 	BUF_LIT(&b, ",\"weight\":");
 	json_double(&b, instance->weight);
-	buf_printf(&b, ",\"healthy\":%s,\"instanceId\":\"", instance->flags & INSTANCE_HEALTHY ? "true" : "false");
+	buf_printf(&b, ",\"healthy\":%s,\"instanceId\":\"",
+	           instance->flags & INSTANCE_HEALTHY ? "true" : "false");
 	list_instance_id(&b, view, instance);
 	buf_char(&b, '"');
 	if ((instance->flags & INSTANCE_METADATA_NULL) == 0) {
@@ -316,13 +327,15 @@ static void answer_instance(struct request *rq, const struct service_key *servic
 	handler_reply_buf(rq, &b);
 }
 
-static void answer_no_instance(struct request *rq, const struct service_key *service, struct str cluster, bool cluster_known)
+static void answer_no_instance(struct request *rq, const struct service_key *service,
+                               struct str cluster, bool cluster_known)
 {
 	if (cluster_known)
 		reply_caused(rq, 500, "no matched ip found!");
 	else
-		reply_caused(rq, 500, "no ips found for cluster %.*s in service %.*s", reply_shown(cluster), cluster.p,
-		             reply_shown(service->name), service->name.p);
+		reply_caused(rq, 500, "no ips found for cluster %.*s in service %.*s",
+		             reply_shown(cluster), cluster.p, reply_shown(service->name),
+		             service->name.p);
 }
 
 void handle_instance_get(struct request *rq)
@@ -338,7 +351,8 @@ void handle_instance_get(struct request *rq)
 	key.cluster = request_optional(rq, "clusterName", DEFAULT_CLUSTER);
 	ret = registry_get(&rq->worker->registry, &service, &key, -1, view, &cluster_known);
 	if (ret == ERR_NOT_FOUND)
-		reply_caused(rq, 500, "no service %.*s found!", reply_shown(service.name), service.name.p);
+		reply_caused(rq, 500, "no service %.*s found!", reply_shown(service.name),
+		             service.name.p);
 	else if (ret == ERR_NO_INSTANCE)
 		answer_no_instance(rq, &service, key.cluster, cluster_known);
 	else if (ret < 0)
@@ -347,7 +361,7 @@ void handle_instance_get(struct request *rq)
 		answer_instance(rq, &service, view);
 }
 
-/* ---- statuses ---------------------------------------------------------------------- */
+/* ---- statuses -------------------------------------------------------------------------------- */
 
 /* key = [namespace##]group@@service; no grouping of bare names here. */
 static struct service_key split_key(struct str text)
@@ -374,7 +388,8 @@ static void answer_statuses(struct request *rq, const struct service_view *view)
 
 	buf_init(&b);
 	BUF_LIT(&b, "{\"ips\":[");
-	for (uint32_t i = 0; i < view->instance_count && breathe(&breath, STATUS_WEIGHT) == 0; i++) {
+	for (uint32_t i = 0; i < view->instance_count && breathe(&breath, STATUS_WEIGHT) == 0;
+	     i++) {
 		const struct instance_view *instance = &view->instances[i];
 
 		if (i > 0)
@@ -409,7 +424,8 @@ void handle_instance_statuses(struct request *rq)
 	if ((ret = registry_view(&rq->worker->registry, &key, view)) < 0)
 		reply_registry_error(rq, ret, key.name, STR(""));
 	else if (!view->stamp.found)
-		reply_caused(rq, 500, "service: %.*s not found.", reply_shown(key.name), key.name.p);
+		reply_caused(rq, 500, "service: %.*s not found.", reply_shown(key.name),
+		             key.name.p);
 	else
 		answer_statuses(rq, view);
 }

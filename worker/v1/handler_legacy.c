@@ -9,7 +9,7 @@
 #include "worker/v1/service_names.h"
 #include "worker/worker.h"
 
-/* ---- aliases with a parameter of their own -------------------------------------------- */
+/* ---- aliases with a parameter of their own --------------------------------------------------- */
 
 /* The service is DEFAULT_GROUP@@dom whatever serviceName and groupName say. blank says what is
  * wrong with a blank dom; if it is NULL, a blank one is refused for its format, as any name is. */
@@ -48,7 +48,7 @@ void handle_legacy_beat(struct request *rq)
 		handle_instance_beat(rq);
 }
 
-/* ---- allDomNames -------------------------------------------------------------------------- */
+/* ---- allDomNames ----------------------------------------------------------------------------- */
 
 static int compare_doms(const void *a, const void *b)
 {
@@ -102,7 +102,8 @@ static int put_doms_of_namespace(struct doms *doms, size_t *at)
 		if (*at > first)
 			buf_char(&doms->b, ',');
 		json_string(&doms->b, names->rows[*at].name);
-		ret = handler_go_on(doms->rq, &doms->b, &doms->breath, DOM_WEIGHT + names->rows[*at].name.n);
+		ret = handler_go_on(doms->rq, &doms->b, &doms->breath,
+		                    DOM_WEIGHT + names->rows[*at].name.n);
 	}
 	return ret;
 }
@@ -142,7 +143,8 @@ static int put_public(struct doms *doms)
 static int put_doms(struct doms *doms)
 {
 	const struct agent *agent = &doms->rq->agent;
-	bool only_public = agent->kind == AGENT_DNS && agent->has_version && agent->version <= AGENT_VERSION(1, 0, 1);
+	bool only_public = agent->kind == AGENT_DNS && agent->has_version &&
+	                   agent->version <= AGENT_VERSION(1, 0, 1);
 	int ret = make_bare(doms);
 
 	if (ret < 0)
@@ -159,7 +161,8 @@ static int put_doms(struct doms *doms)
 void handle_legacy_names(struct request *rq)
 {
 	struct doms doms = { .rq = rq };
-	int ret = service_names_read(&doms.names, &rq->worker->registry, (struct str){ NULL, 0 }, NULL, NULL);
+	int ret = service_names_read(&doms.names, &rq->worker->registry, (struct str){ NULL, 0 },
+	                             NULL, NULL);
 
 	buf_init(&doms.b);
 	if (ret == 0)

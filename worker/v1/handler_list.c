@@ -21,7 +21,8 @@
 #define KEEP_BYTES (4U << 20)
 /* Of a list from the cache, between two pauses. */
 #define COPY_BYTES (256U << 10)
-/* A longer list is rendered anew after a flip: it is more than registry_health() looks at in one hold. */
+/* A longer list is rendered anew after a flip: it is more than registry_health() looks at in one
+ * hold. */
 #define PIECES_MOST 4096U
 
 struct list_request {
@@ -33,10 +34,11 @@ struct list_request {
 	struct list_fields fields;
 	struct service_stamp stamp;
 	struct buf *hosts; /* where they are written, when they are not in the cache */
-	struct str picked; /* the key of the cache: clusters as they came, and once the service is read their normal form */
+	struct str
+	        picked; /* the key of the cache: clusters as they came, and once the service is read their normal form */
 };
 
-/* ---- parameters ---------------------------------------------------------------- */
+/* ---- parameters ------------------------------------------------------------------------------ */
 
 static bool is_true(struct request *rq, const char *name)
 {
@@ -60,7 +62,7 @@ static bool read_list(struct request *rq, struct list_request *list)
 	return true;
 }
 
-/* ---- subscription -------------------------------------------------------------- */
+/* ---- subscription ---------------------------------------------------------------------------- */
 
 /* Reads the stamp and subscribes, in one hold of the lock. Who is not pushed to gets the short poll
  * interval. */
@@ -82,7 +84,7 @@ static int poll_service(struct request *rq, struct list_request *list)
 	return ret;
 }
 
-/* ---- hosts ---------------------------------------------------------------------- */
+/* ---- hosts ----------------------------------------------------------------------------------- */
 
 /* True for the usual list: all clusters, healthy or not. Only of such a list pieces are kept, which
  * a flip moves. */
@@ -101,13 +103,14 @@ static int read_service(struct request *rq, struct list_request *list, struct bu
 	if (ret < 0)
 		return ret;
 	list->stamp = rq->view->stamp;
-	if (list->stamp.found && list->query.clusters.n > 0 && (ret = pick_normal(rq->view, list->query.clusters, normal)) == 0)
+	if (list->stamp.found && list->query.clusters.n > 0 &&
+	    (ret = pick_normal(rq->view, list->query.clusters, normal)) == 0)
 		list->picked = buf_view(normal);
 	return ret;
 }
 
-static int render(struct request *rq, struct list_request *list, struct buf *hosts, struct buf *metadata,
-                  struct list_cache_entry *entry)
+static int render(struct request *rq, struct list_request *list, struct buf *hosts,
+                  struct buf *metadata, struct list_cache_entry *entry)
 {
 	struct worker *worker = rq->worker;
 	struct service_view *view = rq->view;
@@ -118,17 +121,20 @@ static int render(struct request *rq, struct list_request *list, struct buf *hos
 	entry->content = view->content;
 	if (flips_are_moved(list) && view->instance_count <= PIECES_MOST) {
 		entry->piece_count = view->instance_count;
-		entry->pieces = arena_alloc(&rq->arena, entry->piece_count * sizeof(entry->pieces[0]));
+		entry->pieces =
+		        arena_alloc(&rq->arena, entry->piece_count * sizeof(entry->pieces[0]));
 	}
 	if (entry->pieces == NULL)
 		entry->piece_count = 0;
-	if ((ret = list_hosts(view, &list->query, hosts, &entry->shape, &fresh, checksum, entry->pieces)) < 0)
+	if ((ret = list_hosts(view, &list->query, hosts, &entry->shape, &fresh, checksum,
+	                      entry->pieces)) < 0)
 		return ret;
 	metadata_json(metadata, view->metadata);
 	/* The checksum saves the next reader work; if it cannot be stored, that one makes it
 	 * again. */
 	if (fresh && !view->loose &&
-	    registry_store_checksum(&worker->registry, &list->service, view->stamp.id, view->content, checksum) < 0)
+	    registry_store_checksum(&worker->registry, &list->service, view->stamp.id,
+	                            view->content, checksum) < 0)
 		fresh = false;
 	return buf_failed(metadata) ? ERR_NOMEM : 0;
 }
@@ -153,9 +159,10 @@ static void give_back_large(struct worker *worker)
 		service_view_free(&worker->view);
 }
 
-/* ---- answers -------------------------------------------------------------------- */
+/* ---- answers --------------------------------------------------------------------------------- */
 
-static void answer_entry(struct request *rq, struct list_request *list, const struct list_cache_entry *entry)
+static void answer_entry(struct request *rq, struct list_request *list,
+                         const struct list_cache_entry *entry)
 {
 	struct str none = { NULL, 0 };
 	/* The buffer is given away where it would not outlast this function: give_back_large() or
@@ -195,7 +202,8 @@ static void answer_unknown(struct request *rq, const struct list_request *list)
 	handler_reply_buf(rq, &b);
 }
 
-static void answer_and_keep(struct request *rq, struct list_request *list, const struct list_cache_entry *entry)
+static void answer_and_keep(struct request *rq, struct list_request *list,
+                            const struct list_cache_entry *entry)
 {
 	struct list_cache_key key = cache_key(list);
 
@@ -213,7 +221,8 @@ static bool answer_flipped(struct request *rq, struct list_request *list)
 	struct list_cache_entry entry;
 	struct buf *hosts = list->hosts;
 
-	if (older == NULL || older->piece_count == 0 || older->shape.empty || older->piece_count != list->stamp.instances)
+	if (older == NULL || older->piece_count == 0 || older->shape.empty ||
+	    older->piece_count != list->stamp.instances)
 		return false;
 	ROSTER_ASSERT(older->piece_count <= PIECES_MOST);
 	entry = *older;
@@ -222,11 +231,12 @@ static bool answer_flipped(struct request *rq, struct list_request *list)
 	if (entry.pieces == NULL || entry.metadata_json.p == NULL)
 		return false;
 	memcpy(entry.pieces, older->pieces, entry.piece_count * sizeof(entry.pieces[0]));
-	if (registry_health(&rq->worker->registry, &list->service, list->stamp.id, entry.content, entry.piece_count, healthy,
-	                    &list->stamp) < 0)
+	if (registry_health(&rq->worker->registry, &list->service, list->stamp.id, entry.content,
+	                    entry.piece_count, healthy, &list->stamp) < 0)
 		return false;
 	buf_reset(hosts);
-	if (list_flipped(older->hosts, entry.pieces, entry.piece_count, healthy, list->stamp.threshold, hosts) < 0)
+	if (list_flipped(older->hosts, entry.pieces, entry.piece_count, healthy,
+	                 list->stamp.threshold, hosts) < 0)
 		return false;
 	entry.hosts = buf_view(hosts);
 	answer_and_keep(rq, list, &entry);
@@ -235,7 +245,8 @@ static bool answer_flipped(struct request *rq, struct list_request *list)
 }
 
 /* A long list is copied in slices. */
-static void answer_copied(struct request *rq, struct list_request *list, const struct list_cache_entry *held)
+static void answer_copied(struct request *rq, struct list_request *list,
+                          const struct list_cache_entry *held)
 {
 	struct list_cache_entry entry = *held;
 	int ret = 0;
@@ -243,7 +254,8 @@ static void answer_copied(struct request *rq, struct list_request *list, const s
 	buf_reset(list->hosts);
 	if (!buf_reserve(list->hosts, held->hosts.n))
 		ret = ERR_NOMEM;
-	else if ((ret = fiber_copy(list->hosts->data, held->hosts.p, held->hosts.n, COPY_BYTES)) == 0)
+	else if ((ret = fiber_copy(list->hosts->data, held->hosts.p, held->hosts.n, COPY_BYTES)) ==
+	         0)
 		list->hosts->len = held->hosts.n;
 	entry.hosts = buf_view(list->hosts);
 	if (ret == 0)
@@ -302,8 +314,8 @@ static void answer_read(struct request *rq, struct list_request *list)
 		reply_registry_error(rq, ret, list->service.name, STR(""));
 	else if (!list->stamp.found)
 		answer_unknown(rq, list);
-	else if (list->query.clusters.n == 0 || rq->view->loose || str_eq(list->picked, list->query.clusters) ||
-	         !answer_cached(rq, list))
+	else if (list->query.clusters.n == 0 || rq->view->loose ||
+	         str_eq(list->picked, list->query.clusters) || !answer_cached(rq, list))
 		answer_rendered(rq, list);
 	buf_free(&normal);
 }

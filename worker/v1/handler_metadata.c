@@ -34,7 +34,8 @@ struct batch {
 	struct str change;      /* packed */
 	struct target *targets; /* no two for the same instance */
 	uint32_t *named;        /* which ones, as the request names them */
-	uint32_t *slots;        /* targets by hash: index plus one; a power of two, at least twice as many */
+	uint32_t *
+	        slots; /* targets by hash: index plus one; a power of two, at least twice as many */
 	size_t count, cap, named_count, named_cap, slot_count;
 	struct instance_key open; /* the one being read */
 	bool is_open;
@@ -45,7 +46,7 @@ struct batch {
 	int err;
 };
 
-/* ---- targets ---------------------------------------------------------------------- */
+/* ---- targets --------------------------------------------------------------------------------- */
 
 static uint64_t hash_of(const struct instance_key *key)
 {
@@ -56,7 +57,8 @@ static uint64_t hash_of(const struct instance_key *key)
 
 static bool is_same(const struct instance_key *a, const struct instance_key *b)
 {
-	return a->port == b->port && a->ephemeral == b->ephemeral && str_eq(a->ip, b->ip) && str_eq(a->cluster, b->cluster);
+	return a->port == b->port && a->ephemeral == b->ephemeral && str_eq(a->ip, b->ip) &&
+	       str_eq(a->cluster, b->cluster);
 }
 
 static uint32_t *slot_of_target(const struct batch *batch, const struct instance_key *key)
@@ -108,7 +110,8 @@ static bool make_room_for_target(struct batch *batch)
 static void name_target(struct batch *batch, uint32_t index)
 {
 	if (batch->named_count == batch->named_cap)
-		batch->named = grown(batch, batch->named, &batch->named_cap, sizeof(batch->named[0]));
+		batch->named =
+		        grown(batch, batch->named, &batch->named_cap, sizeof(batch->named[0]));
 	ROSTER_ASSERT(batch->named == NULL || batch->named_count < batch->named_cap);
 	if (batch->named != NULL)
 		batch->named[batch->named_count++] = index;
@@ -141,12 +144,14 @@ static const char *open_target(struct batch *batch)
 {
 	if (!close_target(batch))
 		return "out of memory";
-	batch->open = (struct instance_key){ .cluster = DEFAULT_CLUSTER, .ip = STR(""), .ephemeral = true };
+	batch->open = (struct instance_key){ .cluster = DEFAULT_CLUSTER,
+		                             .ip = STR(""),
+		                             .ephemeral = true };
 	batch->is_open = true;
 	return NULL;
 }
 
-/* ---- the instances parameter ------------------------------------------------------ */
+/* ---- the instances parameter ----------------------------------------------------------------- */
 
 static const char *read_port(const struct json_item *item, int32_t *port)
 {
@@ -157,8 +162,10 @@ static const char *read_port(const struct json_item *item, int32_t *port)
 
 static const char *read_ephemeral(const struct json_item *item, bool *ephemeral)
 {
-	*ephemeral = item->kind == JSON_TRUE || (item->kind == JSON_STRING && java_strict_bool(str_trim(item->text)));
-	return item->kind == JSON_OBJECT || item->kind == JSON_ARRAY ? "ephemeral is not a boolean" : NULL;
+	*ephemeral = item->kind == JSON_TRUE ||
+	             (item->kind == JSON_STRING && java_strict_bool(str_trim(item->text)));
+	return item->kind == JSON_OBJECT || item->kind == JSON_ARRAY ? "ephemeral is not a boolean"
+	                                                             : NULL;
 }
 
 static const char *read_text(const struct json_item *item, struct str *text)
@@ -202,7 +209,9 @@ static void read_instances(struct batch *batch)
 {
 	struct json_limits limits = { .depth = DEPTH_MAX, .keys = KEYS_MAX };
 	struct str text = request_optional(batch->rq, "instances", (struct str){ NULL, 0 });
-	int ret = text.n == 0 ? 0 : json_read(&batch->rq->arena, text, limits, on_instance_item, batch, NULL, 0);
+	int ret = text.n == 0 ? 0
+	                      : json_read(&batch->rq->arena, text, limits, on_instance_item, batch,
+	                                  NULL, 0);
 
 	if (ret == 0)
 		(void)close_target(batch);
@@ -212,7 +221,7 @@ static void read_instances(struct batch *batch)
 		batch->err = ret;
 }
 
-/* ---- one instance ----------------------------------------------------------------- */
+/* ---- one instance ---------------------------------------------------------------------------- */
 
 static int change_packed(struct batch *batch, struct str old, struct instance_metadata *metadata)
 {
@@ -221,7 +230,8 @@ static int change_packed(struct batch *batch, struct str old, struct instance_me
 	                     : metadata_merge(&batch->scratch, old, batch->change, metadata);
 }
 
-static void put_updated(struct batch *batch, struct str ip, int32_t port, struct str cluster, bool ephemeral)
+static void put_updated(struct batch *batch, struct str ip, int32_t port, struct str cluster,
+                        bool ephemeral)
 {
 	struct buf *b = &batch->updated;
 	struct buf key;
@@ -238,7 +248,8 @@ static void put_updated(struct batch *batch, struct str ip, int32_t port, struct
 	buf_free(&key);
 }
 
-static int set_metadata(struct batch *batch, const struct instance_key *key, const struct instance_view *instance)
+static int set_metadata(struct batch *batch, const struct instance_key *key,
+                        const struct instance_view *instance)
 {
 	const struct naming_caller caller = caller_of(batch->rq);
 	struct instance_metadata metadata;
@@ -247,15 +258,16 @@ static int set_metadata(struct batch *batch, const struct instance_key *key, con
 	arena_reset(&batch->scratch);
 	if ((ret = change_packed(batch, instance->metadata, &metadata)) < 0)
 		return ret;
-	return naming_set_metadata(&batch->rq->worker->naming, &caller, &batch->service, key, instance->id, instance->revision,
-	                           &metadata);
+	return naming_set_metadata(&batch->rq->worker->naming, &caller, &batch->service, key,
+	                           instance->id, instance->revision, &metadata);
 }
 
 /* Lets others have their turn, and stops before the answer grows to what could not be sent. */
 static void go_on_with_batch(struct batch *batch)
 {
 	if (batch->err == 0)
-		batch->err = handler_go_on(batch->rq, &batch->updated, &batch->breath, CHANGE_WEIGHT);
+		batch->err =
+		        handler_go_on(batch->rq, &batch->updated, &batch->breath, CHANGE_WEIGHT);
 }
 
 /* Reads, merges and writes back until nobody came in between. */
@@ -265,8 +277,8 @@ static enum fate change_one(struct batch *batch, const struct instance_key *key)
 	int ret = ERR_AGAIN;
 
 	for (unsigned i = 0; i < ATTEMPTS && ret == ERR_AGAIN; i++) {
-		ret = registry_get(&batch->rq->worker->registry, &batch->service, key, key->ephemeral, &batch->one,
-		                   &cluster_known);
+		ret = registry_get(&batch->rq->worker->registry, &batch->service, key,
+		                   key->ephemeral, &batch->one, &cluster_known);
 		if (ret == 0)
 			ret = set_metadata(batch, key, &batch->one.instances[0]);
 	}
@@ -275,7 +287,7 @@ static enum fate change_one(struct batch *batch, const struct instance_key *key)
 	return ret == 0 ? FATE_CHANGED : FATE_UNKNOWN;
 }
 
-/* ---- all of them -------------------------------------------------------------------- */
+/* ---- all of them ----------------------------------------------------------------------------- */
 
 /* Each is changed once and shown as often as it is named, as in 1.4.8. Unknown ones are left
  * out. */
@@ -305,7 +317,8 @@ static void change_named(struct batch *batch)
 	}
 }
 
-static void change_seen(struct batch *batch, const struct instance_view *instance, const struct instance_key *key)
+static void change_seen(struct batch *batch, const struct instance_view *instance,
+                        const struct instance_key *key)
 {
 	int ret = set_metadata(batch, key, instance);
 
@@ -327,7 +340,8 @@ static void change_kind(struct batch *batch, bool ephemeral)
 		return;
 	for (uint32_t i = 0; i < view->instance_count && batch->err == 0; i++) {
 		const struct instance_view *instance = &view->instances[i];
-		struct instance_key key = { view->clusters[instance->cluster].name, instance->ip, instance->port, ephemeral };
+		struct instance_key key = { view->clusters[instance->cluster].name, instance->ip,
+			                    instance->port, ephemeral };
 
 		if (((instance->flags & INSTANCE_EPHEMERAL) != 0) == ephemeral)
 			change_seen(batch, instance, &key);
@@ -358,12 +372,14 @@ static void answer_batch(struct batch *batch)
 		reply_json_buf(batch->rq, STR("{\"updated\":["), &batch->updated, STR("]}"));
 }
 
-bool handler_parse_metadata(struct request *rq, struct str text, struct instance_metadata *metadata_r)
+bool handler_parse_metadata(struct request *rq, struct str text,
+                            struct instance_metadata *metadata_r)
 {
 	int ret = metadata_parse(&rq->arena, text, metadata_r);
 
 	if (ret == ERR_TOO_BIG)
-		ret = reply_note_size(rq, "limits.metadata", rq->worker->registry.limits.metadata_bytes);
+		ret = reply_note_size(rq, "limits.metadata",
+		                      rq->worker->registry.limits.metadata_bytes);
 	if (ret == ERR_SYNTAX)
 		reply_caused(rq, 500, "metadata format incorrect:%.*s", reply_shown(text), text.p);
 	else if (ret < 0)
@@ -379,7 +395,8 @@ static bool read_batch(struct batch *batch)
 	struct instance_metadata metadata;
 	struct str text;
 
-	if (!handler_required_service(rq, &batch->service) || !request_required(rq, "metadata", &text))
+	if (!handler_required_service(rq, &batch->service) ||
+	    !request_required(rq, "metadata", &text))
 		return false;
 	if (!handler_parse_metadata(rq, text, &metadata))
 		return false;

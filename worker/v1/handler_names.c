@@ -16,7 +16,7 @@
 #include "worker/v1/service_names.h"
 #include "worker/worker.h"
 
-/* ---- regular expressions ------------------------------------------------------------ */
+/* ---- regular expressions --------------------------------------------------------------------- */
 
 bool handler_pattern(struct request *rq, struct str text, struct pattern **pattern_r)
 {
@@ -49,7 +49,7 @@ void handler_pattern_failed(struct request *rq, int err)
 		reply_registry_error(rq, err, STR(""), STR(""));
 }
 
-/* ---- GET /service/names -------------------------------------------------------------- */
+/* ---- GET /service/names ---------------------------------------------------------------------- */
 
 struct names {
 	struct request *rq;
@@ -108,7 +108,8 @@ static int put_names_of_namespace(struct names *names, size_t begin, size_t end)
 				buf_char(&names->b, ',');
 			json_string(&names->b, names->bare[i]);
 		}
-		ret = handler_go_on(names->rq, &names->b, &names->breath, NAME_WEIGHT + names->bare[i].n);
+		ret = handler_go_on(names->rq, &names->b, &names->breath,
+		                    NAME_WEIGHT + names->bare[i].n);
 	}
 	buf_char(&names->b, ']');
 	return ret;
@@ -121,7 +122,8 @@ static int64_t end_of_namespace(struct names *names, size_t begin)
 	size_t end = begin;
 	int ret;
 
-	for (; end < services->count && str_eq(services->rows[end].ns, services->rows[begin].ns); end++) {
+	for (; end < services->count && str_eq(services->rows[end].ns, services->rows[begin].ns);
+	     end++) {
 		if ((ret = breathe(&names->breath, NAME_WEIGHT)) < 0)
 			return ret;
 	}
@@ -191,7 +193,8 @@ void handle_service_names(struct request *rq)
 		return;
 	if (expression.n > 0 && !handler_pattern(rq, between_any(rq, expression), &names.pattern))
 		return;
-	ret = service_names_read(&names.services, &rq->worker->registry, all ? (struct str){ NULL, 0 } : ns, NULL, NULL);
+	ret = service_names_read(&names.services, &rq->worker->registry,
+	                         all ? (struct str){ NULL, 0 } : ns, NULL, NULL);
 	if (ret < 0)
 		reply_registry_error(rq, ret, STR(""), STR(""));
 	else if (names.services.count == 0 && !all)
@@ -202,7 +205,7 @@ void handle_service_names(struct request *rq)
 	pattern_free(&names.pattern);
 }
 
-/* ---- POST /service/status -------------------------------------------------------------- */
+/* ---- POST /service/status -------------------------------------------------------------------- */
 
 struct report {
 	struct str statuses, sender; /* unset: not given */
@@ -221,8 +224,8 @@ static const char *on_report_item(void *arg, const struct json_item *item)
 	return NULL;
 }
 
-/* Other servers report the checksums of their services here. A node alone has no peers, so whoever sends is
- * none of them. */
+/* Other servers report the checksums of their services here. A node alone has no peers, so whoever
+ * sends is none of them. */
 void handle_service_status(struct request *rq)
 {
 	struct json_limits limits = { .depth = 8, .keys = 100 };
@@ -233,9 +236,11 @@ void handle_service_status(struct request *rq)
 	if (url_decode(&rq->arena, rq->body, true, &text) < 0)
 		text = rq->body;
 	if (json_read(&rq->arena, text, limits, on_report_item, &report, why, sizeof(why)) < 0)
-		reply_caused2(rq, 500, STR("errCode: 101, errMsg: Nacos deserialize failed.  "), str_of(why));
+		reply_caused2(rq, 500, STR("errCode: 101, errMsg: Nacos deserialize failed.  "),
+		              str_of(why));
 	else if (!str_is_set(report.statuses) || !str_is_set(report.sender))
 		reply_caused(rq, 500, "statuses and clientIP are needed");
 	else
-		reply_caused(rq, 500, "ip: %.*s is not in serverlist", reply_shown(report.sender), report.sender.p);
+		reply_caused(rq, 500, "ip: %.*s is not in serverlist", reply_shown(report.sender),
+		             report.sender.p);
 }

@@ -15,14 +15,16 @@
 
 static void answer_bool(struct request *rq, bool value)
 {
-	reply_json(rq, value ? STR("true") : STR("false"), (struct str){ NULL, 0 }, (struct str){ NULL, 0 });
+	reply_json(rq, value ? STR("true") : STR("false"), (struct str){ NULL, 0 },
+	           (struct str){ NULL, 0 });
 }
 
-/* ---- ids -------------------------------------------------------------------------------- */
+/* ---- ids ------------------------------------------------------------------------------------- */
 
 static bool is_word(char c)
 {
-	return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_' || c == '-';
+	return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
+	       c == '_' || c == '-';
 }
 
 static bool is_valid_id(struct str id)
@@ -56,7 +58,7 @@ static bool make_uuid(char text[UUID_TEXT + 1])
 	return true;
 }
 
-/* ---- changes ------------------------------------------------------------------------------ */
+/* ---- changes --------------------------------------------------------------------------------- */
 
 /* reply_registry_error() tells whether it is the request's fault, as a text that is too long, or a
  * full node. */
@@ -72,7 +74,8 @@ void handle_namespace_create(struct request *rq)
 	struct str id;
 	int ret;
 
-	if (!bound_text(rq, "customNamespaceId", &id) || !bound_text(rq, "namespaceName", &row.name))
+	if (!bound_text(rq, "customNamespaceId", &id) ||
+	    !bound_text(rq, "namespaceName", &row.name))
 		return;
 	row.about = request_text(rq, STR("namespaceDesc"));
 	row.id = str_trim(id);
@@ -99,7 +102,8 @@ void handle_namespace_update(struct request *rq)
 	struct namespace_row row;
 	int ret;
 
-	if (!bound_text(rq, "namespace", &row.id) || !bound_text(rq, "namespaceShowName", &row.name))
+	if (!bound_text(rq, "namespace", &row.id) ||
+	    !bound_text(rq, "namespaceShowName", &row.name))
 		return;
 	row.about = request_text(rq, STR("namespaceDesc"));
 	ret = namespaces_update(&rq->worker->registry, &row);
@@ -124,7 +128,7 @@ void handle_namespace_delete(struct request *rq)
 		answer_bool(rq, true);
 }
 
-/* ---- reads --------------------------------------------------------------------------------- */
+/* ---- reads ----------------------------------------------------------------------------------- */
 
 static void put_row(struct buf *b, struct str id, struct str name, unsigned type)
 {
@@ -192,7 +196,8 @@ static void answer_detail(struct request *rq)
 	else
 		ret = namespaces_get(&rq->worker->registry, id, &copy);
 	if (ret == ERR_NOT_FOUND) {
-		reply_caused(rq, 500, "namespace %.*s is not stored", (int)str_cut(id, NAMESPACES_ID_MAX).n, id.p);
+		reply_caused(rq, 500, "namespace %.*s is not stored",
+		             (int)str_cut(id, NAMESPACES_ID_MAX).n, id.p);
 		return;
 	}
 	if (ret < 0) {

@@ -13,13 +13,14 @@
 
 #define RAFT_PORT_OFFSET 1000U
 
-/* ---- members ---------------------------------------------------------------------- */
+/* ---- members --------------------------------------------------------------------------------- */
 
 #define ADDRESS_SIZE (sizeof(((struct config *)NULL)->node_address) + 6)
 
 static struct str address_of(const struct process *proc, char text[ADDRESS_SIZE])
 {
-	int n = snprintf(text, ADDRESS_SIZE, "%s:%u", proc->config.node_address, (unsigned)proc->listen->port);
+	int n = snprintf(text, ADDRESS_SIZE, "%s:%u", proc->config.node_address,
+	                 (unsigned)proc->listen->port);
 
 	ROSTER_ASSERT(n > 0 && (size_t)n < ADDRESS_SIZE);
 	return str_make(text, (size_t)n);
@@ -38,8 +39,10 @@ void handler_put_member(struct buf *b, const struct process *proc)
 
 	BUF_LIT(b, "{\"ip\":");
 	json_string(b, str_of(proc->config.node_address));
-	buf_printf(b, ",\"port\":%u,\"state\":\"UP\",\"extendInfo\":{\"lastRefreshTime\":%" PRIu64 ",\"raftPort\":\"%u\"", port,
-	           clock_wall_ms(), port > RAFT_PORT_OFFSET ? port - RAFT_PORT_OFFSET : 0);
+	buf_printf(b,
+	           ",\"port\":%u,\"state\":\"UP\",\"extendInfo\":{\"lastRefreshTime\":%" PRIu64
+	           ",\"raftPort\":\"%u\"",
+	           port, clock_wall_ms(), port > RAFT_PORT_OFFSET ? port - RAFT_PORT_OFFSET : 0);
 	BUF_LIT(b, ",\"version\":\"" HANDLER_VERSION "\"},\"address\":");
 	handler_put_address(b, proc);
 	BUF_LIT(b, ",\"failAccessCnt\":0}");
@@ -60,7 +63,8 @@ void handle_node_self(struct request *rq)
 
 void handle_node_health(struct request *rq)
 {
-	reply_json(rq, STR(RESULT_BEGIN "\"UP\"}"), (struct str){ NULL, 0 }, (struct str){ NULL, 0 });
+	reply_json(rq, STR(RESULT_BEGIN "\"UP\"}"), (struct str){ NULL, 0 },
+	           (struct str){ NULL, 0 });
 }
 
 /* `keyword` is the beginning of an address, blank for all. The console also sends page and
@@ -91,7 +95,7 @@ void handle_node_simple(struct request *rq)
 	handler_reply_buf(rq, &b);
 }
 
-/* ---- the old election ------------------------------------------------------------- */
+/* ---- the old election ------------------------------------------------------------------------ */
 
 /* This node was elected once, by itself. Nothing counts down, so the times are those after a reset.
  * operator/cluster/state shows what a 1.4.8 keeps there, a follower of nobody, as recorded. */
@@ -101,7 +105,8 @@ static void put_peer(struct buf *b, const struct process *proc)
 	handler_put_address(b, proc);
 	BUF_LIT(b, ",\"voteFor\":");
 	handler_put_address(b, proc);
-	BUF_LIT(b, ",\"term\":1,\"leaderDueMs\":15000,\"heartbeatDueMs\":5000,\"state\":\"LEADER\"}");
+	BUF_LIT(b,
+	        ",\"term\":1,\"leaderDueMs\":15000,\"heartbeatDueMs\":5000,\"state\":\"LEADER\"}");
 }
 
 void handle_raft_peer(struct request *rq)

@@ -17,7 +17,7 @@
 
 #define LOAD_PERIOD_MS 1000U
 
-/* ---- load of the machine ------------------------------------------------------- */
+/* ---- load of the machine --------------------------------------------------------------------- */
 
 /* Reads the beginning of a small file of /proc; "" when it cannot be read. */
 static void read_file(const char *path, char *out, size_t size)
@@ -33,11 +33,14 @@ static void read_file(const char *path, char *out, size_t size)
 /* Computes the share of busy ticks since the last reading, at the first one since boot. */
 static void read_cpu(struct host_load *host)
 {
-	uint64_t user = 0, nice_ = 0, sys = 0, idle = 0, wait = 0, irq = 0, soft = 0, steal = 0, busy, total;
+	uint64_t user = 0, nice_ = 0, sys = 0, idle = 0, wait = 0, irq = 0, soft = 0, steal = 0,
+	         busy, total;
 	char text[512];
 
 	read_file("/proc/stat", text, sizeof(text));
-	if (sscanf(text, "cpu %" SCNu64 " %" SCNu64 " %" SCNu64 " %" SCNu64 " %" SCNu64 " %" SCNu64 " %" SCNu64 " %" SCNu64,
+	if (sscanf(text,
+	           "cpu %" SCNu64 " %" SCNu64 " %" SCNu64 " %" SCNu64 " %" SCNu64 " %" SCNu64
+	           " %" SCNu64 " %" SCNu64,
 	           &user, &nice_, &sys, &idle, &wait, &irq, &soft, &steal) < 4)
 		return;
 	busy = user + nice_ + sys + irq + soft + steal;
@@ -83,7 +86,7 @@ const struct host_load *handler_host_load(struct worker *worker)
 	return host;
 }
 
-/* ---- metrics -------------------------------------------------------------------- */
+/* ---- metrics --------------------------------------------------------------------------------- */
 
 void handle_operator_metrics(struct request *rq)
 {
@@ -93,7 +96,8 @@ void handle_operator_metrics(struct request *rq)
 
 	registry_stats(&rq->worker->registry, &stats);
 	buf_init(&b);
-	buf_printf(&b, "{\"status\":\"%s\",\"serviceCount\":", server_status_text(gate_status(rq->worker)));
+	buf_printf(&b, "{\"status\":\"%s\",\"serviceCount\":",
+	           server_status_text(gate_status(rq->worker)));
 	buf_u64(&b, stats.services);
 	BUF_LIT(&b, ",\"instanceCount\":");
 	buf_u64(&b, stats.instances);
@@ -111,14 +115,16 @@ void handle_operator_metrics(struct request *rq)
 	handler_reply_buf(rq, &b);
 }
 
-/* ---- pushes --------------------------------------------------------------------- */
+/* ---- pushes ---------------------------------------------------------------------------------- */
 
-/* Totals since the server started. What was sent and is not acknowledged yet counts as not succeeded. The datagrams under
- * way are private to the pusher: `detail` shows none, and `reset` has nothing to clear. */
+/* Totals since the server started. What was sent and is not acknowledged yet counts as not
+ * succeeded. The datagrams under way are private to the pusher: `detail` shows none, and `reset`
+ * has nothing to clear. */
 void handle_operator_push_state(struct request *rq)
 {
 	const struct segment *seg = rq->worker->registry.seg;
-	uint64_t total = metric_sum(seg, METRIC_PUSH_TOTAL), succeed = metric_sum(seg, METRIC_PUSH_OK);
+	uint64_t total = metric_sum(seg, METRIC_PUSH_TOTAL),
+	         succeed = metric_sum(seg, METRIC_PUSH_OK);
 	bool detail, reset;
 	struct buf b;
 
@@ -139,7 +145,7 @@ void handle_operator_push_state(struct request *rq)
 	handler_reply_buf(rq, &b);
 }
 
-/* ---- nodes ---------------------------------------------------------------------- */
+/* ---- nodes ----------------------------------------------------------------------------------- */
 
 static void answer_members(struct request *rq, const char *name)
 {
@@ -217,12 +223,13 @@ void handle_operator_cluster_state(struct request *rq)
 	handler_reply_buf(rq, &b);
 }
 
-/* ---- log level ------------------------------------------------------------------ */
+/* ---- log level ------------------------------------------------------------------------------- */
 
 static bool is_logger(struct str name)
 {
-	static const char *const names[] = { "naming-push", "naming-rt",     "naming-server",     "naming-event",
-		                             "naming-raft", "naming-distro", "naming-performance" };
+	static const char *const names[] = { "naming-push",       "naming-rt",   "naming-server",
+		                             "naming-event",      "naming-raft", "naming-distro",
+		                             "naming-performance" };
 
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
 		if (str_eq(name, str_of(names[i])))
@@ -261,7 +268,8 @@ void handle_operator_log(struct request *rq)
 		return;
 	if (is_logger(name)) {
 		level = level_of(level_text);
-		log_warning("op=log-level level=%s note=\"until the configuration is read again\"", texts[level]);
+		log_warning("op=log-level level=%s note=\"until the configuration is read again\"",
+		            texts[level]);
 		process_ask_log_level(rq->worker->proc, level);
 	}
 	reply_ok(rq);

@@ -9,22 +9,24 @@
 
 #define HTML STR("text/html;charset=UTF-8")
 #define PAGE_HEAD(title) \
-	"<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<title>" title "</title>\n</head>\n<body>\n"
+	"<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<title>" title \
+	"</title>\n</head>\n<body>\n"
 #define PAGE_END "</body>\n</html>\n"
 
 void handle_page_index(struct request *rq)
 {
-	reply_as(rq, HTML,
-	         STR(PAGE_HEAD(
-	                 "Roster") "<h1>Roster</h1>\n"
-	                           "<p>A service registry that speaks the Nacos 1.x naming protocol. Version " PACKAGE_VERSION
-	                           "; to clients a " HANDLER_VERSION " server.</p>\n"
-	                           "<ul>\n"
-	                           "<li><a href=\"api.html\">What it answers</a></li>\n"
-	                           "<li><a href=\"v1/ns/operator/metrics\">Status and counts</a></li>\n"
-	                           "<li><a href=\"v1/core/cluster/nodes\">The nodes</a></li>\n"
-	                           "<li><a href=\"actuator/prometheus\">Metrics for Prometheus</a></li>\n"
-	                           "</ul>\n" PAGE_END));
+	reply_as(
+	        rq, HTML,
+	        STR(PAGE_HEAD(
+	                "Roster") "<h1>Roster</h1>\n"
+	                          "<p>A service registry that speaks the Nacos 1.x naming protocol. Version " PACKAGE_VERSION
+	                          "; to clients a " HANDLER_VERSION " server.</p>\n"
+	                          "<ul>\n"
+	                          "<li><a href=\"api.html\">What it answers</a></li>\n"
+	                          "<li><a href=\"v1/ns/operator/metrics\">Status and counts</a></li>\n"
+	                          "<li><a href=\"v1/core/cluster/nodes\">The nodes</a></li>\n"
+	                          "<li><a href=\"actuator/prometheus\">Metrics for Prometheus</a></li>\n"
+	                          "</ul>\n" PAGE_END));
 }
 
 /* Shows the table of routes, as doc/api.md has it, under the context path in use. */
@@ -39,12 +41,15 @@ void handle_page_api(struct request *rq)
 		context = "";
 	rows = router_rows(rq->worker->router, &count);
 	buf_init(&b);
-	BUF_LIT(&b, PAGE_HEAD("Roster: routes") "<h1>Routes</h1>\n<table>\n"
-	                                        "<tr><th>Method</th><th>Path</th><th>What it does</th></tr>\n");
+	BUF_LIT(&b,
+	        PAGE_HEAD(
+	                "Roster: routes") "<h1>Routes</h1>\n<table>\n"
+	                                  "<tr><th>Method</th><th>Path</th><th>What it does</th></tr>\n");
 	for (unsigned i = 0; i < count; i++)
-		buf_printf(&b, "<tr><td>%s</td><td>%s%s</td><td>%s%s</td></tr>\n", method_name(rows[i].method), context,
-		           rows[i].path, rows[i].about,
-		           (rows[i].flags & ROUTE_OPERATOR) != 0 ? " (for operator.allow only)" : "");
+		buf_printf(&b, "<tr><td>%s</td><td>%s%s</td><td>%s%s</td></tr>\n",
+		           method_name(rows[i].method), context, rows[i].path, rows[i].about,
+		           (rows[i].flags & ROUTE_OPERATOR) != 0 ? " (for operator.allow only)"
+		                                                 : "");
 	BUF_LIT(&b, "</table>\n<h2>Endpoints of later stages</h2>\n<ul>\n");
 	for (unsigned i = 0; i < later_count; i++)
 		buf_printf(&b, "<li>%s%s</li>\n", context, later_paths[i]);

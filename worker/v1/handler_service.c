@@ -32,7 +32,7 @@ struct listing {
 
 #define NAME_WEIGHT 64U /* of one in memory */
 
-/* ---- limits of an answer --------------------------------------------------------- */
+/* ---- limits of an answer --------------------------------------------------------------------- */
 
 bool handler_page_fits(struct request *rq, uint64_t rows)
 {
@@ -63,7 +63,7 @@ int handler_go_on(struct request *rq, const struct buf *b, struct breath *breath
 	return ret == 0 ? breathe(breath, weight) : ret;
 }
 
-/* ---- which names ----------------------------------------------------------------- */
+/* ---- which names ----------------------------------------------------------------------------- */
 
 static bool in_group(const struct service_row *row, void *arg)
 {
@@ -73,7 +73,7 @@ static bool in_group(const struct service_row *row, void *arg)
 	return !str_is_set(list->prefix) || str_starts(row->name, list->prefix);
 }
 
-/* ---- selector --------------------------------------------------------------------- */
+/* ---- selector -------------------------------------------------------------------------------- */
 
 static const char *on_selector_item(void *arg, const struct json_item *item)
 {
@@ -106,7 +106,8 @@ static enum selector_on selects_on(struct str left)
 {
 	if (str_eq(left, STR("INSTANCE")) || str_starts(left, STR("INSTANCE.")))
 		return SELECT_INSTANCE;
-	return str_eq(left, STR("SERVICE")) || str_starts(left, STR("SERVICE.")) ? SELECT_SERVICE : SELECT_ALL;
+	return str_eq(left, STR("SERVICE")) || str_starts(left, STR("SERVICE.")) ? SELECT_SERVICE
+	                                                                         : SELECT_ALL;
 }
 
 /* INSTANCE.metadata.key = 'value' is split at "="; the key is what follows the last dot. An
@@ -115,7 +116,8 @@ static bool read_expression(struct listing *list, struct selector *selector)
 {
 	struct str text = selector_without_blanks(&list->rq->arena, selector->expression, ' ');
 	const char *equals = text.n > 0 ? memchr(text.p, '=', text.n) : NULL, *dot, *next;
-	struct str left = equals != NULL ? str_make(text.p, (size_t)(equals - text.p)) : text, right;
+	struct str left = equals != NULL ? str_make(text.p, (size_t)(equals - text.p)) : text,
+	           right;
 
 	if ((selector->on = selects_on(left)) == SELECT_ALL)
 		return true;
@@ -135,7 +137,8 @@ static bool read_expression(struct listing *list, struct selector *selector)
 
 static bool known_type(struct str type)
 {
-	return str_eq(type, STR("none")) || str_eq(type, STR("label")) || str_eq(type, STR("unknown"));
+	return str_eq(type, STR("none")) || str_eq(type, STR("label")) ||
+	       str_eq(type, STR("unknown"));
 }
 
 /* Returns false when the request was answered. */
@@ -148,8 +151,11 @@ static bool read_selector(struct listing *list, struct selector *selector)
 	*selector = (struct selector){ .on = SELECT_ALL };
 	if (text.n == 0)
 		return true;
-	if (json_read(&list->rq->arena, text, limits, on_selector_item, selector, why, sizeof(why)) < 0) {
-		reply_caused2(list->rq, 500, STR("errCode: 101, errMsg: Nacos deserialize failed.  "), str_of(why));
+	if (json_read(&list->rq->arena, text, limits, on_selector_item, selector, why,
+	              sizeof(why)) < 0) {
+		reply_caused2(list->rq, 500,
+		              STR("errCode: 101, errMsg: Nacos deserialize failed.  "),
+		              str_of(why));
 		return false;
 	}
 	if (!str_is_set(selector->type)) {
@@ -157,7 +163,8 @@ static bool read_selector(struct listing *list, struct selector *selector)
 		return false;
 	}
 	if (!known_type(selector->type)) {
-		reply_caused(list->rq, 400, SELECTOR_NO_SUCH_TEXT "%.*s", reply_shown(selector->type), selector->type.p);
+		reply_caused(list->rq, 400, SELECTOR_NO_SUCH_TEXT "%.*s",
+		             reply_shown(selector->type), selector->type.p);
 		return false;
 	}
 	if (!str_is_set(selector->expression)) {
@@ -219,7 +226,7 @@ static int select_names(struct listing *list, const struct selector *selector)
 	return 0;
 }
 
-/* ---- answer ------------------------------------------------------------------------ */
+/* ---- answer ---------------------------------------------------------------------------------- */
 
 static int put_page(struct buf *b, struct listing *list, size_t start, size_t end)
 {
@@ -288,7 +295,8 @@ static struct str group_prefix(struct request *rq)
 static void list_services(struct request *rq, struct listing *list)
 {
 	struct selector selector;
-	int ret = service_names_read(&list->names, &rq->worker->registry, list->scope.ns, in_group, list);
+	int ret = service_names_read(&list->names, &rq->worker->registry, list->scope.ns, in_group,
+	                             list);
 
 	if (ret == 0 && list->total > 0 && !read_selector(list, &selector))
 		return;

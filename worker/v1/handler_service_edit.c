@@ -13,7 +13,7 @@
 #include "worker/v1/handlers.h"
 #include "worker/worker.h"
 
-/* ---- parameters ---------------------------------------------------------------- */
+/* ---- parameters ------------------------------------------------------------------------------ */
 
 /* Endpoints that Spring binds answer an absent name with 500 and take an empty one. The format is
  * not checked (2.2). */
@@ -48,11 +48,13 @@ static bool read_selector(struct request *rq, struct str *selector_r)
 {
 	char why[200] = "";
 
-	switch (selector_parse(&rq->arena, request_optional(rq, "selector", STR("")), selector_r, why, sizeof(why))) {
+	switch (selector_parse(&rq->arena, request_optional(rq, "selector", STR("")), selector_r,
+	                       why, sizeof(why))) {
 	case SELECTOR_OK:
 		return true;
 	case SELECTOR_JSON:
-		reply_caused2(rq, 500, STR("errCode: 101, errMsg: Nacos deserialize failed.  "), str_of(why));
+		reply_caused2(rq, 500, STR("errCode: 101, errMsg: Nacos deserialize failed.  "),
+		              str_of(why));
 		break;
 	case SELECTOR_NO_TYPE:
 		reply_caused(rq, 500, "the selector has no type");
@@ -61,7 +63,8 @@ static bool read_selector(struct request *rq, struct str *selector_r)
 		reply_caused(rq, 500, "not match any type of selector!");
 		break;
 	case SELECTOR_NO_SUCH:
-		reply_caused(rq, 400, SELECTOR_NO_SUCH_TEXT "%.*s", reply_shown(*selector_r), selector_r->p);
+		reply_caused(rq, 400, SELECTOR_NO_SUCH_TEXT "%.*s", reply_shown(*selector_r),
+		             selector_r->p);
 		break;
 	case SELECTOR_NO_EXPRESSION:
 		reply_caused(rq, 500, "the selector has no expression");
@@ -76,11 +79,12 @@ static bool read_selector(struct request *rq, struct str *selector_r)
 	return false;
 }
 
-/* ---- writes ---------------------------------------------------------------------- */
+/* ---- writes ---------------------------------------------------------------------------------- */
 
 static void reply_exists(struct request *rq, struct str name)
 {
-	reply_caused(rq, 400, "specified service already exists, serviceName : %.*s", reply_shown(name), name.p);
+	reply_caused(rq, 400, "specified service already exists, serviceName : %.*s",
+	             reply_shown(name), name.p);
 }
 
 void handle_service_create(struct request *rq)
@@ -91,7 +95,8 @@ void handle_service_create(struct request *rq)
 	struct service_key key;
 	int ret;
 
-	if (!handler_bound_service(rq, &key) || !bound_float(rq, "protectThreshold", &settings.threshold))
+	if (!handler_bound_service(rq, &key) ||
+	    !bound_float(rq, "protectThreshold", &settings.threshold))
 		return;
 	if (registry_poll(&rq->worker->registry, &key, NULL, &stamp) == 0 && stamp.found) {
 		reply_exists(rq, key.name);
@@ -123,7 +128,8 @@ void handle_service_update(struct request *rq)
 	struct str threshold;
 	int ret;
 
-	if (!handler_required_service(rq, &key) || !request_required(rq, "protectThreshold", &threshold))
+	if (!handler_required_service(rq, &key) ||
+	    !request_required(rq, "protectThreshold", &threshold))
 		return;
 	if (registry_poll(&rq->worker->registry, &key, NULL, &stamp) == 0 && !stamp.found) {
 		reply_not_found(rq, key.name);
@@ -151,7 +157,8 @@ void handle_service_delete(struct request *rq)
 		return;
 	ret = naming_remove_service(&rq->worker->naming, &caller, &key);
 	if (ret == ERR_NOT_FOUND)
-		reply_caused(rq, 400, "specified service not exist, serviceName : %.*s", reply_shown(key.name), key.name.p);
+		reply_caused(rq, 400, "specified service not exist, serviceName : %.*s",
+		             reply_shown(key.name), key.name.p);
 	else if (ret == ERR_DEPARTURES)
 		handler_reply_departures(rq);
 	else if (ret < 0)
@@ -160,7 +167,7 @@ void handle_service_delete(struct request *rq)
 		reply_ok(rq);
 }
 
-/* ---- reads ----------------------------------------------------------------------- */
+/* ---- reads ----------------------------------------------------------------------------------- */
 
 struct str handler_group_of(struct str grouped)
 {
@@ -226,20 +233,23 @@ static int put_service(struct buf *b, struct request *rq)
 
 const struct handler_unknown handler_unknown_service = { "service ", " is not found!" };
 
-bool handler_viewed(struct request *rq, int ret, const struct service_key *key, const struct handler_unknown *unknown)
+bool handler_viewed(struct request *rq, int ret, const struct service_key *key,
+                    const struct handler_unknown *unknown)
 {
 	const struct service_view *view = rq->view;
 
 	if (ret < 0)
 		reply_registry_error(rq, ret, key->name, STR(""));
 	else if (!view->stamp.found)
-		reply_caused(rq, 500, "%s%.*s%s", unknown->before, reply_shown(key->name), key->name.p, unknown->behind);
+		reply_caused(rq, 500, "%s%.*s%s", unknown->before, reply_shown(key->name),
+		             key->name.p, unknown->behind);
 	return ret == 0 && view->stamp.found;
 }
 
 bool handler_settings(struct request *rq, const struct service_key *key)
 {
-	return handler_viewed(rq, registry_settings(&rq->worker->registry, key, rq->view), key, &handler_unknown_service);
+	return handler_viewed(rq, registry_settings(&rq->worker->registry, key, rq->view), key,
+	                      &handler_unknown_service);
 }
 
 void handle_service_get(struct request *rq)
@@ -264,11 +274,13 @@ void handle_service_checksum(struct request *rq)
 	int ret;
 
 	if (!handler_required_service(rq, &key) ||
-	    !handler_viewed(rq, registry_view(&rq->worker->registry, &key, rq->view), &key, &unknown))
+	    !handler_viewed(rq, registry_view(&rq->worker->registry, &key, rq->view), &key,
+	                    &unknown))
 		return;
 	ret = list_checksum(view, checksum);
 	if (ret == 0 && !view->loose)
-		ret = naming_renew_checksum(&rq->worker->naming, &caller, &key, view->stamp.id, view->content, checksum);
+		ret = naming_renew_checksum(&rq->worker->naming, &caller, &key, view->stamp.id,
+		                            view->content, checksum);
 	if (ret < 0 && ret != ERR_AGAIN && ret != ERR_NOT_FOUND) {
 		reply_registry_error(rq, ret, key.name, STR(""));
 		return;

@@ -24,7 +24,8 @@ struct page {
 
 static bool contains(struct str whole, struct str part)
 {
-	return part.n == 0 || (whole.n >= part.n && memmem(whole.p, whole.n, part.p, part.n) != NULL);
+	return part.n == 0 ||
+	       (whole.n >= part.n && memmem(whole.p, whole.n, part.p, part.n) != NULL);
 }
 
 /* A match is always fuzzy (specification 5.9): the namespace begins with the asked one, group and
@@ -43,14 +44,17 @@ static void put_detail(struct page *page, const struct subscriber_view *sub)
 	char text[ADDRESS_TEXT];
 
 	BUF_LIT(b, ",\"clusters\":");
-	json_string(b, str_make(sub->clusters,
-	                        sub->clusters_len < sizeof(sub->clusters) ? sub->clusters_len : sizeof(sub->clusters)));
-	buf_printf(b, ",\"source\":\"%s\",\"push\":%s", address_text(sub->source, text), why == NULL ? "true" : "false");
+	json_string(b, str_make(sub->clusters, sub->clusters_len < sizeof(sub->clusters)
+	                                               ? sub->clusters_len
+	                                               : sizeof(sub->clusters)));
+	buf_printf(b, ",\"source\":\"%s\",\"push\":%s", address_text(sub->source, text),
+	           why == NULL ? "true" : "false");
 	if (why != NULL)
 		buf_printf(b, ",\"reason\":\"%s\"", why);
 }
 
-static void put_subscriber(struct page *page, struct str ns, struct str name, const struct subscriber_view *sub)
+static void put_subscriber(struct page *page, struct str ns, struct str name,
+                           const struct subscriber_view *sub)
 {
 	struct buf *b = &page->b;
 	char text[ADDRESS_TEXT];
@@ -63,9 +67,12 @@ static void put_subscriber(struct page *page, struct str ns, struct str name, co
 	BUF_LIT(b, "{\"addrStr\":\"");
 	json_escape(b, ip);
 	buf_printf(b, ":%u\",\"agent\":", sub->port);
-	json_string(b, str_make(sub->agent, sub->agent_len < sizeof(sub->agent) ? sub->agent_len : sizeof(sub->agent)));
+	json_string(b,
+	            str_make(sub->agent, sub->agent_len < sizeof(sub->agent) ? sub->agent_len
+	                                                                     : sizeof(sub->agent)));
 	BUF_LIT(b, ",\"app\":");
-	json_string(b, str_make(sub->app, sub->app_len < sizeof(sub->app) ? sub->app_len : sizeof(sub->app)));
+	json_string(b, str_make(sub->app,
+	                        sub->app_len < sizeof(sub->app) ? sub->app_len : sizeof(sub->app)));
 	BUF_LIT(b, ",\"ip\":");
 	json_string(b, ip);
 	BUF_LIT(b, ",\"namespaceId\":");
@@ -78,7 +85,8 @@ static void put_subscriber(struct page *page, struct str ns, struct str name, co
 }
 
 /* Counts all and shows those of the page. */
-static int add_batch(struct page *page, const struct service_key *key, const struct subscriber_view *batch, int n)
+static int add_batch(struct page *page, const struct service_key *key,
+                     const struct subscriber_view *batch, int n)
 {
 	ROSTER_ASSERT(n > 0 && n <= (int)BATCH);
 	for (int i = 0; i < n; i++, page->count++) {

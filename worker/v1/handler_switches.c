@@ -37,11 +37,13 @@ static void note_switch(struct request *rq, struct str entry, struct str value)
 {
 	char what[80], to[200], source[ADDRESS_TEXT];
 
-	log_info("op=switch entry=%s value=%s effect=%s source=%s", log_quote(entry, what, sizeof(what)),
-	         log_quote(value, to, sizeof(to)), switch_is_live(entry) ? "live" : "shown", address_text(rq->source, source));
+	log_info("op=switch entry=%s value=%s effect=%s source=%s",
+	         log_quote(entry, what, sizeof(what)), log_quote(value, to, sizeof(to)),
+	         switch_is_live(entry) ? "live" : "shown", address_text(rq->source, source));
 }
 
-static int set_switch(struct request *rq, struct str entry, struct str value, struct switch_refusal *refusal)
+static int set_switch(struct request *rq, struct str entry, struct str value,
+                      struct switch_refusal *refusal)
 {
 	struct registry *reg = &rq->worker->registry;
 	struct switches_copy copy;
@@ -67,7 +69,8 @@ void handle_switches_set(struct request *rq)
 	bool debug;
 	int ret;
 
-	if (!bound_bool(rq, "debug", &debug) || !bound_text(rq, "entry", &entry) || !bound_text(rq, "value", &value))
+	if (!bound_bool(rq, "debug", &debug) || !bound_text(rq, "entry", &entry) ||
+	    !bound_text(rq, "value", &value))
 		return;
 	if ((ret = set_switch(rq, entry, value, &refusal)) < 0) {
 		refuse_switch(rq, ret, &refusal);

@@ -99,7 +99,8 @@ void handle_console_state(struct request *rq);
 struct pattern;
 struct process;
 
-#define HANDLER_VERSION "1.4.8" /* the protocol spoken, where clients and consoles ask for a version */
+#define HANDLER_VERSION \
+	"1.4.8" /* the protocol spoken, where clients and consoles ask for a version */
 
 /* Reads namespace and grouped service name. Returns false when the request was answered. */
 static inline bool handler_service_key(struct request *rq, struct service_key *key_r)
@@ -120,11 +121,14 @@ extern const struct handler_unknown handler_unknown_service; /* "service NAME is
 /* Copies the settings of the service, without its instances, into rq->view. Returns false when the
  * request was answered instead: the service is unknown, or could not be read. */
 bool handler_settings(struct request *rq, const struct service_key *key);
-/* Looks at what registry_view(), or one like it, returned for rq->view, and returns as handler_settings(). */
-bool handler_viewed(struct request *rq, int ret, const struct service_key *key, const struct handler_unknown *unknown);
+/* Looks at what registry_view(), or one like it, returned for rq->view, and returns as
+ * handler_settings(). */
+bool handler_viewed(struct request *rq, int ret, const struct service_key *key,
+                    const struct handler_unknown *unknown);
 /* Reads metadata of any kind (2.6). Returns false when the request was answered. Is in
  * handler_metadata.c. */
-bool handler_parse_metadata(struct request *rq, struct str text, struct instance_metadata *metadata_r);
+bool handler_parse_metadata(struct request *rq, struct str text,
+                            struct instance_metadata *metadata_r);
 /* Returns the group part of group@@service. */
 struct str handler_group_of(struct str grouped);
 /* Returns the JSON of a cluster's health checker, TCP when none is set. */
@@ -151,7 +155,8 @@ int handler_bytes_fit(struct request *rq, uint64_t bytes) MUST_CHECK;
 #define SERVICE_WEIGHT (BREATH_WEIGHT / 2)
 /* Is called when a row of that weight (breath.h) was written to b: lets others have their turn.
  * Returns 0, ERR_LIMIT when b is too long, or ERR_GONE. */
-int handler_go_on(struct request *rq, const struct buf *b, struct breath *breath, size_t weight) MUST_CHECK;
+int handler_go_on(struct request *rq, const struct buf *b, struct breath *breath,
+                  size_t weight) MUST_CHECK;
 
 /* Says what is wrong with the format of a grouped name (2.2), or returns NULL. */
 const char *handler_name_refusal(struct str name);

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* later.h - paths of the real server that later stages will serve: users and rights, the group of servers.
+/* later.h - paths of the real server that later stages will serve: users and rights, the group of
+ * servers.
  *
- * One answer for all of them, whatever the method: 501 "no such api", as under /v1/ns for what nobody knows. A client or
- * a script is told that this server does not do it, not that it looked in the wrong place (404). A row goes when its
- * route comes. */
+ * One answer for all of them, whatever the method: 501 "no such api", as under /v1/ns for what
+ * nobody knows. A client or a script is told that this server does not do it, not that it looked in
+ * the wrong place (404). A row goes when its route comes. */
 #ifndef WORKER_V1_LATER_H
 #define WORKER_V1_LATER_H
 

@@ -37,9 +37,11 @@ struct list_cache {
 /* The revision is left out, so that a newer one takes the place of an older one. */
 static uint64_t key_hash(const struct list_cache_key *key)
 {
-	const uint64_t words[3] = { key->epoch, key->service_id, (uint64_t)key->grouped << 1 | key->healthy_only };
+	const uint64_t words[3] = { key->epoch, key->service_id,
+		                    (uint64_t)key->grouped << 1 | key->healthy_only };
 
-	return XXH3_64bits_withSeed(key->clusters.p, key->clusters.n, XXH3_64bits(words, sizeof(words)));
+	return XXH3_64bits_withSeed(key->clusters.p, key->clusters.n,
+	                            XXH3_64bits(words, sizeof(words)));
 }
 
 static bool same_key(const struct list_cache_key *a, const struct list_cache_key *b)
@@ -53,7 +55,8 @@ static struct node **bucket_of(const struct list_cache *cache, uint64_t hash)
 	return &cache->buckets[hash & (cache->bucket_count - 1)];
 }
 
-static struct node *find_node(const struct list_cache *cache, const struct list_cache_key *key, uint64_t hash)
+static struct node *find_node(const struct list_cache *cache, const struct list_cache_key *key,
+                              uint64_t hash)
 {
 	struct node *node = *bucket_of(cache, hash);
 
@@ -64,7 +67,8 @@ static struct node *find_node(const struct list_cache *cache, const struct list_
 
 static void unlink_age(struct list_cache *cache, struct node *node)
 {
-	ROSTER_ASSERT((node->newer == NULL) == (cache->newest == node) && (node->older == NULL) == (cache->oldest == node));
+	ROSTER_ASSERT((node->newer == NULL) == (cache->newest == node) &&
+	              (node->older == NULL) == (cache->oldest == node));
 	*(node->newer != NULL ? &node->newer->older : &cache->newest) = node->older;
 	*(node->older != NULL ? &node->older->newer : &cache->oldest) = node->newer;
 }
@@ -109,7 +113,8 @@ static void grow(struct list_cache *cache)
 	struct node **buckets;
 	uint32_t count = cache->bucket_count * 2;
 
-	if (cache->count < cache->bucket_count || (buckets = calloc(count, sizeof(struct node *))) == NULL)
+	if (cache->count < cache->bucket_count ||
+	    (buckets = calloc(count, sizeof(struct node *))) == NULL)
 		return;
 	free(cache->buckets);
 	cache->buckets = buckets;
@@ -132,17 +137,20 @@ static bool append_text(char **at, struct str s, struct str *copy_r)
 	return fiber_copy(copy, s.p, s.n, COPY_BYTES) == 0;
 }
 
-static bool fill(struct node *node, const struct list_cache_key *key, const struct list_cache_entry *entry)
+static bool fill(struct node *node, const struct list_cache_key *key,
+                 const struct list_cache_entry *entry)
 {
 	char *at = node->text + entry->piece_count * sizeof(struct list_piece);
 
 	ROSTER_ASSERT(entry->piece_count == 0 || entry->pieces != NULL);
 	node->key = *key;
 	node->entry = *entry;
-	node->entry.pieces = entry->piece_count > 0 ? (struct list_piece *)(void *)node->text : NULL;
+	node->entry.pieces =
+	        entry->piece_count > 0 ? (struct list_piece *)(void *)node->text : NULL;
 	if (entry->piece_count > 0)
 		memcpy(node->text, entry->pieces, entry->piece_count * sizeof(struct list_piece));
-	return append_text(&at, key->clusters, &node->key.clusters) && append_text(&at, entry->hosts, &node->entry.hosts) &&
+	return append_text(&at, key->clusters, &node->key.clusters) &&
+	       append_text(&at, entry->hosts, &node->entry.hosts) &&
 	       append_text(&at, entry->metadata_json, &node->entry.metadata_json);
 }
 
@@ -180,7 +188,8 @@ void list_cache_resize(struct list_cache *cache, uint64_t bytes)
 	evict(cache, bytes);
 }
 
-const struct list_cache_entry *list_cache_hold(struct list_cache *cache, const struct list_cache_key *key)
+const struct list_cache_entry *list_cache_hold(struct list_cache *cache,
+                                               const struct list_cache_key *key)
 {
 	struct node *node = find_node(cache, key, key_hash(key));
 
@@ -203,7 +212,8 @@ void list_cache_release(const struct list_cache_entry *entry)
 		discard(node, node->bytes);
 }
 
-const struct list_cache_entry *list_cache_older(struct list_cache *cache, const struct list_cache_key *key)
+const struct list_cache_entry *list_cache_older(struct list_cache *cache,
+                                                const struct list_cache_key *key)
 {
 	const struct node *node = find_node(cache, key, key_hash(key));
 
@@ -212,10 +222,11 @@ const struct list_cache_entry *list_cache_older(struct list_cache *cache, const 
 
 /* A short text goes where an older revision stood, if it fits there and would not waste the room.
  * Nothing pauses. */
-static bool take_place(struct list_cache *cache, struct node *older, uint64_t bytes, const struct list_cache_key *key,
-                       const struct list_cache_entry *entry)
+static bool take_place(struct list_cache *cache, struct node *older, uint64_t bytes,
+                       const struct list_cache_key *key, const struct list_cache_entry *entry)
 {
-	if (bytes > COPY_BYTES || bytes > older->bytes || bytes < older->bytes / 2 || older->held > 0)
+	if (bytes > COPY_BYTES || bytes > older->bytes || bytes < older->bytes / 2 ||
+	    older->held > 0)
 		return false;
 	unlink_age(cache, older);
 	link_newest(cache, older);
@@ -239,10 +250,11 @@ static void link_in(struct list_cache *cache, struct node *node)
 
 /* A node is made first and linked then, because a long one is copied in slices and others use the
  * cache meanwhile. */
-void list_cache_put(struct list_cache *cache, const struct list_cache_key *key, const struct list_cache_entry *entry)
+void list_cache_put(struct list_cache *cache, const struct list_cache_key *key,
+                    const struct list_cache_entry *entry)
 {
-	uint64_t bytes = sizeof(struct node) + key->clusters.n + entry->hosts.n + entry->metadata_json.n +
-	                 entry->piece_count * sizeof(struct list_piece);
+	uint64_t bytes = sizeof(struct node) + key->clusters.n + entry->hosts.n +
+	                 entry->metadata_json.n + entry->piece_count * sizeof(struct list_piece);
 	uint64_t hash = key_hash(key);
 	struct node *older = find_node(cache, key, hash), *node;
 

@@ -38,14 +38,17 @@ void list_cache_free(struct list_cache **cache);
 void list_cache_resize(struct list_cache *cache, uint64_t bytes);
 /* Returns the entry, which stays as it is until list_cache_release(), whatever others do to the
  * cache meanwhile; or NULL when there is none. */
-const struct list_cache_entry *list_cache_hold(struct list_cache *cache, const struct list_cache_key *key);
+const struct list_cache_entry *list_cache_hold(struct list_cache *cache,
+                                               const struct list_cache_key *key);
 void list_cache_release(const struct list_cache_entry *entry);
 /* Returns the entry of another revision of the same key, valid until the next put or pause; or NULL
  * when there is none. */
-const struct list_cache_entry *list_cache_older(struct list_cache *cache, const struct list_cache_key *key);
+const struct list_cache_entry *list_cache_older(struct list_cache *cache,
+                                                const struct list_cache_key *key);
 /* Stores a copy, which takes the place of an older revision of the same key. No text of key or
  * entry may be the cache's own. Does nothing when it is too large. May pause (shared/base/fiber.h)
  * when it is long. */
-void list_cache_put(struct list_cache *cache, const struct list_cache_key *key, const struct list_cache_entry *entry);
+void list_cache_put(struct list_cache *cache, const struct list_cache_key *key,
+                    const struct list_cache_entry *entry);
 
 #endif

@@ -80,7 +80,9 @@ bool request_service(struct request *rq, struct str *name_r)
 	if (!request_any_service(rq, name_r))
 		return false;
 	if (!has_second_part(*name_r)) {
-		reply_caused(rq, 400, "Param 'serviceName' is illegal, it should be format as 'groupName@@serviceName'");
+		reply_caused(
+		        rq, 400,
+		        "Param 'serviceName' is illegal, it should be format as 'groupName@@serviceName'");
 		return false;
 	}
 	if (str_starts(*name_r, STR("@@"))) {
@@ -97,7 +99,8 @@ struct str request_namespace(struct request *rq)
 
 static bool refuse_number(struct request *rq, struct str text)
 {
-	reply_caused(rq, 400, "For input string: \"%.*s\"", reply_shown(text), text.n > 0 ? text.p : "");
+	reply_caused(rq, 400, "For input string: \"%.*s\"", reply_shown(text),
+	             text.n > 0 ? text.p : "");
 	return false;
 }
 

@@ -18,7 +18,9 @@
 /* A match is of the whole subject, as with Java's matches(). One step of PCRE may go through the
  * whole subject, so a bound on the steps does not bound the time; therefore PCRE calls back before
  * each item that it tries. */
-#define OPTIONS (PCRE2_UTF | PCRE2_ANCHORED | PCRE2_ENDANCHORED | PCRE2_NEVER_BACKSLASH_C | PCRE2_AUTO_CALLOUT)
+#define OPTIONS \
+	(PCRE2_UTF | PCRE2_ANCHORED | PCRE2_ENDANCHORED | PCRE2_NEVER_BACKSLASH_C | \
+	 PCRE2_AUTO_CALLOUT)
 
 struct pattern {
 	pcre2_code *code;
@@ -117,7 +119,8 @@ int pattern_matches(struct pattern *pattern, struct str subject)
 		pattern->err = rest_between_items(pattern);
 	if (pattern->err < 0)
 		return pattern->err;
-	ret = pcre2_match(pattern->code, (PCRE2_SPTR)subject.p, subject.n, 0, 0, pattern->data, pattern->limits);
+	ret = pcre2_match(pattern->code, (PCRE2_SPTR)subject.p, subject.n, 0, 0, pattern->data,
+	                  pattern->limits);
 	pattern->spent_us += clock_mono_us() - pattern->since_us;
 	if (ret >= 0)
 		return 1;

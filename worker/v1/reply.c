@@ -24,7 +24,7 @@ static void negotiate_text(const struct request *rq, struct answer *answer)
 	answer->charset = !media_is_json(answer->type);
 }
 
-/* ---- answers of handlers ------------------------------------------------------------ */
+/* ---- answers of handlers --------------------------------------------------------------------- */
 
 void reply_text(struct request *rq, int status, struct str text)
 {
@@ -50,10 +50,13 @@ static bool accepts_json(struct request *rq)
 
 static struct answer json_answer(struct str headers)
 {
-	return (struct answer){ .status = 200, .type = STR("application/json"), .chunked = true, .headers = headers };
+	return (struct answer){
+		.status = 200, .type = STR("application/json"), .chunked = true, .headers = headers
+	};
 }
 
-static void put_json(struct request *rq, struct str headers, struct str a, struct str b, struct str c)
+static void put_json(struct request *rq, struct str headers, struct str a, struct str b,
+                     struct str c)
 {
 	struct answer answer = json_answer(headers);
 
@@ -91,7 +94,8 @@ void reply_json_headers(struct request *rq, struct str headers, struct str body)
 }
 
 /* Formats into the request's arena. Returns unset when memory is refused. */
-__attribute__((format(printf, 2, 0))) static struct str format_text(struct request *rq, const char *format, va_list args)
+__attribute__((format(printf, 2, 0))) static struct str
+format_text(struct request *rq, const char *format, va_list args)
 {
 	va_list again;
 	char *text;
@@ -148,12 +152,16 @@ void reply_caused(struct request *rq, int status, const char *format, ...)
 
 void reply_missing(struct request *rq, const char *name, const char *type)
 {
-	reply_caused(rq, 500, "Required request parameter '%s' for method parameter type %s is not present", name, type);
+	reply_caused(rq, 500,
+	             "Required request parameter '%s' for method parameter type %s is not present",
+	             name, type);
 }
 
 void reply_as(struct request *rq, struct str type, struct str body)
 {
-	struct answer answer = { .status = 200, .kind = ANSWER_WHOLE, .type = type, .chunked = true };
+	struct answer answer = {
+		.status = 200, .kind = ANSWER_WHOLE, .type = type, .chunked = true
+	};
 
 	answer_put(rq, &answer, body);
 }
@@ -177,7 +185,8 @@ static void reply_limit(struct request *rq)
 
 	metric_add(METRIC_LIMIT_REFUSED, 1);
 	/* What is too long or too big is the client's fault; a full node is not. */
-	reply_caused(rq, refused->by_itself ? 400 : 503, "%s reached: %" PRIu64, key, refused->limit);
+	reply_caused(rq, refused->by_itself ? 400 : 503, "%s reached: %" PRIu64, key,
+	             refused->limit);
 }
 
 void reply_registry_error(struct request *rq, int err, struct str service, struct str cluster)
@@ -185,12 +194,16 @@ void reply_registry_error(struct request *rq, int err, struct str service, struc
 	ROSTER_ASSERT(err < 0);
 	switch (err) {
 	case ERR_SERVICE_NAME:
-		reply_caused(rq, 400, "dom name can only have these characters: 0-9a-zA-Z-._:, current: %.*s",
-		             reply_shown(service), service.n > 0 ? service.p : "");
+		reply_caused(
+		        rq, 400,
+		        "dom name can only have these characters: 0-9a-zA-Z-._:, current: %.*s",
+		        reply_shown(service), service.n > 0 ? service.p : "");
 		break;
 	case ERR_CLUSTER_NAME:
-		reply_caused(rq, 400, "cluster name can only have these characters: 0-9a-zA-Z-, current: %.*s",
-		             reply_shown(cluster), cluster.n > 0 ? cluster.p : "");
+		reply_caused(
+		        rq, 400,
+		        "cluster name can only have these characters: 0-9a-zA-Z-, current: %.*s",
+		        reply_shown(cluster), cluster.n > 0 ? cluster.p : "");
 		break;
 	case ERR_LIMIT:
 		reply_limit(rq);
@@ -201,11 +214,13 @@ void reply_registry_error(struct request *rq, int err, struct str service, struc
 	case ERR_OWNER:
 		metric_add(METRIC_OWNER_REFUSED, 1);
 		reply_caused(rq, 403, "instances.owner: %s was registered from another address",
-		             (rq->route->flags & ROUTE_SERVICES) != 0 ? "an instance of the service" : "the instance");
+		             (rq->route->flags & ROUTE_SERVICES) != 0 ? "an instance of the service"
+		                                                      : "the instance");
 		break;
 	case ERR_FULL:
 		metric_add(METRIC_FULL_REFUSED, 1);
-		reply_caused(rq, 503, "segment.limit reached: %" PRIu64, rq->worker->registry.seg->bytes);
+		reply_caused(rq, 503, "segment.limit reached: %" PRIu64,
+		             rq->worker->registry.seg->bytes);
 		break;
 	default:
 		reply_caused(rq, 500, "%s", err_str(err));
@@ -224,7 +239,7 @@ void reply_over_limit(struct request *rq, const char *key, uint64_t limit, uint6
 	answer_put(rq, &answer, str_make(text, (size_t)n));
 }
 
-/* ---- error pages -------------------------------------------------------------------- */
+/* ---- error pages ----------------------------------------------------------------------------- */
 
 static void html_escape(struct buf *b, struct str s)
 {
@@ -250,7 +265,8 @@ static void html_escape(struct buf *b, struct str s)
 
 static void html_page(struct buf *b, int status, struct str message)
 {
-	buf_printf(b, "<html><body><h1>Whitelabel Error Page</h1><p>status %d: %s</p><p>", status, answer_reason(status));
+	buf_printf(b, "<html><body><h1>Whitelabel Error Page</h1><p>status %d: %s</p><p>", status,
+	           answer_reason(status));
 	html_escape(b, message);
 	BUF_LIT(b, "</p></body></html>");
 }
@@ -264,8 +280,9 @@ static void json_page(struct buf *b, const struct request *rq, int status, struc
 
 	gmtime_r(&second, &tm);
 	strftime(time_text, sizeof(time_text), "%Y-%m-%dT%H:%M:%S", &tm);
-	buf_printf(b, "{\"timestamp\":\"%s.%03u+00:00\",\"status\":%d,\"error\":\"%s\",\"message\":", time_text,
-	           (unsigned)(now_ms % 1000), status, answer_reason(status));
+	buf_printf(b,
+	           "{\"timestamp\":\"%s.%03u+00:00\",\"status\":%d,\"error\":\"%s\",\"message\":",
+	           time_text, (unsigned)(now_ms % 1000), status, answer_reason(status));
 	json_string(b, message);
 	BUF_LIT(b, ",\"path\":");
 	json_string(b, rq->path);
@@ -274,7 +291,9 @@ static void json_page(struct buf *b, const struct request *rq, int status, struc
 
 static void error_page(struct request *rq, int status, struct str message, enum answer_kind kind)
 {
-	struct answer answer = { .status = status, .kind = kind, .type = STR("application/json"), .chunked = true };
+	struct answer answer = {
+		.status = status, .kind = kind, .type = STR("application/json"), .chunked = true
+	};
 	struct buf body;
 
 	buf_init(&body);

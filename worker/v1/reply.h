@@ -26,7 +26,8 @@ void reply_json_headers(struct request *rq, struct str headers, struct str body)
 /* Answers 200 with a type of its own, chunked. */
 void reply_as(struct request *rq, struct str type, struct str body);
 /* Shape A: "caused: <message>;" with status 400 or 500. */
-void reply_caused(struct request *rq, int status, const char *format, ...) __attribute__((format(printf, 3, 4)));
+void reply_caused(struct request *rq, int status, const char *format, ...)
+        __attribute__((format(printf, 3, 4)));
 /* For "%.*s" of a text of the client in a message: as much of it as a request line may hold, in
  * whole characters. The text is cut before printf sees it, because what the C library leaves out
  * costs it more than what it prints. */
@@ -51,10 +52,11 @@ int reply_note_limit(struct request *rq, const char *key, uint64_t limit) MUST_C
 /* Does the same for what is too large by itself (400). */
 int reply_note_size(struct request *rq, const char *key, uint64_t limit) MUST_CHECK;
 
-/* ---- answers that no handler gives --------------------------------------------------- */
+/* ---- answers that no handler gives ----------------------------------------------------------- */
 
 /* The error page without the headers of the filter chain. */
-void reply_early_page(struct request *rq, int status, const char *format, ...) __attribute__((format(printf, 3, 4)));
+void reply_early_page(struct request *rq, int status, const char *format, ...)
+        __attribute__((format(printf, 3, 4)));
 /* Answers with the body, without a content type and without the headers of the filter chain. */
 void reply_bare(struct request *rq, int status, struct str body);
 /* Answers 429 with Retry-After and "caused: <key> reached: <limit>;". */

@@ -36,7 +36,7 @@ struct router {
 	struct router_entry entries[];
 };
 
-/* ---- table ------------------------------------------------------------------- */
+/* ---- table ----------------------------------------------------------------------------------- */
 
 /* Returns the entry of that path, or the free one where it would stand. The table is at most half
  * full, so there is one. */
@@ -49,7 +49,8 @@ static struct router_entry *entry_of(struct router *router, struct str path)
 	return &router->entries[at];
 }
 
-int router_new(const struct route *rows, unsigned count, struct str context, struct router **router_r)
+int router_new(const struct route *rows, unsigned count, struct str context,
+               struct router **router_r)
 {
 	unsigned size = 16;
 	struct router *router;
@@ -65,7 +66,8 @@ int router_new(const struct route *rows, unsigned count, struct str context, str
 	for (unsigned i = 0; i < count; i++) {
 		struct router_entry *entry = entry_of(router, str_of(rows[i].path));
 
-		ROSTER_ASSERT(rows[i].method >= METHOD_OTHER || entry->by_method[rows[i].method] == NULL);
+		ROSTER_ASSERT(rows[i].method >= METHOD_OTHER ||
+		              entry->by_method[rows[i].method] == NULL);
 		entry->path = str_of(rows[i].path);
 		if (rows[i].method < METHOD_OTHER)
 			entry->by_method[rows[i].method] = &rows[i];
@@ -80,7 +82,8 @@ void router_free(struct router **router)
 	*router = NULL;
 }
 
-const struct route *router_find(const struct router *router, enum method method, struct str path, bool *path_known_r)
+const struct route *router_find(const struct router *router, enum method method, struct str path,
+                                bool *path_known_r)
 {
 	const struct router_entry *entry;
 
@@ -99,10 +102,12 @@ const struct route *router_rows(const struct router *router, unsigned *count_r)
 
 unsigned router_number(const struct router *router, const struct route *route)
 {
-	return route >= router->rows && route < router->rows + router->count ? (unsigned)(route - router->rows) : ROUTER_NONE;
+	return route >= router->rows && route < router->rows + router->count
+	               ? (unsigned)(route - router->rows)
+	               : ROUTER_NONE;
 }
 
-/* ---- parameters -------------------------------------------------------------- */
+/* ---- parameters ------------------------------------------------------------------------------ */
 
 static unsigned pairs_at_most(struct str text)
 {
@@ -112,7 +117,8 @@ static unsigned pairs_at_most(struct str text)
 	if (text.n == 0)
 		return 0;
 	end = p + text.n;
-	while (p < end && count <= REQUEST_PARAMS_MAX && (p = memchr(p, '&', (size_t)(end - p))) != NULL) {
+	while (p < end && count <= REQUEST_PARAMS_MAX &&
+	       (p = memchr(p, '&', (size_t)(end - p))) != NULL) {
 		count++;
 		p++;
 	}
@@ -130,12 +136,14 @@ static bool params_failed(struct request *rq, int err)
 	return false;
 }
 
-static int decode_values(struct request *rq, const struct charset *charset, unsigned begin, unsigned end)
+static int decode_values(struct request *rq, const struct charset *charset, unsigned begin,
+                         unsigned end)
 {
 	int ret = 0;
 
 	for (unsigned i = begin; i < end && ret == 0; i++)
-		ret = charset_decode(&rq->arena, charset, rq->params[i].value, &rq->params[i].value);
+		ret = charset_decode(&rq->arena, charset, rq->params[i].value,
+		                     &rq->params[i].value);
 	return ret;
 }
 
@@ -150,7 +158,8 @@ static int decode_params(struct request *rq, unsigned in_form, const struct char
 	int ret = 0;
 
 	if (encoding == NULL)
-		encoding = charset_utf8; /* an unknown one counts for nothing in 1.4.8, as recorded */
+		encoding =
+		        charset_utf8; /* an unknown one counts for nothing in 1.4.8, as recorded */
 	once = in_form > 0 && encoding == charset;
 	rereads = encoding != charset_utf8 && !once;
 	if (charset != charset_utf8 || !rereads)
@@ -161,7 +170,8 @@ static int decode_params(struct request *rq, unsigned in_form, const struct char
 	return ret;
 }
 
-/* What is stored comes out again in the JSON that others read: one broken text would make it unreadable for all. */
+/* What is stored comes out again in the JSON that others read: one broken text would make it
+ * unreadable for all. */
 static bool repair_texts(struct request *rq)
 {
 	int ret = utf8_repair(&rq->arena, rq->user_agent, &rq->user_agent);
@@ -190,12 +200,14 @@ static bool read_params(struct request *rq)
 	if (form.n > 0 && (in_form = url_form(&rq->arena, form, rq->params, room)) < 0)
 		return params_failed(rq, in_form);
 	if (rq->query.n > 0)
-		count = url_params(&rq->arena, rq->query, rq->params + in_form, room - (unsigned)in_form);
+		count = url_params(&rq->arena, rq->query, rq->params + in_form,
+		                   room - (unsigned)in_form);
 	if (count < 0)
 		return params_failed(rq, count);
 	ROSTER_ASSERT((unsigned)(in_form + count) <= room);
 	rq->param_count = (unsigned)(in_form + count);
-	return (count = decode_params(rq, (unsigned)in_form, charset)) == 0 || params_failed(rq, count);
+	return (count = decode_params(rq, (unsigned)in_form, charset)) == 0 ||
+	       params_failed(rq, count);
 }
 
 /* No service has such a long name. It can come in a form only, and would be gone through again and
@@ -263,7 +275,7 @@ bool router_prepare(struct request *rq)
 	return group_service(rq);
 }
 
-/* ---- dispatch ---------------------------------------------------------------- */
+/* ---- dispatch -------------------------------------------------------------------------------- */
 
 static bool under(struct str path, struct str prefix)
 {
@@ -273,11 +285,13 @@ static bool under(struct str path, struct str prefix)
 static bool refuse_path(struct request *rq, const struct path *path)
 {
 	if (path->malicious != NULL)
-		reply_early_page(rq, 500,
-		                 "The request was rejected because the URL contained a potentially malicious String \"%s\"",
-		                 path->malicious);
+		reply_early_page(
+		        rq, 500,
+		        "The request was rejected because the URL contained a potentially malicious String \"%s\"",
+		        path->malicious);
 	else if (path->dots)
-		reply_early_page(rq, 500, "The request was rejected because the URL was not normalized.");
+		reply_early_page(rq, 500,
+		                 "The request was rejected because the URL was not normalized.");
 	return rq->answered;
 }
 
@@ -288,7 +302,8 @@ static int read_path(const struct router *router, struct request *rq, struct pat
 	bool known = false;
 
 	if (str_starts(rq->path, context))
-		(void)router_find(router, METHOD_OTHER, str_make(rq->path.p + context.n, rq->path.n - context.n), &known);
+		(void)router_find(router, METHOD_OTHER,
+		                  str_make(rq->path.p + context.n, rq->path.n - context.n), &known);
 	*path_r = (struct path){ .plain = rq->path };
 	return known ? 0 : path_read(&rq->arena, rq->path, path_r);
 }
@@ -337,7 +352,8 @@ static void tell_methods(const struct router *router, struct request *rq, struct
 	for (int method = 0; method < METHOD_OTHER; method++) {
 		bool known;
 
-		if (names[method] != NULL && router_find(router, (enum method)method, path, &known) != NULL)
+		if (names[method] != NULL &&
+		    router_find(router, (enum method)method, path, &known) != NULL)
 			n += (unsigned)snprintf(text + n, sizeof(text) - n, "%s,", names[method]);
 	}
 	n += (unsigned)snprintf(text + n, sizeof(text) - n, "OPTIONS");
@@ -345,17 +361,19 @@ static void tell_methods(const struct router *router, struct request *rq, struct
 	answer_options(rq, str_make(text, n));
 }
 
-static void no_route(const struct router *router, struct request *rq, struct str path, bool path_known)
+static void no_route(const struct router *router, struct request *rq, struct str path,
+                     bool path_known)
 {
 	bool naming = under(path, STR(NAMING));
 
 	if (!naming && path_known && rq->method == METHOD_OPTIONS)
 		tell_methods(router, rq, path);
 	else if (naming || (!path_known && later_holds(path)))
-		reply_early_page(rq, 501, "no such api:%.*s:%.*s", (int)rq->method_text.n, rq->method_text.p, (int)rq->path.n,
-		                 rq->path.p);
+		reply_early_page(rq, 501, "no such api:%.*s:%.*s", (int)rq->method_text.n,
+		                 rq->method_text.p, (int)rq->path.n, rq->path.p);
 	else if (path_known)
-		reply_caused(rq, 500, "Request method '%.*s' not supported", (int)rq->method_text.n, rq->method_text.p);
+		reply_caused(rq, 500, "Request method '%.*s' not supported", (int)rq->method_text.n,
+		             rq->method_text.p);
 	else
 		reply_error_page(rq, 404, STR("No message available"));
 }
@@ -366,7 +384,8 @@ static bool stops_source(struct request *rq)
 
 	if (wait_s == 0)
 		return false;
-	reply_over_limit(rq, "limits.per_source", (uint32_t)rq->worker->proc->config.limit_per_source, wait_s);
+	reply_over_limit(rq, "limits.per_source",
+	                 (uint32_t)rq->worker->proc->config.limit_per_source, wait_s);
 	return true;
 }
 

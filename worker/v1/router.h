@@ -13,12 +13,15 @@
 
 struct router;
 
-/* rows and the text of context (context.path) stay owned by the caller and must outlive the router. */
-int router_new(const struct route *rows, unsigned count, struct str context, struct router **router_r) MUST_CHECK;
+/* rows and the text of context (context.path) stay owned by the caller and must outlive the
+ * router. */
+int router_new(const struct route *rows, unsigned count, struct str context,
+               struct router **router_r) MUST_CHECK;
 void router_free(struct router **router);
 /* Returns the row of that method, or NULL, with *path_known_r set when only the method is wrong.
  * path is what stands behind the context. */
-const struct route *router_find(const struct router *router, enum method method, struct str path, bool *path_known_r);
+const struct route *router_find(const struct router *router, enum method method, struct str path,
+                                bool *path_known_r);
 /* Returns the rows it was made of, for whoever shows them. */
 const struct route *router_rows(const struct router *router, unsigned *count_r);
 /* Returns the place of a row among them, or ROUTER_NONE when it is none of them. */

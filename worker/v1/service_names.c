@@ -65,7 +65,8 @@ int service_names_sort(struct service_names *names, sort_compare_fn *compare)
 	return sort_rows(names->rows, names->count, sizeof(names->rows[0]), compare);
 }
 
-int service_names_read(struct service_names *names, struct registry *reg, struct str ns, service_keep_fn *keep, void *arg)
+int service_names_read(struct service_names *names, struct registry *reg, struct str ns,
+                       service_keep_fn *keep, void *arg)
 {
 	struct reading reading = { .names = names, .keep = keep, .arg = arg };
 	int ret;

@@ -26,8 +26,8 @@ typedef bool service_keep_fn(const struct service_row *row, void *arg);
 
 /* Reads all namespaces when ns is unset. Returns 0 or an error of the registry; names are to be
  * freed in any case. */
-int service_names_read(struct service_names *names, struct registry *reg, struct str ns, service_keep_fn *keep,
-                       void *arg) MUST_CHECK;
+int service_names_read(struct service_names *names, struct registry *reg, struct str ns,
+                       service_keep_fn *keep, void *arg) MUST_CHECK;
 /* Sorts the rows into another order. */
 int service_names_sort(struct service_names *names, sort_compare_fn *compare) MUST_CHECK;
 void service_names_free(struct service_names *names);

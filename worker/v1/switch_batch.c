@@ -9,7 +9,8 @@
 #include "shared/codec/java.h"
 #include "shared/codec/json_read.h"
 
-#define DESERIALIZE "errCode: 101, errMsg: Nacos deserialize for class [com.alibaba.nacos.naming.misc.SwitchDomain] failed.  "
+#define DESERIALIZE \
+	"errCode: 101, errMsg: Nacos deserialize for class [com.alibaba.nacos.naming.misc.SwitchDomain] failed.  "
 
 #define CHECK_MIN_MS 500 /* http and tcp */
 #define CHECK_MAX_MS 3000
@@ -23,7 +24,7 @@ struct batch {
 	int err;
 };
 
-/* ---- members of objects and lists ----------------------------------------------------- */
+/* ---- members of objects and lists ------------------------------------------------------------ */
 
 static const char *read_param(struct health_params *params, const struct json_item *item)
 {
@@ -59,7 +60,8 @@ static void add_to_list(struct batch *batch, struct str text)
 /* The text form has no escapes, so neither separator may stand in a name. */
 static bool has_separator(struct str text)
 {
-	return text.n > 0 && (memchr(text.p, ',', text.n) != NULL || memchr(text.p, ':', text.n) != NULL);
+	return text.n > 0 &&
+	       (memchr(text.p, ',', text.n) != NULL || memchr(text.p, ':', text.n) != NULL);
 }
 
 static const char *read_limited(struct batch *batch, const struct json_item *item)
@@ -81,7 +83,8 @@ static const char *read_inner(struct batch *batch, const struct json_item *item)
 	ROSTER_ASSERT(batch->row != NULL);
 	switch (batch->row->type) {
 	case SWITCH_PARAMS:
-		return read_param((struct health_params *)switch_word(&batch->state, batch->row), item);
+		return read_param((struct health_params *)switch_word(&batch->state, batch->row),
+		                  item);
 	case SWITCH_LIMITED:
 		return read_limited(batch, item);
 	case SWITCH_MASTERS:
@@ -94,7 +97,7 @@ static const char *read_inner(struct batch *batch, const struct json_item *item)
 	}
 }
 
-/* ---- members of the batch ---------------------------------------------------------------- */
+/* ---- members of the batch -------------------------------------------------------------------- */
 
 /* Gives the list that was being read to its row, as a single entry would. */
 static int close_list(struct batch *batch)
@@ -122,7 +125,8 @@ static const struct switch_row *row_of_name(struct str name)
 /* True for rows that stay as they are whatever a batch says. */
 static bool is_out_of_reach(const struct switch_row *row)
 {
-	return row->type == SWITCH_FIXED || row->type == SWITCH_EMPTY || strcmp(row->name, "pushCSharpVersion") == 0;
+	return row->type == SWITCH_FIXED || row->type == SWITCH_EMPTY ||
+	       strcmp(row->name, "pushCSharpVersion") == 0;
 }
 
 static bool kind_fits(const struct switch_row *row, enum json_kind kind)
@@ -159,7 +163,8 @@ static const char *read_member(struct batch *batch, const struct json_item *item
 	if (!kind_fits(batch->row, item->kind))
 		return "a member has the wrong type";
 	if (item->kind != JSON_ARRAY && item->kind != JSON_OBJECT)
-		batch->err = switch_set_row(batch->arena, &batch->state, batch->row, item->text, batch->refusal);
+		batch->err = switch_set_row(batch->arena, &batch->state, batch->row, item->text,
+		                            batch->refusal);
 	return batch->err < 0 ? "refused" : NULL;
 }
 
@@ -174,7 +179,7 @@ static const char *on_batch_item(void *arg, const struct json_item *item)
 	return item->depth == 2 && batch->row != NULL ? read_inner(batch, item) : NULL;
 }
 
-/* ---- the whole ------------------------------------------------------------------------------ */
+/* ---- the whole ------------------------------------------------------------------------------- */
 
 static bool bad_factor(const struct health_params *params)
 {
@@ -188,11 +193,16 @@ static bool bad_factor(const struct health_params *params)
 static int check_params(const struct switches *words, struct switch_refusal *refusal)
 {
 	if ((int64_t)words->http.min_ms < CHECK_MIN_MS || (int64_t)words->tcp.min_ms < CHECK_MIN_MS)
-		return switch_refuse(refusal, 400, "min check time for http or tcp is too small(<%d)", CHECK_MIN_MS);
+		return switch_refuse(refusal, 400,
+		                     "min check time for http or tcp is too small(<%d)",
+		                     CHECK_MIN_MS);
 	if ((int64_t)words->mysql.min_ms < CHECK_MIN_MS)
-		return switch_refuse(refusal, 400, "min check time for mysql is too small(<%d)", CHECK_MIN_MS);
+		return switch_refuse(refusal, 400, "min check time for mysql is too small(<%d)",
+		                     CHECK_MIN_MS);
 	if ((int64_t)words->http.max_ms < CHECK_MAX_MS || (int64_t)words->tcp.max_ms < CHECK_MAX_MS)
-		return switch_refuse(refusal, 400, "max check time for http or tcp is too small(<%d)", CHECK_MAX_MS);
+		return switch_refuse(refusal, 400,
+		                     "max check time for http or tcp is too small(<%d)",
+		                     CHECK_MAX_MS);
 	if (bad_factor(&words->http) || bad_factor(&words->tcp) || bad_factor(&words->mysql))
 		return switch_refuse(refusal, 400, "malformed factor");
 	return 0;
@@ -214,7 +224,8 @@ static int read_batch(struct batch *batch, struct str value)
 	return ret < 0 ? ret : close_list(batch);
 }
 
-int switch_set_batch(struct arena *arena, struct switch_state *state, struct str value, struct switch_refusal *refusal)
+int switch_set_batch(struct arena *arena, struct switch_state *state, struct str value,
+                     struct switch_refusal *refusal)
 {
 	struct batch batch = { .arena = arena, .refusal = refusal };
 	int ret;

@@ -38,10 +38,11 @@ extern const struct switch_row switch_rows[];
 extern const unsigned switch_row_count;
 
 /* Writes the refusal, cut to its room, and returns ERR_RANGE. */
-int switch_refuse(struct switch_refusal *refusal, int status, const char *format, ...) __attribute__((format(printf, 3, 4)));
+int switch_refuse(struct switch_refusal *refusal, int status, const char *format, ...)
+        __attribute__((format(printf, 3, 4)));
 /* Sets the field of the row; SWITCH_VERSION takes "1.2.3". */
-int switch_set_row(struct arena *arena, struct switch_state *state, const struct switch_row *row, struct str value,
-                   struct switch_refusal *refusal) MUST_CHECK;
+int switch_set_row(struct arena *arena, struct switch_state *state, const struct switch_row *row,
+                   struct str value, struct switch_refusal *refusal) MUST_CHECK;
 /* Sets the whole object. Is in switch_batch.c. */
 int switch_set_batch(struct arena *arena, struct switch_state *state, struct str value,
                      struct switch_refusal *refusal) MUST_CHECK;

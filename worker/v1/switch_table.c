@@ -13,38 +13,44 @@
 #define VERSION_SYNTAX "illegal version, must match: [0-9]+\\.[0-9]+\\.[0-9]+"
 #define TOO_SMALL(what, limit) what " is too small(<" limit ")"
 
-/* Values of interval and count are at least 1 here, where the reference takes any: 0 makes clients beat without a pause. */
+/* Values of interval and count are at least 1 here, where the reference takes any: 0 makes clients
+ * beat without a pause. */
 const struct switch_row switch_rows[] = {
 #define AT(field) offsetof(struct switches, field)
 	{ "masters", "masters", SWITCH_MASTERS, 0, 0, NULL, false },
 	{ "adWeightMap", NULL, SWITCH_FIXED, 0, 0, "{}", false },
 	{ "defaultPushCacheMillis", "pushCacheMillis", SWITCH_LONG, AT(push_cache_ms), 10000,
 	  TOO_SMALL("min cache time for http or tcp", "10000"), true },
-	{ "clientBeatInterval", "clientBeatInterval", SWITCH_LONG, AT(beat_interval_ms), 1, TOO_SMALL("clientBeatInterval", "1"),
-	  true },
+	{ "clientBeatInterval", "clientBeatInterval", SWITCH_LONG, AT(beat_interval_ms), 1,
+	  TOO_SMALL("clientBeatInterval", "1"), true },
 	{ "defaultCacheMillis", "defaultCacheMillis", SWITCH_LONG, AT(cache_ms), 1000,
 	  TOO_SMALL("min default cache time ", "1000"), true },
-	{ "distroThreshold", "distroThreshold", SWITCH_FLOAT, AT(distro_threshold), 0, NULL, false },
-	{ "healthCheckEnabled", "check", SWITCH_STRICT, AT(health_check), 0, NULL, true },
-	{ "autoChangeHealthCheckEnabled", "autoChangeHealthCheckEnabled", SWITCH_LOOSE, AT(auto_change_health_check), 0, NULL,
+	{ "distroThreshold", "distroThreshold", SWITCH_FLOAT, AT(distro_threshold), 0, NULL,
 	  false },
+	{ "healthCheckEnabled", "check", SWITCH_STRICT, AT(health_check), 0, NULL, true },
+	{ "autoChangeHealthCheckEnabled", "autoChangeHealthCheckEnabled", SWITCH_LOOSE,
+	  AT(auto_change_health_check), 0, NULL, false },
 	{ "distroEnabled", "distro", SWITCH_STRICT, AT(distro), 0, NULL, false },
 	{ "enableStandalone", "enableStandalone", SWITCH_EMPTY, AT(standalone), 0, NULL, false },
 	{ "pushEnabled", "pushEnabled", SWITCH_STRICT, AT(push), 0, NULL, true },
-	{ "checkTimes", "healthCheckTimes", SWITCH_INT, AT(check_times), 1, TOO_SMALL("healthCheckTimes", "1"), true },
+	{ "checkTimes", "healthCheckTimes", SWITCH_INT, AT(check_times), 1,
+	  TOO_SMALL("healthCheckTimes", "1"), true },
 	{ "httpHealthParams", NULL, SWITCH_PARAMS, AT(http), 0, NULL, true },
 	{ "tcpHealthParams", NULL, SWITCH_PARAMS, AT(tcp), 0, NULL, true },
 	{ "mysqlHealthParams", NULL, SWITCH_PARAMS, AT(mysql), 0, NULL, true },
 	{ "incrementalList", NULL, SWITCH_FIXED, 0, 0, "[]", false },
-	{ "serverStatusSynchronizationPeriodMillis", "serverStatusSynchronizationPeriodMillis", SWITCH_LONG, AT(server_status_ms),
-	  1000, TOO_SMALL("serverStatusSynchronizationPeriodMillis", "15000"), false },
-	{ "serviceStatusSynchronizationPeriodMillis", "serviceStatusSynchronizationPeriodMillis", SWITCH_LONG,
-	  AT(service_status_ms), 5000, TOO_SMALL("serviceStatusSynchronizationPeriodMillis", "5000"), false },
+	{ "serverStatusSynchronizationPeriodMillis", "serverStatusSynchronizationPeriodMillis",
+	  SWITCH_LONG, AT(server_status_ms), 1000,
+	  TOO_SMALL("serverStatusSynchronizationPeriodMillis", "15000"), false },
+	{ "serviceStatusSynchronizationPeriodMillis", "serviceStatusSynchronizationPeriodMillis",
+	  SWITCH_LONG, AT(service_status_ms), 5000,
+	  TOO_SMALL("serviceStatusSynchronizationPeriodMillis", "5000"), false },
 	{ "disableAddIP", "disableAddIP", SWITCH_STRICT, AT(disable_add_ip), 0, NULL, false },
 	{ "sendBeatOnly", "sendBeatOnly", SWITCH_STRICT, AT(send_beat_only), 0, NULL, false },
 	{ "lightBeatEnabled", "lightBeatEnabled", SWITCH_LOOSE, AT(light_beat), 0, NULL, true },
 	{ "limitedUrlMap", "limitedUrlMap", SWITCH_LIMITED, 0, 0, NULL, true },
-	{ "distroServerExpiredMillis", "distroServerExpiredMillis", SWITCH_LONG, AT(distro_expired_ms), INT64_MIN, NULL, false },
+	{ "distroServerExpiredMillis", "distroServerExpiredMillis", SWITCH_LONG,
+	  AT(distro_expired_ms), INT64_MIN, NULL, false },
 	{ "pushGoVersion", NULL, SWITCH_VERSION, AT(push_go), 0, NULL, true },
 	{ "pushJavaVersion", NULL, SWITCH_VERSION, AT(push_java), 0, NULL, true },
 	{ "pushPythonVersion", NULL, SWITCH_VERSION, AT(push_python), 0, NULL, true },
@@ -52,9 +58,11 @@ const struct switch_row switch_rows[] = {
 	{ "pushCSharpVersion", NULL, SWITCH_VERSION, AT(push_csharp), 0, NULL, true },
 	{ "enableAuthentication", NULL, SWITCH_STRICT, AT(authentication), 0, NULL, false },
 	{ "overriddenServerStatus", "overriddenServerStatus", SWITCH_STATUS, 0, 0, NULL, true },
-	{ "defaultInstanceEphemeral", "defaultInstanceEphemeral", SWITCH_STRICT, AT(ephemeral), 0, NULL, true },
+	{ "defaultInstanceEphemeral", "defaultInstanceEphemeral", SWITCH_STRICT, AT(ephemeral), 0,
+	  NULL, true },
 	{ "healthCheckWhiteList", NULL, SWITCH_FIXED, 0, 0, "[]", false },
-	{ "name", NULL, SWITCH_FIXED, 0, 0, "\"00-00---000-NACOS_SWITCH_DOMAIN-000---00-00\"", false },
+	{ "name", NULL, SWITCH_FIXED, 0, 0, "\"00-00---000-NACOS_SWITCH_DOMAIN-000---00-00\"",
+	  false },
 	{ "checksum", NULL, SWITCH_FIXED, 0, 0, "null", false },
 #undef AT
 };
@@ -74,7 +82,7 @@ static const struct {
 	{ "go", "pushGoVersion" },
 };
 
-/* ---- server status ------------------------------------------------------------------ */
+/* ---- server status --------------------------------------------------------------------------- */
 
 static const char *const status_texts[SERVER_STATUSES] = {
 	[STATUS_STARTING] = "STARTING",
@@ -102,7 +110,7 @@ int server_status_parse(struct str text, enum server_status *status_r)
 	return ERR_SYNTAX;
 }
 
-/* ---- cutting texts -------------------------------------------------------------------- */
+/* ---- cutting texts --------------------------------------------------------------------------- */
 
 /* Takes the part before the separator. Returns false when the text is used up. */
 static bool next_text_part(struct str *rest, char separator, struct str *part_r)
@@ -113,7 +121,8 @@ static bool next_text_part(struct str *rest, char separator, struct str *part_r)
 		return false;
 	end = memchr(rest->p, separator, rest->n);
 	*part_r = str_make(rest->p, end != NULL ? (size_t)(end - rest->p) : rest->n);
-	*rest = end != NULL ? str_make(end + 1, rest->n - part_r->n - 1) : str_make(rest->p + rest->n, 0);
+	*rest = end != NULL ? str_make(end + 1, rest->n - part_r->n - 1)
+	                    : str_make(rest->p + rest->n, 0);
 	return true;
 }
 
@@ -138,7 +147,7 @@ bool switch_next_limited(struct str *rest, struct str *url_r, int *status_r)
 	return true;
 }
 
-/* ---- loading and storing -------------------------------------------------------------- */
+/* ---- loading and storing --------------------------------------------------------------------- */
 
 int switch_load(struct registry *reg, struct switches_copy *copy_r, struct switch_state *state_r)
 {
@@ -164,7 +173,7 @@ int switch_store(struct registry *reg, const struct switch_state *state)
 	return switches_write(reg, &state->words, &texts);
 }
 
-/* ---- showing ------------------------------------------------------------------------- */
+/* ---- showing --------------------------------------------------------------------------------- */
 
 static float float_of(uint64_t bits)
 {
@@ -177,7 +186,9 @@ static float float_of(uint64_t bits)
 
 static void show_params(struct buf *b, const struct health_params *params)
 {
-	buf_printf(b, "{\"max\":%" PRIi64 ",\"min\":%" PRIi64 ",\"factor\":", (int64_t)params->max_ms, (int64_t)params->min_ms);
+	buf_printf(b,
+	           "{\"max\":%" PRIi64 ",\"min\":%" PRIi64 ",\"factor\":", (int64_t)params->max_ms,
+	           (int64_t)params->min_ms);
 	json_float(b, float_of(params->factor));
 	buf_char(b, '}');
 }
@@ -226,7 +237,8 @@ static void show_text(struct buf *b, struct str text)
 
 static void show_version(struct buf *b, uint64_t word)
 {
-	buf_printf(b, "\"%u.%u.%u\"", (unsigned)(word >> 20) & 1023, (unsigned)(word >> 10) & 1023, (unsigned)word & 1023);
+	buf_printf(b, "\"%u.%u.%u\"", (unsigned)(word >> 20) & 1023, (unsigned)(word >> 10) & 1023,
+	           (unsigned)word & 1023);
 }
 
 static void show_row(struct buf *b, const struct switch_row *row, const struct switch_state *state)
@@ -276,7 +288,7 @@ void switch_show(struct buf *b, const struct switch_state *state)
 	buf_char(b, '}');
 }
 
-/* ---- setting one ---------------------------------------------------------------------- */
+/* ---- setting one ----------------------------------------------------------------------------- */
 
 int switch_refuse(struct switch_refusal *refusal, int status, const char *format, ...)
 {
@@ -297,10 +309,12 @@ static int shown(struct str text)
 
 static int refuse_switch_number(struct switch_refusal *refusal, struct str value)
 {
-	return switch_refuse(refusal, 400, "For input string: \"%.*s\"", shown(value), value.n > 0 ? value.p : "");
+	return switch_refuse(refusal, 400, "For input string: \"%.*s\"", shown(value),
+	                     value.n > 0 ? value.p : "");
 }
 
-static int set_number(struct switch_state *state, const struct switch_row *row, struct str value, struct switch_refusal *refusal)
+static int set_number(struct switch_state *state, const struct switch_row *row, struct str value,
+                      struct switch_refusal *refusal)
 {
 	int64_t number;
 	int32_t narrow;
@@ -318,7 +332,8 @@ static int set_number(struct switch_state *state, const struct switch_row *row, 
 	return 0;
 }
 
-static int set_float(struct switch_state *state, const struct switch_row *row, struct str value, struct switch_refusal *refusal)
+static int set_float(struct switch_state *state, const struct switch_row *row, struct str value,
+                     struct switch_refusal *refusal)
 {
 	char text[JAVA_DOUBLE_TEXT + 1];
 	double number;
@@ -331,14 +346,16 @@ static int set_float(struct switch_state *state, const struct switch_row *row, s
 	narrow = (float)number;
 	text[java_float_text(narrow, text)] = '\0';
 	if (!(narrow > 0))
-		return switch_refuse(refusal, 400, "distroThreshold can not be zero or negative: %s", text);
+		return switch_refuse(refusal, 400,
+		                     "distroThreshold can not be zero or negative: %s", text);
 	memcpy(&bits, &narrow, sizeof(bits));
 	*switch_word(state, row) = bits;
 	return 0;
 }
 
 /* Reads N.N.N and stores each number in ten bits. */
-static int set_version(struct switch_state *state, const struct switch_row *row, struct str value, struct switch_refusal *refusal)
+static int set_version(struct switch_state *state, const struct switch_row *row, struct str value,
+                       struct switch_refusal *refusal)
 {
 	struct str rest = value, part;
 	uint64_t word = 0;
@@ -346,11 +363,13 @@ static int set_version(struct switch_state *state, const struct switch_row *row,
 	int32_t number;
 
 	while (next_text_part(&rest, '.', &part)) {
-		if (part.n == 0 || part.p[0] < '0' || part.p[0] > '9' || java_parse_int(part, &number) < 0)
+		if (part.n == 0 || part.p[0] < '0' || part.p[0] > '9' ||
+		    java_parse_int(part, &number) < 0)
 			return switch_refuse(refusal, 400, VERSION_SYNTAX);
 		if (number > 1023)
-			return switch_refuse(refusal, 400, "illegal version, a part is more than 1023: %.*s", shown(value),
-			                     value.p);
+			return switch_refuse(refusal, 400,
+			                     "illegal version, a part is more than 1023: %.*s",
+			                     shown(value), value.p);
 		word = word << 10 | (uint64_t)number;
 		parts++;
 	}
@@ -382,7 +401,8 @@ static int add_limited(struct buf *b, struct str pair, struct switch_refusal *re
 	return 0;
 }
 
-static int set_limited(struct arena *arena, struct switch_state *state, struct str value, struct switch_refusal *refusal)
+static int set_limited(struct arena *arena, struct switch_state *state, struct str value,
+                       struct switch_refusal *refusal)
 {
 	struct str rest = without_tail(value, ','), pair, text;
 	struct buf b;
@@ -412,16 +432,17 @@ static int set_status(struct switch_state *state, struct str value, struct switc
 	if (str_eq(value, STR("null")))
 		value = STR("");
 	if (!str_is_blank(value) && server_status_parse(value, &status) < 0)
-		return switch_refuse(refusal, 400,
-		                     "overriddenServerStatus is none of STARTING, UP, DOWN, PAUSED, WRITE_ONLY, "
-		                     "READ_ONLY, null: %.*s",
-		                     shown(value), value.p);
+		return switch_refuse(
+		        refusal, 400,
+		        "overriddenServerStatus is none of STARTING, UP, DOWN, PAUSED, WRITE_ONLY, "
+		        "READ_ONLY, null: %.*s",
+		        shown(value), value.p);
 	state->status = str_is_blank(value) ? STR("") : value;
 	return 0;
 }
 
-int switch_set_row(struct arena *arena, struct switch_state *state, const struct switch_row *row, struct str value,
-                   struct switch_refusal *refusal)
+int switch_set_row(struct arena *arena, struct switch_state *state, const struct switch_row *row,
+                   struct str value, struct switch_refusal *refusal)
 {
 	switch (row->type) {
 	case SWITCH_LONG:
@@ -455,7 +476,7 @@ int switch_set_row(struct arena *arena, struct switch_state *state, const struct
 	return 0;
 }
 
-/* ---- entries --------------------------------------------------------------------------- */
+/* ---- entries --------------------------------------------------------------------------------- */
 
 static const struct switch_row *row_of_entry(struct str entry)
 {
@@ -478,7 +499,8 @@ static const struct switch_row *row_of_name(const char *name)
 }
 
 /* Reads "type:N.N.N". The version is checked first, on a trial copy. */
-static int set_push_version(struct arena *arena, struct switch_state *state, struct str value, struct switch_refusal *refusal)
+static int set_push_version(struct arena *arena, struct switch_state *state, struct str value,
+                            struct switch_refusal *refusal)
 {
 	struct str rest = without_tail(value, ':'), type = STR(""), version;
 	struct switch_state trial = *state;
@@ -486,11 +508,13 @@ static int set_push_version(struct arena *arena, struct switch_state *state, str
 
 	if (!next_text_part(&rest, ':', &type) || !next_text_part(&rest, ':', &version))
 		return switch_refuse(refusal, 500, "Index 1 out of bounds for length 1");
-	if ((ret = switch_set_row(arena, &trial, row_of_name("pushGoVersion"), version, refusal)) < 0)
+	if ((ret = switch_set_row(arena, &trial, row_of_name("pushGoVersion"), version, refusal)) <
+	    0)
 		return ret;
 	for (size_t i = 0; i < sizeof(version_types) / sizeof(version_types[0]); i++) {
 		if (str_eq(type, str_of(version_types[i].type)))
-			return switch_set_row(arena, state, row_of_name(version_types[i].row), version, refusal);
+			return switch_set_row(arena, state, row_of_name(version_types[i].row),
+			                      version, refusal);
 	}
 	return switch_refuse(refusal, 400, "unsupported client type: %.*s", shown(type), type.p);
 }
@@ -513,5 +537,7 @@ bool switch_is_live(struct str entry)
 {
 	const struct switch_row *row = row_of_entry(entry);
 
-	return row != NULL ? row->live : str_eq(entry, str_of(entry_version)) || str_eq(entry, str_of(entry_batch));
+	return row != NULL
+	               ? row->live
+	               : str_eq(entry, str_of(entry_version)) || str_eq(entry, str_of(entry_batch));
 }

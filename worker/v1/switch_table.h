@@ -33,7 +33,8 @@ struct switch_refusal {
 };
 
 /* Fills *copy_r with what is stored, *state_r with views of it. */
-int switch_load(struct registry *reg, struct switches_copy *copy_r, struct switch_state *state_r) MUST_CHECK;
+int switch_load(struct registry *reg, struct switches_copy *copy_r,
+                struct switch_state *state_r) MUST_CHECK;
 /* Returns ERR_AGAIN when somebody else stored since the load, ERR_TOO_BIG when a text is too
  * long. */
 int switch_store(struct registry *reg, const struct switch_state *state) MUST_CHECK;

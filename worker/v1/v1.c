@@ -8,9 +8,11 @@
 /* Returns where the costs of the request are counted, or NULL when nowhere. */
 static struct slot_route *row_of(const struct request *rq)
 {
-	unsigned number = rq->route != NULL ? router_number(rq->worker->router, rq->route) : ROUTER_NONE;
+	unsigned number =
+	        rq->route != NULL ? router_number(rq->worker->router, rq->route) : ROUTER_NONE;
 
-	return route_stats_row(rq->worker->proc, number < ROUTE_STATS_OTHER ? number : ROUTE_STATS_OTHER);
+	return route_stats_row(rq->worker->proc,
+	                       number < ROUTE_STATS_OTHER ? number : ROUTE_STATS_OTHER);
 }
 
 static void v1_begin(struct request *rq)
