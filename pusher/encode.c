@@ -132,9 +132,9 @@ static int finish_packet(struct encoder *encoder, struct str escaped, struct str
 	BUF_LIT(packet, "{\"type\":\"dom\",\"data\":\"");
 	buf_str(packet, escaped);
 	json_escape(packet, data);
-	BUF_LIT(packet, "\",\"lastRefTime\":");
-	buf_u64(packet, key);
-	BUF_LIT(packet, "}");
+	buf_char(packet, '"');
+	JSON_PUT_U64(packet, "lastRefTime", key);
+	buf_char(packet, '}');
 	if (buf_failed(packet))
 		return ERR_NOMEM;
 	if (packet->len > ENCODE_TEXT_MAX)
@@ -243,13 +243,11 @@ static int write_known(struct encoder *encoder, const struct encode_job *job,
 /* Of a service that is switched off a client learns nothing but when to ask again. */
 static void write_disabled(struct buf *b, const struct encode_job *job)
 {
-	BUF_LIT(b, "{\"name\":");
-	json_string(b, job->name);
-	BUF_LIT(b, ",\"lastRefTime\":");
-	buf_u64(b, job->wall_ms);
-	BUF_LIT(b, ",\"cacheMillis\":");
-	buf_u64(b, job->cache_ms);
-	BUF_LIT(b, "}");
+	buf_char(b, '{');
+	JSON_PUT_STRING(b, "name", job->name);
+	JSON_PUT_U64(b, "lastRefTime", job->wall_ms);
+	JSON_PUT_U64(b, "cacheMillis", job->cache_ms);
+	buf_char(b, '}');
 }
 
 int encode_push(struct encoder *encoder, const struct encode_job *job, struct str *bytes_r,

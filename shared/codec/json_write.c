@@ -95,3 +95,11 @@ void json_float(struct buf *b, float value)
 
 	put_real(b, text, n, isfinite(value));
 }
+
+void json_bool(struct buf *b, bool value)
+{
+	if (value)
+		BUF_LIT(b, "true");
+	else
+		BUF_LIT(b, "false");
+}

@@ -93,24 +93,20 @@ int checker_parse(struct arena *arena, struct str text, struct checker *checker_
 	return is_one_line(checker_r->path) && is_one_line(checker_r->headers) ? 0 : ERR_RANGE;
 }
 
-static void put_text(struct buf *b, const char *name, struct str value)
-{
-	if (!str_is_set(value))
-		return;
-	buf_printf(b, ",\"%s\":", name);
-	json_string(b, value);
-}
-
 static void put_fields(struct buf *b, const struct checker *c)
 {
 	if (c->type == CHECKER_HTTP) {
-		put_text(b, "path", str_is_set(c->path) ? c->path : STR(""));
-		put_text(b, "headers", str_is_set(c->headers) ? c->headers : STR(""));
-		buf_printf(b, ",\"expectedResponseCode\":%d", c->expected);
+		/* An absent text is written as an empty one. */
+		JSON_PUT_STRING(b, "path", c->path);
+		JSON_PUT_STRING(b, "headers", c->headers);
+		JSON_PUT_I64(b, "expectedResponseCode", c->expected);
 	} else if (c->type == CHECKER_MYSQL) {
-		put_text(b, "user", c->user);
-		put_text(b, "pwd", c->pwd);
-		put_text(b, "cmd", c->cmd);
+		if (str_is_set(c->user))
+			JSON_PUT_STRING(b, "user", c->user);
+		if (str_is_set(c->pwd))
+			JSON_PUT_STRING(b, "pwd", c->pwd);
+		if (str_is_set(c->cmd))
+			JSON_PUT_STRING(b, "cmd", c->cmd);
 	}
 }
 
@@ -122,9 +118,10 @@ int checker_text(struct arena *arena, const struct checker *checker, struct str 
 	if (checker->type == CHECKER_TCP)
 		return 0;
 	buf_init(&b);
+	buf_char(&b, '{');
 	for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++)
 		if (types[i].type == checker->type)
-			buf_printf(&b, "{\"type\":\"%s\"", types[i].name);
+			JSON_PUT_STRING(&b, "type", str_of(types[i].name));
 	put_fields(&b, checker);
 	buf_char(&b, '}');
 	if (!buf_failed(&b))

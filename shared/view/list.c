@@ -14,14 +14,6 @@
 
 /* ---- hosts ----------------------------------------------------------------------------------- */
 
-static void put_bool(struct buf *b, bool value)
-{
-	if (value)
-		BUF_LIT(b, "true");
-	else
-		BUF_LIT(b, "false");
-}
-
 /* A view that was copied in pieces while clusters came (loose) may have instances of one that it
  * lacks. */
 static struct str cluster_name(const struct service_view *view,
@@ -57,7 +49,8 @@ static void put_health(struct buf *b, bool healthy)
 		BUF_LIT(b, "false,\"healthy\":false");
 }
 
-/* Returns where in the host the part begins that a flip changes. */
+/* Returns where in the host the part begins that a flip changes. The names are plain literals: a
+ * JSON_KEY() costs more, and all hosts are written anew when more than health has changed. */
 static uint32_t put_host(struct buf *b, const struct service_view *view,
                          const struct instance_view *instance, bool healthy, struct str service)
 {
@@ -72,7 +65,7 @@ static uint32_t put_host(struct buf *b, const struct service_view *view,
 	health = (uint32_t)(b->len - begin);
 	put_health(b, healthy);
 	BUF_LIT(b, ",\"marked\":");
-	put_bool(b, instance->flags & INSTANCE_MARKED);
+	json_bool(b, instance->flags & INSTANCE_MARKED);
 	BUF_LIT(b, ",\"instanceId\":\"");
 	list_instance_id(b, view, instance);
 	BUF_LIT(b, "\",\"metadata\":");
@@ -87,7 +80,7 @@ static uint32_t put_host(struct buf *b, const struct service_view *view,
 	BUF_LIT(b, ",\"serviceName\":");
 	json_string(b, service);
 	BUF_LIT(b, ",\"ephemeral\":");
-	put_bool(b, instance->flags & INSTANCE_EPHEMERAL);
+	json_bool(b, instance->flags & INSTANCE_EPHEMERAL);
 	buf_char(b, '}');
 	return health;
 }
@@ -329,33 +322,27 @@ int list_flipped(struct str hosts, struct list_piece *pieces, uint32_t count,
 
 /* ---- reply ----------------------------------------------------------------------------------- */
 
+/* The caller writes the comma before it, if one belongs there: the hosts may be in another
+ * buffer. */
 static void put_fields(struct buf *b, const struct list_shape *shape,
                        const struct list_fields *fields)
 {
 	BUF_LIT(b, "\"dom\":");
 	json_string(b, fields->dom);
-	BUF_LIT(b, ",\"name\":");
-	json_string(b, fields->name);
-	BUF_LIT(b, ",\"cacheMillis\":");
-	buf_u64(b, fields->cache_ms);
-	BUF_LIT(b, ",\"lastRefTime\":");
-	buf_u64(b, fields->last_ref_time);
+	JSON_PUT_STRING(b, "name", fields->name);
+	JSON_PUT_U64(b, "cacheMillis", fields->cache_ms);
+	JSON_PUT_U64(b, "lastRefTime", fields->last_ref_time);
 	ROSTER_ASSERT(shape->checksum[sizeof(shape->checksum) - 1] == '\0');
-	BUF_LIT(b, ",\"checksum\":\"");
-	buf_put(b, shape->checksum, 32);
-	BUF_LIT(b, "\",\"useSpecifiedURL\":false,\"clusters\":");
-	json_string(b, fields->clusters);
-	BUF_LIT(b, ",\"env\":");
-	json_string(b, fields->env);
+	JSON_PUT_STRING(b, "checksum", str_make(shape->checksum, 32));
+	JSON_PUT_LIT(b, "useSpecifiedURL", "false");
+	JSON_PUT_STRING(b, "clusters", fields->clusters);
+	JSON_PUT_STRING(b, "env", fields->env);
 }
 
 static void put_service_metadata(struct buf *b, const struct list_fields *fields)
 {
-	BUF_LIT(b, ",\"metadata\":");
-	if (fields->metadata_json.n > 0)
-		buf_str(b, fields->metadata_json);
-	else
-		BUF_LIT(b, "{}");
+	JSON_KEY(b, "metadata");
+	buf_str(b, fields->metadata_json.n > 0 ? fields->metadata_json : STR("{}"));
 	buf_char(b, '}');
 }
 
@@ -373,7 +360,7 @@ void list_reply(struct buf *b, const struct list_query *query, const struct list
 	if (shape->empty) {
 		buf_char(b, '{');
 		put_fields(b, shape, fields);
-		BUF_LIT(b, ",\"hosts\":[]");
+		JSON_PUT_LIT(b, "hosts", "[]");
 		put_service_metadata(b, fields);
 	} else if (query->is_check) {
 		BUF_LIT(b, "{}");
@@ -386,13 +373,12 @@ void list_reply(struct buf *b, const struct list_query *query, const struct list
 
 void list_reply_unknown(struct buf *b, const struct list_fields *fields)
 {
-	BUF_LIT(b, "{\"name\":");
-	json_string(b, fields->name);
-	BUF_LIT(b, ",\"clusters\":");
-	json_string(b, fields->clusters);
-	BUF_LIT(b, ",\"cacheMillis\":");
-	buf_u64(b, fields->cache_ms);
-	BUF_LIT(b, ",\"hosts\":[]}");
+	buf_char(b, '{');
+	JSON_PUT_STRING(b, "name", fields->name);
+	JSON_PUT_STRING(b, "clusters", fields->clusters);
+	JSON_PUT_U64(b, "cacheMillis", fields->cache_ms);
+	JSON_PUT_LIT(b, "hosts", "[]");
+	buf_char(b, '}');
 }
 
 struct str list_bare_name(struct str grouped)
@@ -465,15 +451,15 @@ static void put_checker(struct buf *b, struct str checker)
 
 static void put_cluster(struct buf *b, const struct cluster_view *cluster)
 {
-	BUF_LIT(b, "{\"healthChecker\":");
+	buf_char(b, '{');
+	JSON_KEY(b, "healthChecker");
 	put_checker(b, cluster->checker);
-	buf_printf(b, ",\"defIPPort\":%d,\"defCkport\":%d", cluster->check_port,
-	           cluster->check_port);
-	BUF_LIT(b, ",\"name\":");
-	json_string(b, cluster->name);
-	BUF_LIT(b, ",\"useIPPort4Check\":");
-	put_bool(b, cluster->use_instance_port);
-	BUF_LIT(b, ",\"sitegroup\":\"\"}");
+	JSON_PUT_I64(b, "defIPPort", cluster->check_port);
+	JSON_PUT_I64(b, "defCkport", cluster->check_port);
+	JSON_PUT_STRING(b, "name", cluster->name);
+	JSON_PUT_BOOL(b, "useIPPort4Check", cluster->use_instance_port);
+	JSON_PUT_LIT(b, "sitegroup", "\"\"");
+	buf_char(b, '}');
 }
 
 static int put_service(struct buf *b, const struct service_view *view, const struct map_slot *slots,
@@ -487,18 +473,15 @@ static int put_service(struct buf *b, const struct service_view *view, const str
 		invalid += (view->instances[i].flags & INSTANCE_HEALTHY) == 0;
 		ret = breathe(breath, 4);
 	}
-	BUF_LIT(b, "{\"invalidIPCount\":");
-	buf_u64(b, invalid);
-	BUF_LIT(b, ",\"name\":");
-	json_string(b, view->name);
-	BUF_LIT(b, ",\"ipCount\":");
-	buf_u64(b, view->instance_count);
-	BUF_LIT(b, ",\"owners\":[],\"protectThreshold\":");
-	json_float(b, view->threshold);
-	BUF_LIT(b, ",\"clusters\":[");
+	buf_char(b, '{');
+	JSON_PUT_U64(b, "invalidIPCount", invalid);
+	JSON_PUT_STRING(b, "name", view->name);
+	JSON_PUT_U64(b, "ipCount", view->instance_count);
+	JSON_PUT_LIT(b, "owners", "[]");
+	JSON_PUT_FLOAT(b, "protectThreshold", view->threshold);
+	JSON_PUT_LIT(b, "clusters", "[");
 	for (uint32_t i = 0; i < view->cluster_count && ret == 0; i++) {
-		if (i > 0)
-			buf_char(b, ',');
+		json_comma(b);
 		put_cluster(b, &view->clusters[slots[i].index]);
 		ret = breathe(breath, 256);
 	}
@@ -569,9 +552,9 @@ static void put_sort_text(struct buf *b, const struct service_view *view,
 	buf_char(b, '_');
 	put_double(b, instance->weight);
 	buf_char(b, '_');
-	put_bool(b, instance->flags & INSTANCE_HEALTHY);
+	json_bool(b, instance->flags & INSTANCE_HEALTHY);
 	buf_char(b, '_');
-	put_bool(b, instance->flags & INSTANCE_MARKED);
+	json_bool(b, instance->flags & INSTANCE_MARKED);
 	buf_char(b, '_');
 	buf_str(b, cluster);
 }
@@ -586,7 +569,7 @@ static void put_line(struct buf *b, const struct service_view *view,
 	buf_char(b, '_');
 	put_double(b, instance->weight);
 	buf_char(b, '_');
-	put_bool(b, instance->flags & INSTANCE_HEALTHY);
+	json_bool(b, instance->flags & INSTANCE_HEALTHY);
 	buf_char(b, '_');
 	buf_str(b, cluster_name(view, instance));
 	buf_char(b, ',');

@@ -90,15 +90,12 @@ void metadata_json(struct buf *b, struct str packed)
 	uint32_t pairs;
 	struct cursor c = cursor_open(packed, &pairs);
 	struct metadata_pair pair;
-	bool first = true;
 
 	buf_char(b, '{');
 	for (; pairs > 0 && take_pair(&c, &pair); pairs--) {
 		if (!str_is_set(pair.value))
 			continue;
-		if (!first)
-			buf_char(b, ',');
-		first = false;
+		json_comma(b);
 		json_string(b, pair.key);
 		buf_char(b, ':');
 		json_string(b, pair.value);

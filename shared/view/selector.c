@@ -113,12 +113,11 @@ static enum selector_verdict show_label(struct arena *arena, struct str expressi
 		return SELECTOR_EXPRESSION;
 	ROSTER_ASSERT((unsigned)count <= LABELS_MAX);
 	buf_init(&b);
-	BUF_LIT(&b, "{\"type\":\"label\",\"expression\":");
-	json_string(&b, expression);
-	BUF_LIT(&b, ",\"labels\":[");
+	BUF_LIT(&b, "{\"type\":\"label\"");
+	JSON_PUT_STRING(&b, "expression", expression);
+	JSON_PUT_LIT(&b, "labels", "[");
 	for (int i = 0; i < count; i++) {
-		if (i > 0)
-			buf_char(&b, ',');
+		json_comma(&b);
 		json_string(&b, labels[i]);
 	}
 	BUF_LIT(&b, "]}");

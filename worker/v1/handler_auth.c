@@ -4,7 +4,6 @@
  * Clients with credentials in their configuration ask this first, and some do nothing else before
  * it succeeds. The token has the shape of the original's, because consoles read the name out of it;
  * its signature is 32 random bytes. */
-#include <inttypes.h>
 #include <sys/random.h>
 
 #include "shared/base/clock.h"
@@ -26,9 +25,10 @@ static bool put_token(struct buf *b, struct str user)
 	if (getrandom(signature, sizeof(signature), 0) != (ssize_t)sizeof(signature))
 		return false;
 	buf_init(&claims);
-	BUF_LIT(&claims, "{\"sub\":");
-	json_string(&claims, user);
-	buf_printf(&claims, ",\"exp\":%" PRIu64 "}", clock_wall_ms() / 1000 + TOKEN_LIFE_S);
+	buf_char(&claims, '{');
+	JSON_PUT_STRING(&claims, "sub", user);
+	JSON_PUT_U64(&claims, "exp", clock_wall_ms() / 1000 + TOKEN_LIFE_S);
+	buf_char(&claims, '}');
 	base64url_put(b, STR("{\"alg\":\"HS256\"}"));
 	buf_char(b, '.');
 	base64url_put(b, buf_view(&claims));
@@ -49,10 +49,11 @@ static void answer_token(struct request *rq, struct str user, struct str token)
 	BUF_LIT(&headers, "Authorization: Bearer ");
 	buf_str(&headers, token);
 	BUF_LIT(&headers, "\r\n");
-	BUF_LIT(&body, "{\"accessToken\":\"");
-	buf_str(&body, token);
-	buf_printf(&body, "\",\"tokenTtl\":%u,\"globalAdmin\":true,\"username\":", TOKEN_LIFE_S);
-	json_string(&body, user);
+	buf_char(&body, '{');
+	JSON_PUT_STRING(&body, "accessToken", token);
+	JSON_PUT_U64(&body, "tokenTtl", TOKEN_LIFE_S);
+	JSON_PUT_LIT(&body, "globalAdmin", "true");
+	JSON_PUT_STRING(&body, "username", user);
 	buf_char(&body, '}');
 	if (buf_failed(&headers) || buf_failed(&body))
 		reply_caused(rq, 503, "out of memory");

@@ -8,6 +8,7 @@
 #include "shared/base/clock.h"
 #include "shared/base/log.h"
 #include "shared/base/word.h"
+#include "shared/codec/json_write.h"
 #include "shared/net/address.h"
 #include "shared/shm/brake_state.h"
 #include "shared/shm/health.h"
@@ -30,9 +31,11 @@ static void put_phase(struct buf *b, const struct request *rq)
 	uint64_t ms = now > since ? now - since : 0,
 	         left = config->brake_hold_ms > ms ? config->brake_hold_ms - ms : 0;
 
-	buf_printf(b, "\"state\":\"%s\"", names[brake_state_phase(word)]);
-	if (brake_state_phase(word) == BRAKE_HOLDING)
-		buf_printf(b, ",\"forMs\":%" PRIu64 ",\"leftMs\":%" PRIu64, ms, left);
+	JSON_PUT_STRING(b, "state", str_of(names[brake_state_phase(word)]));
+	if (brake_state_phase(word) == BRAKE_HOLDING) {
+		JSON_PUT_U64(b, "forMs", ms);
+		JSON_PUT_U64(b, "leftMs", left);
+	}
 }
 
 static void put_numbers(struct buf *b, const struct request *rq)
@@ -40,23 +43,21 @@ static void put_numbers(struct buf *b, const struct request *rq)
 	const struct config *config = &rq->worker->proc->config;
 	const struct brake_state *state = state_of(rq);
 
-	buf_printf(b,
-	           ",\"lost\":%" PRIu64 ",\"held\":%" PRIu64 ",\"removed\":%" PRIu64
-	           ",\"instances\":%" PRIu64,
-	           word_load(&state->lost), word_load(&state->held), word_load(&state->removed),
-	           word_load(&state->instances));
-	buf_printf(b,
-	           ",\"beating\":%" PRIu64 ",\"sources\":%" PRIu64 ",\"silentSources\":%" PRIu64
-	           ",\"carried\":%" PRIu64,
-	           word_load(&state->beating), word_load(&state->sources),
-	           word_load(&state->silent), word_load(&state->carried));
-	buf_printf(b, ",\"enabled\":%s,\"resting\":%s", config->brake_enabled ? "true" : "false",
-	           word_load(&state->resting) != 0 ? "true" : "false");
-	buf_printf(b,
-	           ",\"minimum\":%u,\"minimumSources\":%u,\"share\":%u,\"periodMs\":%" PRIu64
-	           ",\"holdMs\":%" PRIu64,
-	           (unsigned)config->brake_minimum, (unsigned)config->brake_minimum_sources,
-	           (unsigned)config->brake_share, config->brake_period_ms, config->brake_hold_ms);
+	JSON_PUT_U64(b, "lost", word_load(&state->lost));
+	JSON_PUT_U64(b, "held", word_load(&state->held));
+	JSON_PUT_U64(b, "removed", word_load(&state->removed));
+	JSON_PUT_U64(b, "instances", word_load(&state->instances));
+	JSON_PUT_U64(b, "beating", word_load(&state->beating));
+	JSON_PUT_U64(b, "sources", word_load(&state->sources));
+	JSON_PUT_U64(b, "silentSources", word_load(&state->silent));
+	JSON_PUT_U64(b, "carried", word_load(&state->carried));
+	JSON_PUT_BOOL(b, "enabled", config->brake_enabled);
+	JSON_PUT_BOOL(b, "resting", word_load(&state->resting) != 0);
+	JSON_PUT_U64(b, "minimum", config->brake_minimum);
+	JSON_PUT_U64(b, "minimumSources", config->brake_minimum_sources);
+	JSON_PUT_U64(b, "share", config->brake_share);
+	JSON_PUT_U64(b, "periodMs", config->brake_period_ms);
+	JSON_PUT_U64(b, "holdMs", config->brake_hold_ms);
 }
 
 /* Shows the sources that the alarm names. */
@@ -65,17 +66,18 @@ static void put_sources(struct buf *b, const struct request *rq)
 	const struct departures *departures = &state_of(rq)->departures;
 	uint64_t period_ms = rq->worker->proc->config.brake_period_ms, now_ms = clock_mono_ms();
 	char text[DEPARTURES_TEXT];
-	const char *comma = "";
 
 	for (unsigned i = 0; i < DEPARTURES; i++) {
 		const struct departures_source *source = &departures->sources[i];
 
 		if (word_load(&source->alarm) == 0)
 			continue;
-		buf_printf(b, "%s{\"source\":\"%s\",\"deregistered\":%" PRIu64 "}", comma,
-		           departures_text(word_load(&source->key), text),
-		           departures_count(source, now_ms, period_ms));
-		comma = ",";
+		json_comma(b);
+		buf_char(b, '{');
+		JSON_PUT_STRING(b, "source",
+		                str_of(departures_text(word_load(&source->key), text)));
+		JSON_PUT_U64(b, "deregistered", departures_count(source, now_ms, period_ms));
+		buf_char(b, '}');
 	}
 }
 
@@ -87,8 +89,8 @@ void handle_brake_get(struct request *rq)
 	buf_char(&b, '{');
 	put_phase(&b, rq);
 	put_numbers(&b, rq);
-	buf_printf(&b, ",\"deregister\":%" PRIu64 ",\"deregisterAlarms\":[",
-	           rq->worker->proc->config.brake_deregister);
+	JSON_PUT_U64(&b, "deregister", rq->worker->proc->config.brake_deregister);
+	JSON_PUT_LIT(&b, "deregisterAlarms", "[");
 	put_sources(&b, rq);
 	BUF_LIT(&b, "]}");
 	handler_reply_buf(rq, &b);

@@ -19,20 +19,22 @@ static void put_cluster(struct buf *b, const struct service_view *view, uint32_t
 {
 	const struct cluster_view *cluster = &view->clusters[index];
 
-	BUF_LIT(b, "{\"serviceName\":");
-	json_string(b, view->name);
-	BUF_LIT(b, ",\"name\":");
-	json_string(b, cluster->name);
-	BUF_LIT(b, ",\"healthChecker\":");
+	json_comma(b);
+	buf_char(b, '{');
+	JSON_PUT_STRING(b, "serviceName", view->name);
+	JSON_PUT_STRING(b, "name", cluster->name);
+	JSON_KEY(b, "healthChecker");
 	buf_str(b, handler_checker_of(cluster));
-	buf_printf(
-	        b,
-	        ",\"defaultPort\":80,\"defaultCheckPort\":80,\"useIPPort4Check\":%s,\"metadata\":",
-	        cluster->use_instance_port ? "true" : "false");
+	JSON_PUT_LIT(b, "defaultPort", "80");
+	JSON_PUT_LIT(b, "defaultCheckPort", "80");
+	JSON_PUT_BOOL(b, "useIPPort4Check", cluster->use_instance_port);
+	JSON_KEY(b, "metadata");
 	metadata_json(b, cluster->metadata);
-	buf_printf(b, ",\"sitegroup\":\"\",\"defCkport\":%d,\"empty\":%s,\"defIPPort\":%d}",
-	           cluster->check_port, cluster->instances == 0 ? "true" : "false",
-	           cluster->check_port);
+	JSON_PUT_LIT(b, "sitegroup", "\"\"");
+	JSON_PUT_I64(b, "defCkport", cluster->check_port);
+	JSON_PUT_BOOL(b, "empty", cluster->instances == 0);
+	JSON_PUT_I64(b, "defIPPort", cluster->check_port);
+	buf_char(b, '}');
 }
 
 #define ROW_WEIGHT 512U /* of a cluster or an instance, its texts aside */
@@ -43,20 +45,17 @@ static int put_service(struct buf *b, struct request *rq)
 	struct breath breath = { 0 };
 	int ret = 0;
 
-	BUF_LIT(b, "{\"service\":{\"name\":");
-	json_string(b, list_bare_name(view->name));
-	BUF_LIT(b, ",\"protectThreshold\":");
-	json_float(b, view->threshold);
-	BUF_LIT(b, ",\"groupName\":");
-	json_string(b, handler_group_of(view->name));
-	BUF_LIT(b, ",\"selector\":");
+	BUF_LIT(b, "{\"service\":{");
+	JSON_PUT_STRING(b, "name", list_bare_name(view->name));
+	JSON_PUT_FLOAT(b, "protectThreshold", view->threshold);
+	JSON_PUT_STRING(b, "groupName", handler_group_of(view->name));
+	JSON_KEY(b, "selector");
 	buf_str(b, view->selector.n > 0 ? view->selector : SELECTOR_NONE);
-	BUF_LIT(b, ",\"metadata\":");
+	JSON_KEY(b, "metadata");
 	metadata_json(b, view->metadata);
-	BUF_LIT(b, "},\"clusters\":[");
+	buf_char(b, '}');
+	JSON_PUT_LIT(b, "clusters", "[");
 	for (uint32_t i = 0; i < view->cluster_count && ret == 0; i++) {
-		if (i > 0)
-			buf_char(b, ',');
 		put_cluster(b, view, i);
 		ret = handler_go_on(rq, b, &breath, ROW_WEIGHT + view->clusters[i].metadata.n);
 	}
@@ -140,13 +139,12 @@ static int put_page(struct buf *b, struct request *rq)
 	ROSTER_ASSERT(view->cluster_count > 0);
 	BUF_LIT(b, "{\"list\":[");
 	for (uint32_t i = 0; i < view->instance_count && ret == 0; i++) {
-		if (i > 0)
-			buf_char(b, ',');
+		json_comma(b);
 		instance_json(b, view, &view->instances[i], now);
 		ret = handler_go_on(rq, b, &breath, ROW_WEIGHT + view->instances[i].metadata.n);
 	}
-	BUF_LIT(b, "],\"count\":");
-	buf_u64(b, view->clusters[0].instances);
+	buf_char(b, ']');
+	JSON_PUT_U64(b, "count", view->clusters[0].instances);
 	buf_char(b, '}');
 	return ret;
 }
@@ -171,9 +169,17 @@ void handle_catalog_instances(struct request *rq)
 
 /* ---- GET /catalog/rt/service ----------------------------------------------------------------- */
 
-/* The times of a cluster that was not checked yet. */
-#define RT_UNCHECKED \
-	"\"checkRTBest\":9223372036854775807,\"checkRTWorst\":0,\"checkRTNormalized\":2000}"
+/* The times are those of a cluster that was not checked yet. */
+static void put_times(struct buf *b, const struct cluster_view *cluster)
+{
+	json_comma(b);
+	buf_char(b, '{');
+	JSON_PUT_STRING(b, "name", cluster->name);
+	JSON_PUT_LIT(b, "checkRTBest", "9223372036854775807");
+	JSON_PUT_LIT(b, "checkRTWorst", "0");
+	JSON_PUT_LIT(b, "checkRTNormalized", "2000");
+	buf_char(b, '}');
+}
 
 void handle_catalog_rt(struct request *rq)
 {
@@ -196,9 +202,7 @@ void handle_catalog_rt(struct request *rq)
 	buf_init(&b);
 	BUF_LIT(&b, "{\"clusters\":[");
 	for (uint32_t i = 0; i < view->cluster_count && ret == 0; i++) {
-		buf_printf(&b, "%s{\"name\":", i > 0 ? "," : "");
-		json_string(&b, view->clusters[i].name);
-		BUF_LIT(&b, "," RT_UNCHECKED);
+		put_times(&b, &view->clusters[i]);
 		ret = breathe(&breath, ROW_WEIGHT);
 	}
 	BUF_LIT(&b, "]}");

@@ -138,29 +138,32 @@ static int put_counts(struct buf *b, struct catalog *catalog, size_t row)
 		return ret;
 	reached = stamp.instances > 0 &&
 	          (float)stamp.healthy / (float)stamp.instances <= stamp.threshold;
-	BUF_LIT(b, "{\"name\":");
-	json_string(b, list_bare_name(name));
-	BUF_LIT(b, ",\"groupName\":");
-	json_string(b, handler_group_of(name));
-	buf_printf(
-	        b,
-	        ",\"clusterCount\":%u,\"ipCount\":%u,\"healthyInstanceCount\":%u,\"triggerFlag\":\"%s\"},",
-	        stamp.clusters, stamp.instances, stamp.healthy, reached ? "true" : "false");
+	json_comma(b);
+	buf_char(b, '{');
+	JSON_PUT_STRING(b, "name", list_bare_name(name));
+	JSON_PUT_STRING(b, "groupName", handler_group_of(name));
+	JSON_PUT_U64(b, "clusterCount", stamp.clusters);
+	JSON_PUT_U64(b, "ipCount", stamp.instances);
+	JSON_PUT_U64(b, "healthyInstanceCount", stamp.healthy);
+	JSON_PUT_STRING(b, "triggerFlag", reached ? STR("true") : STR("false"));
+	buf_char(b, '}');
 	return 0;
 }
 
 static void put_host(struct buf *b, const struct instance_view *instance)
 {
-	buf_printf(b, "{\"valid\":%s", instance->flags & INSTANCE_HEALTHY ? "true" : "false");
+	json_comma(b);
+	buf_char(b, '{');
+	JSON_PUT_BOOL(b, "valid", instance->flags & INSTANCE_HEALTHY);
 	if ((instance->flags & INSTANCE_METADATA_NULL) == 0) {
-		BUF_LIT(b, ",\"metadata\":");
+		JSON_KEY(b, "metadata");
 		metadata_json(b, instance->metadata);
 	}
-	buf_printf(b, ",\"port\":%d,\"ip\":", instance->port);
-	json_string(b, instance->ip);
-	BUF_LIT(b, ",\"weight\":");
-	json_double(b, instance->weight);
-	buf_printf(b, ",\"enabled\":%s}", instance->flags & INSTANCE_ENABLED ? "true" : "false");
+	JSON_PUT_I64(b, "port", instance->port);
+	JSON_PUT_STRING(b, "ip", instance->ip);
+	JSON_PUT_DOUBLE(b, "weight", instance->weight);
+	JSON_PUT_BOOL(b, "enabled", instance->flags & INSTANCE_ENABLED);
+	buf_char(b, '}');
 }
 
 /* The instances of a view are in the order of its clusters; *at goes on to the first one of the
@@ -168,15 +171,13 @@ static void put_host(struct buf *b, const struct instance_view *instance)
 static int put_cluster(struct buf *b, struct catalog *catalog, uint32_t cluster, uint32_t *at)
 {
 	const struct service_view *view = catalog->rq->view;
-	uint32_t first = *at;
 	int ret = 0;
 
+	json_comma(b);
 	json_string(b, view->clusters[cluster].name);
 	BUF_LIT(b, ":{\"hosts\":[");
 	for (; *at < view->instance_count && view->instances[*at].cluster == cluster && ret == 0;
 	     ++*at) {
-		if (*at > first)
-			buf_char(b, ',');
 		put_host(b, &view->instances[*at]);
 		ret = handler_go_on(catalog->rq, b, &catalog->breath,
 		                    HOST_WEIGHT + view->instances[*at].metadata.n);
@@ -193,19 +194,17 @@ static int put_detail(struct buf *b, struct catalog *catalog, size_t row)
 
 	if (ret <= 0)
 		return ret;
-	BUF_LIT(b, "{\"serviceName\":");
-	json_string(b, list_bare_name(view->name));
-	BUF_LIT(b, ",\"groupName\":");
-	json_string(b, handler_group_of(view->name));
-	BUF_LIT(b, ",\"clusterMap\":{");
-	for (uint32_t c = 0; c < view->cluster_count && ret >= 0; c++) {
-		if (c > 0)
-			buf_char(b, ',');
+	json_comma(b);
+	buf_char(b, '{');
+	JSON_PUT_STRING(b, "serviceName", list_bare_name(view->name));
+	JSON_PUT_STRING(b, "groupName", handler_group_of(view->name));
+	JSON_PUT_LIT(b, "clusterMap", "{");
+	for (uint32_t c = 0; c < view->cluster_count && ret >= 0; c++)
 		ret = put_cluster(b, catalog, c, &at);
-	}
-	BUF_LIT(b, "},\"metadata\":");
+	buf_char(b, '}');
+	JSON_KEY(b, "metadata");
 	metadata_json(b, view->metadata);
-	BUF_LIT(b, "},");
+	buf_char(b, '}');
 	return ret < 0 ? ret : 0;
 }
 
@@ -228,7 +227,7 @@ static void cut_page(const struct catalog *catalog, size_t *start_r, size_t *end
 	*end_r = (size_t)(count - start > size ? start + size : count);
 }
 
-/* Elements end with a comma; a service that has gone meanwhile is left out. */
+/* A service that has gone meanwhile is left out. */
 static int put_rows(struct buf *b, struct catalog *catalog, size_t start, size_t end)
 {
 	int ret = 0;
@@ -240,8 +239,6 @@ static int put_rows(struct buf *b, struct catalog *catalog, size_t start, size_t
 		if (ret >= 0)
 			ret = handler_go_on(catalog->rq, b, &catalog->breath, SERVICE_WEIGHT);
 	}
-	if (b->len > 0 && b->data[b->len - 1] == ',')
-		b->len--;
 	return ret;
 }
 
@@ -261,8 +258,10 @@ static int put_services(struct buf *b, struct catalog *catalog, size_t start, si
 	buf_str(b, catalog->with_instances ? STR("[") : STR("{\"serviceList\":["));
 	ret = put_rows(b, catalog, start, end);
 	buf_char(b, ']');
-	if (!catalog->with_instances)
-		buf_printf(b, ",\"count\":%zu}", start < end ? catalog->services.count : 0);
+	if (!catalog->with_instances) {
+		JSON_PUT_U64(b, "count", start < end ? catalog->services.count : 0);
+		buf_char(b, '}');
+	}
 	return ret;
 }
 

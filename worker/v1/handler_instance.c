@@ -307,20 +307,18 @@ static void answer_instance(struct request *rq, const struct service_key *servic
 
 	ROSTER_ASSERT(view->instance_count > 0);
 	buf_init(&b);
-	BUF_LIT(&b, "{\"service\":");
-	json_string(&b, service->name);
-	BUF_LIT(&b, ",\"ip\":");
-	json_string(&b, instance->ip);
-	buf_printf(&b, ",\"port\":%d,\"clusterName\":", instance->port);
-	json_string(&b, view->clusters[instance->cluster].name);
-	BUF_LIT(&b, ",\"weight\":");
-	json_double(&b, instance->weight);
-	buf_printf(&b, ",\"healthy\":%s,\"instanceId\":\"",
-	           instance->flags & INSTANCE_HEALTHY ? "true" : "false");
+	buf_char(&b, '{');
+	JSON_PUT_STRING(&b, "service", service->name);
+	JSON_PUT_STRING(&b, "ip", instance->ip);
+	JSON_PUT_I64(&b, "port", instance->port);
+	JSON_PUT_STRING(&b, "clusterName", view->clusters[instance->cluster].name);
+	JSON_PUT_DOUBLE(&b, "weight", instance->weight);
+	JSON_PUT_BOOL(&b, "healthy", instance->flags & INSTANCE_HEALTHY);
+	JSON_PUT_LIT(&b, "instanceId", "\"");
 	list_instance_id(&b, view, instance);
 	buf_char(&b, '"');
 	if ((instance->flags & INSTANCE_METADATA_NULL) == 0) {
-		BUF_LIT(&b, ",\"metadata\":");
+		JSON_KEY(&b, "metadata");
 		metadata_json(&b, instance->metadata);
 	}
 	buf_char(&b, '}');
@@ -392,8 +390,7 @@ static void answer_statuses(struct request *rq, const struct service_view *view)
 	     i++) {
 		const struct instance_view *instance = &view->instances[i];
 
-		if (i > 0)
-			buf_char(&b, ',');
+		json_comma(&b);
 		buf_char(&b, '"');
 		json_escape(&b, instance->ip);
 		buf_char(&b, ':');

@@ -94,13 +94,11 @@ static int put_doms_of_namespace(struct doms *doms, size_t *at)
 {
 	const struct service_names *names = &doms->names;
 	struct str ns = names->rows[*at].ns;
-	size_t first = *at;
 	int ret = 0;
 
-	ROSTER_ASSERT(first < names->count);
+	ROSTER_ASSERT(*at < names->count);
 	for (; *at < names->count && ret == 0 && str_eq(names->rows[*at].ns, ns); ++*at) {
-		if (*at > first)
-			buf_char(&doms->b, ',');
+		json_comma(&doms->b);
 		json_string(&doms->b, names->rows[*at].name);
 		ret = handler_go_on(doms->rq, &doms->b, &doms->breath,
 		                    DOM_WEIGHT + names->rows[*at].name.n);
@@ -114,8 +112,7 @@ static int put_all(struct doms *doms)
 
 	buf_char(&doms->b, '{');
 	for (size_t i = 0; i < doms->names.count && ret == 0;) {
-		if (i > 0)
-			buf_char(&doms->b, ',');
+		json_comma(&doms->b);
 		json_string(&doms->b, doms->names.rows[i].ns);
 		BUF_LIT(&doms->b, ":[");
 		ret = put_doms_of_namespace(doms, &i);
@@ -149,9 +146,9 @@ static int put_doms(struct doms *doms)
 
 	if (ret < 0)
 		return ret;
-	BUF_LIT(&doms->b, "{\"count\":");
-	buf_u64(&doms->b, doms->names.count);
-	BUF_LIT(&doms->b, ",\"doms\":");
+	buf_char(&doms->b, '{');
+	JSON_PUT_U64(&doms->b, "count", doms->names.count);
+	JSON_KEY(&doms->b, "doms");
 	ret = only_public ? put_public(doms) : put_all(doms);
 	buf_char(&doms->b, '}');
 	return ret;

@@ -240,8 +240,7 @@ static void put_updated(struct batch *batch, struct str ip, int32_t port, struct
 	handler_put_datum_key(&key, ip, port, cluster);
 	if (buf_failed(&key))
 		batch->err = ERR_NOMEM;
-	if (b->len > 0)
-		buf_char(b, ',');
+	json_comma(b);
 	buf_char(b, '"');
 	json_escape(b, buf_view(&key));
 	buf_printf(b, ":%s\"", ephemeral ? "ephemeral" : "persist");

@@ -100,12 +100,12 @@ static int put_names_of_namespace(struct names *names, size_t begin, size_t end)
 
 	if (ret < 0)
 		return ret;
+	json_comma(&names->b);
 	json_string(&names->b, names->services.rows[begin].ns);
 	BUF_LIT(&names->b, ":[");
 	for (size_t i = 0; i < count && ret == 0; i++) {
 		if (i == 0 || !str_eq(names->bare[i], names->bare[i - 1])) {
-			if (i > 0)
-				buf_char(&names->b, ',');
+			json_comma(&names->b);
 			json_string(&names->b, names->bare[i]);
 		}
 		ret = handler_go_on(names->rq, &names->b, &names->breath,
@@ -141,11 +141,11 @@ static int put_names(struct names *names)
 	for (; begin < count && ret == 0; begin = end, namespaces++) {
 		if ((end = end_of_namespace(names, (size_t)begin)) < 0)
 			return (int)end;
-		if (namespaces > 0)
-			buf_char(&names->b, ',');
 		ret = put_names_of_namespace(names, (size_t)begin, (size_t)end);
 	}
-	buf_printf(&names->b, "},\"count\":%u}", namespaces);
+	buf_char(&names->b, '}');
+	JSON_PUT_U64(&names->b, "count", namespaces);
+	buf_char(&names->b, '}');
 	return ret;
 }
 

@@ -132,11 +132,13 @@ void handle_namespace_delete(struct request *rq)
 
 static void put_row(struct buf *b, struct str id, struct str name, unsigned type)
 {
-	BUF_LIT(b, "{\"namespace\":");
-	json_string(b, id);
-	BUF_LIT(b, ",\"namespaceShowName\":");
-	json_string(b, name);
-	buf_printf(b, ",\"quota\":200,\"configCount\":0,\"type\":%u", type);
+	json_comma(b);
+	buf_char(b, '{');
+	JSON_PUT_STRING(b, "namespace", id);
+	JSON_PUT_STRING(b, "namespaceShowName", name);
+	JSON_PUT_LIT(b, "quota", "200");
+	JSON_PUT_LIT(b, "configCount", "0");
+	JSON_PUT_U64(b, "type", type);
 }
 
 struct list {
@@ -151,7 +153,6 @@ static void on_namespace_row(const struct namespace_row *row, void *arg)
 
 	if (list->err < 0)
 		return;
-	buf_char(&list->b, ',');
 	put_row(&list->b, row->id, row->name, 2);
 	buf_char(&list->b, '}');
 	list->err = handler_answer_fits(list->rq, &list->b);
@@ -174,11 +175,10 @@ static void answer_list(struct request *rq)
 static void put_detail(struct buf *b, const struct namespace_row *row, unsigned type)
 {
 	put_row(b, row->id, row->name, type);
-	BUF_LIT(b, ",\"namespaceDesc\":");
 	if (str_is_set(row->about))
-		json_string(b, row->about);
+		JSON_PUT_STRING(b, "namespaceDesc", row->about);
 	else
-		BUF_LIT(b, "null");
+		JSON_PUT_LIT(b, "namespaceDesc", "null");
 	buf_char(b, '}');
 }
 

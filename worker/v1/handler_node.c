@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* handler_node.c - this node as the only member of its cluster, and as the leader of an election
  * that nobody else took part in: what consoles, operators and scripts ask to see who is up. */
-#include <inttypes.h>
 #include <stdio.h>
 
 #include "shared/base/assert.h"
@@ -37,15 +36,20 @@ void handler_put_member(struct buf *b, const struct process *proc)
 {
 	unsigned port = proc->listen->port;
 
-	BUF_LIT(b, "{\"ip\":");
-	json_string(b, str_of(proc->config.node_address));
-	buf_printf(b,
-	           ",\"port\":%u,\"state\":\"UP\",\"extendInfo\":{\"lastRefreshTime\":%" PRIu64
-	           ",\"raftPort\":\"%u\"",
-	           port, clock_wall_ms(), port > RAFT_PORT_OFFSET ? port - RAFT_PORT_OFFSET : 0);
-	BUF_LIT(b, ",\"version\":\"" HANDLER_VERSION "\"},\"address\":");
+	buf_char(b, '{');
+	JSON_PUT_STRING(b, "ip", str_of(proc->config.node_address));
+	JSON_PUT_U64(b, "port", port);
+	JSON_PUT_LIT(b, "state", "\"UP\"");
+	JSON_PUT_LIT(b, "extendInfo", "{");
+	JSON_PUT_U64(b, "lastRefreshTime", clock_wall_ms());
+	JSON_KEY(b, "raftPort");
+	buf_printf(b, "\"%u\"", port > RAFT_PORT_OFFSET ? port - RAFT_PORT_OFFSET : 0);
+	JSON_PUT_LIT(b, "version", "\"" HANDLER_VERSION "\"");
+	buf_char(b, '}');
+	JSON_KEY(b, "address");
 	handler_put_address(b, proc);
-	BUF_LIT(b, ",\"failAccessCnt\":0}");
+	JSON_PUT_LIT(b, "failAccessCnt", "0");
+	buf_char(b, '}');
 }
 
 #define RESULT_BEGIN "{\"code\":200,\"message\":null,\"data\":"
@@ -101,12 +105,16 @@ void handle_node_simple(struct request *rq)
  * operator/cluster/state shows what a 1.4.8 keeps there, a follower of nobody, as recorded. */
 static void put_peer(struct buf *b, const struct process *proc)
 {
-	BUF_LIT(b, "{\"ip\":");
+	buf_char(b, '{');
+	JSON_KEY(b, "ip");
 	handler_put_address(b, proc);
-	BUF_LIT(b, ",\"voteFor\":");
+	JSON_KEY(b, "voteFor");
 	handler_put_address(b, proc);
-	BUF_LIT(b,
-	        ",\"term\":1,\"leaderDueMs\":15000,\"heartbeatDueMs\":5000,\"state\":\"LEADER\"}");
+	JSON_PUT_LIT(b, "term", "1");
+	JSON_PUT_LIT(b, "leaderDueMs", "15000");
+	JSON_PUT_LIT(b, "heartbeatDueMs", "5000");
+	JSON_PUT_LIT(b, "state", "\"LEADER\"");
+	buf_char(b, '}');
 }
 
 void handle_raft_peer(struct request *rq)
@@ -126,8 +134,8 @@ void handle_raft_leader(struct request *rq)
 	buf_init(&peer);
 	buf_init(&b);
 	put_peer(&peer, rq->worker->proc);
-	BUF_LIT(&b, "{\"leader\":");
-	json_string(&b, buf_view(&peer));
+	buf_char(&b, '{');
+	JSON_PUT_STRING(&b, "leader", buf_view(&peer));
 	buf_char(&b, '}');
 	b.failed = b.failed || buf_failed(&peer);
 	buf_free(&peer);
@@ -141,7 +149,9 @@ void handle_raft_state(struct request *rq)
 
 	registry_stats(&rq->worker->registry, &stats);
 	buf_init(&b);
-	buf_printf(&b, "{\"services\":%" PRIu64 ",\"peers\":[", (uint64_t)stats.services);
+	buf_char(&b, '{');
+	JSON_PUT_U64(&b, "services", stats.services);
+	JSON_PUT_LIT(&b, "peers", "[");
 	put_peer(&b, rq->worker->proc);
 	BUF_LIT(&b, "]}");
 	if (buf_failed(&b))

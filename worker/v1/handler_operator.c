@@ -96,21 +96,16 @@ void handle_operator_metrics(struct request *rq)
 
 	registry_stats(&rq->worker->registry, &stats);
 	buf_init(&b);
-	buf_printf(&b, "{\"status\":\"%s\",\"serviceCount\":",
-	           server_status_text(gate_status(rq->worker)));
-	buf_u64(&b, stats.services);
-	BUF_LIT(&b, ",\"instanceCount\":");
-	buf_u64(&b, stats.instances);
-	BUF_LIT(&b, ",\"raftNotifyTaskCount\":0,\"responsibleServiceCount\":");
-	buf_u64(&b, stats.services);
-	BUF_LIT(&b, ",\"responsibleInstanceCount\":");
-	buf_u64(&b, stats.instances);
-	BUF_LIT(&b, ",\"cpu\":");
-	json_float(&b, host->cpu);
-	BUF_LIT(&b, ",\"load\":");
-	json_float(&b, host->load);
-	BUF_LIT(&b, ",\"mem\":");
-	json_float(&b, host->mem);
+	buf_char(&b, '{');
+	JSON_PUT_STRING(&b, "status", str_of(server_status_text(gate_status(rq->worker))));
+	JSON_PUT_U64(&b, "serviceCount", stats.services);
+	JSON_PUT_U64(&b, "instanceCount", stats.instances);
+	JSON_PUT_LIT(&b, "raftNotifyTaskCount", "0");
+	JSON_PUT_U64(&b, "responsibleServiceCount", stats.services);
+	JSON_PUT_U64(&b, "responsibleInstanceCount", stats.instances);
+	JSON_PUT_FLOAT(&b, "cpu", host->cpu);
+	JSON_PUT_FLOAT(&b, "load", host->load);
+	JSON_PUT_FLOAT(&b, "mem", host->mem);
 	buf_char(&b, '}');
 	handler_reply_buf(rq, &b);
 }
@@ -134,14 +129,17 @@ void handle_operator_push_state(struct request *rq)
 	if (succeed > total)
 		succeed = total;
 	buf_init(&b);
-	buf_printf(&b, "{\"succeed\":%" PRIu64 ",\"total\":%" PRIu64 ",\"ratio\":", succeed, total);
+	buf_char(&b, '{');
+	JSON_PUT_U64(&b, "succeed", succeed);
+	JSON_PUT_U64(&b, "total", total);
 	if (total == 0)
-		buf_char(&b, '0');
+		JSON_PUT_LIT(&b, "ratio", "0");
 	else
-		json_float(&b, (float)succeed / (float)total);
+		JSON_PUT_FLOAT(&b, "ratio", (float)succeed / (float)total);
 	if (detail)
-		BUF_LIT(&b, ",\"data\":[]");
-	buf_printf(&b, ",\"reset\":%s}", reset ? "true" : "false");
+		JSON_PUT_LIT(&b, "data", "[]");
+	JSON_PUT_BOOL(&b, "reset", reset);
+	buf_char(&b, '}');
 	handler_reply_buf(rq, &b);
 }
 
@@ -195,7 +193,8 @@ void handle_operator_distro_server(struct request *rq)
 		return;
 	}
 	buf_init(&b);
-	BUF_LIT(&b, "{\"responsibleServer\":");
+	buf_char(&b, '{');
+	JSON_KEY(&b, "responsibleServer");
 	handler_put_address(&b, rq->worker->proc);
 	buf_char(&b, '}');
 	handler_reply_buf(rq, &b);
@@ -217,9 +216,14 @@ void handle_operator_cluster_state(struct request *rq)
 	struct buf b;
 
 	buf_init(&b);
-	BUF_LIT(&b, "{\"ip\":");
+	buf_char(&b, '{');
+	JSON_KEY(&b, "ip");
 	handler_put_address(&b, rq->worker->proc);
-	BUF_LIT(&b, ",\"term\":-1,\"leaderDueMs\":0,\"heartbeatDueMs\":0,\"state\":\"FOLLOWER\"}");
+	JSON_PUT_LIT(&b, "term", "-1");
+	JSON_PUT_LIT(&b, "leaderDueMs", "0");
+	JSON_PUT_LIT(&b, "heartbeatDueMs", "0");
+	JSON_PUT_LIT(&b, "state", "\"FOLLOWER\"");
+	buf_char(&b, '}');
 	handler_reply_buf(rq, &b);
 }
 

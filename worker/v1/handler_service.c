@@ -238,13 +238,12 @@ static int put_page(struct buf *b, struct listing *list, size_t start, size_t en
 		struct str name = list->names.rows[i].name;
 
 		ROSTER_ASSERT(name.n >= list->prefix.n);
-		if (i > start)
-			buf_char(b, ',');
+		json_comma(b);
 		json_string(b, str_make(name.p + list->prefix.n, name.n - list->prefix.n));
 		ret = handler_go_on(list->rq, b, &list->breath, NAME_WEIGHT + name.n);
 	}
-	BUF_LIT(b, "],\"count\":");
-	buf_u64(b, list->names.count);
+	buf_char(b, ']');
+	JSON_PUT_U64(b, "count", list->names.count);
 	buf_char(b, '}');
 	return ret;
 }

@@ -194,13 +194,12 @@ static int put_clusters(struct buf *b, struct request *rq)
 	for (uint32_t i = 0; i < view->cluster_count && ret == 0; i++) {
 		const struct cluster_view *cluster = &view->clusters[i];
 
-		if (i > 0)
-			buf_char(b, ',');
-		BUF_LIT(b, "{\"name\":");
-		json_string(b, cluster->name);
-		BUF_LIT(b, ",\"healthChecker\":");
+		json_comma(b);
+		buf_char(b, '{');
+		JSON_PUT_STRING(b, "name", cluster->name);
+		JSON_KEY(b, "healthChecker");
 		buf_str(b, handler_checker_of(cluster));
-		BUF_LIT(b, ",\"metadata\":");
+		JSON_KEY(b, "metadata");
 		metadata_json(b, cluster->metadata);
 		buf_char(b, '}');
 		ret = handler_go_on(rq, b, &breath, CLUSTER_WEIGHT + cluster->metadata.n);
@@ -213,19 +212,16 @@ static int put_service(struct buf *b, struct request *rq)
 	const struct service_view *view = rq->view;
 	int ret;
 
-	BUF_LIT(b, "{\"name\":");
-	json_string(b, list_bare_name(view->name));
-	BUF_LIT(b, ",\"namespaceId\":");
-	json_string(b, view->ns);
-	BUF_LIT(b, ",\"protectThreshold\":");
-	json_float(b, view->threshold);
-	BUF_LIT(b, ",\"metadata\":");
+	buf_char(b, '{');
+	JSON_PUT_STRING(b, "name", list_bare_name(view->name));
+	JSON_PUT_STRING(b, "namespaceId", view->ns);
+	JSON_PUT_FLOAT(b, "protectThreshold", view->threshold);
+	JSON_KEY(b, "metadata");
 	metadata_json(b, view->metadata);
-	BUF_LIT(b, ",\"selector\":");
+	JSON_KEY(b, "selector");
 	buf_str(b, view->selector.n > 0 ? view->selector : SELECTOR_NONE);
-	BUF_LIT(b, ",\"groupName\":");
-	json_string(b, handler_group_of(view->name));
-	BUF_LIT(b, ",\"clusters\":[");
+	JSON_PUT_STRING(b, "groupName", handler_group_of(view->name));
+	JSON_PUT_LIT(b, "clusters", "[");
 	ret = put_clusters(b, rq);
 	BUF_LIT(b, "]}");
 	return ret;

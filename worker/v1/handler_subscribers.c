@@ -43,14 +43,14 @@ static void put_detail(struct page *page, const struct subscriber_view *sub)
 	struct buf *b = &page->b;
 	char text[ADDRESS_TEXT];
 
-	BUF_LIT(b, ",\"clusters\":");
-	json_string(b, str_make(sub->clusters, sub->clusters_len < sizeof(sub->clusters)
-	                                               ? sub->clusters_len
-	                                               : sizeof(sub->clusters)));
-	buf_printf(b, ",\"source\":\"%s\",\"push\":%s", address_text(sub->source, text),
-	           why == NULL ? "true" : "false");
+	JSON_PUT_STRING(b, "clusters",
+	                str_make(sub->clusters, sub->clusters_len < sizeof(sub->clusters)
+	                                                ? sub->clusters_len
+	                                                : sizeof(sub->clusters)));
+	JSON_PUT_STRING(b, "source", str_of(address_text(sub->source, text)));
+	JSON_PUT_BOOL(b, "push", why == NULL);
 	if (why != NULL)
-		buf_printf(b, ",\"reason\":\"%s\"", why);
+		JSON_PUT_STRING(b, "reason", str_of(why));
 }
 
 static void put_subscriber(struct page *page, struct str ns, struct str name,
@@ -62,23 +62,20 @@ static void put_subscriber(struct page *page, struct str ns, struct str name,
 
 	if (!address_is_zero(sub->address))
 		ip = str_of(address_text(sub->address, text));
-	if (page->count > page->start)
-		buf_char(b, ',');
+	json_comma(b);
 	BUF_LIT(b, "{\"addrStr\":\"");
 	json_escape(b, ip);
-	buf_printf(b, ":%u\",\"agent\":", sub->port);
-	json_string(b,
-	            str_make(sub->agent, sub->agent_len < sizeof(sub->agent) ? sub->agent_len
-	                                                                     : sizeof(sub->agent)));
-	BUF_LIT(b, ",\"app\":");
-	json_string(b, str_make(sub->app,
-	                        sub->app_len < sizeof(sub->app) ? sub->app_len : sizeof(sub->app)));
-	BUF_LIT(b, ",\"ip\":");
-	json_string(b, ip);
-	BUF_LIT(b, ",\"namespaceId\":");
-	json_string(b, ns);
-	BUF_LIT(b, ",\"serviceName\":");
-	json_string(b, name);
+	buf_printf(b, ":%u\"", sub->port);
+	JSON_PUT_STRING(b, "agent",
+	                str_make(sub->agent, sub->agent_len < sizeof(sub->agent)
+	                                             ? sub->agent_len
+	                                             : sizeof(sub->agent)));
+	JSON_PUT_STRING(b, "app",
+	                str_make(sub->app, sub->app_len < sizeof(sub->app) ? sub->app_len
+	                                                                   : sizeof(sub->app)));
+	JSON_PUT_STRING(b, "ip", ip);
+	JSON_PUT_STRING(b, "namespaceId", ns);
+	JSON_PUT_STRING(b, "serviceName", name);
 	if (page->detail)
 		put_detail(page, sub);
 	buf_char(b, '}');
@@ -141,8 +138,8 @@ static void answer_subscribers(struct request *rq, struct page *page, int ret)
 		page->b.len = 0;
 		BUF_LIT(&page->b, "{\"subscribers\":[],\"count\":0}");
 	} else {
-		BUF_LIT(&page->b, "],\"count\":");
-		buf_i64(&page->b, page->count);
+		buf_char(&page->b, ']');
+		JSON_PUT_I64(&page->b, "count", page->count);
 		buf_char(&page->b, '}');
 	}
 	handler_reply_buf(rq, &page->b);

@@ -280,12 +280,11 @@ static void json_page(struct buf *b, const struct request *rq, int status, struc
 
 	gmtime_r(&second, &tm);
 	strftime(time_text, sizeof(time_text), "%Y-%m-%dT%H:%M:%S", &tm);
-	buf_printf(b,
-	           "{\"timestamp\":\"%s.%03u+00:00\",\"status\":%d,\"error\":\"%s\",\"message\":",
-	           time_text, (unsigned)(now_ms % 1000), status, answer_reason(status));
-	json_string(b, message);
-	BUF_LIT(b, ",\"path\":");
-	json_string(b, rq->path);
+	buf_printf(b, "{\"timestamp\":\"%s.%03u+00:00\"", time_text, (unsigned)(now_ms % 1000));
+	JSON_PUT_I64(b, "status", status);
+	JSON_PUT_STRING(b, "error", str_of(answer_reason(status)));
+	JSON_PUT_STRING(b, "message", message);
+	JSON_PUT_STRING(b, "path", rq->path);
 	buf_char(b, '}');
 }
 

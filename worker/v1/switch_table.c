@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "worker/v1/switch_table.h"
 
-#include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
 
@@ -186,10 +185,10 @@ static float float_of(uint64_t bits)
 
 static void show_params(struct buf *b, const struct health_params *params)
 {
-	buf_printf(b,
-	           "{\"max\":%" PRIi64 ",\"min\":%" PRIi64 ",\"factor\":", (int64_t)params->max_ms,
-	           (int64_t)params->min_ms);
-	json_float(b, float_of(params->factor));
+	buf_char(b, '{');
+	JSON_PUT_I64(b, "max", (int64_t)params->max_ms);
+	JSON_PUT_I64(b, "min", (int64_t)params->min_ms);
+	JSON_PUT_FLOAT(b, "factor", float_of(params->factor));
 	buf_char(b, '}');
 }
 
@@ -204,9 +203,8 @@ static void show_masters(struct buf *b, struct str masters)
 	buf_char(b, '[');
 	if (rest.n == 0)
 		json_string(b, STR(""));
-	for (bool first = true; next_text_part(&rest, ',', &part); first = false) {
-		if (!first)
-			buf_char(b, ',');
+	while (next_text_part(&rest, ',', &part)) {
+		json_comma(b);
 		json_string(b, part);
 	}
 	buf_char(b, ']');
@@ -218,9 +216,8 @@ static void show_limited(struct buf *b, struct str rest)
 	int status;
 
 	buf_char(b, '{');
-	for (bool first = true; switch_next_limited(&rest, &url, &status); first = false) {
-		if (!first)
-			buf_char(b, ',');
+	while (switch_next_limited(&rest, &url, &status)) {
+		json_comma(b);
 		json_string(b, url);
 		buf_printf(b, ":%d", status);
 	}
@@ -253,7 +250,7 @@ static void show_row(struct buf *b, const struct switch_row *row, const struct s
 	case SWITCH_STRICT:
 	case SWITCH_LOOSE:
 	case SWITCH_EMPTY:
-		buf_printf(b, "%s", *word != 0 ? "true" : "false");
+		json_bool(b, *word != 0);
 		break;
 	case SWITCH_FLOAT:
 		json_float(b, float_of(*word));
