@@ -14,8 +14,6 @@
 #include "worker/http/accept.h"
 #include "worker/http/connection.h"
 #include "worker/http/migrate.h"
-#include "worker/v1/list_cache.h"
-#include "worker/v1/router.h"
 #include "worker/v1/v1.h"
 
 #define SETTLE_MS 200U      /* before everybody stands still: long requests that are nearly ready */
@@ -87,7 +85,7 @@ static void worker_reload(void *role)
 	struct worker *worker = role;
 
 	configure(worker);
-	list_cache_resize(worker->list_cache, worker->proc->config.http_cache_bytes);
+	v1_reload(worker->v1, &worker->proc->config);
 }
 
 static void worker_notice(void *role)
@@ -165,13 +163,8 @@ static int worker_init(void *role, struct ev_loop *loop)
 	worker->naming = (struct naming){ .registry = &worker->registry,
 		                          .switches = worker->switches,
 		                          .config = &worker->proc->config };
-	service_view_init(&worker->view);
-	buf_init(&worker->hosts);
 	configure(worker);
-	if ((ret = list_cache_new(worker->proc->config.http_cache_bytes, &worker->list_cache)) < 0)
-		return ret;
-	if ((ret = router_new(routes, route_count, str_of(worker->proc->config.context_path),
-	                      &worker->router)) < 0)
+	if ((ret = v1_init(worker->v1, &worker->proc->config)) < 0)
 		return ret;
 	if ((ret = connection_pool_new(worker)) < 0)
 		return ret;
@@ -184,10 +177,7 @@ static void worker_deinit(void *role)
 
 	accept_free(worker);
 	connection_pool_free(worker);
-	router_free(&worker->router);
-	list_cache_free(&worker->list_cache);
-	service_view_free(&worker->view);
-	buf_free(&worker->hosts);
+	v1_free(worker->v1);
 }
 
 static const struct child_hooks worker_hooks = {
@@ -207,7 +197,7 @@ static const struct child_hooks worker_hooks = {
 
 int worker_main(struct process *proc)
 {
-	struct v1 v1 = { .gate = { .begun = false } };
+	struct v1 v1;
 	struct worker worker = { .proc = proc, .protocol = &v1_protocol, .v1 = &v1 };
 
 	return child_run(proc, &worker_hooks, &worker);

@@ -6,7 +6,6 @@
 #include <ev.h>
 #include <stdint.h>
 
-#include "shared/base/buf.h"
 #include "shared/base/log.h"
 #include "shared/naming/naming.h"
 #include "shared/process/process.h"
@@ -16,12 +15,10 @@
 #include "worker/http/keep_alive.h"
 #include "worker/http/long.h"
 
-struct list_cache; /* worker/v1/list_cache.h */
 struct accept_set; /* worker/http/accept.h */
 struct connection;
 struct connection_pool; /* worker/http/connection.h */
 struct protocol;        /* worker/http/protocol.h */
-struct router;          /* worker/v1/router.h */
 struct v1;              /* worker/v1/v1.h */
 
 /* Requests that a handler answers later, sorted by rising id (worker/http/park.h). */
@@ -48,10 +45,6 @@ struct worker {
 	 * process. */
 	struct naming naming;
 	struct keep_alive keep_alive; /* follows http.idle_timeout */
-	struct service_view
-	        view; /* memory reused from request to request: request.view, but for long ones */
-	struct buf hosts; /* the same, for a list that is not in list_cache */
-	struct list_cache *list_cache;
 	struct accept_set *accept;
 	struct connection *connections; /* all open ones */
 	uint32_t connection_count,
@@ -60,7 +53,6 @@ struct worker {
 	struct held_list held[HELD_CLASSES];
 	struct log_limit held_log;    /* who was cut off */
 	struct connection_pool *pool; /* buffers that all connections share */
-	struct router *router;
 	struct parked parked;
 	struct long_lane lane;
 	struct turn turn;

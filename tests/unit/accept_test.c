@@ -48,7 +48,7 @@ static int set_up(void **state)
 	f.proc.listen = &listen_set;
 	f.proc.index = 1;
 	f.worker.loop = ev_loop_new(EVFLAG_AUTO | EVFLAG_NOENV);
-	assert_int_equal(router_new(no_rows, 1, STR("/nacos"), &f.worker.router), 0);
+	assert_int_equal(router_new(no_rows, 1, STR("/nacos"), &f.v1.router), 0);
 	assert_int_equal(connection_pool_new(&f.worker), 0);
 	assert_int_equal(accept_start(&f.worker), 0);
 	return 0;
@@ -59,7 +59,7 @@ static int tear_down(void **state)
 	(void)state;
 	accept_free(&f.worker);
 	connection_pool_free(&f.worker);
-	router_free(&f.worker.router);
+	router_free(&f.v1.router);
 	ev_loop_destroy(f.worker.loop);
 	for (unsigned i = 0; i < SOCKETS; i++) {
 		if (listen_set.fds[i] >= 0)

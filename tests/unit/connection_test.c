@@ -111,7 +111,7 @@ static int set_up(void **state)
 	memset(big, 'b', sizeof(big));
 	f.worker.loop = ev_loop_new(EVFLAG_AUTO | EVFLAG_NOENV);
 	assert_non_null(f.worker.loop);
-	assert_int_equal(router_new(rows, COUNT(rows), STR("/nacos"), &f.worker.router), 0);
+	assert_int_equal(router_new(rows, COUNT(rows), STR("/nacos"), &f.v1.router), 0);
 	assert_int_equal(connection_pool_new(&f.worker), 0);
 	client = -1;
 	return 0;
@@ -121,7 +121,7 @@ static int tear_down(void **state)
 {
 	(void)state;
 	connection_pool_free(&f.worker);
-	router_free(&f.worker.router);
+	router_free(&f.v1.router);
 	ev_loop_destroy(f.worker.loop);
 	fixture_free(&f);
 	clock_set_for_test(0, 0);

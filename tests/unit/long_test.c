@@ -59,7 +59,7 @@ static void answer_when_told(struct request *rq)
 
 	begun++;
 	assert_true(fiber_is_inside());
-	assert_ptr_not_equal(rq->view, &f.worker.view);
+	assert_ptr_not_equal(rq->view, &f.v1.view);
 	while (!go && ret == 0) {
 		spend_a_slice();
 		ret = fiber_pause();
@@ -199,7 +199,7 @@ static int set_up(void **state)
 	f.worker.loop = ev_loop_new(EVFLAG_AUTO | EVFLAG_NOENV);
 	assert_non_null(f.worker.loop);
 	assert_int_equal(router_new(rows, sizeof(rows) / sizeof(rows[0]), STR("/nacos"),
-	                            &f.worker.router),
+	                            &f.v1.router),
 	                 0);
 	assert_int_equal(connection_pool_new(&f.worker), 0);
 	begun = told = ended = 0;
@@ -213,7 +213,7 @@ static int tear_down(void **state)
 {
 	(void)state;
 	connection_pool_free(&f.worker);
-	router_free(&f.worker.router);
+	router_free(&f.v1.router);
 	ev_loop_destroy(f.worker.loop);
 	fixture_free(&f);
 	for (unsigned n = 0; n < CLIENTS; n++)

@@ -66,14 +66,14 @@ static void worker_begin(struct fixture *f)
 	config->http_idle_timeout_ms = config->http_write_timeout_ms = 60000;
 	f->worker.loop = ev_loop_new(EVFLAG_AUTO | EVFLAG_NOENV);
 	assert_non_null(f->worker.loop);
-	assert_int_equal(router_new(rows, COUNT(rows), STR("/nacos"), &f->worker.router), 0);
+	assert_int_equal(router_new(rows, COUNT(rows), STR("/nacos"), &f->v1.router), 0);
 	assert_int_equal(connection_pool_new(&f->worker), 0);
 }
 
 static void worker_end(struct fixture *f)
 {
 	connection_pool_free(&f->worker);
-	router_free(&f->worker.router);
+	router_free(&f->v1.router);
 	ev_loop_destroy(f->worker.loop);
 	fixture_free(f);
 }

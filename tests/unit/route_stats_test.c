@@ -19,7 +19,7 @@ static int set_up(void **state)
 	if (segment_open_anonymous(0, &seg) < 0)
 		return -1;
 	f.proc.seg = seg;
-	if (router_new(routes, route_count, STR("/nacos"), &f.worker.router) < 0)
+	if (router_new(routes, route_count, STR("/nacos"), &f.v1.router) < 0)
 		return -1;
 	seg->slots[0].generation = seg->slots[3].generation = 1;
 	return 0;
@@ -29,7 +29,7 @@ static int tear_down(void **state)
 {
 	(void)state;
 	clock_set_for_test(0, 0);
-	router_free(&f.worker.router);
+	router_free(&f.v1.router);
 	segment_close_for_test(&seg);
 	fixture_free(&f);
 	return 0;

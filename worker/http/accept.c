@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "shared/base/assert.h"
+#include "shared/base/buf.h"
 #include "shared/base/clock.h"
 #include "shared/metrics/metrics.h"
 #include "worker/http/connection.h"

@@ -26,7 +26,6 @@ static void address_request(struct connection *c, struct request *rq)
 	rq->connection = c;
 	rq->carrier = worker->pool->carrier;
 	rq->output.bytes = c->sender.answers;
-	rq->view = &c->worker->view;
 	memcpy(rq->source, c->source, sizeof(rq->source));
 	rq->source_port = c->source_port;
 	rq->sender = c->sender_key;

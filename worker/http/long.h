@@ -16,7 +16,7 @@
  * answers goes nowhere.
  *
  * A handler that runs so:
- *  - uses rq->view, never a view of the worker; buffers of its own; no text of the list cache
+ *  - uses rq->view, never a view that requests share; buffers of its own; no text of the list cache
  *    across a pause;
  *  - comes to a fiber_pause() at least every millisecond of work, holding no lock, and gives up on
  *    ERR_GONE;

@@ -19,7 +19,7 @@
 struct request;
 
 struct protocol {
-	/* Head and body are there; rq->began_us is set. */
+	/* Head and body are there; rq->began_us is set. Sets rq->view, if handlers use it. */
 	void (*begin)(struct request *rq);
 	/* Answers the request, or lets it be answered later: request_park(), long_start(). A
 	 * request with a large body comes in a fiber (long.h). */

@@ -96,8 +96,9 @@ struct request {
 
 	struct arena arena;
 	struct output output;
-	struct service_view *
-	        view; /* memory for a copy of a service; what is in it, until the handler returns (worker/http/long.h) */
+	/* Memory for a copy of a service: what the protocol's begin() set, or of a long request its
+	 * own (worker/http/long.h). What is in it stays until the handler returns. */
+	struct service_view *view;
 	struct long_work *work; /* of a long request; NULL: it is none */
 	void *kept; /* of the handler, in the arena: what the function of long_start() goes on with */
 	bool answered, parked, close_after;

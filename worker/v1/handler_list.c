@@ -11,6 +11,7 @@
 #include "worker/v1/caller.h"
 #include "worker/v1/handlers.h"
 #include "worker/v1/list_cache.h"
+#include "worker/v1/v1.h"
 #include "worker/worker.h"
 
 /* The list of a service with more instances, or of one that takes more memory (500 bytes an
@@ -151,12 +152,12 @@ static struct list_cache_key cache_key(const struct list_request *list)
 	};
 }
 
-static void give_back_large(struct worker *worker)
+static void give_back_large(struct v1 *v1)
 {
-	if (worker->hosts.cap > KEEP_BYTES)
-		buf_free(&worker->hosts);
-	if (worker->view.text_cap > KEEP_BYTES)
-		service_view_free(&worker->view);
+	if (v1->hosts.cap > KEEP_BYTES)
+		buf_free(&v1->hosts);
+	if (v1->view.text_cap > KEEP_BYTES)
+		service_view_free(&v1->view);
 }
 
 /* ---- answers --------------------------------------------------------------------------------- */
@@ -207,7 +208,7 @@ static void answer_and_keep(struct request *rq, struct list_request *list,
 {
 	struct list_cache_key key = cache_key(list);
 
-	list_cache_put(rq->worker->list_cache, &key, entry);
+	list_cache_put(rq->worker->v1->list_cache, &key, entry);
 	answer_entry(rq, list, entry);
 }
 
@@ -216,7 +217,7 @@ static void answer_and_keep(struct request *rq, struct list_request *list,
 static bool answer_flipped(struct request *rq, struct list_request *list)
 {
 	struct list_cache_key key = cache_key(list);
-	const struct list_cache_entry *older = list_cache_older(rq->worker->list_cache, &key);
+	const struct list_cache_entry *older = list_cache_older(rq->worker->v1->list_cache, &key);
 	uint64_t healthy[PIECES_MOST / 64];
 	struct list_cache_entry entry;
 	struct buf *hosts = list->hosts;
@@ -267,7 +268,7 @@ static void answer_copied(struct request *rq, struct list_request *list,
 static bool answer_cached(struct request *rq, struct list_request *list)
 {
 	const struct list_cache_key key = cache_key(list);
-	const struct list_cache_entry *held = list_cache_hold(rq->worker->list_cache, &key);
+	const struct list_cache_entry *held = list_cache_hold(rq->worker->v1->list_cache, &key);
 
 	if (held == NULL)
 		return false;
@@ -352,9 +353,9 @@ static void answer_found(struct request *rq, struct list_request *list)
 	struct list_request *kept;
 
 	if (list->stamp.instances <= LONG_INSTANCES && list->stamp.bytes <= LONG_STORED_BYTES) {
-		list->hosts = &rq->worker->hosts;
+		list->hosts = &rq->worker->v1->hosts;
 		answer_stamped(rq, list);
-		give_back_large(rq->worker);
+		give_back_large(rq->worker->v1);
 		return;
 	}
 	if ((kept = arena_alloc(&rq->arena, sizeof(*kept))) == NULL) {

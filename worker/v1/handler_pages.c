@@ -5,6 +5,7 @@
 #include "worker/v1/handlers.h"
 #include "worker/v1/later.h"
 #include "worker/v1/router.h"
+#include "worker/v1/v1.h"
 #include "worker/worker.h"
 
 #define HTML STR("text/html;charset=UTF-8")
@@ -39,7 +40,7 @@ void handle_page_api(struct request *rq)
 
 	if (context[1] == '\0')
 		context = "";
-	rows = router_rows(rq->worker->router, &count);
+	rows = router_rows(rq->worker->v1->router, &count);
 	buf_init(&b);
 	BUF_LIT(&b,
 	        PAGE_HEAD(
