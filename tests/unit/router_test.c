@@ -5,6 +5,7 @@
 
 #include <stdio.h>
 
+#include "tests/unit/death_fixture.h"
 #include "worker/v1/router.h"
 
 static struct fixture f;
@@ -280,6 +281,37 @@ static void test_many(void **state)
 	router_free(&big);
 }
 
+/* router_find() takes the slash off the path that it is asked for. */
+static void test_a_row_that_nobody_finds_ends_the_process(void **state)
+{
+	static const struct route slash = { METHOD_GET, "/v1/zz/", answer_route, 0, "" };
+	struct death death;
+
+	(void)state;
+	if (death_fork(&death)) {
+		struct router *other;
+
+		_exit(router_new(&slash, 1, STR("/nacos"), &other) < 0);
+	}
+	death_was_by_assert(&death, "assert path.n ");
+}
+
+/* The view that all share would change under a long request at each of its pauses. */
+static void test_a_long_request_keeps_its_view(void **state)
+{
+	struct death death;
+
+	(void)state;
+	if (death_fork(&death)) {
+		struct request *rq = fixture_request(&f);
+
+		rq->view = &f.v1.view;
+		v1_protocol.begin(rq);
+		_exit(0);
+	}
+	death_was_by_assert(&death, "assert rq->view ");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -290,6 +322,10 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_context, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_preflight, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_many, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_a_row_that_nobody_finds_ends_the_process,
+		                                set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_a_long_request_keeps_its_view, set_up,
+		                                tear_down),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

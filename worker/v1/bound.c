@@ -3,6 +3,7 @@
 
 #include <stdio.h>
 
+#include "shared/base/assert.h"
 #include "shared/codec/java.h"
 #include "worker/v1/params.h"
 #include "worker/v1/reply.h"
@@ -14,11 +15,13 @@ static void refuse_bound(struct request *rq, const char *type, const char *excep
                          const char *cause)
 {
 	char first[400];
-
-	snprintf(
+	int n = snprintf(
 	        first, sizeof(first),
 	        "Failed to convert value of type 'java.lang.String' to required type '%s'; nested exception is java.lang.%s: %s",
 	        type, exception, cause);
+
+	/* Bad values are cut to TEXT_SHOWN, so nothing is cut here. */
+	ROSTER_ASSERT(n > 0 && (size_t)n < sizeof(first));
 	reply_caused2(rq, 500, str_of(first), str_of(cause));
 }
 

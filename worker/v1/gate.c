@@ -116,10 +116,13 @@ static bool stops_status(struct request *rq, const struct gate *gate)
 bool gate_stops(struct request *rq)
 {
 	const struct gate *gate = current(rq->worker);
+	bool stops;
 
 	if (gate->open)
 		return false;
-	return stops_url(rq, gate) || stops_status(rq, gate);
+	stops = stops_url(rq, gate) || stops_status(rq, gate);
+	ROSTER_ASSERT(stops == rq->answered);
+	return stops;
 }
 
 /* ---- operators ------------------------------------------------------------------------------- */
@@ -158,6 +161,7 @@ bool gate_admits(struct request *rq)
 	log_debug("op=refuse-operator source=%s method=%s path=\"%s\"", source,
 	          method_name(rq->route->method), rq->route->path);
 	n = snprintf(text, sizeof(text), "operator.allow does not list %s", source);
+	ROSTER_ASSERT(n > 0 && (size_t)n < sizeof(text));
 	reply_error_page(rq, 403, str_make(text, (size_t)n));
 	return false;
 }

@@ -96,10 +96,12 @@ static int has_address(struct catalog *catalog, const struct service_view *view)
 static int view_row(struct catalog *catalog, size_t row)
 {
 	struct request *rq = catalog->rq;
-	struct service_key key = { catalog->ns, catalog->services.rows[row].name };
-	int ret = registry_view(&rq->worker->registry, &key, rq->view);
+	struct service_key key = { .ns = catalog->ns };
+	int ret;
 
 	ROSTER_ASSERT(row < catalog->services.count);
+	key.name = catalog->services.rows[row].name;
+	ret = registry_view(&rq->worker->registry, &key, rq->view);
 	return ret < 0 ? ret : rq->view->stamp.found;
 }
 
@@ -173,6 +175,7 @@ static int put_cluster(struct buf *b, struct catalog *catalog, uint32_t cluster,
 	const struct service_view *view = catalog->rq->view;
 	int ret = 0;
 
+	ROSTER_ASSERT(cluster < view->cluster_count && *at <= view->instance_count);
 	json_comma(b);
 	json_string(b, view->clusters[cluster].name);
 	BUF_LIT(b, ":{\"hosts\":[");
@@ -246,6 +249,7 @@ static uint64_t rows_of(const struct catalog *catalog, size_t start, size_t end)
 {
 	uint64_t rows = end - start;
 
+	ROSTER_ASSERT(start <= end && end <= catalog->services.count);
 	for (size_t i = start; i < end && catalog->with_instances; i++)
 		rows += catalog->services.rows[i].instances;
 	return rows;

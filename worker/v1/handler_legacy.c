@@ -93,16 +93,19 @@ static int make_bare(struct doms *doms)
 static int put_doms_of_namespace(struct doms *doms, size_t *at)
 {
 	const struct service_names *names = &doms->names;
-	struct str ns = names->rows[*at].ns;
+	size_t first = *at;
+	struct str ns;
 	int ret = 0;
 
-	ROSTER_ASSERT(*at < names->count);
+	ROSTER_ASSERT(first < names->count);
+	ns = names->rows[first].ns;
 	for (; *at < names->count && ret == 0 && str_eq(names->rows[*at].ns, ns); ++*at) {
 		json_comma(&doms->b);
 		json_string(&doms->b, names->rows[*at].name);
 		ret = handler_go_on(doms->rq, &doms->b, &doms->breath,
 		                    DOM_WEIGHT + names->rows[*at].name.n);
 	}
+	ROSTER_ASSERT(*at > first); /* or put_all() never ends */
 	return ret;
 }
 

@@ -25,6 +25,8 @@
 /* A longer list is rendered anew after a flip: it is more than registry_health() looks at in one
  * hold. */
 #define PIECES_MOST 4096U
+_Static_assert(PIECES_MOST % 64 == 0 && PIECES_MOST <= REGISTRY_HEALTH_MOST,
+               "a bit for each piece, and registry_health() answers for all of them");
 
 struct list_request {
 	struct service_key service;
@@ -336,6 +338,7 @@ static void answer_long(struct request *rq)
 	struct buf hosts;
 	int ret = registry_poll(&rq->worker->registry, &list->service, NULL, &list->stamp);
 
+	ROSTER_ASSERT(rq->work != NULL); /* or answer_entry() lends hosts, which end here */
 	buf_init(&hosts);
 	list->hosts = &hosts;
 	list->fields.last_ref_time = clock_wall_ms();

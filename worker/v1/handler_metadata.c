@@ -98,9 +98,13 @@ static bool make_room_for_target(struct batch *batch)
 		batch->err = ERR_NOMEM;
 		return false;
 	}
+	ROSTER_ASSERT((batch->slot_count & (batch->slot_count - 1)) == 0);
 	memset(batch->slots, 0, batch->slot_count * sizeof(batch->slots[0]));
 	for (size_t i = 0; i < batch->count; i++) {
-		*slot_of_target(batch, &batch->targets[i].key) = (uint32_t)i + 1;
+		uint32_t *slot = slot_of_target(batch, &batch->targets[i].key);
+
+		ROSTER_ASSERT(*slot == 0); /* no two targets for the same instance */
+		*slot = (uint32_t)i + 1;
 		if (breathe(&batch->breath, sizeof(batch->targets[0])) < 0)
 			batch->err = ERR_GONE;
 	}
@@ -278,6 +282,7 @@ static enum fate change_one(struct batch *batch, const struct instance_key *key)
 	for (unsigned i = 0; i < ATTEMPTS && ret == ERR_AGAIN; i++) {
 		ret = registry_get(&batch->rq->worker->registry, &batch->service, key,
 		                   key->ephemeral, &batch->one, &cluster_known);
+		ROSTER_ASSERT(ret != 0 || batch->one.instance_count > 0);
 		if (ret == 0)
 			ret = set_metadata(batch, key, &batch->one.instances[0]);
 	}

@@ -74,7 +74,7 @@ static int pick_names(struct names *names, size_t begin, size_t end, size_t *cou
 {
 	size_t count = 0;
 
-	ROSTER_ASSERT(begin <= end && end <= names->services.count);
+	ROSTER_ASSERT(begin < end && end <= names->services.count);
 	for (size_t i = begin; i < end; i++) {
 		struct str name = names->services.rows[i].name;
 		int ret = 1;
@@ -122,6 +122,7 @@ static int64_t end_of_namespace(struct names *names, size_t begin)
 	size_t end = begin;
 	int ret;
 
+	ROSTER_ASSERT(begin < services->count);
 	for (; end < services->count && str_eq(services->rows[end].ns, services->rows[begin].ns);
 	     end++) {
 		if ((ret = breathe(&names->breath, NAME_WEIGHT)) < 0)

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "shared/base/assert.h"
 #include "shared/base/clock.h"
 #include "shared/base/log.h"
 #include "shared/codec/json_write.h"
@@ -272,6 +273,7 @@ void handle_operator_log(struct request *rq)
 		return;
 	if (is_logger(name)) {
 		level = level_of(level_text);
+		ROSTER_ASSERT((size_t)level < sizeof(texts) / sizeof(texts[0]));
 		log_warning("op=log-level level=%s note=\"until the configuration is read again\"",
 		            texts[level]);
 		process_ask_log_level(rq->worker->proc, level);

@@ -134,6 +134,7 @@ static void answer_subscribers(struct request *rq, struct page *page, int ret)
 			reply_registry_error(rq, ret, STR(""), STR(""));
 		return;
 	}
+	ROSTER_ASSERT(page->rows <= page->count);
 	if (ret < 0 || page->start > page->count || page->end < page->start) {
 		page->b.len = 0;
 		BUF_LIT(&page->b, "{\"subscribers\":[],\"count\":0}");

@@ -76,6 +76,7 @@ static void unlink_age(struct list_cache *cache, struct node *node)
 static void link_newest(struct list_cache *cache, struct node *node)
 {
 	ROSTER_ASSERT(cache->newest == NULL || cache->newest->newer == NULL);
+	ROSTER_ASSERT((cache->newest == NULL) == (cache->oldest == NULL));
 	node->newer = NULL;
 	node->older = cache->newest;
 	*(cache->newest != NULL ? &cache->newest->newer : &cache->oldest) = node;
@@ -105,6 +106,7 @@ static void evict(struct list_cache *cache, uint64_t max_bytes)
 {
 	while (cache->bytes > max_bytes && cache->oldest != NULL)
 		drop(cache, cache->oldest);
+	ROSTER_ASSERT(cache->bytes <= max_bytes); /* an empty cache holds no bytes */
 }
 
 /* Refused memory only leaves the chains longer. */
@@ -195,6 +197,7 @@ const struct list_cache_entry *list_cache_hold(struct list_cache *cache,
 
 	if (node == NULL || node->key.revision != key->revision)
 		return NULL;
+	ROSTER_ASSERT(!node->dropped);
 	if (node != cache->newest) {
 		unlink_age(cache, node);
 		link_newest(cache, node);

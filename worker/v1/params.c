@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "worker/v1/params.h"
 
+#include "shared/base/assert.h"
 #include "shared/base/fiber.h"
 #include "shared/codec/charset.h"
 #include "shared/codec/java.h"
@@ -26,6 +27,7 @@ static struct str found(struct str value)
 
 struct str request_param(const struct request *rq, struct str name)
 {
+	ROSTER_ASSERT(rq->param_count <= REQUEST_PARAMS_MAX);
 	for (unsigned i = rq->param_count; i > 0; i--) {
 		if (str_eq(rq->params[i - 1].name, name))
 			return found(rq->params[i - 1].value);

@@ -129,6 +129,7 @@ void reply_caused2(struct request *rq, int status, struct str a, struct str b)
 {
 	char *text = arena_alloc(&rq->arena, a.n + b.n + 20), *at = text;
 
+	ROSTER_ASSERT(status >= 400); /* else nothing was caused */
 	if (text == NULL) {
 		reply_text(rq, 503, STR("caused: out of memory;"));
 		return;
@@ -212,6 +213,7 @@ void reply_registry_error(struct request *rq, int err, struct str service, struc
 		reply_caused(rq, 400, "a text is longer than %u bytes", JSON_TEXT_MAX);
 		break;
 	case ERR_OWNER:
+		ROSTER_ASSERT(rq->route != NULL && (rq->route->flags & ROUTE_WRITES) != 0);
 		metric_add(METRIC_OWNER_REFUSED, 1);
 		reply_caused(rq, 403, "instances.owner: %s was registered from another address",
 		             (rq->route->flags & ROUTE_SERVICES) != 0 ? "an instance of the service"
@@ -295,6 +297,7 @@ static void error_page(struct request *rq, int status, struct str message, enum 
 	};
 	struct buf body;
 
+	ROSTER_ASSERT(status >= 400);
 	buf_init(&body);
 	if (media_accepts_html(rq->accept)) {
 		answer.type = STR("text/html");

@@ -38,6 +38,11 @@ struct router {
 
 /* ---- table ----------------------------------------------------------------------------------- */
 
+static bool under(struct str path, struct str prefix)
+{
+	return str_starts(path, prefix) && (path.n == prefix.n || path.p[prefix.n] == '/');
+}
+
 /* Returns the entry of that path, or the free one where it would stand. The table is at most half
  * full, so there is one. */
 static struct router_entry *entry_of(struct router *router, struct str path)
@@ -64,11 +69,16 @@ int router_new(const struct route *rows, unsigned count, struct str context,
 	router->count = count;
 	router->mask = size - 1;
 	for (unsigned i = 0; i < count; i++) {
-		struct router_entry *entry = entry_of(router, str_of(rows[i].path));
+		struct str path = str_of(rows[i].path);
+		struct router_entry *entry = entry_of(router, path);
 
+		/* router_find() looks for paths without the slash at their end. */
+		ROSTER_ASSERT(path.n == 1 || (path.n > 1 && path.p[path.n - 1] != '/'));
+		/* The filter chain goes by the path, and the flag says the same. */
+		ROSTER_ASSERT(under(path, STR(NAMING)) == ((rows[i].flags & ROUTE_NAMING) != 0));
 		ROSTER_ASSERT(rows[i].method >= METHOD_OTHER ||
 		              entry->by_method[rows[i].method] == NULL);
-		entry->path = str_of(rows[i].path);
+		entry->path = path;
 		if (rows[i].method < METHOD_OTHER)
 			entry->by_method[rows[i].method] = &rows[i];
 	}
@@ -141,6 +151,7 @@ static int decode_values(struct request *rq, const struct charset *charset, unsi
 {
 	int ret = 0;
 
+	ROSTER_ASSERT(begin <= end && end <= rq->param_count);
 	for (unsigned i = begin; i < end && ret == 0; i++)
 		ret = charset_decode(&rq->arena, charset, rq->params[i].value,
 		                     &rq->params[i].value);
@@ -199,6 +210,7 @@ static bool read_params(struct request *rq)
 		return params_failed(rq, ERR_NOMEM);
 	if (form.n > 0 && (in_form = url_form(&rq->arena, form, rq->params, room)) < 0)
 		return params_failed(rq, in_form);
+	ROSTER_ASSERT((unsigned)in_form <= room);
 	if (rq->query.n > 0)
 		count = url_params(&rq->arena, rq->query, rq->params + in_form,
 		                   room - (unsigned)in_form);
@@ -267,20 +279,18 @@ static bool group_service(struct request *rq)
 
 bool router_prepare(struct request *rq)
 {
-	if (!read_params(rq))
-		return false;
-	if (!repair_texts(rq))
-		return false;
-	rq->agent = agent_parse(rq->user_agent, rq->client_version);
-	return group_service(rq);
+	bool made;
+
+	ROSTER_ASSERT(!rq->answered && rq->params == NULL);
+	if ((made = read_params(rq) && repair_texts(rq))) {
+		rq->agent = agent_parse(rq->user_agent, rq->client_version);
+		made = group_service(rq);
+	}
+	ROSTER_ASSERT(made != rq->answered);
+	return made;
 }
 
 /* ---- dispatch -------------------------------------------------------------------------------- */
-
-static bool under(struct str path, struct str prefix)
-{
-	return str_starts(path, prefix) && (path.n == prefix.n || path.p[prefix.n] == '/');
-}
 
 static bool refuse_path(struct request *rq, const struct path *path)
 {
@@ -395,8 +405,10 @@ void router_dispatch(const struct router *router, struct request *rq)
 	bool path_known, naming;
 
 	ROSTER_ASSERT(!rq->answered && rq->route == NULL);
-	if (stops_source(rq) || refuse_early(router, rq))
+	if (stops_source(rq) || refuse_early(router, rq)) {
+		ROSTER_ASSERT(rq->answered);
 		return;
+	}
 	ROSTER_ASSERT(rq->plain.n >= router->context.n);
 	path = str_make(rq->plain.p + router->context.n, rq->plain.n - router->context.n);
 	if (path.n == 0) {

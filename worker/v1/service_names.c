@@ -62,6 +62,7 @@ static int compare_rows(const void *a, const void *b)
 
 int service_names_sort(struct service_names *names, sort_compare_fn *compare)
 {
+	ROSTER_ASSERT(names->count <= names->cap);
 	return sort_rows(names->rows, names->count, sizeof(names->rows[0]), compare);
 }
 

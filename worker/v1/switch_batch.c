@@ -106,6 +106,7 @@ static int close_list(struct batch *batch)
 
 	if (batch->row == NULL || batch->list.len == 0)
 		return 0;
+	ROSTER_ASSERT(batch->row->type == SWITCH_MASTERS || batch->row->type == SWITCH_LIMITED);
 	text = arena_copy(batch->arena, buf_view(&batch->list));
 	if (buf_failed(&batch->list) || !str_is_set(text))
 		return ERR_NOMEM;

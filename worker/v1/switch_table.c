@@ -291,6 +291,7 @@ int switch_refuse(struct switch_refusal *refusal, int status, const char *format
 {
 	va_list args;
 
+	ROSTER_ASSERT(status >= 400);
 	va_start(args, format);
 	vsnprintf(refusal->text, sizeof(refusal->text), format, args);
 	va_end(args);
@@ -441,6 +442,8 @@ static int set_status(struct switch_state *state, struct str value, struct switc
 int switch_set_row(struct arena *arena, struct switch_state *state, const struct switch_row *row,
                    struct str value, struct switch_refusal *refusal)
 {
+	/* No entry names such a row, and a batch sets their members or passes them over. */
+	ROSTER_ASSERT(row->type != SWITCH_PARAMS && row->type != SWITCH_FIXED);
 	switch (row->type) {
 	case SWITCH_LONG:
 	case SWITCH_INT:

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "worker/v1/v1.h"
 
+#include "shared/base/assert.h"
 #include "shared/config/config.h"
 #include "worker/v1/list_cache.h"
 #include "worker/v1/reply.h"
@@ -50,6 +51,8 @@ static void v1_begin(struct request *rq)
 {
 	struct v1 *v1 = rq->worker->v1;
 
+	/* A long request has a view of its own, which this must not take the place of. */
+	ROSTER_ASSERT(rq->view == NULL && rq->work == NULL);
 	rq->view = &v1->view;
 	rq->began_cpu_ns = route_stats_begin(&v1->route_stats, rq->began_us);
 }
