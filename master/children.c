@@ -36,9 +36,10 @@ static void init_child(struct child *child, unsigned place, bool elder, unsigned
 		                 .migrate_fd = -1,
 		                 .migrate_end = -1 };
 	if (role->most > 1)
-		snprintf(child->name, sizeof(child->name), "%s/%u", role->name, child->index);
+		snprintf(child->name, sizeof(child->name), "%s/%u", role_name(role->role),
+		         child->index);
 	else
-		snprintf(child->name, sizeof(child->name), "%s", role->name);
+		snprintf(child->name, sizeof(child->name), "%s", role_name(role->role));
 }
 
 void children_init(struct child *children, unsigned bank, child_due_fn *due, void *data)

@@ -6,7 +6,6 @@
 
 const struct role_row role_rows[ROLE_ROWS] = {
 	{ .role = ROLE_WORKER,
-	  .name = "worker",
 	  .entrance = worker_main,
 	  .prepare = charset_load,
 	  .first_slot = 0,
@@ -15,7 +14,6 @@ const struct role_row role_rows[ROLE_ROWS] = {
 	  .busy_kill_ms = 5000,
 	  .stop_order = 0 },
 	{ .role = ROLE_PUSHER,
-	  .name = "pusher",
 	  .entrance = pusher_main,
 	  .first_slot = WORKERS_MAX,
 	  .most = 1,
@@ -23,7 +21,6 @@ const struct role_row role_rows[ROLE_ROWS] = {
 	  .busy_kill_ms = 10000,
 	  .stop_order = 1 },
 	{ .role = ROLE_KEEPER,
-	  .name = "keeper",
 	  .entrance = keeper_main,
 	  .load_modules = keeper_load_modules,
 	  .first_slot = WORKERS_MAX + 1,

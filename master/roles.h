@@ -12,7 +12,6 @@
 
 struct role_row {
 	enum role role;
-	const char *name;
 	int (*entrance)(struct process *proc);
 	/* NULL, or what needs rights that the children give up. The master does it once, before the
 	 * first fork, so that they share the memory of it. */

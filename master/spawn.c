@@ -100,9 +100,9 @@ static void enter_role(struct master *m, const struct child *child, pid_t master
 	proc = make_process(m, child);
 	proc->slot->pid = (uint32_t)getpid();
 	process_enter(proc);
-	FAULT_AT(child->role->name);
+	FAULT_AT(role_name(child->role->role));
 	if (child->generation == 1) /* a successor has to get past the place that kills */
-		fault_arm_from_environment(child->role->name);
+		fault_arm_from_environment(role_name(child->role->role));
 	if (child->modules && child->role->load_modules != NULL)
 		child->role->load_modules();
 	if (m->config.sandbox_seccomp && sandbox_enter(proc->role) < 0) {

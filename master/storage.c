@@ -109,7 +109,7 @@ static int probe_kernel(struct master *m)
 			snprintf(
 			        why, sizeof(why),
 			        "the kernel takes no filter for the %s: %s; sandbox.seccomp: false starts without",
-			        role_rows[i].name, strerror(errno));
+			        role_name(role_rows[i].role), strerror(errno));
 			return failure_log("sandbox.seccomp", why);
 		}
 	}

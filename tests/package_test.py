@@ -10,6 +10,7 @@ import tempfile
 import unittest
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "lib"))
+import checkout  # noqa: E402
 import roster  # noqa: E402
 
 
@@ -75,9 +76,10 @@ class Package(unittest.TestCase):
         """Every source in the tree is built or distributed by some local.mk."""
         listed = "".join(open(p).read() for p in glob.glob(roster.TOP + "/*/local.mk") + glob.glob(roster.TOP + "/*/*/local.mk")
                          + [roster.TOP + "/Makefile.am"])
-        for folder in ("master", "master/*", "worker", "worker/*", "pusher", "keeper", "shared/*", "tests/unit", "tests/system", "tests/bench"):
-            for path in glob.glob(os.path.join(roster.TOP, folder, "*.[ch]")):
-                self.assertTrue(os.path.relpath(path, roster.TOP) in listed, path + " is in no local.mk")
+        folders = tuple(folder + "/" for folder in checkout.folders() + ["tests/unit", "tests/system", "tests/bench"])
+        for path in checkout.files():
+            if path.startswith(folders) and path.endswith((".c", ".h")):
+                self.assertIn(path, listed.split())
 
 
 if __name__ == "__main__":

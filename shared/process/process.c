@@ -18,6 +18,20 @@
 
 static const int child_signals[] = { SIGTERM, SIGINT, SIGQUIT, SIGHUP, SIGUSR1, SIGUSR2 };
 
+static const char *const role_names[] = {
+	[ROLE_MASTER] = "master",
+	[ROLE_WORKER] = "worker",
+	[ROLE_PUSHER] = "pusher",
+	[ROLE_KEEPER] = "keeper",
+};
+_Static_assert(sizeof(role_names) / sizeof(role_names[0]) == ROLES, "a role without a name");
+
+const char *role_name(enum role role)
+{
+	ROSTER_ASSERT(role < ROLES);
+	return role_names[role];
+}
+
 void process_wake(int fd)
 {
 	const uint64_t one = 1;

@@ -21,6 +21,9 @@
 
 enum role { ROLE_MASTER, ROLE_WORKER, ROLE_PUSHER, ROLE_KEEPER, ROLES };
 
+/* Returns the name by which logs, metrics and the process list know a role. */
+const char *role_name(enum role role);
+
 #define EXIT_MODULES 66 /* start me again, with the modules of my role */
 
 struct listen_set {

@@ -36,6 +36,11 @@ def files():
     return sorted(found)
 
 
+def folders():
+    """The top folders of the product: those with sources, without the tests."""
+    return sorted({path.split("/")[0] for path in files() if path.endswith(".c") and "/" in path} - {"tests"})
+
+
 if __name__ == "__main__":
     for path in files():
         if len(sys.argv) == 1 or path.endswith(tuple(sys.argv[1:])):

@@ -19,7 +19,7 @@ TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(TOP, "tests", "lib"))
 import checkout  # noqa: E402
 
-FOLDERS = ("shared", "master", "worker", "pusher", "keeper")
+FOLDERS = checkout.folders()
 
 # Rings: how many a folder may have (worker: with the folders in it), how many modules in each, and why it is bearable.
 Room = collections.namedtuple("Room", "folder rings modules why")

@@ -19,7 +19,7 @@ TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(TOP, "tests", "lib"))
 import checkout  # noqa: E402
 
-PROCESSES = ("master", "worker", "pusher", "keeper")
+FOLDERS = tuple(checkout.folders())
 LINES_OF_A_FILE = 700
 LINES_OF_A_FUNCTION = 80
 COLUMNS_OF_A_COMMENT = 100
@@ -59,7 +59,7 @@ def may_include():
         else:
             continue
         for folder in folders:
-            if folder.split("/")[0] in ("shared",) + PROCESSES:
+            if folder.split("/")[0] in FOLDERS:
                 table[folder] = allowed | {folder}
     return table
 
@@ -103,7 +103,7 @@ def check(path, table):
     if path.endswith((".c", ".h")):
         found += ["%d: a comment of %d columns" % (number, len(line.expandtabs(8))) for number, line in enumerate(text.splitlines(), 1)
                   if re.match(r"\s*(?:/\*|\*) ", line) and len(line.expandtabs(8)) > COLUMNS_OF_A_COMMENT]
-    if not path.endswith((".c", ".h")) or not path.startswith(tuple(p + "/" for p in PROCESSES + ("shared",))):
+    if not path.endswith((".c", ".h")) or not path.startswith(tuple(folder + "/" for folder in FOLDERS)):
         return found
     lines = text.splitlines()
     if len(lines) > LINES_OF_A_FILE:
@@ -130,7 +130,7 @@ def jobs():
     table = may_include()
 
     def whole():
-        top = "|".join(("shared",) + PROCESSES)
+        top = "|".join(FOLDERS)
         missing = [f for f in sorted({os.path.dirname(p) for p in checkout.files() if re.match(rf"(?:{top})/.*\.[ch]$", p)}) if f not in table]
         return "".join("doc/architecture.md: no row for %s\n" % folder for folder in missing)
 

@@ -244,15 +244,13 @@ static struct slot both_places(const struct segment *seg, unsigned i)
 /* family->at: enum process_value. */
 static void put_processes(struct page *page, const struct family *family)
 {
-	static const char *const roles[ROLES] = { "master", "worker", "pusher", "keeper" };
-
 	for (unsigned i = 0; i < SLOT_SECOND; i++) {
 		const struct slot both = both_places(page->seg, i), *slot = &both;
 
 		if (slot->generation == 0 || slot->role >= ROLES ||
 		    (family->at == PROCESS_CONNECTIONS && slot->role != ROLE_WORKER))
 			continue;
-		buf_printf(page->b, "%s{process=\"%s", family->name, roles[slot->role]);
+		buf_printf(page->b, "%s{process=\"%s", family->name, role_name(slot->role));
 		if (slot->role == ROLE_WORKER)
 			buf_printf(page->b, "/%" PRIu32, slot->index);
 		buf_printf(page->b, "\"} ");
