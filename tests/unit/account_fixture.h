@@ -10,12 +10,13 @@
 
 #include "master/privileges.h"
 #include "tests/unit/child_fixture.h"
+#include "tests/unit/spot.h"
 
 #define ACCOUNT "nobody"
 
 /* Filled in as by a start. Needs root: without it the test says so and is skipped, which
  * tests/run.py counts as a failure. */
-static inline struct privileges account_privileges(void)
+static inline struct privileges account_privileges_at(struct spot spot)
 {
 	struct privileges p;
 	char why[128] = "";
@@ -25,9 +26,10 @@ static inline struct privileges account_privileges(void)
 		skip();
 	}
 	if (privileges_find(&p, ACCOUNT, why, sizeof(why)) < 0)
-		fail_msg("%s", why);
+		fail_at(spot, "no privileges of " ACCOUNT ": %s", why);
 	return p;
 }
+#define account_privileges() account_privileges_at(SPOT)
 
 /* In a child: becomes the account for good, and leaves all groups but the account's own. A child
  * that is not root has an ordinary account already and keeps it. */

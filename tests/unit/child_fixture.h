@@ -21,6 +21,8 @@
 
 #include <cmocka.h>
 
+#include "tests/unit/spot.h"
+
 #define CHILD_BROKEN 99
 
 #define CHILD_MUST(condition) \
@@ -44,23 +46,24 @@ static inline int child_stay(void)
 }
 
 /* The exit code, or the number of the signal below zero. */
-static inline int wait_for_end(pid_t pid)
+static inline int wait_for_end_at(struct spot spot, pid_t pid)
 {
 	int status;
 
 	while (waitpid(pid, &status, 0) < 0)
-		assert_int_equal(errno, EINTR);
+		assert_int_equal_at(spot, errno, EINTR);
 	return WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
 }
+#define wait_for_end(...) wait_for_end_at(SPOT, __VA_ARGS__)
 
 /* Standard output and error of the child are out_fd. */
-static inline pid_t child_start(int out_fd, int (*body)(void *arg), void *arg)
+static inline pid_t child_start_at(struct spot spot, int out_fd, int (*body)(void *arg), void *arg)
 {
 	pid_t pid;
 
 	fflush(NULL);
 	pid = fork();
-	assert_true(pid >= 0);
+	assert_true_at(spot, pid >= 0);
 	if (pid > 0)
 		return pid;
 	if (dup2(out_fd, STDOUT_FILENO) < 0 || dup2(out_fd, STDERR_FILENO) < 0)
@@ -70,36 +73,43 @@ static inline pid_t child_start(int out_fd, int (*body)(void *arg), void *arg)
 	fflush(NULL);
 	_exit(code);
 }
+#define child_start(...) child_start_at(SPOT, __VA_ARGS__)
 
-static inline void child_hear(int out_fd)
+static inline void child_hear_at(struct spot spot, int out_fd)
 {
 	ssize_t n = pread(out_fd, child_text, sizeof(child_text) - 1, 0);
 
-	assert_in_range(n, 0, sizeof(child_text) - 2);
+	assert_true_at(spot, n >= 0);
 	child_text[n] = 0;
+	assert_true_at(spot, (size_t)n < sizeof(child_text) - 1);
 }
+#define child_hear(...) child_hear_at(SPOT, __VA_ARGS__)
 
 /* Returns as wait_for_end(). When a CHILD_MUST was not so, the test fails with what the child
  * said. */
-static inline int child_run(int (*body)(void *arg), void *arg)
+static inline int child_run_at(struct spot spot, int (*body)(void *arg), void *arg)
 {
 	int out_fd = memfd_create("said", MFD_CLOEXEC), code;
 
-	assert_true(out_fd >= 0);
-	code = wait_for_end(child_start(out_fd, body, arg));
-	child_hear(out_fd);
+	assert_true_at(spot, out_fd >= 0);
+	code = wait_for_end_at(spot, child_start_at(spot, out_fd, body, arg));
+	child_hear_at(spot, out_fd);
 	close(out_fd);
 	if (code == CHILD_BROKEN)
-		fail_msg("%s", child_text);
+		fail_at(spot, "%s", child_text);
 	return code;
 }
+#define child_run(...) child_run_at(SPOT, __VA_ARGS__)
 
-static inline void child_expect(int (*body)(void *arg), void *arg, int code, const char *text)
+static inline void child_expect_at(struct spot spot, int (*body)(void *arg), void *arg, int code,
+                                   const char *text)
 {
-	int got = child_run(body, arg);
+	int got = child_run_at(spot, body, arg);
 
 	if (got != code || strstr(child_text, text) == NULL)
-		fail_msg("ended with %d instead of %d, and said: %s", got, code, child_text);
+		fail_at(spot, "expected end %d and \"%s\", not end %d and: %s", code, text, got,
+		        child_text);
 }
+#define child_expect(...) child_expect_at(SPOT, __VA_ARGS__)
 
 #endif

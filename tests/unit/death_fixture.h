@@ -23,6 +23,7 @@
 #include <cmocka.h>
 
 #include "shared/base/assert.h"
+#include "tests/unit/spot.h"
 
 #define DEATH_WORDS 256U
 
@@ -32,33 +33,34 @@ struct death {
 };
 
 /* Returns true in the child. */
-static inline bool death_fork(struct death *death)
+static inline bool death_fork_at(struct spot spot, struct death *death)
 {
 	death->words =
 	        mmap(NULL, DEATH_WORDS, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	assert_ptr_not_equal(death->words, MAP_FAILED);
+	assert_true_at(spot, death->words != MAP_FAILED);
 	death->pid = fork();
-	assert_true(death->pid >= 0);
+	assert_true_at(spot, death->pid >= 0);
 	if (death->pid != 0)
 		return false;
 	signal(SIGABRT, SIG_DFL); /* cmocka catches it */
 	assert_leave_words(death->words, DEATH_WORDS);
 	return true;
 }
+#define death_fork(...) death_fork_at(SPOT, __VA_ARGS__)
 
 /* Waits for the child. Its last words begin with those. */
-static inline void death_was_by_assert(struct death *death, const char *words)
+static inline void death_was_by_assert_at(struct spot spot, struct death *death, const char *words)
 {
 	int status;
 
 	while (waitpid(death->pid, &status, 0) < 0)
 		;
-	if (!WIFSIGNALED(status) || strncmp(death->words, words, strlen(words)) != 0)
-		print_error("\"%s\" where \"%s\" was expected\n", death->words, words);
-	assert_true(WIFSIGNALED(status));
-	assert_int_equal(WTERMSIG(status), SIGABRT);
-	assert_int_equal(strncmp(death->words, words, strlen(words)), 0);
+	if (!WIFSIGNALED(status) || WTERMSIG(status) != SIGABRT ||
+	    strncmp(death->words, words, strlen(words)) != 0)
+		fail_at(spot, "status %#x and last words \"%s\", not SIGABRT and \"%s\"",
+		        (unsigned)status, death->words, words);
 	munmap(death->words, DEATH_WORDS);
 }
+#define death_was_by_assert(...) death_was_by_assert_at(SPOT, __VA_ARGS__)
 
 #endif

@@ -19,6 +19,8 @@
 
 #include <cmocka.h>
 
+#include "tests/unit/spot.h"
+
 static char folder[64];
 
 /* Other accounts may look into the folder. */
@@ -56,28 +58,32 @@ static inline const char *folder_path(const char *name)
 	return path;
 }
 
-static inline void folder_put(const char *name, const char *text)
+static inline void folder_put_at(struct spot spot, const char *name, const char *text)
 {
 	int fd = open(folder_path(name), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
 
-	assert_true(fd >= 0);
-	assert_int_equal(write(fd, text, strlen(text)), strlen(text));
-	assert_int_equal(close(fd), 0);
+	assert_true_at(spot, fd >= 0);
+	assert_int_equal_at(spot, write(fd, text, strlen(text)), strlen(text));
+	assert_int_equal_at(spot, close(fd), 0);
 }
+#define folder_put(...) folder_put_at(SPOT, __VA_ARGS__)
 
-static inline void folder_expect(const char *name, const char *text)
+static inline void folder_expect_at(struct spot spot, const char *name, const char *text)
 {
 	char got[512];
 	int fd = open(folder_path(name), O_RDONLY | O_CLOEXEC);
 	ssize_t n;
 
-	assert_true(fd >= 0);
+	if (fd < 0)
+		fail_at(spot, "no file %s to read", name);
 	n = read(fd, got, sizeof(got) - 1);
-	assert_true(n >= 0);
-	got[n] = 0;
 	close(fd);
-	assert_string_equal(got, text);
+	assert_true_at(spot, n >= 0);
+	got[n] = 0;
+	if (strcmp(got, text) != 0)
+		fail_at(spot, "%s holds \"%s\", not \"%s\"", name, got, text);
 }
+#define folder_expect(...) folder_expect_at(SPOT, __VA_ARGS__)
 
 static inline bool folder_has(const char *name)
 {

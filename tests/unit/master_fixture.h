@@ -30,6 +30,7 @@
 #include "shared/process/sources.h"
 #include "shared/shm/queue.h"
 #include "shared/shm/slot.h"
+#include "tests/unit/spot.h"
 
 #define PUSHER WORKERS_MAX
 #define KEEPER (WORKERS_MAX + 1)
@@ -135,66 +136,74 @@ static inline void fixture_deinit(void)
 }
 
 /* A child without the way through spawn(): it is there, and ends by any signal. */
-static inline void fixture_start(struct child *child)
+static inline void fixture_start_at(struct spot spot, struct child *child)
 {
 	pid_t pid = child_fork(child);
 
-	assert_true(pid >= 0);
+	assert_true_at(spot, pid >= 0);
 	if (pid == 0) {
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
 		for (;;)
 			pause();
 	}
 }
+#define fixture_start(...) fixture_start_at(SPOT, __VA_ARGS__)
 
-static inline void fixture_signal(const struct child *child, int signal_number)
+static inline void fixture_signal_at(struct spot spot, const struct child *child, int signal_number)
 {
-	assert_true(child->pid > 0 && kill(child->pid, signal_number) == 0);
+	assert_true_at(spot, child->pid > 0);
+	assert_int_equal_at(spot, kill(child->pid, signal_number), 0);
 }
+#define fixture_signal(...) fixture_signal_at(SPOT, __VA_ARGS__)
 
 /* Until the child has ended; it can still be reaped. */
-static inline siginfo_t fixture_wait_end(const struct child *child)
+static inline siginfo_t fixture_wait_end_at(struct spot spot, const struct child *child)
 {
 	siginfo_t info = { 0 };
 
-	assert_true(child->pid > 0);
+	assert_true_at(spot, child->pid > 0);
 	while (waitid(P_PID, (id_t)child->pid, &info, WEXITED | WNOWAIT) < 0)
-		assert_int_equal(errno, EINTR);
+		assert_int_equal_at(spot, errno, EINTR);
 	return info;
 }
+#define fixture_wait_end(...) fixture_wait_end_at(SPOT, __VA_ARGS__)
 
 /* Until SIGSTOP or SIGCONT has reached it; what: WSTOPPED or WCONTINUED. */
-static inline void fixture_wait_change(const struct child *child, int what)
+static inline void fixture_wait_change_at(struct spot spot, const struct child *child, int what)
 {
 	siginfo_t info;
 
 	while (waitid(P_PID, (id_t)child->pid, &info, what | WNOWAIT) < 0)
-		assert_int_equal(errno, EINTR);
+		assert_int_equal_at(spot, errno, EINTR);
 }
+#define fixture_wait_change(...) fixture_wait_change_at(SPOT, __VA_ARGS__)
 
-static inline void fixture_wait_ring(void)
+static inline void fixture_wait_ring_at(struct spot spot)
 {
 	struct pollfd ring = { .fd = m.ready_fd, .events = POLLIN };
 	uint64_t count;
 
 	while (poll(&ring, 1, -1) < 0)
-		assert_int_equal(errno, EINTR);
-	assert_int_equal(read(m.ready_fd, &count, sizeof(count)), sizeof(count));
+		assert_int_equal_at(spot, errno, EINTR);
+	assert_int_equal_at(spot, read(m.ready_fd, &count, sizeof(count)), sizeof(count));
 }
+#define fixture_wait_ring() fixture_wait_ring_at(SPOT)
 
-static inline unsigned fixture_log_count(const char *word)
+static inline unsigned fixture_log_count_at(struct spot spot, const char *word)
 {
 	char path[80], line[2048];
 	unsigned count = 0;
 	FILE *log;
 
 	snprintf(path, sizeof(path), "%s/log", fixture_folder);
-	assert_non_null(log = fopen(path, "re"));
+	log = fopen(path, "re");
+	assert_true_at(spot, log != NULL);
 	while (fgets(line, sizeof(line), log) != NULL)
 		count += strstr(line, word) != NULL;
 	fclose(log);
 	return count;
 }
+#define fixture_log_count(...) fixture_log_count_at(SPOT, __VA_ARGS__)
 
 /* Was this child given a notice since the last look? */
 static inline bool fixture_was_woken(const struct child *child)

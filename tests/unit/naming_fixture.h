@@ -56,14 +56,14 @@ static inline int bed_teardown(void **state)
 }
 
 /* "": a unix socket. */
-static inline struct naming_caller caller_from(struct bed *bed, const char *source,
-                                               enum naming_right right)
+static inline struct naming_caller caller_from_at(struct spot spot, struct bed *bed,
+                                                  const char *source, enum naming_right right)
 {
 	uint8_t *address = bed->sources[bed->callers++ % CALLERS];
 
 	memset(address, 0, 16);
 	if (source[0] != '\0')
-		assert_int_equal(address_parse(str_of(source), address), 0);
+		assert_int_equal_at(spot, address_parse(str_of(source), address), 0);
 	return (struct naming_caller){
 		.source = address,
 		.sender = registry_sender(&bed->f.reg, address),
@@ -71,15 +71,17 @@ static inline struct naming_caller caller_from(struct bed *bed, const char *sour
 		.right = right,
 	};
 }
+#define caller_from(...) caller_from_at(SPOT, __VA_ARGS__)
 
-static inline struct naming_caller operator_from(struct bed *bed, const char *source,
-                                                 enum naming_right right)
+static inline struct naming_caller operator_from_at(struct spot spot, struct bed *bed,
+                                                    const char *source, enum naming_right right)
 {
-	struct naming_caller caller = caller_from(bed, source, right);
+	struct naming_caller caller = caller_from_at(spot, bed, source, right);
 
 	caller.is_operator = true;
 	return caller;
 }
+#define operator_from(...) operator_from_at(SPOT, __VA_ARGS__)
 
 static inline uint64_t counted(const struct bed *bed, enum metric metric)
 {
@@ -95,14 +97,16 @@ static inline void pass_ms(uint64_t ms)
 }
 
 /* The cause of the next event in the ring. */
-static inline enum cause next_cause(struct bed *bed)
+static inline enum cause next_cause_at(struct spot spot, struct bed *bed)
 {
 	struct ring_event event;
 	uint64_t missed = 0;
 
-	assert_true(ring_next(bed->f.seg->events, &bed->events, &event, NULL, NULL, &missed));
+	assert_true_at(spot,
+	               ring_next(bed->f.seg->events, &bed->events, &event, NULL, NULL, &missed));
 	return event.cause;
 }
+#define next_cause(...) next_cause_at(SPOT, __VA_ARGS__)
 
 #define BED_TEST(name) cmocka_unit_test_setup_teardown(name, bed_setup, bed_teardown)
 

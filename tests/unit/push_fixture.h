@@ -53,8 +53,8 @@ static inline struct client client_open(void)
 	return c;
 }
 
-static inline struct subscriber_spec subscriber_for(const char *ip, uint16_t port,
-                                                    const char *clusters)
+static inline struct subscriber_spec subscriber_for_at(struct spot spot, const char *ip,
+                                                       uint16_t port, const char *clusters)
 {
 	struct subscriber_spec spec = {
 		.agent = STR("Nacos-Java-Client:v1.4.2"),
@@ -68,21 +68,23 @@ static inline struct subscriber_spec subscriber_for(const char *ip, uint16_t por
 		.port = port,
 	};
 
-	assert_int_equal(address_parse(str_of(ip), spec.address), 0);
+	assert_int_equal_at(spot, address_parse(str_of(ip), spec.address), 0);
 	memcpy(spec.source, spec.address, 16);
 	return spec;
 }
+#define subscriber_for(...) subscriber_for_at(SPOT, __VA_ARGS__)
 
-static inline void poll_as(struct registry *reg, const char *name,
-                           const struct subscriber_spec *spec)
+static inline void poll_as_at(struct spot spot, struct registry *reg, const char *name,
+                              const struct subscriber_spec *spec)
 {
 	struct service_key key = key_for(name);
 	struct service_stamp stamp;
 
-	assert_int_equal(registry_poll(reg, &key, spec, &stamp), 0);
+	assert_int_equal_at(spot, registry_poll(reg, &key, spec, &stamp), 0);
 }
+#define poll_as(...) poll_as_at(SPOT, __VA_ARGS__)
 
-static inline void push_unpack(struct push *push)
+static inline void push_unpack_at(struct spot spot, struct push *push)
 {
 	struct libdeflate_decompressor *d;
 
@@ -91,18 +93,22 @@ static inline void push_unpack(struct push *push)
 		push->len = push->raw_len;
 	} else {
 		d = libdeflate_alloc_decompressor();
-		assert_int_equal(libdeflate_gzip_decompress(d, push->raw, push->raw_len, push->text,
-		                                            sizeof push->text - 1, &push->len),
-		                 LIBDEFLATE_SUCCESS);
+		assert_int_equal_at(spot,
+		                    libdeflate_gzip_decompress(d, push->raw, push->raw_len,
+		                                               push->text, sizeof push->text - 1,
+		                                               &push->len),
+		                    LIBDEFLATE_SUCCESS);
 		libdeflate_free_decompressor(d);
 	}
 	push->text[push->len] = '\0';
 	const char *key = NULL, *at = push->text;
 	while ((at = strstr(at, "\"lastRefTime\":")) != NULL)
 		key = at++;
-	assert_non_null(key);
+	if (key == NULL)
+		fail_at(spot, "no lastRefTime in the push: %s", push->text);
 	push->key = strtoull(key + strlen("\"lastRefTime\":"), NULL, 10);
 }
+#define push_unpack(...) push_unpack_at(SPOT, __VA_ARGS__)
 
 static inline bool client_readable(const struct client *c, int wait_ms)
 {
@@ -112,33 +118,37 @@ static inline bool client_readable(const struct client *c, int wait_ms)
 }
 
 /* Waits for it; fails the test when none comes. */
-static inline void client_read(const struct client *c, struct push *push)
+static inline void client_read_at(struct spot spot, const struct client *c, struct push *push)
 {
 	socklen_t len = sizeof push->from;
 
 	if (!client_readable(c, PUSH_WAIT_MS))
-		fail_msg("no push came");
+		fail_at(spot, "no push came to port %u", c->port);
 	push->raw_len = (size_t)recvfrom(c->fd, push->raw, sizeof push->raw, 0,
 	                                 (struct sockaddr *)&push->from, &len);
-	push_unpack(push);
+	push_unpack_at(spot, push);
 }
+#define client_read(...) client_read_at(SPOT, __VA_ARGS__)
 
-static inline void client_send(const struct client *c, const struct push *push, const char *text)
+static inline void client_send_at(struct spot spot, const struct client *c, const struct push *push,
+                                  const char *text)
 {
 	ssize_t n = sendto(c->fd, text, strlen(text), 0, (const struct sockaddr *)&push->from,
 	                   sizeof push->from);
 
-	assert_int_equal(n, strlen(text));
+	assert_int_equal_at(spot, n, strlen(text));
 }
+#define client_send(...) client_send_at(SPOT, __VA_ARGS__)
 
-static inline void client_ack(const struct client *c, const struct push *push)
+static inline void client_ack_at(struct spot spot, const struct client *c, const struct push *push)
 {
 	char text[128];
 
 	snprintf(text, sizeof text,
 	         "{\"type\":\"push-ack\",\"lastRefTime\":\"%llu\",\"data\":\"\"}",
 	         (unsigned long long)push->key);
-	client_send(c, push, text);
+	client_send_at(spot, c, push, text);
 }
+#define client_ack(...) client_ack_at(SPOT, __VA_ARGS__)
 
 #endif

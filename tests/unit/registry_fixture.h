@@ -20,6 +20,7 @@
 #include "shared/registry/registry_internal.h"
 #include "shared/registry/switches.h"
 #include "shared/shm/health.h"
+#include "tests/unit/spot.h"
 
 #define FIXTURE_BYTES (64U << 20)
 #define FIXTURE_MONO_US 1000000000000ULL
@@ -76,11 +77,12 @@ static inline void fixture_say(const char *text, void *arg)
 	fprintf(stderr, "%s\n", text);
 }
 
-static inline void assert_clean(struct fixture *f)
+static inline void assert_clean_at(struct spot spot, struct fixture *f)
 {
-	assert_int_equal(registry_check(&f->reg, fixture_say, NULL), 0);
-	assert_int_equal(f->seg->header->corrupt, 0);
+	assert_int_equal_at(spot, registry_check(&f->reg, fixture_say, NULL), 0);
+	assert_int_equal_at(spot, f->seg->header->corrupt, 0);
 }
+#define assert_clean(...) assert_clean_at(SPOT, __VA_ARGS__)
 
 /* The health clock only: beats, expiry. */
 static inline void advance(struct fixture *f, uint64_t ms)
@@ -104,13 +106,15 @@ static inline struct instance_spec spec_for(const char *ip, int32_t port)
 	};
 }
 
-static inline void add(struct fixture *f, const char *name, const char *ip, int32_t port)
+static inline void add_at(struct spot spot, struct fixture *f, const char *name, const char *ip,
+                          int32_t port)
 {
 	struct service_key key = key_for(name);
 	struct instance_spec spec = spec_for(ip, port);
 
-	assert_int_equal(registry_register(&f->reg, client, &key, &spec), 0);
+	assert_int_equal_at(spot, registry_register(&f->reg, client, &key, &spec), 0);
 }
+#define add(...) add_at(SPOT, __VA_ARGS__)
 
 static inline struct registry_stats stats_of(struct fixture *f)
 {
@@ -120,14 +124,16 @@ static inline struct registry_stats stats_of(struct fixture *f)
 	return stats;
 }
 
-static inline struct service_stamp stamp_of(struct fixture *f, const char *name)
+static inline struct service_stamp stamp_of_at(struct spot spot, struct fixture *f,
+                                               const char *name)
 {
 	struct service_key key = key_for(name);
 	struct service_stamp stamp;
 
-	assert_int_equal(registry_poll(&f->reg, &key, NULL, &stamp), 0);
+	assert_int_equal_at(spot, registry_poll(&f->reg, &key, NULL, &stamp), 0);
 	return stamp;
 }
+#define stamp_of(...) stamp_of_at(SPOT, __VA_ARGS__)
 
 /* The only instance of that ip and port in a view, or NULL. */
 static inline const struct instance_view *view_find(const struct service_view *view, const char *ip,
@@ -140,11 +146,13 @@ static inline const struct instance_view *view_find(const struct service_view *v
 	return NULL;
 }
 
-static inline void view_of(struct fixture *f, const char *name, struct service_view *view)
+static inline void view_of_at(struct spot spot, struct fixture *f, const char *name,
+                              struct service_view *view)
 {
 	struct service_key key = key_for(name);
 
-	assert_int_equal(registry_view(&f->reg, &key, view), 0);
+	assert_int_equal_at(spot, registry_view(&f->reg, &key, view), 0);
 }
+#define view_of(...) view_of_at(SPOT, __VA_ARGS__)
 
 #endif

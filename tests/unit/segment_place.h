@@ -73,11 +73,12 @@ static inline int open_it(struct place *place)
 	return segment_open(&place->config, &place->seg, &place->report);
 }
 
-static inline void reopen(struct place *place, enum segment_origin origin)
+static inline void reopen_at(struct spot spot, struct place *place, enum segment_origin origin)
 {
 	segment_close_for_test(&place->seg);
-	assert_int_equal(open_it(place), 0);
-	assert_int_equal(place->report.origin, origin);
+	assert_int_equal_at(spot, open_it(place), 0);
+	assert_int_equal_at(spot, place->report.origin, origin);
 }
+#define reopen(...) reopen_at(SPOT, __VA_ARGS__)
 
 #endif

@@ -33,6 +33,7 @@
 #include "shared/shm/slab.h"
 #include "shared/shm/table.h"
 #include "shared/shm/undo.h"
+#include "tests/unit/spot.h"
 
 #define TEST_SHARD 3U
 #define RANDOM_KILLS 60U
@@ -53,13 +54,14 @@ static inline int close_segment(void **state)
 	return 0;
 }
 
-static inline struct tx take(struct segment *seg)
+static inline struct tx take_at(struct spot spot, struct segment *seg)
 {
 	struct tx tx;
 
-	assert_int_equal(lock_take(seg, TEST_SHARD, &tx), 0);
+	assert_int_equal_at(spot, lock_take(seg, TEST_SHARD, &tx), 0);
 	return tx;
 }
+#define take(...) take_at(SPOT, __VA_ARGS__)
 
 static inline void say_out(const char *text, void *arg)
 {
@@ -89,21 +91,23 @@ struct campaign {
 	void (*check)(struct segment *seg, struct tx *tx);
 };
 
-static inline void campaign_check(struct segment *seg, const struct campaign *campaign)
+static inline void campaign_check(struct spot spot, struct segment *seg,
+                                  const struct campaign *campaign)
 {
-	struct tx tx = take(seg);
+	struct tx tx = take_at(spot, seg);
 
-	assert_int_equal(seg->shards[TEST_SHARD].state, 0);
+	assert_int_equal_at(spot, seg->shards[TEST_SHARD].state, 0);
 	campaign->check(seg, &tx);
-	assert_int_equal(slab_check(&tx, say_out, NULL), 0);
-	assert_int_equal(seg->header->corrupt, 0);
+	assert_int_equal_at(spot, slab_check(&tx, say_out, NULL), 0);
+	assert_int_equal_at(spot, seg->header->corrupt, 0);
 	lock_drop(&tx);
 }
 
 #ifdef ROSTER_FAULTS
 
 /* True when the child was killed at its point, false when it finished before. */
-static inline bool run_killed(struct segment *seg, void (*run)(struct segment *seg), uint64_t at)
+static inline bool run_killed(struct spot spot, struct segment *seg,
+                              void (*run)(struct segment *seg), uint64_t at)
 {
 	int status;
 	pid_t pid = fork();
@@ -113,13 +117,13 @@ static inline bool run_killed(struct segment *seg, void (*run)(struct segment *s
 		run(seg);
 		_exit(0);
 	}
-	assert_true(pid > 0);
+	assert_true_at(spot, pid > 0);
 	wait_for(pid, &status);
 	if (WIFSIGNALED(status)) {
-		assert_int_equal(WTERMSIG(status), SIGKILL);
+		assert_int_equal_at(spot, WTERMSIG(status), SIGKILL);
 		return true;
 	}
-	assert_int_equal(WEXITSTATUS(status), 0);
+	assert_int_equal_at(spot, WEXITSTATUS(status), 0);
 	return false;
 }
 
@@ -132,19 +136,19 @@ static inline void only_repair(struct segment *seg)
 }
 
 /* Kills the operation at every point, and the repairs in between at every step-th one. */
-static inline unsigned campaign_run(struct segment *seg, const struct campaign *campaign,
-                                    unsigned step)
+static inline unsigned campaign_run_at(struct spot spot, struct segment *seg,
+                                       const struct campaign *campaign, unsigned step)
 {
 	unsigned kills = 0;
 
-	for (uint64_t at = 1; run_killed(seg, campaign->run, at); at++) {
+	for (uint64_t at = 1; run_killed(spot, seg, campaign->run, at); at++) {
 		kills++;
-		for (uint64_t again = 1 + at % step; run_killed(seg, only_repair, again);
+		for (uint64_t again = 1 + at % step; run_killed(spot, seg, only_repair, again);
 		     again += step)
 			kills++;
-		campaign_check(seg, campaign);
+		campaign_check(spot, seg, campaign);
 	}
-	campaign_check(seg, campaign);
+	campaign_check(spot, seg, campaign);
 	print_message("%u kills\n", kills);
 	return kills;
 }
@@ -162,8 +166,8 @@ static inline uint64_t random_below(uint64_t n)
 }
 
 /* Begins when the child has run the operation once, however long it waited for a core. */
-static inline pid_t start_runner(struct segment *seg, const struct campaign *campaign,
-                                 volatile uint64_t *runs)
+static inline pid_t start_runner(struct spot spot, struct segment *seg,
+                                 const struct campaign *campaign, volatile uint64_t *runs)
 {
 	pid_t pid;
 
@@ -173,31 +177,31 @@ static inline pid_t start_runner(struct segment *seg, const struct campaign *cam
 		for (;; ++*runs)
 			campaign->run(seg);
 	}
-	assert_true(pid > 0);
+	assert_true_at(spot, pid > 0);
 	while (*runs == 0)
 		nanosleep(&(struct timespec){ 0, 20000 }, NULL);
 	return pid;
 }
 
-static inline unsigned campaign_run(struct segment *seg, const struct campaign *campaign,
-                                    unsigned step)
+static inline unsigned campaign_run_at(struct spot spot, struct segment *seg,
+                                       const struct campaign *campaign, unsigned step)
 {
 	uint64_t *runs = mmap(NULL, sizeof(*runs), PROT_READ | PROT_WRITE,
 	                      MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	unsigned kills;
 
 	(void)step;
-	assert_true(runs != MAP_FAILED);
+	assert_true_at(spot, runs != MAP_FAILED);
 	for (kills = 0; kills < RANDOM_KILLS; kills++) {
 		struct timespec nap = { 0, (long)random_below(4000000) };
-		pid_t pid = start_runner(seg, campaign, runs);
+		pid_t pid = start_runner(spot, seg, campaign, runs);
 		int status;
 
 		nanosleep(&nap, NULL);
 		kill(pid, SIGKILL);
 		wait_for(pid, &status);
-		assert_true(WIFSIGNALED(status));
-		campaign_check(seg, campaign);
+		assert_true_at(spot, WIFSIGNALED(status));
+		campaign_check(spot, seg, campaign);
 	}
 	munmap(runs, sizeof(*runs));
 	print_message("%u kills\n", kills);
@@ -205,5 +209,6 @@ static inline unsigned campaign_run(struct segment *seg, const struct campaign *
 }
 
 #endif
+#define campaign_run(...) campaign_run_at(SPOT, __VA_ARGS__)
 
 #endif

@@ -74,10 +74,11 @@ static inline int stopped_add_here(void *count)
 }
 
 /* Makes the registry first if there is none. */
-static inline void stopped_add(int count)
+static inline void stopped_add_at(struct spot spot, int count)
 {
-	assert_int_equal(child_run(stopped_add_here, &count), 0);
+	assert_int_equal_at(spot, child_run_at(spot, stopped_add_here, &count), 0);
 }
+#define stopped_add(...) stopped_add_at(SPOT, __VA_ARGS__)
 
 static inline int stopped_count_here(void *arg)
 {
@@ -92,28 +93,31 @@ static inline int stopped_count_here(void *arg)
 }
 
 /* How many instances a start would find. */
-static inline int stopped_count(void)
+static inline int stopped_count_at(struct spot spot)
 {
-	assert_int_equal(child_run(stopped_count_here, NULL), 0);
+	assert_int_equal_at(spot, child_run_at(spot, stopped_count_here, NULL), 0);
 	return atoi(child_text);
 }
+#define stopped_count() stopped_count_at(SPOT)
 
 /* Changes a byte of the file, as a defect or an older binary would have it. */
-static inline void stopped_change(const char *name, off_t at)
+static inline void stopped_change_at(struct spot spot, const char *name, off_t at)
 {
 	int fd = open(folder_path(name), O_RDWR | O_CLOEXEC);
 	unsigned char byte;
 
-	assert_true(fd >= 0);
-	assert_int_equal(pread(fd, &byte, 1, at), 1);
+	assert_true_at(spot, fd >= 0);
+	assert_int_equal_at(spot, pread(fd, &byte, 1, at), 1);
 	byte ^= 1;
-	assert_int_equal(pwrite(fd, &byte, 1, at), 1);
+	assert_int_equal_at(spot, pwrite(fd, &byte, 1, at), 1);
 	close(fd);
 }
+#define stopped_change(...) stopped_change_at(SPOT, __VA_ARGS__)
 
-static inline void stopped_change_layout(void)
+static inline void stopped_change_layout_at(struct spot spot)
 {
-	stopped_change(STOPPED_SEGMENT, offsetof(struct segment_header, layout));
+	stopped_change_at(spot, STOPPED_SEGMENT, offsetof(struct segment_header, layout));
 }
+#define stopped_change_layout() stopped_change_layout_at(SPOT)
 
 #endif
