@@ -87,15 +87,17 @@ static void raise_descriptor_limit(void)
 
 static int open_files(struct master *m)
 {
+	const char *cause;
+	char why[512];
 	int ret;
 
 	raise_descriptor_limit();
-	if ((ret = files_prepare(m->config.runtime_dir, &m->privileges)) < 0)
-		return failure_log(m->config.runtime_dir,
-		                   ret == ERR_RANGE
-		                           ? "writable by everybody, without the sticky bit"
-		                           : strerror(errno));
-	return 0;
+	if ((ret = files_prepare(m->config.runtime_dir, &m->privileges)) == 0)
+		return 0;
+	cause = ret == ERR_RANGE ? "writable by everybody, without the sticky bit"
+	                         : strerror(errno);
+	snprintf(why, sizeof(why), "runtime_dir %s: %s", m->config.runtime_dir, cause);
+	return failure_log("runtime-dir", why);
 }
 
 static int wait_for_sockets(struct master *m, char *why, size_t why_size)
@@ -179,7 +181,7 @@ static int make_loop(struct master *m)
 static void forget_segment(const struct master *m)
 {
 	if (m->options->forget && m->seg != NULL && segment_unlink(m->seg) < 0)
-		log_warning("op=stop what=forget path=%s err=\"%s\"", m->seg->path,
+		log_warning("op=stop what=forget path=\"%s\" err=\"%s\"", m->seg->path,
 		            strerror(errno));
 }
 

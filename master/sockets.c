@@ -204,7 +204,7 @@ static void finish_udp(struct sockets *s, const struct config *config)
 	s->udp_port = bound_port(s->udp_fd);
 	set_receive_buffer(s->udp_fd, config->push_receive_buffer);
 	if (setsockopt(s->udp_fd, SOL_SOCKET, SO_RXQ_OVFL, &on, sizeof(on)) < 0)
-		log_warning("op=push-socket what=overflow-count err=%s", strerror(errno));
+		log_warning("op=push-socket what=overflow-count err=\"%s\"", strerror(errno));
 }
 
 /* Looks for a TCP port that is free and whose UDP twin is free too. */
@@ -278,7 +278,7 @@ void sockets_silence(struct sockets *s, unsigned worker)
 	if (!(s->listening >> worker & 1) || s->activated >> worker & 1)
 		return;
 	if (!(s->shared >> worker & 1) && shutdown(s->listen.fds[worker], SHUT_RD) < 0)
-		log_warning("op=silence worker=%u err=%s", worker, strerror(errno));
+		log_warning("op=silence worker=%u err=\"%s\"", worker, strerror(errno));
 	s->listening &= ~(1ULL << worker);
 }
 

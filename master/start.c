@@ -36,7 +36,8 @@ void start_advance(struct master *m)
 	ROSTER_ASSERT(m->state == MASTER_STARTING); /* a commit only lets the children go on */
 	m->state = MASTER_SERVING;
 	if (files_write(m->config.runtime_dir, m->sockets.listen.port) < 0)
-		log_error("op=start what=%s err=\"%s\"", m->config.runtime_dir, strerror(errno));
+		log_error("op=start what=runtime-dir path=\"%s\" err=\"%s\"", m->config.runtime_dir,
+		          strerror(errno));
 	log_info("op=ready port=%u push_port=%u pid=%d workers=%u start_ms=%llu",
 	         m->sockets.listen.port, m->sockets.udp_port, (int)getpid(), m->workers,
 	         (unsigned long long)(clock_mono_ms() - m->started_ms));

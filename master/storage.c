@@ -58,7 +58,7 @@ static void log_segment(const struct segment *seg, const struct segment_report *
 	/* A text beside the origin means that an operator should look at it. */
 	void (*say)(const char *format, ...) = report->why[0] != 0 ? log_warning : log_info;
 
-	say("op=segment-open origin=%s path=%s bytes=%llu rolled_back=%u stale=%d why=\"%s\"",
+	say("op=segment-open origin=%s path=\"%s\" bytes=%llu rolled_back=%u stale=%d why=\"%s\"",
 	    origin_names[report->origin], seg->path, (unsigned long long)seg->bytes,
 	    report->rolled_back, report->stale, report->why);
 }
@@ -71,7 +71,8 @@ static int use_segment(struct master *m, const struct segment_report *report)
 	m->stale = report->stale;
 	log_segment(m->seg, report);
 	if (report->leftover)
-		log_info("op=segment-open what=leftover path=%s.new result=removed", m->seg->path);
+		log_info("op=segment-open what=leftover path=\"%s.new\" result=removed",
+		         m->seg->path);
 	if (m->convert.snapshot_fd < 0 && report->origin != SEGMENT_ATTACHED &&
 	    (ret = registry_format(m->seg)) < 0)
 		return failure_log("registry-format", err_str(ret));
@@ -157,7 +158,7 @@ int storage_commit(struct master *m)
 	if (segment_commit(m->seg) < 0)
 		return failure_log("segment-commit", strerror(errno));
 	if (fresh)
-		log_info("op=segment-commit path=%s", m->seg->path);
+		log_info("op=segment-commit path=\"%s\"", m->seg->path);
 	return 0;
 }
 

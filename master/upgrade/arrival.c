@@ -244,7 +244,7 @@ static void begin_proving(struct master *m)
 static void thaw(struct master *m)
 {
 	if (segment_sweep_beside(m->seg))
-		log_info("op=convert what=leftover path=%s.new result=removed", m->seg->path);
+		log_info("op=convert what=leftover path=\"%s.new\" result=removed", m->seg->path);
 	m->freeze.active = true;
 	m->freeze.born = true; /* no limit runs */
 	m->freeze.begun_ms = clock_mono_ms();
@@ -259,7 +259,7 @@ static void come_back(struct master *m)
 	log_quote(str_make(m->upgrade.page->why,
 	                   strnlen(m->upgrade.page->why, sizeof(m->upgrade.page->why))),
 	          quoted, sizeof(quoted));
-	log_error("op=upgrade result=went-back path=%s why=%s", m->path, quoted);
+	log_error("op=upgrade result=went-back path=\"%s\" why=%s", m->path, quoted);
 	__atomic_store_n(&board->upgrades_back, board->upgrades_back + 1, __ATOMIC_RELAXED);
 	m->state = MASTER_SERVING;
 	for (unsigned i = 0; i < WORKERS_MAX; i++)

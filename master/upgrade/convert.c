@@ -231,14 +231,14 @@ int convert_commit(struct master *m)
 	ROSTER_ASSERT(c->state ==
 	              CONVERT_NONE); /* the old image has cancelled, the new one never began one */
 	if (segment_commit(m->seg) < 0) {
-		log_error("op=convert what=rename path=%s err=\"%s\"", m->seg->path,
+		log_error("op=convert what=rename path=\"%s\" err=\"%s\"", m->seg->path,
 		          strerror(errno));
 		return ERR_IO;
 	}
 	close(c->snapshot_fd);
 	c->snapshot_fd = -1;
 	convert_close_adopt(c);
-	log_info("op=convert result=committed path=%s", m->seg->path);
+	log_info("op=convert result=committed path=\"%s\"", m->seg->path);
 	freeze_end(m);
 	return 0;
 }

@@ -43,7 +43,7 @@ static void refuse_upgrade(struct master *m, const char *why)
 	char quoted[2 * WHY_BYTES];
 
 	ROSTER_ASSERT(m->upgrade.step == UPGRADE_TRYING);
-	log_error("op=upgrade result=refused path=%s why=%s", m->path,
+	log_error("op=upgrade result=refused path=\"%s\" why=%s", m->path,
 	          log_quote(str_of(why), quoted, sizeof(quoted)));
 	count_upgrade(&m->seg->board->upgrades_refused);
 	upgrade_release(m);
@@ -88,7 +88,7 @@ static void exec_next(struct master *m, struct handover *h)
 
 	snprintf(first, sizeof(first), "%s%d", HANDOVER_OPTION, h->self_fd);
 	handover_args(h, first, argv);
-	log_info("op=upgrade step=exec path=%s trial_ms=%llu", m->path,
+	log_info("op=upgrade step=exec path=\"%s\" trial_ms=%llu", m->path,
 	         (unsigned long long)(clock_mono_ms() - m->upgrade.begun_ms));
 	handover_pass(h, true);
 	fcntl(h->next_fd, F_SETFD, 0);
@@ -180,7 +180,7 @@ void upgrade_begin(struct master *m)
 		refuse_upgrade(m, why);
 		return;
 	}
-	log_info("op=upgrade step=trial path=%s pid=%d", m->path, (int)u->trial.pid);
+	log_info("op=upgrade step=trial path=\"%s\" pid=%d", m->path, (int)u->trial.pid);
 }
 
 void upgrade_advance(struct master *m)

@@ -5,7 +5,8 @@
  *
  * Levels: error = someone must act; warning = we coped; info = state changed; debug = off unless
  * asked for. A line is one write, so processes that share the file do not mix their lines. Nobody
- * logs while he holds a shard lock. Client bytes inside a line go through log_quote().
+ * logs while he holds a shard lock. A value that can hold a blank is in quotes (err="%s"); client
+ * bytes go through log_quote(), which writes them.
  *
  * No process waits for whoever reads the log. A line that a pipe, a socket or a terminal does not
  * take at once is dropped and counted, and the next one that fits is preceded by

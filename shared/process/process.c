@@ -127,13 +127,14 @@ static void read_shared(const struct config_shared *shared, struct config *confi
 void process_reload(struct process *proc)
 {
 	struct config fresh;
+	int ret;
 
 	if (proc->config_shared == NULL)
 		return;
 	read_shared(proc->config_shared, &fresh);
 	if (strcmp(fresh.log_file, proc->config.log_file) != 0 &&
-	    log_open(fresh.log_file, fresh.log_level) < 0)
-		log_warning("op=reload what=log.file err=%s", strerror(errno));
+	    (ret = log_open(fresh.log_file, fresh.log_level)) < 0)
+		log_warning("op=reload key=log.file err=\"%s\"", log_open_error(ret));
 	log_set_level(fresh.log_level);
 	proc->config = fresh;
 }
