@@ -34,7 +34,7 @@ const struct operation operations[] = {
 	  A(DEREGISTER, MAIN, PLAIN, NONE, 2), 1, 40, 0 },
 	{ "deregister, unknown cluster", { THREE }, A(DEREGISTER, MAIN, LONG, NONE, 2), 1, 15, 0 },
 	{ "patch", { THREE }, A(PATCH, MAIN, PLAIN, RICH, 2), 1, 40, 0 },
-	{ "patch, texts of one size", { P(REGISTER, MAIN, PLAIN, NONE, 2) }, A(PATCH, MAIN, PLAIN, TINY, 2), 1, 40, 0 },
+	{ "patch, texts of one size", { P(REGISTER, MAIN, PLAIN, TINY, 2) }, A(PATCH, MAIN, PLAIN, OFTEN, 2), 1, 40, 0 },
 	{ "set metadata", { THREE }, A(METADATA, MAIN, PLAIN, RICH, 1), 1, 40, 0 },
 	{ "beat", { THREE, P(LATER, MAIN, PLAIN, NONE, 100) }, A(BEAT, MAIN, PLAIN, NONE, 2), 1, 4, 0 },
 	{ "beat that revives", { THREE, P(SICK, MAIN, PLAIN, NONE, 2), P(LATER, MAIN, PLAIN, NONE, 100) },

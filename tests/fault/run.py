@@ -23,7 +23,7 @@ ELSEWHERE = {"health-instant", "health-sum"}
 # number, what is broken, the operations to look at (none: all)
 MUTANTS = (
     (1, "no sweep of owned but unused pages", "register, new service"),
-    (2, "roll-back keeps the pending frees", "register, replace"),
+    (2, "roll-back frees what was pending", "register, replace"),
     (3, "freed inside the transaction", "patch, texts of one size"),
     (4, "log played forwards", "register, replace"),
     (5, "a counter without an entry", "deregister"),
