@@ -25,11 +25,18 @@ static void wait_and_leave(int fd, const char *hint)
 
 int daemon_enter(const char *hint, int *fd_r)
 {
-	int fds[2];
+	int fds[2], saved;
 	pid_t pid;
 
-	if (pipe2(fds, O_CLOEXEC) < 0 || (pid = fork()) < 0)
+	if (pipe2(fds, O_CLOEXEC) < 0)
 		return ERR_IO;
+	if ((pid = fork()) < 0) {
+		saved = errno;
+		close(fds[0]);
+		close(fds[1]);
+		errno = saved;
+		return ERR_IO;
+	}
 	if (pid > 0) {
 		close(fds[1]);
 		wait_and_leave(fds[0], hint);

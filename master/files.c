@@ -36,13 +36,15 @@ static int check_folder(const char *dir)
 	return faccessat(AT_FDCWD, dir, W_OK | X_OK, AT_EACCESS) < 0 ? ERR_IO : 0;
 }
 
-/* The mode is 0755 whatever the umask. heir gets the folder, unless it is NULL. One that is there
- * already is left alone. */
+/* The mode is 0755 whatever the umask, which could also leave a folder that its owner cannot open.
+ * heir gets the folder, unless it is NULL. One that is there already is left alone. */
 static int make_folder(int parent, const char *dir, const struct privileges *heir)
 {
-	int fd, ret;
+	mode_t mask = umask(022);
+	int fd, ret = mkdirat(parent, dir, 0755);
 
-	if (mkdirat(parent, dir, 0755) < 0)
+	umask(mask);
+	if (ret < 0)
 		return errno == EEXIST ? 0 : ERR_IO;
 	if ((fd = openat(parent, dir, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)) < 0)
 		return ERR_IO;

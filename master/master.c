@@ -238,8 +238,10 @@ int master_run(struct options *options, char **args)
 	if (read_config(m) < 0 || open_log(m) < 0)
 		return EXIT_FAILURE;
 	if (!options->foreground && options->handover_fd < 0 &&
-	    daemon_enter(m->config.log_file, &m->daemon_fd) < 0)
+	    daemon_enter(m->config.log_file, &m->daemon_fd) < 0) {
+		failure_print(strerror(errno), ERR_IO);
 		return EXIT_FAILURE;
+	}
 	title_set("master");
 	return start_and_serve(m);
 }

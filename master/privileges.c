@@ -72,7 +72,7 @@ int privileges_open_unlinked(const char *path, int flags, mode_t mode)
 
 int privileges_open(struct privileges *p, const char *path, int flags, mode_t mode)
 {
-	int fd;
+	int fd, saved;
 
 	if (privileges_lower(p) < 0)
 		return -1;
@@ -80,10 +80,14 @@ int privileges_open(struct privileges *p, const char *path, int flags, mode_t mo
 	if (fd >= 0 || errno != EACCES || !p->change || privileges_raise(p) < 0)
 		return fd;
 	fd = privileges_open_unlinked(path, flags, mode);
+	saved = errno;
 	if (privileges_lower(p) < 0) {
-		close(fd);
-		return -1;
+		saved = errno;
+		if (fd >= 0)
+			close(fd);
+		fd = -1;
 	}
+	errno = saved; /* a lowering that succeeds may leave another one: it asks for groups by name */
 	return fd;
 }
 

@@ -120,26 +120,23 @@ static void tell(struct segment *seg, uint32_t shard)
 
 /* A repairer that dies before pthread_mutex_consistent() has happened leaves the lock as he found
  * it: the next taker does all of this again. One that dies behind it has only not told anybody,
- * which the master makes up for by waking the consumers at each death. */
+ * which the master makes up for by waking the consumers at each death. One that fails still holds
+ * the lock. */
 static int recover(struct tx *tx)
 {
 	struct segment *seg = tx->seg;
 	unsigned swept;
 
 	undo_recover(tx);
-	if (tx->err != 0) {
-		/* Unlocked without being marked consistent, the lock refuses everybody from now on,
-		 * and the master makes a new segment. */
-		pthread_mutex_unlock(&tx->shard->lock);
+	if (tx->err != 0)
 		return ERR_CORRUPT;
-	}
 	FAULT("recover-before-sweep");
 	swept = slab_sweep(tx);
 	__atomic_fetch_add(&seg->header->sweeps, swept, __ATOMIC_RELAXED);
 	segment_recount(seg);
 	FAULT("recover-before-consistent");
 	if (pthread_mutex_consistent(&tx->shard->lock) != 0)
-		return ERR_LOCK;
+		return ERR_CORRUPT;
 	FAULT("recover-consistent");
 	tell(seg, tx->shard->index);
 	return 0;
@@ -203,6 +200,9 @@ int lock_take(struct segment *seg, uint32_t shard, struct tx *tx_r)
 	if (watch_fn != NULL)
 		watch_fn(true);
 	if (rc == EOWNERDEAD && (rc = recover(tx_r)) != 0) {
+		/* Unlocked without being marked consistent, the lock refuses everybody from now on,
+		 * and the master makes a new segment. */
+		pthread_mutex_unlock(&s->lock);
 		tx_r->shard = NULL;
 		return rc;
 	}

@@ -26,8 +26,8 @@
 /* On 0 the caller holds the shard and *tx_r is an empty transaction of it. A process holds one
  * shard of a segment at a time: to ask for a second one ends it (ROSTER_ASSERT). ERR_LOCK: the lock
  * was not to be had within LOCK_GIVE_UP_MS, or this process holds it already, or there is no such
- * shard. ERR_CORRUPT: the log of a dead owner cannot be played, so nobody gets this shard any
- * more. */
+ * shard. ERR_CORRUPT: the log of a dead owner cannot be played, or his lock cannot be marked
+ * consistent, so nobody gets this shard any more. */
 int lock_take(struct segment *seg, uint32_t shard, struct tx *tx_r) MUST_CHECK;
 
 /* Ends the hold. A transaction with uncommitted entries is rolled back first. After a lock_take()

@@ -2,7 +2,7 @@
 /* The process in the terminal waits until the server is ready or has failed, and says which. */
 #include "master/daemon.h"
 
-#include "tests/unit/child_fixture.h"
+#include "tests/unit/account_fixture.h"
 
 #include <fcntl.h>
 #include <stdbool.h>
@@ -161,10 +161,26 @@ static int enter_without_descriptors(void *arg)
 	return 0;
 }
 
+/* The limit does not bind root. */
+static int enter_without_processes(void *arg)
+{
+	const struct rlimit none = { 0, 0 };
+	int fd = -1, lowest = dup(STDERR_FILENO);
+
+	(void)arg;
+	account_become();
+	CHILD_MUST(lowest >= 0 && close(lowest) == 0);
+	CHILD_MUST(setrlimit(RLIMIT_NPROC, &none) == 0);
+	CHILD_MUST(daemon_enter("", &fd) == ERR_IO && errno == EAGAIN);
+	CHILD_MUST(fd == -1 && dup(STDERR_FILENO) == lowest); /* nothing stays open */
+	return 0;
+}
+
 static void says_when_it_cannot(void **state)
 {
 	(void)state;
 	assert_int_equal(child_run(enter_without_descriptors, NULL), 0);
+	assert_int_equal(child_run(enter_without_processes, NULL), 0);
 }
 
 static int take_orphans(void **state)

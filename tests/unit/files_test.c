@@ -100,6 +100,24 @@ static void needs_to_write_into_it(void **state)
 	assert_int_equal(child_run(prepare_without_rights, (char *)"closed/run"), 0);
 }
 
+static int prepare_without_a_mode(void *name)
+{
+	account_become(); /* root may open whatever there is */
+	umask(0777);
+	CHILD_MUST(files_prepare(folder_path(name), &same) == 0);
+	CHILD_MUST(umask(0) == 0777);
+	return 0;
+}
+
+static void no_umask_makes_it_useless(void **state)
+{
+	(void)state;
+	assert_int_equal(mkdir(folder_path("home"), 0755), 0);
+	assert_int_equal(chmod(folder_path("home"), 0777), 0);
+	assert_int_equal(child_run(prepare_without_a_mode, (char *)"home/run"), 0);
+	assert_int_equal(mode_of("home/run"), S_IFDIR | 0755);
+}
+
 /* ---- for another account --------------------------------------------------------------------- */
 
 static int prepare_as_root(const char *name, int *errno_r)
@@ -264,6 +282,7 @@ int main(void)
 		ROW(refuses_what_others_can_exchange),
 		ROW(no_folder_is_no_error),
 		ROW(needs_to_write_into_it),
+		ROW(no_umask_makes_it_useless),
 		ROW(root_makes_it_for_the_account),
 		ROW(the_account_makes_it_where_it_may),
 		ROW(root_follows_no_link),

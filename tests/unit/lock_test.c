@@ -1,9 +1,22 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <dlfcn.h>
 #include <errno.h>
+#include <pthread.h>
 
 #include "shared/base/clock.h"
 #include "shared/shm/ring.h"
 #include "tests/unit/shm_common.h"
+
+static bool never_consistent;
+
+/* Stands in front of the library's. */
+int pthread_mutex_consistent(pthread_mutex_t *mutex)
+{
+	int (*real)(pthread_mutex_t *) =
+	        (int (*)(pthread_mutex_t *))dlsym(RTLD_NEXT, "pthread_mutex_consistent");
+
+	return never_consistent ? EINVAL : real(mutex);
+}
 
 /* A child that takes the lock, calls fn and then lets itself be killed or stopped. */
 static pid_t owner(struct segment *seg, void (*fn)(struct tx *tx), int signal_number)
@@ -102,6 +115,24 @@ static void test_refused_repair(void **state)
 	assert_int_equal(lock_take(seg, TEST_SHARD, &tx), ERR_CORRUPT);
 	assert_int_equal(lock_take(seg, TEST_SHARD + 1, &tx), 0);
 	lock_drop(&tx);
+	lock_drop(&tx);
+}
+
+/* Who has repaired and cannot say so does not keep the lock either. */
+static void test_refused_mark(void **state)
+{
+	struct segment *seg = *state;
+	struct tx tx;
+
+	kill_owner(seg, half_done);
+	never_consistent = true;
+	assert_int_equal(lock_take(seg, TEST_SHARD, &tx), ERR_CORRUPT);
+	never_consistent = false;
+	assert_null(tx.shard);
+	assert_int_equal(*(uint64_t *)root_of(seg), 0);
+	/* It would be ERR_LOCK if this process held it still. */
+	assert_int_equal(lock_take(seg, TEST_SHARD, &tx), ERR_CORRUPT);
+	assert_int_equal(lock_take(seg, TEST_SHARD + 1, &tx), 0);
 	lock_drop(&tx);
 }
 
@@ -256,6 +287,7 @@ int main(void)
 		ROW(test_not_twice),
 		ROW(test_dead_owner_is_rolled_back),
 		ROW(test_refused_repair),
+		ROW(test_refused_mark),
 		ROW(test_recover_all),
 		ROW(test_probe),
 		ROW(test_stopped_owner),

@@ -5,6 +5,7 @@
 #include "tests/unit/account_fixture.h"
 #include "tests/unit/folder_fixture.h"
 
+#include <dlfcn.h>
 #include <signal.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -13,6 +14,19 @@ static const gid_t roots_groups[] = { 0, 4, 7 };
 #define ROOTS_GROUPS (int)(sizeof(roots_groups) / sizeof(roots_groups[0]))
 
 static struct privileges account;
+
+/* Stands in front of the library's, which asks name services: they may leave any errno although all
+ * is well. */
+int initgroups(const char *user, gid_t group)
+{
+	int (*real)(const char *, gid_t) =
+	        (int (*)(const char *, gid_t))dlsym(RTLD_NEXT, "initgroups");
+	int ret = real(user, group);
+
+	if (ret == 0)
+		errno = EXDEV;
+	return ret;
+}
 
 /* ---- who to become --------------------------------------------------------------------------- */
 
