@@ -24,6 +24,8 @@ static void begin_pass(struct audit *a)
 {
 	ROSTER_ASSERT(a->fiber == NULL); /* that of the pass before is over */
 	a->wishes = wishes(a);
+	/* What is condemned already is not looked at again: it is served until the master has let
+	 * everybody leave. */
 	a->running = word_load(&a->reg->seg->header->damaged_ms) == 0;
 	a->waiting = false;
 	memset(a->left, true, sizeof(a->left));
@@ -44,6 +46,8 @@ void audit_init(struct audit *a, struct registry *reg, const struct config *conf
 
 void audit_configure(struct audit *a, const struct config *config, uint64_t mono_ms)
 {
+	/* Only another period moves the next pass; frequent reloads must not put it off for
+	 * ever. */
 	if (a->period_ms != config->segment_check_ms)
 		a->next_ms = mono_ms + config->segment_check_ms;
 	a->period_ms = config->segment_check_ms;
@@ -114,8 +118,8 @@ static void audit_shard(struct audit *a)
 	a->done++;
 }
 
-/* In a while another pass begins, with all shards: what was found of the others is a minute old by
- * then. */
+/* Another pass begins in a while. It looks at all shards again, since what this one found of the
+ * others is a minute old by then. */
 static void leave_out_shards(struct audit *a)
 {
 	ROSTER_ASSERT(a->done < SHARDS_ALL);
@@ -177,6 +181,7 @@ bool audit_step(struct audit *a, struct slice *slice)
 	else if (fiber_run(a->fiber, SLICE_US, false))
 		a->fiber = NULL;
 	(void)slice_spent(slice, a->shard, 0);
+	/* What belongs to no shard is one part more. */
 	__atomic_store_n(&a->reg->seg->header->check_shard, a->done + !a->running,
 	                 __ATOMIC_RELAXED);
 	return a->running && !a->waiting;

@@ -43,15 +43,19 @@ static void set_width(struct brake *b)
 	    0) /* in a new segment nothing was counted, and looking would give it memory */
 		clear_buckets(b->state);
 	FAULT("brake-cleared");
+	/* This is stored last. After a death before it, the successor finds the old width and
+	 * clears again. */
 	__atomic_store_n(&b->state->width_ms, width, __ATOMIC_RELEASE);
 }
 
+/* A count that does not fit stays at its highest value, so that it cannot change the number. */
 static uint64_t bucket_word(uint64_t number, uint64_t count)
 {
 	return number << 32 | (count < 0xffffffffU ? count : 0xffffffffU);
 }
 
-/* A bucket whose number is another one is of a period before, and begins anew. */
+/* A bucket with another number was last used a whole period before or earlier, so its count begins
+ * anew. */
 static void count_removed(struct brake_state *state, uint64_t number, uint32_t count)
 {
 	uint64_t *word = &state->buckets[number % BRAKE_BUCKETS];
@@ -90,6 +94,7 @@ uint64_t brake_window(const struct brake *b, uint64_t now_ms)
 		return 0;
 	last = now_ms / b->state->width_ms;
 	for (unsigned i = 0; i < BRAKE_BUCKETS; i++) {
+		/* A word holds 32 bits of the number, so ages are reckoned modulo that. */
 		uint64_t word = b->state->buckets[i], age = (last - (word >> 32)) & 0xffffffffU;
 
 		if (age < BRAKE_BUCKETS)
@@ -106,6 +111,8 @@ static void add_gone(struct census_count *all, const struct census_row *row, uin
 	bool silent = row == NULL || row->heard == 0;
 
 	all->instances += count;
+	/* A source that has a row is among the sources already, and among the silent ones if
+	 * something of it is lost. */
 	all->sources += row == NULL;
 	all->silent += silent && (row == NULL || row->lost == 0);
 	all->carried += silent ? count : 0;
@@ -117,6 +124,7 @@ void brake_weigh(const struct brake *b, const struct census *census, uint64_t no
 	uint64_t number = b->state->width_ms == 0 ? 0 : now_ms / b->state->width_ms;
 
 	evidence_r->live = evidence_r->all = census->count;
+	/* Nothing was removed within the period, so no place of the table counts. */
 	if (brake_window(b, now_ms) == 0)
 		return;
 	for (unsigned i = 0; i < BRAKE_GONE; i++) {
@@ -146,6 +154,8 @@ static bool half_of_share(const struct brake *b, uint64_t count, uint64_t of)
 	return count * 200 <= of * b->config->brake_share;
 }
 
+/* Looks at the numbers of instances only, which are always known. Sources are counted anew only
+ * when these alone would be enough to hold, because that takes a visit of every service. */
 bool brake_asks(const struct brake *b, const struct brake_sight *sight)
 {
 	uint64_t removed = brake_window(b, sight->now_ms);
@@ -175,6 +185,7 @@ static void publish_sight(struct brake *b, const struct brake_sight *sight, uint
 	word_store(&b->state->sources, all->sources);
 	word_store(&b->state->silent, all->silent);
 	word_store(&b->state->carried, all->carried);
+	/* Operators shall see that it would not hold now, whatever falls silent. */
 	word_store(&b->state->resting, b->config->brake_enabled && !brake_holds(b) &&
 	                                       (all->sources < b->config->brake_minimum_sources ||
 	                                        all->instances < b->config->brake_minimum));
@@ -194,7 +205,8 @@ static void engage(struct brake *b, const struct brake_sight *sight, uint64_t re
 	        (unsigned long long)b->config->brake_hold_ms);
 }
 
-/* Much is lost and removed, because it is of few sources. That is said once, until it is over. */
+/* Much is lost and removed, but from few sources, so the brake does not hold. That is logged once,
+ * until it is over. */
 static void let_pass(struct brake *b, const struct brake_sight *sight, uint64_t removed, bool asked)
 {
 	if (asked && !b->passed)
@@ -229,6 +241,8 @@ static bool beats_are_back(const struct brake *b, const struct brake_sight *sigh
 {
 	const struct census_count *live = &sight->evidence.live;
 
+	/* Any of three is enough: few lost instances, few silent sources, or silent sources that
+	 * carry little. */
 	return sight->complete && (half_of_share(b, sight->lost, sight->beating) ||
 	                           half_of_share(b, live->silent, live->sources) ||
 	                           half_of_share(b, live->carried, live->instances));
@@ -241,6 +255,8 @@ static enum release why_let_go(const struct brake *b, const struct brake_sight *
 
 	if (!b->config->brake_enabled)
 		return RELEASE_SETTING;
+	/* The command names the holding that it ends, so that one which comes late does not end
+	 * another. */
 	if (word_load(&b->state->release) == word)
 		return RELEASE_COMMAND;
 	if (beats_are_back(b, sight))
@@ -271,7 +287,8 @@ bool brake_judge(struct brake *b, const struct brake_sight *sight)
 			let_go(b, sight, cause);
 		break;
 	case BRAKE_RELEASED:
-		/* What was let go is silent still: open again would be to hold again. */
+		/* As long as what was let go is still silent, a brake that opens would hold again
+		 * at once. */
 		if (sight->complete &&
 		    !(asked && too_many_silent(b->config, &sight->evidence.live)))
 			word_store(&b->state->state, brake_state_word(BRAKE_OPEN, sight->now_ms));

@@ -21,12 +21,13 @@ static uint64_t census_hash(const struct census *c, uint32_t source)
 	return XXH3_64bits_withSeed(&source, sizeof(source), c->seed);
 }
 
+/* The upper half of the hash chooses the part, the lower half the row in it. */
 static struct census_part *part_of(const struct census *c, uint64_t hash)
 {
 	return (struct census_part *)&c->parts[hash >> 32 & (CENSUS_PARTS - 1)];
 }
 
-/* The row of the source, or the free one where it belongs; the part has rows. */
+/* Returns the row of the source, or the free one that it would get. The part has rows. */
 static struct census_row *census_row_of(const struct census_part *part, uint64_t hash,
                                         uint32_t source)
 {
@@ -61,6 +62,7 @@ static void grow_part(const struct census *c, struct census_part *part)
 
 	larger.cap = part->cap == 0 ? ROWS_SMALLEST : part->cap * 2;
 	larger.rows = calloc(larger.cap, sizeof(larger.rows[0]));
+	/* Without memory the part stays as it is, and row_for() finds no room in it. */
 	if (larger.rows == NULL)
 		return;
 	for (uint32_t i = 0; i < part->cap; i++) {
@@ -134,7 +136,8 @@ void census_add(struct census *c, uint32_t source, enum expire_state state)
 	              EXPIRE_REMOVED); /* only a second pass removes, and it counts nothing */
 	c->count.instances++;
 	if (state == EXPIRE_HEARD) {
-		/* Whatever is lost of it, it is not silent. */
+		/* Once one of its instances is heard, the source is not silent, whatever else is
+		 * lost of it: what was counted for it is taken back. */
 		c->count.silent -= row->heard == 0 && row->lost > 0;
 		c->count.carried -= row->heard == 0 ? row->lost : 0;
 		row->heard++;

@@ -13,6 +13,7 @@
 void check_rt_init(struct check_rt *rt, const struct switches *switches, uint64_t random1,
                    uint64_t random2)
 {
+	/* A limit of 0 leaves as little to draw from as 1 does. */
 	uint64_t most = switches->tcp.max_ms == 0 ? 1 : switches->tcp.max_ms;
 	uint64_t below = random1 % most;
 
@@ -42,6 +43,8 @@ void check_rt_update(struct check_rt *rt, const struct health_params *params, ui
 
 /* ---- when health flips ----------------------------------------------------------------------- */
 
+/* Checks that pass are counted only while they could change something, so not for an instance that
+ * is healthy and confirmed already. */
 static enum check_flip count_passed(struct check_counts *counts, bool good, uint64_t times)
 {
 	counts->failed = 0;
@@ -51,6 +54,7 @@ static enum check_flip count_passed(struct check_counts *counts, bool good, uint
 	return counts->passed >= times ? CHECK_UP : CHECK_STAY;
 }
 
+/* Likewise for checks that fail, and an instance that is neither healthy nor confirmed. */
 static enum check_flip count_failed(struct check_counts *counts, bool good, uint64_t times)
 {
 	counts->passed = 0;
@@ -70,8 +74,10 @@ enum check_flip check_judge(struct check_counts *counts, enum check_verdict verd
 	case CHECK_FAILED:
 		return count_failed(counts, healthy || confirmed, times);
 	case CHECK_REFUSED:
+		/* A hard failure is enough by itself. */
 		counts->passed = 0;
 		return healthy || confirmed ? CHECK_DOWN : CHECK_STAY;
+	/* A check that could not be made says nothing, so both rows go on. */
 	default:
 		return CHECK_STAY;
 	}
@@ -79,8 +85,8 @@ enum check_flip check_judge(struct check_counts *counts, enum check_verdict verd
 
 /* ---- where to -------------------------------------------------------------------------------- */
 
-/* The IPv4 address that a translator or a tunnel would make of it: 64:ff9b::/96, 2002::/16,
- * ::/96. */
+/* Finds the IPv4 address that a translator or a tunnel would send to: 64:ff9b::/96 (NAT64),
+ * 2002::/16 (6to4) and ::/96 (IPv4 compatible) hold one. Returns false for all others. */
 static bool embedded_ipv4(const uint8_t address[16], uint8_t out[16])
 {
 	static const uint8_t nat64[12] = { 0x00, 0x64, 0xff, 0x9b }, compatible[12] = { 0 };

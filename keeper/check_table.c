@@ -19,6 +19,7 @@
 
 /* ---- runs ------------------------------------------------------------------------------------ */
 
+/* A cluster that has had a turn goes to the end, behind all others that wait. */
 static void run_append(struct check_table *table, struct check_cluster *cluster)
 {
 	ROSTER_ASSERT(!cluster->running && cluster->turn < cluster->count);
@@ -126,7 +127,8 @@ static struct check_target *target_insert(struct check_cluster *cluster, uint32_
 	return target;
 }
 
-/* Targets that were seen have the number of the look, those to be freed an older one. */
+/* Makes the target, or brings it up to date, and gives it the number of this look. Those that keep
+ * an older number were not seen and are to be freed. */
 static int target_sync(struct check_cluster *cluster, const struct persistent_row *row)
 {
 	uint32_t at = target_place(cluster, row->id);
@@ -135,10 +137,12 @@ static int target_sync(struct check_cluster *cluster, const struct persistent_ro
 	if ((target == NULL || target->id != row->id) &&
 	    (target = target_insert(cluster, at, row->id)) == NULL)
 		return ERR_NOMEM;
+	/* A target that comes twice in a look counts once. */
 	cluster->seen_targets += target->seen != cluster->seen;
 	target->seen = cluster->seen;
 	target->off = row->off;
 	target->port = row->port;
+	/* A text that is too long for the row was left out of it, and is no address. */
 	target->literal =
 	        row->ip_len <= PERSISTENT_IP &&
 	        address_parse_client(str_make(row->ip, row->ip_len), target->address) == 0;
@@ -147,8 +151,9 @@ static int target_sync(struct check_cluster *cluster, const struct persistent_ro
 	return 0;
 }
 
-/* Frees targets that were not seen. During a pause the places between those that are kept and the
- * rest mean nothing, so the cluster is in no run meanwhile. */
+/* Frees the targets that were not seen and moves the others together. In a pause the array has a
+ * gap between those that are kept and those that are still to be looked at, so the cluster is in no
+ * run meanwhile. */
 static void targets_keep(struct check_table *table, struct check_cluster *cluster)
 {
 	uint32_t kept = 0, before_turn = 0;
@@ -162,6 +167,7 @@ static void targets_keep(struct check_table *table, struct check_cluster *cluste
 		struct check_target *target = cluster->targets[i];
 
 		if (target->seen == cluster->seen) {
+			/* The run has come past this one already. */
 			before_turn += i < cluster->turn;
 			cluster->targets[kept++] = target;
 		} else {
@@ -184,6 +190,7 @@ static void cluster_free(struct check_table *table, struct check_cluster *cluste
 {
 	struct breath breath = { 0 };
 
+	/* It leaves the list of runs first, so that no run comes to it in a pause. */
 	run_remove(table, cluster);
 	for (uint32_t i = 0; i < cluster->count; i++) {
 		target_free(table, cluster->targets[i]);
@@ -226,12 +233,13 @@ static struct check_cluster *cluster_find(struct check_service *service, struct 
 	return NULL;
 }
 
-/* By a text that cannot be read nothing is checked. */
+/* Takes over another text of the checker. By a text that cannot be read nothing is checked. */
 static int checker_set(struct check_cluster *cluster, struct str text)
 {
 	char why[128] = "", quoted[160], *copy = NULL;
 	int ret;
 
+	/* The checker may point into the text, so the cluster keeps a copy. */
 	if (text.n > 0) {
 		if ((copy = malloc(text.n)) == NULL)
 			return ERR_NOMEM;
@@ -265,6 +273,7 @@ static int cluster_sync(struct check_service *service, const struct persistent_l
 	ROSTER_ASSERT(look->rows <= PERSISTENT_ROWS);
 	if (new && (cluster = cluster_new(service, name)) == NULL)
 		return ERR_NOMEM;
+	/* A look comes to a large cluster in several pieces. The count begins with the first. */
 	if (cluster->seen != service->look)
 		cluster->seen_targets = 0;
 	cluster->seen = service->look;
@@ -275,6 +284,7 @@ static int cluster_sync(struct check_service *service, const struct persistent_l
 	for (uint32_t i = 0; i < look->rows && ret == 0; i++) {
 		const struct persistent_row *row = &look->row[i];
 
+		/* A marked instance is left out of all handling of health (specification 2.6). */
 		if (row->flags & INSTANCE_MARKED)
 			continue;
 		if (row->beat_ms < cluster->registered_ms)
@@ -284,7 +294,7 @@ static int cluster_sync(struct check_service *service, const struct persistent_l
 	return ret;
 }
 
-/* Frees clusters that were not seen. */
+/* Frees the clusters that this look has not seen, and of the others the targets. */
 static void clusters_keep(struct check_table *table, struct check_service *service)
 {
 	struct check_cluster **link = &service->clusters, *cluster;
@@ -306,8 +316,10 @@ int check_table_sync(struct check_table *table, struct registry *reg, struct che
 	uint64_t seen = 0;
 	int ret;
 
+	/* The members from the name on are written by each piece, and too large to be cleared for
+	 * nothing. */
 	memset(look, 0, offsetof(struct persistent_look, name));
-	/* 0 is the number of what was never seen, so no look has it. */
+	/* A target that was never seen has the number 0, so no look has it. */
 	service->look += service->look == UINT32_MAX ? 2 : 1;
 	look->service = (struct keeper_entry){ service->id, service->off };
 	look->revision = service->revision;
@@ -317,6 +329,8 @@ int check_table_sync(struct check_table *table, struct registry *reg, struct che
 		if ((ret = registry_look_persistent(reg, service->shard, look)) < 0 ||
 		    look->unchanged)
 			return ret;
+		/* Changes between two pieces may be seen or not. The revision is that of before all
+		 * of them, so the next look finds them. */
 		if (first)
 			seen = look->seen;
 		if (look->name_len > 0 && (ret = cluster_sync(service, look)) < 0)
@@ -324,7 +338,8 @@ int check_table_sync(struct check_table *table, struct registry *reg, struct che
 		if ((ret = fiber_pause()) < 0)
 			return ret;
 	} while (!look->done);
-	/* Some were missed, so those not seen may be there all the same: the next look tells. */
+	/* Some instances were missed, so those not seen may be there all the same. The known
+	 * revision stays, and with it the next look copies everything again. */
 	if (look->cut)
 		return 0;
 	clusters_keep(table, service);
@@ -354,7 +369,7 @@ static int room_for_bucket(struct check_table *table)
 	return 0;
 }
 
-/* Divides the next bucket: services that belong to the new one move there. */
+/* Divides the bucket whose turn it is: its services that belong to the new one move there. */
 static void split_service_bucket(struct check_table *table)
 {
 	uint32_t from = table->bucket_count == 0 ? 0 : split_next(table->bucket_count),
@@ -394,6 +409,7 @@ struct check_service *check_table_learn(struct check_table *table, uint32_t shar
 	}
 	if ((service = calloc(1, sizeof(*service))) == NULL)
 		return NULL;
+	/* Its revision is 0, which says that none is known: the first look copies everything. */
 	service->id = entry.id;
 	service->shard = shard;
 	service->off = entry.off;

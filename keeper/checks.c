@@ -28,7 +28,7 @@ static const struct switches *switches(const struct checks *c)
 	return switches_of(c->reg->seg);
 }
 
-/* A generator (xorshift64*) that need not be secret: it spreads first runs. */
+/* A generator (xorshift64*). It need not be secret, because it only spreads first runs. */
 static uint64_t next_random(struct checks *c)
 {
 	c->random ^= c->random >> 12;
@@ -39,6 +39,8 @@ static uint64_t next_random(struct checks *c)
 
 /* ---- verdicts -------------------------------------------------------------------------------- */
 
+/* Takes a response time into the mean of the cluster, from which the time of its next run follows.
+ * What was not measured goes in as twice the mean, or as the longest time (specification 8.3). */
 static void reckon(struct checks *c, struct check_cluster *cluster, enum probe_rt rt,
                    uint64_t measured_ms)
 {
@@ -55,7 +57,7 @@ static void reckon(struct checks *c, struct check_cluster *cluster, enum probe_r
 	check_rt_update(&cluster->rt, params, ms);
 }
 
-/* What could not be stored now is found again by the next check. */
+/* Stores what enough checks in a row have said. If that fails, the next check says it again. */
 static void flip(struct checks *c, struct check_target *target, bool healthy,
                  const struct probe_result *result)
 {
@@ -152,9 +154,11 @@ static void begin_check(struct checks *c, struct check_target *target)
 	struct check_cluster *cluster = target->cluster;
 	int64_t port = cluster->use_instance_port ? target->port : cluster->check_port;
 
-	/* The checker was changed while the run was in work. */
+	/* The checker was taken away while the run was in work. */
 	if (cluster->checker.type == CHECKER_NONE)
 		return;
+	/* If the probe of the last run is still under way, the cluster is slow, and its runs become
+	 * rarer. An address that may not be connected to fails without a packet. */
 	if (target->probe != NULL) {
 		reckon(c, cluster, PROBE_RT_TWICE, 0);
 	} else if (!target->literal || !check_may_connect(c->config, target->address, port)) {
@@ -176,6 +180,8 @@ static void first_due(struct checks *c, struct check_cluster *cluster, uint64_t 
 
 	if (health_ms > cluster->registered_ms)
 		age = health_ms - cluster->registered_ms;
+	/* No more than a tick is made up for. A new keeper finds everything registered long ago,
+	 * and must not check all of it at once. */
 	if (age > HEALTH_TICK_MS)
 		age = HEALTH_TICK_MS;
 	check_rt_init(&cluster->rt, switches(c), random1, random2);
@@ -227,6 +233,8 @@ static void visit_service(struct checks *c, struct check_service *service)
 		schedule_service(c, service, now_ms + CHECKS_RETRY_MS, service->quiet);
 		return;
 	}
+	/* There is nothing to check any more. Once there is, a visit of the expiry brings the
+	 * service back. */
 	if (ret < 0 || service->clusters == NULL) {
 		forget_service(c, service);
 		return;
@@ -251,6 +259,7 @@ static bool is_due(const struct due_heap *heap, uint64_t until_ms)
 
 static bool visit_due(struct checks *c, struct due_heap *heap, uint64_t until_ms)
 {
+	/* The due is the first member of the service. */
 	struct check_service *service = (struct check_service *)due_first(heap);
 	uint32_t shard;
 	uint64_t id;
@@ -356,6 +365,7 @@ void checks_learn(struct checks *c, uint32_t shard, struct keeper_entry entry)
 		log_warning("op=check-learn err=\"%s\"", err_str(ERR_NOMEM));
 		return;
 	}
+	/* A known service may have changed, which the look before its next run finds. */
 	if (!new)
 		return;
 	ROSTER_ASSERT(service->due.place == 0);
@@ -371,6 +381,7 @@ void checks_tick(struct checks *c)
 	bool enabled = switches(c)->health_check != 0, moved = enabled != c->enabled;
 
 	c->enabled = enabled;
+	/* Services without a checker are looked at once a tick, since they may have got one. */
 	c->quiet_ms = now_ms;
 	if (moved || (enabled && is_due(&c->quiet, now_ms)))
 		arm(c, wait_ms(c, now_ms));
@@ -403,6 +414,7 @@ void checks_init(struct checks *c, struct registry *reg, const struct config *co
 	c->loop = loop;
 	c->start = probe_start;
 	c->enabled = switches(c)->health_check != 0;
+	/* Early after the boot there may be no random bytes yet; nothing waits for them. */
 	if (getrandom(&c->random, sizeof(c->random), GRND_NONBLOCK) != sizeof(c->random) ||
 	    c->random == 0)
 		c->random = clock_mono_us() | 1;

@@ -34,6 +34,7 @@ bool cleanup_begin_run(struct cleanup *c, uint64_t mono_ms)
 	c->next_run_ms += c->period_ms;
 	if (c->next_run_ms <= mono_ms)
 		c->next_run_ms = mono_ms + c->period_ms;
+	/* The rate goes on while cleaning is switched off. */
 	if (!c->enabled)
 		return false;
 	c->run++;
@@ -52,6 +53,8 @@ static bool remove_empty(struct cleanup *c, uint32_t shard, struct keeper_entry 
 	else if (ret != ERR_AGAIN && ret != ERR_NOT_FOUND)
 		log_warning("op=remove-empty shard=%u service=%#llx err=\"%s\"", shard,
 		            (unsigned long long)service.id, err_str(ret));
+	/* With ERR_AGAIN an instance came in since the look. Whoever else removed it, it is
+	 * gone. */
 	return ret == 0 || ret == ERR_NOT_FOUND;
 }
 
@@ -91,6 +94,7 @@ static bool step_shards(struct cleanup *c, uint64_t *bits, shard_fn *fn, const c
 
 		if (left < 0)
 			log_warning("op=%s shard=%u err=\"%s\"", what, shard, err_str(left));
+		/* The lowest bit is that of this shard, which is done or has failed. */
 		if (left <= 0)
 			*bits &= *bits - 1;
 		if (slice_spent(slice, shard, 0))
@@ -115,6 +119,7 @@ void cleanup_begin_compact(struct cleanup *c, uint64_t mono_ms)
 		return;
 	c->compact_ms = mono_ms + CLEANUP_COMPACT_MS;
 	for (uint32_t shard = 0; shard < SHARDS; shard++)
+		/* A shard that is still in work keeps its bit. */
 		c->wasteful |= (uint64_t)registry_wasteful(c->reg, shard) << shard;
 }
 

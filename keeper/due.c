@@ -14,6 +14,7 @@ static void due_put(struct due_heap *heap, uint32_t at, struct due *item)
 	item->place = at + 1;
 }
 
+/* Moves parents down that are later than the item. Returns the place that becomes free. */
 static uint32_t rise(struct due_heap *heap, uint32_t at, const struct due *item)
 {
 	for (; at > 0 && heap->items[(at - 1) / 2]->at_ms > item->at_ms; at = (at - 1) / 2)
@@ -21,6 +22,8 @@ static uint32_t rise(struct due_heap *heap, uint32_t at, const struct due *item)
 	return at;
 }
 
+/* Moves the earlier of two children up, as long as it is earlier than the item. Returns the place
+ * that becomes free. */
 static uint32_t sink(struct due_heap *heap, uint32_t at, const struct due *item)
 {
 	uint32_t child;
@@ -84,6 +87,7 @@ void due_drop(struct due_heap *heap, struct due *item)
 	ROSTER_ASSERT(at < heap->count && heap->items[at] == item); /* not in another heap */
 	item->place = 0;
 	last = heap->items[--heap->count];
+	/* The last item fills the gap. From there it may have to go up or down. */
 	if (last != item)
 		settle(heap, at, last);
 	/* If memory is refused, the larger array stays. */

@@ -11,6 +11,8 @@ static void alarm_begin(struct departures_source *source, uint64_t key, uint64_t
 {
 	char text[DEPARTURES_TEXT];
 
+	/* The mark comes first: a keeper that dies behind it leaves an alarm unsaid, instead of a
+	 * successor that says it again. */
 	word_store(&source->alarm, 1);
 	metric_add(METRIC_DEREGISTER_ALARMS, 1);
 	log_error("op=deregister-alarm state=begin source=%s deregistered=%llu of=%llu",
@@ -39,6 +41,8 @@ void exodus_tick(struct segment *seg, const struct config *config, uint64_t inst
 			continue;
 		count = departures_count(source, mono_ms, config->brake_period_ms);
 		of = instances + count;
+		/* With the brake switched off there are no alarms, and those that there were
+		 * end. */
 		if (!alarm && config->brake_enabled && brake_too_many(config, count, of))
 			alarm_begin(source, key, count, of);
 		else if (alarm && !(config->brake_enabled && brake_too_many(config, count, of)))

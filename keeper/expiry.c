@@ -83,6 +83,8 @@ static void all_due(struct expiry_shard *s)
 {
 	for (uint32_t i = 0; i < s->count; i++)
 		s->heap[i].due_ms = 0;
+	/* The service that is being visited is not in the heap, so it is noted that it is due
+	 * again. */
 	s->again = s->visiting;
 	s->all = false;
 }
@@ -96,14 +98,16 @@ static void shard_failed(struct expiry *e, uint32_t shard, const char *what, int
 	log_warning("op=%s shard=%u err=\"%s\"", what, shard, err_str(code));
 }
 
-/* Returns how many were pulled; with fewer than PULL these were all. */
+/* Takes new services over from the registry. Returns how many these were: fewer than PULL means
+ * that there are no more. */
 static int pull(struct expiry *e, uint32_t shard)
 {
 	struct expiry_shard *s = &e->shards[shard];
 	struct keeper_entry found[PULL];
 	int n;
 
-	/* There has to be room for one more than is pulled: `current` comes back. */
+	/* One more place is reserved than services are pulled, because `current` comes back into
+	 * the heap. */
 	if (!heap_reserve(s, PULL + 1U))
 		return ERR_NOMEM;
 	n = registry_services_after(e->reg, shard, s->pulled_id, found, PULL);
@@ -161,7 +165,8 @@ static void begin_visit(struct expiry *e, struct expiry_shard *s)
 		s->current.round = e->round.number;
 	s->visit = (struct expire_visit){ .budget = EXPIRY_BUDGET, .due_ms = UINT64_MAX };
 	s->visit.service = (struct keeper_entry){ .id = s->current.id, .off = s->current.off };
-	/* At time 0 no beat is old, so the visit only counts the instances, for the cleanup. */
+	/* At time 0 no beat is old, so the visit flips and removes nothing; it only counts the
+	 * instances, for the cleanup. */
 	s->visit.now_ms = e->judge ? e->now_ms : 0;
 	s->visit.soon_ms = e->brake != NULL ? e->brake->config->brake_period_ms : 0;
 	s->visit.signs = e->brake != NULL ? e->signs : NULL;
@@ -202,6 +207,7 @@ static void end_visit(struct expiry *e, uint32_t shard)
 	s->visiting = false;
 	remember(e, &s->current, s->visit.gone ? 0 : s->visit.beating,
 	         s->visit.gone ? 0 : s->visit.lost);
+	/* Only a first pass counts what a second one would have to remove. */
 	e->held += e->removing || s->visit.gone ? 0 : s->visit.held;
 	if (s->visit.gone ||
 	    cleanup_judge(e->cleanup, shard, service, &s->current.mark, s->visit.instances)) {
@@ -370,6 +376,8 @@ static void begin_first_pass(struct expiry *e, uint64_t now_ms)
 	e->over = e->partial = false;
 	e->held = 0;
 	e->quiet = e->holds = 0;
+	/* Another shard comes first each time, so that none is always the one that waits for the
+	 * others. */
 	e->start = (e->start + 1) % SHARDS;
 	e->cursor = e->start;
 	for (uint32_t i = 0; i < SHARDS; i++) {

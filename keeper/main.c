@@ -28,6 +28,8 @@ static void on_tick(struct ev_loop *loop, ev_timer *timer, int events)
 	pulse_tick(k->proc->seg);
 	work_begin(k);
 	work_end_turn(k, &slice);
+	/* A check by MySQL needs modules that no child may load: the master starts another keeper
+	 * that brings them along. */
 	if (k->checks.pace.modules_wanted) {
 		log_info("op=keeper-modules result=leaves");
 		k->exit_code = EXIT_MODULES;

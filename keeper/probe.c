@@ -51,6 +51,7 @@ struct probe_result probe_failed(const char *why, int error)
 		.verdict = CHECK_FAILED, .rt = PROBE_RT_MAX, .why = why, .detail = error
 	};
 
+	/* The system gave up waiting, which counts like the limit of this process. */
 	if (error == ETIMEDOUT)
 		result.rt = PROBE_RT_TWICE;
 	else if (error == ECONNREFUSED)
@@ -62,7 +63,8 @@ struct probe_result probe_failed(const char *why, int error)
 
 /* ---- connections ----------------------------------------------------------------------------- */
 
-/* The result is known without waiting; the loop tells it all the same. */
+/* Notes a result that is known without waiting. It is told from the loop all the same, since done()
+ * is never called from inside probe_start(). */
 static int known_at_once(struct probe *probe, int error)
 {
 	probe->error = error;
@@ -77,6 +79,7 @@ int probe_connect(struct probe *probe, const struct probe_order *order)
 	socklen_t len = address_to_sockaddr(order->address, order->port, family, &sa);
 
 	ROSTER_ASSERT(probe->fd < 0);
+	/* The address is not IPv4 in the form of IPv6, so it is IPv6. */
 	if (len == 0) {
 		family = AF_INET6;
 		len = address_to_sockaddr(order->address, order->port, family, &sa);
@@ -85,6 +88,7 @@ int probe_connect(struct probe *probe, const struct probe_order *order)
 		return known_at_once(probe, EHOSTUNREACH); /* link-local without a zone */
 	probe->fd = socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	if (probe->fd < 0)
+		/* Without a lack on this side it is a result: the system may know no IPv6. */
 		return lacks(errno) ? ERR_IO : known_at_once(probe, errno);
 	if (connect(probe->fd, (const struct sockaddr *)&sa, len) < 0 && errno != EINPROGRESS)
 		return known_at_once(probe, errno);
@@ -105,6 +109,7 @@ int probe_connect_error(const struct probe *probe)
 void probe_wait(struct probe *probe, int events)
 {
 	ev_io_stop(probe->loop, &probe->io);
+	/* libev wants a watcher to be stopped while its events change. */
 	ev_io_set(&probe->io, probe->fd, events);
 	ev_io_start(probe->loop, &probe->io);
 }
@@ -189,7 +194,7 @@ static void on_io(struct ev_loop *loop, ev_io *w, int events)
 	step_probe(probe, events & (EV_READ | EV_WRITE));
 }
 
-/* Returns what the descriptor is ready for, of what it waits for. */
+/* Returns which of the events that the probe waits for are there already. */
 static int ready_now(const struct probe *probe)
 {
 	struct pollfd p = { .fd = probe->fd };
@@ -225,6 +230,7 @@ static void watch_probe(struct probe *probe)
 	ev_set_priority(&probe->io, PROBE_PRIORITY);
 	ev_init(&probe->limit, on_probe_limit);
 	ev_set_priority(&probe->limit, PROBE_PRIORITY);
+	/* It repeats so that probe_renew() can begin it anew. */
 	probe->limit.repeat = PROBE_LIMIT_MS / 1000.0;
 	probe->io.data = probe->limit.data = probe;
 	ev_timer_again(probe->loop, &probe->limit);
@@ -261,7 +267,7 @@ int probe_start(struct ev_loop *loop, const struct probe_order *order, probe_don
 		release_probe(probe);
 		return ret;
 	}
-	/* What is known already is told from the loop all the same. */
+	/* What is known already is told by an event that the loop finds in its next iteration. */
 	if (probe->at_once)
 		ev_feed_event(loop, &probe->io, EV_WRITE);
 	*probe_r = probe;

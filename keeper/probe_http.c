@@ -46,6 +46,7 @@ static bool is_header_name(struct str s)
 	return s.n > 0 && s.n <= NAME_MOST;
 }
 
+/* A control byte could end the line, so only the tab is let through. */
 static bool is_value(struct str s)
 {
 	for (size_t i = 0; i < s.n; i++)
@@ -54,7 +55,7 @@ static bool is_value(struct str s)
 	return true;
 }
 
-/* The request has no body and a connection of its own; these headers would say something else. */
+/* The request has no body and a connection of its own, which these headers would contradict. */
 static bool is_own_header(struct str name)
 {
 	static const char *const names[] = {
@@ -108,6 +109,8 @@ struct headers {
 	uint32_t *places; /* by a hash of the name: number in the list, plus one; 0: free */
 };
 
+/* FNV-1a of the name in small letters. Other characters that 0x20 makes equal only share a
+ * place. */
 static uint32_t header_hash(struct str name)
 {
 	uint32_t hash = 2166136261U;
@@ -117,6 +120,7 @@ static uint32_t header_hash(struct str name)
 	return hash;
 }
 
+/* At most half of the places are taken, so the search comes to a free one. */
 static uint32_t *header_place(const struct headers *h, struct str name)
 {
 	uint32_t at = header_hash(name) & h->mask;
@@ -186,7 +190,7 @@ static void put_host_header(struct buf *b, const struct probe_order *order)
 	           order->port);
 }
 
-/* Of a name that comes twice the last one counts. */
+/* Of headers with one name the last one is sent. */
 static void put_headers(struct buf *b, const struct headers *h)
 {
 	for (uint32_t i = 0; i < h->count; i++) {
@@ -237,7 +241,7 @@ static bool is_status_digit(char c)
 	return c >= '0' && c <= '9';
 }
 
-/* Returns 0 when this is not the beginning of an answer. */
+/* Returns the status, or 0 when this is not the beginning of an answer in HTTP/1. */
 static int answer_status(const char s[STATUS_BYTES])
 {
 	if (memcmp(s, "HTTP/1.", 7) != 0 || (s[7] != '0' && s[7] != '1') || s[8] != ' ' ||
@@ -261,7 +265,7 @@ static struct probe_result judge_status(const struct probe *probe, int status)
 	return result;
 }
 
-/* Returns true when no more is to be read. */
+/* Throws away what follows the status. Returns true when no more is to be read. */
 static bool drained(struct http_probe *http)
 {
 	char waste[DRAIN_ONCE];
@@ -324,6 +328,7 @@ static bool connected(struct http_probe *http, struct probe_result *result_r)
 	return write_rest(http, result_r);
 }
 
+/* A status that came in time counts, even if the rest of the answer did not come. */
 static bool late_http(const struct http_probe *http, struct probe_result *result_r)
 {
 	*result_r = http->judged ? http->result : probe_timed_out();

@@ -168,8 +168,8 @@ static void judge_mysql(struct mysql_probe *my, struct probe_result result)
 
 /* ---- stages ---------------------------------------------------------------------------------- */
 
-/* Each of these says what follows from the call that is through. It returns true when that was the
- * last one and my->result says what it comes to. */
+/* Each of the following says what comes after the call that is through. It returns true when that
+ * was the last one; then my->result says how the check ended. */
 static bool after_connect(struct mysql_probe *my)
 {
 	if (!my->ok) {

@@ -11,6 +11,7 @@ static bool step_tcp(struct probe *probe, int events, struct probe_result *resul
 {
 	int error;
 
+	/* Only the time has run out, so there is no connection. */
 	if ((events & EV_WRITE) == 0) {
 		*result_r = probe_timed_out();
 		return true;

@@ -9,7 +9,7 @@
 #include "shared/shm/health.h"
 #include "shared/shm/slot.h"
 
-/* A worker that is busy for long may be stuck, and hears nothing meanwhile. */
+/* A worker that has been busy for long may be stuck, and receives nothing meanwhile. */
 static bool receives(const struct slot *slot, uint64_t mono_ms)
 {
 	uint64_t busy = __atomic_load_n(&slot->busy_since_ms, __ATOMIC_RELAXED);

@@ -23,6 +23,7 @@ bool slice_spent(struct slice *s, uint32_t shard, uint64_t service)
 	uint64_t now_us = clock_mono_us(), us = now_us - s->piece_us;
 
 	s->piece_us = now_us;
+	/* An equal one counts too, so that a slice of very short pieces has a name as well. */
 	if (us >= s->longest_us) {
 		s->longest_us = us;
 		s->shard = shard;

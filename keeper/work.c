@@ -69,6 +69,7 @@ static void on_work(struct ev_loop *loop, ev_idle *idle, int events)
 
 	(void)events;
 	ROSTER_ASSERT(work->todo != 0 && work->todo >> JOBS == 0); /* or the search would not end */
+	/* The turn goes to the next job behind the last one that has something left. */
 	do
 		work->last = (work->last + 1) % JOBS;
 	while ((work->todo & 1U << work->last) == 0);
@@ -85,6 +86,8 @@ static void on_work(struct ev_loop *loop, ev_idle *idle, int events)
 static void plan_tick(struct keeper *k)
 {
 	k->work.todo = k->work.stale ? 1U << JOB_STALE : ((1U << JOBS) - 1) & ~(1U << JOB_STALE);
+	/* The loop calls an idle watcher when it has no other event, so timers and signals come
+	 * first. */
 	ev_idle_start(k->loop, &k->work.idle);
 }
 

@@ -42,6 +42,8 @@ static struct str take_string(struct cursor *c)
 
 	expect(c, '"');
 	s.p = c->p;
+	/* A backslash takes the character behind it along, so an escaped quote does not end the
+	 * text. */
 	while (c->p < c->end && *c->p != '"')
 		c->p += *c->p == '\\' && c->p + 1 < c->end ? 2 : 1;
 	ROSTER_ASSERT(c->p <= c->end);
@@ -50,6 +52,7 @@ static struct str take_string(struct cursor *c)
 	return s;
 }
 
+/* Takes a number, true, false or null, or whatever else stands there without quotes. */
 static struct str take_word(struct cursor *c)
 {
 	struct str s = { c->p, 0 };
@@ -125,9 +128,12 @@ int ack_parse(struct str text, uint64_t *key_r)
 			name = take_string(&c);
 			expect(&c, ':');
 			value = take_value(&c);
+			/* Of several the last one counts. One that is an object has no text, and
+			 * then there is none. */
 			if (str_eq(name, STR("lastRefTime")))
 				found = value;
 		} while (!c.bad && take_char(&c, ','));
+		/* What follows the object is not looked at. */
 		expect(&c, '}');
 	}
 	if (c.bad || !str_is_set(found))

@@ -19,6 +19,8 @@ uint32_t costs_of(const struct costs *costs, uint64_t hash)
 	return costs->list[i].tag == costs_tag(hash) ? costs->list[i].us : COSTS_GUESS_US;
 }
 
+/* `least` keeps the figure from falling fast: by half at most, and not at all by a round that did
+ * not go to its end. */
 void costs_note(struct costs *costs, uint64_t hash, uint64_t us, bool whole)
 {
 	uint32_t i = costs_place(hash), least = 0;

@@ -29,7 +29,8 @@ struct datagram *datagram_new(struct datagrams *set, uint64_t key, struct str by
 		return NULL;
 	datagram->key = key;
 	datagram->refs = 1;
-	/* Said once and for all: who holds it must not depend on what others release meanwhile. */
+	/* Decided once and for all: who holds the datagram must not depend on what others release
+	 * meanwhile. */
 	datagram->keep = set->bytes + bytes.n <= set->bytes_max;
 	datagram->len = bytes.n;
 	if (bytes.n > 0)
@@ -59,6 +60,7 @@ void datagram_release(struct datagrams *set, struct datagram **datagram_p)
 	ROSTER_ASSERT(datagram->refs > 0);
 	if (--datagram->refs > 0)
 		return;
+	/* With the last reference it leaves its bucket, so that no ACK finds it alive. */
 	for (link = datagram_bucket(set, datagram->key); *link != datagram; link = &(*link)->next)
 		ROSTER_ASSERT(*link != NULL); /* it stands in the bucket of its key */
 	ROSTER_ASSERT(set->count > 0 && set->bytes >= datagram->len);

@@ -80,11 +80,13 @@ void deliver_free(struct deliver *d)
 	unsigned i;
 
 	for (i = 0; i < d->out_count; i++) {
+		/* Entries that the batch holds are in no list, so they are found by its items. */
 		if (d->out[i].held && (entry = entry_of_item(d, &d->out[i])) != NULL)
 			drop_entry(d, entry);
 	}
 	drop_first_out(d, d->out_count);
 	if (d->inflight != NULL) {
+		/* At a time so far ahead everything in the wheel is due. */
 		while ((entry = inflight_oldest(d->inflight)) != NULL ||
 		       (entry = inflight_due(d->inflight, UINT64_MAX / 2)) != NULL)
 			drop_entry(d, entry);
@@ -191,6 +193,8 @@ static void settle_sent(struct deliver *d, const struct deliver_item *item, uint
 		metric_add(METRIC_PUSH_TOTAL, 1);
 	if (entry->first_ms == 0)
 		entry->first_ms = now_ms;
+	/* Bytes that are not to be kept go now. So do others after the second datagram, since there
+	 * is no third. */
 	if (entry->datagram != NULL && (!entry->datagram->keep || item->tries > 1))
 		datagram_release(&d->datagrams, &entry->datagram);
 	entry->tries = item->tries;
@@ -296,7 +300,8 @@ static void put_out(struct deliver *d, const struct deliver_item *item)
 		(void)deliver_flush(d);
 }
 
-/* One that was not sent yet waits with one try less: item_of() adds it again. */
+/* Puts a push that was not sent yet into the wheel. It waits there with one try less, because
+ * item_of() adds that again. */
 static void delay_new(struct deliver *d, const struct deliver_item *item, uint32_t wait_ms)
 {
 	uint64_t now_ms = clock_mono_ms();
@@ -409,12 +414,14 @@ static void expire_wait(struct deliver *d, struct inflight_entry *entry, uint64_
 	} else if ((wait_ms = reserve_pace(d, entry->address, entry->port)) == 0) {
 		send_held(d, entry);
 	} else {
+		/* Unlike a new push, a resend is not left owed: it goes out a little too fast. */
 		if (wait_ms > DELAY_LIMIT_MS)
 			wait_ms = DELAY_LIMIT_MS;
 		inflight_delay(d->inflight, entry, now_ms, now_ms + wait_ms);
 	}
 }
 
+/* The wait is the one that is configured now, so a reload also changes it for what is in flight. */
 static uint64_t wait_end(const struct deliver *d, const struct inflight_entry *entry)
 {
 	return entry->sent_ms + d->config->push_ack_wait_ms;

@@ -109,6 +109,7 @@ static int try_pieces(struct encoder *encoder, struct str text)
 static int pack_packet(struct encoder *encoder, bool fast, struct str *bytes_r)
 {
 	struct str text = buf_view(&encoder->packet);
+	/* Level 6 packs better, but takes too long for a long text (encode.h). */
 	bool small = !fast && text.n <= ENCODE_SMALL_MAX;
 	int ret = text.n > PIECE_BYTES ? try_pieces(encoder, text) : 0;
 
@@ -166,6 +167,7 @@ static int escape_hosts(struct encoder *encoder)
 
 	ROSTER_ASSERT(encoder->escaped.len == 0);
 	json_escape(&encoder->escaped, STR(LIST_HEAD));
+	/* Each byte is escaped by itself, so a piece may end anywhere. */
 	for (size_t at = 0; at < hosts.n && ret == 0; at += BREATH_WEIGHT) {
 		size_t n = hosts.n - at < BREATH_WEIGHT ? hosts.n - at : BREATH_WEIGHT;
 
@@ -213,6 +215,8 @@ static int hosts_for(struct encoder *encoder, const struct encode_job *job,
 	if (ret == 0)
 		ret = render_hosts(encoder, job, checksum_r);
 	encoder->fate = ret;
+	/* That the hosts are too many is true for the next call as well. A lack of memory need not
+	 * be. */
 	encoder->known = ret == 0 || ret == ERR_TOO_BIG;
 	return ret;
 }
@@ -233,6 +237,7 @@ static int write_known(struct encoder *encoder, const struct encode_job *job,
 	ROSTER_ASSERT(encoder->known && encoder->fate == 0);
 	ROSTER_ASSERT(!encoder->shape.empty ||
 	              encoder->escaped.len == 0); /* else the hosts would come twice */
+	/* Without hosts nothing is escaped yet, and the reply is written from its beginning. */
 	if (encoder->shape.empty)
 		list_reply(&encoder->data, &query, &encoder->shape, STR(""), fields);
 	else

@@ -142,7 +142,8 @@ static void unlink_key(struct inflight *f, uint32_t i)
 	}
 }
 
-/* Divides the next bucket of either table. */
+/* Divides the bucket whose turn it is in both tables: what belongs to the new bucket moves
+ * there. */
 static void split_bucket(struct inflight *f)
 {
 	uint32_t from = split_next(f->buckets), to = f->buckets++, sub = f->by_sub[from],
@@ -157,6 +158,7 @@ static void split_bucket(struct inflight *f)
 		link_sub(f, sub);
 	}
 	for (; key != NONE; key = next) {
+		/* Others of the same key hang on this entry and come along. */
 		const struct inflight_entry *entry = &f->entries[key];
 		uint32_t *bucket =
 		        &f->by_key[bucket_of_key(f, entry->address, entry->port, entry->key)];
@@ -236,6 +238,7 @@ static int resize_table(uint32_t **at, uint32_t count)
 	return 0;
 }
 
+/* If one of the three is refused, the others are only longer than capacity says. */
 static int resize_all(struct inflight *f, uint32_t capacity)
 {
 	struct inflight_entry *entries = realloc(f->entries, capacity * sizeof *entries);
@@ -256,6 +259,7 @@ static void clear_tables(struct inflight *f)
 	f->free = NONE;
 	f->fresh = 0;
 	f->buckets = CAPACITY_MIN;
+	/* NONE has all bits set. */
 	memset(f->by_sub, 0xff, CAPACITY_MIN * sizeof *f->by_sub);
 	memset(f->by_key, 0xff, CAPACITY_MIN * sizeof *f->by_key);
 }
@@ -411,6 +415,7 @@ void inflight_delay(struct inflight *f, struct inflight_entry *entry, uint64_t n
 	/* Slots before the tick are not looked at again until the wheel comes round. */
 	if (tick < f->tick)
 		tick = f->tick;
+	/* A time beyond the reach of the wheel is cut to its last slot. */
 	if (tick >= f->tick + WHEEL_SLOTS)
 		tick = f->tick + WHEEL_SLOTS - 1;
 	list_append(f, (unsigned)(LIST_WHEEL + tick % WHEEL_SLOTS), i);

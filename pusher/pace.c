@@ -94,7 +94,8 @@ void pace_trim(struct pace *pace, uint64_t now_us)
 		(void)!rebuild(pace, now_us * 1000);
 }
 
-/* The clock of a socket, or without a port that of the whole address. */
+/* Returns the clock of a socket or, without a port, that of the whole address. It is made if it is
+ * new. */
 static struct clock_slot *clock_of(struct pace *pace, const uint8_t address[16],
                                    const uint16_t *port)
 {
@@ -105,6 +106,7 @@ static struct clock_slot *clock_of(struct pace *pace, const uint8_t address[16],
 	memcpy(text, address, 16);
 	if (port != NULL)
 		memcpy(text + 16, port, 2);
+	/* 0 marks an empty slot, so no hash is 0. */
 	hash = XXH3_64bits_withSeed(text, port != NULL ? 18 : 16, pace->seed) | 1;
 	slot = find_clock(pace->slots, pace->size, hash);
 	if (slot->hash == 0) {
@@ -152,6 +154,7 @@ uint32_t pace_reserve(struct pace *pace, const struct pace_rates *rates, const u
 
 	if (rates->socket == 0 && rates->address == 0)
 		return 0;
+	/* Two clocks may be new, and half of the slots stay free, so that searches are short. */
 	if (pace->used + 2 > pace->size / 2 && rebuild(pace, now_ns) < 0)
 		return PACE_REFUSED;
 	/* Both clocks have to agree before either moves: a refusal costs nothing. */

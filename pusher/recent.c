@@ -45,9 +45,11 @@ static uint64_t fingerprint(const struct recent *recent, const uint8_t address[1
 	memcpy(text, address, 16);
 	memcpy(text + 16, &key, 8);
 	memcpy(text + 24, &port, 2);
+	/* The two lowest bits of a slot are its own, so the fingerprint has none there. */
 	return XXH3_64bits_withSeed(text, sizeof(text), recent->seed) & ~(uint64_t)BITS;
 }
 
+/* Returns WAYS when the bucket does not hold the fingerprint. */
 static unsigned way_of(const uint64_t *bucket, uint64_t print)
 {
 	unsigned i = 0;
@@ -66,6 +68,7 @@ void recent_add(struct recent *recent, const uint8_t address[16], uint16_t port,
 	unsigned way = way_of(bucket, print);
 
 	if (way < WAYS) {
+		/* It keeps its place, and what was acknowledged once stays so. */
 		bucket[way] |= acked ? ACKED : 0;
 		return;
 	}

@@ -222,6 +222,8 @@ static uint8_t try_for(struct round *round, const struct subscriber_view *sub, b
 	const struct inflight_entry *entry =
 	        inflight_find(round->tools->deliver->inflight, round->shard, sub->id);
 
+	/* This state or a newer one is on its way. To a zombie nothing is sent before that is
+	 * over. */
 	if (entry != NULL && (entry->revision >= round->changed || zombie))
 		return 0;
 	if (!zombie && sub->sent_revision < round->changed)
@@ -283,6 +285,7 @@ static bool send_to(struct round *round, const struct subscriber_view *sub, uint
 	struct push_view *view;
 	int ret;
 
+	/* The text did not fit into the copy, so nobody knows what it asks for. */
 	if (sub->clusters_len > sizeof sub->clusters) {
 		leave_out_subscriber(round, sub, REGISTRY_TRIES_OVERSIZE);
 		return true;
@@ -368,6 +371,7 @@ static int visit_batch(struct round *round)
 	int n = registry_subscribers(round->tools->reg, &key, &round->cursor, round->batch,
 	                             ROUND_BATCH);
 
+	/* Zombies of the batch before are dropped now that the cursor stands on none of them. */
 	drop_zombies(round);
 	if (n < 0) {
 		log_warning("op=push-audience shard=%u err=\"%s\"", round->shard, err_str(n));

@@ -273,6 +273,7 @@ static bool round_may_go_on(const struct rounds *rounds, struct round *round)
 	return !round->waiting;
 }
 
+/* Of two that cost the same the one that has used less comes first. */
 static bool is_cheaper(const struct rounds_place *a, const struct rounds_place *b)
 {
 	uint64_t a_us = cost_of(a), b_us = cost_of(b);

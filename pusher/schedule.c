@@ -63,6 +63,7 @@ static void read_acks(struct schedule *s)
 	uint64_t end_us = clock_mono_us() + RECEIVE_US;
 
 	s->kind = "acks";
+	/* What the call before has left over is read first; only then a new count begins. */
 	if (s->unread == 0)
 		s->unread = RECEIVE_BATCHES;
 	do {
@@ -165,6 +166,7 @@ static void note_owed(struct schedule *s)
 		return;
 	s->owed_shards |= s->deliver.owed;
 	s->deliver.owed = 0;
+	/* A tour that is planned is not put off. */
 	if (s->owed_at_ms == UINT64_MAX)
 		s->owed_at_ms = clock_mono_ms() + OWED_RETRY_MS;
 }
@@ -189,6 +191,7 @@ static bool step_round_or_tour(struct schedule *s)
 	} else {
 		return false;
 	}
+	/* ACKs of what was just sent must not pile up in the socket. */
 	(void)deliver_receive(&s->deliver);
 	return true;
 }
@@ -256,6 +259,7 @@ bool schedule_run(struct schedule *s)
 	do {
 		more = timed_step(s);
 	} while (more && clock_mono_ms() < end_ms);
+	/* With nothing left to do, the memory of a burst can go back. */
 	if (!more && s->deliver.blocked == UDP_SENT) {
 		ROSTER_ASSERT(s->deliver.out_count == 0);
 		inflight_trim(s->deliver.inflight);

@@ -84,6 +84,7 @@ static void begin_owed_round(struct tour *tour)
 	};
 
 	ROSTER_ASSERT(tour->owed); /* a sweep begins none */
+	/* The round looks at the whole audience, so the tour goes on behind it. */
 	tour->inside = false;
 	rounds_begin(tour->rounds, &start);
 }
@@ -136,6 +137,7 @@ void tour_step(struct tour *tour)
 		return;
 	}
 	n = read_audience_batch(tour);
+	/* Zombies of the batch before are dropped now that the cursor has left them. */
 	zombies_drop(&tour->zombies, tour->reg, tour->shard, tour->config->push_subscriber_life_ms);
 	for (i = 0; i < n; i++) {
 		if (visit_subscriber(tour, &tour->batch[i], health_ms))
@@ -150,6 +152,7 @@ void tour_step(struct tour *tour)
 		tour->inside = false;
 }
 
+/* Says whether an ACK or a resend of the predecessor is still to be waited for. */
 static bool recoverable(const struct tour *tour, const struct subscriber_view *sub)
 {
 	if ((sub->flags & SUBSCRIBER_PUSH) == 0 || sub->push_key == 0 ||

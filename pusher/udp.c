@@ -23,6 +23,7 @@ int udp_init(struct udp *udp, int fd, uint32_t overflow)
 	return 0;
 }
 
+/* Returns false when the socket cannot reach addresses of that family. */
 static bool prepare_out(struct udp *udp, unsigned i, const struct udp_out *out)
 {
 	socklen_t len =
@@ -62,8 +63,11 @@ enum udp_result udp_send(struct udp *udp, const struct udp_out *out, unsigned co
 
 	ROSTER_ASSERT(count <= UDP_BATCH);
 	*sent_r = 0;
+	/* Datagrams before one that cannot be sent leave first. That one is then the first that was
+	 * not sent, as the caller expects. */
 	while (ready < count && prepare_out(udp, ready, &out[ready]))
 		ready++;
+	/* The kernel may take fewer than it is given. The next call says why. */
 	while (*sent_r < ready) {
 		n = sendmmsg(udp->fd, udp->messages + *sent_r, ready - *sent_r,
 		             MSG_DONTWAIT | MSG_NOSIGNAL);
@@ -79,6 +83,7 @@ enum udp_result udp_send(struct udp *udp, const struct udp_out *out, unsigned co
 	return UDP_SENT;
 }
 
+/* Returns the total that came along with a datagram; `before` when none did. */
 static uint32_t overflow_of(struct msghdr *header, uint32_t before)
 {
 	struct cmsghdr *control;
@@ -101,6 +106,7 @@ static void note_overflow(struct udp *udp, uint32_t total, uint32_t *lost_r)
 	udp->overflow = total;
 }
 
+/* A call leaves lengths behind in the headers, so they are made anew for each. */
 static void prepare_in(struct udp *udp)
 {
 	unsigned i;

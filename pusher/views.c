@@ -35,6 +35,7 @@ static uint64_t view_hash(const struct views *views, struct str clusters, bool g
 struct push_view *views_find(struct views *views, struct str clusters, bool grouped)
 {
 	uint64_t hash = view_hash(views, clusters, grouped);
+	/* Before the first view there are no buckets. */
 	uint32_t i = views->cap == 0 ? NONE : views->buckets[hash & (views->cap - 1)];
 
 	for (; i != NONE; i = views->list[i].next) {
@@ -51,6 +52,7 @@ uint64_t views_pick(const struct views *views, const struct pick *pick, bool gro
 {
 	if (pick->count == 0)
 		return 0;
+	/* 0 is the pick that shows nothing, so no other one is 0. */
 	return XXH3_64bits_withSeed(pick->order, pick->count * sizeof(pick->order[0]),
 	                            views->seed + grouped) |
 	       1;
@@ -91,16 +93,19 @@ static uint32_t texts_of(const struct views *views, uint64_t pick)
 enum views_refusal views_may_add(const struct views *views, const struct views_limits *limits,
                                  const struct view_wish *wish)
 {
+	/* Nearly everybody asks for this text, so nothing may take it away. */
 	if (wish->clusters.n == 0)
 		return VIEWS_OK;
 	if (views->bytes >= VIEWS_BYTES)
 		return VIEWS_TOO_LONG;
 	if (wish->one)
 		return VIEWS_OK;
+	/* All other texts are counted. */
 	if (views_source_is_full(views, limits, wish->source))
 		return VIEWS_SOURCE;
 	if (is_new_pick(views, wish) && views->picks >= limits->all)
 		return VIEWS_TOO_MANY;
+	/* A plain text costs no more than its pick. */
 	if (wish->plain)
 		return VIEWS_OK;
 	if (views->texts >= VIEWS_TEXTS * limits->all || texts_of(views, wish->pick) >= limits->all)
@@ -148,6 +153,7 @@ struct push_view *views_add(struct views *views, const struct view_wish *wish,
 	if ((views->count == views->cap && !views_grow(views)) ||
 	    (text = malloc(clusters.n + 1)) == NULL)
 		return NULL;
+	/* The text stands in the batch of the round, which the next batch overwrites. */
 	if (clusters.n > 0)
 		memcpy(text, clusters.p, clusters.n);
 	view = &views->list[views->count];

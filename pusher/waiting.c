@@ -22,6 +22,7 @@ uint32_t waiting_find(const struct waiting *waiting, uint64_t hash)
 	return WAITING_NONE;
 }
 
+/* Of those that cost the same it is the oldest. */
 uint32_t waiting_cheapest(const struct waiting *waiting)
 {
 	uint32_t best = WAITING_NONE;
@@ -55,6 +56,7 @@ bool waiting_add(struct waiting *waiting, const struct round_start *start, uint6
 	ROSTER_ASSERT(waiting->count < WAITING_MOST);
 	if (name == NULL)
 		return false;
+	/* The name of the caller is gone after the call. */
 	*name = *start->name;
 	*service = (struct waiting_service){
 		.start = *start, .name = name, .hash = hash, .cost_us = cost_us
@@ -64,6 +66,8 @@ bool waiting_add(struct waiting *waiting, const struct round_start *start, uint6
 	return true;
 }
 
+/* The time stays that of the first change: a service that changes all the time must not be put off
+ * by it. */
 void waiting_renew(struct waiting *waiting, uint32_t at, const struct round_start *start)
 {
 	struct round_start *old = &waiting->list[at].start;
@@ -78,6 +82,7 @@ struct waiting_service waiting_take(struct waiting *waiting, uint32_t at)
 	struct waiting_service service = waiting->list[at];
 
 	ROSTER_ASSERT(at < waiting->count);
+	/* Those behind move up, so that the list stays in the order of age. */
 	waiting->count--;
 	memmove(&waiting->list[at], &waiting->list[at + 1],
 	        (waiting->count - at) * sizeof(service));

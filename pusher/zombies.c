@@ -17,6 +17,8 @@
 
 bool zombies_is_one(const struct subscriber_view *sub, uint64_t health_ms, uint64_t life_ms)
 {
+	/* A poll may be later than the time that was read before it; then the difference would
+	 * wrap. */
 	return health_ms > sub->seen_ms && health_ms - sub->seen_ms > life_ms;
 }
 
@@ -32,6 +34,7 @@ bool zombies_may_drop(struct deliver *deliver, uint8_t shard, const struct subsc
 
 void zombies_add(struct zombies *zombies, const struct subscriber_view *sub)
 {
+	/* One too many is found again by the next look. */
 	if (zombies->count < ZOMBIES_BATCH)
 		zombies->list[zombies->count++] = (struct keeper_entry){ sub->id, sub->off };
 }
@@ -44,6 +47,7 @@ void zombies_drop(struct zombies *zombies, struct registry *reg, uint32_t shard,
 
 	ROSTER_ASSERT(count <= ZOMBIES_BATCH);
 	zombies->count = 0;
+	/* A clock that has not come that far has no zombies. */
 	if (count == 0 || health_ms <= life_ms)
 		return;
 	ret = registry_unsubscribe_silent(reg, shard, zombies->list, count, health_ms - life_ms);

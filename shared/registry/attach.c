@@ -31,7 +31,8 @@ static bool lists_valid(const struct tx *tx, const struct registry_root *root)
 	       (root->first_audience == 0) == (root->audiences.count == 0);
 }
 
-/* Compares the sums of the root with those that slabs and tables keep for themselves. */
+/* Compares the sums of the root with those that slabs and tables keep for themselves. What belongs
+ * to removed services is still in tables and slabs, and no more in the sums. */
 static bool counts_valid(const struct tx *tx, const struct registry_root *root)
 {
 	const struct slab *slabs = tx->shard->slabs;

@@ -138,6 +138,7 @@ static void entry_fill(struct op *op, const struct audience *a, struct audience_
 	key.name = str_make(entry_r->name.text + entry_r->name.ns_len + 1, entry_r->name.name_len);
 	entry_r->id = a->id;
 	entry_r->count = a->count;
+	/* The pusher compares this with what each subscriber was sent. */
 	entry_r->service_changed = service_find(op, &key, a->link.hash, &s) == 0 ? 0 : s->changed;
 }
 
@@ -167,6 +168,7 @@ static int entry_next(struct op *op, void *arg)
 int registry_audience_after(struct registry *reg, uint32_t shard, uint64_t after,
                             struct audience_entry *entry_r)
 {
+	/* The cursor is good only where the last call ended. */
 	if (entry_r->at.shard != shard || entry_r->at.id != after)
 		entry_r->at = (struct registry_cursor){ .shard = shard, .id = after };
 	return op_read(reg, shard, entry_next, entry_r);

@@ -20,6 +20,7 @@
 
 /* ---- services -------------------------------------------------------------------------------- */
 
+/* What was counted of a service while its clusters are walked, perhaps in several holds. */
 struct service_sums {
 	struct service *s;
 	uint64_t identity, moved; /* of the service; of the check, when the sums began */
@@ -52,6 +53,7 @@ static void check_instance(struct check *check, uint32_t off, void *object, void
 	key.cluster = cluster_name(&op->tx, c);
 	if (instance_find(op, sums->soff, sums->s, &key, &found) != off)
 		check_broken(check, "instance %u is not found by its key", off);
+	/* Instances keep their ids through a snapshot, so any shard may have made this one. */
 	check_kept_id(check, "instance", i->id);
 	if (i->revision > sums->s->revision || i->stamp > op->reg->seg->header->stamp)
 		check_broken(check, "revision or stamp of instance %u", off);
@@ -68,12 +70,15 @@ static void check_instance(struct check *check, uint32_t off, void *object, void
 	if (due_ms < sums->due_ms)
 		sums->due_ms = due_ms;
 	check_reach_fields(check, &instance_fields, i);
+	/* This text has no row of its own in fields.c, since its reference stands in the place of
+	 * the address. */
 	if (i->flags & INSTANCE_IP_BLOB) {
 		memcpy(&ip, i->ip, sizeof(ip));
 		check_reach_blob(check, ip, "instance ip");
 	}
 }
 
+/* Only the head can be judged: what follows it is a text of a client. */
 static void check_settings(struct check *check, const struct cluster *c)
 {
 	struct str stored =
@@ -126,6 +131,7 @@ static void check_checksum(struct check *check, const struct service *s)
 		return;
 	if (text.n == sizeof(stored))
 		memcpy(&stored, text.p, sizeof(stored));
+	/* A checksum is of the present content or of an earlier one. */
 	if (text.n != sizeof(stored) || stored.content > s->content)
 		check_broken(check, "checksum of a service");
 }
@@ -135,6 +141,7 @@ static void check_clusters(struct check *check, struct service_sums *sums)
 	uint32_t off = sums->s->first_cluster, seen = 0;
 
 	for (; off != 0; seen++) {
+		/* A list that is longer than its count has no end that could be relied on. */
 		struct cluster *c = seen >= sums->s->clusters
 		                            ? NULL
 		                            : check_reach(check, off, SLAB_CLUSTER, "cluster");
@@ -181,10 +188,12 @@ static void check_service(struct check *check, uint32_t off, struct service *s)
 	check_compare(check, "owners of a service", s->owners, sums.owners);
 	check_compare(check, "bytes of a service", s->bytes, (uint64_t)sums.bytes);
 	check->sums.bytes += s->bytes;
+	/* A service that is being drained is in no sum of the shard but the bytes. */
 	if (s->flags & SERVICE_REMOVED) {
 		check->sums.drained += sums.instances;
 		return;
 	}
+	/* A bound that is too early costs a visit; one that is too late lets the dead live on. */
 	if (s->due_ms > sums.due_ms)
 		check_broken(check, "service %u is due too late", off);
 	check->sums.instances += sums.instances;
@@ -202,6 +211,7 @@ static void check_live(struct check *check, uint32_t off, void *object, void *ow
 	check->sums.services++;
 	if (s->flags & SERVICE_REMOVED)
 		check_broken(check, "removed service %u is still listed", off);
+	/* Cursors go on by the id when the object that they stood at is gone. */
 	if (s->id <= *last_id)
 		check_broken(check, "ids of services do not rise at %u", off);
 	*last_id = s->id;
@@ -209,6 +219,8 @@ static void check_live(struct check *check, uint32_t off, void *object, void *ow
 		check_broken(check, "name of service %u", off);
 		return;
 	}
+	/* A service lies in the shard that its name hashes to, and a look-up by the name leads to
+	 * it. */
 	place = key_place(check->op.reg, &key);
 	if (place.shard != check->op.tx.shard->index || place.hash != s->link.hash ||
 	    service_find(&check->op, &key, place.hash, &found) != off)
@@ -285,8 +297,10 @@ static void check_services(struct check *check)
 
 	check_rising(check, &services, root->service_count);
 	check_list(check, "draining services", draining, root->drain_count, check_draining, NULL);
+	/* Sums that were made over several states of the shard cannot be compared. */
 	if (check->disturbed || check->moved > 0)
 		return;
+	/* The keeper takes this id as a hint that there are new services. */
 	if (root->last_service_id < services.last_id)
 		check_broken(check, "last service id");
 	if (root->last_service_id != 0)
@@ -315,6 +329,8 @@ static void check_queue(struct check *check, uint32_t consumer)
 		                                  ? NULL
 		                                  : slab_try(&check->op.tx, off, SLAB_SERVICE);
 
+		/* A service that is queued has a pending change, and knows which one stands before
+		 * it. */
 		if (s == NULL || queue_link_pending(&s->queue[consumer]) == 0 ||
 		    s->queue[consumer].prev != prev) {
 			check_broken(check, "change queue %u at %u", consumer, off);
@@ -375,6 +391,7 @@ static void check_subscriber(struct check *check, uint32_t off, void *object, vo
 
 	check->sums.subscribers++;
 	check->sums.subscriber_bytes += bytes;
+	/* The counts by source are made anew here and compared as a whole at the end. */
 	source_columns(check->op.reg, sub->source, columns);
 	for (uint32_t row = 0; row < SOURCE_ROWS; row++) {
 		struct source_cell *cell = &check->sums.sources[row][columns[row]];
@@ -413,6 +430,7 @@ static void check_audience(struct check *check, uint32_t off, void *object, void
 	if (a->id <= *last_id)
 		check_broken(check, "ids of audiences do not rise at %u", off);
 	*last_id = a->id;
+	/* An audience goes with its last subscriber. */
 	if (a->count == 0)
 		check_broken(check, "audience %u is empty", off);
 	check_id(check, "audience", a->id);
@@ -429,6 +447,7 @@ static void check_audience(struct check *check, uint32_t off, void *object, void
 	if (key_place(check->op.reg, &key).hash != a->link.hash ||
 	    audience_find(&check->op, &key, a->link.hash, &found) != off)
 		check_broken(check, "audience %u is not found by its name", off);
+	/* An audience is waiting as long as there is no service of its name. */
 	check->sums.waiting += service_find(&check->op, &key, a->link.hash, &s) == 0;
 }
 
@@ -509,6 +528,8 @@ static void check_office(struct check *check)
 
 static void check_whole_shard(struct check *check)
 {
+	/* The services come first, because the queue and the tables are compared with what is
+	 * counted there. */
 	check_services(check);
 	for (uint32_t c = 0; c < QUEUE_CONSUMERS; c++)
 		check_queue(check, c);
@@ -559,6 +580,8 @@ static int check_run(struct registry *reg, uint32_t shard, uint32_t slice, bool 
 		      : check->disturbed ? ERR_AGAIN
 		                         : (int)check->broken;
 	}
+	/* The lines are handed out only now that the lock is dropped, because whoever gets them may
+	 * write a log. */
 	for (unsigned n = 0; ret > 0 && say != NULL && n < check->lines; n++)
 		say(check->line[n], arg);
 	if (check != NULL)

@@ -31,6 +31,7 @@ void check_table(struct check *check, const struct table *table, enum slab_kind 
 		check_reach(check, table->dir, SLAB_TABLE, "directory of a table");
 	for (uint32_t n = 0; n < table_pages(table); n++)
 		check_reach(check, table_page(tx, table, n), SLAB_TABLE, "page of a table");
+	/* The walk ends where the pages of the table end, whatever a damaged count says. */
 	for (uint32_t at = 0;
 	     at < table->buckets && table_pages(table) * TABLE_HEADS + TABLE_INLINE > at;
 	     at += BUCKETS_PIECE) {
@@ -43,6 +44,7 @@ void check_table(struct check *check, const struct table *table, enum slab_kind 
 		check_compare(check, "objects of a table", table->count, seen);
 }
 
+/* Whatever is taken must be reached by somebody: the rest would be lost for ever. */
 static void check_counts(struct check *check)
 {
 	const struct shard *shard = check->op.tx.shard;
@@ -78,6 +80,7 @@ void check_slabs(struct check *check)
 	if (check->disturbed)
 		return;
 	ROSTER_ASSERT(check->held);
+	/* Whoever gets the lock of a dead owner rolls back first, so the log is empty. */
 	if (check->op.tx.shard->state != 0)
 		check_broken(check, "state of the log is %#llx and nobody is at work",
 		             (unsigned long long)check->op.tx.shard->state);
@@ -86,6 +89,8 @@ void check_slabs(struct check *check)
 	while (page < segment_backed(check->op.reg->seg)) {
 		check->broken += slab_check_pages(&check->op.tx, &page, OWNERS_PIECE, &totals,
 		                                  check_collect, check);
+		/* Of so many pages about one in SHARDS belongs to this shard, and only those take
+		 * time. */
 		if (!check_go_on(check, OWNERS_PIECE / SHARDS))
 			return;
 	}
@@ -122,6 +127,8 @@ static unsigned check_ring(const struct segment *seg, const struct ring *ring, c
 	unsigned found = 0;
 
 	ROSTER_ASSERT(ring == seg->events || ring == seg->removed);
+	/* Only parts that somebody has written to are looked at. The rest are holes of the file,
+	 * which would be filled by reading them. */
 	for (; segment_next_written(seg, &from, end, &until); from = until)
 		found += ring_check(ring, from - at, until - at);
 	if (found > 0)

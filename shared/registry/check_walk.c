@@ -33,6 +33,7 @@ void check_broken(struct check *check, const char *format, ...)
 	va_list args;
 
 	ROSTER_ASSERT(n > 0 && (size_t)n < sizeof(text));
+	/* What a disturbed walk finds is forgotten. */
 	if (check->disturbed)
 		return;
 	check->broken++;
@@ -136,6 +137,7 @@ uint64_t check_identity(enum slab_kind kind, const void *object)
 		return ((const struct subscriber *)object)->id;
 	case SLAB_NAMESPACE:
 		return ((const struct namespace *)object)->number;
+	/* Clusters have no id, so they are compared in another way (cluster_stands()). */
 	default:
 		return 0;
 	}
@@ -176,6 +178,7 @@ void *check_reach(struct check *check, uint32_t off, enum slab_kind kind, const 
 
 void check_reach_blob(struct check *check, uint32_t off, const char *what)
 {
+	/* A page holds 4,088 bytes of a text, so a longer chain runs in a circle. */
 	for (uint32_t left = BLOB_MAX_BYTES / 4088U + 1; off != 0; left--) {
 		uint32_t next;
 
@@ -225,6 +228,8 @@ static bool check_one(struct check *check, struct listing *l, uint32_t *off)
 		return true;
 	}
 	memcpy(links, object + l->list.link, sizeof(links));
+	/* When a walk is picked up again in the middle of a list, nobody knows what should stand
+	 * before. */
 	if (l->linked && links[1] != l->prev)
 		check_broken(check, "%s: %u points back to %u instead of %u", l->what, at, links[1],
 		             l->prev);
@@ -232,6 +237,7 @@ static bool check_one(struct check *check, struct listing *l, uint32_t *off)
 	l->each(check, at, object, l->owner);
 	if (!check_go_on(check, 0) || !check_stands(check, moved, at, kind, identity))
 		return false;
+	/* The links are read again, because others may have held the lock in between. */
 	memcpy(links, object + l->list.link, sizeof(links));
 	l->prev = at;
 	l->linked = true;
@@ -258,6 +264,7 @@ bool check_list(struct check *check, const char *what, struct chain list, uint64
 	if (check->disturbed)
 		return true;
 	ROSTER_ASSERT(check->held);
+	/* While others write, the count does not belong to the list that is walked. */
 	if (!check->busy)
 		l.most = op_most(&check->op, list.kind, count);
 	if (!walk_list(check, &l, *list.first))

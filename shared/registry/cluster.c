@@ -37,6 +37,7 @@ uint32_t cluster_find(struct op *op, const struct service *s, struct str name, s
 		}
 		off = c->next;
 	}
+	/* A list that is longer than its count is damaged. */
 	if (off != 0)
 		undo_fail(&op->tx, ERR_CORRUPT);
 	*c_r = NULL;
@@ -85,6 +86,7 @@ uint32_t cluster_create(struct op *op, uint32_t soff, struct service *s, struct 
 	link = last_link(op, s);
 	if (off == 0 || op->tx.err != 0 || link == NULL || (*c_r = cluster_at(op, off)) == NULL)
 		return 0;
+	/* A plain store is enough, because nobody can reach the cluster yet. */
 	**c_r = (struct cluster){ .service = soff, .name = blob };
 	undo_set32(&op->tx, link, off);
 	undo_set32(&op->tx, &s->clusters, s->clusters + 1);
@@ -96,6 +98,7 @@ void cluster_free_first(struct op *op, struct service *s, struct cluster *c)
 {
 	uint32_t off = s->first_cluster;
 
+	/* The bytes are counted while the texts are still there. */
 	service_account(op, s, -cluster_bytes(&op->tx, c));
 	undo_set32(&op->tx, &s->first_cluster, c->next);
 	undo_set32(&op->tx, &s->clusters, s->clusters - 1);
@@ -111,6 +114,7 @@ void cluster_check(const struct tx *tx, const struct cluster *c, struct check_se
 	struct stored_check head;
 
 	*check_r = (struct check_settings){ .port = DEFAULT_CHECK_PORT, .use_instance_port = true };
+	/* Without a text, or with a damaged one, the defaults hold. */
 	if (stored.n < sizeof(head))
 		return;
 	memcpy(&head, stored.p, sizeof(head));
@@ -171,6 +175,7 @@ static void walk_settle(struct op *op, struct walk *w, uint32_t off, unsigned ki
 	while (off == 0) {
 		const struct cluster *c = NULL;
 
+		/* Behind both lists of a cluster comes the next cluster. */
 		if (++kind > 1) {
 			kind = 0;
 			if (w->cluster != 0) {
@@ -205,6 +210,7 @@ static void walk_init(const struct op *op, const struct service *s, enum walk_ki
                       struct walk *w)
 {
 	ROSTER_ASSERT(kinds >= WALK_PERSISTENT && kinds <= WALK_ALL);
+	/* Each instance is a step, and so is each of the two lists of a cluster. */
 	*w = (struct walk){
 		.cluster = s->first_cluster,
 		.kinds = kinds,

@@ -15,7 +15,7 @@ static const struct origin mover = { 0 };
  * references to it. */
 static bool is_movable(enum slab_kind kind)
 {
-	/* A text of several chunks stays: its chunks are whole pages but the last. */
+	/* A text of several chunks stays, because all of them but the last fill a page each. */
 	return kind == SLAB_INSTANCE || (kind >= SLAB_BLOB32 && kind < SLAB_BLOB4K);
 }
 

@@ -6,6 +6,8 @@
 #include "shared/registry/registry_internal.h"
 #include "shared/shm/blob.h"
 
+/* AT gives place and size of a member. UNSAVED fills the columns of a row that has no key, and so
+ * is never saved. */
 #define AT(object, member) offsetof(struct object, member), sizeof(((struct object *)0)->member)
 #define NOWHERE 0, 0
 #define ALL UINT64_MAX
@@ -19,11 +21,13 @@
 
 /* ---- values that are made -------------------------------------------------------------------- */
 
+/* Who loads a snapshot has another clock, so ages are saved instead of times. */
 static uint64_t age(const struct field_source *source, uint64_t mono_ms)
 {
 	return source->mono_ms > mono_ms ? source->mono_ms - mono_ms : 0;
 }
 
+/* One blob holds namespace and name; they are saved as two texts. */
 static bool make_service_name(const struct field_source *source, unsigned key, const void *object,
                               union field_value *value_r)
 {
@@ -48,6 +52,7 @@ static bool make_audience_name(const struct field_source *source, unsigned key, 
 	return true;
 }
 
+/* The 16 bytes of the MD5 are saved as two numbers. */
 static bool make_checksum(const struct field_source *source, unsigned key, const void *object,
                           union field_value *value_r)
 {
@@ -70,6 +75,7 @@ static bool make_queued(const struct field_source *source, unsigned key, const v
                         union field_value *value_r)
 {
 	const struct service *s = object;
+	/* Each consumer has two keys: what is pending, and for how long. */
 	unsigned n = (unsigned)(key - SAVED_SERVICE_PENDING_0);
 	const struct queue_link *link = &s->queue[n / 2];
 
@@ -87,6 +93,7 @@ static bool make_check(const struct field_source *source, unsigned key, const vo
 	struct check_settings check;
 
 	ROSTER_ASSERT(key >= SAVED_CLUSTER_CHECKER && key <= SAVED_CLUSTER_OWN_PORT);
+	/* For a cluster without a text of its own these are the defaults. */
 	cluster_check(source->tx, object, &check);
 	if (key == SAVED_CLUSTER_CHECKER)
 		value_r->text = check.checker;
@@ -97,6 +104,7 @@ static bool make_check(const struct field_source *source, unsigned key, const vo
 	return true;
 }
 
+/* Whether the address stands in the object or in a blob, it is saved as a text. */
 static bool make_ip(const struct field_source *source, unsigned key, const void *object,
                     union field_value *value_r)
 {
@@ -112,6 +120,8 @@ static bool make_flags(const struct field_source *source, unsigned key, const vo
 
 	(void)source;
 	(void)key;
+	/* The two flags that are left out say how this segment stores a text. A load decides that
+	 * anew. */
 	value_r->number = i->flags & ~(uint32_t)(INSTANCE_IP_BLOB | INSTANCE_APP_DEFAULT);
 	return true;
 }
@@ -123,6 +133,7 @@ static bool make_app(const struct field_source *source, unsigned key, const void
 
 	(void)source;
 	(void)key;
+	/* The usual name is a flag here, and a text in the snapshot. */
 	value_r->text = DEFAULT_APP;
 	return (i->flags & INSTANCE_APP_DEFAULT) != 0;
 }
@@ -136,6 +147,7 @@ static bool make_timing(const struct field_source *source, unsigned key, const v
 	ROSTER_ASSERT(key >= SAVED_INSTANCE_INTERVAL && key <= SAVED_INSTANCE_DELETE);
 	if (i->overrides == 0)
 		return false;
+	/* The three numbers stand in one blob. */
 	timing = instance_timing(source->tx, i);
 	if (key == SAVED_INSTANCE_INTERVAL)
 		value_r->number = timing.interval_ms;
@@ -145,6 +157,7 @@ static bool make_timing(const struct field_source *source, unsigned key, const v
 	return true;
 }
 
+/* The lower half of a sender is known by the secret seed, which is not saved. */
 static bool make_source(const struct field_source *source, unsigned key, const void *object,
                         union field_value *value_r)
 {
@@ -162,6 +175,7 @@ static bool make_sent_age(const struct field_source *source, unsigned key, const
 	const struct subscriber *sub = object;
 
 	(void)key;
+	/* One is added, because 0 would be left out as the usual number. */
 	value_r->number = age(source, sub->sent_at_ms) + 1;
 	return sub->sent_at_ms != 0;
 }

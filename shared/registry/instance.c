@@ -42,6 +42,7 @@ static uint64_t weight_bits(double weight)
 	return bits;
 }
 
+/* The reference stands in the first bytes of the place of the address. */
 static uint32_t ip_blob(const struct instance *i)
 {
 	uint32_t off;
@@ -84,6 +85,7 @@ struct stored_overrides instance_timing(const struct tx *tx, const struct instan
 	struct str stored =
 	        i->overrides == 0 ? (struct str){ NULL, 0 } : blob_view(tx, i->overrides);
 
+	/* A text of another length is damaged; then the usual times hold. */
 	if (stored.n == sizeof(timing))
 		memcpy(&timing, stored.p, sizeof(timing));
 	return timing;
@@ -102,6 +104,7 @@ uint64_t instance_due(const struct tx *tx, const struct instance *i)
 	if ((i->flags & INSTANCE_EPHEMERAL) == 0 || (i->flags & INSTANCE_MARKED) != 0)
 		return UINT64_MAX;
 	timing = instance_timing(tx, i);
+	/* A healthy one changes when its timeout is over, a sick one when it is removed. */
 	wait = timing.delete_ms;
 	if ((i->flags & INSTANCE_HEALTHY) != 0 && timing.timeout_ms < wait)
 		wait = timing.timeout_ms;
@@ -138,6 +141,7 @@ void instance_heard(struct op *op, struct instance *i)
 
 void instance_set_app(struct op *op, struct service *s, struct instance *i, struct str app)
 {
+	/* The usual name takes no text, only a flag. */
 	bool usual = str_is_set(app) && str_eq(app, DEFAULT_APP);
 	uint32_t flags = (i->flags & ~(uint32_t)INSTANCE_APP_DEFAULT) |
 	                 (usual ? (uint32_t)INSTANCE_APP_DEFAULT : 0);
@@ -160,6 +164,7 @@ void instance_set_metadata(struct op *op, struct service *s, struct instance *i,
 		                           o->timeout_ms, o->delete_ms };
 	struct str text =
 	        o->has ? str_make((const char *)&stored, sizeof(stored)) : (struct str){ NULL, 0 };
+	/* An empty map is stored as none. */
 	struct str packed = m->packed.n > 0 ? m->packed : (struct str){ NULL, 0 };
 	uint32_t flags = (i->flags & ~(uint32_t)INSTANCE_METADATA_NULL) |
 	                 (m->null ? INSTANCE_METADATA_NULL : 0);
@@ -232,6 +237,7 @@ static void count_instance(struct op *op, struct service *s, struct cluster *c,
 
 	ROSTER_ASSERT(delta == 1 || delta == -1);
 	undo_set32(&op->tx, &c->count[ephemeral], c->count[ephemeral] + (uint32_t)delta);
+	/* The three stand side by side, so two words of the log are enough. */
 	undo_set_bytes(&op->tx, &s->instances, counts, sizeof(counts));
 	/* A removed service has left the sums of the root with all its instances at once. */
 	if (s->flags & SERVICE_REMOVED)
@@ -329,6 +335,7 @@ int instance_create(struct op *op, uint32_t soff, struct service *s,
 	if (coff == 0 && op->tx.err == 0)
 		coff = cluster_create(op, soff, s, spec->key.cluster, &c);
 	off = coff == 0 ? 0 : slab_alloc(&op->tx, SLAB_INSTANCE);
+	/* The error is in the transaction, which is rolled back with all that was made so far. */
 	if (off == 0 || (i = instance_at(op, off)) == NULL)
 		return op->tx.err;
 	instance_fill(op, soff, s, coff, i, spec, ident);
@@ -382,6 +389,7 @@ bool instance_replace(struct op *op, struct service *s, struct instance *i,
 	}
 	instance_touch(op, i);
 	instance_set_metadata(op, s, i, &spec->metadata);
+	/* Clients do not see who the owner is. */
 	return before.weight != i->weight || before.port != i->port ||
 	       ((before.flags ^ i->flags) & ~(uint32_t)INSTANCE_OWNED) != 0 ||
 	       before.app != i->app || before.metadata != i->metadata;
@@ -405,6 +413,7 @@ void registry_remove(struct op *op, uint32_t soff, struct service *s, uint32_t i
 	count_instance(op, s, c, i, -1);
 	if (i->flags & INSTANCE_OWNED)
 		count_owner(op, s, i->sender, -1);
+	/* The bytes are counted while the texts are still there. */
 	service_account(op, s, -instance_bytes(&op->tx, i));
 	fields_free(&op->tx, &instance_fields, i);
 	blob_free(&op->tx, ip_blob(i));

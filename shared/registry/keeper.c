@@ -56,6 +56,7 @@ int registry_services_after(struct registry *reg, uint32_t shard, uint64_t after
 	struct services_piece piece = { cursor, out, max, 0 };
 	int ret;
 
+	/* The cursor is good only where the last call ended; elsewhere the place is looked for. */
 	if (cursor->shard != shard || cursor->id != after)
 		*cursor = (struct registry_cursor){ .shard = shard, .id = after };
 	ret = op_read(reg, shard, copy_services, &piece);
@@ -95,6 +96,7 @@ static void note_sign(struct expire_visit *visit, const struct instance *i, enum
 static enum expire_state beat_state(const struct expire_visit *visit,
                                     const struct stored_overrides *timing, uint64_t age)
 {
+	/* The time to removal may be the shorter one. */
 	if (age <= timing->timeout_ms && age <= timing->delete_ms)
 		return EXPIRE_HEARD;
 	return age > timing->delete_ms || age + visit->soon_ms > timing->delete_ms ? EXPIRE_LOST
@@ -107,10 +109,12 @@ static bool judge_beat(struct op *op, uint32_t soff, struct service *s, struct e
 {
 	struct stored_overrides timing = instance_timing(&op->tx, i);
 	uint64_t beat = beat_ms(i->beat);
+	/* A beat may have come after the time that the visit has. */
 	uint64_t age = visit->now_ms > beat ? visit->now_ms - beat : 0;
 	enum expire_state state;
 
 	ROSTER_ASSERT(op->tx.entries == 0); /* each instance is a transaction of its own */
+	/* A marked instance is left out of all handling of health (specification 2.6). */
 	if (i->flags & INSTANCE_MARKED)
 		return false;
 	if (age > timing.delete_ms && !visit->hold_removals) {
@@ -136,6 +140,8 @@ static int expire_begin(struct op *op, struct service *s, struct expire_visit *v
 	const struct instance *i;
 
 	if (visit->resume_id != 0) {
+		/* Since the last hold the instance may have gone, and another one have its
+		 * place. */
 		i = slab_try(&op->tx, visit->resume_off, SLAB_INSTANCE);
 		if (i != NULL && i->id == visit->resume_id &&
 		    (i->flags & INSTANCE_EPHEMERAL) != 0) {
@@ -143,6 +149,7 @@ static int expire_begin(struct op *op, struct service *s, struct expire_visit *v
 			return 0;
 		}
 	}
+	/* The walk begins here, perhaps for a second time, and its counts begin with it. */
 	visit->held = visit->beating = visit->lost = 0;
 	/* From here on bounds that fall are noted beside the old one, until the walk has seen
 	 * everything. */
@@ -294,7 +301,8 @@ int registry_remove_empty(struct registry *reg, struct origin origin, uint32_t s
 
 /* ---- after a long time without service ------------------------------------------------------- */
 
-/* An instance that beat since the keeper began, after this attach, is alive and stays. */
+/* Notes, once for each attach, since when a beat counts. An instance that has beaten since the
+ * keeper began is alive and stays. */
 static int stale_begin(struct op *op)
 {
 	struct registry_root *root = op->root;
@@ -364,6 +372,7 @@ int registry_drop_stale(struct registry *reg, uint32_t shard, uint32_t budget)
 			break;
 		at.id = s->id;
 		off = s->next;
+		/* Ids rise along the list, unless it runs in a circle. */
 		if (off != 0 && ((s = service_at(&op, off)) == NULL || s->id <= at.id)) {
 			undo_fail(&op.tx, ERR_CORRUPT);
 			break;

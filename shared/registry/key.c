@@ -9,6 +9,7 @@
 #include "shared/shm/blob.h"
 #include "shared/shm/departures.h"
 
+/* An empty text may come with a null pointer. */
 static inline uint64_t hash_text(struct str text, uint64_t seed)
 {
 	return XXH3_64bits_withSeed(text.n == 0 ? "" : text.p, text.n, seed);
@@ -25,6 +26,8 @@ struct place key_place(const struct registry *reg, const struct service_key *key
 {
 	uint64_t hash = hash_key(key, reg->seg->header->seed);
 
+	/* Shard and hash are made of different bits, so that the table of a shard is filled
+	 * evenly. */
 	return (struct place){ .shard = (uint32_t)(hash % SHARDS), .hash = (uint32_t)(hash >> 32) };
 }
 
@@ -33,6 +36,7 @@ uint32_t registry_shard_of(const struct registry *reg, const struct service_key 
 	return key_place(reg, service).shard;
 }
 
+/* This hash is made without the secret seed, because events show it. */
 uint64_t key_name_hash(const struct service_key *key)
 {
 	return hash_key(key, 0);
@@ -51,6 +55,7 @@ uint32_t key_instance_hash(const struct registry *reg, uint32_t service_hash,
 uint32_t key_subscriber_hash(const struct registry *reg, uint64_t audience_id,
                              const struct subscriber_spec *sub)
 {
+	/* Every byte of it is hashed, so it must have no padding. */
 	struct {
 		uint64_t audience, port;
 		uint8_t address[16];
@@ -67,6 +72,7 @@ uint64_t registry_sender(const struct registry *reg, const uint8_t address[16])
 	uint64_t key = departures_key(address), source = XXH3_64bits(&key, sizeof(key)) >> 32;
 	uint64_t whole = XXH3_64bits_withSeed(address, 16, reg->seg->header->seed);
 
+	/* 0 stands for a source that is not known, so no address has it. */
 	return (source != 0 ? source : 1) << 32 | (whole & 0xffffffffU);
 }
 
@@ -119,6 +125,7 @@ int key_refuse_size(struct registry *reg, const char *name, uint64_t limit)
 	return ret;
 }
 
+/* A limit of 0, or one beyond what can be stored, is what can be stored. */
 static int check_length(struct registry *reg, struct str text, uint64_t most)
 {
 	uint64_t limit = reg->limits.name_bytes;
@@ -167,6 +174,7 @@ bool key_is(const struct tx *tx, uint32_t name, uint32_t ns_len, uint32_t name_l
 {
 	struct str text;
 
+	/* The lengths stand in the object, so most others are told apart without their text. */
 	if (key->ns.n != ns_len || key->name.n != name_len)
 		return false;
 	text = blob_view(tx, name);
@@ -182,6 +190,7 @@ void key_copy(const struct tx *tx, uint32_t name, uint32_t ns_len, uint32_t name
 
 	copy_r->ns_len = ns_len;
 	copy_r->name_len = name_len;
+	/* A damaged name is copied as an empty one. */
 	if (n > sizeof(copy_r->text) || n != ns_len + 1 + name_len)
 		copy_r->ns_len = copy_r->name_len = 0;
 }

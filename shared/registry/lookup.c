@@ -37,6 +37,7 @@ static int in_pieces(struct registry *reg, const struct service_key *key, bool e
 			return ret;
 		if ((ret = op_begin(&op, reg, place.shard, reader)) < 0)
 			return ret;
+		/* Between two holds the service may have gone. */
 		soff = service_find(&op, key, place.hash, &s);
 		if (soff == 0)
 			ret = ERR_NOT_FOUND;
@@ -69,6 +70,8 @@ struct equal {
 	bool begun;
 };
 
+/* Port 0 matches any other one, so there is no key to look up, and all instances are gone
+ * through. */
 static void find_among_all(struct scan *scan, struct op *op, const struct service *s, void *arg,
                            bool *over)
 {
@@ -137,10 +140,12 @@ int equal_here(struct op *op, uint32_t soff, const struct service *s,
 	struct scan scan;
 	bool over = false;
 
+	/* What was found outside of the hold may still be there. */
 	if (i != NULL && i->id == known->id && i->service == soff && is_equal(op, i, key))
 		return 0;
 	if (instance_find_exact(op, soff, s, key, &exact) != 0)
 		return 0;
+	/* There are too many of them to look at in this hold. */
 	if (key->port == 0 ? s->instances > LOOKUP_INSTANCES : s->clusters > LOOKUP_CLUSTERS)
 		return op->tx.err != 0 ? op->tx.err : ERR_AGAIN;
 	scan_begin(&scan, op, NULL, soff, s, walk_kind_of(key->ephemeral), 0);
@@ -155,6 +160,7 @@ int equal_here(struct op *op, uint32_t soff, const struct service *s,
 
 static void ident_take(uint64_t *taken, uint32_t words, const struct instance *i)
 {
+	/* The number plus one is stored, since 0 says that there is none. */
 	uint32_t number = i->ident - 1;
 
 	if (i->ident != 0 && number / 64 < words)
@@ -179,6 +185,7 @@ static void idents_read_piece(struct scan *scan, struct op *op, const struct ser
 
 	ROSTER_ASSERT(idents->taken != NULL && idents->words > 0);
 	idents->service_id = s->id;
+	/* Those that come later are read by ident_take_new(). */
 	idents->newest = scan->newest;
 	while ((i = scan_next(scan, op)) != NULL)
 		ident_take(idents->taken, idents->words, i);
@@ -237,6 +244,7 @@ static bool ident_take_new(struct op *op, const struct service *s, bool ephemera
 
 static uint32_t ident_of_few(struct op *op, const struct service *s, bool ephemeral)
 {
+	/* There are more bits than instances, so one of them is free. */
 	uint64_t taken[LOOKUP_INSTANCES / 64 + 1] = { 0 };
 	uint32_t words = sizeof(taken) / sizeof(taken[0]);
 	struct walk w;

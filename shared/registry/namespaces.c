@@ -87,6 +87,7 @@ static int namespace_create_op(struct op *op, void *arg)
 	off = slab_alloc(&op->tx, SLAB_NAMESPACE);
 	if (off == 0 || (row = namespace_at(op, off)) == NULL)
 		return op->tx.err;
+	/* The numbers rise along the list, so that a copy in pieces finds its place again. */
 	*row = (struct namespace){
 		.id = blob_new(&op->tx, wanted->id),
 		.name = blob_new(&op->tx, wanted->name),
@@ -115,6 +116,7 @@ static int namespace_update_op(struct op *op, void *arg)
 	field_set(op, &row->name,
 	          str_is_set(wanted->name) ? wanted->name : STR("")); /* every row has a name */
 	field_set(op, &row->about, wanted->about);
+	/* After an error the texts may be those of before or after; it is rolled back. */
 	if (op->tx.err == 0)
 		root_add(op, &office_of(op->reg->seg)->namespace_bytes,
 		         (int64_t)namespace_text_bytes(op, row) - before);
@@ -129,6 +131,7 @@ static int namespace_remove_op(struct op *op, void *arg)
 
 	if (off == 0)
 		return ERR_NOT_FOUND;
+	/* The bytes are counted while the texts are still there. */
 	root_add(op, &office->namespace_bytes, -(int64_t)namespace_text_bytes(op, row));
 	table_remove(&op->tx, &office->namespaces, off);
 	FAULT("namespace-removed");
@@ -170,6 +173,7 @@ static struct str namespace_copy_text(struct op *op, uint32_t off, char **at)
 {
 	struct str text = blob_view(&op->tx, off);
 
+	/* The room is for texts as long as they may be stored; a longer one is damaged. */
 	if (text.p == NULL || text.n > NAMESPACES_TEXT_MAX) {
 		undo_fail(&op->tx, ERR_CORRUPT);
 		return (struct str){ NULL, 0 };
@@ -219,7 +223,8 @@ static bool namespace_copy_row(struct op *op, const struct namespace *row, struc
 	char *head_at = piece->bytes + piece->len, *at = head_at + sizeof(struct head);
 	struct head head;
 
-	/* The id of a damaged row may be as long as any text. */
+	/* Room is kept for three of the longest texts, because the id of a damaged row may be as
+	 * long as any other. */
 	if (sizeof(piece->bytes) - piece->len < sizeof(head) + 3 * NAMESPACES_TEXT_MAX)
 		return false;
 	head.id = (uint32_t)namespace_copy_text(op, row->id, &at).n;
@@ -298,6 +303,7 @@ int namespaces_each(struct registry *reg, namespaces_fn *fn, void *arg)
 	while (ret == 0 && !piece->end) {
 		if ((ret = op_read(reg, SHARD_OFFICE, namespace_copy_piece, piece)) < 0)
 			break;
+		/* No lock is held here, so fn may take its time. */
 		namespaces_tell(piece, fn, arg);
 		ret = fiber_pause();
 	}

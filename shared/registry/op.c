@@ -16,6 +16,7 @@ int op_begin(struct op *op, struct registry *reg, uint32_t shard, struct origin 
 	if (ret < 0)
 		return ret;
 	ROSTER_ASSERT(origin.source <= SOURCE_IMPORT && origin.cause < CAUSE_KINDS);
+	/* Members are set one by one, because the notes take much room and need not be cleared. */
 	op->reg = reg;
 	op->root = (struct registry_root *)reg->seg->shards[shard].root;
 	op->origin = origin;
@@ -53,6 +54,7 @@ int op_commit(struct op *op)
 			if (op->announce >> c & 1)
 				queue_announce(op->reg->seg, op->tx.shard->index, c);
 		}
+		/* Consumers are told under the lock, and op_end() wakes them without it. */
 		op->wake |= op->announce;
 		notes_append(op);
 	}
@@ -133,6 +135,7 @@ int op_read(struct registry *reg, uint32_t shard, op_fn *fn, void *arg)
 
 /* ---- events ---------------------------------------------------------------------------------- */
 
+/* A long address is cut, since events are for people. */
 static void note_ip(struct ring_event *event, struct str ip)
 {
 	ip = str_cut(ip, sizeof(event->ip));
@@ -223,6 +226,8 @@ void chain_remove(struct op *op, struct chain chain, uint32_t off)
 	undo_set32(&op->tx, next == NULL ? chain.last : &next->prev, self->prev);
 }
 
+/* The new object has the links of the old one already. What is left is to name it in its
+ * neighbours, or at the ends of the list. */
 void chain_replace(struct op *op, struct chain chain, uint32_t old, uint32_t new)
 {
 	struct pair *self = pair_at(op, &chain, old);
@@ -278,6 +283,8 @@ static bool seek_back(struct op *op, const struct seek_list *list, struct regist
 			found = 0;
 			object = NULL;
 		}
+		/* The cursor has passed this object, or there is none left: the place is the one
+		 * found before. */
 		if (object == NULL || (id = id_of(list, object)) <= cursor->id) {
 			cursor->back_id = 0;
 			*off_r = found;
@@ -322,9 +329,11 @@ int64_t field_set(struct op *op, uint32_t *field, struct str text)
 	if (!str_is_set(text) && old == 0)
 		return 0;
 	if (str_is_set(text)) {
+		/* An equal text stays where it is, and nothing is logged. */
 		if (old != 0 && blob_equal(&op->tx, old, text))
 			return 0;
 		new = blob_new(&op->tx, text);
+		/* The error is in the transaction already. */
 		if (new == 0)
 			return 0;
 	}

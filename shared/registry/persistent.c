@@ -16,6 +16,8 @@ static void look_copy_cluster(struct op *op, const struct cluster *c, struct per
 	struct str name = cluster_name(&op->tx, c);
 	struct check_settings check;
 
+	/* The copy has room for every name that is taken. One that is longer, or empty, is
+	 * damaged. */
 	look->name_len = name.n <= sizeof(look->name) ? (uint32_t)name.n : 0;
 	if (look->name_len == 0)
 		undo_fail(&op->tx, ERR_CORRUPT);
@@ -44,6 +46,7 @@ static void look_copy_row(struct op *op, const struct instance *i, uint32_t off,
 	row->off = off;
 	row->flags = i->flags;
 	row->port = i->port;
+	/* A persistent instance does not beat: this is when it was registered. */
 	row->beat_ms = beat_ms(i->beat);
 	row->ip_len = (uint32_t)ip.n;
 	if (ip.n > 0 && ip.n <= sizeof(row->ip))
@@ -130,6 +133,7 @@ static int look_at_service(struct op *op, struct service *s, uint32_t soff,
 		return op->tx.err;
 	look_copy_cluster(op, c, look);
 	look_copy_rows(op, c, look);
+	/* All instances of this cluster are copied. */
 	if (look->resume_id == 0)
 		look->cluster_off = next_cluster(op, c->next, s->clusters);
 	look->done = look->cluster_off == 0;
@@ -163,6 +167,7 @@ static int set_checked(struct op *op, struct keeper_entry service, struct keeper
 	if (i == NULL || i->id != instance.id || i->service != service.off ||
 	    (i->flags & (INSTANCE_EPHEMERAL | INSTANCE_MARKED)) != 0)
 		return ERR_NO_INSTANCE;
+	/* INSTANCE_CONFIRMED says that the last checks in a row found the instance well. */
 	undo_set32(&op->tx, &i->flags,
 	           (i->flags & ~(uint32_t)INSTANCE_CONFIRMED) |
 	                   (healthy ? (uint32_t)INSTANCE_CONFIRMED : 0));

@@ -45,6 +45,8 @@ static int health_begin(struct health *h, struct op *op, struct place place, str
 	uint32_t soff = service_find(op, h->service, place.hash, s_r);
 
 	ROSTER_ASSERT(h->n == 0 && h->count <= REGISTRY_HEALTH_MOST);
+	/* The caller has the list of that content, and bits of another one would be of other
+	 * instances. */
 	if (soff == 0 || (*s_r)->id != h->id || (*s_r)->content != h->content ||
 	    (*s_r)->instances != h->count)
 		return op->tx.err != 0 ? op->tx.err : ERR_AGAIN;
@@ -67,6 +69,7 @@ static int health_piece(struct health *h, struct op *op, bool first, struct serv
 			h->healthy[h->n / 64] |= 1ULL << h->n % 64;
 		h->n++;
 	}
+	/* The service counts more or fewer instances than its lists have. */
 	if (op->tx.err == 0 && (h->n > h->count || (h->scan.end && h->n != h->count)))
 		undo_fail(&op->tx, ERR_CORRUPT);
 	service_stamp_of(op, s, stamp_r);
@@ -113,6 +116,7 @@ static int checksum_op(struct op *op, void *arg)
 		return ERR_NOT_FOUND;
 	if (service_is_foreign(op, s))
 		return ERR_OWNER;
+	/* The list has changed since it was read. */
 	if (s->id != p->id || s->content != p->stored.content)
 		return ERR_AGAIN;
 	/* Another checksum for the same list (PUT /service/checksum after a flip) is a change of
@@ -258,6 +262,7 @@ int registry_services(struct registry *reg, struct str ns, registry_service_fn *
 		        (const struct registry_root *)reg->seg->shards[shard].root;
 
 		names->at = (struct registry_cursor){ .shard = shard };
+		/* An empty shard is known without its lock. */
 		names->end = __atomic_load_n(&root->service_count, __ATOMIC_RELAXED) == 0;
 		while (!names->end && (ret = names_copy(reg, shard, ns, names)) == 0) {
 			names_tell(names, fn, arg);

@@ -7,6 +7,7 @@
 
 void registry_init(struct registry *reg, struct segment *seg)
 {
+	/* What has not beaten since began_ms is old after a long stop (registry_drop_stale()). */
 	*reg = (struct registry){
 		.seg = seg,
 		.refused = { "", 0, false },

@@ -52,6 +52,8 @@ static void list_next(struct scan *scan, struct op *op)
 void scan_begin(struct scan *scan, struct op *op, const struct service_key *key, uint32_t soff,
                 const struct service *s, enum walk_kind kinds, uint32_t coff)
 {
+	/* What comes later has a higher number than `newest` and is left out. `left` bounds the
+	 * steps if a list has no end. */
 	*scan = (struct scan){
 		.key = key,
 		.place = { op->tx.shard->index, s->link.hash },
@@ -160,6 +162,7 @@ static void scan_resume(struct scan *scan, struct op *op)
 		return;
 	}
 	if (scan->at.id != 0 && i == NULL) {
+		/* What was handed out before comes again, and is stepped over. */
 		scan->skipping = true;
 		while (i == NULL && scan->mark_count > 0)
 			i = scan_standing(scan, op, &scan->marks[--scan->mark_count]);
@@ -181,6 +184,7 @@ int scan_return(struct scan *scan, struct op *op, struct service **s_r)
 	if (service_find(op, scan->key, scan->place.hash, s_r) != scan->soff ||
 	    (*s_r)->id != scan->service_id)
 		return op->tx.err != 0 ? op->tx.err : ERR_NOT_FOUND;
+	/* The caller knows whether a copy may be of several states. */
 	scan->moved |= (*s_r)->revision != scan->revision;
 	if (scan->cluster != 0)
 		scan_resume(scan, op);

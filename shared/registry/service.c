@@ -46,6 +46,7 @@ uint32_t service_find(struct op *op, const struct service_key *key, uint32_t has
 	return 0;
 }
 
+/* A hint may be old: another service may have the place, or this one may be drained. */
 struct service *service_hinted(struct op *op, struct keeper_entry entry)
 {
 	struct service *s = slab_try(&op->tx, entry.off, SLAB_SERVICE);
@@ -165,6 +166,8 @@ static int service_limit(struct op *op)
 		const struct registry_root *root =
 		        (const struct registry_root *)op->reg->seg->shards[shard].root;
 
+		/* The other shards are summed up without their locks, so services made at the same
+		 * moment may go a little beyond the limit. */
 		sum += __atomic_load_n(&root->service_count, __ATOMIC_RELAXED);
 	}
 	return sum >= limit ? key_refuse(op->reg, "limits.services", limit) : 0;
@@ -207,6 +210,7 @@ uint32_t service_create(struct op *op, const struct service_key *key, struct pla
 	service_fill(op, *s_r, key, name);
 	table_insert(&op->tx, &root->services, off, place.hash);
 	chain_append(op, shard_list(op), off);
+	/* The keeper reads it without the lock, to hear of new services. */
 	undo_set64(&op->tx, &root->last_service_id, (*s_r)->id);
 	root_add(op, &root->service_count, 1);
 	bytes_add(op, (int64_t)(*s_r)->bytes);
@@ -250,6 +254,7 @@ void service_remove(struct op *op, uint32_t off, struct service *s)
 	undo_set32(&op->tx, &s->flags, s->flags | SERVICE_REMOVED);
 	chain_append(op, drain_list(op), off);
 	root_add(op, &root->service_count, -1);
+	/* The sums lose its instances at once; they are freed one by one later. */
 	root_add(op, &root->instance_count, -(int64_t)s->instances);
 	root_add(op, &root->ephemeral_count, -(int64_t)s->ephemeral);
 	root_add(op, &root->healthy_count, -(int64_t)s->healthy);

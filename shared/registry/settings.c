@@ -3,6 +3,7 @@
 
 #include "shared/registry/registry_internal.h"
 
+/* What one of the operations below is given; the others leave members unset. */
 struct setting {
 	const struct service_key *service;
 	struct place place;
@@ -11,6 +12,7 @@ struct setting {
 	const struct cluster_settings *of_cluster;
 };
 
+/* The log knows whole words, so a float is stored by its bits. */
 static uint32_t threshold_bits(float value)
 {
 	uint32_t bits;
@@ -34,6 +36,7 @@ static void settings_apply(struct op *op, struct service *s,
 	delta += field_set(op, &s->selector, or_none(settings->selector));
 	service_account(op, s, delta);
 	undo_set32(&op->tx, &s->threshold, threshold_bits(settings->threshold));
+	/* The service is there on purpose now, and not only because an instance came. */
 	undo_set32(&op->tx, &s->flags, s->flags | SERVICE_EXPLICIT);
 }
 
@@ -51,6 +54,7 @@ static int settings_create_op(struct op *op, void *arg)
 	if (soff == 0 || op->tx.err != 0)
 		return op->tx.err;
 	settings_apply(op, s, p->settings);
+	/* Readers see another revision, and nothing is pushed. */
 	service_mark(op, soff, s, CHANGE_SETTINGS);
 	return 0;
 }
@@ -86,6 +90,7 @@ static int settings_cluster_op(struct op *op, void *arg)
 	if (service_is_foreign(op, s))
 		return ERR_OWNER;
 	if (cluster_find(op, s, p->cluster, &c) == 0 && op->tx.err == 0) {
+		/* Only the name of a new cluster has to be a valid one. */
 		if (!key_cluster_name_valid(p->cluster))
 			return ERR_CLUSTER_NAME;
 		if (cluster_create(op, soff, s, p->cluster, &c) == 0)
@@ -101,6 +106,7 @@ static int settings_cluster_op(struct op *op, void *arg)
 	return 0;
 }
 
+/* All that can be refused for its length is refused before the lock is taken. */
 static int settings_check(struct registry *reg, const struct service_key *service,
                           struct str metadata, struct str text)
 {
@@ -126,6 +132,7 @@ int registry_create_service(struct registry *reg, struct origin origin,
 	return ret < 0 ? ret : op_run(reg, p.place.shard, origin, settings_create_op, &p);
 }
 
+/* Unlike for a new one, the name need not be valid: there is such a service or there is none. */
 int registry_update_service(struct registry *reg, struct origin origin,
                             const struct service_key *service,
                             const struct service_settings *settings)

@@ -7,11 +7,14 @@
 #include "shared/shm/blob.h"
 #include "shared/shm/shard.h"
 
+/* What a load takes over of the flags. The others say how an object is stored, or where it
+ * stands. */
 #define SERVICE_FLAGS_KEPT (SERVICE_EXPLICIT | SERVICE_DURABLE | SERVICE_DISABLED)
 #define INSTANCE_FLAGS_KEPT \
 	(INSTANCE_EPHEMERAL | INSTANCE_ENABLED | INSTANCE_HEALTHY | INSTANCE_MARKED | \
 	 INSTANCE_METADATA_NULL | INSTANCE_CONFIRMED | 0xff000000U)
 #define CHANGES_KNOWN (CHANGE_CONTENT | CHANGE_HEALTH | CHANGE_REMOVED | CHANGE_SETTINGS)
+/* The slots of a set at first, and how many are kept for the next service. */
 #define SET_SIZE 256U
 #define SET_KEEP 65536U
 
@@ -85,6 +88,7 @@ static bool set_add(struct fill *f, uint32_t hash)
 
 	if (hash == 0)
 		return true;
+	/* At most half of the slots are taken, so that searches are short. */
 	if (set->count * 2 >= set->size && !set_grow(set)) {
 		fill_fail(f, ERR_NOMEM, "out of memory");
 		return true;
@@ -110,6 +114,7 @@ static bool fill_begin(struct fill *f, const struct service_key *key, struct pla
 		return false;
 	}
 	ROSTER_ASSERT(!f->held);
+	/* This segment has its own seed, so the shard may be another one than before. */
 	*place_r = key_place(f->reg, key);
 	f->s = NULL;
 	f->a = NULL;
@@ -152,6 +157,7 @@ void fill_end(struct fill *f)
 		fill_fail(f, ERR_SYNTAX, "subscribers of a name, but none");
 	if (f->err != 0)
 		undo_rollback(&f->op.tx);
+	/* The bytes of all clusters and instances are known only now. */
 	else if (f->s != NULL)
 		f->op.root->bytes += f->s->bytes;
 	fill_announce(f);
@@ -172,6 +178,7 @@ void fill_reserve(struct fill *f, uint64_t instances)
 	uint64_t most = f->reg->seg->bytes / SLAB_BYTES_INSTANCE;
 
 	ROSTER_ASSERT(!f->held);
+	/* The number is from the stream, and may be anything. */
 	if (instances > most)
 		instances = most;
 	for (uint32_t shard = 0; shard < SHARDS && f->err == 0; shard++) {
@@ -212,6 +219,7 @@ static void fill_store(struct fill *f, const struct fields *fields, const union 
 		const struct field_row *row = &fields->rows[key];
 		struct str text = in[key].text;
 
+		/* Values that are made from several members are stored by the caller. */
 		if (row->bytes == 0)
 			continue;
 		ROSTER_ASSERT(row->type != FIELD_ADDRESS || !str_is_set(text) ||
@@ -237,6 +245,7 @@ static void fill_bound(struct fill *f, uint64_t value, uint64_t most, const char
 		fill_fail(f, ERR_SYNTAX, why);
 }
 
+/* The header names the highest of these, so whatever is above contradicts it. */
 static void bound_common(struct fill *f, uint64_t id, uint64_t revision, uint64_t stamp)
 {
 	fill_bound(f, undo_id_number(id), f->last_id, "an id above the highest");
@@ -253,6 +262,7 @@ static uint64_t id_for(struct fill *f, uint64_t saved, uint64_t last)
 	return saved > last && saved >> 48 == home ? saved : undo_next_id(&f->op.tx);
 }
 
+/* An age that reaches back before the clock of this machine began is cut off there. */
 static uint64_t mono_of(const struct fill *f, uint64_t age)
 {
 	return f->mono_ms > age ? f->mono_ms - age : 0;
@@ -266,6 +276,7 @@ static void enqueue(struct fill *f, const union field_value *in)
 		uint32_t link =
 		        (uint32_t)(offsetof(struct service, queue) + c * sizeof(struct queue_link));
 
+		/* The change keeps its age, so that the push is not put off by a whole delay. */
 		queue_mark(&f->op.tx, &f->op.root->queue[c], f->soff, SLAB_SERVICE, link,
 		           (uint32_t)in[SAVED_SERVICE_PENDING_0 + 2 * c].number & CHANGES_KNOWN,
 		           mono_of(f, in[SAVED_SERVICE_AGE_0 + 2 * c].number));
@@ -307,6 +318,7 @@ static void service_store(struct fill *f, const union field_value *in, uint32_t 
 		.ns_len = (uint16_t)in[SAVED_SERVICE_NS].text.n,
 		.name_len = (uint16_t)in[SAVED_SERVICE_NAME].text.n,
 	};
+	/* The texts of a service begin with its name. */
 	f->texts = (uint64_t)blob_bytes(&f->op.tx, name);
 	fill_store(f, &service_fields, in, f->s);
 	f->s->id = id_for(f, f->s->id, f->op.root->last_service_id);
@@ -340,12 +352,14 @@ void fill_service(struct fill *f, union field_value *in)
 	}
 	f->soff = slab_alloc(&f->op.tx, SLAB_SERVICE);
 	name = blob_new(&f->op.tx, str_make(text, key_join(&key, text)));
+	/* The error is in the transaction, and the commit reports it. */
 	if (f->soff == 0 || name == 0 || (found = service_at(&f->op, f->soff)) == NULL) {
 		fill_commit(f);
 		return;
 	}
 	f->s = found;
 	set_clear(&f->seen);
+	/* The first cluster is named by the service, each other one by the one before. */
 	f->cluster_link = &f->s->first_cluster;
 	service_store(f, in, name);
 	service_link(f, place.hash);
@@ -362,6 +376,7 @@ static void check_store(struct fill *f, const union field_value *in)
 		in[SAVED_CLUSTER_CHECKER].text,
 	};
 
+	/* The defaults have no text, and nothing is stored for them. */
 	f->c->check = fill_put(f, cluster_check_text(&check, bytes));
 }
 
@@ -370,6 +385,7 @@ void fill_cluster(struct fill *f, union field_value *in)
 	struct str *name = &in[SAVED_CLUSTER_NAME].text;
 	struct cluster *found;
 
+	/* A cluster of this name is stored without a name. */
 	if (str_is_set(*name) && str_eq(*name, DEFAULT_CLUSTER))
 		*name = (struct str){ NULL, 0 };
 	if (!fill_ready(f))
@@ -387,6 +403,7 @@ void fill_cluster(struct fill *f, union field_value *in)
 	f->texts = 0;
 	fill_store(f, &cluster_fields, in, f->c);
 	check_store(f, in);
+	/* Clusters come in their order, so the last link need not be looked for. */
 	*f->cluster_link = f->coff;
 	f->cluster_link = &f->c->next;
 	f->s->clusters++;
@@ -418,10 +435,12 @@ static void instance_store(struct fill *f, union field_value *in, struct instanc
 		in[SAVED_INSTANCE_DELETE].number,
 	};
 	struct str *app = &in[SAVED_INSTANCE_APP].text;
+	/* A flag stands for the usual name. */
 	bool usual = str_is_set(*app) && str_eq(*app, DEFAULT_APP);
 
 	if (usual)
 		*app = (struct str){ NULL, 0 };
+	/* Of the sender only the source is known: owners are not saved. */
 	*i = (struct instance){
 		.sender = in[SAVED_INSTANCE_SOURCE].number << 32,
 		.service = f->soff,
@@ -430,6 +449,7 @@ static void instance_store(struct fill *f, union field_value *in, struct instanc
 	f->texts = 0;
 	fill_store(f, &instance_fields, in, i);
 	i->flags = (i->flags & INSTANCE_FLAGS_KEPT) | (usual ? (uint32_t)INSTANCE_APP_DEFAULT : 0);
+	/* If any of the three times was saved, the timeout was. */
 	if (timing.timeout_ms != UINT64_MAX)
 		i->overrides = fill_put(f, str_make((const char *)&timing, sizeof(timing)));
 	ip_store(f, in[SAVED_INSTANCE_IP].text, i);
@@ -451,6 +471,7 @@ static void fill_count_instance(struct fill *f, const struct instance *i)
 	root->ephemeral_count += ephemeral;
 	root->healthy_count += healthy;
 	f->report->instances++;
+	/* Nothing in the service can expire before the earliest of them. */
 	if (due_ms < f->s->due_ms)
 		f->s->due_ms = f->s->due_new = due_ms;
 }
@@ -482,6 +503,7 @@ void fill_instance(struct fill *f, union field_value *in)
 	ROSTER_ASSERT(f->held && f->c != NULL);
 	key.cluster = cluster_name(&f->op.tx, f->c);
 	hash = key_instance_hash(f->reg, f->s->link.hash, &key);
+	/* The table is searched only if the hash was there already, which is rare. */
 	if (set_add(f, hash) && instance_find(&f->op, f->soff, f->s, &key, &i) != 0) {
 		fill_fail(f, ERR_SYNTAX, "an instance twice");
 		return;
@@ -502,6 +524,7 @@ void fill_instance(struct fill *f, union field_value *in)
 
 /* ---- audiences ------------------------------------------------------------------------------- */
 
+/* Ids rise along the list, so the last one has the highest. */
 static uint64_t last_audience_id(struct fill *f)
 {
 	const struct audience *last = f->op.root->last_audience == 0
@@ -520,6 +543,7 @@ static void audience_link(struct fill *f, const struct service_key *key, uint32_
 
 	table_insert(&f->op.tx, &root->audiences, f->aoff, hash);
 	chain_append(&f->op, list, f->aoff);
+	/* All services are loaded by now, so it is known who waits for one. */
 	root->waiting_count += service_find(&f->op, key, hash, &s) == 0;
 }
 
@@ -542,6 +566,7 @@ void fill_audience(struct fill *f, union field_value *in)
 	}
 	f->aoff = slab_alloc(&f->op.tx, SLAB_AUDIENCE);
 	name = blob_new(&f->op.tx, str_make(text, key_join(&key, text)));
+	/* The error is in the transaction, and the commit reports it. */
 	if (f->aoff == 0 || name == 0 || (found = audience_at(&f->op, f->aoff)) == NULL) {
 		fill_commit(f);
 		return;
@@ -566,6 +591,7 @@ static uint64_t last_subscriber_id(struct fill *f)
 
 static void subscriber_store(struct fill *f, const union field_value *in, struct subscriber *sub)
 {
+	/* One more than the age; 0: nothing was ever sent. */
 	uint64_t age = in[SAVED_SUBSCRIBER_SENT_AGE].number;
 
 	*sub = (struct subscriber){ .sent_at_ms = age == 0 ? 0 : mono_of(f, age - 1),
@@ -588,6 +614,7 @@ static void subscriber_link(struct fill *f, uint32_t off, uint32_t hash)
 
 void fill_subscriber(struct fill *f, union field_value *in)
 {
+	/* Only what the key is made of is needed to look for it. */
 	struct subscriber_spec spec = {
 		.agent = in[SAVED_SUBSCRIBER_AGENT].text,
 		.clusters = in[SAVED_SUBSCRIBER_CLUSTERS].text,

@@ -26,6 +26,7 @@ struct load {
 	bool ended;
 };
 
+/* What cannot be stored ends the reading too. */
 static void fail_ours(struct load *load)
 {
 	if (load->f.err != 0)
@@ -48,6 +49,7 @@ static void read_field(struct snapshot_reader *r, const struct field_row *row,
 		value_r->number = snapshot_u64(r, UINT32_MAX);
 		break;
 	case FIELD_U64:
+		/* 0 means that there is no bound but that of the type. */
 		value_r->number = snapshot_u64(r, row->most == 0 ? UINT64_MAX : row->most);
 		break;
 	case FIELD_I32:
@@ -77,6 +79,7 @@ static uint64_t read_fields(struct snapshot_reader *r, struct snapshot_map *map,
 	}
 	snapshot_map_begin(r, map);
 	while (snapshot_map_next(r, map, &key)) {
+		/* The members are read by the caller, one by one. */
 		if (key == SNAPSHOT_MEMBERS)
 			return snapshot_array(r);
 		if (key < fields->saved && fields->rows[key].name != NULL)
@@ -166,6 +169,7 @@ static void load_header(struct load *load)
 	if (load->r.err != 0)
 		return;
 	seg->header->health_ms = in[HEADER_HEALTH].number;
+	/* The health clock goes on from the saved moment. */
 	health_attach(seg, clock_mono_ms());
 	seg->header->stamp = load->f.stamp = in[HEADER_STAMP].number;
 	seg->header->health_guard = ~in[HEADER_HEALTH].number;
@@ -174,6 +178,7 @@ static void load_header(struct load *load)
 	seg->header->seal = segment_seal(seg->header);
 	load->f.last_id = in[HEADER_LAST_ID].number;
 	load->f.revision = in[HEADER_REVISION].number;
+	/* Every shard goes on above the highest, so that nothing is handed out twice. */
 	for (uint32_t i = 0; i < SHARDS_ALL; i++) {
 		seg->shards[i].next_id = load->f.last_id;
 		seg->shards[i].revision = load->f.revision;
@@ -209,6 +214,7 @@ static void load_switches(struct load *load)
 	unsigned key;
 	int ret;
 
+	/* What is not in the stream stays at its default. */
 	switches_defaults(&words);
 	snapshot_map_begin(r, &map);
 	while (snapshot_map_next(r, &map, &key)) {
@@ -230,6 +236,7 @@ static void load_switches(struct load *load)
 	words.generation = own->generation;
 	if ((ret = switches_write(load->f.reg, &words, &texts)) < 0)
 		snapshot_fail(r, ret, "the switches cannot be stored");
+	/* A plain store will do, since nobody else uses the segment. */
 	own->generation = generation;
 }
 
@@ -295,6 +302,7 @@ static void load_service(struct load *load)
 	fail_ours(load);
 	for (uint64_t i = 0; i < clusters && load->r.err == 0; i++)
 		load_cluster(load);
+	/* What cannot be read is not kept: the end of the hold rolls back then. */
 	fill_fail(&load->f, load->r.err, load->r.why);
 	fill_end(&load->f);
 	fail_ours(load);
@@ -342,6 +350,7 @@ static void load_end(struct load *load)
 	    in[END_INSTANCES].number != report->instances ||
 	    in[END_SUBSCRIBERS].number != report->subscribers)
 		snapshot_fail(&load->r, ERR_SYNTAX, "counts that are not those of what was read");
+	/* Behind this record stands nothing but the checksum. */
 	load->ended = true;
 }
 
@@ -380,6 +389,7 @@ static void load_record(struct load *load)
 			record_rows[i].load(load);
 		return;
 	}
+	/* A later version knows more kinds. */
 	snapshot_skip_long(&load->r);
 }
 
@@ -394,6 +404,7 @@ static void load_all(struct load *load)
 		snapshot_read_checksum(&load->r);
 }
 
+/* A load adds to nothing: what is there already would be mixed with what comes. */
 static bool is_empty(struct registry *reg)
 {
 	struct registry_stats stats;
@@ -417,6 +428,7 @@ int snapshot_load(struct registry *reg, int fd, struct snapshot_report *report_r
 	fill_init(&load.f, reg, report_r);
 	/* What was within the limits once is taken whatever they are now. */
 	reg->limits = (struct registry_limits){ 0 };
+	/* From here on, until the magic is back, a death leaves a file that is no segment. */
 	__atomic_store_n(magic, 0, __ATOMIC_RELEASE);
 	load_all(&load);
 	ROSTER_ASSERT(reg->seg->held == NULL);
@@ -428,6 +440,7 @@ int snapshot_load(struct registry *reg, int fd, struct snapshot_report *report_r
 		snprintf(report_r->why, sizeof(report_r->why), "%s", load.r.why);
 	snapshot_reader_close(&load.r);
 	fill_free(&load.f);
+	/* The node came with the header. */
 	reg->node = (uint8_t)reg->seg->header->node;
 	return load.r.err;
 }

@@ -68,6 +68,7 @@ static void read_more(struct snapshot_reader *r)
 	ssize_t n;
 
 	ROSTER_ASSERT(r->window <= r->p && r->end <= r->window + WINDOW_BYTES);
+	/* Bytes that leave the window must be in the hash by then. */
 	hash_to_here(r);
 	r->gone += (uint64_t)(r->p - r->window);
 	memmove(r->window, r->p, have);
@@ -116,6 +117,7 @@ static uint8_t read_tag(struct snapshot_reader *r)
 	return at == NULL ? 0 : *at;
 }
 
+/* The highest byte comes first. */
 static uint64_t read_uint(struct snapshot_reader *r, size_t n)
 {
 	const uint8_t *at = read_take(r, n);
@@ -137,6 +139,8 @@ uint64_t snapshot_u64(struct snapshot_reader *r, uint64_t most)
 	uint8_t t = read_tag(r);
 	uint64_t value = t;
 
+	/* The tags 0xcc to 0xcf are followed by 1, 2, 4 or 8 bytes. Up to 0x7f the tag is the
+	 * number. */
 	if (t >= 0xcc && t <= 0xcf)
 		value = read_uint(r, (size_t)1 << (t - 0xcc));
 	else if (t > 0x7f)
@@ -146,7 +150,8 @@ uint64_t snapshot_u64(struct snapshot_reader *r, uint64_t most)
 	return r->err == 0 ? value : 0;
 }
 
-/* msgpack writes numbers that are not negative as unsigned. */
+/* msgpack writes numbers that are not negative as unsigned. The tags of the others are 0xd0 to
+ * 0xd3, followed by 1, 2, 4 or 8 bytes, and from 0xe0 on the number itself, -32 to -1. */
 int64_t snapshot_i64(struct snapshot_reader *r, int64_t least, int64_t most)
 {
 	int64_t value = 0;
@@ -158,6 +163,7 @@ int64_t snapshot_i64(struct snapshot_reader *r, int64_t least, int64_t most)
 		value = (int64_t)read_tag(r) - 256;
 	} else {
 		n = (size_t)1 << (read_tag(r) - 0xd0);
+		/* Shifting the number up and down again turns its highest bit into the sign. */
 		value = (int64_t)(read_uint(r, n) << (64 - 8 * n)) >> (64 - 8 * n);
 	}
 	if (value < least || value > most)
@@ -168,6 +174,8 @@ int64_t snapshot_i64(struct snapshot_reader *r, int64_t least, int64_t most)
 /* Reads the length of a str or bin behind this tag. Returns false when it is the tag of neither. */
 static bool text_length(struct snapshot_reader *r, uint8_t t, uint64_t *n_r)
 {
+	/* A short text has its length in the tag; others have 1, 2 or 4 bytes of it behind the
+	 * tag. */
 	if ((t & 0xe0) == 0xa0)
 		*n_r = t & 0x1f;
 	else if (t >= 0xd9 && t <= 0xdb)
@@ -238,6 +246,7 @@ bool snapshot_map_next(struct snapshot_reader *r, struct snapshot_map *map, unsi
 		return false;
 	map->left--;
 	key = snapshot_u64(r, UINT32_MAX);
+	/* Keys that rise cannot come twice. */
 	if (key <= map->key)
 		snapshot_fail(r, ERR_SYNTAX, "keys do not rise");
 	map->key = key;
@@ -266,6 +275,7 @@ static uint64_t skip_one(struct snapshot_reader *r)
 		return n;
 	if (read_members(r, t, 0x80, 0xde, &n))
 		return 2 * n;
+	/* An ext has one byte more, for its type. */
 	if (t >= 0xc7 && t <= 0xc9)
 		n = read_uint(r, (size_t)1 << (t - 0xc7)) + 1;
 	else if (t == 0xc1)
@@ -323,6 +333,7 @@ static void hash_to_checksum(struct snapshot_reader *r)
 		snapshot_read_fill(r);
 		if (r->eof || r->err != 0)
 			break;
+		/* The last bytes that are there may be the checksum, which is not hashed. */
 		r->p = r->end - CHECKSUM_BYTES;
 	}
 	if ((size_t)(r->end - r->p) < CHECKSUM_BYTES)

@@ -31,6 +31,7 @@ struct save {
 	int err;
 };
 
+/* The first error stays. */
 static void save_fail(struct save *save, int err, const char *why)
 {
 	if (save->err != 0)
@@ -81,6 +82,7 @@ static void save_make_room(struct save *save, size_t bytes)
 	save->pack.cap = bytes;
 }
 
+/* A record is its kind and a map, whose pairs are counted as they come. */
 static struct pack_map record_begin(struct save *save, enum snapshot_kind kind)
 {
 	pack_uint8(&save->pack, (uint8_t)kind);
@@ -119,6 +121,7 @@ static void pack_header(struct save *save)
 	pack_number(&map, HEADER_NODE, seg->header->node);
 	pack_number(&map, HEADER_LAST_ID, last_id);
 	pack_number(&map, HEADER_REVISION, revision);
+	/* This number is a hint for the size of tables; nothing depends on it. */
 	registry_stats(save->reg, &stats);
 	pack_number(&map, HEADER_INSTANCES, stats.instances);
 	pack_map_end(&map);
@@ -135,6 +138,7 @@ static void pack_switches(struct save *save)
 		save_fail(save, ret, "the switches cannot be read");
 		return;
 	}
+	/* All switches are words. A load takes as many of them as it knows. */
 	memcpy(words, &copy.words, sizeof(words));
 	map = record_begin(save, SNAPSHOT_SWITCHES);
 	pack_array(pack_key(&map, SWITCHES_WORDS), sizeof(words) / sizeof(words[0]));
@@ -155,6 +159,7 @@ static void pack_namespace(const struct namespace_row *row, void *arg)
 	pack_text(&map, NAMESPACE_NAME, row->name);
 	pack_text(&map, NAMESPACE_ABOUT, row->about);
 	pack_map_end(&map);
+	/* No lock is held here, so the buffer may be written out. */
 	if (save->pack.len > HOLD_BYTES)
 		save_flush(save);
 }
@@ -208,6 +213,8 @@ static void pack_instances(struct save *save, struct op *op, const struct cluste
 	for (unsigned kind = 0; kind < 2; kind++) {
 		uint32_t off = c->first[kind];
 
+		/* The list of members has announced so many instances. A list that ends before is
+		 * damaged. */
 		for (uint32_t left = c->count[kind]; left > 0 && op->tx.err == 0; left--) {
 			const struct instance *i = instance_at(op, off);
 			struct pack_map map;
@@ -227,6 +234,7 @@ static void pack_cluster(struct save *save, struct op *op, const struct cluster 
 	struct pack_map map = pack_map_begin(&save->pack);
 
 	pack_fields(save, &map, &op->tx, &cluster_fields, c);
+	/* The members come last, under the highest key of a map. */
 	pack_array(pack_key(&map, SNAPSHOT_MEMBERS), (size_t)c->count[0] + c->count[1]);
 	pack_instances(save, op, c);
 	pack_map_end(&map);
@@ -349,6 +357,7 @@ static size_t walk_hold(struct save *save, const struct walker *w, struct op *op
 {
 	uint32_t off;
 
+	/* This hold was too short to find the place to go on at. */
 	if (!w->seek(op, cursor, &off))
 		return 1;
 
@@ -360,6 +369,7 @@ static size_t walk_hold(struct save *save, const struct walker *w, struct op *op
 		if (before > HOLD_BYTES)
 			return 1;
 		id = w->pack(save, op, off, &next, &members);
+		/* What was packed of it is forgotten. It comes again when there is room. */
 		if (save->pack.len > save->pack.cap) {
 			size_t needed = save->pack.len;
 
@@ -369,6 +379,7 @@ static size_t walk_hold(struct save *save, const struct walker *w, struct op *op
 		*cursor = (struct registry_cursor){ .shard = op->tx.shard->index,
 			                            .off = off,
 			                            .id = id };
+		/* Members are counted only now that the object is packed as a whole. */
 		*w->members(save->report) += members;
 		save->report->services += w == &services;
 		off = next;
@@ -393,6 +404,7 @@ static void walk_shard(struct save *save, const struct walker *w, uint32_t shard
 		if (op.tx.err != 0)
 			save_fail(save, op.tx.err, "a reference is impossible");
 		op_end(&op);
+		/* The buffer is written out without the lock. */
 		if (room > 0)
 			save_flush(save);
 		if (room > save->pack.cap)
@@ -421,6 +433,7 @@ static void save_all(struct save *save)
 {
 	pack_header(save);
 	save_office(save);
+	/* Kinds rise in a stream, so all services come before the first audience. */
 	for (uint32_t shard = 0; shard < SHARDS; shard++)
 		walk_shard(save, &services, shard);
 	FAULT_AT("save-services");

@@ -63,6 +63,7 @@ static bool text_is(const struct tx *tx, uint32_t blob, struct str text)
 	return blob == 0 ? text.n == 0 : blob_equal(tx, blob, text);
 }
 
+/* Audience, socket, clusters and agent together are what a subscriber is known by. */
 static bool subscriber_is(struct op *op, const struct subscriber *sub, uint32_t aoff,
                           const struct subscriber_spec *spec)
 {
@@ -119,8 +120,8 @@ static uint64_t bytes_wanted(const struct service_key *service, const struct sub
 	       blob_cost((uint32_t)(service->ns.n + 1 + service->name.n));
 }
 
-/* Counts for its source a subscriber that comes (1) or goes (-1), or does both when it gets another
- * source. */
+/* Counts a subscriber that comes (1) or goes (-1) for its source. One that gets another source goes
+ * for the old one and comes for the new one. */
 static void count_source(struct op *op, const struct audience *a, const struct subscriber *sub,
                          int change)
 {
@@ -168,6 +169,7 @@ static uint32_t audience_create(struct op *op, const struct subscription *p, boo
 	};
 	table_insert(&op->tx, &op->root->audiences, off, p->place.hash);
 	chain_append(op, audience_list(op), off);
+	/* An audience is waiting as long as there is no service of its name. */
 	root_add(op, &op->root->waiting_count, waiting ? 1 : 0);
 	root_add(op, &op->root->subscriber_bytes, (int64_t)audience_bytes(&op->tx, *a_r));
 	return op->tx.err != 0 ? 0 : off;
@@ -189,6 +191,7 @@ static struct source_use all_subscribers(const struct op *op)
 	return sum;
 }
 
+/* 0 means that there is no limit. */
 static bool exceeds(uint64_t used, uint64_t more, uint64_t limit)
 {
 	return limit != 0 && used + more > limit;
@@ -300,6 +303,8 @@ static bool subscriber_renew(struct subscriber *sub, const struct subscriber_spe
 	return pushed || !spec->push;
 }
 
+/* Was nothing sent at the last change, because the text was too long or there were too many
+ * views? */
 static bool is_unsent(const struct subscriber *sub)
 {
 	uint64_t tries = __atomic_load_n(&sub->tries, __ATOMIC_RELAXED);
@@ -317,11 +322,14 @@ static int subscribe_op(struct op *op, void *arg)
 	int ret;
 
 	ROSTER_ASSERT(p->spec != NULL && op->now_ms != 0);
+	/* The service may not be there yet; then s is NULL. */
 	service_find(op, p->service, p->place.hash, &s);
 	service_stamp_of(op, s, p->stamp);
 	aoff = audience_find(op, p->service, p->place.hash, &a);
 	if (aoff != 0 && subscriber_find(op, aoff, a, p->spec, &sub) != 0) {
 		p->stamp->unsent = is_unsent(sub);
+		/* This subscriber was not pushed to so far. From now on it is, and has the source
+		 * of this poll. */
 		if (!subscriber_renew(sub, p->spec, op->now_ms)) {
 			uint8_t flags = sub->flags | SUBSCRIBER_PUSH;
 
@@ -380,6 +388,7 @@ int registry_poll(struct registry *reg, const struct service_key *service,
 	service_find(&op, service, p.place.hash, &s);
 	service_stamp_of(&op, s, stamp_r);
 	op.now_ms = sub == NULL ? 0 : health_now(reg->seg);
+	/* Most polls only renew: then there is nothing to commit. */
 	done = sub == NULL || op.tx.err != 0 || renewed(&op, &p);
 	ROSTER_ASSERT(op.tx.entries == 0); /* there is nothing to commit */
 	ret = op.tx.err;
@@ -393,6 +402,7 @@ int registry_poll(struct registry *reg, const struct service_key *service,
 
 /* ---- for the pusher -------------------------------------------------------------------------- */
 
+/* A hint may be old: another subscriber may have the place by now. */
 static struct subscriber *subscriber_hinted(struct op *op, uint64_t id, uint32_t off)
 {
 	struct subscriber *sub = slab_try(&op->tx, off, SLAB_SUBSCRIBER);
@@ -437,6 +447,7 @@ static int mark_piece(struct registry *reg, uint32_t shard, const struct deliver
 	for (uint32_t n = 0; n < count; n++) {
 		struct subscriber *sub = subscriber_hinted(&op, d[n].id, d[n].off);
 
+		/* These words are not logged, so there is no transaction. */
 		if (sub != NULL && acked)
 			delivery_acked(sub, &d[n], now_ms);
 		else if (sub != NULL)
@@ -478,6 +489,7 @@ static void audience_remove(struct op *op, uint32_t aoff, struct audience *a)
 		undo_fail(&op->tx, ERR_CORRUPT);
 		return;
 	}
+	/* Without a service the audience was counted as waiting. */
 	if (service_find(op, &key, a->link.hash, &s) == 0)
 		root_add(op, &op->root->waiting_count, -1);
 	table_remove(&op->tx, &op->root->audiences, aoff);
@@ -520,6 +532,7 @@ static int drop_piece(struct registry *reg, uint32_t shard, const struct keeper_
 	for (n = 0; n < count && n < DROPS_PIECE && ret == 0 && !op_is_long(&op); n++) {
 		struct subscriber *sub = subscriber_hinted(&op, subs[n].id, subs[n].off);
 
+		/* It may have polled since the caller looked. */
 		if (sub == NULL || sub->seen_ms >= since_ms)
 			continue;
 		subscriber_remove(&op, subs[n].off, sub);

@@ -9,6 +9,7 @@
 void source_columns(const struct registry *reg, const uint8_t source[16],
                     uint32_t columns_r[SOURCE_ROWS])
 {
+	/* Each row takes other bits, so that two sources hardly ever share all their cells. */
 	uint64_t hash = source_hash(reg->seg->header->seed, source);
 
 	for (uint32_t row = 0; row < SOURCE_ROWS; row++)
@@ -48,6 +49,7 @@ struct source_use source_subscribers(const struct registry *reg, const uint8_t s
 			sum.bytes += (uint64_t)__atomic_load_n(&cell->units, __ATOMIC_RELAXED) *
 			             SEGMENT_UNIT;
 		}
+		/* Who shares a cell makes its sum larger, never smaller. */
 		least.subscribers =
 		        sum.subscribers < least.subscribers ? sum.subscribers : least.subscribers;
 		least.bytes = sum.bytes < least.bytes ? sum.bytes : least.bytes;

@@ -10,6 +10,7 @@ const struct switches *switches_of(const struct segment *seg)
 	return &office_of(seg)->switches;
 }
 
+/* Every switch is a word, so a float is stored by its bits. */
 static uint64_t factor_bits(float value)
 {
 	uint32_t bits;
@@ -18,6 +19,7 @@ static uint64_t factor_bits(float value)
 	return bits;
 }
 
+/* Packed like this, versions are compared as numbers. */
 static uint64_t push_version(unsigned major, unsigned minor, unsigned patch)
 {
 	return (uint64_t)major << 20 | minor << 10 | patch;
@@ -70,6 +72,7 @@ static struct str switches_copy_text(struct op *op, uint32_t off, char room[SWIT
 	if (off == 0)
 		return (struct str){ NULL, 0 };
 	text = blob_view(&op->tx, off);
+	/* The room is for texts as long as they may be stored; a longer one is damaged. */
 	if (text.p == NULL || text.n > SWITCHES_TEXT_MAX) {
 		undo_fail(&op->tx, ERR_CORRUPT);
 		return (struct str){ NULL, 0 };
@@ -86,6 +89,7 @@ int switches_read(struct registry *reg, struct switches_copy *copy_r)
 
 	if (ret < 0)
 		return ret;
+	/* The words are copied under the lock, so that they and the texts are of one generation. */
 	copy_r->words = office->switches;
 	copy_r->texts.masters = switches_copy_text(&op, office->masters, copy_r->room[0]);
 	copy_r->texts.limited = switches_copy_text(&op, office->limited, copy_r->room[1]);
@@ -111,6 +115,7 @@ static int switches_write_op(struct op *op, void *arg)
 
 	ROSTER_ASSERT(new->texts->masters.n <= SWITCHES_TEXT_MAX &&new->texts->limited.n <=
 	              SWITCHES_TEXT_MAX &&new->texts->status.n <= SWITCHES_TEXT_MAX);
+	/* Somebody else has changed a switch since the caller read them. */
 	if (office->switches.generation != new->words->generation)
 		return ERR_AGAIN;
 	/* Only words that differ are logged, and each is stored at once: readers take no lock. */

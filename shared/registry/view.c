@@ -32,7 +32,8 @@ void service_view_free(struct service_view *view)
 	service_view_init(view);
 }
 
-/* What the next hold needs. The texts are those already copied and what did not fit behind them. */
+/* The memory that the next hold needs. `text` counts what is copied already and what did not fit
+ * behind it. */
 struct need {
 	uint64_t text, clusters, instances;
 };
@@ -306,7 +307,7 @@ static bool copy_settings(struct out *out, const struct service *s)
 
 enum part { PART_ALL, PART_SETTINGS, PART_PAGE };
 
-/* What a hold comes to, or the beginning of one; else an error. */
+/* What a hold, or its beginning, returns when there is no error. */
 enum step {
 	OVER, /* there is nothing more to copy */
 	MORE, /* in another hold, perhaps with more memory */
@@ -321,7 +322,7 @@ struct copy {
 	enum part part;
 	bool one_revision; /* or none: ERR_AGAIN */
 	bool begun;
-	bool unused;           /* some of the memory is */
+	bool unused;           /* some of the memory was never written to */
 	uint32_t clusters;     /* still to be copied */
 	uint32_t last;         /* the last cluster that was copied, 0: none */
 	struct str cluster;    /* of a page */
@@ -426,6 +427,7 @@ static int copy_go_on(struct copy *copy)
 	if (ret == ERR_NOT_FOUND || (ret == 0 && copy->scan.moved && copy->one_revision))
 		return ERR_AGAIN;
 	if (copy->scan.moved) {
+		/* A copy of several states is nothing that a checksum could stand for. */
 		copy->view->loose = true;
 		copy->view->has_checksum = false;
 	}
@@ -587,6 +589,7 @@ int registry_page(struct registry *reg, const struct service_key *service, struc
 
 /* ---- one instance ---------------------------------------------------------------------------- */
 
+/* only_kind: 0 persistent, 1 ephemeral, below 0 both, and then the persistent one comes first. */
 static int get_find(struct op *op, uint32_t soff, const struct service *s,
                     const struct instance_key *key, int only_kind, struct instance **i_r)
 {

@@ -33,8 +33,10 @@ static int register_in_service(struct op *op, uint32_t soff, struct service *s,
 	bool edited;
 
 	ROSTER_ASSERT(!r->service_only);
+	/* Whoever registers a persistent instance wants the service to stay. */
 	if (!spec->key.ephemeral)
 		undo_set32(&op->tx, &s->flags, s->flags | SERVICE_EXPLICIT);
+	/* From here on only snowflake numbers may have to be looked for. */
 	r->look = LOOK_IDENTS;
 	if (instance_find(op, soff, s, &spec->key, &i) == 0)
 		return op->tx.err != 0 ? op->tx.err
@@ -75,6 +77,7 @@ static int register_op(struct op *op, void *arg)
 	return 0;
 }
 
+/* The lengths are looked at before the lock is taken. Whether names are valid is asked later. */
 static int check_key(struct registry *reg, const struct service_key *service,
                      const struct instance_key *key)
 {
@@ -135,6 +138,7 @@ int registry_register(struct registry *reg, struct origin origin, const struct s
 {
 	struct registration r = { .service = service, .spec = spec };
 
+	/* An update names a service that is there, so only a registration looks at this. */
 	if (!key_service_name_valid(service->name))
 		return ERR_SERVICE_NAME;
 	return register_run(reg, origin, &r);
@@ -158,6 +162,7 @@ struct removal {
 	uint32_t taken;      /* instances that are gone, once the operation has happened */
 };
 
+/* What was rolled back has taken nothing. */
 static void tell_taken(const struct removal *r, int ret, uint32_t *taken_r)
 {
 	ROSTER_ASSERT(ret <= 0);
@@ -174,6 +179,7 @@ static int deregister_op(struct op *op, void *arg)
 	uint32_t soff = service_find(op, r->service, r->place.hash, &s), ioff;
 
 	ROSTER_ASSERT(r->key != NULL);
+	/* The operation may run twice: op_run() tries again when pages are short. */
 	r->taken = 0;
 	if (soff == 0)
 		return 0;
@@ -347,6 +353,7 @@ static int metadata_op(struct op *op, void *arg)
 	ROSTER_ASSERT(e->patch == NULL && e->metadata != NULL);
 	if (soff == 0 || instance_find_exact(op, soff, s, e->key, &i) == 0 || i->id != e->id)
 		return ERR_NO_INSTANCE;
+	/* What the caller has merged with is not the present any more: he reads it again. */
 	if (i->revision != e->revision)
 		return ERR_AGAIN;
 	if (instance_is_foreign(op, i))
@@ -386,6 +393,7 @@ static int remove_service_op(struct op *op, void *arg)
 		return ERR_NOT_FOUND;
 	if (service_is_foreign(op, s))
 		return ERR_OWNER;
+	/* The instances are freed later, but nobody sees them from now on. */
 	r->taken = s->instances;
 	service_remove(op, soff, s);
 	return 0;
