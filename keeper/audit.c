@@ -175,9 +175,9 @@ bool audit_step(struct audit *a, struct slice *slice)
 		return false;
 	a->steps++;
 	slice->kind = "audit";
+	/* Without memory for the fiber it is tried again with the next tick. */
 	if (a->fiber == NULL && (a->fiber = fiber_new(sweep, a)) == NULL)
-		a->waiting =
-		        true; /* there is no memory for it: it is tried again with the next tick */
+		a->waiting = true;
 	else if (fiber_run(a->fiber, SLICE_US, false))
 		a->fiber = NULL;
 	(void)slice_spent(slice, a->shard, 0);

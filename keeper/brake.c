@@ -39,8 +39,8 @@ static void set_width(struct brake *b)
 	ROSTER_ASSERT(width > 0); /* times are divided by it */
 	if (b->state->width_ms == width)
 		return;
-	if (b->state->width_ms !=
-	    0) /* in a new segment nothing was counted, and looking would give it memory */
+	/* In a new segment nothing was counted, and even to look at its pages would take memory. */
+	if (b->state->width_ms != 0)
 		clear_buckets(b->state);
 	FAULT("brake-cleared");
 	/* This is stored last. After a death before it, the successor finds the old width and

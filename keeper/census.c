@@ -132,8 +132,8 @@ void census_add(struct census *c, uint32_t source, enum expire_state state)
 
 	if (row == NULL)
 		return;
-	ROSTER_ASSERT(state !=
-	              EXPIRE_REMOVED); /* only a second pass removes, and it counts nothing */
+	/* Only a second pass removes, and it counts nothing. */
+	ROSTER_ASSERT(state != EXPIRE_REMOVED);
 	c->count.instances++;
 	if (state == EXPIRE_HEARD) {
 		/* Once one of its instances is heard, the source is not silent, whatever else is

@@ -173,9 +173,8 @@ static void targets_keep(struct check_table *table, struct check_cluster *cluste
 		} else {
 			target_free(table, target);
 		}
-		(void)!breathe(
-		        &breath,
-		        TARGET_WEIGHT); /* what is half taken apart cannot be left, whatever the pause says */
+		/* What is half taken apart cannot be left, whatever the pause says. */
+		(void)!breathe(&breath, TARGET_WEIGHT);
 	}
 	ROSTER_ASSERT(kept == cluster->seen_targets);
 	cluster->count = kept;

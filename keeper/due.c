@@ -69,8 +69,8 @@ int due_set(struct due_heap *heap, struct due *item, uint64_t at_ms)
 			return ERR_NOMEM;
 		at = heap->count++;
 	} else {
-		ROSTER_ASSERT(at < heap->count &&
-		              heap->items[at] == item); /* not in another heap */
+		/* It is not in another heap. */
+		ROSTER_ASSERT(at < heap->count && heap->items[at] == item);
 	}
 	item->at_ms = at_ms;
 	settle(heap, at, item);

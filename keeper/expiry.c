@@ -175,8 +175,8 @@ static void begin_visit(struct expiry *e, struct expiry_shard *s)
 /* Notes what the visit found in the service and corrects the sums over all services. */
 static void remember(struct expiry *e, struct expiry_entry *entry, uint32_t beating, uint32_t lost)
 {
-	ROSTER_ASSERT(e->beating >= entry->beating &&
-	              e->lost >= entry->lost); /* parts of the sums */
+	/* What is known of the service is a part of the sums. */
+	ROSTER_ASSERT(e->beating >= entry->beating && e->lost >= entry->lost);
 	e->beating += beating;
 	e->beating -= entry->beating;
 	entry->beating = beating;

@@ -235,8 +235,8 @@ static int write_known(struct encoder *encoder, const struct encode_job *job,
 	metadata_json(&encoder->metadata, job->view->metadata);
 	fields->metadata_json = buf_view(&encoder->metadata);
 	ROSTER_ASSERT(encoder->known && encoder->fate == 0);
-	ROSTER_ASSERT(!encoder->shape.empty ||
-	              encoder->escaped.len == 0); /* else the hosts would come twice */
+	/* Else the hosts would come twice. */
+	ROSTER_ASSERT(!encoder->shape.empty || encoder->escaped.len == 0);
 	/* Without hosts nothing is escaped yet, and the reply is written from its beginning. */
 	if (encoder->shape.empty)
 		list_reply(&encoder->data, &query, &encoder->shape, STR(""), fields);

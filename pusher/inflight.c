@@ -149,9 +149,8 @@ static void split_bucket(struct inflight *f)
 	uint32_t from = split_next(f->buckets), to = f->buckets++, sub = f->by_sub[from],
 	         key = f->by_key[from], next;
 
-	ROSTER_ASSERT(
-	        to <
-	        f->capacity); /* the tables have as many buckets as there is room for entries */
+	/* The tables have as many buckets as there is room for entries. */
+	ROSTER_ASSERT(to < f->capacity);
 	f->by_sub[from] = f->by_sub[to] = f->by_key[from] = f->by_key[to] = NONE;
 	for (; sub != NONE; sub = next) {
 		next = f->entries[sub].next_sub;
@@ -192,8 +191,8 @@ static void list_prepend(struct inflight *f, unsigned number, uint32_t i)
 	struct list *list = &f->lists[number];
 	struct inflight_entry *entry = &f->entries[i];
 
-	ROSTER_ASSERT(entry->list == LIST_NONE &&
-	              number < LIST_WHEEL); /* the wheel's are counted */
+	/* Entries of the wheel are counted, which list_append() does. */
+	ROSTER_ASSERT(entry->list == LIST_NONE && number < LIST_WHEEL);
 	entry->list = (uint16_t)number;
 	entry->prev = NONE;
 	entry->next = list->first;
@@ -387,9 +386,8 @@ void inflight_wait(struct inflight *f, struct inflight_entry *entry)
 
 	list_leave(f, i);
 	last = f->lists[LIST_WAITING].last;
-	ROSTER_ASSERT(last == NONE ||
-	              f->entries[last].sent_ms <=
-	                      entry->sent_ms); /* or the first would not be the oldest */
+	/* Or the first would not be the oldest. */
+	ROSTER_ASSERT(last == NONE || f->entries[last].sent_ms <= entry->sent_ms);
 	list_append(f, LIST_WAITING, i);
 }
 

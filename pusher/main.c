@@ -216,8 +216,8 @@ static const struct child_hooks pusher_hooks = {
 
 int pusher_main(struct process *proc)
 {
-	static struct pusher
-	        pusher; /* too large for a stack; most of its tables are never touched (schedule.h) */
+	/* Too large for a stack. Most of its tables are never touched (schedule.h). */
+	static struct pusher pusher;
 
 	pusher.proc = proc;
 	return child_run(proc, &pusher_hooks, &pusher);

@@ -110,8 +110,8 @@ static struct clock_slot *clock_of(struct pace *pace, const uint8_t address[16],
 	hash = XXH3_64bits_withSeed(text, port != NULL ? 18 : 16, pace->seed) | 1;
 	slot = find_clock(pace->slots, pace->size, hash);
 	if (slot->hash == 0) {
-		ROSTER_ASSERT(pace->used + 1 <
-		              pace->size); /* without free places a search would not end */
+		/* Without free places a search would not end. */
+		ROSTER_ASSERT(pace->used + 1 < pace->size);
 		slot->hash = hash;
 		slot->next_ns = 0;
 		pace->used++;

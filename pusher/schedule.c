@@ -73,8 +73,8 @@ static void read_acks(struct schedule *s)
 
 static void recover_step(struct schedule *s)
 {
-	ROSTER_ASSERT(s->rounds.count == 0 &&
-	              s->deliver.out_count == 0); /* nothing is sent before */
+	/* Nothing is sent before all is taken over. */
+	ROSTER_ASSERT(s->rounds.count == 0 && s->deliver.out_count == 0);
 	s->kind = "recover";
 	tour_recover(&s->tour);
 	s->recovering = s->tour.active;

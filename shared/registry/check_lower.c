@@ -12,8 +12,8 @@
 
 #define BUCKETS_PIECE 256U
 #define PAGES_PIECE 4096U /* looked at without a lock */
-#define OWNERS_PIECE \
-	16384U /* of all pages, of which a shard has about one in so many as there are shards */
+/* Of all pages a shard has about one in so many as there are shards. */
+#define OWNERS_PIECE 16384U
 #define BINS_PIECE 256U
 
 /* ---- a shard --------------------------------------------------------------------------------- */

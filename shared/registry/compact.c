@@ -36,8 +36,8 @@ static void *copy_to(struct op *op, uint32_t off, enum slab_kind kind, uint32_t 
 {
 	void *old = slab_at(&op->tx, off, kind), *new;
 
-	ROSTER_ASSERT(is_movable(kind) &&
-	              op->tx.entries == 0); /* each move is a transaction of its own */
+	/* Each move is a transaction of its own. */
+	ROSTER_ASSERT(is_movable(kind) && op->tx.entries == 0);
 	if (old == NULL || !slab_worth_moving(&op->tx, off))
 		return NULL;
 	*new_r = slab_alloc(&op->tx, kind);

@@ -15,8 +15,8 @@
 #define UNSAVED 0, 0, 0, NULL
 #define BLOB_MOST BLOB_MAX_BYTES
 #define COUNT(rows) (sizeof(rows) / sizeof((rows)[0]))
-#define ID_BITS \
-	0xffffffff00000000ULL /* of the lower half a number that rises still, and was given out, is as good */
+/* In the lower half of an id another number that was given out, and still rises, is as good. */
+#define ID_BITS 0xffffffff00000000ULL
 #define FLAG_BITS (INSTANCE_EPHEMERAL | INSTANCE_HEALTHY | INSTANCE_IP_BLOB | INSTANCE_OWNED)
 
 /* ---- values that are made -------------------------------------------------------------------- */

@@ -113,8 +113,8 @@ static int namespace_update_op(struct op *op, void *arg)
 	if (namespaces_find(op, wanted->id, &row) == 0)
 		return ERR_NOT_FOUND;
 	before = (int64_t)namespace_text_bytes(op, row);
-	field_set(op, &row->name,
-	          str_is_set(wanted->name) ? wanted->name : STR("")); /* every row has a name */
+	/* Every row has a name. */
+	field_set(op, &row->name, str_is_set(wanted->name) ? wanted->name : STR(""));
 	field_set(op, &row->about, wanted->about);
 	/* After an error the texts may be those of before or after; it is rolled back. */
 	if (op->tx.err == 0)
@@ -255,8 +255,8 @@ static int namespace_copy_piece(struct op *op, void *arg)
 	while (off != 0) {
 		const struct namespace *row = namespace_at(op, off);
 
-		if (row == NULL ||
-		    row->number <= piece->at.id) { /* or a list that runs in a circle */
+		/* Numbers rise along the list, unless it runs in a circle. */
+		if (row == NULL || row->number <= piece->at.id) {
 			undo_fail(&op->tx, ERR_CORRUPT);
 			return 0;
 		}

@@ -7,8 +7,8 @@
 
 #include "shared/shm/shard.h"
 
-#define LOOKS_MOST \
-	8U /* outside of the hold that writes, before a registration gives up with ERR_AGAIN */
+/* Looks outside of the hold that writes, before a registration gives up with ERR_AGAIN. */
+#define LOOKS_MOST 8U
 
 /* ---- register, update ------------------------------------------------------------------------ */
 
