@@ -19,9 +19,9 @@ static void every_role_has_one_row(void **state)
 
 		rows[row->role]++;
 		assert_non_null(row->entrance);
-		assert_true(row->name[0] != 0 && row->most > 0 && row->busy_kill_ms > 0);
+		assert_true(role_name(row->role)[0] != 0 && row->most > 0 && row->busy_kill_ms > 0);
 		for (unsigned k = 0; k < i; k++)
-			assert_string_not_equal(row->name, role_rows[k].name);
+			assert_string_not_equal(role_name(row->role), role_name(role_rows[k].role));
 	}
 	assert_int_equal(rows[ROLE_MASTER], 0);
 	for (enum role role = ROLE_WORKER; role < ROLES; role++)

@@ -16,6 +16,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdlib.h>
 
 #include <cmocka.h>
 
@@ -32,6 +33,7 @@ struct spot {
 		print_error("ERROR: " __VA_ARGS__); \
 		print_error("\n"); \
 		_fail((spot).file, (spot).line); \
+		abort(); /* for the compiler: _fail() does not come back */ \
 	} while (0)
 
 #define assert_true_at(spot, condition) \
