@@ -151,6 +151,7 @@ pid_t child_fork(struct child *child)
 		return pid;
 	child->pid = pid;
 	child->ready = child->stopped = child->busy = child->told = child->killed = false;
+	child->asserted = false;
 	child->forked_ms = clock_mono_ms();
 	child->resumed_ms = 0;
 	return pid;
@@ -202,6 +203,12 @@ bool child_set_stopped(struct child *child, bool stopped)
 void child_set_busy(struct child *child, bool busy)
 {
 	child->busy = busy;
+}
+
+void child_set_asserted(struct child *child)
+{
+	ROSTER_ASSERT(child->pid > 0);
+	child->asserted = true;
 }
 
 uint32_t child_died(struct child *child, const siginfo_t *info)

@@ -31,11 +31,12 @@ struct child {
 	pid_t pid;           /* 0: not running */
 	uint32_t generation; /* forks so far, in this master */
 	bool ready;
-	bool stopped; /* SIGSTOP */
-	bool busy;    /* one turn of its loop takes over WATCH_BUSY_MS */
-	bool told;    /* to leave, and how it leaves is no surprise; until the next fork */
-	bool killed;  /* SIGKILL sent by us; until the next fork */
-	bool modules; /* one of them left with EXIT_MODULES */
+	bool stopped;  /* SIGSTOP */
+	bool busy;     /* one turn of its loop takes over WATCH_BUSY_MS */
+	bool told;     /* to leave, and how it leaves is no surprise; until the next fork */
+	bool killed;   /* SIGKILL sent by us; until the next fork */
+	bool asserted; /* it ended by an assert, as its last words say; until the next fork */
+	bool modules;  /* one of them left with EXIT_MODULES */
 	uint64_t forked_ms;
 	uint64_t resumed_ms; /* continued after a stop; turns begin anew */
 	struct backoff backoff;
@@ -85,6 +86,8 @@ void child_set_ready(struct child *child);
 /* Writes down what SIGCHLD said. Returns false if that was known already. */
 bool child_set_stopped(struct child *child, bool stopped);
 void child_set_busy(struct child *child, bool busy);
+/* Its last words are those of an assert. Is called before child_died(). */
+void child_set_asserted(struct child *child);
 /* The child has been waited for. Returns how long its successor has to wait. An end that had a
  * reason (it was ready, told to leave, or asked for its modules) is no sign that the successor
  * fails too. */

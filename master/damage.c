@@ -7,9 +7,10 @@
 #include "shared/base/log.h"
 #include "shared/shm/segment.h"
 
-static bool is_crash(const siginfo_t *info)
+/* What an assert has to say is about this program, and not about the segment. */
+static bool is_crash(const struct child *child, const siginfo_t *info)
 {
-	if (info->si_code == CLD_EXITED)
+	if (info->si_code == CLD_EXITED || child->asserted)
 		return false;
 	switch (info->si_status) {
 	case SIGSEGV:
@@ -27,11 +28,11 @@ static bool is_crash(const siginfo_t *info)
 
 void damage_child_died(struct master *m, const struct child *child, const siginfo_t *info)
 {
-	bool crash = is_crash(info);
+	bool crash = is_crash(child, info);
 
 	if (child->told || m->state == MASTER_STOPPING)
 		return;
-	if (crash || child->killed)
+	if (crash || child->asserted || child->killed)
 		segment_distrust(m->seg);
 	if (!crash || m->origin != SEGMENT_ATTACHED ||
 	    clock_mono_ms() - m->started_ms > DAMAGE_WINDOW_MS)

@@ -3,9 +3,12 @@
  *
  * Two ways lead there: the keeper's check condemns it in the header (keeper/audit.h); or children
  * crash one after the other right after an attach: DAMAGE_CRASHES of them within DAMAGE_WINDOW_MS
- * of the start, however they came back. A crash is a death by one of the signals of a fault or of
- * an assert. Later ones only ask for a check, and so does a child that we killed because it hung:
- * neither a request that kills workers nor a slow machine must be able to throw the registry away.
+ * of the start, however they came back. A crash is a death by one of the signals of a fault.
+ *
+ * All other deaths without a reason only ask for a check: later crashes, a child that we killed
+ * because it hung, and at any time one that ended by an assert, which is never about what the
+ * segment holds (assert.h). Neither a request that breaks a rule of this program nor a slow machine
+ * must be able to throw the registry away.
  *
  * Then everybody leaves, and the next image of the master (exec) sets the file aside and makes a
  * new one; clients come back by their beats (20404). Not more than once in DAMAGE_GAP_MS: a segment

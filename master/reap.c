@@ -9,6 +9,7 @@
 #include "master/master.h"
 #include "master/plan.h"
 #include "master/spawn.h"
+#include "shared/base/assert.h"
 #include "shared/base/clock.h"
 #include "shared/base/log.h"
 #include "shared/process/sources.h"
@@ -25,6 +26,15 @@ static const char *last_words(struct master *m, const struct child *child, char 
 	log_quote(str_make(slot->last_words, n), out, size);
 	slot->last_words[0] = 0;
 	return out;
+}
+
+static bool ended_by_assert(const struct master *m, const struct child *child,
+                            const siginfo_t *info)
+{
+	const char *words = m->seg->slots[child->slot].last_words;
+
+	return info->si_code != CLD_EXITED && info->si_status == SIGABRT &&
+	       strncmp(words, ASSERT_WORDS, strlen(ASSERT_WORDS)) == 0;
 }
 
 static void log_death(struct master *m, const struct child *child, const siginfo_t *info)
@@ -54,7 +64,9 @@ static void reap_one(struct master *m, struct child *child, const siginfo_t *inf
 {
 	uint32_t delay_ms;
 
-	log_death(m, child, info);
+	if (ended_by_assert(m, child, info))
+		child_set_asserted(child);
+	log_death(m, child, info); /* clears the last words */
 	m->seg->slots[child->slot].pid = 0;
 	__atomic_store_n(&m->seg->slots[child->slot].state, SLOT_FREE, __ATOMIC_RELEASE);
 	delay_ms = child_died(child, info);

@@ -19,8 +19,8 @@ void assert_leave_words(char *place, size_t size)
 void assert_failed(const char *what, const char *file, int line)
 {
 	if (words != NULL)
-		snprintf(words, words_size, "assert %s at %s:%d", what, file, line);
+		snprintf(words, words_size, ASSERT_WORDS "%s at %s:%d", what, file, line);
 	else
-		log_error("assert %s at %s:%d", what, file, line);
+		log_error(ASSERT_WORDS "%s at %s:%d", what, file, line);
 	abort();
 }

@@ -12,6 +12,8 @@
 
 #include <stddef.h>
 
+#define ASSERT_WORDS "assert " /* the last words of an assert begin with them */
+
 #define ROSTER_ASSERT(condition) \
 	((condition) ? (void)0 : assert_failed(#condition, __FILE__, __LINE__))
 

@@ -90,6 +90,28 @@ static void last_words_are_quoted(void **state)
 	close(fd);
 }
 
+static void end_with_words(struct child *child, const char *words, int signal_number)
+{
+	fixture_start(child);
+	assert_false(child->asserted);
+	snprintf(m.seg->slots[child->slot].last_words, SLOT_LAST_WORDS, "%s", words);
+	lose(child, signal_number);
+}
+
+static void who_ended_by_an_assert_is_known(void **state)
+{
+	struct child *child = &m.children[0];
+
+	(void)state;
+	m.workers = 0;
+	end_with_words(child, "assert n > 0 at shared/a.c:7", SIGABRT);
+	assert_true(child->asserted);
+	end_with_words(child, "assert n > 0 at shared/a.c:7", SIGSEGV); /* left from before */
+	assert_false(child->asserted);
+	end_with_words(child, "", SIGABRT); /* the C library's, or somebody's */
+	assert_false(child->asserted);
+}
+
 static void plans_hear_of_it_before_a_successor_waits(void **state)
 {
 	struct child *child = &m.children[1];
@@ -239,6 +261,7 @@ int main(void)
 #define ROW(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 	const struct CMUnitTest tests[] = {
 		ROW(last_words_are_quoted),
+		ROW(who_ended_by_an_assert_is_known),
 		ROW(plans_hear_of_it_before_a_successor_waits),
 		ROW(one_that_was_ready_is_replaced_at_once),
 		ROW(who_is_not_wanted_has_no_successor),
