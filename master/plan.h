@@ -30,7 +30,8 @@ struct plan {
 	/* Returns true if the child shall not be forked now. Who blocks calls spawn_wanted() when
 	 * that is over. */
 	bool (*blocks)(const struct master *m, const struct child *child);
-	/* In the master right after a fork, with the way back held (fallback_hold()). */
+	/* In the master right after a fork; a late way back waits until all rows have been called
+	 * (fallback_hold()). */
 	void (*child_forked)(struct master *m);
 	/* In the child before it enters its role: closes what the plan holds and the child has no
 	 * use for. */

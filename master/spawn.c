@@ -156,19 +156,19 @@ static void spawn(struct master *m, struct child *child)
 	pid_t pid;
 
 	ROSTER_ASSERT(m->state != MASTER_STOPPING && !child->elder);
-	fallback_hold(true);
+	fallback_hold();
 	pid = prepare_fork(m, child) ? child_fork(child) : -1;
 	if (pid == 0)
 		enter_role(m, child, master_pid);
 	child_close_migrate_end(child);
 	if (pid < 0) {
-		fallback_hold(false);
+		fallback_release();
 		spawn_failed(m, child);
 		return;
 	}
 	m->seg->slots[child->slot].pid = (uint32_t)pid;
 	plan_child_forked(m);
-	fallback_hold(false);
+	fallback_release();
 	log_debug("op=spawn name=%s pid=%d generation=%u", child->name, (int)pid,
 	          child->generation);
 }

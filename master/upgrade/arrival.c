@@ -142,9 +142,9 @@ void arrival_record(struct master *m)
 {
 	if (m->upgrade.step != UPGRADE_ARRIVING || m->upgrade.page == NULL)
 		return;
-	fallback_hold(true);
+	fallback_hold();
 	handover_record(m->upgrade.page, m);
-	fallback_hold(false);
+	fallback_release();
 }
 
 /* ---- the others leave ------------------------------------------------------------------------ */

@@ -13,7 +13,8 @@
 #define STACK_BYTES 65536U
 
 static struct {
-	volatile sig_atomic_t armed, held;
+	volatile sig_atomic_t armed;
+	volatile sig_atomic_t held; /* how often */
 	bool because;
 	pid_t pid;
 	struct handover *h;
@@ -155,7 +156,13 @@ void fallback_forget(void)
 	reset_handlers();
 }
 
-void fallback_hold(bool on)
+void fallback_hold(void)
 {
-	fallback.held = on;
+	fallback.held++;
+}
+
+void fallback_release(void)
+{
+	ROSTER_ASSERT(fallback.held > 0);
+	fallback.held--;
 }

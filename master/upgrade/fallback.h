@@ -20,8 +20,10 @@ void fallback_disarm(void);
 bool fallback_is_armed(void);
 /* Is called in a child, first of all, because the end of a child calls nobody back. */
 void fallback_forget(void);
-/* While a child is being forked and the page is written, a late alarm waits. */
-void fallback_hold(bool on);
+/* Between the two a late alarm waits: while a child is forked or waited for, and until the page says
+ * so. Holds nest. */
+void fallback_hold(void);
+void fallback_release(void);
 /* Says why, for the log of the old image, before an exit() or as part of fallback_now(). The first
  * reason counts. */
 void fallback_because(const char *why);

@@ -213,11 +213,13 @@ static int hold(void *arg)
 {
 	(void)arg;
 	armed_image();
-	fallback_hold(true);
+	fallback_hold();
+	fallback_hold(); /* the page is written meanwhile */
+	fallback_release();
 	raise(SIGALRM);
 	CHILD_MUST(fallback_is_armed() && alarm(0) == 1); /* it comes again soon */
 	fallback_because("too late after a fork");
-	fallback_hold(false);
+	fallback_release();
 	raise(SIGALRM);
 	return CHILD_BROKEN;
 }
