@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "master/reap.h"
 
+#include <errno.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -9,12 +10,16 @@
 #include "master/master.h"
 #include "master/plan.h"
 #include "master/spawn.h"
+#include "master/upgrade/fallback.h"
 #include "shared/base/assert.h"
 #include "shared/base/clock.h"
 #include "shared/base/log.h"
 #include "shared/process/sources.h"
+#include "shared/shm/fault.h"
 #include "shared/shm/queue.h"
 #include "shared/shm/slot.h"
+
+#define EXIT_NOBODY_KNOWS (-1)
 
 /* Copies at most what the slot holds, because a broken child may have left it without an end, and
  * clears it. */
@@ -88,15 +93,28 @@ static void note_stopped(struct master *m, struct child *child, bool stopped)
 	            (int)child->pid);
 }
 
-static void reap_child(struct master *m, struct child *child)
+/* Returns false when there is nothing new of the child. */
+static bool take_status(const struct child *child, siginfo_t *info)
 {
-	while (child->pid > 0) {
-		siginfo_t info = { 0 };
+	*info = (siginfo_t){ .si_pid = 0 };
+	if (waitid(P_PID, (id_t)child->pid, info, WEXITED | WSTOPPED | WCONTINUED | WNOHANG) == 0)
+		return info->si_pid != 0;
+	if (errno != ECHILD)
+		return false;
+	*info = (siginfo_t){ .si_code = CLD_EXITED, .si_status = EXIT_NOBODY_KNOWS };
+	return true;
+}
 
-		if (waitid(P_PID, (id_t)child->pid, &info,
-		           WEXITED | WSTOPPED | WCONTINUED | WNOHANG) < 0 ||
-		    info.si_pid == 0)
-			return;
+/* A status is there once, so the alarm waits until the page says what it was
+ * (arrival_child_died()). Returns false when there is nothing new. */
+static bool reap_status(struct master *m, struct child *child)
+{
+	siginfo_t info;
+	bool taken;
+
+	fallback_hold();
+	if ((taken = take_status(child, &info))) {
+		FAULT_AT("upgrade-reap");
 		if (info.si_code == CLD_STOPPED || info.si_code == CLD_TRAPPED)
 			note_stopped(m, child, true);
 		else if (info.si_code == CLD_CONTINUED)
@@ -104,6 +122,14 @@ static void reap_child(struct master *m, struct child *child)
 		else
 			reap_one(m, child, &info);
 	}
+	fallback_release();
+	return taken;
+}
+
+static void reap_child(struct master *m, struct child *child)
+{
+	while (child->pid > 0 && reap_status(m, child))
+		;
 }
 
 void reap_children(struct master *m)

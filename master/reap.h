@@ -9,7 +9,9 @@
 struct master;
 
 /* Waits for each child of the table by its pid, so that the status of a helper (a trial, a
- * snapshot) stays for whoever started it. */
+ * snapshot) stays for whoever started it. One that the table has and the kernel does not was waited
+ * for by an image that failed before it could write that down: it counts as dead, with an exit code
+ * of -1. */
 void reap_children(struct master *m);
 
 #endif

@@ -28,6 +28,7 @@ AFTER_EXEC = [
     ("upgrade-adopt", "abort", "signal ABRT"),
     ("upgrade-adopt", "exit", "it ended"),
     ("upgrade-adopt", "hang", "not ready within upgrade.limit"),
+    ("upgrade-reap", "segv", "signal SEGV"),
     ("upgrade-prove", "segv", "signal SEGV"),
     ("upgrade-prove", "hang", "not ready within upgrade.limit"),
     ("worker", "segv", r"its worker/\d ended, signal=11"),

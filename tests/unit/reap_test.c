@@ -231,6 +231,23 @@ static void connections_of_the_dead_are_nobodys(void **state)
 	assert_int_equal(sources_connections(m.sources, hash), 0);
 }
 
+/* An image that failed had waited for it, and could not say so any more. */
+static void who_is_no_child_any_more_is_dead(void **state)
+{
+	struct child *child = &m.children[1];
+
+	(void)state;
+	fixture_start(&m.children[0]);
+	fixture_start(child);
+	fixture_signal(child, SIGKILL);
+	assert_int_equal(waitpid(child->pid, NULL, 0), child->pid);
+	reap_children(&m);
+	assert_true(died == 1 && last_died == child && last_status == -1);
+	assert_true(child->pid == 0 && ev_is_active(&child->respawn));
+	assert_true(m.children[0].pid > 0);
+	assert_int_equal(fixture_log_count("op=child-exit name=worker/1"), 1);
+}
+
 static void nobody_elses_status_is_taken(void **state)
 {
 	siginfo_t info = { 0 };
@@ -269,6 +286,7 @@ int main(void)
 		ROW(stopping_and_going_on_is_seen),
 		ROW(only_an_end_without_a_reason_is_a_warning),
 		ROW(connections_of_the_dead_are_nobodys),
+		ROW(who_is_no_child_any_more_is_dead),
 		ROW(nobody_elses_status_is_taken),
 		ROW(readers_of_the_queue_are_woken),
 	};
