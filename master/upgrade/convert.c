@@ -14,6 +14,7 @@
 #include "master/master.h"
 #include "master/privileges.h"
 #include "master/title.h"
+#include "master/upgrade/fallback.h"
 #include "shared/base/assert.h"
 #include "shared/base/clock.h"
 #include "shared/base/log.h"
@@ -225,12 +226,16 @@ int convert_open(const struct segment_config *config, int snapshot_fd, struct se
 int convert_commit(struct master *m)
 {
 	struct convert *c = &m->convert;
+	int ret;
 
 	if (c->snapshot_fd < 0)
 		return 0;
 	ROSTER_ASSERT(c->state ==
 	              CONVERT_NONE); /* the old image has cancelled, the new one never began one */
-	if (segment_commit(m->seg) < 0) {
+	fallback_rename_begin();
+	ret = segment_commit(m->seg);
+	fallback_rename_end(ret == 0); /* before anybody goes on in the new one */
+	if (ret < 0) {
 		log_error("op=convert what=rename path=\"%s\" err=\"%s\"", m->seg->path,
 		          strerror(errno));
 		return ERR_IO;

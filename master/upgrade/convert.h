@@ -21,8 +21,10 @@
  *                                 and wait
  *     convert_commit(m)           when all are ready (start_advance()): <segment>.new becomes
  *                                 <segment>, the children go on; the workers ask their predecessors
- *                                 for the connections. No way back from here. A stop before that
- *                                 commits too: the next start is one of the new binary
+ *                                 for the connections. The rename disarms the way back
+ *                                 (fallback.h): whatever ends this image then is the death of a
+ *                                 master. A stop before that commits too: the next start is one of
+ *                                 the new binary
  *     the old pusher and keeper get SIGTERM; old workers leave when they have given their
  *     connections
  *

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "shared/base/assert.h"
@@ -14,7 +15,8 @@
 
 static struct {
 	volatile sig_atomic_t armed;
-	volatile sig_atomic_t held; /* how often */
+	volatile sig_atomic_t held;     /* how often */
+	volatile sig_atomic_t renaming; /* a new segment gets the name of the old one */
 	bool because;
 	pid_t pid;
 	struct handover *h;
@@ -51,11 +53,22 @@ void fallback_because(const char *why)
 	copy_why(fallback.h->why, sizeof(fallback.h->why), why);
 }
 
+static bool old_segment_has_its_name(void)
+{
+	struct stat old, named;
+
+	return fstat(fallback.h->segment_fd, &old) == 0 &&
+	       stat(fallback.h->segment_path, &named) == 0 && old.st_ino == named.st_ino &&
+	       old.st_dev == named.st_dev;
+}
+
 void fallback_now(const char *why)
 {
 	static const char lost[] = "rosterd: the old binary cannot be called back\n";
 
 	if (!fallback.armed || getpid() != fallback.pid)
+		return;
+	if (fallback.renaming && !old_segment_has_its_name())
 		return;
 	fallback_because(why);
 	fallback.armed = 0;
@@ -80,7 +93,8 @@ static void on_fault(int number)
 		if (rows[i].number == number)
 			why = rows[i].why;
 	fallback_now(why);
-	/* Only a child that was just forked gets here, or who has a second fault. */
+	/* Only a child that was just forked gets here, who has a second fault, or an image that has
+	 * made the rename. */
 	signal(number, SIG_DFL);
 	raise(number);
 }
@@ -165,4 +179,20 @@ void fallback_release(void)
 {
 	ROSTER_ASSERT(fallback.held > 0);
 	fallback.held--;
+}
+
+void fallback_rename_begin(void)
+{
+	ROSTER_ASSERT(!fallback.renaming);
+	fallback_hold();
+	fallback.renaming = 1;
+}
+
+void fallback_rename_end(bool renamed)
+{
+	ROSTER_ASSERT(fallback.renaming);
+	if (renamed)
+		fallback_disarm();
+	fallback.renaming = 0;
+	fallback_release();
 }

@@ -4,8 +4,10 @@
  * From the first statement of main() until all new children serve, every end of the new image
  * (SEGV, BUS, ILL, FPE, ABRT, exit(), a refusal of its own) and a hang (ALRM after `upgrade.limit`)
  * ends in fexecve of the old binary: same pid, same children, same descriptors. What the old one
- * needs stands in the handover page. SIGKILL cannot be caught: after it master and children are
- * gone, and the next start attaches the segment. */
+ * needs stands in the handover page. Over another layout the way back ends earlier, with the rename
+ * that gives the new segment its name: the old binary would serve one that the next start does not
+ * find. SIGKILL cannot be caught: after it master and children are gone, and the next start
+ * attaches the segment. */
 #ifndef MASTER_UPGRADE_FALLBACK_H
 #define MASTER_UPGRADE_FALLBACK_H
 
@@ -24,10 +26,15 @@ void fallback_forget(void);
  * so. Holds nest. */
 void fallback_hold(void);
 void fallback_release(void);
+/* Around the rename of a conversion (convert_commit()). renamed: it was made, and the way back is
+ * disarmed. Between the two a late alarm waits, and whoever would call the old binary back looks
+ * whether the name still stands for its segment; else the image ends like one that is not armed. */
+void fallback_rename_begin(void);
+void fallback_rename_end(bool renamed);
 /* Says why, for the log of the old image, before an exit() or as part of fallback_now(). The first
  * reason counts. */
 void fallback_because(const char *why);
-/* Calls the old binary back. Returns only when it is not armed. */
+/* Calls the old binary back. Returns only when it is not armed, or the rename has been made. */
 void fallback_now(const char *why);
 
 #endif

@@ -23,6 +23,8 @@ INSTANCES = 20000
 LONG = '{"preserved.heart.beat.timeout":"90000","preserved.ip.delete.timeout":"99000"}'
 # The places before the commit: there is a way back.
 BEFORE_COMMIT = [("upgrade-begin", "segv"), ("upgrade-adopt", "abort"), ("upgrade-adopt", "exit"), ("worker", "segv"), ("keeper", "exit")]
+# Those from the commit on: there is none any more, also before the commit is over.
+AFTER_COMMIT = [("segment-renamed", "segv"), ("files-fresh", "segv"), ("files-fresh", "exit")]
 
 
 class Upgradable:
@@ -133,6 +135,27 @@ class Convert(unittest.TestCase):
             load.finish()
             self.assertEqual((load.broken, load.bad), ([], 0))
             server.binary = SAME
+
+    def test_no_way_back(self):
+        """The new image ends when its segment has the name: nobody serves the old one, and the next start finds everything."""
+        for place, how in AFTER_COMMIT:
+            with self.subTest(place=place, how=how):
+                up = Upgradable()
+                with up.server as server:
+                    fill(server)
+                    before, pids = content(server), server.children()
+                    up.script('ROSTER_FAULT_AT=%s=%s exec %s "$@"' % (place, how, BROKEN))
+                    server.proc.send_signal(signal.SIGUSR2)
+                    code = server.proc.wait(roster.HUNG_S)
+                    self.assertEqual(code, -signal.SIGSEGV if how == "segv" else 1)
+                    self.assertNotIn("went-back", server.log_text())
+                    for pid in pids:
+                        roster.wait_until(lambda p=pid: not roster.alive(p), 20, "process %d gone" % pid)
+                    server.stderr.close()
+                    server.binary = OTHER
+                    server.start()
+                    self.assertIn("origin=attached", server.wait_log(r"op=segment-open .*"))
+                    self.assertEqual(content(server), before)
 
 
 if __name__ == "__main__":

@@ -231,6 +231,71 @@ static void the_alarm_waits_for_a_fork(void **state)
 	calls_back(hold, NULL, "too late after a fork");
 }
 
+/* In the middle of the rename of a conversion. */
+static struct image renaming_image(const char *path)
+{
+	struct image image = armed_image();
+
+	image.page->segment_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	CHILD_MUST(image.page->segment_fd >= 0);
+	snprintf(image.page->segment_path, sizeof(image.page->segment_path), "%s", path);
+	fallback_rename_begin();
+	return image;
+}
+
+static int end_before_the_rename(void *path)
+{
+	renaming_image(path);
+	raise(SIGSEGV);
+	return CHILD_BROKEN;
+}
+
+static int end_after_a_rename_that_failed(void *path)
+{
+	renaming_image(path);
+	fallback_rename_end(false);
+	fallback_now("no rename");
+	return CHILD_BROKEN;
+}
+
+static int end_after_the_rename(void *path)
+{
+	struct image image = renaming_image(path);
+	char other[80];
+
+	snprintf(other, sizeof(other), "%s.new", (char *)path);
+	CHILD_MUST(close(open(other, O_RDWR | O_CREAT | O_CLOEXEC, 0600)) == 0);
+	CHILD_MUST(rename(other, path) == 0);
+	raise(SIGALRM);
+	CHILD_MUST(fallback_is_armed() && alarm(0) == 1);
+	fallback_now("too late");
+	CHILD_MUST(image.page->back == 0);
+	raise(SIGSEGV);
+	return CHILD_BROKEN;
+}
+
+static int disarm_by_the_rename(void *path)
+{
+	renaming_image(path);
+	fallback_rename_end(true);
+	CHILD_MUST(!fallback_is_armed() && alarm(0) == 0);
+	raise(SIGSEGV);
+	return CHILD_BROKEN;
+}
+
+static void nobody_is_called_back_to_a_segment_without_a_name(void **state)
+{
+	char path[64];
+
+	(void)state;
+	snprintf(path, sizeof(path), "/tmp/roster-fallback-%d", (int)getpid());
+	calls_back(end_before_the_rename, path, "signal SEGV");
+	calls_back(end_after_a_rename_that_failed, path, "no rename");
+	assert_int_equal(child_run(end_after_the_rename, path), -SIGSEGV);
+	assert_int_equal(child_run(disarm_by_the_rename, path), -SIGSEGV);
+	unlink(path);
+}
+
 static int disarm_and_end(void *number)
 {
 	struct image image = armed_image();
@@ -354,6 +419,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(every_other_end),
 		cmocka_unit_test(the_first_reason_counts),
 		cmocka_unit_test(the_alarm_waits_for_a_fork),
+		cmocka_unit_test(nobody_is_called_back_to_a_segment_without_a_name),
 		cmocka_unit_test(once_disarmed_an_end_is_an_end),
 		cmocka_unit_test(the_end_of_a_child_is_its_own),
 		cmocka_unit_test(is_armed_by_its_own_page_only),
