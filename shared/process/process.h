@@ -51,7 +51,7 @@ struct process {
 	int udp_fd; /* pusher: bound to push.port */
 	uint16_t udp_port;
 	int alive_fd;  /* reads EOF when the master dies */
-	int notice_fd; /* eventfd: the master changed the board (orphans, retired) */
+	int notice_fd; /* eventfd: the master changed the board (orphans, frozen) */
 	int migrate_fd; /* worker: a successor may ask here for the connections (worker/http/migrate.h); -1: nobody */
 	const struct adopt_set *adopt; /* worker: NULL, or whose connections to take over first */
 	int ready_fd; /* eventfd of the master: a slot's state changed, a lock is stuck; -1: nobody */

@@ -60,7 +60,7 @@ struct slot_route {
 /* Written by the master only, except log_level, which workers write. */
 struct board {
 	_Alignas(64) uint64_t orphans; /* bit n: siblings accept from worker n's socket */
-	uint64_t retired;              /* bit n: worker n's socket is going away, close it */
+	uint64_t spare_1;
 	uint64_t config_generation;
 	uint64_t workers; /* configured now */
 	uint64_t master_pid;

@@ -84,10 +84,9 @@ static void run(void)
 		ev_run(f.worker.loop, EVRUN_NOWAIT);
 }
 
-static void set_board(uint64_t orphans, uint64_t retired)
+static void set_orphans(uint64_t orphans)
 {
 	seg->board->orphans = orphans;
-	seg->board->retired = retired;
 	accept_refresh(&f.worker);
 }
 
@@ -117,13 +116,13 @@ static void test_orphans(void **state)
 	(void)state;
 	run();
 	assert_int_equal(f.worker.connection_count, 0);
-	set_board(1 << 0, 0);
+	set_orphans(1 << 0);
 	run();
 	assert_int_equal(f.worker.connection_count, 1);
 	second = dial(0);
 	run();
 	assert_int_equal(f.worker.connection_count, 2);
-	set_board(0, 0);
+	set_orphans(0);
 	third = dial(0);
 	run();
 	assert_int_equal(f.worker.connection_count, 2);
@@ -132,32 +131,13 @@ static void test_orphans(void **state)
 	close(third);
 }
 
-static void test_retired(void **state)
-{
-	int fd;
-
-	(void)state;
-	set_board(1 << 2, 0);
-	set_board(1 << 2, 1 << 2);
-	assert_int_equal(listen_set.fds[2], -1);
-	/* Nobody else holds it here: it is really closed. */
-	fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	assert_int_equal(connect(fd, (struct sockaddr *)&names[2], sizeof(names[2])), -1);
-	set_board(1 << 2, 1 << 2);
-	close(fd);
-	fd = dial(1);
-	run();
-	assert_int_equal(f.worker.connection_count, 1);
-	close(fd);
-}
-
 static void test_stopped(void **state)
 {
 	int fd = dial(1);
 
 	(void)state;
 	accept_stop(&f.worker);
-	set_board(1 << 0, 0);
+	set_orphans(1 << 0);
 	run();
 	assert_int_equal(f.worker.connection_count, 0);
 	close(fd);
@@ -244,9 +224,8 @@ static void test_pause(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(test_own_only), TEST(test_orphans), TEST(test_retired),
-		TEST(test_stopped),  TEST(test_limit),   TEST(test_no_descriptors),
-		TEST(test_pause),
+		TEST(test_own_only), TEST(test_orphans),        TEST(test_stopped),
+		TEST(test_limit),    TEST(test_no_descriptors), TEST(test_pause),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

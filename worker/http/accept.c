@@ -179,28 +179,15 @@ static void start(struct worker *worker, unsigned n)
 	set->started[n] = true;
 }
 
-static void retire(struct worker *worker, unsigned n)
-{
-	stop(worker, n);
-	if (worker->proc->listen->fds[n] >= 0)
-		close(worker->proc->listen->fds[n]);
-	worker->proc->listen->fds[n] = -1;
-}
-
 void accept_refresh(struct worker *worker)
 {
 	const struct board *board = worker->proc->seg->board;
 	uint64_t orphans = __atomic_load_n(&board->orphans, __ATOMIC_ACQUIRE);
-	uint64_t retired = __atomic_load_n(&board->retired, __ATOMIC_ACQUIRE);
 
-	if (worker->accept->stopped)
+	if (worker->accept->stopped || worker->accept->paused)
 		return;
 	for (unsigned n = 0; n < WORKERS_MAX; n++) {
-		if (retired >> n & 1)
-			retire(worker, n);
-		else if (worker->accept->paused)
-			continue;
-		else if (n == worker->proc->index || (orphans >> n & 1))
+		if (n == worker->proc->index || (orphans >> n & 1))
 			start(worker, n);
 		else
 			stop(worker, n);

@@ -4,7 +4,7 @@
  *
  * Every worker holds the SO_REUSEPORT socket of every worker. The master says on the board whose
  * socket is an orphan (its worker is dead, stopped or stuck): then the siblings accept from it too,
- * until the successor is ready. It also says whose socket is retired: then everybody closes it.
+ * until the successor is ready.
  *
  * Over http.connections a connection is accepted and answered 503 ("Connection: close"): a client
  * that waits in a queue would learn later what it can learn now. When descriptors have run out, one
