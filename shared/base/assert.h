@@ -4,9 +4,9 @@
  *
  * Asserts are always on, so a condition is cheap and has no effect of its own. It is never about
  * the input of a client, nor about what is read from the segment, which may be damaged
- * (ERR_CORRUPT). The process aborts; its last words name the condition and the place, and the
- * master logs them. A death at any place is survived, so to stop is better than to go on from what
- * cannot be. */
+ * (ERR_CORRUPT), or from other memory that another process can write to. The process aborts; its
+ * last words name the condition and the place, and the master logs them. A death at any place is
+ * survived, so to stop is better than to go on from what cannot be. */
 #ifndef BASE_ASSERT_H
 #define BASE_ASSERT_H
 

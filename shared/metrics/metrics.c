@@ -115,6 +115,8 @@ const struct metric_row metric_rows[METRICS] = {
 	                       "Turns that used the processor for longer than 10 ms (op=long-turn)." },
 	[METRIC_LOG_LOST] = { "roster_log_lost_total",
 	                      "Lines that could not be written to the log, those of the master not counted." },
+	[METRIC_SOURCE_MISCOUNTED] = { "roster_source_miscounted_total",
+	                               "Connections that closed and were not among those of their source: something wrote into the counts." },
 };
 
 /* The bounds reach from a push on the same machine to the ACK that comes after the resend. */

@@ -9,6 +9,7 @@
 
 #include "shared/base/assert.h"
 #include "shared/base/source.h"
+#include "shared/metrics/metrics.h"
 #include "shared/shm/slot.h"
 
 #define LINES 2048U
@@ -135,6 +136,7 @@ static unsigned column_of(uint64_t hash, unsigned row)
 void sources_connection(struct sources *sources, unsigned worker, uint64_t hash, int change)
 {
 	struct worker_counts *own = &sources->workers[worker];
+	bool miscounted = false;
 
 	ROSTER_ASSERT(worker < WORKERS_MAX && (change == 1 || change == -1));
 	if ((__atomic_load_n(&sources->used, __ATOMIC_RELAXED) >> worker & 1) == 0)
@@ -142,9 +144,14 @@ void sources_connection(struct sources *sources, unsigned worker, uint64_t hash,
 	for (unsigned row = 0; row < ROWS; row++) {
 		uint32_t *count = &own->counts[row][column_of(hash, row)];
 
-		ROSTER_ASSERT(change > 0 || *count > 0); /* only what was counted goes */
-		__atomic_store_n(count, *count + (uint32_t)change, __ATOMIC_RELAXED);
+		/* Only what was counted goes, but each worker can write here. */
+		if (change < 0 && *count == 0)
+			miscounted = true;
+		else
+			__atomic_store_n(count, *count + (uint32_t)change, __ATOMIC_RELAXED);
 	}
+	if (miscounted)
+		metric_add(METRIC_SOURCE_MISCOUNTED, 1);
 }
 
 uint64_t sources_connections(const struct sources *sources, uint64_t hash)

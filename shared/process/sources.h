@@ -14,7 +14,8 @@
  * Connections: two counters a source and worker, in two rows by different bits of the hash; the
  * smaller of the two sums over all workers is the number. Never too low; too high only for a source
  * that shares both counters with others. A worker writes only its own; those of a dead one are
- * cleared by the master (sources_clear). */
+ * cleared by the master (sources_clear). A broken worker can write into all of them: a count that
+ * would fall below zero stays there and is counted (roster_source_miscounted_total). */
 #ifndef PROCESS_SOURCES_H
 #define PROCESS_SOURCES_H
 

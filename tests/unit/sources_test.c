@@ -11,6 +11,7 @@
 #include <cmocka.h>
 
 #include "shared/base/source.h"
+#include "shared/metrics/metrics.h"
 #include "shared/process/sources.h"
 
 static struct sources *sources;
@@ -133,6 +134,25 @@ static void connections_add_up_over_workers(void **state)
 	assert_int_equal(sources_connections(sources, other), 0);
 }
 
+/* A broken worker has written there. */
+static void a_count_stays_at_zero(void **state)
+{
+	static struct slot slot;
+	uint64_t hash = hash_of(1);
+
+	(void)state;
+	metrics_use(&slot);
+	sources_connection(sources, 1, hash, -1);
+	assert_int_equal(sources_connections(sources, hash), 0);
+	assert_int_equal(slot.counters[METRIC_SOURCE_MISCOUNTED], 1);
+	sources_connection(sources, 1, hash, 1);
+	assert_int_equal(sources_connections(sources, hash), 1);
+	sources_connection(sources, 1, hash, -1);
+	assert_int_equal(sources_connections(sources, hash), 0);
+	assert_int_equal(slot.counters[METRIC_SOURCE_MISCOUNTED], 1);
+	metrics_use(NULL);
+}
+
 static void ipv6_counts_by_its_network(void **state)
 {
 	uint8_t a[16] = { 0x20, 1, 0xd, 0xb8, 0, 0, 0, 1, 1 },
@@ -157,6 +177,7 @@ int main(void)
 		                                tear_down),
 		cmocka_unit_test_setup_teardown(processes_take_from_one_bucket, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(connections_add_up_over_workers, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(a_count_stays_at_zero, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(ipv6_counts_by_its_network, set_up, tear_down),
 	};
 
