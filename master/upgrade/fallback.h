@@ -22,8 +22,8 @@ void fallback_disarm(void);
 bool fallback_is_armed(void);
 /* Is called in a child, first of all, because the end of a child calls nobody back. */
 void fallback_forget(void);
-/* Between the two a late alarm waits: while a child is forked or waited for, and until the page says
- * so. Holds nest. */
+/* Between the two a late alarm waits: while a child is forked or waited for, and until the page
+ * says so. Holds nest. */
 void fallback_hold(void);
 void fallback_release(void);
 /* Around the rename of a conversion (convert_commit()). renamed: it was made, and the way back is
