@@ -55,6 +55,13 @@ void plan_in_child(struct master *m, const struct child *self)
 			plan->in_child(m, self);
 }
 
+void plan_lend(const struct master *m, const struct child *self, struct process *proc)
+{
+	for (const struct plan *plan = first_plan(m); plan->name != NULL; plan++)
+		if (plan->lend != NULL)
+			plan->lend(m, self, proc);
+}
+
 void plan_stop(struct master *m)
 {
 	for (const struct plan *plan = first_plan(m); plan->name != NULL; plan++)

@@ -17,6 +17,7 @@
 
 struct child;
 struct master;
+struct process;
 
 struct plan {
 	const char *name; /* NULL: the end of the rows */
@@ -36,6 +37,9 @@ struct plan {
 	/* In the child before it enters its role: closes what the plan holds and the child has no
 	 * use for. */
 	void (*in_child)(struct master *m, const struct child *self);
+	/* In the child too, behind all rows of in_child: puts into proc what the plan has for the
+	 * role. */
+	void (*lend)(const struct master *m, const struct child *self, struct process *proc);
 	/* The server is about to stop, and m->state does not say so yet: the plan ends, whatever it
 	 * was doing. */
 	void (*stop)(struct master *m);
@@ -47,6 +51,7 @@ void plan_child_died(struct master *m, const struct child *child, const siginfo_
 bool plan_blocks(const struct master *m, const struct child *child);
 void plan_child_forked(struct master *m);
 void plan_in_child(struct master *m, const struct child *self);
+void plan_lend(const struct master *m, const struct child *self, struct process *proc);
 void plan_stop(struct master *m);
 
 #endif

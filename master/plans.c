@@ -20,13 +20,14 @@
  * is over last. */
 /* clang-format off */
 const struct plan plans_rows[] = {
-	{ "storage", .child_ready = storage_child_ready },
+	{ "storage", .child_ready = storage_child_ready, .lend = storage_lend },
 	{ "orphans", .advance = orphans_update },
 	{ "damage",  .advance = damage_advance,  .child_died = damage_child_died },
 	{ "arrival", .advance = arrival_advance, .child_died = arrival_child_died, .child_forked = arrival_record,
 	             .blocks = arrival_blocks },
 	{ "start",   .advance = start_advance,   .child_died = start_child_died },
-	{ "convert", .advance = convert_advance, .in_child = convert_in_child,     .stop = convert_stop },
+	{ "convert", .advance = convert_advance, .in_child = convert_in_child,     .lend = convert_lend,
+	             .stop = convert_stop },
 	{ "freeze",  .blocks = freeze_blocks,    .stop = freeze_end },
 	{ "stop",    .advance = stop_advance },
 	{ "upgrade", .advance = upgrade_advance, .in_child = upgrade_in_child,     .stop = upgrade_stop },

@@ -77,12 +77,10 @@ static struct process *make_process(struct master *m, const struct child *child)
 		.alive_fd = m->alive_fds[0],
 		.notice_fd = child->notice_fd,
 		.migrate_fd = child->migrate_end,
-		.adopt = child->generation == 1 && m->convert.adopt.workers > 0 ? &m->convert.adopt
-		                                                                : NULL,
 		.ready_fd = m->ready_fd,
-		.stale = child->role->role == ROLE_KEEPER && m->stale,
 	};
 	memcpy(proc.name, child->name, sizeof(proc.name));
+	plan_lend(m, child, &proc);
 	return &proc;
 }
 

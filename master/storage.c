@@ -162,6 +162,11 @@ int storage_commit(struct master *m)
 	return 0;
 }
 
+void storage_lend(const struct master *m, const struct child *self, struct process *proc)
+{
+	proc->stale = self->role->role == ROLE_KEEPER && m->stale;
+}
+
 void storage_child_ready(struct master *m, const struct child *child)
 {
 	if (child->role->role == ROLE_KEEPER)

@@ -15,6 +15,7 @@
 struct child;
 struct config;
 struct master;
+struct process;
 struct segment_config;
 
 /* The result points into config. */
@@ -28,8 +29,10 @@ int storage_open(struct master *m) MUST_CHECK;
 int storage_open_converted(struct master *m, char *why, size_t why_size) MUST_CHECK;
 /* The last step before the children: from here on somebody may change what is in it. */
 int storage_commit(struct master *m) MUST_CHECK;
-/* The hook of the plan: the first keeper that is ready has dealt with a segment that was too
- * old. */
+
+/* Hooks of the plan: the first keeper is told of a segment that was too old, and when it is ready
+ * it has dealt with it. */
+void storage_lend(const struct master *m, const struct child *self, struct process *proc);
 void storage_child_ready(struct master *m, const struct child *child);
 
 #endif

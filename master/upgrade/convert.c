@@ -266,6 +266,12 @@ void convert_in_child(struct master *m, const struct child *self)
 		convert_close_adopt(&m->convert);
 }
 
+void convert_lend(const struct master *m, const struct child *self, struct process *proc)
+{
+	if (self->generation == 1 && m->convert.adopt.workers > 0)
+		proc->adopt = &m->convert.adopt;
+}
+
 void convert_stop(struct master *m)
 {
 	convert_cancel(m);

@@ -89,6 +89,8 @@ void convert_close_adopt(struct convert *c);
 void convert_advance(struct master *m);
 /* A child that asks no predecessor for connections keeps no descriptor of one. */
 void convert_in_child(struct master *m, const struct child *self);
+/* The first of each place among the workers asks; a successor finds nothing left to ask for. */
+void convert_lend(const struct master *m, const struct child *self, struct process *proc);
 /* The old image takes the conversion back. The new one commits, because its segment is loaded and
  * its children are about to go on in it. */
 void convert_stop(struct master *m);

@@ -476,7 +476,10 @@ static void a_stop_of_the_new_one_commits(void **state)
 
 static void only_who_asks_keeps_the_way_to_ask(void **state)
 {
-	const struct child worker = { .role = &role_rows[0] }, pusher = { .role = &role_rows[1] };
+	const struct child worker = { .role = &role_rows[0], .generation = 1 };
+	const struct child successor = { .role = &role_rows[0], .generation = 2 };
+	const struct child pusher = { .role = &role_rows[1], .generation = 1 };
+	struct process proc = { .adopt = NULL };
 	static struct master m;
 
 	(void)state;
@@ -485,7 +488,14 @@ static void only_who_asks_keeps_the_way_to_ask(void **state)
 	m.convert.adopt.workers = 1;
 	convert_in_child(&m, &worker);
 	assert_true(m.convert.adopt.fds[3] >= 0);
+	convert_lend(&m, &successor, &proc);
+	assert_null(proc.adopt);
+	convert_lend(&m, &worker, &proc);
+	assert_ptr_equal(proc.adopt, &m.convert.adopt);
+	proc.adopt = NULL;
 	convert_in_child(&m, &pusher);
+	convert_lend(&m, &pusher, &proc);
+	assert_null(proc.adopt);
 	assert_int_equal(m.convert.adopt.fds[3], -1);
 	assert_int_equal(m.convert.adopt.workers, 0);
 }

@@ -69,6 +69,20 @@ static void death_c(struct master *of, const struct child *which, const siginfo_
 	assert_ptr_equal(how, &info);
 }
 
+static void lend_a(const struct master *of, const struct child *which, struct process *proc)
+{
+	assert_true(of == &m && which == &child);
+	proc->index = 7;
+	note('a');
+}
+
+static void lend_c(const struct master *of, const struct child *which, struct process *proc)
+{
+	assert_true(of == &m && which == &child);
+	assert_int_equal(proc->index, 7); /* the same one */
+	note('c');
+}
+
 static bool blocks_not(const struct master *of, const struct child *which)
 {
 	assert_true(of == &m && which == &child);
@@ -85,11 +99,11 @@ static bool blocks_perhaps(const struct master *of, const struct child *which)
 
 static const struct plan rows[] = {
 	{ "first", .advance = a, .child_ready = of_child_a, .child_died = death_a,
-	  .blocks = blocks_not, .stop = c },
+	  .blocks = blocks_not, .lend = lend_a, .stop = c },
 	{ "second", .advance = b, .in_child = of_child_b, .blocks = blocks_perhaps,
 	  .child_forked = b },
 	{ "third", .advance = c, .child_ready = of_child_b, .child_died = death_c,
-	  .in_child = of_child_a, .stop = a },
+	  .in_child = of_child_a, .lend = lend_c, .stop = a },
 	{ "fourth", .blocks = blocks_not, .child_forked = a },
 	{ .name = NULL },
 };
@@ -104,6 +118,8 @@ static int set_up(void **state)
 
 static void each_hook_is_called_in_the_order_of_the_rows(void **state)
 {
+	struct process proc = { .index = 0 };
+
 	(void)state;
 	plan_advance(&m);
 	assert_string_equal(calls, "abc");
@@ -115,8 +131,10 @@ static void each_hook_is_called_in_the_order_of_the_rows(void **state)
 	assert_string_equal(calls, "abcabacba");
 	plan_in_child(&m, &child);
 	assert_string_equal(calls, "abcabacbaba");
+	plan_lend(&m, &child, &proc);
+	assert_string_equal(calls, "abcabacbabaac");
 	plan_stop(&m);
-	assert_string_equal(calls, "abcabacbabaca");
+	assert_string_equal(calls, "abcabacbabaacca");
 }
 
 static void the_first_that_blocks_is_the_last_that_is_asked(void **state)
@@ -139,6 +157,7 @@ static void a_master_without_rows_has_no_plans(void **state)
 	plan_child_died(&m, &child, &info);
 	plan_child_forked(&m);
 	plan_in_child(&m, &child);
+	plan_lend(&m, &child, NULL);
 	plan_stop(&m);
 	assert_false(plan_blocks(&m, &child));
 	assert_string_equal(calls, "");

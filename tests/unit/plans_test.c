@@ -72,7 +72,7 @@ static void names_are_there_once_and_rows_do_something(void **state)
 		assert_true(plan->advance != NULL || plan->child_ready != NULL ||
 		            plan->child_died != NULL || plan->blocks != NULL ||
 		            plan->child_forked != NULL || plan->in_child != NULL ||
-		            plan->stop != NULL);
+		            plan->lend != NULL || plan->stop != NULL);
 	}
 }
 

@@ -107,6 +107,23 @@ static void the_first_keeper_deals_with_an_old_one(void **state)
 	assert_false(m.stale);
 }
 
+static bool is_told(unsigned place)
+{
+	struct process proc = { .stale = false };
+
+	storage_lend(&m, &m.children[place], &proc);
+	return proc.stale;
+}
+
+static void only_the_keeper_is_told_of_an_old_one(void **state)
+{
+	(void)state;
+	assert_int_equal(segment_open_anonymous(0, &m.seg), 0);
+	assert_false(is_told(KEEPER));
+	m.stale = true;
+	assert_true(is_told(KEEPER) && !is_told(PUSHER) && !is_told(0));
+}
+
 static void without_a_snapshot_there_is_nothing_to_convert(void **state)
 {
 	char why[160] = "";
@@ -135,6 +152,7 @@ int main(void)
 		ROW(the_next_start_finds_it_with_empty_slots),
 		ROW(what_failed_is_in_the_log),
 		ROW(the_first_keeper_deals_with_an_old_one),
+		ROW(only_the_keeper_is_told_of_an_old_one),
 		ROW(without_a_snapshot_there_is_nothing_to_convert),
 	};
 
