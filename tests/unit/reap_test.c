@@ -92,6 +92,7 @@ static void last_words_are_quoted(void **state)
 
 static void end_with_words(struct child *child, const char *words, int signal_number)
 {
+	signal(signal_number, SIG_DFL); /* cmocka catches it */
 	fixture_start(child);
 	assert_false(child->asserted);
 	snprintf(m.seg->slots[child->slot].last_words, SLOT_LAST_WORDS, "%s", words);
