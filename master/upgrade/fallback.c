@@ -16,6 +16,7 @@
 static struct {
 	volatile sig_atomic_t armed;
 	volatile sig_atomic_t held;     /* how often */
+	volatile sig_atomic_t waited_s; /* a late alarm, since the outermost hold began */
 	volatile sig_atomic_t renaming; /* a new segment gets the name of the old one */
 	bool because;
 	pid_t pid;
@@ -85,7 +86,8 @@ static void on_fault(int number)
 {
 	const char *why = "a signal";
 
-	if (number == SIGALRM && fallback.held) {
+	if (number == SIGALRM && fallback.held > 0 && fallback.waited_s < FALLBACK_HOLD_S) {
+		fallback.waited_s++;
 		alarm(1);
 		return;
 	}
@@ -172,6 +174,8 @@ void fallback_forget(void)
 
 void fallback_hold(void)
 {
+	if (fallback.held == 0)
+		fallback.waited_s = 0;
 	fallback.held++;
 }
 

@@ -15,6 +15,8 @@
 
 #include "master/upgrade/handover.h"
 
+#define FALLBACK_HOLD_S 5
+
 /* Does nothing unless the arguments name a handover of this very process, and are not already the
  * way back. */
 void fallback_arm(int argc, char **argv);
@@ -23,7 +25,7 @@ bool fallback_is_armed(void);
 /* Is called in a child, first of all, because the end of a child calls nobody back. */
 void fallback_forget(void);
 /* Between the two a late alarm waits: while a child is forked or waited for, and until the page
- * says so. Holds nest. */
+ * says so. Holds nest. What hangs in one is called back after FALLBACK_HOLD_S all the same. */
 void fallback_hold(void);
 void fallback_release(void);
 /* Around the rename of a conversion (convert_commit()). renamed: it was made, and the way back is

@@ -224,11 +224,27 @@ static int hold(void *arg)
 	return CHILD_BROKEN;
 }
 
+static int hang_in_a_hold(void *arg)
+{
+	(void)arg;
+	armed_image();
+	fallback_hold();
+	for (unsigned i = 0; i < FALLBACK_HOLD_S; i++) {
+		fallback_hold();
+		raise(SIGALRM);
+		CHILD_MUST(fallback_is_armed() && alarm(0) == 1);
+		fallback_release();
+	}
+	raise(SIGALRM);
+	return CHILD_BROKEN;
+}
+
 static void the_alarm_waits_for_a_fork(void **state)
 {
 	(void)state;
 	assert_int_equal(child_run(read_alarm, NULL), 0);
 	calls_back(hold, NULL, "too late after a fork");
+	calls_back(hang_in_a_hold, NULL, "not ready within upgrade.limit");
 }
 
 /* In the middle of the rename of a conversion. */
