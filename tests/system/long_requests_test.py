@@ -8,6 +8,8 @@ The table ROWS has a row for each route of `rosterd --print-api`; one that is mi
 (tests/system/registry_file) and imported: 1,000,000 instances in 100,000 services, one service of 200,000 instances, one of
 1,024 clusters, one with long metadata and one with many keys, 20,000 subscribers, 10,000 namespaces. With sanitizers a tenth of it.
 LONG_REQUESTS=word asks only rows that contain the word."""
+import http.client
+import json
 import os
 import re
 import shutil
@@ -366,27 +368,30 @@ class Beats:
         return got[0] + got[2], max(got[1], got[3]) / 1e3, got[4] + len(broken)
 
 
+def start_filled(case, server, *what):
+    """Starts the server of a class of tests with a registry of that (tests/system/registry_file), which stays although nobody beats."""
+    folder = tempfile.mkdtemp(prefix="roster-test-", dir=os.environ.get("ROSTER_TEST_TMP"))
+    case.addClassCleanup(shutil.rmtree, folder, True)
+    file = folder + "/registry"
+    subprocess.run([os.path.join(TOOLS, "registry_file"), file, *what], check=True, stdin=subprocess.DEVNULL, timeout=HUNG_S * 5)
+    line = [server.binary, "--import", file]
+    for key, value in server.options.items():
+        line += ["-o", "%s=%s" % (key, value)]
+    subprocess.run(line, check=True, stdin=subprocess.DEVNULL, timeout=HUNG_S * 5)
+    os.unlink(file)
+    server.__enter__()
+    case.addClassCleanup(lambda: server.__exit__(None, None, None))
+    reply = server.request("PUT", "/v1/ns/operator/switches", {"entry": "check", "value": "false"})
+    assert reply.text == "ok", reply.text
+
+
 class LongRequests(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
-        cls.folder = tempfile.mkdtemp(prefix="roster-test-", dir=os.environ.get("ROSTER_TEST_TMP"))
-        cls.addClassCleanup(shutil.rmtree, cls.folder, True)
-        file = cls.folder + "/registry"
-        subprocess.run([os.path.join(TOOLS, "registry_file"), file, "services=%d,10" % SERVICES, "instances=large,%d" % LARGE,
-                        "instances=medium,4500", "instances=cached,40000", "instances=short,1500", "clusters=clustered,%d,20" % CLUSTERS,
-                        "instances=texts,500,60000", "keys=keys,10000", "subscribers=watched,20000", "namespaces=10000,1000"],
-                       check=True, stdin=subprocess.DEVNULL, timeout=HUNG_S * 5)
         cls.server = Server(workers=1, **{"segment.limit": "2GiB", "limits.instances_per_service": 200000})
-        line = [cls.server.binary, "--import", file]
-        for key, value in cls.server.options.items():
-            line += ["-o", "%s=%s" % (key, value)]
-        subprocess.run(line, check=True, stdin=subprocess.DEVNULL, timeout=HUNG_S * 5)
-        os.unlink(file)
-        cls.server.__enter__()
-        cls.addClassCleanup(lambda: cls.server.__exit__(None, None, None))
-        # Nobody beats for a million instances: they shall stay all the same.
-        reply = cls.server.request("PUT", "/v1/ns/operator/switches", {"entry": "check", "value": "false"})
-        assert reply.text == "ok", reply.text
+        start_filled(cls, cls.server, "services=%d,10" % SERVICES, "instances=large,%d" % LARGE, "instances=medium,4500",
+                     "instances=cached,40000", "instances=short,1500", "clusters=clustered,%d,20" % CLUSTERS, "instances=texts,500,60000",
+                     "keys=keys,10000", "subscribers=watched,20000", "namespaces=10000,1000")
         cls.server.register("innocent", "10.0.0.1", 80)
         cls.server.register("hostile", "10.9.9.9", 80)
         cls.server.register("a" * 200, "10.9.9.9", 80, namespaceId="small")
@@ -460,6 +465,50 @@ class LongRequests(unittest.TestCase):
         self.assertEqual(slow, [])
         if self.long and not SANITIZED:          # else the harness looks, with a longer time
             raise LongTurns("\n".join(self.long + re.findall(r".*op=long-turn.*", text_)))
+
+
+class LargeBodies(unittest.TestCase):
+    """A body of more than 64 KiB makes a request a long one, whatever it asks for: then it has nothing in common with others that are
+    worked on. Lists that are none by their size are asked for so, several at once."""
+    NAMES, EACH, ROUNDS = ["list-%d" % n for n in range(6)], 1900, 12
+
+    @classmethod
+    def setUpClass(cls):
+        cls.server = Server(workers=1, **{"http.long_requests": 16})
+        start_filled(cls, cls.server, *("instances=%s,%d,100" % (name, cls.EACH) for name in cls.NAMES))
+
+    def check_list(self, name, text_, count):
+        hosts = json.loads(text_)["hosts"]
+        self.assertEqual({host["serviceName"] for host in hosts}, {name})
+        self.assertEqual(len({host["ip"] for host in hosts}), count)
+        self.assertEqual(len(hosts), count)
+
+    def ask_all(self, count):
+        """All at once: each waits for its last byte."""
+        body, socks = b"b" * 70_000, []
+        for name in self.NAMES:
+            sock = socket.create_connection(("127.0.0.1", self.server.port), timeout=HUNG_S)
+            self.addCleanup(sock.close)
+            sock.sendall(b"GET /nacos/v1/ns/instance/list?serviceName=%s HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n%s" % (
+                name.encode(), len(body), body[1:]))
+            socks.append(sock)
+        for sock in socks:
+            sock.sendall(b"b")
+        for name, sock in zip(self.NAMES, socks):
+            with http.client.HTTPResponse(sock) as answer:
+                answer.begin()
+                self.assertEqual(answer.status, 200)
+                self.check_list(name, answer.read(), count)
+            sock.close()
+
+    def test_lists_are_not_mixed(self):
+        for n in range(1, self.ROUNDS + 1):
+            for name in self.NAMES:
+                self.server.register(name, "10.250.0.%d" % n, 80)       # so that no list is in the cache
+            self.ask_all(self.EACH + n)
+            self.ask_all(self.EACH + n)      # from the cache
+            for name in self.NAMES:
+                self.check_list(name, self.server.request("GET", "/v1/ns/instance/list", {"serviceName": name}).text, self.EACH + n)
 
 
 if __name__ == "__main__":

@@ -351,14 +351,30 @@ static void answer_long(struct request *rq)
 	buf_free(&hosts);
 }
 
+/* Writes hosts that are not in the cache into a buffer that all such requests share. */
+static void answer_short(struct request *rq, struct list_request *list)
+{
+	struct v1 *v1 = rq->worker->v1;
+
+	ROSTER_ASSERT(rq->work == NULL); /* or others would write there at each of its pauses */
+	list->hosts = &v1->hosts;
+	answer_stamped(rq, list);
+	give_back_large(v1);
+}
+
+/* A large body makes a request a long one, whatever it asks for. */
+static bool is_short(const struct request *rq, const struct list_request *list)
+{
+	return rq->work == NULL && list->stamp.instances <= LONG_INSTANCES &&
+	       list->stamp.bytes <= LONG_STORED_BYTES;
+}
+
 static void answer_found(struct request *rq, struct list_request *list)
 {
 	struct list_request *kept;
 
-	if (list->stamp.instances <= LONG_INSTANCES && list->stamp.bytes <= LONG_STORED_BYTES) {
-		list->hosts = &rq->worker->v1->hosts;
-		answer_stamped(rq, list);
-		give_back_large(rq->worker->v1);
+	if (is_short(rq, list)) {
+		answer_short(rq, list);
 		return;
 	}
 	if ((kept = arena_alloc(&rq->arena, sizeof(*kept))) == NULL) {
