@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Another protocol over the same HTTP: it is asked in order, and nothing of Nacos is needed. */
 #include "tests/unit/http_fixture.h"
+#include "tests/unit/death_fixture.h"
 
 #include <stdio.h>
 #include <sys/socket.h>
@@ -19,6 +20,9 @@ static int client;
 static char got[65536], calls[200], big[LONG_BODY_BYTES + 1];
 static size_t got_n;
 static bool is_answered, was_long;
+static unsigned rests_before, rests_behind; /* of one that parks its request */
+static bool is_parked;
+static uint64_t parked_id;
 
 /* ---- the protocol: a path is answered with itself -------------------------------------------- */
 
@@ -33,13 +37,29 @@ static void shout_begin(struct request *rq)
 	note("begin ");
 }
 
+static void rest(unsigned times)
+{
+	for (unsigned i = 0; i < times; i++)
+		(void)!fiber_rest();
+}
+
+static void park(struct request *rq)
+{
+	rest(rests_before);
+	request_park(rq);
+	parked_id = rq->id;
+	rest(rests_behind);
+}
+
 static void shout_dispatch(struct request *rq)
 {
 	struct answer answer = { .status = 200, .kind = ANSWER_BARE, .type = STR("text/shout") };
 
 	note("dispatch ");
 	was_long = fiber_is_inside();
-	if (is_answered)
+	if (is_parked)
+		park(rq);
+	else if (is_answered)
 		answer_put(rq, &answer, rq->path);
 }
 
@@ -115,6 +135,8 @@ static int set_up(void **state)
 	calls[0] = '\0';
 	got_n = 0;
 	is_answered = true;
+	is_parked = false;
+	rests_before = rests_behind = 0;
 	return 0;
 }
 
@@ -176,16 +198,21 @@ static void what_http_refuses_it_does_not_see(void **state)
 	assert_true(has(got, "HTTP/1.1 400 "));
 }
 
-static void a_large_body_is_long_work(void **state)
+static void ask_with_a_large_body(void)
 {
 	char head[100];
 	int n = snprintf(head, sizeof(head), "PUT /big" H "Content-Length: %zu\r\n\r\n",
 	                 sizeof(big));
 
-	(void)state;
 	say(head, (size_t)n);
 	say(big, sizeof(big));
 	take();
+}
+
+static void a_large_body_is_long_work(void **state)
+{
+	(void)state;
+	ask_with_a_large_body();
 	assert_string_equal(calls, "begin dispatch handled answered ");
 	assert_string_equal(body_of(got), "/big");
 	assert_true(was_long);
@@ -194,18 +221,96 @@ static void a_large_body_is_long_work(void **state)
 /* Long work that ends without an answer is answered by HTTP, in the words of the protocol. */
 static void no_answer_is_a_failure(void **state)
 {
-	char head[100];
-	int n = snprintf(head, sizeof(head), "PUT /big" H "Content-Length: %zu\r\n\r\n",
-	                 sizeof(big));
-
 	(void)state;
 	is_answered = false;
-	say(head, (size_t)n);
-	say(big, sizeof(big));
-	take();
+	ask_with_a_large_body();
 	assert_string_equal(calls, "begin dispatch fail handled answered ");
 	assert_true(has(got, "HTTP/1.1 500 "));
 	assert_string_equal(body_of(got), "the handler gave no answer");
+}
+
+/* Parks a request whose body is so large that it is long work. */
+static void park_long_work(unsigned rests)
+{
+	is_parked = true;
+	rests_before = rests;
+	ask_with_a_large_body();
+	assert_true(was_long);
+	assert_string_equal(calls, "begin dispatch handled ");
+	assert_int_equal(got_n, 0);
+	assert_int_equal(f.worker.lane.count, 0);
+	assert_int_equal(f.worker.parked.count, 1);
+}
+
+static void answer_parked(void)
+{
+	struct answer answer = { .status = 200, .kind = ANSWER_BARE };
+	struct request *rq = request_resume(&f.worker, parked_id);
+
+	assert_non_null(rq);
+	answer_put(rq, &answer, STR("later"));
+	request_complete(rq);
+	take();
+}
+
+/* The work is over, in its first slice or a later one; the request waits for its answer, and the
+ * connection goes on behind it. */
+static void long_work_can_be_answered_later(void **state)
+{
+	(void)state;
+	for (unsigned rests = 0; rests < 3; rests++) {
+		park_long_work(rests);
+		answer_parked();
+		assert_string_equal(calls, "begin dispatch handled answered ");
+		assert_string_equal(body_of(got), "later");
+		is_parked = false;
+		got_n = 0;
+		ask("GET /hey" H "\r\n");
+		assert_string_equal(body_of(got), "/hey");
+		got_n = 0;
+		calls[0] = '\0';
+	}
+}
+
+static void who_leaves_before_the_later_answer_gets_none(void **state)
+{
+	(void)state;
+	park_long_work(1);
+	connection_close_all(&f.worker);
+	assert_int_equal(f.worker.parked.count, 0);
+	assert_null(request_resume(&f.worker, parked_id));
+}
+
+/* The client goes while the work is on its way to park. */
+static void who_leaves_during_the_work_gets_none(void **state)
+{
+	(void)state;
+	is_parked = true;
+	rests_before = 1000;
+	ask_with_a_large_body();
+	assert_int_equal(f.worker.lane.count, 1);
+	parked_id = 0;
+	connection_close_all(&f.worker);
+	for (unsigned i = 0; i < 2000 && f.worker.lane.count > 0; i++)
+		ev_run(f.worker.loop, EVRUN_NOWAIT);
+	assert_int_equal(f.worker.lane.count, 0);
+	assert_int_not_equal(parked_id, 0);
+	assert_null(request_resume(&f.worker, parked_id));
+}
+
+/* The answer could come while the handler is still at work. */
+static void a_pause_behind_parking_ends_the_process(void **state)
+{
+	struct death death;
+
+	(void)state;
+	if (death_fork(&death)) {
+		is_parked = true;
+		rests_behind = 1;
+		ask_with_a_large_body();
+		_exit(0);
+	}
+	death_was_by_assert(&death, "assert over ");
 }
 
 #define TEST(fn) cmocka_unit_test_setup_teardown(fn, set_up, tear_down)
@@ -217,6 +322,10 @@ int main(void)
 		TEST(what_http_refuses_it_does_not_see),
 		TEST(a_large_body_is_long_work),
 		TEST(no_answer_is_a_failure),
+		TEST(long_work_can_be_answered_later),
+		TEST(who_leaves_before_the_later_answer_gets_none),
+		TEST(who_leaves_during_the_work_gets_none),
+		TEST(a_pause_behind_parking_ends_the_process),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

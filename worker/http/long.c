@@ -144,7 +144,7 @@ static void run_work(void *arg)
 	struct request *rq = work->rq;
 
 	work->fn(rq);
-	if (!rq->answered && !work->gone)
+	if (!rq->answered && !rq->outlasts_work && !work->gone)
 		fail_request(rq, 500, STR("the handler gave no answer"));
 }
 
@@ -165,6 +165,8 @@ static bool work_slice(struct long_lane *lane, struct long_work *work)
 
 	ROSTER_ASSERT(work->fiber != NULL && work->list == &lane->active && lane->active_count > 0);
 	over = fiber_run(work->fiber, LONG_SLICE_US, work->gone);
+	/* Else the answer could come while the handler is still at work. */
+	ROSTER_ASSERT(over || !work->rq->outlasts_work);
 	if (!work->gone)
 		work->rq->carrier->take(work->rq);
 	count_held(lane, work);
@@ -184,14 +186,15 @@ static void part(struct long_lane *lane, struct long_work *work)
 	work_free(lane, work);
 }
 
-/* The answer of a parked request is made, or there is nobody to answer. May free the connection. */
+/* The answer of a parked request is made, or there is nobody to answer, or the request stays parked
+ * without its work. May free the connection. */
 static void finish_work(struct long_lane *lane, struct long_work *work)
 {
 	struct request *rq = work->rq;
 	bool gone = work->gone;
 
 	part(lane, work);
-	if (!gone)
+	if (!gone && rq->answered)
 		request_complete(rq);
 }
 

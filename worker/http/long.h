@@ -20,7 +20,8 @@
  *    across a pause;
  *  - comes to a fiber_pause() at least every millisecond of work, holding no lock, and gives up on
  *    ERR_GONE;
- *  - knows that everything may have changed behind a pause.
+ *  - knows that everything may have changed behind a pause;
+ *  - may leave the answer to a callback of the loop: request_park(), with no pause behind it.
  * The request and its texts stay until it returns, even if the connection does not.
  *
  * The same loop gives back the memory of large answers and views, a piece a turn

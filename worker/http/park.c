@@ -42,7 +42,15 @@ void request_park(struct request *rq)
 {
 	struct parked *parked = &rq->worker->parked;
 
-	ROSTER_ASSERT(!rq->parked && !rq->answered);
+	ROSTER_ASSERT(!rq->answered);
+	/* A long request is parked already, unless its client has gone; what is new is that it
+	 * stays so when its handler has returned. */
+	if (rq->work != NULL) {
+		ROSTER_ASSERT(!rq->outlasts_work);
+		rq->outlasts_work = true;
+		return;
+	}
+	ROSTER_ASSERT(!rq->parked);
 	rq->id = ++rq->worker->next_request_id;
 	if (!make_room_to_park(parked)) {
 		rq->worker->protocol->fail(rq, 503, STR("out of memory"));
@@ -87,6 +95,7 @@ struct request *request_resume(struct worker *worker, uint64_t id)
 
 void request_complete(struct request *rq)
 {
+	ROSTER_ASSERT(rq->work == NULL); /* that would go on with a request that is given back */
 	park_forget(rq);
 	rq->carrier->complete(rq);
 }

@@ -8,7 +8,7 @@
  * (answer_refuse()) is never shown to the protocol.
  *
  * All of them run in the worker's loop, within one turn (shared/process/turn.h), and hold no
- * lock. */
+ * lock. A request knows its worker, and by it what the process has: configuration, registry. */
 #ifndef WORKER_HTTP_PROTOCOL_H
 #define WORKER_HTTP_PROTOCOL_H
 
@@ -24,7 +24,9 @@ struct protocol {
 	/* Answers the request, or lets it be answered later: request_park(), long_start(). A
 	 * request with a large body comes in a fiber (long.h). */
 	void (*dispatch)(struct request *rq);
-	/* dispatch has returned, and the answer, if there is one, was given to the socket. */
+	/* dispatch has returned. The answer, if there is one, was handed to the connection: a long
+	 * one is with the socket already as far as that took it, a short one waits for those behind
+	 * it. */
 	void (*handled)(struct request *rq);
 	/* The answer is made; the request is done with. */
 	void (*answered)(struct request *rq, uint64_t now_us);

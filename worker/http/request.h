@@ -102,7 +102,8 @@ struct request {
 	struct long_work *work; /* of a long request; NULL: it is none */
 	void *kept; /* of the handler, in the arena: what the function of long_start() goes on with */
 	bool answered, parked, close_after;
-	int status; /* once answered */
+	bool outlasts_work; /* request_park() of a long request: it is answered after its work */
+	int status;         /* once answered */
 
 	uint64_t began_us, began_cpu_ns; /* the second is the protocol's */
 };
@@ -112,6 +113,8 @@ const char *method_name(enum method method);
 
 /* ---- answering later: park.c ----------------------------------------------------------------- */
 
+/* The handler returns without an answer, which comes later. From then on the request is known by
+ * rq->id only. That of a long request returns without a pause. */
 void request_park(struct request *rq);
 /* Returns NULL when the connection has gone meanwhile. */
 struct request *request_resume(struct worker *worker, uint64_t id);
