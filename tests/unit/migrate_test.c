@@ -3,6 +3,7 @@
 #include "tests/unit/http_fixture.h"
 
 #include <fcntl.h>
+#include <netinet/in.h>
 #include <poll.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -11,6 +12,7 @@
 #include <unistd.h>
 
 #include "shared/base/clock.h"
+#include "shared/process/sources.h"
 #include "worker/http/connection_state.h"
 #include "worker/http/memory.h"
 #include "worker/http/migrate.h"
@@ -363,6 +365,52 @@ static void promised_time_goes_over(void **state)
 	}
 }
 
+/* A client with an address: unlike a socket pair, its connection counts for a source. */
+static int open_tcp_client(int listen_fd, const struct sockaddr_in *name)
+{
+	struct sockaddr_storage peer;
+	socklen_t n = sizeof(peer);
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), accepted;
+
+	assert_int_equal(connect(fd, (const struct sockaddr *)name, sizeof(*name)), 0);
+	accepted = accept4(listen_fd, (struct sockaddr *)&peer, &n, SOCK_CLOEXEC | SOCK_NONBLOCK);
+	assert_true(accepted >= 0);
+	connection_open(&old.worker, accepted, &peer);
+	return fd;
+}
+
+/* They were admitted once, so they count for their source and none is refused. */
+static void sources_are_counted_on(void **state)
+{
+	struct sockaddr_in name = { .sin_family = AF_INET,
+		                    .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	int listen_fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), fds[3];
+	struct sources *sources;
+	socklen_t n = sizeof(name);
+	uint64_t hash;
+
+	(void)state;
+	assert_int_equal(sources_new(&sources), 0);
+	assert_int_equal(bind(listen_fd, (struct sockaddr *)&name, n), 0);
+	assert_int_equal(listen(listen_fd, 8), 0);
+	assert_int_equal(getsockname(listen_fd, (struct sockaddr *)&name, &n), 0);
+	for (size_t i = 0; i < COUNT(fds); i++)
+		fds[i] = open_tcp_client(listen_fd, &name);
+	new.proc.sources = sources;
+	new.proc.config.limit_connections_per_source = 1;
+	hand_over(COUNT(fds));
+	assert_int_equal(new.worker.connection_count, COUNT(fds));
+	hash = sources_hash(sources, new.worker.connections->source);
+	assert_int_equal(sources_connections(sources, hash), COUNT(fds));
+	connection_close_all(&new.worker);
+	assert_int_equal(sources_connections(sources, hash), 0);
+	for (size_t i = 0; i < COUNT(fds); i++)
+		close(fds[i]);
+	close(listen_fd);
+	new.proc.sources = NULL;
+	sources_free_for_test(&sources);
+}
+
 static void broken_streams(void **state)
 {
 	struct migrate_head head = { .magic = MIGRATE_MAGIC, .in_bytes = 10 };
@@ -403,6 +451,7 @@ int main(void)
 		TEST(many_go_over_a_parked_one_is_closed),
 		TEST(promised_time_goes_over),
 		TEST(one_that_is_cut_off_is_closed),
+		TEST(sources_are_counted_on),
 		TEST(broken_streams),
 	};
 

@@ -469,6 +469,7 @@ void connection_adopt(struct worker *worker, int fd, struct connection_rest *res
 	known = getpeername(fd, (struct sockaddr *)&peer, &n) == 0 &&
 	        (peer.ss_family == AF_INET || peer.ss_family == AF_INET6);
 	set_source(c, known ? &peer : NULL);
+	source_limit_adopt(worker, c->source, &c->mark);
 	input_adopt(&c->input, &rest->in);
 	sender_adopt(&c->sender, &rest->out);
 	connection_state_adopt(c, rest);

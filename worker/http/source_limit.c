@@ -28,19 +28,26 @@ uint64_t source_limit_wait_s(const struct request *rq)
 	return wait_us / 1000000 + 1;
 }
 
-enum source_verdict source_limit_open(struct worker *worker, const uint8_t source[16],
-                                      struct source_mark *mark_r)
+/* Connections are counted without a limit too, because a reload may set one. */
+void source_limit_adopt(struct worker *worker, const uint8_t source[16], struct source_mark *mark_r)
 {
-	uint64_t limit = worker->proc->config.limit_connections_per_source, open;
 	struct sources *sources = worker->proc->sources;
 
 	*mark_r = (struct source_mark){ .counted = false };
 	if (sources == NULL || !source_is_set(source))
-		return SOURCE_ADMIT;
-	/* Connections are counted without a limit too, because a reload may set one. */
+		return;
 	*mark_r = (struct source_mark){ .hash = sources_hash(sources, source), .counted = true };
 	sources_connection(sources, worker->proc->index, mark_r->hash, 1);
-	if (limit == 0 || (open = sources_connections(sources, mark_r->hash)) <= limit)
+}
+
+enum source_verdict source_limit_open(struct worker *worker, const uint8_t source[16],
+                                      struct source_mark *mark_r)
+{
+	uint64_t limit = worker->proc->config.limit_connections_per_source, open;
+
+	source_limit_adopt(worker, source, mark_r);
+	if (!mark_r->counted || limit == 0 ||
+	    (open = sources_connections(worker->proc->sources, mark_r->hash)) <= limit)
 		return SOURCE_ADMIT;
 	metric_add(METRIC_SOURCE_CONNECTIONS_REFUSED, 1);
 	return open <= limit + REFUSED_AT_ONCE ? SOURCE_REFUSE : SOURCE_DROP;

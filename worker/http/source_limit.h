@@ -30,6 +30,10 @@ uint64_t source_limit_wait_s(const struct request *rq);
 enum source_verdict { SOURCE_ADMIT, SOURCE_REFUSE, SOURCE_DROP };
 enum source_verdict source_limit_open(struct worker *worker, const uint8_t source[16],
                                       struct source_mark *mark_r);
+/* Counts a connection that another worker began (migrate.h), however many there are: it was
+ * admitted once. */
+void source_limit_adopt(struct worker *worker, const uint8_t source[16],
+                        struct source_mark *mark_r);
 void source_limit_close(struct worker *worker, const struct source_mark *mark);
 
 #endif
