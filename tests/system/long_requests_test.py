@@ -96,6 +96,8 @@ class Row:
             yield Ask("parameters", method, path, body=b"&".join(b"p%d=%s" % (n, b"v" * 7000) for n in range(250)),
                       headers=[("Content-Type", FORM)])
             yield Ask("nothing but separators", method, path, body=b"&" * BODY, headers=[("Content-Type", FORM)])
+        if method == "GET":
+            yield Ask("a large body", method, path, self.given, body=b"b" * BODY)
         if not self.given and not self.texts:
             yield Ask("as it is", method, path)
         for ask in self.more:
