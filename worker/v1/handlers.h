@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* handlers.h - the handlers that the route table names, and what they share.
  *
- * Each reads its parameters in the order the specification checks them, calls the registry and
- * answers once. A handler never sends a push and keeps nothing between requests. */
+ * Each reads its parameters in the order the specification checks them, reads the registry, or
+ * writes instances, services and clusters through shared/naming, and answers once. A handler never
+ * sends a push and keeps nothing between requests. */
 #ifndef WORKER_V1_HANDLERS_H
 #define WORKER_V1_HANDLERS_H
 
