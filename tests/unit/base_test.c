@@ -12,11 +12,13 @@
 #include "shared/base/arena.h"
 #include "shared/base/buf.h"
 #include "shared/base/clock.h"
+#include "shared/base/cursor.h"
 #include "shared/base/decimal.h"
 #include "shared/base/discard.h"
 #include "shared/base/log.h"
 #include "shared/base/split.h"
 #include "shared/codec/utf8.h"
+#include "tests/unit/death_fixture.h"
 
 static void arena_grows_and_resets(void **state)
 {
@@ -87,6 +89,34 @@ static void decimals_of_each_length(void **state)
 			                   str_of(expected)));
 		}
 	}
+}
+
+/* Its room may be filled to the last byte, and what is too much is not written at all. */
+static void a_cursor_keeps_to_its_room(void **state)
+{
+	char room[3 + DECIMAL_TEXT + 1];
+	struct cursor c = cursor_over(room, sizeof(room) - 1);
+	struct death death;
+
+	(void)state;
+	room[sizeof(room) - 1] = '!';
+	cursor_put(&c, (struct str){ NULL, 0 });
+	CURSOR_LIT(&c, "abc");
+	cursor_decimal(&c, UINT64_MAX);
+	assert_true(str_eq(cursor_text(&c), STR("abc18446744073709551615")));
+	cursor_put(&c, STR(""));
+	if (death_fork(&death)) {
+		CURSOR_LIT(&c, "!");
+		_exit(0);
+	}
+	death_was_by_assert(&death, "assert s.n <= ");
+	c = cursor_over(room, DECIMAL_TEXT - 1);
+	if (death_fork(&death)) {
+		cursor_decimal(&c, 7);
+		_exit(0);
+	}
+	death_was_by_assert(&death, "assert DECIMAL_TEXT <= ");
+	assert_int_equal(room[sizeof(room) - 1], '!');
 }
 
 static void str_trims_like_java(void **state)
@@ -297,6 +327,7 @@ int main(void)
 		cmocka_unit_test(arena_keeps_its_limit),
 		cmocka_unit_test(buf_writes_numbers_and_text),
 		cmocka_unit_test(decimals_of_each_length),
+		cmocka_unit_test(a_cursor_keeps_to_its_room),
 		cmocka_unit_test(str_trims_like_java),
 		cmocka_unit_test(texts_are_cut_between_characters),
 		cmocka_unit_test(log_writes_whole_lines),

@@ -7,7 +7,7 @@
 
 #include "shared/base/assert.h"
 #include "shared/base/clock.h"
-#include "shared/base/decimal.h"
+#include "shared/base/cursor.h"
 #include "shared/metrics/metrics.h"
 #include "worker/http/cors.h"
 #include "worker/http/request.h"
@@ -85,14 +85,6 @@ static struct str date_header(void)
 	return str_make(kept, DATE_TEXT);
 }
 
-static char *add_text(char *at, struct str s)
-{
-	memcpy(at, s.p, s.n);
-	return at + s.n;
-}
-
-#define ADD(at, literal) add_text((at), STR(literal))
-
 /* The line before a chunk of that many bytes. */
 static void put_chunk_size(struct buf *out, size_t n)
 {
@@ -108,73 +100,79 @@ static void put_chunk_size(struct buf *out, size_t n)
 }
 
 /* A status that limitedUrlMap names need not be in the table. */
-static char *add_status_line(char *at, const struct status *status, int code)
+static void put_status_line(struct cursor *head, const struct status *status, int code)
 {
-	if (status->code == code)
-		return add_text(at, status->line);
-	at = ADD(at, "HTTP/1.1 ");
-	at = decimal_put(at, (uint64_t)code);
-	return ADD(at, " " CRLF);
+	if (status->code == code) {
+		cursor_put(head, status->line);
+		return;
+	}
+	CURSOR_LIT(head, "HTTP/1.1 ");
+	cursor_decimal(head, (uint64_t)code);
+	CURSOR_LIT(head, " " CRLF);
 }
 
-static char *add_origin(char *at, const struct request *rq)
+static void put_origin(struct cursor *head, const struct request *rq)
 {
-	at = ADD(at, "Access-Control-Allow-Origin: ");
-	at = add_text(at, rq->origin);
-	return ADD(at, CRLF "Access-Control-Allow-Credentials: true" CRLF);
+	CURSOR_LIT(head, "Access-Control-Allow-Origin: ");
+	cursor_put(head, rq->origin);
+	CURSOR_LIT(head, CRLF "Access-Control-Allow-Credentials: true" CRLF);
 }
 
 /* What was asked for, for five hours as 1.4.8 would. */
-static char *add_grant(char *at, const struct request *rq)
+static void put_grant(struct cursor *head, const struct request *rq)
 {
-	at = add_origin(at, rq);
-	at = ADD(at, "Access-Control-Allow-Methods: ");
-	at = add_text(at, rq->cors_method);
+	put_origin(head, rq);
+	CURSOR_LIT(head, "Access-Control-Allow-Methods: ");
+	cursor_put(head, rq->cors_method);
 	if (str_is_set(rq->cors_headers)) {
-		at = ADD(at, CRLF "Access-Control-Allow-Headers: ");
-		at = add_text(at, rq->cors_headers);
+		CURSOR_LIT(head, CRLF "Access-Control-Allow-Headers: ");
+		cursor_put(head, rq->cors_headers);
 	}
-	return ADD(at, CRLF "Access-Control-Max-Age: 18000" CRLF);
+	CURSOR_LIT(head, CRLF "Access-Control-Max-Age: 18000" CRLF);
 }
 
-static char *add_browser_headers(char *at, const struct request *rq, const struct answer *answer)
+static void put_browser_headers(struct cursor *head, const struct request *rq,
+                                const struct answer *answer)
 {
 	if (answer->kind == ANSWER_BARE)
-		return at;
-	at = add_text(at, vary_headers);
-	if (answer->kind == ANSWER_PREFLIGHT)
-		return answer->granted ? add_grant(at, rq) : at;
+		return;
+	cursor_put(head, vary_headers);
+	if (answer->kind == ANSWER_PREFLIGHT) {
+		if (answer->granted)
+			put_grant(head, rq);
+		return;
+	}
 	if (str_is_set(rq->origin) && cors_shows(rq->worker->proc->config.http_cors, rq->origin))
-		at = add_origin(at, rq);
-	return add_text(at, security_header);
+		put_origin(head, rq);
+	cursor_put(head, security_header);
 }
 
-static char *add_content_headers(char *at, const struct answer *answer)
+static void put_content_headers(struct cursor *head, const struct answer *answer)
 {
 	if (str_is_set(answer->allow)) {
-		at = ADD(at, "Allow: ");
-		at = add_text(at, answer->allow);
-		at = ADD(at, CRLF);
+		CURSOR_LIT(head, "Allow: ");
+		cursor_put(head, answer->allow);
+		CURSOR_LIT(head, CRLF);
 	}
 	if (str_is_set(answer->type)) {
-		at = ADD(at, "Content-Type: ");
-		at = add_text(at, answer->type);
-		at = answer->charset ? ADD(at, ";charset=UTF-8" CRLF) : ADD(at, CRLF);
+		CURSOR_LIT(head, "Content-Type: ");
+		cursor_put(head, answer->type);
+		cursor_put(head, answer->charset ? STR(";charset=UTF-8" CRLF) : STR(CRLF));
 	}
 	if (answer->retry_after_s != 0) {
-		at = ADD(at, "Retry-After: ");
-		at = decimal_put(at, answer->retry_after_s);
-		at = ADD(at, CRLF);
+		CURSOR_LIT(head, "Retry-After: ");
+		cursor_decimal(head, answer->retry_after_s);
+		CURSOR_LIT(head, CRLF);
 	}
 	if (answer->headers.n > 0)
-		at = add_text(at, answer->headers);
-	if (answer->chunked)
-		return ADD(at, "Transfer-Encoding: chunked" CRLF);
-	if (answer->status == 204) /* has no body and says nothing about its length */
-		return at;
-	at = ADD(at, "Content-Length: ");
-	at = decimal_put(at, answer->length);
-	return ADD(at, CRLF);
+		cursor_put(head, answer->headers);
+	if (answer->chunked) {
+		CURSOR_LIT(head, "Transfer-Encoding: chunked" CRLF);
+	} else if (answer->status != 204) { /* that has no body and says nothing about it */
+		CURSOR_LIT(head, "Content-Length: ");
+		cursor_decimal(head, answer->length);
+		CURSOR_LIT(head, CRLF);
+	}
 }
 
 const char *answer_reason(int status)
@@ -195,7 +193,7 @@ static bool put_head(struct request *rq, struct answer *answer)
 {
 	const struct status *status = status_of(answer->status);
 	struct buf *out = rq->output.bytes;
-	char *at;
+	struct cursor head;
 
 	ROSTER_ASSERT(!rq->answered);
 	rq->answered = true;
@@ -208,17 +206,17 @@ static bool put_head(struct request *rq, struct answer *answer)
 	if (!buf_reserve(out, 640 + rq->origin.n + rq->cors_method.n + rq->cors_headers.n +
 	                              answer->type.n + answer->allow.n + answer->headers.n))
 		return false;
-	at = add_status_line(out->data + out->len, status, answer->status);
-	at = add_browser_headers(at, rq, answer);
-	at = add_content_headers(at, answer);
-	at = add_text(at, date_header());
+	head = cursor_over(out->data + out->len, out->cap - out->len);
+	put_status_line(&head, status, answer->status);
+	put_browser_headers(&head, rq, answer);
+	put_content_headers(&head, answer);
+	cursor_put(&head, date_header());
 	if (rq->close_after || !rq->keep_alive)
-		at = ADD(at, "Connection: close" CRLF);
+		CURSOR_LIT(&head, "Connection: close" CRLF);
 	else if (rq->keep_alive_asked)
-		at = add_text(at, keep_alive_lines(&rq->worker->keep_alive));
-	at = ADD(at, CRLF);
-	out->len = (size_t)(at - out->data);
-	ROSTER_ASSERT(out->len <= out->cap);
+		cursor_put(&head, keep_alive_lines(&rq->worker->keep_alive));
+	CURSOR_LIT(&head, CRLF);
+	out->len += cursor_text(&head).n;
 	return true;
 }
 
@@ -253,13 +251,16 @@ void answer_put(struct request *rq, struct answer *answer, struct str body)
  * memory for that. */
 static bool borrow(struct request *rq, struct str b, struct str c, struct str end)
 {
-	char *tail = arena_alloc(&rq->arena, c.n + end.n + 1);
+	char *room = arena_alloc(&rq->arena, c.n + end.n + 1);
+	struct cursor tail;
 
-	if (tail == NULL)
+	if (room == NULL)
 		return false;
-	add_text(add_text(tail, c), end);
+	tail = cursor_over(room, c.n + end.n);
+	cursor_put(&tail, c);
+	cursor_put(&tail, end);
 	output_borrow(&rq->output, b);
-	output_borrow(&rq->output, str_make(tail, c.n + end.n));
+	output_borrow(&rq->output, cursor_text(&tail));
 	return true;
 }
 
@@ -307,18 +308,20 @@ static struct str location(struct request *rq, struct str context)
 {
 	struct str query = str_is_set(rq->query) ? rq->query : STR(""),
 	           mark = str_is_set(rq->query) ? STR("?") : STR("");
-	char *text = arena_alloc(&rq->arena, context.n + query.n + 32), *at = text;
+	size_t n = context.n + query.n + 32;
+	char *room = arena_alloc(&rq->arena, n);
+	struct cursor line;
 
-	if (text == NULL)
+	if (room == NULL)
 		return (struct str){ NULL, 0 };
-	at = ADD(at, "Location: ");
-	at = add_text(at, context);
-	at = ADD(at, "/");
-	at = add_text(at, mark);
-	at = add_text(at, query);
-	at = ADD(at, CRLF);
-	ROSTER_ASSERT((size_t)(at - text) <= context.n + query.n + 32);
-	return str_make(text, (size_t)(at - text));
+	line = cursor_over(room, n);
+	CURSOR_LIT(&line, "Location: ");
+	cursor_put(&line, context);
+	CURSOR_LIT(&line, "/");
+	cursor_put(&line, mark);
+	cursor_put(&line, query);
+	CURSOR_LIT(&line, CRLF);
+	return cursor_text(&line);
 }
 
 void answer_redirect(struct request *rq, struct str context)

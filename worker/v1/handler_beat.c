@@ -1,9 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* handler_beat.c - PUT /instance/beat (specification 4.7), with the registration that a full beat
  * stands for. */
-#include <stdio.h>
-
-#include "shared/base/assert.h"
+#include "shared/base/cursor.h"
 #include "shared/naming/beat.h"
 #include "shared/naming/guard.h"
 #include "shared/view/beat_json.h"
@@ -68,42 +66,22 @@ static bool read_beat(struct request *rq, struct naming_beat *beat)
 	return handler_service_key(rq, &beat->service);
 }
 
-static char *put_number(char *at, uint64_t value)
-{
-	char digits[20];
-	unsigned n = 0;
-
-	do
-		digits[n++] = (char)('0' + value % 10);
-	while ((value /= 10) > 0);
-	while (n > 0)
-		*at++ = digits[--n];
-	return at;
-}
-
-static char *put_text(char *at, struct str s)
-{
-	memcpy(at, s.p, s.n);
-	return at + s.n;
-}
-
 /* This is the most frequent answer of all, so it is put together without printf. */
 static void answer_beat(struct request *rq, uint64_t interval_ms, enum beat_code code)
 {
-	char text[128], *at = text;
+	char text[128];
+	struct cursor c = cursor_over(text, sizeof(text));
 
-	at = put_text(at, STR("{\"clientBeatInterval\":"));
-	at = put_number(at, interval_ms);
-	at = put_text(at, STR(",\"code\":"));
-	at = put_number(at, code);
+	CURSOR_LIT(&c, "{\"clientBeatInterval\":");
+	cursor_decimal(&c, interval_ms);
+	CURSOR_LIT(&c, ",\"code\":");
+	cursor_decimal(&c, code);
 	if (code == BEAT_OK) {
-		at = put_text(at, STR(",\"lightBeatEnabled\":"));
-		at = put_text(at, rq->worker->switches->light_beat ? STR("true") : STR("false"));
+		CURSOR_LIT(&c, ",\"lightBeatEnabled\":");
+		cursor_put(&c, rq->worker->switches->light_beat ? STR("true") : STR("false"));
 	}
-	*at++ = '}';
-	ROSTER_ASSERT((size_t)(at - text) <= sizeof(text));
-	reply_json(rq, str_make(text, (size_t)(at - text)), (struct str){ NULL, 0 },
-	           (struct str){ NULL, 0 });
+	CURSOR_LIT(&c, "}");
+	reply_json(rq, cursor_text(&c), (struct str){ NULL, 0 }, (struct str){ NULL, 0 });
 }
 
 void handle_instance_beat(struct request *rq)

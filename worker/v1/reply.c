@@ -8,6 +8,7 @@
 
 #include "shared/base/assert.h"
 #include "shared/base/clock.h"
+#include "shared/base/cursor.h"
 #include "shared/base/fiber.h"
 #include "shared/codec/json_read.h"
 #include "shared/codec/json_write.h"
@@ -110,34 +111,38 @@ format_text(struct request *rq, const char *format, va_list args)
 	return text == NULL ? (struct str){ NULL, 0 } : str_make(text, (size_t)n);
 }
 
-static char *add_piece(char *at, struct str s)
+#define CAUSE "caused: "
+#define CAUSE_END ";"
+
+static size_t cause_bytes(struct str message)
 {
-	memcpy(at, s.p, s.n);
-	return at + s.n;
+	return message.n > 0 ? sizeof(CAUSE) - 1 + message.n + sizeof(CAUSE_END) - 1 : 0;
 }
 
-static void put_cause(char **at, struct str message)
+static void put_cause(struct cursor *c, struct str message)
 {
 	if (message.n > 0) {
-		*at = add_piece(*at, STR("caused: "));
-		*at = add_piece(*at, message);
-		*at = add_piece(*at, STR(";"));
+		CURSOR_LIT(c, CAUSE);
+		cursor_put(c, message);
+		CURSOR_LIT(c, CAUSE_END);
 	}
 }
 
 void reply_caused2(struct request *rq, int status, struct str a, struct str b)
 {
-	char *text = arena_alloc(&rq->arena, a.n + b.n + 20), *at = text;
+	size_t n = cause_bytes(a) + cause_bytes(b);
+	char *text = arena_alloc(&rq->arena, n);
+	struct cursor c;
 
 	ROSTER_ASSERT(status >= 400); /* else nothing was caused */
 	if (text == NULL) {
-		reply_text(rq, 503, STR("caused: out of memory;"));
+		reply_text(rq, 503, STR(CAUSE "out of memory" CAUSE_END));
 		return;
 	}
-	put_cause(&at, a);
-	put_cause(&at, b);
-	ROSTER_ASSERT((size_t)(at - text) <= a.n + b.n + 20);
-	reply_text(rq, status, str_make(text, (size_t)(at - text)));
+	c = cursor_over(text, n);
+	put_cause(&c, a);
+	put_cause(&c, b);
+	reply_text(rq, status, cursor_text(&c));
 }
 
 void reply_caused(struct request *rq, int status, const char *format, ...)
