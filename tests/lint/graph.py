@@ -28,7 +28,7 @@ ROOM = (
     Room("shared/shm", 2, 2, "the undo log notes what the slab frees, and the slab frees what the log says; a lock is taken in the segment that makes it"),
     Room("shared/base", 1, 2, "a rule that is broken is named in the log, and the log has rules too"),
     Room("keeper", 1, 4, "each kind of probe is a row of the probe, and tells the probe how it ended"),
-    Room("worker", 2, 4, "two modules of one thing may know each other, as a table of switches and the change of many at once do"),
+    Room("worker", 1, 2, "two modules of one thing may know each other, as a table of switches and the change of many at once do"),
 )
 
 # Exported names without a user in the product, and who needs them.

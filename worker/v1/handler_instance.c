@@ -21,16 +21,6 @@ struct instance_request {
 
 /* ---- parameters ------------------------------------------------------------------------------ */
 
-const char *handler_name_refusal(struct str name)
-{
-	/* Java's split() drops trailing empty parts. */
-	while (name.n >= 2 && memcmp(name.p + name.n - 2, "@@", 2) == 0)
-		name.n -= 2;
-	if (name.n == 0 || memmem(name.p, name.n, "@@", 2) == NULL)
-		return "it should be format as 'groupName@@serviceName'";
-	return str_starts(name, STR("@@")) ? "groupName can't be empty" : NULL;
-}
-
 static bool read_flag(struct request *rq, const char *name, const char *fallback)
 {
 	return java_loose_bool(request_optional(rq, name, str_of(fallback)));
@@ -128,17 +118,6 @@ void handle_instance_register(struct request *rq)
 
 	if (read_instance(rq, &in))
 		start_register(rq, &in);
-}
-
-void handler_put_datum_key(struct buf *b, struct str ip, int32_t port, struct str cluster)
-{
-	buf_str(b, ip);
-	if (port > 0) {
-		buf_char(b, ':');
-		buf_i64(b, port);
-	}
-	BUF_LIT(b, ":unknown:");
-	buf_str(b, cluster);
 }
 
 static void reply_no_instance(struct request *rq, const struct instance_spec *spec)

@@ -6,7 +6,6 @@
 #include "shared/codec/java.h"
 #include "shared/codec/json_read.h"
 #include "shared/codec/json_write.h"
-#include "shared/naming/guard.h"
 #include "shared/naming/instance.h"
 #include "shared/registry/layout.h"
 #include "shared/view/metadata.h"
@@ -374,23 +373,6 @@ static void answer_batch(struct batch *batch)
 		reply_registry_error(batch->rq, batch->err, batch->service.name, STR(""));
 	else
 		reply_json_buf(batch->rq, STR("{\"updated\":["), &batch->updated, STR("]}"));
-}
-
-bool handler_parse_metadata(struct request *rq, struct str text,
-                            struct instance_metadata *metadata_r)
-{
-	int ret = metadata_parse(&rq->arena, text, metadata_r);
-
-	if (ret == ERR_TOO_BIG)
-		ret = reply_note_size(rq, "limits.metadata",
-		                      rq->worker->registry.limits.metadata_bytes);
-	if (ret == ERR_SYNTAX)
-		reply_caused(rq, 500, "metadata format incorrect:%.*s", reply_shown(text), text.p);
-	else if (ret < 0)
-		reply_registry_error(rq, ret, STR(""), STR(""));
-	else
-		guard_timings(&rq->worker->naming, metadata_r);
-	return ret == 0;
 }
 
 static bool read_batch(struct batch *batch)

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* GET /service/list (specification 5.5), and what bounds every long answer: rows of a page,
- * bytes, time. */
+/* GET /service/list (specification 5.5). */
 #include "shared/base/assert.h"
 #include "shared/base/breath.h"
 #include "shared/codec/java.h"
@@ -31,37 +30,6 @@ struct listing {
 };
 
 #define NAME_WEIGHT 64U /* of one in memory */
-
-/* ---- limits of an answer --------------------------------------------------------------------- */
-
-bool handler_page_fits(struct request *rq, uint64_t rows)
-{
-	uint64_t most = rq->worker->proc->config.limit_page;
-
-	if (rows <= most)
-		return true;
-	reply_registry_error(rq, reply_note_size(rq, "limits.page", most), STR(""), STR(""));
-	return false;
-}
-
-int handler_bytes_fit(struct request *rq, uint64_t bytes)
-{
-	uint64_t most = rq->worker->proc->config.http_memory_bytes;
-
-	return most == 0 || bytes <= most ? 0 : reply_note_limit(rq, "http.memory", most);
-}
-
-int handler_answer_fits(struct request *rq, const struct buf *b)
-{
-	return handler_bytes_fit(rq, b->len);
-}
-
-int handler_go_on(struct request *rq, const struct buf *b, struct breath *breath, size_t weight)
-{
-	int ret = handler_answer_fits(rq, b);
-
-	return ret == 0 ? breathe(breath, weight) : ret;
-}
 
 /* ---- which names ----------------------------------------------------------------------------- */
 

@@ -15,25 +15,6 @@
 
 /* ---- parameters ------------------------------------------------------------------------------ */
 
-/* Endpoints that Spring binds answer an absent name with 500 and take an empty one. The format is
- * not checked (2.2). */
-bool handler_bound_service(struct request *rq, struct service_key *key_r)
-{
-	if (!str_is_set(rq->service_name)) {
-		reply_missing(rq, "serviceName", "String");
-		return false;
-	}
-	*key_r = (struct service_key){ bound_namespace(rq), rq->service_name };
-	return true;
-}
-
-/* Endpoints that read parameters by themselves answer an absent or empty name with 400. */
-bool handler_required_service(struct request *rq, struct service_key *key_r)
-{
-	key_r->ns = request_namespace(rq);
-	return request_any_service(rq, &key_r->name);
-}
-
 static bool read_metadata(struct request *rq, struct str *packed_r)
 {
 	struct instance_metadata metadata;
@@ -169,20 +150,6 @@ void handle_service_delete(struct request *rq)
 
 /* ---- reads ----------------------------------------------------------------------------------- */
 
-struct str handler_group_of(struct str grouped)
-{
-	const char *at = grouped.n > 0 ? memmem(grouped.p, grouped.n, "@@", 2) : NULL;
-
-	if (at != NULL)
-		return str_make(grouped.p, (size_t)(at - grouped.p));
-	return grouped.n == 0 ? grouped : STR("DEFAULT_GROUP");
-}
-
-struct str handler_checker_of(const struct cluster_view *cluster)
-{
-	return cluster->checker.n > 0 ? cluster->checker : STR("{\"type\":\"TCP\"}");
-}
-
 #define CLUSTER_WEIGHT 512U /* its metadata aside */
 
 static int put_clusters(struct buf *b, struct request *rq)
@@ -225,27 +192,6 @@ static int put_service(struct buf *b, struct request *rq)
 	ret = put_clusters(b, rq);
 	BUF_LIT(b, "]}");
 	return ret;
-}
-
-const struct handler_unknown handler_unknown_service = { "service ", " is not found!" };
-
-bool handler_viewed(struct request *rq, int ret, const struct service_key *key,
-                    const struct handler_unknown *unknown)
-{
-	const struct service_view *view = rq->view;
-
-	if (ret < 0)
-		reply_registry_error(rq, ret, key->name, STR(""));
-	else if (!view->stamp.found)
-		reply_caused(rq, 500, "%s%.*s%s", unknown->before, reply_shown(key->name),
-		             key->name.p, unknown->behind);
-	return ret == 0 && view->stamp.found;
-}
-
-bool handler_settings(struct request *rq, const struct service_key *key)
-{
-	return handler_viewed(rq, registry_settings(&rq->worker->registry, key, rq->view), key,
-	                      &handler_unknown_service);
 }
 
 void handle_service_get(struct request *rq)

@@ -110,6 +110,8 @@ static inline bool handler_service_key(struct request *rq, struct service_key *k
 	return request_service(rq, &key_r->name);
 }
 
+/* ---- what they share: in handler_shared.c, unless it says where ------------------------------ */
+
 /* The same without the format check: bound (an absent name is answered 500) or required (an absent
  * or empty one is answered 400). */
 bool handler_bound_service(struct request *rq, struct service_key *key_r);
@@ -126,8 +128,7 @@ bool handler_settings(struct request *rq, const struct service_key *key);
  * handler_settings(). */
 bool handler_viewed(struct request *rq, int ret, const struct service_key *key,
                     const struct handler_unknown *unknown);
-/* Reads metadata of any kind (2.6). Returns false when the request was answered. Is in
- * handler_metadata.c. */
+/* Reads metadata of any kind (2.6). Returns false when the request was answered. */
 bool handler_parse_metadata(struct request *rq, struct str text,
                             struct instance_metadata *metadata_r);
 /* Returns the group part of group@@service. */
@@ -136,7 +137,7 @@ struct str handler_group_of(struct str grouped);
 struct str handler_checker_of(const struct cluster_view *cluster);
 
 /* Makes a pattern of a client's regular expression; the caller frees it. Returns false when the
- * request was answered. */
+ * request was answered. This and the next two are in handler_names.c. */
 bool handler_pattern(struct request *rq, struct str text, struct pattern **pattern_r);
 /* Matches it with "group@@service:[]", as 1.4.8 does (5.6). Returns 1, 0 or an error for
  * handler_pattern_failed(), which answers. */
@@ -144,7 +145,7 @@ int handler_pattern_service(struct pattern *pattern, struct arena *arena, struct
 void handler_pattern_failed(struct request *rq, int err);
 
 /* Says whether limits.page allows a page of so many rows. Returns false when the request was
- * answered. Is in handler_service.c. */
+ * answered. */
 bool handler_page_fits(struct request *rq, uint64_t rows);
 /* An answer that is longer than http.memory could not be kept for its client. Returns 0, or
  * ERR_LIMIT for reply_registry_error(). Is called now and then while an answer is made, so that it

@@ -24,6 +24,7 @@ libroster_a_SOURCES += \
 	worker/v1/handler_pages.c \
 	worker/v1/handler_service.c \
 	worker/v1/handler_service_edit.c \
+	worker/v1/handler_shared.c \
 	worker/v1/handler_subscribers.c \
 	worker/v1/handler_switches.c \
 	worker/v1/handlers.h \
