@@ -14,6 +14,7 @@
 #include "worker/http/accept.h"
 #include "worker/http/connection.h"
 #include "worker/http/migrate.h"
+#include "worker/http/protocol.h"
 #include "worker/v1/v1.h"
 
 #define SETTLE_MS 200U      /* before everybody stands still: long requests that are nearly ready */
@@ -85,7 +86,7 @@ static void worker_reload(void *role)
 	struct worker *worker = role;
 
 	configure(worker);
-	v1_reload(worker->v1, &worker->proc->config);
+	worker->protocol->reload(worker);
 }
 
 static void worker_notice(void *role)
@@ -164,7 +165,7 @@ static int worker_init(void *role, struct ev_loop *loop)
 		                          .switches = worker->switches,
 		                          .config = &worker->proc->config };
 	configure(worker);
-	if ((ret = v1_init(worker->v1, &worker->proc->config)) < 0)
+	if ((ret = worker->protocol->new (worker)) < 0)
 		return ret;
 	if ((ret = connection_pool_new(worker)) < 0)
 		return ret;
@@ -177,7 +178,7 @@ static void worker_deinit(void *role)
 
 	accept_free(worker);
 	connection_pool_free(worker);
-	v1_free(worker->v1);
+	worker->protocol->free(worker);
 }
 
 static const struct child_hooks worker_hooks = {
@@ -197,8 +198,7 @@ static const struct child_hooks worker_hooks = {
 
 int worker_main(struct process *proc)
 {
-	struct v1 v1;
-	struct worker worker = { .proc = proc, .protocol = &v1_protocol, .v1 = &v1 };
+	struct worker worker = { .proc = proc, .protocol = &v1_protocol };
 
 	return child_run(proc, &worker_hooks, &worker);
 }

@@ -19,7 +19,6 @@ struct accept_set; /* worker/http/accept.h */
 struct connection;
 struct connection_pool; /* worker/http/connection.h */
 struct protocol;        /* worker/http/protocol.h */
-struct v1;              /* worker/v1/v1.h */
 
 /* Requests that a handler answers later, sorted by rising id (worker/http/park.h). */
 struct parked {
@@ -38,7 +37,7 @@ struct worker {
 	struct process *proc;
 	struct ev_loop *loop;
 	const struct protocol *protocol; /* what HTTP carries */
-	struct v1 *v1;                   /* what that keeps */
+	void *protocol_state;            /* what that keeps */
 	struct registry registry;
 	const struct switches *switches;
 	/* The rules of the domain, on the registry, the switches and the configuration of this

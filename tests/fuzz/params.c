@@ -11,6 +11,7 @@
 #include "worker/http/path.h"
 #include "worker/v1/params.h"
 #include "worker/v1/router.h"
+#include "worker/v1/v1.h"
 #include "worker/worker.h"
 
 #define PARAMS_MAX 64
@@ -143,6 +144,7 @@ struct server {
 	struct slot slot;
 	struct worker worker;
 	struct request rq;
+	struct v1_request own;
 	struct buf out;
 };
 
@@ -175,7 +177,7 @@ static void check_param(struct server *s, const struct url_param *param)
 	value = request_optional(&s->rq, name, STR("absent"));
 	FUZZ_CHECK(value.n <= raw.n * 3 + 8);
 	FUZZ_CHECK(str_eq(value, str_trim(value)));
-	FUZZ_CHECK(!utf8_valid(raw) || utf8_valid(value) || s->rq.encoding != NULL);
+	FUZZ_CHECK(!utf8_valid(raw) || utf8_valid(value) || s->own.encoding != NULL);
 	check_answer(s, !request_required(&s->rq, name, &value));
 	check_answer(s, !request_int(&s->rq, param->value, &number));
 	if (request_double(&s->rq, param->value, &real)) {
@@ -201,9 +203,11 @@ static void check_request(struct server *s, struct str query, struct str form)
 {
 	s->proc.slot = &s->slot;
 	s->worker.proc = &s->proc;
+	s->worker.protocol = &v1_protocol;
 	metrics_use(&s->slot);
 	s->rq = (struct request){
 		.worker = &s->worker,
+		.own = &s->own,
 		.method = METHOD_PUT,
 		.method_text = STR("PUT"),
 		.keep_alive = true,
@@ -218,10 +222,10 @@ static void check_request(struct server *s, struct str query, struct str form)
 	if (!router_prepare(&s->rq)) {
 		check_answer(s, true);
 	} else {
-		FUZZ_CHECK(s->rq.param_count <= REQUEST_PARAMS_MAX);
+		FUZZ_CHECK(s->own.param_count <= REQUEST_PARAMS_MAX);
 		check_service(s);
-		for (unsigned i = 0; i < s->rq.param_count && i < PARAMS_MAX; i++)
-			check_param(s, &s->rq.params[i]);
+		for (unsigned i = 0; i < s->own.param_count && i < PARAMS_MAX; i++)
+			check_param(s, &s->own.params[i]);
 	}
 	arena_free(&s->rq.arena);
 	buf_free(&s->out);

@@ -7,6 +7,7 @@
     locks       functions of pthread_mutex_*, and of its relatives, are named in shared/shm/lock.c only
     origins     of clients' writes are made in the guard of shared/naming only, which asks for the right and the owner; a worker has none
     plans       whoever sees what happens to children names no member of a plan: what a plan does about a child is a hook (master/plan.h)
+    http        knows neither what is stored nor who may ask for it: worker/http includes and names nothing of registry, view, naming, agents
     clocks      nothing waits by it, and it is read in shared/base only
     unfinished  no words that say so, in any file of text
     license     each source file names it (SPDX) in its first three lines
@@ -31,6 +32,8 @@ ORIGIN_HELD = re.compile(r"\bstruct origin\b|\bguard_origin\b")
 ORIGIN = re.compile(r"\(struct origin\)\s*\{|\bstruct origin \w+\s*(?:=\s*\{|;)")
 PLANLESS = ("master/plan.c", "master/reap.c", "master/watch.c", "master/spawn.c", "master/stop.c")
 PLAN_MEMBER = re.compile(r"\bm->(?:convert|upgrade|freeze|stale|crashes|condemned)\b")
+STORED = re.compile(r"\bshared/(?:registry|view|naming)/|\bshared/net/agent\.h|"
+                    r"\b(?:registry|naming|service|instance|switches)(?:_\w+)?\b|\b(?:agent|v1)_\w+")
 WALL_CLOCK = re.compile(r"\bCLOCK_REALTIME\w*|\bgettimeofday\s*\(|\btime\s*\(\s*(?:NULL|&|0)|\bev_(?:time|now|periodic)\b|\b\w+_timed(?:lock|wait)\b")
 UNFINISHED = re.compile(r"\b(?:TO" r"DO|FIX" r"ME|X" r"XX)\b")
 INCLUDE = re.compile(r'\s*#\s*include\s+"([^"]+)"')
@@ -125,6 +128,8 @@ def check(path, table):
             found.append("%d: a worker has no origins: it writes through shared/naming" % number)
         if path in PLANLESS and PLAN_MEMBER.search(line):
             found.append("%d: a member of a plan: it takes a hook" % number)
+        if path.startswith("worker/http/") and STORED.search(line):
+            found.append("%d: HTTP knows nothing of the registry: that is its protocol's (worker/http/protocol.h)" % number)
         if WALL_CLOCK.search(line) and not path.startswith("shared/base/"):
             found.append("%d: the wall clock" % number)
     return found

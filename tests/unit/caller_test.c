@@ -14,8 +14,7 @@ static struct naming_caller of_row(unsigned flags, const char *source)
 	struct request *rq = fixture_request(&f);
 
 	row = (struct route){ .flags = flags };
-	rq->route = &row;
-	rq->sender = 7;
+	f.own.route = &row;
 	assert_int_equal(address_parse(str_of(source), rq->source), 0);
 	return caller_of(rq);
 }
@@ -46,11 +45,11 @@ static void sources(void **state)
 	                 0);
 	caller = of_row(ROUTE_INSTANCES, "127.0.0.1");
 	assert_true(caller.is_operator);
-	assert_ptr_equal(caller.agent, &f.rq.agent);
+	assert_ptr_equal(caller.agent, &f.own.agent);
 	caller = of_row(ROUTE_INSTANCES, "10.0.0.1");
 	assert_false(caller.is_operator);
 	assert_memory_equal(caller.source, f.rq.source, 16);
-	assert_int_equal(caller.sender, 7);
+	assert_int_equal(caller.sender, registry_sender(&f.worker.registry, f.rq.source));
 	fixture_free(&f);
 }
 

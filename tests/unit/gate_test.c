@@ -180,7 +180,7 @@ static struct request *request_from(struct fixture *f, const struct route *route
 	struct request *rq = fixture_request(f);
 
 	rq->method = METHOD_PUT;
-	rq->route = route;
+	v1_request(rq)->route = route;
 	assert_int_equal(address_parse(str_of(source), rq->source), 0);
 	return rq;
 }

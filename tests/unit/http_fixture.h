@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* http_fixture.h - a worker without a registry (of its segment there is the header only:
- * connections hash their source with its seed), and requests without a socket, for the HTTP
+ * a caller's source is hashed with its seed), and requests without a socket, for the HTTP
  * tests. */
 #ifndef UNIT_HTTP_FIXTURE_H
 #define UNIT_HTTP_FIXTURE_H
@@ -31,6 +31,7 @@ struct fixture {
 	struct segment segment;
 	struct switches switches;
 	struct request rq;
+	struct v1_request own;
 	struct buf out;
 	char text[65536]; /* of fixture_out() */
 };
@@ -47,7 +48,7 @@ static inline void fixture_init(struct fixture *f)
 	strcpy(f->proc.config.http_cors, "echo");
 	f->worker.proc = &f->proc;
 	f->worker.protocol = &v1_protocol;
-	f->worker.v1 = &f->v1;
+	f->worker.protocol_state = &f->v1;
 	keep_alive_init(&f->worker.keep_alive, 75000);
 	f->worker.switches = &f->switches;
 	f->segment.header = &f->header;
@@ -73,7 +74,9 @@ static inline struct request *fixture_request(struct fixture *f)
 	static const struct carrier carrier = { .take = fixture_take };
 
 	arena_free(&f->rq.arena);
+	f->own = (struct v1_request){ .view = &f->v1.view };
 	f->rq = (struct request){ .worker = &f->worker,
+		                  .own = &f->own,
 		                  .method = METHOD_GET,
 		                  .method_text = STR("GET"),
 		                  .keep_alive = true,

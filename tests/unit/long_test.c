@@ -59,7 +59,7 @@ static void answer_when_told(struct request *rq)
 
 	begun++;
 	assert_true(fiber_is_inside());
-	assert_ptr_not_equal(rq->view, &f.v1.view);
+	assert_ptr_not_equal(v1_request(rq)->view, &f.v1.view);
 	while (!go && ret == 0) {
 		spend_a_slice();
 		ret = fiber_pause();
@@ -95,8 +95,8 @@ static void answer_holding(struct request *rq)
 	unsigned number = (unsigned)(rq->query.p[rq->query.n - 1] - '0');
 	int ret = 0;
 
-	rq->view->text = malloc(1 << 20);
-	rq->view->text_cap = 1 << 20;
+	v1_request(rq)->view->text = malloc(1 << 20);
+	v1_request(rq)->view->text_cap = 1 << 20;
 	while (!go && ret == 0) {
 		slices_of[number]++;
 		spend_a_slice();
@@ -108,8 +108,8 @@ static void answer_holding(struct request *rq)
 /* Answers at the end of its slice, and holds so much that giving it back takes more. */
 static void answer_fat(struct request *rq)
 {
-	rq->view->text = malloc(64 << 20);
-	rq->view->text_cap = 64 << 20;
+	v1_request(rq)->view->text = malloc(64 << 20);
+	v1_request(rq)->view->text_cap = 64 << 20;
 	spend_a_slice();
 	reply_text(rq, 200, STR("fat"));
 }

@@ -226,7 +226,7 @@ static void test_grouping(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < COUNT(rows); i++)
-		expect(with_query(rows[i].query)->service_name, rows[i].name);
+		expect(v1_request(with_query(rows[i].query))->service_name, rows[i].name);
 }
 
 static void test_service_format(void **state)

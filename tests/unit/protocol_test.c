@@ -19,21 +19,52 @@ static struct fixture f;
 static int client;
 static char got[65536], calls[200], big[LONG_BODY_BYTES + 1];
 static size_t got_n;
-static bool is_answered, was_long;
+static bool is_answered, was_long, is_out_of_memory;
+static struct answer answer_of_all;         /* what a path is answered with */
 static unsigned rests_before, rests_behind; /* of one that parks its request */
 static bool is_parked;
 static uint64_t parked_id;
 
 /* ---- the protocol: a path is answered with itself -------------------------------------------- */
 
+struct shout_request {
+	uint64_t number; /* of requests, from 1 */
+	bool works;
+};
+
+static uint64_t requests;
+
+static struct shout_request *own(const struct request *rq)
+{
+	return rq->own;
+}
+
 static void note(const char *call)
 {
 	strncat(calls, call, sizeof(calls) - strlen(calls) - 1);
 }
 
+static int shout_new(struct worker *worker)
+{
+	worker->protocol_state = &requests;
+	requests = 0;
+	return 0;
+}
+
+static void shout_reload(struct worker *worker)
+{
+	(void)worker;
+}
+
+static void shout_free(struct worker *worker)
+{
+	worker->protocol_state = NULL;
+}
+
 static void shout_begin(struct request *rq)
 {
 	assert_int_not_equal(rq->began_us, 0);
+	*own(rq) = (struct shout_request){ .number = ++requests };
 	note("begin ");
 }
 
@@ -53,10 +84,11 @@ static void park(struct request *rq)
 
 static void shout_dispatch(struct request *rq)
 {
-	struct answer answer = { .status = 200, .kind = ANSWER_BARE, .type = STR("text/shout") };
+	struct answer answer = answer_of_all;
 
 	note("dispatch ");
 	was_long = fiber_is_inside();
+	assert_int_equal(own(rq)->works, was_long);
 	if (is_parked)
 		park(rq);
 	else if (is_answered)
@@ -72,7 +104,29 @@ static void shout_handled(struct request *rq)
 static void shout_answered(struct request *rq, uint64_t now_us)
 {
 	assert_true(now_us >= rq->began_us);
+	assert_int_equal(own(rq)->number, requests);
+	assert_false(own(rq)->works);
 	note("answered ");
+}
+
+static bool shout_work_begin(struct request *rq)
+{
+	note("work_begin ");
+	own(rq)->works = !is_out_of_memory;
+	return !is_out_of_memory;
+}
+
+static uint64_t shout_work_bytes(const struct request *rq)
+{
+	assert_true(own(rq)->works);
+	return own(rq)->number;
+}
+
+static void shout_work_end(struct request *rq)
+{
+	assert_true(own(rq)->works);
+	own(rq)->works = false;
+	note("work_end ");
 }
 
 static void shout_fail(struct request *rq, int status, struct str why)
@@ -95,19 +149,34 @@ static void shout_over_limit(struct request *rq, const char *key, uint64_t limit
 	answer_put(rq, &answer, str_of(key));
 }
 
+static bool shout_ends_connection(int status)
+{
+	return status == 409;
+}
+
 static struct str shout_name(const struct request *rq)
 {
 	return rq->path;
 }
 
 static const struct protocol shout = {
+	.new = shout_new,
+	.reload = shout_reload,
+	.free = shout_free,
+	.request_bytes = sizeof(struct shout_request),
 	.begin = shout_begin,
 	.dispatch = shout_dispatch,
 	.handled = shout_handled,
 	.answered = shout_answered,
+	.name = shout_name,
+	.work_begin = shout_work_begin,
+	.work_bytes = shout_work_bytes,
+	.work_end = shout_work_end,
 	.fail = shout_fail,
 	.over_limit = shout_over_limit,
-	.name = shout_name,
+	.ends_connection = shout_ends_connection,
+	.headers = STR("Shout: loud\r\n"),
+	.grant_headers = STR(""),
 };
 
 /* ---- both ends ------------------------------------------------------------------------------- */
@@ -120,7 +189,7 @@ static int set_up(void **state)
 	(void)state;
 	fixture_init(&f);
 	f.worker.protocol = &shout;
-	f.worker.v1 = NULL;
+	assert_int_equal(f.worker.protocol->new (&f.worker), 0);
 	config->http_head_timeout_ms = config->http_body_timeout_ms = 60000;
 	config->http_idle_timeout_ms = config->http_write_timeout_ms = 60000;
 	config->http_long_requests = 8;
@@ -135,8 +204,10 @@ static int set_up(void **state)
 	calls[0] = '\0';
 	got_n = 0;
 	is_answered = true;
-	is_parked = false;
+	is_parked = is_out_of_memory = false;
 	rests_before = rests_behind = 0;
+	answer_of_all =
+	        (struct answer){ .status = 200, .kind = ANSWER_BARE, .type = STR("text/shout") };
 	return 0;
 }
 
@@ -144,6 +215,7 @@ static int tear_down(void **state)
 {
 	(void)state;
 	connection_pool_free(&f.worker);
+	f.worker.protocol->free(&f.worker);
 	ev_loop_destroy(f.worker.loop);
 	fixture_free(&f);
 	close(client);
@@ -213,9 +285,44 @@ static void a_large_body_is_long_work(void **state)
 {
 	(void)state;
 	ask_with_a_large_body();
-	assert_string_equal(calls, "begin dispatch handled answered ");
+	assert_string_equal(calls, "begin work_begin dispatch work_end handled answered ");
 	assert_string_equal(body_of(got), "/big");
 	assert_true(was_long);
+	assert_int_equal(f.worker.lane.held_bytes, 0);
+}
+
+static void long_work_without_memory_is_a_failure(void **state)
+{
+	(void)state;
+	is_out_of_memory = true;
+	ask_with_a_large_body();
+	assert_string_equal(calls, "begin work_begin fail handled answered ");
+	assert_true(has(got, "HTTP/1.1 503 "));
+	is_out_of_memory = false;
+	got_n = 0;
+	ask_with_a_large_body();
+	assert_string_equal(body_of(got), "/big");
+}
+
+/* It says what else stands in a head, and after which answers a connection ends. */
+static void heads_are_its_own(void **state)
+{
+	(void)state;
+	ask("GET /hey" H "\r\n");
+	assert_false(has(got, "Shout:"));
+	answer_of_all.kind = ANSWER_WHOLE;
+	answer_of_all.status = 500;
+	got_n = 0;
+	ask("GET /hey" H "\r\n");
+	assert_true(has(got, "HTTP/1.1 500 "));
+	assert_true(has(got, "\r\nShout: loud\r\n"));
+	assert_false(has(got, "Content-Security-Policy"));
+	assert_false(has(got, "Connection: close"));
+	answer_of_all.status = 409;
+	got_n = 0;
+	ask("GET /hey" H "\r\n");
+	assert_true(has(got, "HTTP/1.1 409 "));
+	assert_true(has(got, "Connection: close"));
 }
 
 /* Long work that ends without an answer is answered by HTTP, in the words of the protocol. */
@@ -224,7 +331,7 @@ static void no_answer_is_a_failure(void **state)
 	(void)state;
 	is_answered = false;
 	ask_with_a_large_body();
-	assert_string_equal(calls, "begin dispatch fail handled answered ");
+	assert_string_equal(calls, "begin work_begin dispatch fail work_end handled answered ");
 	assert_true(has(got, "HTTP/1.1 500 "));
 	assert_string_equal(body_of(got), "the handler gave no answer");
 }
@@ -236,7 +343,8 @@ static void park_long_work(unsigned rests)
 	rests_before = rests;
 	ask_with_a_large_body();
 	assert_true(was_long);
-	assert_string_equal(calls, "begin dispatch handled ");
+	assert_string_equal(calls, rests == 0 ? "begin work_begin dispatch work_end handled "
+	                                      : "begin work_begin dispatch handled work_end ");
 	assert_int_equal(got_n, 0);
 	assert_int_equal(f.worker.lane.count, 0);
 	assert_int_equal(f.worker.parked.count, 1);
@@ -260,8 +368,9 @@ static void long_work_can_be_answered_later(void **state)
 	(void)state;
 	for (unsigned rests = 0; rests < 3; rests++) {
 		park_long_work(rests);
+		calls[0] = '\0';
 		answer_parked();
-		assert_string_equal(calls, "begin dispatch handled answered ");
+		assert_string_equal(calls, "answered ");
 		assert_string_equal(body_of(got), "later");
 		is_parked = false;
 		got_n = 0;
@@ -295,6 +404,7 @@ static void who_leaves_during_the_work_gets_none(void **state)
 		ev_run(f.worker.loop, EVRUN_NOWAIT);
 	assert_int_equal(f.worker.lane.count, 0);
 	assert_int_not_equal(parked_id, 0);
+	assert_true(has(calls, "work_end "));
 	assert_null(request_resume(&f.worker, parked_id));
 }
 
@@ -321,6 +431,8 @@ int main(void)
 		TEST(it_is_asked_in_order),
 		TEST(what_http_refuses_it_does_not_see),
 		TEST(a_large_body_is_long_work),
+		TEST(long_work_without_memory_is_a_failure),
+		TEST(heads_are_its_own),
 		TEST(no_answer_is_a_failure),
 		TEST(long_work_can_be_answered_later),
 		TEST(who_leaves_before_the_later_answer_gets_none),

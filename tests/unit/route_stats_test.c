@@ -43,7 +43,7 @@ static void ask(const struct route *route, int status, uint64_t us)
 	clock_set_for_test(BEGIN_US, 1);
 	rq->began_us = clock_mono_us();
 	v1_protocol.begin(rq);
-	rq->route = route;
+	f.own.route = route;
 	rq->status = status;
 	v1_protocol.handled(rq);
 	clock_set_for_test(BEGIN_US + us, 1);
@@ -98,8 +98,8 @@ static void test_samples(void **state)
 
 		rq->began_us = clock_mono_us();
 		v1_protocol.begin(rq);
-		samples += rq->began_cpu_ns != 0;
-		even += rq->began_cpu_ns != 0 && i % 2 == 0;
+		samples += f.own.began_cpu_ns != 0;
+		even += f.own.began_cpu_ns != 0 && i % 2 == 0;
 	}
 	assert_in_range(samples, 850, 1150);
 	assert_in_range(even, samples / 3, samples * 2 / 3);

@@ -10,40 +10,41 @@
 #include "shared/base/cursor.h"
 #include "shared/metrics/metrics.h"
 #include "worker/http/cors.h"
+#include "worker/http/protocol.h"
 #include "worker/http/request.h"
 #include "worker/worker.h"
 
 #define CRLF "\r\n"
 #define LAST_CHUNK "0" CRLF CRLF
+#define HEAD_BYTES 640U /* of a head at most, without the texts that others give */
 #define ALL_METHODS "GET, HEAD, POST, PUT, DELETE, OPTIONS"
 
 static const struct status {
 	int code;
 	struct str line; /* with the line end */
 	const char *reason;
-	bool drops; /* the connection ends after it, specification 1.1 */
 } statuses[] = {
-#define ROW(code, reason, drops) \
+#define ROW(code, reason) \
 	{ \
-		code, STR("HTTP/1.1 " #code " " reason CRLF), reason, drops \
+		code, STR("HTTP/1.1 " #code " " reason CRLF), reason \
 	}
-	ROW(200, "OK", false),
-	ROW(302, "Found", false),
-	ROW(400, "Bad Request", true),
-	ROW(403, "Forbidden", false),
-	ROW(404, "Not Found", false),
-	ROW(405, "Method Not Allowed", false),
-	ROW(408, "Request Timeout", true),
-	ROW(409, "Conflict", false),
-	ROW(413, "Payload Too Large", true),
-	ROW(414, "URI Too Long", true),
-	ROW(417, "Expectation Failed", true),
-	ROW(429, "Too Many Requests", false),
-	ROW(431, "Request Header Fields Too Large", true),
-	ROW(501, "Not Implemented", true),
-	ROW(503, "Service Unavailable", true),
-	ROW(505, "HTTP Version Not Supported", true),
-	ROW(500, "Internal Server Error", true), /* last: stands for what is not listed */
+	ROW(200, "OK"),
+	ROW(302, "Found"),
+	ROW(400, "Bad Request"),
+	ROW(403, "Forbidden"),
+	ROW(404, "Not Found"),
+	ROW(405, "Method Not Allowed"),
+	ROW(408, "Request Timeout"),
+	ROW(409, "Conflict"),
+	ROW(413, "Payload Too Large"),
+	ROW(414, "URI Too Long"),
+	ROW(417, "Expectation Failed"),
+	ROW(429, "Too Many Requests"),
+	ROW(431, "Request Header Fields Too Large"),
+	ROW(501, "Not Implemented"),
+	ROW(503, "Service Unavailable"),
+	ROW(505, "HTTP Version Not Supported"),
+	ROW(500, "Internal Server Error"), /* last: stands for what is not listed */
 #undef ROW
 };
 
@@ -52,7 +53,6 @@ static const struct status {
 static const struct str vary_headers =
         STR("Vary: Origin" CRLF "Vary: Access-Control-Request-Method" CRLF
             "Vary: Access-Control-Request-Headers" CRLF);
-static const struct str security_header = STR("Content-Security-Policy: script-src 'self'" CRLF);
 
 /* ---- head ------------------------------------------------------------------------------------ */
 
@@ -99,7 +99,7 @@ static void put_chunk_size(struct buf *out, size_t n)
 	buf_put(out, line + at, sizeof(line) - at);
 }
 
-/* A status that limitedUrlMap names need not be in the table. */
+/* A protocol may answer with a status that is not in the table. */
 static void put_status_line(struct cursor *head, const struct status *status, int code)
 {
 	if (status->code == code) {
@@ -118,7 +118,7 @@ static void put_origin(struct cursor *head, const struct request *rq)
 	CURSOR_LIT(head, CRLF "Access-Control-Allow-Credentials: true" CRLF);
 }
 
-/* What was asked for, for five hours as 1.4.8 would. */
+/* What was asked for. */
 static void put_grant(struct cursor *head, const struct request *rq)
 {
 	put_origin(head, rq);
@@ -128,7 +128,8 @@ static void put_grant(struct cursor *head, const struct request *rq)
 		CURSOR_LIT(head, CRLF "Access-Control-Allow-Headers: ");
 		cursor_put(head, rq->cors_headers);
 	}
-	CURSOR_LIT(head, CRLF "Access-Control-Max-Age: 18000" CRLF);
+	CURSOR_LIT(head, CRLF);
+	cursor_put(head, rq->worker->protocol->grant_headers);
 }
 
 static void put_browser_headers(struct cursor *head, const struct request *rq,
@@ -144,7 +145,7 @@ static void put_browser_headers(struct cursor *head, const struct request *rq,
 	}
 	if (str_is_set(rq->origin) && cors_shows(rq->worker->proc->config.http_cors, rq->origin))
 		put_origin(head, rq);
-	cursor_put(head, security_header);
+	cursor_put(head, rq->worker->protocol->headers);
 }
 
 static void put_content_headers(struct cursor *head, const struct answer *answer)
@@ -188,6 +189,16 @@ static void count_status(int status)
 		metric_add(METRIC_HTTP_4XX, 1);
 }
 
+static size_t head_bytes(const struct request *rq, const struct answer *answer)
+{
+	size_t n = HEAD_BYTES + rq->origin.n + rq->cors_method.n + rq->cors_headers.n +
+	           answer->type.n + answer->allow.n + answer->headers.n;
+
+	if (answer->kind != ANSWER_BARE)
+		n += rq->worker->protocol->headers.n + rq->worker->protocol->grant_headers.n;
+	return n;
+}
+
 /* Puts everything up to the blank line. Returns false when there is no memory. */
 static bool put_head(struct request *rq, struct answer *answer)
 {
@@ -199,12 +210,11 @@ static bool put_head(struct request *rq, struct answer *answer)
 	rq->answered = true;
 	rq->status = answer->status;
 	count_status(answer->status);
-	if (status->drops && status->code == answer->status)
-		rq->close_after = true;
+	if (answer->status >= 400 && !rq->close_after)
+		rq->close_after = rq->worker->protocol->ends_connection(answer->status);
 	if (rq->http_1_0 || rq->method == METHOD_HEAD)
 		answer->chunked = false;
-	if (!buf_reserve(out, 640 + rq->origin.n + rq->cors_method.n + rq->cors_headers.n +
-	                              answer->type.n + answer->allow.n + answer->headers.n))
+	if (!buf_reserve(out, head_bytes(rq, answer)))
 		return false;
 	head = cursor_over(out->data + out->len, out->cap - out->len);
 	put_status_line(&head, status, answer->status);

@@ -3,9 +3,8 @@
  * that the server gives by itself, before any protocol looks at a request.
  *
  * Whoever answers fills a struct answer and calls one of the functions below, once a request: they
- * set rq->answered and rq->status, and count 4xx and 5xx. A status that means that the rest of the
- * input cannot be trusted ends the connection (specification 1.1). HEAD has no body, HTTP/1.0 no
- * chunks.
+ * set rq->answered and rq->status, and count 4xx and 5xx. The protocol says which of these end the
+ * connection. HEAD has no body, HTTP/1.0 no chunks.
  *
  * The bytes go to rq->output (output.h). Memory that is refused shows there. */
 #ifndef WORKER_HTTP_ANSWER_H
@@ -23,8 +22,8 @@ struct request;
 /* A text of this size or more is not copied behind its head but written from where it lies. */
 #define ANSWER_LONG (16U * 1024U)
 
-/* Which of the headers for browsers it has: the origins that may read it (cors.h), the scripts it
- * may run. */
+/* Which of the headers for browsers it has: those about the origins that may read it (cors.h), and
+ * those of its protocol (protocol.h). */
 enum answer_kind {
 	ANSWER_WHOLE,     /* all of them */
 	ANSWER_BARE,      /* none */

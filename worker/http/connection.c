@@ -429,7 +429,6 @@ static void set_source(struct connection *c, const struct sockaddr_storage *peer
 {
 	if (peer != NULL)
 		address_of_sockaddr(peer, c->source, &c->source_port);
-	c->sender_key = registry_sender(&c->worker->registry, c->source);
 }
 
 void connection_open(struct worker *worker, int fd, const struct sockaddr_storage *peer)

@@ -25,7 +25,7 @@
 
 struct worker;
 
-/* Sets worker->pool; the loop, process and router of the worker must be there. */
+/* Sets worker->pool; the loop, the process and the protocol of the worker must be there. */
 int connection_pool_new(struct worker *worker) MUST_CHECK;
 void connection_pool_free(struct worker *worker);
 

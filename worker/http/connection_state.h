@@ -68,7 +68,6 @@ struct connection {
 	uint64_t deadline_ms;  /* 0: none */
 	uint64_t timer_at_ms;  /* when the active timer fires */
 	uint8_t source[16];
-	uint64_t sender_key; /* registry_sender() of it: for every beat, so it is made once */
 	uint16_t source_port;
 	struct source_mark mark; /* how it counts for its source */
 

@@ -28,7 +28,6 @@ static void address_request(struct connection *c, struct request *rq)
 	rq->output.bytes = c->sender.answers;
 	memcpy(rq->source, c->source, sizeof(rq->source));
 	rq->source_port = c->source_port;
-	rq->sender = c->sender_key;
 	rq->close_after = worker->stopping || worker->leaving || (most != 0 && served >= most);
 }
 
@@ -74,7 +73,8 @@ static uint64_t handle(struct connection *c, struct request *rq)
  * unread. */
 static uint64_t answer(struct connection *c, const struct input_request *next)
 {
-	struct request **spare = &c->worker->pool->request, *rq = request_new(spare);
+	struct request **spare = &c->worker->pool->request,
+	               *rq = request_new(spare, c->worker->protocol);
 	uint64_t now_us;
 	int status;
 

@@ -23,11 +23,6 @@
 #define FILL_US 500U
 /* At those that wait, in one turn. */
 #define LOOKS 16U
-/* What is held for a copy of a service: the copy, and what is written and sorted from it, about
- * twice as much. */
-#define TEXTS_OF_VIEW 3U
-/* Memory of a view that is kept. */
-#define SPARE_BYTES (4U << 20)
 
 struct long_work {
 	struct long_work *next, *before;
@@ -35,11 +30,10 @@ struct long_work {
 	struct request *rq;
 	long_fn *fn;
 	struct fiber *fiber; /* NULL: waits for a place */
-	uint64_t id;         /* rising, in the order in which they began */
+	uint64_t id;         /* rising, in the order in which they began; 0: it has not */
 	uint64_t since_ms, looked_ms;
 	bool gone;
 	uint64_t held_bytes; /* about: its part of the lane's */
-	struct service_view view;
 	struct buf in, sink; /* after long_abandon() */
 };
 
@@ -95,27 +89,14 @@ static void unlink_work(struct long_lane *lane, struct long_work *work)
 	stay_awake(lane);
 }
 
-static uint64_t view_bytes(const struct service_view *view)
-{
-	return view->text_cap + view->instance_cap * sizeof(view->instances[0]) +
-	       view->cluster_cap * sizeof(view->clusters[0]);
-}
-
-static void keep_spare(struct long_lane *lane, struct service_view *view)
-{
-	if (view_bytes(view) > SPARE_BYTES || lane->spare.text_cap > 0)
-		service_view_free(view);
-	else
-		lane->spare = *view;
-}
-
 static void work_free(struct long_lane *lane, struct long_work *work)
 {
 	ROSTER_ASSERT(work->fiber == NULL && lane->held_bytes >= work->held_bytes);
 	lane->held_bytes -= work->held_bytes;
+	if (work->id != 0)
+		lane->worker->protocol->work_end(work->rq);
 	if (work->gone)
 		request_free(&work->rq);
-	keep_spare(lane, &work->view);
 	buf_free(&work->in);
 	buf_free(&work->sink);
 	free(work);
@@ -150,7 +131,7 @@ static void run_work(void *arg)
 
 static void count_held(struct long_lane *lane, struct long_work *work)
 {
-	uint64_t held = TEXTS_OF_VIEW * view_bytes(&work->view);
+	uint64_t held = lane->worker->protocol->work_bytes(work->rq);
 
 	lane->held_bytes += held - work->held_bytes;
 	work->held_bytes = held;
@@ -225,11 +206,15 @@ static bool has_place(const struct long_lane *lane, const struct long_work *asks
 
 static bool begin_work(struct long_lane *lane, struct long_work *work)
 {
-	ROSTER_ASSERT(work->fiber == NULL && work->list != &lane->active);
-	work->view = lane->spare;
-	service_view_init(&lane->spare);
-	if ((work->fiber = fiber_new(run_work, work)) == NULL)
+	const struct protocol *protocol = lane->worker->protocol;
+
+	ROSTER_ASSERT(work->fiber == NULL && work->id == 0 && work->list != &lane->active);
+	if (!protocol->work_begin(work->rq))
 		return false;
+	if ((work->fiber = fiber_new(run_work, work)) == NULL) {
+		protocol->work_end(work->rq);
+		return false;
+	}
 	leave_list(lane, work);
 	join_list(&lane->active, work);
 	work->id = ++lane->last_id;
@@ -409,7 +394,6 @@ void long_init(struct worker *worker)
 	struct long_lane *lane = &worker->lane;
 
 	*lane = (struct long_lane){ .worker = worker };
-	service_view_init(&lane->spare);
 	ev_check_init(&lane->after_poll, on_after_poll);
 	ev_set_priority(&lane->after_poll, EV_MINPRI);
 	ev_idle_init(&lane->busy, on_idle);
@@ -447,7 +431,6 @@ void long_free(struct worker *worker)
 	}
 	ROSTER_ASSERT(lane->count == 0 && lane->active_count == 0 && lane->held_bytes == 0);
 	ev_check_stop(worker->loop, &lane->after_poll);
-	service_view_free(&lane->spare);
 	discard_off();
 	ev_idle_stop(worker->loop, &lane->busy);
 	fiber_free_spare();
@@ -466,7 +449,6 @@ static struct long_work *work_new(struct request *rq, long_fn *fn)
 	work->since_ms = work->looked_ms = clock_mono_ms();
 	buf_init(&work->in);
 	buf_init(&work->sink);
-	service_view_init(&work->view);
 	return work;
 }
 
@@ -508,7 +490,6 @@ void long_start(struct request *rq, long_fn *fn)
 		return;
 	}
 	rq->work = work;
-	rq->view = &work->view;
 	append_work(lane, work);
 	if (now)
 		begin_now(lane, work);

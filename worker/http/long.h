@@ -16,8 +16,8 @@
  * answers goes nowhere.
  *
  * A handler that runs so:
- *  - uses rq->view, never a view that requests share; buffers of its own; no text of the list cache
- *    across a pause;
+ *  - uses memory of its own, of the request, or what its protocol made for the work (work_begin());
+ *    nothing that requests share, across a pause;
  *  - comes to a fiber_pause() at least every millisecond of work, holding no lock, and gives up on
  *    ERR_GONE;
  *  - knows that everything may have changed behind a pause;
@@ -33,8 +33,6 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-
-#include "shared/registry/registry.h"
 
 #define LONG_SLICE_US 2000U
 #define LONG_LOOK_MS 100U
@@ -62,12 +60,11 @@ struct long_lane {
 	uint64_t turn;   /* of the one that had the last slice */
 	unsigned count, active_count; /* all; those with a fiber */
 	uint64_t owed_us;             /* time of long requests that the others have not had yet */
-	uint64_t held_bytes;          /* about: views of all works, and what is made of them */
+	uint64_t held_bytes;          /* about: what all works hold (work_bytes()) */
 	uint64_t inline_us;           /* the part of it in this wake-up */
 	uint64_t last_id;
 	struct long_work *look; /* the next one that waits whose client is looked for */
 	bool look_aside;
-	struct service_view spare; /* memory of a view, for the next one */
 	ev_check after_poll;
 	ev_idle busy; /* keeps the loop from sleeping */
 };

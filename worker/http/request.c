@@ -1,11 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "worker/http/request.h"
 
+#include <stddef.h>
 #include <stdlib.h>
 
 #include "shared/base/assert.h"
+#include "worker/http/protocol.h"
 
 #define ARENA_MAX (64U * 1024U * 1024U)
+
+/* One piece of memory, so that no request costs an allocation more. */
+struct request_memory {
+	struct request rq;
+	max_align_t own[]; /* request_bytes of the protocol */
+};
 
 const char *method_name(enum method method)
 {
@@ -16,20 +24,28 @@ const char *method_name(enum method method)
 	return names[method];
 }
 
-struct request *request_new(struct request **spare)
+static struct request *allocate(size_t own_bytes)
+{
+	struct request_memory *memory = malloc(sizeof(*memory) + own_bytes);
+
+	if (memory == NULL)
+		return NULL;
+	memory->rq.own = memory->own;
+	arena_init(&memory->rq.arena, ARENA_MAX);
+	return &memory->rq;
+}
+
+struct request *request_new(struct request **spare, const struct protocol *protocol)
 {
 	struct request *rq = *spare;
 	struct arena arena;
 
 	*spare = NULL;
-	if (rq == NULL) {
-		if ((rq = malloc(sizeof(*rq))) == NULL)
-			return NULL;
-		arena_init(&rq->arena, ARENA_MAX);
-	}
+	if (rq == NULL && (rq = allocate(protocol->request_bytes)) == NULL)
+		return NULL;
 	arena_reset(&rq->arena);
 	arena = rq->arena;
-	*rq = (struct request){ .arena = arena };
+	*rq = (struct request){ .own = rq->own, .arena = arena };
 	return rq;
 }
 

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* request.h - one HTTP request as a handler sees it, and how it answers.
  *
- * Written by worker/http/exchange (socket, parser, head check, body) and, for its own part, by the
- * protocol (protocol.h); read by the handlers. Everything lives in the request's arena or in the
- * connection's input buffer until the answer is complete.
+ * Written by worker/http/exchange (socket, parser, head check, body); read by the handlers. Behind
+ * it, in the same piece of memory, stands what its protocol keeps of it (protocol.h). Everything
+ * lives in the request's arena or in the connection's input buffer until the answer is complete.
  *
  * A handler answers once, either before it returns (answer.h) or later (request_park(), then
  * request_resume() from a loop callback); pipelined answers keep their order either way. */
@@ -16,17 +16,13 @@
 #include "shared/base/arena.h"
 #include "shared/base/buf.h"
 #include "shared/base/str.h"
-#include "shared/codec/url.h"
-#include "shared/net/agent.h"
 #include "worker/http/output.h"
 
-struct charset;
 struct long_work;
-struct service_view;
+struct protocol;
 struct worker;
 struct connection;
 struct request;
-struct route;
 
 enum method {
 	METHOD_GET,
@@ -82,30 +78,18 @@ struct request {
 
 	uint8_t source[16]; /* peer address (shared/net/address.h); all zero on a unix socket */
 	uint16_t source_port;
-	uint64_t sender; /* registry_sender() of the source */
 
-	/* The protocol's; HTTP only keeps them. Of Nacos 1.x (worker/v1/router.h): the route, and
-	 * what router_prepare() makes. */
-	const struct route *route; /* NULL until routed */
-	struct url_param *params;  /* form first, then query: the last of equal names wins */
-	unsigned param_count;
-	const struct charset *encoding; /* values are read again with it; NULL: they are not */
-	struct agent agent;
-	struct str
-	        service_name; /* grouped (specification 1.3 step 5); unset: absent; blank: as it was given */
+	void *own; /* its protocol's part: request_bytes of it */
 
 	struct arena arena;
 	struct output output;
-	/* Memory for a copy of a service: what the protocol's begin() set, or of a long request its
-	 * own (worker/http/long.h). What is in it stays until the handler returns. */
-	struct service_view *view;
 	struct long_work *work; /* of a long request; NULL: it is none */
 	void *kept; /* of the handler, in the arena: what the function of long_start() goes on with */
 	bool answered, parked, close_after;
 	bool outlasts_work; /* request_park() of a long request: it is answered after its work */
 	int status;         /* once answered */
 
-	uint64_t began_us, began_cpu_ns; /* the second is the protocol's */
+	uint64_t began_us;
 };
 
 /* Returns "any" for METHOD_OTHER. Is in request.c. */
@@ -122,9 +106,10 @@ void request_complete(struct request *rq);
 
 /* ---- life: request.c ------------------------------------------------------------------------- */
 
-/* Returns a clean one; *spare, whose arena has its first block already, is used up. Returns NULL
- * when there is no memory. */
-struct request *request_new(struct request **spare);
+/* Returns a clean one, but for its protocol's part, which begin() fills. *spare, whose arena has
+ * its first block already, is used up: it was of the same protocol. Returns NULL when there is no
+ * memory. */
+struct request *request_new(struct request **spare, const struct protocol *protocol);
 /* Nothing of its output may wait to be taken. It becomes *spare, or is freed when there is one. */
 void request_give_back(struct request **spare, struct request *rq);
 /* NULL is allowed. Clears *rq. */

@@ -2,9 +2,9 @@
 #include "worker/v1/caller.h"
 
 #include "shared/base/assert.h"
-#include "worker/http/request.h"
 #include "worker/v1/gate.h"
 #include "worker/v1/routes.h"
+#include "worker/v1/v1.h"
 
 static enum naming_right right_of(const struct route *route)
 {
@@ -15,12 +15,14 @@ static enum naming_right right_of(const struct route *route)
 
 struct naming_caller caller_of(const struct request *rq)
 {
-	ROSTER_ASSERT(rq->route != NULL);
+	const struct v1_request *own = v1_request(rq);
+
+	ROSTER_ASSERT(own->route != NULL);
 	return (struct naming_caller){
 		.source = rq->source,
-		.sender = rq->sender,
-		.agent = &rq->agent,
-		.right = right_of(rq->route),
+		.sender = registry_sender(&rq->worker->registry, rq->source),
+		.agent = &own->agent,
+		.right = right_of(own->route),
 		.is_operator = gate_is_operator(rq),
 	};
 }

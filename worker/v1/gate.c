@@ -15,13 +15,14 @@
 
 static bool is_current(const struct worker *worker)
 {
-	return worker->v1->gate.begun &&
-	       worker->v1->gate.copy.words.generation == switches_generation(worker->switches);
+	const struct gate *gate = &v1_of(worker)->gate;
+
+	return gate->begun && gate->copy.words.generation == switches_generation(worker->switches);
 }
 
 static void refresh(struct worker *worker)
 {
-	struct gate *gate = &worker->v1->gate;
+	struct gate *gate = &v1_of(worker)->gate;
 	int ret = switches_read(&worker->registry, &gate->copy);
 
 	if (ret < 0) {
@@ -41,7 +42,7 @@ static struct gate *current(struct worker *worker)
 {
 	if (!is_current(worker))
 		refresh(worker);
-	return &worker->v1->gate;
+	return &v1_of(worker)->gate;
 }
 
 enum server_status gate_status(struct worker *worker)
@@ -145,21 +146,24 @@ bool gate_is_operator(const struct request *rq)
 
 static bool is_operator(const struct request *rq)
 {
-	return rq->route != NULL && (rq->route->flags & ROUTE_OPERATOR) != 0 &&
+	const struct route *route = v1_request(rq)->route;
+
+	return route != NULL && (route->flags & ROUTE_OPERATOR) != 0 &&
 	       is_allowed(&rq->worker->proc->config, rq->source);
 }
 
 bool gate_admits(struct request *rq)
 {
+	const struct route *route = v1_request(rq)->route;
 	char source[ADDRESS_TEXT], text[ADDRESS_TEXT + 64];
 	int n;
 
-	ROSTER_ASSERT(rq->route != NULL && (rq->route->flags & ROUTE_OPERATOR) != 0);
+	ROSTER_ASSERT(route != NULL && (route->flags & ROUTE_OPERATOR) != 0);
 	if (is_allowed(&rq->worker->proc->config, rq->source))
 		return true;
 	address_text(rq->source, source);
 	log_debug("op=refuse-operator source=%s method=%s path=\"%s\"", source,
-	          method_name(rq->route->method), rq->route->path);
+	          method_name(route->method), route->path);
 	n = snprintf(text, sizeof(text), "operator.allow does not list %s", source);
 	ROSTER_ASSERT(n > 0 && (size_t)n < sizeof(text));
 	reply_error_page(rq, 403, str_make(text, (size_t)n));

@@ -30,10 +30,10 @@ struct gate {
 	struct switches_copy copy; /* what the rest was made from */
 };
 
-/* Is called for paths under /v1/ns once rq->route is looked up. Returns true when the request was
+/* Is called for paths under /v1/ns once the route is looked up. Returns true when the request was
  * answered. */
 bool gate_stops(struct request *rq);
-/* rq->route has ROUTE_OPERATOR. Returns false when this source may not use it and was answered with
+/* The route has ROUTE_OPERATOR. Returns false when this source may not use it and was answered with
  * 403. */
 bool gate_admits(struct request *rq);
 /* Says whether operator.allow lists the source of the request. */

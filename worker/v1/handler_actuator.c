@@ -54,7 +54,7 @@ static bool put_metrics(struct request *rq, struct buf *b)
 
 	if (names == NULL)
 		return false;
-	name_all(rq->worker->v1->router, names);
+	name_all(v1_of(rq->worker)->router, names);
 	registry_stats(&rq->worker->registry, &stats);
 	input.stats = &stats;
 	input.routes = names->routes;

@@ -41,7 +41,7 @@ static void put_cluster(struct buf *b, const struct service_view *view, uint32_t
 
 static int put_service(struct buf *b, struct request *rq)
 {
-	const struct service_view *view = rq->view;
+	const struct service_view *view = v1_request(rq)->view;
 	struct breath breath = { 0 };
 	int ret = 0;
 
@@ -65,7 +65,7 @@ static int put_service(struct buf *b, struct request *rq)
 
 void handle_catalog_service(struct request *rq)
 {
-	struct service_key key = { bound_namespace(rq), rq->service_name };
+	struct service_key key = { bound_namespace(rq), v1_request(rq)->service_name };
 	struct buf b;
 
 	/* This is the one bound name that may be absent; 1.4.8 then looks for a service of the name
@@ -97,7 +97,7 @@ static int64_t clip(int64_t value, int64_t count)
  * does. */
 static bool cut_page(struct request *rq, struct str cluster, struct page *page)
 {
-	const struct service_view *view = rq->view;
+	const struct service_view *view = v1_request(rq)->view;
 	int64_t count;
 
 	if (view->cluster_count == 0) {
@@ -123,16 +123,16 @@ static bool copy_page(struct request *rq, const struct service_key *key, struct 
 	         to = page->end > 0 ? (uint64_t)page->end : 0;
 	uint64_t most = from + rq->worker->proc->config.limit_page + 1;
 	int ret = registry_page(&rq->worker->registry, key, cluster, from, to < most ? to : most,
-	                        rq->view);
+	                        v1_request(rq)->view);
 
 	return handler_viewed(rq, ret, key, &handler_unknown_service) &&
-	       handler_page_fits(rq, rq->view->instance_count);
+	       handler_page_fits(rq, v1_request(rq)->view->instance_count);
 }
 
 static int put_page(struct buf *b, struct request *rq)
 {
 	struct instance_json_clock now = { health_now(rq->worker->registry.seg), clock_wall_ms() };
-	const struct service_view *view = rq->view;
+	const struct service_view *view = v1_request(rq)->view;
 	struct breath breath = { 0 };
 	int ret = 0;
 
@@ -183,7 +183,7 @@ static void put_times(struct buf *b, const struct cluster_view *cluster)
 
 void handle_catalog_rt(struct request *rq)
 {
-	const struct service_view *view = rq->view;
+	const struct service_view *view = v1_request(rq)->view;
 	struct breath breath = { 0 };
 	struct service_key key;
 	struct buf b;
@@ -191,7 +191,7 @@ void handle_catalog_rt(struct request *rq)
 
 	if (!handler_required_service(rq, &key))
 		return;
-	if ((ret = registry_settings(&rq->worker->registry, &key, rq->view)) < 0) {
+	if ((ret = registry_settings(&rq->worker->registry, &key, v1_request(rq)->view)) < 0) {
 		reply_registry_error(rq, ret, key.name, STR(""));
 		return;
 	}

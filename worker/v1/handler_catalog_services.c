@@ -91,8 +91,8 @@ static int has_address(struct catalog *catalog, const struct service_view *view)
 	return ret;
 }
 
-/* Copies the service of that row into rq->view. Returns 1, 0 when it has gone meanwhile, or an
- * error. */
+/* Copies the service of that row into the request's view. Returns 1, 0 when it has gone meanwhile,
+ * or an error. */
 static int view_row(struct catalog *catalog, size_t row)
 {
 	struct request *rq = catalog->rq;
@@ -101,8 +101,8 @@ static int view_row(struct catalog *catalog, size_t row)
 
 	ROSTER_ASSERT(row < catalog->services.count);
 	key.name = catalog->services.rows[row].name;
-	ret = registry_view(&rq->worker->registry, &key, rq->view);
-	return ret < 0 ? ret : rq->view->stamp.found;
+	ret = registry_view(&rq->worker->registry, &key, v1_request(rq)->view);
+	return ret < 0 ? ret : v1_request(rq)->view->stamp.found;
 }
 
 static int select_by_address(struct catalog *catalog)
@@ -116,7 +116,7 @@ static int select_by_address(struct catalog *catalog)
 			continue;
 		ret = view_row(catalog, i);
 		if (ret == 1)
-			ret = has_address(catalog, catalog->rq->view);
+			ret = has_address(catalog, v1_request(catalog->rq)->view);
 		if (ret == 1)
 			services->rows[kept++] = services->rows[i];
 		if (ret < 0 || (ret = breathe(&catalog->breath, SERVICE_WEIGHT)) < 0)
@@ -172,7 +172,7 @@ static void put_host(struct buf *b, const struct instance_view *instance)
  * next cluster. */
 static int put_cluster(struct buf *b, struct catalog *catalog, uint32_t cluster, uint32_t *at)
 {
-	const struct service_view *view = catalog->rq->view;
+	const struct service_view *view = v1_request(catalog->rq)->view;
 	int ret = 0;
 
 	ROSTER_ASSERT(cluster < view->cluster_count && *at <= view->instance_count);
@@ -191,7 +191,7 @@ static int put_cluster(struct buf *b, struct catalog *catalog, uint32_t cluster,
 
 static int put_detail(struct buf *b, struct catalog *catalog, size_t row)
 {
-	const struct service_view *view = catalog->rq->view;
+	const struct service_view *view = v1_request(catalog->rq)->view;
 	int ret = view_row(catalog, row);
 	uint32_t at = 0;
 

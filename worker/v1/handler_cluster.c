@@ -96,8 +96,8 @@ void handle_cluster_update(struct request *rq)
 /* Health is set by hand only where nothing checks it. */
 static bool may_set(struct request *rq, const struct service_key *key, struct str cluster)
 {
-	const struct service_view *view = rq->view;
-	int ret = registry_page(&rq->worker->registry, key, cluster, 0, 0, rq->view);
+	const struct service_view *view = v1_request(rq)->view;
+	int ret = registry_page(&rq->worker->registry, key, cluster, 0, 0, v1_request(rq)->view);
 
 	if (ret < 0) {
 		reply_registry_error(rq, ret, key->name, cluster);

@@ -173,11 +173,11 @@ void handle_instance_update(struct request *rq)
 
 	if (!read_instance(rq, &in))
 		return;
-	if (rq->agent.kind == AGENT_JAVA && !rq->agent.has_version)
+	if (v1_request(rq)->agent.kind == AGENT_JAVA && !v1_request(rq)->agent.has_version)
 		reply_caused(rq, 500, "the version of the client cannot be read");
-	else if (agent_is_java1(&rq->agent) && in.spec.key.port == 0)
+	else if (agent_is_java1(&v1_request(rq)->agent) && in.spec.key.port == 0)
 		long_start(rq, update_any_port);
-	else if (agent_is_java1(&rq->agent))
+	else if (agent_is_java1(&v1_request(rq)->agent))
 		update_instance(rq, &in);
 	else
 		start_register(rq, &in);
@@ -221,7 +221,8 @@ static bool patch_known(struct request *rq, const struct service_key *service,
                         const struct instance_key *key)
 {
 	bool cluster_known;
-	int ret = registry_get(&rq->worker->registry, service, key, -1, rq->view, &cluster_known);
+	int ret = registry_get(&rq->worker->registry, service, key, -1, v1_request(rq)->view,
+	                       &cluster_known);
 
 	if (is_missing(ret))
 		reply_caused(rq, 400, "instance not found");
@@ -317,7 +318,7 @@ static void answer_no_instance(struct request *rq, const struct service_key *ser
 
 void handle_instance_get(struct request *rq)
 {
-	struct service_view *view = rq->view;
+	struct service_view *view = v1_request(rq)->view;
 	struct service_key service;
 	struct instance_key key = { .ephemeral = true };
 	bool cluster_known = false;
@@ -383,7 +384,7 @@ static void answer_statuses(struct request *rq, const struct service_view *view)
 void handle_instance_statuses(struct request *rq)
 {
 	struct str text = request_param(rq, STR("key"));
-	struct service_view *view = rq->view;
+	struct service_view *view = v1_request(rq)->view;
 	struct service_key key;
 	const char *refusal;
 	int ret;

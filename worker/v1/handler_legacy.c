@@ -32,7 +32,7 @@ static bool take_dom(struct request *rq, const char *blank)
 	memcpy(p, group.p, group.n);
 	if (dom.n > 0)
 		memcpy(p + group.n, dom.p, dom.n);
-	rq->service_name = str_make(p, group.n + dom.n);
+	v1_request(rq)->service_name = str_make(p, group.n + dom.n);
 	return true;
 }
 
@@ -142,7 +142,7 @@ static int put_public(struct doms *doms)
 
 static int put_doms(struct doms *doms)
 {
-	const struct agent *agent = &doms->rq->agent;
+	const struct agent *agent = &v1_request(doms->rq)->agent;
 	bool only_public = agent->kind == AGENT_DNS && agent->has_version &&
 	                   agent->version <= AGENT_VERSION(1, 0, 1);
 	int ret = make_bare(doms);

@@ -60,7 +60,7 @@ static bool read_list(struct request *rq, struct list_request *list)
 	list->query.is_check = is_true(rq, "isCheck");
 	list->query.healthy_only = is_true(rq, "healthyOnly");
 	list->app = request_optional(rq, "app", STR(""));
-	list->grouped = agent_is_java1(&rq->agent);
+	list->grouped = agent_is_java1(&v1_request(rq)->agent);
 	list->query.grouped = list->grouped;
 	return true;
 }
@@ -101,13 +101,13 @@ static bool flips_are_moved(const struct list_request *list)
  * clusters. */
 static int read_service(struct request *rq, struct list_request *list, struct buf *normal)
 {
-	int ret = registry_view(&rq->worker->registry, &list->service, rq->view);
+	int ret = registry_view(&rq->worker->registry, &list->service, v1_request(rq)->view);
 
 	if (ret < 0)
 		return ret;
-	list->stamp = rq->view->stamp;
+	list->stamp = v1_request(rq)->view->stamp;
 	if (list->stamp.found && list->query.clusters.n > 0 &&
-	    (ret = pick_normal(rq->view, list->query.clusters, normal)) == 0)
+	    (ret = pick_normal(v1_request(rq)->view, list->query.clusters, normal)) == 0)
 		list->picked = buf_view(normal);
 	return ret;
 }
@@ -116,7 +116,7 @@ static int render(struct request *rq, struct list_request *list, struct buf *hos
                   struct buf *metadata, struct list_cache_entry *entry)
 {
 	struct worker *worker = rq->worker;
-	struct service_view *view = rq->view;
+	struct service_view *view = v1_request(rq)->view;
 	uint8_t checksum[16];
 	bool fresh;
 	int ret;
@@ -210,7 +210,7 @@ static void answer_and_keep(struct request *rq, struct list_request *list,
 {
 	struct list_cache_key key = cache_key(list);
 
-	list_cache_put(rq->worker->v1->list_cache, &key, entry);
+	list_cache_put(v1_of(rq->worker)->list_cache, &key, entry);
 	answer_entry(rq, list, entry);
 }
 
@@ -219,7 +219,8 @@ static void answer_and_keep(struct request *rq, struct list_request *list,
 static bool answer_flipped(struct request *rq, struct list_request *list)
 {
 	struct list_cache_key key = cache_key(list);
-	const struct list_cache_entry *older = list_cache_older(rq->worker->v1->list_cache, &key);
+	const struct list_cache_entry *older =
+	        list_cache_older(v1_of(rq->worker)->list_cache, &key);
 	uint64_t healthy[PIECES_MOST / 64];
 	struct list_cache_entry entry;
 	struct buf *hosts = list->hosts;
@@ -270,7 +271,7 @@ static void answer_copied(struct request *rq, struct list_request *list,
 static bool answer_cached(struct request *rq, struct list_request *list)
 {
 	const struct list_cache_key key = cache_key(list);
-	const struct list_cache_entry *held = list_cache_hold(rq->worker->v1->list_cache, &key);
+	const struct list_cache_entry *held = list_cache_hold(v1_of(rq->worker)->list_cache, &key);
 
 	if (held == NULL)
 		return false;
@@ -297,7 +298,7 @@ static void answer_rendered(struct request *rq, struct list_request *list)
 	} else {
 		entry.hosts = buf_view(hosts);
 		entry.metadata_json = buf_view(&metadata);
-		if (rq->view->loose)
+		if (v1_request(rq)->view->loose)
 			answer_entry(rq, list, &entry);
 		else
 			answer_and_keep(rq, list, &entry);
@@ -317,7 +318,7 @@ static void answer_read(struct request *rq, struct list_request *list)
 		reply_registry_error(rq, ret, list->service.name, STR(""));
 	else if (!list->stamp.found)
 		answer_unknown(rq, list);
-	else if (list->query.clusters.n == 0 || rq->view->loose ||
+	else if (list->query.clusters.n == 0 || v1_request(rq)->view->loose ||
 	         str_eq(list->picked, list->query.clusters) || !answer_cached(rq, list))
 		answer_rendered(rq, list);
 	buf_free(&normal);
@@ -354,7 +355,7 @@ static void answer_long(struct request *rq)
 /* Writes hosts that are not in the cache into a buffer that all such requests share. */
 static void answer_short(struct request *rq, struct list_request *list)
 {
-	struct v1 *v1 = rq->worker->v1;
+	struct v1 *v1 = v1_of(rq->worker);
 
 	ROSTER_ASSERT(rq->work == NULL); /* or others would write there at each of its pauses */
 	list->hosts = &v1->hosts;
@@ -408,7 +409,7 @@ void handle_instance_list(struct request *rq)
 		answer_unknown(rq, &list);
 	else if (list.stamp.disabled)
 		reply_caused(rq, 500, "service is disabled now.");
-	else if (rq->agent.kind == AGENT_JAVA && !rq->agent.has_version)
+	else if (v1_request(rq)->agent.kind == AGENT_JAVA && !v1_request(rq)->agent.has_version)
 		reply_caused(rq, 500, "the version of the client cannot be read");
 	else
 		answer_found(rq, &list);

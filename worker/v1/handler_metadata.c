@@ -334,7 +334,7 @@ static void change_seen(struct batch *batch, const struct instance_view *instanc
 
 static void change_kind(struct batch *batch, bool ephemeral)
 {
-	struct service_view *view = batch->rq->view;
+	struct service_view *view = v1_request(batch->rq)->view;
 	int ret = registry_view(&batch->rq->worker->registry, &batch->service, view);
 
 	if (ret < 0)

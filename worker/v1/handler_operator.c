@@ -73,7 +73,7 @@ static void read_memory(struct host_load *host)
 
 const struct host_load *handler_host_load(struct worker *worker)
 {
-	struct host_load *host = &worker->v1->host;
+	struct host_load *host = &v1_of(worker)->host;
 	uint64_t now = clock_mono_ms();
 	double load;
 

@@ -40,7 +40,7 @@ void handle_page_api(struct request *rq)
 
 	if (context[1] == '\0')
 		context = "";
-	rows = router_rows(rq->worker->v1->router, &count);
+	rows = router_rows(v1_of(rq->worker)->router, &count);
 	buf_init(&b);
 	BUF_LIT(&b,
 	        PAGE_HEAD(

@@ -154,7 +154,7 @@ static bool has_pair(struct str packed, const struct selector *selector)
 /* Returns 1, 0 or an error. */
 static int matches(struct listing *list, const struct selector *selector)
 {
-	const struct service_view *view = list->rq->view;
+	const struct service_view *view = v1_request(list->rq)->view;
 	int ret = 0;
 
 	if (!view->stamp.found)
@@ -180,9 +180,9 @@ static int select_names(struct listing *list, const struct selector *selector)
 	for (size_t i = 0; i < names->count; i++) {
 		key.name = names->rows[i].name;
 		if (selector->on == SELECT_SERVICE)
-			ret = registry_settings(&rq->worker->registry, &key, rq->view);
+			ret = registry_settings(&rq->worker->registry, &key, v1_request(rq)->view);
 		else
-			ret = registry_view(&rq->worker->registry, &key, rq->view);
+			ret = registry_view(&rq->worker->registry, &key, v1_request(rq)->view);
 		if (ret == 0)
 			ret = matches(list, selector);
 		if (ret == 1)

@@ -154,7 +154,7 @@ void handle_service_delete(struct request *rq)
 
 static int put_clusters(struct buf *b, struct request *rq)
 {
-	const struct service_view *view = rq->view;
+	const struct service_view *view = v1_request(rq)->view;
 	struct breath breath = { 0 };
 	int ret = 0;
 
@@ -176,7 +176,7 @@ static int put_clusters(struct buf *b, struct request *rq)
 
 static int put_service(struct buf *b, struct request *rq)
 {
-	const struct service_view *view = rq->view;
+	const struct service_view *view = v1_request(rq)->view;
 	int ret;
 
 	buf_char(b, '{');
@@ -209,15 +209,15 @@ void handle_service_checksum(struct request *rq)
 {
 	static const struct handler_unknown unknown = { "serviceName not found: ", "" };
 	const struct naming_caller caller = caller_of(rq);
-	const struct service_view *view = rq->view;
+	const struct service_view *view = v1_request(rq)->view;
 	struct service_key key;
 	uint8_t checksum[16];
 	struct buf b;
 	int ret;
 
 	if (!handler_required_service(rq, &key) ||
-	    !handler_viewed(rq, registry_view(&rq->worker->registry, &key, rq->view), &key,
-	                    &unknown))
+	    !handler_viewed(rq, registry_view(&rq->worker->registry, &key, v1_request(rq)->view),
+	                    &key, &unknown))
 		return;
 	ret = list_checksum(view, checksum);
 	if (ret == 0 && !view->loose)

@@ -15,11 +15,11 @@
  * not checked (2.2). */
 bool handler_bound_service(struct request *rq, struct service_key *key_r)
 {
-	if (!str_is_set(rq->service_name)) {
+	if (!str_is_set(v1_request(rq)->service_name)) {
 		reply_missing(rq, "serviceName", "String");
 		return false;
 	}
-	*key_r = (struct service_key){ bound_namespace(rq), rq->service_name };
+	*key_r = (struct service_key){ bound_namespace(rq), v1_request(rq)->service_name };
 	return true;
 }
 
@@ -64,7 +64,7 @@ const struct handler_unknown handler_unknown_service = { "service ", " is not fo
 bool handler_viewed(struct request *rq, int ret, const struct service_key *key,
                     const struct handler_unknown *unknown)
 {
-	const struct service_view *view = rq->view;
+	const struct service_view *view = v1_request(rq)->view;
 
 	if (ret < 0)
 		reply_registry_error(rq, ret, key->name, STR(""));
@@ -76,8 +76,9 @@ bool handler_viewed(struct request *rq, int ret, const struct service_key *key,
 
 bool handler_settings(struct request *rq, const struct service_key *key)
 {
-	return handler_viewed(rq, registry_settings(&rq->worker->registry, key, rq->view), key,
-	                      &handler_unknown_service);
+	return handler_viewed(rq,
+	                      registry_settings(&rq->worker->registry, key, v1_request(rq)->view),
+	                      key, &handler_unknown_service);
 }
 
 /* ---- texts ----------------------------------------------------------------------------------- */

@@ -14,6 +14,7 @@
 #include "shared/registry/registry.h"
 #include "worker/v1/params.h"
 #include "worker/v1/reply.h"
+#include "worker/v1/v1.h"
 
 /* handler_instance.c: specification 4.1 to 4.5, 4.8 */
 void handle_instance_register(struct request *rq);
@@ -121,10 +122,10 @@ struct handler_unknown {
 	const char *before, *behind;
 };
 extern const struct handler_unknown handler_unknown_service; /* "service NAME is not found!" */
-/* Copies the settings of the service, without its instances, into rq->view. Returns false when the
- * request was answered instead: the service is unknown, or could not be read. */
+/* Copies the settings of the service, without its instances, into the request's view. Returns false
+ * when the request was answered instead: the service is unknown, or could not be read. */
 bool handler_settings(struct request *rq, const struct service_key *key);
-/* Looks at what registry_view(), or one like it, returned for rq->view, and returns as
+/* Looks at what registry_view(), or one like it, returned for the request's view, and returns as
  * handler_settings(). */
 bool handler_viewed(struct request *rq, int ret, const struct service_key *key,
                     const struct handler_unknown *unknown);

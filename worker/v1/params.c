@@ -7,13 +7,16 @@
 #include "shared/codec/java.h"
 #include "shared/codec/utf8.h"
 #include "worker/v1/reply.h"
+#include "worker/v1/v1.h"
 
 #define TEXT_LONG 65536U
 
 /* Returns the bytes of the value, read again as the charset that `encoding` names. */
 static struct str reread(struct request *rq, struct str value)
 {
-	if (rq->encoding != NULL && charset_decode(&rq->arena, rq->encoding, value, &value) < 0)
+	const struct charset *encoding = v1_request(rq)->encoding;
+
+	if (encoding != NULL && charset_decode(&rq->arena, encoding, value, &value) < 0)
 		return STR("");
 	return value;
 }
@@ -27,10 +30,12 @@ static struct str found(struct str value)
 
 struct str request_param(const struct request *rq, struct str name)
 {
-	ROSTER_ASSERT(rq->param_count <= REQUEST_PARAMS_MAX);
-	for (unsigned i = rq->param_count; i > 0; i--) {
-		if (str_eq(rq->params[i - 1].name, name))
-			return found(rq->params[i - 1].value);
+	const struct v1_request *own = v1_request(rq);
+
+	ROSTER_ASSERT(own->param_count <= REQUEST_PARAMS_MAX);
+	for (unsigned i = own->param_count; i > 0; i--) {
+		if (str_eq(own->params[i - 1].name, name))
+			return found(own->params[i - 1].value);
 	}
 	return (struct str){ NULL, 0 };
 }
@@ -74,7 +79,7 @@ static bool has_second_part(struct str name)
 
 bool request_any_service(struct request *rq, struct str *name_r)
 {
-	return required(rq, "serviceName", found(rq->service_name), name_r);
+	return required(rq, "serviceName", found(v1_request(rq)->service_name), name_r);
 }
 
 bool request_service(struct request *rq, struct str *name_r)

@@ -16,7 +16,7 @@
 #include "worker/http/answer.h"
 #include "worker/http/media.h"
 #include "worker/v1/routes.h"
-#include "worker/worker.h"
+#include "worker/v1/v1.h"
 
 /* Chooses the type of a text answer: what the client likes best, or text/plain. */
 static void negotiate_text(const struct request *rq, struct answer *answer)
@@ -197,6 +197,8 @@ static void reply_limit(struct request *rq)
 
 void reply_registry_error(struct request *rq, int err, struct str service, struct str cluster)
 {
+	const struct route *route = v1_request(rq)->route;
+
 	ROSTER_ASSERT(err < 0);
 	switch (err) {
 	case ERR_SERVICE_NAME:
@@ -218,11 +220,11 @@ void reply_registry_error(struct request *rq, int err, struct str service, struc
 		reply_caused(rq, 400, "a text is longer than %u bytes", JSON_TEXT_MAX);
 		break;
 	case ERR_OWNER:
-		ROSTER_ASSERT(rq->route != NULL && (rq->route->flags & ROUTE_WRITES) != 0);
+		ROSTER_ASSERT(route != NULL && (route->flags & ROUTE_WRITES) != 0);
 		metric_add(METRIC_OWNER_REFUSED, 1);
 		reply_caused(rq, 403, "instances.owner: %s was registered from another address",
-		             (rq->route->flags & ROUTE_SERVICES) != 0 ? "an instance of the service"
-		                                                      : "the instance");
+		             (route->flags & ROUTE_SERVICES) != 0 ? "an instance of the service"
+		                                                  : "the instance");
 		break;
 	case ERR_FULL:
 		metric_add(METRIC_FULL_REFUSED, 1);

@@ -13,11 +13,11 @@
 #include "worker/v1/later.h"
 #include "worker/v1/params.h"
 #include "worker/v1/reply.h"
+#include "worker/v1/v1.h"
 #include "worker/http/long.h"
 #include "worker/http/path.h"
 #include "worker/http/answer.h"
 #include "worker/http/source_limit.h"
-#include "worker/worker.h"
 
 #define NAMING "/v1/ns"
 #define NAME_LONG 65536U
@@ -149,12 +149,13 @@ static bool params_failed(struct request *rq, int err)
 static int decode_values(struct request *rq, const struct charset *charset, unsigned begin,
                          unsigned end)
 {
+	struct v1_request *own = v1_request(rq);
 	int ret = 0;
 
-	ROSTER_ASSERT(begin <= end && end <= rq->param_count);
+	ROSTER_ASSERT(begin <= end && end <= own->param_count);
 	for (unsigned i = begin; i < end && ret == 0; i++)
-		ret = charset_decode(&rq->arena, charset, rq->params[i].value,
-		                     &rq->params[i].value);
+		ret = charset_decode(&rq->arena, charset, own->params[i].value,
+		                     &own->params[i].value);
 	return ret;
 }
 
@@ -176,8 +177,8 @@ static int decode_params(struct request *rq, unsigned in_form, const struct char
 	if (charset != charset_utf8 || !rereads)
 		ret = decode_values(rq, charset, 0, in_form);
 	if (ret == 0 && !rereads)
-		ret = decode_values(rq, encoding, in_form, rq->param_count);
-	rq->encoding = rereads ? encoding : NULL;
+		ret = decode_values(rq, encoding, in_form, v1_request(rq)->param_count);
+	v1_request(rq)->encoding = rereads ? encoding : NULL;
 	return ret;
 }
 
@@ -195,6 +196,7 @@ static bool repair_texts(struct request *rq)
 /* The form is read first, because later ones win and the query shall beat the form. */
 static bool read_params(struct request *rq)
 {
+	struct v1_request *own = v1_request(rq);
 	struct str form = form_text(rq);
 	const struct charset *charset = charset_utf8;
 	unsigned room = pairs_at_most(form) + pairs_at_most(rq->query);
@@ -206,18 +208,18 @@ static bool read_params(struct request *rq)
 		return true;
 	if (room > REQUEST_PARAMS_MAX)
 		room = REQUEST_PARAMS_MAX;
-	if ((rq->params = arena_alloc(&rq->arena, room * sizeof(rq->params[0]))) == NULL)
+	if ((own->params = arena_alloc(&rq->arena, room * sizeof(own->params[0]))) == NULL)
 		return params_failed(rq, ERR_NOMEM);
-	if (form.n > 0 && (in_form = url_form(&rq->arena, form, rq->params, room)) < 0)
+	if (form.n > 0 && (in_form = url_form(&rq->arena, form, own->params, room)) < 0)
 		return params_failed(rq, in_form);
 	ROSTER_ASSERT((unsigned)in_form <= room);
 	if (rq->query.n > 0)
-		count = url_params(&rq->arena, rq->query, rq->params + in_form,
+		count = url_params(&rq->arena, rq->query, own->params + in_form,
 		                   room - (unsigned)in_form);
 	if (count < 0)
 		return params_failed(rq, count);
 	ROSTER_ASSERT((unsigned)(in_form + count) <= room);
-	rq->param_count = (unsigned)(in_form + count);
+	own->param_count = (unsigned)(in_form + count);
 	return (count = decode_params(rq, (unsigned)in_form, charset)) == 0 ||
 	       params_failed(rq, count);
 }
@@ -251,7 +253,7 @@ static bool join_group(struct request *rq, struct str name)
 	memcpy(p, group.p, group.n);
 	memcpy(p + group.n, "@@", 2);
 	memcpy(p + group.n + 2, name.p, name.n);
-	rq->service_name = str_make(p, group.n + 2 + name.n);
+	v1_request(rq)->service_name = str_make(p, group.n + 2 + name.n);
 	return true;
 }
 
@@ -273,17 +275,18 @@ static bool group_service(struct request *rq)
 		if (!has_group(name))
 			return join_group(rq, name);
 	}
-	rq->service_name = name;
+	v1_request(rq)->service_name = name;
 	return true;
 }
 
 bool router_prepare(struct request *rq)
 {
+	struct v1_request *own = v1_request(rq);
 	bool made;
 
-	ROSTER_ASSERT(!rq->answered && rq->params == NULL);
+	ROSTER_ASSERT(!rq->answered && own->params == NULL);
 	if ((made = read_params(rq) && repair_texts(rq))) {
-		rq->agent = agent_parse(rq->user_agent, rq->client_version);
+		own->agent = agent_parse(rq->user_agent, rq->client_version);
 		made = group_service(rq);
 	}
 	ROSTER_ASSERT(made != rq->answered);
@@ -401,10 +404,11 @@ static bool stops_source(struct request *rq)
 
 void router_dispatch(const struct router *router, struct request *rq)
 {
+	struct v1_request *own = v1_request(rq);
 	struct str path;
 	bool path_known, naming;
 
-	ROSTER_ASSERT(!rq->answered && rq->route == NULL);
+	ROSTER_ASSERT(!rq->answered && own->route == NULL);
 	if (stops_source(rq) || refuse_early(router, rq)) {
 		ROSTER_ASSERT(rq->answered);
 		return;
@@ -415,23 +419,23 @@ void router_dispatch(const struct router *router, struct request *rq)
 		answer_redirect(rq, router->context);
 		return;
 	}
-	rq->route = router_find(router, rq->method, path, &path_known);
+	own->route = router_find(router, rq->method, path, &path_known);
 	naming = under(path, STR(NAMING));
-	if (rq->route == NULL && path_known && !naming && rq->method == METHOD_HEAD)
-		rq->route = router_find(router, METHOD_GET, path, &path_known);
+	if (own->route == NULL && path_known && !naming && rq->method == METHOD_HEAD)
+		own->route = router_find(router, METHOD_GET, path, &path_known);
 	if (naming && gate_stops(rq))
 		return;
-	if (rq->route == NULL) {
+	if (own->route == NULL) {
 		no_route(router, rq, path, path_known);
 		return;
 	}
-	if ((rq->route->flags & ROUTE_OPERATOR) != 0 && !gate_admits(rq))
+	if ((own->route->flags & ROUTE_OPERATOR) != 0 && !gate_admits(rq))
 		return;
 	if (router_prepare(rq)) {
-		if ((rq->route->flags & ROUTE_LONG) != 0)
-			long_start(rq, rq->route->handler);
+		if ((own->route->flags & ROUTE_LONG) != 0)
+			long_start(rq, own->route->handler);
 		else
-			rq->route->handler(rq);
+			own->route->handler(rq);
 	}
 	if (!rq->answered && !rq->parked)
 		reply_caused(rq, 500, "the handler gave no answer");

@@ -9,6 +9,7 @@
 #ifndef WORKER_V1_ROUTER_H
 #define WORKER_V1_ROUTER_H
 
+#include "shared/base/err.h"
 #include "worker/v1/routes.h"
 
 struct router;

@@ -1,21 +1,25 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* v1.h - Nacos 1.x as a protocol of the worker (worker/http/protocol.h), and what it keeps between
- * requests.
+/* v1.h - Nacos 1.x as a protocol of the worker (worker/http/protocol.h): what it keeps between
+ * requests, and what of each request.
  *
- * Each worker has one struct v1, which worker_main() owns; handlers reach it by rq->worker->v1. It
- * is private to the process. */
+ * Both are private to the process. A worker has one struct v1; a request has its struct v1_request
+ * from v1_protocol.begin() until its answer is complete. */
 #ifndef WORKER_V1_V1_H
 #define WORKER_V1_V1_H
 
 #include "shared/base/buf.h"
-#include "shared/base/err.h"
+#include "shared/codec/url.h"
+#include "shared/net/agent.h"
 #include "shared/registry/registry.h"
 #include "worker/http/protocol.h"
+#include "worker/http/request.h"
 #include "worker/metrics/route_stats.h"
 #include "worker/v1/gate.h"
+#include "worker/worker.h"
 
-struct config;
+struct charset;
 struct list_cache; /* list_cache.h */
+struct route;      /* routes.h */
 struct router;     /* router.h */
 
 /* Load of the machine for /operator/metrics, read at most once a second (handler_operator.c). */
@@ -28,20 +32,39 @@ struct host_load {
 struct v1 {
 	struct router *router;
 	struct list_cache *list_cache;
-	struct service_view view; /* memory that requests reuse: rq->view, but for long ones */
-	struct buf hosts;         /* the same, for a list that is not in list_cache */
-	struct gate gate;         /* what follows from the texts of the switches */
+	struct service_view view;  /* memory that requests reuse, but for long ones */
+	struct buf hosts;          /* the same, for a list that is not in list_cache */
+	struct service_view spare; /* memory of a view, for the next long one */
+	struct gate gate;          /* what follows from the texts of the switches */
 	struct route_stats route_stats;
 	struct host_load host;
 };
 
+/* The route is written by the router, and what follows it by router_prepare(). */
+struct v1_request {
+	const struct route *route; /* NULL until routed */
+	struct url_param *params;  /* form first, then query: the last of equal names wins */
+	unsigned param_count;
+	const struct charset *encoding; /* values are read again with it; NULL: they are not */
+	struct agent agent;
+	/* Grouped (specification 1.3 step 5); unset: absent; blank: as it was given. */
+	struct str service_name;
+	/* Memory for a copy of a service: the one of struct v1, or of long work its own. What is in
+	 * it stays until the handler returns. */
+	struct service_view *view;
+	uint64_t began_cpu_ns; /* of route_stats_begin() */
+};
+
 extern const struct protocol v1_protocol;
 
-/* config must outlive *v1. v1_free() follows, whatever this returns. */
-int v1_init(struct v1 *v1, const struct config *config) MUST_CHECK;
-/* No request may be under way. */
-void v1_free(struct v1 *v1);
-/* Follows what a reload may change. */
-void v1_reload(struct v1 *v1, const struct config *config);
+static inline struct v1 *v1_of(const struct worker *worker)
+{
+	return worker->protocol_state;
+}
+
+static inline struct v1_request *v1_request(const struct request *rq)
+{
+	return rq->own;
+}
 
 #endif
