@@ -8,7 +8,7 @@
 #include "shared/codec/utf8.h"
 #include "shared/metrics/metrics.h"
 #include "tests/fuzz/fuzz.h"
-#include "worker/http/path.h"
+#include "worker/v1/path.h"
 #include "worker/v1/params.h"
 #include "worker/v1/router.h"
 #include "worker/v1/v1.h"

@@ -145,9 +145,9 @@ static void test_limited(void **state)
 
 		store(f, "", limits[i].limited);
 		rq->path = str_make(limits[i].path, strcspn(limits[i].path, "|"));
-		rq->plain = limits[i].path[rq->path.n] == '|'
-		                    ? str_of(limits[i].path + rq->path.n + 1)
-		                    : rq->path;
+		f->own.plain = limits[i].path[rq->path.n] == '|'
+		                       ? str_of(limits[i].path + rq->path.n + 1)
+		                       : rq->path;
 		if (limits[i].query != NULL)
 			rq->query = str_of(limits[i].query);
 		if (gate_stops(rq) != (limits[i].answer != NULL))

@@ -74,7 +74,7 @@ static inline struct request *fixture_request(struct fixture *f)
 	static const struct carrier carrier = { .take = fixture_take };
 
 	arena_free(&f->rq.arena);
-	f->own = (struct v1_request){ .view = &f->v1.view };
+	f->own = (struct v1_request){ .plain = STR("/nacos/v1/ns/x"), .view = &f->v1.view };
 	f->rq = (struct request){ .worker = &f->worker,
 		                  .own = &f->own,
 		                  .method = METHOD_GET,
@@ -82,7 +82,6 @@ static inline struct request *fixture_request(struct fixture *f)
 		                  .keep_alive = true,
 		                  .carrier = &carrier,
 		                  .path = STR("/nacos/v1/ns/x"),
-		                  .plain = STR("/nacos/v1/ns/x"),
 		                  .output = { .bytes = &f->out } };
 	arena_init(&f->rq.arena, 0);
 	buf_reset(&f->out);

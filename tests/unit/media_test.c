@@ -7,7 +7,7 @@
 
 #include <cmocka.h>
 
-#include "worker/http/media.h"
+#include "worker/v1/media.h"
 
 static const struct {
 	const char *accept;

@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <cmocka.h>
 
-#include "worker/http/path.h"
+#include "worker/v1/path.h"
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 

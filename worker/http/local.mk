@@ -12,13 +12,11 @@ libroster_a_SOURCES += \
 	worker/http/input.c worker/http/input.h \
 	worker/http/keep_alive.c worker/http/keep_alive.h \
 	worker/http/long.c worker/http/long.h \
-	worker/http/media.c worker/http/media.h \
 	worker/http/memory.c worker/http/memory.h \
 	worker/http/migrate.c worker/http/migrate.h \
 	worker/http/output.c worker/http/output.h \
 	worker/http/park.c worker/http/park.h \
 	worker/http/parser_library.h \
-	worker/http/path.c worker/http/path.h \
 	worker/http/protocol.h \
 	worker/http/request.c worker/http/request.h \
 	worker/http/sender.c worker/http/sender.h \
@@ -27,8 +25,8 @@ libroster_a_SOURCES += \
 if HAVE_CMOCKA
 check_PROGRAMS += tests/unit/accept_test tests/unit/chunked_test tests/unit/connection_state_test \
 	tests/unit/connection_test \
-	tests/unit/head_check_test tests/unit/input_test tests/unit/keep_alive_test tests/unit/long_test tests/unit/media_test \
-	tests/unit/migrate_test tests/unit/path_test tests/unit/protocol_test tests/unit/sender_test
+	tests/unit/head_check_test tests/unit/input_test tests/unit/keep_alive_test tests/unit/long_test \
+	tests/unit/migrate_test tests/unit/protocol_test tests/unit/sender_test
 tests_unit_accept_test_SOURCES = tests/unit/accept_test.c tests/unit/http_fixture.h
 tests_unit_accept_test_LDADD = $(UNIT_LDADD)
 tests_unit_chunked_test_SOURCES = tests/unit/chunked_test.c tests/unit/http_fixture.h
@@ -45,12 +43,8 @@ tests_unit_keep_alive_test_SOURCES = tests/unit/keep_alive_test.c tests/unit/htt
 tests_unit_keep_alive_test_LDADD = $(UNIT_LDADD)
 tests_unit_long_test_SOURCES = tests/unit/long_test.c tests/unit/http_fixture.h
 tests_unit_long_test_LDADD = $(UNIT_LDADD)
-tests_unit_media_test_SOURCES = tests/unit/media_test.c
-tests_unit_media_test_LDADD = $(UNIT_LDADD)
 tests_unit_migrate_test_SOURCES = tests/unit/migrate_test.c tests/unit/http_fixture.h
 tests_unit_migrate_test_LDADD = $(UNIT_LDADD)
-tests_unit_path_test_SOURCES = tests/unit/path_test.c
-tests_unit_path_test_LDADD = $(UNIT_LDADD)
 tests_unit_protocol_test_SOURCES = tests/unit/protocol_test.c tests/unit/death_fixture.h tests/unit/http_fixture.h
 tests_unit_protocol_test_LDADD = $(UNIT_LDADD)
 tests_unit_sender_test_SOURCES = tests/unit/sender_test.c

@@ -65,11 +65,9 @@ struct request {
 	enum method method;
 	struct str method_text;
 	struct str target; /* as received: path?query */
-	struct str path;   /* before '?', as received; for answers */
-	struct str
-	        plain; /* the path decoded (worker/http/path.h): what everything else compares with; unset until dispatched */
-	struct str query; /* unset: no '?' */
-	struct str body;  /* de-chunked */
+	struct str path;   /* before '?', as received */
+	struct str query;  /* unset: no '?' */
+	struct str body;   /* de-chunked */
 	struct str host, user_agent, client_version, accept, content_type, origin, cors_method,
 	        cors_headers;
 	bool keep_alive;       /* the connection may stay */

@@ -66,11 +66,12 @@ static bool url_starts(struct str path, struct str query, struct str url)
  * at the end. */
 static bool is_limited(const struct request *rq, struct str url)
 {
-	struct str query = str_is_set(rq->query) ? rq->query : STR("null"), route = rq->plain;
+	struct str query = str_is_set(rq->query) ? rq->query : STR("null"),
+	           plain = v1_request(rq)->plain, route = plain;
 
 	if (route.n > 1 && route.p[route.n - 1] == '/')
 		route.n--;
-	return url_starts(rq->path, query, url) || url_starts(rq->plain, query, url) ||
+	return url_starts(rq->path, query, url) || url_starts(plain, query, url) ||
 	       url_starts(route, query, url);
 }
 

@@ -30,7 +30,9 @@ libroster_a_SOURCES += \
 	worker/v1/handlers.h \
 	worker/v1/later.c worker/v1/later.h \
 	worker/v1/list_cache.c worker/v1/list_cache.h \
+	worker/v1/media.c worker/v1/media.h \
 	worker/v1/params.c worker/v1/params.h \
+	worker/v1/path.c worker/v1/path.h \
 	worker/v1/pattern.c worker/v1/pattern.h \
 	worker/v1/reply.c worker/v1/reply.h \
 	worker/v1/router.c worker/v1/router.h \
@@ -43,7 +45,7 @@ libroster_a_SOURCES += \
 
 if HAVE_CMOCKA
 check_PROGRAMS += tests/unit/bound_test tests/unit/caller_test tests/unit/gate_test tests/unit/list_cache_test \
-	tests/unit/params_test tests/unit/pattern_test tests/unit/reply_test tests/unit/router_test \
+	tests/unit/media_test tests/unit/params_test tests/unit/path_test tests/unit/pattern_test tests/unit/reply_test tests/unit/router_test \
 	tests/unit/switch_table_test
 tests_unit_bound_test_SOURCES = tests/unit/bound_test.c tests/unit/http_fixture.h
 tests_unit_bound_test_LDADD = $(UNIT_LDADD)
@@ -53,8 +55,12 @@ tests_unit_gate_test_SOURCES = tests/unit/gate_test.c tests/unit/http_fixture.h
 tests_unit_gate_test_LDADD = $(UNIT_LDADD)
 tests_unit_list_cache_test_SOURCES = tests/unit/list_cache_test.c tests/unit/death_fixture.h
 tests_unit_list_cache_test_LDADD = $(UNIT_LDADD)
+tests_unit_media_test_SOURCES = tests/unit/media_test.c
+tests_unit_media_test_LDADD = $(UNIT_LDADD)
 tests_unit_params_test_SOURCES = tests/unit/params_test.c tests/unit/http_fixture.h
 tests_unit_params_test_LDADD = $(UNIT_LDADD)
+tests_unit_path_test_SOURCES = tests/unit/path_test.c
+tests_unit_path_test_LDADD = $(UNIT_LDADD)
 tests_unit_pattern_test_SOURCES = tests/unit/pattern_test.c
 tests_unit_pattern_test_LDADD = $(UNIT_LDADD)
 tests_unit_reply_test_SOURCES = tests/unit/reply_test.c tests/unit/http_fixture.h

@@ -14,7 +14,7 @@
 #include "shared/codec/json_write.h"
 #include "shared/metrics/metrics.h"
 #include "worker/http/answer.h"
-#include "worker/http/media.h"
+#include "worker/v1/media.h"
 #include "worker/v1/routes.h"
 #include "worker/v1/v1.h"
 

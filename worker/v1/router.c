@@ -12,10 +12,10 @@
 #include "worker/v1/gate.h"
 #include "worker/v1/later.h"
 #include "worker/v1/params.h"
+#include "worker/v1/path.h"
 #include "worker/v1/reply.h"
 #include "worker/v1/v1.h"
 #include "worker/http/long.h"
-#include "worker/http/path.h"
 #include "worker/http/answer.h"
 #include "worker/http/source_limit.h"
 
@@ -330,16 +330,16 @@ static bool refuse_early(const struct router *router, struct request *rq)
 		answer_page(rq, ret == ERR_SYNTAX ? 400 : 503);
 		return true;
 	}
-	rq->plain = path.plain;
+	v1_request(rq)->plain = path.plain;
 	if (rq->method == METHOD_TRACE) {
 		answer_page(rq, 405);
 		return true;
 	}
-	if (rq->method == METHOD_OPTIONS && str_eq(rq->plain, STR("*"))) {
+	if (rq->method == METHOD_OPTIONS && str_eq(path.plain, STR("*"))) {
 		answer_options(rq, STR(""));
 		return true;
 	}
-	if (!under(rq->plain, router->context)) {
+	if (!under(path.plain, router->context)) {
 		answer_page(rq, 404);
 		return true;
 	}
@@ -413,8 +413,8 @@ void router_dispatch(const struct router *router, struct request *rq)
 		ROSTER_ASSERT(rq->answered);
 		return;
 	}
-	ROSTER_ASSERT(rq->plain.n >= router->context.n);
-	path = str_make(rq->plain.p + router->context.n, rq->plain.n - router->context.n);
+	ROSTER_ASSERT(own->plain.n >= router->context.n);
+	path = str_make(own->plain.p + router->context.n, own->plain.n - router->context.n);
 	if (path.n == 0) {
 		answer_redirect(rq, router->context);
 		return;

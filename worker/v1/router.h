@@ -2,7 +2,7 @@
 /* router.h - from a request line to a handler: the filter chain of specification 1.3.
  *
  * The order is: paths that mean nothing (400, HTML), TRACE (405), outside the context path (404,
- * HTML), paths that could mean two things (500; worker/http/path.h), preflight (200 or 403), the
+ * HTML), paths that could mean two things (500; worker/v1/path.h), preflight (200 or 403), the
  * context path without its slash (302), the gate (worker/v1/gate.h), parameters, unknown route (501
  * under /v1/ns, 404 elsewhere, 500 for a wrong method elsewhere), grouped service name, handler.
  * The table is hashed once at start; a look-up copies nothing. */

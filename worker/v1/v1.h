@@ -40,8 +40,10 @@ struct v1 {
 	struct host_load host;
 };
 
-/* The route is written by the router, and what follows it by router_prepare(). */
+/* The path and the route are written by router_dispatch(), what follows by router_prepare(). */
 struct v1_request {
+	/* The path decoded (path.h), with which all others are compared; unset until then. */
+	struct str plain;
 	const struct route *route; /* NULL until routed */
 	struct url_param *params;  /* form first, then query: the last of equal names wins */
 	unsigned param_count;

@@ -6,8 +6,8 @@
  * it; routes, limits and guards are compared with what is left, so that no other spelling of a path
  * gets past them. The firewall then refuses every path that was written so that two programs could
  * read it differently. Both were recorded (doc/compatibility.md). */
-#ifndef WORKER_HTTP_PATH_H
-#define WORKER_HTTP_PATH_H
+#ifndef WORKER_V1_PATH_H
+#define WORKER_V1_PATH_H
 
 #include <stdbool.h>
 

@@ -2,8 +2,8 @@
 /* media.h - the media types that a client accepts (the value of its Accept header), as the
  * framework of 1.4.8 reads them (specification 1.1): an absent value, an empty one and one that is
  * nothing but star-slash-star accept anything. */
-#ifndef WORKER_HTTP_MEDIA_H
-#define WORKER_HTTP_MEDIA_H
+#ifndef WORKER_V1_MEDIA_H
+#define WORKER_V1_MEDIA_H
 
 #include <stdbool.h>
 

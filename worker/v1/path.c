@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "worker/http/path.h"
+#include "worker/v1/path.h"
 
 #include <string.h>
 

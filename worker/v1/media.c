@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "worker/http/media.h"
+#include "worker/v1/media.h"
 
 #include <stdlib.h>
 #include <string.h>
