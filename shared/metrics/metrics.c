@@ -27,7 +27,7 @@ const struct metric_row metric_rows[METRICS] = {
 	[METRIC_HTTP_5XX] = { "roster_http_5xx_total", "Answers with a status from 500 to 599." },
 	[METRIC_BEATS] = { "roster_beats_total", "Beats of clients." },
 	[METRIC_BEATS_UNKNOWN] = { "roster_beats_unknown_total",
-	                           "Light beats of instances that are not registered." },
+	                           "Beats of instances that are not registered; a full one registers it." },
 	[METRIC_BEATS_REVIVED] = { "roster_beats_revived_total",
 	                           "Beats that made an instance healthy again." },
 	[METRIC_REGISTERS] = { "roster_registers_total",

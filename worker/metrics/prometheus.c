@@ -473,12 +473,12 @@ static const struct family families[] = {
 	  0 },
 	{ "roster_process_ready", GAUGE, "process", "1: serves.", put_processes, PROCESS_READY },
 	{ "roster_process_starts_total", COUNTER, "process",
-	  "How often the process was started; more than 1: it died.", put_processes,
+	  "How often the process was started: a death, an upgrade and one worker more (SIGTTIN) each raise it.", put_processes,
 	  PROCESS_STARTS },
 	{ "roster_process_connections", GAUGE, "process", "Client connections open.", put_processes,
 	  PROCESS_CONNECTIONS },
 	{ "roster_process_turns_total", COUNTER, "process",
-	  "Rounds of the loop: from a look at the sockets to the next.", put_processes,
+	  "Passes of the loop: from a look at the sockets to the next, with all that was ready.", put_processes,
 	  PROCESS_TURNS },
 	{ "roster_process_busy_seconds_total", COUNTER, "process", "Time spent in them.",
 	  put_processes, PROCESS_BUSY },
@@ -576,7 +576,7 @@ static void print_head(FILE *out)
 	      "the port, as all of the API is without authentication (the real server leaves it off until it is configured);\n"
 	      "names of services and addresses of instances are not in it. Any worker answers for the whole node, without taking a\n"
 	      "lock. Counters begin at zero when rosterd starts and at an upgrade to another layout of the segment, and go on when one\n"
-	      "of its processes dies; those of locks, references and attaches are as old as the segment.\n\n"
+	      "of its processes dies; those of locks, references, attaches and checks are as old as the segment.\n\n"
 	      "`GET /nacos/actuator/health` answers `{\"status\":\"UP\"}`.\n\n"
 	      "| Name | Type | Labels | Meaning |\n"
 	      "|---|---|---|---|\n",
