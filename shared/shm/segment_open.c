@@ -44,6 +44,8 @@ struct opening {
 	int dir_fd;
 	int fd;     /* the file that becomes the segment */
 	int old_fd; /* the one that is there, with its flock; -1: it is fd, or the caller holds it */
+	bool asks;  /* only whether it could be opened: segment_check_config() */
+	bool stands_in; /* dir_fd is the folder that the missing one would be made in */
 	struct segment *seg;
 };
 
@@ -74,8 +76,21 @@ static int open_dir(const char *path)
 	return open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 }
 
+/* Opens the folder that the missing one would be made in. errno is kept. */
+static int open_parent(char *dir)
+{
+	int saved = errno, fd;
+	char *slash = strrchr(dir, '/');
+
+	ROSTER_ASSERT(slash != NULL); /* a path of the configuration is absolute */
+	slash[slash == dir ? 1 : 0] = '\0';
+	fd = open_dir(dir);
+	errno = saved;
+	return fd;
+}
+
 /* An operator may ask for a folder on any file system, but nobody else may put files there in our
- * place. */
+ * place. To who only asks, the folder around a missing one stands for it. */
 static int dir_asked(struct opening *o, bool make)
 {
 	struct stat st;
@@ -84,12 +99,19 @@ static int dir_asked(struct opening *o, bool make)
 	if (make)
 		(void)mkdir(o->dir, 0700);
 	o->dir_fd = open_dir(o->dir);
+	if (o->dir_fd < 0 && errno == ENOENT && o->asks)
+		o->stands_in = (o->dir_fd = open_parent(o->dir)) >= 0;
+	if (o->stands_in)
+		return 0;
 	if (o->dir_fd < 0 || fstat(o->dir_fd, &st) < 0)
-		return refuse_opening(o->report, ERR_IO, "segment.dir %.100s: %s", o->dir,
+		return refuse_opening(o->report, ERR_IO, "segment.dir %.100s: %s", o->config->dir,
 		                      strerror(errno));
 	if ((st.st_mode & 022) != 0 && (st.st_mode & S_ISVTX) == 0)
 		return refuse_opening(o->report, ERR_IO, "segment.dir %.100s is writable by others",
 		                      o->dir);
+	if (st.st_uid != geteuid() && st.st_uid != 0)
+		return refuse_opening(o->report, ERR_IO, "segment.dir %.100s belongs to user %u",
+		                      o->dir, (unsigned)st.st_uid);
 	if (!is_memory(o->dir_fd))
 		refuse_opening(o->report, 0, "segment.dir %.80s is not a memory file system: slow",
 		               o->dir);
@@ -602,16 +624,19 @@ int segment_adopt(int fd, const char *path, struct segment **segment_r, char *wh
 int segment_check_config(const struct segment_config *config, char *why, unsigned why_size)
 {
 	struct segment_report report = { .why = "" };
-	struct opening o = {
-		.config = config, .report = &report, .dir_fd = -1, .fd = -1, .old_fd = -1
-	};
+	struct opening o = { .config = config,
+		             .report = &report,
+		             .dir_fd = -1,
+		             .fd = -1,
+		             .old_fd = -1,
+		             .asks = true };
 	uint64_t bytes;
 	struct stat st;
 	int ret = choose_dir(&o, false);
 
 	snprintf(why, why_size, "%s", report.why);
-	if (ret == 0 && fstatat(o.dir_fd, config->name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
-	    st.st_size > 0)
+	if (ret == 0 && !o.stands_in &&
+	    fstatat(o.dir_fd, config->name, &st, AT_SYMLINK_NOFOLLOW) == 0 && st.st_size > 0)
 		ret = 0; /* a running server has its memory already */
 	else if (ret == 0)
 		ret = segment_choose_bytes(o.dir_fd, config->limit_bytes, 0, &bytes, why, why_size);

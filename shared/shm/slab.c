@@ -39,6 +39,14 @@ const struct slab_kind_row slab_kinds[SLAB_KINDS] = {
 	[SLAB_BLOB4K] = KIND_ROW(4096U),
 };
 
+#define UNITS(size) _Static_assert((size) % SEGMENT_UNIT == 0, "a place is counted in units")
+UNITS(SLAB_BYTES_TABLE);
+UNITS(SLAB_BYTES_SERVICE);
+UNITS(SLAB_BYTES_CLUSTER);
+UNITS(SLAB_BYTES_INSTANCE);
+UNITS(SLAB_BYTES_AUDIENCE);
+UNITS(SLAB_BYTES_SUBSCRIBER);
+UNITS(SLAB_BYTES_NAMESPACE);
 _Static_assert(sizeof(struct page_desc) == 64, "a descriptor is one cache line");
 _Static_assert(offsetof(struct page_desc, next) == 8, "next and prev are one word");
 

@@ -315,6 +315,51 @@ static void test_unsafe_places(void **state)
 	assert_int_equal(open_it(place), 0);
 }
 
+/* Whoever owns the folder can put another file in our place. */
+static void test_folder_of_another_account(void **state)
+{
+	struct place *place = *state;
+
+	if (geteuid() != 0) {
+		print_message("this test needs root, to give a folder away\n");
+		skip();
+	}
+	assert_int_equal(chown(place->dir, 65534, 65534), 0);
+	assert_int_equal(open_it(place), ERR_IO);
+	assert_non_null(strstr(place->report.why, "belongs to user 65534"));
+	assert_int_equal(chown(place->dir, 0, 0), 0);
+	assert_int_equal(open_it(place), 0);
+}
+
+/* A start makes the last folder of segment.dir, so its absence refuses no configuration. */
+static void test_folder_to_be_made(void **state)
+{
+	struct place *place = *state;
+	char inside[96], deep[128], why[160] = "";
+
+	snprintf(inside, sizeof(inside), "%s/new", place->dir);
+	snprintf(deep, sizeof(deep), "%s/new/deep", place->dir);
+	place->config.dir = inside;
+	assert_int_equal(segment_check_config(&place->config, why, sizeof(why)), 0);
+	assert_int_not_equal(access(inside, F_OK), 0);
+	place->config.only_attach = true;
+	assert_int_equal(open_it(place), ERR_IO);
+	assert_int_not_equal(access(inside, F_OK), 0);
+	place->config.only_attach = false;
+	place->config.dir = deep;
+	assert_int_equal(segment_check_config(&place->config, why, sizeof(why)), ERR_IO);
+	assert_non_null(strstr(why, deep));
+	assert_non_null(strstr(why, "No such file"));
+	place->config.dir = inside;
+	place->config.limit_bytes = SEGMENT_BYTES_MIN / 2;
+	assert_int_equal(segment_check_config(&place->config, why, sizeof(why)), ERR_RANGE);
+	place->config.limit_bytes = LIMIT;
+	assert_int_equal(open_it(place), 0);
+	snprintf(deep, sizeof(deep), "%s/segment", inside);
+	assert_int_equal(unlink(deep), 0);
+	assert_int_equal(rmdir(inside), 0);
+}
+
 /* Bytes turned over anywhere before the pages: refused, set aside or attached, never a crash. */
 static void test_random_damage(void **state)
 {
@@ -582,6 +627,8 @@ int main(void)
 		ROW(test_deaths_at_looking_are_counted),
 		ROW(test_strange_files),
 		ROW(test_unsafe_places),
+		ROW(test_folder_of_another_account),
+		ROW(test_folder_to_be_made),
 		ROW(test_random_damage),
 		ROW(test_ensure),
 		ROW(test_ensure_by_many),
