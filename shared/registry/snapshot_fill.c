@@ -131,10 +131,10 @@ static bool fill_begin(struct fill *f, const struct service_key *key, struct pla
 /* Commits what was made so far. Returns true when all is well, with f->err too. */
 static bool fill_commit(struct fill *f)
 {
-	int ret = undo_commit(&f->op.tx);
+	int ret;
 
 	ROSTER_ASSERT(f->held);
-	if (ret < 0)
+	if ((ret = undo_commit(&f->op.tx)) < 0)
 		fill_fail(f, ret,
 		          ret == ERR_FULL ? "the segment is full" : "an object cannot be stored");
 	return f->err == 0;

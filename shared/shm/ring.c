@@ -143,10 +143,12 @@ static struct ring_slot *claim(struct ring *ring, uint64_t *position_r, uint64_t
 void ring_append(struct ring *ring, const struct ring_event *event, struct str name)
 {
 	uint64_t position, mark;
-	struct ring_slot *slot = claim(ring, &position, &mark);
-	struct ring_name *text = name_of(ring, slot);
+	struct ring_slot *slot;
+	struct ring_name *text;
 
 	ROSTER_ASSERT(event->kind < EVENT_KINDS && event->cause < CAUSE_KINDS);
+	slot = claim(ring, &position, &mark);
+	text = name_of(ring, slot);
 	slot->event = *event;
 	FAULT("ring-half");
 	if (text != NULL) {

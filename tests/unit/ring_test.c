@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "shared/base/clock.h"
 #include "shared/shm/ring.h"
+#include "tests/unit/death_fixture.h"
 #include "tests/unit/shm_common.h"
 
 #define SLOTS 8U
@@ -206,6 +207,25 @@ static void test_dead_writer(void **state)
 	assert_int_equal(kills, 6);
 }
 
+/* Who appends what is no event dies before it has a slot: readers wait for nobody. */
+static void test_no_event(void **state)
+{
+	struct segment *seg = *state;
+	struct reader reader = { 0 };
+	struct death death;
+
+	if (death_fork(&death)) {
+		ring_append(seg->events, &(struct ring_event){ .cause = CAUSE_KINDS }, STR(""));
+		_exit(0);
+	}
+	death_was_by_assert(&death, "assert event->kind < EVENT_KINDS && ");
+	append(seg->events, 7, STR(""));
+	assert_true(next(seg->events, &reader));
+	assert_int_equal(reader.event.port, 7);
+	assert_false(next(seg->events, &reader));
+	assert_int_equal(reader.missed, 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -216,6 +236,7 @@ int main(void)
 		ROW(test_shape),
 		ROW(test_concurrent_writers),
 		ROW(test_dead_writer),
+		ROW(test_no_event),
 	};
 
 	return cmocka_run_group_tests_name("ring", tests, NULL, NULL);
