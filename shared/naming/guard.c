@@ -6,7 +6,6 @@
 #include "shared/config/config.h"
 #include "shared/metrics/metrics.h"
 #include "shared/net/address.h"
-#include "shared/process/process.h"
 #include "shared/shm/brake_state.h"
 #include "shared/shm/departures.h"
 
