@@ -55,3 +55,9 @@ int naming_renew_checksum(const struct naming *naming, const struct naming_calle
 	return registry_renew_checksum(naming->registry, origin_of(naming, caller), service, id,
 	                               content, checksum);
 }
+
+int naming_keep_checksum(const struct naming *naming, const struct service_key *service,
+                         uint64_t id, uint64_t content, const uint8_t checksum[16])
+{
+	return registry_store_checksum(naming->registry, service, id, content, checksum);
+}

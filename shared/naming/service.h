@@ -29,5 +29,11 @@ int naming_update_cluster(const struct naming *naming, const struct naming_calle
 int naming_renew_checksum(const struct naming *naming, const struct naming_caller *caller,
                           const struct service_key *service, uint64_t id, uint64_t content,
                           const uint8_t checksum[16]) MUST_CHECK;
+/* Keeps the checksum that the first reader of this content has made, so that the next one need not.
+ * It follows from the content and no client has a say in it: whoever may read may do this, and no
+ * origin is made. The codes are those of naming_renew_checksum(); all of them mean that the next
+ * reader makes it again. */
+int naming_keep_checksum(const struct naming *naming, const struct service_key *service,
+                         uint64_t id, uint64_t content, const uint8_t checksum[16]) MUST_CHECK;
 
 #endif

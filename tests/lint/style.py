@@ -5,7 +5,8 @@
     sizes       a function of at most 80 lines, a file of at most 700 (not in tests)
     direction   who may include whom is the table of folders in doc/architecture.md, read from there
     locks       functions of pthread_mutex_*, and of its relatives, are named in shared/shm/lock.c only
-    origins     of clients' writes are made in the guard of shared/naming only, which asks for the right and the owner; a worker has none
+    origins     of clients' writes are made in the guard of shared/naming only, which asks for the right and the owner; a worker has none,
+                and the one write that needs none, naming_keep_checksum(), is behind shared/naming too
     plans       whoever sees what happens to children names no member of a plan: what a plan does about a child is a hook (master/plan.h)
     http        knows neither what is stored nor who may ask for it: worker/http includes and names nothing of registry, view, naming, agents
     clocks      nothing waits by it, and it is read in shared/base only
@@ -29,6 +30,7 @@ LOCK_FILE = "shared/shm/lock.c"
 LOCK_CALL = re.compile(r"\bpthread_(?:mutex|mutexattr|rwlock|cond|spin)\w*_[a-z]+\s*\(")
 GUARD_FILE = "shared/naming/guard.c"
 ORIGIN_HELD = re.compile(r"\bstruct origin\b|\bguard_origin\b")
+KEPT_CHECKSUM = re.compile(r"\bregistry_store_checksum\b")
 ORIGIN = re.compile(r"\(struct origin\)\s*\{|\bstruct origin \w+\s*(?:=\s*\{|;)")
 PLANLESS = ("master/plan.c", "master/reap.c", "master/watch.c", "master/spawn.c", "master/stop.c")
 PLAN_MEMBER = re.compile(r"\bm->(?:convert|upgrade|freeze|stale|crashes|condemned)\b")
@@ -130,6 +132,8 @@ def check(path, table):
             found.append("%d: a member of a plan: it takes a hook" % number)
         if path.startswith("worker/http/") and STORED.search(line):
             found.append("%d: HTTP knows nothing of the registry: that is its protocol's (worker/http/protocol.h)" % number)
+        if path.startswith("worker/") and KEPT_CHECKSUM.search(line):
+            found.append("%d: a worker keeps checksums through shared/naming" % number)
         if WALL_CLOCK.search(line) and not path.startswith("shared/base/"):
             found.append("%d: the wall clock" % number)
     return found

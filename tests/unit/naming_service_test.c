@@ -98,10 +98,38 @@ static void departures(void **state)
 	assert_int_equal(counted(bed, METRIC_DEREGISTERS), 0); /* of single instances only */
 }
 
+/* What a reader of the list has made is kept whoever owns the instances, for this content alone. */
+static void a_readers_checksum(void **state)
+{
+	static const uint8_t checksum[16] = { 1 };
+	struct bed *bed = *state;
+	const struct service_key key = key_for("g@@s");
+	struct service_view view;
+
+	bed->config.instances_owner = OWNER_SOURCE;
+	put(bed, "10.0.0.1", "1.1.1.1");
+	service_view_init(&view);
+	view_of(&bed->f, "g@@s", &view);
+	assert_int_equal(naming_keep_checksum(&bed->naming, &key, view.stamp.id, view.content,
+	                                      checksum),
+	                 0);
+	put(bed, "10.0.0.2", "1.1.1.2");
+	assert_int_equal(naming_keep_checksum(&bed->naming, &key, view.stamp.id, view.content,
+	                                      checksum),
+	                 ERR_AGAIN);
+	view_of(&bed->f, "g@@s", &view);
+	assert_false(view.has_checksum);
+	service_view_free(&view);
+}
+
 int main(void)
 {
-	const struct CMUnitTest tests[] = { BED_TEST(a_life), BED_TEST(owners),
-		                            BED_TEST(departures) };
+	const struct CMUnitTest tests[] = {
+		BED_TEST(a_life),
+		BED_TEST(owners),
+		BED_TEST(departures),
+		BED_TEST(a_readers_checksum),
+	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -4,6 +4,7 @@
 #include "shared/base/assert.h"
 #include "shared/base/clock.h"
 #include "shared/base/fiber.h"
+#include "shared/naming/service.h"
 #include "shared/naming/subscription.h"
 #include "shared/view/list.h"
 #include "shared/view/metadata.h"
@@ -115,7 +116,6 @@ static int read_service(struct request *rq, struct list_request *list, struct bu
 static int render(struct request *rq, struct list_request *list, struct buf *hosts,
                   struct buf *metadata, struct list_cache_entry *entry)
 {
-	struct worker *worker = rq->worker;
 	struct service_view *view = v1_request(rq)->view;
 	uint8_t checksum[16];
 	bool fresh;
@@ -136,8 +136,8 @@ static int render(struct request *rq, struct list_request *list, struct buf *hos
 	/* The checksum saves the next reader work; if it cannot be stored, that one makes it
 	 * again. */
 	if (fresh && !view->loose &&
-	    registry_store_checksum(&worker->registry, &list->service, view->stamp.id,
-	                            view->content, checksum) < 0)
+	    naming_keep_checksum(&rq->worker->naming, &list->service, view->stamp.id, view->content,
+	                         checksum) < 0)
 		fresh = false;
 	return buf_failed(metadata) ? ERR_NOMEM : 0;
 }
