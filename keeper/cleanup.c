@@ -4,7 +4,6 @@
 #include "shared/base/assert.h"
 #include "shared/base/log.h"
 #include "shared/metrics/metrics.h"
-#include "shared/registry/registry_keeper.h"
 
 void cleanup_init(struct cleanup *c, struct registry *reg, const struct config *config,
                   uint64_t mono_ms)
@@ -80,17 +79,17 @@ bool cleanup_judge(struct cleanup *c, uint32_t shard, struct keeper_entry servic
 
 /* ---- steps over all shards ------------------------------------------------------------------- */
 
-typedef int shard_fn(struct registry *reg, uint32_t shard, uint32_t budget);
+typedef int shard_fn(struct cleanup *c, uint32_t shard);
 
-/* Goes through each shard to its end before the next one, since the registry remembers a place in
- * one shard only. After an error the shard is left alone until its bit is set again. */
+/* Goes through each shard to its end before the next one, since a walk knows a place in one shard
+ * only. After an error the shard is left alone until its bit is set again. */
 static bool step_shards(struct cleanup *c, uint64_t *bits, shard_fn *fn, const char *what,
                         struct slice *slice)
 {
 	slice->kind = what;
 	while (*bits != 0) {
 		uint32_t shard = (uint32_t)__builtin_ctzll(*bits);
-		int left = fn(c->reg, shard, CLEANUP_BUDGET);
+		int left = fn(c, shard);
 
 		if (left < 0)
 			log_warning("op=%s shard=%u err=\"%s\"", what, shard, err_str(left));
@@ -108,9 +107,14 @@ void cleanup_begin_drain(struct cleanup *c)
 	c->draining = UINT64_MAX;
 }
 
+static int drain_shard(struct cleanup *c, uint32_t shard)
+{
+	return registry_drain(c->reg, shard, CLEANUP_BUDGET);
+}
+
 bool cleanup_drain_step(struct cleanup *c, struct slice *slice)
 {
-	return step_shards(c, &c->draining, registry_drain, "drain", slice);
+	return step_shards(c, &c->draining, drain_shard, "drain", slice);
 }
 
 void cleanup_begin_compact(struct cleanup *c, uint64_t mono_ms)
@@ -123,10 +127,10 @@ void cleanup_begin_compact(struct cleanup *c, uint64_t mono_ms)
 		c->wasteful |= (uint64_t)registry_wasteful(c->reg, shard) << shard;
 }
 
-static int compact(struct registry *reg, uint32_t shard, uint32_t budget)
+static int compact_shard(struct cleanup *c, uint32_t shard)
 {
 	uint32_t moved;
-	int ret = registry_compact(reg, shard, budget, &moved);
+	int ret = registry_compact(c->reg, &c->walks, shard, CLEANUP_BUDGET, &moved);
 
 	metric_add(METRIC_COMPACT_MOVED, moved);
 	return ret;
@@ -134,7 +138,7 @@ static int compact(struct registry *reg, uint32_t shard, uint32_t budget)
 
 bool cleanup_compact_step(struct cleanup *c, struct slice *slice)
 {
-	return step_shards(c, &c->wasteful, compact, "compact", slice);
+	return step_shards(c, &c->wasteful, compact_shard, "compact", slice);
 }
 
 static uint64_t ephemeral_count(struct cleanup *c)
@@ -151,11 +155,16 @@ void cleanup_begin_stale(struct cleanup *c)
 	c->ephemeral_before = ephemeral_count(c);
 }
 
+static int drop_stale_shard(struct cleanup *c, uint32_t shard)
+{
+	return registry_drop_stale(c->reg, &c->walks, shard, CLEANUP_BUDGET);
+}
+
 bool cleanup_stale_step(struct cleanup *c, struct slice *slice)
 {
 	uint64_t left;
 
-	if (step_shards(c, &c->stale, registry_drop_stale, "drop-stale", slice))
+	if (step_shards(c, &c->stale, drop_stale_shard, "drop-stale", slice))
 		return true;
 	left = ephemeral_count(c);
 	/* What clients registered meanwhile cannot be told apart: the number is for people. */

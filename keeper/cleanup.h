@@ -14,6 +14,7 @@
 #include "keeper/slice.h"
 #include "shared/config/config.h"
 #include "shared/registry/registry.h"
+#include "shared/registry/registry_keeper.h"
 
 #define CLEANUP_EMPTY_RUNS 5U     /* a service goes in its fifth empty run in a row */
 #define CLEANUP_BUDGET 64U        /* instances a hold: each is a transaction */
@@ -21,6 +22,7 @@
 
 struct cleanup {
 	struct registry *reg;
+	struct keeper_walks walks; /* of the whole keeper */
 	bool enabled;
 	uint64_t period_ms;
 	uint64_t next_run_ms; /* CLOCK_MONOTONIC */

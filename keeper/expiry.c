@@ -110,7 +110,7 @@ static int pull(struct expiry *e, uint32_t shard)
 	 * the heap. */
 	if (!heap_reserve(s, PULL + 1U))
 		return ERR_NOMEM;
-	n = registry_services_after(e->reg, shard, s->pulled_id, found, PULL);
+	n = registry_services_after(e->reg, &e->cleanup->walks, shard, s->pulled_id, found, PULL);
 	ROSTER_ASSERT(n <= PULL);
 	for (int i = 0; i < n; i++) {
 		s->pulled_id = found[i].id;

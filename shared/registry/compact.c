@@ -213,9 +213,10 @@ static void move_in_shard(struct moving *m, struct compact_cursor *cursor)
 	}
 }
 
-int registry_compact(struct registry *reg, uint32_t shard, uint32_t budget, uint32_t *moved_r)
+int registry_compact(struct registry *reg, struct keeper_walks *walks, uint32_t shard,
+                     uint32_t budget, uint32_t *moved_r)
 {
-	struct compact_cursor *cursor = &reg->compact_cursor;
+	struct compact_cursor *cursor = &walks->compact;
 	struct op op;
 	struct moving m = { .op = &op, .budget = budget };
 	int ret = op_begin(&op, reg, shard, mover);

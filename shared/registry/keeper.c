@@ -49,10 +49,10 @@ static int copy_services(struct op *op, void *arg)
 	return 0;
 }
 
-int registry_services_after(struct registry *reg, uint32_t shard, uint64_t after,
-                            struct keeper_entry *out, uint32_t max)
+int registry_services_after(struct registry *reg, struct keeper_walks *walks, uint32_t shard,
+                            uint64_t after, struct keeper_entry *out, uint32_t max)
 {
-	struct registry_cursor *cursor = &reg->service_cursor;
+	struct registry_cursor *cursor = &walks->services;
 	struct services_piece piece = { cursor, out, max, 0 };
 	int ret;
 
@@ -316,10 +316,10 @@ static int stale_begin(struct op *op)
 }
 
 /* Drops what is stale in one service; returns true when it came to the end of it. */
-static bool stale_service(struct op *op, uint32_t soff, struct service *s, uint32_t *budget,
-                          int *ret)
+static bool stale_service(struct op *op, struct keeper_walks *walks, uint32_t soff,
+                          struct service *s, uint32_t *budget, int *ret)
 {
-	struct registry_cursor *inside = &op->reg->instance_cursor;
+	struct registry_cursor *inside = &walks->stale_inside;
 	const struct instance *i = slab_try(&op->tx, inside->off, SLAB_INSTANCE);
 	struct walk w;
 
@@ -329,8 +329,8 @@ static bool stale_service(struct op *op, uint32_t soff, struct service *s, uint3
 	else
 		walk_first(op, s, WALK_EPHEMERAL, &w);
 	if (inside->id == 0)
-		op->reg->stale_steps = 0;
-	if (op->reg->stale_steps > 2 * op_most(op, SLAB_INSTANCE, s->instances) + VISIT_SPARE)
+		walks->stale_steps = 0;
+	if (walks->stale_steps > 2 * op_most(op, SLAB_INSTANCE, s->instances) + VISIT_SPARE)
 		*ret = ERR_CORRUPT;
 	while (w.off != 0 && *budget > 0 && *ret == 0 && !op_is_long(op)) {
 		uint32_t ioff = w.off;
@@ -338,7 +338,7 @@ static bool stale_service(struct op *op, uint32_t soff, struct service *s, uint3
 
 		ROSTER_ASSERT(op->tx.entries == 0);
 		(*budget)--;
-		op->reg->stale_steps++;
+		walks->stale_steps++;
 		walk_next(op, &w);
 		if (op->tx.err == 0 && beat_ms(at->beat) <= op->root->stale_before_ms)
 			registry_remove(op, soff, s, ioff, at);
@@ -350,9 +350,10 @@ static bool stale_service(struct op *op, uint32_t soff, struct service *s, uint3
 	return w.off == 0;
 }
 
-int registry_drop_stale(struct registry *reg, uint32_t shard, uint32_t budget)
+int registry_drop_stale(struct registry *reg, struct keeper_walks *walks, uint32_t shard,
+                        uint32_t budget)
 {
-	struct registry_cursor *cursor = &reg->stale_cursor;
+	struct registry_cursor *cursor = &walks->stale;
 	struct keeper_entry at;
 	struct op op;
 	struct service *s;
@@ -368,7 +369,7 @@ int registry_drop_stale(struct registry *reg, uint32_t shard, uint32_t budget)
 	while (off != 0 && budget > 0 && ret == 0 && !op_is_long(&op)) {
 		budget--;
 		if ((s = service_at(&op, off)) == NULL ||
-		    !stale_service(&op, off, s, &budget, &ret))
+		    !stale_service(&op, walks, off, s, &budget, &ret))
 			break;
 		at.id = s->id;
 		off = s->next;

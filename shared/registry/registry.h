@@ -84,21 +84,17 @@ struct registry {
 	uint8_t node;
 	uint64_t began_ms;     /* health clock at registry_init() */
 	uint32_t most_entries; /* undo entries of the largest transaction so far: for the tests */
-	/* The places where walks in pieces go on: hints of this process, checked against the id. */
-	struct registry_cursor {
-		uint32_t shard, off;
-		uint64_t id; /* the last one seen, 0: none */
-		/* When that one is gone, the search for its successor comes from the end of the
-		 * list and has come to here; 0: it begins. */
-		uint32_t back_off;
-		uint64_t back_id;
-	} service_cursor, stale_cursor, instance_cursor;
-	struct compact_cursor {
-		uint32_t shard, off, inside_off;
-		uint64_t id, inside_id; /* 0: begin */
-		uint32_t cluster_off;   /* in its settings; 0: begin */
-	} compact_cursor;
-	uint64_t stale_steps; /* in the service at stale_cursor: bounds a list that has no end */
+};
+
+/* The place where a walk in pieces goes on: a hint of its caller, checked against the id. All zero:
+ * it begins. */
+struct registry_cursor {
+	uint32_t shard, off;
+	uint64_t id; /* the last one seen, 0: none */
+	/* When that one is gone, the search for its successor comes from the end of the list and
+	 * has come to here; 0: it begins. */
+	uint32_t back_off;
+	uint64_t back_id;
 };
 
 void registry_init(struct registry *reg, struct segment *seg);

@@ -3,16 +3,30 @@
  * removed is freed, pages that are nearly empty are given back.
  *
  * Rules of locks, errors and deaths are those of registry.h. Each call is one hold of a shard that
- * ends within its budget; where the next one goes on is in what the caller keeps, or in struct
- * registry. The keeper alone calls these. */
+ * ends within its budget; where the next one goes on is in what the caller keeps. The keeper alone
+ * calls these. */
 #ifndef REGISTRY_KEEPER_H
 #define REGISTRY_KEEPER_H
 
 #include "shared/registry/registry.h"
 
+/* Where the walks through the registry go on, for a keeper to embed. They are hints, checked
+ * against ids: all zero at the begin, of this process alone, and lost with it at no cost but a walk
+ * from the begin of a shard. Each knows a place in one shard only. */
+struct keeper_walks {
+	struct registry_cursor services;            /* registry_services_after() */
+	struct registry_cursor stale, stale_inside; /* registry_drop_stale(): service, instance */
+	uint64_t stale_steps; /* in that service: bounds a list that has no end */
+	struct compact_cursor {
+		uint32_t shard, off, inside_off;
+		uint64_t id, inside_id; /* 0: begin */
+		uint32_t cluster_off;   /* in its settings; 0: begin */
+	} compact;                      /* registry_compact() */
+};
+
 /* Services of a shard with id > after, rising, at most max. Returns the count or an error. */
-int registry_services_after(struct registry *reg, uint32_t shard, uint64_t after,
-                            struct keeper_entry *out, uint32_t max) MUST_CHECK;
+int registry_services_after(struct registry *reg, struct keeper_walks *walks, uint32_t shard,
+                            uint64_t after, struct keeper_entry *out, uint32_t max) MUST_CHECK;
 
 /* A beating instance, as a visit found it. */
 enum expire_state {
@@ -79,11 +93,12 @@ bool registry_wasteful(struct registry *reg, uint32_t shard);
  * ones, each in a transaction of its own, so that pages become free. Nothing a client could see
  * changes. Returns 1 while there is more to look at in this pass, 0: done. References that others
  * keep as hints beside an id are found out by the id. */
-int registry_compact(struct registry *reg, uint32_t shard, uint32_t budget,
-                     uint32_t *moved_r) MUST_CHECK;
+int registry_compact(struct registry *reg, struct keeper_walks *walks, uint32_t shard,
+                     uint32_t budget, uint32_t *moved_r) MUST_CHECK;
 /* After segment.max_age: looks at up to budget services and ephemeral instances and drops those
  * that had no beat since registry_init() of the first caller after this attach, cause stale.
  * Returns 1 while there is more to look at in this shard, 0: done. */
-int registry_drop_stale(struct registry *reg, uint32_t shard, uint32_t budget) MUST_CHECK;
+int registry_drop_stale(struct registry *reg, struct keeper_walks *walks, uint32_t shard,
+                        uint32_t budget) MUST_CHECK;
 
 #endif

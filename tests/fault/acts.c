@@ -298,7 +298,8 @@ static struct keeper_entry entry_of(struct bed *bed, unsigned service)
 	struct service_stamp stamp;
 
 	if (registry_poll(&bed->reg, &key, NULL, &stamp) < 0 || !stamp.found ||
-	    registry_services_after(&bed->reg, bed->shard, stamp.id - 1, &entry, 1) != 1)
+	    registry_services_after(&bed->reg, &bed->walks, bed->shard, stamp.id - 1, &entry, 1) !=
+	            1)
 		return (struct keeper_entry){ 0, 0 };
 	return entry;
 }
@@ -375,7 +376,7 @@ static int run_drain(struct bed *bed, const struct act *act)
 static int run_compact(struct bed *bed, const struct act *act)
 {
 	uint32_t moved;
-	int left = registry_compact(&bed->reg, bed->shard, 10000, &moved);
+	int left = registry_compact(&bed->reg, &bed->walks, bed->shard, 10000, &moved);
 
 	(void)act;
 	return left < 0 ? left : 0;
@@ -393,7 +394,7 @@ static int run_expire(struct bed *bed, const struct act *act)
 
 static int run_stale(struct bed *bed, const struct act *act)
 {
-	int left = registry_drop_stale(&bed->reg, bed->shard, (uint32_t)act->number);
+	int left = registry_drop_stale(&bed->reg, &bed->walks, bed->shard, (uint32_t)act->number);
 
 	return left < 0 ? left : 0;
 }

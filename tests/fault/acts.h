@@ -14,6 +14,7 @@
 #include <stdint.h>
 
 #include "shared/registry/registry.h"
+#include "shared/registry/registry_keeper.h"
 
 enum verb {
 	ACT_NONE,
@@ -80,6 +81,7 @@ struct act {
 struct bed {
 	struct segment *seg;
 	struct registry reg;
+	struct keeper_walks walks;
 	uint32_t shard; /* of every service */
 	char names[SVC_COUNT][32];
 	/* What ACT_TAKE of this process took: called for each; service: enum bed_service. */

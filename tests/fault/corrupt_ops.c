@@ -206,12 +206,13 @@ static void expire(struct registry *reg, uint32_t shard, struct keeper_entry ser
 static void keeper_shard(struct registry *reg, uint32_t shard)
 {
 	struct keeper_entry found[LOOKS];
+	struct keeper_walks walks = { .stale_steps = 0 };
 	uint64_t now_ms = health_now(reg->seg);
 	uint64_t after = 0;
 	unsigned turns = 0;
 	int n;
 
-	while ((n = registry_services_after(reg, shard, after, found, LOOKS)) > 0 &&
+	while ((n = registry_services_after(reg, &walks, shard, after, found, LOOKS)) > 0 &&
 	       turn(&turns, "the services of a shard")) {
 		for (int i = 0; i < n; i++) {
 			look(reg, shard, found[i]);
@@ -221,8 +222,8 @@ static void keeper_shard(struct registry *reg, uint32_t shard)
 			after = found[i].id;
 		}
 	}
-	for (turns = 0;
-	     registry_drop_stale(reg, shard, LOOKS) > 0 && turn(&turns, "dropping what is stale");)
+	for (turns = 0; registry_drop_stale(reg, &walks, shard, LOOKS) > 0 &&
+	                turn(&turns, "dropping what is stale");)
 		;
 	for (turns = 0; registry_drain(reg, shard, LOOKS) > 0 && turn(&turns, "a drain");)
 		;

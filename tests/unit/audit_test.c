@@ -353,7 +353,7 @@ static void circles_end(void **state)
 	first = ((struct registry_root *)f->seg->shards[shard].root)->first_service;
 	s->next = first;
 	do {
-		n = registry_services_after(&f->reg, shard, after, found, 8);
+		n = registry_services_after(&f->reg, &f->walks, shard, after, found, 8);
 		after = n > 0 ? found[n - 1].id : after;
 	} while (n > 0 && ++turns < 1000);
 	assert_int_equal(n, ERR_CORRUPT);

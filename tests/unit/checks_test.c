@@ -164,7 +164,7 @@ static void learn(const char *name)
 	uint32_t shard = registry_shard_of(&world->f.reg, &key);
 	uint64_t id = stamp_of(&world->f, name).id;
 	struct keeper_entry entries[64];
-	int n = registry_services_after(&world->f.reg, shard, id - 1, entries, 64);
+	int n = registry_services_after(&world->f.reg, &world->f.walks, shard, id - 1, entries, 64);
 
 	assert_true(n > 0 && entries[0].id == id);
 	checks_learn(&world->checks, shard, entries[0]);

@@ -69,7 +69,7 @@ static uint32_t compact_all(struct fixture *f, uint32_t budget)
 
 	for (uint32_t shard = 0; shard < SHARDS; shard++) {
 		do {
-			left = registry_compact(&f->reg, shard, budget, &moved);
+			left = registry_compact(&f->reg, &f->walks, shard, budget, &moved);
 			assert_true(left >= 0);
 			all += moved;
 		} while (left > 0);
@@ -158,8 +158,8 @@ static void changes_between_steps(void **state)
 
 		name_of(n % SERVICES, name);
 		key = key_for(name);
-		assert_true(registry_compact(&f->reg, round % SHARDS, 3, &moved) >= 0);
-		assert_true(registry_compact(&f->reg, round % SHARDS, 3, &moved) >= 0);
+		assert_true(registry_compact(&f->reg, &f->walks, round % SHARDS, 3, &moved) >= 0);
+		assert_true(registry_compact(&f->reg, &f->walks, round % SHARDS, 3, &moved) >= 0);
 		if (round % 3 == 0)
 			assert_int_equal(registry_register(&f->reg, client, &key, &spec), 0);
 		else if (round % 3 == 1)
@@ -197,7 +197,8 @@ static void moved_instances_are_another_revision(void **state)
 		do {
 			uint64_t before = stamp_of(f, "g@@s-0").revision;
 
-			assert_true((left = registry_compact(&f->reg, shard, 1, &moved)) >= 0);
+			assert_true((left = registry_compact(&f->reg, &f->walks, shard, 1,
+			                                     &moved)) >= 0);
 			moves += moved;
 			assert_int_equal(stamp_of(f, "g@@s-0").revision != before, moved > 0);
 		} while (left > 0);

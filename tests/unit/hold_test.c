@@ -367,9 +367,11 @@ static void services_of_a_shard(void)
 	static struct keeper_entry out[256];
 	uint32_t shard = shard_of("g@@big");
 
-	assert_int_equal(registry_services_after(&bed.f.reg, shard, 0, out, 256), 256);
-	bed.f.reg.service_cursor.off = 0;
-	assert_true(registry_services_after(&bed.f.reg, shard, out[255].id, out, 256) > 0);
+	assert_int_equal(registry_services_after(&bed.f.reg, &bed.f.walks, shard, 0, out, 256),
+	                 256);
+	bed.f.walks.services.off = 0;
+	assert_true(registry_services_after(&bed.f.reg, &bed.f.walks, shard, out[255].id, out,
+	                                    256) > 0);
 }
 
 /* ---- writing --------------------------------------------------------------------------------- */
@@ -550,7 +552,9 @@ static struct expire_visit visit_of(const char *service, uint64_t now_ms)
 	struct service_stamp stamp = stamp_of(&bed.f, service);
 	uint32_t shard = shard_of(service);
 
-	assert_int_equal(registry_services_after(&bed.f.reg, shard, stamp.id - 1, &out, 1), 1);
+	assert_int_equal(registry_services_after(&bed.f.reg, &bed.f.walks, shard, stamp.id - 1,
+	                                         &out, 1),
+	                 1);
 	assert_int_equal(out.id, stamp.id);
 	visit.service = out;
 	return visit;
@@ -617,7 +621,7 @@ static void compact(void)
 	}
 	measure_from_here();
 	do {
-		more = registry_compact(&bed.f.reg, shard, BUDGET, &moved);
+		more = registry_compact(&bed.f.reg, &bed.f.walks, shard, BUDGET, &moved);
 		all += moved;
 	} while (more > 0);
 	assert_int_equal(more, 0);

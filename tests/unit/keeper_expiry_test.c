@@ -65,12 +65,12 @@ uint64_t registry_due_lowered(struct registry *reg, uint32_t shard)
 	return lowered[shard];
 }
 
-int registry_services_after(struct registry *reg, uint32_t shard, uint64_t after,
-                            struct keeper_entry *out, uint32_t max)
+int registry_services_after(struct registry *reg, struct keeper_walks *walks, uint32_t shard,
+                            uint64_t after, struct keeper_entry *out, uint32_t max)
 {
 	uint32_t n = 0;
 
-	(void)reg;
+	(void)reg, (void)walks;
 	pulls++;
 	for (unsigned i = 0; i < fake_count && n < max; i++) {
 		if (fakes[i].shard == shard && fakes[i].id > after && !fakes[i].gone)
@@ -150,9 +150,10 @@ int registry_drain(struct registry *reg, uint32_t shard, uint32_t budget)
 	return 0;
 }
 
-int registry_drop_stale(struct registry *reg, uint32_t shard, uint32_t budget)
+int registry_drop_stale(struct registry *reg, struct keeper_walks *walks, uint32_t shard,
+                        uint32_t budget)
 {
-	(void)reg, (void)shard, (void)budget;
+	(void)reg, (void)walks, (void)shard, (void)budget;
 	return 0;
 }
 

@@ -37,7 +37,7 @@ static struct keeper_entry entry_of(struct fixture *f, const char *name)
 {
 	struct keeper_entry entries[64];
 	uint64_t id = stamp_of(f, name).id;
-	int n = registry_services_after(&f->reg, shard_of(f, name), 0, entries, 64);
+	int n = registry_services_after(&f->reg, &f->walks, shard_of(f, name), 0, entries, 64);
 
 	for (int i = 0; i < n; i++) {
 		if (entries[i].id == id)

@@ -388,7 +388,7 @@ static struct keeper_entry entry_of(struct fixture *f, const char *name)
 	struct service_key key = key_for(name);
 	struct keeper_entry entry = { 0, 0 };
 
-	if (registry_services_after(&f->reg, registry_shard_of(&f->reg, &key),
+	if (registry_services_after(&f->reg, &f->walks, registry_shard_of(&f->reg, &key),
 	                            stamp_of(f, name).id - 1, &entry, 1) != 1)
 		return (struct keeper_entry){ 0, 0 };
 	return entry;
@@ -431,7 +431,8 @@ static int drop_stale(struct fixture *f, uint32_t budget)
 	int left;
 
 	/* One is for the service itself. */
-	left = registry_drop_stale(&f->reg, registry_shard_of(&f->reg, &key), budget + 1);
+	left = registry_drop_stale(&f->reg, &f->walks, registry_shard_of(&f->reg, &key),
+	                           budget + 1);
 	return left < 0 ? left : 0;
 }
 
@@ -720,8 +721,8 @@ static int compact(struct fixture *f, uint32_t budget)
 	struct service_key key = key_for("g@@s");
 	uint32_t moved;
 	int left = budget == 0 ? 0
-	                       : registry_compact(&f->reg, registry_shard_of(&f->reg, &key), 100,
-	                                          &moved);
+	                       : registry_compact(&f->reg, &f->walks,
+	                                          registry_shard_of(&f->reg, &key), 100, &moved);
 
 	return left < 0 ? left : 0;
 }

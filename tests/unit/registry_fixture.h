@@ -18,6 +18,7 @@
 #include "shared/registry/registry.h"
 #include "shared/registry/registry_check.h"
 #include "shared/registry/registry_internal.h"
+#include "shared/registry/registry_keeper.h"
 #include "shared/registry/switches.h"
 #include "shared/shm/health.h"
 #include "tests/unit/spot.h"
@@ -29,6 +30,7 @@
 struct fixture {
 	struct segment *seg;
 	struct registry reg;
+	struct keeper_walks walks;
 };
 
 static const struct origin client = { .cause = CAUSE_CLIENT };
@@ -43,6 +45,7 @@ static inline void fixture_open(struct fixture *f, uint64_t bytes)
 	f->seg->header->health_ms = 1000000;
 	f->seg->header->health_mono_ms = FIXTURE_MONO_US / 1000;
 	registry_init(&f->reg, f->seg);
+	f->walks = (struct keeper_walks){ .stale_steps = 0 };
 }
 
 static inline void fixture_close(struct fixture *f)

@@ -11,7 +11,8 @@ static struct keeper_entry entry_of(struct fixture *f, const char *name, uint32_
 	struct keeper_entry entry;
 
 	*shard_r = registry_shard_of(&f->reg, &key);
-	assert_int_equal(registry_services_after(&f->reg, *shard_r, id - 1, &entry, 1), 1);
+	assert_int_equal(registry_services_after(&f->reg, &f->walks, *shard_r, id - 1, &entry, 1),
+	                 1);
 	assert_int_equal(entry.id, id);
 	return entry;
 }
@@ -428,9 +429,9 @@ static void stale_ones_go_beaten_ones_stay(void **state)
 	spec.key.port = 5;
 	assert_int_equal(registry_beat(&f->reg, client, &alive, &spec.key, &result), 0);
 	for (uint32_t shard = 0; shard < SHARDS; shard++) {
-		while (registry_drop_stale(&f->reg, shard, 7) > 0)
+		while (registry_drop_stale(&f->reg, &f->walks, shard, 7) > 0)
 			assert_true(calls++ < 10000);
-		assert_int_equal(registry_drop_stale(&f->reg, shard, 100000), 0);
+		assert_int_equal(registry_drop_stale(&f->reg, &f->walks, shard, 100000), 0);
 	}
 	assert_int_equal(stats_of(f).instances, 3);
 	assert_int_equal(stats_of(f).ephemeral, 2);

@@ -373,20 +373,21 @@ static void names_go_on_when_the_cursor_is_gone(void **state)
 			continue;
 		add(f, names[count++], "1.1.1.1", 80);
 	}
-	assert_int_equal(registry_services_after(&f->reg, 5, 0, entries, 10), 10);
+	assert_int_equal(registry_services_after(&f->reg, &f->walks, 5, 0, entries, 10), 10);
 	after = entries[9].id;
 	for (unsigned n = 8; n < 12; n++) {
 		struct service_key key = key_for(names[n]);
 
 		assert_int_equal(registry_remove_service(&f->reg, client, &key, NULL), 0);
 	}
-	assert_int_equal(registry_services_after(&f->reg, 5, after, entries, 10), 10);
+	assert_int_equal(registry_services_after(&f->reg, &f->walks, 5, after, entries, 10), 10);
 	assert_int_equal(entries[0].id, stamp_of(f, names[12]).id);
-	assert_int_equal(registry_services_after(&f->reg, 5, stamp_of(f, names[38]).id, entries,
-	                                         10),
+	assert_int_equal(registry_services_after(&f->reg, &f->walks, 5, stamp_of(f, names[38]).id,
+	                                         entries, 10),
 	                 1);
 	assert_int_equal(registry_last_id(&f->reg, 5), entries[0].id);
-	assert_int_equal(registry_services_after(&f->reg, 5, entries[0].id, entries, 10), 0);
+	assert_int_equal(registry_services_after(&f->reg, &f->walks, 5, entries[0].id, entries, 10),
+	                 0);
 	assert_clean(f);
 }
 

@@ -122,8 +122,8 @@ static struct keeper_entry entry_of(struct fixture *f, const char *name, uint32_
 	struct keeper_entry entry;
 
 	*shard_r = registry_shard_of(&f->reg, &key);
-	assert_int_equal(registry_services_after(&f->reg, *shard_r, stamp_of(f, name).id - 1,
-	                                         &entry, 1),
+	assert_int_equal(registry_services_after(&f->reg, &f->walks, *shard_r,
+	                                         stamp_of(f, name).id - 1, &entry, 1),
 	                 1);
 	return entry;
 }

@@ -314,7 +314,8 @@ static void all_move(struct copying *c, unsigned hold)
 
 	add_one(c->f, "a", fresh++, true, STR("came later"));
 	(void)hold;
-	for (unsigned n = 0; n < 200 && registry_compact(&c->f->reg, shard, 256, &moved) > 0;)
+	for (unsigned n = 0;
+	     n < 200 && registry_compact(&c->f->reg, &c->f->walks, shard, 256, &moved) > 0;)
 		n++;
 }
 
