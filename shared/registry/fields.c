@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* fields.c - the rows of fields.h, and the texts of an object by its rows. */
 #include "shared/registry/fields.h"
-
-#include <string.h>
 
 #include "shared/registry/registry_internal.h"
 #include "shared/shm/blob.h"
@@ -12,173 +11,12 @@
 #define NOWHERE 0, 0
 #define ALL UINT64_MAX
 #define NONE 0
-#define UNSAVED 0, 0, 0, NULL
+#define UNSAVED 0, 0, 0
 #define BLOB_MOST BLOB_MAX_BYTES
 #define COUNT(rows) (sizeof(rows) / sizeof((rows)[0]))
 /* In the lower half of an id another number that was given out, and still rises, is as good. */
 #define ID_BITS 0xffffffff00000000ULL
 #define FLAG_BITS (INSTANCE_EPHEMERAL | INSTANCE_HEALTHY | INSTANCE_IP_BLOB | INSTANCE_OWNED)
-
-/* ---- values that are made -------------------------------------------------------------------- */
-
-/* Who loads a snapshot has another clock, so ages are saved instead of times. */
-static uint64_t age(const struct field_source *source, uint64_t mono_ms)
-{
-	return source->mono_ms > mono_ms ? source->mono_ms - mono_ms : 0;
-}
-
-/* One blob holds namespace and name; they are saved as two texts. */
-static bool make_service_name(const struct field_source *source, unsigned key, const void *object,
-                              union field_value *value_r)
-{
-	const struct service *s = object;
-	struct service_key name;
-
-	if (!key_of(source->tx, s->name, s->ns_len, s->name_len, &name))
-		return false;
-	value_r->text = key == SAVED_SERVICE_NS ? name.ns : name.name;
-	return true;
-}
-
-static bool make_audience_name(const struct field_source *source, unsigned key, const void *object,
-                               union field_value *value_r)
-{
-	const struct audience *a = object;
-	struct service_key name;
-
-	if (!key_of(source->tx, a->name, a->ns_len, a->name_len, &name))
-		return false;
-	value_r->text = key == SAVED_AUDIENCE_NS ? name.ns : name.name;
-	return true;
-}
-
-/* The 16 bytes of the MD5 are saved as two numbers. */
-static bool make_checksum(const struct field_source *source, unsigned key, const void *object,
-                          union field_value *value_r)
-{
-	const struct service *s = object;
-	struct stored_checksum stored;
-	uint64_t words[2];
-
-	ROSTER_ASSERT(key >= SAVED_SERVICE_CHECKSUM_CONTENT && key <= SAVED_SERVICE_CHECKSUM_1);
-	if (s->checksum == 0 ||
-	    blob_copy(source->tx, s->checksum, (char *)&stored, sizeof(stored)) != sizeof(stored))
-		return false;
-	memcpy(words, stored.md5, sizeof(words));
-	value_r->number = key == SAVED_SERVICE_CHECKSUM_CONTENT
-	                          ? stored.content
-	                          : words[key - SAVED_SERVICE_CHECKSUM_0];
-	return true;
-}
-
-static bool make_queued(const struct field_source *source, unsigned key, const void *object,
-                        union field_value *value_r)
-{
-	const struct service *s = object;
-	/* Each consumer has two keys: what is pending, and for how long. */
-	unsigned n = (unsigned)(key - SAVED_SERVICE_PENDING_0);
-	const struct queue_link *link = &s->queue[n / 2];
-
-	ROSTER_ASSERT(key >= SAVED_SERVICE_PENDING_0 && n / 2 < QUEUE_CONSUMERS);
-	if (queue_link_pending(link) == 0)
-		return false;
-	value_r->number =
-	        n % 2 == 0 ? queue_link_pending(link) : age(source, queue_link_changed_ms(link));
-	return true;
-}
-
-static bool make_check(const struct field_source *source, unsigned key, const void *object,
-                       union field_value *value_r)
-{
-	struct check_settings check;
-
-	ROSTER_ASSERT(key >= SAVED_CLUSTER_CHECKER && key <= SAVED_CLUSTER_OWN_PORT);
-	/* For a cluster without a text of its own these are the defaults. */
-	cluster_check(source->tx, object, &check);
-	if (key == SAVED_CLUSTER_CHECKER)
-		value_r->text = check.checker;
-	else if (key == SAVED_CLUSTER_PORT)
-		value_r->number = (uint64_t)(int64_t)check.port;
-	else
-		value_r->number = !check.use_instance_port;
-	return true;
-}
-
-/* Whether the address stands in the object or in a blob, it is saved as a text. */
-static bool make_ip(const struct field_source *source, unsigned key, const void *object,
-                    union field_value *value_r)
-{
-	(void)key;
-	value_r->text = instance_ip(source->tx, object);
-	return true;
-}
-
-static bool make_flags(const struct field_source *source, unsigned key, const void *object,
-                       union field_value *value_r)
-{
-	const struct instance *i = object;
-
-	(void)source;
-	(void)key;
-	/* The two flags that are left out say how this segment stores a text. A load decides that
-	 * anew. */
-	value_r->number = i->flags & ~(uint32_t)(INSTANCE_IP_BLOB | INSTANCE_APP_DEFAULT);
-	return true;
-}
-
-static bool make_app(const struct field_source *source, unsigned key, const void *object,
-                     union field_value *value_r)
-{
-	const struct instance *i = object;
-
-	(void)source;
-	(void)key;
-	/* The usual name is a flag here, and a text in the snapshot. */
-	value_r->text = DEFAULT_APP;
-	return (i->flags & INSTANCE_APP_DEFAULT) != 0;
-}
-
-static bool make_timing(const struct field_source *source, unsigned key, const void *object,
-                        union field_value *value_r)
-{
-	const struct instance *i = object;
-	struct stored_overrides timing;
-
-	ROSTER_ASSERT(key >= SAVED_INSTANCE_INTERVAL && key <= SAVED_INSTANCE_DELETE);
-	if (i->overrides == 0)
-		return false;
-	/* The three numbers stand in one blob. */
-	timing = instance_timing(source->tx, i);
-	if (key == SAVED_INSTANCE_INTERVAL)
-		value_r->number = timing.interval_ms;
-	else
-		value_r->number =
-		        key == SAVED_INSTANCE_TIMEOUT ? timing.timeout_ms : timing.delete_ms;
-	return true;
-}
-
-/* The lower half of a sender is known by the secret seed, which is not saved. */
-static bool make_source(const struct field_source *source, unsigned key, const void *object,
-                        union field_value *value_r)
-{
-	const struct instance *i = object;
-
-	(void)source;
-	(void)key;
-	value_r->number = sender_source(__atomic_load_n(&i->sender, __ATOMIC_RELAXED));
-	return true;
-}
-
-static bool make_sent_age(const struct field_source *source, unsigned key, const void *object,
-                          union field_value *value_r)
-{
-	const struct subscriber *sub = object;
-
-	(void)key;
-	/* One is added, because 0 would be left out as the usual number. */
-	value_r->number = age(source, sub->sent_at_ms) + 1;
-	return sub->sent_at_ms != 0;
-}
 
 /* ---- the rows -------------------------------------------------------------------------------- */
 
@@ -186,25 +24,25 @@ static bool make_sent_age(const struct field_source *source, unsigned key, const
 
 /* clang-format off */
 static const struct field_row service_rows[] = {
-	/* name, type, place, noticed, shown, since, most, usual, make */
-	[SAVED_SERVICE_NS] = { "service namespace", FIELD_TEXT, NOWHERE, NONE, 1, 2, NAME_MAX_BYTES, 0, make_service_name },
-	[SAVED_SERVICE_NAME] = { "service full name", FIELD_TEXT, NOWHERE, NONE, 1, 2, NAME_MAX_BYTES, 0, make_service_name },
-	[SAVED_SERVICE_ID] = { "service id", FIELD_U64, AT(service, id), ID_BITS, 0, 2, 0, 0, NULL },
-	[SAVED_SERVICE_STAMP] = { "service stamp", FIELD_U64, AT(service, stamp), NONE, 1, 2, STAMP_MAX, 0, NULL },
-	[SAVED_SERVICE_REVISION] = { "service revision", FIELD_U64, AT(service, revision), NONE, 0, 2, COUNTER_MAX, 0, NULL },
-	[SAVED_SERVICE_CHANGED] = { "service changed", FIELD_U64, AT(service, changed), NONE, 0, 2, COUNTER_MAX, 0, NULL },
-	[SAVED_SERVICE_CONTENT] = { "service content", FIELD_U64, AT(service, content), NONE, 0, 2, COUNTER_MAX, 0, NULL },
-	[SAVED_SERVICE_CHECKSUM_CONTENT] = { "checksum content", FIELD_U64, NOWHERE, NONE, 0, 2, COUNTER_MAX, 0, make_checksum },
-	[SAVED_SERVICE_CHECKSUM_0] = { "checksum, first half", FIELD_U64, NOWHERE, NONE, 1, 2, 0, 0, make_checksum },
-	[SAVED_SERVICE_CHECKSUM_1] = { "checksum, second half", FIELD_U64, NOWHERE, NONE, 1, 2, 0, 0, make_checksum },
-	[SAVED_SERVICE_METADATA] = { "service metadata", FIELD_BLOB, AT(service, metadata), ALL, 1, 2, BLOB_MOST, 0, NULL },
-	[SAVED_SERVICE_SELECTOR] = { "service selector", FIELD_BLOB, AT(service, selector), ALL, 1, 2, TEXT_MAX_BYTES, 0, NULL },
-	[SAVED_SERVICE_THRESHOLD] = { "service threshold", FIELD_U32, AT(service, threshold), NONE, 1, 2, 0, 0, NULL },
-	[SAVED_SERVICE_FLAGS] = { "service flags", FIELD_U32, AT(service, flags), NONE, 0, 2, 0, 0, NULL },
-	[SAVED_SERVICE_PENDING_0] = { "pending of consumer 0", FIELD_U64, NOWHERE, NONE, 0, 2, UINT32_MAX, 0, make_queued },
-	[SAVED_SERVICE_AGE_0] = { "age of consumer 0", FIELD_U64, NOWHERE, NONE, 0, 2, 0, 0, make_queued },
-	[SAVED_SERVICE_PENDING_1] = { "pending of consumer 1", FIELD_U64, NOWHERE, NONE, 0, 2, UINT32_MAX, 0, make_queued },
-	[SAVED_SERVICE_AGE_1] = { "age of consumer 1", FIELD_U64, NOWHERE, NONE, 0, 2, 0, 0, make_queued },
+	/* name, type, place, noticed, shown, since, most, usual */
+	[SAVED_SERVICE_NS] = { "service namespace", FIELD_TEXT, NOWHERE, NONE, 1, 2, NAME_MAX_BYTES, 0 },
+	[SAVED_SERVICE_NAME] = { "service full name", FIELD_TEXT, NOWHERE, NONE, 1, 2, NAME_MAX_BYTES, 0 },
+	[SAVED_SERVICE_ID] = { "service id", FIELD_U64, AT(service, id), ID_BITS, 0, 2, 0, 0 },
+	[SAVED_SERVICE_STAMP] = { "service stamp", FIELD_U64, AT(service, stamp), NONE, 1, 2, STAMP_MAX, 0 },
+	[SAVED_SERVICE_REVISION] = { "service revision", FIELD_U64, AT(service, revision), NONE, 0, 2, COUNTER_MAX, 0 },
+	[SAVED_SERVICE_CHANGED] = { "service changed", FIELD_U64, AT(service, changed), NONE, 0, 2, COUNTER_MAX, 0 },
+	[SAVED_SERVICE_CONTENT] = { "service content", FIELD_U64, AT(service, content), NONE, 0, 2, COUNTER_MAX, 0 },
+	[SAVED_SERVICE_CHECKSUM_CONTENT] = { "checksum content", FIELD_U64, NOWHERE, NONE, 0, 2, COUNTER_MAX, 0 },
+	[SAVED_SERVICE_CHECKSUM_0] = { "checksum, first half", FIELD_U64, NOWHERE, NONE, 1, 2, 0, 0 },
+	[SAVED_SERVICE_CHECKSUM_1] = { "checksum, second half", FIELD_U64, NOWHERE, NONE, 1, 2, 0, 0 },
+	[SAVED_SERVICE_METADATA] = { "service metadata", FIELD_BLOB, AT(service, metadata), ALL, 1, 2, BLOB_MOST, 0 },
+	[SAVED_SERVICE_SELECTOR] = { "service selector", FIELD_BLOB, AT(service, selector), ALL, 1, 2, TEXT_MAX_BYTES, 0 },
+	[SAVED_SERVICE_THRESHOLD] = { "service threshold", FIELD_U32, AT(service, threshold), NONE, 1, 2, 0, 0 },
+	[SAVED_SERVICE_FLAGS] = { "service flags", FIELD_U32, AT(service, flags), NONE, 0, 2, 0, 0 },
+	[SAVED_SERVICE_PENDING_0] = { "pending of consumer 0", FIELD_U64, NOWHERE, NONE, 0, 2, UINT32_MAX, 0 },
+	[SAVED_SERVICE_AGE_0] = { "age of consumer 0", FIELD_U64, NOWHERE, NONE, 0, 2, 0, 0 },
+	[SAVED_SERVICE_PENDING_1] = { "pending of consumer 1", FIELD_U64, NOWHERE, NONE, 0, 2, UINT32_MAX, 0 },
+	[SAVED_SERVICE_AGE_1] = { "age of consumer 1", FIELD_U64, NOWHERE, NONE, 0, 2, 0, 0 },
 
 	{ "service name", FIELD_BLOB, AT(service, name), ALL, 0, UNSAVED },
 	{ "checksum", FIELD_BLOB, AT(service, checksum), ALL, 0, UNSAVED },
@@ -228,12 +66,12 @@ static const struct field_row service_rows[] = {
 };
 
 static const struct field_row cluster_rows[] = {
-	/* name, type, place, noticed, shown, since, most, usual, make */
-	[SAVED_CLUSTER_NAME] = { "cluster name", FIELD_BLOB, AT(cluster, name), ALL, 1, 2, TEXT_MAX_BYTES, 0, NULL },
-	[SAVED_CLUSTER_METADATA] = { "cluster metadata", FIELD_BLOB, AT(cluster, metadata), ALL, 1, 2, BLOB_MOST, 0, NULL },
-	[SAVED_CLUSTER_CHECKER] = { "checker of a cluster", FIELD_TEXT, NOWHERE, NONE, 1, 2, TEXT_MAX_BYTES, 0, make_check },
-	[SAVED_CLUSTER_PORT] = { "check port", FIELD_I32, NOWHERE, NONE, 1, 2, 0, 0, make_check },
-	[SAVED_CLUSTER_OWN_PORT] = { "check port is its own", FIELD_U32, NOWHERE, NONE, 1, 2, 0, 0, make_check },
+	/* name, type, place, noticed, shown, since, most, usual */
+	[SAVED_CLUSTER_NAME] = { "cluster name", FIELD_BLOB, AT(cluster, name), ALL, 1, 2, TEXT_MAX_BYTES, 0 },
+	[SAVED_CLUSTER_METADATA] = { "cluster metadata", FIELD_BLOB, AT(cluster, metadata), ALL, 1, 2, BLOB_MOST, 0 },
+	[SAVED_CLUSTER_CHECKER] = { "checker of a cluster", FIELD_TEXT, NOWHERE, NONE, 1, 2, TEXT_MAX_BYTES, 0 },
+	[SAVED_CLUSTER_PORT] = { "check port", FIELD_I32, NOWHERE, NONE, 1, 2, 0, 0 },
+	[SAVED_CLUSTER_OWN_PORT] = { "check port is its own", FIELD_U32, NOWHERE, NONE, 1, 2, 0, 0 },
 
 	{ "cluster checker", FIELD_BLOB, AT(cluster, check), ALL, 0, UNSAVED },
 	{ "cluster next", FIELD_INSIDE, AT(cluster, next), ALL, 0, UNSAVED },
@@ -244,22 +82,22 @@ static const struct field_row cluster_rows[] = {
 };
 
 static const struct field_row instance_rows[] = {
-	/* name, type, place, noticed, shown, since, most, usual, make */
-	[SAVED_INSTANCE_IP] = { "address of an instance", FIELD_TEXT, NOWHERE, NONE, 1, 2, TEXT_MAX_BYTES, 0, make_ip },
-	[SAVED_INSTANCE_PORT] = { "instance port", FIELD_I32, AT(instance, port), ALL, 1, 2, 0, 0, NULL },
-	[SAVED_INSTANCE_FLAGS] = { "instance flags", FIELD_U32, AT(instance, flags), FLAG_BITS, 1, 2, 0, 0, make_flags },
-	[SAVED_INSTANCE_ID] = { "instance id", FIELD_U64, AT(instance, id), NONE, 0, 2, 0, 0, NULL },
-	[SAVED_INSTANCE_BEAT] = { "instance beat", FIELD_U64, AT(instance, beat), NONE, 1, 2, 0, 0, NULL },
-	[SAVED_INSTANCE_STAMP] = { "instance stamp", FIELD_U64, AT(instance, stamp), NONE, 0, 2, STAMP_MAX, 0, NULL },
-	[SAVED_INSTANCE_REVISION] = { "instance revision", FIELD_U64, AT(instance, revision), NONE, 0, 2, COUNTER_MAX, 0, NULL },
-	[SAVED_INSTANCE_WEIGHT] = { "instance weight", FIELD_U64, AT(instance, weight), NONE, 1, 2, 0, FIELD_WEIGHT, NULL },
-	[SAVED_INSTANCE_METADATA] = { "instance metadata", FIELD_BLOB, AT(instance, metadata), ALL, 1, 2, BLOB_MOST, 0, NULL },
-	[SAVED_INSTANCE_APP] = { "instance app", FIELD_BLOB, AT(instance, app), ALL, 1, 2, TEXT_MAX_BYTES, 0, make_app },
-	[SAVED_INSTANCE_IDENT] = { "instance ident", FIELD_U32, AT(instance, ident), NONE, 1, 2, 0, 0, NULL },
-	[SAVED_INSTANCE_INTERVAL] = { "interval of beats", FIELD_U64, NOWHERE, NONE, 1, 2, 0, UINT64_MAX, make_timing },
-	[SAVED_INSTANCE_TIMEOUT] = { "beat timeout", FIELD_U64, NOWHERE, NONE, 1, 2, 0, UINT64_MAX, make_timing },
-	[SAVED_INSTANCE_DELETE] = { "delete timeout", FIELD_U64, NOWHERE, NONE, 1, 2, 0, BEAT_DELETE_MS, make_timing },
-	[SAVED_INSTANCE_SOURCE] = { "instance source", FIELD_U32, NOWHERE, NONE, 0, 4, 0, 0, make_source },
+	/* name, type, place, noticed, shown, since, most, usual */
+	[SAVED_INSTANCE_IP] = { "address of an instance", FIELD_TEXT, NOWHERE, NONE, 1, 2, TEXT_MAX_BYTES, 0 },
+	[SAVED_INSTANCE_PORT] = { "instance port", FIELD_I32, AT(instance, port), ALL, 1, 2, 0, 0 },
+	[SAVED_INSTANCE_FLAGS] = { "instance flags", FIELD_U32, AT(instance, flags), FLAG_BITS, 1, 2, 0, 0 },
+	[SAVED_INSTANCE_ID] = { "instance id", FIELD_U64, AT(instance, id), NONE, 0, 2, 0, 0 },
+	[SAVED_INSTANCE_BEAT] = { "instance beat", FIELD_U64, AT(instance, beat), NONE, 1, 2, 0, 0 },
+	[SAVED_INSTANCE_STAMP] = { "instance stamp", FIELD_U64, AT(instance, stamp), NONE, 0, 2, STAMP_MAX, 0 },
+	[SAVED_INSTANCE_REVISION] = { "instance revision", FIELD_U64, AT(instance, revision), NONE, 0, 2, COUNTER_MAX, 0 },
+	[SAVED_INSTANCE_WEIGHT] = { "instance weight", FIELD_U64, AT(instance, weight), NONE, 1, 2, 0, FIELD_WEIGHT },
+	[SAVED_INSTANCE_METADATA] = { "instance metadata", FIELD_BLOB, AT(instance, metadata), ALL, 1, 2, BLOB_MOST, 0 },
+	[SAVED_INSTANCE_APP] = { "instance app", FIELD_BLOB, AT(instance, app), ALL, 1, 2, TEXT_MAX_BYTES, 0 },
+	[SAVED_INSTANCE_IDENT] = { "instance ident", FIELD_U32, AT(instance, ident), NONE, 1, 2, 0, 0 },
+	[SAVED_INSTANCE_INTERVAL] = { "interval of beats", FIELD_U64, NOWHERE, NONE, 1, 2, 0, UINT64_MAX },
+	[SAVED_INSTANCE_TIMEOUT] = { "beat timeout", FIELD_U64, NOWHERE, NONE, 1, 2, 0, UINT64_MAX },
+	[SAVED_INSTANCE_DELETE] = { "delete timeout", FIELD_U64, NOWHERE, NONE, 1, 2, 0, BEAT_DELETE_MS },
+	[SAVED_INSTANCE_SOURCE] = { "instance source", FIELD_U32, NOWHERE, NONE, 0, 4, 0, 0 },
 
 	{ "instance overrides", FIELD_BLOB, AT(instance, overrides), ALL, 0, UNSAVED },
 	{ "instance ip", FIELD_INSIDE, AT(instance, ip), ALL, 0, UNSAVED },
@@ -272,10 +110,10 @@ static const struct field_row instance_rows[] = {
 };
 
 static const struct field_row audience_rows[] = {
-	/* name, type, place, noticed, shown, since, most, usual, make */
-	[SAVED_AUDIENCE_NS] = { "audience namespace", FIELD_TEXT, NOWHERE, NONE, 1, 2, NAME_MAX_BYTES, 0, make_audience_name },
-	[SAVED_AUDIENCE_NAME] = { "audience full name", FIELD_TEXT, NOWHERE, NONE, 1, 2, NAME_MAX_BYTES, 0, make_audience_name },
-	[SAVED_AUDIENCE_ID] = { "audience id", FIELD_U64, AT(audience, id), ALL, 0, 2, 0, 0, NULL },
+	/* name, type, place, noticed, shown, since, most, usual */
+	[SAVED_AUDIENCE_NS] = { "audience namespace", FIELD_TEXT, NOWHERE, NONE, 1, 2, NAME_MAX_BYTES, 0 },
+	[SAVED_AUDIENCE_NAME] = { "audience full name", FIELD_TEXT, NOWHERE, NONE, 1, 2, NAME_MAX_BYTES, 0 },
+	[SAVED_AUDIENCE_ID] = { "audience id", FIELD_U64, AT(audience, id), ALL, 0, 2, 0, 0 },
 
 	{ "audience name", FIELD_BLOB, AT(audience, name), ALL, 0, UNSAVED },
 	{ "audience link", FIELD_INSIDE, AT(audience, link), ALL, 0, UNSAVED },
@@ -290,24 +128,24 @@ static const struct field_row audience_rows[] = {
 };
 
 static const struct field_row subscriber_rows[] = {
-	/* name, type, place, noticed, shown, since, most, usual, make */
-	[SAVED_SUBSCRIBER_ID] = { "subscriber id", FIELD_U64, AT(subscriber, id), NONE, 0, 2, 0, 0, NULL },
-	[SAVED_SUBSCRIBER_SEEN] = { "seen", FIELD_U64, AT(subscriber, seen_ms), NONE, 0, 2, 0, 0, NULL },
-	[SAVED_SUBSCRIBER_SENT] = { "sent", FIELD_U64, AT(subscriber, sent_revision), NONE, 0, 2, COUNTER_MAX, 0, NULL },
-	[SAVED_SUBSCRIBER_ACKED] = { "acked", FIELD_U64, AT(subscriber, acked_revision), NONE, 0, 2, COUNTER_MAX, 0, NULL },
-	[SAVED_SUBSCRIBER_SENT_AGE] = { "age of the push", FIELD_U64, NOWHERE, NONE, 0, 2, 0, 0, make_sent_age },
-	[SAVED_SUBSCRIBER_PUSH_KEY] = { "push key", FIELD_U64, AT(subscriber, push_key), NONE, 0, 2, STAMP_MAX, 0, NULL },
-	[SAVED_SUBSCRIBER_TRIES] = { "tries", FIELD_U64, AT(subscriber, tries), NONE, 0, 2, 0, 0, NULL },
-	[SAVED_SUBSCRIBER_AGENT] = { "agent", FIELD_FILLED, AT(subscriber, agent), ALL, 1, 2, TEXT_MAX_BYTES, 0, NULL },
-	[SAVED_SUBSCRIBER_CLUSTERS] = { "clusters", FIELD_FILLED, AT(subscriber, clusters), ALL, 1, 2, TEXT_MAX_BYTES, 0, NULL },
-	[SAVED_SUBSCRIBER_APP] = { "app", FIELD_FILLED, AT(subscriber, app), ALL, 1, 2, TEXT_MAX_BYTES, 0, NULL },
-	[SAVED_SUBSCRIBER_TEXT] = { "address", FIELD_FILLED, AT(subscriber, address_text), ALL, 1, 2, TEXT_MAX_BYTES, 0, NULL },
-	[SAVED_SUBSCRIBER_PORT] = { "subscriber port", FIELD_U16, AT(subscriber, port), ALL, 1, 2, 0, 0, NULL },
-	[SAVED_SUBSCRIBER_KIND] = { "agent kind", FIELD_U8, AT(subscriber, agent_kind), NONE, 0, 2, 0, 0, NULL },
-	[SAVED_SUBSCRIBER_FLAGS] = { "subscriber flags", FIELD_U8, AT(subscriber, flags), NONE, 0, 2, 0, 0, NULL },
-	[SAVED_SUBSCRIBER_ADDRESS] = { "push address", FIELD_ADDRESS, AT(subscriber, address), ALL, 0, 2, 0, 0, NULL },
-	[SAVED_SUBSCRIBER_SOURCE] = { "subscriber source", FIELD_ADDRESS, AT(subscriber, source), NONE, 0, 2, 0, 0, NULL },
-	[SAVED_SUBSCRIBER_VERSION] = { "agent version", FIELD_U32, AT(subscriber, agent_version), NONE, 0, 2, 0, 0, NULL },
+	/* name, type, place, noticed, shown, since, most, usual */
+	[SAVED_SUBSCRIBER_ID] = { "subscriber id", FIELD_U64, AT(subscriber, id), NONE, 0, 2, 0, 0 },
+	[SAVED_SUBSCRIBER_SEEN] = { "seen", FIELD_U64, AT(subscriber, seen_ms), NONE, 0, 2, 0, 0 },
+	[SAVED_SUBSCRIBER_SENT] = { "sent", FIELD_U64, AT(subscriber, sent_revision), NONE, 0, 2, COUNTER_MAX, 0 },
+	[SAVED_SUBSCRIBER_ACKED] = { "acked", FIELD_U64, AT(subscriber, acked_revision), NONE, 0, 2, COUNTER_MAX, 0 },
+	[SAVED_SUBSCRIBER_SENT_AGE] = { "age of the push", FIELD_U64, NOWHERE, NONE, 0, 2, 0, 0 },
+	[SAVED_SUBSCRIBER_PUSH_KEY] = { "push key", FIELD_U64, AT(subscriber, push_key), NONE, 0, 2, STAMP_MAX, 0 },
+	[SAVED_SUBSCRIBER_TRIES] = { "tries", FIELD_U64, AT(subscriber, tries), NONE, 0, 2, 0, 0 },
+	[SAVED_SUBSCRIBER_AGENT] = { "agent", FIELD_FILLED, AT(subscriber, agent), ALL, 1, 2, TEXT_MAX_BYTES, 0 },
+	[SAVED_SUBSCRIBER_CLUSTERS] = { "clusters", FIELD_FILLED, AT(subscriber, clusters), ALL, 1, 2, TEXT_MAX_BYTES, 0 },
+	[SAVED_SUBSCRIBER_APP] = { "app", FIELD_FILLED, AT(subscriber, app), ALL, 1, 2, TEXT_MAX_BYTES, 0 },
+	[SAVED_SUBSCRIBER_TEXT] = { "address", FIELD_FILLED, AT(subscriber, address_text), ALL, 1, 2, TEXT_MAX_BYTES, 0 },
+	[SAVED_SUBSCRIBER_PORT] = { "subscriber port", FIELD_U16, AT(subscriber, port), ALL, 1, 2, 0, 0 },
+	[SAVED_SUBSCRIBER_KIND] = { "agent kind", FIELD_U8, AT(subscriber, agent_kind), NONE, 0, 2, 0, 0 },
+	[SAVED_SUBSCRIBER_FLAGS] = { "subscriber flags", FIELD_U8, AT(subscriber, flags), NONE, 0, 2, 0, 0 },
+	[SAVED_SUBSCRIBER_ADDRESS] = { "push address", FIELD_ADDRESS, AT(subscriber, address), ALL, 0, 2, 0, 0 },
+	[SAVED_SUBSCRIBER_SOURCE] = { "subscriber source", FIELD_ADDRESS, AT(subscriber, source), NONE, 0, 2, 0, 0 },
+	[SAVED_SUBSCRIBER_VERSION] = { "agent version", FIELD_U32, AT(subscriber, agent_version), NONE, 0, 2, 0, 0 },
 
 	{ "subscriber link", FIELD_INSIDE, AT(subscriber, link), ALL, 0, UNSAVED },
 	{ "time of the push", FIELD_INSIDE, AT(subscriber, sent_at_ms), NONE, 0, UNSAVED },

@@ -2,8 +2,8 @@
 /* fields.h - the fields of stored objects: a row for each, and what is done alike with all of them.
  *
  * A row covers one member of a struct of layout.h, or a value that is made from members when it is
- * saved. The rows of a kind cover every byte of its struct (tests/unit/fields_test.c counts them),
- * so a new member needs a row. These go by the rows:
+ * saved (snapshot_value.h). The rows of a kind cover every byte of its struct
+ * (tests/unit/fields_test.c counts them), so a new member needs a row. These go by the rows:
  *
  *   - saving and loading a snapshot, and so the change to another layout of the segment;
  *   - the account of bytes, the release of texts, compaction and the references that
@@ -131,29 +131,17 @@ union field_value {
 	struct str text;
 };
 
-/* What a snapshot is made from. */
-struct field_source {
-	const struct tx *tx;
-	uint64_t mono_ms; /* the present: times of CLOCK_MONOTONIC are saved as ages */
-};
-
-/* Makes the value of a key that is not saved as it stands at its place. Returns false when it is
- * saved as it stands, or left out if it has no place. */
-typedef bool field_make_fn(const struct field_source *source, unsigned key, const void *object,
-                           union field_value *value_r);
-
 struct field_row {
 	const char *name;   /* as findings and tests call it; NULL: the key is not in use */
 	uint8_t type;       /* enum field_type */
-	uint16_t at, bytes; /* its place in the object; bytes 0: it has none */
+	uint16_t at, bytes; /* its place in the object; bytes 0: it has none and is made */
 	uint64_t
 	        noticed; /* the bits whose damage registry_check() or an attach notices; of long fields in each word */
 	bool shown; /* clients see it in replies or pushes */
 	uint8_t since; /* the SEGMENT_LAYOUT that saved it first; a snapshot of an older one does not have the key */
 	uint64_t
 	        most; /* the highest value, or the longest text, that a load takes; 0: whatever the type holds */
-	uint64_t usual;      /* this number is left out, and what is left out is this number */
-	field_make_fn *make; /* or NULL */
+	uint64_t usual; /* this number is left out, and what is left out is this number */
 };
 
 struct fields {
@@ -215,30 +203,6 @@ static inline void field_set_number(const struct field_row *row, void *object, u
 		*(uint32_t *)at = (uint32_t)number;
 		break;
 	}
-}
-
-/* Says what is saved under a key; returns false when nothing is. A blob that is saved as it stands
- * is given by its reference, in *blob_r, which is 0 otherwise. A number that is usual is given
- * too. */
-static inline bool field_saved(const struct field_source *source, const struct fields *fields,
-                               unsigned key, const void *object, union field_value *value_r,
-                               uint32_t *blob_r)
-{
-	const struct field_row *row = &fields->rows[key];
-
-	ROSTER_ASSERT(key > 0 && key < fields->saved);
-	*blob_r = 0;
-	if (row->make != NULL && row->make(source, key, object, value_r))
-		return true;
-	if (row->bytes == 0)
-		return false;
-	if (field_is_blob(row))
-		return (*blob_r = (uint32_t)field_number(row, object)) != 0;
-	if (row->type == FIELD_ADDRESS)
-		value_r->text = str_make((const char *)object + row->at, row->bytes);
-	else
-		value_r->number = field_number(row, object);
-	return true;
 }
 
 /* Returns the bytes of segment that the texts of an object take. */

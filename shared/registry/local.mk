@@ -43,6 +43,8 @@ libroster_a_SOURCES += \
 	shared/registry/snapshot_pack.h \
 	shared/registry/snapshot_read.c \
 	shared/registry/snapshot_save.c \
+	shared/registry/snapshot_value.c \
+	shared/registry/snapshot_value.h \
 	shared/registry/subscriber.c \
 	shared/registry/subscriber_source.c \
 	shared/registry/subscribers.h \

@@ -316,11 +316,6 @@ void root_add(struct op *op, uint64_t *counter, int64_t delta)
 		undo_set64(&op->tx, counter, *counter + (uint64_t)delta);
 }
 
-int64_t blob_bytes(const struct tx *tx, uint32_t off)
-{
-	return off == 0 ? 0 : (int64_t)blob_cost(blob_len(tx, off));
-}
-
 int64_t field_set(struct op *op, uint32_t *field, struct str text)
 {
 	uint32_t old = *field, new = 0;

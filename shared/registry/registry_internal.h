@@ -135,7 +135,6 @@ bool seek_after(struct op *op, const struct seek_list *list, struct registry_cur
 
 /* Sets a blob field: unset text is 0, an equal text stays. Returns bytes won or lost. */
 int64_t field_set(struct op *op, uint32_t *field, struct str text);
-int64_t blob_bytes(const struct tx *tx, uint32_t off);
 
 /* ---- key.c ----------------------------------------------------------------------------------- */
 

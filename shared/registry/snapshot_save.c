@@ -9,11 +9,11 @@
 #include <unistd.h>
 
 #include "shared/base/clock.h"
-#include "shared/registry/fields.h"
 #include "shared/registry/namespaces.h"
 #include "shared/registry/registry_internal.h"
 #include "shared/registry/snapshot_internal.h"
 #include "shared/registry/snapshot_pack.h"
+#include "shared/registry/snapshot_value.h"
 #include "shared/registry/switches.h"
 #include "shared/shm/fault.h"
 #include "shared/shm/shard.h"
@@ -179,13 +179,13 @@ static void save_office(struct save *save)
 /* Packs one field. A number that is usual and a text that is unset are left out; an empty text is
  * written. */
 static void pack_field(const struct field_source *source, struct pack_map *map,
-                       const struct fields *fields, unsigned key, const void *object)
+                       const struct saved_kind *kind, unsigned key, const void *object)
 {
-	const struct field_row *row = &fields->rows[key];
+	const struct field_row *row = &kind->fields->rows[key];
 	union field_value value;
 	uint32_t blob;
 
-	if (!field_saved(source, fields, key, object, &value, &blob))
+	if (!field_saved(source, kind, key, object, &value, &blob))
 		return;
 	if (blob != 0)
 		pack_blob(map, key, source->tx, blob);
@@ -200,12 +200,12 @@ static void pack_field(const struct field_source *source, struct pack_map *map,
 }
 
 static void pack_fields(const struct save *save, struct pack_map *map, const struct tx *tx,
-                        const struct fields *fields, const void *object)
+                        const struct saved_kind *kind, const void *object)
 {
 	const struct field_source source = { tx, save->mono_ms };
 
-	for (unsigned key = 1; key < fields->saved; key++)
-		pack_field(&source, map, fields, key, object);
+	for (unsigned key = 1; key < kind->fields->saved; key++)
+		pack_field(&source, map, kind, key, object);
 }
 
 static void pack_instances(struct save *save, struct op *op, const struct cluster *c)
@@ -222,7 +222,7 @@ static void pack_instances(struct save *save, struct op *op, const struct cluste
 			if (i == NULL)
 				return;
 			map = pack_map_begin(&save->pack);
-			pack_fields(save, &map, &op->tx, &instance_fields, i);
+			pack_fields(save, &map, &op->tx, &saved_instances, i);
 			pack_map_end(&map);
 			off = i->next;
 		}
@@ -233,7 +233,7 @@ static void pack_cluster(struct save *save, struct op *op, const struct cluster 
 {
 	struct pack_map map = pack_map_begin(&save->pack);
 
-	pack_fields(save, &map, &op->tx, &cluster_fields, c);
+	pack_fields(save, &map, &op->tx, &saved_clusters, c);
 	/* The members come last, under the highest key of a map. */
 	pack_array(pack_key(&map, SNAPSHOT_MEMBERS), (size_t)c->count[0] + c->count[1]);
 	pack_instances(save, op, c);
@@ -270,7 +270,7 @@ static void pack_service(struct save *save, struct op *op, const struct service 
 	struct pack_map map = record_begin(save, SNAPSHOT_SERVICE);
 
 	need_name(op, s->name, s->ns_len, s->name_len);
-	pack_fields(save, &map, &op->tx, &service_fields, s);
+	pack_fields(save, &map, &op->tx, &saved_services, s);
 	pack_clusters(save, op, &map, s);
 	pack_map_end(&map);
 }
@@ -283,7 +283,7 @@ static void pack_audience(struct save *save, struct op *op, const struct audienc
 	uint32_t off = a->first;
 
 	need_name(op, a->name, a->ns_len, a->name_len);
-	pack_fields(save, &map, &op->tx, &audience_fields, a);
+	pack_fields(save, &map, &op->tx, &saved_audiences, a);
 	pack_array(pack_key(&map, SNAPSHOT_MEMBERS), a->count);
 	for (uint32_t left = a->count; left > 0 && op->tx.err == 0; left--) {
 		const struct subscriber *sub = subscriber_at(op, off);
@@ -292,7 +292,7 @@ static void pack_audience(struct save *save, struct op *op, const struct audienc
 		if (sub == NULL)
 			break;
 		member = pack_map_begin(&save->pack);
-		pack_fields(save, &member, &op->tx, &subscriber_fields, sub);
+		pack_fields(save, &member, &op->tx, &saved_subscribers, sub);
 		pack_map_end(&member);
 		off = sub->next;
 	}

@@ -163,3 +163,8 @@ uint32_t blob_cost(uint32_t len)
 		return whole * SEGMENT_PAGE;
 	return whole * SEGMENT_PAGE + slab_object_bytes(kind_for(rest));
 }
+
+int64_t blob_bytes(const struct tx *tx, uint32_t off)
+{
+	return off == 0 ? 0 : (int64_t)blob_cost(blob_len(tx, off));
+}

@@ -38,6 +38,8 @@ bool blob_equal(const struct tx *tx, uint32_t off, struct str text);
 struct str blob_view(const struct tx *tx, uint32_t off);
 /* The bytes of the segment that a text of that length takes, as the byte accounts count it. */
 uint32_t blob_cost(uint32_t len);
+/* The same of a text that is there; 0: none. */
+int64_t blob_bytes(const struct tx *tx, uint32_t off);
 
 /* For the check: is the object a chunk as blob_new() makes them, in the smallest kind, and full
  * unless it is the last one? */

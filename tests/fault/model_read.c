@@ -8,6 +8,7 @@
 
 #include "shared/registry/namespaces.h"
 #include "shared/registry/registry_internal.h"
+#include "shared/registry/snapshot_value.h"
 #include "shared/registry/subscribers.h"
 #include "shared/registry/switches.h"
 #include "shared/shm/blob.h"
@@ -82,7 +83,7 @@ static bool is_text(const struct field_row *row)
 }
 
 /* The value of a key that is not saved: the usual number, or no text. */
-static uint64_t read_field(const struct tx *tx, const struct fields *fields, unsigned key,
+static uint64_t read_field(const struct tx *tx, const struct saved_kind *kind, unsigned key,
                            const void *object)
 {
 	static char text[BLOB_MAX_BYTES];
@@ -90,19 +91,19 @@ static uint64_t read_field(const struct tx *tx, const struct fields *fields, uns
 	union field_value value;
 	uint32_t blob;
 
-	if (!field_saved(&source, fields, key, object, &value, &blob))
-		return fields->rows[key].usual;
+	if (!field_saved(&source, kind, key, object, &value, &blob))
+		return kind->fields->rows[key].usual;
 	if (blob != 0)
 		return hash(str_make(text, blob_copy(tx, blob, text, sizeof(text))));
-	return is_text(&fields->rows[key]) ? hash(value.text) : value.number;
+	return is_text(&kind->fields->rows[key]) ? hash(value.text) : value.number;
 }
 
-static void read_fields(const struct tx *tx, const struct fields *fields, const void *object,
+static void read_fields(const struct tx *tx, const struct saved_kind *kind, const void *object,
                         uint64_t out[FIELD_KEYS])
 {
-	for (unsigned key = 1; key < fields->saved; key++) {
-		if (fields->rows[key].shown)
-			out[key] = read_field(tx, fields, key, object);
+	for (unsigned key = 1; key < kind->fields->saved; key++) {
+		if (kind->fields->rows[key].shown)
+			out[key] = read_field(tx, kind, key, object);
 	}
 }
 
@@ -112,18 +113,18 @@ static void read_stored(struct op *op, const struct service *at, struct model_se
 	uint32_t off = at->first_cluster;
 	struct walk w;
 
-	read_fields(&op->tx, &service_fields, at, s->fields);
+	read_fields(&op->tx, &saved_services, at, s->fields);
 	for (uint32_t n = 0; n < s->clusters && off != 0; n++) {
 		const struct cluster *c = cluster_at(op, off);
 
 		if (c == NULL)
 			return;
-		read_fields(&op->tx, &cluster_fields, c, s->cluster[n].fields);
+		read_fields(&op->tx, &saved_clusters, c, s->cluster[n].fields);
 		off = c->next;
 	}
 	walk_first(op, at, WALK_ALL, &w);
 	for (uint32_t n = 0; n < s->instances && w.off != 0; n++) {
-		read_fields(&op->tx, &instance_fields, w.i, s->instance[n].fields);
+		read_fields(&op->tx, &saved_instances, w.i, s->instance[n].fields);
 		walk_next(op, &w);
 	}
 }

@@ -7,8 +7,8 @@
 #include "shared/base/arena.h"
 #include "shared/codec/json_read.h"
 #include "shared/naming/unpushed.h"
-#include "shared/registry/fields.h"
 #include "shared/registry/scan.h"
+#include "shared/registry/snapshot_value.h"
 #include "shared/shm/lock.h"
 
 static const struct service_key name = { { "public", 6 }, { "g@@s", 4 } };
@@ -145,7 +145,7 @@ static void key_that_is_not_saved(struct fixture *f)
 	union field_value value;
 	uint32_t blob;
 
-	(void)field_saved(&source, &service_fields, service_fields.saved, f->seg->base, &value,
+	(void)field_saved(&source, &saved_services, service_fields.saved, f->seg->base, &value,
 	                  &blob);
 }
 

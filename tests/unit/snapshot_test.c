@@ -6,7 +6,6 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "shared/registry/fields.h"
 #include "shared/registry/namespaces.h"
 #include "shared/registry/office.h"
 #include "shared/registry/persistent.h"
@@ -15,6 +14,7 @@
 #include "shared/registry/snapshot.h"
 #include "shared/registry/snapshot_internal.h"
 #include "shared/registry/snapshot_pack.h"
+#include "shared/registry/snapshot_value.h"
 #include "shared/registry/subscribers.h"
 #include "shared/shm/shard.h"
 
@@ -500,8 +500,9 @@ static bool is_bound(const struct fields *fields, unsigned key)
 
 /* Gives each field a value of its own; one that has bounds or is made from others stays as it
  * is. */
-static void change_fields(struct op *op, const struct fields *fields, void *object)
+static void change_fields(struct op *op, const struct saved_kind *kind, void *object)
 {
+	const struct fields *fields = kind->fields;
 	char text[16];
 
 	for (unsigned key = 1; key < fields->saved; key++) {
@@ -514,7 +515,7 @@ static void change_fields(struct op *op, const struct fields *fields, void *obje
 			field_set(op, field_blob(row, object), str_of(text));
 		else if (row->type == FIELD_ADDRESS)
 			memset((char *)object + row->at, (int)key, row->bytes);
-		else if (row->make == NULL && row->most == 0)
+		else if (kind->make[key] == NULL && row->most == 0)
 			field_set_number(row, object, 0x50 + key);
 	}
 }
@@ -529,11 +530,11 @@ static void every_field_comes_back(void **state)
 	add(f, "G@@s", "1.1.1.1", 1);
 	subscribe(f, "G@@s", 20, "x");
 	find_objects(&a, f, "G@@s", &x);
-	change_fields(&a, &service_fields, x.s);
-	change_fields(&a, &cluster_fields, x.c);
+	change_fields(&a, &saved_services, x.s);
+	change_fields(&a, &saved_clusters, x.c);
 	x.i->flags &= ~(uint32_t)INSTANCE_APP_DEFAULT;
-	change_fields(&a, &instance_fields, x.i);
-	change_fields(&a, &subscriber_fields, x.sub);
+	change_fields(&a, &saved_instances, x.i);
+	change_fields(&a, &saved_subscribers, x.sub);
 	assert_int_equal(op_finish(&a, 0), 0);
 	stream = save_stream(f);
 	load_stream(&to, &stream, f->seg->header->seed);
