@@ -206,6 +206,8 @@ static int load_snapshot(struct segment *seg, int snapshot_fd, struct segment_re
 	        (unsigned long long)report.services, (unsigned long long)report.instances,
 	        (unsigned long long)report.subscribers, (unsigned long long)report.bytes,
 	        (unsigned long long)(clock_mono_ms() - begun_ms));
+	if (report.lacks[0] != 0)
+		log_info("op=convert layout=%u lacks=\"%s\"", report.layout, report.lacks);
 	return 0;
 }
 

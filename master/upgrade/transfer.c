@@ -146,6 +146,8 @@ static int import(struct transfer *t, int fd)
 		return ret;
 	}
 	say_transferred("imported", t, &report);
+	if (report.lacks[0] != 0)
+		printf("not in it, since its layout is %u: %s\n", report.layout, report.lacks);
 	return EXIT_SUCCESS;
 }
 

@@ -138,7 +138,7 @@ struct field_row {
 	uint64_t
 	        noticed; /* the bits whose damage registry_check() or an attach notices; of long fields in each word */
 	bool shown; /* clients see it in replies or pushes */
-	uint8_t since; /* the SEGMENT_LAYOUT that saved it first; a snapshot of an older one does not have the key */
+	uint8_t since; /* the SEGMENT_LAYOUT that saved it first; a load of an older one says that it is not there */
 	uint64_t
 	        most; /* the highest value, or the longest text, that a load takes; 0: whatever the type holds */
 	uint64_t usual; /* this number is left out, and what is left out is this number */

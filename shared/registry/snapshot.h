@@ -34,7 +34,11 @@
 struct snapshot_report {
 	uint64_t services, instances, subscribers;
 	uint64_t bytes; /* of the stream */
-	char why[120];  /* on error: what is wrong, for people */
+	/* After a load: the fields of services, clusters, instances and subscribers that its layout
+	 * did not save yet, so that they are at their defaults; for people. */
+	uint32_t layout; /* 0: it does not say which */
+	char lacks[200];
+	char why[120]; /* on error: what is wrong, for people */
 };
 
 /* Writes the whole registry. Writers have to stand still (frozen or stopped); locks are taken all

@@ -40,6 +40,7 @@ enum snapshot_header_key {
 	HEADER_LAST_ID = 6, /* highest counter of any shard */
 	HEADER_REVISION = 7,
 	HEADER_INSTANCES = 8, /* about so many will come: a hint for the size of tables */
+	HEADER_LAYOUT = 9,    /* SEGMENT_LAYOUT of who saved it */
 };
 
 enum snapshot_switches_key {

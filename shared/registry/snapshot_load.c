@@ -133,6 +133,7 @@ static const struct field_row header_rows[] = {
 	                      .since = 2,
 	                      .most = COUNTER_MAX },
 	[HEADER_INSTANCES] = { .name = "instances", .type = FIELD_U64, .since = 3 },
+	[HEADER_LAYOUT] = { .name = "layout", .type = FIELD_U32, .since = 5 },
 };
 
 static const struct field_row end_rows[] = {
@@ -158,6 +159,32 @@ static uint64_t boot_of(uint64_t wall_ms)
 	return boot_ms > age_ms ? boot_ms - age_ms : 0;
 }
 
+static void note_lacks(struct snapshot_report *report, const struct fields *fields, uint64_t layout)
+{
+	for (unsigned key = 1; key < fields->saved; key++) {
+		const struct field_row *row = &fields->rows[key];
+		size_t n = strlen(report->lacks);
+
+		if (row->name != NULL && row->since > layout)
+			snprintf(report->lacks + n, sizeof(report->lacks) - n, "%s%s",
+			         n == 0 ? "" : ", ", row->name);
+	}
+}
+
+/* Whoever does not say its layout has one in which that was not said yet, or an early state of the
+ * first one in which it was. */
+static void note_layout(struct snapshot_report *report, uint64_t told)
+{
+	uint64_t layout = told != 0 ? told : header_rows[HEADER_LAYOUT].since;
+
+	report->layout = (uint32_t)told;
+	note_lacks(report, &service_fields, layout);
+	note_lacks(report, &cluster_fields, layout);
+	note_lacks(report, &instance_fields, layout);
+	note_lacks(report, &audience_fields, layout);
+	note_lacks(report, &subscriber_fields, layout);
+}
+
 static void load_header(struct load *load)
 {
 	struct segment *seg = load->f.reg->seg;
@@ -168,6 +195,7 @@ static void load_header(struct load *load)
 		snapshot_fail(&load->r, ERR_SYNTAX, "an impossible header");
 	if (load->r.err != 0)
 		return;
+	note_layout(load->report, in[HEADER_LAYOUT].number);
 	seg->header->health_ms = in[HEADER_HEALTH].number;
 	/* The health clock goes on from the saved moment. */
 	health_attach(seg, clock_mono_ms());

@@ -124,6 +124,7 @@ static void pack_header(struct save *save)
 	/* This number is a hint for the size of tables; nothing depends on it. */
 	registry_stats(save->reg, &stats);
 	pack_number(&map, HEADER_INSTANCES, stats.instances);
+	pack_number(&map, HEADER_LAYOUT, SEGMENT_LAYOUT);
 	pack_map_end(&map);
 }
 

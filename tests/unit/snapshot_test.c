@@ -693,14 +693,19 @@ static void sealed_append(struct pack *p)
 	"\x82\x01\xa1" \
 	"a\x02\x07"
 
+static void pack_start(struct pack *p, uint32_t version)
+{
+	pack_str(p, sizeof(SNAPSHOT_MAGIC) - 1);
+	pack_append(p, SNAPSHOT_MAGIC, sizeof(SNAPSHOT_MAGIC) - 1);
+	pack_uint32(p, version);
+}
+
 static int attempt_records(const char *records, size_t n, uint32_t version, char why[120])
 {
 	char bytes[2000];
 	struct pack p = { bytes, 0, sizeof(bytes) };
 
-	pack_str(&p, sizeof(SNAPSHOT_MAGIC) - 1);
-	pack_append(&p, SNAPSHOT_MAGIC, sizeof(SNAPSHOT_MAGIC) - 1);
-	pack_uint32(&p, version);
+	pack_start(&p, version);
 	pack_append(&p, records, n);
 	sealed_append(&p);
 	return attempt(bytes, p.len, why);
@@ -803,6 +808,53 @@ static void hand_made_streams(void **state)
 	assert_string_equal(why, "not a snapshot of a registry");
 }
 
+/* What a snapshot of an older layout cannot have is told. */
+static void fields_of_a_later_layout(void **state)
+{
+	static const struct {
+		const char *header;
+		uint32_t layout;
+		const char *lacks;
+	} rows[] = {
+		{ "\x01\x83\x02\xcd\x10\x10\x06\x40\x09\x03", 3, "instance source" },
+		{ "\x01\x83\x02\xcd\x10\x10\x06\x40\x09\x04", 4, "" },
+		{ HEADER, 0, "" }, /* before layouts were told */
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		char bytes[200];
+		struct pack p = { bytes, 0, sizeof(bytes) };
+		struct snapshot_report report;
+		struct fixture to;
+
+		pack_start(&p, 1);
+		pack_append(&p, rows[i].header, strlen(rows[i].header));
+		pack_append(&p, END("\0", "\0", "\0"), sizeof(END("\0", "\0", "\0")) - 1);
+		sealed_append(&p);
+		fixture_open(&to, SMALL_BYTES);
+		assert_int_equal(load_bytes(&to, bytes, p.len, &report), 0);
+		assert_int_equal(report.layout, rows[i].layout);
+		assert_string_equal(report.lacks, rows[i].lacks);
+		fixture_close(&to);
+	}
+}
+
+static void the_own_layout_is_told(void **state)
+{
+	struct stream stream = small_stream();
+	struct snapshot_report report;
+	struct fixture to;
+
+	(void)state;
+	fixture_open(&to, SMALL_BYTES);
+	assert_int_equal(load_bytes(&to, stream.bytes, stream.n, &report), 0);
+	assert_int_equal(report.layout, SEGMENT_LAYOUT);
+	assert_string_equal(report.lacks, "");
+	fixture_close(&to);
+	free(stream.bytes);
+}
+
 static void nothing_is_behind_the_end(void **state)
 {
 	struct stream stream = small_stream();
@@ -891,6 +943,8 @@ int main(void)
 		cmocka_unit_test(cut_anywhere_is_refused),
 		cmocka_unit_test(a_flipped_bit_is_refused),
 		cmocka_unit_test(hand_made_streams),
+		cmocka_unit_test(fields_of_a_later_layout),
+		cmocka_unit_test(the_own_layout_is_told),
 		cmocka_unit_test(nothing_is_behind_the_end),
 		cmocka_unit_test(a_read_that_fails_late_is_an_error),
 		TEST(refusals_of_the_system),
