@@ -19,44 +19,6 @@
 
 #define SETTLE_MS 200U      /* before everybody stands still: long requests that are nearly ready */
 #define STOP_LIMIT_MS 5000U /* SIGTERM: requests in hand get this long; SIGQUIT: no limit */
-#define SOURCE_BYTES (64ULL << 20) /* limits.subscriber_bytes_per_source in a large segment */
-
-/* Sets limits that go by the size of the segment, unless the configuration sets them. */
-static void share_segment(struct registry_limits *limits, const struct segment *seg)
-{
-	uint64_t bytes = (uint64_t)seg->pages * SEGMENT_PAGE;
-
-	if (limits->subscriber_bytes == 0)
-		limits->subscriber_bytes = bytes / 2;
-	if (limits->subscriber_bytes_per_source == 0)
-		limits->subscriber_bytes_per_source =
-		        bytes / 4 < SOURCE_BYTES ? bytes / 4 : SOURCE_BYTES;
-}
-
-static void configure(struct worker *worker)
-{
-	const struct config *config = &worker->proc->config;
-
-	worker->registry.limits = (struct registry_limits){
-		.instances = config->limit_instances,
-		.instances_per_service = config->limit_instances_per_service,
-		.services = config->limit_services,
-		.subscribers = config->limit_subscribers,
-		.subscribers_per_service = config->limit_subscribers_per_service,
-		.subscribers_per_source = config->limit_subscribers_per_source,
-		.metadata_bytes = config->limit_metadata_bytes,
-		.name_bytes = config->limit_name_bytes,
-		.clusters_per_service = config->limit_clusters_per_service,
-		.namespaces = config->limit_namespaces,
-		.service_bytes = config->limit_service_bytes,
-		.subscriber_bytes = config->limit_subscriber_bytes,
-		.subscriber_bytes_per_source = config->limit_subscriber_bytes_per_source,
-	};
-	share_segment(&worker->registry.limits, worker->registry.seg);
-	destination_init(&worker->naming.destinations, config->push_trusted,
-	                 config->push_trusted_count);
-	keep_alive_init(&worker->keep_alive, config->http_idle_timeout_ms);
-}
 
 /* ---- what the loop calls (child.h) ----------------------------------------------------------- */
 
@@ -85,7 +47,8 @@ static void worker_reload(void *role)
 {
 	struct worker *worker = role;
 
-	configure(worker);
+	naming_reload(&worker->naming);
+	keep_alive_init(&worker->keep_alive, worker->proc->config.http_idle_timeout_ms);
 	worker->protocol->reload(worker);
 }
 
@@ -161,10 +124,8 @@ static int worker_init(void *role, struct ev_loop *loop)
 	worker->started_ms = clock_wall_ms();
 	registry_init(&worker->registry, worker->proc->seg);
 	worker->switches = switches_of(worker->proc->seg);
-	worker->naming = (struct naming){ .registry = &worker->registry,
-		                          .switches = worker->switches,
-		                          .config = &worker->proc->config };
-	configure(worker);
+	naming_init(&worker->naming, &worker->registry, &worker->proc->config);
+	keep_alive_init(&worker->keep_alive, worker->proc->config.http_idle_timeout_ms);
 	if ((ret = worker->protocol->new (worker)) < 0)
 		return ret;
 	if ((ret = connection_pool_new(worker)) < 0)

@@ -15,9 +15,10 @@
  *     guard.h         who may write what, who may take away how much, which timings a client may
  *                     set
  *
- * struct naming is embedded in the context of its process and owns nothing. No lock is held when a
- * function is called or returns. The texts and structs that a caller hands over stay its own; they
- * must live until the call returns.
+ * What holds for every protocol is seen to here and in none of them: limits, rights, owners,
+ * weights, timings. struct naming is embedded in the context of its process and owns nothing. No
+ * lock is held when a function is called or returns. The texts and structs that a caller hands over
+ * stay its own; they must live until the call returns.
  *
  * A function returns 0 or a code of err.h. Its header names the codes with a meaning of their own;
  * those of the registry come up unchanged (registry.h). A write has happened wholly when it returns
@@ -39,14 +40,20 @@ struct agent;
 struct config;
 struct switches;
 
-/* There is one in each process. */
+/* A process that speaks a protocol with clients has one. */
 struct naming {
 	struct registry *registry;
 	const struct switches *switches;
 	const struct config *config;                 /* a reload changes it in place */
-	struct destination_policy destinations;      /* by the configuration: destination_init() */
+	struct destination_policy destinations;      /* by the configuration */
 	struct log_limit unpushed[UNPUSHED_REASONS]; /* log lines of each */
 };
+
+/* Makes the rules ready, after registry_init(), and sets registry->limits. What is handed over must
+ * outlive them. */
+void naming_init(struct naming *naming, struct registry *registry, const struct config *config);
+/* To be called after the configuration was read again: limits and destinations follow it. */
+void naming_reload(struct naming *naming);
 
 /* What the caller's request may write; the protocol knows it from the kind of the request, never
  * from its content. */

@@ -36,11 +36,7 @@ static inline int bed_setup(void **state)
 	metrics_use(&bed->slot);
 	config_defaults(&bed->config);
 	bed->agent = agent_parse(STR("Nacos-Java-Client:v1.4.2"), STR(""));
-	bed->naming = (struct naming){ .registry = &bed->f.reg,
-		                       .switches = switches_of(bed->f.seg),
-		                       .config = &bed->config };
-	destination_init(&bed->naming.destinations, bed->config.push_trusted,
-	                 bed->config.push_trusted_count);
+	naming_init(&bed->naming, &bed->f.reg, &bed->config);
 	*state = bed;
 	return 0;
 }
