@@ -52,10 +52,16 @@ int naming_beat(const struct naming *naming, const struct naming_caller *caller,
                 const struct naming_beat *beat, struct naming_beat_result *result_r)
 {
 	struct origin origin = guard_origin(naming, caller, NAMING_INSTANCES, CAUSE_BEAT);
+	struct naming_beat guarded;
 	struct beat_result known;
 	int ret;
 
 	metric_add(METRIC_BEATS, 1);
+	if (!beat->light) {
+		guarded = *beat;
+		guard_timings(naming, &guarded.metadata);
+		beat = &guarded;
+	}
 	ret = registry_beat(naming->registry, origin, &beat->service, &beat->key, &known);
 	*result_r = (struct naming_beat_result){ NAMING_BEAT_RENEWED,
 		                                 naming->switches->beat_interval_ms };

@@ -17,8 +17,8 @@ struct naming_beat {
 	struct instance_key key;
 	bool light;
 	/* Of a full beat. */
-	double weight;
-	struct instance_metadata metadata; /* its timings have been through guard_timings() */
+	double weight; /* any: where it registers, the registry brings it to INSTANCE_WEIGHT_MAX at most */
+	struct instance_metadata metadata; /* its timings are brought within their limits */
 };
 
 enum naming_beat_outcome {

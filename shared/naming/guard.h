@@ -32,7 +32,8 @@ struct origin guard_origin(const struct naming *naming, const struct naming_call
                            enum naming_right needed, enum cause cause);
 /* Timings from metadata of a client: each is brought within the limits of the configuration
  * (instances.timeout_min, instances.timeout_max) and counted; they are never compared with each
- * other. Every protocol calls this for each metadata that it has read, before it hands it on. */
+ * other. The functions of this folder that take metadata of an instance call it; a protocol need
+ * not. */
 void guard_timings(const struct naming *naming, struct instance_metadata *metadata);
 
 /* Departures (brake.deregister; 0: off): instances that one source has taken away within

@@ -4,32 +4,58 @@
 #include "shared/metrics/metrics.h"
 #include "shared/naming/guard.h"
 
+bool naming_weight_valid(double weight)
+{
+	return !(weight < 0.0 || weight > INSTANCE_WEIGHT_MAX);
+}
+
+/* Makes of what a client says of its instance what may be stored of it. */
+static int admit(const struct naming *naming, const struct instance_spec *said,
+                 struct instance_spec *spec_r)
+{
+	if (!naming_weight_valid(said->weight))
+		return ERR_RANGE;
+	*spec_r = *said;
+	guard_timings(naming, &spec_r->metadata);
+	return 0;
+}
+
 int naming_register(const struct naming *naming, const struct naming_caller *caller,
-                    const struct service_key *service, const struct instance_spec *spec)
+                    const struct service_key *service, const struct instance_spec *said)
 {
 	struct origin origin = guard_origin(naming, caller, NAMING_INSTANCES, CAUSE_CLIENT);
-	int ret = registry_register(naming->registry, origin, service, spec);
+	struct instance_spec spec;
+	int ret = admit(naming, said, &spec);
 
+	if (ret == 0)
+		ret = registry_register(naming->registry, origin, service, &spec);
 	if (ret == 0)
 		metric_add(METRIC_REGISTERS, 1);
 	return ret;
 }
 
 int naming_update(const struct naming *naming, const struct naming_caller *caller,
-                  const struct service_key *service, const struct instance_spec *spec)
+                  const struct service_key *service, const struct instance_spec *said)
 {
-	return registry_update(naming->registry,
-	                       guard_origin(naming, caller, NAMING_INSTANCES, CAUSE_CLIENT),
-	                       service, spec);
+	struct origin origin = guard_origin(naming, caller, NAMING_INSTANCES, CAUSE_CLIENT);
+	struct instance_spec spec;
+	int ret = admit(naming, said, &spec);
+
+	return ret < 0 ? ret : registry_update(naming->registry, origin, service, &spec);
 }
 
 int naming_patch(const struct naming *naming, const struct naming_caller *caller,
                  const struct service_key *service, const struct instance_key *key,
-                 const struct instance_patch *patch)
+                 const struct instance_patch *said)
 {
-	return registry_patch(naming->registry,
-	                      guard_origin(naming, caller, NAMING_INSTANCES, CAUSE_CLIENT), service,
-	                      key, patch);
+	struct origin origin = guard_origin(naming, caller, NAMING_INSTANCES, CAUSE_CLIENT);
+	struct instance_patch patch = *said;
+
+	if (patch.set_weight && !naming_weight_valid(patch.weight))
+		return ERR_RANGE;
+	if (patch.set_metadata)
+		guard_timings(naming, &patch.metadata);
+	return registry_patch(naming->registry, origin, service, key, &patch);
 }
 
 int naming_deregister(const struct naming *naming, const struct naming_caller *caller,

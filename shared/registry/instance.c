@@ -9,7 +9,6 @@
 #include "shared/shm/health.h"
 #include "shared/shm/shard.h"
 
-#define WEIGHT_MAX 10000.0
 #define WEIGHT_MIN 0.01
 #define SOURCE_SHIFT 24
 
@@ -26,8 +25,8 @@ struct instance *instance_at(struct op *op, uint32_t off)
 
 double instance_weight_clamp(double weight)
 {
-	if (weight > WEIGHT_MAX)
-		return WEIGHT_MAX;
+	if (weight > INSTANCE_WEIGHT_MAX)
+		return INSTANCE_WEIGHT_MAX;
 	if (weight > 0 && weight < WEIGHT_MIN)
 		return WEIGHT_MIN;
 	return weight;

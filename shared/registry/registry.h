@@ -168,9 +168,11 @@ struct instance_metadata {
 	bool snowflake; /* preserved.instance.id.generator */
 };
 
+#define INSTANCE_WEIGHT_MAX 10000.0
+
 struct instance_spec {
 	struct instance_key key;
-	double weight; /* clamped here (2.4), checked by the caller */
+	double weight; /* clamped here (2.4), checked by naming_register() and its like */
 	bool enabled, healthy;
 	struct str app; /* unset: absent */
 	struct instance_metadata metadata;

@@ -96,6 +96,20 @@ static void the_interval(void **state)
 	assert_int_equal(beaten(bed, &plain).interval_ms, BEAT_INTERVAL_MS);
 }
 
+/* Of a beat that registers, and of one of an instance that is known. */
+static void timings_are_brought_within_their_limits(void **state)
+{
+	struct bed *bed = *state;
+	struct naming_beat beat = full_for("1.1.1.1");
+
+	beat.metadata.overrides =
+	        (struct overrides){ true, true, 1, BEAT_TIMEOUT_MS, BEAT_DELETE_MS };
+	assert_int_equal(beaten(bed, &beat).interval_ms, 1000);
+	assert_int_equal(counted(bed, METRIC_TIMINGS_CLAMPED), 1);
+	assert_int_equal(beaten(bed, &beat).interval_ms, 1000);
+	assert_int_equal(counted(bed, METRIC_TIMINGS_CLAMPED), 2);
+}
+
 /* Nobody could show an instance without an address. */
 static void no_address(void **state)
 {
@@ -167,6 +181,7 @@ int main(void)
 		BED_TEST(a_light_beat_registers_nothing),
 		BED_TEST(a_full_beat_registers),
 		BED_TEST(the_interval),
+		BED_TEST(timings_are_brought_within_their_limits),
 		BED_TEST(no_address),
 		BED_TEST(a_refused_registration),
 		BED_TEST(a_lost_one_is_revived),

@@ -2,6 +2,8 @@
 /* Instances: registered, changed and taken away, by whom, and how often. */
 #include "tests/unit/naming_fixture.h"
 
+#include <math.h>
+
 #include "shared/naming/instance.h"
 
 static int put(struct bed *bed, const struct naming_caller *caller, const char *name,
@@ -138,6 +140,68 @@ static void departures(void **state)
 	assert_int_equal(take(bed, &caller, "g@@s", "1.1.1.3"), 0);
 }
 
+static uint64_t interval_of(struct bed *bed, const char *ip)
+{
+	const struct service_key key = key_for("g@@s");
+	const struct instance_spec spec = spec_for(ip, 80);
+	struct beat_result result;
+
+	assert_int_equal(registry_beat(&bed->f.reg, client, &key, &spec.key, &result), 0);
+	assert_true(result.has_interval);
+	return result.interval_ms;
+}
+
+/* No protocol has to see to it: what registers, updates or patches is brought within the limits. */
+static void timings_of_each_write(void **state)
+{
+	struct bed *bed = *state;
+	const struct naming_caller caller = caller_from(bed, "10.0.0.1", NAMING_INSTANCES);
+	const struct service_key key = key_for("g@@s");
+	struct instance_spec spec = spec_for("1.1.1.1", 80);
+	struct instance_patch patch = { .set_metadata = true };
+
+	spec.metadata.overrides =
+	        (struct overrides){ true, true, 1, BEAT_TIMEOUT_MS, BEAT_DELETE_MS };
+	assert_int_equal(naming_register(&bed->naming, &caller, &key, &spec), 0);
+	assert_int_equal(interval_of(bed, "1.1.1.1"), 1000);
+	spec.metadata.overrides.interval_ms = UINT64_MAX;
+	assert_int_equal(naming_update(&bed->naming, &caller, &key, &spec), 0);
+	assert_int_equal(interval_of(bed, "1.1.1.1"), bed->config.instances_timeout_max_ms);
+	patch.metadata.overrides = spec.metadata.overrides;
+	patch.metadata.overrides.interval_ms = 0;
+	assert_int_equal(naming_patch(&bed->naming, &caller, &key, &spec.key, &patch), 0);
+	assert_int_equal(interval_of(bed, "1.1.1.1"), 1000);
+	assert_int_equal(counted(bed, METRIC_TIMINGS_CLAMPED), 3);
+}
+
+static void weights(void **state)
+{
+	static const double refused[] = { -0.1, 10000.1, INFINITY, -INFINITY };
+	struct bed *bed = *state;
+	const struct naming_caller caller = caller_from(bed, "10.0.0.1", NAMING_INSTANCES);
+	const struct service_key key = key_for("g@@s");
+	struct instance_spec spec = spec_for("1.1.1.1", 80);
+	struct instance_patch patch = { .set_weight = true };
+	uint64_t revision;
+
+	spec.weight = 10000.0;
+	assert_int_equal(naming_register(&bed->naming, &caller, &key, &spec), 0);
+	revision = stamp_of(&bed->f, "g@@s").revision;
+	for (size_t i = 0; i < COUNT(refused); i++) {
+		spec.weight = patch.weight = refused[i];
+		assert_int_equal(naming_register(&bed->naming, &caller, &key, &spec), ERR_RANGE);
+		assert_int_equal(naming_update(&bed->naming, &caller, &key, &spec), ERR_RANGE);
+		assert_int_equal(naming_patch(&bed->naming, &caller, &key, &spec.key, &patch),
+		                 ERR_RANGE);
+	}
+	assert_int_equal(stamp_of(&bed->f, "g@@s").revision, revision);
+	assert_int_equal(counted(bed, METRIC_REGISTERS), 1);
+	patch = (struct instance_patch){ .set_app = true, .app = STR("a"), .weight = -1 };
+	assert_int_equal(naming_patch(&bed->naming, &caller, &key, &spec.key, &patch), 0);
+	spec.weight = NAN;
+	assert_int_equal(naming_register(&bed->naming, &caller, &key, &spec), 0);
+}
+
 /* Timings that were stored under other limits are brought within those of now. */
 static void timings_of_merged_metadata(void **state)
 {
@@ -173,6 +237,8 @@ int main(void)
 		BED_TEST(an_update_needs_the_instance),
 		BED_TEST(owners),
 		BED_TEST(departures),
+		BED_TEST(timings_of_each_write),
+		BED_TEST(weights),
 		BED_TEST(timings_of_merged_metadata),
 	};
 

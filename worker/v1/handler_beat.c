@@ -3,7 +3,6 @@
  * stands for. */
 #include "shared/base/cursor.h"
 #include "shared/naming/beat.h"
-#include "shared/naming/guard.h"
 #include "shared/view/beat_json.h"
 #include "worker/v1/caller.h"
 #include "worker/v1/handlers.h"
@@ -24,8 +23,6 @@ static bool read_json(struct request *rq, struct beat_info *info)
 	if (text.n == 0)
 		return true;
 	ret = beat_json_parse(&rq->arena, text, info, why, sizeof(why));
-	if (ret == 0)
-		guard_timings(&rq->worker->naming, &info->metadata);
 	if (ret == ERR_SYNTAX)
 		reply_caused2(rq, 500, STR(DESERIALIZE), str_of(why));
 	else if (ret < 0)

@@ -12,8 +12,6 @@
 #include "worker/v1/handlers.h"
 #include "worker/worker.h"
 
-#define WEIGHT_MAX 10000.0
-
 struct instance_request {
 	struct service_key service;
 	struct instance_spec spec;
@@ -53,10 +51,9 @@ static bool read_address(struct request *rq, struct instance_key *key)
 	       request_int(rq, port, &key->port);
 }
 
-/* NaN passes, as it does in 1.4.8. */
 static bool check_weight(struct request *rq, double weight)
 {
-	if (!(weight < 0.0 || weight > WEIGHT_MAX))
+	if (naming_weight_valid(weight))
 		return true;
 	reply_caused(rq, 500, "instance format invalid: The weights range from 0.0 to 10000.0");
 	return false;

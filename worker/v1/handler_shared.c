@@ -2,7 +2,6 @@
 /* handler_shared.c - what several handlers do alike: read a service's name and metadata, look the
  * service up, keep an answer within its bounds. It calls no handler. */
 #include "shared/base/breath.h"
-#include "shared/naming/guard.h"
 #include "shared/registry/settings.h"
 #include "shared/view/metadata.h"
 #include "worker/v1/bound.h"
@@ -52,8 +51,6 @@ bool handler_parse_metadata(struct request *rq, struct str text,
 		reply_caused(rq, 500, "metadata format incorrect:%.*s", reply_shown(text), text.p);
 	else if (ret < 0)
 		reply_registry_error(rq, ret, STR(""), STR(""));
-	else
-		guard_timings(&rq->worker->naming, metadata_r);
 	return ret == 0;
 }
 
