@@ -28,6 +28,7 @@ static const struct {
 	{ ERR_OWNER, "registered from another address" },
 	{ ERR_GONE, "nobody waits for it" },
 	{ ERR_DEPARTURES, "too many instances taken away" },
+	{ ERR_ANSWER, "answer too long" },
 };
 
 const char *err_str(int code)

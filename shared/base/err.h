@@ -30,6 +30,7 @@ enum err {
 	ERR_OWNER = -18,       /* the instance belongs to another address */
 	ERR_GONE = -19,        /* nobody waits for the result any more: clean up and return */
 	ERR_DEPARTURES = -20,  /* the source has taken away too many instances (brake.deregister) */
+	ERR_ANSWER = -21,      /* the answer is longer than http.memory allows */
 };
 
 /* The text is never NULL: it is "unknown error" for a code outside the list. */

@@ -83,7 +83,7 @@ int naming_poll(struct naming *naming, const struct naming_caller *caller,
 		polled_r->cache_ms = switches->push_cache_ms;
 	if (subscribe && (ret == ERR_LIMIT || ret == ERR_FULL)) {
 		metric_add(ret == ERR_LIMIT ? METRIC_LIMIT_REFUSED : METRIC_FULL_REFUSED, 1);
-		reason = unpushed_of_error(ret, polled_r->stamp.kept_out);
+		reason = unpushed_of_error(ret, naming->registry->refused.which);
 		ret = 0;
 	}
 	if (reason != UNPUSHED_REASONS)

@@ -64,20 +64,26 @@ enum unpushed unpushed_of_claim(const uint8_t address[16], uint16_t port)
 	return UNPUSHED_UNSENDABLE;
 }
 
-enum unpushed unpushed_of_error(int err, enum subscriber_limit kept_out)
+enum unpushed unpushed_of_error(int err, enum registry_limit which)
 {
-	static const enum unpushed reasons[] = {
-		[SUBSCRIBER_LIMIT_NAME] = UNPUSHED_NAME_LIMIT,
-		[SUBSCRIBER_LIMIT_SERVICE] = UNPUSHED_SERVICE_LIMIT,
-		[SUBSCRIBER_LIMIT_NODE] = UNPUSHED_NODE_LIMIT,
-		[SUBSCRIBER_LIMIT_SOURCE] = UNPUSHED_SOURCE_LIMIT,
-		[SUBSCRIBER_LIMIT_NODE_BYTES] = UNPUSHED_NODE_BYTES,
-		[SUBSCRIBER_LIMIT_SOURCE_BYTES] = UNPUSHED_SOURCE_BYTES,
-	};
-
-	ROSTER_ASSERT(err == ERR_FULL ||
-	              (err == ERR_LIMIT && kept_out <= SUBSCRIBER_LIMIT_SOURCE_BYTES));
-	return err == ERR_LIMIT ? reasons[kept_out] : UNPUSHED_FULL;
+	ROSTER_ASSERT(err == ERR_FULL || err == ERR_LIMIT);
+	if (err == ERR_FULL)
+		return UNPUSHED_FULL;
+	switch (which) {
+	case REGISTRY_LIMIT_SUBSCRIBERS_PER_SERVICE:
+		return UNPUSHED_SERVICE_LIMIT;
+	case REGISTRY_LIMIT_SUBSCRIBERS:
+		return UNPUSHED_NODE_LIMIT;
+	case REGISTRY_LIMIT_SUBSCRIBERS_PER_SOURCE:
+		return UNPUSHED_SOURCE_LIMIT;
+	case REGISTRY_LIMIT_SUBSCRIBER_BYTES:
+		return UNPUSHED_NODE_BYTES;
+	case REGISTRY_LIMIT_SUBSCRIBER_BYTES_PER_SOURCE:
+		return UNPUSHED_SOURCE_BYTES;
+	default:
+		ROSTER_ASSERT(which == REGISTRY_LIMIT_NAME); /* no other limit is one of a poll */
+		return UNPUSHED_NAME_LIMIT;
+	}
 }
 
 const char *unpushed_reason(struct naming *naming, const struct subscriber_view *sub)

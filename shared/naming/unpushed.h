@@ -42,9 +42,9 @@ const char *unpushed_word(enum unpushed reason);
 enum metric unpushed_metric(enum unpushed reason);
 /* Returns the reason for a claim that destination_allowed() does not allow. */
 enum unpushed unpushed_of_claim(const uint8_t address[16], uint16_t port);
-/* Returns the reason for what registry_poll() returned: ERR_LIMIT (kept_out: by which) or
+/* Returns the reason for what registry_poll() returned: ERR_LIMIT (which: of reg->refused) or
  * ERR_FULL. */
-enum unpushed unpushed_of_error(int err, enum subscriber_limit kept_out);
+enum unpushed unpushed_of_error(int err, enum registry_limit which);
 /* Says why a stored subscriber is not pushed to, as a word; NULL: it is. A claim is judged by the
  * configuration of now, as its next poll will be ("next_poll": that one will be pushed to). */
 const char *unpushed_reason(struct naming *naming, const struct subscriber_view *sub);

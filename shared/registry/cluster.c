@@ -76,7 +76,7 @@ uint32_t cluster_create(struct op *op, uint32_t soff, struct service *s, struct 
 	if (limit == 0 || limit > REGISTRY_CLUSTERS_MOST)
 		limit = REGISTRY_CLUSTERS_MOST;
 	if (s->clusters >= limit) {
-		undo_fail(&op->tx, key_refuse(op->reg, "limits.clusters_per_service", limit));
+		undo_fail(&op->tx, key_refuse(op->reg, REGISTRY_LIMIT_CLUSTERS_PER_SERVICE, limit));
 		return 0;
 	}
 	off = slab_alloc(&op->tx, SLAB_CLUSTER);

@@ -268,7 +268,7 @@ static int instance_limit(struct op *op, const struct service *s)
 	uint64_t sum = 0;
 
 	if (limits->instances_per_service != 0 && s->instances >= limits->instances_per_service)
-		return key_refuse(op->reg, "limits.instances_per_service",
+		return key_refuse(op->reg, REGISTRY_LIMIT_INSTANCES_PER_SERVICE,
 		                  limits->instances_per_service);
 	/* The other shards are summed up without their locks, so registrations at the same moment
 	 * may go a little beyond the limit. */
@@ -280,8 +280,9 @@ static int instance_limit(struct op *op, const struct service *s)
 
 		sum += __atomic_load_n(&root->instance_count, __ATOMIC_RELAXED);
 	}
-	return sum >= limits->instances ? key_refuse(op->reg, "limits.instances", limits->instances)
-	                                : 0;
+	return sum >= limits->instances
+	               ? key_refuse(op->reg, REGISTRY_LIMIT_INSTANCES, limits->instances)
+	               : 0;
 }
 
 static uint32_t flags_of(struct op *op, const struct instance_spec *spec)

@@ -110,16 +110,41 @@ bool key_cluster_name_valid(struct str name)
 	return only(name, IN_CLUSTER);
 }
 
-int key_refuse(struct registry *reg, const char *name, uint64_t limit)
+/* ---- limits ---------------------------------------------------------------------------------- */
+
+const char *registry_limit_key(enum registry_limit which)
 {
-	ROSTER_ASSERT(name != NULL && limit != 0); /* 0 means no limit, so it refuses nothing */
-	reg->refused = (struct refusal){ name, limit, false };
+	static const char *const keys[REGISTRY_LIMITS] = {
+		[REGISTRY_LIMIT_NAME] = "limits.name",
+		[REGISTRY_LIMIT_METADATA] = "limits.metadata",
+		[REGISTRY_LIMIT_NAMESPACES] = "limits.namespaces",
+		[REGISTRY_LIMIT_SERVICES] = "limits.services",
+		[REGISTRY_LIMIT_SERVICE_BYTES] = "limits.service_bytes",
+		[REGISTRY_LIMIT_CLUSTERS_PER_SERVICE] = "limits.clusters_per_service",
+		[REGISTRY_LIMIT_INSTANCES] = "limits.instances",
+		[REGISTRY_LIMIT_INSTANCES_PER_SERVICE] = "limits.instances_per_service",
+		[REGISTRY_LIMIT_SUBSCRIBERS] = "limits.subscribers",
+		[REGISTRY_LIMIT_SUBSCRIBERS_PER_SERVICE] = "limits.subscribers_per_service",
+		[REGISTRY_LIMIT_SUBSCRIBERS_PER_SOURCE] = "limits.subscribers_per_source",
+		[REGISTRY_LIMIT_SUBSCRIBER_BYTES] = "limits.subscriber_bytes",
+		[REGISTRY_LIMIT_SUBSCRIBER_BYTES_PER_SOURCE] = "limits.subscriber_bytes_per_source",
+	};
+
+	ROSTER_ASSERT(which < REGISTRY_LIMITS);
+	return keys[which];
+}
+
+int key_refuse(struct registry *reg, enum registry_limit which, uint64_t limit)
+{
+	/* A limit of 0 means that there is none, so it refuses nothing. */
+	ROSTER_ASSERT(which < REGISTRY_LIMITS && limit != 0);
+	reg->refused = (struct refusal){ which, limit, false };
 	return ERR_LIMIT;
 }
 
-int key_refuse_size(struct registry *reg, const char *name, uint64_t limit)
+int key_refuse_size(struct registry *reg, enum registry_limit which, uint64_t limit)
 {
-	int ret = key_refuse(reg, name, limit);
+	int ret = key_refuse(reg, which, limit);
 
 	reg->refused.by_itself = true;
 	return ret;
@@ -132,7 +157,7 @@ static int check_length(struct registry *reg, struct str text, uint64_t most)
 
 	if (limit == 0 || limit > most)
 		limit = most;
-	return text.n > limit ? key_refuse_size(reg, "limits.name", limit) : 0;
+	return text.n > limit ? key_refuse_size(reg, REGISTRY_LIMIT_NAME, limit) : 0;
 }
 
 int key_check_text(struct registry *reg, struct str text)
@@ -153,7 +178,8 @@ int key_check_metadata(struct registry *reg, const struct instance_metadata *met
 
 	if (limit == 0 || limit > BLOB_MAX_BYTES)
 		limit = BLOB_MAX_BYTES;
-	return metadata->packed.n > limit ? key_refuse_size(reg, "limits.metadata", limit) : 0;
+	return metadata->packed.n > limit ? key_refuse_size(reg, REGISTRY_LIMIT_METADATA, limit)
+	                                  : 0;
 }
 
 /* ---- names ----------------------------------------------------------------------------------- */

@@ -61,9 +61,9 @@ static int namespace_check_texts(struct registry *reg, const struct namespace_ro
 	int ret;
 
 	if (row->id.n > NAMESPACES_ID_MAX)
-		return key_refuse_size(reg, "limits.name", NAMESPACES_ID_MAX);
+		return key_refuse_size(reg, REGISTRY_LIMIT_NAME, NAMESPACES_ID_MAX);
 	if (row->name.n > NAMESPACES_TEXT_MAX || row->about.n > NAMESPACES_TEXT_MAX)
-		return key_refuse_size(reg, "limits.name", NAMESPACES_TEXT_MAX);
+		return key_refuse_size(reg, REGISTRY_LIMIT_NAME, NAMESPACES_TEXT_MAX);
 	if ((ret = key_check_text(reg, row->name)) < 0)
 		return ret;
 	return key_check_text(reg, row->about);
@@ -83,7 +83,7 @@ static int namespace_create_op(struct op *op, void *arg)
 	if (namespaces_find(op, wanted->id, &row) != 0)
 		return ERR_EXISTS;
 	if (limit != 0 && office->namespaces.count >= limit)
-		return key_refuse(op->reg, "limits.namespaces", limit);
+		return key_refuse(op->reg, REGISTRY_LIMIT_NAMESPACES, limit);
 	off = slab_alloc(&op->tx, SLAB_NAMESPACE);
 	if (off == 0 || (row = namespace_at(op, off)) == NULL)
 		return op->tx.err;

@@ -10,7 +10,6 @@ void registry_init(struct registry *reg, struct segment *seg)
 	/* What has not beaten since began_ms is old after a long stop (registry_drop_stale()). */
 	*reg = (struct registry){
 		.seg = seg,
-		.refused = { "", 0, false },
 		.node = (uint8_t)seg->header->node,
 		.began_ms = health_now(seg),
 	};

@@ -11,7 +11,7 @@
  * refused cluster name leaves the empty service, specification 2.3).
  *
  * Errors common to all: ERR_FULL (segment), ERR_LOCK, ERR_UNDO, ERR_CORRUPT,
- * ERR_LIMIT (reg->refused says which key and number), ERR_NOMEM, and ERR_OWNER of writes to
+ * ERR_LIMIT (reg->refused says which, until the next call), ERR_NOMEM, and ERR_OWNER of writes to
  * instances and services (origin.bound).
  *
  * Writers: every operation takes an origin (who, which node, why). Every disappearance of
@@ -70,8 +70,30 @@ struct registry_limits {
 	uint64_t namespaces; /* limits.namespaces: rows of namespaces.h */
 };
 
+/* Which limit refused something. */
+enum registry_limit {
+	REGISTRY_LIMIT_NAME,
+	REGISTRY_LIMIT_METADATA,
+	REGISTRY_LIMIT_NAMESPACES,
+	REGISTRY_LIMIT_SERVICES,
+	REGISTRY_LIMIT_SERVICE_BYTES,
+	REGISTRY_LIMIT_CLUSTERS_PER_SERVICE,
+	REGISTRY_LIMIT_INSTANCES,
+	REGISTRY_LIMIT_INSTANCES_PER_SERVICE,
+	REGISTRY_LIMIT_SUBSCRIBERS,
+	REGISTRY_LIMIT_SUBSCRIBERS_PER_SERVICE,
+	REGISTRY_LIMIT_SUBSCRIBERS_PER_SOURCE,
+	REGISTRY_LIMIT_SUBSCRIBER_BYTES,
+	REGISTRY_LIMIT_SUBSCRIBER_BYTES_PER_SOURCE,
+	REGISTRY_LIMITS
+};
+
+/* Returns the key of the configuration, as in "limits.name". */
+const char *registry_limit_key(enum registry_limit which);
+
+/* Written by the registry alone: a protocol answers limits of its own by itself. */
 struct refusal {
-	const char *key; /* configuration key, never NULL after ERR_LIMIT */
+	enum registry_limit which;
 	uint64_t limit;
 	bool by_itself; /* what was asked for is too large, however much room there is: asking again is in vain */
 };
@@ -250,16 +272,6 @@ int registry_remove_service(struct registry *reg, struct origin origin,
 
 /* ---- reads ----------------------------------------------------------------------------------- */
 
-/* The limits of a subscriber, by the keys of the configuration. */
-enum subscriber_limit {
-	SUBSCRIBER_LIMIT_NAME,         /* limits.name, of one of its texts */
-	SUBSCRIBER_LIMIT_SERVICE,      /* limits.subscribers_per_service */
-	SUBSCRIBER_LIMIT_NODE,         /* limits.subscribers */
-	SUBSCRIBER_LIMIT_SOURCE,       /* limits.subscribers_per_source */
-	SUBSCRIBER_LIMIT_NODE_BYTES,   /* limits.subscriber_bytes */
-	SUBSCRIBER_LIMIT_SOURCE_BYTES, /* limits.subscriber_bytes_per_source */
-};
-
 /* What the reply to a list needs to know before it looks into its cache. */
 struct service_stamp {
 	bool found;
@@ -273,8 +285,6 @@ struct service_stamp {
 	/* After registry_poll() with a subscriber: its last push was not sent, by
 	 * REGISTRY_TRIES_OVERSIZE or _VIEWS. */
 	bool unsent;
-	/* After registry_poll() that returned ERR_LIMIT: which limit kept the subscriber out. */
-	enum subscriber_limit kept_out;
 };
 
 /* Stands in the tries of a delivery that was not sent because its client could not read it; nothing

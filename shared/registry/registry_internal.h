@@ -157,9 +157,9 @@ static inline int32_t key_datum_port(int32_t port)
 	return port > 0 ? port : 0;
 }
 /* Sets reg->refused and returns ERR_LIMIT. */
-int key_refuse(struct registry *reg, const char *name, uint64_t limit) MUST_CHECK;
+int key_refuse(struct registry *reg, enum registry_limit which, uint64_t limit) MUST_CHECK;
 /* Does the same for one text that is too large by itself. */
-int key_refuse_size(struct registry *reg, const char *name, uint64_t limit) MUST_CHECK;
+int key_refuse_size(struct registry *reg, enum registry_limit which, uint64_t limit) MUST_CHECK;
 int key_check_service(struct registry *reg, const struct service_key *key) MUST_CHECK;
 int key_check_text(struct registry *reg, struct str text) MUST_CHECK;
 int key_check_metadata(struct registry *reg, const struct instance_metadata *metadata) MUST_CHECK;

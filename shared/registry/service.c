@@ -124,7 +124,7 @@ static void bytes_add(struct op *op, int64_t delta)
 		sum += __atomic_load_n(&root->bytes, __ATOMIC_RELAXED);
 	}
 	if (sum > limit)
-		undo_fail(&op->tx, key_refuse(op->reg, "limits.service_bytes", limit));
+		undo_fail(&op->tx, key_refuse(op->reg, REGISTRY_LIMIT_SERVICE_BYTES, limit));
 }
 
 void service_account(struct op *op, struct service *s, int64_t delta)
@@ -170,7 +170,7 @@ static int service_limit(struct op *op)
 		 * moment may go a little beyond the limit. */
 		sum += __atomic_load_n(&root->service_count, __ATOMIC_RELAXED);
 	}
-	return sum >= limit ? key_refuse(op->reg, "limits.services", limit) : 0;
+	return sum >= limit ? key_refuse(op->reg, REGISTRY_LIMIT_SERVICES, limit) : 0;
 }
 
 static void service_fill(struct op *op, struct service *s, const struct service_key *key,

@@ -197,15 +197,6 @@ static bool exceeds(uint64_t used, uint64_t more, uint64_t limit)
 	return limit != 0 && used + more > limit;
 }
 
-static int keep_out(struct op *op, const struct subscription *p, enum subscriber_limit which,
-                    const char *key, uint64_t limit)
-{
-	/* The code says that a limit was reached; the stamp says which, so that nobody compares
-	 * keys. */
-	p->stamp->kept_out = which;
-	return key_refuse(op->reg, key, limit);
-}
-
 /* Says which limit keeps one subscriber more out; `count` is how many the name has so far. */
 static int check_limits(struct op *op, const struct subscription *p, uint32_t count)
 {
@@ -214,24 +205,22 @@ static int check_limits(struct op *op, const struct subscription *p, uint32_t co
 	struct source_use use = all_subscribers(op);
 
 	if (exceeds(count, 1, limits->subscribers_per_service))
-		return keep_out(op, p, SUBSCRIBER_LIMIT_SERVICE, "limits.subscribers_per_service",
-		                limits->subscribers_per_service);
+		return key_refuse(op->reg, REGISTRY_LIMIT_SUBSCRIBERS_PER_SERVICE,
+		                  limits->subscribers_per_service);
 	if (exceeds(use.subscribers, 1, limits->subscribers))
-		return keep_out(op, p, SUBSCRIBER_LIMIT_NODE, "limits.subscribers",
-		                limits->subscribers);
+		return key_refuse(op->reg, REGISTRY_LIMIT_SUBSCRIBERS, limits->subscribers);
 	if (exceeds(use.bytes, bytes, limits->subscriber_bytes))
-		return keep_out(op, p, SUBSCRIBER_LIMIT_NODE_BYTES, "limits.subscriber_bytes",
-		                limits->subscriber_bytes);
+		return key_refuse(op->reg, REGISTRY_LIMIT_SUBSCRIBER_BYTES,
+		                  limits->subscriber_bytes);
 	if (limits->subscribers_per_source == 0 && limits->subscriber_bytes_per_source == 0)
 		return 0;
 	use = source_subscribers(op->reg, p->spec->source);
 	if (exceeds(use.subscribers, 1, limits->subscribers_per_source))
-		return keep_out(op, p, SUBSCRIBER_LIMIT_SOURCE, "limits.subscribers_per_source",
-		                limits->subscribers_per_source);
+		return key_refuse(op->reg, REGISTRY_LIMIT_SUBSCRIBERS_PER_SOURCE,
+		                  limits->subscribers_per_source);
 	if (exceeds(use.bytes, bytes, limits->subscriber_bytes_per_source))
-		return keep_out(op, p, SUBSCRIBER_LIMIT_SOURCE_BYTES,
-		                "limits.subscriber_bytes_per_source",
-		                limits->subscriber_bytes_per_source);
+		return key_refuse(op->reg, REGISTRY_LIMIT_SUBSCRIBER_BYTES_PER_SOURCE,
+		                  limits->subscriber_bytes_per_source);
 	return 0;
 }
 

@@ -47,7 +47,8 @@ static void a_refused_registration(void **state)
 	bed->f.reg.limits.instances = 1;
 	assert_int_equal(put(bed, &caller, "g@@s", "1.1.1.1"), 0);
 	assert_int_equal(put(bed, &caller, "g@@s", "1.1.1.2"), ERR_LIMIT);
-	assert_string_equal(bed->naming.registry->refused.key, "limits.instances");
+	assert_string_equal(registry_limit_key(bed->naming.registry->refused.which),
+	                    "limits.instances");
 	assert_int_equal(counted(bed, METRIC_REGISTERS), 1);
 }
 

@@ -2,6 +2,8 @@
 /* What the configuration says of limits and destinations, at the begin and after a reload. */
 #include "tests/unit/naming_fixture.h"
 
+#include "shared/config/config_key.h"
+
 static void limits_follow_the_configuration(void **state)
 {
 	struct bed *bed = *state;
@@ -51,12 +53,26 @@ static void destinations_follow_the_configuration(void **state)
 	assert_true(destination_allowed(&bed->naming.destinations, claimed, 5000, source));
 }
 
+/* What a refusal names can be looked up in the configuration. */
+static void each_limit_has_a_key(void **state)
+{
+	(void)state;
+	for (enum registry_limit which = 0; which < REGISTRY_LIMITS; which++) {
+		const char *key = registry_limit_key(which);
+
+		assert_non_null(key);
+		if (config_key_find(str_of(key)) == NULL)
+			fail_msg("%s is no key", key);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		BED_TEST(limits_follow_the_configuration),
 		BED_TEST(shares_of_the_segment),
 		BED_TEST(destinations_follow_the_configuration),
+		BED_TEST(each_limit_has_a_key),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

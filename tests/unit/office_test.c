@@ -155,7 +155,7 @@ static void test_namespace_limits(void **state)
 
 	memset(text, 'x', sizeof(text) - 1);
 	assert_int_equal(create(f, "long", text, NULL), ERR_LIMIT);
-	assert_string_equal(f->reg.refused.key, "limits.name");
+	assert_string_equal(registry_limit_key(f->reg.refused.which), "limits.name");
 	text[NAMESPACES_TEXT_MAX] = '\0';
 	assert_int_equal(create(f, "long", text, text), 0);
 	text[NAMESPACES_ID_MAX + 1] = '\0';
@@ -164,7 +164,7 @@ static void test_namespace_limits(void **state)
 	assert_int_equal(create(f, text, "", NULL), 0);
 	f->reg.limits.namespaces = 2;
 	assert_int_equal(create(f, "third", "", NULL), ERR_LIMIT);
-	assert_string_equal(f->reg.refused.key, "limits.namespaces");
+	assert_string_equal(registry_limit_key(f->reg.refused.which), "limits.namespaces");
 	assert_int_equal(f->reg.refused.limit, 2);
 	f->reg.limits.name_bytes = 10;
 	f->reg.limits.namespaces = 0;

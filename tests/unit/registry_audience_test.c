@@ -232,8 +232,8 @@ static void bytes_are_counted(void **state)
 	assert_int_equal(stats_of(f).subscriber_bytes, 10 * (each + name_bytes));
 	key = key_for("g@@t");
 	assert_int_equal(registry_poll(&f->reg, &key, &sub, &stamp), ERR_LIMIT);
-	assert_string_equal(f->reg.refused.key, "limits.subscriber_bytes_per_source");
-	assert_int_equal(stamp.kept_out, SUBSCRIBER_LIMIT_SOURCE_BYTES);
+	assert_string_equal(registry_limit_key(f->reg.refused.which),
+	                    "limits.subscriber_bytes_per_source");
 	sub.agent = sub.clusters = sub.app = sub.address_text = STR("");
 	assert_int_equal(registry_poll(&f->reg, &key, &sub, &stamp), ERR_LIMIT);
 	/* Others are not refused for its sake. */
@@ -258,8 +258,7 @@ static void bytes_are_counted(void **state)
 	        (struct registry_limits){ .subscriber_bytes = stats_of(f).subscriber_bytes + 100 };
 	key = key_for("g@@u");
 	assert_int_equal(registry_poll(&f->reg, &key, &sub, &stamp), ERR_LIMIT);
-	assert_string_equal(f->reg.refused.key, "limits.subscriber_bytes");
-	assert_int_equal(stamp.kept_out, SUBSCRIBER_LIMIT_NODE_BYTES);
+	assert_string_equal(registry_limit_key(f->reg.refused.which), "limits.subscriber_bytes");
 	assert_true(stamp.epoch != 0);
 	assert_clean(f);
 }
@@ -299,23 +298,21 @@ static void limits_spare_the_stamp(void **state)
 	sub.port = 5001;
 	f->reg.limits = (struct registry_limits){ .subscribers_per_service = 1 };
 	assert_int_equal(registry_poll(&f->reg, &key, &sub, &stamp), ERR_LIMIT);
-	assert_string_equal(f->reg.refused.key, "limits.subscribers_per_service");
-	assert_int_equal(stamp.kept_out, SUBSCRIBER_LIMIT_SERVICE);
+	assert_string_equal(registry_limit_key(f->reg.refused.which),
+	                    "limits.subscribers_per_service");
 	assert_true(stamp.found);
 	assert_int_equal(stamp.instances, 1);
 	f->reg.limits = (struct registry_limits){ .subscribers = 1 };
 	assert_int_equal(registry_poll(&f->reg, &key, &sub, &stamp), ERR_LIMIT);
-	assert_string_equal(f->reg.refused.key, "limits.subscribers");
-	assert_int_equal(stamp.kept_out, SUBSCRIBER_LIMIT_NODE);
+	assert_string_equal(registry_limit_key(f->reg.refused.which), "limits.subscribers");
 	f->reg.limits = (struct registry_limits){ .subscribers_per_source = 1 };
 	assert_int_equal(registry_poll(&f->reg, &key, &sub, &stamp), ERR_LIMIT);
-	assert_string_equal(f->reg.refused.key, "limits.subscribers_per_source");
-	assert_int_equal(stamp.kept_out, SUBSCRIBER_LIMIT_SOURCE);
+	assert_string_equal(registry_limit_key(f->reg.refused.which),
+	                    "limits.subscribers_per_source");
 	assert_true(stamp.found);
 	f->reg.limits = (struct registry_limits){ .name_bytes = 10 };
 	assert_int_equal(registry_poll(&f->reg, &key, &sub, &stamp), ERR_LIMIT);
-	assert_string_equal(f->reg.refused.key, "limits.name");
-	assert_int_equal(stamp.kept_out, SUBSCRIBER_LIMIT_NAME);
+	assert_string_equal(registry_limit_key(f->reg.refused.which), "limits.name");
 	assert_true(stamp.found);
 	sub.port = 5000; /* renewing is never refused */
 	assert_int_equal(registry_poll(&f->reg, &key, &sub, &stamp), 0);

@@ -119,7 +119,7 @@ static void change_of_nothing(struct fixture *f)
 
 static void limit_that_is_none(struct fixture *f)
 {
-	(void)!key_refuse(&f->reg, "limits.services", 0);
+	(void)!key_refuse(&f->reg, REGISTRY_LIMIT_SERVICES, 0);
 }
 
 static void name_that_was_not_checked(struct fixture *f)
@@ -188,7 +188,7 @@ static const struct row rows[] = {
 	{ service_in_another_shard,
 	  "assert op->tx.shard == &op->reg->seg->shards[place.shard] at " },
 	{ change_of_nothing, "assert change != 0 && change >> CHANGE_BITS == 0 at " },
-	{ limit_that_is_none, "assert name != NULL && limit != 0 at " },
+	{ limit_that_is_none, "assert which < REGISTRY_LIMITS && limit != 0 at " },
 	{ name_that_was_not_checked,
 	  "assert key->ns.n <= NAME_MAX_BYTES && key->name.n <= NAME_MAX_BYTES at " },
 	{ two_subscribers_at_once, "assert change == 1 || change == -1 at " },

@@ -553,31 +553,33 @@ static void limits_refuse_with_their_key(void **state)
 	bytes = stats_of(f).bytes;
 	f->reg.limits = (struct registry_limits){ .instances = 1 };
 	assert_int_equal(registry_register(&f->reg, client, &key, &spec), ERR_LIMIT);
-	assert_string_equal(f->reg.refused.key, "limits.instances");
+	assert_string_equal(registry_limit_key(f->reg.refused.which), "limits.instances");
 	assert_int_equal(f->reg.refused.limit, 1);
 	assert_int_equal(registry_register(&f->reg, client, &second, &spec), ERR_LIMIT);
 	assert_false(stamp_of(f, "g@@t").found);
 	f->reg.limits = (struct registry_limits){ .instances_per_service = 1 };
 	assert_int_equal(registry_register(&f->reg, client, &key, &spec), ERR_LIMIT);
-	assert_string_equal(f->reg.refused.key, "limits.instances_per_service");
+	assert_string_equal(registry_limit_key(f->reg.refused.which),
+	                    "limits.instances_per_service");
 	f->reg.limits = (struct registry_limits){ .services = 1 };
 	assert_int_equal(registry_register(&f->reg, client, &second, &spec), ERR_LIMIT);
-	assert_string_equal(f->reg.refused.key, "limits.services");
+	assert_string_equal(registry_limit_key(f->reg.refused.which), "limits.services");
 	f->reg.limits = (struct registry_limits){ .clusters_per_service = 1 };
 	spec.key.cluster = STR("c2");
 	assert_int_equal(registry_register(&f->reg, client, &key, &spec), ERR_LIMIT);
-	assert_string_equal(f->reg.refused.key, "limits.clusters_per_service");
+	assert_string_equal(registry_limit_key(f->reg.refused.which),
+	                    "limits.clusters_per_service");
 	assert_int_equal(registry_deregister(&f->reg, client, &key, &spec.key, NULL),
 	                 0); /* without the cluster */
 	f->reg.limits = (struct registry_limits){ .metadata_bytes = 4 };
 	spec = spec_for("1.1.1.1", 80);
 	spec.metadata.packed = STR("\x81\xa1k\xa1v");
 	assert_int_equal(registry_register(&f->reg, client, &key, &spec), ERR_LIMIT);
-	assert_string_equal(f->reg.refused.key, "limits.metadata");
+	assert_string_equal(registry_limit_key(f->reg.refused.which), "limits.metadata");
 	f->reg.limits = (struct registry_limits){ .name_bytes = 60 };
 	spec = spec_for("1.1.1.1", 80);
 	assert_int_equal(registry_register(&f->reg, client, &long_key, &spec), ERR_LIMIT);
-	assert_string_equal(f->reg.refused.key, "limits.name");
+	assert_string_equal(registry_limit_key(f->reg.refused.which), "limits.name");
 	spec.app = str_of(long_text);
 	assert_int_equal(registry_register(&f->reg, client, &key, &spec), ERR_LIMIT);
 	spec = spec_for(long_text, 80);
@@ -600,7 +602,7 @@ static void bytes_of_services_are_limited(void **state)
 	bytes = stats_of(f).bytes;
 	f->reg.limits = (struct registry_limits){ .service_bytes = bytes };
 	assert_int_equal(registry_register(&f->reg, client, &other, &spec), ERR_LIMIT);
-	assert_string_equal(f->reg.refused.key, "limits.service_bytes");
+	assert_string_equal(registry_limit_key(f->reg.refused.which), "limits.service_bytes");
 	assert_int_equal(f->reg.refused.limit, bytes);
 	assert_false(stamp_of(f, "g@@t").found);
 	assert_int_equal(registry_register(&f->reg, client, &key, &spec), 0); /* nothing more */

@@ -410,16 +410,18 @@ static void test_registry_errors(void **state)
 	        ERR_CLUSTER_NAME, 400,
 	        "caused: cluster name can only have these characters: 0-9a-zA-Z-, current: a_b;");
 	expect_registry_error(ERR_FULL, 503, "caused: segment.limit reached: 4096;");
-	f.worker.registry.refused = (struct refusal){ "limits.instances", 1000000, false };
+	f.worker.registry.refused = (struct refusal){ REGISTRY_LIMIT_INSTANCES, 1000000, false };
 	expect_registry_error(ERR_LIMIT, 503, "caused: limits.instances reached: 1000000;");
-	f.worker.registry.refused = (struct refusal){ "limits.name", 400, true };
+	f.worker.registry.refused = (struct refusal){ REGISTRY_LIMIT_NAME, 400, true };
 	expect_registry_error(ERR_LIMIT, 400, "caused: limits.name reached: 400;");
-	f.worker.registry.refused = (struct refusal){ "limits.metadata", 8192, true };
+	f.worker.registry.refused = (struct refusal){ REGISTRY_LIMIT_METADATA, 8192, true };
 	expect_registry_error(ERR_LIMIT, 400, "caused: limits.metadata reached: 8192;");
-	assert_int_equal(f.slot.counters[METRIC_LIMIT_REFUSED], 3);
+	f.proc.config.http_memory_bytes = 65536;
+	expect_registry_error(ERR_ANSWER, 503, "caused: http.memory reached: 65536;");
+	assert_int_equal(f.slot.counters[METRIC_LIMIT_REFUSED], 4);
 	assert_int_equal(f.slot.counters[METRIC_FULL_REFUSED], 1);
 	assert_int_equal(f.slot.counters[METRIC_HTTP_4XX], 4);
-	assert_int_equal(f.slot.counters[METRIC_HTTP_5XX], 2);
+	assert_int_equal(f.slot.counters[METRIC_HTTP_5XX], 3);
 }
 
 int main(void)

@@ -200,17 +200,18 @@ static void limits_refuse_and_change_nothing(void **state)
 		                                  .metadata_bytes = 100,
 		                                  .clusters_per_service = 1 };
 	assert_int_equal(registry_create_service(&f->reg, client, &other, &some), ERR_LIMIT);
-	assert_string_equal(f->reg.refused.key, "limits.services");
+	assert_string_equal(registry_limit_key(f->reg.refused.which), "limits.services");
 	assert_int_equal(registry_update_service(&f->reg, client, &key, &longer), ERR_LIMIT);
-	assert_string_equal(f->reg.refused.key, "limits.metadata");
+	assert_string_equal(registry_limit_key(f->reg.refused.which), "limits.metadata");
 	longer = (struct service_settings){ .selector = { text, TEXT_MAX_BYTES + 1 } };
 	assert_int_equal(registry_update_service(&f->reg, client, &key, &longer), ERR_LIMIT);
-	assert_string_equal(f->reg.refused.key, "limits.name");
+	assert_string_equal(registry_limit_key(f->reg.refused.which), "limits.name");
 	assert_int_equal(registry_update_cluster(&f->reg, client, &key, STR("DEFAULT"), &set),
 	                 ERR_LIMIT);
 	set.checker.n = 10;
 	assert_int_equal(registry_update_cluster(&f->reg, client, &key, STR("C"), &set), ERR_LIMIT);
-	assert_string_equal(f->reg.refused.key, "limits.clusters_per_service");
+	assert_string_equal(registry_limit_key(f->reg.refused.which),
+	                    "limits.clusters_per_service");
 	assert_false(stamp_of(f, "g@@other").found);
 	assert_int_equal(stamp_of(f, "g@@s").revision, revision);
 	assert_clean(f);

@@ -39,19 +39,22 @@ static void claims(void **state)
 static void errors(void **state)
 {
 	(void)state;
-	assert_string_equal(unpushed_word(unpushed_of_error(ERR_LIMIT, SUBSCRIBER_LIMIT_NODE)),
+	assert_string_equal(unpushed_word(unpushed_of_error(ERR_LIMIT, REGISTRY_LIMIT_SUBSCRIBERS)),
 	                    "node_limit");
-	assert_string_equal(unpushed_word(unpushed_of_error(ERR_LIMIT, SUBSCRIBER_LIMIT_SERVICE)),
-	                    "service_limit");
-	assert_string_equal(unpushed_word(unpushed_of_error(ERR_LIMIT, SUBSCRIBER_LIMIT_SOURCE)),
+	assert_string_equal(
+	        unpushed_word(unpushed_of_error(ERR_LIMIT, REGISTRY_LIMIT_SUBSCRIBERS_PER_SERVICE)),
+	        "service_limit");
+	assert_string_equal(unpushed_word(unpushed_of_error(ERR_LIMIT,
+	                                                    REGISTRY_LIMIT_SUBSCRIBERS_PER_SOURCE)),
 	                    "source_limit");
 	assert_string_equal(unpushed_word(
-	                            unpushed_of_error(ERR_LIMIT, SUBSCRIBER_LIMIT_SOURCE_BYTES)),
+	                            unpushed_of_error(ERR_LIMIT,
+	                                              REGISTRY_LIMIT_SUBSCRIBER_BYTES_PER_SOURCE)),
 	                    "source_bytes");
 	assert_string_equal(unpushed_word(
-	                            unpushed_of_error(ERR_LIMIT, SUBSCRIBER_LIMIT_NODE_BYTES)),
+	                            unpushed_of_error(ERR_LIMIT, REGISTRY_LIMIT_SUBSCRIBER_BYTES)),
 	                    "node_bytes");
-	assert_string_equal(unpushed_word(unpushed_of_error(ERR_LIMIT, SUBSCRIBER_LIMIT_NAME)),
+	assert_string_equal(unpushed_word(unpushed_of_error(ERR_LIMIT, REGISTRY_LIMIT_NAME)),
 	                    "name_limit");
 	assert_string_equal(unpushed_word(unpushed_of_error(ERR_FULL, 0)), "full");
 }

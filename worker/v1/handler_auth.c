@@ -72,8 +72,7 @@ void handle_login(struct request *rq)
 	if (!bound_text(rq, "username", &user) || !bound_text(rq, "password", &password))
 		return;
 	if (user.n > limit) {
-		reply_registry_error(rq, reply_note_size(rq, "limits.name", limit), STR(""),
-		                     STR(""));
+		reply_limit(rq, "limits.name", limit, true);
 		return;
 	}
 	buf_init(&token);

@@ -45,9 +45,9 @@ bool handler_parse_metadata(struct request *rq, struct str text,
 	int ret = metadata_parse(&rq->arena, text, metadata_r);
 
 	if (ret == ERR_TOO_BIG)
-		ret = reply_note_size(rq, "limits.metadata",
-		                      rq->worker->registry.limits.metadata_bytes);
-	if (ret == ERR_SYNTAX)
+		reply_limit(rq, "limits.metadata", rq->worker->registry.limits.metadata_bytes,
+		            true);
+	else if (ret == ERR_SYNTAX)
 		reply_caused(rq, 500, "metadata format incorrect:%.*s", reply_shown(text), text.p);
 	else if (ret < 0)
 		reply_registry_error(rq, ret, STR(""), STR(""));
@@ -113,7 +113,7 @@ bool handler_page_fits(struct request *rq, uint64_t rows)
 
 	if (rows <= most)
 		return true;
-	reply_registry_error(rq, reply_note_size(rq, "limits.page", most), STR(""), STR(""));
+	reply_limit(rq, "limits.page", most, true);
 	return false;
 }
 
@@ -121,7 +121,7 @@ int handler_bytes_fit(struct request *rq, uint64_t bytes)
 {
 	uint64_t most = rq->worker->proc->config.http_memory_bytes;
 
-	return most == 0 || bytes <= most ? 0 : reply_note_limit(rq, "http.memory", most);
+	return most == 0 || bytes <= most ? 0 : ERR_ANSWER;
 }
 
 int handler_answer_fits(struct request *rq, const struct buf *b)

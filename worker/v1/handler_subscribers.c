@@ -90,7 +90,7 @@ static int add_batch(struct page *page, const struct service_key *key,
 		if (page->count < page->start || page->count >= page->end)
 			continue;
 		if (!handler_page_fits(page->rq, (uint64_t)++page->rows))
-			return ERR_LIMIT;
+			return ERR_ANSWER;
 		put_subscriber(page, key->ns, key->name, &batch[i]);
 	}
 	return handler_answer_fits(page->rq, &page->b);
@@ -129,7 +129,7 @@ static int add_shard(struct registry *reg, struct page *page, uint32_t shard)
  * ends before it begins, does not exist. */
 static void answer_subscribers(struct request *rq, struct page *page, int ret)
 {
-	if (ret == ERR_LIMIT) {
+	if (ret == ERR_ANSWER) {
 		if (!rq->answered)
 			reply_registry_error(rq, ret, STR(""), STR(""));
 		return;

@@ -149,7 +149,7 @@ void handler_pattern_failed(struct request *rq, int err);
  * answered. */
 bool handler_page_fits(struct request *rq, uint64_t rows);
 /* An answer that is longer than http.memory could not be kept for its client. Returns 0, or
- * ERR_LIMIT for reply_registry_error(). Is called now and then while an answer is made, so that it
+ * ERR_ANSWER for reply_registry_error(). Is called now and then while an answer is made, so that it
  * does not grow to what would be thrown away. */
 int handler_answer_fits(struct request *rq, const struct buf *b) MUST_CHECK;
 int handler_bytes_fit(struct request *rq, uint64_t bytes) MUST_CHECK;
@@ -157,7 +157,7 @@ int handler_bytes_fit(struct request *rq, uint64_t bytes) MUST_CHECK;
  * clock is looked at every second time. */
 #define SERVICE_WEIGHT (BREATH_WEIGHT / 2)
 /* Is called when a row of that weight (breath.h) was written to b: lets others have their turn.
- * Returns 0, ERR_LIMIT when b is too long, or ERR_GONE. */
+ * Returns 0, ERR_ANSWER when b is too long, or ERR_GONE. */
 int handler_go_on(struct request *rq, const struct buf *b, struct breath *breath,
                   size_t weight) MUST_CHECK;
 

@@ -172,32 +172,17 @@ void reply_as(struct request *rq, struct str type, struct str body)
 	answer_put(rq, &answer, body);
 }
 
-int reply_note_limit(struct request *rq, const char *key, uint64_t limit)
+void reply_limit(struct request *rq, const char *key, uint64_t limit, bool by_itself)
 {
-	rq->worker->registry.refused = (struct refusal){ key, limit, false };
-	return ERR_LIMIT;
-}
-
-int reply_note_size(struct request *rq, const char *key, uint64_t limit)
-{
-	rq->worker->registry.refused = (struct refusal){ key, limit, true };
-	return ERR_LIMIT;
-}
-
-static void reply_limit(struct request *rq)
-{
-	const struct refusal *refused = &rq->worker->registry.refused;
-	const char *key = refused->key != NULL ? refused->key : "limits";
-
 	metric_add(METRIC_LIMIT_REFUSED, 1);
 	/* What is too long or too big is the client's fault; a full node is not. */
-	reply_caused(rq, refused->by_itself ? 400 : 503, "%s reached: %" PRIu64, key,
-	             refused->limit);
+	reply_caused(rq, by_itself ? 400 : 503, "%s reached: %" PRIu64, key, limit);
 }
 
 void reply_registry_error(struct request *rq, int err, struct str service, struct str cluster)
 {
 	const struct route *route = v1_request(rq)->route;
+	const struct refusal *refused = &rq->worker->registry.refused;
 
 	ROSTER_ASSERT(err < 0);
 	switch (err) {
@@ -214,7 +199,11 @@ void reply_registry_error(struct request *rq, int err, struct str service, struc
 		        reply_shown(cluster), cluster.n > 0 ? cluster.p : "");
 		break;
 	case ERR_LIMIT:
-		reply_limit(rq);
+		reply_limit(rq, registry_limit_key(refused->which), refused->limit,
+		            refused->by_itself);
+		break;
+	case ERR_ANSWER:
+		reply_limit(rq, "http.memory", rq->worker->proc->config.http_memory_bytes, false);
 		break;
 	case ERR_TOO_BIG:
 		reply_caused(rq, 400, "a text is longer than %u bytes", JSON_TEXT_MAX);

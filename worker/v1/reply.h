@@ -46,11 +46,8 @@ void reply_error_page(struct request *rq, int status, struct str message);
  * limits.instances reached: 1000000;"), 400 names (2.2, 2.3), texts and pages that are too long,
  * 500 else. */
 void reply_registry_error(struct request *rq, int err, struct str service, struct str cluster);
-/* A limit was reached without asking the registry: returns ERR_LIMIT for reply_registry_error(),
- * which says so. */
-int reply_note_limit(struct request *rq, const char *key, uint64_t limit) MUST_CHECK;
-/* Does the same for what is too large by itself (400). */
-int reply_note_size(struct request *rq, const char *key, uint64_t limit) MUST_CHECK;
+/* A limit was reached: 503, or 400 for what is too large by itself, however much room there is. */
+void reply_limit(struct request *rq, const char *key, uint64_t limit, bool by_itself);
 
 /* ---- answers that no handler gives ----------------------------------------------------------- */
 

@@ -228,9 +228,7 @@ static bool read_params(struct request *rq)
  * again. */
 static bool refuse_name(struct request *rq)
 {
-	int ret = reply_note_size(rq, "limits.name", rq->worker->registry.limits.name_bytes);
-
-	reply_registry_error(rq, ret, STR(""), STR(""));
+	reply_limit(rq, "limits.name", rq->worker->registry.limits.name_bytes, true);
 	return false;
 }
 
