@@ -38,14 +38,6 @@ const struct role_row *role_of_place(unsigned place)
 	return NULL;
 }
 
-unsigned role_place(uint32_t role, uint32_t index)
-{
-	for (unsigned i = 0; i < ROLE_ROWS; i++)
-		if (role == (uint32_t)role_rows[i].role && index < role_rows[i].most)
-			return role_rows[i].first_slot + index;
-	return CHILDREN;
-}
-
 unsigned role_slot(unsigned place, unsigned bank)
 {
 	ROSTER_ASSERT(place < CHILDREN);

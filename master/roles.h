@@ -38,8 +38,6 @@ extern const struct role_row role_rows[ROLE_ROWS];
 /* Returns the row that a place in the table of children belongs to, or NULL if there is no such
  * place. */
 const struct role_row *role_of_place(unsigned place);
-/* The other way; CHILDREN if this binary has no such role, or fewer of it. */
-unsigned role_place(uint32_t role, uint32_t index);
 /* A role of many has a slot in each bank. Who is alone in its role has one for good, because in an
  * upgrade the old one leaves before the new one is forked. */
 unsigned role_slot(unsigned place, unsigned bank);

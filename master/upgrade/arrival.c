@@ -267,7 +267,6 @@ static void come_back(struct master *m)
 	if (m->upgrade.converted)
 		thaw(m);
 	close(m->upgrade.page->binary_fd);
-	handover_end_strangers(m->upgrade.page);
 	upgrade_release(m);
 	dismiss_others(m);
 	notify_reloaded("Upgrade failed, the old binary serves on");
@@ -299,7 +298,6 @@ void arrival_confirm(struct master *m)
 	if (h->segment_fd != m->seg->fd)
 		close(h->segment_fd);
 	convert_close_adopt(&m->convert);
-	handover_end_strangers(h);
 	upgrade_release(m);
 	dismiss_others(m);
 }

@@ -3,19 +3,16 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "master/master.h"
 #include "master/renew.h"
 #include "shared/base/assert.h"
-#include "shared/base/log.h"
 
 #define MAGIC 0x72765f7265747352ULL
 
@@ -48,7 +45,7 @@ static bool is_page_of(const struct handover *h, int fd, pid_t master_pid)
 {
 	return h->magic == MAGIC && h->master_pid == (int32_t)master_pid && h->self_fd == fd &&
 	       h->arg_count <= HANDOVER_ARGS && memchr(h->args, 0, sizeof(h->args)) != NULL &&
-	       h->args[sizeof(h->args) - 1] == 0 && h->child_count <= HANDOVER_CHILDREN;
+	       h->args[sizeof(h->args) - 1] == 0;
 }
 
 int handover_map(int fd, bool writable, pid_t master_pid, struct handover **h_r, char *why,
@@ -63,7 +60,7 @@ int handover_map(int fd, bool writable, pid_t master_pid, struct handover **h_r,
 	if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) ||
 	    st.st_size < (off_t)offsetof(struct handover, master_pid))
 		return ERR_SYNTAX;
-	if (st.st_size < (off_t)sizeof(*h)) {
+	if (st.st_size != (off_t)sizeof(*h)) {
 		snprintf(
 		        why, why_size,
 		        "the running server hands over in another way than this binary takes over (version %u)",
@@ -157,48 +154,22 @@ static void put_sockets(struct handover *h, const struct sockets *s,
 	h->udp_fd = s->udp_fd;
 }
 
-static struct handover_child *find_row(struct handover *h, uint32_t image,
-                                       const struct child *child)
+static void put_child(struct handover_child *out, const struct child *child)
 {
-	for (unsigned i = 0; i < h->child_count; i++) {
-		struct handover_child *row = &h->children[i];
-
-		if (row->image == image && row->role == (uint32_t)child->role->role &&
-		    row->index == child->index)
-			return row;
-	}
-	return NULL;
-}
-
-static void put_child(struct handover *h, uint32_t image, const struct child *child)
-{
-	struct handover_child *row = find_row(h, image, child);
-	bool fresh = row == NULL;
-
-	if (fresh && child->pid == 0 && child->generation == 0 && child->notice_fd < 0)
-		return;
-	if (fresh) {
-		ROSTER_ASSERT(h->child_count < HANDOVER_CHILDREN); /* SLOT_SECOND an image */
-		row = &h->children[h->child_count];
-	}
-	*row = (struct handover_child){ .image = image,
-		                        .role = (uint32_t)child->role->role,
-		                        .index = child->index,
-		                        .pid = child->pid,
+	*out = (struct handover_child){ .pid = child->pid,
 		                        .generation = child->generation,
 		                        .notice_fd = child->notice_fd,
 		                        .forked_ms = child->forked_ms,
 		                        .resumed_ms = child->resumed_ms };
-	row->flags = (child->ready ? HANDOVER_READY : 0U) |
+	out->flags = (child->ready ? HANDOVER_READY : 0U) |
 	             (child->stopped ? HANDOVER_STOPPED : 0U) | (child->told ? HANDOVER_TOLD : 0U) |
 	             (child->killed ? HANDOVER_KILLED : 0U);
-	h->child_count += fresh;
 }
 
-static void put_children(struct handover *h, uint32_t image, const struct child *children)
+static void put_children(struct handover_child *out, const struct child *children)
 {
 	for (unsigned i = 0; i < CHILDREN; i++)
-		put_child(h, image, &children[i]);
+		put_child(&out[i], &children[i]);
 }
 
 int handover_fill(struct handover *h, const struct master *m)
@@ -230,8 +201,10 @@ int handover_fill(struct handover *h, const struct master *m)
 	snprintf(h->segment_path, sizeof(h->segment_path), "%s", m->seg->path);
 	if (snprintf(h->path, sizeof(h->path), "%s", m->path) >= (int)sizeof(h->path))
 		return ERR_TOO_BIG;
-	h->child_count = 0;
-	put_children(h, HANDOVER_OLD, m->children);
+	put_children(h->children[HANDOVER_OLD], m->children);
+	memset(h->children[HANDOVER_NEW], 0, sizeof(h->children[HANDOVER_NEW]));
+	for (unsigned i = 0; i < CHILDREN; i++)
+		h->children[HANDOVER_NEW][i].notice_fd = -1;
 	if (config_fixed_text(&m->config, h->fixed, sizeof(h->fixed)) < 0)
 		return ERR_TOO_BIG;
 	return put_args(h, m->args);
@@ -241,8 +214,8 @@ void handover_record(struct handover *h, const struct master *m)
 {
 	ROSTER_ASSERT(h->master_pid ==
 	              (int32_t)getpid()); /* a copy in a child would lie about it */
-	put_children(h, HANDOVER_NEW, m->children);
-	put_children(h, HANDOVER_OLD, m->children + CHILDREN);
+	put_children(h->children[HANDOVER_NEW], m->children);
+	put_children(h->children[HANDOVER_OLD], m->children + CHILDREN);
 }
 
 /* ---- taking over ----------------------------------------------------------------------------- */
@@ -265,40 +238,9 @@ static void take_child(struct child *child, const struct handover_child *from)
 void handover_take_children(const struct handover *h, struct master *m, unsigned own)
 {
 	ROSTER_ASSERT(own < HANDOVER_IMAGES);
-	for (unsigned i = 0; i < h->child_count; i++) {
-		const struct handover_child *row = &h->children[i];
-		unsigned place = role_place(row->role, row->index);
-
-		if (place < CHILDREN)
-			take_child(&m->children[row->image == own ? place : CHILDREN + place], row);
-	}
-}
-
-/* A pid that is no child of ours any more was waited for already, and belongs to somebody else. */
-static void end_stranger(const struct handover_child *row)
-{
-	siginfo_t info;
-
-	if (waitid(P_PID, (id_t)row->pid, &info, WEXITED | WNOHANG | WNOWAIT) < 0)
-		return;
-	log_info("op=upgrade step=end-stranger role=%u index=%u pid=%d", row->role, row->index,
-	         row->pid);
-	kill((pid_t)row->pid, SIGKILL);
-	while (waitid(P_PID, (id_t)row->pid, &info, WEXITED) < 0 && errno == EINTR)
-		;
-}
-
-void handover_end_strangers(const struct handover *h)
-{
-	for (unsigned i = 0; i < h->child_count; i++) {
-		const struct handover_child *row = &h->children[i];
-
-		if (role_place(row->role, row->index) < CHILDREN)
-			continue;
-		if (row->pid > 0)
-			end_stranger(row);
-		if (row->notice_fd >= 0)
-			close(row->notice_fd);
+	for (unsigned i = 0; i < CHILDREN; i++) {
+		take_child(&m->children[i], &h->children[own][i]);
+		take_child(&m->children[CHILDREN + i], &h->children[!own][i]);
 	}
 }
 
@@ -332,6 +274,7 @@ void handover_pass(const struct handover *h, bool pass)
 		pass_one(h->activated_fds[i], pass);
 		pass_one(h->migrate_fds[i], pass);
 	}
-	for (unsigned i = 0; i < h->child_count; i++)
-		pass_one(h->children[i].notice_fd, pass);
+	for (unsigned image = 0; image < HANDOVER_IMAGES; image++)
+		for (unsigned i = 0; i < CHILDREN; i++)
+			pass_one(h->children[image][i].notice_fd, pass);
 }

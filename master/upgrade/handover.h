@@ -8,10 +8,7 @@
  * read-only.
  *
  * Plain words, no pointers. Two binaries must agree on it: HANDOVER_VERSION is raised whenever a
- * field changes, and a trial of another version fails, which refuses the upgrade. They need not
- * have the same roles: the table of children is rows that name role and index, each binary finds
- * its own among them, and leaves the others as they are. Such a stranger runs on until the upgrade
- * is decided, and is ended then (handover_end_strangers()). */
+ * field changes, and a trial of another version fails, which refuses the upgrade. */
 #ifndef MASTER_UPGRADE_HANDOVER_H
 #define MASTER_UPGRADE_HANDOVER_H
 
@@ -23,10 +20,9 @@
 #include "master/roles.h"
 #include "shared/base/err.h"
 
-#define HANDOVER_VERSION 3U
+#define HANDOVER_VERSION 2U
 #define HANDOVER_ARGS_BYTES 32768U
 #define HANDOVER_ARGS 300U
-#define HANDOVER_CHILDREN (2U * SLOT_SECOND) /* rows: more than any binary has slots for */
 /* The first argument of the new image, with the number of the descriptor behind it. Not for
  * people. */
 #define HANDOVER_OPTION "--handover="
@@ -36,24 +32,16 @@ struct master;
 
 enum { HANDOVER_READY = 1, HANDOVER_STOPPED = 2, HANDOVER_TOLD = 4, HANDOVER_KILLED = 8 };
 
-/* Whose children they are: those of the image that filled the page, and of the one it called. */
-enum { HANDOVER_OLD, HANDOVER_NEW, HANDOVER_IMAGES };
-
-/* What is told of a child later gets a spare word, which is 0 in pages of older binaries. */
 struct handover_child {
-	uint32_t image; /* HANDOVER_OLD or HANDOVER_NEW */
-	uint32_t role;  /* enum role, perhaps one that this binary does not have */
-	uint32_t index; /* among its role */
-	int32_t pid;    /* 0: none */
+	int32_t pid; /* 0: none */
 	uint32_t generation;
 	uint32_t flags;    /* HANDOVER_* */
 	int32_t notice_fd; /* -1: none */
-	uint32_t spare_1;
 	uint64_t forked_ms, resumed_ms;
-	uint64_t spare[2];
 };
 
-_Static_assert(sizeof(struct handover_child) == 64, "a row changes without its size");
+/* Whose children they are: those of the image that filled the page, and of the one it called. */
+enum { HANDOVER_OLD, HANDOVER_NEW, HANDOVER_IMAGES };
 
 struct handover {
 	uint64_t magic;
@@ -95,14 +83,11 @@ struct handover {
 	uint32_t arg_count;
 	char args[HANDOVER_ARGS_BYTES]; /* one after the other, each ended by 0 */
 
+	struct handover_child children[HANDOVER_IMAGES][CHILDREN];
+
 	/* Written by the image that failed. */
 	uint32_t back; /* the old binary has been called back */
 	char why[256];
-
-	/* One row a child of which there is something to say, in any order. */
-	uint32_t child_count;
-	struct handover_child children[HANDOVER_CHILDREN];
-	/* A binary that has more to say goes on behind the table: a longer page is taken too. */
 };
 
 /* Makes a zeroed page that is shared. *fd_r is closed by exec until handover_pass(). */
@@ -121,11 +106,8 @@ int handover_fill(struct handover *h, const struct master *m) MUST_CHECK;
 /* Is called in the new image after each change among the children of either image. */
 void handover_record(struct handover *h, const struct master *m);
 /* The other way: copies pids, descriptors and states of both images into the table of m, `own` into
- * its first half. Who is not in the page does not run. */
+ * its first half. */
 void handover_take_children(const struct handover *h, struct master *m, unsigned own);
-/* Ends the children of roles that this binary does not have, and waits for them: nobody would
- * watch them here. To be killed is harmless, as it is for any child. */
-void handover_end_strangers(const struct handover *h);
 /* Makes all descriptors named in the page outlive an exec, or not. Async-signal-safe. */
 void handover_pass(const struct handover *h, bool pass);
 /* Puts the arguments of the page behind name and first, ended by NULL. They point into the page.

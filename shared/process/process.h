@@ -19,8 +19,6 @@
 #include "shared/shm/segment.h"
 #include "shared/shm/slot.h"
 
-/* Two binaries know a role by its number (master/upgrade/handover.h): a new one stands behind the
- * others. */
 enum role { ROLE_MASTER, ROLE_WORKER, ROLE_PUSHER, ROLE_KEEPER, ROLES };
 
 /* Returns the name by which logs, metrics and the process list know a role. */

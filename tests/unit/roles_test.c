@@ -42,15 +42,6 @@ static void a_place_belongs_to_one_row(void **state)
 	for (unsigned i = 0; i < ROLE_ROWS; i++)
 		places += role_rows[i].most;
 	assert_int_equal(places, CHILDREN);
-	for (unsigned place = 0; place < CHILDREN; place++) {
-		const struct role_row *row = role_of_place(place);
-
-		assert_int_equal(role_place(row->role, place - row->first_slot), place);
-	}
-	assert_int_equal(role_place(ROLE_MASTER, 0), CHILDREN);
-	assert_int_equal(role_place(ROLE_KEEPER, 1), CHILDREN);
-	assert_int_equal(role_place(ROLE_WORKER, WORKERS_MAX), CHILDREN);
-	assert_int_equal(role_place(ROLES, 0), CHILDREN);
 	assert_null(role_of_place(CHILDREN));
 	assert_null(role_of_place(CHILDREN_ALL));
 	assert_null(role_of_place(UINT32_MAX));
