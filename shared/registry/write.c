@@ -113,8 +113,9 @@ static int register_and_look(struct registry *reg, struct origin origin, struct 
 			ret = equal_find(reg, r->service, &r->spec->key, &r->equal);
 		else
 			ret = idents_read(reg, r->service, r->spec->key.ephemeral, &r->idents);
-		/* Without the service there is nothing to look for: the hold makes a new one. */
-		if (ret == 0 || (ret == ERR_NOT_FOUND && !r->must_exist))
+		/* Without the service there is nothing to look for: the hold makes a new one, or
+		 * says that there has to be one. */
+		if (ret == 0 || ret == ERR_NOT_FOUND)
 			ret = op_run(reg, r->place.shard, origin, register_op, r);
 	}
 	free(r->idents.taken);

@@ -181,6 +181,53 @@ static void equal_goes_meanwhile(void **state)
 	assert_clean(f);
 }
 
+/* Nobody waits for the answer any more: nothing is written with half of what is to be known. */
+static void given_up_on_the_way(void **state)
+{
+	struct fixture *f = *state;
+	struct putting p = { .f = f, .spec = spec_for("2.2.2.2", 80) };
+	struct fiber *fiber;
+
+	for (unsigned n = 0; n < COUNT; n++)
+		register_numbered(f, n, true);
+	p.spec.metadata.snowflake = true;
+	assert_non_null(fiber = fiber_new(put, &p));
+	assert_false(fiber_run(fiber, 0, false));
+	fiber_end(&fiber);
+	assert_int_equal(p.ret, ERR_GONE);
+	assert_int_equal(stamp_of(f, NAME).instances, COUNT);
+	assert_clean(f);
+}
+
+/* A registration makes a new service then; an update has nothing to change. */
+static void the_service_goes_meanwhile(void **state)
+{
+	struct fixture *f = *state;
+	struct service_key key = key_for(NAME);
+
+	for (unsigned update = 0; update < 2; update++) {
+		struct putting p = { .f = f, .update = update };
+		struct fiber *fiber;
+
+		for (unsigned n = 0; n < COUNT; n++)
+			register_numbered(f, n, true);
+		p.spec = spec_for("2.2.2.2", update ? 0 : 80);
+		p.spec.metadata.snowflake = true;
+		assert_non_null(fiber = fiber_new(put, &p));
+		assert_false(fiber_run(fiber, 0, false));
+		assert_int_equal(registry_remove_service(&f->reg, client, &key, NULL), 0);
+		while (!fiber_run(fiber, 0, false))
+			;
+		assert_int_equal(p.ret, update ? ERR_NOT_FOUND : 0);
+		assert_int_equal(stamp_of(f, NAME).instances, update ? 0 : 1);
+		if (!update) {
+			assert_int_equal(ident_of(f, &p.spec), 0);
+			assert_int_equal(registry_remove_service(&f->reg, client, &key, NULL), 0);
+		}
+		assert_clean(f);
+	}
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
 
 int main(void)
@@ -191,6 +238,8 @@ int main(void)
 		TEST(equal_with_any_port_among_many),
 		TEST(equal_in_any_of_many_clusters),
 		TEST(equal_goes_meanwhile),
+		TEST(given_up_on_the_way),
+		TEST(the_service_goes_meanwhile),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
