@@ -99,8 +99,7 @@ static enum expire_state beat_state(const struct expire_visit *visit,
 	/* The time to removal may be the shorter one. */
 	if (age <= timing->timeout_ms && age <= timing->delete_ms)
 		return EXPIRE_HEARD;
-	return age > timing->delete_ms || age + visit->soon_ms > timing->delete_ms ? EXPIRE_LOST
-	                                                                           : EXPIRE_QUIET;
+	return age + visit->soon_ms > timing->delete_ms ? EXPIRE_LOST : EXPIRE_QUIET;
 }
 
 /* Decides what becomes of one instance; returns true when it was removed. */
@@ -143,8 +142,7 @@ static int expire_begin(struct op *op, struct service *s, struct expire_visit *v
 		/* Since the last hold the instance may have gone, and another one have its
 		 * place. */
 		i = slab_try(&op->tx, visit->resume_off, SLAB_INSTANCE);
-		if (i != NULL && i->id == visit->resume_id &&
-		    (i->flags & INSTANCE_EPHEMERAL) != 0) {
+		if (i != NULL && i->id == visit->resume_id) {
 			walk_at(op, s, WALK_EPHEMERAL, visit->resume_off, w);
 			return 0;
 		}
@@ -323,8 +321,7 @@ static bool stale_service(struct op *op, struct keeper_walks *walks, uint32_t so
 	const struct instance *i = slab_try(&op->tx, inside->off, SLAB_INSTANCE);
 	struct walk w;
 
-	if (i != NULL && i->id == inside->id && i->service == soff &&
-	    (i->flags & INSTANCE_EPHEMERAL) != 0)
+	if (i != NULL && i->id == inside->id && i->service == soff)
 		walk_at(op, s, WALK_EPHEMERAL, inside->off, &w);
 	else
 		walk_first(op, s, WALK_EPHEMERAL, &w);
