@@ -59,10 +59,11 @@ static struct origin from(uint32_t source)
 	return (struct origin){ .cause = CAUSE_BEAT, .sender = (uint64_t)source << 32 | 5 };
 }
 
-static void beat_from(struct fixture *f, const char *name, const char *ip, uint32_t source)
+static void beat_from(struct fixture *f, const char *name, const char *ip, int32_t port,
+                      uint32_t source)
 {
 	struct service_key key = key_for(name);
-	struct instance_spec spec = spec_for(ip, 80);
+	struct instance_spec spec = spec_for(ip, port);
 	struct beat_result beat;
 
 	assert_int_equal(registry_beat(&f->reg, from(source), &key, &spec.key, &beat), 0);
@@ -136,7 +137,7 @@ static void the_brake_holds_removals(void **state)
 
 	add(f, "g@@s", "1.1.1.1", 80);
 	add(f, "g@@s", "1.1.1.2", 80);
-	beat_from(f, "g@@s", "1.1.1.1", 7);
+	beat_from(f, "g@@s", "1.1.1.1", 80, 7);
 	advance(f, 40000);
 	v = visit(f, "g@@s", 256, true);
 	assert_int_equal(v.flipped, 2);
@@ -159,7 +160,7 @@ static void lost_before_they_are_removed(void **state)
 	struct expire_visit v;
 
 	add(f, "g@@s", "1.1.1.1", 80);
-	beat_from(f, "g@@s", "1.1.1.1", 7);
+	beat_from(f, "g@@s", "1.1.1.1", 80, 7);
 	advance(f, 15000);
 	v = visit(f, "g@@s", 256, true);
 	assert_int_equal(v.lost, 0);
@@ -171,6 +172,13 @@ static void lost_before_they_are_removed(void **state)
 	assert_int_equal(v.lost, 0);
 	v = visit_soon(f, "g@@s", 15000);
 	assert_int_equal(v.lost, 1);
+	advance(f, 14999);
+	v = visit_soon(f, "g@@s", 0);
+	assert_int_equal(v.lost + v.held, 0);
+	advance(f, 1);
+	v = visit_soon(f, "g@@s", 0);
+	assert_int_equal(v.lost, 1);
+	assert_int_equal(v.held, 1);
 }
 
 /* One instance, what a visit says about its source. */
@@ -199,11 +207,11 @@ static void signs_of_sources(void **state)
 
 	assert_int_equal(registry_register(&f->reg, from(6), &key, &spec), 0);
 	assert_sign(f, "g@@s", true, 0, EXPIRE_HEARD);
-	beat_from(f, "g@@s", "1.1.1.1", 0);
+	beat_from(f, "g@@s", "1.1.1.1", 80, 0);
 	assert_sign(f, "g@@s", true, 0, EXPIRE_HEARD);
-	beat_from(f, "g@@s", "1.1.1.1", 7);
+	beat_from(f, "g@@s", "1.1.1.1", 80, 7);
 	assert_sign(f, "g@@s", true, 7, EXPIRE_HEARD);
-	beat_from(f, "g@@s", "1.1.1.1", 8);
+	beat_from(f, "g@@s", "1.1.1.1", 80, 8);
 	assert_sign(f, "g@@s", true, 8, EXPIRE_HEARD);
 	/* Registered again from elsewhere: it is still one that beats from there. */
 	assert_int_equal(registry_register(&f->reg, from(9), &key, &spec), 0);
@@ -224,7 +232,7 @@ static void long_silent_ones_are_quiet(void **state)
 
 	spec.metadata.overrides = (struct overrides){ true, false, 0, 1000, 100000 };
 	assert_int_equal(registry_register(&f->reg, from(7), &key, &spec), 0);
-	beat_from(f, "g@@s", "1.1.1.1", 7);
+	beat_from(f, "g@@s", "1.1.1.1", 80, 7);
 	advance(f, 1001);
 	assert_sign(f, "g@@s", true, 7, EXPIRE_QUIET);
 	advance(f, 38999);
@@ -322,6 +330,47 @@ static void long_visits_resume(void **state)
 	assert_int_equal(v.flipped, 250);
 	assert_int_equal(stats_of(f).healthy, 249);
 	assert_int_equal(due_of(f, "g@@s"), 1016000 + 2001);
+	assert_clean(f);
+}
+
+/* Removes an instance and gives its place in memory to a newer one. Returns how many are newer. */
+static int32_t replace(struct fixture *f, const char *name, uint32_t off, int32_t port)
+{
+	struct service_key key = key_for(name);
+	struct instance_spec spec = spec_for("1.1.1.1", port);
+	const struct instance *at = segment_at(f->seg, off, sizeof(*at));
+	int32_t newer = 0;
+
+	assert_int_equal(at->port, port);
+	assert_int_equal(registry_deregister(&f->reg, client, &key, &spec.key, NULL), 0);
+	do {
+		assert_true(newer < 1000);
+		add(f, name, "1.1.1.1", 1000 + newer++);
+	} while (at->port == port);
+	assert_in_range(at->port, 1000, 1000 + newer);
+	return newer;
+}
+
+/* The place to go on at belongs to another one by then, the last of all: those between are not left
+ * out. */
+static void the_next_one_to_visit_is_replaced(void **state)
+{
+	struct fixture *f = *state;
+	struct expire_visit v = { .budget = 5, .due_ms = UINT64_MAX };
+	uint32_t shard;
+
+	for (int32_t port = 1; port <= 20; port++)
+		add(f, "g@@s", "1.1.1.1", port);
+	advance(f, 16000);
+	v.service = entry_of(f, "g@@s", &shard);
+	v.now_ms = health_now(f->seg);
+	assert_int_equal(registry_expire(&f->reg, shard, &v), 0);
+	replace(f, "g@@s", v.resume_off, 6);
+	for (unsigned n = 0; !v.done; n++) {
+		assert_true(n < 20);
+		assert_int_equal(registry_expire(&f->reg, shard, &v), 0);
+	}
+	assert_int_equal(v.flipped, 19);
 	assert_clean(f);
 }
 
@@ -442,6 +491,150 @@ static void stale_ones_go_beaten_ones_stay(void **state)
 	assert_clean(f);
 }
 
+/* A new start of the keeper, to which all that is there now may be stale. */
+static void reattach(struct fixture *f)
+{
+	f->seg->header->attach_count++;
+	registry_init(&f->reg, f->seg);
+	advance(f, 10);
+}
+
+/* Returns how many calls it took. */
+static unsigned drop_to_the_end(struct fixture *f, uint32_t shard, uint32_t budget)
+{
+	unsigned calls = 1;
+	int ret;
+
+	while ((ret = registry_drop_stale(&f->reg, &f->walks, shard, budget)) > 0)
+		assert_true(calls++ < 1000);
+	assert_int_equal(ret, 0);
+	return calls;
+}
+
+/* What a call looked at is not looked at again by the next one. */
+static void stale_ones_behind_many_that_beat(void **state)
+{
+	enum { BEATING = 50, STALE = 20, BUDGET = 7 };
+	struct fixture *f = *state;
+	struct service_key key = key_for("g@@s");
+
+	for (int32_t port = 1; port <= BEATING + STALE; port++)
+		add(f, "g@@s", "1.1.1.1", port);
+	reattach(f);
+	for (int32_t port = 1; port <= BEATING; port++)
+		beat_from(f, "g@@s", "1.1.1.1", port, 7);
+	assert_in_range(drop_to_the_end(f, registry_shard_of(&f->reg, &key), BUDGET), 1,
+	                (BEATING + STALE) / (BUDGET - 1) + 1);
+	assert_int_equal(stats_of(f).instances, BEATING);
+	assert_clean(f);
+}
+
+static void the_next_one_to_look_at_is_replaced(void **state)
+{
+	struct fixture *f = *state;
+	struct service_key key = key_for("g@@s");
+	uint32_t shard = registry_shard_of(&f->reg, &key);
+	int32_t newer;
+
+	for (int32_t port = 1; port <= 20; port++)
+		add(f, "g@@s", "1.1.1.1", port);
+	reattach(f);
+	assert_int_equal(registry_drop_stale(&f->reg, &f->walks, shard, 6),
+	                 1); /* a service and five */
+	newer = replace(f, "g@@s", f->walks.stale_inside.off, 6);
+	drop_to_the_end(f, shard, 6);
+	assert_int_equal(stats_of(f).instances, newer);
+	assert_clean(f);
+}
+
+/* The second service of a shard, which has the same one before it. */
+static const char *name_beside(struct fixture *f, const char *name, char other[32])
+{
+	struct service_key key = key_for(name), beside;
+
+	for (unsigned n = 0; n < 100000; n++) {
+		snprintf(other, 32, "g@@beside%u", n);
+		beside = key_for(other);
+		if (registry_shard_of(&f->reg, &beside) == registry_shard_of(&f->reg, &key))
+			return other;
+	}
+	fail();
+	return NULL;
+}
+
+/* What is left of a removed service is drained, not dropped in the name of another. */
+static void the_service_looked_at_is_removed(void **state)
+{
+	struct fixture *f = *state;
+	char name[32];
+	struct service_key first = key_for("g@@s"), second = key_for(name_beside(f, "g@@s", name));
+	uint32_t shard = registry_shard_of(&f->reg, &first);
+
+	for (int32_t port = 1; port <= 5; port++)
+		add(f, "g@@s", "1.1.1.1", port);
+	for (int32_t port = 1; port <= 20; port++)
+		add(f, name, "1.1.1.1", port);
+	reattach(f);
+	beat_from(f, "g@@s", "1.1.1.1", 1, 7);
+	assert_int_equal(registry_drop_stale(&f->reg, &f->walks, shard, 10), 1);
+	assert_in_range(stamp_of(f, name).instances, 1, 19);
+	assert_int_equal(registry_remove_service(&f->reg, client, &second, NULL), 0);
+	drop_to_the_end(f, shard, 10);
+	assert_int_equal(stats_of(f).instances, 1);
+	assert_clean(f);
+	assert_int_equal(registry_drain(&f->reg, shard, 100), 0);
+	assert_clean(f);
+}
+
+/* The last one of a service is followed by the first: no walk may go on for ever. */
+static void instances_in_a_circle(void **state)
+{
+	enum { INSTANCES = 20, BUDGET = 7, CALLS = 100000 / BUDGET };
+	struct fixture *f = *state;
+	struct expire_visit v = { .budget = BUDGET, .due_ms = UINT64_MAX };
+	const struct service *s;
+	const struct cluster *c;
+	struct instance *last;
+	unsigned calls = 0;
+	uint32_t shard;
+	int ret;
+
+	reattach(f);
+	for (int32_t port = 1; port <= INSTANCES; port++)
+		add(f, "g@@s", "1.1.1.1", port);
+	v.service = entry_of(f, "g@@s", &shard);
+	v.now_ms = health_now(f->seg);
+	s = segment_at(f->seg, v.service.off, sizeof(*s));
+	c = segment_at(f->seg, s->first_cluster, sizeof(*c));
+	last = segment_at(f->seg, c->last[1], sizeof(*last));
+	last->next = c->first[1];
+	do
+		ret = registry_expire(&f->reg, shard, &v);
+	while (ret == 0 && !v.done && ++calls < CALLS);
+	assert_int_equal(ret, ERR_CORRUPT);
+	do
+		ret = registry_drop_stale(&f->reg, &f->walks, shard, BUDGET);
+	while (ret > 0 && ++calls < 2 * CALLS);
+	assert_int_equal(ret, ERR_CORRUPT);
+}
+
+/* A circle is known by the steps of one pass, not of many. */
+static void passes_without_number(void **state)
+{
+	enum { INSTANCES = 100, PASSES = 800 };
+	struct fixture *f = *state;
+	struct service_key key = key_for("g@@s");
+	uint32_t shard = registry_shard_of(&f->reg, &key);
+
+	reattach(f);
+	for (int32_t port = 1; port <= INSTANCES; port++)
+		add(f, "g@@s", "1.1.1.1", port);
+	for (unsigned n = 0; n < PASSES; n++)
+		assert_int_equal(drop_to_the_end(f, shard, INSTANCES + 10), 1);
+	assert_int_equal(stats_of(f).instances, INSTANCES);
+	assert_clean(f);
+}
+
 /* The table of registry_internal.h. */
 static void operations_fit_the_log(void **state)
 {
@@ -495,10 +688,16 @@ int main(void)
 		TEST(bounds_are_exact),
 		TEST(short_timeouts_raise_the_signal),
 		TEST(long_visits_resume),
+		TEST(the_next_one_to_visit_is_replaced),
 		TEST(a_hint_of_a_removed_service_is_gone),
 		TEST(draining_goes_in_steps),
 		TEST(only_empty_services_are_cleaned),
 		TEST(stale_ones_go_beaten_ones_stay),
+		TEST(stale_ones_behind_many_that_beat),
+		TEST(the_next_one_to_look_at_is_replaced),
+		TEST(the_service_looked_at_is_removed),
+		TEST(instances_in_a_circle),
+		TEST(passes_without_number),
 		TEST(operations_fit_the_log),
 	};
 
