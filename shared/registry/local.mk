@@ -76,7 +76,8 @@ tests_unit_namespaces_test_LDADD = $(UNIT_LDADD)
 tests_unit_switches_test_SOURCES = tests/unit/switches_test.c tests/unit/registry_fixture.h
 tests_unit_switches_test_LDADD = $(UNIT_LDADD)
 check_PROGRAMS += tests/unit/persistent_test tests/unit/compact_test tests/unit/registry_owner_test tests/unit/snapshot_test \
-	tests/unit/view_test tests/unit/hold_test tests/unit/lookup_test tests/unit/fields_test tests/unit/registry_invariants_test
+	tests/unit/view_test tests/unit/hold_test tests/unit/lookup_test tests/unit/fields_test tests/unit/registry_invariants_test \
+	tests/unit/snapshot_read_test
 tests_unit_registry_invariants_test_SOURCES = tests/unit/registry_invariants_test.c tests/unit/registry_fixture.h tests/unit/death_fixture.h
 tests_unit_registry_invariants_test_LDADD = $(UNIT_LDADD)
 tests_unit_fields_test_SOURCES = tests/unit/fields_test.c tests/unit/registry_fixture.h
@@ -93,6 +94,8 @@ tests_unit_registry_owner_test_SOURCES = tests/unit/registry_owner_test.c tests/
 tests_unit_registry_owner_test_LDADD = $(UNIT_LDADD)
 tests_unit_snapshot_test_SOURCES = tests/unit/snapshot_test.c tests/unit/registry_fixture.h
 tests_unit_snapshot_test_LDADD = $(UNIT_LDADD)
+tests_unit_snapshot_read_test_SOURCES = tests/unit/snapshot_read_test.c
+tests_unit_snapshot_read_test_LDADD = $(UNIT_LDADD)
 tests_unit_persistent_test_SOURCES = tests/unit/persistent_test.c tests/unit/registry_fixture.h
 tests_unit_persistent_test_LDADD = $(UNIT_LDADD)
 endif

@@ -280,7 +280,7 @@ static uint64_t skip_one(struct snapshot_reader *r)
 		n = read_uint(r, (size_t)1 << (t - 0xc7)) + 1;
 	else if (t == 0xc1)
 		wrong_value(r);
-	else if (!text_length(r, t, &n) && t >= 0xc0 && t < 0xe0)
+	else if (!text_length(r, t, &n) && (t & 0xe0) == 0xc0)
 		n = fixed[t - 0xc0];
 	if (r->err == 0)
 		(void)read_take(r, (size_t)n);
