@@ -192,15 +192,16 @@ static void idents_read_piece(struct scan *scan, struct op *op, const struct ser
 	*over = scan->end;
 }
 
-/* Makes room for the instances that come while these are read, too. */
+/* Makes room for the instances that come while these are read, too. A service that is gone counts
+ * as empty here; the look finds that out. */
 static int idents_make_room(struct registry *reg, const struct service_key *key,
                             struct idents *idents)
 {
 	struct service_stamp stamp;
 	int ret = registry_poll(reg, key, NULL, &stamp);
 
-	if (ret < 0 || !stamp.found)
-		return ret < 0 ? ret : ERR_NOT_FOUND;
+	if (ret < 0)
+		return ret;
 	free(idents->taken);
 	idents->words = stamp.instances / 64 + 2 * LOOKUP_INSTANCES / 64 + 1;
 	idents->taken = calloc(idents->words, sizeof(idents->taken[0]));

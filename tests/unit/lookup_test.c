@@ -4,6 +4,7 @@
 #include "tests/unit/registry_fixture.h"
 
 #include "shared/base/fiber.h"
+#include "shared/registry/lookup.h"
 
 #define NAME "g@@long"
 #define COUNT 3000
@@ -228,6 +229,22 @@ static void the_service_goes_meanwhile(void **state)
 	}
 }
 
+/* Looked for in vain, as when another process removed it. */
+static void a_service_that_is_gone_has_no_numbers(void **state)
+{
+	struct fixture *f = *state;
+	struct service_key key = key_for(NAME);
+	struct instance_key instance = { STR("DEFAULT"), STR("1.1.1.1"), 0, true };
+	struct idents idents = { .service_id = 1 };
+	struct keeper_entry known = { .id = 1 };
+
+	assert_int_equal(idents_read(&f->reg, &key, true, &idents), ERR_NOT_FOUND);
+	assert_int_equal(idents.service_id, 0);
+	free(idents.taken);
+	assert_int_equal(equal_find(&f->reg, &key, &instance, &known), ERR_NOT_FOUND);
+	assert_int_equal(known.id, 0);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
 
 int main(void)
@@ -240,6 +257,7 @@ int main(void)
 		TEST(equal_goes_meanwhile),
 		TEST(given_up_on_the_way),
 		TEST(the_service_goes_meanwhile),
+		TEST(a_service_that_is_gone_has_no_numbers),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
