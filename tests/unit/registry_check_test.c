@@ -1,0 +1,274 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the check says about one thing that is wrong, and that it says nothing about what only looks
+ * like it. */
+#include "shared/registry/fields.h"
+#include "shared/registry/settings.h"
+#include "shared/shm/shard.h"
+#include "tests/unit/registry_fixture.h"
+
+#define NAME "g@@s"
+#define AHEAD_MS 60000
+
+/* ---- what is said ---------------------------------------------------------------------------- */
+
+struct said {
+	unsigned lines;
+	char text[40][200];
+};
+
+static void say(const char *text, void *arg)
+{
+	struct said *said = arg;
+
+	assert_true(said->lines < 40);
+	snprintf(said->text[said->lines++], sizeof(said->text[0]), "%s", text);
+}
+
+/* The check finds something, and each finding is told; `text` is in one of them. */
+static void assert_found(struct fixture *f, const char *text)
+{
+	struct said said = { .lines = 0 };
+	unsigned found = registry_check(&f->reg, say, &said);
+
+	assert_true(found > 0);
+	assert_int_equal(said.lines, found);
+	for (unsigned n = 0; n < said.lines; n++) {
+		if (strstr(said.text[n], text) != NULL)
+			return;
+	}
+	fail_msg("no \"%s\", but \"%s\"", text, said.text[0]);
+}
+
+/* The word may have the first value; with the second one the check says so. */
+static void bounded(struct fixture *f, uint64_t *word, uint64_t good, uint64_t bad,
+                    const char *text)
+{
+	uint64_t before = *word;
+
+	*word = good;
+	assert_clean(f);
+	*word = bad;
+	assert_found(f, text);
+	*word = before;
+	assert_clean(f);
+}
+
+/* ---- a shard --------------------------------------------------------------------------------- */
+
+struct things {
+	struct shard *shard;
+	struct registry_root *root;
+	struct service *s;
+	struct cluster *c;
+	struct instance *i;
+	struct audience *a;
+	struct subscriber *sub;
+};
+
+static struct subscriber_spec subscriber_at_port(uint16_t port)
+{
+	return (struct subscriber_spec){ .agent = STR("agent"), .port = port, .address = { 1 } };
+}
+
+static struct things populated(struct fixture *f)
+{
+	struct service_key key = key_for(NAME);
+	struct subscriber_spec spec = subscriber_at_port(1);
+	struct service_stamp stamp;
+	struct things t;
+
+	add(f, NAME, "1.1.1.1", 1);
+	add(f, NAME, "1.1.1.2", 2);
+	assert_int_equal(registry_poll(&f->reg, &key, &spec, &stamp), 0);
+	add(f, NAME, "1.1.1.3", 3);
+	t.shard = &f->seg->shards[registry_shard_of(&f->reg, &key)];
+	t.root = (struct registry_root *)t.shard->root;
+	t.s = segment_at(f->seg, t.root->first_service, sizeof(*t.s));
+	t.c = segment_at(f->seg, t.s->first_cluster, sizeof(*t.c));
+	t.i = segment_at(f->seg, t.c->first[1], sizeof(*t.i));
+	t.a = segment_at(f->seg, t.root->first_audience, sizeof(*t.a));
+	t.sub = segment_at(f->seg, t.a->first, sizeof(*t.sub));
+	assert_clean(f);
+	return t;
+}
+
+static void revisions_and_stamps(void **state)
+{
+	struct fixture *f = *state;
+	struct things t = populated(f);
+	uint64_t stamp = f->seg->header->stamp;
+
+	bounded(f, &t.i->revision, t.s->revision, t.s->revision + 1, "revision or stamp of inst");
+	bounded(f, &t.i->stamp, stamp, stamp + 1, "revision or stamp of instance");
+	bounded(f, &t.s->changed, t.s->revision, t.s->revision + 1, "revisions or stamp of serv");
+	bounded(f, &t.s->content, t.s->revision, t.s->revision + 1, "revisions or stamp of serv");
+	bounded(f, &t.s->stamp, stamp, stamp + 1, "revisions or stamp of service");
+	bounded(f, &t.s->revision, t.shard->revision, t.shard->revision + 1, "revisions or stamp");
+	bounded(f, &t.sub->sent_revision, t.shard->revision, t.shard->revision + 1,
+	        "revisions of subscriber");
+	bounded(f, &t.sub->acked_revision, t.shard->revision, t.shard->revision + 1,
+	        "revisions of subscriber");
+}
+
+static void times_far_ahead(void **state)
+{
+	struct fixture *f = *state;
+	struct things t = populated(f);
+	uint64_t now_ms = health_now(f->seg);
+
+	bounded(f, &t.i->beat, now_ms + AHEAD_MS, now_ms + AHEAD_MS + 1,
+	        "will have beaten in the future");
+	bounded(f, &t.sub->seen_ms, now_ms + AHEAD_MS, now_ms + AHEAD_MS + 1,
+	        "will have been seen in the future");
+	bounded(f, &t.s->queue[0].state, (FIXTURE_MONO_US / 1000 + AHEAD_MS) << 8 | CHANGE_CONTENT,
+	        (FIXTURE_MONO_US / 1000 + AHEAD_MS + 1) << 8 | CHANGE_CONTENT,
+	        "pending change of service");
+	bounded(f, &t.s->queue[0].state, CHANGE_CONTENT, CHANGE_CONTENT | 1U << CHANGE_BITS,
+	        "pending change of service");
+	bounded(f, &t.s->due_ms, t.s->due_ms, t.s->due_ms + 1, "is due too late");
+}
+
+static void ids_rise(void **state)
+{
+	struct fixture *f = *state;
+	struct things t = populated(f);
+	struct service_key key;
+	struct subscriber_spec spec = subscriber_at_port(1);
+	struct service_stamp stamp;
+	char name[32];
+
+	for (unsigned n = 0;; n++) {
+		snprintf(name, sizeof(name), "g@@beside%u", n);
+		key = key_for(name);
+		if (&f->seg->shards[registry_shard_of(&f->reg, &key)] == t.shard)
+			break;
+	}
+	add(f, name, "1.1.1.1", 1);
+	assert_int_equal(registry_poll(&f->reg, &key, &spec, &stamp), 0);
+	bounded(f, &t.s->id, t.s->id,
+	        ((struct service *)segment_at(f->seg, t.root->last_service, sizeof(*t.s)))->id,
+	        "ids of services do not rise");
+	bounded(f, &t.a->id, t.a->id,
+	        ((struct audience *)segment_at(f->seg, t.root->last_audience, sizeof(*t.a)))->id,
+	        "ids of audiences do not rise");
+}
+
+/* Two subscribers whose keys have the same hash: each is found. */
+static void subscribers_of_one_hash(void **state)
+{
+	enum { TRIES = 1 << 16, AGENTS = 8 };
+	static const char agents[AGENTS] = "abcdefgh";
+	struct fixture *f = *state;
+	struct things t = populated(f);
+	struct service_key key = key_for(NAME);
+	uint64_t *seen = calloc(1 << 20, sizeof(*seen)); /* a hash and what made it, plus one */
+	struct subscriber_spec spec = subscriber_at_port(0);
+	struct service_stamp stamp;
+	unsigned n, pair[2] = { 0, 0 };
+
+	assert_non_null(seen);
+	for (n = 0; n < TRIES * AGENTS; n++) {
+		uint32_t hash, at;
+
+		spec.port = (uint16_t)n;
+		spec.agent = str_make(&agents[n >> 16], 1);
+		hash = key_subscriber_hash(&f->reg, t.a->id, &spec);
+		for (at = hash % (1 << 20); seen[at] != 0 && seen[at] >> 32 != hash;)
+			at = (at + 1) % (1 << 20);
+		if (seen[at] != 0) {
+			pair[0] = (unsigned)(seen[at] & UINT32_MAX) - 1;
+			pair[1] = n;
+			break;
+		}
+		seen[at] = (uint64_t)hash << 32 | (n + 1);
+	}
+	free(seen);
+	assert_true(n < TRIES * AGENTS);
+	for (n = 0; n < 2; n++) {
+		spec.port = (uint16_t)pair[n];
+		spec.agent = str_make(&agents[pair[n] >> 16], 1);
+		assert_int_equal(registry_poll(&f->reg, &key, &spec, &stamp), 0);
+	}
+	assert_int_equal(stats_of(f).subscribers, 3);
+	assert_clean(f);
+}
+
+/* Settings of checks without a text of their own are as good as those with one. */
+static void settings_of_checks(void **state)
+{
+	struct fixture *f = *state;
+	struct things t = populated(f);
+	struct service_key key = key_for(NAME);
+	struct cluster_settings settings = { 81, false, { NULL, 0 }, false, { NULL, 0 } };
+
+	assert_int_equal(registry_update_cluster(&f->reg, client, &key, STR("DEFAULT"), &settings),
+	                 0);
+	assert_int_not_equal(t.c->check, 0);
+	assert_clean(f);
+}
+
+/* More than are kept are counted, and some are told. */
+static void many_findings(void **state)
+{
+	struct fixture *f = *state;
+	struct said said = { .lines = 0 };
+	struct things t;
+
+	for (int32_t port = 100; port < 200; port++)
+		add(f, NAME, "1.1.1.1", port);
+	t = populated(f);
+	for (struct instance *i = t.i;; i = segment_at(f->seg, i->next, sizeof(*i))) {
+		i->stamp = f->seg->header->stamp + 1;
+		if (i->next == 0)
+			break;
+	}
+	assert_true(registry_check(&f->reg, say, &said) > 100);
+	assert_in_range(said.lines, 30, 34);
+	for (unsigned n = 0; n < said.lines; n++)
+		assert_non_null(strstr(said.text[n], "instance"));
+}
+
+/* ---- what belongs to no shard ---------------------------------------------------------------- */
+
+static void the_header(void **state)
+{
+	static const char *text = "the header does not agree with its seal";
+	struct fixture *f = *state;
+	struct segment_header *header = f->seg->header, good = *header;
+
+	header->seal++;
+	assert_found(f, text);
+	*header = good;
+	header->magic++;
+	assert_found(f, text);
+	*header = good;
+	header->backed = header->pages + 1;
+	assert_int_equal(registry_check_rest(&f->reg, NULL, NULL) > 0, 1);
+	*header = good;
+	header->bytes++;
+	header->seal = segment_seal(header);
+	assert_found(f, text);
+	*header = good;
+	header->pages++;
+	header->seal = segment_seal(header);
+	assert_found(f, text);
+	*header = good;
+	assert_clean(f);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(revisions_and_stamps),
+		TEST(times_far_ahead),
+		TEST(ids_rise),
+		TEST(subscribers_of_one_hash),
+		TEST(settings_of_checks),
+		TEST(many_findings),
+		TEST(the_header),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
