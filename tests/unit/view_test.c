@@ -3,6 +3,11 @@
  * slice is nothing. */
 #include "tests/unit/registry_fixture.h"
 
+#include <malloc.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
 #include "shared/base/fiber.h"
 #include "shared/registry/registry_keeper.h"
 #include "shared/registry/settings.h"
@@ -551,6 +556,40 @@ static void settings_without_instances(void **state)
 	service_view_free(&c.view);
 }
 
+/* ---- memory ---------------------------------------------------------------------------------- */
+
+static bool is_there(const void *at)
+{
+	uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+	unsigned char resident;
+
+	assert_int_equal(mincore((char *)at - (uintptr_t)at % page, 1, &resident), 0);
+	return (resident & 1) != 0;
+}
+
+/* What a hold may write to is there before the lock is taken, also where it does not write in the
+ * end. Large pages would be there as a whole. */
+static void memory_is_there_before_the_hold(void **state)
+{
+	struct copying c = { .f = *state };
+	static char metadata[300];
+
+	memset(metadata, 'm', sizeof(metadata));
+	assert_int_equal(prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0), 0);
+	for (uint32_t n = 0; n < COUNT; n++)
+		add_one(c.f, "DEFAULT", n, true, str_make(metadata, sizeof(metadata)));
+	service_view_init(&c.view);
+	assert_true(copy_beside(&c, NULL) > 1);
+	assert_int_equal(c.ret, 0);
+	assert_int_equal(c.view.instance_count, COUNT);
+	assert_true(c.view.text_cap - c.view.text_len > 65536);
+	assert_true(c.view.instance_cap - c.view.instance_count > 200);
+	assert_true(is_there(c.view.text + c.view.text_len + 65536));
+	assert_true(is_there(c.view.instances + c.view.instance_count + 200));
+	service_view_free(&c.view);
+	assert_int_equal(prctl(PR_SET_THP_DISABLE, 0, 0, 0, 0), 0);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
 
 int main(void)
@@ -571,7 +610,9 @@ int main(void)
 		TEST(a_page_is_a_part_of_the_view),
 		TEST(a_late_page_beside_a_writer),
 		TEST(settings_without_instances),
+		TEST(memory_is_there_before_the_hold),
 	};
 
+	mallopt(M_MMAP_THRESHOLD, 65536); /* no view gets memory that another one has used */
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
