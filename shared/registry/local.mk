@@ -78,7 +78,7 @@ tests_unit_switches_test_LDADD = $(UNIT_LDADD)
 check_PROGRAMS += tests/unit/persistent_test tests/unit/compact_test tests/unit/registry_owner_test tests/unit/snapshot_test \
 	tests/unit/view_test tests/unit/hold_test tests/unit/lookup_test tests/unit/fields_test tests/unit/registry_invariants_test \
 	tests/unit/snapshot_read_test tests/unit/snapshot_fill_test tests/unit/attach_test tests/unit/scan_test \
-	tests/unit/registry_check_test
+	tests/unit/registry_check_test tests/unit/references_test
 tests_unit_registry_invariants_test_SOURCES = tests/unit/registry_invariants_test.c tests/unit/registry_fixture.h tests/unit/death_fixture.h
 tests_unit_registry_invariants_test_LDADD = $(UNIT_LDADD)
 tests_unit_fields_test_SOURCES = tests/unit/fields_test.c tests/unit/registry_fixture.h
@@ -105,6 +105,8 @@ tests_unit_scan_test_SOURCES = tests/unit/scan_test.c tests/unit/registry_fixtur
 tests_unit_scan_test_LDADD = $(UNIT_LDADD)
 tests_unit_registry_check_test_SOURCES = tests/unit/registry_check_test.c tests/unit/registry_fixture.h
 tests_unit_registry_check_test_LDADD = $(UNIT_LDADD)
+tests_unit_references_test_SOURCES = tests/unit/references_test.c tests/unit/registry_fixture.h
+tests_unit_references_test_LDADD = $(UNIT_LDADD)
 tests_unit_persistent_test_SOURCES = tests/unit/persistent_test.c tests/unit/registry_fixture.h
 tests_unit_persistent_test_LDADD = $(UNIT_LDADD)
 endif
