@@ -4,6 +4,7 @@
 import os
 import sys
 import unittest
+import unittest.mock
 
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 sys.path[:0] = [os.path.join(TOP, "tests", "mutate"), os.path.join(TOP, "tests", "lib")]
@@ -72,6 +73,27 @@ class MutantsTest(unittest.TestCase):
 class SurvivorsTest(unittest.TestCase):
     def test_each_speaks_of_a_line_of_today(self):
         self.assertEqual([mutate.show(row) for row in mutate.stale_rows(mutate.read_survivors())], [])
+
+
+class DistanceTest(unittest.TestCase):
+    NAMES = {                   # module: what it defines, what it takes
+        "shared/thing": ({"thing_run"}, {"log_info"}),
+        "shared/log": ({"log_info"}, set()),
+        "tests/unit/thing_test": ({"main"}, {"thing_run"}),
+        "tests/unit/user_test": ({"main", "thing_run"}, {"log_info"}),
+    }
+
+    def read(self, _, modules):
+        return mutate.graph.Objects(modules, {name: module for module in modules for name in self.NAMES[module][0]},
+                                    {module: self.NAMES[module][1] for module in modules})
+
+    def test_a_function_of_a_test_is_nobody_elses(self):
+        modules, tests = [[name for name in self.NAMES if name.startswith(folder)] for folder in ("shared/", "tests/")]
+        with unittest.mock.patch.object(mutate.graph, "read", self.read), \
+                unittest.mock.patch.object(mutate.graph, "modules_of_the_tree", lambda: modules):
+            found = mutate.distances(tests)
+        self.assertEqual(found["shared/thing"], [(1, "tests/unit/thing_test")])
+        self.assertEqual(found["shared/log"], [(2, "tests/unit/thing_test"), (1, "tests/unit/user_test")])
 
 
 class ChoiceTest(unittest.TestCase):

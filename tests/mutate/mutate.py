@@ -171,7 +171,10 @@ def unit_tests():
 def distances(tests):
     """{module: [(links between, test)]}, from the objects of the plain build."""
     modules = graph.modules_of_the_tree()
-    links = graph.read(os.path.join(TREE, PLAIN), modules + tests).links()
+    objects = graph.read(os.path.join(TREE, PLAIN), modules + tests)
+    # A test may have a function of its own in the place of a module's: the others mean that of the module.
+    objects.defined.update(graph.read(os.path.join(TREE, PLAIN), modules).defined)
+    links = objects.links()
     found = {module: [] for module in modules}
     for test in tests:
         seen, edge, steps = {test}, [test], 0
