@@ -151,14 +151,15 @@ static bool move_settings(struct moving *m, struct compact_cursor *cursor)
 static uint32_t instance_all(struct moving *m, uint32_t off)
 {
 	int ret = move_instance(m->op, m->s, &off);
-	struct instance *i = ret < 0 ? NULL : instance_at(m->op, off);
+	struct instance *i;
 
-	if (i == NULL) {
-		m->err = ret < 0 ? ret : ERR_CORRUPT;
+	if (ret < 0) {
+		m->err = ret;
 		return off;
 	}
 	m->moved += (uint32_t)ret;
-	move_texts(m, &instance_fields, i);
+	if ((i = instance_at(m->op, off)) != NULL)
+		move_texts(m, &instance_fields, i);
 	return off;
 }
 
