@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* References and lists that are damaged: whoever comes across one fails with ERR_CORRUPT, ends, and
  * changes nothing. */
+#include "shared/registry/office.h"
 #include "shared/registry/registry_pusher.h"
 #include "shared/registry/scan.h"
 #include "shared/shm/shard.h"
@@ -186,6 +187,19 @@ static void names_of_services(void **state)
 	assert_int_equal(ask_names(f), 0);
 }
 
+/* The office is no shard of services: what lies behind it there is nobody's list. */
+static void the_office_has_no_services(void **state)
+{
+	struct fixture *f = *state;
+	uint8_t *office = f->seg->shards[SHARD_OFFICE].root;
+
+	populated(f);
+	memset(office + sizeof(struct office), 0xff, SHARD_ROOT_BYTES - sizeof(struct office));
+	assert_int_equal(ask_names(f), 0);
+	memset(office + sizeof(struct office), 0, SHARD_ROOT_BYTES - sizeof(struct office));
+	assert_clean(f);
+}
+
 /* Who lost its place comes from the end. */
 static void a_place_from_the_end(void **state)
 {
@@ -287,9 +301,13 @@ static void a_scan_of_a_circle_ends(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(what_is_not_there),       TEST(an_audience_without_its_name),
-		TEST(names_of_services),       TEST(more_or_fewer_than_the_count),
-		TEST(a_place_from_the_end),    TEST(instances_of_a_service),
+		TEST(what_is_not_there),
+		TEST(an_audience_without_its_name),
+		TEST(names_of_services),
+		TEST(the_office_has_no_services),
+		TEST(more_or_fewer_than_the_count),
+		TEST(a_place_from_the_end),
+		TEST(instances_of_a_service),
 		TEST(a_scan_of_a_circle_ends),
 	};
 

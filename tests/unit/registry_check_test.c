@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What the check says about one thing that is wrong, and that it says nothing about what only looks
  * like it. */
+#include "shared/base/fiber.h"
 #include "shared/registry/fields.h"
+#include "shared/registry/registry_keeper.h"
 #include "shared/registry/settings.h"
 #include "shared/shm/shard.h"
 #include "tests/unit/registry_fixture.h"
@@ -207,6 +209,106 @@ static void settings_of_checks(void **state)
 	assert_clean(f);
 }
 
+/* A list that goes on behind its count is not followed, and its end is not blamed too. */
+static void lists_longer_than_their_count(void **state)
+{
+	struct fixture *f = *state;
+	struct things t = populated(f);
+	struct said said = { .lines = 0 };
+
+	t.c->count[1] -= 2;
+	assert_found(f, "list broken after");
+	assert_true(registry_check(&f->reg, say, &said) > 0);
+	for (unsigned n = 0; n < said.lines; n++)
+		assert_null(strstr(said.text[n], "last is"));
+	t.c->count[1] += 2;
+	assert_clean(f);
+}
+
+struct slices {
+	struct fixture *f;
+	uint32_t shard, slice;
+	bool busy;
+	int ret;
+};
+
+static void check_in_slices(void *arg)
+{
+	struct slices *s = arg;
+
+	s->ret = s->busy ? registry_check_busy(&s->f->reg, s->shard, s->slice, NULL, NULL)
+	                 : registry_check_shard(&s->f->reg, s->shard, s->slice, NULL, NULL);
+}
+
+/* A hold looks at about as many objects as the slice says, not at fewer. */
+static void holds_of_a_slice(void **state)
+{
+	enum { INSTANCES = 2000, SLICE = 100 };
+	struct fixture *f = *state;
+	struct service_key key = key_for(NAME);
+	struct slices s = { f, registry_shard_of(&f->reg, &key), SLICE, false, 0 };
+	struct fiber *fiber;
+	unsigned holds = 1;
+
+	for (int32_t port = 1; port <= INSTANCES; port++)
+		add(f, NAME, "1.1.1.1", port);
+	assert_non_null(fiber = fiber_new(check_in_slices, &s));
+	while (!fiber_run(fiber, 0, false))
+		holds++;
+	assert_int_equal(s.ret, 0);
+	assert_in_range(holds, INSTANCES / SLICE, 4 * INSTANCES / SLICE);
+}
+
+static void remove_first(struct fixture *f, uint32_t shard)
+{
+	const struct registry_root *root = (struct registry_root *)f->seg->shards[shard].root;
+	const struct service *s = segment_at(f->seg, root->first_service, sizeof(*s));
+	const struct tx tx = { .seg = f->seg, .shard = &f->seg->shards[shard] };
+	struct service_key key;
+
+	assert_true(key_of(&tx, s->name, s->ns_len, s->name_len, &key));
+	assert_int_equal(registry_remove_service(&f->reg, client, &key, NULL), 0);
+	assert_int_equal(registry_drain(&f->reg, shard, 100), 0);
+}
+
+/* Whatever a busy check stands at goes: it comes to the last one all the same. */
+static void a_busy_check_goes_on_behind_what_is_gone(void **state)
+{
+	enum { SERVICES = 40, KEPT = 3 };
+
+	(void)state;
+	for (unsigned damaged = 0; damaged < 2; damaged++) {
+		struct fixture f;
+		struct service_key key = key_for(NAME);
+		struct slices s = { .f = &f, .slice = 1, .busy = true };
+		struct registry_root *root;
+		struct service *last;
+		struct fiber *fiber;
+		char name[32];
+
+		fixture_open(&f, 8U << 20);
+		s.shard = registry_shard_of(&f.reg, &key);
+		root = (struct registry_root *)f.seg->shards[s.shard].root;
+		for (unsigned n = 0; root->service_count < SERVICES; n++) {
+			snprintf(name, sizeof(name), "g@@beside%u", n);
+			key = key_for(name);
+			if (registry_shard_of(&f.reg, &key) == s.shard)
+				add(&f, name, "1.1.1.1", 1);
+		}
+		last = segment_at(f.seg, root->last_service, sizeof(*last));
+		last->stamp += damaged ? 1U << 30 : 0;
+		assert_non_null(fiber = fiber_new(check_in_slices, &s));
+		for (unsigned n = 0; !fiber_run(fiber, 0, false); n++) {
+			assert_true(n < 10000);
+			if (root->service_count > KEPT)
+				remove_first(&f, s.shard);
+		}
+		assert_int_equal(s.ret, damaged);
+		assert_int_equal(root->service_count, KEPT);
+		fixture_close(&f);
+	}
+}
+
 /* More than are kept are counted, and some are told. */
 static void many_findings(void **state)
 {
@@ -266,6 +368,9 @@ int main(void)
 		TEST(ids_rise),
 		TEST(subscribers_of_one_hash),
 		TEST(settings_of_checks),
+		TEST(lists_longer_than_their_count),
+		TEST(holds_of_a_slice),
+		cmocka_unit_test(a_busy_check_goes_on_behind_what_is_gone),
 		TEST(many_findings),
 		TEST(the_header),
 	};

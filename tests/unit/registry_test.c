@@ -765,6 +765,67 @@ static void operations_fit_the_log(void **state)
 	assert_clean(f);
 }
 
+/* As much as a limit says is allowed, and the texts of a patch have the same limits. */
+static void limits_are_reached_not_passed(void **state)
+{
+	struct fixture *f = *state;
+	struct service_key key = key_for("g@@s");
+	struct instance_spec spec = spec_for("1.1.1.1", 80);
+	struct instance_patch patch = { .set_app = true, .app = STR("12345678901234567") };
+
+	f->reg.limits = (struct registry_limits){ .metadata_bytes = 5, .name_bytes = 16 };
+	spec.metadata.packed = STR("\x81\xa1k\xa1v");
+	assert_int_equal(registry_register(&f->reg, client, &key, &spec), 0);
+	assert_int_equal(registry_patch(&f->reg, client, &key, &spec.key, &patch), ERR_LIMIT);
+	patch.app.n--;
+	assert_int_equal(registry_patch(&f->reg, client, &key, &spec.key, &patch), 0);
+	patch = (struct instance_patch){ .set_metadata = true,
+		                         .metadata = { .packed = STR("\x81\xa1k\xa2vv") } };
+	assert_int_equal(registry_patch(&f->reg, client, &key, &spec.key, &patch), ERR_LIMIT);
+	assert_clean(f);
+}
+
+/* No metadata and metadata without a byte are the same, and take no room. */
+static void empty_metadata_is_none(void **state)
+{
+	struct fixture *f = *state;
+	struct service_key key = key_for("g@@s");
+	struct instance_spec spec = spec_for("1.1.1.1", 80);
+	struct service_view view;
+	uint64_t bytes;
+
+	add(f, "g@@s", "1.1.1.1", 80);
+	bytes = stats_of(f).bytes;
+	spec.metadata.packed = STR("");
+	assert_int_equal(registry_register(&f->reg, client, &key, &spec), 0);
+	assert_int_equal(stats_of(f).bytes, bytes);
+	service_view_init(&view);
+	view_of(f, "g@@s", &view);
+	assert_false(str_is_set(view.instances[0].metadata));
+	service_view_free(&view);
+	assert_clean(f);
+}
+
+/* Where a registration came from is kept in the upper byte of the flags (layout.h). */
+static void the_source_is_kept(void **state)
+{
+	struct fixture *f = *state;
+	struct service_key key = key_for("g@@s");
+	struct instance_spec spec = spec_for("1.1.1.1", 80);
+	struct origin peer = { .source = SOURCE_PEER, .node = 2, .cause = CAUSE_CLIENT };
+	struct service_view view;
+
+	add(f, "g@@s", "1.1.1.2", 80);
+	assert_int_equal(registry_register(&f->reg, peer, &key, &spec), 0);
+	service_view_init(&view);
+	view_of(f, "g@@s", &view);
+	assert_int_equal(view_find(&view, "1.1.1.1", 80)->flags >> 24, SOURCE_PEER);
+	assert_int_equal(view_find(&view, "1.1.1.2", 80)->flags >> 24, SOURCE_CLIENT);
+	assert_int_equal(view_find(&view, "1.1.1.1", 80)->flags & 0xffffff,
+	                 view_find(&view, "1.1.1.2", 80)->flags & 0xffffff);
+	service_view_free(&view);
+}
+
 /* The largest metadata that limits.metadata can allow. */
 static void the_longest_metadata_fits_the_log(void **state)
 {
@@ -828,6 +889,9 @@ int main(void)
 		TEST(events_tell_what_happened),
 		TEST(events_show_whole_characters),
 		TEST(operations_fit_the_log),
+		TEST(limits_are_reached_not_passed),
+		TEST(empty_metadata_is_none),
+		TEST(the_source_is_kept),
 		TEST(the_longest_metadata_fits_the_log),
 		TEST(switches_have_their_defaults),
 	};

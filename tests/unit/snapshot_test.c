@@ -2,8 +2,10 @@
 /* Snapshots: everything comes back, and nothing but a whole snapshot is taken. */
 #include "tests/unit/registry_fixture.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "shared/registry/namespaces.h"
@@ -26,6 +28,22 @@ struct stream {
 	char *bytes;
 	size_t n;
 };
+
+/* What write() takes at once, and how often it is interrupted before. */
+static size_t write_most = SIZE_MAX;
+static unsigned write_interrupts;
+
+ssize_t write(int fd, const void *bytes, size_t n)
+{
+	if (write_interrupts > 0) {
+		write_interrupts--;
+		errno = EINTR;
+		return -1;
+	}
+	if (write_most == 0)
+		return 0;
+	return syscall(SYS_write, fd, bytes, n < write_most ? n : write_most);
+}
 
 /* ---- streams --------------------------------------------------------------------------------- */
 
@@ -405,6 +423,37 @@ static void same_registry(struct fixture *a, struct fixture *b)
 	assert_int_equal(a->seg->header->served_at_ms, b->seg->header->served_at_ms);
 }
 
+/* ---- writing --------------------------------------------------------------------------------- */
+
+static void written_in_small_pieces(void **state)
+{
+	struct fixture *f = *state;
+	struct stream whole, pieces;
+
+	populate(f);
+	whole = save_stream(f);
+	write_most = 7;
+	write_interrupts = 3;
+	pieces = save_stream(f);
+	write_most = SIZE_MAX;
+	assert_int_equal(write_interrupts, 0);
+	assert_int_equal(whole.n, pieces.n);
+	assert_memory_equal(whole.bytes, pieces.bytes, whole.n);
+	free(pieces.bytes);
+	free(whole.bytes);
+}
+
+static void a_file_that_takes_nothing(void **state)
+{
+	struct fixture *f = *state;
+	struct snapshot_report report;
+
+	write_most = 0;
+	assert_int_equal(snapshot_save(&f->reg, -1, &report), ERR_IO);
+	write_most = SIZE_MAX;
+	assert_string_equal(report.why, "cannot be written");
+}
+
 /* ---- round trips ----------------------------------------------------------------------------- */
 
 static void same_seed_gives_the_same_bytes(void **state)
@@ -579,6 +628,65 @@ static void owed_pushes_come_back(void **state)
 	assert_int_equal(changed.changed, stamp_of(f, "G@@s").revision);
 	free(stream.bytes);
 	fixture_close(&to);
+}
+
+/* More than the buffer holds at once, too. */
+static void many_namespaces(void **state)
+{
+	enum { NAMESPACES = 1500 };
+	static char text[NAMESPACES_TEXT_MAX];
+	struct fixture *f = *state, to;
+	struct str all = str_make(text, sizeof(text));
+	struct stream stream, again;
+	char id[32];
+
+	memset(text, 't', sizeof(text));
+	for (int n = 0; n < NAMESPACES; n++) {
+		snprintf(id, sizeof(id), "n%d", n);
+		assert_int_equal(namespaces_create(&f->reg,
+		                                   &(struct namespace_row){ str_of(id), all, all }),
+		                 0);
+	}
+	stream = save_stream(f);
+	assert_true(stream.n > (size_t)NAMESPACES * 2 * NAMESPACES_TEXT_MAX);
+	load_stream(&to, &stream, f->seg->header->seed);
+	again = save_stream(&to);
+	assert_int_equal(stream.n, again.n);
+	assert_memory_equal(stream.bytes, again.bytes, stream.n);
+	free(again.bytes);
+	free(stream.bytes);
+	fixture_close(&to);
+}
+
+/* What a reader of the header finds in it. */
+static void the_header_says_how_much_comes(void **state)
+{
+	struct fixture *f = *state;
+	struct snapshot_reader r;
+	struct snapshot_map map;
+	struct stream stream;
+	uint64_t instances = 0;
+	unsigned key;
+	int fd;
+
+	populate(f);
+	stream = save_stream(f);
+	fd = memory_file(stream.bytes, stream.n);
+	assert_int_equal(snapshot_reader_open(&r, fd), 0);
+	snapshot_read_start(&r);
+	assert_int_equal(snapshot_u64(&r, UINT64_MAX), SNAPSHOT_HEADER);
+	snapshot_map_begin(&r, &map);
+	while (snapshot_map_next(&r, &map, &key)) {
+		if (key == HEADER_INSTANCES)
+			instances = snapshot_u64(&r, UINT64_MAX);
+		else
+			snapshot_skip(&r);
+	}
+	assert_int_equal(r.err, 0);
+	assert_int_equal(instances, stats_of(f).instances);
+	snapshot_reader_close(&r);
+	close(fd);
+	free(stream.bytes);
 }
 
 /* One service longer than the buffer, and more of them than one hold packs. */
@@ -876,6 +984,25 @@ static void nothing_is_behind_the_end(void **state)
 	free(stream.bytes);
 }
 
+/* The checksum alone is looked at, so a stream without any record is whole. */
+static void the_shortest_stream_that_is_whole(void **state)
+{
+	char bytes[100];
+	struct pack p = { bytes, 0, sizeof(bytes) };
+	struct snapshot_report report;
+	int fd;
+
+	(void)state;
+	pack_str(&p, sizeof(SNAPSHOT_MAGIC) - 1);
+	pack_append(&p, SNAPSHOT_MAGIC, sizeof(SNAPSHOT_MAGIC) - 1);
+	pack_uint32(&p, 1);
+	sealed_append(&p);
+	fd = memory_file(bytes, p.len);
+	assert_int_equal(snapshot_verify(fd, &report), 0);
+	assert_int_equal(report.bytes, p.len);
+	close(fd);
+}
+
 /* Memory of our own, read as a file, fails where nothing is mapped. */
 static void a_read_that_fails_late_is_an_error(void **state)
 {
@@ -939,7 +1066,12 @@ int main(void)
 		TEST(another_seed_keeps_everything_but_ids),
 		TEST(every_field_comes_back),
 		TEST(owed_pushes_come_back),
+		TEST(many_namespaces),
+		TEST(the_header_says_how_much_comes),
 		TEST(long_services_and_many),
+		TEST(written_in_small_pieces),
+		TEST(a_file_that_takes_nothing),
+		cmocka_unit_test(the_shortest_stream_that_is_whole),
 		cmocka_unit_test(cut_anywhere_is_refused),
 		cmocka_unit_test(a_flipped_bit_is_refused),
 		cmocka_unit_test(hand_made_streams),
