@@ -205,7 +205,7 @@ uint32_t service_create(struct op *op, const struct service_key *key, struct pla
 	}
 	off = slab_alloc(&op->tx, SLAB_SERVICE);
 	name = blob_new(&op->tx, str_make(text, key_join(key, text)));
-	if (off == 0 || name == 0 || (*s_r = service_at(op, off)) == NULL)
+	if (op->tx.err != 0 || (*s_r = service_at(op, off)) == NULL)
 		return 0;
 	service_fill(op, *s_r, key, name);
 	table_insert(&op->tx, &root->services, off, place.hash);

@@ -353,7 +353,7 @@ void fill_service(struct fill *f, union field_value *in)
 	f->soff = slab_alloc(&f->op.tx, SLAB_SERVICE);
 	name = blob_new(&f->op.tx, str_make(text, key_join(&key, text)));
 	/* The error is in the transaction, and the commit reports it. */
-	if (f->soff == 0 || name == 0 || (found = service_at(&f->op, f->soff)) == NULL) {
+	if (f->op.tx.err != 0 || (found = service_at(&f->op, f->soff)) == NULL) {
 		fill_commit(f);
 		return;
 	}
@@ -567,7 +567,7 @@ void fill_audience(struct fill *f, union field_value *in)
 	f->aoff = slab_alloc(&f->op.tx, SLAB_AUDIENCE);
 	name = blob_new(&f->op.tx, str_make(text, key_join(&key, text)));
 	/* The error is in the transaction, and the commit reports it. */
-	if (f->aoff == 0 || name == 0 || (found = audience_at(&f->op, f->aoff)) == NULL) {
+	if (f->op.tx.err != 0 || (found = audience_at(&f->op, f->aoff)) == NULL) {
 		fill_commit(f);
 		return;
 	}

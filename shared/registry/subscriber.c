@@ -158,7 +158,7 @@ static uint32_t audience_create(struct op *op, const struct subscription *p, boo
 	uint32_t name = blob_new(&op->tx, str_make(text, key_join(p->service, text)));
 
 	*a_r = NULL;
-	if (off == 0 || name == 0 || (*a_r = audience_at(op, off)) == NULL)
+	if (op->tx.err != 0 || (*a_r = audience_at(op, off)) == NULL)
 		return 0;
 	ROSTER_ASSERT(op->tx.shard == &op->reg->seg->shards[p->place.shard]);
 	**a_r = (struct audience){
