@@ -47,6 +47,90 @@ static int subscribers(struct fixture *f, const char *name, struct subscriber_vi
 
 /* ---- subscribing ----------------------------------------------------------------------------- */
 
+/* ---- keys of one hash ------------------------------------------------------------------------ */
+
+enum part { PORT, ADDRESS, CLUSTERS, AGENT, PARTS };
+
+/* The n-th subscriber among those that differ in this part of their keys alone. */
+static struct subscriber_spec nth(enum part part, uint32_t round, uint32_t n, char text[32])
+{
+	struct subscriber_spec sub = sub_for(part == PORT ? (uint16_t)n : 1);
+
+	snprintf(text, 32, "text%u", n);
+	if (part == PORT || part == ADDRESS)
+		memcpy(sub.address, part == PORT ? &round : &n, sizeof(n));
+	if (part == CLUSTERS)
+		sub.clusters = str_of(text);
+	if (part == AGENT)
+		sub.agent = str_of(text);
+	return sub;
+}
+
+struct hashed {
+	uint32_t hash, n;
+};
+
+static int by_hash(const void *a, const void *b)
+{
+	const struct hashed *x = a, *y = b;
+
+	return (x->hash > y->hash) - (x->hash < y->hash);
+}
+
+/* Finds two of the same hash. Returns the round that they are in. */
+static uint32_t find_pair(struct fixture *f, uint64_t audience, enum part part, uint32_t pair_r[2])
+{
+	const uint32_t count = part == PORT ? 65536 : 400000;
+	struct hashed *all = calloc(count, sizeof(*all));
+	char text[32];
+
+	assert_non_null(all);
+	for (uint32_t round = 0; round < 100; round++) {
+		for (uint32_t n = 0; n < count; n++) {
+			struct subscriber_spec sub = nth(part, round, n, text);
+
+			all[n] = (struct hashed){ key_subscriber_hash(&f->reg, audience, &sub), n };
+		}
+		qsort(all, count, sizeof(*all), by_hash);
+		for (uint32_t n = 1; n < count; n++) {
+			if (all[n].hash != all[n - 1].hash)
+				continue;
+			pair_r[0] = all[n - 1].n;
+			pair_r[1] = all[n].n;
+			free(all);
+			return round;
+		}
+	}
+	fail();
+	return 0;
+}
+
+/* Each part of a key counts, not the hash alone. */
+static void subscribers_of_one_hash(void **state)
+{
+	struct fixture *f = *state;
+	struct subscriber_view out[2 * PARTS + 2];
+	struct subscriber_spec sub = sub_for(7);
+	struct service_key key = key_for("g@@s");
+	const struct registry_root *root;
+	const struct audience *a;
+
+	poll_as(f, "g@@s", &sub);
+	root = (struct registry_root *)f->seg->shards[registry_shard_of(&f->reg, &key)].root;
+	a = segment_at(f->seg, root->first_audience, sizeof(*a));
+	for (enum part part = 0; part < PARTS; part++) {
+		uint32_t pair[2] = { 0, 0 }, round = find_pair(f, a->id, part, pair);
+		char text[32];
+
+		for (unsigned twice = 0; twice < 4; twice++) {
+			sub = nth(part, round, pair[twice % 2], text);
+			poll_as(f, "g@@s", &sub);
+		}
+		assert_int_equal(subscribers(f, "g@@s", out, 2 * PARTS + 2), 2 * (part + 1) + 1);
+	}
+	assert_clean(f);
+}
+
 static void a_poll_subscribes_and_renews(void **state)
 {
 	struct fixture *f = *state;
@@ -582,6 +666,7 @@ static void a_removed_service_is_not_pushed(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		TEST(subscribers_of_one_hash),
 		TEST(a_poll_subscribes_and_renews),
 		TEST(keys_of_subscribers),
 		TEST(a_claim_does_not_degrade),

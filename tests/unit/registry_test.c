@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "shared/registry/settings.h"
 #include "tests/unit/registry_fixture.h"
 
 #include "shared/shm/blob.h"
@@ -765,6 +766,37 @@ static void operations_fit_the_log(void **state)
 	assert_clean(f);
 }
 
+/* Whatever comes first that there is no room for, in each shard: it is no damage, and leaves nothing
+ * behind. */
+static void many_services_in_a_full_segment(void **state)
+{
+	enum { SERVICES = 60000 };
+	struct fixture f;
+	struct instance_spec spec = spec_for("1.1.1.1", 1);
+	uint64_t made = 0, refused = 0;
+	char name[32];
+
+	(void)state;
+	fixture_open(&f, 8U << 20);
+	for (unsigned n = 0; n < SERVICES; n++) {
+		struct service_key key;
+		int ret;
+
+		snprintf(name, sizeof(name), "g@@%u", n);
+		key = key_for(name);
+		ret = n % 3 == 0 ? registry_register(&f.reg, client, &key, &spec)
+		                 : registry_create_service(&f.reg, client, &key,
+		                                           &(struct service_settings){ 0 });
+		assert_true(ret == 0 || ret == ERR_FULL);
+		made += ret == 0;
+		refused += ret != 0;
+	}
+	assert_true(made > SHARDS && refused > SHARDS);
+	assert_int_equal(stats_of(&f).services, made);
+	assert_clean(&f);
+	fixture_close(&f);
+}
+
 /* As much as a limit says is allowed, and the texts of a patch have the same limits. */
 static void limits_are_reached_not_passed(void **state)
 {
@@ -889,6 +921,7 @@ int main(void)
 		TEST(events_tell_what_happened),
 		TEST(events_show_whole_characters),
 		TEST(operations_fit_the_log),
+		cmocka_unit_test(many_services_in_a_full_segment),
 		TEST(limits_are_reached_not_passed),
 		TEST(empty_metadata_is_none),
 		TEST(the_source_is_kept),

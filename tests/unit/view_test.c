@@ -150,6 +150,7 @@ static void assert_true_copy(struct copying *c, struct service_view *before)
 	service_view_init(&after);
 	view_of(c->f, NAME, &after);
 	assert_false(after.loose);
+	assert_true(str_eq(c->view.ns, STR("public")) && str_eq(c->view.name, STR(NAME)));
 	assert_order(&c->view);
 	sort(before);
 	sort(&after);
