@@ -131,6 +131,35 @@ static void subscribers_of_one_hash(void **state)
 	assert_clean(f);
 }
 
+/* A poll is told when the last push could not be made at all, not when it is only under way. */
+static void a_poll_knows_of_what_was_not_sent(void **state)
+{
+	static const struct {
+		uint32_t tries;
+		bool unsent;
+	} rows[] = { { 0, false },
+		     { 1, false },
+		     { REGISTRY_TRIES_OVERSIZE - 1, false },
+		     { REGISTRY_TRIES_OVERSIZE, true },
+		     { REGISTRY_TRIES_VIEWS, true } };
+	struct fixture *f = *state;
+	struct subscriber_spec sub = sub_for(5000);
+	struct service_key key = key_for("g@@s");
+	struct subscriber_view out[4];
+
+	add(f, "g@@s", "1.1.1.1", 80);
+	assert_false(poll_as(f, "g@@s", &sub).unsent);
+	assert_int_equal(subscribers(f, "g@@s", out, 4), 1);
+	for (size_t n = 0; n < sizeof(rows) / sizeof(rows[0]); n++) {
+		struct delivery d = { .id = out[0].id, .off = out[0].off, .tries = rows[n].tries };
+
+		assert_int_equal(registry_mark_sent(&f->reg, registry_shard_of(&f->reg, &key), &d,
+		                                    1),
+		                 0);
+		assert_int_equal(poll_as(f, "g@@s", &sub).unsent, rows[n].unsent);
+	}
+}
+
 static void a_poll_subscribes_and_renews(void **state)
 {
 	struct fixture *f = *state;
@@ -667,6 +696,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(subscribers_of_one_hash),
+		TEST(a_poll_knows_of_what_was_not_sent),
 		TEST(a_poll_subscribes_and_renews),
 		TEST(keys_of_subscribers),
 		TEST(a_claim_does_not_degrade),

@@ -586,6 +586,30 @@ static void the_service_looked_at_is_removed(void **state)
 	assert_clean(f);
 }
 
+/* A service without instances is a step, too. */
+static void empty_services_are_counted(void **state)
+{
+	enum { SERVICES = 40, BUDGET = 10 };
+	struct fixture *f = *state;
+	struct service_key key = key_for("g@@s");
+	struct instance_spec spec = spec_for("1.1.1.1", 80);
+	uint32_t shard = registry_shard_of(&f->reg, &key);
+	unsigned made = 0;
+	char name[32];
+
+	for (unsigned n = 0; made < SERVICES; n++) {
+		snprintf(name, sizeof(name), "g@@s%u", n);
+		key = key_for(name);
+		if (registry_shard_of(&f->reg, &key) != shard)
+			continue;
+		assert_int_equal(registry_register(&f->reg, client, &key, &spec), 0);
+		assert_int_equal(registry_deregister(&f->reg, client, &key, &spec.key, NULL), 0);
+		made++;
+	}
+	assert_in_range(drop_to_the_end(f, shard, BUDGET), SERVICES / BUDGET,
+	                SERVICES / BUDGET + 1);
+}
+
 /* The last one of a service is followed by the first: no walk may go on for ever. */
 static void instances_in_a_circle(void **state)
 {
@@ -696,6 +720,7 @@ int main(void)
 		TEST(stale_ones_behind_many_that_beat),
 		TEST(the_next_one_to_look_at_is_replaced),
 		TEST(the_service_looked_at_is_removed),
+		TEST(empty_services_are_counted),
 		TEST(instances_in_a_circle),
 		TEST(passes_without_number),
 		TEST(operations_fit_the_log),
