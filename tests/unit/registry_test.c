@@ -766,6 +766,71 @@ static void operations_fit_the_log(void **state)
 	assert_clean(f);
 }
 
+/* ---- keys of one hash ------------------------------------------------------------------------ */
+
+enum part { PORT, IP, CLUSTER, PARTS };
+
+/* The n-th instance among those that differ in this part of their keys alone. */
+static struct instance_spec nth(enum part part, uint32_t n, char text[32])
+{
+	struct instance_spec spec = spec_for("1.1.1.1", part == PORT ? (int32_t)n + 1 : 80);
+
+	snprintf(text, 32, "text%u", n);
+	if (part == IP)
+		spec.key.ip = str_of(text);
+	if (part == CLUSTER)
+		spec.key.cluster = str_of(text);
+	return spec;
+}
+
+struct hashed {
+	uint32_t hash, n;
+};
+
+static int by_hash(const void *a, const void *b)
+{
+	const struct hashed *x = a, *y = b;
+
+	return (x->hash > y->hash) - (x->hash < y->hash);
+}
+
+/* Each part of a key counts, not the hash alone. */
+static void instances_of_one_hash(void **state)
+{
+	enum { COUNT = 400000 };
+	struct fixture *f = *state;
+	struct service_key key = key_for("g@@s");
+	struct hashed *all = calloc(COUNT, sizeof(*all));
+	uint32_t expected = 0;
+	char text[32];
+
+	assert_non_null(all);
+	for (enum part part = 0; part < PARTS; part++) {
+		uint32_t pair = 1;
+
+		for (uint32_t n = 0; n < COUNT; n++) {
+			struct instance_spec spec = nth(part, n, text);
+			struct place place = key_place(&f->reg, &key);
+
+			all[n] = (struct hashed){ key_instance_hash(&f->reg, place.hash, &spec.key),
+				                  n };
+		}
+		qsort(all, COUNT, sizeof(*all), by_hash);
+		while (pair < COUNT && all[pair].hash != all[pair - 1].hash)
+			pair++;
+		assert_true(pair < COUNT);
+		for (unsigned twice = 0; twice < 4; twice++) {
+			struct instance_spec spec = nth(part, all[pair - twice % 2].n, text);
+
+			assert_int_equal(registry_register(&f->reg, client, &key, &spec), 0);
+		}
+		expected += 2;
+		assert_int_equal(stats_of(f).instances, expected);
+	}
+	free(all);
+	assert_clean(f);
+}
+
 /* Whatever comes first that there is no room for, in each shard: it is no damage, and leaves nothing
  * behind. */
 static void many_services_in_a_full_segment(void **state)
@@ -922,6 +987,7 @@ int main(void)
 		TEST(events_show_whole_characters),
 		TEST(operations_fit_the_log),
 		cmocka_unit_test(many_services_in_a_full_segment),
+		TEST(instances_of_one_hash),
 		TEST(limits_are_reached_not_passed),
 		TEST(empty_metadata_is_none),
 		TEST(the_source_is_kept),
