@@ -286,6 +286,27 @@ static void test_late_discovery(void **state)
 		assert_in_range(noted[i].at_ms - begin, 2000, 7000);
 }
 
+/* Between two runs the loop sleeps: the timer wakes it when the next one is due, and not before. */
+static void test_timer_waits_for_the_next_run(void **state)
+{
+	(void)state;
+	put("s", "10.0.0.1", 80, "DEFAULT", true);
+	learn("s");
+	ev_run(world->loop, EVRUN_ONCE);
+	for (unsigned i = 1; i <= 3; i++) {
+		uint64_t due_ms = due_first(&world->checks.busy)->at_ms;
+
+		assert_true(ev_is_active(&world->checks.timer));
+		assert_float_equal(ev_timer_remaining(world->loop, &world->checks.timer),
+		                   (double)(due_ms - world->now_ms) / 1000, 0.001);
+		set_clock(due_ms);
+		ev_feed_event(world->loop, &world->checks.timer, EV_TIMER);
+		ev_run(world->loop, EVRUN_NOWAIT);
+		assert_int_equal(noted_count, i);
+		answer_all(CHECK_PASSED);
+	}
+}
+
 static void test_switch(void **state)
 {
 	struct switches *switches = (struct switches *)(uintptr_t)switches_of(world->f.seg);
@@ -751,6 +772,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_intervals, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_failures_slow_down, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_late_discovery, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_timer_waits_for_the_next_run, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_switch, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_flips, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_changed_in_between, setup, teardown),
