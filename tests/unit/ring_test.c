@@ -226,6 +226,139 @@ static void test_no_event(void **state)
 	assert_int_equal(reader.missed, 0);
 }
 
+/* ---- a writer in the middle of an event ------------------------------------------------------ */
+
+#define PATIENCE_MS 1000U
+
+/* A process that has claimed a slot and stands still while it copies the name, until it is told to
+ * go on: the name is not there before. */
+struct slow {
+	pid_t pid;
+	int stands[2], go[2];
+	char *name;
+};
+
+static struct slow slow;
+
+static void stand_still(int number)
+{
+	char byte = 0;
+
+	(void)number;
+	if (write(slow.stands[1], &byte, 1) != 1 || read(slow.go[0], &byte, 1) != 1 ||
+	    mprotect(slow.name, SEGMENT_PAGE, PROT_READ) < 0)
+		_exit(1);
+}
+
+static void slow_begin(struct ring *ring, int32_t port)
+{
+	char byte;
+
+	slow.name = mmap(NULL, SEGMENT_PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	assert_true(slow.name != MAP_FAILED);
+	assert_true(pipe(slow.stands) == 0 && pipe(slow.go) == 0);
+	slow.pid = fork();
+	assert_true(slow.pid >= 0);
+	if (slow.pid == 0) {
+		close(slow.go[1]); /* it ends with the test */
+		signal(SIGSEGV, stand_still);
+		append(ring, port, str_make(slow.name, 4));
+		_exit(0);
+	}
+	assert_int_equal(read(slow.stands[0], &byte, 1), 1);
+}
+
+static void slow_end(bool dies)
+{
+	int status;
+
+	if (dies)
+		assert_int_equal(kill(slow.pid, SIGKILL), 0);
+	else
+		assert_int_equal(write(slow.go[1], "", 1), 1);
+	wait_for(slow.pid, &status);
+	assert_true(dies || status == 0);
+	for (unsigned i = 0; i < 2; i++) {
+		close(slow.stands[i]);
+		close(slow.go[i]);
+	}
+	munmap(slow.name, SEGMENT_PAGE);
+}
+
+static void set_ms(uint64_t mono_ms)
+{
+	clock_set_for_test(mono_ms * 1000, 1);
+}
+
+/* Readers wait for a second, whatever the clock says at the beginning of it. */
+static const uint64_t begins_ms[] = { 1, 2, 0x3fffffff, 0x40000000, 0x7ffffe00, 0x12345678901 };
+
+#define BEGINS (sizeof(begins_ms) / sizeof(begins_ms[0]))
+
+static void test_slow_writer_is_waited_for(void **state)
+{
+	struct ring *ring = ((struct segment *)*state)->removed;
+	struct reader reader = { 0 };
+
+	for (size_t i = 0; i < BEGINS; i++) {
+		set_ms(begins_ms[i]);
+		slow_begin(ring, 1);
+		append(ring, 2, STR("behind"));
+		assert_false(next(ring, &reader));
+		set_ms(begins_ms[i] + PATIENCE_MS - 1);
+		assert_false(next(ring, &reader));
+		slow_end(false);
+		assert_true(next(ring, &reader));
+		assert_int_equal(reader.event.port, 1);
+		assert_int_equal(reader.name.n, 4);
+		assert_true(next(ring, &reader));
+		assert_int_equal(reader.event.port, 2);
+		assert_false(next(ring, &reader));
+	}
+	assert_int_equal(reader.missed, 0);
+	clock_set_for_test(0, 0);
+}
+
+static void test_patience_ends(void **state)
+{
+	struct ring *ring = ((struct segment *)*state)->removed;
+	struct reader reader = { 0 };
+
+	for (size_t i = 0; i < BEGINS; i++) {
+		set_ms(begins_ms[i]);
+		slow_begin(ring, 1);
+		slow_end(true);
+		append(ring, 2, STR("behind"));
+		set_ms(begins_ms[i] + PATIENCE_MS - 1);
+		assert_false(next(ring, &reader));
+		set_ms(begins_ms[i] + PATIENCE_MS);
+		assert_true(next(ring, &reader));
+		assert_int_equal(reader.event.port, 2);
+		assert_int_equal(reader.missed, i + 1);
+	}
+	clock_set_for_test(0, 0);
+}
+
+/* While it stood still the ring came round, and another event stands in its slot: what it mixes
+ * into that is not read as an event. */
+static void test_writer_that_was_overtaken(void **state)
+{
+	struct ring *ring = ((struct segment *)*state)->removed;
+	struct reader reader = { 0 };
+
+	slow_begin(ring, 1);
+	for (uint32_t n = 0; n < RING_REMOVED; n++)
+		append(ring, 2, STR("other"));
+	slow_end(false);
+	for (uint32_t n = 1; n < RING_REMOVED; n++) {
+		assert_true(next(ring, &reader));
+		assert_int_equal(reader.event.port, 2);
+		assert_true(str_eq(reader.name, STR("other")));
+	}
+	assert_false(next(ring, &reader));
+	assert_int_equal(reader.missed, 2);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -237,6 +370,9 @@ int main(void)
 		ROW(test_concurrent_writers),
 		ROW(test_dead_writer),
 		ROW(test_no_event),
+		ROW(test_slow_writer_is_waited_for),
+		ROW(test_patience_ends),
+		ROW(test_writer_that_was_overtaken),
 	};
 
 	return cmocka_run_group_tests_name("ring", tests, NULL, NULL);
