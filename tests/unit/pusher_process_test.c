@@ -6,6 +6,8 @@
 #include <errno.h>
 #include <signal.h>
 #include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 
 #include "shared/config/config.h"
@@ -18,6 +20,25 @@ static struct fixture f;
 static struct process proc;
 static int alive[2];
 static pid_t child;
+
+/* The next `times` calls of sendmmsg() in any process fail with the error. */
+struct refused_sends {
+	unsigned times;
+	int error;
+};
+
+static struct refused_sends *refused;
+
+/* Stands before the one of the C library. */
+int sendmmsg(int fd, struct mmsghdr *messages, unsigned count, int flags)
+{
+	if (refused->times > 0) {
+		refused->times--;
+		errno = refused->error;
+		return -1;
+	}
+	return (int)syscall(SYS_sendmmsg, fd, messages, count, flags);
+}
 
 static uint64_t metric(enum metric id)
 {
@@ -63,6 +84,7 @@ static int setup(void **state)
 	int size = 8 << 20;
 
 	(void)state;
+	refused->times = 0;
 	fixture_open(&f, 256U << 20);
 	clock_set_for_test(0, 0);
 	f.seg->header->health_ms = 1000000;
@@ -269,6 +291,32 @@ static void test_kill_loses_nothing(void **state)
 	crowd_close(&crowd);
 }
 
+/* A socket that takes nothing for a while is tried again: when it says so, or, as nobody says when
+ * the kernel has buffers again, after a while. */
+static void test_a_socket_that_takes_nothing_is_tried_again(void **state)
+{
+	static const int errors[] = { EAGAIN, ENOBUFS };
+	struct client c = client_open();
+	struct subscriber_spec spec = subscriber_for("127.0.0.1", c.port, "");
+	static struct push push;
+
+	(void)state;
+	spawn();
+	poll_as(&f.reg, "G@@s", &spec);
+	for (unsigned i = 0; i < 2; i++) {
+		refused->error = errors[i];
+		refused->times = 3;
+		add(&f, "G@@s", "10.0.0.1", (int32_t)i);
+		client_read(&c, &push);
+		assert_int_equal(refused->times, 0);
+		client_ack(&c, &push);
+		wait_metric(METRIC_PUSH_OK, i + 1);
+	}
+	assert_int_equal(metric(METRIC_PUSH_SEND_ERRORS), 0);
+	assert_int_equal(metric(METRIC_PUSH_RETRIED), 0);
+	close(c.fd);
+}
+
 static void test_dead_writer_is_found(void **state)
 {
 	struct client c;
@@ -414,6 +462,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		CASE(test_many_subscribers),
 		CASE(test_kill_loses_nothing),
+		CASE(test_a_socket_that_takes_nothing_is_tried_again),
 		CASE(test_dead_writer_is_found),
 		CASE(test_idle_does_not_wake),
 		CASE(test_stream_is_heard_in_portions),
@@ -422,5 +471,9 @@ int main(void)
 		CASE(test_ends_with_the_master),
 	};
 
+	refused = mmap(NULL, sizeof *refused, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS,
+	               -1, 0);
+	if (refused == MAP_FAILED)
+		return EXIT_FAILURE;
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
