@@ -105,6 +105,7 @@ static unsigned hosts_in(const struct push *p)
 static void test_merge_then_ack(void **state)
 {
 	struct client c = subscribe("G@@s");
+	char read_at[64];
 	uint64_t key;
 
 	(void)state;
@@ -121,6 +122,9 @@ static void test_merge_then_ack(void **state)
 	client_read(&c, &push);
 	assert_int_equal(hosts_in(&push), 2);
 	assert_non_null(strstr(push.text, "\\\"cacheMillis\\\":10000"));
+	snprintf(read_at, sizeof read_at, "\\\"lastRefTime\\\":%llu,",
+	         (unsigned long long)clock_wall_ms());
+	assert_non_null(strstr(push.text, read_at));
 	assert_true(push.key < 1ULL << 53 && push.key > FIXTURE_WALL_US);
 	key = push.key;
 	client_ack(&c, &push);
