@@ -553,6 +553,43 @@ static void test_full_ones_wait(void **state)
 	close(c.fd);
 }
 
+/* A round has the memory of one that is over, and begins as if that was new: a large service waits
+ * for room for its instances, although the round before it was full of views. */
+static void test_a_round_begins_anew(void **state)
+{
+	struct client c = client_open();
+	struct round *full;
+	char ip[32];
+
+	(void)state;
+	make_service(&c, "G@@other", 400);
+	make_service(&c, "G@@full", 40);
+	for (unsigned i = 0; i < 4200; i++) {
+		snprintf(ip, sizeof ip, "10.1.%u.%u", i / 250, i % 250);
+		add(&f, "G@@large", ip, 80);
+	}
+	subscribe(&c, "G@@large", "");
+	begin("G@@other");
+	begin("G@@full");
+	full = rounds->places[1].round;
+	while (full->views.count < 2)
+		step();
+	pretend_views(full, 2 * ROUND_VIEW_BYTES);
+	while (under_way("G@@full"))
+		step();
+	assert_true(under_way("G@@other"));
+	/* As if it had them all. */
+	rounds->places[0].round->instances = ROUNDS_INSTANCES;
+	begin("G@@large");
+	assert_ptr_equal(rounds->places[1].round, full);
+	for (unsigned i = 0; i < 6; i++)
+		step();
+	assert_true(full->waiting);
+	while (rounds_step(rounds))
+		assert_true(deliver_flush(&schedule.deliver));
+	close(c.fd);
+}
+
 static void test_room_for_owed(void **state)
 {
 	static const struct {
@@ -595,6 +632,35 @@ static void test_end_in_the_middle(void **state)
 	close(c.fd);
 }
 
+/* A stop: the rounds under way are finished, and what they made leaves, before it is over. */
+static void test_stop_in_the_middle(void **state)
+{
+	struct client c = client_open();
+
+	(void)state;
+	make_service(&c, "G@@a", 10);
+	assert_false(schedule_is_over(&schedule));
+	begin("G@@a");
+	step();
+	step();
+	schedule.stopping = true;
+	assert_int_equal(rounds->count, 1);
+	assert_false(schedule_is_over(&schedule));
+	schedule.deliver.blocked = UDP_FULL;
+	while (rounds_step(rounds))
+		;
+	assert_int_equal(rounds->count, 0);
+	assert_true(schedule.deliver.out_count > 0);
+	assert_false(schedule_is_over(&schedule));
+	deliver_unblock(&schedule.deliver);
+	while (schedule_run(&schedule))
+		;
+	assert_true(schedule_is_over(&schedule));
+	for (unsigned i = 0; i < 10; i++)
+		client_read(&c, &push);
+	close(c.fd);
+}
+
 #define CASE(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
 
 int main(void)
@@ -614,8 +680,10 @@ int main(void)
 		CASE(test_read_again_after_a_pause),
 		CASE(test_large_ones_wait),
 		CASE(test_full_ones_wait),
+		CASE(test_a_round_begins_anew),
 		CASE(test_room_for_owed),
 		CASE(test_end_in_the_middle),
+		CASE(test_stop_in_the_middle),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
