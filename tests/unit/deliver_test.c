@@ -114,6 +114,16 @@ static void test_a_full_batch_takes_no_more(void **state)
 	assert_int_equal(inflight_count(deliver.inflight), UDP_BATCH);
 }
 
+/* The process ends while the socket takes nothing: teardown() looks for what is left, and the
+ * sanitizers for what is read behind the batch. */
+static void test_end_with_a_full_batch(void **state)
+{
+	(void)state;
+	deliver.blocked = UDP_FULL;
+	push_to(0, UDP_BATCH, 10);
+	assert_int_equal(deliver.out_count, UDP_BATCH);
+}
+
 static void test_a_batch_leaves_when_it_is_full(void **state)
 {
 	(void)state;
@@ -151,6 +161,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		CASE(test_a_full_batch_takes_no_more),
+		CASE(test_end_with_a_full_batch),
 		CASE(test_a_batch_leaves_when_it_is_full),
 		CASE(test_a_batch_leaves_when_it_is_long),
 	};
