@@ -4,6 +4,8 @@
 #include <sys/stat.h>
 
 #include "shared/base/clock.h"
+#include "shared/shm/brake_state.h"
+#include "shared/shm/ring.h"
 #include "shared/shm/segment_internal.h"
 #include "shared/shm/slot.h"
 #include "tests/unit/segment_place.h"
@@ -15,6 +17,38 @@ static void poke(const struct place *place, uint64_t at, const void *bytes, size
 	assert_true(fd >= 0);
 	assert_int_equal(pwrite(fd, bytes, n, (off_t)at), (ssize_t)n);
 	close(fd);
+}
+
+/* ---- where ----------------------------------------------------------------------------------- */
+
+/* Without segment.dir it is the runtime directory, if that is in memory, else a folder of our own
+ * in /dev/shm. */
+static void test_without_a_folder(void **state)
+{
+	struct place *place = *state;
+	char own[64], *name = strrchr(place->dir, '/') + 1; /* nobody else has it */
+	const struct {
+		const char *runtime_dir, *dir;
+	} rows[] = {
+		{ place->dir, place->dir }, { "", own },         { NULL, own },
+		{ "/proc", own },           { "/nowhere", own },
+	};
+
+	if (access("/dev/shm", W_OK) < 0)
+		skip();
+	snprintf(own, sizeof(own), "/dev/shm/roster-%u", (unsigned)geteuid());
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		char path[128];
+
+		place->config.dir = NULL;
+		place->config.runtime_dir = rows[i].runtime_dir;
+		place->config.name = name;
+		assert_int_equal(open_it(place), 0);
+		snprintf(path, sizeof(path), "%s/%s", rows[i].dir, name);
+		assert_int_equal(unlink(place->seg->path), 0);
+		assert_string_equal(place->seg->path, path);
+		segment_close_for_test(&place->seg);
+	}
 }
 
 /* ---- new, attached, stale -------------------------------------------------------------------- */
@@ -450,6 +484,39 @@ static void test_ensure_by_many(void **state)
 	assert_int_equal(place->seg->header->free_hint, place->seg->header->backed);
 }
 
+/* The parts stand in their order, each at the first boundary behind the one before: so a segment
+ * wastes nothing, and two binaries of the same fingerprint find the same things. */
+static void test_layout_is_tight(void **state)
+{
+	struct segment_layout l;
+
+	(void)state;
+	assert_int_equal(segment_layout(SEGMENT_BYTES_MIN, &l), 0);
+	const struct {
+		uint64_t at, bytes, boundary;
+	} parts[] = {
+		{ 0, SEGMENT_PAGE, SEGMENT_PAGE }, /* header and queue words */
+		{ l.slots, SLOTS_MAX * sizeof(struct slot), SEGMENT_PAGE },
+		{ l.board, sizeof(struct board), 64 },
+		{ l.routes, SLOT_BANKS * WORKERS_MAX * SLOT_ROUTES * sizeof(struct slot_route),
+		  64 },
+		{ l.brake, sizeof(struct brake_state), 64 },
+		{ l.events, ring_bytes(RING_EVENTS, false), 64 },
+		{ l.removed, ring_bytes(RING_REMOVED, true), 64 },
+		{ l.shards, SHARDS_ALL * sizeof(struct shard), SEGMENT_PAGE },
+		{ l.owners, l.pages, SEGMENT_PAGE },
+		{ l.descs, l.pages * sizeof(struct page_desc), SEGMENT_PAGE },
+		{ l.data, (uint64_t)l.pages * SEGMENT_PAGE, SEGMENT_PAGE },
+	};
+
+	for (size_t i = 1; i < sizeof(parts) / sizeof(parts[0]); i++) {
+		uint64_t end = parts[i - 1].at + parts[i - 1].bytes;
+
+		assert_int_equal(parts[i].at % parts[i].boundary, 0);
+		assert_in_range(parts[i].at, end, end + parts[i].boundary - 1);
+	}
+}
+
 static void test_layout(void **state)
 {
 	struct segment_layout l;
@@ -613,10 +680,30 @@ static void test_adopt_refuses(void **state)
 	assert_null(other);
 }
 
+/* Whoever starts with no standard input open finds the boot in descriptor 0, and gives it back. */
+static void test_boot(void **state)
+{
+	char boot[40], again[40];
+	int input = dup(STDIN_FILENO);
+
+	(void)state;
+	segment_boot_id(boot);
+	assert_int_equal(strnlen(boot, sizeof(boot)), 36);
+	close(STDIN_FILENO);
+	segment_boot_id(again);
+	assert_int_equal(fcntl(STDIN_FILENO, F_GETFD), -1);
+	if (input >= 0) {
+		assert_int_equal(dup2(input, STDIN_FILENO), STDIN_FILENO);
+		close(input);
+	}
+	assert_memory_equal(again, boot, sizeof(boot));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 #define ROW(name) cmocka_unit_test_setup_teardown(name, place_new, place_free)
+		ROW(test_without_a_folder),
 		ROW(test_new_then_attached),
 		ROW(test_attach_rolls_back),
 		ROW(test_stale),
@@ -632,11 +719,13 @@ int main(void)
 		ROW(test_random_damage),
 		ROW(test_ensure),
 		ROW(test_ensure_by_many),
+		ROW(test_layout_is_tight),
 		ROW(test_layout),
 		ROW(test_limits_refuse),
 		ROW(test_cgroups),
 		ROW(test_adopt),
 		ROW(test_adopt_refuses),
+		ROW(test_boot),
 	};
 
 	return cmocka_run_group_tests_name("segment", tests, NULL, NULL);
