@@ -189,8 +189,8 @@ static bool after_query(struct mysql_probe *my)
 	if (my->ok)
 		my->rows = mysql_use_result(my->mysql);
 	if (my->rows == NULL) {
-		judge_mysql(my, my->ok && mysql_errno(my->mysql) == 0 ? wrong_answer("no rows")
-		                                                      : failure(my));
+		judge_mysql(my,
+		            mysql_errno(my->mysql) == 0 ? wrong_answer("no rows") : failure(my));
 		return true;
 	}
 	if (!asks_read_only)
