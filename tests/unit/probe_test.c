@@ -1,28 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Probes against sockets of this test: what a peer does, and what is said about it. */
-#include "keeper/probe.h"
+#include "probe_fixture.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
 
-#include <cmocka.h>
-
 #include "shared/base/clock.h"
 #include "shared/net/address.h"
-
-#define GIVE_UP_S 60.0
 
 /* A peer in the same loop: accepts one connection, reads, and answers after the head of a request,
  * or at once. */
@@ -39,14 +30,6 @@ struct peer {
 	unsigned accepted;
 	bool saw_end;
 };
-
-struct outcome {
-	struct ev_loop *loop;
-	struct probe_result result;
-	unsigned calls;
-};
-
-static struct ev_loop *loop;
 
 static void peer_write(struct peer *peer)
 {
@@ -142,59 +125,6 @@ static void peer_close(struct peer *peer)
 		close(peer->listener);
 }
 
-static void on_done(void *arg, const struct probe_result *result)
-{
-	struct outcome *outcome = arg;
-
-	outcome->calls++;
-	outcome->result = *result;
-	assert_non_null(result->why);
-	ev_break(outcome->loop, EVBREAK_ALL);
-}
-
-static void on_late(struct ev_loop *l, ev_timer *w, int events)
-{
-	(void)w;
-	(void)events;
-	ev_break(l, EVBREAK_ALL);
-}
-
-static struct probe_order order_for(const struct checker *checker, const char *address,
-                                    uint16_t port)
-{
-	struct probe_order order = { .checker = checker, .port = port };
-
-	assert_int_equal(address_parse(str_of(address), order.address), 0);
-	return order;
-}
-
-static struct outcome run(const struct checker *checker, const char *address, uint16_t port)
-{
-	struct probe_order order = order_for(checker, address, port);
-	struct outcome outcome = { .loop = loop };
-	struct probe *probe;
-	ev_timer late;
-
-	ev_now_update(loop);
-	assert_int_equal(probe_start(loop, &order, on_done, &outcome, &probe), 0);
-	assert_int_equal(outcome.calls, 0);
-	assert_non_null(probe);
-	ev_timer_init(&late, on_late, GIVE_UP_S, 0.);
-	ev_timer_start(loop, &late);
-	ev_run(loop, 0);
-	ev_timer_stop(loop, &late);
-	assert_int_equal(outcome.calls, 1);
-	return outcome;
-}
-
-static void assert_result(const struct outcome *outcome, enum check_verdict verdict,
-                          enum probe_rt rt)
-{
-	if (outcome->result.verdict != verdict || outcome->result.rt != rt)
-		fail_msg("verdict %d rt %d: %s %d", outcome->result.verdict, outcome->result.rt,
-		         outcome->result.why, outcome->result.detail);
-}
-
 /* Nobody listens there, and nobody else will as long as the socket is open. */
 static uint16_t mute_port(int *fd_r)
 {
@@ -222,20 +152,6 @@ static int deaf_port(int fds[9])
 		(void)!connect(fds[i], (struct sockaddr *)&in, sizeof(in));
 	}
 	return ntohs(in.sin_port);
-}
-
-static int setup(void **state)
-{
-	(void)state;
-	loop = ev_loop_new(EVFLAG_AUTO | EVFLAG_NOENV);
-	return loop == NULL ? -1 : 0;
-}
-
-static int teardown(void **state)
-{
-	(void)state;
-	ev_loop_destroy(loop);
-	return 0;
 }
 
 /* ---- all protocols --------------------------------------------------------------------------- */
