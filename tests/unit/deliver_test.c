@@ -2,12 +2,16 @@
 /* deliver: the batch of datagrams about to leave, on a real registry and real sockets. */
 #include "push_fixture.h"
 
+#include <errno.h>
+#include <sys/syscall.h>
+
 #include "pusher/deliver.h"
 #include "shared/config/config.h"
 #include "shared/registry/subscribers.h"
 #include "shared/shm/shard.h"
 
 #define SUBSCRIBERS (UDP_BATCH + 3)
+#define TOO_LONG 65508U /* bytes of a datagram over IPv4 */
 
 static struct fixture f;
 static struct config config;
@@ -16,12 +20,32 @@ static struct client receiver;
 static struct subscriber_view subs[SUBSCRIBERS];
 static uint8_t shard;
 static int udp_fd;
+static uint16_t port;
+static int send_error; /* of each sendmmsg(); 0: the kernel is asked */
+
+/* Stands before the one of the C library. */
+int sendmmsg(int fd, struct mmsghdr *messages, unsigned count, int flags)
+{
+	if (send_error == 0)
+		return (int)syscall(SYS_sendmmsg, fd, messages, count, flags);
+	errno = send_error;
+	return -1;
+}
+
+/* What the segment says now. */
+static void read_subscribers(void)
+{
+	struct service_key key = key_for("G@@s");
+	struct audience_cursor cursor = { 0 };
+
+	assert_int_equal(registry_subscribers(&f.reg, &key, &cursor, subs, SUBSCRIBERS),
+	                 SUBSCRIBERS);
+}
 
 /* All of them at one socket; they differ in the text of their clusters. */
 static void subscribe_all(void)
 {
 	struct service_key key = key_for("G@@s");
-	struct audience_cursor cursor = { 0 };
 	char clusters[32];
 
 	for (unsigned i = 0; i < SUBSCRIBERS; i++) {
@@ -30,15 +54,12 @@ static void subscribe_all(void)
 
 		poll_as(&f.reg, "G@@s", &spec);
 	}
-	assert_int_equal(registry_subscribers(&f.reg, &key, &cursor, subs, SUBSCRIBERS),
-	                 SUBSCRIBERS);
+	read_subscribers();
 	shard = (uint8_t)registry_shard_of(&f.reg, &key);
 }
 
 static int setup(void **state)
 {
-	uint16_t port;
-
 	(void)state;
 	fixture_open(&f, FIXTURE_BYTES);
 	config_defaults(&config);
@@ -47,6 +68,7 @@ static int setup(void **state)
 	memset(f.seg->slots[0].counters, 0, sizeof(f.seg->slots[0].counters));
 	udp_fd = udp_open("127.0.0.1", &port);
 	receiver = client_open();
+	send_error = 0;
 	deliver = (struct deliver){ 0 };
 	assert_int_equal(deliver_init(&deliver, &f.reg, &config, udp_fd, 0), 0);
 	subscribe_all();
@@ -67,7 +89,7 @@ static int teardown(void **state)
 
 static void push_to(unsigned first, unsigned count, size_t bytes)
 {
-	static char text[32768];
+	static char text[TOO_LONG];
 
 	memset(text, 'x', sizeof(text));
 	for (unsigned i = first; i < first + count; i++) {
@@ -88,6 +110,11 @@ static unsigned received(void)
 	for (; client_readable(&receiver, 0); n++)
 		assert_true(recv(receiver.fd, text, sizeof(text), 0) > 0);
 	return n;
+}
+
+static uint64_t metric(enum metric id)
+{
+	return metric_sum(f.seg, id);
 }
 
 /* The socket takes nothing, so the batch stays full: whoever comes then is left to a tour and
@@ -155,6 +182,78 @@ static void test_a_batch_leaves_when_it_is_long(void **state)
 	assert_int_equal(deliver.out_bytes, 0);
 }
 
+/* An address that this socket has no way to, and a text that no datagram holds: they count as sent
+ * and failed, nothing more is owed for that state, and the others have theirs. */
+static void test_what_cannot_be_sent_stops_nobody(void **state)
+{
+	(void)state;
+	assert_int_equal(address_parse(STR("fd00::1"), subs[1].address), 0);
+	push_to(0, 3, 10);
+	push_to(3, 1, TOO_LONG);
+	push_to(4, 1, 10);
+	assert_true(deliver_flush(&deliver));
+	assert_int_equal(received(), 3);
+	assert_int_equal(inflight_count(deliver.inflight), 3);
+	assert_int_equal(metric(METRIC_PUSH_TOTAL), 5);
+	assert_int_equal(metric(METRIC_PUSH_FAILED), 2);
+	assert_int_equal(metric(METRIC_PUSH_SEND_ERRORS), 1);
+	assert_int_equal(metric(METRIC_PUSH_OVERSIZE), 1);
+	read_subscribers();
+	for (unsigned i = 0; i < 5; i++) {
+		assert_int_equal(subs[i].sent_revision, f.seg->shards[shard].revision);
+		assert_int_equal(subs[i].tries, i == 1 || i == 3 ? 2 : 1);
+	}
+}
+
+/* A resend stands in the batch that has to wait for the socket. */
+static void wait_with_a_resend(void)
+{
+	push_to(0, 1, 10);
+	assert_true(deliver_flush(&deliver));
+	clock_set_for_test(FIXTURE_MONO_US + config.push_ack_wait_ms * 1000, FIXTURE_WALL_US);
+	send_error = EAGAIN;
+	assert_false(deliver_due(&deliver));
+	assert_int_equal(deliver.blocked, UDP_FULL);
+	assert_int_equal(deliver.out_count, 1);
+}
+
+/* What was counted as sent the first time only fails. */
+static void test_a_resend_that_cannot_be_sent(void **state)
+{
+	(void)state;
+	wait_with_a_resend();
+	send_error = ENETUNREACH;
+	deliver_unblock(&deliver);
+	assert_true(deliver_flush(&deliver));
+	assert_int_equal(inflight_count(deliver.inflight), 0);
+	assert_int_equal(metric(METRIC_PUSH_TOTAL), 1);
+	assert_int_equal(metric(METRIC_PUSH_FAILED), 1);
+	assert_int_equal(metric(METRIC_PUSH_SEND_ERRORS), 1);
+	assert_int_equal(metric(METRIC_PUSH_RETRIED), 0);
+}
+
+/* And not even that when its ACK came while it waited. */
+static void test_a_needless_resend_that_cannot_be_sent(void **state)
+{
+	static struct push push;
+
+	(void)state;
+	wait_with_a_resend();
+	push.key = 1;
+	push.from = (struct sockaddr_in){ .sin_family = AF_INET,
+		                          .sin_port = htons(port),
+		                          .sin_addr = { htonl(INADDR_LOOPBACK) } };
+	client_ack(&receiver, &push);
+	assert_int_equal(deliver_receive(&deliver), 1);
+	assert_int_equal(inflight_count(deliver.inflight), 0);
+	send_error = ENETUNREACH;
+	deliver_unblock(&deliver);
+	assert_true(deliver_flush(&deliver));
+	assert_int_equal(metric(METRIC_PUSH_TOTAL), 1);
+	assert_int_equal(metric(METRIC_PUSH_OK), 1);
+	assert_int_equal(metric(METRIC_PUSH_FAILED), 0);
+}
+
 #define CASE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -164,6 +263,9 @@ int main(void)
 		CASE(test_end_with_a_full_batch),
 		CASE(test_a_batch_leaves_when_it_is_full),
 		CASE(test_a_batch_leaves_when_it_is_long),
+		CASE(test_what_cannot_be_sent_stops_nobody),
+		CASE(test_a_resend_that_cannot_be_sent),
+		CASE(test_a_needless_resend_that_cannot_be_sent),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
