@@ -439,6 +439,34 @@ static void test_tours_go_on_beside_changes(void **state)
 	close(behind.fd);
 }
 
+/* A zombie goes one batch later, since the cursor stands on it; at once when the tour leaves its
+ * audience to a round. */
+static void test_tour_drops_zombies(void **state)
+{
+	struct client c = client_open();
+
+	(void)state;
+	make_service(&c, "G@@s", 1);
+	pass_ms(config.push_subscriber_life_ms + 1000);
+	tour_begin(&schedule.tour, false, UINT64_MAX);
+	while (!schedule.tour.inside)
+		tour_step(&schedule.tour);
+	tour_step(&schedule.tour);
+	assert_int_equal(stats_of(&f).subscribers, 1);
+	tour_step(&schedule.tour);
+	assert_int_equal(stats_of(&f).subscribers, 0);
+
+	make_service(&c, "G@@s", 1);
+	pass_ms(config.push_subscriber_life_ms + 1000);
+	subscribe(&c, "G@@s", "");
+	add(&f, "G@@s", "10.0.0.2", 80);
+	tour_begin(&schedule.tour, true, UINT64_MAX);
+	while (rounds->count == 0)
+		tour_step(&schedule.tour);
+	assert_int_equal(stats_of(&f).subscribers, 1);
+	close(c.fd);
+}
+
 /* What is known of a subscriber is what was read after the last pause. */
 static void test_read_again_after_a_pause(void **state)
 {
@@ -677,6 +705,7 @@ int main(void)
 		CASE(test_waiting_is_bounded),
 		CASE(test_costs),
 		CASE(test_tours_go_on_beside_changes),
+		CASE(test_tour_drops_zombies),
 		CASE(test_read_again_after_a_pause),
 		CASE(test_large_ones_wait),
 		CASE(test_full_ones_wait),
