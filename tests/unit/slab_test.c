@@ -166,30 +166,74 @@ static void test_rollback_sweeps_pages(void **state)
 	lock_drop(&tx);
 }
 
+static char said[2048];
+
+static void note_said(const char *text, void *arg)
+{
+	size_t n = strlen(said);
+
+	(void)arg;
+	snprintf(said + n, sizeof(said) - n, "%s\n", text);
+}
+
+/* Is it one of those that the check finds? */
+static void assert_finds(const struct tx *tx, const char *what, uint64_t where, uint64_t found,
+                         uint64_t expected)
+{
+	char line[160];
+
+	said[0] = '\0';
+	assert_true(slab_check(tx, note_said, NULL) > 0);
+	snprintf(line, sizeof(line), "slab: shard %u: %s %llu: %llu, expected %llu\n", TEST_SHARD,
+	         what, (unsigned long long)where, (unsigned long long)found,
+	         (unsigned long long)expected);
+	if (strstr(said, line) == NULL)
+		fail_msg("not found: %sbut:\n%s", line, said);
+}
+
 static void test_check_finds(void **state)
 {
 	struct segment *seg = *state;
 	struct tx tx = take(seg);
 	uint32_t off = slab_alloc(&tx, SLAB_SERVICE);
-	struct page_desc *desc;
+	struct page_desc *desc, good;
+	struct slab *slab = &tx.shard->slabs[SLAB_SERVICE];
+	uint64_t page;
 
 	assert_int_equal(undo_commit(&tx), 0);
-	desc = &seg->descs[((uint64_t)off * SEGMENT_UNIT - seg->data_off) / SEGMENT_PAGE];
+	page = ((uint64_t)off * SEGMENT_UNIT - seg->data_off) / SEGMENT_PAGE;
+	desc = &seg->descs[page];
+	good = *desc;
 	assert_int_equal(slab_check(&tx, NULL, NULL), 0);
 	desc->bitmap[0] |= 2;
 	assert_true(slab_check(&tx, NULL, NULL) > 0);
-	desc->bitmap[0] = 1;
+	assert_finds(&tx, "objects of page", page, 1, 2);
+	assert_finds(&tx, "objects of kind", SLAB_SERVICE, 1, 2);
+	*desc = good;
+	desc->bitmap[3] = 1;
+	assert_finds(&tx, "bits beyond the objects of page", page, 1, 0);
+	*desc = good;
 	desc->bin = 2;
-	assert_true(slab_check(&tx, NULL, NULL) > 0);
-	desc->bin = 0;
+	assert_finds(&tx, "bin of page", page, 2, 0);
+	assert_finds(&tx, "link in bin", 0, page + 1, 0);
+	assert_finds(&tx, "pages in bin", 2, 0, 1);
+	*desc = good;
 	desc->prev = 9;
-	assert_true(slab_check(&tx, NULL, NULL) > 0);
-	desc->prev = 0;
-	tx.shard->slabs[SLAB_SERVICE].objects++;
-	assert_true(slab_check(&tx, NULL, NULL) > 0);
-	tx.shard->slabs[SLAB_SERVICE].objects--;
+	assert_finds(&tx, "neighbours of page", page, 0, 9);
+	assert_finds(&tx, "listed page", page, SLAB_SERVICE, SLAB_SERVICE);
+	*desc = good;
+	desc->kind = SLAB_CLUSTER;
+	assert_finds(&tx, "link in bin", 0, page + 1, 0);
+	assert_finds(&tx, "pages of kind", SLAB_CLUSTER, 0, 1);
+	*desc = good;
+	slab->objects++;
+	assert_finds(&tx, "objects of kind", SLAB_SERVICE, 2, 1);
+	slab->objects--;
+	slab->pages++;
+	assert_finds(&tx, "pages of kind", SLAB_SERVICE, 2, 1);
+	slab->pages--;
 	seg->owners[200] = TEST_SHARD + 1;
-	assert_true(slab_check(&tx, NULL, NULL) > 0);
+	assert_finds(&tx, "page owned but unused", 200, SLAB_NONE, 0);
 	assert_int_equal(slab_sweep(&tx), 1);
 	assert_int_equal(slab_check(&tx, say_out, NULL), 0);
 	lock_drop(&tx);
