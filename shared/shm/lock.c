@@ -146,16 +146,12 @@ static int recover(struct tx *tx)
 
 static struct timespec in_ms(uint64_t ms)
 {
-	struct timespec t;
+	struct timespec now;
+	uint64_t ns;
 
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	t.tv_sec += (time_t)(ms / 1000);
-	t.tv_nsec += (long)(ms % 1000) * 1000000L;
-	if (t.tv_nsec >= 1000000000L) {
-		t.tv_sec++;
-		t.tv_nsec -= 1000000000L;
-	}
-	return t;
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	ns = (uint64_t)now.tv_nsec + ms * 1000000;
+	return (struct timespec){ now.tv_sec + (time_t)(ns / 1000000000), (long)(ns % 1000000000) };
 }
 
 /* Waits in steps of the limit, and reports the owner after each step that has passed in vain. */
