@@ -618,6 +618,57 @@ static void test_a_round_begins_anew(void **state)
 	close(c.fd);
 }
 
+/* A round is full above the bound, not at it. */
+static void test_full_above_the_bound(void **state)
+{
+	struct client c = client_open();
+	struct round *round;
+
+	(void)state;
+	make_service(&c, "G@@s", 40);
+	begin("G@@s");
+	round = rounds->places[0].round;
+	for (unsigned i = 0; i < 20; i++) {
+		pretend_views(round, ROUND_VIEW_BYTES - round->views.bytes);
+		step();
+		assert_false(round->full);
+	}
+	assert_true(round->views.count > 2);
+	while (!round->full) {
+		pretend_views(round, ROUND_VIEW_BYTES + 1 - round->views.bytes);
+		step();
+	}
+	while (rounds_step(rounds))
+		assert_true(deliver_flush(&schedule.deliver));
+	close(c.fd);
+}
+
+/* The checksum of all instances is made with the first view; one that shows others has it from
+ * there. */
+static void test_checksum_is_made_once(void **state)
+{
+	static const char made_up[] = "77777777777777777777777777777777";
+	struct client c = client_open();
+	struct round *round;
+
+	(void)state;
+	add(&f, "G@@s", "10.0.0.1", 80);
+	subscribe(&c, "G@@s", "");
+	subscribe(&c, "G@@s", "none");
+	begin("G@@s");
+	round = rounds->places[0].round;
+	while (round->views.count == 0)
+		step();
+	memset(round->view.checksum, 0x77, sizeof(round->view.checksum));
+	while (rounds_step(rounds))
+		assert_true(deliver_flush(&schedule.deliver));
+	client_read(&c, &push);
+	assert_null(strstr(push.text, made_up));
+	client_read(&c, &push);
+	assert_non_null(strstr(push.text, made_up));
+	close(c.fd);
+}
+
 static void test_room_for_owed(void **state)
 {
 	static const struct {
@@ -710,6 +761,8 @@ int main(void)
 		CASE(test_large_ones_wait),
 		CASE(test_full_ones_wait),
 		CASE(test_a_round_begins_anew),
+		CASE(test_full_above_the_bound),
+		CASE(test_checksum_is_made_once),
 		CASE(test_room_for_owed),
 		CASE(test_end_in_the_middle),
 		CASE(test_stop_in_the_middle),
