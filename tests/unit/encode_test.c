@@ -11,6 +11,7 @@
 #include <libdeflate.h>
 
 #include "pusher/encode.h"
+#include "shared/base/breath.h"
 #include "shared/base/fiber.h"
 #include "shared/registry/layout.h"
 
@@ -302,6 +303,23 @@ static void test_too_many_hosts(void **state)
 	assert_int_equal(encode(&encoder, &view, "A", true, &bytes), 0);
 }
 
+/* What is short enough may be too long when it is escaped: it is given up as soon as that shows. */
+static void test_hosts_too_long_when_escaped(void **state)
+{
+	enum { QUOTES = 1000, MANY = ENCODE_TEXT_MAX / (6 * QUOTES) };
+	static char quotes[QUOTES];
+	struct service_view view = view_of(MANY);
+	struct str bytes;
+
+	(void)state;
+	memset(quotes, '"', sizeof(quotes));
+	for (unsigned i = 0; i < MANY; i++)
+		instances[i].ip = str_make(quotes, sizeof(quotes));
+	encoder_forget(&encoder);
+	assert_int_equal(encode(&encoder, &view, "", true, &bytes), ERR_TOO_BIG);
+	assert_in_range(encoder.escaped.len, ENCODE_TEXT_MAX, ENCODE_TEXT_MAX + 4 * BREATH_WEIGHT);
+}
+
 static void test_unknown_and_disabled(void **state)
 {
 	struct service_view view;
@@ -343,6 +361,7 @@ int main(void)
 		cmocka_unit_test(test_longest_text),
 		cmocka_unit_test(test_hosts_are_shared),
 		cmocka_unit_test(test_too_many_hosts),
+		cmocka_unit_test(test_hosts_too_long_when_escaped),
 		cmocka_unit_test(test_unknown_and_disabled),
 	};
 
