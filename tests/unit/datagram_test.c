@@ -57,6 +57,31 @@ static void test_kept_up_to_the_limit(void **state)
 	datagram_release(&set, &third);
 }
 
+/* Rounds of a moment have keys close together, by ones or by thousands: no bucket is long. */
+static void test_keys_are_spread(void **state)
+{
+	static struct datagram *all[DATAGRAM_BUCKETS];
+
+	(void)state;
+	for (uint64_t step = 1; step <= 1000000; step *= 10) {
+		unsigned longest = 0;
+
+		datagrams_init(&set, 0);
+		for (unsigned i = 0; i < DATAGRAM_BUCKETS; i++)
+			all[i] = datagram_new(&set, 1795348111531000 + i * step, STR(""));
+		for (unsigned i = 0; i < DATAGRAM_BUCKETS; i++) {
+			unsigned n = 0;
+
+			for (struct datagram *d = set.buckets[i]; d != NULL; d = d->next)
+				n++;
+			longest = n > longest ? n : longest;
+		}
+		assert_in_range(longest, 1, 32);
+		for (unsigned i = 0; i < DATAGRAM_BUCKETS; i++)
+			datagram_release(&set, &all[i]);
+	}
+}
+
 /* More than there are buckets, released in another order than made. */
 static void test_many(void **state)
 {
@@ -85,6 +110,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_the_last_reference_frees),
 		cmocka_unit_test(test_kept_up_to_the_limit),
+		cmocka_unit_test(test_keys_are_spread),
 		cmocka_unit_test(test_many),
 	};
 
