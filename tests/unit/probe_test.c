@@ -375,6 +375,42 @@ static void test_many_are_ready(void **state)
 	peer_close(&peer);
 }
 
+static unsigned exact_calls;
+
+/* As if the step took all the time that probes have of an iteration, and no more. */
+static void on_exact_done(void *arg, const struct probe_result *result)
+{
+	(void)arg;
+	(void)result;
+	exact_calls++;
+	clock_set_for_test(clock_mono_us() + PROBE_TURN_US, 1);
+}
+
+static void test_time_of_an_iteration(void **state)
+{
+	struct probe_pace pace = { .turn = NULL };
+	struct peer peer = { .closes = true };
+	struct probe *probes[3];
+
+	(void)state;
+	exact_calls = 0;
+	peer_open(&peer, AF_INET);
+	ev_io_stop(loop, &peer.io); /* accepted by the system */
+	clock_set_for_test(1, 1);
+	for (unsigned i = 0; i < 3; i++) {
+		struct probe_order order = order_for(&checkers[0], "127.0.0.1", peer.port);
+
+		order.pace = &pace;
+		assert_int_equal(probe_start(loop, &order, on_exact_done, NULL, &probes[i]), 0);
+	}
+	for (unsigned done = 0; exact_calls < 3; done = exact_calls) {
+		ev_run(loop, EVRUN_ONCE);
+		assert_true(exact_calls <= done + 1);
+	}
+	clock_set_for_test(0, 0);
+	peer_close(&peer);
+}
+
 static void test_unreachable(void **state)
 {
 	struct outcome outcome;
@@ -636,6 +672,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_stopped_process, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_tcp, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_many_are_ready, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_time_of_an_iteration, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_unreachable, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_http_status, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_http_request, setup, teardown),
