@@ -9,6 +9,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "shared/process/process.h"
+
 #define READ_ONLY "show global variables where variable_name='read_only'"
 #define ROWS_CUT 16U /* an answer of so many rows is not read to its end */
 
@@ -341,13 +343,40 @@ static void test_long_answers_are_cut_off(void **state)
 	}
 }
 
+/* ---- modules --------------------------------------------------------------------------------- */
+
+/* A keeper that has not loaded them makes no check, and learns that it is to leave for one that
+ * has. */
+static void test_without_modules(void **state)
+{
+	static const struct checker checker = { .type = CHECKER_MYSQL, .user = { "probe", 5 } };
+	struct probe_order order = order_for(&checker, "127.0.0.1", 1);
+	struct outcome outcome = { .loop = loop };
+	struct probe_pace pace = { .turn = NULL };
+	struct probe *probe;
+
+	(void)state;
+	assert_int_equal(probe_start(loop, &order, on_done, &outcome, &probe), ERR_AGAIN);
+	assert_null(probe);
+	order.pace = &pace;
+	assert_int_equal(probe_start(loop, &order, on_done, &outcome, &probe), ERR_AGAIN);
+	assert_true(pace.modules_wanted);
+	keeper_load_modules();
+	pace.modules_wanted = false;
+	assert_int_equal(probe_start(loop, &order, on_done, &outcome, &probe), 0);
+	assert_false(pace.modules_wanted);
+	probe_stop(&probe);
+	assert_int_equal(outcome.calls, 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		/* The first one loads the modules. */
+		cmocka_unit_test_setup_teardown(test_without_modules, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_verdicts, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_long_answers_are_cut_off, setup, teardown),
 	};
 
-	probe_load_modules();
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
