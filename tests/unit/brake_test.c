@@ -16,6 +16,7 @@
 #include "shared/registry/registry_keeper.h"
 #include "shared/shm/brake_state.h"
 #include "shared/shm/fault.h"
+#include "tests/unit/child_fixture.h"
 
 #define START 86400000ULL
 
@@ -174,6 +175,34 @@ static void test_when_it_engages(void **state)
 		teardown(state);
 		setup(state);
 	}
+}
+
+/* ---- what is said ---------------------------------------------------------------------------- */
+
+#define PASSED "op=brake state=passed "
+
+/* Much is lost for a while, of one source; and again, later. */
+static int lose_much_twice(void *arg)
+{
+	(void)arg;
+	log_set_level(LOG_LEVEL_WARNING);
+	for (unsigned i = 0; i < 4; i++)
+		CHILD_MUST(!judge_of(1000, 600, 1000));
+	for (unsigned i = 0; i < 4; i++)
+		CHILD_MUST(!judge_of(1000, 0, 1000));
+	CHILD_MUST(!judge_of(1000, 600, 1000));
+	return 0;
+}
+
+static void test_said_once_until_it_is_over(void **state)
+{
+	unsigned lines = 0;
+
+	(void)state;
+	assert_int_equal(child_run(lose_much_twice, NULL), 0);
+	for (const char *at = child_text; (at = strstr(at, PASSED)) != NULL; at++)
+		lines++;
+	assert_int_equal(lines, 2);
 }
 
 /* ---- sources --------------------------------------------------------------------------------- */
@@ -594,6 +623,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_window_of_another_width, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_window_survives_the_keeper, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_when_it_engages, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_said_once_until_it_is_over, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_shapes, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_lost_instances_of_living_sources, setup,
 		                                teardown),
