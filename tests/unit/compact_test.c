@@ -62,15 +62,6 @@ static uint64_t pages(struct fixture *f)
 	return f->seg->header->backed - f->seg->header->free_hint;
 }
 
-/* What a call leaves on the stack is nothing that the next one may rely on. */
-static __attribute__((noinline)) void dirty_the_stack(void)
-{
-	volatile uint8_t waste[8192];
-
-	for (size_t n = 0; n < sizeof(waste); n++)
-		waste[n] = 0xff;
-}
-
 static uint32_t compact_all(struct fixture *f, uint32_t budget)
 {
 	uint32_t all = 0, moved;

@@ -69,6 +69,73 @@ static void beat_from(struct fixture *f, const char *name, const char *ip, int32
 	assert_int_equal(registry_beat(&f->reg, from(source), &key, &spec.key, &beat), 0);
 }
 
+/* ---- which services -------------------------------------------------------------------------- */
+
+/* Makes services without instances in the shard of "g@@s". */
+static uint32_t fill_shard(struct fixture *f, unsigned services)
+{
+	struct service_key key = key_for("g@@s");
+	struct instance_spec spec = spec_for("1.1.1.1", 80);
+	uint32_t shard = registry_shard_of(&f->reg, &key);
+	char name[32];
+
+	for (unsigned n = 0, made = 0; made < services; n++) {
+		snprintf(name, sizeof(name), "g@@s%u", n);
+		key = key_for(name);
+		if (registry_shard_of(&f->reg, &key) != shard)
+			continue;
+		assert_int_equal(registry_register(&f->reg, client, &key, &spec), 0);
+		assert_int_equal(registry_deregister(&f->reg, client, &key, &spec.key, NULL), 0);
+		made++;
+	}
+	return shard;
+}
+
+/* Each one once, in pieces of at most as many as there is room for. */
+static void services_come_in_pieces(void **state)
+{
+	enum { SERVICES = 11, PIECE = 3 };
+	struct fixture *f = *state;
+	uint32_t shard = fill_shard(f, SERVICES);
+	struct keeper_entry out[PIECE + 1] = { [PIECE] = { 77, 77 } };
+	unsigned seen = 0;
+	uint64_t after = 0;
+	int n;
+
+	while ((n = registry_services_after(&f->reg, &f->walks, shard, after, out, PIECE)) > 0) {
+		assert_in_range(n, 1, PIECE);
+		assert_int_equal(out[PIECE].id, 77);
+		for (int i = 0; i < n; i++) {
+			const struct service *s =
+			        segment_at(f->seg, out[i].off, sizeof(struct service));
+
+			assert_true(out[i].id > after);
+			assert_int_equal(s->id, out[i].id);
+			after = out[i].id;
+			assert_in_range(++seen, 1, SERVICES);
+		}
+	}
+	assert_int_equal(n, 0);
+	assert_int_equal(seen, SERVICES);
+	assert_int_equal(registry_services_after(&f->reg, &f->walks, shard, 0, out, PIECE), PIECE);
+}
+
+static void services_in_a_circle(void **state)
+{
+	struct fixture *f = *state;
+	uint32_t shard = fill_shard(f, 5);
+	const struct registry_root *root = (struct registry_root *)f->seg->shards[shard].root;
+	struct service *last = segment_at(f->seg, root->last_service, sizeof(*last));
+	struct keeper_entry out[20];
+
+	last->next = root->first_service;
+	assert_int_equal(registry_services_after(&f->reg, &f->walks, shard, 0, out, 20),
+	                 ERR_CORRUPT);
+	last->next = root->last_service;
+	assert_int_equal(registry_services_after(&f->reg, &f->walks, shard, 0, out, 20),
+	                 ERR_CORRUPT);
+}
+
 /* ---- expiry ---------------------------------------------------------------------------------- */
 
 /* Strictly older than the time-out: unhealthy; than the delete time-out: gone. */
@@ -85,6 +152,7 @@ static void beats_expire(void **state)
 		{ 2000, 2000, 4000, 0, 0, true },      { 2001, 2000, 4000, 1, 0, true },
 		{ 4001, 2000, 4000, 0, 1, true },      { 1001, 15000, 1000, 0, 1, true },
 		{ 60000, 600000, 700000, 0, 0, true }, { 1, 0, 0, 0, 1, true },
+		{ 1000, 15000, 1000, 0, 0, true },
 	};
 	struct fixture *f = *state;
 
@@ -224,6 +292,39 @@ static void signs_of_sources(void **state)
 	assert_clean(f);
 }
 
+/* They are those of one hold. */
+static void signs_of_a_long_visit(void **state)
+{
+	enum { INSTANCES = 20, BUDGET = 6 };
+	struct fixture *f = *state;
+	struct expire_sign signs[BUDGET];
+	struct expire_visit v = { .budget = BUDGET, .signs = signs, .due_ms = UINT64_MAX };
+	struct service_key key = key_for("g@@s");
+	struct instance_spec spec = spec_for("1.1.1.2", 1);
+	unsigned told = 0;
+	uint32_t shard;
+
+	spec.key.ephemeral = false;
+	assert_int_equal(registry_register(&f->reg, client, &key, &spec), 0);
+	for (int32_t port = 1; port <= INSTANCES; port++) {
+		add(f, "g@@s", "1.1.1.1", port);
+		beat_from(f, "g@@s", "1.1.1.1", port, 7);
+	}
+	v.service = entry_of(f, "g@@s", &shard);
+	v.now_ms = health_now(f->seg);
+	for (unsigned n = 0; !v.done; n++) {
+		assert_true(n < INSTANCES);
+		dirty_the_stack();
+		assert_int_equal(registry_expire(&f->reg, shard, &v), 0);
+		assert_in_range(v.sign_count, 1, BUDGET);
+		told += v.sign_count;
+	}
+	assert_int_equal(told, INSTANCES);
+	assert_int_equal(v.beating, INSTANCES);
+	assert_int_equal(v.instances, INSTANCES + 1);
+	assert_int_equal(v.persistent, 1);
+}
+
 static void long_silent_ones_are_quiet(void **state)
 {
 	struct fixture *f = *state;
@@ -356,12 +457,12 @@ static int32_t replace(struct fixture *f, const char *name, uint32_t off, int32_
 static void the_next_one_to_visit_is_replaced(void **state)
 {
 	struct fixture *f = *state;
-	struct expire_visit v = { .budget = 5, .due_ms = UINT64_MAX };
+	struct expire_visit v = { .budget = 5, .due_ms = UINT64_MAX, .hold_removals = true };
 	uint32_t shard;
 
 	for (int32_t port = 1; port <= 20; port++)
 		add(f, "g@@s", "1.1.1.1", port);
-	advance(f, 16000);
+	advance(f, 31000);
 	v.service = entry_of(f, "g@@s", &shard);
 	v.now_ms = health_now(f->seg);
 	assert_int_equal(registry_expire(&f->reg, shard, &v), 0);
@@ -371,6 +472,7 @@ static void the_next_one_to_visit_is_replaced(void **state)
 		assert_int_equal(registry_expire(&f->reg, shard, &v), 0);
 	}
 	assert_int_equal(v.flipped, 19);
+	assert_int_equal(v.held, 19);
 	assert_clean(f);
 }
 
@@ -386,10 +488,12 @@ static void a_hint_of_a_removed_service_is_gone(void **state)
 	assert_int_equal(registry_remove_service(&f->reg, client, &key, NULL), 0);
 	assert_int_equal(registry_expire(&f->reg, shard, &v), 0);
 	assert_true(v.gone);
+	assert_true(v.done);
 	while (registry_drain(&f->reg, shard, 10) > 0)
 		;
+	v.done = false;
 	assert_int_equal(registry_expire(&f->reg, shard, &v), 0);
-	assert_true(v.gone);
+	assert_true(v.gone && v.done);
 	assert_int_equal(registry_remove_empty(&f->reg, client, shard, v.service), ERR_NOT_FOUND);
 	assert_clean(f);
 }
@@ -591,22 +695,8 @@ static void empty_services_are_counted(void **state)
 {
 	enum { SERVICES = 40, BUDGET = 10 };
 	struct fixture *f = *state;
-	struct service_key key = key_for("g@@s");
-	struct instance_spec spec = spec_for("1.1.1.1", 80);
-	uint32_t shard = registry_shard_of(&f->reg, &key);
-	unsigned made = 0;
-	char name[32];
 
-	for (unsigned n = 0; made < SERVICES; n++) {
-		snprintf(name, sizeof(name), "g@@s%u", n);
-		key = key_for(name);
-		if (registry_shard_of(&f->reg, &key) != shard)
-			continue;
-		assert_int_equal(registry_register(&f->reg, client, &key, &spec), 0);
-		assert_int_equal(registry_deregister(&f->reg, client, &key, &spec.key, NULL), 0);
-		made++;
-	}
-	assert_in_range(drop_to_the_end(f, shard, BUDGET), SERVICES / BUDGET,
+	assert_in_range(drop_to_the_end(f, fill_shard(f, SERVICES), BUDGET), SERVICES / BUDGET,
 	                SERVICES / BUDGET + 1);
 }
 
@@ -703,11 +793,14 @@ static void operations_fit_the_log(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		TEST(services_come_in_pieces),
+		TEST(services_in_a_circle),
 		TEST(beats_expire),
 		TEST(persistent_and_marked_never_expire),
 		TEST(the_brake_holds_removals),
 		TEST(lost_before_they_are_removed),
 		TEST(signs_of_sources),
+		TEST(signs_of_a_long_visit),
 		TEST(long_silent_ones_are_quiet),
 		TEST(bounds_are_exact),
 		TEST(short_timeouts_raise_the_signal),
