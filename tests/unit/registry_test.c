@@ -831,8 +831,8 @@ static void instances_of_one_hash(void **state)
 	assert_clean(f);
 }
 
-/* Whatever comes first that there is no room for, in each shard: it is no damage, and leaves nothing
- * behind. */
+/* Whatever comes first that there is no room for, in each shard: it is no damage, and leaves
+ * nothing behind. */
 static void many_services_in_a_full_segment(void **state)
 {
 	enum { SERVICES = 60000 };
