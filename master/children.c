@@ -146,8 +146,10 @@ pid_t child_fork(struct child *child)
 
 	ROSTER_ASSERT(child->pid == 0 &&
 	              !ev_is_active(&child->respawn)); /* it is not there, nor waits */
-	child->generation++;
-	if ((pid = fork()) <= 0)
+	if ((pid = fork()) < 0)
+		return pid;
+	child->generation++; /* on both sides, because the child asks whether it is the first */
+	if (pid == 0)
 		return pid;
 	child->pid = pid;
 	child->ready = child->stopped = child->busy = child->told = child->killed = false;

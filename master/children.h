@@ -29,7 +29,7 @@ struct child {
 	bool elder;          /* upgrade: of the other image; leaves and is not replaced */
 	char name[32];       /* "worker/0" */
 	pid_t pid;           /* 0: not running */
-	uint32_t generation; /* forks so far, in this master */
+	uint32_t generation; /* forks so far, in this master; one that failed is none */
 	bool ready;
 	bool stopped;  /* SIGSTOP */
 	bool busy;     /* one turn of its loop takes over WATCH_BUSY_MS */
@@ -73,7 +73,8 @@ bool child_open_migrate(struct child *child);
 /* After the fork the master closes the other end of the pair, which is the child's. */
 void child_close_migrate_end(struct child *child);
 void child_close_notice(struct child *child);
-/* Returns like fork(); in the master the table then says that the child runs. */
+/* Returns like fork(); in the master the table then says that the child runs. A fork that failed
+ * leaves the table as it was. */
 pid_t child_fork(struct child *child);
 /* The child could not be forked. Returns how long the next try has to wait. */
 uint32_t child_not_forked(struct child *child);

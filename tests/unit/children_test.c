@@ -11,12 +11,14 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
 
 #include "shared/base/log.h"
+#include "tests/unit/account_fixture.h"
 #include "tests/unit/death_fixture.h"
 
 #define KEEPER (WORKERS_MAX + 1)
@@ -254,6 +256,37 @@ static void a_pair_is_new_for_each_fork(void **state)
 	assert_int_equal(errno, EAGAIN);
 }
 
+/* The first that is there is the one that asks the predecessors for their connections. The limit
+ * does not bind root. */
+static int fork_at_the_limit(void *arg)
+{
+	struct child *child = &children[0];
+	struct rlimit before, none;
+	pid_t pid;
+
+	(void)arg;
+	account_become();
+	CHILD_MUST(getrlimit(RLIMIT_NPROC, &before) == 0);
+	none = before;
+	none.rlim_cur = 0;
+	CHILD_MUST(setrlimit(RLIMIT_NPROC, &none) == 0);
+	CHILD_MUST(child_fork(child) < 0 && errno == EAGAIN);
+	CHILD_MUST(child->pid == 0 && child->generation == 0);
+	CHILD_MUST(setrlimit(RLIMIT_NPROC, &before) == 0);
+	pid = child_fork(child);
+	CHILD_MUST(child->generation == 1); /* on both sides */
+	if (pid == 0)
+		_exit(EXIT_SUCCESS);
+	CHILD_MUST(pid > 0);
+	return wait_for_end(pid);
+}
+
+static void a_fork_that_failed_does_not_count(void **state)
+{
+	(void)state;
+	assert_int_equal(child_run(fork_at_the_limit, NULL), 0);
+}
+
 static void what_another_image_knew_is_taken_over(void **state)
 {
 	const struct child known = { .pid = -41,
@@ -439,6 +472,7 @@ int main(void)
 		ROW(a_fork_begins_anew),
 		ROW(only_an_end_without_a_reason_is_punished),
 		ROW(a_pair_is_new_for_each_fork),
+		ROW(a_fork_that_failed_does_not_count),
 		ROW(what_another_image_knew_is_taken_over),
 		ROW(a_successor_waits),
 		ROW(who_stands_still_hears_it_too),
