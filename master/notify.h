@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* notify.h - what the service manager is told; without one, nothing happens. */
+/* notify.h - what the service manager is told; without one, nothing happens.
+ *
+ * The master does not wait for the manager: a message that its socket does not take at once is
+ * lost, and not sent again. The first of several in a row is told to the log. */
 #ifndef MASTER_NOTIFY_H
 #define MASTER_NOTIFY_H
 

@@ -234,6 +234,24 @@ class Systemd(unittest.TestCase):
                 server.proc.send_signal(signal.SIGTERM)
                 self.wait_state(sock, "STOPPING=1")
 
+    def test_manager_that_does_not_read(self):
+        """Nobody waits for it: who dies is replaced, and the end comes when it is asked for."""
+        server = Server()
+        with self.notify_socket(server.folder) as sock:
+            server.env = {"NOTIFY_SOCKET": server.folder + "/notify", "WATCHDOG_USEC": "4000"}
+            with server:
+                server.wait_log(r"op=notify what=lost .*", roster.HUNG_S)
+                old = server.child("worker/0")
+                os.kill(old, signal.SIGKILL)
+                server.wait_replaced("worker/0", old)
+                self.assertEqual(server.log_text().count("op=notify"), 1)
+                sock.settimeout(0.)
+                with self.assertRaises(BlockingIOError):
+                    while True:
+                        sock.recv(4096)
+                sock.settimeout(roster.HUNG_S)
+                self.wait_state(sock, "WATCHDOG=1")
+
     def test_socket_activation(self):
         """systemd-socket-activate listens; the master takes its socket over and opens the others itself."""
         server = Server(workers=2)
