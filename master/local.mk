@@ -8,6 +8,7 @@ libroster_a_SOURCES += \
 	master/damage.c master/damage.h \
 	master/failure.c master/failure.h \
 	master/files.c master/files.h \
+	master/inherited.c master/inherited.h \
 	master/inspect.c master/inspect.h \
 	master/master.c master/master.h \
 	master/newfile.c master/newfile.h \
@@ -33,8 +34,8 @@ libroster_a_SOURCES += \
 if HAVE_CMOCKA
 check_PROGRAMS += tests/unit/activation_test tests/unit/backoff_test tests/unit/busy_test \
 	tests/unit/children_test tests/unit/daemon_test tests/unit/damage_test tests/unit/failure_test \
-	tests/unit/files_test tests/unit/inspect_test tests/unit/newfile_test tests/unit/notify_test \
-	tests/unit/options_test tests/unit/orphans_test tests/unit/plan_test tests/unit/plans_test \
+	tests/unit/files_test tests/unit/inherited_test tests/unit/inspect_test tests/unit/newfile_test \
+	tests/unit/notify_test tests/unit/options_test tests/unit/orphans_test tests/unit/plan_test tests/unit/plans_test \
 	tests/unit/privileges_test tests/unit/reap_test tests/unit/reload_test tests/unit/renew_test \
 	tests/unit/roles_test tests/unit/signals_test tests/unit/sockets_test tests/unit/spawn_test \
 	tests/unit/start_test tests/unit/stop_test tests/unit/storage_test tests/unit/title_test tests/unit/watch_test
@@ -54,6 +55,8 @@ tests_unit_failure_test_SOURCES = tests/unit/failure_test.c tests/unit/master_fi
 tests_unit_failure_test_LDADD = $(UNIT_LDADD)
 tests_unit_files_test_SOURCES = tests/unit/files_test.c tests/unit/account_fixture.h tests/unit/child_fixture.h tests/unit/folder_fixture.h
 tests_unit_files_test_LDADD = $(UNIT_LDADD)
+tests_unit_inherited_test_SOURCES = tests/unit/inherited_test.c tests/unit/child_fixture.h
+tests_unit_inherited_test_LDADD = $(UNIT_LDADD)
 tests_unit_inspect_test_SOURCES = tests/unit/inspect_test.c tests/unit/child_fixture.h tests/unit/folder_fixture.h tests/unit/registry_fixture.h tests/unit/stopped_fixture.h
 tests_unit_inspect_test_LDADD = $(UNIT_LDADD)
 tests_unit_newfile_test_SOURCES = tests/unit/newfile_test.c

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "master/upgrade/fallback.h"
+#include "master/inherited.h"
 #include "master/inspect.h"
 #include "master/master.h"
 #include "master/options.h"
@@ -17,6 +18,8 @@ int main(int argc, char **argv)
 	char why[256];
 	char **args;
 
+	if (inherited_mend() < 0) /* before a descriptor is opened */
+		return EXIT_FAILURE;
 	fallback_arm(argc, argv); /* before anything can go wrong */
 	args = title_init(argc, argv);
 

@@ -295,7 +295,8 @@ static int make_new(struct opening *o, bool aside)
 		return refuse_opening(o->report, ret, "segment.limit %llu MiB cannot be laid out",
 		                      (unsigned long long)(bytes >> 20));
 	if (ftruncate(o->fd, (off_t)bytes) < 0)
-		return refuse_opening(o->report, ERR_IO, "ftruncate: %s", strerror(errno));
+		return refuse_opening(o->report, ERR_IO, "segment.limit %llu MiB: %s",
+		                      (unsigned long long)(bytes >> 20), strerror(errno));
 	/* What comes before the descriptors is used from the start; those and the pages are backed
 	 * in steps. */
 	if (posix_fallocate(o->fd, 0, (off_t)layout.descs) != 0)

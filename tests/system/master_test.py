@@ -286,6 +286,128 @@ class Systemd(unittest.TestCase):
         self.assertLess(float(found.group(1)), 2.0)
 
 
+class Through(Server):
+    """Is started by another program, which leaves something odd to it."""
+
+    def __init__(self, *before, **more):
+        super().__init__(**more)
+        self.before = list(before)
+
+    def command(self):
+        return self.before + super().command()
+
+
+CLOSED = ["sh", "-c", 'exec "$0" "$@" <&- >&- 2>&-']
+
+
+class Inherited(unittest.TestCase):
+    def standard(self, pid):
+        return [os.readlink("/proc/%d/fd/%d" % (pid, fd)) for fd in range(3)]
+
+    def tool(self, server, *args):
+        line = [server.binary] + list(args)
+        for key, value in server.options.items():
+            line += ["-o", "%s=%s" % (key, value)]
+        return line
+
+    def test_closed_descriptors(self):
+        """The first start: nothing is written over the new segment."""
+        for log in ("", "log"):
+            server = Through(*CLOSED)
+            server.options["log.file"] = log and server.log_path
+            server.log_from, port = 0, server.folder + "/run/port"
+            with self.subTest(log=log), open(server.folder + "/stderr", "ab") as server.stderr:
+                server.proc = subprocess.Popen(server.command())
+                try:
+                    wait_until(lambda p=port: os.path.exists(p) or server.proc.poll() is not None, roster.HUNG_S, "the port")
+                    server.port = int(open(port).read())
+                    self.assertEqual(self.standard(server.proc.pid), ["/dev/null"] * 3)
+                    server.register("s", "1.1.1.1", 80, ephemeral="false")
+                    self.assertEqual(server.stop(), 0)
+                    self.assertRegex(server.registry_check(), "0 broken")
+                finally:
+                    server.__exit__(*sys.exc_info())
+
+    def test_closed_descriptors_in_the_background(self):
+        server = Through(*CLOSED)
+        line = server.command()
+        line.remove("-f")
+        try:
+            code = subprocess.run(line, timeout=roster.HUNG_S).returncode
+            pid, server.port = (int(open(server.folder + "/run/" + name).read()) for name in ("pid", "port"))
+            try:
+                self.assertEqual(code, 0)
+                self.assertEqual(self.standard(pid), ["/dev/null"] * 3)
+                server.register("s", "1.1.1.1", 80)
+            finally:
+                os.kill(pid, signal.SIGTERM)
+                wait_until(lambda: not roster.alive(pid), roster.HUNG_S, "the end")
+            server.registry_check()
+        finally:
+            subprocess.run(["rm", "-rf", server.folder], check=True)
+
+    def test_closed_descriptors_of_an_import(self):
+        """It is refused, and the registry that is there is whole."""
+        with Server() as server:
+            server.register("s", "1.1.1.1", 80, ephemeral="false")
+            server.stop()
+            snapshot = server.folder + "/snapshot"
+            subprocess.run(self.tool(server, "--export", snapshot), check=True, stdout=subprocess.DEVNULL)
+            done = subprocess.run(CLOSED + self.tool(server, "--import", snapshot), timeout=roster.HUNG_S)
+            self.assertEqual(done.returncode, 1)
+            server.registry_check()
+            server.start()
+            self.assertEqual(len(server.hosts("s")), 1)
+
+    def test_ignored_signals(self):
+        """Deaths are noticed, and each signal does what it should, although all are ignored, or blocked."""
+        for how in ("--ignore-signal=CHLD", "--ignore-signal", "--block-signal"):
+            with self.subTest(how), Through("env", how) as server:
+                for title in ("worker/0", "pusher", "keeper"):
+                    old = server.child(title)
+                    os.kill(old, signal.SIGKILL)
+                    server.wait_replaced(title, old)
+                server.proc.send_signal(signal.SIGHUP)
+                server.wait_log("op=reload result=ok")
+                server.proc.send_signal(signal.SIGUSR2)
+                server.wait_log("op=upgrade result=done", roster.HUNG_S)
+                old = server.child("worker/0")
+                os.kill(old, signal.SIGKILL)
+                server.wait_replaced("worker/0", old)
+                self.assertEqual(server.stop(), 0)
+
+    def test_limit_of_the_file_size(self):
+        """A log that has reached it loses lines; a segment beyond it is refused."""
+        limit = 16 << 20
+        server = Through("prlimit", "--fsize=%d" % limit, **{"segment.limit": "8MiB"})
+        with open(server.log_path, "wb") as log:
+            log.write(b"\n" * (limit - (16 << 10)))
+        with server:
+            pids = server.children()
+
+            def lost():
+                server.request("PUT", "/v1/ns/operator/switches", {"entry": "pushEnabled", "value": "true"})
+                return server.counter("roster_log_lost_total")
+            wait_until(lost, roster.HUNG_S, "lines that are lost")
+            for _ in range(2):
+                server.proc.send_signal(signal.SIGHUP)
+            server.register("s", "1.1.1.1", 80)
+            self.assertEqual(server.children(), pids)
+            os.rename(server.log_path, server.log_path + ".1")
+            server.log_from = 0
+            server.proc.send_signal(signal.SIGUSR1)
+            wait_until(lambda: os.path.exists(server.log_path), 10, "a new log file")
+            wait_until(lambda: lost() and "op=log what=lost lines=" in server.log_text(), roster.HUNG_S, "how many they were")
+        server = Through("prlimit", "--fsize=%d" % limit, **{"segment.limit": "32MiB", "log.file": ""})
+        try:
+            done = subprocess.run(server.command(), capture_output=True, text=True, timeout=roster.HUNG_S)
+            self.assertEqual(done.returncode, 1, done.stderr)
+            self.assertRegex(done.stderr, r"segment\.limit 32 MiB: File too large")
+            self.assertEqual([name for name in os.listdir(server.folder + "/seg") if "new" in name], [])
+        finally:
+            subprocess.run(["rm", "-rf", server.folder], check=True)
+
+
 def connects(port):
     with socket.socket() as s:
         return s.connect_ex(("127.0.0.1", port)) == 0
