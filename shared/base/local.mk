@@ -5,10 +5,10 @@ libroster_a_SOURCES += shared/base/arena.c shared/base/arena.h shared/base/asser
 	shared/base/hash.c shared/base/hash.h shared/base/log.c shared/base/log.h \
 	shared/base/name.h shared/base/sanitized.h \
 	shared/base/sort.c shared/base/sort.h shared/base/source.h shared/base/split.h shared/base/str.h \
-	shared/base/word.h
+	shared/base/utf8.c shared/base/utf8.h shared/base/word.h
 
 if HAVE_CMOCKA
-check_PROGRAMS += tests/unit/assert_test tests/unit/base_test tests/unit/fiber_test tests/unit/sort_test
+check_PROGRAMS += tests/unit/assert_test tests/unit/base_test tests/unit/fiber_test tests/unit/sort_test tests/unit/utf8_test
 tests_unit_assert_test_SOURCES = tests/unit/assert_test.c
 tests_unit_assert_test_LDADD = $(UNIT_LDADD)
 tests_unit_base_test_SOURCES = tests/unit/base_test.c tests/unit/death_fixture.h
@@ -17,4 +17,6 @@ tests_unit_fiber_test_SOURCES = tests/unit/fiber_test.c
 tests_unit_fiber_test_LDADD = $(UNIT_LDADD)
 tests_unit_sort_test_SOURCES = tests/unit/sort_test.c
 tests_unit_sort_test_LDADD = $(UNIT_LDADD)
+tests_unit_utf8_test_SOURCES = tests/unit/utf8_test.c
+tests_unit_utf8_test_LDADD = $(UNIT_LDADD)
 endif

@@ -6,7 +6,7 @@
 
 #include "shared/base/assert.h"
 #include "shared/base/fiber.h"
-#include "shared/codec/utf8.h"
+#include "shared/base/utf8.h"
 
 #define PIECE 16384U /* bytes written between two pauses */
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))

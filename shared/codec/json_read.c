@@ -8,7 +8,7 @@
 
 #include "shared/base/assert.h"
 #include "shared/base/breath.h"
-#include "shared/codec/utf8.h"
+#include "shared/base/utf8.h"
 
 #define PIECE 16384U   /* bytes handed to yajl between two pauses */
 #define WORD_MAX 1024U /* of an unknown word, looked at */

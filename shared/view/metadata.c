@@ -7,10 +7,10 @@
 #include "shared/base/assert.h"
 #include "shared/base/breath.h"
 #include "shared/base/hash.h"
+#include "shared/base/utf8.h"
 #include "shared/codec/java.h"
 #include "shared/codec/json_read.h"
 #include "shared/codec/json_write.h"
-#include "shared/codec/utf8.h"
 
 #define KEYS_MAX 1000U
 #define LINEAR_MAX 16U /* pairs looked through one by one for a key */

@@ -3,8 +3,8 @@
 #ifndef FUZZ_PAIRS_H
 #define FUZZ_PAIRS_H
 
+#include "shared/base/utf8.h"
 #include "shared/codec/json_read.h"
-#include "shared/codec/utf8.h"
 #include "shared/view/metadata.h"
 #include "tests/fuzz/fuzz.h"
 

@@ -4,8 +4,8 @@
 #include <ctype.h>
 #include <math.h>
 
+#include "shared/base/utf8.h"
 #include "shared/codec/java.h"
-#include "shared/codec/utf8.h"
 #include "shared/metrics/metrics.h"
 #include "tests/fuzz/fuzz.h"
 #include "worker/v1/path.h"

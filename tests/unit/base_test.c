@@ -17,7 +17,7 @@
 #include "shared/base/discard.h"
 #include "shared/base/log.h"
 #include "shared/base/split.h"
-#include "shared/codec/utf8.h"
+#include "shared/base/utf8.h"
 #include "tests/unit/death_fixture.h"
 
 static void arena_grows_and_resets(void **state)

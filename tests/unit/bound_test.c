@@ -2,7 +2,7 @@
 /* Parameters of the endpoints marked (S): specification 1.2. */
 #include "tests/unit/http_fixture.h"
 
-#include "shared/codec/utf8.h"
+#include "shared/base/utf8.h"
 #include "worker/v1/bound.h"
 #include "worker/v1/router.h"
 

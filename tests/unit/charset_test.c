@@ -8,8 +8,8 @@
 #include <stdlib.h>
 #include <cmocka.h>
 
+#include "shared/base/utf8.h"
 #include "shared/codec/charset.h"
-#include "shared/codec/utf8.h"
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 #define X "\xef\xbf\xbd"

@@ -8,8 +8,8 @@
 #include <stdlib.h>
 #include <cmocka.h>
 
+#include "shared/base/utf8.h"
 #include "shared/codec/json_read.h"
-#include "shared/codec/utf8.h"
 
 static struct arena arena;
 static char trace[1000];

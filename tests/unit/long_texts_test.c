@@ -11,10 +11,10 @@
 #include <cmocka.h>
 
 #include "shared/base/fiber.h"
+#include "shared/base/utf8.h"
 #include "shared/codec/charset.h"
 #include "shared/codec/json_read.h"
 #include "shared/codec/url.h"
-#include "shared/codec/utf8.h"
 #include "shared/view/metadata.h"
 
 #define BYTES 1000000U

@@ -9,7 +9,7 @@
 
 #include <cmocka.h>
 
-#include "shared/codec/utf8.h"
+#include "shared/base/utf8.h"
 #include "worker/v1/switch_rows.h"
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))

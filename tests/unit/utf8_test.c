@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <cmocka.h>
 
-#include "shared/codec/utf8.h"
+#include "shared/base/utf8.h"
 
 static void validity(void **state)
 {

@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-#include "shared/codec/utf8.h"
+#include "shared/base/utf8.h"
 #include "worker/v1/reply.h"
 
 #define NAME_SHOWN 60U /* bytes of a name that is refused */

@@ -3,9 +3,9 @@
 
 #include "shared/base/assert.h"
 #include "shared/base/fiber.h"
+#include "shared/base/utf8.h"
 #include "shared/codec/charset.h"
 #include "shared/codec/java.h"
-#include "shared/codec/utf8.h"
 #include "worker/v1/reply.h"
 #include "worker/v1/v1.h"
 

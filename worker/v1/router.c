@@ -7,7 +7,7 @@
 #include <xxhash.h>
 
 #include "shared/base/assert.h"
-#include "shared/codec/utf8.h"
+#include "shared/base/utf8.h"
 #include "worker/v1/form.h"
 #include "worker/v1/gate.h"
 #include "worker/v1/later.h"

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "shared/codec/utf8.h"
+#include "shared/base/utf8.h"
 
 #include <stdint.h>
 #include <string.h>
@@ -46,11 +46,18 @@ static bool skip_valid(struct str s, size_t *at, size_t until)
 
 	while (i < until) {
 		uint64_t word;
+		uint32_t half;
 
 		if (i + 8 <= s.n) { /* eight ASCII bytes at once */
 			memcpy(&word, p + i, 8);
 			if ((word & 0x8080808080808080U) == 0) {
 				i += 8;
+				continue;
+			}
+		} else if (i + 4 <= s.n) {
+			memcpy(&half, p + i, 4);
+			if ((half & 0x80808080U) == 0) {
+				i += 4;
 				continue;
 			}
 		}
