@@ -14,9 +14,6 @@
 #include "shared/shm/shard.h"
 
 #define UNITS_IN_PAGE (SEGMENT_PAGE / SEGMENT_UNIT)
-/* A time stored by another process may be a tick ahead of what is read here; one far ahead would
- * never expire. */
-#define AHEAD_MS 60000U
 
 /* ---- services -------------------------------------------------------------------------------- */
 

@@ -53,10 +53,8 @@ void check_compare(struct check *check, const char *what, uint64_t stored, uint6
 static bool is_possible(const struct check *check, uint64_t id)
 {
 	const struct segment *seg = check->op.reg->seg;
-	uint64_t node = id >> 56;
 
-	return undo_id_number(id) <= seg->shards[check->shard].next_id &&
-	       (node == 0 || node == (seg->header->node & 0xff));
+	return undo_id_number(id) <= seg->shards[check->shard].next_id && id_is_ours(seg, id);
 }
 
 void check_id(struct check *check, const char *what, uint64_t id)
@@ -67,7 +65,7 @@ void check_id(struct check *check, const char *what, uint64_t id)
 
 void check_kept_id(struct check *check, const char *what, uint64_t id)
 {
-	if (undo_id_shard(id) >= SHARDS || !is_possible(check, id))
+	if (!is_possible(check, id))
 		check_broken(check, "%s: impossible id %#llx", what, (unsigned long long)id);
 }
 

@@ -35,6 +35,9 @@
 	4064U /* any other text: one chunk with what stands before it, so that a view is enough */
 #define CONSUMERS_IN_USE 1U /* of QUEUE_CONSUMERS */
 #define DEFAULT_APP STR("DEFAULT")
+/* A time stored by another process may be a tick ahead of what is read here; one far ahead would
+ * never expire. */
+#define AHEAD_MS 60000U
 
 /* The most undo entries of one transaction. A long blob adds OP_ENTRIES_CHUNK for each 4,088 bytes
  * of it; a split of a table's bucket is left out when it does not fit. */
@@ -98,6 +101,15 @@ static inline uint64_t op_most(const struct op *op, enum slab_kind kind, uint64_
 	uint64_t most = slab_most(op->reg->seg, kind);
 
 	return count < most ? count : most;
+}
+
+/* Was the id made by some shard of this node, as far as its upper half says? Before a node had a
+ * number it was 0. */
+static inline bool id_is_ours(const struct segment *seg, uint64_t id)
+{
+	uint64_t node = id >> 56;
+
+	return undo_id_shard(id) < SHARDS && (node == 0 || node == (seg->header->node & 0xff));
 }
 
 /* Has a hold of many small transactions done enough? */

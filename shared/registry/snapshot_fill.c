@@ -5,6 +5,7 @@
 
 #include "shared/base/clock.h"
 #include "shared/shm/blob.h"
+#include "shared/shm/health.h"
 #include "shared/shm/shard.h"
 
 /* What a load takes over of the flags. The others say how an object is stored, or where it
@@ -253,6 +254,12 @@ static void bound_common(struct fill *f, uint64_t id, uint64_t revision, uint64_
 	fill_bound(f, stamp, f->stamp, "a stamp above the clock");
 }
 
+/* The check takes what lies further ahead for damage, and whoever has it would outlive all. */
+static void bound_time(struct fill *f, uint64_t health_ms, const char *why)
+{
+	fill_bound(f, health_ms, f->health_ms + AHEAD_MS, why);
+}
+
 /* Returns the saved id if it belongs into this shard and rises, else a new one, which is above all
  * saved ones. */
 static uint64_t id_for(struct fill *f, uint64_t saved, uint64_t last)
@@ -485,6 +492,20 @@ static void instance_link(struct fill *f, uint32_t off, uint32_t hash, bool ephe
 	chain_append(&f->op, list, off);
 }
 
+static void bound_instance(struct fill *f, const union field_value *in)
+{
+	uint64_t id = in[SAVED_INSTANCE_ID].number;
+
+	bound_common(f, id, in[SAVED_INSTANCE_REVISION].number, in[SAVED_INSTANCE_STAMP].number);
+	/* An instance keeps its id, whichever shard made it. */
+	if (!id_is_ours(f->reg->seg, id))
+		fill_fail(f, ERR_SYNTAX, "an id that no shard can have made");
+	if (f->err == 0)
+		fill_bound(f, in[SAVED_INSTANCE_REVISION].number, f->s->revision,
+		           "an instance above the revision of its service");
+	bound_time(f, beat_ms(in[SAVED_INSTANCE_BEAT].number), "a beat in the future");
+}
+
 void fill_instance(struct fill *f, union field_value *in)
 {
 	bool ephemeral = (in[SAVED_INSTANCE_FLAGS].number & INSTANCE_EPHEMERAL) != 0;
@@ -496,8 +517,7 @@ void fill_instance(struct fill *f, union field_value *in)
 	struct instance *i;
 	uint32_t off, hash;
 
-	bound_common(f, in[SAVED_INSTANCE_ID].number, in[SAVED_INSTANCE_REVISION].number,
-	             in[SAVED_INSTANCE_STAMP].number);
+	bound_instance(f, in);
 	if (!fill_ready(f))
 		return;
 	ROSTER_ASSERT(f->held && f->c != NULL);
@@ -627,6 +647,7 @@ void fill_subscriber(struct fill *f, union field_value *in)
 	fill_bound(f, undo_id_number(in[SAVED_SUBSCRIBER_ID].number), f->last_id,
 	           "an id above the highest");
 	fill_bound(f, sent > acked ? sent : acked, f->revision, "a revision above the highest");
+	bound_time(f, in[SAVED_SUBSCRIBER_SEEN].number, "a subscriber seen in the future");
 	if (!fill_ready(f))
 		return;
 	ROSTER_ASSERT(f->held && f->a != NULL);

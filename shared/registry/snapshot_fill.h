@@ -18,6 +18,7 @@ struct fill {
 	struct snapshot_report *report;
 	uint64_t mono_ms;
 	uint64_t last_id, revision, stamp; /* of the header: nothing is above */
+	uint64_t health_ms;                /* of the header: nothing is far above */
 	int err;
 	const char *why;
 	/* The hold. */

@@ -204,6 +204,7 @@ static void load_header(struct load *load)
 	seg->header->served_at_ms = boot_of(in[HEADER_SERVED_AT].number);
 	seg->header->node = (uint32_t)in[HEADER_NODE].number;
 	seg->header->seal = segment_seal(seg->header);
+	load->f.health_ms = in[HEADER_HEALTH].number;
 	load->f.last_id = in[HEADER_LAST_ID].number;
 	load->f.revision = in[HEADER_REVISION].number;
 	/* Every shard goes on above the highest, so that nothing is handed out twice. */

@@ -9,7 +9,6 @@
 #include "tests/unit/registry_fixture.h"
 
 #define NAME "g@@s"
-#define AHEAD_MS 60000
 
 /* ---- what is said ---------------------------------------------------------------------------- */
 

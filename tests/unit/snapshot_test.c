@@ -801,6 +801,13 @@ static void sealed_append(struct pack *p)
 	"\x82\x01\xa1" \
 	"a\x02\x07"
 
+#define SERVICE "\x04\x82\x02\xa4G@@a\x64\x91\x81\x64\x91" /* one instance follows */
+#define INSTANCE_B(pairs, more) \
+	pairs "\x01\xa1" \
+	      "b\x02\x07" more
+#define AUDIENCE "\x05\x82\x02\xa4G@@a\x64\x91" /* one subscriber follows */
+#define ONE_INSTANCE END("\1", "\1", "\0")
+
 static void pack_start(struct pack *p, uint32_t version)
 {
 	pack_str(p, sizeof(SNAPSHOT_MAGIC) - 1);
@@ -843,6 +850,24 @@ static const struct {
 	ROW(HEADER "\x04\x82\x02\xa4G@@a\x64\x91\x81\x64\x91\x83\x01\xa1"
 	           "a\x02\xff\x63\xdc\0\2\xc0\xc2" END("\1", "\1", "\0"),
 	    0, ""),
+	/* What is further ahead of the health clock than a minute (64112) would never expire. */
+	ROW(HEADER SERVICE INSTANCE_B("\x83", "\x05\xcd\xfa\x70") ONE_INSTANCE, 0, ""),
+	ROW(HEADER SERVICE INSTANCE_B("\x83", "\x05\xcd\xfa\x71") ONE_INSTANCE, ERR_SYNTAX,
+	    "a beat in the future"),
+	ROW(HEADER AUDIENCE "\x81\x02\xcd\xfa\x70" END("\0", "\0", "\1"), 0, ""),
+	ROW(HEADER AUDIENCE "\x81\x02\xcd\xfa\x71" END("\0", "\0", "\1"), ERR_SYNTAX,
+	    "a subscriber seen in the future"),
+	/* of the last shard; of none; of another node */
+	ROW(HEADER SERVICE INSTANCE_B("\x83", "\x04\xcf\0\x3f\0\0\0\0\0\x40") ONE_INSTANCE, 0, ""),
+	ROW(HEADER SERVICE INSTANCE_B("\x83", "\x04\xcf\0\x40\0\0\0\0\0\1") ONE_INSTANCE,
+	    ERR_SYNTAX, "an id that no shard can have made"),
+	ROW(HEADER SERVICE INSTANCE_B("\x83", "\x04\xcf\5\0\0\0\0\0\0\1") ONE_INSTANCE, ERR_SYNTAX,
+	    "an id that no shard can have made"),
+	ROW(HEADER SERVICE INSTANCE_B("\x83", "\x04\x41") ONE_INSTANCE, ERR_SYNTAX,
+	    "an id above the highest"),
+	ROW("\x01\x83\x02\xcd\x10\x10\x06\x40\x07\x10" SERVICE INSTANCE_B("\x83", "\x07\1")
+	            ONE_INSTANCE,
+	    ERR_SYNTAX, "an instance above the revision of its service"),
 	ROW("", ERR_SYNTAX, "a value of the wrong type or out of range"),
 	ROW("\x7f\x80", ERR_SYNTAX, "records out of order"),
 	ROW("\x01\x80", ERR_SYNTAX, "an impossible header"),
