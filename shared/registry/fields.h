@@ -123,6 +123,7 @@ enum field_type {
 	FIELD_TEXT,    /* a text without a place of its own */
 	FIELD_BLOB,    /* the reference of a text that the object owns; unset: 0 */
 	FIELD_FILLED,  /* the same, but an empty text has no blob either */
+	FIELD_PACKED,  /* the same as FIELD_BLOB, of a msgpack map of texts */
 };
 
 /* What is saved of a field; numbers below zero as two's complement. A text is a view. */
@@ -155,7 +156,7 @@ extern const struct fields service_fields, cluster_fields, instance_fields, audi
 
 static inline bool field_is_blob(const struct field_row *row)
 {
-	return row->type == FIELD_BLOB || row->type == FIELD_FILLED;
+	return row->type == FIELD_BLOB || row->type == FIELD_FILLED || row->type == FIELD_PACKED;
 }
 
 /* Returns the place of a blob's reference. */

@@ -51,9 +51,9 @@ int snapshot_save(struct registry *reg, int fd, struct snapshot_report *report_r
 /* Fills a segment fresh from registry_format() that nobody else uses. Limits of the configuration
  * do not apply. The segment's magic is taken away first and put back last: after an error or a
  * death in between, the file is no segment to the next start. ERR_EXISTS: not empty. ERR_SYNTAX: no
- * snapshot, cut off, damaged, or contradicting itself (a beat above the health clock, an id that
- * nobody made). ERR_RANGE: a version of the future. ERR_FULL, ERR_NOMEM, ERR_IO. Reads the
- * descriptor to its end, in order. */
+ * snapshot, cut off, damaged, contradicting itself (a beat above the health clock, an id that
+ * nobody made), or with a text that is no UTF-8. ERR_RANGE: a version of the future. ERR_FULL,
+ * ERR_NOMEM, ERR_IO. Reads the descriptor to its end, in order. */
 int snapshot_load(struct registry *reg, int fd, struct snapshot_report *report_r) MUST_CHECK;
 
 /* Reads the descriptor to its end and compares version and checksum only: before something is

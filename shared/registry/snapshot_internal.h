@@ -79,8 +79,12 @@ void snapshot_reader_close(struct snapshot_reader *r);
 void snapshot_fail(struct snapshot_reader *r, int err, const char *why);
 uint64_t snapshot_u64(struct snapshot_reader *r, uint64_t most);
 int64_t snapshot_i64(struct snapshot_reader *r, int64_t least, int64_t most);
+/* A text is UTF-8: clients are shown it. */
 struct str snapshot_text(struct snapshot_reader *r, size_t most);
-/* Returns a text of exactly n bytes, or an empty one after an error. */
+/* Returns a packed map. Its texts are UTF-8 as far as who unpacks it comes; what is no map of texts
+ * shows nothing. */
+struct str snapshot_packed(struct snapshot_reader *r, size_t most);
+/* Returns exactly n bytes, or an empty text after an error. */
 struct str snapshot_bytes(struct snapshot_reader *r, size_t n);
 uint64_t snapshot_array(struct snapshot_reader *r);
 /* Makes sure that SNAPSHOT_ITEM_MAX bytes, or the rest of the stream, are in the window. */

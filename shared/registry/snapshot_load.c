@@ -58,6 +58,9 @@ static void read_field(struct snapshot_reader *r, const struct field_row *row,
 	case FIELD_ADDRESS:
 		value_r->text = snapshot_bytes(r, row->bytes);
 		break;
+	case FIELD_PACKED:
+		value_r->text = snapshot_packed(r, (size_t)row->most);
+		break;
 	default:
 		ROSTER_ASSERT(row->type == FIELD_TEXT || field_is_blob(row));
 		value_r->text = snapshot_text(r, (size_t)row->most);

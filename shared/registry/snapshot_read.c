@@ -10,8 +10,10 @@
 #include <unistd.h>
 
 #include "shared/base/assert.h"
+#include "shared/base/utf8.h"
 
 #define WINDOW_BYTES (4U * SNAPSHOT_ITEM_MAX)
+#define NIL 0xc0U
 #define CHECKSUM_BYTES 9U /* a uint 64 with its tag */
 
 /* ---- the window ------------------------------------------------------------------------------ */
@@ -187,7 +189,8 @@ static bool text_length(struct snapshot_reader *r, uint8_t t, uint64_t *n_r)
 	return true;
 }
 
-struct str snapshot_text(struct snapshot_reader *r, size_t most)
+/* Returns the bytes of a str or a bin. */
+static struct str read_string(struct snapshot_reader *r, size_t most)
 {
 	uint64_t n = 0;
 	const uint8_t *at;
@@ -198,9 +201,23 @@ struct str snapshot_text(struct snapshot_reader *r, size_t most)
 	return at == NULL ? str_make("", 0) : str_make((const char *)at, (size_t)n);
 }
 
+static void wrong_text(struct snapshot_reader *r)
+{
+	snapshot_fail(r, ERR_SYNTAX, "a text that is no UTF-8");
+}
+
+struct str snapshot_text(struct snapshot_reader *r, size_t most)
+{
+	struct str text = read_string(r, most);
+
+	if (!utf8_valid(text))
+		wrong_text(r);
+	return r->err == 0 ? text : str_make("", 0);
+}
+
 struct str snapshot_bytes(struct snapshot_reader *r, size_t n)
 {
-	struct str text = snapshot_text(r, n);
+	struct str text = read_string(r, n);
 
 	if (text.n != n)
 		wrong_value(r);
@@ -228,6 +245,46 @@ uint64_t snapshot_array(struct snapshot_reader *r)
 	if (!read_members(r, read_tag(r), 0x90, 0xdc, &n))
 		wrong_value(r);
 	return r->err == 0 ? n : 0;
+}
+
+/* Stops where shared/view/metadata.c does: at what is neither a text nor nil. */
+static bool is_packed_utf8(struct str packed)
+{
+	const uint8_t *p = (const uint8_t *)packed.p;
+	struct snapshot_reader in = {
+		.window = (uint8_t *)p, .p = p, .end = p + packed.n, .eof = true
+	};
+	uint64_t pairs = 0;
+
+	if (packed.n == 0 || !read_members(&in, read_tag(&in), 0x80, 0xde, &pairs))
+		return true;
+	for (uint64_t left = 2 * pairs; left > 0 && in.p < in.end; left--) {
+		size_t n = *in.p & 0x1f;
+		struct str text = { NULL, 0 };
+
+		/* Most texts are short, and a million instances have some millions of them. */
+		if ((*in.p & 0xe0) == 0xa0 && n < (size_t)(in.end - in.p)) {
+			text = str_make((const char *)in.p + 1, n);
+			in.p += 1 + n;
+		} else if (*in.p == NIL) {
+			in.p++;
+		} else {
+			text = read_string(&in, packed.n);
+		}
+		/* After an error nothing is left to read. */
+		if (!utf8_valid(text))
+			return false;
+	}
+	return true;
+}
+
+struct str snapshot_packed(struct snapshot_reader *r, size_t most)
+{
+	struct str packed = read_string(r, most);
+
+	if (!is_packed_utf8(packed))
+		wrong_text(r);
+	return r->err == 0 ? packed : str_make("", 0);
 }
 
 void snapshot_map_begin(struct snapshot_reader *r, struct snapshot_map *map)

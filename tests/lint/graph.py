@@ -49,7 +49,6 @@ KEPT = {
     "fallback_is_armed": "tests: whether there is a way back, which nobody but it decides by",
     "subscription_agent_can_push": "tests: each agent without a subscription around it",
     "registry_unsubscribe": "tests and the campaign at crash points: subscribers go whether they were silent or not",
-    "utf8_valid": "tests and fuzz targets: whatever was cut or converted is UTF-8",
     "config_yaml_text": "a fuzz target: a configuration without a file",
     "router_find": "tests: which row a path leads to",
     "router_prepare": "tests and a fuzz target: parameters without a handler",

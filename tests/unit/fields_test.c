@@ -43,9 +43,9 @@ static void each_byte_belongs_to_one_row(void **state)
 static size_t bytes_of(enum field_type type)
 {
 	static const uint8_t bytes[] = {
-		[FIELD_U8] = 1,   [FIELD_U16] = 2,  [FIELD_U32] = 4,
-		[FIELD_U64] = 8,  [FIELD_I32] = 4,  [FIELD_ADDRESS] = 16,
-		[FIELD_TEXT] = 0, [FIELD_BLOB] = 4, [FIELD_FILLED] = 4,
+		[FIELD_U8] = 1,     [FIELD_U16] = 2,      [FIELD_U32] = 4,  [FIELD_U64] = 8,
+		[FIELD_I32] = 4,    [FIELD_ADDRESS] = 16, [FIELD_TEXT] = 0, [FIELD_BLOB] = 4,
+		[FIELD_FILLED] = 4, [FIELD_PACKED] = 4,
 	};
 
 	return bytes[type];
