@@ -133,6 +133,13 @@ static struct str without_tail(struct str text, char separator)
 	return text;
 }
 
+/* An answer must have a final status that HTTP knows: 1xx would leave the client waiting. */
+static bool is_final_status(int32_t status)
+{
+	return status >= 200 && status <= 599;
+}
+
+/* The text may have come with a snapshot, so it is not known that we wrote it. */
 bool switch_next_limited(struct str *rest, struct str *url_r, int *status_r)
 {
 	struct str pair;
@@ -140,7 +147,7 @@ bool switch_next_limited(struct str *rest, struct str *url_r, int *status_r)
 
 	if (!next_text_part(rest, ',', &pair) || !next_text_part(&pair, ':', url_r))
 		return false;
-	if (java_parse_int(pair, &status) < 0)
+	if (url_r->n == 0 || java_parse_int(pair, &status) < 0 || !is_final_status(status))
 		return false;
 	*status_r = status;
 	return true;
@@ -378,7 +385,6 @@ static int set_version(struct switch_state *state, const struct switch_row *row,
 	return 0;
 }
 
-/* An answer must have a final status that HTTP knows: 1xx would leave the client waiting. */
 static int add_limited(struct buf *b, struct str pair, struct switch_refusal *refusal)
 {
 	struct str rest = without_tail(pair, ':'), url = STR(""), number;
@@ -390,7 +396,7 @@ static int add_limited(struct buf *b, struct str pair, struct switch_refusal *re
 		return switch_refuse(refusal, 400, "url can not be empty, url: ");
 	if (java_parse_int(number, &status) < 0)
 		return refuse_switch_number(refusal, number);
-	if (status < 200 || status > 599)
+	if (!is_final_status(status))
 		return switch_refuse(refusal, 400, "illegal normal status code: %d", (int)status);
 	if (b->len > 0)
 		buf_char(b, ',');

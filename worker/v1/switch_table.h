@@ -49,7 +49,8 @@ int switch_set(struct arena *arena, struct switch_state *state, struct str entry
 /* Says whether a value of this entry changes what the server does. */
 bool switch_is_live(struct str entry);
 
-/* Takes the first pair off the text of limitedUrlMap. Returns false at the end. */
+/* Takes the first pair off the text of limitedUrlMap. Returns false at the end, and at a pair that
+ * no route stores. */
 bool switch_next_limited(struct str *rest, struct str *url_r, int *status_r);
 
 enum server_status {
