@@ -32,6 +32,10 @@
  * connections are there, frozen. After it the new file is whole. The old file has no name then and
  * goes with its last process.
  *
+ * The load refuses what no registry can hold (snapshot.h). It is not followed by registry_check(),
+ * as that of --import is: everybody stands still meanwhile, and a million instances would stand for
+ * nearly half a second more.
+ *
  * The master waits for nothing in here, and the load runs before it serves. The helper is killed
  * after 3 s, and 2 s more for each million instances. */
 #ifndef MASTER_UPGRADE_CONVERT_H

@@ -14,6 +14,7 @@
 #include "master/storage.h"
 #include "shared/base/err.h"
 #include "shared/registry/registry.h"
+#include "shared/registry/registry_check.h"
 #include "shared/registry/snapshot.h"
 #include "shared/shm/fault.h"
 #include "shared/shm/segment.h"
@@ -115,7 +116,16 @@ int transfer_export(const struct options *options)
 	return code;
 }
 
-/* Loads it beside the registry that may be there. */
+static void keep_first(const char *text, void *arg)
+{
+	struct snapshot_report *report = arg;
+
+	if (report->why[0] == 0)
+		snprintf(report->why, sizeof(report->why), "is broken: %s", text);
+}
+
+/* Loads it beside the registry that may be there. What the check of a server would throw away is
+ * not taken: by then the registry that was there is gone. */
 static int load_beside(struct transfer *t, int fd, struct snapshot_report *report_r)
 {
 	int ret = registry_format(t->seg);
@@ -123,7 +133,12 @@ static int load_beside(struct transfer *t, int fd, struct snapshot_report *repor
 	if (ret < 0)
 		return ret;
 	registry_init(&t->reg, t->seg);
-	return snapshot_load(&t->reg, fd, report_r);
+	if ((ret = snapshot_load(&t->reg, fd, report_r)) < 0)
+		return ret;
+	FAULT_AT("import-loaded");
+	if (registry_check(&t->reg, keep_first, report_r) == 0)
+		return 0;
+	return ERR_CORRUPT;
 }
 
 static int import(struct transfer *t, int fd)

@@ -79,6 +79,10 @@ static void end_by(const char *how)
 		abort();
 	else if (strcmp(how, "exit") == 0)
 		exit(EXIT_FAILURE);
+	else if (strcmp(how, "stop") == 0) {
+		raise(SIGSTOP);
+		return;
+	}
 	for (;;)
 		pause();
 }

@@ -13,10 +13,11 @@
  * generation dies at another place.
  *
  * FAULT_AT("name") is a place of its own that ends in another way: ROSTER_FAULT_AT=name=segv (or
- * abort, exit, hang, kill). Names are trial, upgrade-begin, upgrade-adopt, upgrade-prove,
- * upgrade-reap (a child was waited for) and the role of each child; on the way of a new file into
- * the place of an old one segment-made, load-service, segment-whole, segment-two-names,
- * segment-renamed, newfile-empty, save-services, newfile-whole, newfile-named, files-fresh. */
+ * abort, exit, hang, kill); with stop it goes on when it is continued. Names are trial,
+ * upgrade-begin, upgrade-adopt, upgrade-prove, upgrade-reap (a child was waited for) and the role
+ * of each child; on the way of a new file into the place of an old one segment-made, load-service,
+ * import-loaded, segment-whole, segment-two-names, segment-renamed, newfile-empty, save-services,
+ * newfile-whole, newfile-named, files-fresh. */
 #ifndef SHM_FAULT_H
 #define SHM_FAULT_H
 

@@ -5,7 +5,8 @@
  *     tests/bench/snapshot [instances] [instances per service] [limit in ms]
  *
  * One process, one core; CPU and wall time a step, and the same for a million instances. With a
- * limit the exit code says whether save and load together stayed below it, scaled to a million. */
+ * limit the exit code says whether save and load together stayed below it, scaled to a million. The
+ * check is what --import does beside that. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -86,6 +87,19 @@ static double step(const char *what, int (*fn)(struct registry *, int, struct sn
 	return cpu * 1e6 / instances;
 }
 
+static void say_broken(const char *text, void *arg)
+{
+	(void)arg;
+	fprintf(stderr, "%s\n", text);
+}
+
+static int check(struct registry *reg, int fd, struct snapshot_report *report_r)
+{
+	(void)fd;
+	*report_r = (struct snapshot_report){ .bytes = 0 };
+	return registry_check(reg, say_broken, NULL) == 0 ? 0 : ERR_CORRUPT;
+}
+
 int main(int argc, char **argv)
 {
 	uint32_t instances = argc > 1 ? (uint32_t)atoi(argv[1]) : 1000000;
@@ -101,7 +115,7 @@ int main(int argc, char **argv)
 	sum = step("save", snapshot_save, &from, fd, instances);
 	must(lseek(fd, 0, SEEK_SET) == 0 ? 0 : ERR_IO, "seek");
 	sum += step("load", snapshot_load, &to, fd, instances);
-	printf("both  %8.1f ms CPU a million instances, %u a service, %u broken rules\n", sum,
-	       per_service, registry_check(&to, NULL, NULL));
+	step("check", check, &to, fd, instances);
+	printf("save and load %8.1f ms CPU a million instances, %u a service\n", sum, per_service);
 	return limit_ms > 0 && sum > limit_ms ? EXIT_FAILURE : EXIT_SUCCESS;
 }

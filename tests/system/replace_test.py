@@ -156,9 +156,42 @@ class Import(Case):
         self.assertEqual(done.returncode, 1, done.stdout)
         self.serves(server, before, OTHER)
 
+    def test_what_the_check_would_throw_away(self):
+        """A checksum only says that the file is as it was written: what was broken before is no good registry either."""
+        source, server = self.server(), self.server()
+        self.lived(source)
+        self.assertEqual(subprocess.run([POKE, source.folder + "/seg/segment", "beats"]).returncode, 0)
+        snapshot, before = self.exported(source), self.lived(server)
+        done = self.tool(server, "--import", snapshot, "--forget")
+        self.assertEqual(done.returncode, 1, done.stdout)
+        self.assertIn("a beat in the future", done.stderr)
+        self.assertEqual(self.segments(server), ["segment"])
+        self.serves(server, before)
+        shutil.rmtree(source.folder)
+
+    def test_damaged_while_it_is_loaded(self):
+        """What was loaded is checked as a whole before it takes the place."""
+        (snapshot, _), server = self.sources(), self.server()
+        before = self.lived(server)
+        line = [FAULTS, "--import", snapshot, "--forget"]
+        for key, value in server.options.items():
+            line += ["-o", "%s=%s" % (key, value)]
+        tool = subprocess.Popen(line, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                                env=dict(os.environ, ASAN_OPTIONS="detect_leaks=0", ROSTER_FAULT_AT="import-loaded=stop"))
+        self.addCleanup(tool.communicate)
+        self.addCleanup(tool.kill)
+        self.assertTrue(os.WIFSTOPPED(os.waitpid(tool.pid, os.WUNTRACED)[1]))
+        self.assertEqual(subprocess.run([POKE, server.folder + "/seg/segment.new", "table"]).returncode, 0)
+        tool.send_signal(signal.SIGCONT)
+        out, err = tool.communicate(timeout=roster.HUNG_S)
+        self.assertEqual(tool.returncode, 1, out)
+        self.assertIn("is broken: registry: shard ", err)
+        self.assertEqual(self.segments(server), ["segment"])
+        self.serves(server, before)
+
     def test_killed_at_each_step(self):
         snapshot, shown = self.sources()
-        for point in BEFORE + ("load-service", AFTER):
+        for point in BEFORE + ("load-service", "import-loaded", AFTER):
             with self.subTest(point):
                 server = self.server()
                 before = self.lived(server)
