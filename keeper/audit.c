@@ -9,15 +9,15 @@
 #include "shared/base/word.h"
 #include "shared/config/config.h"
 #include "shared/process/process.h"
-#include "shared/registry/registry_check.h"
+#include "shared/registry/registry_audit.h"
 #include "shared/shm/segment.h"
 
-/* Counters only rise, so their sum tells whether anybody wished for a check since it was read. */
+/* Counters only rise, so their sum tells whether anybody wished for an audit since it was read. */
 static uint64_t wishes(const struct audit *a)
 {
 	const struct segment_header *header = a->reg->seg->header;
 
-	return word_load(&header->check_wanted) + word_load(&header->corrupt);
+	return word_load(&header->audit_wanted) + word_load(&header->corrupt);
 }
 
 static void begin_pass(struct audit *a)
@@ -33,7 +33,7 @@ static void begin_pass(struct audit *a)
 	a->tries = a->steps = a->broken = a->lines = 0;
 	a->again_ms = 0;
 	a->began_us = clock_mono_us();
-	__atomic_store_n(&a->reg->seg->header->check_shard, 0, __ATOMIC_RELAXED);
+	__atomic_store_n(&a->reg->seg->header->audit_shard, 0, __ATOMIC_RELAXED);
 }
 
 void audit_init(struct audit *a, struct registry *reg, const struct config *config, int master_fd,
@@ -84,7 +84,7 @@ static void note_broken(struct audit *a, unsigned broken)
 	if (broken == 0)
 		return;
 	a->broken += broken;
-	__atomic_fetch_add(&seg->header->check_broken, broken, __ATOMIC_RELAXED);
+	__atomic_fetch_add(&seg->header->audit_broken, broken, __ATOMIC_RELAXED);
 	segment_condemn(seg);
 }
 
@@ -92,7 +92,7 @@ static void note_broken(struct audit *a, unsigned broken)
  * left out. */
 static void check_beside_writers(struct audit *a, uint32_t slice)
 {
-	int ret = registry_check_busy(a->reg, a->shard, slice, report_broken, a);
+	int ret = registry_audit_busy(a->reg, a->shard, slice, report_broken, a);
 
 	if (ret > 0)
 		note_broken(a, (unsigned)ret);
@@ -101,7 +101,7 @@ static void check_beside_writers(struct audit *a, uint32_t slice)
 static void audit_shard(struct audit *a)
 {
 	uint32_t slice = a->tries == 0 ? AUDIT_SLICE : 2 * AUDIT_SLICE;
-	int ret = registry_check_shard(a->reg, a->shard, slice, report_broken, a);
+	int ret = registry_audit_shard(a->reg, a->shard, slice, report_broken, a);
 
 	if (ret == ERR_AGAIN) {
 		if (a->tries + 1 == AUDIT_TRIES)
@@ -134,12 +134,12 @@ static void finish_pass(struct audit *a)
 	unsigned long long us = clock_mono_us() - a->began_us;
 
 	ROSTER_ASSERT(a->running && !a->waiting);
-	note_broken(a, registry_check_rest(a->reg, report_broken, a));
+	note_broken(a, registry_audit_rest(a->reg, report_broken, a));
 	a->running = false;
-	/* What the check itself ran into is no reason for another one. */
+	/* What the audit itself ran into is no reason for another one. */
 	if (a->broken > 0)
 		a->wishes = wishes(a);
-	__atomic_fetch_add(&seg->header->check_passes, 1, __ATOMIC_RELAXED);
+	__atomic_fetch_add(&seg->header->audit_passes, 1, __ATOMIC_RELAXED);
 	if (a->broken == 0 && a->done < SHARDS_ALL)
 		leave_out_shards(a);
 	else if (a->broken == 0)
@@ -182,7 +182,7 @@ bool audit_step(struct audit *a, struct slice *slice)
 		a->fiber = NULL;
 	(void)slice_spent(slice, a->shard, 0);
 	/* What belongs to no shard is one part more. */
-	__atomic_store_n(&a->reg->seg->header->check_shard, a->done + !a->running,
+	__atomic_store_n(&a->reg->seg->header->audit_shard, a->done + !a->running,
 	                 __ATOMIC_RELAXED);
 	return a->running && !a->waiting;
 }

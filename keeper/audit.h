@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* audit.h - the check of the registry in slices, while it is being served.
+/* audit.h - the audit of the registry in slices, while it is being served.
  *
- * A pass looks at every shard, the office, and what belongs to none (registry_check_shard(),
- * registry_check_rest()). It runs on a stack of its own (shared/base/fiber.h) and stands still
+ * A pass looks at every shard, the office, and what belongs to none (registry_audit_shard(),
+ * registry_audit_rest()). It runs on a stack of its own (shared/base/fiber.h) and stands still
  * between two holds whenever a slice (slice.h) is over; a hold is AUDIT_SLICE objects, a quarter of
  * a millisecond. In all it takes about a second at a million instances, between the other work of a
  * tick.
@@ -12,18 +12,18 @@
  * From the second sweep on the holds are twice as long; a shard that fits into one cannot be
  * disturbed. There is no hold over a whole shard of any size: it would be as long as the shard is
  * large. The last of AUDIT_TRIES sweeps goes on beside the writers and leaves out sums only
- * (registry_check_busy()); the pass says how many shards these are, and the next one begins
+ * (registry_audit_busy()); the pass says how many shards these are, and the next one begins
  * AUDIT_AGAIN_MS later. A pass ends after AUDIT_TRIES ticks at the latest, whatever the traffic.
  *
  * A pass begins at the start of the keeper, which is after each attach; every segment.check_period;
  * and when somebody distrusts the content: the master after the crash of a child
- * (header->check_wanted), whoever met an impossible reference (header->corrupt). Such wishes are
+ * (header->audit_wanted), whoever met an impossible reference (header->corrupt). Such wishes are
  * looked at once a tick.
  *
  * Each finding of damage is logged (up to AUDIT_LINES a pass; all are counted). Then the segment is
  * condemned in its header, and the master is woken, which lets everybody leave and starts anew with
  * the file set aside (master/damage.h). Nothing is repaired: what else is wrong cannot be known. A
- * condemned segment is served until then and not checked again. */
+ * condemned segment is served until then and not audited again. */
 #ifndef KEEPER_AUDIT_H
 #define KEEPER_AUDIT_H
 
@@ -45,9 +45,9 @@ struct audit {
 	struct registry *reg;
 	int master_fd; /* woken when the segment is condemned; -1: nobody */
 	uint64_t period_ms, next_ms;
-	uint64_t
-	        again_ms; /* CLOCK_MONOTONIC: when what was left out is looked at; 0: nothing was */
-	uint64_t wishes;  /* check_wanted and corrupt, when the pass began */
+	/* CLOCK_MONOTONIC: when what was left out is looked at; 0: nothing was */
+	uint64_t again_ms;
+	uint64_t wishes; /* audit_wanted and corrupt, when the pass began */
 	bool running;
 	bool waiting; /* for the next tick */
 	struct fiber *fiber;

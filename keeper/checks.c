@@ -61,7 +61,7 @@ static void reckon(struct checks *c, struct check_cluster *cluster, enum probe_r
 static void flip(struct checks *c, struct check_target *target, bool healthy,
                  const struct probe_result *result)
 {
-	const struct origin origin = { .source = SOURCE_CLIENT,
+	const struct origin origin = { .writer = WRITER_CLIENT,
 		                       .node = c->reg->node,
 		                       .cause = CAUSE_CHECK };
 	const struct check_service *service = target->cluster->service;

@@ -45,8 +45,8 @@ struct checks {
 	check_start_fn *start; /* probe_start(); tests put their own */
 	struct check_table table;
 	struct due_heap busy; /* services with something to check */
-	struct due_heap
-	        quiet; /* with checkers NONE only; looked at when a tick says so, up to quiet_ms */
+	/* with checkers NONE only; looked at when a tick says so, up to quiet_ms */
+	struct due_heap quiet;
 	uint64_t quiet_ms;
 	struct fiber *looks;                 /* NULL: nothing was due */
 	const struct check_service *looking; /* the service at which that fiber stands */

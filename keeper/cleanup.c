@@ -42,7 +42,7 @@ bool cleanup_begin_run(struct cleanup *c, uint64_t mono_ms)
 
 static bool remove_empty(struct cleanup *c, uint32_t shard, struct keeper_entry service)
 {
-	const struct origin origin = { .source = SOURCE_CLIENT,
+	const struct origin origin = { .writer = WRITER_CLIENT,
 		                       .node = c->reg->node,
 		                       .cause = CAUSE_EMPTY };
 	int ret = registry_remove_empty(c->reg, origin, shard, service);

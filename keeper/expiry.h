@@ -97,8 +97,8 @@ struct expiry {
 	uint64_t held;    /* of those visited in the first pass */
 	struct expiry_round {
 		uint32_t number;
-		uint64_t
-		        ready_ms; /* a first pass that ends then or later has visited every service since it began */
+		/* a first pass that ends then or later has visited every service since it began */
+		uint64_t ready_ms;
 		bool asked; /* every service was visited for it in one pass */
 		struct census census;
 	} round;

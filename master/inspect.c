@@ -12,7 +12,7 @@
 #include "master/upgrade/transfer.h"
 #include "shared/process/document.h"
 #include "shared/registry/registry.h"
-#include "shared/registry/registry_check.h"
+#include "shared/registry/registry_audit.h"
 #include "shared/shm/segment.h"
 
 static int inspect_config(const struct options *options)
@@ -76,7 +76,7 @@ static int inspect_registry(const struct options *options)
 		return EXIT_FAILURE;
 	}
 	registry_init(&reg, seg);
-	broken = registry_check(&reg, say_broken, NULL);
+	broken = registry_audit(&reg, say_broken, NULL);
 	registry_stats(&reg, &stats);
 	printf("%s: %llu services, %llu instances, %llu subscribers, %u locks rolled back, %u broken rules\n",
 	       seg->path, (unsigned long long)stats.services, (unsigned long long)stats.instances,

@@ -87,7 +87,8 @@ int privileges_open(struct privileges *p, const char *path, int flags, mode_t mo
 			close(fd);
 		fd = -1;
 	}
-	errno = saved; /* a lowering that succeeds may leave another one: it asks for groups by name */
+	/* a lowering that succeeds may leave another one: it asks for groups by name */
+	errno = saved;
 	return fd;
 }
 

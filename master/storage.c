@@ -14,7 +14,7 @@
 #include "shared/base/log.h"
 #include "shared/process/sandbox.h"
 #include "shared/registry/registry.h"
-#include "shared/registry/registry_check.h"
+#include "shared/registry/registry_audit.h"
 #include "shared/shm/health.h"
 #include "shared/shm/queue.h"
 #include "shared/shm/slot.h"

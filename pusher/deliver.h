@@ -90,8 +90,8 @@ struct deliver {
 	struct delivery acked[2 * UDP_BATCH];
 	uint8_t acked_shard[2 * UDP_BATCH];
 	unsigned acked_count;
-	struct deliver_ack
-	        rest[UDP_BATCH]; /* received ACKs; those before rest_first are done with */
+	/* received ACKs; those before rest_first are done with */
+	struct deliver_ack rest[UDP_BATCH];
 	unsigned rest_count, rest_first;
 	enum udp_result blocked; /* UDP_SENT: nothing blocks; UDP_FULL, UDP_SHORT: see udp.h */
 	uint64_t owed;           /* a bit for each shard in which a tour has to find somebody */

@@ -59,8 +59,8 @@ struct encoder {
 };
 
 struct encode_job {
-	const struct service_view *
-	        view; /* when it says "not found", the four fields of an unknown service are sent */
+	/* when it says "not found", the four fields of an unknown service are sent */
+	const struct service_view *view;
 	struct str name;     /* group@@service */
 	struct str clusters; /* as the subscriber asked */
 	bool grouped;

@@ -32,7 +32,7 @@
  * connections are there, frozen. After it the new file is whole. The old file has no name then and
  * goes with its last process.
  *
- * The load refuses what no registry can hold (snapshot.h). It is not followed by registry_check(),
+ * The load refuses what no registry can hold (snapshot.h). It is not followed by registry_audit(),
  * as that of --import is: everybody stands still meanwhile, and a million instances would stand for
  * nearly half a second more.
  *

@@ -48,18 +48,21 @@ struct handover {
 	uint32_t version;
 	uint32_t bytes;
 	int32_t master_pid; /* both images */
-	uint32_t
-	        bank; /* of the slots of the old image's workers; the new one uses the other (slot.h) */
+	/* of the slots of the old image's workers; the new one uses the other (slot.h) */
+	uint32_t bank;
 
 	/* Descriptors, by number; -1: none. */
 	int32_t self_fd;
 	int32_t binary_fd; /* O_PATH: the binary of the old image */
 	int32_t next_fd;   /* O_PATH: the binary of the new image; a script is read through it */
-	int32_t config_fd; /* memfd of the page that the old image's children read (struct config_shared) */
+	/* memfd of the page that the old image's children read (struct config_shared) */
+	int32_t config_fd;
 	int32_t segment_fd; /* of the old image, also when the new one has another */
-	int32_t snapshot_fd; /* memfd: the registry for a segment of another layout (convert.h); -1: the same layout */
+	/* memfd: the registry for a segment of another layout (convert.h); -1: the same layout */
+	int32_t snapshot_fd;
 	int32_t migrate_fds
-	        [WORKERS_MAX]; /* where the old image's workers can be asked for their connections */
+	        /* where the old image's workers can be asked for their connections */
+	        [WORKERS_MAX];
 	int32_t udp_fd;
 	int32_t ready_fd;
 	int32_t alive_fds[2];

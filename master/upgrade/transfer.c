@@ -14,7 +14,7 @@
 #include "master/storage.h"
 #include "shared/base/err.h"
 #include "shared/registry/registry.h"
-#include "shared/registry/registry_check.h"
+#include "shared/registry/registry_audit.h"
 #include "shared/registry/snapshot.h"
 #include "shared/shm/fault.h"
 #include "shared/shm/segment.h"
@@ -136,7 +136,7 @@ static int load_beside(struct transfer *t, int fd, struct snapshot_report *repor
 	if ((ret = snapshot_load(&t->reg, fd, report_r)) < 0)
 		return ret;
 	FAULT_AT("import-loaded");
-	if (registry_check(&t->reg, keep_first, report_r) == 0)
+	if (registry_audit(&t->reg, keep_first, report_r) == 0)
 		return 0;
 	return ERR_CORRUPT;
 }

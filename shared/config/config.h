@@ -53,8 +53,8 @@ struct config {
 	char segment_dir[200];       /* segment.dir */
 	uint64_t segment_limit;      /* segment.limit, bytes; 0 = choose */
 	uint64_t segment_max_age_ms; /* segment.max_age */
-	uint64_t
-	        segment_check_ms; /* segment.check_period; 0: only after a start and on suspicion */
+	/* segment.check_period; 0: only after a start and on suspicion */
+	uint64_t segment_check_ms;
 
 	/* http */
 	uint32_t http_head_bytes; /* http.head: 64 KiB */

@@ -17,7 +17,8 @@ struct naming_beat {
 	struct instance_key key;
 	bool light;
 	/* Of a full beat. */
-	double weight; /* any: where it registers, the registry brings it to INSTANCE_WEIGHT_MAX at most */
+	/* any: where it registers, the registry brings it to INSTANCE_WEIGHT_MAX at most */
+	double weight;
 	struct instance_metadata metadata; /* its timings are brought within their limits */
 };
 

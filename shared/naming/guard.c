@@ -16,7 +16,7 @@ struct origin guard_origin(const struct naming *naming, const struct naming_call
 
 	ROSTER_ASSERT(needed != NAMING_READS && caller->right == needed);
 	return (struct origin){
-		.source = SOURCE_CLIENT,
+		.writer = WRITER_CLIENT,
 		.cause = (uint8_t)cause,
 		.bound = owns && !caller->is_operator,
 		.owns = owns,

@@ -14,9 +14,9 @@
 
 /* What a client asks for. */
 struct naming_wish {
-	struct str
-	        address; /* where to push to, as the client wrote it; empty: where it asks from */
-	int32_t port;    /* 0 or less: it wants no pushes */
+	/* where to push to, as the client wrote it; empty: where it asks from */
+	struct str address;
+	int32_t port; /* 0 or less: it wants no pushes */
 	struct str clusters, app;
 	bool grouped; /* it reads names with their group */
 };

@@ -52,10 +52,13 @@ struct process {
 	uint16_t udp_port;
 	int alive_fd;  /* reads EOF when the master dies */
 	int notice_fd; /* eventfd: the master changed the board (orphans, frozen) */
-	int migrate_fd; /* worker: a successor may ask here for the connections (worker/http/migrate.h); -1: nobody */
+	/* worker: a successor may ask here for the connections (worker/http/migrate.h); -1:
+	 * nobody */
+	int migrate_fd;
 	const struct adopt_set *adopt; /* worker: NULL, or whose connections to take over first */
-	int ready_fd; /* eventfd of the master: a slot's state changed, a lock is stuck; -1: nobody */
-	bool stale;   /* keeper: the segment was older than segment.max_age */
+	/* eventfd of the master: a slot's state changed, a lock is stuck; -1: nobody */
+	int ready_fd;
+	bool stale;              /* keeper: the segment was older than segment.max_age */
 	char name[32];           /* "worker/0" */
 	uint64_t log_level_seen; /* board->log_level */
 	uint64_t woke_us;        /* CLOCK_MONOTONIC of the last process_busy() */

@@ -2,7 +2,7 @@
 /* attach.c - the look at roots and tables when a segment is opened again: may its registry be
  * used? */
 #include "shared/registry/office.h"
-#include "shared/registry/registry_check.h"
+#include "shared/registry/registry_audit.h"
 #include "shared/registry/registry_internal.h"
 #include "shared/shm/shard.h"
 

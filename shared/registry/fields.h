@@ -7,7 +7,7 @@
  *
  *   - saving and loading a snapshot, and so the change to another layout of the segment;
  *   - the account of bytes, the release of texts, compaction and the references that
- *     registry_check() follows;
+ *     registry_audit() follows;
  *   - the map of damage (tests/fault/corrupt_map.c), the model of tests/fault and the comparison of
  *     tests/unit/snapshot_test.c.
  *
@@ -136,12 +136,15 @@ struct field_row {
 	const char *name;   /* as findings and tests call it; NULL: the key is not in use */
 	uint8_t type;       /* enum field_type */
 	uint16_t at, bytes; /* its place in the object; bytes 0: it has none and is made */
-	uint64_t
-	        noticed; /* the bits whose damage registry_check() or an attach notices; of long fields in each word */
+	/* the bits whose damage registry_audit() or an attach notices; of long fields in each
+	 * word */
+	uint64_t noticed;
 	bool shown; /* clients see it in replies or pushes */
-	uint8_t since; /* the SEGMENT_LAYOUT that saved it first; a load of an older one says that it is not there */
-	uint64_t
-	        most; /* the highest value, or the longest text, that a load takes; 0: whatever the type holds */
+	/* the SEGMENT_LAYOUT that saved it first; a load of an older one says that it is not
+	 * there */
+	uint8_t since;
+	/* the highest value, or the longest text, that a load takes; 0: whatever the type holds */
+	uint64_t most;
 	uint64_t usual; /* this number is left out, and what is left out is this number */
 };
 

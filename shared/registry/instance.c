@@ -291,7 +291,7 @@ static uint32_t flags_of(struct op *op, const struct instance_spec *spec)
 	       (spec->enabled ? (uint32_t)INSTANCE_ENABLED : 0) |
 	       (spec->healthy ? (uint32_t)INSTANCE_HEALTHY : 0) |
 	       (op->origin.owns ? (uint32_t)INSTANCE_OWNED : 0) |
-	       (uint32_t)op->origin.source << SOURCE_SHIFT;
+	       (uint32_t)op->origin.writer << SOURCE_SHIFT;
 }
 
 /* Fills a new object, which nobody can reach yet: plain stores will do. */

@@ -34,13 +34,13 @@ struct service {
 	uint64_t revision; /* anything a reader could see changed */
 	uint64_t changed;  /* revision of the last change that pushes */
 	uint64_t content; /* revision of the last change of the list or the settings (not a flip) */
-	uint64_t
-	        due_ms; /* health clock: nothing in it can expire before; UINT64_MAX: nothing at all */
-	uint64_t
-	        due_new; /* lowest bound set since the walk in progress began: a long walk takes several holds */
+	/* health clock: nothing in it can expire before; UINT64_MAX: nothing at all */
+	uint64_t due_ms;
+	/* lowest bound set since the walk in progress began: a long walk takes several holds */
+	uint64_t due_new;
 	uint64_t bytes; /* byte account: everything it owns */
-	uint64_t
-	        owners; /* sum of the senders of its INSTANCE_OWNED instances: service_is_foreign() */
+	/* sum of the senders of its INSTANCE_OWNED instances: service_is_foreign() */
+	uint64_t owners;
 	uint32_t next, prev; /* shard list, rising id; or the drain list */
 	uint32_t name;       /* blob */
 	uint16_t ns_len, name_len;
@@ -70,8 +70,9 @@ struct cluster {
 	uint32_t metadata;          /* blob, 0: {} */
 	uint32_t first[2], last[2]; /* instances: [0] persistent, [1] ephemeral */
 	uint32_t count[2];
-	uint32_t
-	        check; /* blob of struct stored_check and the checker's text; 0: TCP on the instance's port, check port 80 */
+	/* blob of struct stored_check and the checker's text; 0: TCP on the instance's port, check
+	 * port 80 */
+	uint32_t check;
 };
 
 struct stored_check {
@@ -91,7 +92,7 @@ enum instance_flag {
 	INSTANCE_APP_DEFAULT =
 	        128, /* app is DEFAULT, without a blob: what clients that say nothing get */
 	INSTANCE_OWNED = 256, /* only its sender may change it (instances.owner) */
-	                      /* bits 24..31: source (enum source) */
+	                      /* bits 24..31: who wrote it (enum writer) */
 };
 
 /* Key in the table: hash of the service's name, ip, datum port (max(port, 0)), cluster name,
@@ -99,8 +100,9 @@ enum instance_flag {
 struct instance {
 	struct table_link link;
 	uint64_t beat; /* unlogged: beat word (health.h) */
-	uint64_t
-	        sender; /* registry_sender() of its owner, else of the last beat, which stores it unlogged; 0: unknown */
+	/* registry_sender() of its owner, else of the last beat, which stores it unlogged; 0:
+	 * unknown */
+	uint64_t sender;
 	uint64_t id;
 	uint64_t stamp;
 	uint64_t revision;
@@ -168,8 +170,9 @@ enum subscriber_flag {
 
 struct source_cell { /* one word of the log */
 	uint32_t subscribers;
-	uint32_t
-	        units; /* SEGMENT_UNIT: themselves, their texts, and their audience, which each may be the last one to keep */
+	/* SEGMENT_UNIT: themselves, their texts, and their audience, which each may be the last one
+	 * to keep */
+	uint32_t units;
 };
 
 /* Stands at the root of each shard. The counts are of services that still have their name. */
@@ -185,7 +188,8 @@ struct registry_root {
 	uint64_t bytes;           /* sum of the services' accounts, draining ones included */
 	uint64_t last_service_id; /* highest id in the list; read without the lock as a hint */
 	uint64_t stale_attach,
-	        stale_before_ms; /* registry_drop_stale(): begun at that attach, with that health clock */
+	        /* registry_drop_stale(): begun at that attach, with that health clock */
+	        stale_before_ms;
 	uint64_t subscriber_bytes; /* audiences and subscribers, with their texts */
 	struct source_cell sources[SOURCE_ROWS][SOURCE_COLUMNS];
 };

@@ -4,10 +4,10 @@ libroster_a_SOURCES += \
 	shared/registry/audience.c \
 	shared/registry/beat.c \
 	shared/registry/change.c \
-	shared/registry/check.c \
-	shared/registry/check_lower.c \
-	shared/registry/check_walk.c \
-	shared/registry/check_walk.h \
+	shared/registry/audit.c \
+	shared/registry/audit_lower.c \
+	shared/registry/audit_walk.c \
+	shared/registry/audit_walk.h \
 	shared/registry/cluster.c shared/registry/compact.c \
 	shared/registry/fields.c \
 	shared/registry/fields.h \
@@ -26,7 +26,7 @@ libroster_a_SOURCES += \
 	shared/registry/read.c \
 	shared/registry/registry.c \
 	shared/registry/registry.h \
-	shared/registry/registry_check.h \
+	shared/registry/registry_audit.h \
 	shared/registry/registry_internal.h \
 	shared/registry/registry_keeper.h \
 	shared/registry/registry_pusher.h \
@@ -78,7 +78,7 @@ tests_unit_switches_test_LDADD = $(UNIT_LDADD)
 check_PROGRAMS += tests/unit/persistent_test tests/unit/compact_test tests/unit/registry_owner_test tests/unit/snapshot_test \
 	tests/unit/view_test tests/unit/hold_test tests/unit/lookup_test tests/unit/fields_test tests/unit/registry_invariants_test \
 	tests/unit/snapshot_read_test tests/unit/snapshot_fill_test tests/unit/attach_test tests/unit/scan_test \
-	tests/unit/registry_check_test tests/unit/references_test
+	tests/unit/registry_audit_test tests/unit/references_test
 tests_unit_registry_invariants_test_SOURCES = tests/unit/registry_invariants_test.c tests/unit/registry_fixture.h tests/unit/death_fixture.h
 tests_unit_registry_invariants_test_LDADD = $(UNIT_LDADD)
 tests_unit_fields_test_SOURCES = tests/unit/fields_test.c tests/unit/registry_fixture.h
@@ -103,8 +103,8 @@ tests_unit_attach_test_SOURCES = tests/unit/attach_test.c tests/unit/registry_fi
 tests_unit_attach_test_LDADD = $(UNIT_LDADD)
 tests_unit_scan_test_SOURCES = tests/unit/scan_test.c tests/unit/registry_fixture.h
 tests_unit_scan_test_LDADD = $(UNIT_LDADD)
-tests_unit_registry_check_test_SOURCES = tests/unit/registry_check_test.c tests/unit/registry_fixture.h
-tests_unit_registry_check_test_LDADD = $(UNIT_LDADD)
+tests_unit_registry_audit_test_SOURCES = tests/unit/registry_audit_test.c tests/unit/registry_fixture.h
+tests_unit_registry_audit_test_LDADD = $(UNIT_LDADD)
 tests_unit_references_test_SOURCES = tests/unit/references_test.c tests/unit/registry_fixture.h
 tests_unit_references_test_LDADD = $(UNIT_LDADD)
 tests_unit_persistent_test_SOURCES = tests/unit/persistent_test.c tests/unit/registry_fixture.h

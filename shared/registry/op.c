@@ -15,7 +15,7 @@ int op_begin(struct op *op, struct registry *reg, uint32_t shard, struct origin 
 
 	if (ret < 0)
 		return ret;
-	ROSTER_ASSERT(origin.source <= SOURCE_IMPORT && origin.cause < CAUSE_KINDS);
+	ROSTER_ASSERT(origin.writer <= WRITER_IMPORT && origin.cause < CAUSE_KINDS);
 	/* Members are set one by one, because the notes take much room and need not be cleared. */
 	op->reg = reg;
 	op->root = (struct registry_root *)reg->seg->shards[shard].root;
@@ -161,7 +161,7 @@ void op_note(struct op *op, enum event_kind kind, const struct service *s, const
 		.port = i != NULL ? i->port : 0,
 		.kind = (uint8_t)kind,
 		.cause = op->origin.cause,
-		.source = op->origin.source,
+		.writer = op->origin.writer,
 		.node = op->origin.node,
 	};
 	if (i != NULL)

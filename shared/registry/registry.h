@@ -2,7 +2,7 @@
 /* registry.h - what clients do to services and instances, and what all users of the registry share.
  *
  * The registry is the only entrance for writes. The operations of the keeper, the pusher and the
- * check are in registry_keeper.h, registry_pusher.h and registry_check.h; subscribers.h says who
+ * check are in registry_keeper.h, registry_pusher.h and registry_audit.h; subscribers.h says who
  * listens to a name, settings.h is about services and clusters, persistent.h about active checks.
  *
  * Each call takes one shard lock at most, holds it for a bounded time and has happened
@@ -32,10 +32,10 @@
 #include "shared/shm/ring.h"
 #include "shared/shm/segment.h"
 
-enum source { SOURCE_CLIENT, SOURCE_PEER, SOURCE_LEDGER, SOURCE_IMPORT };
+enum writer { WRITER_CLIENT, WRITER_PEER, WRITER_LEDGER, WRITER_IMPORT };
 
 struct origin {
-	uint8_t source; /* enum source */
+	uint8_t writer; /* enum writer */
 	uint8_t node;   /* 0 = here */
 	uint8_t cause;  /* enum cause (ring.h) */
 	/* Ownership (instances.owner). bound: it may write instances of `sender` and of nobody, and
@@ -63,10 +63,10 @@ struct registry_limits {
 	uint64_t subscriber_bytes_per_source; /* limits.subscriber_bytes_per_source */
 	uint64_t service_bytes;  /* limits.service_bytes: services with all they hold */
 	uint64_t metadata_bytes; /* limits.metadata: packed, one object */
-	uint64_t
-	        name_bytes; /* limits.name: namespace, service, cluster, ip, app, agent, clusters text */
-	uint64_t
-	        clusters_per_service; /* never more than REGISTRY_CLUSTERS_MOST: a cluster is looked for in a list */
+	/* limits.name: namespace, service, cluster, ip, app, agent, clusters text */
+	uint64_t name_bytes;
+	/* never more than REGISTRY_CLUSTERS_MOST: a cluster is looked for in a list */
+	uint64_t clusters_per_service;
 	uint64_t namespaces; /* limits.namespaces: rows of namespaces.h */
 };
 
@@ -95,7 +95,8 @@ const char *registry_limit_key(enum registry_limit which);
 struct refusal {
 	enum registry_limit which;
 	uint64_t limit;
-	bool by_itself; /* what was asked for is too large, however much room there is: asking again is in vain */
+	/* what was asked for is too large, however much room there is: asking again is in vain */
+	bool by_itself;
 };
 
 /* The handle of one process; embed it. */
@@ -419,7 +420,8 @@ uint32_t registry_shard_of(const struct registry *reg, const struct service_key 
 struct registry_stats {
 	uint64_t services, instances, ephemeral, healthy, subscribers, waiting, draining;
 	uint64_t bytes,
-	        subscriber_bytes; /* of services with all they hold; of subscribers and the names they wait for */
+	        /* of services with all they hold; of subscribers and the names they wait for */
+	        subscriber_bytes;
 	uint64_t queued; /* services in the change lists of the pusher */
 };
 void registry_stats(struct registry *reg, struct registry_stats *stats_r);

@@ -45,8 +45,8 @@ struct expire_visit {
 	/* in */
 	struct keeper_entry service;
 	uint64_t now_ms; /* health clock */
-	uint32_t
-	        budget; /* instances to look at in this hold, at most: many removals of long texts end it before */
+	/* instances to look at in this hold, at most: many removals of long texts end it before */
+	uint32_t budget;
 	bool hold_removals; /* the brake: flip, but remove nothing */
 	uint64_t soon_ms;   /* for `lost` */
 	/* Room for `budget` of them, or NULL: what the instances that have beaten say about their
@@ -64,8 +64,9 @@ struct expire_visit {
 	uint64_t due_ms; /* lower bound found so far (starts at UINT64_MAX; keep between holds) */
 	uint32_t flipped, removed;
 	uint32_t sign_count;
-	uint32_t
-	        held; /* would have been removed; like `beating` and `lost` of the whole visit, not of this hold */
+	/* would have been removed; like `beating` and `lost` of the whole visit, not of this
+	 * hold */
+	uint32_t held;
 	/* Of the instances that have beaten since they were registered (all others are no evidence
 	 * of anything), those left in place: all, and those without a beat within their timeout
 	 * that are to be removed within soon_ms. */

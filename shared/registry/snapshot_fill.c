@@ -121,7 +121,7 @@ static bool fill_begin(struct fill *f, const struct service_key *key, struct pla
 	f->a = NULL;
 	f->c = NULL;
 	if ((ret = op_begin(&f->op, f->reg, place_r->shard,
-	                    (struct origin){ .source = SOURCE_IMPORT })) < 0) {
+	                    (struct origin){ .writer = WRITER_IMPORT })) < 0) {
 		fill_fail(f, ret, "a shard cannot be locked");
 		return false;
 	}
@@ -187,7 +187,7 @@ void fill_reserve(struct fill *f, uint64_t instances)
 
 		op_room(f->reg->seg);
 		if ((ret = op_begin(&f->op, f->reg, shard,
-		                    (struct origin){ .source = SOURCE_IMPORT })) < 0) {
+		                    (struct origin){ .writer = WRITER_IMPORT })) < 0) {
 			fill_fail(f, ret, "a shard cannot be locked");
 			return;
 		}

@@ -179,17 +179,17 @@ static void save_office(struct save *save)
 
 /* Packs one field. A number that is usual and a text that is unset are left out; an empty text is
  * written. */
-static void pack_field(const struct field_source *source, struct pack_map *map,
+static void pack_field(const struct field_context *context, struct pack_map *map,
                        const struct saved_kind *kind, unsigned key, const void *object)
 {
 	const struct field_row *row = &kind->fields->rows[key];
 	union field_value value;
 	uint32_t blob;
 
-	if (!field_saved(source, kind, key, object, &value, &blob))
+	if (!field_saved(context, kind, key, object, &value, &blob))
 		return;
 	if (blob != 0)
-		pack_blob(map, key, source->tx, blob);
+		pack_blob(map, key, context->tx, blob);
 	else if (row->type == FIELD_ADDRESS)
 		pack_bytes(map, key, value.text.p, value.text.n);
 	else if (row->type == FIELD_TEXT || field_is_blob(row))
@@ -203,10 +203,10 @@ static void pack_field(const struct field_source *source, struct pack_map *map,
 static void pack_fields(const struct save *save, struct pack_map *map, const struct tx *tx,
                         const struct saved_kind *kind, const void *object)
 {
-	const struct field_source source = { tx, save->mono_ms };
+	const struct field_context context = { tx, save->mono_ms };
 
 	for (unsigned key = 1; key < kind->fields->saved; key++)
-		pack_field(&source, map, kind, key, object);
+		pack_field(&context, map, kind, key, object);
 }
 
 static void pack_instances(struct save *save, struct op *op, const struct cluster *c)

@@ -6,37 +6,37 @@
 #include "shared/registry/registry_internal.h"
 #include "shared/shm/blob.h"
 
-static uint64_t age(const struct field_source *source, uint64_t mono_ms)
+static uint64_t age(const struct field_context *context, uint64_t mono_ms)
 {
-	return source->mono_ms > mono_ms ? source->mono_ms - mono_ms : 0;
+	return context->mono_ms > mono_ms ? context->mono_ms - mono_ms : 0;
 }
 
-static bool make_service_name(const struct field_source *source, unsigned key, const void *object,
+static bool make_service_name(const struct field_context *context, unsigned key, const void *object,
                               union field_value *value_r)
 {
 	const struct service *s = object;
 	struct service_key name;
 
-	if (!key_of(source->tx, s->name, s->ns_len, s->name_len, &name))
+	if (!key_of(context->tx, s->name, s->ns_len, s->name_len, &name))
 		return false;
 	value_r->text = key == SAVED_SERVICE_NS ? name.ns : name.name;
 	return true;
 }
 
-static bool make_audience_name(const struct field_source *source, unsigned key, const void *object,
-                               union field_value *value_r)
+static bool make_audience_name(const struct field_context *context, unsigned key,
+                               const void *object, union field_value *value_r)
 {
 	const struct audience *a = object;
 	struct service_key name;
 
-	if (!key_of(source->tx, a->name, a->ns_len, a->name_len, &name))
+	if (!key_of(context->tx, a->name, a->ns_len, a->name_len, &name))
 		return false;
 	value_r->text = key == SAVED_AUDIENCE_NS ? name.ns : name.name;
 	return true;
 }
 
 /* The 16 bytes of the MD5 are saved as two numbers. */
-static bool make_checksum(const struct field_source *source, unsigned key, const void *object,
+static bool make_checksum(const struct field_context *context, unsigned key, const void *object,
                           union field_value *value_r)
 {
 	const struct service *s = object;
@@ -45,7 +45,7 @@ static bool make_checksum(const struct field_source *source, unsigned key, const
 
 	ROSTER_ASSERT(key >= SAVED_SERVICE_CHECKSUM_CONTENT && key <= SAVED_SERVICE_CHECKSUM_1);
 	if (s->checksum == 0 ||
-	    blob_copy(source->tx, s->checksum, (char *)&stored, sizeof(stored)) != sizeof(stored))
+	    blob_copy(context->tx, s->checksum, (char *)&stored, sizeof(stored)) != sizeof(stored))
 		return false;
 	memcpy(words, stored.md5, sizeof(words));
 	value_r->number = key == SAVED_SERVICE_CHECKSUM_CONTENT
@@ -54,7 +54,7 @@ static bool make_checksum(const struct field_source *source, unsigned key, const
 	return true;
 }
 
-static bool make_queued(const struct field_source *source, unsigned key, const void *object,
+static bool make_queued(const struct field_context *context, unsigned key, const void *object,
                         union field_value *value_r)
 {
 	const struct service *s = object;
@@ -66,18 +66,18 @@ static bool make_queued(const struct field_source *source, unsigned key, const v
 	if (queue_link_pending(link) == 0)
 		return false;
 	value_r->number =
-	        n % 2 == 0 ? queue_link_pending(link) : age(source, queue_link_changed_ms(link));
+	        n % 2 == 0 ? queue_link_pending(link) : age(context, queue_link_changed_ms(link));
 	return true;
 }
 
-static bool make_check(const struct field_source *source, unsigned key, const void *object,
+static bool make_check(const struct field_context *context, unsigned key, const void *object,
                        union field_value *value_r)
 {
 	struct check_settings check;
 
 	ROSTER_ASSERT(key >= SAVED_CLUSTER_CHECKER && key <= SAVED_CLUSTER_OWN_PORT);
 	/* For a cluster without a text of its own these are the defaults. */
-	cluster_check(source->tx, object, &check);
+	cluster_check(context->tx, object, &check);
 	if (key == SAVED_CLUSTER_CHECKER)
 		value_r->text = check.checker;
 	else if (key == SAVED_CLUSTER_PORT)
@@ -88,20 +88,20 @@ static bool make_check(const struct field_source *source, unsigned key, const vo
 }
 
 /* Whether the address stands in the object or in a blob, it is saved as a text. */
-static bool make_ip(const struct field_source *source, unsigned key, const void *object,
+static bool make_ip(const struct field_context *context, unsigned key, const void *object,
                     union field_value *value_r)
 {
 	(void)key;
-	value_r->text = instance_ip(source->tx, object);
+	value_r->text = instance_ip(context->tx, object);
 	return true;
 }
 
-static bool make_flags(const struct field_source *source, unsigned key, const void *object,
+static bool make_flags(const struct field_context *context, unsigned key, const void *object,
                        union field_value *value_r)
 {
 	const struct instance *i = object;
 
-	(void)source;
+	(void)context;
 	(void)key;
 	/* The two flags that are left out say how this segment stores a text. A load decides that
 	 * anew. */
@@ -109,19 +109,19 @@ static bool make_flags(const struct field_source *source, unsigned key, const vo
 	return true;
 }
 
-static bool make_app(const struct field_source *source, unsigned key, const void *object,
+static bool make_app(const struct field_context *context, unsigned key, const void *object,
                      union field_value *value_r)
 {
 	const struct instance *i = object;
 
-	(void)source;
+	(void)context;
 	(void)key;
 	/* The usual name is a flag here, and a text in the snapshot. */
 	value_r->text = DEFAULT_APP;
 	return (i->flags & INSTANCE_APP_DEFAULT) != 0;
 }
 
-static bool make_timing(const struct field_source *source, unsigned key, const void *object,
+static bool make_timing(const struct field_context *context, unsigned key, const void *object,
                         union field_value *value_r)
 {
 	const struct instance *i = object;
@@ -131,7 +131,7 @@ static bool make_timing(const struct field_source *source, unsigned key, const v
 	if (i->overrides == 0)
 		return false;
 	/* The three numbers stand in one blob. */
-	timing = instance_timing(source->tx, i);
+	timing = instance_timing(context->tx, i);
 	if (key == SAVED_INSTANCE_INTERVAL)
 		value_r->number = timing.interval_ms;
 	else
@@ -141,25 +141,25 @@ static bool make_timing(const struct field_source *source, unsigned key, const v
 }
 
 /* The lower half of a sender is known by the secret seed, which is not saved. */
-static bool make_source(const struct field_source *source, unsigned key, const void *object,
+static bool make_source(const struct field_context *context, unsigned key, const void *object,
                         union field_value *value_r)
 {
 	const struct instance *i = object;
 
-	(void)source;
+	(void)context;
 	(void)key;
 	value_r->number = sender_source(__atomic_load_n(&i->sender, __ATOMIC_RELAXED));
 	return true;
 }
 
-static bool make_sent_age(const struct field_source *source, unsigned key, const void *object,
+static bool make_sent_age(const struct field_context *context, unsigned key, const void *object,
                           union field_value *value_r)
 {
 	const struct subscriber *sub = object;
 
 	(void)key;
 	/* One is added, because 0 would be left out as the usual number. */
-	value_r->number = age(source, sub->sent_at_ms) + 1;
+	value_r->number = age(context, sub->sent_at_ms) + 1;
 	return sub->sent_at_ms != 0;
 }
 

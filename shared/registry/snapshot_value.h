@@ -10,14 +10,14 @@
 #include "shared/registry/fields.h"
 
 /* What a snapshot is made from. */
-struct field_source {
+struct field_context {
 	const struct tx *tx;
 	uint64_t mono_ms; /* the present: times of CLOCK_MONOTONIC are saved as ages */
 };
 
 /* Makes the value of a key that is not saved as it stands at its place. Returns false when it is
  * saved as it stands, or left out if it has no place. */
-typedef bool field_make_fn(const struct field_source *source, unsigned key, const void *object,
+typedef bool field_make_fn(const struct field_context *context, unsigned key, const void *object,
                            union field_value *value_r);
 
 struct saved_kind {
@@ -31,7 +31,7 @@ extern const struct saved_kind saved_services, saved_clusters, saved_instances, 
 /* Says what is saved under a key; returns false when nothing is. A blob that is saved as it stands
  * is given by its reference, in *blob_r, which is 0 otherwise. A number that is usual is given
  * too. */
-static inline bool field_saved(const struct field_source *source, const struct saved_kind *kind,
+static inline bool field_saved(const struct field_context *context, const struct saved_kind *kind,
                                unsigned key, const void *object, union field_value *value_r,
                                uint32_t *blob_r)
 {
@@ -40,7 +40,7 @@ static inline bool field_saved(const struct field_source *source, const struct s
 
 	ROSTER_ASSERT(key > 0 && key < fields->saved);
 	*blob_r = 0;
-	if (kind->make[key] != NULL && kind->make[key](source, key, object, value_r))
+	if (kind->make[key] != NULL && kind->make[key](context, key, object, value_r))
 		return true;
 	if (row->bytes == 0)
 		return false;

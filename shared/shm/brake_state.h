@@ -31,8 +31,8 @@ struct brake_gone {
 
 struct brake_state {
 	_Alignas(64) uint64_t state; /* enum brake_phase << 56 | health clock when it began */
-	uint64_t
-	        release; /* the `state` that an operator asks to let go: an old request cannot meet a new holding */
+	/* the `state` that an operator asks to let go: an old request cannot meet a new holding */
+	uint64_t release;
 	/* What the brake saw when it last judged, for people. */
 	uint64_t lost;      /* that have beaten, and are to be removed within a period */
 	uint64_t held;      /* those whose time is over, whether they have beaten or not */

@@ -11,7 +11,7 @@ libroster_a_SOURCES += \
 	shared/shm/segment.c shared/shm/segment.h shared/shm/segment_internal.h \
 	shared/shm/segment_limit.c shared/shm/segment_open.c shared/shm/segment_replace.c \
 	shared/shm/shard.h \
-	shared/shm/slab.c shared/shm/slab_check.c shared/shm/slab_internal.h shared/shm/slab.h \
+	shared/shm/slab.c shared/shm/slab_audit.c shared/shm/slab_internal.h shared/shm/slab.h \
 	shared/shm/slot.h \
 	shared/shm/table.c shared/shm/table.h \
 	shared/shm/undo.c shared/shm/undo.h shared/shm/undo_internal.h shared/shm/undo_restore.c

@@ -85,7 +85,7 @@ static inline bool is_claim_of(uint64_t word, uint64_t position)
 	return word == position + 1;
 }
 
-unsigned ring_check(const struct ring *ring, uint64_t from, uint64_t until)
+unsigned ring_audit(const struct ring *ring, uint64_t from, uint64_t until)
 {
 	const uint64_t head = sizeof(*ring), step = ring->slot_bytes;
 	uint64_t first = from <= head ? 0 : (from - head + step - 1) / step;

@@ -53,7 +53,7 @@ struct ring_event {
 	uint64_t instance_id; /* or service id for service events */
 	uint64_t name_hash;   /* unkeyed hash of (namespace, group@@service) */
 	int32_t port;
-	uint8_t kind, cause, source, node;
+	uint8_t kind, cause, writer, node;
 	char ip[24]; /* cut when longer */
 };                   /* 56 bytes + sequence = one cache line */
 
@@ -67,7 +67,7 @@ void ring_create(struct ring *ring, uint32_t slots, bool names);
 bool ring_valid(const struct ring *ring, uint32_t slots, bool names);
 /* Counts, without any lock, the slots whose word no writer can have left there, of those that begin
  * in the bytes [from, until) of the ring. */
-unsigned ring_check(const struct ring *ring, uint64_t from, uint64_t until);
+unsigned ring_audit(const struct ring *ring, uint64_t from, uint64_t until);
 /* The name is stored in rings made with names, cut to RING_NAME_BYTES, else ignored. */
 void ring_append(struct ring *ring, const struct ring_event *event, struct str name);
 /* Copies the event at *cursor and moves it on. Returns false at the end, and at an event that is

@@ -84,8 +84,8 @@ struct segment_header {
 	uint64_t backed;    /* data pages backed so far; grows by compare-and-swap */
 	uint64_t free_hint; /* backed and unowned pages; a hint, rebuilt at attach */
 	uint64_t page_hint; /* where the next search for a free page starts */
-	uint64_t
-	        served_at_ms; /* CLOCK_BOOTTIME, written by the keeper each tick: segment.max_age */
+	/* CLOCK_BOOTTIME, written by the keeper each tick: segment.max_age */
+	uint64_t served_at_ms;
 	uint64_t attach_count;
 	/* Health clock (health.h). */
 	uint64_t health_ms;
@@ -98,16 +98,16 @@ struct segment_header {
 	uint64_t corrupt;   /* references found impossible */
 	/* What an attach and the check go by. */
 	uint64_t seal; /* hash of everything from layout to pages, which never changes */
-	uint64_t
-	        health_guard; /* ~health_ms of the last tick, 0: none yet; stored after it, so at most a step behind */
+	/* ~health_ms of the last tick, 0: none yet; stored after it, so at most a step behind */
+	uint64_t health_guard;
 	uint64_t attach_tries; /* attaches in a row that died while they looked at the content */
-	uint64_t
-	        damaged_ms; /* wall clock: the check found damage; the next attach sets the file aside */
-	uint64_t
-	        check_wanted; /* raised by whoever distrusts the content: the keeper checks all of it again */
-	uint64_t check_passes; /* whole checks finished */
-	uint64_t check_broken; /* rules found broken, all checks together */
-	uint64_t check_shard;  /* parts done of the check in work */
+	/* wall clock: the check found damage; the next attach sets the file aside */
+	uint64_t damaged_ms;
+	/* raised by whoever distrusts the content: the keeper checks all of it again */
+	uint64_t audit_wanted;
+	uint64_t audit_passes; /* whole checks finished */
+	uint64_t audit_broken; /* rules found broken, all checks together */
+	uint64_t audit_shard;  /* parts done of the check in work */
 	uint64_t lock_waits;   /* locks that another held when they were asked for */
 	uint64_t spare[23];
 };
@@ -131,11 +131,12 @@ struct segment {
 	uint64_t bytes;
 	uint32_t pages;
 	const struct shard *held; /* the shard that this process has locked (lock.c); NULL: none */
-	uint64_t
-	        probes; /* steps of the table look-up in work (table.c): bounds chains that run in a circle */
+	/* steps of the table look-up in work (table.c): bounds chains that run in a circle */
+	uint64_t probes;
 	uint32_t taken
-	        [SEGMENT_TAKEN]; /* pages of the transaction in work (slab.c): what its roll-back gives back */
-	int fd;                  /* holds the flock; inherited by children */
+	        /* pages of the transaction in work (slab.c): what its roll-back gives back */
+	        [SEGMENT_TAKEN];
+	int fd;         /* holds the flock; inherited by children */
 	int wake_fd[2]; /* eventfd a consumer (queue.h); -1 where nobody listens */
 	bool pending;   /* made, but still NAME.new */
 	bool aside;     /* pending: the file in its place is to be kept */
@@ -151,8 +152,10 @@ struct segment_config {
 	uint64_t max_age_ms;   /* not served for longer: attached_stale is set */
 	uint64_t lock_wait_ms; /* for the flock of a predecessor; 10 s */
 	bool forget;           /* start empty, in the place of what is there */
-	bool held; /* as forget; the caller holds the flock already, by a descriptor of its own (upgrade) */
-	bool later; /* a new one stays NAME.new until the caller's segment_commit() or segment_discard() */
+	/* as forget; the caller holds the flock already, by a descriptor of its own (upgrade) */
+	bool held;
+	/* a new one stays NAME.new until the caller's segment_commit() or segment_discard() */
+	bool later;
 	bool only_attach; /* make none and set none aside: ERR_NOT_FOUND */
 	/* Asked after the logs were played, when nobody else maps the file. Returns NULL, or what
 	 * is wrong with the content. */
@@ -250,7 +253,7 @@ uint64_t segment_seal(const struct segment_header *header);
 /* Asks the keeper to check everything again. Lock-free, from any process. */
 static inline void segment_distrust(struct segment *seg)
 {
-	__atomic_fetch_add(&seg->header->check_wanted, 1, __ATOMIC_RELAXED);
+	__atomic_fetch_add(&seg->header->audit_wanted, 1, __ATOMIC_RELAXED);
 }
 
 /* Says for good that the content is damaged: the next attach sets the file aside. */

@@ -42,9 +42,10 @@ struct opening {
 	struct segment_report *report;
 	char dir[200];
 	int dir_fd;
-	int fd;     /* the file that becomes the segment */
-	int old_fd; /* the one that is there, with its flock; -1: it is fd, or the caller holds it */
-	bool asks;  /* only whether it could be opened: segment_check_config() */
+	int fd; /* the file that becomes the segment */
+	/* the one that is there, with its flock; -1: it is fd, or the caller holds it */
+	int old_fd;
+	bool asks;      /* only whether it could be opened: segment_check_config() */
 	bool stands_in; /* dir_fd is the folder that the missing one would be made in */
 	struct segment *seg;
 };

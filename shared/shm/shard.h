@@ -24,8 +24,8 @@
 #define UNDO_PLACE ((1ULL << 40) - 1)
 
 struct undo_entry {
-	uint64_t
-	        at; /* byte offset of an aligned 8-byte word (UNDO_PLACE), and above it the check of undo.h */
+	/* byte offset of an aligned 8-byte word (UNDO_PLACE), and above it the check of undo.h */
+	uint64_t at;
 	uint64_t old;
 };
 
@@ -39,10 +39,11 @@ struct shard {
 	/* Counters that are never reset and never rolled back. */
 	uint64_t revision;
 	uint64_t next_id;
-	uint64_t
-	        changes; /* raised before each commit: a check in slices sees that somebody wrote in between */
-	uint64_t
-	        due_lowered; /* raised whenever an expiry bound moved down, or active checks have something new (registry) */
+	/* raised before each commit: a check in slices sees that somebody wrote in between */
+	uint64_t changes;
+	/* raised whenever an expiry bound moved down, or active checks have something new
+	 * (registry) */
+	uint64_t due_lowered;
 
 	_Alignas(64) struct undo_entry undo[UNDO_ENTRIES];
 	uint32_t frees[UNDO_FREES]; /* references to give back after the commit */

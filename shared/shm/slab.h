@@ -139,7 +139,7 @@ const char *slab_damaged(const struct segment *seg);
 /* Checks a whole shard: bitmaps against used, bins against fullness, counts, owners. Returns the
  * number of broken rules, each of which is said by say() (NULL: only counted). */
 typedef void slab_say_fn(const char *text, void *arg);
-unsigned slab_check(const struct tx *tx, slab_say_fn *say, void *arg);
+unsigned slab_audit(const struct tx *tx, slab_say_fn *say, void *arg);
 
 /* The same in pieces. First come pages from *page on, `most` of the segment's at a time, each with
  * its neighbours. Then, if nobody has written since, come their sums, and the lists of pages with
@@ -153,16 +153,16 @@ struct slab_bin_walk {
 	uint64_t seen;
 	bool begun, over;
 };
-unsigned slab_check_pages(const struct tx *tx, uint64_t *page, uint32_t most,
+unsigned slab_audit_pages(const struct tx *tx, uint64_t *page, uint32_t most,
                           struct slab_totals *totals, slab_say_fn *say, void *arg);
-unsigned slab_check_totals(const struct tx *tx, struct slab_totals *totals, slab_say_fn *say,
+unsigned slab_audit_totals(const struct tx *tx, struct slab_totals *totals, slab_say_fn *say,
                            void *arg);
-unsigned slab_check_bins(const struct tx *tx, struct slab_bin_walk *walk, uint32_t most,
+unsigned slab_audit_bins(const struct tx *tx, struct slab_bin_walk *walk, uint32_t most,
                          struct slab_totals *totals, slab_say_fn *say, void *arg);
 
 /* Checks without any lock that pages without an owner have a blank descriptor: `pages` of them at
  * most, from *page on. Returns how many have not. */
-unsigned slab_check_free(const struct segment *seg, uint64_t *page, uint32_t pages,
+unsigned slab_audit_free(const struct segment *seg, uint64_t *page, uint32_t pages,
                          slab_say_fn *say, void *arg);
 
 #endif

@@ -41,8 +41,8 @@ struct slot {
 	/* Turns, from wake-up to poll (shared/process): how many, their sum, and the longest of
 	 * this generation. */
 	uint64_t turns, busy_us, busy_us_max;
-	uint64_t
-	        frozen_seen; /* board->frozen of the freeze it stands still in (shared/process/freeze.h) */
+	/* board->frozen of the freeze it stands still in (shared/process/freeze.h) */
+	uint64_t frozen_seen;
 	_Alignas(64) uint64_t counters[SLOT_COUNTERS]; /* ids in shared/metrics/metrics.h */
 	char last_words[SLOT_LAST_WORDS]; /* assert text; the master logs and clears it */
 };
@@ -68,8 +68,9 @@ struct board {
 	/* Upgrades since the start (master/upgrade/upgrade.h): by how they ended. */
 	uint64_t upgrades_done, upgrades_refused, upgrades_back;
 	uint64_t frozen; /* generation of a freeze: stand still and say so; 0: none */
-	uint64_t
-	        log_level; /* an operator asked for it (shared/process): config_generation << 8 | level + 1; 0: nobody */
+	/* an operator asked for it (shared/process): config_generation << 8 | level + 1; 0:
+	 * nobody */
+	uint64_t log_level;
 	uint64_t spare[5];
 };
 

@@ -445,7 +445,7 @@ static uint64_t check_chain(struct check *check, uint32_t bucket)
 	return seen;
 }
 
-unsigned table_check_shape(const struct tx *tx, const struct table *table, slab_say_fn *say,
+unsigned table_audit_shape(const struct tx *tx, const struct table *table, slab_say_fn *say,
                            void *arg)
 {
 	struct check check = { tx, table, say, arg, 0 };
@@ -461,7 +461,7 @@ unsigned table_check_shape(const struct tx *tx, const struct table *table, slab_
 	return check.broken;
 }
 
-unsigned table_check_buckets(const struct tx *tx, const struct table *table, uint32_t first,
+unsigned table_audit_buckets(const struct tx *tx, const struct table *table, uint32_t first,
                              uint32_t most, uint64_t *seen_r, slab_say_fn *say, void *arg)
 {
 	struct check check = { tx, table, say, arg, 0 };
@@ -472,13 +472,13 @@ unsigned table_check_buckets(const struct tx *tx, const struct table *table, uin
 	return check.broken;
 }
 
-unsigned table_check(const struct tx *tx, const struct table *table, slab_say_fn *say, void *arg)
+unsigned table_audit(const struct tx *tx, const struct table *table, slab_say_fn *say, void *arg)
 {
 	struct check check = { tx, table, say, arg, 0 };
 	uint64_t seen = 0;
 
-	check.broken = table_check_shape(tx, table, say, arg);
-	check.broken += table_check_buckets(tx, table, 0, BUCKETS_MAX, &seen, say, arg);
+	check.broken = table_audit_shape(tx, table, say, arg);
+	check.broken += table_audit_buckets(tx, table, 0, BUCKETS_MAX, &seen, say, arg);
 	if (seen != table->count)
 		table_broken(&check, "count", table->count);
 	return check.broken;

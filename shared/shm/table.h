@@ -61,12 +61,12 @@ void table_replace(struct tx *tx, struct table *table, uint32_t old, uint32_t ne
 
 /* Checks that each chain is whole, that each object is in the bucket of its hash, and the count.
  * Returns how many rules are broken. */
-unsigned table_check(const struct tx *tx, const struct table *table, slab_say_fn *say, void *arg);
+unsigned table_audit(const struct tx *tx, const struct table *table, slab_say_fn *say, void *arg);
 /* The same in pieces: first the table itself, then buckets [first, first + most); *seen_r grows by
  * the objects met. */
-unsigned table_check_shape(const struct tx *tx, const struct table *table, slab_say_fn *say,
+unsigned table_audit_shape(const struct tx *tx, const struct table *table, slab_say_fn *say,
                            void *arg);
-unsigned table_check_buckets(const struct tx *tx, const struct table *table, uint32_t first,
+unsigned table_audit_buckets(const struct tx *tx, const struct table *table, uint32_t first,
                              uint32_t most, uint64_t *seen_r, slab_say_fn *say, void *arg);
 /* For an attach: returns NULL, or what no table can look like. */
 const char *table_damaged(const struct tx *tx, const struct table *table, enum slab_kind kind);

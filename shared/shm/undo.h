@@ -49,8 +49,9 @@ struct tx {
 	uint16_t most;  /* largest entries seen since lock_take: for the tests */
 	uint16_t pages; /* taken in this transaction: a roll-back gives them back */
 	bool drain;     /* phase of the state word */
-	uint32_t
-	        work; /* words logged since lock_take(), those of committed transactions too: what a hold has cost so far */
+	/* words logged since lock_take(), those of committed transactions too: what a hold has cost
+	 * so far */
+	uint32_t work;
 };
 
 void undo_set64(struct tx *tx, uint64_t *word, uint64_t value);

@@ -23,8 +23,9 @@
 #include "shared/registry/registry.h"
 
 struct pick {
-	uint32_t *
-	        first; /* where the instances of each cluster of the view begin, and their end: cluster_count + 1 */
+	/* where the instances of each cluster of the view begin, and their end: cluster_count +
+	 * 1 */
+	uint32_t *first;
 	uint32_t *order; /* the clusters picked */
 	uint32_t count;
 	bool plain;

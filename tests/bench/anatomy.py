@@ -21,7 +21,7 @@ PARTS = (
     ("event loop", r"^libev|^\[vdso\]"),
     ("lock and log", r"shared/shm/(lock|undo|fault)|pthread_mutex"),
     ("look-up", r"shared/(shm|registry)/"),
-    ("connection and framing", r"worker/http/(accept|connection|connection_state|memory|exchange|input|output|sender|request|head|head_check|chunked|park|migrate)\."),
+    ("connection and framing", r"worker/http/(accept|connection|connection_state|memory|exchange|input|output|sender|request|head|head_scan|chunked|park|migrate)\."),
     ("route and parameters", r"worker/(v1/(v1|router|routes|params|bound|gate)|metrics/route_stats|http/source_limit)\.|shared/net/"),
     ("handler and answer", r"worker/|shared/(view|codec|config|metrics)/|libyajl|libmsgpack"),
     ("memory and text", r""),

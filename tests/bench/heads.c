@@ -49,11 +49,11 @@ static double parse_many(const char *head, unsigned long count)
 		                                   .line_bytes = 4096,
 		                                   .headers = 40 };
 	struct request rq = { 0 };
-	struct head_check hc;
+	struct head_scan hc;
 	double begin;
 
-	head_check_reset(&hc);
-	if (head_check_feed(&hc, head, strlen(head), &limits) != HEAD_DONE)
+	head_scan_reset(&hc);
+	if (head_scan_feed(&hc, head, strlen(head), &limits) != HEAD_DONE)
 		return -1;
 	begin = cpu_ns();
 	for (unsigned long i = 0; i < count; i++) {

@@ -15,7 +15,7 @@
 #include <unistd.h>
 
 #include "shared/registry/registry.h"
-#include "shared/registry/registry_check.h"
+#include "shared/registry/registry_audit.h"
 #include "shared/registry/snapshot.h"
 
 #define LIMIT_BYTES (1536ULL << 20)
@@ -97,7 +97,7 @@ static int check(struct registry *reg, int fd, struct snapshot_report *report_r)
 {
 	(void)fd;
 	*report_r = (struct snapshot_report){ .bytes = 0 };
-	return registry_check(reg, say_broken, NULL) == 0 ? 0 : ERR_CORRUPT;
+	return registry_audit(reg, say_broken, NULL) == 0 ? 0 : ERR_CORRUPT;
 }
 
 int main(int argc, char **argv)

@@ -10,7 +10,7 @@
  * a taker of the change queue use the same lock and the same service; one of them repairs, and one
  * of the writers dies at a point of its own in the same round.
  *
- * Afterwards, at rest: registry_check() finds nothing; the registry equals the model in which the
+ * Afterwards, at rest: registry_audit() finds nothing; the registry equals the model in which the
  * operation has happened wholly (or up to one of its steps) or not at all, wholly if it was
  * answered, and every answered act of the others has happened; a service whose list changed is in
  * the change queue or was taken since; the consumer was told; the ring of events reads on.
@@ -29,7 +29,7 @@
 #include <unistd.h>
 
 #include "shared/base/clock.h"
-#include "shared/registry/registry_check.h"
+#include "shared/registry/registry_audit.h"
 #include "shared/shm/fault.h"
 #include "shared/shm/lock.h"
 #include "tests/fault/crew.h"
@@ -248,7 +248,7 @@ static void repair_all(struct campaign *c)
 static bool check_registry(struct campaign *c)
 {
 	c->why[0] = '\0';
-	if (registry_check(&c->bed.reg, say, c) != 0 || c->bed.seg->header->corrupt != 0) {
+	if (registry_audit(&c->bed.reg, say, c) != 0 || c->bed.seg->header->corrupt != 0) {
 		differ(c, c->why[0] != '\0' ? c->why : "impossible references were met");
 		return false;
 	}

@@ -306,7 +306,7 @@ def campaign(argv=None):
         if server.stop() != 0:
             findings.differ("deaths", "the server did not end well")
         try:
-            print(server.registry_check().strip())
+            print(server.registry_audit().strip())
         except AssertionError as error:
             findings.differ("check", str(error))
     return report(monkey, findings)

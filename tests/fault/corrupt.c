@@ -28,7 +28,7 @@
 #include <unistd.h>
 
 #include "shared/base/sanitized.h"
-#include "shared/registry/registry_check.h"
+#include "shared/registry/registry_audit.h"
 #include "shared/shm/slab.h"
 
 #define CHILD_SECONDS 60U
@@ -147,7 +147,7 @@ static void make_images(void)
 		die(report.why);
 	registry_init(&reg, seg);
 	content_make(&reg);
-	if (registry_check(&reg, NULL, NULL) != 0)
+	if (registry_audit(&reg, NULL, NULL) != 0)
 		die("the content is not clean");
 	take_image(seg, 0);
 	content_half_done(&reg);
@@ -322,7 +322,8 @@ static void damage_bytes(struct damage *d)
 		unsigned first = 0;
 
 		if (d->area == AREA_RINGS && word_at(d, c->at / 8 * 8) == 0)
-			continue; /* an event that nobody wrote: readers skip it and count it as missed */
+			/* an event that nobody wrote: readers skip it and count it as missed */
+			continue;
 		while (d->changes[first].at != c->at)
 			first++;
 		d->structure |= ((d->changes[first].old ^ run.image[d->image][c->at]) &
@@ -354,13 +355,13 @@ static unsigned check_in_slices(struct registry *reg, struct outcome *o)
 	unsigned broken = 0;
 
 	for (uint32_t shard = 0; shard < SHARDS_ALL; shard++) {
-		int ret = registry_check_shard(reg, shard, SLICE, keep_first, o);
+		int ret = registry_audit_shard(reg, shard, SLICE, keep_first, o);
 
 		broken += ret < 0 ? 1 : (unsigned)ret;
 		if (ret < 0)
 			keep_first(err_str(ret), o);
 	}
-	return broken + registry_check_rest(reg, keep_first, o);
+	return broken + registry_audit_rest(reg, keep_first, o);
 }
 
 static void limit(void)
@@ -420,7 +421,7 @@ static void child(uint32_t random)
 	o->broken = check_in_slices(&reg, o);
 	o->stage = STAGE_AFTER;
 	o->endless += ops_run(&reg, random);
-	o->broken += registry_check(&reg, NULL, NULL) > 0 && o->broken > 0;
+	o->broken += registry_audit(&reg, NULL, NULL) > 0 && o->broken > 0;
 	o->stage = STAGE_DONE;
 	_exit(0);
 }
@@ -511,7 +512,8 @@ static bool play(unsigned number)
 	random = (uint32_t)next_random();
 	if (d.structure && random % 4 == 3 && d.area != AREA_FILE)
 		d.structure =
-		        false; /* work before the check may repair or remove it: only crashes count */
+		        /* work before the check may repair or remove it: only crashes count */
+		        false;
 	write_copy(run.image[d.image], run.map[d.image].bytes);
 	if (d.cut >= 0 && truncate(run.path, d.cut) < 0)
 		die("truncate");

@@ -116,7 +116,9 @@ static void write_on(struct crew *crew, unsigned self, uint64_t *turn, int fd)
 		struct act act = crew_act(crew->operation, self, *turn);
 
 		last = is_over(
-		        crew); /* one more: whatever the dead have left in the way, somebody goes through it */
+		        /* one more: whatever the dead have left in the way, somebody goes through
+		         * it */
+		        crew);
 		answer(fd,
 		       &(struct record){ .turn_or_id = *turn, .answer = act_run(crew->bed, &act) });
 	}

@@ -87,11 +87,11 @@ static uint64_t read_field(const struct tx *tx, const struct saved_kind *kind, u
                            const void *object)
 {
 	static char text[BLOB_MAX_BYTES];
-	const struct field_source source = { tx, 0 };
+	const struct field_context context = { tx, 0 };
 	union field_value value;
 	uint32_t blob;
 
-	if (!field_saved(&source, kind, key, object, &value, &blob))
+	if (!field_saved(&context, kind, key, object, &value, &blob))
 		return kind->fields->rows[key].usual;
 	if (blob != 0)
 		return hash(str_make(text, blob_copy(tx, blob, text, sizeof(text))));

@@ -27,8 +27,8 @@ struct operation {
 	const char *name;
 	struct preparation prepare[OPERATION_ACTS]; /* up to the first without a verb */
 	struct act act;
-	uint32_t
-	        steps; /* transactions that a reader can tell apart; a death may lie between any two */
+	/* transactions that a reader can tell apart; a death may lie between any two */
+	uint32_t steps;
 	uint32_t least_points; /* fewer crash points: it did not do what its name says */
 	uint32_t flags;        /* enum operation_flag */
 };

@@ -11,8 +11,8 @@ struct tally {
 	uint64_t alone;  /* kills with nobody else at work */
 	uint64_t attach; /* the same, and then all are dead */
 	uint64_t beside; /* kills while others worked */
-	uint64_t
-	        rollbacks; /* kills of those who repaired, or who began again after the death of all */
+	/* kills of those who repaired, or who began again after the death of all */
+	uint64_t rollbacks;
 	uint64_t others;   /* kills of a second writer */
 	uint64_t acts;     /* answered acts of the others */
 	uint64_t repaired; /* roll-backs finished */

@@ -36,20 +36,20 @@ static bool too_long(int status)
 	return status == 414 || status == 431;
 }
 
-static void check_pieces(const char *data, size_t size, const struct head_check *whole,
+static void check_pieces(const char *data, size_t size, const struct head_scan *whole,
                          enum head_verdict verdict)
 {
 	enum head_verdict split = HEAD_MORE;
 	size_t front = 0; /* empty lines taken away */
-	struct head_check hc;
+	struct head_scan hc;
 
-	head_check_reset(&hc);
+	head_scan_reset(&hc);
 	for (size_t n = 0; split == HEAD_MORE && n < size;) {
 		n += step_of(size);
 		n = n < size ? n : size;
-		front += head_check_skip(&hc, data + front, n - front);
+		front += head_scan_skip(&hc, data + front, n - front);
 		if (n > front)
-			split = head_check_feed(&hc, data + front, n - front, &limits);
+			split = head_scan_feed(&hc, data + front, n - front, &limits);
 	}
 	FUZZ_CHECK(split == verdict);
 	FUZZ_CHECK(hc.status == whole->status || too_long(hc.status) || too_long(whole->status));
@@ -79,7 +79,7 @@ static int on_head(parser_state *parser)
 }
 
 /* The library is shown some of the lines and must judge as if it had seen all. */
-static void check_judgement(const char *data, const struct head_check *hc, const struct request *rq,
+static void check_judgement(const char *data, const struct head_scan *hc, const struct request *rq,
                             int status)
 {
 	static const parser_callbacks callbacks = { .on_headers_complete = on_head };
@@ -95,7 +95,7 @@ static void check_judgement(const char *data, const struct head_check *hc, const
 }
 
 /* ref: the same bytes for the library. */
-static bool check_request(const char *data, const char *ref, const struct head_check *hc)
+static bool check_request(const char *data, const char *ref, const struct head_scan *hc)
 {
 	struct request rq = { 0 };
 	int status = http_head_parse(data, hc, &rq);
@@ -192,7 +192,7 @@ static enum chunked_verdict feed_pieces(struct chunked *ch, char *data, size_t s
 	return verdict;
 }
 
-static void check_chunked(const struct head_check *hc, const uint8_t *input, size_t size,
+static void check_chunked(const struct head_scan *hc, const uint8_t *input, size_t size,
                           const struct reference *ref)
 {
 	struct chunked whole, split = { 0 };
@@ -229,7 +229,7 @@ static void check_chunked(const struct head_check *hc, const uint8_t *input, siz
 	free(two);
 }
 
-static void check_body(const struct head_check *hc, const uint8_t *input, const char *same,
+static void check_body(const struct head_scan *hc, const uint8_t *input, const char *same,
                        size_t size)
 {
 	struct reference ref;
@@ -247,7 +247,7 @@ static void check_body(const struct head_check *hc, const uint8_t *input, const 
 
 /* A copy of the input in which a path has no byte over 0x7f: here they are let through, llhttp
  * refuses them. */
-static char *for_library(const uint8_t *input, size_t size, const struct head_check *hc)
+static char *for_library(const uint8_t *input, size_t size, const struct head_scan *hc)
 {
 	char *copy = malloc(size), *target = copy + hc->target.at;
 
@@ -262,17 +262,17 @@ int LLVMFuzzerTestOneInput(const uint8_t *input, size_t size)
 {
 	const char *data = (const char *)input;
 	enum head_verdict verdict;
-	struct head_check hc;
+	struct head_scan hc;
 	size_t front;
 	char *same;
 
 	http_head_init();
-	head_check_reset(&hc);
-	front = head_check_skip(&hc, data, size);
+	head_scan_reset(&hc);
+	front = head_scan_skip(&hc, data, size);
 	FUZZ_CHECK(front == 2U * hc.empty && hc.empty <= HEAD_EMPTY_MAX && front <= size);
 	if (front == size)
 		return 0;
-	verdict = head_check_feed(&hc, data + front, size - front, &limits);
+	verdict = head_scan_feed(&hc, data + front, size - front, &limits);
 	check_pieces(data, size, &hc, verdict);
 	data += front;
 	input += front;

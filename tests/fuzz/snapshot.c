@@ -8,7 +8,7 @@
 
 #include "shared/base/buf.h"
 #include "shared/registry/registry.h"
-#include "shared/registry/registry_check.h"
+#include "shared/registry/registry_audit.h"
 #include "shared/registry/snapshot.h"
 #include "tests/fuzz/fuzz.h"
 
@@ -53,7 +53,7 @@ static void again(struct registry *from, const struct snapshot_report *first)
 	FUZZ_CHECK(fd >= 0 && snapshot_save(from, fd, &report) == 0 && lseek(fd, 0, SEEK_SET) == 0);
 	FUZZ_CHECK(snapshot_load(&to, fd, &report) == 0);
 	FUZZ_CHECK(report.services == first->services && report.instances == first->instances);
-	FUZZ_CHECK(report.subscribers == first->subscribers && registry_check(&to, say, NULL) == 0);
+	FUZZ_CHECK(report.subscribers == first->subscribers && registry_audit(&to, say, NULL) == 0);
 	close(fd);
 	segment_close_for_test(&to.seg);
 }
@@ -65,7 +65,7 @@ static void attempt(struct str bytes)
 
 	open_registry(&reg);
 	if (load(&reg, bytes, &report) == 0) {
-		FUZZ_CHECK(registry_check(&reg, say, NULL) == 0);
+		FUZZ_CHECK(registry_audit(&reg, say, NULL) == 0);
 		again(&reg, &report);
 	}
 	segment_close_for_test(&reg.seg);

@@ -145,7 +145,7 @@ class Server:
         self.stderr.close()
         self.proc = None
 
-    def registry_check(self):
+    def registry_audit(self):
         """rosterd --check on the segment left behind: every invariant of the registry."""
         line = [self.binary, "--check"]
         for key, value in self.options.items():
@@ -170,7 +170,7 @@ class Server:
             if kind is None and self.check:
                 if code not in (0, None):
                     raise AssertionError("rosterd left with %r" % code)
-                self.registry_check()
+                self.registry_audit()
             turns = self.report_log()
             if kind is None and turns and not self.long_turns:      # what failed otherwise stays the reason
                 raise LongTurns("turns that were too long:\n" + "\n".join(turns))

@@ -324,7 +324,7 @@ class Inherited(unittest.TestCase):
                     self.assertEqual(self.standard(server.proc.pid), ["/dev/null"] * 3)
                     server.register("s", "1.1.1.1", 80, ephemeral="false")
                     self.assertEqual(server.stop(), 0)
-                    self.assertRegex(server.registry_check(), "0 broken")
+                    self.assertRegex(server.registry_audit(), "0 broken")
                 finally:
                     server.__exit__(*sys.exc_info())
 
@@ -342,7 +342,7 @@ class Inherited(unittest.TestCase):
             finally:
                 os.kill(pid, signal.SIGTERM)
                 wait_until(lambda: not roster.alive(pid), roster.HUNG_S, "the end")
-            server.registry_check()
+            server.registry_audit()
         finally:
             subprocess.run(["rm", "-rf", server.folder], check=True)
 
@@ -355,7 +355,7 @@ class Inherited(unittest.TestCase):
             subprocess.run(self.tool(server, "--export", snapshot), check=True, stdout=subprocess.DEVNULL)
             done = subprocess.run(CLOSED + self.tool(server, "--import", snapshot), timeout=roster.HUNG_S)
             self.assertEqual(done.returncode, 1)
-            server.registry_check()
+            server.registry_audit()
             server.start()
             self.assertEqual(len(server.hosts("s")), 1)
 

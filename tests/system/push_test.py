@@ -165,13 +165,13 @@ class Push(unittest.TestCase):
         with Server(**{"push.subscriber_life": "2s"}) as server:
             Subscriber(server, "never").close()
             server.stop()
-            self.assertIn(" 1 subscribers", server.registry_check())
+            self.assertIn(" 1 subscribers", server.registry_audit())
             server.start()
             Subscriber(server, "other").close()
             begin = time.monotonic()
             roster.wait_until(lambda: time.monotonic() - begin > 6.5, 10, "two sweeps")
             server.stop()
-            self.assertIn(" 0 subscribers", server.registry_check())
+            self.assertIn(" 0 subscribers", server.registry_audit())
 
     def test_oversize_keeps_the_short_interval(self):
         """The Go client reads 4,024 bytes: what is longer is not sent, and it polls sooner."""

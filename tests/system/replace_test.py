@@ -198,7 +198,7 @@ class Import(Case):
                 done = self.tool(server, "--import", snapshot, "--forget", binary=FAULTS, env=at(point))
                 self.assertEqual(done.returncode, -signal.SIGKILL, done.stderr)
                 self.assertEqual(self.segments(server), ["segment"] if point == AFTER else ["segment", "segment.new"])
-                self.assertIn("0 broken rules", server.registry_check())
+                self.assertIn("0 broken rules", server.registry_audit())
                 self.serves(server, shown if point == AFTER else before)
 
     def test_killed_over_another_layout(self):

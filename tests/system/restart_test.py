@@ -380,7 +380,7 @@ class Start(unittest.TestCase):
             self.assertEqual(len(server.hosts("s")), 1)
             # --check does not look into a registry in use either.
             with self.assertRaisesRegex(AssertionError, "held"):
-                server.registry_check()
+                server.registry_audit()
 
     def test_waits_for_a_port_that_is_being_freed(self):
         """Dying children free the flock before their sockets."""

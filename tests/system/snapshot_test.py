@@ -88,7 +88,7 @@ class Snapshot(unittest.TestCase):
             done = transfer(second, "--import", self.file)
             self.assertEqual(done.returncode, 0, done.stderr)
             self.assertIn("imported", done.stdout)
-            self.assertIn("0 broken rules", second.registry_check())
+            self.assertIn("0 broken rules", second.registry_audit())
             with second:
                 self.assertIn("origin=attached", second.wait_log("op=segment-open .*"))
                 self.assertEqual(shown(second), before)

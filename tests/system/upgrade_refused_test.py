@@ -215,7 +215,7 @@ class Refused(unittest.TestCase):
         finally:
             os.kill(pid, signal.SIGTERM)
             wait_until(lambda: not roster.alive(pid), 20, "the end")
-        server.registry_check()
+        server.registry_audit()
         shutil.rmtree(server.folder)
 
     def test_activated_socket_comes_along(self):
@@ -238,7 +238,7 @@ class Refused(unittest.TestCase):
                 self.assertEqual(server.stop(), 0)
             finally:
                 server.stop()
-        server.registry_check()
+        server.registry_audit()
         shutil.rmtree(server.folder)
 
     @staticmethod

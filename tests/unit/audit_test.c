@@ -8,7 +8,7 @@
 #include <unistd.h>
 
 #include "shared/config/config.h"
-#include "shared/registry/registry_check.h"
+#include "shared/registry/registry_audit.h"
 #include "shared/registry/registry_keeper.h"
 #include "shared/shm/blob.h"
 #include "tests/unit/registry_fixture.h"
@@ -85,8 +85,8 @@ static void a_clean_pass(void **state)
 
 	audit_init(&a, &f->reg, &config, master_fd, 1000);
 	assert_int_equal(run(&a), 1);
-	assert_int_equal(f->seg->header->check_passes, 1);
-	assert_int_equal(f->seg->header->check_shard, SHARDS_ALL + 1);
+	assert_int_equal(f->seg->header->audit_passes, 1);
+	assert_int_equal(f->seg->header->audit_shard, SHARDS_ALL + 1);
 	assert_int_equal(f->seg->header->damaged_ms, 0);
 	assert_false(master_woken());
 	assert_false(audit_step(&a, &slice));
@@ -120,7 +120,7 @@ static void passes_begin_when_due_or_wanted(void **state)
 	audit_configure(&a, &config, 6004);
 	audit_tick(&a, 1000000);
 	assert_false(a.running);
-	assert_int_equal(f->seg->header->check_passes, 4);
+	assert_int_equal(f->seg->header->audit_passes, 4);
 }
 
 static void damage_condemns(void **state)
@@ -134,7 +134,7 @@ static void damage_condemns(void **state)
 	audit_init(&a, &f->reg, &config, master_fd, 1000);
 	run(&a);
 	assert_int_not_equal(f->seg->header->damaged_ms, 0);
-	assert_true(f->seg->header->check_broken > 0);
+	assert_true(f->seg->header->audit_broken > 0);
 	assert_true(master_woken());
 	/* Said once: it is served until the master acts, and not checked again. */
 	segment_distrust(f->seg);
@@ -202,21 +202,21 @@ static void writers_disturb_and_are_not_blamed(void **state)
 		}
 	}
 	for (unsigned n = 0; n < 200 && (n < 20 || again == 0); n++) {
-		ret = registry_check_shard(&f->reg, shard, 1, fixture_say, NULL);
+		ret = registry_audit_shard(&f->reg, shard, 1, fixture_say, NULL);
 		assert_true(ret == 0 || ret == ERR_AGAIN);
 		again += ret == ERR_AGAIN;
 	}
 	for (unsigned n = 0; n < 20; n++)
-		assert_int_equal(registry_check_busy(&f->reg, shard, 1, fixture_say, NULL), 0);
+		assert_int_equal(registry_audit_busy(&f->reg, shard, 1, fixture_say, NULL), 0);
 	broken->name_len++;
 	for (unsigned n = 0; n < 20; n++)
-		assert_true(registry_check_busy(&f->reg, shard, 1, NULL, NULL) > 0);
+		assert_true(registry_audit_busy(&f->reg, shard, 1, NULL, NULL) > 0);
 	broken->name_len--;
 	kill(pid, SIGKILL);
 	assert_true(waitpid(pid, &status, 0) == pid);
 	assert_true(WIFSIGNALED(status));
 	assert_true(again > 0);
-	assert_int_equal(registry_check_shard(&f->reg, shard, 1, fixture_say, NULL), 0);
+	assert_int_equal(registry_audit_shard(&f->reg, shard, 1, fixture_say, NULL), 0);
 }
 
 #define LARGE 60000
@@ -287,16 +287,16 @@ static void what_is_always_written_to_is_left_out(void **state)
 		assert_true(++sweeps <= AUDIT_TRIES);
 	}
 	assert_int_equal(sweeps, AUDIT_TRIES);
-	assert_int_equal(f->seg->header->check_passes, 1);
+	assert_int_equal(f->seg->header->audit_passes, 1);
 	assert_int_equal(f->seg->header->damaged_ms, 0);
-	assert_int_equal(f->seg->header->check_shard, SHARDS_ALL);
+	assert_int_equal(f->seg->header->audit_shard, SHARDS_ALL);
 	/* Again in a while, though no period asks for it; and now nobody disturbs. */
 	audit_tick(&a, a.again_ms - 1);
 	assert_false(a.running);
 	audit_tick(&a, a.again_ms);
 	assert_true(a.running);
 	assert_int_equal(run(&a), 1);
-	assert_int_equal(f->seg->header->check_shard, SHARDS_ALL + 1);
+	assert_int_equal(f->seg->header->audit_shard, SHARDS_ALL + 1);
 	assert_int_equal(a.again_ms, 0);
 	audit_free(&a);
 }
@@ -326,18 +326,18 @@ static void free_pages_and_rings_are_looked_at(void **state)
 	struct fixture *f = *state;
 	uint64_t page = segment_backed(f->seg) - 1;
 
-	assert_int_equal(registry_check_rest(&f->reg, fixture_say, NULL), 0);
+	assert_int_equal(registry_audit_rest(&f->reg, fixture_say, NULL), 0);
 	assert_int_equal(f->seg->owners[page], 0);
 	f->seg->descs[page].bitmap[1] = 4;
-	assert_int_equal(registry_check_rest(&f->reg, NULL, NULL), 1);
+	assert_int_equal(registry_audit_rest(&f->reg, NULL, NULL), 1);
 	f->seg->descs[page].bitmap[1] = 0;
 	((uint64_t *)f->seg->events)[8] ^= 1 << 8; /* the word of the first slot */
-	assert_int_equal(registry_check_rest(&f->reg, NULL, NULL), 1);
+	assert_int_equal(registry_audit_rest(&f->reg, NULL, NULL), 1);
 	((uint64_t *)f->seg->events)[8] ^= 1 << 8;
 	f->seg->header->epoch++;
-	assert_int_equal(registry_check_rest(&f->reg, NULL, NULL), 1);
+	assert_int_equal(registry_audit_rest(&f->reg, NULL, NULL), 1);
 	f->seg->header->epoch--;
-	assert_int_equal(registry_check_rest(&f->reg, NULL, NULL), 0);
+	assert_int_equal(registry_audit_rest(&f->reg, NULL, NULL), 0);
 }
 
 /* Lists that run in a circle end with an error, whoever walks them. */
@@ -357,7 +357,7 @@ static void circles_end(void **state)
 		after = n > 0 ? found[n - 1].id : after;
 	} while (n > 0 && ++turns < 1000);
 	assert_int_equal(n, ERR_CORRUPT);
-	assert_true(registry_check_shard(&f->reg, shard, 16, NULL, NULL) > 0);
+	assert_true(registry_audit_shard(&f->reg, shard, 16, NULL, NULL) > 0);
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)

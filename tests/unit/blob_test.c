@@ -37,7 +37,7 @@ static void test_lengths(void **state)
 	}
 	for (int kind = SLAB_BLOB32; kind < SLAB_KINDS; kind++)
 		assert_int_equal(tx.shard->slabs[kind].pages, 0);
-	assert_int_equal(slab_check(&tx, say_out, NULL), 0);
+	assert_int_equal(slab_audit(&tx, say_out, NULL), 0);
 	lock_drop(&tx);
 }
 

@@ -34,7 +34,7 @@
 #include "shared/base/log.h"
 #include "shared/process/sources.h"
 #include "shared/registry/registry.h"
-#include "shared/registry/registry_check.h"
+#include "shared/registry/registry_audit.h"
 #include "shared/shm/health.h"
 #include "shared/shm/queue.h"
 #include "shared/shm/slot.h"
@@ -348,7 +348,7 @@ static void check_registry(struct segment *seg)
 	struct registry reg;
 
 	registry_init(&reg, seg);
-	assert_int_equal(registry_check(&reg, say_broken, NULL), 0);
+	assert_int_equal(registry_audit(&reg, say_broken, NULL), 0);
 }
 
 static void everything_goes_over(void **state)

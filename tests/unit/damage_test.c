@@ -28,7 +28,7 @@ static void die(const siginfo_t *info)
 
 static uint64_t asked(void)
 {
-	return m.seg->header->check_wanted;
+	return m.seg->header->audit_wanted;
 }
 
 static void crashes_after_an_attach_give_it_up(void **state)

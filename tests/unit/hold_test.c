@@ -15,7 +15,7 @@
 #include "shared/registry/namespaces.h"
 #include "shared/registry/office.h"
 #include "shared/registry/persistent.h"
-#include "shared/registry/registry_check.h"
+#include "shared/registry/registry_audit.h"
 #include "shared/registry/registry_keeper.h"
 #include "shared/registry/registry_pusher.h"
 #include "shared/registry/settings.h"
@@ -648,7 +648,7 @@ static void look_at_persistent_ones(void)
 static void check_every_shard(void)
 {
 	for (uint32_t shard = 0; shard < SHARDS_ALL; shard++)
-		assert_int_equal(registry_check_shard(&bed.f.reg, shard, AUDIT_SLICE, fixture_say,
+		assert_int_equal(registry_audit_shard(&bed.f.reg, shard, AUDIT_SLICE, fixture_say,
 		                                      NULL),
 		                 0);
 }
@@ -776,7 +776,7 @@ static const struct row {
 	{ "registry_expire: all go, with long texts", expire_removes_long_texts },
 	{ "registry_compact", compact },
 	{ "registry_look_persistent: 4,096 clusters", look_at_persistent_ones },
-	{ "registry_check_shard", check_every_shard },
+	{ "registry_audit_shard", check_every_shard },
 	{ "registry_take_changed", take_changed },
 	{ "registry_mark_sent, registry_mark_acked: 4,096 at once", deliveries },
 	{ "registry_unsubscribe_silent: 1,024 at once", unsubscribe_many },

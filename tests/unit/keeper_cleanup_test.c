@@ -14,7 +14,7 @@
 #include "shared/base/clock.h"
 #include "shared/base/log.h"
 #include "shared/metrics/metrics.h"
-#include "shared/registry/registry_check.h"
+#include "shared/registry/registry_audit.h"
 #include "shared/shm/health.h"
 
 static struct segment *seg;
@@ -23,7 +23,7 @@ static struct cleanup cleanup;
 static struct expiry expiry;
 static uint64_t mono_ms;
 
-static const struct origin client = { .source = SOURCE_CLIENT, .cause = CAUSE_CLIENT };
+static const struct origin client = { .writer = WRITER_CLIENT, .cause = CAUSE_CLIENT };
 
 static int setup(void **state)
 {
@@ -52,7 +52,7 @@ static void complain(const char *text, void *arg)
 
 static int teardown(void **state)
 {
-	unsigned broken = registry_check(&reg, complain, NULL);
+	unsigned broken = registry_audit(&reg, complain, NULL);
 
 	(void)state;
 	expiry_free(&expiry);

@@ -27,8 +27,8 @@ struct fake {
 	uint64_t last_now_ms;
 	uint32_t overdue; /* instances that a visit removes, or holds */
 	uint32_t heard;
-	uint32_t
-	        source; /* of the first of them, each following one of the next; 0: none has ever beaten */
+	/* of the first of them, each following one of the next; 0: none has ever beaten */
+	uint32_t source;
 	bool together; /* all of that source */
 };
 

@@ -104,7 +104,7 @@ static int end_of_child(void)
 
 static void add(const char *ip)
 {
-	const struct origin client = { .source = SOURCE_CLIENT, .cause = CAUSE_CLIENT };
+	const struct origin client = { .writer = WRITER_CLIENT, .cause = CAUSE_CLIENT };
 	const struct service_key key = { .ns = STR("public"), .name = STR("DEFAULT_GROUP@@a") };
 	struct instance_spec spec = { .weight = 1, .enabled = true, .healthy = true };
 	struct registry reg;

@@ -21,7 +21,7 @@
 #include "shared/base/clock.h"
 #include "shared/metrics/metrics.h"
 #include "shared/registry/registry.h"
-#include "shared/registry/registry_check.h"
+#include "shared/registry/registry_audit.h"
 #include "shared/registry/registry_keeper.h"
 #include "shared/shm/brake_state.h"
 #include "shared/shm/health.h"
@@ -41,7 +41,7 @@ static int master_end;
 static pid_t child;
 static uint64_t slowest_us, beats;
 
-static const struct origin client = { .source = SOURCE_CLIENT, .cause = CAUSE_CLIENT };
+static const struct origin client = { .writer = WRITER_CLIENT, .cause = CAUSE_CLIENT };
 
 static struct service_key name_of(const char *prefix, unsigned n, char text[64])
 {
@@ -160,7 +160,7 @@ static void print_turns(void)
 
 static bool checked_once(void)
 {
-	return __atomic_load_n(&proc.seg->header->check_passes, __ATOMIC_RELAXED) > 0;
+	return __atomic_load_n(&proc.seg->header->audit_passes, __ATOMIC_RELAXED) > 0;
 }
 
 static bool all_seen(void)
@@ -282,7 +282,7 @@ static void test_everything_at_once(void **state)
 	stop();
 	print_turns();
 	assert_int_equal(sum(METRIC_TURN_LONG), 0);
-	assert_int_equal(registry_check(&reg, NULL, NULL), 0);
+	assert_int_equal(registry_audit(&reg, NULL, NULL), 0);
 	assert_true(beats > 1000);
 }
 

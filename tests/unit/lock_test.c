@@ -92,7 +92,7 @@ static void test_dead_owner_is_rolled_back(void **state)
 	tx = take(seg);
 	assert_int_equal(root[0], 0);
 	assert_int_equal(root[1], 0);
-	assert_int_equal(slab_check(&tx, say_out, NULL), 0);
+	assert_int_equal(slab_audit(&tx, say_out, NULL), 0);
 	lock_drop(&tx);
 	assert_int_equal(seg->header->rollbacks, 1);
 	assert_int_equal(seg->header->sweeps, 1);
@@ -147,7 +147,7 @@ static void test_recover_all(void **state)
 	assert_int_equal(lock_recover_all(seg), 0);
 	assert_int_equal(root[0], 0);
 	tx = take(seg);
-	assert_int_equal(slab_check(&tx, say_out, NULL), 0);
+	assert_int_equal(slab_audit(&tx, say_out, NULL), 0);
 	lock_drop(&tx);
 	assert_int_equal(seg->header->rollbacks, 0);
 }
@@ -263,7 +263,7 @@ static void test_writers_under_fire(void **state)
 		tx = take(seg);
 		for (unsigned i = 1; i < 4; i++)
 			assert_int_equal(root[i * 9], root[0]);
-		assert_int_equal(slab_check(&tx, say_out, NULL), 0);
+		assert_int_equal(slab_audit(&tx, say_out, NULL), 0);
 		lock_drop(&tx);
 		pids[victim] = start_writer(seg);
 	}
@@ -274,7 +274,7 @@ static void test_writers_under_fire(void **state)
 	tx = take(seg);
 	assert_true(root[0] > 0);
 	assert_int_equal(tx.shard->slabs[SLAB_BLOB32].objects, 1);
-	assert_int_equal(slab_check(&tx, say_out, NULL), 0);
+	assert_int_equal(slab_audit(&tx, say_out, NULL), 0);
 	assert_int_equal(seg->header->corrupt, 0);
 	lock_drop(&tx);
 }

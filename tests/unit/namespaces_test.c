@@ -7,7 +7,7 @@
 
 #include "shared/registry/namespaces.h"
 #include "shared/registry/office.h"
-#include "shared/registry/registry_check.h"
+#include "shared/registry/registry_audit.h"
 #include "shared/shm/blob.h"
 
 static int create(struct fixture *f, const char *id, struct str name, struct str about)
@@ -200,18 +200,18 @@ static void the_check_sees_each_damage(void **state)
 	for (unsigned n = 0; n < sizeof(fields) / sizeof(fields[0]); n++) {
 		kept = *fields[n];
 		*fields[n] = kept == 0 ? 12345 : 0;
-		assert_true(registry_check(&f->reg, NULL, NULL) > 0);
+		assert_true(registry_audit(&f->reg, NULL, NULL) > 0);
 		*fields[n] = kept;
 	}
 	/* Two rows share a text. */
 	kept = other->about;
 	other->about = row->about;
-	assert_true(registry_check(&f->reg, NULL, NULL) > 0);
+	assert_true(registry_audit(&f->reg, NULL, NULL) > 0);
 	other->about = kept;
 	office_of(f->seg)->namespaces.count++;
-	assert_true(registry_check(&f->reg, NULL, NULL) > 0);
+	assert_true(registry_audit(&f->reg, NULL, NULL) > 0);
 	office_of(f->seg)->namespaces.count--;
-	assert_int_equal(registry_check(&f->reg, fixture_say, NULL), 0);
+	assert_int_equal(registry_audit(&f->reg, fixture_say, NULL), 0);
 }
 
 /* Nothing is leaked and every sum is right: only the name is missing. */
@@ -227,7 +227,7 @@ static void the_check_sees_a_row_without_a_name(void **state)
 	blob_free(&op.tx, row->name);
 	undo_set32(&op.tx, &row->name, 0);
 	assert_int_equal(op_finish(&op, 0), 0);
-	assert_int_equal(registry_check(&f->reg, NULL, NULL), 1);
+	assert_int_equal(registry_audit(&f->reg, NULL, NULL), 1);
 }
 
 int main(void)

@@ -95,7 +95,7 @@ static void origins(void **state)
 	assert_true(!operator.bound && operator.owns);
 	assert_int_equal(operator.sender, one.sender);
 	assert_int_equal(one.cause, CAUSE_CLIENT);
-	assert_int_equal(one.source, SOURCE_CLIENT);
+	assert_int_equal(one.writer, WRITER_CLIENT);
 	one = from(bed, "10.0.0.1", NAMING_SERVICES, false);
 	assert_true(one.bound && one.owns && one.sender == same.sender);
 	operator= from(bed, "10.0.0.1", NAMING_SERVICES, true);

@@ -3,7 +3,7 @@
 
 #include "shared/registry/namespaces.h"
 #include "shared/registry/office.h"
-#include "shared/registry/registry_check.h"
+#include "shared/registry/registry_audit.h"
 
 static struct switches_copy copy, other;
 
@@ -229,10 +229,10 @@ static void test_check_sees(void **state)
 	assert_int_equal(create(f, "a", "A", NULL), 0);
 	assert_clean(f);
 	office_of(f->seg)->namespace_bytes++;
-	assert_int_equal(registry_check(&f->reg, NULL, NULL), 1);
+	assert_int_equal(registry_audit(&f->reg, NULL, NULL), 1);
 	office_of(f->seg)->namespace_bytes--;
 	office_of(f->seg)->masters = office_of(f->seg)->first_namespace;
-	assert_true(registry_check(&f->reg, NULL, NULL) > 0);
+	assert_true(registry_audit(&f->reg, NULL, NULL) > 0);
 }
 
 int main(void)

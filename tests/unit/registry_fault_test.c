@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A process is killed at every numbered point of every operation (FAULTS=1), and at random times:
- * whatever it was doing has then happened wholly or not at all, and registry_check() finds
+ * whatever it was doing has then happened wholly or not at all, and registry_audit() finds
  * nothing. */
 #include "tests/unit/registry_fixture.h"
 
@@ -12,7 +12,7 @@
 
 #include "shared/registry/namespaces.h"
 #include "shared/registry/persistent.h"
-#include "shared/registry/registry_check.h"
+#include "shared/registry/registry_audit.h"
 #include "shared/registry/registry_keeper.h"
 #include "shared/registry/registry_pusher.h"
 #include "shared/registry/settings.h"
@@ -848,7 +848,7 @@ static void kill_everywhere(const struct scenario *scenario)
 		/* The repair is killed as well, each time at another point. */
 		killed_at(f, 1 + n % 23, repair, 0);
 		digest = digest_of(f);
-		if (registry_check(&f->reg, fixture_say, NULL) != 0 ||
+		if (registry_audit(&f->reg, fixture_say, NULL) != 0 ||
 		    !is_one_of(states, scenario->steps + 1, digest))
 			fail_msg("%s: broken after a death at point %llu", scenario->name,
 			         (unsigned long long)n);
@@ -982,7 +982,7 @@ static void kill_once(struct fixture *f, struct ledger *ledger, unsigned seed)
 		assert_int_equal(waitpid(children[n], &status, 0), children[n]);
 		assert_true(WIFSIGNALED(status));
 	}
-	assert_int_equal(registry_check(&f->reg, fixture_say, NULL), 0);
+	assert_int_equal(registry_audit(&f->reg, fixture_say, NULL), 0);
 	for (uint32_t slot = 0; slot < SLOTS; slot++) {
 		if (slot != ledger->slot[slot % WRITERS])
 			assert_int_equal(slot_present(f, slot), ledger->present[slot]);

@@ -16,7 +16,7 @@
 #include "shared/base/clock.h"
 #include "shared/registry/layout.h"
 #include "shared/registry/registry.h"
-#include "shared/registry/registry_check.h"
+#include "shared/registry/registry_audit.h"
 #include "shared/registry/registry_internal.h"
 #include "shared/registry/registry_keeper.h"
 #include "shared/registry/switches.h"
@@ -82,7 +82,7 @@ static inline void fixture_say(const char *text, void *arg)
 
 static inline void assert_clean_at(struct spot spot, struct fixture *f)
 {
-	assert_int_equal_at(spot, registry_check(&f->reg, fixture_say, NULL), 0);
+	assert_int_equal_at(spot, registry_audit(&f->reg, fixture_say, NULL), 0);
 	assert_int_equal_at(spot, f->seg->header->corrupt, 0);
 }
 #define assert_clean(...) assert_clean_at(SPOT, __VA_ARGS__)

@@ -141,11 +141,11 @@ static void two_subscribers_at_once(struct fixture *f)
 
 static void key_that_is_not_saved(struct fixture *f)
 {
-	const struct field_source source = { NULL, 0 };
+	const struct field_context context = { NULL, 0 };
 	union field_value value;
 	uint32_t blob;
 
-	(void)field_saved(&source, &saved_services, service_fields.saved, f->seg->base, &value,
+	(void)field_saved(&context, &saved_services, service_fields.saved, f->seg->base, &value,
 	                  &blob);
 }
 
@@ -176,7 +176,7 @@ static void reason_that_is_none(struct fixture *f)
 
 static const struct row rows[] = {
 	{ cause_that_is_none,
-	  "assert origin.source <= SOURCE_IMPORT && origin.cause < CAUSE_KINDS at " },
+	  "assert origin.writer <= WRITER_IMPORT && origin.cause < CAUSE_KINDS at " },
 	{ pages_backed_under_a_hold, "assert reg->seg->held == NULL at " },
 	{ consumer_that_is_none, "assert op->announce >> CONSUMERS_IN_USE == 0 at " },
 	{ result_that_is_no_error, "assert ret <= 0 at " },

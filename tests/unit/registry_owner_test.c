@@ -2,7 +2,7 @@
 /* instances.owner: what the registry does with origins that are bound, and with those that own. */
 #include "tests/unit/registry_fixture.h"
 
-#include "shared/registry/registry_check.h"
+#include "shared/registry/registry_audit.h"
 #include "shared/registry/registry_keeper.h"
 #include "shared/registry/settings.h"
 
@@ -326,10 +326,10 @@ static void the_check_adds_up(void **state)
 	assert_true(service_find(&op, &key, place.hash, &s) != 0);
 	op_end(&op);
 	s->owners ^= 1;
-	assert_int_equal(registry_check(&f->reg, fixture_say, NULL), 1);
+	assert_int_equal(registry_audit(&f->reg, fixture_say, NULL), 1);
 	s->owners ^= 1;
 	s->owned++;
-	assert_int_equal(registry_check(&f->reg, fixture_say, NULL), 1);
+	assert_int_equal(registry_audit(&f->reg, fixture_say, NULL), 1);
 	s->owned--;
 	assert_clean(f);
 }

@@ -909,15 +909,15 @@ static void the_source_is_kept(void **state)
 	struct fixture *f = *state;
 	struct service_key key = key_for("g@@s");
 	struct instance_spec spec = spec_for("1.1.1.1", 80);
-	struct origin peer = { .source = SOURCE_PEER, .node = 2, .cause = CAUSE_CLIENT };
+	struct origin peer = { .writer = WRITER_PEER, .node = 2, .cause = CAUSE_CLIENT };
 	struct service_view view;
 
 	add(f, "g@@s", "1.1.1.2", 80);
 	assert_int_equal(registry_register(&f->reg, peer, &key, &spec), 0);
 	service_view_init(&view);
 	view_of(f, "g@@s", &view);
-	assert_int_equal(view_find(&view, "1.1.1.1", 80)->flags >> 24, SOURCE_PEER);
-	assert_int_equal(view_find(&view, "1.1.1.2", 80)->flags >> 24, SOURCE_CLIENT);
+	assert_int_equal(view_find(&view, "1.1.1.1", 80)->flags >> 24, WRITER_PEER);
+	assert_int_equal(view_find(&view, "1.1.1.2", 80)->flags >> 24, WRITER_CLIENT);
 	assert_int_equal(view_find(&view, "1.1.1.1", 80)->flags & 0xffffff,
 	                 view_find(&view, "1.1.1.2", 80)->flags & 0xffffff);
 	service_view_free(&view);

@@ -106,7 +106,7 @@ static void test_attach_rolls_back(void **state)
 	assert_int_equal(place->report.rolled_back, 1);
 	assert_int_equal(*(uint64_t *)root_of(place->seg), 0);
 	tx = take(place->seg);
-	assert_int_equal(slab_check(&tx, say_out, NULL), 0);
+	assert_int_equal(slab_audit(&tx, say_out, NULL), 0);
 	lock_drop(&tx);
 }
 
@@ -416,7 +416,7 @@ static void test_random_damage(void **state)
 		for (uint32_t shard = 0; shard < SHARDS_ALL; shard++) {
 			assert_int_equal(lock_take(place->seg, shard, &tx), 0);
 			(void)slab_alloc(&tx, SLAB_INSTANCE);
-			(void)slab_check(&tx, NULL, NULL);
+			(void)slab_audit(&tx, NULL, NULL);
 			lock_drop(&tx);
 		}
 	}

@@ -98,7 +98,7 @@ static inline void campaign_check(struct spot spot, struct segment *seg,
 
 	assert_int_equal_at(spot, seg->shards[TEST_SHARD].state, 0);
 	campaign->check(seg, &tx);
-	assert_int_equal_at(spot, slab_check(&tx, say_out, NULL), 0);
+	assert_int_equal_at(spot, slab_audit(&tx, say_out, NULL), 0);
 	assert_int_equal_at(spot, seg->header->corrupt, 0);
 	lock_drop(&tx);
 }

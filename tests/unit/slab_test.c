@@ -31,7 +31,7 @@ static void test_every_kind(void **state)
 		assert_int_equal(tx.shard->slabs[kind].pages, 2);
 		assert_int_equal(tx.shard->slabs[kind].objects, per_page + 1);
 	}
-	assert_int_equal(slab_check(&tx, say_out, NULL), 0);
+	assert_int_equal(slab_audit(&tx, say_out, NULL), 0);
 	lock_drop(&tx);
 }
 
@@ -94,7 +94,7 @@ static void test_empty_pages_go_back(void **state)
 	for (unsigned i = 0; i < 500; i++) {
 		slab_free(&tx, offs[i * 37 % 500]);
 		assert_int_equal(undo_commit(&tx), 0);
-		assert_int_equal(slab_check(&tx, say_out, NULL), 0);
+		assert_int_equal(slab_audit(&tx, say_out, NULL), 0);
 	}
 	assert_int_equal(seg->header->free_hint, before);
 	assert_int_equal(tx.shard->slabs[SLAB_INSTANCE].pages, 0);
@@ -138,7 +138,7 @@ static void test_full_is_an_error_and_heals(void **state)
 	}
 	assert_int_equal(taken, SEGMENT_GROW_PAGES);
 	assert_int_equal(undo_commit(&tx), ERR_FULL);
-	assert_int_equal(slab_check(&tx, say_out, NULL), 0);
+	assert_int_equal(slab_audit(&tx, say_out, NULL), 0);
 	lock_drop(&tx);
 	/* A hint that went wrong must not hide the reserve. */
 	seg->header->free_hint = 100;
@@ -162,7 +162,7 @@ static void test_rollback_sweeps_pages(void **state)
 	assert_int_not_equal(slab_alloc(&tx, SLAB_BLOB4K), 0);
 	undo_rollback(&tx);
 	assert_int_equal(seg->header->free_hint, before);
-	assert_int_equal(slab_check(&tx, say_out, NULL), 0);
+	assert_int_equal(slab_audit(&tx, say_out, NULL), 0);
 	lock_drop(&tx);
 }
 
@@ -183,7 +183,7 @@ static void assert_finds(const struct tx *tx, const char *what, uint64_t where, 
 	char line[160];
 
 	said[0] = '\0';
-	assert_true(slab_check(tx, note_said, NULL) > 0);
+	assert_true(slab_audit(tx, note_said, NULL) > 0);
 	snprintf(line, sizeof(line), "slab: shard %u: %s %llu: %llu, expected %llu\n", TEST_SHARD,
 	         what, (unsigned long long)where, (unsigned long long)found,
 	         (unsigned long long)expected);
@@ -204,9 +204,9 @@ static void test_check_finds(void **state)
 	page = ((uint64_t)off * SEGMENT_UNIT - seg->data_off) / SEGMENT_PAGE;
 	desc = &seg->descs[page];
 	good = *desc;
-	assert_int_equal(slab_check(&tx, NULL, NULL), 0);
+	assert_int_equal(slab_audit(&tx, NULL, NULL), 0);
 	desc->bitmap[0] |= 2;
-	assert_true(slab_check(&tx, NULL, NULL) > 0);
+	assert_true(slab_audit(&tx, NULL, NULL) > 0);
 	assert_finds(&tx, "objects of page", page, 1, 2);
 	assert_finds(&tx, "objects of kind", SLAB_SERVICE, 1, 2);
 	*desc = good;
@@ -235,7 +235,7 @@ static void test_check_finds(void **state)
 	seg->owners[200] = TEST_SHARD + 1;
 	assert_finds(&tx, "page owned but unused", 200, SLAB_NONE, 0);
 	assert_int_equal(slab_sweep(&tx), 1);
-	assert_int_equal(slab_check(&tx, say_out, NULL), 0);
+	assert_int_equal(slab_audit(&tx, say_out, NULL), 0);
 	lock_drop(&tx);
 }
 

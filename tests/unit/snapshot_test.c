@@ -142,7 +142,7 @@ static void add_special(struct fixture *f, const char *name)
 	spec.app = STR("");
 	spec.metadata.overrides = (struct overrides){ true, false, 0, UINT32_MAX, 5 };
 	assert_int_equal(registry_register(&f->reg,
-	                                   (struct origin){ .source = SOURCE_PEER,
+	                                   (struct origin){ .writer = WRITER_PEER,
 	                                                    .node = 3,
 	                                                    .cause = CAUSE_CLIENT },
 	                                   &key, &spec),

@@ -53,7 +53,7 @@ static void test_find_and_equal_hashes(void **state)
 	for (uint32_t off = table_find(&tx, table, 5); off != 0; off = table_next(&tx, table, off))
 		seen += off == offs[0] || off == offs[1] || off == offs[2];
 	assert_int_equal(seen, 3);
-	assert_int_equal(table_check(&tx, table, say_out, NULL), 0);
+	assert_int_equal(table_audit(&tx, table, say_out, NULL), 0);
 	lock_drop(&tx);
 }
 
@@ -89,7 +89,7 @@ static void test_grow_and_shrink(void **state)
 		assert_in_range(tx.most, 1, 64);
 	}
 	assert_int_equal(table->buckets, 2 * N);
-	assert_int_equal(table_check(&tx, table, say_out, NULL), 0);
+	assert_int_equal(table_audit(&tx, table, say_out, NULL), 0);
 	for (uint32_t i = 0; i < N; i++)
 		assert_int_equal(table_find(&tx, table, mix(i)), offs[i]);
 	for (uint32_t i = 0; i < N; i++) {
@@ -98,13 +98,13 @@ static void test_grow_and_shrink(void **state)
 		remove_one(&tx, table, offs[victim]);
 		offs[victim] = 0;
 		if (i % 1000 == 999)
-			assert_int_equal(table_check(&tx, table, say_out, NULL), 0);
+			assert_int_equal(table_audit(&tx, table, say_out, NULL), 0);
 	}
 	assert_int_equal(table->count, 0);
 	assert_int_equal(table->buckets, TABLE_INLINE);
 	assert_int_equal(table->dir, 0);
 	assert_int_equal(tx.shard->slabs[SLAB_TABLE].pages, 0);
-	assert_int_equal(slab_check(&tx, say_out, NULL), 0);
+	assert_int_equal(slab_audit(&tx, say_out, NULL), 0);
 	assert_int_equal(seg->header->corrupt, 0);
 	lock_drop(&tx);
 }
@@ -130,14 +130,14 @@ static void test_no_page_no_failure(void **state)
 	}
 	assert_int_equal(table->buckets, TABLE_INLINE);
 	assert_int_equal(table->dir, 0);
-	assert_int_equal(table_check(&tx, table, say_out, NULL), 0);
+	assert_int_equal(table_audit(&tx, table, say_out, NULL), 0);
 	lock_drop(&tx);
 	assert_int_equal(segment_ensure(seg, 100), 0);
 	tx = take(seg);
 	for (uint32_t i = 0; i < TABLE_INLINE * 6; i++)
 		add(&tx, table, mix(1000 + i));
 	assert_int_equal(table->buckets, 2 * table->count);
-	assert_int_equal(table_check(&tx, table, say_out, NULL), 0);
+	assert_int_equal(table_audit(&tx, table, say_out, NULL), 0);
 	lock_drop(&tx);
 }
 
@@ -151,10 +151,10 @@ static void test_hash_flood(void **state)
 
 	for (uint32_t i = 0; i < 600; i++)
 		off = add(&tx, table, 64);
-	assert_int_equal(table_check(&tx, table, say_out, NULL), 0);
+	assert_int_equal(table_audit(&tx, table, say_out, NULL), 0);
 	remove_one(&tx, table, off);
 	assert_int_equal(table->count, 599);
-	assert_int_equal(table_check(&tx, table, say_out, NULL), 0);
+	assert_int_equal(table_audit(&tx, table, say_out, NULL), 0);
 	lock_drop(&tx);
 }
 
@@ -171,7 +171,7 @@ static void test_walks_are_bounded(void **state)
 	link = slab_at(&tx, off, SLAB_AUDIENCE);
 	link->next = table_find(&tx, table, 1);
 	assert_int_equal(table_find(&tx, table, 1 + TABLE_INLINE), 0);
-	assert_true(table_check(&tx, table, NULL, NULL) > 0);
+	assert_true(table_audit(&tx, table, NULL, NULL) > 0);
 	table_remove(&tx, table, add(&tx, table, 2));
 	assert_int_equal(undo_commit(&tx), 0);
 	lock_drop(&tx);
@@ -258,7 +258,7 @@ static void check_members(struct segment *seg, struct tx *tx)
 {
 	struct root *root = root_of(seg);
 
-	assert_int_equal(table_check(tx, &root->table, say_out, NULL), 0);
+	assert_int_equal(table_audit(tx, &root->table, say_out, NULL), 0);
 	assert_int_equal(root->table.count, root->step);
 	assert_int_equal(tx->shard->slabs[SLAB_AUDIENCE].objects, root->step);
 	for (uint64_t i = 0; i < root->step; i++)
@@ -300,7 +300,7 @@ static void test_killed_while_shrinking(void **state)
 	while (root->table.count > root->table.buckets / 4)
 		remove_last(*state);
 	campaign_run(*state, &campaign, 1);
-	assert_int_equal(table_check(&(struct tx){ .seg = *state,
+	assert_int_equal(table_audit(&(struct tx){ .seg = *state,
 	                                           .shard = &((struct segment *)*state)
 	                                                             ->shards[TEST_SHARD] },
 	                             &root->table, say_out, NULL),

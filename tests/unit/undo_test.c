@@ -174,7 +174,7 @@ static void test_rollback_drops_frees(void **state)
 	slab_free(&tx, off);
 	undo_rollback(&tx);
 	assert_non_null(slab_at(&tx, off, SLAB_CLUSTER));
-	assert_int_equal(slab_check(&tx, say_out, NULL), 0);
+	assert_int_equal(slab_audit(&tx, say_out, NULL), 0);
 	lock_drop(&tx);
 }
 

@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "shared/base/assert.h"
-#include "worker/http/head_check.h"
+#include "worker/http/head_scan.h"
 
 #define SIZE_DIGITS_MAX 8U
 
@@ -114,7 +114,7 @@ static enum chunked_verdict trailer(struct chunked *ch, const char *data, size_t
 		return verdict;
 	*end_r = line_n == 0;
 	if (line_n > 0 &&
-	    (++ch->trailers > CHUNKED_TRAILERS_MAX || head_check_colon(line, line_n) == NULL))
+	    (++ch->trailers > CHUNKED_TRAILERS_MAX || head_scan_colon(line, line_n) == NULL))
 		return bad(ch, 400);
 	return CHUNKED_DONE;
 }

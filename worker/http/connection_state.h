@@ -75,8 +75,8 @@ struct connection {
 	enum connection_state state;
 	bool linger;     /* unread bytes may be there at the end */
 	uint32_t served; /* requests */
-	uint64_t
-	        idle_ms; /* http.idle_timeout when the last answer was made: it has promised (keep_alive.h) */
+	/* http.idle_timeout when the last answer was made: it has promised (keep_alive.h) */
+	uint64_t idle_ms;
 	struct request *request; /* parked */
 
 	struct input input;   /* input.c */

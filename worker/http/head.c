@@ -70,7 +70,7 @@ static void show(parser_state *parser, const char *data, size_t n)
 
 /* The library is not shown the path: it would only look for bytes that the strict check refuses,
  * and llhttp also for those over 0x7f, which clients do send. */
-static void show_request_line(parser_state *parser, const char *head, const struct head_check *hc,
+static void show_request_line(parser_state *parser, const char *head, const struct head_scan *hc,
                               size_t line)
 {
 	const char *target = head + hc->target.at, *rest = target + hc->target.n;
@@ -80,7 +80,7 @@ static void show_request_line(parser_state *parser, const char *head, const stru
 }
 
 /* Once the library has refused something it takes no more, so what follows need not be left out. */
-static void show_lines(parser_state *parser, const char *head, const struct head_check *hc)
+static void show_lines(parser_state *parser, const char *head, const struct head_scan *hc)
 {
 	size_t line = hc->target.at + hc->target.n + STR(" HTTP/1.1\r\n").n;
 
@@ -94,7 +94,7 @@ static void show_lines(parser_state *parser, const char *head, const struct head
 	show(parser, head + hc->length - 2, 2);
 }
 
-int http_head_parse(const char *head, const struct head_check *hc, struct request *rq)
+int http_head_parse(const char *head, const struct head_scan *hc, struct request *rq)
 {
 	parser_state parser;
 	unsigned error;
@@ -112,13 +112,13 @@ int http_head_parse(const char *head, const struct head_check *hc, struct reques
 	rq->method_text = str_make(head, hc->method.n);
 	rq->http_1_0 = hc->minor == 0;
 	set_target(rq, without_authority(str_make(head + hc->target.at, hc->target.n)));
-	rq->host = head_check_value(hc, head, HEAD_HOST);
-	rq->user_agent = head_check_value(hc, head, HEAD_USER_AGENT);
-	rq->client_version = head_check_value(hc, head, HEAD_CLIENT_VERSION);
-	rq->accept = head_check_value(hc, head, HEAD_ACCEPT);
-	rq->content_type = head_check_value(hc, head, HEAD_CONTENT_TYPE);
-	rq->origin = head_check_value(hc, head, HEAD_ORIGIN);
-	rq->cors_method = head_check_value(hc, head, HEAD_CORS_METHOD);
-	rq->cors_headers = head_check_value(hc, head, HEAD_CORS_HEADERS);
+	rq->host = head_scan_value(hc, head, HEAD_HOST);
+	rq->user_agent = head_scan_value(hc, head, HEAD_USER_AGENT);
+	rq->client_version = head_scan_value(hc, head, HEAD_CLIENT_VERSION);
+	rq->accept = head_scan_value(hc, head, HEAD_ACCEPT);
+	rq->content_type = head_scan_value(hc, head, HEAD_CONTENT_TYPE);
+	rq->origin = head_scan_value(hc, head, HEAD_ORIGIN);
+	rq->cors_method = head_scan_value(hc, head, HEAD_CORS_METHOD);
+	rq->cors_headers = head_scan_value(hc, head, HEAD_CORS_HEADERS);
 	return 0;
 }

@@ -86,7 +86,7 @@ static enum input_verdict read_head(struct input *in, const char *data, size_t n
 	const struct head_limits limits = { config->http_head_bytes, config->http_line_bytes,
 		                            config->http_headers };
 
-	switch (head_check_feed(&in->head, data, n, &limits)) {
+	switch (head_scan_feed(&in->head, data, n, &limits)) {
 	case HEAD_MORE:
 		return INPUT_MORE;
 	case HEAD_BAD:
@@ -157,7 +157,7 @@ enum input_verdict input_next(struct input *in, const struct config *config,
 	/* An empty line does not begin a request: the connection is as idle behind it as it was
 	 * before. */
 	if (in->at < b->len && b->data[in->at] == '\r')
-		in->at += head_check_skip(&in->head, b->data + in->at, b->len - in->at);
+		in->at += head_scan_skip(&in->head, b->data + in->at, b->len - in->at);
 	data = b->data + in->at;
 	n = b->len - in->at;
 	*next_r = (struct input_request){ .head = data };
@@ -178,7 +178,7 @@ void input_pass(struct input *in, const struct input_request *request)
 {
 	in->at += request->bytes;
 	ROSTER_ASSERT(in->head_done && in->at <= current(in)->len);
-	head_check_reset(&in->head);
+	head_scan_reset(&in->head);
 	in->head_done = false;
 }
 

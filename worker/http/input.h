@@ -19,16 +19,17 @@
 
 #include "shared/base/buf.h"
 #include "worker/http/chunked.h"
-#include "worker/http/head_check.h"
+#include "worker/http/head_scan.h"
 
 struct config;
 
 struct input {
 	struct buf *shared; /* the worker's */
 	struct buf own;     /* what is unfinished; empty: shared is read into */
-	size_t at; /* where the next request begins: behind a parked one, else 0 between two turns */
+	/* where the next request begins: behind a parked one, else 0 between two turns */
+	size_t at;
 	bool head_done; /* the head of the request that begins at `at` is whole */
-	struct head_check head;
+	struct head_scan head;
 	struct chunked chunked;
 	uint64_t received; /* bytes, ever */
 };

@@ -8,7 +8,7 @@ libroster_a_SOURCES += \
 	worker/http/cors.c worker/http/cors.h \
 	worker/http/exchange.c worker/http/exchange.h \
 	worker/http/head.c worker/http/head.h \
-	worker/http/head_check.c worker/http/head_check.h \
+	worker/http/head_scan.c worker/http/head_scan.h \
 	worker/http/input.c worker/http/input.h \
 	worker/http/keep_alive.c worker/http/keep_alive.h \
 	worker/http/long.c worker/http/long.h \
@@ -25,7 +25,7 @@ libroster_a_SOURCES += \
 if HAVE_CMOCKA
 check_PROGRAMS += tests/unit/accept_test tests/unit/chunked_test tests/unit/connection_state_test \
 	tests/unit/connection_test \
-	tests/unit/head_check_test tests/unit/input_test tests/unit/keep_alive_test tests/unit/long_test \
+	tests/unit/head_scan_test tests/unit/input_test tests/unit/keep_alive_test tests/unit/long_test \
 	tests/unit/migrate_test tests/unit/protocol_test tests/unit/sender_test
 tests_unit_accept_test_SOURCES = tests/unit/accept_test.c tests/unit/http_fixture.h
 tests_unit_accept_test_LDADD = $(UNIT_LDADD)
@@ -35,8 +35,8 @@ tests_unit_connection_state_test_SOURCES = tests/unit/connection_state_test.c te
 tests_unit_connection_state_test_LDADD = $(UNIT_LDADD)
 tests_unit_connection_test_SOURCES = tests/unit/connection_test.c tests/unit/http_fixture.h
 tests_unit_connection_test_LDADD = $(UNIT_LDADD)
-tests_unit_head_check_test_SOURCES = tests/unit/head_check_test.c tests/unit/http_fixture.h
-tests_unit_head_check_test_LDADD = $(UNIT_LDADD)
+tests_unit_head_scan_test_SOURCES = tests/unit/head_scan_test.c tests/unit/http_fixture.h
+tests_unit_head_scan_test_LDADD = $(UNIT_LDADD)
 tests_unit_input_test_SOURCES = tests/unit/input_test.c
 tests_unit_input_test_LDADD = $(UNIT_LDADD)
 tests_unit_keep_alive_test_SOURCES = tests/unit/keep_alive_test.c tests/unit/http_fixture.h

@@ -38,8 +38,8 @@ struct migrate_head {
 	uint32_t magic;
 	uint32_t flags;
 	uint32_t served; /* requests answered on the connection */
-	uint32_t
-	        idle_ms; /* the time it was given while idle; the receiver gives no less. 0: not said */
+	/* the time it was given while idle; the receiver gives no less. 0: not said */
+	uint32_t idle_ms;
 	uint64_t in_bytes, out_bytes;
 };
 

@@ -82,7 +82,8 @@ struct request {
 	struct arena arena;
 	struct output output;
 	struct long_work *work; /* of a long request; NULL: it is none */
-	void *kept; /* of the handler, in the arena: what the function of long_start() goes on with */
+	/* of the handler, in the arena: what the function of long_start() goes on with */
+	void *kept;
 	bool answered, parked, close_after;
 	bool outlasts_work; /* request_park() of a long request: it is answered after its work */
 	int status;         /* once answered */

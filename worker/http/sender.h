@@ -25,8 +25,8 @@ struct sender {
 	struct buf out;      /* what the client has not taken */
 	size_t at;           /* bytes of `answers` that are sent */
 	struct buf *answers; /* where answers go: shared, or out while it holds something */
-	struct buf
-	        body; /* of a long answer, behind out: takes the place of out, uncopied, once that is gone */
+	/* of a long answer, behind out: takes the place of out, uncopied, once that is gone */
+	struct buf body;
 	uint64_t sent; /* bytes, ever */
 	bool broken;
 };

@@ -38,8 +38,9 @@ struct list_request {
 	struct list_fields fields;
 	struct service_stamp stamp;
 	struct buf *hosts; /* where they are written, when they are not in the cache */
-	struct str
-	        picked; /* the key of the cache: clusters as they came, and once the service is read their normal form */
+	/* the key of the cache: clusters as they came, and once the service is read their normal
+	 * form */
+	struct str picked;
 };
 
 /* ---- parameters ------------------------------------------------------------------------------ */

@@ -33,8 +33,8 @@ struct batch {
 	struct str change;      /* packed */
 	struct target *targets; /* no two for the same instance */
 	uint32_t *named;        /* which ones, as the request names them */
-	uint32_t *
-	        slots; /* targets by hash: index plus one; a power of two, at least twice as many */
+	/* targets by hash: index plus one; a power of two, at least twice as many */
+	uint32_t *slots;
 	size_t count, cap, named_count, named_cap, slot_count;
 	struct instance_key open; /* the one being read */
 	bool is_open;

@@ -16,8 +16,8 @@
 #include "shared/base/str.h"
 
 struct path {
-	struct str
-	        plain; /* the source itself when there is nothing to decode, else from the arena */
+	/* the source itself when there is nothing to decode, else from the arena */
+	struct str plain;
 	const char *malicious; /* what the firewall found in it; NULL: nothing */
 	bool dots; /* segments "." or ".." in plain sight, which the firewall refuses as well */
 };

@@ -29,7 +29,7 @@ static void say(const char *text, void *arg)
 static void assert_found(struct fixture *f, const char *text)
 {
 	struct said said = { .lines = 0 };
-	unsigned found = registry_check(&f->reg, say, &said);
+	unsigned found = registry_audit(&f->reg, say, &said);
 
 	assert_true(found > 0);
 	assert_int_equal(said.lines, found);
@@ -217,7 +217,7 @@ static void lists_longer_than_their_count(void **state)
 
 	t.c->count[1] -= 2;
 	assert_found(f, "list broken after");
-	assert_true(registry_check(&f->reg, say, &said) > 0);
+	assert_true(registry_audit(&f->reg, say, &said) > 0);
 	for (unsigned n = 0; n < said.lines; n++)
 		assert_null(strstr(said.text[n], "last is"));
 	t.c->count[1] += 2;
@@ -235,8 +235,8 @@ static void check_in_slices(void *arg)
 {
 	struct slices *s = arg;
 
-	s->ret = s->busy ? registry_check_busy(&s->f->reg, s->shard, s->slice, NULL, NULL)
-	                 : registry_check_shard(&s->f->reg, s->shard, s->slice, NULL, NULL);
+	s->ret = s->busy ? registry_audit_busy(&s->f->reg, s->shard, s->slice, NULL, NULL)
+	                 : registry_audit_shard(&s->f->reg, s->shard, s->slice, NULL, NULL);
 }
 
 /* A hold looks at about as many objects as the slice says, not at fewer. */
@@ -323,7 +323,7 @@ static void many_findings(void **state)
 		if (i->next == 0)
 			break;
 	}
-	assert_true(registry_check(&f->reg, say, &said) > 100);
+	assert_true(registry_audit(&f->reg, say, &said) > 100);
 	assert_in_range(said.lines, 30, 34);
 	for (unsigned n = 0; n < said.lines; n++)
 		assert_non_null(strstr(said.text[n], "instance"));
@@ -344,7 +344,7 @@ static void the_header(void **state)
 	assert_found(f, text);
 	*header = good;
 	header->backed = header->pages + 1;
-	assert_int_equal(registry_check_rest(&f->reg, NULL, NULL) > 0, 1);
+	assert_int_equal(registry_audit_rest(&f->reg, NULL, NULL) > 0, 1);
 	*header = good;
 	header->bytes++;
 	header->seal = segment_seal(header);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* slab_check.c - the check of pages, bitmaps, bins and counts of the slabs, whole at an attach
+/* slab_audit.c - the audit of pages, bitmaps, bins and counts of the slabs, whole at an attach
  * and in slices for the keeper. */
 #include <stdio.h>
 #include <string.h>
@@ -100,7 +100,7 @@ const char *slab_damaged(const struct segment *seg)
 	return why;
 }
 
-unsigned slab_check_free(const struct segment *seg, uint64_t *page, uint32_t pages,
+unsigned slab_audit_free(const struct segment *seg, uint64_t *page, uint32_t pages,
                          slab_say_fn *say, void *arg)
 {
 	uint64_t backed = segment_backed(seg);
@@ -127,9 +127,9 @@ unsigned slab_check_free(const struct segment *seg, uint64_t *page, uint32_t pag
 	return found;
 }
 
-/* ---- check ----------------------------------------------------------------------------------- */
+/* ---- audit ----------------------------------------------------------------------------------- */
 
-struct check {
+struct auditor {
 	const struct tx *tx;
 	slab_say_fn *say;
 	void *arg;
@@ -137,29 +137,29 @@ struct check {
 	struct slab_totals *totals;
 };
 
-static void slab_broken(struct check *check, const char *what, uint64_t where, uint64_t found,
+static void slab_broken(struct auditor *auditor, const char *what, uint64_t where, uint64_t found,
                         uint64_t expected)
 {
 	char text[160];
 
-	check->broken++;
-	if (check->say == NULL)
+	auditor->broken++;
+	if (auditor->say == NULL)
 		return;
 	snprintf(text, sizeof(text), "slab: shard %u: %s %llu: %llu, expected %llu",
-	         check->tx->shard->index, what, (unsigned long long)where,
+	         auditor->tx->shard->index, what, (unsigned long long)where,
 	         (unsigned long long)found, (unsigned long long)expected);
-	check->say(text, check->arg);
+	auditor->say(text, auditor->arg);
 }
 
 /* Looks at one page of the shard, and adds it to the totals even if something is wrong with it. */
-static void check_page(struct check *check, uint32_t page)
+static void audit_page(struct auditor *auditor, uint32_t page)
 {
-	const struct page_desc *desc = &check->tx->seg->descs[page];
+	const struct page_desc *desc = &auditor->tx->seg->descs[page];
 	const struct slab_kind_row *row;
 	uint64_t used = 0, beyond = 0;
 
 	if (desc->kind == SLAB_NONE || desc->kind >= SLAB_KINDS) {
-		slab_broken(check, "page owned but unused", page, desc->kind, 0);
+		slab_broken(auditor, "page owned but unused", page, desc->kind, 0);
 		return;
 	}
 	row = &slab_kinds[desc->kind];
@@ -168,25 +168,25 @@ static void check_page(struct check *check, uint32_t page)
 		beyond |= desc->bitmap[word] & ~slab_word_mask(row, word);
 	}
 	if (desc->used != used || used == 0)
-		slab_broken(check, "objects of page", page, desc->used, used);
+		slab_broken(auditor, "objects of page", page, desc->used, used);
 	if (beyond != 0)
-		slab_broken(check, "bits beyond the objects of page", page, beyond, 0);
+		slab_broken(auditor, "bits beyond the objects of page", page, beyond, 0);
 	if (desc->bin != slab_bin_for(row, (uint32_t)used))
-		slab_broken(check, "bin of page", page, desc->bin,
+		slab_broken(auditor, "bin of page", page, desc->bin,
 		            slab_bin_for(row, (uint32_t)used));
-	if (!neighbour_agrees(check->tx->seg, page, desc->next, true) ||
-	    !neighbour_agrees(check->tx->seg, page, desc->prev, false))
-		slab_broken(check, "neighbours of page", page, desc->next, desc->prev);
-	check->totals->objects[desc->kind] += used;
-	check->totals->pages[desc->kind]++;
+	if (!neighbour_agrees(auditor->tx->seg, page, desc->next, true) ||
+	    !neighbour_agrees(auditor->tx->seg, page, desc->prev, false))
+		slab_broken(auditor, "neighbours of page", page, desc->next, desc->prev);
+	auditor->totals->objects[desc->kind] += used;
+	auditor->totals->pages[desc->kind]++;
 	if (desc->bin < SLAB_BINS)
-		check->totals->binned[desc->kind][desc->bin]++;
+		auditor->totals->binned[desc->kind][desc->bin]++;
 }
 
-unsigned slab_check_pages(const struct tx *tx, uint64_t *page, uint32_t most,
+unsigned slab_audit_pages(const struct tx *tx, uint64_t *page, uint32_t most,
                           struct slab_totals *totals, slab_say_fn *say, void *arg)
 {
-	struct check check = { .tx = tx, .say = say, .arg = arg, .totals = totals };
+	struct auditor auditor = { .tx = tx, .say = say, .arg = arg, .totals = totals };
 	uint64_t backed = segment_backed(tx->seg),
 	         end = backed - *page < most ? backed : *page + most;
 
@@ -197,29 +197,30 @@ unsigned slab_check_pages(const struct tx *tx, uint64_t *page, uint32_t most,
 		if (at == NULL)
 			break;
 		*page = (uint64_t)(at - tx->seg->owners);
-		check_page(&check, (uint32_t)*page);
+		audit_page(&auditor, (uint32_t)*page);
 	}
 	*page = end;
-	return check.broken;
+	return auditor.broken;
 }
 
 /* Looks at one page of a bin's list and goes on to the next, or ends the walk where it is
  * broken. */
-static void check_listed(struct check *check, struct slab_bin_walk *walk)
+static void audit_listed(struct auditor *auditor, struct slab_bin_walk *walk)
 {
-	const struct segment *seg = check->tx->seg;
+	const struct segment *seg = auditor->tx->seg;
 	const struct page_desc *desc;
 
 	ROSTER_ASSERT(walk->link != 0 && walk->kind < SLAB_KINDS && walk->bin < SLAB_BINS);
 	walk->over = true;
-	if (walk->link > seg->pages || seg->owners[walk->link - 1] != slab_owner_mark(check->tx) ||
-	    walk->seen >= check->totals->binned[walk->kind][walk->bin]) {
-		slab_broken(check, "link in bin", walk->bin, walk->link, 0);
+	if (walk->link > seg->pages ||
+	    seg->owners[walk->link - 1] != slab_owner_mark(auditor->tx) ||
+	    walk->seen >= auditor->totals->binned[walk->kind][walk->bin]) {
+		slab_broken(auditor, "link in bin", walk->bin, walk->link, 0);
 		return;
 	}
 	desc = &seg->descs[walk->link - 1];
 	if (desc->kind != walk->kind || desc->bin != walk->bin || desc->prev != walk->prev) {
-		slab_broken(check, "listed page", walk->link - 1, desc->kind, walk->kind);
+		slab_broken(auditor, "listed page", walk->link - 1, desc->kind, walk->kind);
 		return;
 	}
 	walk->over = false;
@@ -229,54 +230,54 @@ static void check_listed(struct check *check, struct slab_bin_walk *walk)
 }
 
 /* A list with right back links and the right length holds each page of the bin once. */
-static void check_bin(struct check *check, struct slab_bin_walk *walk, uint32_t *most)
+static void audit_bin(struct auditor *auditor, struct slab_bin_walk *walk, uint32_t *most)
 {
-	uint64_t expected = check->totals->binned[walk->kind][walk->bin];
+	uint64_t expected = auditor->totals->binned[walk->kind][walk->bin];
 
 	/* A list is walked from its beginning. */
 	ROSTER_ASSERT(walk->begun || (walk->seen == 0 && walk->prev == 0));
 	if (!walk->begun)
-		walk->link = check->tx->shard->slabs[walk->kind].bins[walk->bin];
+		walk->link = auditor->tx->shard->slabs[walk->kind].bins[walk->bin];
 	walk->begun = true;
 	for (; walk->link != 0 && !walk->over && *most > 0; (*most)--)
-		check_listed(check, walk);
+		audit_listed(auditor, walk);
 	if (walk->link != 0 && !walk->over)
 		return;
 	if (!walk->over && walk->seen != expected)
-		slab_broken(check, "pages in bin", walk->bin, walk->seen, expected);
+		slab_broken(auditor, "pages in bin", walk->bin, walk->seen, expected);
 	*walk = (struct slab_bin_walk){ walk->kind, walk->bin + 1, .begun = false };
 	if (walk->bin == SLAB_BINS)
 		*walk = (struct slab_bin_walk){ walk->kind + 1, 0, .begun = false };
 }
 
-unsigned slab_check_bins(const struct tx *tx, struct slab_bin_walk *walk, uint32_t most,
+unsigned slab_audit_bins(const struct tx *tx, struct slab_bin_walk *walk, uint32_t most,
                          struct slab_totals *totals, slab_say_fn *say, void *arg)
 {
-	struct check check = { .tx = tx, .say = say, .arg = arg, .totals = totals };
+	struct auditor auditor = { .tx = tx, .say = say, .arg = arg, .totals = totals };
 
 	while (walk->kind < SLAB_KINDS && most > 0)
-		check_bin(&check, walk, &most);
-	return check.broken;
+		audit_bin(&auditor, walk, &most);
+	return auditor.broken;
 }
 
-unsigned slab_check_totals(const struct tx *tx, struct slab_totals *totals, slab_say_fn *say,
+unsigned slab_audit_totals(const struct tx *tx, struct slab_totals *totals, slab_say_fn *say,
                            void *arg)
 {
-	struct check check = { .tx = tx, .say = say, .arg = arg, .totals = totals };
+	struct auditor auditor = { .tx = tx, .say = say, .arg = arg, .totals = totals };
 	const struct slab *slabs = tx->shard->slabs;
 
 	for (uint32_t kind = 0; kind < SLAB_KINDS; kind++) {
 		if (slabs[kind].objects != totals->objects[kind])
-			slab_broken(&check, "objects of kind", kind, slabs[kind].objects,
+			slab_broken(&auditor, "objects of kind", kind, slabs[kind].objects,
 			            totals->objects[kind]);
 		if (slabs[kind].pages != totals->pages[kind])
-			slab_broken(&check, "pages of kind", kind, slabs[kind].pages,
+			slab_broken(&auditor, "pages of kind", kind, slabs[kind].pages,
 			            totals->pages[kind]);
 	}
-	return check.broken;
+	return auditor.broken;
 }
 
-unsigned slab_check(const struct tx *tx, slab_say_fn *say, void *arg)
+unsigned slab_audit(const struct tx *tx, slab_say_fn *say, void *arg)
 {
 	struct slab_totals totals = { .objects = { 0 } };
 	struct slab_bin_walk walk = { .kind = 0 };
@@ -284,9 +285,9 @@ unsigned slab_check(const struct tx *tx, slab_say_fn *say, void *arg)
 	unsigned found = 0;
 
 	while (page < segment_backed(tx->seg))
-		found += slab_check_pages(tx, &page, UINT32_MAX, &totals, say, arg);
-	found += slab_check_totals(tx, &totals, say, arg);
+		found += slab_audit_pages(tx, &page, UINT32_MAX, &totals, say, arg);
+	found += slab_audit_totals(tx, &totals, say, arg);
 	while (walk.kind < SLAB_KINDS)
-		found += slab_check_bins(tx, &walk, UINT32_MAX, &totals, say, arg);
+		found += slab_audit_bins(tx, &walk, UINT32_MAX, &totals, say, arg);
 	return found;
 }

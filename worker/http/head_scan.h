@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* head_check.h - the strict look at a request head, before any parser sees it.
+/* head_scan.h - the strict look at a request head, before any parser sees it.
  *
  * The parser library lets through what proxies in front read differently (bare LF, folded lines, a
  * blank before the colon, two Hosts, HTTP/0.9). Here every line ends in CR LF, names are tokens,
@@ -13,8 +13,8 @@
  * It is fed with everything received of the request so far, and goes on where it stopped. All
  * positions are relative to the first byte of the request, so that the caller may move its buffer
  * between calls. */
-#ifndef WORKER_HTTP_HEAD_CHECK_H
-#define WORKER_HTTP_HEAD_CHECK_H
+#ifndef WORKER_HTTP_HEAD_SCAN_H
+#define WORKER_HTTP_HEAD_SCAN_H
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -55,15 +55,15 @@ struct head_span {
 #define HEAD_FRAMING_MAX 6U
 #define HEAD_EMPTY_MAX 2U
 
-struct head_check {
+struct head_scan {
 	uint32_t line;     /* start of the line being waited for */
 	uint32_t searched; /* no LF before this */
 	uint32_t headers;
 	uint32_t length; /* of the whole head, once done */
 	struct head_span method, target;
 	struct head_span found[HEAD_NAMES];
-	struct head_span
-	        framing[HEAD_FRAMING_MAX]; /* lines the library acts upon, with their line ends */
+	/* lines the library acts upon, with their line ends */
+	struct head_span framing[HEAD_FRAMING_MAX];
 	uint32_t framings; /* may be more than there is room for: then all lines are to be shown */
 	uint8_t minor;     /* HTTP/1.minor */
 	uint8_t empty;     /* lines left out before the request line */
@@ -74,17 +74,17 @@ struct head_check {
 
 enum head_verdict { HEAD_MORE, HEAD_DONE, HEAD_BAD };
 
-void head_check_reset(struct head_check *hc);
+void head_scan_reset(struct head_scan *hc);
 /* Old clients send an empty line behind a body. Before a request line such lines are left out
  * (RFC 9112, 2.2), HEAD_EMPTY_MAX of them and nothing else. Is called before each feed. Returns how
  * many bytes the caller takes away from the front. */
-size_t head_check_skip(struct head_check *hc, const char *data, size_t n);
-enum head_verdict head_check_feed(struct head_check *hc, const char *data, size_t n,
-                                  const struct head_limits *limits);
+size_t head_scan_skip(struct head_scan *hc, const char *data, size_t n);
+enum head_verdict head_scan_feed(struct head_scan *hc, const char *data, size_t n,
+                                 const struct head_limits *limits);
 /* Finds the colon of a header or trailer line (without its CR LF). Returns NULL when the name is
  * not a token or the value has a control byte. */
-const char *head_check_colon(const char *line, size_t n);
+const char *head_scan_colon(const char *line, size_t n);
 /* Returns unset when the header is absent. */
-struct str head_check_value(const struct head_check *hc, const char *data, enum head_name name);
+struct str head_scan_value(const struct head_scan *hc, const char *data, enum head_name name);
 
 #endif

@@ -4,7 +4,7 @@
 
 #include <stdio.h>
 
-#include "worker/http/head_check.h"
+#include "worker/http/head_scan.h"
 #include "worker/http/head.h"
 
 #define H "Host: a\r\n"
@@ -99,10 +99,10 @@ static const struct row rows[] = {
 
 static const struct head_limits wide = { 4096, 4096, 100 };
 
-static int feed_whole(const char *head, size_t n, struct head_check *hc)
+static int feed_whole(const char *head, size_t n, struct head_scan *hc)
 {
-	head_check_reset(hc);
-	switch (head_check_feed(hc, head, n, &limits)) {
+	head_scan_reset(hc);
+	switch (head_scan_feed(hc, head, n, &limits)) {
 	case HEAD_DONE:
 		return 0;
 	case HEAD_BAD:
@@ -114,11 +114,11 @@ static int feed_whole(const char *head, size_t n, struct head_check *hc)
 
 static int feed_bytes(const char *head, size_t n)
 {
-	struct head_check hc;
+	struct head_scan hc;
 
-	head_check_reset(&hc);
+	head_scan_reset(&hc);
 	for (size_t i = 1; i <= n; i++) {
-		enum head_verdict verdict = head_check_feed(&hc, head, i, &limits);
+		enum head_verdict verdict = head_scan_feed(&hc, head, i, &limits);
 
 		if (verdict == HEAD_BAD)
 			return hc.status;
@@ -130,7 +130,7 @@ static int feed_bytes(const char *head, size_t n)
 
 static void test_rows(void **state)
 {
-	struct head_check hc;
+	struct head_scan hc;
 
 	(void)state;
 	for (size_t i = 0; i < COUNT(rows); i++) {
@@ -148,7 +148,7 @@ static void test_zero_bytes(void **state)
 {
 	static const char value[] = GET H "A: b\0c\r\n" END,
 	                  target[] = "GET /a\0b HTTP/1.1\r\n" H END;
-	struct head_check hc;
+	struct head_scan hc;
 
 	(void)state;
 	assert_int_equal(feed_whole(value, sizeof(value) - 1, &hc), 400);
@@ -158,7 +158,7 @@ static void test_zero_bytes(void **state)
 /* Every control byte at every place of a value longer than a word. */
 static void test_control_bytes(void **state)
 {
-	struct head_check hc;
+	struct head_scan hc;
 	char head[80];
 
 	(void)state;
@@ -181,17 +181,17 @@ static void test_values(void **state)
 	static const char head[] =
 	        "PUT /nacos/v1/ns/instance?a=b HTTP/1.1\r\nhOST:  h:1 \r\nUser-Agent: u\r\nuser-agent: second\r\n"
 	        "Client-Version: c\r\nCONTENT-LENGTH: 017\r\nOrigin: o\r\n\r\n";
-	struct head_check hc;
+	struct head_scan hc;
 	struct request rq = { 0 };
 
 	(void)state;
 	http_head_init();
-	head_check_reset(&hc);
-	assert_int_equal(head_check_feed(&hc, head, sizeof(head) - 1, &wide), HEAD_DONE);
+	head_scan_reset(&hc);
+	assert_int_equal(head_scan_feed(&hc, head, sizeof(head) - 1, &wide), HEAD_DONE);
 	assert_int_equal(hc.content_length, 17);
-	assert_true(str_eq(head_check_value(&hc, head, HEAD_HOST), STR("h:1")));
-	assert_true(str_eq(head_check_value(&hc, head, HEAD_USER_AGENT), STR("u")));
-	assert_false(str_is_set(head_check_value(&hc, head, HEAD_ACCEPT)));
+	assert_true(str_eq(head_scan_value(&hc, head, HEAD_HOST), STR("h:1")));
+	assert_true(str_eq(head_scan_value(&hc, head, HEAD_USER_AGENT), STR("u")));
+	assert_false(str_is_set(head_scan_value(&hc, head, HEAD_ACCEPT)));
 	assert_int_equal(http_head_parse(head, &hc, &rq), 0);
 	assert_int_equal(rq.method, METHOD_PUT);
 	assert_true(rq.keep_alive);
@@ -255,11 +255,11 @@ static void test_parse(void **state)
 	http_head_init();
 	for (size_t i = 0; i < COUNT(parse_rows); i++) {
 		const struct parse_row *row = &parse_rows[i];
-		struct head_check hc;
+		struct head_scan hc;
 		struct request rq = { 0 };
 
-		head_check_reset(&hc);
-		assert_int_equal(head_check_feed(&hc, row->head, strlen(row->head), &wide),
+		head_scan_reset(&hc);
+		assert_int_equal(head_scan_feed(&hc, row->head, strlen(row->head), &wide),
 		                 HEAD_DONE);
 		if (http_head_parse(row->head, &hc, &rq) != row->status)
 			fail_msg("status of %s", row->head);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "worker/http/head_check.h"
+#include "worker/http/head_scan.h"
 
 #include <string.h>
 
@@ -37,19 +37,19 @@ static const struct {
 	[HEAD_CORS_HEADERS] = { STR("access-control-request-headers"), false, false },
 };
 
-void head_check_reset(struct head_check *hc)
+void head_scan_reset(struct head_scan *hc)
 {
 	memset(hc, 0, sizeof(*hc));
 }
 
-struct str head_check_value(const struct head_check *hc, const char *data, enum head_name name)
+struct str head_scan_value(const struct head_scan *hc, const char *data, enum head_name name)
 {
 	const struct head_span *span = &hc->found[name];
 
 	return span->at == 0 ? (struct str){ NULL, 0 } : str_make(data + span->at, span->n);
 }
 
-static bool bad(struct head_check *hc, int status)
+static bool bad(struct head_scan *hc, int status)
 {
 	hc->status = status;
 	return false;
@@ -108,7 +108,7 @@ static bool has_control(const char *p, size_t n, bool blank_too)
 }
 
 /* METHOD SP target SP HTTP/1.x, one blank each. */
-static bool request_line(struct head_check *hc, const char *p, uint32_t n)
+static bool request_line(struct head_scan *hc, const char *p, uint32_t n)
 {
 	const char *first = memchr(p, ' ', n);
 	const char *last = memrchr(p, ' ', n);
@@ -133,7 +133,7 @@ static bool request_line(struct head_check *hc, const char *p, uint32_t n)
 	return true;
 }
 
-static bool content_length(struct head_check *hc, struct str value)
+static bool content_length(struct head_scan *hc, struct str value)
 {
 	if (value.n == 0 || value.n > 18)
 		return bad(hc, value.n == 0 ? 400 : 413);
@@ -146,7 +146,7 @@ static bool content_length(struct head_check *hc, struct str value)
 	return true;
 }
 
-static bool known_value(struct head_check *hc, enum head_name name, struct str value)
+static bool known_value(struct head_scan *hc, enum head_name name, struct str value)
 {
 	switch (name) {
 	case HEAD_CONTENT_LENGTH:
@@ -180,7 +180,7 @@ static int known_name(struct str name)
 
 /* Besides a line without a colon this refuses an empty name, a folded line and a blank before the
  * colon, because in each the bytes before the colon are no token. */
-const char *head_check_colon(const char *line, size_t n)
+const char *head_scan_colon(const char *line, size_t n)
 {
 	size_t name = 0;
 
@@ -200,17 +200,17 @@ static bool is_near_framing(struct str name)
 	return name.n > near->n && strncasecmp(name.p, near->p, near->n) == 0;
 }
 
-static void keep_framing(struct head_check *hc, uint32_t at, uint32_t n)
+static void keep_framing(struct head_scan *hc, uint32_t at, uint32_t n)
 {
 	if (hc->framings < HEAD_FRAMING_MAX)
 		hc->framing[hc->framings] = (struct head_span){ at, n };
 	hc->framings++;
 }
 
-static bool header_line(struct head_check *hc, const char *data, uint32_t at, uint32_t n)
+static bool header_line(struct head_scan *hc, const char *data, uint32_t at, uint32_t n)
 {
 	const char *p = data + at;
-	const char *colon = head_check_colon(p, n);
+	const char *colon = head_scan_colon(p, n);
 	struct str text, value;
 	int name;
 
@@ -230,7 +230,7 @@ static bool header_line(struct head_check *hc, const char *data, uint32_t at, ui
 }
 
 /* After the last line: what must stand in a head, and what must not stand together. */
-static bool whole_head(struct head_check *hc)
+static bool whole_head(struct head_scan *hc)
 {
 	if (hc->minor == 1 && hc->found[HEAD_HOST].at == 0)
 		return bad(hc, 400);
@@ -239,7 +239,7 @@ static bool whole_head(struct head_check *hc)
 	return true;
 }
 
-static bool one_line(struct head_check *hc, const char *data, uint32_t at, uint32_t n,
+static bool one_line(struct head_scan *hc, const char *data, uint32_t at, uint32_t n,
                      const struct head_limits *limits)
 {
 	/* A CR inside is caught by has_control() and is_token(). */
@@ -250,7 +250,7 @@ static bool one_line(struct head_check *hc, const char *data, uint32_t at, uint3
 	return header_line(hc, data, at, n);
 }
 
-size_t head_check_skip(struct head_check *hc, const char *data, size_t n)
+size_t head_scan_skip(struct head_scan *hc, const char *data, size_t n)
 {
 	size_t at = 0;
 
@@ -265,8 +265,8 @@ size_t head_check_skip(struct head_check *hc, const char *data, size_t n)
 	return at;
 }
 
-enum head_verdict head_check_feed(struct head_check *hc, const char *data, size_t n,
-                                  const struct head_limits *limits)
+enum head_verdict head_scan_feed(struct head_scan *hc, const char *data, size_t n,
+                                 const struct head_limits *limits)
 {
 	const char *lf;
 

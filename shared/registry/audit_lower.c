@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* check_lower.c - the part of the check below the registry's own objects: tables, slabs, pages,
+/* audit_lower.c - the part of the audit below the registry's own objects: tables, slabs, pages,
  * rings. */
-#include "shared/registry/check_walk.h"
+#include "shared/registry/audit_walk.h"
 
 #include <stdio.h>
 
 #include "shared/base/fiber.h"
-#include "shared/registry/registry_check.h"
+#include "shared/registry/registry_audit.h"
 #include "shared/shm/health.h"
 #include "shared/shm/shard.h"
 
@@ -18,84 +18,84 @@
 
 /* ---- a shard --------------------------------------------------------------------------------- */
 
-void check_table(struct check *check, const struct table *table, enum slab_kind kind)
+void audit_table(struct auditor *auditor, const struct table *table, enum slab_kind kind)
 {
-	struct tx *tx = &check->op.tx;
-	uint64_t seen = 0, moved = check->moved;
+	struct tx *tx = &auditor->op.tx;
+	uint64_t seen = 0, moved = auditor->moved;
 
-	if (check->disturbed)
+	if (auditor->disturbed)
 		return;
-	check_compare(check, "kind of a table", table->kind, (uint64_t)kind);
-	check->broken += table_check_shape(tx, table, check_collect, check);
+	audit_compare(auditor, "kind of a table", table->kind, (uint64_t)kind);
+	auditor->broken += table_audit_shape(tx, table, audit_collect, auditor);
 	if (table->dir != 0)
-		check_reach(check, table->dir, SLAB_TABLE, "directory of a table");
+		audit_reach(auditor, table->dir, SLAB_TABLE, "directory of a table");
 	for (uint32_t n = 0; n < table_pages(table); n++)
-		check_reach(check, table_page(tx, table, n), SLAB_TABLE, "page of a table");
+		audit_reach(auditor, table_page(tx, table, n), SLAB_TABLE, "page of a table");
 	/* The walk ends where the pages of the table end, whatever a damaged count says. */
 	for (uint32_t at = 0;
 	     at < table->buckets && table_pages(table) * TABLE_HEADS + TABLE_INLINE > at;
 	     at += BUCKETS_PIECE) {
-		check->broken += table_check_buckets(tx, table, at, BUCKETS_PIECE, &seen,
-		                                     check_collect, check);
-		if (!check_go_on(check, BUCKETS_PIECE))
+		auditor->broken += table_audit_buckets(tx, table, at, BUCKETS_PIECE, &seen,
+		                                       audit_collect, auditor);
+		if (!audit_go_on(auditor, BUCKETS_PIECE))
 			return;
 	}
-	if (check->moved == moved)
-		check_compare(check, "objects of a table", table->count, seen);
+	if (auditor->moved == moved)
+		audit_compare(auditor, "objects of a table", table->count, seen);
 }
 
 /* Whatever is taken must be reached by somebody: the rest would be lost for ever. */
-static void check_counts(struct check *check)
+static void audit_counts(struct auditor *auditor)
 {
-	const struct shard *shard = check->op.tx.shard;
+	const struct shard *shard = auditor->op.tx.shard;
 
 	for (unsigned kind = SLAB_TABLE; kind < SLAB_KINDS; kind++) {
-		if (shard->slabs[kind].objects != check->reached[kind])
-			check_broken(check, "objects of kind %u: %llu taken, %llu reached", kind,
+		if (shard->slabs[kind].objects != auditor->reached[kind])
+			audit_broken(auditor, "objects of kind %u: %llu taken, %llu reached", kind,
 			             (unsigned long long)shard->slabs[kind].objects,
-			             (unsigned long long)check->reached[kind]);
+			             (unsigned long long)auditor->reached[kind]);
 	}
 }
 
 /* Compares the totals with the bins; nobody wrote while the totals were made. */
-static void check_bins(struct check *check, struct slab_totals *totals)
+static void audit_bins(struct auditor *auditor, struct slab_totals *totals)
 {
 	struct slab_bin_walk walk = { .kind = 0 };
-	uint64_t moved = check->moved;
+	uint64_t moved = auditor->moved;
 
-	check->broken += slab_check_totals(&check->op.tx, totals, check_collect, check);
+	auditor->broken += slab_audit_totals(&auditor->op.tx, totals, audit_collect, auditor);
 	while (walk.kind < SLAB_KINDS) {
-		check->broken += slab_check_bins(&check->op.tx, &walk, BINS_PIECE, totals,
-		                                 check_collect, check);
-		if (!check_go_on(check, BINS_PIECE) || check->moved != moved)
+		auditor->broken += slab_audit_bins(&auditor->op.tx, &walk, BINS_PIECE, totals,
+		                                   audit_collect, auditor);
+		if (!audit_go_on(auditor, BINS_PIECE) || auditor->moved != moved)
 			return;
 	}
 }
 
-void check_slabs(struct check *check)
+void audit_slabs(struct auditor *auditor)
 {
 	struct slab_totals totals = { .objects = { 0 } };
-	uint64_t page = 0, moved = check->moved;
+	uint64_t page = 0, moved = auditor->moved;
 
-	if (check->disturbed)
+	if (auditor->disturbed)
 		return;
-	ROSTER_ASSERT(check->held);
+	ROSTER_ASSERT(auditor->held);
 	/* Whoever gets the lock of a dead owner rolls back first, so the log is empty. */
-	if (check->op.tx.shard->state != 0)
-		check_broken(check, "state of the log is %#llx and nobody is at work",
-		             (unsigned long long)check->op.tx.shard->state);
+	if (auditor->op.tx.shard->state != 0)
+		audit_broken(auditor, "state of the log is %#llx and nobody is at work",
+		             (unsigned long long)auditor->op.tx.shard->state);
 	if (moved == 0)
-		check_counts(check);
-	while (page < segment_backed(check->op.reg->seg)) {
-		check->broken += slab_check_pages(&check->op.tx, &page, OWNERS_PIECE, &totals,
-		                                  check_collect, check);
+		audit_counts(auditor);
+	while (page < segment_backed(auditor->op.reg->seg)) {
+		auditor->broken += slab_audit_pages(&auditor->op.tx, &page, OWNERS_PIECE, &totals,
+		                                    audit_collect, auditor);
 		/* Of so many pages about one in SHARDS belongs to this shard, and only those take
 		 * time. */
-		if (!check_go_on(check, OWNERS_PIECE / SHARDS))
+		if (!audit_go_on(auditor, OWNERS_PIECE / SHARDS))
 			return;
 	}
-	if (check->moved == moved)
-		check_bins(check, &totals);
+	if (auditor->moved == moved)
+		audit_bins(auditor, &totals);
 }
 
 /* ---- what belongs to no shard ---------------------------------------------------------------- */
@@ -106,7 +106,7 @@ static void say_if(slab_say_fn *say, void *arg, const char *text)
 		say(text, arg);
 }
 
-static unsigned check_header(const struct segment *seg, slab_say_fn *say, void *arg)
+static unsigned audit_header(const struct segment *seg, slab_say_fn *say, void *arg)
 {
 	const struct segment_header *header = seg->header;
 
@@ -118,7 +118,7 @@ static unsigned check_header(const struct segment *seg, slab_say_fn *say, void *
 	return 1;
 }
 
-static unsigned check_ring(const struct segment *seg, const struct ring *ring, const char *text,
+static unsigned audit_ring(const struct segment *seg, const struct ring *ring, const char *text,
                            slab_say_fn *say, void *arg)
 {
 	uint64_t at = (uint64_t)((const uint8_t *)ring - seg->base), from = at, until;
@@ -130,22 +130,22 @@ static unsigned check_ring(const struct segment *seg, const struct ring *ring, c
 	/* Only parts that somebody has written to are looked at. The rest are holes of the file,
 	 * which would be filled by reading them. */
 	for (; segment_next_written(seg, &from, end, &until); from = until)
-		found += ring_check(ring, from - at, until - at);
+		found += ring_audit(ring, from - at, until - at);
 	if (found > 0)
 		say_if(say, arg, text);
 	return found;
 }
 
-unsigned registry_check_rest(struct registry *reg, slab_say_fn *say, void *arg)
+unsigned registry_audit_rest(struct registry *reg, slab_say_fn *say, void *arg)
 {
 	struct segment *seg = reg->seg;
-	unsigned found = check_header(seg, say, arg);
+	unsigned found = audit_header(seg, say, arg);
 
 	for (uint64_t page = 0, backed = segment_backed(seg); page < backed && fiber_pause() == 0;)
-		found += slab_check_free(seg, &page, PAGES_PIECE, say, arg);
-	found += check_ring(seg, seg->events, "segment: impossible words in the ring of events",
+		found += slab_audit_free(seg, &page, PAGES_PIECE, say, arg);
+	found += audit_ring(seg, seg->events, "segment: impossible words in the ring of events",
 	                    say, arg);
-	found += check_ring(seg, seg->removed,
+	found += audit_ring(seg, seg->removed,
 	                    "segment: impossible words in the ring of removed instances", say, arg);
 	return found;
 }

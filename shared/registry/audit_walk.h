@@ -1,21 +1,21 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* check_walk.h - what the parts of registry_check() share; nobody else includes it.
+/* audit_walk.h - what the parts of registry_audit() share; nobody else includes it.
  *
- * One struct check looks at one shard. It walks in holds of about `slice` objects: check_go_on()
+ * One struct auditor looks at one shard. It walks in holds of about `slice` objects: audit_go_on()
  * sees that they are used up, drops the lock, lets others in and takes it again. When somebody
  * committed meanwhile (shard->changes), the references kept across the holds and the sums so far
  * mean nothing.
  *
- * Then a check is mostly `disturbed`: every walk ends at once, what it found is forgotten and the
+ * Then an audit is mostly `disturbed`: every walk ends at once, what it found is forgotten and the
  * caller begins again. One that is `busy` goes on: `moved` counts how often that happened. Each
- * walk looks whether the object it stands at is still the one it was (check_stands()), and
+ * walk looks whether the object it stands at is still the one it was (audit_stands()), and
  * otherwise ends where it is; what is compared with something seen in another hold is compared only
- * if nothing moved in between. What a busy check finds is as true as what others find.
+ * if nothing moved in between. What a busy audit finds is as true as what others find.
  *
  * Everything here reads damaged memory by purpose: references go through slab_try(), lists end at
  * marks already set or at what the segment can hold. Lines are kept until the lock is dropped. */
-#ifndef REGISTRY_CHECK_WALK_H
-#define REGISTRY_CHECK_WALK_H
+#ifndef REGISTRY_AUDIT_WALK_H
+#define REGISTRY_AUDIT_WALK_H
 
 #include "shared/registry/registry_internal.h"
 
@@ -30,7 +30,7 @@ struct sums {
 	struct source_cell sources[SOURCE_ROWS][SOURCE_COLUMNS];
 };
 
-struct check {
+struct auditor {
 	struct op op;
 	uint32_t shard;
 	uint32_t slice, left; /* objects reached in a hold, and until its end */
@@ -40,8 +40,8 @@ struct check {
 	bool disturbed;
 	bool held; /* the lock */
 	int err;   /* it could not be taken again */
-	uint8_t *
-	        marks; /* a bit a unit of the data: reached already; NULL: no memory for it, or moved */
+	/* a bit a unit of the data: reached already; NULL: no memory for it, or moved */
+	uint8_t *marks;
 	uint64_t marked_pages;
 	uint64_t reached[SLAB_KINDS];
 	struct sums sums;
@@ -49,44 +49,44 @@ struct check {
 	char line[CHECK_LINES][CHECK_LINE_BYTES];
 };
 
-void check_broken(struct check *check, const char *format, ...)
+void audit_broken(struct auditor *auditor, const char *format, ...)
         __attribute__((format(printf, 2, 3)));
-void check_compare(struct check *check, const char *what, uint64_t stored, uint64_t found);
-/* For checks of the lower layer: a slab_say_fn with the check as argument; the finding is counted
+void audit_compare(struct auditor *auditor, const char *what, uint64_t stored, uint64_t found);
+/* For audits of the lower layer: a slab_say_fn with the audit as argument; the finding is counted
  * by its caller. */
-void check_collect(const char *text, void *check);
-/* Counts n steps more than the objects reached. Returns false when the check is disturbed: leave at
+void audit_collect(const char *text, void *auditor);
+/* Counts n steps more than the objects reached. Returns false when the audit is disturbed: leave at
  * once and touch nothing. */
-bool check_go_on(struct check *check, uint32_t n);
+bool audit_go_on(struct auditor *auditor, uint32_t n);
 /* Returns what an object is known by: its id, and for a service whether it was removed; 0 for one
  * that has neither. */
-uint64_t check_identity(enum slab_kind kind, const void *object);
+uint64_t audit_identity(enum slab_kind kind, const void *object);
 /* Has nothing moved since `moved`, or is the object at off still the one with that identity? */
-bool check_stands(const struct check *check, uint64_t moved, uint32_t off, enum slab_kind kind,
+bool audit_stands(const struct auditor *auditor, uint64_t moved, uint32_t off, enum slab_kind kind,
                   uint64_t identity);
 
 /* Returns the object, counted and marked; NULL (and reports it) when it is none or was reached
  * before. */
-void *check_reach(struct check *check, uint32_t off, enum slab_kind kind, const char *what);
-void check_reach_blob(struct check *check, uint32_t off, const char *what);
+void *audit_reach(struct auditor *auditor, uint32_t off, enum slab_kind kind, const char *what);
+void audit_reach_blob(struct auditor *auditor, uint32_t off, const char *what);
 /* Reaches all texts of an object that has these fields. */
 struct fields;
-void check_reach_fields(struct check *check, const struct fields *fields, const void *object);
+void audit_reach_fields(struct auditor *auditor, const struct fields *fields, const void *object);
 /* Walks a list, checks its backward links and its end, and hands each object on. Returns false when
  * the object it stood at is gone, so that the rest of the list was not seen. */
-typedef void check_each_fn(struct check *check, uint32_t off, void *object, void *owner);
-bool check_list(struct check *check, const char *what, struct chain list, uint64_t count,
-                check_each_fn *each, void *owner);
+typedef void audit_each_fn(struct auditor *auditor, uint32_t off, void *object, void *owner);
+bool audit_list(struct auditor *auditor, const char *what, struct chain list, uint64_t count,
+                audit_each_fn *each, void *owner);
 /* Does the same from an object on, where its links backwards and the count mean nothing. */
-bool check_list_from(struct check *check, const char *what, struct chain list, uint32_t off,
-                     check_each_fn *each, void *owner);
+bool audit_list_from(struct auditor *auditor, const char *what, struct chain list, uint32_t off,
+                     audit_each_fn *each, void *owner);
 /* Was the id made by this shard, and not later than its counter says? */
-void check_id(struct check *check, const char *what, uint64_t id);
+void audit_id(struct auditor *auditor, const char *what, uint64_t id);
 /* The same of an id that any shard may have made: a snapshot keeps it (snapshot.h). */
-void check_kept_id(struct check *check, const char *what, uint64_t id);
+void audit_kept_id(struct auditor *auditor, const char *what, uint64_t id);
 
-/* check_lower.c */
-void check_table(struct check *check, const struct table *table, enum slab_kind kind);
-void check_slabs(struct check *check);
+/* audit_lower.c */
+void audit_table(struct auditor *auditor, const struct table *table, enum slab_kind kind);
+void audit_slabs(struct auditor *auditor);
 
 #endif
