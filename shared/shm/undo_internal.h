@@ -22,8 +22,8 @@ static inline uint64_t undo_state_sealed(uint64_t state)
  * cut: program order is enough, the stores below keep the compiler to it. */
 static inline void undo_state_store(struct tx *tx)
 {
-	/* NOLINTNEXTLINE(clang-analyzer-core.UndefinedBinaryOperatorResult): it loses sight of the
-	 * 16 bits */
+	/* The analyzer loses sight of the 16 bits.
+	 * NOLINTNEXTLINE(clang-analyzer-core.UndefinedBinaryOperatorResult) */
 	uint64_t state = (uint64_t)tx->entries | (uint64_t)tx->frees << 16 |
 	                 (tx->drain ? UNDO_STATE_DRAIN : 0);
 
