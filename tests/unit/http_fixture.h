@@ -102,6 +102,8 @@ static inline const char *fixture_out(struct fixture *f)
 
 static inline void fixture_free(struct fixture *f)
 {
+	service_view_free(&f->v1.view);
+	service_view_free(&f->v1.spare);
 	arena_free(&f->rq.arena);
 	buf_free(&f->out);
 }
