@@ -144,8 +144,8 @@ pid_t child_fork(struct child *child)
 {
 	pid_t pid;
 
-	ROSTER_ASSERT(child->pid == 0 &&
-	              !ev_is_active(&child->respawn)); /* it is not there, nor waits */
+	/* It is not there, nor waits. */
+	ROSTER_ASSERT(child->pid == 0 && !ev_is_active(&child->respawn));
 	if ((pid = fork()) < 0)
 		return pid;
 	child->generation++; /* on both sides, because the child asks whether it is the first */
@@ -218,8 +218,8 @@ uint32_t child_died(struct child *child, const siginfo_t *info)
 	bool wants_modules = info->si_code == CLD_EXITED && info->si_status == EXIT_MODULES;
 	bool excused = child->ready || child->told || wants_modules;
 
-	ROSTER_ASSERT(child->pid > 0 &&
-	              !ev_is_active(&child->respawn)); /* who runs has no successor yet */
+	/* Who runs has no successor yet. */
+	ROSTER_ASSERT(child->pid > 0 && !ev_is_active(&child->respawn));
 	child->pid = 0;
 	child->ready = child->stopped = child->busy = false;
 	child->modules |= wants_modules;
@@ -246,8 +246,8 @@ void child_tell(struct child *child, int signal_number)
 {
 	if (child->pid == 0)
 		return;
-	ROSTER_ASSERT(signal_number !=
-	              SIGKILL); /* child_kill() and child_end() write down that they kill */
+	/* child_kill() and child_end() write down that they kill. */
+	ROSTER_ASSERT(signal_number != SIGKILL);
 	child->told = true;
 	send_signal(child, signal_number);
 	if (child->stopped)

@@ -59,8 +59,8 @@ void daemon_ready(int *fd, bool keep_stderr)
 			dup2(null_fd, STDERR_FILENO);
 		close(null_fd);
 	}
-	ssize_t ignored =
-	        write(*fd, "+", 1); /* fails only when the terminal is gone and nobody waits */
+	/* It fails only when the terminal is gone and nobody waits. */
+	ssize_t ignored = write(*fd, "+", 1);
 	(void)ignored;
 	close(*fd);
 	*fd = -1;

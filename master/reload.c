@@ -74,8 +74,8 @@ static void set_workers(struct master *m, unsigned count)
 	__atomic_store_n(&m->seg->board->workers, count, __ATOMIC_RELEASE);
 	for (unsigned i = count; i < before; i++) {
 		child_cancel_wait(&m->children[i], m->loop);
-		child_tell(&m->children[i],
-		           SIGUSR2); /* siblings accept at its socket from now on */
+		/* Siblings accept at its socket from now on. */
+		child_tell(&m->children[i], SIGUSR2);
 	}
 	spawn_wanted(m);
 	orphans_update(m);

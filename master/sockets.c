@@ -123,8 +123,8 @@ static int bind_first(struct sockets *s, uint16_t port, char *why, size_t why_si
 /* The others become duplicates of the first socket: one accept queue for all workers. */
 static int share_first(struct sockets *s, char *why, size_t why_size)
 {
-	ROSTER_ASSERT((s->activated & 1) !=
-	              0); /* our own sockets may always be bound beside each other */
+	/* Our own sockets may always be bound beside each other. */
+	ROSTER_ASSERT((s->activated & 1) != 0);
 	for (unsigned i = 1; i < WORKERS_MAX; i++) {
 		if (s->listen.fds[i] >= 0)
 			continue;

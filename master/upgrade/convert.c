@@ -109,8 +109,8 @@ static void start_helper(struct master *m)
 	pid_t master_pid = getpid();
 	pid_t pid;
 
-	ROSTER_ASSERT(m->convert.helper == 0 &&
-	              m->freeze.active); /* a snapshot is of what stands still */
+	/* A snapshot is of what stands still. */
+	ROSTER_ASSERT(m->convert.helper == 0 && m->freeze.active);
 	if ((pid = fork()) == 0)
 		save_snapshot(m, master_pid);
 	if (pid < 0) {
@@ -232,8 +232,8 @@ int convert_commit(struct master *m)
 
 	if (c->snapshot_fd < 0)
 		return 0;
-	ROSTER_ASSERT(c->state ==
-	              CONVERT_NONE); /* the old image has cancelled, the new one never began one */
+	/* The old image has cancelled, the new one never began one. */
+	ROSTER_ASSERT(c->state == CONVERT_NONE);
 	fallback_rename_begin();
 	ret = segment_commit(m->seg);
 	fallback_rename_end(ret == 0); /* before anybody goes on in the new one */

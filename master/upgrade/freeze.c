@@ -36,8 +36,8 @@ static void on_freeze_limit(struct ev_loop *loop, ev_timer *timer, int revents)
 
 	(void)loop;
 	(void)revents;
-	ROSTER_ASSERT(m->freeze.active &&
-	              !m->freeze.born); /* the limit is of what freeze_begin() began */
+	/* The limit is of what freeze_begin() began. */
+	ROSTER_ASSERT(m->freeze.active && !m->freeze.born);
 	for (unsigned i = 0; i < CHILDREN; i++) {
 		struct child *child = &m->children[i];
 

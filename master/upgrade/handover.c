@@ -126,9 +126,8 @@ void handover_args(const struct handover *h, char *first, char **argv)
 	char *text = (char *)(uintptr_t)h->args;
 	unsigned n = 0;
 
-	ROSTER_ASSERT(
-	        h->arg_count <=
-	        HANDOVER_ARGS); /* the room of argv; put_args() and handover_map() see to it */
+	/* argv has no room for more; put_args() and handover_map() see to it. */
+	ROSTER_ASSERT(h->arg_count <= HANDOVER_ARGS);
 	argv[n++] = (char *)(uintptr_t)h->path;
 	argv[n++] = first;
 	for (unsigned i = 0; i < h->arg_count; i++) {
@@ -212,8 +211,8 @@ int handover_fill(struct handover *h, const struct master *m)
 
 void handover_record(struct handover *h, const struct master *m)
 {
-	ROSTER_ASSERT(h->master_pid ==
-	              (int32_t)getpid()); /* a copy in a child would lie about it */
+	/* A copy in a child would lie about it. */
+	ROSTER_ASSERT(h->master_pid == (int32_t)getpid());
 	put_children(h->children[HANDOVER_NEW], m->children);
 	put_children(h->children[HANDOVER_OLD], m->children + CHILDREN);
 }

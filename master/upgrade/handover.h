@@ -60,9 +60,8 @@ struct handover {
 	int32_t segment_fd; /* of the old image, also when the new one has another */
 	/* memfd: the registry for a segment of another layout (convert.h); -1: the same layout */
 	int32_t snapshot_fd;
-	int32_t migrate_fds
-	        /* where the old image's workers can be asked for their connections */
-	        [WORKERS_MAX];
+	/* where the old image's workers can be asked for their connections */
+	int32_t migrate_fds[WORKERS_MAX];
 	int32_t udp_fd;
 	int32_t ready_fd;
 	int32_t alive_fds[2];

@@ -153,8 +153,8 @@ void process_ask_log_level(struct process *proc, enum log_level level)
 	struct board *board = proc->seg->board;
 	uint64_t generation = __atomic_load_n(&board->config_generation, __ATOMIC_ACQUIRE);
 
-	ROSTER_ASSERT((unsigned)level <=
-	              LOG_LEVEL_DEBUG); /* a name of the table, whatever the client wrote */
+	/* A name of the table, whatever the client wrote. */
+	ROSTER_ASSERT((unsigned)level <= LOG_LEVEL_DEBUG);
 	__atomic_store_n(&board->log_level, generation << 8 | ((uint64_t)level + 1),
 	                 __ATOMIC_RELEASE);
 }
@@ -181,8 +181,8 @@ void process_idle(struct process *proc)
 	struct slot *slot = proc->slot;
 	uint64_t lost;
 
-	ROSTER_ASSERT(proc->seg == NULL ||
-	              proc->seg->held == NULL); /* nobody waits for events under a lock */
+	/* Nobody waits for events under a lock. */
+	ROSTER_ASSERT(proc->seg == NULL || proc->seg->held == NULL);
 	__atomic_store_n(&slot->busy_since_ms, 0, __ATOMIC_RELAXED);
 	if (proc->woke_us == 0) /* before the first wait */
 		return;

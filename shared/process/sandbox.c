@@ -117,8 +117,8 @@ static int load_filter(enum role role)
 
 int sandbox_enter(enum role role)
 {
-	ROSTER_ASSERT(role > ROLE_MASTER &&
-	              role < ROLES); /* a filter of the master would survive its exec */
+	/* A filter of the master would survive its exec. */
+	ROSTER_ASSERT(role > ROLE_MASTER && role < ROLES);
 	/* libc reads the time zone with the first date, under a lock that the line about a refused
 	 * call would wait for. */
 	tzset();

@@ -27,8 +27,8 @@
 
 struct turn {
 	uint64_t began_us; /* CLOCK_MONOTONIC */
-	uint64_t mark_us,
-	        mark_cpu_us; /* both clocks, when the processor's was last read at a begin */
+	/* both clocks, when the processor's was last read at a begin */
+	uint64_t mark_us, mark_cpu_us;
 	struct log_limit log;
 };
 
