@@ -90,7 +90,7 @@ static void note_broken(struct audit *a, unsigned broken)
 
 /* Finds what can be found in a shard that is written to all the time. The shard still counts as
  * left out. */
-static void check_beside_writers(struct audit *a, uint32_t slice)
+static void audit_beside_writers(struct audit *a, uint32_t slice)
 {
 	int ret = registry_audit_busy(a->reg, a->shard, slice, report_broken, a);
 
@@ -105,7 +105,7 @@ static void audit_shard(struct audit *a)
 
 	if (ret == ERR_AGAIN) {
 		if (a->tries + 1 == AUDIT_TRIES)
-			check_beside_writers(a, slice);
+			audit_beside_writers(a, slice);
 		return;
 	}
 	if (ret == ERR_CORRUPT)
