@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "master/upgrade/fallback.h"
 
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "shared/base/assert.h"
 #include "shared/base/log.h"
+#include "shared/shm/segment.h"
 
 #define STACK_BYTES 65536U
 
@@ -54,22 +54,14 @@ void fallback_because(const char *why)
 	copy_why(fallback.h->why, sizeof(fallback.h->why), why);
 }
 
-static bool old_segment_has_its_name(void)
-{
-	struct stat old, named;
-
-	return fstat(fallback.h->segment_fd, &old) == 0 &&
-	       stat(fallback.h->segment_path, &named) == 0 && old.st_ino == named.st_ino &&
-	       old.st_dev == named.st_dev;
-}
-
 void fallback_now(const char *why)
 {
 	static const char lost[] = "rosterd: the old binary cannot be called back\n";
 
 	if (!fallback.armed || getpid() != fallback.pid)
 		return;
-	if (fallback.renaming && !old_segment_has_its_name())
+	if (fallback.renaming &&
+	    !segment_has_name(fallback.h->segment_fd, AT_FDCWD, fallback.h->segment_path))
 		return;
 	fallback_because(why);
 	fallback.armed = 0;

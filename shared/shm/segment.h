@@ -191,6 +191,9 @@ int segment_commit(struct segment *seg) MUST_CHECK;
 /* Removes such a segment instead, and what was there is as it was. Does nothing to NULL, and to one
  * that has its name. The mapping stays. */
 void segment_discard(struct segment *seg);
+/* Returns false when the name (of dir_fd, or a whole path) stands for another file than fd, or for
+ * none. Async-signal-safe. */
+bool segment_has_name(int fd, int dir_fd, const char *name);
 /* For an upgrade: removes the NAME.new of an image that went no further. Returns true when there
  * was one. */
 bool segment_sweep_beside(const struct segment *seg);

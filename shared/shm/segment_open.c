@@ -192,14 +192,11 @@ static int open_file(struct opening *o)
 	return 0;
 }
 
-/* Returns false when the name meanwhile stands for another file, because the predecessor replaced
- * or removed the one that is locked now. */
-static bool is_current(const struct opening *o)
+bool segment_has_name(int fd, int dir_fd, const char *name)
 {
 	struct stat ours, named;
 
-	return fstat(o->fd, &ours) == 0 &&
-	       fstatat(o->dir_fd, o->config->name, &named, AT_SYMLINK_NOFOLLOW) == 0 &&
+	return fstat(fd, &ours) == 0 && fstatat(dir_fd, name, &named, AT_SYMLINK_NOFOLLOW) == 0 &&
 	       ours.st_ino == named.st_ino && ours.st_dev == named.st_dev;
 }
 
@@ -240,7 +237,8 @@ static int lock_file(struct opening *o)
 			pause_ms(FLOCK_POLL_MS);
 			waited += FLOCK_POLL_MS;
 		}
-		if (is_current(o))
+		/* The predecessor may have replaced or removed the one that is locked now. */
+		if (segment_has_name(o->fd, o->dir_fd, o->config->name))
 			return segment_single_name(o->dir_fd, o->config->name, o->fd)
 			               ? 0
 			               : refuse_alien(o);
