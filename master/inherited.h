@@ -6,7 +6,7 @@
 
 #include "shared/base/err.h"
 
-/* The first call of main(), before a descriptor is opened.
+/* Is called by main() before a descriptor is opened.
  *
  * Those of the descriptors 0 to 2 that are closed become /dev/null. Otherwise the segment would get
  * one of these numbers, and messages and log lines would be written over it. SIGCHLD has its

@@ -18,9 +18,9 @@ int main(int argc, char **argv)
 	char why[256];
 	char **args;
 
+	fallback_arm(argc, argv); /* before anything can go wrong */
 	if (inherited_mend() < 0) /* before a descriptor is opened */
 		return EXIT_FAILURE;
-	fallback_arm(argc, argv); /* before anything can go wrong */
 	args = title_init(argc, argv);
 
 	if (args == NULL)

@@ -18,7 +18,7 @@
 #define FALLBACK_HOLD_S 5
 
 /* Does nothing unless the arguments name a handover of this very process, and are not already the
- * way back. */
+ * way back. Opens no descriptor. */
 void fallback_arm(int argc, char **argv);
 void fallback_disarm(void);
 bool fallback_is_armed(void);
