@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* auditor.c - walks everything of a shard from its services down, each object once, and reports
+/* audit.c - walks everything of a shard from its services down, each object once, and reports
  * each rule that does not hold. */
 #include "shared/registry/audit_walk.h"
 

@@ -21,14 +21,14 @@ void audit_collect(const char *text, void *arg)
 {
 	struct auditor *auditor = arg;
 
-	ROSTER_ASSERT(auditor->lines <= CHECK_LINES);
-	if (auditor->lines < CHECK_LINES)
-		snprintf(auditor->line[auditor->lines++], CHECK_LINE_BYTES, "%s", text);
+	ROSTER_ASSERT(auditor->lines <= AUDIT_LINES);
+	if (auditor->lines < AUDIT_LINES)
+		snprintf(auditor->line[auditor->lines++], AUDIT_LINE_BYTES, "%s", text);
 }
 
 void audit_broken(struct auditor *auditor, const char *format, ...)
 {
-	char text[CHECK_LINE_BYTES];
+	char text[AUDIT_LINE_BYTES];
 	int n = snprintf(text, sizeof(text), "registry: shard %u: ", auditor->shard);
 	va_list args;
 

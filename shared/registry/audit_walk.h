@@ -19,8 +19,8 @@
 
 #include "shared/registry/registry_internal.h"
 
-#define CHECK_LINES 32U /* kept of one shard; the rest is only counted */
-#define CHECK_LINE_BYTES 200U
+#define AUDIT_LINES 32U /* kept of one shard; the rest is only counted */
+#define AUDIT_LINE_BYTES 200U
 
 /* Sums over what was reached, to be compared with what is stored. */
 struct sums {
@@ -46,13 +46,13 @@ struct auditor {
 	uint64_t reached[SLAB_KINDS];
 	struct sums sums;
 	unsigned broken, lines;
-	char line[CHECK_LINES][CHECK_LINE_BYTES];
+	char line[AUDIT_LINES][AUDIT_LINE_BYTES];
 };
 
 void audit_broken(struct auditor *auditor, const char *format, ...)
         __attribute__((format(printf, 2, 3)));
 void audit_compare(struct auditor *auditor, const char *what, uint64_t stored, uint64_t found);
-/* For audits of the lower layer: a slab_say_fn with the audit as argument; the finding is counted
+/* For audits of the lower layer: a slab_say_fn with the auditor as argument; the finding is counted
  * by its caller. */
 void audit_collect(const char *text, void *auditor);
 /* Counts n steps more than the objects reached. Returns false when the audit is disturbed: leave at

@@ -38,7 +38,7 @@ static inline struct office *office_of(const struct segment *seg)
 
 /* Lays out the office of a new segment; registry_format() calls it. */
 void office_format(struct segment *seg);
-/* Both are in namespaces.c and are used by the check, too. */
+/* Both are in namespaces.c and are used by the audit, too. */
 uint32_t namespaces_find(struct op *op, struct str id, struct namespace **row_r);
 uint32_t namespaces_hash(const struct registry *reg, struct str id);
 

@@ -2,7 +2,7 @@
 /* registry.h - what clients do to services and instances, and what all users of the registry share.
  *
  * The registry is the only entrance for writes. The operations of the keeper, the pusher and the
- * check are in registry_keeper.h, registry_pusher.h and registry_audit.h; subscribers.h says who
+ * audit are in registry_keeper.h, registry_pusher.h and registry_audit.h; subscribers.h says who
  * listens to a name, settings.h is about services and clusters, persistent.h about active checks.
  *
  * Each call takes one shard lock at most, holds it for a bounded time and has happened

@@ -254,7 +254,7 @@ static void bound_common(struct fill *f, uint64_t id, uint64_t revision, uint64_
 	fill_bound(f, stamp, f->stamp, "a stamp above the clock");
 }
 
-/* The check takes what lies further ahead for damage, and whoever has it would outlive all. */
+/* An audit takes what lies further ahead for damage, and whoever has it would outlive all. */
 static void bound_time(struct fill *f, uint64_t health_ms, const char *why)
 {
 	fill_bound(f, health_ms, f->health_ms + AHEAD_MS, why);

@@ -41,7 +41,7 @@ uint32_t blob_cost(uint32_t len);
 /* The same of a text that is there; 0: none. */
 int64_t blob_bytes(const struct tx *tx, uint32_t off);
 
-/* For the check: is the object a chunk as blob_new() makes them, in the smallest kind, and full
+/* For the audit: is the object a chunk as blob_new() makes them, in the smallest kind, and full
  * unless it is the last one? */
 bool blob_chunk_valid(const struct tx *tx, uint32_t off, uint32_t *next_r);
 

@@ -96,18 +96,18 @@ struct segment_header {
 	uint64_t rollbacks; /* locks whose dead owner was rolled back */
 	uint64_t sweeps;    /* pages given back by those */
 	uint64_t corrupt;   /* references found impossible */
-	/* What an attach and the check go by. */
+	/* What an attach and the audit go by. */
 	uint64_t seal; /* hash of everything from layout to pages, which never changes */
 	/* ~health_ms of the last tick, 0: none yet; stored after it, so at most a step behind */
 	uint64_t health_guard;
 	uint64_t attach_tries; /* attaches in a row that died while they looked at the content */
-	/* wall clock: the check found damage; the next attach sets the file aside */
+	/* wall clock: an audit found damage; the next attach sets the file aside */
 	uint64_t damaged_ms;
-	/* raised by whoever distrusts the content: the keeper checks all of it again */
+	/* raised by whoever distrusts the content: the keeper audits all of it again */
 	uint64_t audit_wanted;
-	uint64_t audit_passes; /* whole checks finished */
-	uint64_t audit_broken; /* rules found broken, all checks together */
-	uint64_t audit_shard;  /* parts done of the check in work */
+	uint64_t audit_passes; /* whole audits finished */
+	uint64_t audit_broken; /* rules found broken, all audits together */
+	uint64_t audit_shard;  /* parts done of the audit in work */
 	uint64_t lock_waits;   /* locks that another held when they were asked for */
 	uint64_t spare[23];
 };

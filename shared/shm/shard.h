@@ -39,7 +39,7 @@ struct shard {
 	/* Counters that are never reset and never rolled back. */
 	uint64_t revision;
 	uint64_t next_id;
-	/* raised before each commit: a check in slices sees that somebody wrote in between */
+	/* raised before each commit: an audit in slices sees that somebody wrote in between */
 	uint64_t changes;
 	/* raised whenever an expiry bound moved down, or active checks have something new
 	 * (registry) */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* slab_internal.h - what slab.c and its check know of a page; nobody else includes it. */
+/* slab_internal.h - what slab.c and its audit know of a page; nobody else includes it. */
 #ifndef SHM_SLAB_INTERNAL_H
 #define SHM_SLAB_INTERNAL_H
 

@@ -400,9 +400,9 @@ void table_replace(struct tx *tx, struct table *table, uint32_t old, uint32_t ne
 		undo_set32(tx, place, new);
 }
 
-/* ---- check ----------------------------------------------------------------------------------- */
+/* ---- audit ----------------------------------------------------------------------------------- */
 
-struct check {
+struct auditor {
 	const struct tx *tx;
 	const struct table *table;
 	slab_say_fn *say;
@@ -410,36 +410,36 @@ struct check {
 	unsigned broken;
 };
 
-static void table_broken(struct check *check, const char *what, uint64_t where)
+static void table_broken(struct auditor *auditor, const char *what, uint64_t where)
 {
 	char text[128];
 
-	check->broken++;
-	if (check->say == NULL)
+	auditor->broken++;
+	if (auditor->say == NULL)
 		return;
-	snprintf(text, sizeof(text), "table: shard %u, kind %u: %s %llu", check->tx->shard->index,
-	         check->table->kind, what, (unsigned long long)where);
-	check->say(text, check->arg);
+	snprintf(text, sizeof(text), "table: shard %u, kind %u: %s %llu", auditor->tx->shard->index,
+	         auditor->table->kind, what, (unsigned long long)where);
+	auditor->say(text, auditor->arg);
 }
 
-static uint64_t check_chain(struct check *check, uint32_t bucket)
+static uint64_t audit_chain(struct auditor *auditor, uint32_t bucket)
 {
-	const uint32_t *head = head_at(check->tx, check->table, bucket);
+	const uint32_t *head = head_at(auditor->tx, auditor->table, bucket);
 	uint64_t seen = 0;
 
 	if (head == NULL) {
-		table_broken(check, "no head for bucket", bucket);
+		table_broken(auditor, "no head for bucket", bucket);
 		return 0;
 	}
 	for (uint32_t off = *head; off != 0; seen++) {
-		const struct table_link *link = link_at(check->tx, check->table, off);
+		const struct table_link *link = link_at(auditor->tx, auditor->table, off);
 
-		if (link == NULL || seen > most_of(check->tx, check->table)) {
-			table_broken(check, link == NULL ? "reference" : "endless chain at", off);
+		if (link == NULL || seen > most_of(auditor->tx, auditor->table)) {
+			table_broken(auditor, link == NULL ? "reference" : "endless chain at", off);
 			break;
 		}
-		if (bucket_of(check->table, link->hash) != bucket)
-			table_broken(check, "object in the wrong bucket", off);
+		if (bucket_of(auditor->table, link->hash) != bucket)
+			table_broken(auditor, "object in the wrong bucket", off);
 		off = link->next;
 	}
 	return seen;
@@ -448,40 +448,40 @@ static uint64_t check_chain(struct check *check, uint32_t bucket)
 unsigned table_audit_shape(const struct tx *tx, const struct table *table, slab_say_fn *say,
                            void *arg)
 {
-	struct check check = { tx, table, say, arg, 0 };
+	struct auditor auditor = { tx, table, say, arg, 0 };
 
 	if (table->buckets < TABLE_INLINE || table->buckets > BUCKETS_MAX)
-		table_broken(&check, "buckets", table->buckets);
+		table_broken(&auditor, "buckets", table->buckets);
 	if ((table->dir != 0) != (table->buckets > TABLE_INLINE))
-		table_broken(&check, "directory", table->dir);
+		table_broken(&auditor, "directory", table->dir);
 	for (uint32_t n = table_pages(table); n < DIR_PAGES; n++) {
 		if (table_page(tx, table, n) != 0)
-			table_broken(&check, "page beyond the buckets", n);
+			table_broken(&auditor, "page beyond the buckets", n);
 	}
-	return check.broken;
+	return auditor.broken;
 }
 
 unsigned table_audit_buckets(const struct tx *tx, const struct table *table, uint32_t first,
                              uint32_t most, uint64_t *seen_r, slab_say_fn *say, void *arg)
 {
-	struct check check = { tx, table, say, arg, 0 };
+	struct auditor auditor = { tx, table, say, arg, 0 };
 
 	for (uint32_t bucket = first;
 	     bucket < table->buckets && bucket < BUCKETS_MAX && bucket - first < most; bucket++)
-		*seen_r += check_chain(&check, bucket);
-	return check.broken;
+		*seen_r += audit_chain(&auditor, bucket);
+	return auditor.broken;
 }
 
 unsigned table_audit(const struct tx *tx, const struct table *table, slab_say_fn *say, void *arg)
 {
-	struct check check = { tx, table, say, arg, 0 };
+	struct auditor auditor = { tx, table, say, arg, 0 };
 	uint64_t seen = 0;
 
-	check.broken = table_audit_shape(tx, table, say, arg);
-	check.broken += table_audit_buckets(tx, table, 0, BUCKETS_MAX, &seen, say, arg);
+	auditor.broken = table_audit_shape(tx, table, say, arg);
+	auditor.broken += table_audit_buckets(tx, table, 0, BUCKETS_MAX, &seen, say, arg);
 	if (seen != table->count)
-		table_broken(&check, "count", table->count);
-	return check.broken;
+		table_broken(&auditor, "count", table->count);
+	return auditor.broken;
 }
 
 uint32_t table_pages(const struct table *table)

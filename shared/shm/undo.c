@@ -173,7 +173,7 @@ int undo_commit(struct tx *tx)
 	}
 	if (tx->entries == 0 && tx->frees == 0)
 		return 0;
-	/* Raised before the commit, so that a check in slices that saw half of this operation
+	/* Raised before the commit, so that an audit in slices that saw half of this operation
 	 * begins again. */
 	__atomic_store_n(&tx->shard->changes, tx->shard->changes + 1, __ATOMIC_RELAXED);
 	tx->entries = 0;
