@@ -20,8 +20,8 @@
 
 enum service_flag {
 	SERVICE_REMOVED = 1, /* on the drain list; its name is gone */
-	SERVICE_EXPLICIT =
-	        2, /* has settings that were stored on purpose (POST /service, persistent instance) */
+	/* has settings that were stored on purpose (POST /service, persistent instance) */
+	SERVICE_EXPLICIT = 2,
 	SERVICE_DURABLE = 4, /* room for the ledger */
 	SERVICE_DISABLED = 8,
 };
@@ -89,8 +89,8 @@ enum instance_flag {
 	INSTANCE_METADATA_NULL = 16, /* null map of specification 2.6, shown as null */
 	INSTANCE_IP_BLOB = 32,       /* ip holds a blob reference, not text */
 	INSTANCE_CONFIRMED = 64,     /* active check: three successes seen */
-	INSTANCE_APP_DEFAULT =
-	        128, /* app is DEFAULT, without a blob: what clients that say nothing get */
+	/* app is DEFAULT, without a blob: what clients that say nothing get */
+	INSTANCE_APP_DEFAULT = 128,
 	INSTANCE_OWNED = 256, /* only its sender may change it (instances.owner) */
 	                      /* bits 24..31: who wrote it (enum writer) */
 };
@@ -187,9 +187,8 @@ struct registry_root {
 	uint64_t drain_count;     /* services being drained */
 	uint64_t bytes;           /* sum of the services' accounts, draining ones included */
 	uint64_t last_service_id; /* highest id in the list; read without the lock as a hint */
-	uint64_t stale_attach,
-	        /* registry_drop_stale(): begun at that attach, with that health clock */
-	        stale_before_ms;
+	/* registry_drop_stale(): begun at that attach, with that health clock */
+	uint64_t stale_attach, stale_before_ms;
 	uint64_t subscriber_bytes; /* audiences and subscribers, with their texts */
 	struct source_cell sources[SOURCE_ROWS][SOURCE_COLUMNS];
 };

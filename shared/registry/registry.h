@@ -419,9 +419,8 @@ uint32_t registry_shard_of(const struct registry *reg, const struct service_key 
 
 struct registry_stats {
 	uint64_t services, instances, ephemeral, healthy, subscribers, waiting, draining;
-	uint64_t bytes,
-	        /* of services with all they hold; of subscribers and the names they wait for */
-	        subscriber_bytes;
+	/* of services with all they hold; of subscribers and the names they wait for */
+	uint64_t bytes, subscriber_bytes;
 	uint64_t queued; /* services in the change lists of the pusher */
 };
 void registry_stats(struct registry *reg, struct registry_stats *stats_r);

@@ -29,10 +29,11 @@
 
 #define OP_PAGES 64U /* backed before an operation that may allocate */
 #define OP_NOTES 3U  /* events of one transaction */
-#define OP_WORK \
-	4096U /* words logged, after which a hold of many transactions ends: some 100 removals, or 10 long texts */
-#define TEXT_MAX_BYTES \
-	4064U /* any other text: one chunk with what stands before it, so that a view is enough */
+/* words logged, after which a hold of many transactions ends: some 100 removals, or 10 long
+ * texts */
+#define OP_WORK 4096U
+/* any other text: one chunk with what stands before it, so that a view is enough */
+#define TEXT_MAX_BYTES 4064U
 #define CONSUMERS_IN_USE 1U /* of QUEUE_CONSUMERS */
 #define DEFAULT_APP STR("DEFAULT")
 /* A time stored by another process may be a tick ahead of what is read here; one far ahead would

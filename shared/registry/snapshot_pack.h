@@ -33,8 +33,8 @@ static inline int pack_append(struct pack *pack, const void *bytes, size_t n)
 #define msgpack_pack_inline_func_cint(name) static inline int pack##name
 #define msgpack_pack_user struct pack *
 #define msgpack_pack_append_buffer(user, buf, len) return pack_append(user, buf, len)
-#define msgpack_pack_ext \
-	pack_ext /* the template's time stamp calls it by its name in the library */
+/* The template's time stamp calls it by its name in the library. */
+#define msgpack_pack_ext pack_ext
 #include <msgpack/pack_template.h>
 #undef msgpack_pack_ext
 

@@ -9,8 +9,8 @@
 #include "shared/base/assert.h"
 #include "shared/base/word.h"
 
-#define MAPPED \
-	0x0000ffff00000000ULL /* in front of an IPv4 address; as an IPv6 prefix it is reserved */
+/* In front of an IPv4 address; as an IPv6 prefix it is reserved. */
+#define MAPPED 0x0000ffff00000000ULL
 
 /* ---- sources --------------------------------------------------------------------------------- */
 

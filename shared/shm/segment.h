@@ -58,8 +58,8 @@
 #define SHARDS_ALL 65U
 #define SEGMENT_GROW_PAGES 256U /* backed in steps of 1 MiB */
 #define SEGMENT_TRIES 3U        /* attaches that may die at one file */
-#define SEGMENT_TAKEN \
-	96U /* pages of one transaction that are remembered: the longest text and all it comes with */
+/* pages of one transaction that are remembered: the longest text and all it comes with */
+#define SEGMENT_TAKEN 96U
 #define SEGMENT_QUEUE_AT 2048U /* struct queue_words, behind the header in the first page */
 
 struct page_desc;
@@ -133,9 +133,8 @@ struct segment {
 	const struct shard *held; /* the shard that this process has locked (lock.c); NULL: none */
 	/* steps of the table look-up in work (table.c): bounds chains that run in a circle */
 	uint64_t probes;
-	uint32_t taken
-	        /* pages of the transaction in work (slab.c): what its roll-back gives back */
-	        [SEGMENT_TAKEN];
+	/* pages of the transaction in work (slab.c): what its roll-back gives back */
+	uint32_t taken[SEGMENT_TAKEN];
 	int fd;         /* holds the flock; inherited by children */
 	int wake_fd[2]; /* eventfd a consumer (queue.h); -1 where nobody listens */
 	bool pending;   /* made, but still NAME.new */
