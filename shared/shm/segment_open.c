@@ -78,16 +78,17 @@ static int open_dir(const char *path)
 }
 
 /* Opens the folder that the missing one would be made in. errno is kept. */
-static int open_parent(char *dir)
+static bool stand_in(struct opening *o)
 {
-	int saved = errno, fd;
-	char *slash = strrchr(dir, '/');
+	int saved = errno;
+	char *slash = strrchr(o->dir, '/');
 
 	ROSTER_ASSERT(slash != NULL); /* a path of the configuration is absolute */
-	slash[slash == dir ? 1 : 0] = '\0';
-	fd = open_dir(dir);
+	slash[slash == o->dir ? 1 : 0] = '\0';
+	o->dir_fd = open_dir(o->dir);
+	o->stands_in = o->dir_fd >= 0;
 	errno = saved;
-	return fd;
+	return o->stands_in;
 }
 
 /* An operator may ask for a folder on any file system, but nobody else may put files there in our
@@ -100,9 +101,7 @@ static int dir_asked(struct opening *o, bool make)
 	if (make)
 		(void)mkdir(o->dir, 0700);
 	o->dir_fd = open_dir(o->dir);
-	if (o->dir_fd < 0 && errno == ENOENT && o->asks)
-		o->stands_in = (o->dir_fd = open_parent(o->dir)) >= 0;
-	if (o->stands_in)
+	if (o->dir_fd < 0 && errno == ENOENT && o->asks && stand_in(o))
 		return 0;
 	if (o->dir_fd < 0 || fstat(o->dir_fd, &st) < 0)
 		return refuse_opening(o->report, ERR_IO, "segment.dir %.100s: %s", o->config->dir,
@@ -144,13 +143,8 @@ static int dir_own(struct opening *o, bool make)
 	if (make)
 		(void)mkdir(o->dir, 0700);
 	o->dir_fd = open_dir(o->dir);
-	if (o->dir_fd < 0 && errno == ENOENT && !make) {
-		snprintf(o->dir, sizeof(o->dir), "/dev/shm");
-		o->dir_fd = open_dir(o->dir);
-		return o->dir_fd < 0
-		               ? refuse_opening(o->report, ERR_IO, "/dev/shm: %s", strerror(errno))
-		               : 0;
-	}
+	if (o->dir_fd < 0 && errno == ENOENT && !make && stand_in(o))
+		return 0;
 	if (o->dir_fd < 0 || fstat(o->dir_fd, &st) < 0)
 		return refuse_opening(o->report, ERR_IO, "%s: %s", o->dir, strerror(errno));
 	if (st.st_uid != geteuid() || (st.st_mode & 077) != 0)

@@ -394,6 +394,28 @@ static void test_folder_to_be_made(void **state)
 	assert_int_equal(rmdir(inside), 0);
 }
 
+/* For the folder in /dev/shm that a start would make, what lies in /dev/shm is no segment. */
+static void test_own_folder_to_be_made(void **state)
+{
+	struct place *place = *state;
+	char why[160] = "";
+	int ret;
+
+	if (geteuid() != 0) {
+		print_message("this test needs root, to become an account without a folder\n");
+		skip();
+	}
+	if (access("/dev/shm", W_OK) < 0)
+		skip();
+	place->config.dir = NULL;
+	place->config.name = strrchr(place->dir, '/') + 1; /* a name that is taken there */
+	place->config.limit_bytes = SEGMENT_BYTES_MIN / 2;
+	assert_int_equal(seteuid(64001), 0);
+	ret = segment_check_config(&place->config, why, sizeof(why));
+	assert_int_equal(seteuid(0), 0);
+	assert_int_equal(ret, ERR_RANGE);
+}
+
 /* Bytes turned over anywhere before the pages: refused, set aside or attached, never a crash. */
 static void test_random_damage(void **state)
 {
@@ -716,6 +738,7 @@ int main(void)
 		ROW(test_unsafe_places),
 		ROW(test_folder_of_another_account),
 		ROW(test_folder_to_be_made),
+		ROW(test_own_folder_to_be_made),
 		ROW(test_random_damage),
 		ROW(test_ensure),
 		ROW(test_ensure_by_many),
