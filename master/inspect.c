@@ -15,21 +15,36 @@
 #include "shared/registry/registry_audit.h"
 #include "shared/shm/segment.h"
 
-static int inspect_config(const struct options *options)
+/* Reads the configuration, and becomes the account as which a start opens the segment. Returns
+ * false after it has said what is wrong. */
+static bool load_as_account(const struct options *options, struct config *config)
 {
 	struct config_error error = { .text = "" };
 	struct privileges privileges;
+	char why[256] = "";
+
+	if (options_load_config(options, config, &error) < 0) {
+		fprintf(stderr, "rosterd: %s\n", error.text);
+		return false;
+	}
+	if (privileges_find(&privileges, config->user, why, sizeof(why)) < 0 ||
+	    privileges_lower(&privileges) < 0) {
+		fprintf(stderr, "rosterd: %s\n", why[0] != 0 ? why : strerror(errno));
+		return false;
+	}
+	return true;
+}
+
+static int inspect_config(const struct options *options)
+{
 	struct segment_config segment;
 	struct config config;
 	char why[256] = "";
 
-	if (options_load_config(options, &config, &error) < 0) {
-		fprintf(stderr, "rosterd: %s\n", error.text);
+	if (!load_as_account(options, &config))
 		return EXIT_FAILURE;
-	}
 	segment = storage_config(&config, false);
-	if (privileges_find(&privileges, config.user, why, sizeof(why)) < 0 ||
-	    segment_check_config(&segment, why, sizeof(why)) < 0) {
+	if (segment_check_config(&segment, why, sizeof(why)) < 0) {
 		fprintf(stderr, "rosterd: %s\n", why);
 		return EXIT_FAILURE;
 	}
@@ -47,27 +62,17 @@ static void say_broken(const char *text, void *arg)
  * and sets none aside: what a start would not take may be what an older binary serves. */
 static int inspect_registry(const struct options *options)
 {
-	struct config_error error = { .text = "" };
 	struct segment_config segment_config;
 	struct segment_report report = { .origin = SEGMENT_NEW };
 	static struct segment *seg; /* its mapping is never given back, so neither is the handle */
 	struct registry reg;
 	struct registry_stats stats;
-	struct privileges privileges;
 	struct config config;
-	char why[256] = "";
 	unsigned broken;
 	int ret;
 
-	if (options_load_config(options, &config, &error) < 0) {
-		fprintf(stderr, "rosterd: %s\n", error.text);
+	if (!load_as_account(options, &config))
 		return EXIT_FAILURE;
-	}
-	if (privileges_find(&privileges, config.user, why, sizeof(why)) < 0 ||
-	    privileges_lower(&privileges) < 0) {
-		fprintf(stderr, "rosterd: %s\n", why[0] != 0 ? why : strerror(errno));
-		return EXIT_FAILURE;
-	}
 	segment_config = storage_config(&config, false);
 	segment_config.only_attach = true;
 	if ((ret = segment_open(&segment_config, &seg, &report)) < 0) {

@@ -153,6 +153,20 @@ class RootTest(unittest.TestCase):
             os.symlink(self.stage.roots + "/victim", os.path.join(run, name))
         self.starts(self.stage.server())
 
+    # -- the configuration ----------------------------------------------------------
+    def test_check_as_the_account(self):
+        """The folder of the segment is judged as a start judges it, which opens it as the account."""
+        server = self.stage.server()
+        done = self.stage.tool(server, "-t")
+        self.assertEqual((done.returncode, done.stdout, done.stderr), (0, "configuration ok\n", ""))
+        self.starts(server)
+        os.chown(self.stage.folder + "/seg", UID + 1, GID)
+        os.chmod(self.stage.folder + "/seg", 0o755)
+        done = self.stage.tool(server, "-t")
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("belongs to user %d" % (UID + 1), done.stderr)
+        self.refused(self.stage.server(), "belongs to user %d" % (UID + 1))
+
     # -- snapshots ------------------------------------------------------------------
     def test_export_and_import(self):
         server = self.stage.server()
