@@ -20,7 +20,7 @@ struct origin guard_origin(const struct naming *naming, const struct naming_call
 		.cause = (uint8_t)cause,
 		.bound = owns && !caller->is_operator,
 		.owns = owns,
-		.sender = caller->sender,
+		.sender = registry_sender(naming->registry, caller->source),
 	};
 }
 

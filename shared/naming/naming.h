@@ -66,7 +66,6 @@ enum naming_right {
 /* Says who asks. It lives as long as the request, as does what it points to. */
 struct naming_caller {
 	const uint8_t *source; /* the address of the connection, all zero for a unix socket */
-	uint64_t sender;       /* registry_sender() of the source */
 	const struct agent *agent;
 	enum naming_right right;
 	bool is_operator; /* it may write what others own (operator.allow) */

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* http_fixture.h - a worker without a registry (of its segment there is the header only:
- * a caller's source is hashed with its seed), and requests without a socket, for the HTTP
+/* http_fixture.h - a worker without a registry, and requests without a socket, for the HTTP
  * tests. */
 #ifndef UNIT_HTTP_FIXTURE_H
 #define UNIT_HTTP_FIXTURE_H
@@ -27,8 +26,6 @@ struct fixture {
 	struct slot slot;
 	struct worker worker;
 	struct v1 v1;
-	struct segment_header header;
-	struct segment segment;
 	struct switches switches;
 	struct request rq;
 	struct v1_request own;
@@ -51,8 +48,6 @@ static inline void fixture_init(struct fixture *f)
 	f->worker.protocol_state = &f->v1;
 	keep_alive_init(&f->worker.keep_alive, 75000);
 	f->worker.switches = &f->switches;
-	f->segment.header = &f->header;
-	f->worker.registry.seg = &f->segment;
 	f->v1.gate = (struct gate){ .begun = true, .open = true, .status = STATUS_UP };
 	metrics_use(&f->slot);
 }

@@ -62,7 +62,6 @@ static inline struct naming_caller caller_from_at(struct spot spot, struct bed *
 		assert_int_equal_at(spot, address_parse(str_of(source), address), 0);
 	return (struct naming_caller){
 		.source = address,
-		.sender = registry_sender(&bed->f.reg, address),
 		.agent = &bed->agent,
 		.right = right,
 	};

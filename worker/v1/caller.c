@@ -20,7 +20,6 @@ struct naming_caller caller_of(const struct request *rq)
 	ROSTER_ASSERT(own->route != NULL);
 	return (struct naming_caller){
 		.source = rq->source,
-		.sender = registry_sender(&rq->worker->registry, rq->source),
 		.agent = &own->agent,
 		.right = right_of(own->route),
 		.is_operator = gate_is_operator(rq),
