@@ -2,7 +2,6 @@
 /* handler_shared.c - what several handlers do alike: read a service's name and metadata, look the
  * service up, keep an answer within its bounds. It calls no handler. */
 #include "shared/base/breath.h"
-#include "shared/registry/settings.h"
 #include "shared/view/metadata.h"
 #include "worker/v1/bound.h"
 #include "worker/v1/handlers.h"
