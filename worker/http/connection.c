@@ -287,8 +287,8 @@ static void cut_off(struct connection *c)
 		return;
 	}
 	memory_told(c);
-	input_forget_received(
-	        &c->input); /* what has just come belongs to the request that is refused */
+	/* What has just come belongs to the request that is refused. */
+	input_forget_received(&c->input);
 	exchange_refuse(c, 503);
 	connection_step(c);
 }
@@ -315,8 +315,8 @@ static void wait_for_more(struct connection *c, bool unread)
 /* Does everything that can be done now, then waits for what comes next. May free the connection. */
 static void connection_step(struct connection *c)
 {
-	bool unread =
-	        true; /* nobody looks at the input when the rest of an answer goes out only now */
+	/* Nobody looks at the input when the rest of an answer goes out only now. */
+	bool unread = true;
 
 	ROSTER_ASSERT(c->state != CONNECTION_LINGER);
 	if (c->held.cut != CUT_NOT) {

@@ -25,9 +25,8 @@
 struct keep_alive {
 	uint32_t seconds; /* N; 0: nothing is promised */
 	uint32_t text_n;
-	char text
-	        /* whole header lines; "Connection: keep-alive" always, HTTP/1.0 needs it */
-	        [KEEP_ALIVE_TEXT];
+	/* whole header lines; "Connection: keep-alive" always, HTTP/1.0 needs it */
+	char text[KEEP_ALIVE_TEXT];
 };
 
 void keep_alive_init(struct keep_alive *keep_alive, uint64_t idle_timeout_ms);

@@ -420,9 +420,9 @@ void long_free(struct worker *worker)
 	while ((work = first_of(lane)) != NULL) {
 		bool begun = work->fiber != NULL;
 
+		/* One that has not begun is gone with it. */
 		if (!work->gone)
-			work->rq->carrier->close(
-			        work->rq); /* one that has not begun is gone with it */
+			work->rq->carrier->close(work->rq);
 		if (!begun)
 			continue;
 		while (!work_slice(lane, work))

@@ -46,9 +46,8 @@ uint64_t route_stats_begin(struct route_stats *stats, uint64_t now_us)
 	}
 	if (stats->random != 0)
 		began_cpu_ns = cpu_ns();
-	else
-		stats->random =
-		        (uint32_t)now_us | 1; /* the first request of all stands for no others */
+	else /* the first request of all stands for no others */
+		stats->random = (uint32_t)now_us | 1;
 	stats->gap = next_gap(stats);
 	return began_cpu_ns;
 }

@@ -169,9 +169,9 @@ static int decode_params(struct request *rq, unsigned in_form, const struct char
 	bool once, rereads;
 	int ret = 0;
 
+	/* An unknown one counts for nothing in 1.4.8, as recorded. */
 	if (encoding == NULL)
-		encoding =
-		        charset_utf8; /* an unknown one counts for nothing in 1.4.8, as recorded */
+		encoding = charset_utf8;
 	once = in_form > 0 && encoding == charset;
 	rereads = encoding != charset_utf8 && !once;
 	if (charset != charset_utf8 || !rereads)
