@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Head check, head parser and chunked decoder: whole and in pieces, and against the parser
+/* Head scan, head parser and chunked decoder: whole and in pieces, and against the parser
  * library. */
 #include "shared/base/buf.h"
 #include "tests/fuzz/fuzz.h"

@@ -68,7 +68,7 @@ static void show(parser_state *parser, const char *data, size_t n)
 	parser_feed(parser, &callbacks, data, n);
 }
 
-/* The library is not shown the path: it would only look for bytes that the strict check refuses,
+/* The library is not shown the path: it would only look for bytes that the strict scan refuses,
  * and llhttp also for those over 0x7f, which clients do send. */
 static void show_request_line(parser_state *parser, const char *head, const struct head_scan *hc,
                               size_t line)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* head.h - a checked head becomes a request, with the help of the parser library
+/* head.h - a scanned head becomes a request, with the help of the parser library
  * (parser_library.h).
  *
  * head_scan.h has found lines, known headers and the length of the body; the library judges the

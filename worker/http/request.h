@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* request.h - one HTTP request as a handler sees it, and how it answers.
  *
- * Written by worker/http/exchange (socket, parser, head check, body); read by the handlers. Behind
+ * Written by worker/http/exchange (socket, parser, head scan, body); read by the handlers. Behind
  * it, in the same piece of memory, stands what its protocol keeps of it (protocol.h). Everything
  * lives in the request's arena or in the connection's input buffer until the answer is complete.
  *
