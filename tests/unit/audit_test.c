@@ -168,16 +168,12 @@ static void a_lost_lock_condemns(void **state)
 static struct service *neighbour_of(struct fixture *f, const char *name)
 {
 	struct service_key key = key_for(name);
-	uint32_t shard = registry_shard_of(&f->reg, &key), other = SHARDS;
-	struct service *s = NULL;
+	uint32_t shard = registry_shard_of(&f->reg, &key);
+	unsigned n = 0;
 	char text[32];
 
-	for (unsigned n = 0; other != shard; n++) {
-		snprintf(text, sizeof(text), "g@@beside%u", n);
-		add(f, text, "1.1.1.1", 80);
-		s = service_of(f, text, &other);
-	}
-	return s;
+	add(f, name_in_shard(f, shard, &n, text), "1.1.1.1", 80);
+	return service_of(f, text, &shard);
 }
 
 /* Between two holds somebody writes: nothing is reported. A busy check goes on, and finds what is

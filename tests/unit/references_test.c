@@ -25,20 +25,15 @@ static struct things populated(struct fixture *f)
 	struct things t = { .key = key_for(NAME),
 		            .spec = { .agent = STR("agent"), .port = 9, .address = { 1 } } };
 	struct service_stamp stamp;
+	unsigned n = 0;
 	char name[32];
 
 	t.shard = &f->seg->shards[registry_shard_of(&f->reg, &t.key)];
 	t.root = (struct registry_root *)t.shard->root;
 	for (int32_t port = 1; port <= 10; port++)
 		add(f, NAME, "1.1.1.1", port);
-	for (unsigned n = 0; t.root->service_count < 3; n++) {
-		struct service_key key;
-
-		snprintf(name, sizeof(name), "g@@beside%u", n);
-		key = key_for(name);
-		if (&f->seg->shards[registry_shard_of(&f->reg, &key)] == t.shard)
-			add(f, name, "1.1.1.1", 1);
-	}
+	while (t.root->service_count < 3)
+		add(f, name_in_shard(f, t.shard->index, &n, name), "1.1.1.1", 1);
 	assert_int_equal(registry_poll(&f->reg, &t.key, &t.spec, &stamp), 0);
 	t.s = segment_at(f->seg, t.root->first_service, sizeof(*t.s));
 	t.c = segment_at(f->seg, t.s->first_cluster, sizeof(*t.c));

@@ -596,15 +596,10 @@ static void the_first_of_a_shard_wakes(void **state)
 /* Two names in one shard. */
 static void two_names(struct fixture *f, char names[2][32])
 {
-	unsigned found = 0;
+	unsigned n = 0;
 
-	for (int n = 0; found < 2; n++) {
-		struct service_key key;
-
-		snprintf(names[found], sizeof(names[0]), "g@@c%d", n);
-		key = key_for(names[found]);
-		found += registry_shard_of(&f->reg, &key) == 9;
-	}
+	name_in_shard(f, 9, &n, names[0]);
+	name_in_shard(f, 9, &n, names[1]);
 }
 
 static void changes_come_in_order_and_merge(void **state)

@@ -136,14 +136,10 @@ static void ids_rise(void **state)
 	struct service_key key;
 	struct subscriber_spec spec = subscriber_at_port(1);
 	struct service_stamp stamp;
+	unsigned n = 0;
 	char name[32];
 
-	for (unsigned n = 0;; n++) {
-		snprintf(name, sizeof(name), "g@@beside%u", n);
-		key = key_for(name);
-		if (&f->seg->shards[registry_shard_of(&f->reg, &key)] == t.shard)
-			break;
-	}
+	key = key_for(name_in_shard(f, t.shard->index, &n, name));
 	add(f, name, "1.1.1.1", 1);
 	assert_int_equal(registry_poll(&f->reg, &key, &spec, &stamp), 0);
 	bounded(f, &t.s->id, t.s->id,
@@ -283,17 +279,14 @@ static void a_busy_check_goes_on_behind_what_is_gone(void **state)
 		struct registry_root *root;
 		struct service *last;
 		struct fiber *fiber;
+		unsigned names = 0;
 		char name[32];
 
 		fixture_open(&f, 8U << 20);
 		s.shard = registry_shard_of(&f.reg, &key);
 		root = (struct registry_root *)f.seg->shards[s.shard].root;
-		for (unsigned n = 0; root->service_count < SERVICES; n++) {
-			snprintf(name, sizeof(name), "g@@beside%u", n);
-			key = key_for(name);
-			if (registry_shard_of(&f.reg, &key) == s.shard)
-				add(&f, name, "1.1.1.1", 1);
-		}
+		while (root->service_count < SERVICES)
+			add(&f, name_in_shard(&f, s.shard, &names, name), "1.1.1.1", 1);
 		last = segment_at(f.seg, root->last_service, sizeof(*last));
 		last->stamp += damaged ? 1U << 30 : 0;
 		assert_non_null(fiber = fiber_new(check_in_slices, &s));

@@ -128,6 +128,21 @@ static inline void add_at(struct spot spot, struct fixture *f, const char *name,
 }
 #define add(...) add_at(SPOT, __VA_ARGS__)
 
+/* Makes up the next name of a service of that shard, the first one with *n = 0. */
+static inline const char *name_in_shard_at(struct spot spot, struct fixture *f, uint32_t shard,
+                                           unsigned *n, char name[32])
+{
+	struct service_key key;
+
+	do {
+		assert_true_at(spot, *n < 100000);
+		snprintf(name, 32, "g@@beside%u", (*n)++);
+		key = key_for(name);
+	} while (registry_shard_of(&f->reg, &key) != shard);
+	return name;
+}
+#define name_in_shard(...) name_in_shard_at(SPOT, __VA_ARGS__)
+
 static inline struct registry_stats stats_of(struct fixture *f)
 {
 	struct registry_stats stats;

@@ -77,16 +77,13 @@ static uint32_t fill_shard(struct fixture *f, unsigned services)
 	struct service_key key = key_for("g@@s");
 	struct instance_spec spec = spec_for("1.1.1.1", 80);
 	uint32_t shard = registry_shard_of(&f->reg, &key);
+	unsigned n = 0;
 	char name[32];
 
-	for (unsigned n = 0, made = 0; made < services; n++) {
-		snprintf(name, sizeof(name), "g@@s%u", n);
-		key = key_for(name);
-		if (registry_shard_of(&f->reg, &key) != shard)
-			continue;
+	for (unsigned made = 0; made < services; made++) {
+		key = key_for(name_in_shard(f, shard, &n, name));
 		assert_int_equal(registry_register(&f->reg, client, &key, &spec), 0);
 		assert_int_equal(registry_deregister(&f->reg, client, &key, &spec.key, NULL), 0);
-		made++;
 	}
 	return shard;
 }
@@ -651,29 +648,16 @@ static void the_next_one_to_look_at_is_replaced(void **state)
 	assert_clean(f);
 }
 
-/* The second service of a shard, which has the same one before it. */
-static const char *name_beside(struct fixture *f, const char *name, char other[32])
-{
-	struct service_key key = key_for(name), beside;
-
-	for (unsigned n = 0; n < 100000; n++) {
-		snprintf(other, 32, "g@@beside%u", n);
-		beside = key_for(other);
-		if (registry_shard_of(&f->reg, &beside) == registry_shard_of(&f->reg, &key))
-			return other;
-	}
-	fail();
-	return NULL;
-}
-
 /* What is left of a removed service is drained, not dropped in the name of another. */
 static void the_service_looked_at_is_removed(void **state)
 {
 	struct fixture *f = *state;
-	char name[32];
-	struct service_key first = key_for("g@@s"), second = key_for(name_beside(f, "g@@s", name));
+	struct service_key first = key_for("g@@s"), second;
 	uint32_t shard = registry_shard_of(&f->reg, &first);
+	unsigned n = 0;
+	char name[32];
 
+	second = key_for(name_in_shard(f, shard, &n, name));
 	for (int32_t port = 1; port <= 5; port++)
 		add(f, "g@@s", "1.1.1.1", port);
 	for (int32_t port = 1; port <= 20; port++)

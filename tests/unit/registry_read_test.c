@@ -361,18 +361,11 @@ static void names_go_on_when_the_cursor_is_gone(void **state)
 	struct fixture *f = *state;
 	struct keeper_entry entries[10];
 	char names[40][32];
-	unsigned count = 0;
+	unsigned names_made = 0;
 	uint64_t after;
 
-	for (int n = 0; count < 40; n++) {
-		struct service_key key;
-
-		snprintf(names[count], sizeof(names[0]), "g@@t%d", n);
-		key = key_for(names[count]);
-		if (registry_shard_of(&f->reg, &key) != 5)
-			continue;
-		add(f, names[count++], "1.1.1.1", 80);
-	}
+	for (unsigned n = 0; n < 40; n++)
+		add(f, name_in_shard(f, 5, &names_made, names[n]), "1.1.1.1", 80);
 	assert_int_equal(registry_services_after(&f->reg, &f->walks, 5, 0, entries, 10), 10);
 	after = entries[9].id;
 	for (unsigned n = 8; n < 12; n++) {
