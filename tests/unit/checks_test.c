@@ -160,14 +160,10 @@ static void set_checker(const char *name, const char *cluster, const char *check
 /* What the visits of the keeper do. */
 static void learn(const char *name)
 {
-	struct service_key key = key_for(name);
-	uint32_t shard = registry_shard_of(&world->f.reg, &key);
-	uint64_t id = stamp_of(&world->f, name).id;
-	struct keeper_entry entries[64];
-	int n = registry_services_after(&world->f.reg, &world->f.walks, shard, id - 1, entries, 64);
+	uint32_t shard;
+	struct keeper_entry entry = entry_of(&world->f, name, &shard);
 
-	assert_true(n > 0 && entries[0].id == id);
-	checks_learn(&world->checks, shard, entries[0]);
+	checks_learn(&world->checks, shard, entry);
 }
 
 static bool is_healthy(const char *name, const char *ip, int32_t port)

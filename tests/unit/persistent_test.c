@@ -33,24 +33,12 @@ static uint32_t shard_of(struct fixture *f, const char *name)
 	return registry_shard_of(&f->reg, &key);
 }
 
-static struct keeper_entry entry_of(struct fixture *f, const char *name)
-{
-	struct keeper_entry entries[64];
-	uint64_t id = stamp_of(f, name).id;
-	int n = registry_services_after(&f->reg, &f->walks, shard_of(f, name), 0, entries, 64);
-
-	for (int i = 0; i < n; i++) {
-		if (entries[i].id == id)
-			return entries[i];
-	}
-	fail_msg("no service %s", name);
-	return (struct keeper_entry){ 0 };
-}
-
 static void begin(struct fixture *f, const char *name, struct persistent_look *look)
 {
+	uint32_t shard;
+
 	memset(look, 0, sizeof(*look));
-	look->service = entry_of(f, name);
+	look->service = entry_of(f, name, &shard);
 }
 
 static int next(struct fixture *f, const char *name, struct persistent_look *look)
@@ -235,7 +223,7 @@ static void test_first_one_calls(void **state)
 	put(f, "s", "10.0.0.3", 80, "DEFAULT", false);
 	put(f, "s", "10.0.0.2", 80, "DEFAULT", false);
 	assert_int_equal(registry_due_lowered(&f->reg, shard), before);
-	visit.service = entry_of(f, "s");
+	visit.service = entry_of(f, "s", &shard);
 	visit.now_ms = health_now(f->seg);
 	assert_int_equal(registry_expire(&f->reg, shard, &visit), 0);
 	assert_true(visit.done);

@@ -162,6 +162,21 @@ static inline struct service_stamp stamp_of_at(struct spot spot, struct fixture 
 }
 #define stamp_of(...) stamp_of_at(SPOT, __VA_ARGS__)
 
+static inline struct keeper_entry entry_of_at(struct spot spot, struct fixture *f, const char *name,
+                                              uint32_t *shard_r)
+{
+	struct service_key key = key_for(name);
+	uint64_t id = stamp_of_at(spot, f, name).id;
+	struct keeper_entry entry = { 0, 0 };
+
+	*shard_r = registry_shard_of(&f->reg, &key);
+	assert_int_equal_at(
+	        spot, registry_services_after(&f->reg, &f->walks, *shard_r, id - 1, &entry, 1), 1);
+	assert_int_equal_at(spot, entry.id, id);
+	return entry;
+}
+#define entry_of(...) entry_of_at(SPOT, __VA_ARGS__)
+
 /* The only instance of that ip and port in a view, or NULL. */
 static inline const struct instance_view *view_find(const struct service_view *view, const char *ip,
                                                     int32_t port)

@@ -4,19 +4,6 @@
 #include "shared/registry/registry_keeper.h"
 #include "shared/shm/shard.h"
 
-static struct keeper_entry entry_of(struct fixture *f, const char *name, uint32_t *shard_r)
-{
-	struct service_key key = key_for(name);
-	uint64_t id = stamp_of(f, name).id;
-	struct keeper_entry entry;
-
-	*shard_r = registry_shard_of(&f->reg, &key);
-	assert_int_equal(registry_services_after(&f->reg, &f->walks, *shard_r, id - 1, &entry, 1),
-	                 1);
-	assert_int_equal(entry.id, id);
-	return entry;
-}
-
 /* Visits the service until it is done. */
 static struct expire_visit visit_as(struct fixture *f, const char *name, struct expire_visit v)
 {

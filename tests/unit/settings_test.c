@@ -116,18 +116,6 @@ static void a_cluster_keeps_metadata_that_is_not_set(void **state)
 	assert_clean(f);
 }
 
-static struct keeper_entry entry_of(struct fixture *f, const char *name, uint32_t *shard_r)
-{
-	struct service_key key = key_for(name);
-	struct keeper_entry entry;
-
-	*shard_r = registry_shard_of(&f->reg, &key);
-	assert_int_equal(registry_services_after(&f->reg, &f->walks, *shard_r,
-	                                         stamp_of(f, name).id - 1, &entry, 1),
-	                 1);
-	return entry;
-}
-
 static uint32_t flags_of(struct fixture *f, const char *name)
 {
 	uint32_t shard;
