@@ -45,8 +45,6 @@ static int subscribers(struct fixture *f, const char *name, struct subscriber_vi
 	return count;
 }
 
-/* ---- subscribing ----------------------------------------------------------------------------- */
-
 /* ---- keys of one hash ------------------------------------------------------------------------ */
 
 enum part { PORT, ADDRESS, CLUSTERS, AGENT, PARTS };
@@ -66,46 +64,32 @@ static struct subscriber_spec nth(enum part part, uint32_t round, uint32_t n, ch
 	return sub;
 }
 
-struct hashed {
-	uint32_t hash, n;
+struct keys {
+	struct fixture *f;
+	uint64_t audience;
+	enum part part;
+	uint32_t round;
 };
 
-static int by_hash(const void *a, const void *b)
+static uint32_t hash_of_nth(void *arg, uint32_t n)
 {
-	const struct hashed *x = a, *y = b;
-
-	return (x->hash > y->hash) - (x->hash < y->hash);
-}
-
-/* Finds two of the same hash. Returns the round that they are in. */
-static uint32_t find_pair(struct fixture *f, uint64_t audience, enum part part, uint32_t pair_r[2])
-{
-	const uint32_t count = part == PORT ? 65536 : 400000;
-	struct hashed *all = calloc(count, sizeof(*all));
+	const struct keys *keys = arg;
 	char text[32];
+	struct subscriber_spec sub = nth(keys->part, keys->round, n, text);
 
-	assert_non_null(all);
-	for (uint32_t round = 0; round < 100; round++) {
-		for (uint32_t n = 0; n < count; n++) {
-			struct subscriber_spec sub = nth(part, round, n, text);
-
-			all[n] = (struct hashed){ key_subscriber_hash(&f->reg, audience, &sub), n };
-		}
-		qsort(all, count, sizeof(*all), by_hash);
-		for (uint32_t n = 1; n < count; n++) {
-			if (all[n].hash != all[n - 1].hash)
-				continue;
-			pair_r[0] = all[n - 1].n;
-			pair_r[1] = all[n].n;
-			free(all);
-			return round;
-		}
-	}
-	fail();
-	return 0;
+	return key_subscriber_hash(&keys->f->reg, keys->audience, &sub);
 }
 
-/* Each part of a key counts, not the hash alone. */
+/* Finds two of the same hash, in the first round that has them. */
+static void find_pair(struct keys *keys, uint32_t pair_r[2])
+{
+	const uint32_t count = keys->part == PORT ? 65536 : 400000;
+
+	for (keys->round = 0; !hashed_alike(hash_of_nth, keys, count, pair_r); keys->round++)
+		assert_true(keys->round < 100);
+}
+
+/* Each part of a key counts, not the hash alone; and the check finds each of them by its own. */
 static void subscribers_of_one_hash(void **state)
 {
 	struct fixture *f = *state;
@@ -119,17 +103,21 @@ static void subscribers_of_one_hash(void **state)
 	root = (struct registry_root *)f->seg->shards[registry_shard_of(&f->reg, &key)].root;
 	a = segment_at(f->seg, root->first_audience, sizeof(*a));
 	for (enum part part = 0; part < PARTS; part++) {
-		uint32_t pair[2] = { 0, 0 }, round = find_pair(f, a->id, part, pair);
+		struct keys keys = { .f = f, .audience = a->id, .part = part };
+		uint32_t pair[2] = { 0, 0 };
 		char text[32];
 
+		find_pair(&keys, pair);
 		for (unsigned twice = 0; twice < 4; twice++) {
-			sub = nth(part, round, pair[twice % 2], text);
+			sub = nth(part, keys.round, pair[twice % 2], text);
 			poll_as(f, "g@@s", &sub);
 		}
 		assert_int_equal(subscribers(f, "g@@s", out, 2 * PARTS + 2), 2 * (part + 1) + 1);
 	}
 	assert_clean(f);
 }
+
+/* ---- subscribing ----------------------------------------------------------------------------- */
 
 /* A poll is told when the last push could not be made at all, not when it is only under way. */
 static void a_poll_knows_of_what_was_not_sent(void **state)

@@ -150,46 +150,6 @@ static void ids_rise(void **state)
 	        "ids of audiences do not rise");
 }
 
-/* Two subscribers whose keys have the same hash: each is found. */
-static void subscribers_of_one_hash(void **state)
-{
-	enum { TRIES = 1 << 16, AGENTS = 8 };
-	static const char agents[AGENTS] = "abcdefgh";
-	struct fixture *f = *state;
-	struct things t = populated(f);
-	struct service_key key = key_for(NAME);
-	uint64_t *seen = calloc(1 << 20, sizeof(*seen)); /* a hash and what made it, plus one */
-	struct subscriber_spec spec = subscriber_at_port(0);
-	struct service_stamp stamp;
-	unsigned n, pair[2] = { 0, 0 };
-
-	assert_non_null(seen);
-	for (n = 0; n < TRIES * AGENTS; n++) {
-		uint32_t hash, at;
-
-		spec.port = (uint16_t)n;
-		spec.agent = str_make(&agents[n >> 16], 1);
-		hash = key_subscriber_hash(&f->reg, t.a->id, &spec);
-		for (at = hash % (1 << 20); seen[at] != 0 && seen[at] >> 32 != hash;)
-			at = (at + 1) % (1 << 20);
-		if (seen[at] != 0) {
-			pair[0] = (unsigned)(seen[at] & UINT32_MAX) - 1;
-			pair[1] = n;
-			break;
-		}
-		seen[at] = (uint64_t)hash << 32 | (n + 1);
-	}
-	free(seen);
-	assert_true(n < TRIES * AGENTS);
-	for (n = 0; n < 2; n++) {
-		spec.port = (uint16_t)pair[n];
-		spec.agent = str_make(&agents[pair[n] >> 16], 1);
-		assert_int_equal(registry_poll(&f->reg, &key, &spec, &stamp), 0);
-	}
-	assert_int_equal(stats_of(f).subscribers, 3);
-	assert_clean(f);
-}
-
 /* Settings of checks without a text of their own are as good as those with one. */
 static void settings_of_checks(void **state)
 {
@@ -358,7 +318,6 @@ int main(void)
 		TEST(revisions_and_stamps),
 		TEST(times_far_ahead),
 		TEST(ids_rise),
-		TEST(subscribers_of_one_hash),
 		TEST(settings_of_checks),
 		TEST(lists_longer_than_their_count),
 		TEST(holds_of_a_slice),

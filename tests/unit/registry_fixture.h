@@ -80,6 +80,39 @@ static inline void fixture_say(const char *text, void *arg)
 	fprintf(stderr, "%s\n", text);
 }
 
+struct hashed {
+	uint32_t hash, n;
+};
+
+static inline int hashed_order(const void *a, const void *b)
+{
+	const struct hashed *x = a, *y = b;
+
+	return (x->hash > y->hash) - (x->hash < y->hash);
+}
+
+/* Finds two numbers below count of the same hash. False: there are none. */
+static inline bool hashed_alike_at(struct spot spot, uint32_t (*hash)(void *arg, uint32_t n),
+                                   void *arg, uint32_t count, uint32_t pair_r[2])
+{
+	struct hashed *all = calloc(count, sizeof(*all));
+	uint32_t at = 1;
+
+	assert_true_at(spot, all != NULL);
+	for (uint32_t n = 0; n < count; n++)
+		all[n] = (struct hashed){ hash(arg, n), n };
+	qsort(all, count, sizeof(*all), hashed_order);
+	while (at < count && all[at].hash != all[at - 1].hash)
+		at++;
+	if (at < count) {
+		pair_r[0] = all[at - 1].n;
+		pair_r[1] = all[at].n;
+	}
+	free(all);
+	return at < count;
+}
+#define hashed_alike(...) hashed_alike_at(SPOT, __VA_ARGS__)
+
 static inline void assert_clean_at(struct spot spot, struct fixture *f)
 {
 	assert_int_equal_at(spot, registry_audit(&f->reg, fixture_say, NULL), 0);
