@@ -253,6 +253,12 @@ class Server:
         return wait_until(lambda: (lambda p: p if p != old else None)(self.child(title)), timeout,
                           "successor of %s" % title)
 
+    def kill_child(self, title, timeout=10):
+        """Kills the living child with that title; returns the pid of its successor."""
+        pid = self.child(title)
+        os.kill(pid, signal.SIGKILL)
+        return self.wait_replaced(title, pid, timeout)
+
     # -- talking to it -------------------------------------------------------------
     @property
     def base(self):

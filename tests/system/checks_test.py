@@ -351,9 +351,7 @@ class TcpLife(unittest.TestCase):
         with Server() as server:
             persistent(server, "s", peer.port)
             wait_within(lambda: peer.count >= 1, FIRST, "checked")
-            pid = server.child("keeper")
-            os.kill(pid, 9)
-            server.wait_replaced("keeper", pid)
+            server.kill_child("keeper")
             peer.stop()
             follow(server, "s", peer.port, False, FIRST)
 

@@ -74,9 +74,7 @@ class A28Hijack(unittest.TestCase):
             self.assertEqual(ask(server, "DELETE", INSTANCE, PLACE, STRANGER).status, 403, "the operator took nothing over")
             # The owner is in the segment: another worker, another start.
             for title in ("worker/0", "worker/1"):
-                pid = server.child(title)
-                os.kill(pid, signal.SIGKILL)
-                server.wait_replaced(title, pid)
+                server.kill_child(title)
             self.assertEqual(ask(server, "DELETE", INSTANCE, PLACE, STRANGER).status, 403)
             server.stop()
             server.start()

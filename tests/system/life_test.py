@@ -45,9 +45,7 @@ class Life(unittest.TestCase):
     def test_keeper_killed_expiry_goes_on(self):
         with Server() as server:
             prepare(server)
-            pid = server.child("keeper")
-            os.kill(pid, signal.SIGKILL)
-            server.wait_replaced("keeper", pid)
+            server.kill_child("keeper")
             roster.wait_within(lambda: state(server, "s") == {"10.0.0.1": False}, 10, "unhealthy after the keeper's death")
             pid = server.child("keeper")
             os.kill(pid, signal.SIGKILL)

@@ -116,9 +116,7 @@ class LogTest(unittest.TestCase):
     def serves(self, server):
         """Answers, replaces who died, reads its configuration again."""
         for title in ("worker/0", "pusher", "keeper"):
-            old = server.child(title)
-            os.kill(old, signal.SIGKILL)
-            server.wait_replaced(title, old, LIMIT_S)
+            server.kill_child(title, LIMIT_S)
         server.proc.send_signal(signal.SIGHUP)
         server.proc.send_signal(signal.SIGUSR1)
         server.beat("s", "10.0.0.1", 80)

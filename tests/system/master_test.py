@@ -141,9 +141,7 @@ class Signals(unittest.TestCase):
         with Server() as server:
             server.register("s", "10.0.0.1", 80)
             for title in ("worker/0", "worker/1", "pusher", "keeper"):
-                pid = server.child(title)
-                os.kill(pid, signal.SIGKILL)
-                server.wait_replaced(title, pid)
+                server.kill_child(title)
                 wait_until(lambda: [h["ip"] for h in server.hosts("s")] == ["10.0.0.1"], 5, "the instance is still there")
 
     def test_last_words(self):
@@ -190,9 +188,7 @@ class Files(unittest.TestCase):
             for pid in server.children():
                 self.assertIn("NoNewPrivs:\t1", open("/proc/%d/status" % pid).read())
             server.register("s", "10.0.0.1", 80)
-            pid = server.child("worker/0")
-            os.kill(pid, signal.SIGKILL)
-            pid = server.wait_replaced("worker/0", pid)
+            pid = server.kill_child("worker/0")
             wait_until(lambda: uid_of(pid) == nobody, 5, "the successor gives its privileges up")
 
     def test_titles(self):
@@ -241,9 +237,7 @@ class Systemd(unittest.TestCase):
             server.env = {"NOTIFY_SOCKET": server.folder + "/notify", "WATCHDOG_USEC": "4000"}
             with server:
                 server.wait_log(r"op=notify what=lost .*", roster.HUNG_S)
-                old = server.child("worker/0")
-                os.kill(old, signal.SIGKILL)
-                server.wait_replaced("worker/0", old)
+                server.kill_child("worker/0")
                 self.assertEqual(server.log_text().count("op=notify"), 1)
                 sock.settimeout(0.)
                 with self.assertRaises(BlockingIOError):
@@ -364,16 +358,12 @@ class Inherited(unittest.TestCase):
         for how in ("--ignore-signal=CHLD", "--ignore-signal", "--block-signal"):
             with self.subTest(how), Through("env", how) as server:
                 for title in ("worker/0", "pusher", "keeper"):
-                    old = server.child(title)
-                    os.kill(old, signal.SIGKILL)
-                    server.wait_replaced(title, old)
+                    server.kill_child(title)
                 server.proc.send_signal(signal.SIGHUP)
                 server.wait_log("op=reload result=ok")
                 server.proc.send_signal(signal.SIGUSR2)
                 server.wait_log("op=upgrade result=done", roster.HUNG_S)
-                old = server.child("worker/0")
-                os.kill(old, signal.SIGKILL)
-                server.wait_replaced("worker/0", old)
+                server.kill_child("worker/0")
                 self.assertEqual(server.stop(), 0)
 
     def test_limit_of_the_file_size(self):

@@ -5,7 +5,6 @@
 import http.client
 import os
 import re
-import signal
 import subprocess
 import sys
 import unittest
@@ -203,9 +202,7 @@ class Metrics(unittest.TestCase):
             for _ in range(50):
                 server.beat("s", "10.0.0.1", 80)
             before = scrape(server)
-            pid = server.child("worker/0")
-            os.kill(pid, signal.SIGKILL)
-            server.wait_replaced("worker/0", pid)
+            server.kill_child("worker/0")
             page = self.wait_page(server, lambda p: p['roster_process_ready{process="worker/0"}'] == 1, "worker/0 serves")
             self.assertEqual(page['roster_process_starts_total{process="worker/0"}'], 2)
             self.assertEqual(page['roster_process_starts_total{process="worker/1"}'], 1)

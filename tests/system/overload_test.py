@@ -554,9 +554,7 @@ class Full(Load):
             # Each refusal of an operator's write is a line (debug); the source is not in operator.allow.
             conn = http.client.HTTPConnection("127.0.0.1", s.port, timeout=roster.HUNG_S)
             wait_until(lambda: self.noise(s, conn) and counter(s, "roster_log_lost_total") > 20, HUNG_S, "lines lost")
-            old = s.child("pusher")
-            os.kill(old, 9)
-            s.wait_replaced("pusher", old)
+            s.kill_child("pusher")
             s.proc.send_signal(10)          # SIGUSR1: opens it again, still full
             others.check(self, "log disk full")
             conn.close()
@@ -611,9 +609,7 @@ class Full(Load):
             self.assertEqual(s.request("POST", "/v1/ns/instance", {"serviceName": "many", "ip": "10.99.0.1", "port": 80,
                                        "metadata": "k=" + "v" * 200}).text, "caused: segment.limit reached: 16777216;")
             self.assertEqual(len(s.hosts("some")), 500)
-            old = s.child("worker/0")
-            os.kill(old, 9)                # a successor needs no room either
-            s.wait_replaced("worker/0", old)
+            s.kill_child("worker/0")          # a successor needs no room either
             self.assertEqual(len(s.hosts("some")), 500)
             others.kill()
             others = Innocents(s, 2, 40)

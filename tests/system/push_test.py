@@ -5,7 +5,6 @@ import json
 import os
 import resource
 import select
-import signal
 import socket
 import sys
 import time
@@ -90,9 +89,7 @@ class Push(unittest.TestCase):
             sub = Subscriber(server, "s")
             sub.wait_for(lambda d: len(d["hosts"]) == 1, 5, "first push")
             server.register("s", "10.0.0.2", 80)
-            pid = server.child("pusher")
-            os.kill(pid, signal.SIGKILL)
-            server.wait_replaced("pusher", pid)
+            server.kill_child("pusher")
             sub.wait_for(lambda d: ips(d) == ["10.0.0.1", "10.0.0.2"], 6, "the change survives the pusher")
             sub.close()
 
@@ -102,9 +99,7 @@ class Push(unittest.TestCase):
             sub = Subscriber(server, "s", ack=False)
             server.register("s", "10.0.0.1", 80)
             self.assertIsNotNone(sub.receive())
-            pid = server.child("pusher")
-            os.kill(pid, signal.SIGKILL)
-            server.wait_replaced("pusher", pid)
+            server.kill_child("pusher")
             sub.ack = True
             again = sub.receive()
             self.assertIsNotNone(again, "the successor pushes again")
@@ -121,9 +116,7 @@ class Push(unittest.TestCase):
             server.register("s", "10.0.0.2", 80)
             sub.wait_for(lambda d: len(d["hosts"]) == 2, 5, "second push")
             self.assertIsNone(sub.receive(0.3))
-            pid = server.child("pusher")
-            os.kill(pid, signal.SIGKILL)
-            server.wait_replaced("pusher", pid)
+            server.kill_child("pusher")
             self.assertIsNone(sub.receive(1.5), "no push storm after a restart")
             sub.close()
 

@@ -69,10 +69,8 @@ class Children(unittest.TestCase):
                     self.assertEqual(os.stat("/proc/%d/mem" % pid).st_uid, 0)
             # Filters survive exec, and the master execs itself.
             self.assertEqual(status(server.proc.pid)["Seccomp"], "0")
-            pid = server.child("keeper")
-            os.kill(pid, signal.SIGKILL)
             # It has its title before its filter.
-            pid = server.wait_replaced("keeper", pid)
+            pid = server.kill_child("keeper")
             wait_until(lambda: status(pid)["Seccomp"] == "2", 5, "the filter of the successor")
 
     def test_every_right_is_given_up(self):
@@ -118,9 +116,7 @@ class Children(unittest.TestCase):
             wait_until(lambda: os.path.exists(server.log_path), 5, "a new log file")
             server.proc.send_signal(signal.SIGHUP)
             for role in ROLES:
-                pid = server.child(role)
-                os.kill(pid, signal.SIGKILL)
-                server.wait_replaced(role, pid)
+                server.kill_child(role)
             self.assertEqual(len(server.hosts("s1")), 60)
             self.assertEqual(counter(server, "roster_sandbox_refused_total"), 0)
 

@@ -128,9 +128,7 @@ class Connections(unittest.TestCase):
             for conn in held:
                 ask(s, None, conn)
             for title in ("worker/0", "worker/1"):
-                old = s.child(title)
-                os.kill(old, signal.SIGKILL)
-                s.wait_replaced(title, old)
+                s.kill_child(title)
             wait_until(lambda: ask(s, "127.0.0.2").status == 200, 10, "room after the deaths")
             for conn in held:
                 conn.close()

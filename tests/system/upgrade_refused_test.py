@@ -187,9 +187,7 @@ class Refused(unittest.TestCase):
                 server.wait_log(r"op=upgrade result=done", 30, count=number + 1)
                 self.assertEqual(len(descriptors()), len(before), "%s, then %s" % (before, descriptors()))
             for name in ("worker/0", "pusher", "keeper"):
-                pid = server.child(name)
-                os.kill(pid, signal.SIGKILL)
-                server.wait_replaced(name, pid)
+                server.kill_child(name)
             server.proc.send_signal(signal.SIGTTIN)
             server.child("worker/2")
             server.proc.send_signal(signal.SIGUSR2)
