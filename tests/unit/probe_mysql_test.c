@@ -3,10 +3,7 @@
  * the command with some rows. */
 #include "probe_fixture.h"
 
-#include <arpa/inet.h>
-#include <netinet/in.h>
 #include <stdio.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #include "shared/process/process.h"
@@ -219,17 +216,9 @@ static void on_connection(struct ev_loop *l, ev_io *w, int events)
 
 static void server_open(struct server *server, const struct answer *answer)
 {
-	struct sockaddr_in in = { .sin_family = AF_INET, .sin_addr = { htonl(INADDR_LOOPBACK) } };
-	socklen_t len = sizeof(in);
-
 	memset(server, 0, sizeof(*server));
 	server->answer = answer;
-	server->listener = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-	assert_true(server->listener >= 0);
-	assert_int_equal(bind(server->listener, (struct sockaddr *)&in, sizeof(in)), 0);
-	assert_int_equal(listen(server->listener, 1), 0);
-	assert_int_equal(getsockname(server->listener, (struct sockaddr *)&in, &len), 0);
-	server->port = ntohs(in.sin_port);
+	server->listener = listener_open(AF_INET, &server->port);
 	ev_io_init(&server->io, on_connection, server->listener, EV_READ);
 	server->io.data = server;
 	ev_io_start(loop, &server->io);

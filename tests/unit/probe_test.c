@@ -13,7 +13,6 @@
 #include <unistd.h>
 
 #include "shared/base/clock.h"
-#include "shared/net/address.h"
 
 /* A peer in the same loop: accepts one connection, reads, and answers after the head of a request,
  * or at once. */
@@ -95,22 +94,9 @@ static void on_accept(struct ev_loop *l, ev_io *w, int events)
 
 static void peer_open(struct peer *peer, int family)
 {
-	struct sockaddr_in6 in6 = { .sin6_family = AF_INET6, .sin6_addr = IN6ADDR_LOOPBACK_INIT };
-	struct sockaddr_in in = { .sin_family = AF_INET, .sin_addr = { htonl(INADDR_LOOPBACK) } };
-	const struct sockaddr *sa =
-	        family == AF_INET6 ? (const struct sockaddr *)&in6 : (const struct sockaddr *)&in;
-	struct sockaddr_storage bound;
-	socklen_t len = family == AF_INET6 ? sizeof(in6) : sizeof(in), bound_len = sizeof(bound);
-	uint8_t address[16];
-
 	peer->loop = loop;
 	peer->fd = -1;
-	peer->listener = socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-	assert_true(peer->listener >= 0);
-	assert_int_equal(bind(peer->listener, sa, len), 0);
-	assert_int_equal(listen(peer->listener, 8), 0);
-	assert_int_equal(getsockname(peer->listener, (struct sockaddr *)&bound, &bound_len), 0);
-	address_of_sockaddr(&bound, address, &peer->port);
+	peer->listener = listener_open(family, &peer->port);
 	ev_io_init(&peer->io, on_accept, peer->listener, EV_READ);
 	peer->io.data = peer;
 	ev_io_start(loop, &peer->io);

@@ -31,27 +31,29 @@ struct push {
 	struct sockaddr_in from;
 };
 
-static inline int udp_open(const char *ip, uint16_t *port_r)
+static inline int udp_open_at(struct spot spot, const char *ip, uint16_t *port_r)
 {
 	struct sockaddr_in sa = { .sin_family = AF_INET };
 	socklen_t len = sizeof sa;
 	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 
-	assert_true(fd >= 0);
+	assert_true_at(spot, fd >= 0);
 	inet_pton(AF_INET, ip, &sa.sin_addr);
-	assert_int_equal(bind(fd, (struct sockaddr *)&sa, len), 0);
-	assert_int_equal(getsockname(fd, (struct sockaddr *)&sa, &len), 0);
+	assert_int_equal_at(spot, bind(fd, (struct sockaddr *)&sa, len), 0);
+	assert_int_equal_at(spot, getsockname(fd, (struct sockaddr *)&sa, &len), 0);
 	*port_r = ntohs(sa.sin_port);
 	return fd;
 }
+#define udp_open(...) udp_open_at(SPOT, __VA_ARGS__)
 
-static inline struct client client_open(void)
+static inline struct client client_open_at(struct spot spot)
 {
 	struct client c;
 
-	c.fd = udp_open("127.0.0.1", &c.port);
+	c.fd = udp_open_at(spot, "127.0.0.1", &c.port);
 	return c;
 }
+#define client_open() client_open_at(SPOT)
 
 static inline struct subscriber_spec subscriber_for_at(struct spot spot, const char *ip,
                                                        uint16_t port, const char *clusters)
