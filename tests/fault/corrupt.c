@@ -321,8 +321,8 @@ static void damage_bytes(struct damage *d)
 		const struct byte_change *c = &d->changes[n];
 		unsigned first = 0;
 
+		/* An event that nobody wrote: readers skip it and count it as missed. */
 		if (d->area == AREA_RINGS && word_at(d, c->at / 8 * 8) == 0)
-			/* an event that nobody wrote: readers skip it and count it as missed */
 			continue;
 		while (d->changes[first].at != c->at)
 			first++;
@@ -511,9 +511,8 @@ static bool play(unsigned number)
 		damage_bytes(&d);
 	random = (uint32_t)next_random();
 	if (d.structure && random % 4 == 3 && d.area != AREA_FILE)
-		d.structure =
-		        /* work before the check may repair or remove it: only crashes count */
-		        false;
+		/* Work before the check may repair or remove it: only crashes count. */
+		d.structure = false;
 	write_copy(run.image[d.image], run.map[d.image].bytes);
 	if (d.cut >= 0 && truncate(run.path, d.cut) < 0)
 		die("truncate");

@@ -115,10 +115,8 @@ static void write_on(struct crew *crew, unsigned self, uint64_t *turn, int fd)
 	for (bool last = false; !last; (*turn)++) {
 		struct act act = crew_act(crew->operation, self, *turn);
 
-		last = is_over(
-		        /* one more: whatever the dead have left in the way, somebody goes through
-		         * it */
-		        crew);
+		/* One more: whatever the dead have left in the way, somebody goes through it. */
+		last = is_over(crew);
 		answer(fd,
 		       &(struct record){ .turn_or_id = *turn, .answer = act_run(crew->bed, &act) });
 	}

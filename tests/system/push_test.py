@@ -205,12 +205,13 @@ class Push(unittest.TestCase):
             begin = time.monotonic()
             server.register("big", "10.0.0.1", 80, conn=conn)
             got, twice, first, last = set(), 0, None, None
-            # Until everybody was pushed, then on for longer than the ACK wait, in which no resend may come.
+
             def received(seconds):
                 """(socket, datagram, sender) of what our server sent: servers of other tests push to ports that they made up."""
                 found = [(fd,) + socks[fd].recvfrom(65536) for fd, _ in poller.poll(seconds)]
                 return found, [row for row in found if row[2][1] == server.push_port]
 
+            # Until everybody was pushed, then on for longer than the ACK wait, in which no resend may come.
             while len(got) < MANY:
                 found, ours = received(roster.HUNG_S)
                 self.assertTrue(found, "%d of %d were pushed" % (len(got), MANY))

@@ -175,9 +175,8 @@ static void test_dead_writer(void **state)
 
 	for (uint64_t at = 1; at <= 6; at++) {
 		struct reader reader = { 0 };
-		int32_t marker = -(
-		        /* no writer gets there, and the one of another round does not count */
-		        int32_t)at;
+		/* No writer gets there, and the one of another round does not count. */
+		int32_t marker = -(int32_t)at;
 		uint64_t before;
 		int status;
 		pid_t pid;
