@@ -4,42 +4,27 @@
 #include "shared/registry/office.h"
 #include "shared/registry/registry_pusher.h"
 #include "shared/registry/scan.h"
-#include "shared/shm/shard.h"
 #include "tests/unit/registry_fixture.h"
 
 #define NAME "g@@s"
 
-struct things {
-	struct shard *shard;
-	struct registry_root *root;
-	struct service *s;
-	struct cluster *c;
-	struct audience *a;
-	struct subscriber_spec spec;
-	struct service_key key;
-};
-
 /* A shard with three services, of which the first one has ten instances and a subscriber. */
 static struct things populated(struct fixture *f)
 {
-	struct things t = { .key = key_for(NAME),
-		            .spec = { .agent = STR("agent"), .port = 9, .address = { 1 } } };
+	struct service_key key = key_for(NAME);
+	struct subscriber_spec spec = { .agent = STR("agent"), .port = 9, .address = { 1 } };
+	uint32_t shard = registry_shard_of(&f->reg, &key);
 	struct service_stamp stamp;
 	unsigned n = 0;
 	char name[32];
 
-	t.shard = &f->seg->shards[registry_shard_of(&f->reg, &t.key)];
-	t.root = (struct registry_root *)t.shard->root;
 	for (int32_t port = 1; port <= 10; port++)
 		add(f, NAME, "1.1.1.1", port);
-	while (t.root->service_count < 3)
-		add(f, name_in_shard(f, t.shard->index, &n, name), "1.1.1.1", 1);
-	assert_int_equal(registry_poll(&f->reg, &t.key, &t.spec, &stamp), 0);
-	t.s = segment_at(f->seg, t.root->first_service, sizeof(*t.s));
-	t.c = segment_at(f->seg, t.s->first_cluster, sizeof(*t.c));
-	t.a = segment_at(f->seg, t.root->first_audience, sizeof(*t.a));
+	add(f, name_in_shard(f, shard, &n, name), "1.1.1.1", 1);
+	add(f, name_in_shard(f, shard, &n, name), "1.1.1.1", 1);
+	assert_int_equal(registry_poll(&f->reg, &key, &spec, &stamp), 0);
 	assert_clean(f);
-	return t;
+	return things_of(f, NAME);
 }
 
 static void *instance_of(struct fixture *f, uint32_t off)
@@ -108,10 +93,8 @@ static void an_audience_without_its_name(void **state)
 {
 	struct fixture *f = *state;
 	struct things t = populated(f);
-	struct keeper_entry entry = { 0, t.a->first };
-	const struct subscriber *sub = segment_at(f->seg, entry.off, sizeof(*sub));
+	struct keeper_entry entry = { t.sub->id, t.a->first };
 
-	entry.id = sub->id;
 	t.a->name_len++;
 	assert_int_equal(registry_unsubscribe_silent(&f->reg, t.shard->index, &entry, 1,
 	                                             UINT64_MAX),
@@ -131,9 +114,10 @@ static void an_audience_without_its_name(void **state)
 static int ask_health(struct fixture *f, const struct things *t)
 {
 	uint64_t healthy[REGISTRY_HEALTH_MOST / 64];
+	struct service_key key = key_for(NAME);
 	struct service_stamp stamp;
 
-	return registry_health(&f->reg, &t->key, t->s->id, t->s->content, t->s->instances, healthy,
+	return registry_health(&f->reg, &key, t->s->id, t->s->content, t->s->instances, healthy,
 	                       &stamp);
 }
 
@@ -267,6 +251,7 @@ static void a_scan_of_a_circle_ends(void **state)
 	struct fixture *f = *state;
 	struct things t = populated(f);
 	struct instance *last = instance_of(f, t.c->last[1]);
+	struct service_key key = key_for(NAME);
 	struct service *s;
 	struct scan scan;
 	struct op op;
@@ -275,8 +260,8 @@ static void a_scan_of_a_circle_ends(void **state)
 
 	last->next = t.c->first[1];
 	assert_int_equal(op_begin(&op, &f->reg, t.shard->index, client), 0);
-	soff = service_find(&op, &t.key, key_place(&f->reg, &t.key).hash, &s);
-	scan_begin(&scan, &op, &t.key, soff, s, WALK_ALL, 0);
+	soff = service_find(&op, &key, key_place(&f->reg, &key).hash, &s);
+	scan_begin(&scan, &op, &key, soff, s, WALK_ALL, 0);
 	while (!scan.end && ret == 0 && steps < 1000000) {
 		while (scan_next(&scan, &op) != NULL)
 			steps++;

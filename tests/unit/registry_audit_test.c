@@ -5,7 +5,6 @@
 #include "shared/registry/fields.h"
 #include "shared/registry/registry_keeper.h"
 #include "shared/registry/settings.h"
-#include "shared/shm/shard.h"
 #include "tests/unit/registry_fixture.h"
 
 #define NAME "g@@s"
@@ -56,16 +55,6 @@ static void bounded(struct fixture *f, uint64_t *word, uint64_t good, uint64_t b
 
 /* ---- a shard --------------------------------------------------------------------------------- */
 
-struct things {
-	struct shard *shard;
-	struct registry_root *root;
-	struct service *s;
-	struct cluster *c;
-	struct instance *i;
-	struct audience *a;
-	struct subscriber *sub;
-};
-
 static struct subscriber_spec subscriber_at_port(uint16_t port)
 {
 	return (struct subscriber_spec){ .agent = STR("agent"), .port = port, .address = { 1 } };
@@ -76,21 +65,13 @@ static struct things populated(struct fixture *f)
 	struct service_key key = key_for(NAME);
 	struct subscriber_spec spec = subscriber_at_port(1);
 	struct service_stamp stamp;
-	struct things t;
 
 	add(f, NAME, "1.1.1.1", 1);
 	add(f, NAME, "1.1.1.2", 2);
 	assert_int_equal(registry_poll(&f->reg, &key, &spec, &stamp), 0);
 	add(f, NAME, "1.1.1.3", 3);
-	t.shard = &f->seg->shards[registry_shard_of(&f->reg, &key)];
-	t.root = (struct registry_root *)t.shard->root;
-	t.s = segment_at(f->seg, t.root->first_service, sizeof(*t.s));
-	t.c = segment_at(f->seg, t.s->first_cluster, sizeof(*t.c));
-	t.i = segment_at(f->seg, t.c->first[1], sizeof(*t.i));
-	t.a = segment_at(f->seg, t.root->first_audience, sizeof(*t.a));
-	t.sub = segment_at(f->seg, t.a->first, sizeof(*t.sub));
 	assert_clean(f);
-	return t;
+	return things_of(f, NAME);
 }
 
 static void revisions_and_stamps(void **state)

@@ -21,6 +21,7 @@
 #include "shared/registry/registry_keeper.h"
 #include "shared/registry/switches.h"
 #include "shared/shm/health.h"
+#include "shared/shm/shard.h"
 #include "tests/unit/spot.h"
 
 #define FIXTURE_BYTES (64U << 20)
@@ -209,6 +210,36 @@ static inline struct keeper_entry entry_of_at(struct spot spot, struct fixture *
 	return entry;
 }
 #define entry_of(...) entry_of_at(SPOT, __VA_ARGS__)
+
+/* The first of each kind in a shard. */
+struct things {
+	struct shard *shard;
+	struct registry_root *root;
+	struct service *s;
+	struct cluster *c;  /* of the service */
+	struct instance *i; /* ephemeral, of the cluster */
+	struct audience *a;
+	struct subscriber *sub; /* of the audience */
+};
+
+/* Of the shard of that service. It has one of each. */
+static inline struct things things_of_at(struct spot spot, struct fixture *f, const char *name)
+{
+	struct service_key key = key_for(name);
+	struct things t = { .shard = &f->seg->shards[registry_shard_of(&f->reg, &key)] };
+
+	t.root = (struct registry_root *)t.shard->root;
+	t.s = segment_at(f->seg, t.root->first_service, sizeof(*t.s));
+	t.a = segment_at(f->seg, t.root->first_audience, sizeof(*t.a));
+	assert_true_at(spot, t.s != NULL && t.a != NULL);
+	t.c = segment_at(f->seg, t.s->first_cluster, sizeof(*t.c));
+	t.sub = segment_at(f->seg, t.a->first, sizeof(*t.sub));
+	assert_true_at(spot, t.c != NULL && t.sub != NULL);
+	t.i = segment_at(f->seg, t.c->first[1], sizeof(*t.i));
+	assert_true_at(spot, t.i != NULL);
+	return t;
+}
+#define things_of(...) things_of_at(SPOT, __VA_ARGS__)
 
 /* The only instance of that ip and port in a view, or NULL. */
 static inline const struct instance_view *view_find(const struct service_view *view, const char *ip,
