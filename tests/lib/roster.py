@@ -104,11 +104,20 @@ class Server:
         os.makedirs(self.folder + "/seg", mode=0o700, exist_ok=True)
 
     # -- life -----------------------------------------------------------------
-    def command(self):
-        line = [self.binary, "-f"] + self.args
+    def tool(self, *args, binary=None):
+        """The command line of a rosterd that does something else with the options of this server."""
+        line = [binary or self.binary] + list(args)
         for key, value in self.options.items():
             line += ["-o", "%s=%s" % (key, value)]
         return line
+
+    def run_tool(self, *args, binary=None, env=None, **more):
+        # The leak checker cannot look into a process that gave rights up.
+        return subprocess.run(self.tool(*args, binary=binary), stdin=subprocess.DEVNULL, capture_output=True, text=True,
+                              timeout=2 * HUNG_S, env=dict(os.environ, ASAN_OPTIONS="detect_leaks=0", **(env or {})), **more)
+
+    def command(self):
+        return self.tool("-f", *self.args)
 
     def start(self, timeout=20, pass_fds=()):
         self.log_from = os.path.getsize(self.log_path) if os.path.exists(self.log_path) else 0
@@ -147,12 +156,7 @@ class Server:
 
     def registry_audit(self):
         """rosterd --check on the segment left behind: every invariant of the registry."""
-        line = [self.binary, "--check"]
-        for key, value in self.options.items():
-            line += ["-o", "%s=%s" % (key, value)]
-        # The leak checker cannot look into a process that gave rights up.
-        done = subprocess.run(line, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=2 * HUNG_S,
-                              env=dict(os.environ, ASAN_OPTIONS="detect_leaks=0"))
+        done = self.run_tool("--check")
         if done.returncode != 0:
             raise AssertionError("registry check failed: " + done.stdout + done.stderr)
         return done.stdout

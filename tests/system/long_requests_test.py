@@ -376,10 +376,7 @@ def start_filled(case, server, *what):
     case.addClassCleanup(shutil.rmtree, folder, True)
     file = folder + "/registry"
     subprocess.run([os.path.join(TOOLS, "registry_file"), file, *what], check=True, stdin=subprocess.DEVNULL, timeout=HUNG_S * 5)
-    line = [server.binary, "--import", file]
-    for key, value in server.options.items():
-        line += ["-o", "%s=%s" % (key, value)]
-    subprocess.run(line, check=True, stdin=subprocess.DEVNULL, timeout=HUNG_S * 5)
+    subprocess.run(server.tool("--import", file), check=True, stdin=subprocess.DEVNULL, timeout=HUNG_S * 5)
     os.unlink(file)
     server.__enter__()
     case.addClassCleanup(lambda: server.__exit__(None, None, None))

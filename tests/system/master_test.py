@@ -38,9 +38,7 @@ class Commands(unittest.TestCase):
     def test_check_configuration(self):
         server = Server(check=False)
         path = server.folder + "/roster.yaml"
-        options = []
-        for key, value in server.options.items():
-            options += ["-o", "%s=%s" % (key, value)]
+        options = server.tool()[1:]
         write(path, "listen:\n  port: 18848\npush:\n  delay: 500ms\n")
         self.assertEqual(run("-t", "-c", path, *options).returncode, 0)
         for text, expected in (("listen:\n  prot: 1\n", r"%s:2: listen\.prot" % path),
@@ -298,12 +296,6 @@ class Inherited(unittest.TestCase):
     def standard(self, pid):
         return [os.readlink("/proc/%d/fd/%d" % (pid, fd)) for fd in range(3)]
 
-    def tool(self, server, *args):
-        line = [server.binary] + list(args)
-        for key, value in server.options.items():
-            line += ["-o", "%s=%s" % (key, value)]
-        return line
-
     def test_closed_descriptors(self):
         """The first start: nothing is written over the new segment."""
         for log in ("", "log"):
@@ -346,8 +338,8 @@ class Inherited(unittest.TestCase):
             server.register("s", "1.1.1.1", 80, ephemeral="false")
             server.stop()
             snapshot = server.folder + "/snapshot"
-            subprocess.run(self.tool(server, "--export", snapshot), check=True, stdout=subprocess.DEVNULL)
-            done = subprocess.run(CLOSED + self.tool(server, "--import", snapshot), timeout=roster.HUNG_S)
+            subprocess.run(server.tool("--export", snapshot), check=True, stdout=subprocess.DEVNULL)
+            done = subprocess.run(CLOSED + server.tool("--import", snapshot), timeout=roster.HUNG_S)
             self.assertEqual(done.returncode, 1)
             server.registry_audit()
             server.start()

@@ -73,11 +73,7 @@ class Case(unittest.TestCase):
             return content(server)
 
     def tool(self, server, *args, binary=SAME, env=None, **run):
-        line = [binary] + list(args)
-        for key, value in server.options.items():
-            line += ["-o", "%s=%s" % (key, value)]
-        return subprocess.run(line, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=roster.HUNG_S,
-                              env=dict(os.environ, ASAN_OPTIONS="detect_leaks=0", **(env or {})), **run)
+        return server.run_tool(*args, binary=binary, env=env, **run)
 
     def exported(self, server, name="snapshot"):
         path = os.path.join(server.folder, name)
@@ -173,10 +169,8 @@ class Import(Case):
         """What was loaded is checked as a whole before it takes the place."""
         (snapshot, _), server = self.sources(), self.server()
         before = self.lived(server)
-        line = [FAULTS, "--import", snapshot, "--forget"]
-        for key, value in server.options.items():
-            line += ["-o", "%s=%s" % (key, value)]
-        tool = subprocess.Popen(line, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        tool = subprocess.Popen(server.tool("--import", snapshot, "--forget", binary=FAULTS), stdin=subprocess.DEVNULL,
+                                stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
                                 env=dict(os.environ, ASAN_OPTIONS="detect_leaks=0", ROSTER_FAULT_AT="import-loaded=stop"))
         self.addCleanup(tool.communicate)
         self.addCleanup(tool.kill)

@@ -46,14 +46,6 @@ class Stage:
         return Server(folder=self.folder, check=False, user=ACCOUNT,
                       **dict({"log.file": self.theirs + "/log", "runtime_dir": self.theirs + "/run"}, **options))
 
-    def tool(self, server, *words):
-        line = [server.binary] + list(words)
-        for key, value in server.options.items():
-            line += ["-o", "%s=%s" % (key, value)]
-        # The leak checker cannot look into a process that gave rights up.
-        return subprocess.run(line, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60,
-                              env=dict(os.environ, ASAN_OPTIONS="detect_leaks=0"))
-
 
 @unittest.skipIf(os.getuid() != 0, "only root can be led astray")
 class RootTest(unittest.TestCase):
@@ -157,12 +149,12 @@ class RootTest(unittest.TestCase):
     def test_check_as_the_account(self):
         """The folder of the segment is judged as a start judges it, which opens it as the account."""
         server = self.stage.server()
-        done = self.stage.tool(server, "-t")
+        done = server.run_tool("-t")
         self.assertEqual((done.returncode, done.stdout, done.stderr), (0, "configuration ok\n", ""))
         self.starts(server)
         os.chown(self.stage.folder + "/seg", UID + 1, GID)
         os.chmod(self.stage.folder + "/seg", 0o755)
-        done = self.stage.tool(server, "-t")
+        done = server.run_tool("-t")
         self.assertEqual(done.returncode, 1)
         self.assertIn("belongs to user %d" % (UID + 1), done.stderr)
         self.refused(self.stage.server(), "belongs to user %d" % (UID + 1))
@@ -172,22 +164,22 @@ class RootTest(unittest.TestCase):
         server = self.stage.server()
         self.starts(server)
         os.symlink(self.stage.roots, self.stage.theirs + "/way")
-        done = self.stage.tool(server, "--export", self.stage.theirs + "/way/export")
+        done = server.run_tool("--export", self.stage.theirs + "/way/export")
         self.assertNotEqual(done.returncode, 0)
         self.untouched()
         os.symlink(self.stage.roots + "/snapshot", self.stage.theirs + "/link")
         for path in (self.stage.theirs + "/link", self.stage.theirs + "/way/snapshot"):
-            done = self.stage.tool(server, "--import", path, "--forget")
+            done = server.run_tool("--import", path, "--forget")
             self.assertNotEqual(done.returncode, 0)
             self.assertRegex(done.stderr, "Too many levels of symbolic links")
         self.untouched()
         # What is the operator's own is theirs to write and to read.
         for folder in (self.stage.roots, self.stage.theirs):
             path = folder + "/export"
-            done = self.stage.tool(server, "--export", path)
+            done = server.run_tool("--export", path)
             self.assertEqual(done.returncode, 0, done.stderr)
             self.assertEqual(os.stat(path).st_mode & 0o777, 0o600)
-            done = self.stage.tool(server, "--import", path, "--forget")
+            done = server.run_tool("--import", path, "--forget")
             self.assertEqual(done.returncode, 0, done.stderr)
 
 

@@ -35,15 +35,6 @@ def shown(server):
     return [(r.status, without_times(r.json)) for r in replies]
 
 
-def transfer(server, *args, **more):
-    """rosterd --export or --import with the options of a server that does not run."""
-    line = [server.binary] + list(args)
-    for key, value in dict(server.options, **more).items():
-        line += ["-o", "%s=%s" % (key, value)]
-    return subprocess.run(line, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=HUNG_S,
-                          env=dict(os.environ, ASAN_OPTIONS="detect_leaks=0"))
-
-
 def populate(s):
     for n in range(30):
         s.register("many-%d" % n, "10.1.0.%d" % n, 80)
@@ -65,13 +56,13 @@ class Snapshot(unittest.TestCase):
         self.file = os.path.join(self.folder, "registry.snapshot")
 
     def export(self, server):
-        done = transfer(server, "--export", self.file)
+        done = server.run_tool("--export", self.file)
         self.assertEqual(done.returncode, 0, done.stderr)
         self.assertRegex(done.stdout, r"^exported .*: \d+ services, \d+ instances, \d+ subscribers, \d+ bytes\n$")
         return done.stdout
 
-    def refused(self, server, why, *args, **more):
-        done = transfer(server, *args, **more)
+    def refused(self, server, why, *args):
+        done = server.run_tool(*args)
         self.assertEqual(done.returncode, 1, done.stdout)
         self.assertIn(why, done.stderr)
 
@@ -85,7 +76,7 @@ class Snapshot(unittest.TestCase):
             self.export(first)
             self.assertEqual(stat.S_IMODE(os.stat(self.file).st_mode), 0o600)
             second = Server()
-            done = transfer(second, "--import", self.file)
+            done = second.run_tool("--import", self.file)
             self.assertEqual(done.returncode, 0, done.stderr)
             self.assertIn("imported", done.stdout)
             self.assertIn("0 broken rules", second.registry_audit())
@@ -105,7 +96,7 @@ class Snapshot(unittest.TestCase):
             first.stop()
             self.export(first)
             second = Server(**{"push.delay": "100ms"})
-            self.assertEqual(transfer(second, "--import", self.file).returncode, 0)
+            self.assertEqual(second.run_tool("--import", self.file).returncode, 0)
             with second:
                 data = subscriber.wait_for(lambda d: len(d["hosts"]) == 2, 20, "the push that the first server owed")
                 self.assertEqual({h["ip"] for h in data["hosts"]}, {"10.0.0.1", "10.0.0.2"})
@@ -121,7 +112,7 @@ class Snapshot(unittest.TestCase):
             first.start()
             first.register("a", "10.0.0.2", 2)
             first.stop()
-            done = transfer(first, "--forget", "--import", self.file)
+            done = first.run_tool("--forget", "--import", self.file)
             self.assertEqual(done.returncode, 0, done.stderr)
             first.start()
             self.assertEqual([h["ip"] for h in first.hosts("a")], ["10.0.0.1"])
