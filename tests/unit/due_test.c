@@ -10,21 +10,13 @@
 
 #include <cmocka.h>
 
+#include "tests/unit/random.h"
+
 #define ITEMS 301U
 #define STEPS 40000U
 
 static struct due items[ITEMS];
 static struct due_heap heap;
-
-static uint64_t random_below(uint64_t n)
-{
-	static uint64_t x = 88172645463325252ULL;
-
-	x ^= x << 13;
-	x ^= x >> 7;
-	x ^= x << 17;
-	return x % n;
-}
 
 /* The first one of the heap is as early as any, and each item knows whether it is in it. */
 static void assert_in_order(unsigned in)

@@ -22,6 +22,7 @@
 #include "shared/registry/subscribers.h"
 #include "shared/shm/blob.h"
 #include "shared/shm/lock.h"
+#include "tests/unit/random.h"
 
 #define SLOWER (SANITIZED ? 10U : 1U)
 
@@ -77,8 +78,6 @@ static uint64_t *places;
 /* One cycle through all places, in no order that a processor could guess. */
 static void walk_make(void)
 {
-	uint64_t x = 88172645463325252ULL;
-
 	places = malloc(WALK_PLACES * sizeof(*places));
 	assert_non_null(places);
 	for (uint64_t n = 0; n < WALK_PLACES; n++)
@@ -86,10 +85,7 @@ static void walk_make(void)
 	for (uint64_t n = WALK_PLACES - 1; n > 0; n--) {
 		uint64_t with, keep = places[n];
 
-		x ^= x << 13;
-		x ^= x >> 7;
-		x ^= x << 17;
-		with = x % n;
+		with = random_below(n);
 		places[n] = places[with];
 		places[with] = keep;
 	}

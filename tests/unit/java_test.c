@@ -10,6 +10,7 @@
 #include <cmocka.h>
 
 #include "shared/codec/java.h"
+#include "tests/unit/random.h"
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
@@ -96,17 +97,14 @@ static void floats_print(void **state)
 
 static void printed_doubles_read_back(void **state)
 {
-	uint64_t random = 88172645463325252U;
 	char text[JAVA_DOUBLE_TEXT];
 
 	(void)state;
 	for (int i = 0; i < 20000; i++) {
+		uint64_t random = random_next();
 		double value, back;
 		unsigned n;
 
-		random ^= random << 13;
-		random ^= random >> 7;
-		random ^= random << 17;
 		if (i % 2 == 0)
 			memcpy(&value, &random, sizeof(value));
 		else

@@ -33,6 +33,7 @@
 #include "shared/shm/slab.h"
 #include "shared/shm/table.h"
 #include "shared/shm/undo.h"
+#include "tests/unit/random.h"
 #include "tests/unit/spot.h"
 
 #define TEST_SHARD 3U
@@ -154,16 +155,6 @@ static inline unsigned campaign_run_at(struct spot spot, struct segment *seg,
 }
 
 #else
-
-static inline uint64_t random_below(uint64_t n)
-{
-	static uint64_t x = 88172645463325252ULL;
-
-	x ^= x << 13;
-	x ^= x >> 7;
-	x ^= x << 17;
-	return x % n;
-}
 
 /* Begins when the child has run the operation once, however long it waited for a core. */
 static inline pid_t start_runner(struct spot spot, struct segment *seg,
