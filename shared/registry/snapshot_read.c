@@ -3,6 +3,7 @@
  * error stays. */
 #include "shared/registry/snapshot_internal.h"
 
+#include <endian.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -123,12 +124,26 @@ static uint8_t read_tag(struct snapshot_reader *r)
 static uint64_t read_uint(struct snapshot_reader *r, size_t n)
 {
 	const uint8_t *at = read_take(r, n);
-	uint64_t value = 0;
+	uint16_t two;
+	uint32_t four;
+	uint64_t eight;
 
-	ROSTER_ASSERT(n <= sizeof(value));
-	for (size_t i = 0; at != NULL && i < n; i++)
-		value = value << 8 | at[i];
-	return value;
+	ROSTER_ASSERT(n == 1 || n == 2 || n == 4 || n == 8);
+	if (at == NULL)
+		return 0;
+	switch (n) {
+	case 1:
+		return *at;
+	case 2:
+		memcpy(&two, at, sizeof(two));
+		return be16toh(two);
+	case 4:
+		memcpy(&four, at, sizeof(four));
+		return be32toh(four);
+	default:
+		memcpy(&eight, at, sizeof(eight));
+		return be64toh(eight);
+	}
 }
 
 static void wrong_value(struct snapshot_reader *r)
@@ -141,11 +156,13 @@ uint64_t snapshot_u64(struct snapshot_reader *r, uint64_t most)
 	uint8_t t = read_tag(r);
 	uint64_t value = t;
 
-	/* The tags 0xcc to 0xcf are followed by 1, 2, 4 or 8 bytes. Up to 0x7f the tag is the
-	 * number. */
+	/* Up to 0x7f the tag is the number: keys, flags, most counts. */
+	if (t <= 0x7f && t <= most)
+		return t;
+	/* The tags 0xcc to 0xcf are followed by 1, 2, 4 or 8 bytes. */
 	if (t >= 0xcc && t <= 0xcf)
 		value = read_uint(r, (size_t)1 << (t - 0xcc));
-	else if (t > 0x7f)
+	else
 		wrong_value(r);
 	if (value > most)
 		wrong_value(r);
