@@ -322,7 +322,7 @@ static void damage_bytes(struct damage *d)
 		unsigned first = 0;
 
 		/* An event that nobody wrote: readers skip it and count it as missed. */
-		if (d->area == AREA_RINGS && word_at(d, c->at / 8 * 8) == 0)
+		if (run.map[d->image].area[c->at] == AREA_RINGS && word_at(d, c->at / 8 * 8) == 0)
 			continue;
 		while (d->changes[first].at != c->at)
 			first++;
