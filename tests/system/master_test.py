@@ -289,6 +289,45 @@ class Through(Server):
         return self.before + super().command()
 
 
+# Allows the calls that are named up to "--", as systemd does it, and runs what stands behind.
+FILTER = """import ctypes, os, sys
+seccomp = ctypes.CDLL("libseccomp.so.2")
+seccomp.seccomp_init.restype = ctypes.c_void_p
+refuse, allow, end = 0x00050001, 0x7fff0000, sys.argv.index("--")
+calls = ctypes.c_void_p(seccomp.seccomp_init(refuse))
+for name in sys.argv[1:end]:
+    seccomp.seccomp_rule_add(calls, allow, seccomp.seccomp_syscall_resolve_name(name.encode()), 0)
+assert seccomp.seccomp_load(calls) == 0
+os.execv(sys.argv[end + 1], sys.argv[end + 1:])
+"""
+
+
+def calls_of(word):
+    """The calls that a word of SystemCallFilter means."""
+    if not word.startswith("@"):
+        return {word}
+    shown = subprocess.run(["systemd-analyze", "syscall-filter", word], capture_output=True, text=True, check=True).stdout
+    return {call for line in re.findall(r"^    ([-@\w]+)$", shown, re.M) for call in calls_of(line)}
+
+
+class Unit(unittest.TestCase):
+    def test_serves_with_the_calls_of_the_unit(self):
+        calls = calls_of("@default")
+        with open(os.path.join(roster.TOP, "etc", "roster.service"), encoding="utf-8") as unit:
+            for refused, words in re.findall(r"^SystemCallFilter=(~?)(.*)$", unit.read(), re.M):
+                for word in words.split():
+                    calls = calls - calls_of(word) if refused else calls | calls_of(word)
+        self.assertNotIn("chroot", calls)
+        # The leak checker stops the threads of its process by a call that the unit does not allow.
+        with Through(sys.executable, "-c", FILTER, *sorted(calls), "--", env={"ASAN_OPTIONS": "detect_leaks=0"}, workers=1) as server:
+            server.register("s", "10.0.0.1", 80)
+            server.proc.send_signal(signal.SIGUSR2)
+            server.wait_log("op=upgrade result=done")
+            server.proc.send_signal(signal.SIGHUP)
+            server.wait_log("op=reload")
+            self.assertEqual(len(server.hosts("s")), 1)
+
+
 CLOSED = ["sh", "-c", 'exec "$0" "$@" <&- >&- 2>&-']
 
 
